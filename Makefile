@@ -1,0 +1,111 @@
+# import-image. On a bare Debian 13 machine `make run` and `make test` do everything:
+# they install what is missing, and nothing when nothing is.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# Debian's own Python: python3-gi, through which we reach libostree, exists for no other.
+PYTHON := /usr/bin/python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+WORK   := .work
+
+INSTALLED := $(VENV)/.installed-$(notdir $(realpath $(PYTHON)))
+
+# What the program needs, and what the demonstration and the tests need besides. Each is named
+# that apt would otherwise bring only as a recommendation: netavark and crun for `podman run`,
+# catatonit for `podman run --init`.
+PACKAGES      := ca-certificates gir1.2-ostree-1.0 ostree python3-gi python3-venv skopeo
+TEST_PACKAGES := buildah catatonit crun docker-registry netavark podman umoci
+
+# Seconds that `make fuzz` spends on each property.
+FUZZ_SECONDS ?= 60
+# More arguments for pytest, as in `make test ARGS="-k whiteout -x"`.
+ARGS ?=
+
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+APT   = $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+        -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3
+
+.PHONY: help
+help: ## show these targets
+	@sed -En 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+.PHONY: run
+run: setup packages-test ## import a real image and start it from the result; IMAGE=… takes another
+	@$(BIN)/python -m fixtures.demo $(if $(IMAGE),'$(IMAGE)')
+
+.PHONY: test
+test: setup packages-test ## run all tests; ARGS=… goes to pytest
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -m fuzz $(ARGS)
+
+.PHONY: check
+check: setup ## lint, formatting, types, and the rules between the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/test_architecture.py
+
+.PHONY: setup
+setup: $(INSTALLED) ## build .venv with the commands in .venv/bin
+
+# pip runs again when the project's requirements changed, or the machine's Python, whose version
+# is therefore in the stamp's name. The recipe asks for it anew: a bare machine has none before.
+$(INSTALLED): pyproject.toml | packages
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 \
+	  || $(PYTHON) -m venv --clear --system-site-packages $(VENV) >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' >&2
+	@touch "$(VENV)/.installed-$$(basename "$$(realpath $(PYTHON))")"
+
+# These look at dpkg's database each time, in milliseconds; apt-get runs if a package is missing.
+.PHONY: packages packages-test
+packages:
+	@$(call install,$(PACKAGES))
+
+packages-test: packages
+	@$(call keep_registry_service_off)
+	@$(call install,$(TEST_PACKAGES))
+
+.PHONY: clean
+# Containers may have left mounts, and a checkout by root left files that belong to root.
+clean: ## remove everything that make built, .work/ included
+	@findmnt -rno TARGET | grep -F '$(CURDIR)/$(WORK)/' | sort -r | xargs -r $(SUDO) umount || true
+	@rm -rf $(WORK) 2>/dev/null || $(SUDO) rm -rf $(WORK)
+	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# $(call missing,PACKAGES): shell code that sets $missing to those not installed.
+define missing
+installed=$$(dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(1) 2>/dev/null \
+             | sed -n 's/ installed$$//p' || true); \
+missing=$$(comm -23 <(printf '%s\n' $(1) | sort -u) <(sort -u <<< "$$installed") | xargs)
+endef
+
+define install
+$(call missing,$(1)); \
+if [[ -n $$missing ]]; then $(call need_root,$$missing); \
+  echo "make: installing $$missing" >&2; \
+  $(APT) update </dev/null >&2; \
+  $(APT) install --no-install-recommends $$missing </dev/null >&2; \
+fi
+endef
+
+define need_root
+[[ -z '$(SUDO)' ]] || command -v sudo >/dev/null || { \
+  echo "make: missing packages, and neither root nor sudo to install them: $(1)" >&2; exit 1; }
+endef
+
+# Debian's package would start a registry on port 5000 of every interface, at every boot. We want
+# its program only, so the service is masked before the package comes; one that is there stays.
+define keep_registry_service_off
+$(call missing,docker-registry); \
+if [[ -n $$missing && -d /run/systemd/system ]]; then $(call need_root,docker-registry); \
+  $(SUDO) systemctl mask docker-registry.service >&2; \
+fi
+endef

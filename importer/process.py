@@ -1,0 +1,108 @@
+"""The one door to other programs: an argv list, stderr kept, the status checked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+from importer.errors import ImporterError
+
+_live: set[subprocess.Popen[bytes]] = set()
+_live_lock = threading.Lock()
+
+
+class CommandError(ImporterError):
+    """A program ended with an error; `stderr` is all that it said."""
+
+    def __init__(self, argv: Sequence[str], status: int, stderr: str) -> None:
+        super().__init__(f"{argv[0]} ended with status {status}: {_last_line(stderr)}")
+        self.stderr = stderr
+
+
+def run(argv: Sequence[str]) -> bytes:
+    """The program's standard output; CommandError if its status is not 0."""
+    with tempfile.TemporaryFile() as stderr:
+        with _started(argv, stderr, stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None  # noqa: S101 - asked for in the line above
+            output = child.stdout.read()
+            status = child.wait()
+        if status:
+            raise CommandError(argv, status, _text(stderr))
+    return output
+
+
+class Server:
+    """A program that runs beside us until it is stopped."""
+
+    def __init__(self, argv: Sequence[str], pass_fds: Sequence[int]) -> None:
+        self._argv = argv
+        self._stderr = tempfile.TemporaryFile()
+        self._context = _started(argv, self._stderr, pass_fds=pass_fds)
+        self._child = self._context.__enter__()
+
+    def failure(self) -> CommandError:
+        """What it said when it went away."""
+        status = self._child.wait()
+        return CommandError(self._argv, status, _text(self._stderr))
+
+    def stop(self) -> None:
+        """Make it end, and wait for that."""
+        self._context.__exit__(None, None, None)
+        self._stderr.close()
+
+
+@contextmanager
+def _started(
+    argv: Sequence[str],
+    stderr: IO[bytes],
+    stdout: int = subprocess.DEVNULL,
+    pass_fds: Sequence[int] = (),
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The running program; whatever happens, it is gone and reaped afterwards."""
+    try:
+        # A group of its own: at Ctrl-C the terminal signals us alone, and we end it.
+        child = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            process_group=0,
+        )
+    except FileNotFoundError:
+        raise ImporterError(
+            f"{argv[0]} is not installed", hint=f"on Debian and Fedora the package is {argv[0]}"
+        ) from None
+    with _live_lock:
+        _live.add(child)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+        with _live_lock:
+            _live.discard(child)
+
+
+def kill_all() -> None:
+    """End every program that runs; for an exit that waits for nothing."""
+    with _live_lock:
+        for child in _live:
+            child.kill()
+
+
+def _text(stderr: IO[bytes]) -> str:
+    stderr.seek(0, os.SEEK_SET)
+    return stderr.read(1 << 20).decode("utf-8", "replace")
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1][:500] if lines else "it said nothing"

@@ -1,0 +1,376 @@
+"""The one door to libostree."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gi
+
+gi.require_version("OSTree", "1.0")
+from gi.repository import Gio, GLib, OSTree  # noqa: E402
+
+from importer.errors import ImporterError  # noqa: E402
+
+if TYPE_CHECKING:
+    from layers.entry import Owner
+    from layers.verify import Chunks
+
+_FILE, _SYMLINK, _DIRECTORY = 0o100000, 0o120000, 0o040000
+_PIPE_SIZE = 1 << 20
+_MODES = {
+    "archive": OSTree.RepoMode.ARCHIVE,
+    "bare": OSTree.RepoMode.BARE,
+    "bare-user": OSTree.RepoMode.BARE_USER,
+    "bare-user-only": OSTree.RepoMode.BARE_USER_ONLY,
+}
+
+
+@contextmanager
+def _faults(doing: str) -> Iterator[None]:
+    """GLib's errors as ours: what was being done, what libostree said, and a hint."""
+    try:
+        yield
+    except GLib.Error as error:
+        said = (error.message or "unknown error").splitlines()[0]
+        raise ImporterError(f"{doing}: {said}", hint=_hint(said)) from error
+
+
+def _hint(said: str) -> str:
+    if "min-free-space" in said or "No space left" in said:
+        return "the disk is full; free space, or see min-free-space-percent in ostree.repo-config(5)"
+    if "Permission denied" in said or "Read-only file system" in said:
+        return "the repo must be writable for the user who imports"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit as the repo has it; `contents` and `meta` are its root's dirtree and dirmeta."""
+
+    checksum: str
+    contents: str
+    meta: str
+    timestamp: int
+    metadata: Mapping[str, Any]
+
+
+class RepoDirectory:
+    """A directory of a commit, read when it is looked at; a `layers.lower.TreeDirectory`."""
+
+    def __init__(self, repo: OSTree.Repo, contents: str, meta: str) -> None:
+        self._repo = repo
+        self.contents = contents
+        self.meta = meta
+
+    @cached_property
+    def leaves(self) -> Mapping[bytes, str]:
+        files = self._variant.get_child_value(0)
+        return dict(_named(files.get_child_value(n)) for n in range(files.n_children()))
+
+    @cached_property
+    def directories(self) -> Mapping[bytes, RepoDirectory]:
+        found = self._variant.get_child_value(1)
+        children = (found.get_child_value(n) for n in range(found.n_children()))
+        return {
+            _name(child): RepoDirectory(self._repo, _hex(child, 1), _hex(child, 2))
+            for child in children
+        }
+
+    @cached_property
+    def _variant(self) -> GLib.Variant:
+        with _faults(f"reading directory {self.contents}"):
+            _, variant = self._repo.load_variant(OSTree.ObjectType.DIR_TREE, self.contents)
+        return variant
+
+    def find(self, path: str) -> RepoDirectory | None:
+        """The directory at this relative path."""
+        node: RepoDirectory | None = self
+        for name in Path(path).parts:
+            node = node.directories.get(name.encode()) if node else None
+        return node
+
+    def read(self, name: str) -> bytes | None:
+        """The content of the file of this name, or None if there is none."""
+        checksum = self.leaves.get(name.encode())
+        if checksum is None:
+            return None
+        with _faults(f"reading {name}"):
+            _, stream, _, _ = self._repo.load_file(checksum, None)
+            data = bytearray()
+            while piece := stream.read_bytes(_PIPE_SIZE, None).get_data():
+                data += piece
+        return bytes(data)
+
+
+def _name(child: GLib.Variant) -> bytes:
+    return child.get_child_value(0).get_string().encode()
+
+
+def _named(child: GLib.Variant) -> tuple[bytes, str]:
+    return _name(child), _hex(child, 1)
+
+
+def _hex(child: GLib.Variant, at: int) -> str:
+    return child.get_child_value(at).get_data_as_bytes().get_data().hex()
+
+
+class Repo:
+    """An ostree repo. One instance holds one transaction at a time; `again` opens another."""
+
+    def __init__(self, path: Path, repo: OSTree.Repo) -> None:
+        self.path = path
+        self._repo = repo
+        self.mode = repo.get_mode().value_nick.replace("_", "-")
+        self._dirmetas: dict[Owner, str] = {}
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False) -> Repo:
+        """The repo at `path`, made there in bare-user mode if `create` and nothing is there."""
+        repo = OSTree.Repo.new(Gio.File.new_for_path(str(path)))
+        if create and (not path.exists() or (path.is_dir() and not any(path.iterdir()))):
+            with _faults(f"creating repo {path}"):
+                path.mkdir(parents=True, exist_ok=True)
+                repo.create(OSTree.RepoMode.BARE_USER, None)
+        with _faults(f"opening repo {path}"):
+            repo.open(None)
+        return cls(path, repo)
+
+    def again(self) -> Repo:
+        """The same repo once more, for a transaction of its own."""
+        return Repo.open(self.path)
+
+    # --- looking ---
+
+    def resolve(self, ref: str) -> str | None:
+        """The commit that the ref names, or None if there is no such ref."""
+        with _faults(f"reading ref {ref}"):
+            _, checksum = self._repo.resolve_rev(ref, True)
+        return checksum
+
+    def commit(self, checksum: str) -> Commit:
+        """A commit's own data."""
+        with _faults(f"reading commit {checksum}"):
+            _, variant, _ = self._repo.load_commit(checksum)
+        metadata = variant.get_child_value(0).unpack()
+        return Commit(
+            checksum,
+            _hex(variant, 6),
+            _hex(variant, 7),
+            OSTree.commit_get_timestamp(variant),
+            metadata,
+        )
+
+    def root(self, commit: Commit) -> RepoDirectory:
+        """The root directory of a commit."""
+        return RepoDirectory(self._repo, commit.contents, commit.meta)
+
+    def is_symlink(self, checksum: str) -> bool:
+        """Whether this content object is a symlink."""
+        with _faults(f"reading object {checksum}"):
+            _, _, info, _ = self._repo.load_file(checksum, None)
+        return info.get_file_type() == Gio.FileType.SYMBOLIC_LINK
+
+    # --- writing ---
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit at the end, abort on any error; several threads may write meanwhile."""
+        with _faults(f"preparing to write to repo {self.path}"):
+            self._repo.prepare_transaction(None)
+        try:
+            yield
+            with _faults("committing the transaction"):
+                self._repo.commit_transaction(None)
+        except BaseException:
+            self._repo.abort_transaction(None)
+            raise
+
+    def write_file(self, owner: Owner, content: bytes) -> str:
+        """Store a file, the content in one piece; its checksum."""
+        return self._write_object(self._header(owner, _FILE, ""), content)
+
+    def write_symlink(self, owner: Owner, target: str) -> str:
+        """Store a symlink; its checksum. Linux gives every symlink the mode 0777."""
+        return self._write_object(self._header(owner._replace(mode=0o777), _SYMLINK, target), b"")
+
+    def _write_object(self, header: bytes, content: bytes) -> str:
+        # libostree's own SHA-256 runs at a fifth of hashlib's speed, so the checksum is
+        # computed here and the object handed over as trusted.
+        data = header + content
+        checksum = sha256(data).hexdigest()
+        stream = Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(data))
+        with _faults(f"writing object {checksum}"):
+            self._repo.write_content_trusted(checksum, stream, len(data), None)
+        return checksum
+
+    def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
+        """Store a file of `size` bytes that come in pieces; its checksum.
+
+        The object goes to libostree through a pipe, since `OstreeContentWriter` does not
+        work in archive repos; libostree computes the checksum, which nobody can know yet.
+        """
+        header = self._header(owner, _FILE, "")
+        source, sink = os.pipe()
+        with ThreadPoolExecutor(1) as pool:
+            stored = pool.submit(self._write_from_pipe, source, len(header) + size)
+            # When the reader fails the pipe breaks, and `result` says why.
+            with suppress(BrokenPipeError), open(sink, "wb") as pipe:
+                for chunk in chain([header], chunks):
+                    pipe.write(chunk)
+        return stored.result()
+
+    def _write_from_pipe(self, source: int, length: int) -> str:
+        stream = Gio.UnixInputStream.new(source, True)
+        try:
+            with _faults("writing a large object"):
+                _, checksum = self._repo.write_content(None, stream, length, None)
+        finally:
+            stream.close(None)
+        return bytes(checksum).hex()
+
+    def _header(self, owner: Owner, kind: int, target: str) -> bytes:
+        if self.mode == "bare-user-only":
+            _check_canonical(owner, kind)
+        return _content_header(owner, kind, target)
+
+    def write_dirmeta(self, owner: Owner) -> str:
+        """Store a directory's mode, owner and xattrs; the checksum of its dirmeta object."""
+        if owner not in self._dirmetas:
+            if self.mode == "bare-user-only":
+                _check_canonical(owner, _DIRECTORY)
+            info = Gio.FileInfo()
+            info.set_file_type(Gio.FileType.DIRECTORY)
+            info.set_attribute_uint32("unix::uid", owner.uid)
+            info.set_attribute_uint32("unix::gid", owner.gid)
+            info.set_attribute_uint32("unix::mode", _DIRECTORY | owner.mode)
+            variant = OSTree.create_directory_metadata(info, _xattrs(owner))
+            with _faults("writing a dirmeta object"):
+                _, checksum = self._repo.write_metadata(
+                    OSTree.ObjectType.DIR_META, None, variant, None
+                )
+            self._dirmetas[owner] = bytes(checksum).hex()
+        return self._dirmetas[owner]
+
+    def tree(self, owner: Owner | str) -> Tree:
+        """An empty root directory for a commit."""
+        return Tree(self, OSTree.MutableTree.new(), owner)
+
+    def write_commit(self, tree: Tree, message: Message) -> str:
+        """Store the commit of a tree that a transaction has written; its checksum."""
+        root = tree.written()
+        metadata = {key: GLib.Variant("s", value) for key, value in sorted(message.metadata)}
+        variant = GLib.Variant("a{sv}", metadata)
+        with _faults("writing the commit"):
+            _, checksum = self._repo.write_commit_with_time(
+                None, message.subject, message.body, variant, root, message.timestamp, None
+            )
+        return checksum
+
+    def sign(self, checksum: str, key: str, homedir: str | None) -> None:
+        """Add a GPG signature; it lies beside the commit, whose checksum stays."""
+        with _faults(f"signing with key {key}"):
+            self._repo.sign_commit(checksum, key, homedir, None)
+
+    def set_ref(self, ref: str, checksum: str) -> None:
+        """Point the ref at the commit, when the transaction is committed."""
+        self._repo.transaction_set_ref(None, ref, checksum)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a commit says beside its tree. All values are text: libostree writes integers of
+    the metadata in the machine's own byte order, and the checksum would differ with it."""
+
+    subject: str
+    timestamp: int
+    body: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+class Tree:
+    """A directory that is being put together for a commit."""
+
+    def __init__(self, repo: Repo, mtree: OSTree.MutableTree, owner: Owner | str) -> None:
+        self._repo = repo
+        self._mtree = mtree
+        self._root: Gio.File | None = None
+        mtree.set_metadata_checksum(owner if isinstance(owner, str) else repo.write_dirmeta(owner))
+
+    def file(self, name: str, checksum: str) -> None:
+        """A file or symlink that is stored already."""
+        with _faults(f"adding {name}"):
+            self._mtree.replace_file(name, checksum)
+
+    def directory(self, name: str, owner: Owner | str) -> Tree:
+        """A sub-directory, new, with this owner or this dirmeta object."""
+        with _faults(f"adding {name}"):
+            _, below = self._mtree.ensure_dir(name)
+        return Tree(self._repo, below, owner)
+
+    def graft(self, name: str, commit: Commit) -> None:
+        """A whole tree that is committed already, under this name; it is not read."""
+        with _faults(f"grafting {name}"):
+            _, below = self._mtree.ensure_dir(name)
+            below.fill_empty_from_dirtree(self._repo._repo, commit.contents, commit.meta)
+
+    def write(self) -> tuple[str, str]:
+        """Store the directories' objects; the root's dirtree and dirmeta checksums."""
+        with _faults("writing the tree"):
+            _, self._root = self._repo._repo.write_mtree(self._mtree, None)
+        return self._root.tree_get_contents_checksum(), self._root.tree_get_metadata_checksum()
+
+    def written(self) -> Gio.File:
+        """The root as libostree wants it for a commit."""
+        if self._root is None:
+            raise RuntimeError("the tree is not written yet")
+        return self._root
+
+
+@lru_cache(maxsize=4096)
+def _content_header(owner: Owner, kind: int, target: str) -> bytes:
+    """What a content object's checksum begins with, and its stream: libostree's file header.
+
+    A be32 size, 4 zero bytes, then `(uuuusa(ayay))`: uid, gid, mode, rdev, target, xattrs,
+    the numbers big-endian. Source: ostree-core.c, `_ostree_file_header_new`.
+    """
+    values = (_be32(owner.uid), _be32(owner.gid), _be32(kind | owner.mode), 0, target, [])
+    parts = GLib.Variant("(uuuusa(ayay))", values)
+    if owner.xattrs:
+        parts = GLib.Variant.new_tuple(
+            *(parts.get_child_value(n) for n in range(5)), _xattrs(owner)
+        )
+    data = parts.get_data_as_bytes().get_data()
+    return struct.pack(">II", len(data), 0) + data
+
+
+def _be32(value: int) -> int:
+    return int(struct.unpack("=I", struct.pack(">I", value))[0])
+
+
+def _xattrs(owner: Owner) -> GLib.Variant:
+    """Names end in a NUL, values do not; sorted, as libostree reads them from a disk."""
+    return GLib.Variant("a(ayay)", [(name + b"\0", value) for name, value in owner.xattrs])
+
+
+def _check_canonical(owner: Owner, kind: int) -> None:
+    """ImporterError for what a bare-user-only repo cannot hold.
+
+    Source: ostree-core.c, `_ostree_validate_bareuseronly_mode`, and that such a repo
+    keeps neither owners nor xattrs (ostree.repo-config(5)).
+    """
+    if owner.uid or owner.gid or owner.xattrs or (kind != _SYMLINK and owner.mode & ~0o775):
+        raise ImporterError(
+            f"a bare-user-only repo cannot hold mode {owner.mode:04o}, owner"
+            f" {owner.uid}:{owner.gid} and {len(owner.xattrs)} xattrs",
+            hint="such a repo keeps no owners, setuid bits or xattrs; use bare-user or archive",
+        )

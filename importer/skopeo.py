@@ -1,0 +1,202 @@
+"""skopeo, which knows every transport, credential and policy: manifests and blobs from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from fcntl import fcntl
+from typing import TYPE_CHECKING, Any
+
+from importer.errors import FetchError, ImporterError
+from importer.process import CommandError, Server, run
+from layers.digest import Digest
+from layers.verify import drain
+
+if TYPE_CHECKING:
+    from layers.manifest import Descriptor
+    from layers.verify import Chunks
+
+_MESSAGE_SIZE = 32 * 1024  # containers/skopeo cmd/skopeo/proxy.go, maxMsgSize
+_READ = 1 << 20
+
+type _Pipe = tuple[int, int]
+
+_F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
+_LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+_HINTS = (
+    ("server gave HTTP response to HTTPS client", "for a registry without TLS: --tls-verify=false"),
+    ("x509:", "give the registry's CA with --cert-dir, or --tls-verify=false"),
+    ("unauthorized", "log in with `skopeo login`, or give --authfile or --creds"),
+    ("authentication required", "log in with `skopeo login`, or give --authfile or --creds"),
+    ("denied", "log in with `skopeo login`, or give --authfile or --creds"),
+    ("manifest unknown", "there is no such tag or digest; `skopeo list-tags` lists the tags"),
+    ("name unknown", "the registry has no repository of that name"),
+    ("no image found in", "the index lists other platforms; see --arch, --os and --variant"),
+    ("connection refused", "nothing listens there; is the registry up?"),
+    ("no such host", "the registry's host name does not resolve"),
+    ("policy.json", "see containers-policy.json(5), or give --policy or --insecure-policy"),
+    ("rejected by policy", "see containers-policy.json(5), or give --policy or --insecure-policy"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Skopeo:
+    """How to call skopeo; the fields are its own options."""
+
+    authfile: str | None = None
+    creds: str | None = None
+    cert_dir: str | None = None
+    tls_verify: bool | None = None
+    policy: str | None = None
+    insecure_policy: bool = False
+    arch: str | None = None
+    os: str | None = None
+    variant: str | None = None
+    retry_times: int = 0
+
+    def argv(self, *command: str) -> list[str]:
+        """The command line, with what `command` does not say of itself."""
+        everywhere = {
+            "--policy": self.policy,
+            "--override-arch": self.arch,
+            "--override-os": self.os,
+            "--override-variant": self.variant,
+        }
+        access = {
+            "--authfile": self.authfile,
+            "--creds": self.creds,
+            "--cert-dir": self.cert_dir,
+            "--tls-verify": None if self.tls_verify is None else str(self.tls_verify).lower(),
+        }
+        insecure = ["--insecure-policy"] if self.insecure_policy else []
+        name, *arguments = command
+        return ["skopeo", *insecure, *_options(everywhere), name, *_options(access), *arguments]
+
+    def inspect_raw(self, source: str) -> bytes:
+        """The manifest or index of `source`, in its original bytes."""
+        retry = f"--retry-times={self.retry_times}"
+        try:
+            return run(self.argv("inspect", "--raw", retry, "--", source))
+        except CommandError as error:
+            raise fetch_error(source, error.stderr) from None
+
+
+def _options(values: dict[str, str | None]) -> list[str]:
+    return [f"{name}={value}" for name, value in values.items() if value is not None]
+
+
+def fetch_error(source: str, said: str) -> FetchError:
+    """skopeo's words as one line, with a hint where there is one to give."""
+    match = None
+    for match in _LOGRUS.finditer(said):
+        pass  # the last one is the reason
+    message = json.loads(f'"{match[1]}"', strict=False) if match else said.strip()
+    line = " ".join(message.split())[:1000] or "skopeo said nothing"
+    hint = next((hint for sign, hint in _HINTS if sign in line), "")
+    return FetchError(f"{source}: {line}", hint=hint)
+
+
+class Proxy:
+    """One `skopeo experimental-image-proxy`: JSON messages, blobs through pipes.
+
+    The protocol is that of containers/skopeo cmd/skopeo/proxy.go, version 0.2.x. One
+    request at a time; whoever wants two blobs at once takes two proxies. After an error
+    of its own, or a blob that was not read to its end, a proxy is closed for good.
+    """
+
+    def __init__(self, skopeo: Skopeo) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket = ours
+        self._images: dict[str, int] = {}
+        self.closed = False
+        with theirs:
+            argv = skopeo.argv("experimental-image-proxy", "--sockfd", str(theirs.fileno()))
+            self._server = Server(argv, [theirs.fileno()])
+        version = str(self._call("skopeo", "Initialize")[0])
+        if not version.startswith("0.2."):
+            self.close()
+            raise ImporterError(f"skopeo speaks version {version} of its proxy protocol, not 0.2")
+
+    def platform_digest(self, source: str) -> Digest:
+        """The digest of the manifest that skopeo chooses for the wanted platform."""
+        digest, manifest = self._call_with_file(source, "GetManifest", self._image(source))
+        drain(manifest)  # converted to OCI where it was not; the original has to be asked for
+        return Digest.parse(digest)
+
+    def blob(self, source: str, blob: Descriptor) -> Chunks:
+        """The blob's bytes as the transport gives them, unverified; FetchError if it fails."""
+        digest, size = str(blob.digest), blob.size
+        _, chunks = self._call_with_file(source, "GetBlob", self._image(source), digest, size)
+        return chunks
+
+    def close(self) -> None:
+        """End the process."""
+        self.closed = True
+        self._socket.close()
+        self._server.stop()
+
+    def _image(self, source: str) -> int:
+        if source not in self._images:
+            value, _ = self._call(source, "OpenImage", source)
+            self._images[source] = int(value)
+        return self._images[source]
+
+    def _call_with_file(self, source: str, method: str, *args: object) -> tuple[Any, Chunks]:
+        """A request that is answered with a pipe; what the pipe carries, in pieces.
+
+        skopeo closes its end of the pipe only in FinishPipe, and FinishPipe blocks it until
+        all is written. Asked for at once, while we go on reading, the pipe ends as pipes do,
+        also where the registry breaks off; asked for after the last byte, it would leave us
+        waiting for bytes that never come.
+        """
+        value, pipe = self._call(source, method, *args)
+        if pipe is None:
+            raise ImporterError(f"skopeo's {method} answered without a pipe")
+        number, descriptor = pipe
+        self._send("FinishPipe", number)
+        return value, self._piped(source, descriptor)
+
+    def _piped(self, source: str, descriptor: int) -> Chunks:
+        complete = False
+        try:
+            with suppress(OSError):  # a larger pipe is faster, and may be denied
+                fcntl(descriptor, _F_SETPIPE_SZ, _READ)
+            while chunk := os.read(descriptor, _READ):
+                yield chunk
+            self._receive(source)
+            complete = True
+        finally:
+            os.close(descriptor)
+            if not complete:
+                self.close()
+
+    def _call(self, source: str, method: str, *args: object) -> tuple[Any, _Pipe | None]:
+        try:
+            self._send(method, *args)
+            return self._receive(source)
+        except BaseException:
+            self.close()
+            raise
+
+    def _send(self, method: str, *args: object) -> None:
+        message = json.dumps({"method": method, "args": args}).encode()
+        with suppress(BrokenPipeError):  # `_receive` finds that it has gone, and why
+            self._socket.send(message)
+
+    def _receive(self, source: str) -> tuple[Any, _Pipe | None]:
+        """An answer: its value, and a pipe's number and descriptor if it came with one."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._socket, _MESSAGE_SIZE, 1)
+        except ConnectionResetError:
+            data, descriptors = b"", []
+        if not data:
+            raise fetch_error(source, self._server.failure().stderr)
+        answer = json.loads(data)
+        if not answer["success"]:
+            raise fetch_error(source, answer["error"])
+        pipe = (answer["pipeid"], descriptors[0]) if descriptors else None
+        return answer["value"], pipe

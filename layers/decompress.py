@@ -1,0 +1,120 @@
+"""From the blob's chunks to the tar's: gzip, zstd or plain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import zstandard
+from isal import igzip_lib
+
+from layers.errors import LayerError
+from layers.mediatype import Compression, may_be_unpacked
+
+if TYPE_CHECKING:
+    from layers.verify import Chunks
+
+CHUNK = 1 << 20
+_IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub errs
+# RFC 1952, 2.3.1; RFC 8878, 3.1.1, and the skippable frames of 3.1.2, which zstd:chunked
+# layers carry, and with which pzstd begins.
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE_MAGIC = b"\x2a\x4d\x18"
+# zstd's own limit for untrusted input (ZSTD_WINDOWLOG_LIMIT_DEFAULT is 27).
+_MAX_WINDOW = 1 << 27
+
+
+def decompressed(chunks: Chunks, media_type: str, compression: Compression) -> Chunks:
+    """The tar's bytes in pieces of at most 1 MiB; LayerError if the magic is not the type's.
+
+    Whatever follows what a decompressor understands is an error: nothing of a blob
+    is left unread.
+    """
+    head = next(chunks, b"")
+    while 0 < len(head) < 4 and (more := next(chunks, b"")):
+        head += more
+    found = _magic(head)
+    plain = compression is Compression.GZIP and may_be_unpacked(media_type)
+    if found is not compression and not (found is Compression.NONE and plain):
+        raise LayerError(
+            f"the layer's media type is {media_type}, but its first bytes say {found.name.lower()}"
+        )
+    return _READERS[found](_rejoined(head, chunks))
+
+
+def _rejoined(head: bytes, chunks: Chunks) -> Chunks:
+    if head:
+        yield head
+    yield from chunks
+
+
+def _magic(head: bytes) -> Compression:
+    if head.startswith(_GZIP_MAGIC):
+        return Compression.GZIP
+    if head.startswith(_ZSTD_MAGIC) or (head[1:4] == _SKIPPABLE_MAGIC and 0x50 <= head[0] <= 0x5F):
+        return Compression.ZSTD
+    return Compression.NONE
+
+
+def _plain(chunks: Chunks) -> Chunks:
+    for chunk in chunks:
+        yield from (chunk[at : at + CHUNK] for at in range(0, len(chunk), CHUNK))
+
+
+def _gunzip(chunks: Chunks) -> Chunks:
+    """Every member of the file, as gzip and Go read it; RFC 1952, 2.2."""
+    data = b""
+    while data := data or next(chunks, b""):
+        while 0 < len(data) < 2 and (more := next(chunks, b"")):
+            data += more
+        if not data.startswith(_GZIP_MAGIC):
+            raise LayerError("gzip: the data that follows a member is not another member")
+        member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        yield from _inflate(member, data, chunks)
+        data = member.unused_data
+
+
+def _inflate(member: igzip_lib.IgzipDecompressor, data: bytes, chunks: Chunks) -> Chunks:
+    try:
+        while True:
+            if piece := member.decompress(data, CHUNK):
+                yield piece
+            if member.eof:
+                return
+            data = next(chunks, b"") if member.needs_input else b""
+            if not data and member.needs_input:
+                raise LayerError("gzip: the data ends within a member")
+    except _IsalError as error:
+        raise LayerError(f"gzip: {error}") from None
+
+
+class _Source:
+    """Chunks as the file that zstandard reads from."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._rest or next(self._chunks, b"")
+        if size < 0:
+            size = len(data)
+        self._rest = data[size:]
+        return data[:size]
+
+
+def _unzstd(chunks: Chunks) -> Chunks:
+    """Every frame, skippable ones passed over; RFC 8878, 3.1.
+
+    A frame that is cut short ends the stream without an error here; the diffID shows it.
+    """
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    reader = decompressor.stream_reader(_Source(chunks), read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
+    try:
+        while piece := reader.read(CHUNK):
+            yield piece
+    except zstandard.ZstdError as error:
+        raise LayerError(f"zstd: {error}") from None
+
+
+_READERS = {Compression.NONE: _plain, Compression.GZIP: _gunzip, Compression.ZSTD: _unzstd}

@@ -1,0 +1,66 @@
+"""Digests, as the OCI image spec's descriptors write them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from layers.errors import LayerError
+
+# https://github.com/opencontainers/image-spec/blob/main/descriptor.md#registered-algorithms;
+# the encoded part is lower-case hex only, so that one digest has one spelling.
+_HEX_LENGTH = {"sha256": 64, "sha512": 128}
+_DIGEST = re.compile(r"([a-z0-9]+(?:[.+_-][a-z0-9]+)*):([A-Za-z0-9=_-]+)")
+_LOWER_HEX = re.compile(r"[0-9a-f]+")
+
+
+class Hasher(Protocol):
+    """What of `hashlib` the readers use."""
+
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """`algorithm:hex`, checked."""
+
+    algorithm: str
+    hex: str
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """From its text; LayerError if it is malformed or of an algorithm we cannot verify."""
+        match = _DIGEST.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise LayerError(f"not a digest: {str(text)[:100]!r}")
+        algorithm, encoded = match.groups()
+        if algorithm not in _HEX_LENGTH:
+            raise LayerError(
+                f"digest algorithm {algorithm!r} is not supported",
+                hint="the OCI image spec registers sha256 and sha512",
+            )
+        if len(encoded) != _HEX_LENGTH[algorithm] or not _LOWER_HEX.fullmatch(encoded):
+            raise LayerError(f"{algorithm} digest is not {_HEX_LENGTH[algorithm]} lower-case hex")
+        return cls(algorithm, encoded)
+
+    @classmethod
+    def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
+        """Of these bytes."""
+        return cls(algorithm, hashlib.new(algorithm, data).hexdigest())
+
+    def hasher(self) -> Hasher:
+        """A new, empty hash of this algorithm."""
+        return hashlib.new(self.algorithm)
+
+    def check(self, data: bytes, what: str) -> bytes:
+        """The data, if it has this digest; LayerError if not."""
+        actual = Digest.of(data, self.algorithm)
+        if actual != self:
+            raise LayerError(f"{what} has digest {actual}, not the one asked for", digest=str(self))
+        return data
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hex}"

@@ -1,0 +1,91 @@
+"""JSON documents of an image, read strictly.
+
+Go's decoder, which the rest of the field uses, matches keys without regard to
+case and lets the last duplicate win; other decoders do not. A document on whose
+meaning two tools can differ is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from layers.errors import LayerError
+
+# containers/image reads at most 4 MiB of manifest and the same of config
+# (iolimits.MaxManifestBodySize, MaxConfigBodySize).
+MAX_DOCUMENT_SIZE = 4 * 1024 * 1024
+
+type Document = dict[str, Any]
+
+
+def parse_document(raw: bytes, what: str) -> Document:
+    """The JSON object in `raw`; LayerError, naming `what`, for anything else."""
+    if len(raw) > MAX_DOCUMENT_SIZE:
+        raise LayerError(f"{what} has {len(raw)} bytes, more than {MAX_DOCUMENT_SIZE}")
+    try:
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_unambiguous, parse_constant=_refuse_constant
+        )
+    except LayerError as error:
+        raise LayerError(f"{what}: {error.message}") from None
+    except (ValueError, RecursionError) as error:
+        raise LayerError(f"{what} is not JSON: {_first_line(error)}") from None
+    if not isinstance(value, dict):
+        raise LayerError(f"{what} is not a JSON object")
+    return cast("Document", value)
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> Document:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise LayerError(f"duplicate JSON key {twice[:100]!r}")
+    return document
+
+
+def _refuse_constant(name: str) -> Any:
+    raise LayerError(f"{name} is not a JSON number")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def string(document: Document, key: str, what: str, default: str | None = None) -> str:
+    """The string under `key`; LayerError if it is something else, or absent without a default."""
+    return cast("str", _typed(document, key, what, str, default))
+
+
+def integer(document: Document, key: str, what: str) -> int:
+    """The number under `key`, not negative."""
+    value = cast("int", _typed(document, key, what, int, None))
+    if isinstance(value, bool) or not 0 <= value < 2**63:
+        raise LayerError(f"{what}: {key} is not a size: {str(value)[:40]}")
+    return value
+
+
+def array(document: Document, key: str, what: str, default: list[Any] | None = None) -> list[Any]:
+    """The array under `key`; `null` counts as empty, as Go writes an empty slice so."""
+    if key in document and document[key] is None and default is not None:
+        return default
+    return cast("list[Any]", _typed(document, key, what, list, default))
+
+
+def mapping(document: Document, key: str, what: str, default: Document | None = None) -> Document:
+    """The object under `key`; `null` counts as absent."""
+    if key in document and document[key] is None and default is not None:
+        return default
+    return cast("Document", _typed(document, key, what, dict, default))
+
+
+def _typed(document: Document, key: str, what: str, kind: type, default: object) -> object:
+    folded = [k for k in document if k.lower() == key.lower() and k != key]
+    if folded:
+        raise LayerError(f"{what}: key {folded[0]!r} differs from {key!r} by case alone")
+    value = document.get(key, default)
+    if not isinstance(value, kind):
+        said = "is missing" if value is None else f"is not of type {kind.__name__}"
+        raise LayerError(f"{what}: {key} {said}")
+    return value

@@ -1,0 +1,40 @@
+"""A tar entry, before anything is made of it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+type Xattrs = tuple[tuple[bytes, bytes], ...]
+
+
+class Kind(Enum):
+    """What an entry makes; the values are the type flags of POSIX's ustar format."""
+
+    FILE = b"0"
+    HARDLINK = b"1"
+    SYMLINK = b"2"
+    CHAR = b"3"
+    BLOCK = b"4"
+    DIRECTORY = b"5"
+    FIFO = b"6"
+
+
+class Owner(NamedTuple):
+    """Who may do what with a file: permission bits (07777 at most), ids, xattrs sorted by name."""
+
+    mode: int
+    uid: int
+    gid: int
+    xattrs: Xattrs = ()
+
+
+class Entry(NamedTuple):
+    """One member: `path` and `link` as the tar spells them, `size` of the content in bytes."""
+
+    path: bytes
+    kind: Kind
+    owner: Owner
+    size: int = 0
+    link: bytes = b""
+    device: tuple[int, int] = (0, 0)

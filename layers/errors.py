@@ -1,0 +1,48 @@
+"""The two faults, told apart by whose they are."""
+
+from __future__ import annotations
+
+from typing import Self
+
+
+class Fault(Exception):
+    """An expected error: one line for the user, and a hint what to do about it.
+
+    The digest and path are added by whoever knows them, on the way up, so the
+    code that finds a broken header need not know which layer it reads.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", digest: str = "", path: bytes | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.digest = digest
+        self.path = path
+
+    def within(self, *, digest: str = "", path: bytes | None = None, hint: str = "") -> Self:
+        """The same error, with what it did not know yet; what it knows stays."""
+        self.digest = self.digest or digest
+        self.hint = self.hint or hint
+        if self.path is None:
+            self.path = path
+        return self
+
+    def __str__(self) -> str:
+        """DIGEST: PATH: MESSAGE, on one line whatever bytes the path holds."""
+        parts = [self.digest] if self.digest else []
+        if self.path is not None:
+            parts.append(printable(self.path))
+        return ": ".join([*parts, self.message])
+
+
+class LayerError(Fault):
+    """The image is wrong: no machine would import it."""
+
+
+def printable(path: bytes) -> str:
+    """A path for people: control characters and stray bytes escaped, cut at 300 characters."""
+    text = path.decode("utf-8", "backslashreplace")
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown if len(shown) <= 300 else shown[:297] + "..."

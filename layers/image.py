@@ -1,0 +1,113 @@
+"""A resolved image: its manifest and config, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from layers.chain import layer_ids
+from layers.errors import LayerError
+from layers.mediatype import Compression, layer_compression
+from layers.storage import StoredImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from layers.config import ImageConfig
+    from layers.digest import Digest
+    from layers.manifest import Descriptor, Index, Manifest
+    from layers.reference import ImageName, Reference
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLayer:
+    """One layer of one image: the blob to fetch, the diffID to find in it, and its place."""
+
+    blob: Descriptor
+    diff_id: Digest
+    id: str
+    parents: tuple[str, ...]  # layer ids, nearest first
+
+    @property
+    def compression(self) -> Compression:
+        """How the blob is packed; LayerError for a media type that we do not know."""
+        try:
+            return layer_compression(self.blob.media_type)
+        except LayerError as error:
+            raise error.within(digest=str(self.blob.digest)) from None
+
+
+@dataclass(frozen=True)
+class Image:
+    """`source` is what skopeo opens to find the blobs; `name` overrides the reference's."""
+
+    reference: Reference
+    source: str
+    manifest: Manifest
+    config: ImageConfig
+    index: Index | None = None
+    name: ImageName | None = None
+
+    @property
+    def id(self) -> str:
+        """The image id, as podman shows it."""
+        return self.manifest.config.digest.hex
+
+    @property
+    def digest(self) -> Digest:
+        """What the reference resolves to: the index's digest, where there is one."""
+        return self.index.digest if self.index else self.manifest.digest
+
+    @cached_property
+    def layers(self) -> tuple[ImageLayer, ...]:
+        """Base first."""
+        ids = layer_ids(self.config.diff_ids)
+        pairs = zip(self.manifest.layers, self.config.diff_ids, strict=True)
+        return tuple(
+            ImageLayer(blob, diff_id, ids[n], tuple(reversed(ids[:n])))
+            for n, (blob, diff_id) in enumerate(pairs)
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Under what the store knows it: the name asked for, and a list's by digest."""
+        name = self.name or self.reference.name
+        if name is None:
+            return ()
+        found = [name.at(name.digest)] if name.digest else [name]
+        if self.index:
+            found.append(name.at(self.index.digest))
+        return tuple(dict.fromkeys(str(n) for n in found))
+
+    def big_data(self) -> dict[str, bytes]:
+        """The original documents, under containers-storage's keys for them."""
+        data = {f"manifest-{self.manifest.digest}": self.manifest.raw}
+        if self.index:
+            data[f"manifest-{self.index.digest}"] = self.index.raw
+        return data | {str(self.manifest.config.digest): self.config.raw}
+
+
+def stored_images(images: Iterable[Image]) -> list[StoredImage]:
+    """A record an image id, whatever order the images come in.
+
+    Two manifests can share a config, when the same layers were packed in two ways; then
+    the record has the names and manifests of both.
+    """
+    ordered = sorted(images, key=lambda image: (image.id, image.manifest.digest, image.names))
+    groups = groupby(ordered, key=lambda image: image.id)
+    return [_stored(image_id, list(group)) for image_id, group in groups]
+
+
+def _stored(image_id: str, group: list[Image]) -> StoredImage:
+    first = group[0]
+    data = {key: value for image in group for key, value in image.big_data().items()}
+    return StoredImage(
+        image_id,
+        first.manifest.digest,
+        tuple(sorted({name for image in group for name in image.names})),
+        first.layers[-1].id if first.layers else "",
+        first.config.created,
+        data | {"manifest": first.manifest.raw},
+    )

@@ -1,0 +1,75 @@
+"""A layer being read: the tar, the tree that it makes, and the record to make it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layers.errors import LayerError
+from layers.path import components
+from layers.tar import TarReader
+from layers.tarsplit import TarSplit, with_contents
+from layers.tree import DeviceNodes, LayerTree, Leaf
+from layers.xattrs import kept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from layers.entry import Entry, Owner
+    from layers.verify import Chunks
+
+
+class LayerReader:
+    """Iterates over the files and symlinks to be stored; the rest goes into `tree` by itself.
+
+    At each, `whole()` or `content()` gives a file's content; the leaf's checksum is for
+    the caller to set. Raises LayerError as TarReader and LayerTree do.
+    """
+
+    def __init__(self, chunks: Chunks, device_nodes: DeviceNodes) -> None:
+        self._record = TarSplit()
+        self._tar = TarReader(chunks, self._record)
+        self.tree = LayerTree(device_nodes)
+        self.dropped_xattrs = 0
+        self._recorded: list[tuple[bytes, Leaf]] = []
+
+    def __iter__(self) -> Iterator[tuple[Leaf, Entry]]:
+        for entry in self._tar:
+            stored = entry._replace(owner=self._kept(entry))
+            leaf = self.tree.add(stored)
+            if leaf is not None:
+                files = self._record.files
+                yield leaf, stored
+                if self._record.files > files:
+                    self._recorded.append((stored.path, leaf))
+
+    def _kept(self, entry: Entry) -> Owner:
+        try:
+            owner = kept(entry.owner, entry.kind)
+        except LayerError as error:
+            raise error.within(path=entry.path) from None
+        self.dropped_xattrs += len(entry.owner.xattrs) - len(owner.xattrs)
+        return owner
+
+    def whole(self) -> bytes:
+        """The current file's content."""
+        return self._tar.whole()
+
+    def content(self) -> Chunks:
+        """The same in pieces, to be read to its end."""
+        return self._tar.content()
+
+    def tar_split(self, read: Callable[[str], Chunks]) -> bytes:
+        """The record, once the tar was read to its end and all leaves are stored.
+
+        `read` gives the content of an object, for files that another of the same path
+        replaced: they are not in the tree, so their content goes into the record.
+        """
+        record = self._record.finish()
+        if not self.tree.replaced:
+            return record
+        gone = {
+            number: read(leaf.checksum)
+            for number, (path, leaf) in enumerate(self._recorded)
+            if self.tree.find(components(path)) is not leaf
+        }
+        return with_contents(record, gone) if gone else record

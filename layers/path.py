@@ -1,0 +1,64 @@
+"""Paths within a layer: bytes, relative to its root, no `.` and no `..` left in them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from layers.errors import LayerError
+
+# include/uapi/linux/limits.h; no tool could unpack more.
+_NAME_MAX = 255
+_PATH_MAX = 4095
+
+type Path = tuple[bytes, ...]
+
+
+def components(path: bytes) -> Path:
+    """The names on the way from the layer's root; empty for the root itself.
+
+    A leading `/` or `./` means the root, as for every tool that unpacks layers.
+    LayerError if the path leaves the root, or no file system or ostree repo can hold it.
+    """
+    head, _, last = path.rstrip(b"/").rpartition(b"/")
+    if last in (b"", b".", b".."):
+        return _resolved(path)
+    return (*_parents(head), _checked(last))
+
+
+@lru_cache(maxsize=1024)
+def _parents(head: bytes) -> Path:
+    """A tar lists a directory's files one after the other, so the last parents come again."""
+    return _resolved(head)
+
+
+def _resolved(path: bytes) -> Path:
+    if len(path) > _PATH_MAX:
+        raise LayerError(f"path of {len(path)} bytes; Linux has {_PATH_MAX}")
+    names: list[bytes] = []
+    for name in path.split(b"/"):
+        if name == b"..":
+            if not names:
+                raise LayerError("the path leaves the layer's root")
+            names.pop()
+        elif name not in (b"", b"."):
+            names.append(_checked(name))
+    return tuple(names)
+
+
+def _checked(name: bytes) -> bytes:
+    # What a whiteout hides must be a name that can be; with the prefix it may be longer.
+    if len(name) > _NAME_MAX and len(name.removeprefix(b".wh.")) > _NAME_MAX:
+        raise LayerError(f"name of {len(name)} bytes; Linux has {_NAME_MAX}")
+    if not name.isascii():
+        try:
+            name.decode("utf-8")
+        except UnicodeDecodeError:
+            raise LayerError(
+                "the name is not UTF-8", hint="ostree's directory trees hold UTF-8 names only"
+            ) from None
+    return name
+
+
+def joined(path: Path) -> bytes:
+    """For people and for records."""
+    return b"/".join(path)

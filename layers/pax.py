@@ -1,0 +1,88 @@
+"""PAX extended headers: `LENGTH KEY=VALUE\\n` records. Source: POSIX pax(1)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from layers.entry import Xattrs
+
+type Records = tuple[tuple[bytes, bytes], ...]
+
+_LENGTH = re.compile(rb"([0-9]{1,10}) ")
+_DECIMAL = re.compile(rb"[0-9]{1,19}")
+_XATTR = b"SCHILY.xattr."
+# Linux: XATTR_NAME_MAX and XATTR_SIZE_MAX, include/uapi/linux/limits.h.
+_XATTR_NAME_MAX = 255
+_XATTR_SIZE_MAX = 65536
+
+
+def parse_records(data: bytes) -> Records:
+    """The records in their order; LayerError if one is malformed."""
+    records, at = [], 0
+    while at < len(data):
+        match = _LENGTH.match(data, at)
+        end = at + int(match[1]) if match else 0
+        if match is None or not match.end() < end <= len(data) or data[end - 1 : end] != b"\n":
+            raise LayerError("PAX header record is malformed")
+        key, equals, value = data[match.end() : end - 1].partition(b"=")
+        if not key or not equals:
+            raise LayerError("PAX header record is not KEY=VALUE")
+        records.append((key, value))
+        at = end
+    return tuple(records)
+
+
+class Pax:
+    """What an extended header says of the next entry; the last record of a key wins.
+
+    An empty value takes back the key, so that the header block's own field counts.
+    """
+
+    def __init__(self, records: Records = ()) -> None:
+        self.records = records
+        self._values = dict(records)
+
+    def text(self, key: bytes, default: bytes) -> bytes:
+        """A path: no NUL may be in it, since no kernel would take it."""
+        value = self._values.get(key) or default
+        if b"\0" in value:
+            raise LayerError(f"PAX {key.decode()} has a NUL in it")
+        return value
+
+    def number(self, key: bytes, default: int) -> int:
+        """A decimal number that is not negative."""
+        value = self._values.get(key)
+        if not value:
+            return default
+        if not _DECIMAL.fullmatch(value) or int(value) >= 2**63:
+            raise LayerError(f"PAX {key.decode()} is not a number: {value[:40]!r}")
+        return int(value)
+
+    def has(self, key: bytes) -> bool:
+        """Whether there is a record of this key, and not an empty one."""
+        return bool(self._values.get(key))
+
+    def value(self, key: bytes) -> bytes:
+        """The record's bytes, or none."""
+        return self._values.get(key, b"")
+
+    def xattrs(self) -> Xattrs:
+        """Extended attributes, sorted by name, as star began to write them and Go reads them.
+
+        An xattr may have an empty value, so here empty does not mean absent.
+        """
+        found = sorted(
+            (key[len(_XATTR) :], value)
+            for key, value in self._values.items()
+            if key.startswith(_XATTR)
+        )
+        for name, value in found:
+            if not 0 < len(name) <= _XATTR_NAME_MAX or b"\0" in name:
+                raise LayerError(f"xattr name of {len(name)} bytes, or with a NUL in it")
+            if len(value) > _XATTR_SIZE_MAX:
+                raise LayerError(f"xattr of {len(value)} bytes; Linux has {_XATTR_SIZE_MAX}")
+        return tuple(found)

@@ -1,0 +1,142 @@
+"""What the user calls an image: a docker reference, or any skopeo transport."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from layers.digest import Digest
+from layers.errors import LayerError
+
+# The grammar is that of github.com/distribution/reference, by which every container
+# tool reads names; transports are those of containers/image's transports/alltransports.
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_HOST = (
+    r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+    r"(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+)
+_REPOSITORY = re.compile(rf"{_HOST}(?:/{_COMPONENT})+")
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_MAX_REPOSITORY = 255 + 1 + 255  # a DNS name, then the 255 characters distribution allows
+
+TRANSPORTS = frozenset(
+    [
+        "containers-storage",
+        "dir",
+        "docker",
+        "docker-archive",
+        "docker-daemon",
+        "oci",
+        "oci-archive",
+        "ostree",
+        "sif",
+        "tarball",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """`registry/path[:tag][@digest]`, fully qualified; without tag and digest it means `latest`."""
+
+    repository: str
+    tag: str = ""
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From its text; LayerError if it is malformed or names no registry."""
+        rest, at, digest = text.partition("@")
+        head, slash, last = rest.rpartition("/")
+        final, colon, tag = last.partition(":")
+        repository = head + slash + final
+        _check_qualified(repository, text)
+        if (colon and not _TAG.fullmatch(tag)) or (at and not digest):
+            raise LayerError(f"not an image reference: {text[:200]!r}")
+        parsed = Digest.parse(digest) if at else None
+        return cls(repository, tag or ("" if parsed else "latest"), parsed)
+
+    def at(self, digest: Digest) -> ImageName:
+        """The same repository, by this digest."""
+        return ImageName(self.repository, "", digest)
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+
+def _check_qualified(repository: str, text: str) -> None:
+    host, slash, _ = repository.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        path = repository if slash else f"library/{repository}"
+        raise LayerError(
+            f"{text[:200]!r} names no registry",
+            hint=f"write it out, for example docker.io/{path}" + text[len(repository) :][:100],
+        )
+    if len(repository) > _MAX_REPOSITORY or not _REPOSITORY.fullmatch(repository):
+        raise LayerError(f"not an image reference: {text[:200]!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image and where skopeo finds it: `transport:rest`."""
+
+    transport: str
+    rest: str
+    name: ImageName | None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From the command line; `docker://` is implied where no transport is named."""
+        transport, colon, rest = text.partition(":")
+        if not colon or transport not in TRANSPORTS:
+            return cls("docker", f"//{text}", ImageName.parse(text))
+        if transport == "docker":
+            return cls("docker", rest, ImageName.parse(rest.removeprefix("//")))
+        if not rest:
+            raise LayerError(f"{text!r} names no image")
+        return cls(transport, rest, _name_within(transport, rest))
+
+    def pinned(self, digest: Digest) -> str:
+        """The text for skopeo, by digest where the transport has digests."""
+        if self.transport == "docker" and self.name is not None:
+            return f"docker://{self.name.at(digest)}"
+        return self.source
+
+    @property
+    def source(self) -> str:
+        """The text for skopeo: a tag beside a digest is left out, as skopeo takes only one."""
+        if self.transport == "docker" and self.name is not None and self.name.digest:
+            return f"docker://{self.name.at(self.name.digest)}"
+        if self.transport == "docker" and self.name is not None:
+            return f"docker://{self.name}"
+        return f"{self.transport}:{self.rest}"
+
+    @property
+    def tagged(self) -> str:
+        """The text for skopeo by tag alone, or "" where the user named no tag."""
+        if self.transport != "docker" or self.name is None or not self.name.tag:
+            return ""
+        return f"docker://{self.name.repository}:{self.name.tag}"
+
+    def __str__(self) -> str:
+        if self.transport == "docker":
+            return str(self.name)
+        return f"{self.transport}:{self.rest}"
+
+
+def _name_within(transport: str, rest: str) -> ImageName | None:
+    """The image name that the transport's own syntax carries, if there is one."""
+    if transport == "docker-archive":
+        text = rest.partition(":")[2]
+    elif transport == "containers-storage":
+        text = rest.rpartition("]")[2]
+    elif transport == "docker-daemon":
+        text = rest
+    else:
+        return None
+    try:
+        return ImageName.parse(text)
+    except LayerError:
+        return None  # "@INDEX", an image id, or a short name: reached by id and digest

@@ -1,0 +1,107 @@
+"""The 512 bytes in front of every tar entry.
+
+POSIX pax(1), "ustar Interchange Format", with GNU's and star's variations as GNU tar's
+manual ("Basic Tar Format") and libarchive's tar(5) describe them.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import NamedTuple
+
+from layers.errors import LayerError
+
+BLOCK = 512
+ZERO_BLOCK = bytes(BLOCK)
+
+# name mode uid gid size mtime chksum typeflag linkname magic+version uname gname major minor rest
+_FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s167s")
+_CHECKSUM = slice(148, 156)
+_POSIX_MAGIC = b"ustar\x00"
+
+
+class Header(NamedTuple):
+    """The fields as the block has them, before extended headers change them.
+
+    `block` is the whole block, for what only sparse headers need.
+    """
+
+    name: bytes
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    typeflag: bytes
+    link: bytes
+    major: int
+    minor: int
+    block: bytes
+
+
+def parse_header(block: bytes) -> Header:
+    """From 512 bytes; LayerError if the checksum or a number is wrong."""
+    (name, mode, uid, gid, size, mtime, checksum, flag, link, magic, _, _, major, minor, rest) = (
+        _FIELDS.unpack(block)
+    )
+    _check_sum(block, checksum)
+    number(mtime)
+    devices = flag in b"34"
+    return Header(
+        _prefix(magic, rest) + name.partition(b"\0")[0],
+        number(mode),
+        number(uid),
+        number(gid),
+        number(size),
+        flag,
+        link.partition(b"\0")[0],
+        number(major) if devices else 0,
+        number(minor) if devices else 0,
+        block,
+    )
+
+
+def _check_sum(block: bytes, field: bytes) -> None:
+    """The sum of all bytes with the field itself as blanks; old tars summed signed bytes."""
+    said = number(field)
+    rest = block[:148] + block[156:]
+    unsigned = sum(rest) + 8 * 0x20
+    if said == unsigned:
+        return
+    signed = unsigned - 256 * sum(byte > 127 for byte in rest)
+    if said != signed:
+        raise LayerError(f"tar header checksum is {said:o}, its content's is {unsigned:o}")
+
+
+def _prefix(magic: bytes, rest: bytes) -> bytes:
+    """The leading part of a long name: POSIX has 155 bytes for it, star 131, GNU none."""
+    if magic[:6] != _POSIX_MAGIC or rest[0] == 0:
+        return b""
+    room = 131 if rest[163:167] == b"tar\0" else 155
+    return rest[:room].partition(b"\0")[0] + b"/"
+
+
+@lru_cache(maxsize=4096)
+def number(field: bytes) -> int:
+    """A numeric field: octal text, or base-256 where the first bit is set (GNU, star).
+
+    LayerError if it is neither, or does not fit into 63 bits.
+    """
+    if field[0] & 0x80:
+        return _base256(field)
+    digits = field.strip(b" \0").partition(b"\0")[0]
+    if not digits:
+        return 0
+    if digits.strip(b"01234567"):
+        raise LayerError(f"tar header has {field!r} where a number belongs")
+    return int(digits, 8)
+
+
+def _base256(field: bytes) -> int:
+    """Two's complement in all bits but the first; GNU tar's tar.h, `OLDGNU_FORMAT` numbers."""
+    value = int.from_bytes(field) & ((1 << (8 * len(field) - 1)) - 1)
+    if field[0] & 0x40:
+        value -= 1 << (8 * len(field) - 1)
+    if not -(2**63) <= value < 2**63:
+        raise LayerError("tar header has a number of more than 63 bits")
+    return value

@@ -1,0 +1,237 @@
+"""A layer's own tree, as its tar's entries build it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from layers.entry import Entry, Kind, Owner
+from layers.errors import LayerError, printable
+from layers.path import Path, components
+from layers.whiteout import (
+    OPAQUE_MARKER,
+    hidden_name,
+    is_aufs_leftover,
+    is_whiteout,
+    refuse_quoted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PATH_MAX = 4096  # include/uapi/linux/limits.h, with the NUL
+
+
+class DeviceNodes(Enum):
+    """What to do with device nodes and fifos, which ostree cannot hold."""
+
+    AUTO = "auto"
+    SKIP = "skip"
+    ERROR = "error"
+
+
+@dataclass(slots=True, eq=False)
+class Leaf:
+    """A file or symlink; its object's checksum is known once it is stored."""
+
+    checksum: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Directory:
+    """Names of this layer, and what it hides of the layers below.
+
+    `owner` is None where the tar never lists the directory itself. A directory that only
+    whiteouts needed is not `real`: it is not to appear where no lower layer has it.
+    """
+
+    owner: Owner | None = None
+    entries: dict[bytes, Leaf | Directory] = field(default_factory=dict)
+    whiteouts: set[bytes] = field(default_factory=set)
+    opaque: bool = False
+    real: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LowerLink:
+    """A hardlink to something that this layer does not have."""
+
+    leaf: Leaf
+    path: Path
+    target: Path
+
+
+class LayerTree:
+    """Takes a tar's entries one by one, the last of a path winning.
+
+    `add` returns the new leaf if the entry is a file or symlink, for the caller to store.
+    """
+
+    def __init__(self, device_nodes: DeviceNodes = DeviceNodes.AUTO) -> None:
+        self.root = Directory(real=True)
+        self.links: list[LowerLink] = []
+        self.opaque_markers = 0
+        self.skipped_devices = 0  # below /dev
+        self.stray_devices = 0  # elsewhere
+        self.replaced = False  # whether a path came twice
+        self.uids: set[int] = set()
+        self.gids: set[int] = set()
+        self._skipped: set[Path] = set()
+        self._device_nodes = device_nodes
+
+    def add(self, entry: Entry) -> Leaf | None:
+        """LayerError, with the path, for an entry that has no place in a layer."""
+        try:
+            return self._add(components(entry.path), entry)
+        except LayerError as error:
+            raise error.within(path=entry.path) from None
+
+    def _add(self, path: Path, entry: Entry) -> Leaf | None:
+        if not path:
+            self._add_root(entry)
+            return None
+        if any(is_aufs_leftover(name) for name in path):
+            return None
+        name = path[-1]
+        if is_whiteout(name):
+            self._add_whiteout(path, entry)
+        elif entry.kind is Kind.CHAR and entry.device == (0, 0):
+            # Somebody packed an overlayfs upper directory as it was: a whiteout already.
+            self._parent(path, real=False).whiteouts.add(name)
+        elif entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.FIFO):
+            self._skip_device(path, entry.kind)
+        elif entry.kind is Kind.DIRECTORY:
+            self._add_directory(path, entry.owner)
+        elif entry.kind is Kind.HARDLINK:
+            self._add_link(path, entry)
+        else:
+            return self._add_leaf(path, entry)
+        return None
+
+    def _add_leaf(self, path: Path, entry: Entry) -> Leaf:
+        if entry.kind is Kind.SYMLINK:
+            _check_target(entry.link)
+        self._note_ids(entry.owner)
+        leaf = Leaf()
+        self._place(path, leaf)
+        return leaf
+
+    def _note_ids(self, owner: Owner) -> None:
+        self.uids.add(owner.uid)
+        self.gids.add(owner.gid)
+
+    def _add_root(self, entry: Entry) -> None:
+        if entry.kind is not Kind.DIRECTORY:
+            raise LayerError("the layer's root is not a directory")
+        self.root.owner = entry.owner
+
+    def _add_whiteout(self, path: Path, entry: Entry) -> None:
+        if entry.kind is Kind.DIRECTORY:
+            raise LayerError("a whiteout that is a directory")
+        if path[-1] == OPAQUE_MARKER:
+            self._parent(path, real=False).opaque = True
+            self.opaque_markers += 1
+        else:
+            self._parent(path, real=False).whiteouts.add(hidden_name(path[-1]))
+
+    def _add_directory(self, path: Path, owner: Owner) -> None:
+        parent = self._parent(path, real=True)
+        present = parent.entries.get(path[-1])
+        if not isinstance(present, Directory):
+            refuse_quoted(path[-1])
+            self.replaced = self.replaced or present is not None
+            present = parent.entries[path[-1]] = Directory()
+        self._note_ids(owner)
+        present.owner = owner
+        present.real = True
+
+    def _place(self, path: Path, leaf: Leaf) -> None:
+        refuse_quoted(path[-1])
+        entries = self._parent(path, real=True).entries
+        self.replaced = self.replaced or path[-1] in entries
+        entries[path[-1]] = leaf
+
+    def _add_link(self, path: Path, entry: Entry) -> None:
+        """A second name of a file; what the link's own header says of owner and mode is not
+        looked at, as a hard link has none (umoci and GNU tar read it so, too)."""
+        target = components(entry.link)
+        if target in self._skipped:
+            self._skip(path)
+            return
+        present = self.find(target)
+        if isinstance(present, Directory) and present.real:
+            raise LayerError(f"hardlink to the directory {printable(entry.link)}")
+        if not isinstance(present, Leaf):
+            present = Leaf()
+            self.links.append(LowerLink(present, path, target))
+        self._place(path, present)
+
+    def find(self, path: Path) -> Leaf | Directory | None:
+        """What this layer has at the path so far."""
+        node: Leaf | Directory | None = self.root
+        for name in path:
+            node = node.entries.get(name) if isinstance(node, Directory) else None
+        return node
+
+    def _parent(self, path: Path, *, real: bool) -> Directory:
+        """The directory that `path` lies in, made where the tar did not list it."""
+        node = self.root
+        for name in path[:-1]:
+            below = node.entries.get(name)
+            if isinstance(below, Leaf):
+                raise LayerError("the path leads through something that is not a directory")
+            if below is None:
+                _refuse_special(name)
+                below = node.entries[name] = Directory()
+            below.real = below.real or real
+            node = below
+        return node
+
+    def _skip_device(self, path: Path, kind: Kind) -> None:
+        in_dev = len(path) > 1 and path[0] == b"dev"
+        if self._device_nodes is DeviceNodes.ERROR or (
+            self._device_nodes is DeviceNodes.AUTO and not in_dev
+        ):
+            raise LayerError(
+                f"ostree cannot hold a {kind.name.lower()} node"
+                if kind is not Kind.FIFO
+                else "ostree cannot hold a fifo",
+                hint="--device-nodes=skip leaves such entries out",
+            )
+        self._skip(path)
+
+    def _skip(self, path: Path) -> None:
+        in_dev = path[0] == b"dev"
+        self.skipped_devices += in_dev
+        self.stray_devices += not in_dev
+        self._skipped.add(path)
+        self._parent(path, real=True)
+
+
+def _refuse_special(name: bytes) -> None:
+    if is_whiteout(name):
+        raise LayerError("the path leads through a whiteout")
+    refuse_quoted(name)
+
+
+def _check_target(target: bytes) -> None:
+    if not 0 < len(target) < _PATH_MAX:
+        raise LayerError(f"symlink to a path of {len(target)} bytes; Linux has 1 to 4095")
+    try:
+        target.decode("utf-8")
+    except UnicodeDecodeError:
+        raise LayerError(
+            "the symlink's target is not UTF-8", hint="ostree's objects hold UTF-8 targets only"
+        ) from None
+
+
+def walk(root: Directory) -> Iterator[tuple[Path, Directory]]:
+    """Every directory with its path, parents first; without recursion, however deep it is."""
+    work: list[tuple[Path, Directory]] = [((), root)]
+    while work:
+        path, directory = work.pop()
+        yield path, directory
+        for name, node in directory.entries.items():
+            if isinstance(node, Directory):
+                work.append(((*path, name), node))

@@ -1,0 +1,74 @@
+"""Chunks that prove themselves: the digest and size are compared once the stream is drained."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from layers.digest import Digest
+
+# A generator, so that whoever stops early can `close` it and all that it stands on.
+type Chunks = Generator[bytes]
+
+
+def verified(chunks: Chunks, digest: Digest, size: int) -> Chunks:
+    """The blob's chunks; LayerError at the end unless they have this digest and size in bytes.
+
+    One byte more than `size` is refused at once: a server that never stops sending must
+    not be listened to for ever.
+    """
+    hasher, seen = digest.hasher(), 0
+    for chunk in chunks:
+        seen += len(chunk)
+        if seen > size:
+            raise LayerError(f"the blob is longer than the {size} bytes that the manifest gives it")
+        hasher.update(chunk)
+        yield chunk
+    if seen < size:
+        raise LayerError(f"the blob ends after {seen} of {size} bytes")
+    if hasher.hexdigest() != digest.hex:
+        raise LayerError(
+            f"the blob's content has digest {digest.algorithm}:{hasher.hexdigest()}",
+            hint="the registry, or something on the way, changed it; nothing was imported",
+        )
+
+
+class DiffID:
+    """Hashes and counts the uncompressed tar as it passes; compared when it has ended."""
+
+    def __init__(self, chunks: Chunks, expected: Digest, max_size: int) -> None:
+        self._chunks = chunks
+        self._expected = expected
+        self._max_size = max_size
+        self._hasher = expected.hasher()
+        self.size = 0
+
+    def __iter__(self) -> Chunks:
+        """The same chunks; LayerError past `max_size` bytes, or at the end if the diffID differs.
+
+        The bound is what stands between us and a decompression bomb: a manifest gives
+        only the compressed size.
+        """
+        for chunk in self._chunks:
+            self.size += len(chunk)
+            if self.size > self._max_size:
+                raise LayerError(
+                    f"the layer unpacks to more than {self._max_size} bytes",
+                    hint="if that is what you expect, raise --max-layer-size",
+                )
+            self._hasher.update(chunk)
+            yield chunk
+        if self._hasher.hexdigest() != self._expected.hex:
+            raise LayerError(
+                f"the layer unpacks to {self._expected.algorithm}:{self._hasher.hexdigest()},"
+                f" the config's diff_ids say {self._expected}"
+            )
+
+
+def drain(chunks: Chunks) -> None:
+    """Read to the end, so that the checks made there are made."""
+    for _ in chunks:
+        pass

@@ -1,0 +1,57 @@
+"""Fixtures for all tests."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools import ostreerepo
+from tests.tools.podman import Podman, new_podman
+from tests.tools.registry import Registry
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what needs root where we are not root; CI is."""
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root: owners, device nodes and mounts")
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[Registry]:
+    """A registry all tests share: push what you like, break nothing."""
+    with Registry() as running:
+        yield running
+
+
+@pytest.fixture
+def private_registry() -> Iterator[Registry]:
+    """A registry for one test, which may break it."""
+    with Registry() as running:
+        yield running
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    """An empty ostree repository of mode bare-user."""
+    return ostreerepo.init(tmp_path / "repo", "bare-user")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Path:
+    """Where a test's OCI layout goes; `build_oci` makes it."""
+    return tmp_path / "layout"
+
+
+@pytest.fixture
+def podman(tmp_path: Path) -> Podman:
+    """A podman with empty storage and no additional store."""
+    return new_podman(tmp_path / "podman")
+
+
+@pytest.fixture
+def fixtures() -> Path:
+    """The directory of the layer definitions."""
+    return FIXTURES

@@ -1,0 +1,1 @@
+"""The tool box of the tests: makers of odd images, and readers of what became of them."""

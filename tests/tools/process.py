@@ -1,0 +1,23 @@
+"""Running a command for a test."""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from os import PathLike
+
+Argument = str | bytes | PathLike[str]
+
+
+class CommandError(AssertionError):
+    """A command failed; the message has all it wrote."""
+
+
+def run(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None) -> str:
+    """The command's standard output. A failure carries both outputs."""
+    done = subprocess.run(
+        argv, env=env, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=120
+    )
+    if done.returncode:
+        words = " ".join(map(str, argv))
+        output = (done.stdout + done.stderr).decode(errors="replace")
+        raise CommandError(f"exit {done.returncode}: {words}\n{output}")
+    return done.stdout.decode(errors="surrogateescape")
