@@ -6,11 +6,13 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from importer.errors import ImporterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _live: set[subprocess.Popen[bytes]] = set()
 _live_lock = threading.Lock()
@@ -41,7 +43,7 @@ class Server:
 
     def __init__(self, argv: Sequence[str], pass_fds: Sequence[int]) -> None:
         self._argv = argv
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `stop`
         self._context = _started(argv, self._stderr, pass_fds=pass_fds)
         self._child = self._context.__enter__()
 
@@ -49,6 +51,10 @@ class Server:
         """What it said when it went away."""
         status = self._child.wait()
         return CommandError(self._argv, status, _text(self._stderr))
+
+    def kill(self) -> None:
+        """Send it SIGKILL; whoever owns it still has to stop it."""
+        self._child.kill()
 
     def stop(self) -> None:
         """Make it end, and wait for that."""

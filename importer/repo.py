@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,17 +21,15 @@ from gi.repository import Gio, GLib, OSTree  # noqa: E402
 from importer.errors import ImporterError  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from layers.entry import Owner
     from layers.verify import Chunks
 
 _FILE, _SYMLINK, _DIRECTORY = 0o100000, 0o120000, 0o040000
-_PIPE_SIZE = 1 << 20
-_MODES = {
-    "archive": OSTree.RepoMode.ARCHIVE,
-    "bare": OSTree.RepoMode.BARE,
-    "bare-user": OSTree.RepoMode.BARE_USER,
-    "bare-user-only": OSTree.RepoMode.BARE_USER_ONLY,
-}
+_READ = 1 << 20
+# libostree can read bare-split-xattrs repos, but not write to them.
+_WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")
 
 
 @contextmanager
@@ -47,7 +44,9 @@ def _faults(doing: str) -> Iterator[None]:
 
 def _hint(said: str) -> str:
     if "min-free-space" in said or "No space left" in said:
-        return "the disk is full; free space, or see min-free-space-percent in ostree.repo-config(5)"
+        return (
+            "the disk is full; free space, or see min-free-space-percent in ostree.repo-config(5)"
+        )
     if "Permission denied" in said or "Read-only file system" in said:
         return "the repo must be writable for the user who imports"
     return ""
@@ -60,8 +59,34 @@ class Commit:
     checksum: str
     contents: str
     meta: str
-    timestamp: int
+    message: Message
     metadata: Mapping[str, Any]
+
+    def says(self, contents: str, meta: str, message: Message) -> bool:
+        """Whether a commit of this tree with this message would be this very commit."""
+        return (self.contents, self.meta, self.message) == (contents, meta, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a commit says beside its tree. All values are text: libostree writes integers of
+    the metadata in the machine's own byte order, and the checksum would differ with it."""
+
+    subject: str
+    timestamp: int
+    body: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+class Transaction:
+    """A transaction that is under way."""
+
+    def __init__(self) -> None:
+        self.abandoned = False
+
+    def abandon(self) -> None:
+        """There is nothing to keep: end without a commit."""
+        self.abandoned = True
 
 
 class RepoDirectory:
@@ -104,16 +129,19 @@ class RepoDirectory:
         checksum = self.leaves.get(name.encode())
         if checksum is None:
             return None
-        with _faults(f"reading {name}"):
-            _, stream, _, _ = self._repo.load_file(checksum, None)
-            data = bytearray()
-            while piece := stream.read_bytes(_PIPE_SIZE, None).get_data():
-                data += piece
-        return bytes(data)
+        return b"".join(_content(self._repo, checksum))
+
+
+def _content(repo: OSTree.Repo, checksum: str) -> Chunks:
+    with _faults(f"reading object {checksum}"):
+        _, stream, _, _ = repo.load_file(checksum, None)
+        while piece := bytes(stream.read_bytes(_READ, None).get_data()):
+            yield piece
 
 
 def _name(child: GLib.Variant) -> bytes:
-    return child.get_child_value(0).get_string().encode()
+    name: str = child.get_child_value(0).get_string()
+    return name.encode()
 
 
 def _named(child: GLib.Variant) -> tuple[bytes, str]:
@@ -121,7 +149,7 @@ def _named(child: GLib.Variant) -> tuple[bytes, str]:
 
 
 def _hex(child: GLib.Variant, at: int) -> str:
-    return child.get_child_value(at).get_data_as_bytes().get_data().hex()
+    return bytes(child.get_child_value(at).get_data_as_bytes().get_data()).hex()
 
 
 class Repo:
@@ -149,51 +177,66 @@ class Repo:
         """The same repo once more, for a transaction of its own."""
         return Repo.open(self.path)
 
+    def check_writable(self) -> None:
+        """ImporterError if this user cannot write to the repo, or not what images hold."""
+        with _faults(f"repo {self.path}"):
+            self._repo.is_writable()
+        if self.mode not in _WRITABLE_MODES:
+            raise ImporterError(f"repos of mode {self.mode} cannot be written to")
+        if self.mode == "bare" and os.geteuid() != 0:
+            raise ImporterError(
+                f"{self.path} is a bare repo, which holds files with their real owners",
+                hint="run as root, or use a bare-user or archive repo",
+            )
+
     # --- looking ---
 
     def resolve(self, ref: str) -> str | None:
         """The commit that the ref names, or None if there is no such ref."""
         with _faults(f"reading ref {ref}"):
             _, checksum = self._repo.resolve_rev(ref, True)
-        return checksum
+        return str(checksum) if checksum else None
 
     def commit(self, checksum: str) -> Commit:
         """A commit's own data."""
         with _faults(f"reading commit {checksum}"):
             _, variant, _ = self._repo.load_commit(checksum)
         metadata = variant.get_child_value(0).unpack()
-        return Commit(
-            checksum,
-            _hex(variant, 6),
-            _hex(variant, 7),
+        text = tuple(sorted((k, v) for k, v in metadata.items() if isinstance(v, str)))
+        message = Message(
+            variant.get_child_value(3).get_string(),
             OSTree.commit_get_timestamp(variant),
-            metadata,
+            variant.get_child_value(4).get_string(),
+            text if len(text) == len(metadata) else (),
         )
+        return Commit(checksum, _hex(variant, 6), _hex(variant, 7), message, metadata)
 
     def root(self, commit: Commit) -> RepoDirectory:
         """The root directory of a commit."""
         return RepoDirectory(self._repo, commit.contents, commit.meta)
 
-    def is_symlink(self, checksum: str) -> bool:
-        """Whether this content object is a symlink."""
-        with _faults(f"reading object {checksum}"):
-            _, _, info, _ = self._repo.load_file(checksum, None)
-        return info.get_file_type() == Gio.FileType.SYMBOLIC_LINK
+    def content(self, checksum: str) -> Chunks:
+        """The content of a file's object, in pieces."""
+        return _content(self._repo, checksum)
 
     # --- writing ---
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[Transaction]:
         """Commit at the end, abort on any error; several threads may write meanwhile."""
         with _faults(f"preparing to write to repo {self.path}"):
             self._repo.prepare_transaction(None)
+        transaction = Transaction()
+        committed = False
         try:
-            yield
-            with _faults("committing the transaction"):
-                self._repo.commit_transaction(None)
-        except BaseException:
-            self._repo.abort_transaction(None)
-            raise
+            yield transaction
+            if not transaction.abandoned:
+                with _faults("committing the transaction"):
+                    self._repo.commit_transaction(None)
+                committed = True
+        finally:
+            if not committed:
+                self._repo.abort_transaction(None)
 
     def write_file(self, owner: Owner, content: bytes) -> str:
         """Store a file, the content in one piece; its checksum."""
@@ -224,9 +267,8 @@ class Repo:
         with ThreadPoolExecutor(1) as pool:
             stored = pool.submit(self._write_from_pipe, source, len(header) + size)
             # When the reader fails the pipe breaks, and `result` says why.
-            with suppress(BrokenPipeError), open(sink, "wb") as pipe:
-                for chunk in chain([header], chunks):
-                    pipe.write(chunk)
+            with suppress(BrokenPipeError), os.fdopen(sink, "wb") as pipe:
+                pipe.writelines(chain([header], chunks))
         return stored.result()
 
     def _write_from_pipe(self, source: int, length: int) -> str:
@@ -268,13 +310,13 @@ class Repo:
     def write_commit(self, tree: Tree, message: Message) -> str:
         """Store the commit of a tree that a transaction has written; its checksum."""
         root = tree.written()
-        metadata = {key: GLib.Variant("s", value) for key, value in sorted(message.metadata)}
+        metadata = {key: GLib.Variant("s", value) for key, value in message.metadata}
         variant = GLib.Variant("a{sv}", metadata)
         with _faults("writing the commit"):
             _, checksum = self._repo.write_commit_with_time(
                 None, message.subject, message.body, variant, root, message.timestamp, None
             )
-        return checksum
+        return str(checksum)
 
     def sign(self, checksum: str, key: str, homedir: str | None) -> None:
         """Add a GPG signature; it lies beside the commit, whose checksum stays."""
@@ -284,17 +326,6 @@ class Repo:
     def set_ref(self, ref: str, checksum: str) -> None:
         """Point the ref at the commit, when the transaction is committed."""
         self._repo.transaction_set_ref(None, ref, checksum)
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a commit says beside its tree. All values are text: libostree writes integers of
-    the metadata in the machine's own byte order, and the checksum would differ with it."""
-
-    subject: str
-    timestamp: int
-    body: str = ""
-    metadata: tuple[tuple[str, str], ...] = ()
 
 
 class Tree:
@@ -343,13 +374,20 @@ def _content_header(owner: Owner, kind: int, target: str) -> bytes:
     A be32 size, 4 zero bytes, then `(uuuusa(ayay))`: uid, gid, mode, rdev, target, xattrs,
     the numbers big-endian. Source: ostree-core.c, `_ostree_file_header_new`.
     """
-    values = (_be32(owner.uid), _be32(owner.gid), _be32(kind | owner.mode), 0, target, [])
+    values: tuple[Any, ...] = (
+        _be32(owner.uid),
+        _be32(owner.gid),
+        _be32(kind | owner.mode),
+        0,
+        target,
+        [],
+    )
     parts = GLib.Variant("(uuuusa(ayay))", values)
     if owner.xattrs:
         parts = GLib.Variant.new_tuple(
             *(parts.get_child_value(n) for n in range(5)), _xattrs(owner)
         )
-    data = parts.get_data_as_bytes().get_data()
+    data = bytes(parts.get_data_as_bytes().get_data())
     return struct.pack(">II", len(data), 0) + data
 
 

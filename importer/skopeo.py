@@ -91,10 +91,8 @@ def _options(values: dict[str, str | None]) -> list[str]:
 
 def fetch_error(source: str, said: str) -> FetchError:
     """skopeo's words as one line, with a hint where there is one to give."""
-    match = None
-    for match in _LOGRUS.finditer(said):
-        pass  # the last one is the reason
-    message = json.loads(f'"{match[1]}"', strict=False) if match else said.strip()
+    reasons: list[str] = _LOGRUS.findall(said)
+    message = json.loads(f'"{reasons[-1]}"', strict=False) if reasons else said
     line = " ".join(message.split())[:1000] or "skopeo said nothing"
     hint = next((hint for sign, hint in _HINTS if sign in line), "")
     return FetchError(f"{source}: {line}", hint=hint)
@@ -134,10 +132,15 @@ class Proxy:
         return chunks
 
     def close(self) -> None:
-        """End the process."""
-        self.closed = True
-        self._socket.close()
-        self._server.stop()
+        """End the process; once more does nothing."""
+        if not self.closed:
+            self.closed = True
+            self._socket.close()
+            self._server.stop()
+
+    def interrupt(self) -> None:
+        """From another thread: whoever reads from this proxy gets a FetchError."""
+        self._server.kill()
 
     def _image(self, source: str) -> int:
         if source not in self._images:

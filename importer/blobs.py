@@ -1,0 +1,114 @@
+"""Blobs, verified, from as many skopeo proxies as are wanted at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from importer.errors import FetchError
+from importer.skopeo import Proxy, Skopeo
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.errors import Fault, LayerError
+from layers.verify import verified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from importer.progress import Progress
+    from layers.digest import Digest
+    from layers.manifest import Descriptor
+    from layers.verify import Chunks
+
+
+class Blobs:
+    """Lends its proxies to one reader each, and ends them all at the end."""
+
+    def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
+        self._skopeo = skopeo
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._idle: list[Proxy] = []
+        self._lent: set[Proxy] = set()
+        self._closed = False
+        self.fetched_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all proxies; whoever still reads from one gets a FetchError."""
+        with self._lock:
+            self._closed = True
+            for proxy in self._lent:
+                proxy.interrupt()
+            for proxy in self._idle:
+                proxy.close()
+            self._idle.clear()
+
+    def platform_digest(self, source: str) -> Digest:
+        """The digest of the manifest that skopeo chooses out of an index."""
+
+        def ask() -> Digest:
+            with self._proxy() as proxy:
+                return proxy.platform_digest(source)
+
+        return self.retrying(ask)
+
+    def read(self, source: str, blob: Descriptor) -> bytes:
+        """A document in one piece."""
+        if blob.size > MAX_DOCUMENT_SIZE:
+            raise LayerError(f"a document of {blob.size} bytes", digest=str(blob.digest))
+        return self.retrying(lambda: b"".join(self.stream(source, blob)))
+
+    def stream(self, source: str, blob: Descriptor) -> Chunks:
+        """The blob's bytes; FetchError or LayerError, with its digest, if they are not all right.
+
+        Only once the stream has ended without an error is the blob what it should be.
+        """
+        name = f"{blob.digest.hex[:12]}"
+        try:
+            with self._proxy() as proxy, self._progress.blob(name, blob.size) as advance:
+                for chunk in verified(proxy.blob(source, blob), blob.digest, blob.size):
+                    self._count(len(chunk))
+                    advance(len(chunk))
+                    yield chunk
+        except Fault as error:
+            raise error.within(digest=str(blob.digest)) from None
+
+    def retrying[T](self, attempt: Callable[[], T]) -> T:
+        """Its result, after as many more attempts as the user allows; only fetching is retried."""
+        for retry in range(self._skopeo.retry_times):
+            try:
+                return attempt()
+            except FetchError as error:
+                delay = 2**retry
+                self._progress.message(f"{error}; trying again in {delay} s")
+                time.sleep(delay)
+        return attempt()
+
+    def _count(self, count: int) -> None:
+        with self._lock:
+            self.fetched_bytes += count
+
+    @contextmanager
+    def _proxy(self) -> Iterator[Proxy]:
+        with self._lock:
+            proxy = self._idle.pop() if self._idle else None
+        proxy = proxy or Proxy(self._skopeo)
+        with self._lock:
+            self._lent.add(proxy)
+        try:
+            yield proxy
+        finally:
+            with self._lock:
+                self._lent.discard(proxy)
+                if not proxy.closed and not self._closed:
+                    self._idle.append(proxy)
+                    proxy = None
+            if proxy is not None:
+                proxy.close()

@@ -1,0 +1,61 @@
+"""The names of our branches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from layers.reference import Reference
+
+LAYER = "oci/layer"
+# A layer's tar-split record cannot lie in the layer's own tree, so it has a branch beside it.
+RECORD = "oci/tar-split"
+IMAGE = "oci/image"
+
+# ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
+# of which begins with "-" or ".". A component is a file name, so 255 bytes are the most.
+_NAME_MAX = 255
+
+
+def layer_branch(layer_id: str) -> str:
+    """Where a layer's tree is."""
+    return f"{LAYER}/{layer_id}"
+
+
+def record_branch(layer_id: str) -> str:
+    """Where its tar-split record is."""
+    return f"{RECORD}/{layer_id}"
+
+
+def image_branch(reference: Reference) -> str:
+    """Where an image is, unless the user says; LayerError if the name is too long for that.
+
+    A registry's reference ends in a tag or a digest, so none is the directory of another;
+    what other transports name are paths, which lie in each other, and become one component.
+    """
+    parts = [str(reference)] if reference.transport != "docker" else str(reference).split("/")
+    names = [_escaped(part) for part in parts]
+    if any(len(name) > _NAME_MAX for name in names):
+        raise LayerError(
+            "the reference is too long for a branch of that name", hint="name one with --branch"
+        )
+    return "/".join([IMAGE, *names])
+
+
+def _escaped(text: str) -> str:
+    """The text as one component: `_` doubled, all but letters, digits, `.` and `-` as _XX_."""
+    head, rest = text[:1], text[1:]
+    return _escape(head, b"") + _escape(rest, b".-")
+
+
+def _escape(text: str, plain: bytes) -> str:
+    return "".join(
+        "__"
+        if byte == ord("_")
+        else chr(byte)
+        if byte in plain or (byte < 128 and chr(byte).isalnum())
+        else f"_{byte:02X}_"
+        for byte in text.encode("utf-8", "surrogateescape")
+    )

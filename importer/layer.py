@@ -1,0 +1,221 @@
+"""One layer, from its blob to its branch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.branches import layer_branch, record_branch
+from importer.errors import ImporterError
+from importer.objects import ObjectWriter
+from importer.repo import Commit, Message, Repo, Tree
+from layers.decompress import decompressed
+from layers.entry import Owner
+from layers.errors import Fault, LayerError
+from layers.layer import LayerReader
+from layers.lower import Lower
+from layers.settle import Settled, settle
+from layers.tree import DeviceNodes
+from layers.verify import DiffID, drain
+from layers.whiteout import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.blobs import Blobs
+    from layers.image import ImageLayer
+
+_KEY = "import-image."
+# An empty file without any permission: ostree gives the whiteout the quoted file's mode.
+_WHITEOUT = Owner(0, 0, 0)
+_ROOT = Owner(0o755, 0, 0)
+_RECORD = Owner(0o644, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCommit:
+    """A layer as its branches have it.
+
+    `diff_size` is the size of the uncompressed tar in bytes; `record` the checksum of the
+    tar-split file's object; `whiteouts` counts the quoted whiteouts in the tree, `opaque`
+    the opaque markers in the tar; `devices` and `stray_devices` the device nodes that were
+    left out, below /dev and elsewhere.
+    """
+
+    commit: Commit
+    record: str
+    diff_size: int
+    whiteouts: int
+    opaque: int
+    devices: int
+    stray_devices: int
+    uids: tuple[int, ...]
+    gids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOptions:
+    """What a layer may contain."""
+
+    device_nodes: DeviceNodes
+    max_size: int
+
+
+def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
+    """The layer, if an earlier run has finished it: tree and record."""
+    checksum = repo.resolve(layer_branch(layer_id))
+    record = repo.resolve(record_branch(layer_id))
+    if checksum is None or record is None:
+        return None
+    commit = repo.commit(checksum)
+    files = repo.root(repo.commit(record)).leaves
+
+    def count(name: str) -> int:
+        return int(commit.metadata[_KEY + name])
+
+    return LayerCommit(
+        commit,
+        files[record_name(layer_id).encode()],
+        count("diff-size"),
+        count("whiteouts"),
+        count("opaque"),
+        count("devices"),
+        count("stray-devices"),
+        _parsed(commit.metadata[_KEY + "uids"]),
+        _parsed(commit.metadata[_KEY + "gids"]),
+    )
+
+
+def _numbers(ids: set[int]) -> str:
+    return ",".join(map(str, sorted(ids)))
+
+
+def _parsed(numbers: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in numbers.split(",") if number)
+
+
+def record_name(layer_id: str) -> str:
+    """The tar-split record's file name in overlay-layers."""
+    return f"{layer_id}.tar-split.gz"
+
+
+def check_devices(layer: ImageLayer, found: LayerCommit, device_nodes: DeviceNodes) -> None:
+    """A layer that is here already may have been imported with more leave than now."""
+    stray = device_nodes is DeviceNodes.AUTO and found.stray_devices
+    if stray or (device_nodes is DeviceNodes.ERROR and (found.devices or found.stray_devices)):
+        raise LayerError(
+            f"the layer has {found.devices + found.stray_devices} device nodes, which were left"
+            " out when it was imported",
+            hint="--device-nodes=skip takes it so",
+            digest=str(layer.blob.digest),
+        )
+
+
+def import_layer(
+    repo: Repo,
+    blobs: Blobs,
+    source: str,
+    layer: ImageLayer,
+    options: LayerOptions,
+    parents_done: Callable[[], None],
+) -> None:
+    """Fetch, translate and commit the layer, and set its branches.
+
+    The tar streams at any time; `parents_done` returns when the layers below are
+    committed, which matters only then. The tree is made durable by a transaction of its
+    own before the commit that names it, so that a kill at any point leaves no commit
+    behind whose objects are missing.
+    """
+    try:
+        with repo.transaction():
+            reader, diff_size = _stream(repo, blobs, source, layer, options)
+            parents_done()
+            settled = settle(reader.tree, _lower(repo, layer))
+            tree, whiteouts = _layer_tree(repo, settled)
+            record = _record_tree(repo, layer, reader.tar_split(repo.content))
+            tree.write()
+            record.write()
+        facts = {
+            "diff-id": layer.diff_id,
+            "parent": layer.parents[0] if layer.parents else "",
+            "diff-size": diff_size,
+            "whiteouts": whiteouts,
+            "opaque": reader.tree.opaque_markers,
+            "devices": reader.tree.skipped_devices,
+            "stray-devices": reader.tree.stray_devices,
+            "uids": _numbers(reader.tree.uids),
+            "gids": _numbers(reader.tree.gids),
+        }
+        _commit(repo, layer, tree, record, facts)
+    except Fault as error:
+        raise error.within(digest=str(layer.blob.digest)) from None
+
+
+def _commit(
+    repo: Repo, layer: ImageLayer, tree: Tree, record: Tree, facts: dict[str, object]
+) -> None:
+    """Both commits are functions of the layer alone: they have no time and name no image."""
+    metadata = tuple((_KEY + name, str(value)) for name, value in facts.items())
+    with repo.transaction():
+        message = Message(f"Layer {layer.id}", 0, metadata=metadata)
+        checksum = repo.write_commit(tree, message)
+        record_checksum = repo.write_commit(record, Message(f"tar-split record of {layer.id}", 0))
+        repo.set_ref(record_branch(layer.id), record_checksum)
+        repo.set_ref(layer_branch(layer.id), checksum)
+
+
+def _stream(
+    repo: Repo, blobs: Blobs, source: str, layer: ImageLayer, options: LayerOptions
+) -> tuple[LayerReader, int]:
+    """Write the layer's files while its tar passes by; the tree, and the tar's size."""
+    blob = blobs.stream(source, layer.blob)
+    try:
+        tar = DiffID(
+            decompressed(blob, layer.blob.media_type, layer.compression),
+            layer.diff_id,
+            options.max_size,
+        )
+        reader = LayerReader(iter(tar), options.device_nodes)
+        with ObjectWriter(repo) as objects:
+            for leaf, entry in reader:
+                objects.add(leaf, entry, reader)
+    except LayerError:
+        drain(blob)  # where the blob itself is broken, that is the error to tell
+        raise
+    finally:
+        blob.close()
+    return reader, tar.size
+
+
+def _lower(repo: Repo, layer: ImageLayer) -> Lower | None:
+    below = []
+    for parent in layer.parents:
+        found = repo.resolve(layer_branch(parent))
+        if found is None:
+            raise ImporterError(f"branch {layer_branch(parent)} went away during the import")
+        below.append(repo.root(repo.commit(found)))
+    return Lower(below) if below else None
+
+
+def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
+    """The tree, whiteouts quoted, and how many those are."""
+    root = repo.tree(settled.meta)
+    whiteout = repo.write_file(_WHITEOUT, b"")
+    count = 0
+    work = [(root, settled)]
+    while work:
+        tree, directory = work.pop()
+        for name, leaf in directory.leaves.items():
+            tree.file(name.decode(), leaf.checksum)
+        for name in directory.whiteouts:
+            tree.file(quoted(name).decode(), whiteout)
+            count += 1
+        for name, below in directory.directories.items():
+            work.append((tree.directory(name.decode(), below.meta), below))
+    return root, count
+
+
+def _record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Tree:
+    tree = repo.tree(_ROOT)
+    tree.file(record_name(layer.id), repo.write_file(_RECORD, record))
+    return tree

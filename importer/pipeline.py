@@ -1,0 +1,205 @@
+"""An import, as one sentence: reference → manifest → blob stream → tar entries →
+translated entries → mutable tree → commit → ref.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from importer.blobs import Blobs
+from importer.branches import image_branch, layer_branch
+from importer.errors import ImporterError
+from importer.layer import LayerCommit, LayerOptions, check_devices, find_layer, import_layer
+from importer.repo import Message, Repo
+from importer.resolve import Resolver
+from importer.result import Result, StoreCommit
+from importer.store import StoredDocuments, store_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.progress import Progress
+    from importer.skopeo import Skopeo
+    from layers.image import Image, ImageLayer
+    from layers.reference import ImageName, Reference
+
+# Layers that stream at once: one more than can be unpacked at full speed, since another's
+# blob is often slower to come than a processor to unpack it.
+_STREAMS = 2
+
+
+class Form(Enum):
+    """What is committed beside the layers."""
+
+    STORE = "store"
+    LAYERS = "layers"
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """The GPG key to sign with, and where it is."""
+
+    key: str
+    homedir: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An import, as the command line asks for it; `branch` None means one for each image."""
+
+    repo: Path
+    references: tuple[Reference, ...]
+    name: ImageName | None
+    skopeo: Skopeo
+    form: Form
+    branch: str | None
+    prefix: str
+    layer_options: LayerOptions
+    subject: str | None
+    timestamp: int | None
+    signing: Signing | None
+
+
+def import_images(job: Job, progress: Progress) -> Result:
+    """Do the job; LayerError or ImporterError if it cannot be done, and then no ref of an
+    image has moved."""
+    repo = Repo.open(job.repo, create=True)
+    repo.check_writable()
+    with Blobs(job.skopeo, progress) as blobs:
+        images = _resolve(job, repo, blobs)
+        missing = _missing(images, repo, job.layer_options)
+        _import_layers(job, repo, blobs, missing)
+        layers = _found(repo, images)
+        stores = tuple(
+            _commit_store(job, repo, branch, group, layers)
+            for branch, group in _branches(job, images).items()
+        )
+        fetched = frozenset(layer.id for layer, _ in missing)
+        return Result(stores, images, layers, fetched, blobs.fetched_bytes)
+
+
+def _branches(job: Job, images: tuple[Image, ...]) -> dict[str, list[Image]]:
+    """Which images go to which branch."""
+    if job.form is Form.LAYERS:
+        return {}
+    branches: dict[str, list[Image]] = {}
+    for image in images:
+        branches.setdefault(job.branch or image_branch(image.reference), []).append(image)
+    return branches
+
+
+def _resolve(job: Job, repo: Repo, blobs: Blobs) -> tuple[Image, ...]:
+    known = StoredDocuments()
+    for branch in {job.branch or image_branch(reference) for reference in job.references}:
+        head = repo.resolve(branch)
+        if head is not None:
+            known.add(repo.root(repo.commit(head)), job.prefix)
+    resolver = Resolver(job.skopeo, blobs, known)
+    with ThreadPoolExecutor(_STREAMS) as pool:
+        asked = [pool.submit(resolver.resolve, r, job.name) for r in job.references]
+        _wait(asked, blobs)
+    return tuple(answer.result() for answer in asked)
+
+
+def _missing(
+    images: tuple[Image, ...], repo: Repo, options: LayerOptions
+) -> list[tuple[ImageLayer, str]]:
+    """The layers without a branch, each once and parents first, with where to fetch them."""
+    wanted: dict[str, tuple[ImageLayer, str]] = {}
+    for image in images:
+        for layer in image.layers:
+            _ = layer.compression  # an unknown media type is found before anything is fetched
+            wanted.setdefault(layer.id, (layer, image.source))
+    missing = []
+    for layer, source in wanted.values():
+        found = find_layer(repo, layer.id)
+        if found is None:
+            missing.append((layer, source))
+        else:
+            check_devices(layer, found, options.device_nodes)
+    return missing
+
+
+def _import_layers(
+    job: Job, repo: Repo, blobs: Blobs, missing: list[tuple[ImageLayer, str]]
+) -> None:
+    """Several at once; a layer is closed when those below it are."""
+    done: dict[str, Future[None]] = {}
+
+    def one(layer: ImageLayer, source: str) -> None:
+        def parents_done() -> None:
+            if layer.parents and layer.parents[0] in done:
+                done[layer.parents[0]].result()
+
+        blobs.retrying(
+            lambda: import_layer(
+                repo.again(), blobs, source, layer, job.layer_options, parents_done
+            )
+        )
+
+    with ThreadPoolExecutor(_STREAMS, thread_name_prefix="layer") as pool:
+        for layer, source in missing:
+            done[layer.id] = pool.submit(one, layer, source)
+        _wait(list(done.values()), blobs)
+
+
+def _wait[T](futures: list[Future[T]], blobs: Blobs) -> None:
+    """Until all are done, or one has failed: then the others are stopped, and its error raised."""
+    done, running = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in done:
+        if future.exception() is not None:
+            for other in running:
+                other.cancel()
+            blobs.close()
+            future.result()
+
+
+def _found(repo: Repo, images: tuple[Image, ...]) -> dict[str, LayerCommit]:
+    layers: dict[str, LayerCommit] = {}
+    for layer in (layer for image in images for layer in image.layers):
+        if layer.id not in layers:
+            found = find_layer(repo, layer.id)
+            if found is None:
+                raise ImporterError(f"branch {layer_branch(layer.id)} went away during the import")
+            layers[layer.id] = found
+    return layers
+
+
+def _commit_store(
+    job: Job, repo: Repo, branch: str, images: list[Image], layers: dict[str, LayerCommit]
+) -> StoreCommit:
+    """Commit the store of these images, unless the branch has just that already.
+
+    The commit has no parent: it is to be a function of the images, not of what was
+    imported before.
+    """
+    message = _message(job, images)
+    head = repo.resolve(branch)
+    with repo.transaction() as transaction:
+        tree = store_tree(repo, images, layers, job.prefix)
+        contents, meta = tree.write()
+        if head is not None and repo.commit(head).says(contents, meta, message):
+            transaction.abandon()
+            return StoreCommit(branch, head, True, tuple(images))
+    with repo.transaction():
+        checksum = repo.write_commit(tree, message)
+        if job.signing is not None:
+            repo.sign(checksum, job.signing.key, job.signing.homedir)
+        repo.set_ref(branch, checksum)
+    return StoreCommit(branch, checksum, False, tuple(images))
+
+
+def _message(job: Job, images: list[Image]) -> Message:
+    lines = sorted({f"{image.reference} {image.digest}" for image in images})
+    names = sorted({str(image.reference) for image in images})
+    subject = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    newest = max((image.config.created_seconds for image in images), default=0)
+    return Message(
+        job.subject if job.subject is not None else subject,
+        newest if job.timestamp is None else job.timestamp,
+        "\n".join(lines),
+        (("import-image.form", job.form.value), ("import-image.prefix", job.prefix)),
+    )
