@@ -374,14 +374,8 @@ def _content_header(owner: Owner, kind: int, target: str) -> bytes:
     A be32 size, 4 zero bytes, then `(uuuusa(ayay))`: uid, gid, mode, rdev, target, xattrs,
     the numbers big-endian. Source: ostree-core.c, `_ostree_file_header_new`.
     """
-    values: tuple[Any, ...] = (
-        _be32(owner.uid),
-        _be32(owner.gid),
-        _be32(kind | owner.mode),
-        0,
-        target,
-        [],
-    )
+    numbers = (_be32(owner.uid), _be32(owner.gid), _be32(kind | owner.mode), 0)
+    values: tuple[Any, ...] = (*numbers, target, [])
     parts = GLib.Variant("(uuuusa(ayay))", values)
     if owner.xattrs:
         parts = GLib.Variant.new_tuple(

@@ -61,6 +61,6 @@ def test_only_the_command_line_prints_and_exits() -> None:
 
 def test_the_checks_can_fail(tmp_path: Path) -> None:
     guilty = tmp_path / "guilty.py"
-    guilty.write_text("def f():\n    import os.path\n    from subprocess import run\n    open('x')\n")
+    guilty.write_text("def f():\n import os.path\n from subprocess import run\n open('x')\n")
     assert imported(guilty) == {"os", "subprocess"}
     assert called(guilty) == {"open"}
