@@ -127,28 +127,40 @@ def import_layer(
     behind whose objects are missing.
     """
     try:
-        with repo.transaction():
-            reader, diff_size = _stream(repo, blobs, source, layer, options)
-            parents_done()
-            settled = settle(reader.tree, _lower(repo, layer))
-            tree, whiteouts = _layer_tree(repo, settled)
-            record = _record_tree(repo, layer, reader.tar_split(repo.content))
-            tree.write()
-            record.write()
-        facts = {
-            "diff-id": layer.diff_id,
-            "parent": layer.parents[0] if layer.parents else "",
-            "diff-size": diff_size,
-            "whiteouts": whiteouts,
-            "opaque": reader.tree.opaque_markers,
-            "devices": reader.tree.skipped_devices,
-            "stray-devices": reader.tree.stray_devices,
-            "uids": _numbers(reader.tree.uids),
-            "gids": _numbers(reader.tree.gids),
-        }
-        _commit(repo, layer, tree, record, facts)
+        with repo.locked():
+            _import(repo, blobs, source, layer, options, parents_done)
     except Fault as error:
         raise error.within(digest=str(layer.blob.digest)) from None
+
+
+def _import(
+    repo: Repo,
+    blobs: Blobs,
+    source: str,
+    layer: ImageLayer,
+    options: LayerOptions,
+    parents_done: Callable[[], None],
+) -> None:
+    with repo.transaction():
+        reader, diff_size = _stream(repo, blobs, source, layer, options)
+        parents_done()
+        settled = settle(reader.tree, _lower(repo, layer))
+        tree, whiteouts = _layer_tree(repo, settled)
+        record = _record_tree(repo, layer, reader.tar_split(repo.content))
+        tree.write()
+        record.write()
+    facts = {
+        "diff-id": layer.diff_id,
+        "parent": layer.parents[0] if layer.parents else "",
+        "diff-size": diff_size,
+        "whiteouts": whiteouts,
+        "opaque": reader.tree.opaque_markers,
+        "devices": reader.tree.skipped_devices,
+        "stray-devices": reader.tree.stray_devices,
+        "uids": _numbers(reader.tree.uids),
+        "gids": _numbers(reader.tree.gids),
+    }
+    _commit(repo, layer, tree, record, facts)
 
 
 def _commit(
