@@ -16,7 +16,7 @@ from layers.entry import Owner
 from tests.tools import ostreerepo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 type Mode = Literal["bare-user", "archive"]
 
@@ -25,7 +25,7 @@ XATTRS = ((b"security.capability", CAPABILITY), (b"user.a", b"\0\xff" * 200))
 MODES = (0o644, 0o755, 0, 0o4755, 0o2711, 0o777, 0o600, 0o200, 0o111, 0o1644)
 
 
-def large() -> Iterator[bytes]:
+def large() -> Generator[bytes]:
     return (bytes([n]) * (1 << 20) for n in range(9))
 
 
