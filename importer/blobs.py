@@ -59,6 +59,15 @@ class Blobs:
 
         return self.retrying(ask)
 
+    def layers(self, source: str) -> tuple[Descriptor, ...]:
+        """The layers' blobs as the transport has them, base first."""
+
+        def ask() -> tuple[Descriptor, ...]:
+            with self._proxy() as proxy:
+                return proxy.layers(source)
+
+        return self.retrying(ask)
+
     def read(self, source: str, blob: Descriptor) -> bytes:
         """A document in one piece."""
         if blob.size > MAX_DOCUMENT_SIZE:

@@ -180,10 +180,10 @@ def _stream(
     repo: Repo, blobs: Blobs, source: str, layer: ImageLayer, options: LayerOptions
 ) -> tuple[LayerReader, int]:
     """Write the layer's files while its tar passes by; the tree, and the tar's size."""
-    blob = blobs.stream(source, layer.blob)
+    blob = blobs.stream(source, layer.available)
     try:
         tar = DiffID(
-            decompressed(blob, layer.blob.media_type, layer.compression),
+            decompressed(blob, layer.available.media_type, layer.available_compression),
             layer.diff_id,
             options.max_size,
         )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from importer.errors import ImporterError
+from importer.errors import FetchError, ImporterError
 from layers.config import ImageConfig, parse_config
+from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 from layers.image import Image
 from layers.manifest import Descriptor, Index, Manifest, parse_manifest
@@ -51,7 +53,22 @@ class Resolver:
             raise LayerError("the index lists another index", digest=str(top.digest))
         config = self._config(source, manifest)
         self._check_platform(manifest, config)
-        return Image(reference, source, manifest, config, index, name)
+        available = self._available(reference, source, manifest)
+        return Image(reference, source, manifest, config, index, name, available)
+
+    def _available(
+        self, reference: Reference, source: str, manifest: Manifest
+    ) -> tuple[Descriptor, ...] | None:
+        """The layers' blobs, where the transport has others than the manifest lists."""
+        if reference.transport != "containers-storage":
+            return None
+        layers = self._blobs.layers(source)
+        if len(layers) != len(manifest.layers):
+            raise ImporterError(
+                f"{source}: the store has {len(layers)} layers of the manifest's"
+                f" {len(manifest.layers)}"
+            )
+        return layers
 
     def _top(self, reference: Reference) -> tuple[bytes, str]:
         digest = reference.name.digest if reference.name else None
@@ -107,10 +124,14 @@ class Resolver:
     def _original(self, reference: Reference, source: str, chosen: Descriptor) -> bytes:
         """The chosen manifest as it was pushed; skopeo's proxy would convert it to OCI.
 
-        A registry has it under its digest. In an OCI layout it is a blob like any other.
+        A registry has it under its digest. In an OCI layout it is a blob like any other. Of
+        a dir:, skopeo reads nothing but what the index chooses, so we open the file itself.
         """
         if reference.transport == "docker":
             return self._skopeo.inspect_raw(reference.pinned(chosen.digest))
+        if reference.transport == "dir":
+            # containers/image directory/directory_transport.go, manifestPath
+            return _read_file(Path(reference.rest) / f"{chosen.digest.hex}.manifest.json")
         return self._blobs.read(source, chosen)
 
     def _config(self, source: str, manifest: Manifest) -> ImageConfig:
@@ -132,3 +153,11 @@ class Resolver:
                     hint="it is not a multi-platform image",
                     digest=str(manifest.digest),
                 )
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_DOCUMENT_SIZE + 1)
+    except OSError as error:
+        raise FetchError(f"{path}: {error.strerror}") from None

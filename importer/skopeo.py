@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from importer.errors import FetchError, ImporterError
 from importer.process import CommandError, Server, run
 from layers.digest import Digest
+from layers.manifest import Descriptor
 from layers.verify import drain
 
 if TYPE_CHECKING:
-    from layers.manifest import Descriptor
     from layers.verify import Chunks
 
 _MESSAGE_SIZE = 32 * 1024  # containers/skopeo cmd/skopeo/proxy.go, maxMsgSize
@@ -124,6 +124,15 @@ class Proxy:
         digest, manifest = self._call_with_file(source, "GetManifest", self._image(source))
         drain(manifest)  # converted to OCI where it was not; the original has to be asked for
         return Digest.parse(digest)
+
+    def layers(self, source: str) -> tuple[Descriptor, ...]:
+        """The layers as the transport has them, base first: not always packed as the manifest
+        says (containers/image, LayerInfosForCopy)."""
+        found, _ = self._call(source, "GetLayerInfo", self._image(source))
+        return tuple(
+            Descriptor(layer["media_type"], Digest.parse(layer["digest"]), layer["size"])
+            for layer in found
+        )
 
     def blob(self, source: str, blob: Descriptor) -> Chunks:
         """The blob's bytes as the transport gives them, unverified; FetchError if it fails."""

@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageLayer:
-    """One layer of one image: the blob to fetch, the diffID to find in it, and its place."""
+    """One layer of one image: its blob, the diffID to find in it, and its place.
+
+    `available` is what there is to fetch; mostly the very same blob.
+    """
 
     blob: Descriptor
+    available: Descriptor
     diff_id: Digest
     id: str
     parents: tuple[str, ...]  # layer ids, nearest first
@@ -33,15 +37,28 @@ class ImageLayer:
     @property
     def compression(self) -> Compression:
         """How the blob is packed; LayerError for a media type that we do not know."""
-        try:
-            return layer_compression(self.blob.media_type)
-        except LayerError as error:
-            raise error.within(digest=str(self.blob.digest)) from None
+        return _compression(self.blob)
+
+    @property
+    def available_compression(self) -> Compression:
+        """The same for what is to be fetched."""
+        return _compression(self.available)
+
+
+def _compression(blob: Descriptor) -> Compression:
+    try:
+        return layer_compression(blob.media_type)
+    except LayerError as error:
+        raise error.within(digest=str(blob.digest)) from None
 
 
 @dataclass(frozen=True)
 class Image:
-    """`source` is what skopeo opens to find the blobs; `name` overrides the reference's."""
+    """`source` is what skopeo opens to find the blobs; `name` overrides the reference's.
+
+    `available` are the layers as the transport has them, where it keeps them otherwise than the
+    manifest says: containers-storage unpacks what it pulls.
+    """
 
     reference: Reference
     source: str
@@ -49,6 +66,7 @@ class Image:
     config: ImageConfig
     index: Index | None = None
     name: ImageName | None = None
+    available: tuple[Descriptor, ...] | None = None
 
     @property
     def id(self) -> str:
@@ -64,10 +82,11 @@ class Image:
     def layers(self) -> tuple[ImageLayer, ...]:
         """Base first."""
         ids = layer_ids(self.config.diff_ids)
-        pairs = zip(self.manifest.layers, self.config.diff_ids, strict=True)
+        blobs = self.manifest.layers
+        triples = zip(blobs, self.available or blobs, self.config.diff_ids, strict=True)
         return tuple(
-            ImageLayer(blob, diff_id, ids[n], tuple(reversed(ids[:n])))
-            for n, (blob, diff_id) in enumerate(pairs)
+            ImageLayer(blob, available, diff_id, ids[n], tuple(reversed(ids[:n])))
+            for n, (blob, available, diff_id) in enumerate(triples)
         )
 
     @property

@@ -1,0 +1,110 @@
+"""The command import-image, run as its users run it: the console script, as a process."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+from tests.tools.process import Argument
+from tests.tools.session import members
+
+#: Beside the Python that runs the tests.
+SCRIPT = Path(sys.executable).with_name("import-image")
+#: How long what was killed may take to disappear.
+GRACE_SECONDS = 20
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left: its exit status (-N after signal N), its outputs, its children."""
+
+    status: int
+    stdout: str
+    stderr: str
+    leftovers: Sequence[str]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What `--json` printed."""
+        found: dict[str, Any] = json.loads(self.stdout)
+        return found
+
+    def said(self, kind: str) -> list[str]:
+        """The lines of standard error that begin with `error: ` or `hint: `, without that."""
+        lines = self.stderr.splitlines()
+        return [line.removeprefix(f"{kind}: ") for line in lines if line.startswith(f"{kind}: ")]
+
+
+class How(TypedDict, total=False):
+    """`wrapper` is put before the command; without `tls`, `--tls-verify=false` is given."""
+
+    env: Mapping[str, str]
+    wrapper: Sequence[str]
+    tls: bool
+
+
+class Run:
+    """An import under way, in a session of its own, so that its children can be told."""
+
+    def __init__(
+        self,
+        repo: Path,
+        *arguments: Argument,
+        **how: Unpack[How],
+    ) -> None:
+        trust = [] if how.get("tls") else ["--tls-verify=false"]
+        self.process = subprocess.Popen(
+            [*how.get("wrapper", ()), SCRIPT, f"--repo={repo}", *trust, *arguments],
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **how.get("env", {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def send(self, number: int) -> None:
+        """Signals the import alone, not its children, as `kill` does."""
+        self.process.send_signal(number)
+
+    def finish(self, timeout: float = 120) -> Outcome:
+        """Waits for its end, and a moment for that of its children."""
+        try:
+            stdout, stderr = self.process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        leftovers = _await_none(self.process.pid)
+        texts = stdout.decode(), stderr.decode()
+        return Outcome(self.process.returncode, *texts, leftovers)
+
+
+def _await_none(session: int) -> list[str]:
+    """The members of the session that are there to stay."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    while (found := members(session)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found
+
+
+def run_import(repo: Path, *arguments: Argument, **how: Unpack[How]) -> Outcome:
+    """Runs `import-image --repo=REPO ARGUMENTS...` to its end.
+
+    Whatever the outcome, there may be no process left and no traceback.
+    """
+    outcome = Run(repo, *arguments, **how).finish()
+    assert outcome.leftovers == []
+    assert "Traceback" not in outcome.stderr
+    return outcome
+
+
+def imported(repo: Path, *arguments: Argument, **how: Unpack[How]) -> dict[str, Any]:
+    """The JSON document of an import that has to succeed."""
+    outcome = run_import(repo, "--json", *arguments, **how)
+    assert outcome.status == 0, outcome.stderr
+    return outcome.document
