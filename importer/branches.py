@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
@@ -17,6 +18,8 @@ IMAGE = "oci/image"
 # ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
 # of which begins with "-" or ".". A component is a file name, so 255 bytes are the most.
 _NAME_MAX = 255
+_BRANCH = re.compile(r"\w[-.\w]*(?:/\w[-.\w]*)*")
+_HEX = re.compile(r"[0-9a-f]{1,64}")
 
 
 def layer_branch(layer_id: str) -> str:
@@ -27,6 +30,17 @@ def layer_branch(layer_id: str) -> str:
 def record_branch(layer_id: str) -> str:
     """Where its tar-split record is."""
     return f"{RECORD}/{layer_id}"
+
+
+def why_no_branch(name: str) -> str:
+    """Why an image cannot go to a branch of this name; "" if it can."""
+    if not _BRANCH.fullmatch(name) or any(len(part) > _NAME_MAX for part in name.split("/")):
+        return "ostree has no branches of such a name"
+    if _HEX.fullmatch(name):
+        return "ostree takes such a name for the beginning of a checksum"
+    if name.startswith((f"{LAYER}/", f"{RECORD}/")):
+        return "that is where the layers are"
+    return ""
 
 
 def image_branch(reference: Reference) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from importer.branches import why_no_branch
 from importer.pipeline import Signing
 from importer.skopeo import Skopeo
 
@@ -41,6 +42,19 @@ def _seconds(text: str) -> int:
     return int((moment if moment.tzinfo else moment.astimezone()).timestamp())
 
 
+class Branch(click.ParamType[str]):
+    """A branch for images."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As it is; a usage error for what cannot be one."""
+        why = why_no_branch(str(value))
+        if why:
+            self.fail(f"{value!r}: {why}", param, ctx)
+        return str(value)
+
+
 class Size(click.ParamType[int]):
     """A number of bytes, with K, M, G or T for powers of 1024."""
 
@@ -62,7 +76,7 @@ _REPO = [
         type=click.Path(path_type=Path),
         help="The ostree repo; made in bare-user mode where there is none.  [OSTREE_REPO]",
     ),
-    click.option("--branch", metavar="NAME", help="The branch to commit to."),
+    click.option("--branch", type=Branch(), help="The branch to commit to."),
     click.option("--subject", metavar="TEXT", help="The commit's subject."),
     click.option(
         "--timestamp",

@@ -30,15 +30,22 @@ if TYPE_CHECKING:
 
 _FILE, _SYMLINK, _DIRECTORY = 0o100000, 0o120000, 0o040000
 _READ = 1 << 20
+_OWN_REFS = (
+    OSTree.RepoListRefsExtFlags.EXCLUDE_REMOTES | OSTree.RepoListRefsExtFlags.EXCLUDE_MIRRORS
+)
 # libostree can read bare-split-xattrs repos, but not write to them.
 _WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")
 
 
 @contextmanager
 def _faults(doing: str) -> Iterator[None]:
-    """GLib's errors as ours: what was being done, what libostree said, and a hint."""
+    """GLib's errors, and the system's, as ours: what was being done, what libostree said, and
+    a hint."""
     try:
         yield
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise ImporterError(f"{doing}: {said}", hint=_hint(said)) from error
     except GLib.Error as error:
         said = (error.message or "unknown error").splitlines()[0]
         raise ImporterError(f"{doing}: {said}", hint=_hint(said)) from error
@@ -169,7 +176,9 @@ class Repo:
     def open(cls, path: Path, *, create: bool = False) -> Repo:
         """The repo at `path`, made there in bare-user mode if `create` and nothing is there."""
         repo = OSTree.Repo.new(Gio.File.new_for_path(str(path)))
-        if create and (not path.exists() or (path.is_dir() and not any(path.iterdir()))):
+        with _faults(f"opening repo {path}"):
+            absent = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+        if create and absent:
             with _faults(f"creating repo {path}"):
                 path.mkdir(parents=True, exist_ok=True)
                 repo.create(OSTree.RepoMode.BARE_USER, None)
@@ -196,10 +205,15 @@ class Repo:
     # --- looking ---
 
     def resolve(self, ref: str) -> str | None:
-        """The commit that the ref names, or None if there is no such ref."""
+        """The commit that the ref names, or None if there is no such ref of our own.
+
+        Not by `resolve_rev`, which takes a name such as `feed` for the beginning of a
+        checksum, and looks among the remotes' refs as well.
+        """
         with _faults(f"reading ref {ref}"):
-            _, checksum = self._repo.resolve_rev(ref, True)
-        return str(checksum) if checksum else None
+            _, refs = self._repo.list_refs_ext(ref, _OWN_REFS, None)
+        checksum: str | None = refs.get(ref)
+        return checksum
 
     def commit(self, checksum: str) -> Commit:
         """A commit's own data."""

@@ -156,8 +156,8 @@ def test_every_field_of_the_document(registry: Registry, tmp_path: Path, layout:
 def test_plain_output_is_the_commit_alone(registry: Registry, tmp_path: Path, layout: Path) -> None:
     repo = tmp_path / "repo"
     reference = registry.push(build_oci(layout, "t", [BASE]), "plain:t")
-    outcome = run_import(repo, "--branch=b", reference)
-    assert outcome.stdout == rev_parse(repo, "b") + "\n"
+    outcome = run_import(repo, "--branch=os/b", reference)
+    assert outcome.stdout == rev_parse(repo, "os/b") + "\n"
     assert "fetching" in outcome.stderr
 
 
@@ -166,8 +166,8 @@ def test_quiet_says_nothing_but_the_commit(
 ) -> None:
     repo = tmp_path / "repo"
     reference = registry.push(build_oci(layout, "t", [BASE]), "quiet:t")
-    outcome = run_import(repo, "--quiet", "--branch=b", reference)
-    assert (outcome.stdout, outcome.stderr) == (rev_parse(repo, "b") + "\n", "")
+    outcome = run_import(repo, "--quiet", "--branch=os/b", reference)
+    assert (outcome.stdout, outcome.stderr) == (rev_parse(repo, "os/b") + "\n", "")
 
 
 def test_the_repo_may_be_named_by_the_environment(
@@ -332,8 +332,8 @@ def test_an_image_by_tag_and_by_digest_is_one_record_with_both_names(
     repo = tmp_path / "repo"
     by_tag = registry.push(three[0], "both:one")
     by_digest = registry.by_digest(three[0], "both")
-    imported(repo, "--branch=b", by_tag, by_digest)
-    (record,) = store_images(checked_out_store(repo, "b", tmp_path / "out"))
+    imported(repo, "--branch=os/b", by_tag, by_digest)
+    (record,) = store_images(checked_out_store(repo, "os/b", tmp_path / "out"))
     assert record["names"] == sorted([by_tag, by_digest])
 
 
@@ -437,11 +437,11 @@ def test_an_image_for_one_platform_is_taken_unless_another_is_asked_for(
 ) -> None:
     repo = tmp_path / "repo"
     reference = registry.push(build_oci(layout, "t", [BASE], architecture="s390x"), "foreign:t")
-    assert imported(repo, "--branch=b", reference)["unchanged"] is False
-    outcome = run_import(repo, "--arch=arm64", "--branch=c", reference)
+    assert imported(repo, "--branch=os/b", reference)["unchanged"] is False
+    outcome = run_import(repo, "--arch=arm64", "--branch=os/c", reference)
     assert outcome.status == 1
     assert "s390x" in outcome.said("error")[0]
-    assert "c" not in refs(repo)
+    assert "os/c" not in refs(repo)
 
 
 # -- the store --
