@@ -16,6 +16,7 @@ from importer.layer import LayerOptions
 from importer.pipeline import Form, Job, import_images
 from importer.progress import for_terminal
 from layers.errors import Fault
+from layers.limits import Limits
 from layers.reference import ImageName, Reference
 from layers.tree import DeviceNodes
 
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
     from importer.result import Result
 
+_LIMITS = Limits()
 _UNCHANGED = 77  # as rpm-ostree says it
-# Far above any real layer, and below what would fill most disks before anybody noticed.
-_MAX_LAYER_SIZE = "64G"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -55,9 +55,17 @@ _MAX_LAYER_SIZE = "64G"
 @click.option(
     "--max-layer-size",
     type=options.Size(),
-    default=_MAX_LAYER_SIZE,
+    default=f"{_LIMITS.size >> 30}G",
     show_default=True,
     help="Refuse a layer that unpacks to more.",
+)
+@click.option(
+    "--max-layer-entries",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    default=_LIMITS.entries,
+    show_default=True,
+    help="Refuse a layer that has more files.",
 )
 @options.common
 def import_image(references: tuple[str, ...], **values: Any) -> None:
@@ -79,12 +87,16 @@ def _import(references: tuple[str, ...], values: dict[str, Any]) -> Result:
         form=Form(values["form"]),
         branch=values["branch"],
         prefix=_prefix(values["prefix"]),
-        layer_options=LayerOptions(DeviceNodes(values["device_nodes"]), values["max_layer_size"]),
+        layer_options=LayerOptions(DeviceNodes(values["device_nodes"]), _limits(values)),
         subject=values["subject"],
         timestamp=values["timestamp"],
         signing=options.signing(values),
     )
     return import_images(job, for_terminal(quiet=values["quiet"]))
+
+
+def _limits(values: dict[str, Any]) -> Limits:
+    return Limits(values["max_layer_size"], values["max_layer_entries"])
 
 
 def _name(references: tuple[str, ...], name: str | None) -> ImageName | None:

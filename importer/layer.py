@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from importer.blobs import Blobs
     from layers.image import ImageLayer
+    from layers.limits import Limits
 
 _KEY = "import-image."
 # An empty file without any permission: ostree gives the whiteout the quoted file's mode.
@@ -58,7 +59,7 @@ class LayerOptions:
     """What a layer may contain."""
 
     device_nodes: DeviceNodes
-    max_size: int
+    limits: Limits
 
 
 def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
@@ -157,6 +158,7 @@ def _import(
         "opaque": reader.tree.opaque_markers,
         "devices": reader.tree.skipped_devices,
         "stray-devices": reader.tree.stray_devices,
+        "dropped-xattrs": reader.dropped_xattrs,
         "uids": _numbers(reader.tree.uids),
         "gids": _numbers(reader.tree.gids),
     }
@@ -185,9 +187,9 @@ def _stream(
         tar = DiffID(
             decompressed(blob, layer.available.media_type, layer.available_compression),
             layer.diff_id,
-            options.max_size,
+            options.limits.size,
         )
-        reader = LayerReader(iter(tar), options.device_nodes)
+        reader = LayerReader(iter(tar), options.device_nodes, options.limits)
         with ObjectWriter(repo) as objects:
             for leaf, entry in reader:
                 objects.add(leaf, entry, reader)

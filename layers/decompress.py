@@ -9,17 +9,14 @@ from isal import igzip_lib
 
 from layers.errors import LayerError
 from layers.mediatype import Compression, may_be_unpacked
+from layers.zstdframes import is_frame, whole_frames
 
 if TYPE_CHECKING:
     from layers.verify import Chunks
 
 CHUNK = 1 << 20
 _IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub errs
-# RFC 1952, 2.3.1; RFC 8878, 3.1.1, and the skippable frames of 3.1.2, which zstd:chunked
-# layers carry, and with which pzstd begins.
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_SKIPPABLE_MAGIC = b"\x2a\x4d\x18"
+_GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1
 # zstd's own limit for untrusted input (ZSTD_WINDOWLOG_LIMIT_DEFAULT is 27).
 _MAX_WINDOW = 1 << 27
 
@@ -51,7 +48,7 @@ def _rejoined(head: bytes, chunks: Chunks) -> Chunks:
 def _magic(head: bytes) -> Compression:
     if head.startswith(_GZIP_MAGIC):
         return Compression.GZIP
-    if head.startswith(_ZSTD_MAGIC) or (head[1:4] == _SKIPPABLE_MAGIC and 0x50 <= head[0] <= 0x5F):
+    if is_frame(head):
         return Compression.ZSTD
     return Compression.NONE
 
@@ -104,12 +101,10 @@ class _Source:
 
 
 def _unzstd(chunks: Chunks) -> Chunks:
-    """Every frame, skippable ones passed over; RFC 8878, 3.1.
-
-    A frame that is cut short ends the stream without an error here; the diffID shows it.
-    """
+    """Every frame, also skippable ones, which zstd:chunked layers carry, and pzstd's begin with."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-    reader = decompressor.stream_reader(_Source(chunks), read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
+    source = _Source(whole_frames(chunks))
+    reader = decompressor.stream_reader(source, read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
     try:
         while piece := reader.read(CHUNK):
             yield piece

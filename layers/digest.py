@@ -35,7 +35,8 @@ class Digest:
         """From its text; LayerError if it is malformed or of an algorithm we cannot verify."""
         match = _DIGEST.fullmatch(text) if isinstance(text, str) else None
         if match is None:
-            raise LayerError(f"not a digest: {str(text)[:100]!r}")
+            said = repr(text[:100]) if isinstance(text, str) else f"a {type(text).__name__}"
+            raise LayerError(f"not a digest: {said}")
         algorithm, encoded = match.groups()
         if algorithm not in _HEX_LENGTH:
             raise LayerError(

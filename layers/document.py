@@ -8,6 +8,7 @@ meaning two tools can differ is refused.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any, cast
 
 from layers.errors import LayerError
@@ -39,8 +40,7 @@ def parse_document(raw: bytes, what: str) -> Document:
 def _unambiguous(pairs: list[tuple[str, Any]]) -> Document:
     document = dict(pairs)
     if len(document) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise LayerError(f"duplicate JSON key {twice[:100]!r}")
     return document
 
@@ -83,7 +83,7 @@ def mapping(document: Document, key: str, what: str, default: Document | None = 
 def _typed(document: Document, key: str, what: str, kind: type, default: object) -> object:
     folded = [k for k in document if k.lower() == key.lower() and k != key]
     if folded:
-        raise LayerError(f"{what}: key {folded[0]!r} differs from {key!r} by case alone")
+        raise LayerError(f"{what}: key {folded[0][:100]!r} differs from {key!r} by case alone")
     value = document.get(key, default)
     if not isinstance(value, kind):
         said = "is missing" if value is None else f"is not of type {kind.__name__}"

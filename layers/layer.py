@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
-from layers.path import components
+from layers.limits import TOO_MANY, Limits
 from layers.tar import TarReader
 from layers.tarsplit import TarSplit, with_contents
 from layers.tree import DeviceNodes, LayerTree, Leaf
@@ -25,22 +25,44 @@ class LayerReader:
     the caller to set. Raises LayerError as TarReader and LayerTree do.
     """
 
-    def __init__(self, chunks: Chunks, device_nodes: DeviceNodes) -> None:
+    def __init__(
+        self, chunks: Chunks, device_nodes: DeviceNodes, limits: Limits | None = None
+    ) -> None:
+        self._limits = limits or Limits()
         self._record = TarSplit()
-        self._tar = TarReader(chunks, self._record)
+        self._tar = TarReader(chunks, self._record, self._limits.size)
         self.tree = LayerTree(device_nodes)
         self.dropped_xattrs = 0
-        self._recorded: list[tuple[bytes, Leaf]] = []
+        self._recorded: list[Leaf] = []
 
     def __iter__(self) -> Iterator[tuple[Leaf, Entry]]:
-        for entry in self._tar:
+        for entry in self._bounded():
             stored = entry._replace(owner=self._kept(entry))
             leaf = self.tree.add(stored)
             if leaf is not None:
                 files = self._record.files
                 yield leaf, stored
                 if self._record.files > files:
-                    self._recorded.append((stored.path, leaf))
+                    self._recorded.append(leaf)
+
+    def _bounded(self) -> Iterator[Entry]:
+        """The tar's entries, as long as what is kept of them fits into memory."""
+        entries, text = self._limits.entries, self._limits.text
+        for entry in self._tar:
+            entries -= 1
+            text -= len(entry.path) + len(entry.link)
+            if entry.owner.xattrs:
+                text -= sum(len(name) + len(value) for name, value in entry.owner.xattrs)
+            if entries < 0:
+                raise LayerError(
+                    f"the layer has more than {self._limits.entries} entries", hint=TOO_MANY
+                )
+            if text < 0:
+                raise LayerError(
+                    f"the layer's paths and xattrs are larger than {self._limits.text} bytes",
+                    hint=TOO_MANY,
+                )
+            yield entry
 
     def _kept(self, entry: Entry) -> Owner:
         try:
@@ -65,11 +87,7 @@ class LayerReader:
         replaced: they are not in the tree, so their content goes into the record.
         """
         record = self._record.finish()
-        if not self.tree.replaced:
-            return record
         gone = {
-            number: read(leaf.checksum)
-            for number, (path, leaf) in enumerate(self._recorded)
-            if self.tree.find(components(path)) is not leaf
+            number: read(leaf.checksum) for number, leaf in enumerate(self._recorded) if leaf.lost
         }
         return with_contents(record, gone) if gone else record

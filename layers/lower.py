@@ -39,6 +39,7 @@ class Lower:
 
     def __init__(self, stack: Sequence[TreeDirectory]) -> None:
         self._stack = tuple(stack)
+        self._below: dict[bytes, Lower] = {}
 
     @property
     def meta(self) -> str:
@@ -51,9 +52,10 @@ class Lower:
         return frozenset(self._leaves) | frozenset(self._directories)
 
     def directory(self, name: bytes) -> Lower | None:
-        """The visible sub-directory of this name."""
-        stack = self._directories.get(name)
-        return Lower(stack) if stack else None
+        """The visible sub-directory of this name; merged once, however often it is asked for."""
+        if name not in self._below and name in self._directories:
+            self._below[name] = Lower(self._directories[name])
+        return self._below.get(name)
 
     def leaf(self, name: bytes) -> str | None:
         """The checksum of the visible file or symlink of this name."""

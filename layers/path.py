@@ -19,6 +19,8 @@ def components(path: bytes) -> Path:
     A leading `/` or `./` means the root, as for every tool that unpacks layers.
     LayerError if the path leaves the root, or no file system or ostree repo can hold it.
     """
+    if len(path) > _PATH_MAX:
+        raise LayerError(f"path of {len(path)} bytes; Linux has {_PATH_MAX}")
     head, _, last = path.rstrip(b"/").rpartition(b"/")
     if last in (b"", b".", b".."):
         return _resolved(path)
@@ -32,8 +34,6 @@ def _parents(head: bytes) -> Path:
 
 
 def _resolved(path: bytes) -> Path:
-    if len(path) > _PATH_MAX:
-        raise LayerError(f"path of {len(path)} bytes; Linux has {_PATH_MAX}")
     names: list[bytes] = []
     for name in path.split(b"/"):
         if name == b"..":

@@ -45,6 +45,7 @@ class Pax:
     def __init__(self, records: Records = ()) -> None:
         self.records = records
         self._values = dict(records)
+        self.sparse = any(key.startswith(b"GNU.sparse.") for key in self._values)
 
     def text(self, key: bytes, default: bytes) -> bytes:
         """A path: no NUL may be in it, since no kernel would take it."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layers.entry import Owner
-from layers.errors import LayerError
-from layers.path import Path, joined
-from layers.tree import Directory, LayerTree, Leaf, walk
+from layers.errors import LayerError, printable
+from layers.path import components, joined
+from layers.tree import Directory, Gap, LayerTree, Leaf, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,8 @@ class Settled:
 class _Place:
     """A directory to be closed, and what is below it."""
 
-    path: Path
+    parent: _Place | None
+    name: bytes
     directory: Directory
     lower: Lower | None
     settled: Settled
@@ -51,6 +52,14 @@ class _Place:
     def hides(self, name: bytes) -> bool:
         """Whether what the lower layers have under this name is deleted."""
         return self.opaque or name in self.directory.whiteouts
+
+    def path(self, name: bytes) -> bytes:
+        """The path of an entry, for people. Deep trees would be too many if all were kept."""
+        names, place = [name], self
+        while place.parent is not None:
+            names.append(place.name)
+            place = place.parent
+        return joined(tuple(reversed(names)))
 
 
 def settle(tree: LayerTree, lower: Lower | None) -> Settled:
@@ -61,7 +70,7 @@ def settle(tree: LayerTree, lower: Lower | None) -> Settled:
     _resolve_links(tree, lower)
     curious = _curious(tree.root)
     root = Settled(ROOT_OWNER)
-    work = [_Place((), tree.root, lower, root, tree.root.opaque)]
+    work = [_Place(None, b"", tree.root, lower, root, tree.root.opaque)]
     while work:
         work.extend(_close(work.pop(), curious))
     return root
@@ -73,7 +82,7 @@ def _curious(root: Directory) -> set[Directory]:
     For most of a layer the lower trees do not matter, and then they need not be read.
     """
     found: set[Directory] = set()
-    for _, directory in reversed(list(walk(root))):
+    for directory in reversed(list(walk(root))):
         if (
             directory.owner is None
             or directory.opaque
@@ -86,12 +95,12 @@ def _curious(root: Directory) -> set[Directory]:
 
 def _resolve_links(tree: LayerTree, lower: Lower | None) -> None:
     for link in tree.links:
-        checksum = lower.find_leaf(link.target) if lower else None
+        checksum = lower.find_leaf(components(link.target)) if lower else None
         if checksum is None:
             raise LayerError(
-                f"hardlink to {joined(link.target)!r}, which is no file of this layer so far,"
+                f"hardlink to {printable(link.target)}, which is no file of this layer so far,"
                 " nor of one below",
-                path=joined(link.path),
+                path=link.path,
             )
         link.leaf.checksum = checksum
 
@@ -102,10 +111,12 @@ def _close(place: _Place, curious: set[Directory]) -> Iterable[_Place]:
         if isinstance(node, Leaf):
             settled.leaves[name] = node
             continue
+        if isinstance(node, Gap):
+            continue
         asks = lower is not None and (node in curious or place.hides(name))
         below = lower.directory(name) if lower is not None and asks else None
         if lower is not None and asks and node.owner is None and not place.hides(name):
-            _check_passable(lower, name, (*place.path, name))
+            _check_passable(lower, name, place)
         # Whiteouts in a directory that is not there hide nothing, and must not make it.
         if node.real or (below is not None and not place.hides(name)):
             yield _enter(place, name, node, below)
@@ -114,7 +125,7 @@ def _close(place: _Place, curious: set[Directory]) -> Iterable[_Place]:
         settled.whiteouts = sorted(hidden - settled.leaves.keys() - settled.directories.keys())
 
 
-def _check_passable(lower: Lower, name: bytes, path: Path) -> None:
+def _check_passable(lower: Lower, name: bytes, place: _Place) -> None:
     """LayerError where an unlisted directory meets a file or symlink of a lower layer.
 
     umoci and GNU tar follow the symlink, podman and containerd put a directory in its
@@ -123,7 +134,7 @@ def _check_passable(lower: Lower, name: bytes, path: Path) -> None:
     if lower.leaf(name) is not None:
         raise LayerError(
             "the path leads through what is no directory in a lower layer",
-            path=joined(path),
+            path=place.path(name),
             hint="a layer that turns it into a directory has to list that directory",
         )
 
@@ -133,4 +144,4 @@ def _enter(place: _Place, name: bytes, node: Directory, below: Lower | None) -> 
     inherited = below.meta if below is not None and not replaced else DEFAULT_OWNER
     settled = Settled(node.owner or inherited)
     place.settled.directories[name] = settled
-    return _Place((*place.path, name), node, below, settled, replaced or node.opaque)
+    return _Place(place, name, node, below, settled, replaced or node.opaque)

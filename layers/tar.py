@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from layers.buffer import Buffer
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
+from layers.limits import TOO_LARGE, Limits
 from layers.pax import Pax, Records, parse_records
 from layers.sparse import SparseMap, check_map, expanded, old_gnu_map, pax_map
 from layers.tarheader import BLOCK, ZERO_BLOCK, Header, parse_header
@@ -54,6 +55,9 @@ class _Extended(NamedTuple):
     link: bytes = b""
 
 
+_NOTHING = _Extended()
+
+
 class TarReader:
     """Iterates over a tar's entries, in the dialects v7, ustar, pax, GNU and star.
 
@@ -62,7 +66,8 @@ class TarReader:
     with the path where there is one, for whatever is not a complete tar.
     """
 
-    def __init__(self, chunks: Chunks, recorder: Recorder) -> None:
+    def __init__(self, chunks: Chunks, recorder: Recorder, max_holes: int = Limits().size) -> None:
+        """`max_holes` bounds what the holes of all sparse files come to, in bytes."""
         self._buffer = Buffer(chunks)
         self._recorder = recorder
         self._path = b""
@@ -70,19 +75,20 @@ class TarReader:
         self._padding = 0
         self._taken = False
         self._sparse: SparseMap | None = None
+        self._holes = max_holes
 
     def __iter__(self) -> Iterator[Entry]:
         """Every entry, to the end marker and the zeros after it."""
+        extended = _NOTHING
         while (header := self._next_header()) is not None:
-            extended = _Extended()
-            while header.typeflag in _EXTENDED_FLAGS:
+            if header.typeflag in _EXTENDED_FLAGS:
                 extended = self._extend(header, extended)
-                following = self._next_header()
-                if following is None:
-                    raise LayerError("tar ends between an extended header and its entry")
-                header = following
+                continue
             yield self._begin(header, extended)
             self._pass_over()
+            extended = _NOTHING
+        if extended is not _NOTHING:
+            raise LayerError("tar ends between an extended header and its entry")
         self._end()
 
     def content(self) -> Chunks:
@@ -134,13 +140,18 @@ class TarReader:
                 return extended._replace(path=data.partition(b"\0")[0])
             case b"K":
                 return extended._replace(link=data.partition(b"\0")[0])
+        if extended is not _NOTHING:
+            raise LayerError("global PAX header between an extended header and its entry")
         _check_global(parse_records(data))
-        return extended
+        return _NOTHING
 
     def _begin(self, header: Header, extended: _Extended) -> Entry:
         pax = extended.pax
         path = pax.text(b"GNU.sparse.name", pax.text(b"path", extended.path or header.name))
         self._path, self._taken = path, False
+        if extended.path not in (b"", path):
+            # GNU tar takes the PAX name, Go the other one.
+            raise LayerError("PAX and GNU headers give the entry two names", path=path)
         try:
             return self._read_entry(header, extended)
         except LayerError as error:
@@ -156,12 +167,17 @@ class TarReader:
                 raise LayerError(f"file of {size} bytes")
             self._padding = -size % BLOCK
             self._sparse = self._sparse_map(header, pax)
+        elif pax.sparse:
+            raise LayerError("sparse map of something that is no file")
+        link = pax.text(b"linkpath", extended.link or header.link)
+        if extended.link not in (b"", link):
+            raise LayerError("PAX and GNU headers give the link two targets")
         return Entry(
             self._path,
             kind,
             _owner(header, pax),
             self._sparse.size if self._sparse else size,
-            pax.text(b"linkpath", extended.link or header.link),
+            link,
             (header.major, header.minor),
         )
 
@@ -172,12 +188,16 @@ class TarReader:
                 raise LayerError("sparse map is longer than the file's data")
             return self._block()
 
+        sparse = pax_map(pax, take)
         if header.typeflag == b"S":
-            sparse: SparseMap | None = old_gnu_map(header.block, self._block)
-        else:
-            sparse = pax_map(pax, take)
+            if sparse is not None:
+                raise LayerError("PAX and GNU headers give the file two sparse maps")
+            sparse = old_gnu_map(header.block, self._block)
         if sparse is not None:
             check_map(sparse, self._unread)
+            self._holes -= sparse.size - self._unread
+            if self._holes < 0:
+                raise LayerError("sparse files unpack to too much", hint=TOO_LARGE)
         return sparse
 
     def _file_pieces(self) -> Chunks:

@@ -19,6 +19,7 @@ ZERO_BLOCK = bytes(BLOCK)
 _FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s167s")
 _CHECKSUM = slice(148, 156)
 _POSIX_MAGIC = b"ustar\x00"
+GNU_MAGIC = b"ustar  \x00"
 
 
 class Header(NamedTuple):
@@ -75,10 +76,29 @@ def _check_sum(block: bytes, field: bytes) -> None:
 
 def _prefix(magic: bytes, rest: bytes) -> bytes:
     """The leading part of a long name: POSIX has 155 bytes for it, star 131, GNU none."""
-    if magic[:6] != _POSIX_MAGIC or rest[0] == 0:
+    if rest[0] == 0:
         return b""
+    if magic[:6] != _POSIX_MAGIC:
+        return _mistaken_prefix(rest) if magic == GNU_MAGIC else b""
     room = 131 if rest[163:167] == b"tar\0" else 155
     return rest[:room].partition(b"\0")[0] + b"/"
+
+
+def _mistaken_prefix(rest: bytes) -> bytes:
+    """Go before 1.8 put POSIX's prefix into some GNU headers, where two times belong.
+
+    All container tools are written in Go, whose archive/tar still reads such names
+    (reader.go, readHeader, `hdr.AccessTime`); without the prefix files would be misplaced.
+    """
+    try:
+        number(rest[:12])
+        number(rest[12:24])
+    except LayerError:
+        prefix = rest[:155].partition(b"\0")[0]
+        if not prefix.isascii():
+            raise
+        return prefix + b"/"
+    return b""
 
 
 @lru_cache(maxsize=4096)

@@ -16,16 +16,20 @@ from typing import TYPE_CHECKING
 
 from fastcrc import crc64
 
+from layers.errors import LayerError
 from layers.path import components, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from layers.verify import Chunks
 
 # One JSON line per this much of raw content, where a file's bytes are recorded raw.
 _RAW_LIMIT = 1 << 20
 _FLUSH = 1 << 16
+# The record is made in memory. Four million entries need a third of this; what may need more
+# are contents that no file of the tree has.
+MAX_RECORD = 1 << 30
 # zlib's own level 6, and no time or file name in the header: the same tar gives the same
 # record with every zlib, while isal's output depends on the processor's instruction set.
 _LEVEL = 6
@@ -38,6 +42,7 @@ class TarSplit:
     def __init__(self) -> None:
         self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
         self._packed: list[bytes] = [_GZIP_HEADER]
+        self._packed_size = 0
         self._lines: list[bytes] = []
         self._pending = 0
         self._crc32 = 0
@@ -103,6 +108,12 @@ class TarSplit:
         self._crc32 = zlib.crc32(data, self._crc32)
         self._length += len(data)
         self._packed.append(self._deflate.compress(data))
+        self._packed_size += len(self._packed[-1])
+        if self._packed_size > MAX_RECORD:
+            raise LayerError(
+                f"the layer's tar-split record would have more than {MAX_RECORD} bytes",
+                hint="too much of its content is in sparse files, or in files that nobody will see",
+            )
 
 
 def with_contents(record: bytes, contents: Mapping[int, Chunks]) -> bytes:
@@ -112,7 +123,7 @@ def with_contents(record: bytes, contents: Mapping[int, Chunks]) -> bytes:
     """
     copy = TarSplit()
     files = -1
-    for line in zlib.decompress(record, wbits=16 + zlib.MAX_WBITS).splitlines():
+    for line in _record_lines(record):
         entry = json.loads(line)
         files += entry["type"] == 1
         if entry["type"] == 1 and files in contents:
@@ -124,6 +135,16 @@ def with_contents(record: bytes, contents: Mapping[int, Chunks]) -> bytes:
         else:
             copy.raw(base64.b64decode(entry["payload"]))
     return copy.finish()
+
+
+def _record_lines(record: bytes) -> Iterator[bytes]:
+    """The record's lines one by one: unpacked, it can be far larger than memory."""
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    begun, packed = b"", record
+    while not unpacker.eof:
+        *lines, begun = (begun + unpacker.decompress(packed, _RAW_LIMIT)).split(b"\n")
+        packed = unpacker.unconsumed_tail
+        yield from lines
 
 
 def _name(path: bytes) -> bytes:

@@ -31,11 +31,25 @@ class DeviceNodes(Enum):
     ERROR = "error"
 
 
+class Gap(Enum):
+    """What a name is taken for that ostree cannot hold: nothing is there, nor shines through."""
+
+    DEVICE = "a device node that was left out"
+    WHITEOUT = "a whiteout as overlayfs writes it"
+
+
 @dataclass(slots=True, eq=False)
 class Leaf:
-    """A file or symlink; its object's checksum is known once it is stored."""
+    """A file or symlink; its object's checksum is known once it is stored.
+
+    `lost` if a later entry took a path of it: the tree may not have it there any more.
+    """
 
     checksum: str = ""
+    lost: bool = False
+
+
+type Node = Leaf | Directory | Gap
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +61,7 @@ class Directory:
     """
 
     owner: Owner | None = None
-    entries: dict[bytes, Leaf | Directory] = field(default_factory=dict)
+    entries: dict[bytes, Node] = field(default_factory=dict)
     whiteouts: set[bytes] = field(default_factory=set)
     opaque: bool = False
     real: bool = False
@@ -55,11 +69,11 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class LowerLink:
-    """A hardlink to something that this layer does not have."""
+    """A hardlink to something that this layer does not have; both paths as the tar spells them."""
 
     leaf: Leaf
-    path: Path
-    target: Path
+    path: bytes
+    target: bytes
 
 
 class LayerTree:
@@ -74,10 +88,8 @@ class LayerTree:
         self.opaque_markers = 0
         self.skipped_devices = 0  # below /dev
         self.stray_devices = 0  # elsewhere
-        self.replaced = False  # whether a path came twice
         self.uids: set[int] = set()
         self.gids: set[int] = set()
-        self._skipped: set[Path] = set()
         self._device_nodes = device_nodes
 
     def add(self, entry: Entry) -> Leaf | None:
@@ -98,9 +110,9 @@ class LayerTree:
             self._add_whiteout(path, entry)
         elif entry.kind is Kind.CHAR and entry.device == (0, 0):
             # Somebody packed an overlayfs upper directory as it was: a whiteout already.
-            self._parent(path, real=False).whiteouts.add(name)
+            self._leave_gap(path, Gap.WHITEOUT)
         elif entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.FIFO):
-            self._skip_device(path, entry.kind)
+            self._leave_out_device(path, entry.kind)
         elif entry.kind is Kind.DIRECTORY:
             self._add_directory(path, entry.owner)
         elif entry.kind is Kind.HARDLINK:
@@ -140,38 +152,46 @@ class LayerTree:
         present = parent.entries.get(path[-1])
         if not isinstance(present, Directory):
             refuse_quoted(path[-1])
-            self.replaced = self.replaced or present is not None
-            present = parent.entries[path[-1]] = Directory()
+            if present is not None:
+                _lose(present)
+            # Whatever took the name before has removed what lower layers have there.
+            present = parent.entries[path[-1]] = Directory(opaque=present is not None)
         self._note_ids(owner)
         present.owner = owner
         present.real = True
 
     def _place(self, path: Path, leaf: Leaf) -> None:
-        refuse_quoted(path[-1])
+        name = path[-1]
+        refuse_quoted(name)
         entries = self._parent(path, real=True).entries
-        self.replaced = self.replaced or path[-1] in entries
-        entries[path[-1]] = leaf
+        present = entries.get(name)
+        if present is not None and present is not leaf:
+            _lose(present)
+        entries[name] = leaf
 
     def _add_link(self, path: Path, entry: Entry) -> None:
         """A second name of a file; what the link's own header says of owner and mode is not
         looked at, as a hard link has none (umoci and GNU tar read it so, too)."""
-        target = components(entry.link)
-        if target in self._skipped:
-            self._skip(path)
+        present = self._find(components(entry.link))
+        if isinstance(present, Gap):
+            self._leave_gap(path, present)
             return
-        present = self.find(target)
         if isinstance(present, Directory) and present.real:
             raise LayerError(f"hardlink to the directory {printable(entry.link)}")
         if not isinstance(present, Leaf):
             present = Leaf()
-            self.links.append(LowerLink(present, path, target))
+            self.links.append(LowerLink(present, entry.path, entry.link))
         self._place(path, present)
 
-    def find(self, path: Path) -> Leaf | Directory | None:
-        """What this layer has at the path so far."""
-        node: Leaf | Directory | None = self.root
-        for name in path:
-            node = node.entries.get(name) if isinstance(node, Directory) else None
+    def _find(self, target: Path) -> Node | None:
+        """What this layer has so far at the target of a hardlink."""
+        node: Node | None = self.root
+        for name in target:
+            if not isinstance(node, Directory):
+                raise LayerError("the hardlink's target is below something that is no directory")
+            node = node.entries.get(name)
+            if node is None:
+                return None
         return node
 
     def _parent(self, path: Path, *, real: bool) -> Directory:
@@ -179,16 +199,16 @@ class LayerTree:
         node = self.root
         for name in path[:-1]:
             below = node.entries.get(name)
-            if isinstance(below, Leaf):
-                raise LayerError("the path leads through something that is not a directory")
             if below is None:
                 _refuse_special(name)
                 below = node.entries[name] = Directory()
+            elif not isinstance(below, Directory):
+                raise LayerError("the path leads through something that is not a directory")
             below.real = below.real or real
             node = below
         return node
 
-    def _skip_device(self, path: Path, kind: Kind) -> None:
+    def _leave_out_device(self, path: Path, kind: Kind) -> None:
         in_dev = len(path) > 1 and path[0] == b"dev"
         if self._device_nodes is DeviceNodes.ERROR or (
             self._device_nodes is DeviceNodes.AUTO and not in_dev
@@ -199,14 +219,33 @@ class LayerTree:
                 else "ostree cannot hold a fifo",
                 hint="--device-nodes=skip leaves such entries out",
             )
-        self._skip(path)
+        self._leave_gap(path, Gap.DEVICE)
 
-    def _skip(self, path: Path) -> None:
-        in_dev = path[0] == b"dev"
-        self.skipped_devices += in_dev
-        self.stray_devices += not in_dev
-        self._skipped.add(path)
-        self._parent(path, real=True)
+    def _leave_gap(self, path: Path, gap: Gap) -> None:
+        """Nothing is at this path from now on, neither of this layer nor of one below."""
+        name = path[-1]
+        refuse_quoted(name)
+        if gap is Gap.DEVICE:
+            in_dev = path[0] == b"dev"
+            self.skipped_devices += in_dev
+            self.stray_devices += not in_dev
+        parent = self._parent(path, real=gap is Gap.DEVICE)
+        present = parent.entries.get(name)
+        if present is not None:
+            _lose(present)
+        parent.entries[name] = gap
+        parent.whiteouts.add(name)
+
+
+def _lose(node: Node) -> None:
+    """Note of each file that goes with the node that its path is another's now."""
+    if isinstance(node, Leaf):
+        node.lost = True
+    elif isinstance(node, Directory):
+        for directory in walk(node):
+            for leaf in directory.entries.values():
+                if isinstance(leaf, Leaf):
+                    leaf.lost = True
 
 
 def _refuse_special(name: bytes) -> None:
@@ -226,12 +265,10 @@ def _check_target(target: bytes) -> None:
         ) from None
 
 
-def walk(root: Directory) -> Iterator[tuple[Path, Directory]]:
-    """Every directory with its path, parents first; without recursion, however deep it is."""
-    work: list[tuple[Path, Directory]] = [((), root)]
+def walk(root: Directory) -> Iterator[Directory]:
+    """Every directory, parents first; without recursion, however deep it is."""
+    work = [root]
     while work:
-        path, directory = work.pop()
-        yield path, directory
-        for name, node in directory.entries.items():
-            if isinstance(node, Directory):
-                work.append(((*path, name), node))
+        directory = work.pop()
+        yield directory
+        work.extend(node for node in directory.entries.values() if isinstance(node, Directory))

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
+from layers.limits import TOO_LARGE
 
 if TYPE_CHECKING:
     from layers.digest import Digest
@@ -57,7 +58,7 @@ class DiffID:
             if self.size > self._max_size:
                 raise LayerError(
                     f"the layer unpacks to more than {self._max_size} bytes",
-                    hint="if that is what you expect, raise --max-layer-size",
+                    hint=TOO_LARGE,
                 )
             self._hasher.update(chunk)
             yield chunk

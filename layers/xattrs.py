@@ -6,6 +6,7 @@ to check it out on the device.
 
 from __future__ import annotations
 
+from layers.acl import is_settable
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
 
@@ -14,13 +15,9 @@ from layers.errors import LayerError
 # by the host's policy, as docker, podman and umoci see it, too.
 _FOREIGN = (b"trusted.overlay.", b"user.overlay.", b"security.selinux")
 # xattr(7): the classes; of "system." only the POSIX ACLs can be set as plain values.
-_CLASSES = (
-    b"security.",
-    b"trusted.",
-    b"user.",
-    b"system.posix_acl_access",
-    b"system.posix_acl_default",
-)
+_CLASSES = (b"security.", b"trusted.", b"user.")
+_DEFAULT_ACL = b"system.posix_acl_default"
+_ACLS = (b"system.posix_acl_access", _DEFAULT_ACL)
 _CAPABILITY = b"security.capability"
 # include/uapi/linux/capability.h: revisions 2 and 3 and their sizes; 1 can no longer be set.
 _CAPABILITY_SIZES = {2: 20, 3: 24}
@@ -41,10 +38,26 @@ def kept(owner: Owner, kind: Kind) -> Owner:
 def _is_kept(name: bytes, value: bytes, kind: Kind) -> bool:
     if name == _CAPABILITY:
         _check_capability(value)
-    if not value or name.startswith(_FOREIGN) or not name.startswith(_CLASSES):
+    if not value or name.startswith(_FOREIGN) or not _is_known(name):
         return False
-    # xattr(7): user.* attributes are for files and directories only.
-    return not (kind is Kind.SYMLINK and name.startswith(b"user."))
+    # xattr(7): user.* attributes are for files and directories only; nor has a symlink an ACL.
+    if kind is Kind.SYMLINK and (name.startswith(b"user.") or name in _ACLS):
+        return False
+    if name in _ACLS:
+        _check_acl(name, value, kind)
+    return True
+
+
+def _is_known(name: bytes) -> bool:
+    """Whether Linux has the class, and the name is more than that."""
+    return name in _ACLS or (name.startswith(_CLASSES) and name not in _CLASSES)
+
+
+def _check_acl(name: bytes, value: bytes, kind: Kind) -> None:
+    if not is_settable(value):
+        raise LayerError(f"{name.decode()} of {len(value)} bytes is not one Linux can set")
+    if name == _DEFAULT_ACL and kind is not Kind.DIRECTORY:
+        raise LayerError("a default ACL on what is no directory")
 
 
 def _check_capability(value: bytes) -> None:

@@ -12,6 +12,15 @@ r"""Readable layer definitions: the `.layers` files of `fixtures/`, an entry a l
     whiteout etc/gone         # the tar entry etc/.wh.gone
     opaque   etc              # the tar entry etc/.wh..wh..opq
 
+Oddities:
+
+    file     f type=7                         # the type flag
+    file     f size=9999 sparse=1.0 at:512=abc  # a sparse file, or without `sparse` a plain one
+    file     f pax:KEY=VALUE                  # one more PAX record
+    file     f raw:mode=\x80                  # a header field's bytes
+    file     f base256=yes                    # numbers in GNU's base 256
+    hardlink b -> a claims=5                  # a size without the data
+
 Each line `layer` begins a layer above the last. `\xNN`, `\n`, `\t` and `\\` are escapes
 everywhere; quotes hold blanks and `#`. `text=0x...` is only text; an xattr's value that begins
 with `0x` is hexadecimal.
@@ -22,9 +31,9 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
-from tests.tools.entry import KINDS, Entry, Format, opaque, whiteout
+from tests.tools.entry import KINDS, Entry, Format, Sparse, SparseStyle, opaque, whiteout
 
 Layers = list[list[Entry]]
 
@@ -118,11 +127,31 @@ def _with_options(entry: Entry, options: list[str]) -> Entry:
         if name in values:
             raise ValueError(f"'{name}' stands there twice")
         values[name] = value
-    xattrs = {name: values.pop(name) for name in list(values) if name.startswith("xattr:")}
-    size, fill = values.pop("size", None), values.pop("fill", None)
+    prefixed = {kind: _taken(values, f"{kind}:") for kind in ("xattr", "pax", "raw", "at")}
+    size, fill, sparse = (values.pop(name, None) for name in ("size", "fill", "sparse"))
     changes: dict[str, Any] = {_target(name): _value(name, value) for name, value in values.items()}
     changes.update(_filling(size, fill, "content" in changes))
-    return replace(entry, xattrs=_xattrs(xattrs), **changes)
+    if sparse or prefixed["at"]:
+        whole = len(changes.pop("content", b""))
+        changes.update(_regions(whole, sparse, prefixed["at"]))
+    if prefixed["raw"]:
+        changes["raw"] = {name: _unescape(text) for name, text in prefixed["raw"].items()}
+    changes["records"] = [(k.encode(), _unescape(v)) for k, v in prefixed["pax"].items()]
+    return replace(entry, xattrs=_xattrs(prefixed["xattr"]), **changes)
+
+
+def _taken(values: dict[str, str], prefix: str) -> dict[str, str]:
+    found = [name for name in values if name.startswith(prefix)]
+    return {name.removeprefix(prefix): values.pop(name) for name in found}
+
+
+def _regions(size: int, sparse: str | None, at: dict[str, str]) -> dict[str, Any]:
+    pieces = tuple((int(offset), _unescape(text)) for offset, text in at.items())
+    if sparse is None:
+        return {"content": Sparse("1.0", size, pieces).expanded()}
+    if sparse not in get_args(SparseStyle):
+        raise ValueError(f"a sparse style is one of {', '.join(get_args(SparseStyle))}")
+    return {"sparse": Sparse(cast("SparseStyle", sparse), size, pieces)}
 
 
 #: Option: the field of `Entry` it sets, and the reader of its value.
@@ -134,6 +163,9 @@ OPTIONS: dict[str, tuple[str, Callable[[str], object]]] = {
     "text": ("content", _unescape),
     "device": ("device", lambda text: _device(text)),
     "format": ("format", lambda text: _format(text)),
+    "type": ("kind", lambda text: _unescape(text).decode("latin-1")),
+    "claims": ("claimed_size", int),
+    "base256": ("base256", lambda text: {"yes": True, "no": False}[text]),
 }
 
 
@@ -146,7 +178,7 @@ def _target(name: str) -> str:
 def _value(name: str, text: str) -> object:
     try:
         return OPTIONS[name][1](text)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise ValueError(f"{name}={text}: {error}") from None
 
 
@@ -176,8 +208,6 @@ def _filling(size: str | None, fill: str | None, has_text: bool) -> dict[str, by
 
 def _xattrs(values: dict[str, str]) -> dict[bytes, bytes]:
     return {
-        name.removeprefix("xattr:").encode(): (
-            bytes.fromhex(value[2:]) if value.startswith("0x") else _unescape(value)
-        )
+        _unescape(name): (bytes.fromhex(value[2:]) if value.startswith("0x") else _unescape(value))
         for name, value in values.items()
     }

@@ -1,0 +1,31 @@
+"""How much a layer may be, before it is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Paths, link targets and xattrs together: this many bytes an entry, on average.
+_TEXT = 256
+
+
+TOO_LARGE = "if that is what you expect, raise --max-layer-size"
+TOO_MANY = "if that is what you expect, raise --max-layer-entries"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What stands between us and a small blob that unpacks to a disk or a memory full.
+
+    `size` bounds the bytes of the uncompressed tar, and those that its sparse files'
+    holes stand for; far above any real layer, and below what would fill most disks before
+    anybody noticed. `entries` bounds what is kept in memory until the layer is complete,
+    which the report of tests/test_bounds.py gives in bytes.
+    """
+
+    size: int = 64 << 30
+    entries: int = 4_000_000
+
+    @property
+    def text(self) -> int:
+        """Bytes of paths, link targets and xattrs, of all entries together."""
+        return self.entries * _TEXT
