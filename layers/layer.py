@@ -37,7 +37,7 @@ class LayerReader:
 
     def __iter__(self) -> Iterator[tuple[Leaf, Entry]]:
         for entry in self._bounded():
-            stored = entry._replace(owner=self._kept(entry))
+            stored = entry._replace(owner=self._kept(entry)) if entry.owner.xattrs else entry
             leaf = self.tree.add(stored)
             if leaf is not None:
                 files = self._record.files

@@ -59,6 +59,13 @@ def _checked(name: bytes) -> bytes:
     return name
 
 
+def normalized(path: bytes) -> bytes:
+    """The same path, spelled without what `components` passes over."""
+    if path[:1] not in (b"/", b".") and b"//" not in path and b"/." not in path:
+        return path.rstrip(b"/")  # what most paths are already
+    return joined(components(path))
+
+
 def joined(path: Path) -> bytes:
     """For people and for records."""
     return b"/".join(path)

@@ -6,6 +6,7 @@ what follows unread; here a tar is either read to its last byte or refused.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from layers.buffer import Buffer
@@ -146,6 +147,8 @@ class TarReader:
         return _NOTHING
 
     def _begin(self, header: Header, extended: _Extended) -> Entry:
+        if extended is _NOTHING and header.typeflag != b"S":
+            return self._begin_plain(header)
         pax = extended.pax
         path = pax.text(b"GNU.sparse.name", pax.text(b"path", extended.path or header.name))
         self._path, self._taken = path, False
@@ -156,6 +159,23 @@ class TarReader:
             return self._read_entry(header, extended)
         except LayerError as error:
             raise error.within(path=path) from None
+
+    def _begin_plain(self, header: Header) -> Entry:
+        """The same for most entries: one header, which says it all."""
+        self._path, self._taken = header.name, False
+        self._sparse, size = None, 0
+        try:
+            kind = _kind(header, header.name)
+            owner = _plain_owner(header.mode, header.uid, header.gid)
+            if kind is Kind.FILE:
+                size = header.size
+                if size < 0:
+                    raise LayerError(f"file of {size} bytes")
+        except LayerError as error:
+            raise error.within(path=header.name) from None
+        self._unread, self._padding = size, -size % BLOCK
+        device = (header.major, header.minor)
+        return Entry(header.name, kind, owner, size, header.link, device)
 
     def _read_entry(self, header: Header, extended: _Extended) -> Entry:
         kind = _kind(header, self._path)
@@ -271,10 +291,15 @@ def _check_global(records: Records) -> None:
 
 
 def _owner(header: Header, pax: Pax) -> Owner:
-    if header.mode < 0:
-        raise LayerError(f"file mode {header.mode}")
     uid, gid = pax.number(b"uid", header.uid), pax.number(b"gid", header.gid)
+    return _plain_owner(header.mode, uid, gid)._replace(xattrs=pax.xattrs())
+
+
+@lru_cache(maxsize=4096)
+def _plain_owner(mode: int, uid: int, gid: int) -> Owner:
+    if mode < 0:
+        raise LayerError(f"file mode {mode}")
     if not 0 <= uid <= _MAX_ID or not 0 <= gid <= _MAX_ID:
         raise LayerError(f"owner {uid}:{gid} is none that Linux can have")
     # Some writers put the file type's bits into the mode as well; tar has its own flag for it.
-    return Owner(header.mode & 0o7777, uid, gid, pax.xattrs())
+    return Owner(mode & 0o7777, uid, gid)

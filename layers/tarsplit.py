@@ -11,13 +11,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import zlib
 from typing import TYPE_CHECKING
 
 from fastcrc import crc64
 
 from layers.errors import LayerError
-from layers.path import components, joined
+from layers.path import normalized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,9 +31,12 @@ _FLUSH = 1 << 16
 # The record is made in memory. Four million entries need a third of this; what may need more
 # are contents that no file of the tree has.
 MAX_RECORD = 1 << 30
-# zlib's own level 6, and no time or file name in the header: the same tar gives the same
-# record with every zlib, while isal's output depends on the processor's instruction set.
-_LEVEL = 6
+# zlib's output has been the same for decades, while isal's depends on the processor's
+# instruction set; and no time or file name is in the header: the same tar is to give the same
+# record on any machine. Level 3 takes half of level 6's time, for a fifth more bytes.
+_LEVEL = 3
+# What JSON writes as it is: printable ASCII but for the quote and the backslash.
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*")
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
@@ -75,8 +79,8 @@ class TarSplit:
         """All of the content was given."""
         path, size = self._file
         if size:
-            payload = base64.b64encode(self._crc64.to_bytes(8))
-            name = _name(joined(components(path)))
+            payload = binascii.b2a_base64(self._crc64.to_bytes(8), newline=False)
+            name = _name(normalized(path))
             self._line(b'{"type":1,%b,"size":%d,"payload":"%b"' % (name, size, payload))
             self.files += 1
 
@@ -149,6 +153,8 @@ def _record_lines(record: bytes) -> Iterator[bytes]:
 
 def _name(path: bytes) -> bytes:
     """The name's field; names that are not UTF-8 go into another one, as base64."""
+    if _PLAIN.fullmatch(path):
+        return b'"name":"%b"' % path
     try:
         return b'"name":' + json.dumps(path.decode("utf-8"), ensure_ascii=False).encode()
     except UnicodeDecodeError:

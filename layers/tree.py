@@ -10,6 +10,7 @@ from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
 from layers.path import Path, components
 from layers.whiteout import (
+    AUFS_PREFIX,
     OPAQUE_MARKER,
     hidden_name,
     is_aufs_leftover,
@@ -91,6 +92,9 @@ class LayerTree:
         self.uids: set[int] = set()
         self.gids: set[int] = set()
         self._device_nodes = device_nodes
+        # The directory of the last entry: the next one's is mostly the same.
+        self._last_parents: Path | None = None
+        self._last_parent = self.root
 
     def add(self, entry: Entry) -> Leaf | None:
         """LayerError, with the path, for an entry that has no place in a layer."""
@@ -103,7 +107,7 @@ class LayerTree:
         if not path:
             self._add_root(entry)
             return None
-        if any(is_aufs_leftover(name) for name in path):
+        if AUFS_PREFIX in entry.path and any(is_aufs_leftover(name) for name in path):
             return None
         name = path[-1]
         if is_whiteout(name):
@@ -153,7 +157,7 @@ class LayerTree:
         if not isinstance(present, Directory):
             refuse_quoted(path[-1])
             if present is not None:
-                _lose(present)
+                self._lose(present)
             # Whatever took the name before has removed what lower layers have there.
             present = parent.entries[path[-1]] = Directory(opaque=present is not None)
         self._note_ids(owner)
@@ -166,7 +170,7 @@ class LayerTree:
         entries = self._parent(path, real=True).entries
         present = entries.get(name)
         if present is not None and present is not leaf:
-            _lose(present)
+            self._lose(present)
         entries[name] = leaf
 
     def _add_link(self, path: Path, entry: Entry) -> None:
@@ -196,8 +200,11 @@ class LayerTree:
 
     def _parent(self, path: Path, *, real: bool) -> Directory:
         """The directory that `path` lies in, made where the tar did not list it."""
+        parents = path[:-1]
+        if parents == self._last_parents and (self._last_parent.real or not real):
+            return self._last_parent
         node = self.root
-        for name in path[:-1]:
+        for name in parents:
             below = node.entries.get(name)
             if below is None:
                 _refuse_special(name)
@@ -206,6 +213,7 @@ class LayerTree:
                 raise LayerError("the path leads through something that is not a directory")
             below.real = below.real or real
             node = below
+        self._last_parents, self._last_parent = parents, node
         return node
 
     def _leave_out_device(self, path: Path, kind: Kind) -> None:
@@ -232,20 +240,20 @@ class LayerTree:
         parent = self._parent(path, real=gap is Gap.DEVICE)
         present = parent.entries.get(name)
         if present is not None:
-            _lose(present)
+            self._lose(present)
         parent.entries[name] = gap
         parent.whiteouts.add(name)
 
-
-def _lose(node: Node) -> None:
-    """Note of each file that goes with the node that its path is another's now."""
-    if isinstance(node, Leaf):
-        node.lost = True
-    elif isinstance(node, Directory):
-        for directory in walk(node):
-            for leaf in directory.entries.values():
-                if isinstance(leaf, Leaf):
-                    leaf.lost = True
+    def _lose(self, node: Node) -> None:
+        """Note of each file that goes with the node that its path is another's now."""
+        self._last_parents = None
+        if isinstance(node, Leaf):
+            node.lost = True
+        elif isinstance(node, Directory):
+            for directory in walk(node):
+                for leaf in directory.entries.values():
+                    if isinstance(leaf, Leaf):
+                        leaf.lost = True
 
 
 def _refuse_special(name: bytes) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from layers.errors import LayerError
 
 _PREFIX = b".wh."
-_AUFS_PREFIX = b".wh..wh."
+AUFS_PREFIX = b".wh..wh."
 OPAQUE_MARKER = b".wh..wh..opq"
 QUOTED_PREFIX = b".ostree-wh."
 
@@ -22,7 +22,7 @@ def is_whiteout(name: bytes) -> bool:
 
 def is_aufs_leftover(name: bytes) -> bool:
     """Whether AUFS wrote it for its own use; such entries mean nothing outside AUFS."""
-    return name.startswith(_AUFS_PREFIX) and name != OPAQUE_MARKER
+    return name.startswith(AUFS_PREFIX) and name != OPAQUE_MARKER
 
 
 def hidden_name(whiteout: bytes) -> bytes:
