@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _live: set[subprocess.Popen[bytes]] = set()
-_live_lock = threading.Lock()
+# The signal handler takes it, too, in whatever thread of ours it interrupts.
+_live_lock = threading.RLock()
 
 
 class CommandError(ImporterError):
@@ -72,20 +73,20 @@ def _started(
     """The running program; whatever happens, it is gone and reaped afterwards."""
     try:
         # A group of its own: at Ctrl-C the terminal signals us alone, and we end it.
-        child = subprocess.Popen(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            pass_fds=pass_fds,
-            process_group=0,
-        )
+        with _live_lock:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=pass_fds,
+                process_group=0,
+            )
+            _live.add(child)
     except FileNotFoundError:
         raise ImporterError(
             f"{argv[0]} is not installed", hint=f"on Debian and Fedora the package is {argv[0]}"
         ) from None
-    with _live_lock:
-        _live.add(child)
     try:
         yield child
     finally:
@@ -98,10 +99,10 @@ def _started(
 
 
 def kill_all() -> None:
-    """End every program that runs; for an exit that waits for nothing."""
-    with _live_lock:
-        for child in _live:
-            child.kill()
+    """End every program that runs, and let no other begin; for an exit that waits for nothing."""
+    _live_lock.acquire()  # for good
+    for child in list(_live):
+        child.kill()
 
 
 def _text(stderr: IO[bytes]) -> str:
