@@ -177,8 +177,10 @@ class Repo:
         """The repo at `path`, made there in bare-user mode if `create` and nothing is there."""
         repo = OSTree.Repo.new(Gio.File.new_for_path(str(path)))
         with _faults(f"opening repo {path}"):
-            absent = not path.exists() or (path.is_dir() and not any(path.iterdir()))
-        if create and absent:
+            begun = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+            absent = not begun if path.exists() else True
+        # libostree makes the config first and `objects` last; `create` makes what is missing.
+        if create and (absent or ("config" in begun and "objects" not in begun)):
             with _faults(f"creating repo {path}"):
                 path.mkdir(parents=True, exist_ok=True)
                 repo.create(OSTree.RepoMode.BARE_USER, None)
