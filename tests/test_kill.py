@@ -1,0 +1,256 @@
+"""An import that is cut off anywhere leaves a clean repo, and the next run completes it."""
+
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools.expected import layer_ids
+from tests.tools.faultyproxy import Fault, FaultyProxy
+from tests.tools.image import BuiltImage, build_oci
+from tests.tools.importimage import Run, imported
+from tests.tools.ostreerepo import fsck, refs, rev_parse
+from tests.tools.registry import Registry
+from tests.tools.tarbuild import Entry, whiteout
+
+LAYERS = 4
+#: Points in time at which a run is cut off. A run takes some 0.7 s, more on a slow machine;
+#: the delays grow, and where none hits the later points below do.
+DELAYS = [0.1 * step for step in range(1, 10)]
+PATIENCE_SECONDS = 60
+
+
+def files(number: int) -> list[Entry]:
+    """A layer of enough files for several batches of writes."""
+    folder = b"d%d" % number
+    names = [folder + b"/f%03d" % n for n in range(150)]
+    contents = [Entry(name, content=name * 200) for name in names]
+    gone = [whiteout(b"d%d/f000" % (number - 1))] if number else []
+    return [Entry(folder, "dir", mode=0o755), *contents, *gone]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
+    """An image of some layers, each with files, and all but one with a whiteout."""
+    layout = tmp_path_factory.mktemp("kill") / "layout"
+    return build_oci(layout, "t", [files(number) for number in range(LAYERS)])
+
+
+@pytest.fixture(scope="module")
+def commits(
+    tmp_path_factory: pytest.TempPathFactory, registry: Registry, image: BuiltImage
+) -> dict[str, str]:
+    """What a run that nobody disturbs makes."""
+    repo = tmp_path_factory.mktemp("undisturbed") / "repo"
+    imported(repo, "--branch=os/images", registry.push(image, "kill:t"))
+    return {ref: rev_parse(repo, ref) for ref in refs(repo)}
+
+
+@pytest.fixture
+def proxy(registry: Registry) -> Iterator[FaultyProxy]:
+    """Between the import and the registry."""
+    with FaultyProxy(registry.url) as running:
+        yield running
+
+
+def check_and_complete(repo: Path, registry: Registry, image: BuiltImage) -> int:
+    """fsck; then a run that completes, and fetches no layer that was done. How many were."""
+    done = done_layers(repo, image)
+    fsck_if_there(repo)
+    registry.blob_requests()
+    document = imported(repo, "--branch=os/images", f"{registry.host}/kill:t")
+    asked = set(registry.blob_requests())
+    cached = [layer["digest"] for layer in document["images"][0]["layers"] if layer["cached"]]
+    assert cached == [digest for digest in image.layer_digests if digest in done]
+    assert not asked & done
+    fsck(repo)
+    return len(done)
+
+
+def fsck_if_there(repo: Path) -> None:
+    """A repo whose making was cut short has no `objects` yet, and is none."""
+    if (repo / "objects").exists():
+        fsck(repo)
+
+
+def done_layers(repo: Path, image: BuiltImage) -> set[str]:
+    """The blobs of the layers that have both their branches."""
+    heads = repo / "refs/heads/oci"
+    ids = layer_ids(image.diff_ids)
+    return {
+        digest
+        for digest, layer_id in zip(image.layer_digests, ids, strict=True)
+        if (heads / "layer" / layer_id).exists() and (heads / "tar-split" / layer_id).exists()
+    }
+
+
+def killed(
+    repo: Path, reference: str, wait: Callable[[], object], proxy: FaultyProxy | None = None
+) -> None:
+    """Starts an import, waits, and kills it, if it is still there."""
+    run = Run(repo, "--branch=os/images", reference)
+    wait()
+    run.send(signal.SIGKILL)
+    run.process.wait()
+    # Nobody can end skopeo then but skopeo: when the registry has answered, if not before.
+    for fault in proxy.faults if proxy else []:
+        fault.go_on.set()
+    outcome = run.finish()
+    assert outcome.status in (0, -signal.SIGKILL)
+    assert outcome.leftovers == []
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_killed_at_any_time(
+    registry: Registry, tmp_path: Path, image: BuiltImage, commits: dict[str, str], delay: float
+) -> None:
+    repo = tmp_path / "repo"
+    killed(repo, f"{registry.host}/kill:t", lambda: time.sleep(delay))
+    check_and_complete(repo, registry, image)
+    assert {ref: rev_parse(repo, ref) for ref in refs(repo)} == commits
+
+
+def test_killed_again_and_again_in_one_repo(
+    registry: Registry, tmp_path: Path, image: BuiltImage, commits: dict[str, str]
+) -> None:
+    repo = tmp_path / "repo"
+    for delay in DELAYS[3:]:
+        killed(repo, f"{registry.host}/kill:t", lambda: time.sleep(delay))  # noqa: B023 - called at once
+        fsck_if_there(repo)
+    check_and_complete(repo, registry, image)
+    assert {ref: rev_parse(repo, ref) for ref in refs(repo)} == commits
+    # libostree takes up a directory that a killed transaction left, so they do not pile up.
+    assert len(list((repo / "tmp").glob("staging-*"))) <= 2
+
+
+@pytest.mark.parametrize("number", range(LAYERS))
+@pytest.mark.parametrize("after", [0, 5000])
+def test_killed_in_the_midst_of_a_blob(
+    registry: Registry,
+    proxy: FaultyProxy,
+    tmp_path: Path,
+    image: BuiltImage,
+    commits: dict[str, str],
+    number: int,
+    after: int,
+) -> None:
+    repo = tmp_path / "repo"
+    stalled = proxy.add(Fault(image.layer_digests[number], "stall", after))
+    killed(repo, f"{proxy.host}/kill:t", lambda: stalled.reached.wait(PATIENCE_SECONDS), proxy)
+    assert "os/images" not in refs(repo)
+    check_and_complete(repo, registry, image)
+    assert rev_parse(repo, "os/images") == commits["os/images"]
+
+
+def test_layers_that_were_done_are_not_fetched_again(
+    registry: Registry, proxy: FaultyProxy, tmp_path: Path, image: BuiltImage, commits: object
+) -> None:
+    """The last blob never comes; all the others have their branches by then."""
+    repo = tmp_path / "repo"
+    proxy.add(Fault(image.layer_digests[-1], "stall", 100))
+    killed(repo, f"{proxy.host}/kill:t", lambda: await_done(repo, image, LAYERS - 1), proxy)
+    assert check_and_complete(repo, registry, image) == LAYERS - 1
+
+
+def await_done(repo: Path, image: BuiltImage, count: int) -> None:
+    """Until so many layers have their branches."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(done_layers(repo, image)) < count and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        "config",
+        "tmp/staging-*",
+        "tmp/staging-*/??/*.file",
+        "tmp/staging-*/??/*.dirtree",
+        "objects/??/*.file",
+        "objects/??/*.dirtree",
+        "tmp/staging-*/??/*.commit",
+        "objects/??/*.commit",
+        "refs/heads/oci/tar-split/*",
+        "refs/heads/oci/layer/*",
+        "refs/heads/os/images",
+    ],
+)
+def test_killed_as_soon_as_something_is_there(
+    registry: Registry, tmp_path: Path, image: BuiltImage, commits: dict[str, str], sign: str
+) -> None:
+    """libostree's steps, by what they leave on the disk."""
+    repo = tmp_path / "repo"
+
+    def wait() -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not any(repo.glob(sign)) and time.monotonic() < deadline:
+            if (repo / "refs/heads/os/images").exists():
+                break  # it was there for too short a time to be seen
+
+    killed(repo, f"{registry.host}/kill:t", wait)
+    check_and_complete(repo, registry, image)
+    assert {ref: rev_parse(repo, ref) for ref in refs(repo)} == commits
+
+
+# -- Ctrl-C --
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("what", ["manifests/t", "config", "layer"])
+def test_a_signal_ends_it_at_once_and_all_it_started(
+    registry: Registry,
+    proxy: FaultyProxy,
+    tmp_path: Path,
+    image: BuiltImage,
+    commits: object,
+    what: str,
+    number: signal.Signals,
+) -> None:
+    repo = tmp_path / "repo"
+    paths = {"config": image.config_digest, "layer": image.layer_digests[0]}
+    stalled = proxy.add(Fault(paths.get(what, what), "stall", 20))
+    run = Run(repo, f"{proxy.host}/kill:t")
+    assert stalled.reached.wait(PATIENCE_SECONDS)
+    run.send(number)
+    # The registry answers no more: whoever waited for it would wait for ever.
+    outcome = run.finish()
+    assert (outcome.status, outcome.stdout, outcome.leftovers) == (-number, "", [])
+    assert "Traceback" not in outcome.stderr
+    assert outcome.said("error") == []
+    assert [ref for ref in refs(repo) if ref.startswith("oci/image/")] == []
+    fsck(repo)
+
+
+def await_our_code(pid: int) -> None:
+    """Until Python itself is up: what interrupts it before, no code of ours can see.
+
+    It catches SIGINT from its beginning on, and our first line gives the default back.
+    """
+    status, caught = Path(f"/proc/{pid}/status"), False
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        (mask,) = re.findall(r"SigCgt:\s*([0-9a-f]+)", status.read_text())
+        is_caught = bool(int(mask, 16) >> (signal.SIGINT - 1) & 1)
+        if caught and not is_caught:
+            return
+        caught = is_caught
+    raise AssertionError("the program does not begin")
+
+
+@pytest.mark.parametrize("delay", [0, *DELAYS[:6]])
+def test_ctrl_c_at_any_time(
+    registry: Registry, tmp_path: Path, image: BuiltImage, commits: object, delay: float
+) -> None:
+    repo = tmp_path / "repo"
+    run = Run(repo, "--branch=os/images", f"{registry.host}/kill:t")
+    await_our_code(run.process.pid)
+    time.sleep(delay)
+    run.send(signal.SIGINT)
+    outcome = run.finish()
+    assert outcome.status in (0, -signal.SIGINT)
+    assert (outcome.leftovers, outcome.said("error")) == ([], [])
+    assert "Traceback" not in outcome.stderr
+    fsck_if_there(repo)
