@@ -135,8 +135,8 @@ def _print(result: Result, *, as_json: bool) -> None:
 
 def _say(error: Fault) -> None:
     click.echo(f"error: {error}", err=True)
-    if error.hint:
-        click.echo(f"hint: {error.hint}", err=True)
+    if error.advice:
+        click.echo(f"hint: {error.advice}", err=True)
 
 
 def _leave(number: int, _frame: object) -> None:

@@ -11,3 +11,5 @@ class ImporterError(Fault):
 
 class FetchError(ImporterError):
     """Something could not be fetched; asking again may help."""
+
+    usual_hint = "if it fails only now and then, --retry-times=N asks again"

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from layers.errors import LayerError
+from layers.errors import CHANGED, LayerError
 
 # https://github.com/opencontainers/image-spec/blob/main/descriptor.md#registered-algorithms;
 # the encoded part is lower-case hex only, so that one digest has one spelling.
@@ -60,7 +60,11 @@ class Digest:
         """The data, if it has this digest; LayerError if not."""
         actual = Digest.of(data, self.algorithm)
         if actual != self:
-            raise LayerError(f"{what} has digest {actual}, not the one asked for", digest=str(self))
+            raise LayerError(
+                f"{what} has digest {actual}, not the one asked for",
+                hint=CHANGED,
+                digest=str(self),
+            )
         return data
 
     def __str__(self) -> str:

@@ -12,6 +12,8 @@ class Fault(Exception):
     code that finds a broken header need not know which layer it reads.
     """
 
+    usual_hint = ""  # where there is no better one
+
     def __init__(
         self, message: str, *, hint: str = "", digest: str = "", path: bytes | None = None
     ) -> None:
@@ -29,6 +31,11 @@ class Fault(Exception):
             self.path = path
         return self
 
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        return self.hint or self.usual_hint
+
     def __str__(self) -> str:
         """DIGEST: PATH: MESSAGE, on one line whatever bytes the path holds."""
         parts = [self.digest] if self.digest else []
@@ -39,6 +46,12 @@ class Fault(Exception):
 
 class LayerError(Fault):
     """The image is wrong: no machine would import it."""
+
+    usual_hint = "the image itself is at fault: it has to be built anew, or in another way"
+
+
+# Where the bytes are not the ones that their digest promises.
+CHANGED = "the registry, or something on the way, changed it; nothing was imported"
 
 
 def printable(path: bytes) -> str:

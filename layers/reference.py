@@ -20,6 +20,8 @@ _REPOSITORY = re.compile(rf"{_HOST}(?:/{_COMPONENT})+")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _MAX_REPOSITORY = 255 + 1 + 255  # a DNS name, then the 255 characters distribution allows
 
+_HINT = "write registry/name:TAG, registry/name@sha256:DIGEST, or TRANSPORT:... as skopeo does"
+
 TRANSPORTS = frozenset(
     [
         "containers-storage",
@@ -53,8 +55,11 @@ class ImageName:
         repository = head + slash + final
         _check_qualified(repository, text)
         if (colon and not _TAG.fullmatch(tag)) or (at and not digest):
-            raise LayerError(f"not an image reference: {text[:200]!r}")
-        parsed = Digest.parse(digest) if at else None
+            raise LayerError(f"not an image reference: {text[:200]!r}", hint=_HINT)
+        try:
+            parsed = Digest.parse(digest) if at else None
+        except LayerError as error:
+            raise error.within(hint=_HINT) from None
         return cls(repository, tag or ("" if parsed else "latest"), parsed)
 
     def at(self, digest: Digest) -> ImageName:
@@ -75,7 +80,7 @@ def _check_qualified(repository: str, text: str) -> None:
             hint=f"write it out, for example docker.io/{path}" + text[len(repository) :][:100],
         )
     if len(repository) > _MAX_REPOSITORY or not _REPOSITORY.fullmatch(repository):
-        raise LayerError(f"not an image reference: {text[:200]!r}")
+        raise LayerError(f"not an image reference: {text[:200]!r}", hint=_HINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class Reference:
         if transport == "docker":
             return cls("docker", rest, ImageName.parse(rest.removeprefix("//")))
         if not rest:
-            raise LayerError(f"{text!r} names no image")
+            raise LayerError(f"{text!r} names no image", hint=_HINT)
         return cls(transport, rest, _name_within(transport, rest))
 
     def pinned(self, digest: Digest) -> str:

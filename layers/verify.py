@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
-from layers.errors import LayerError
+from layers.errors import CHANGED, LayerError
 from layers.limits import TOO_LARGE
 
 if TYPE_CHECKING:
@@ -25,15 +25,17 @@ def verified(chunks: Chunks, digest: Digest, size: int) -> Chunks:
     for chunk in chunks:
         seen += len(chunk)
         if seen > size:
-            raise LayerError(f"the blob is longer than the {size} bytes that the manifest gives it")
+            raise LayerError(
+                f"the blob is longer than the {size} bytes that the manifest gives it", hint=CHANGED
+            )
         hasher.update(chunk)
         yield chunk
     if seen < size:
-        raise LayerError(f"the blob ends after {seen} of {size} bytes")
+        raise LayerError(f"the blob ends after {seen} of {size} bytes", hint=CHANGED)
     if hasher.hexdigest() != digest.hex:
         raise LayerError(
             f"the blob's content has digest {digest.algorithm}:{hasher.hexdigest()}",
-            hint="the registry, or something on the way, changed it; nothing was imported",
+            hint=CHANGED,
         )
 
 
