@@ -217,14 +217,9 @@ class LooseObjects:
 
 
 def _write_all(descriptor: int, piece: bytes) -> int:
-    try:
-        done = os.write(descriptor, piece)
-        while done < len(piece):
-            done += os.write(descriptor, piece[done:])
-    except OSError as error:
-        raise ImporterError(
-            f"writing an object: {error.strerror}", hint="is the disk full?"
-        ) from error
+    done = os.write(descriptor, piece)
+    while done < len(piece):
+        done += os.write(descriptor, piece[done:])
     return done
 
 

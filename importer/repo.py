@@ -52,6 +52,8 @@ def _faults(doing: str) -> Iterator[None]:
 
 
 def _hint(said: str) -> str:
+    if "opendir(objects)" in said or said in ("File exists", "Not a directory"):
+        return "give --repo an ostree repo, or a path where there is nothing yet"
     if "min-free-space" in said or "No space left" in said:
         return (
             "the disk is full; free space, or see min-free-space-percent in ostree.repo-config(5)"
@@ -272,10 +274,12 @@ class Repo:
                     self._repo.commit_transaction(None)
                 committed = True
                 if self._loose is not None:
-                    self._loose.publish()
+                    with _faults("moving files into the repo"):
+                        self._loose.publish()
         finally:
             if not committed:
-                self._repo.abort_transaction(None)
+                with _faults("aborting the transaction"):
+                    self._repo.abort_transaction(None)
             if self._loose is not None:
                 self._loose.close()
                 self._loose = None
@@ -284,7 +288,8 @@ class Repo:
         """Store a file, the content in one piece; its checksum."""
         loose = self._loose_objects()
         if loose is not None:
-            return loose.write(_content(owner, _FILE, ""), content)
+            with _faults("writing a file"):
+                return loose.write(_content(owner, _FILE, ""), content)
         return self._write_object(self._header(owner, _FILE, ""), content)
 
     def write_symlink(self, owner: Owner, target: str) -> str:
@@ -292,7 +297,8 @@ class Repo:
         owner = owner._replace(mode=0o777)
         loose = self._loose_objects()
         if loose is not None:
-            return loose.write(_content(owner, _SYMLINK, target), b"")
+            with _faults("writing a symlink"):
+                return loose.write(_content(owner, _SYMLINK, target), b"")
         return self._write_object(self._header(owner, _SYMLINK, target), b"")
 
     def _loose_objects(self) -> LooseObjects | None:
@@ -304,9 +310,9 @@ class Repo:
             if self._loose is None:
                 with _faults(f"writing to repo {self.path}"):
                     _, reserved = self._repo.get_min_free_space_bytes()
-                free = os.statvfs(self.path)
-                budget = free.f_bavail * free.f_frsize - reserved
-                self._loose = LooseObjects(self.path, form(), budget)
+                    free = os.statvfs(self.path)
+                    budget = free.f_bavail * free.f_frsize - reserved
+                    self._loose = LooseObjects(self.path, form(), budget)
         return self._loose
 
     def _write_object(self, header: bytes, content: bytes) -> str:
@@ -327,7 +333,8 @@ class Repo:
         """
         loose = self._loose_objects()
         if loose is not None:
-            return loose.write_large(_content(owner, _FILE, ""), size, chunks)
+            with _faults("writing a large file"):
+                return loose.write_large(_content(owner, _FILE, ""), size, chunks)
         header = self._header(owner, _FILE, "")
         source, sink = os.pipe()
         with ThreadPoolExecutor(1) as pool:
