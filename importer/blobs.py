@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -31,7 +30,7 @@ class Blobs:
         self._lock = threading.Lock()
         self._idle: list[Proxy] = []
         self._lent: set[Proxy] = set()
-        self._closed = False
+        self._closed = threading.Event()
         self.fetched_bytes = 0
 
     def __enter__(self) -> Self:
@@ -41,9 +40,9 @@ class Blobs:
         self.close()
 
     def close(self) -> None:
-        """End all proxies; whoever still reads from one gets a FetchError."""
+        """End all proxies; whoever still reads from one gets a FetchError, and no other."""
         with self._lock:
-            self._closed = True
+            self._closed.set()
             for proxy in self._lent:
                 proxy.interrupt()
             for proxy in self._idle:
@@ -58,6 +57,19 @@ class Blobs:
                 return proxy.platform_digest(source)
 
         return self.retrying(ask)
+
+    def manifest(self, source: str) -> bytes:
+        """The manifest or index of `source`, in its original bytes."""
+        return self.retrying(lambda: self._skopeo.inspect_raw(source))
+
+    def check_policy(self, source: str) -> None:
+        """FetchError if the signature policy does not allow the image."""
+
+        def ask() -> None:
+            with self._proxy() as proxy:
+                proxy.open(source)
+
+        self.retrying(ask)
 
     def layers(self, source: str) -> tuple[Descriptor, ...]:
         """The layers' blobs as the transport has them, base first."""
@@ -96,8 +108,10 @@ class Blobs:
                 return attempt()
             except FetchError as error:
                 delay = 2**retry
+                if self._closed.is_set():
+                    raise
                 self._progress.message(f"{error}; trying again in {delay} s")
-                time.sleep(delay)
+                self._closed.wait(delay)
         return attempt()
 
     def _count(self, count: int) -> None:
@@ -111,12 +125,14 @@ class Blobs:
         proxy = proxy or Proxy(self._skopeo)
         with self._lock:
             self._lent.add(proxy)
+            if self._closed.is_set():
+                proxy.interrupt()
         try:
             yield proxy
         finally:
             with self._lock:
                 self._lent.discard(proxy)
-                if not proxy.closed and not self._closed:
+                if not proxy.closed and not self._closed.is_set():
                     self._idle.append(proxy)
                     proxy = None
             if proxy is not None:

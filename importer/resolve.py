@@ -48,6 +48,9 @@ class Resolver:
         top = parse_manifest(raw, algorithm)
         source = reference.pinned(top.digest)
         index = top if isinstance(top, Index) else None
+        if self._skopeo.policy is not None:
+            # What is here already may have come under another policy.
+            self._blobs.check_policy(source)
         manifest = self._platform(reference, source, index) if index else top
         if isinstance(manifest, Index):
             raise LayerError("the index lists another index", digest=str(top.digest))
@@ -73,17 +76,17 @@ class Resolver:
     def _top(self, reference: Reference) -> tuple[bytes, str]:
         digest = reference.name.digest if reference.name else None
         if digest is None:
-            return self._skopeo.inspect_raw(reference.source), "sha256"
+            return self._blobs.manifest(reference.source), "sha256"
         raw = self._known.find(digest)
         if raw is None:
-            raw = digest.check(self._skopeo.inspect_raw(reference.source), "the manifest")
+            raw = digest.check(self._blobs.manifest(reference.source), "the manifest")
         if reference.tagged:
             self._check_tag(reference, digest)
         return raw, digest.algorithm
 
     def _check_tag(self, reference: Reference, digest: Digest) -> None:
         """Whoever writes both a tag and a digest means one image by them."""
-        actual = digest.of(self._skopeo.inspect_raw(reference.tagged), digest.algorithm)
+        actual = digest.of(self._blobs.manifest(reference.tagged), digest.algorithm)
         if actual != digest:
             raise LayerError(
                 f"{reference}: the tag is at {actual} now",
@@ -128,7 +131,7 @@ class Resolver:
         a dir:, skopeo reads nothing but what the index chooses, so we open the file itself.
         """
         if reference.transport == "docker":
-            return self._skopeo.inspect_raw(reference.pinned(chosen.digest))
+            return self._blobs.manifest(reference.pinned(chosen.digest))
         if reference.transport == "dir":
             # containers/image directory/directory_transport.go, manifestPath
             return _read_file(Path(reference.rest) / f"{chosen.digest.hex}.manifest.json")

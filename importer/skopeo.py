@@ -27,7 +27,8 @@ type _Pipe = tuple[int, int]
 
 _F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
 _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
-_HINTS = (
+# What asking again does not help against, and what to do instead.
+_FINAL = (
     ("server gave HTTP response to HTTPS client", "for a registry without TLS: --tls-verify=false"),
     ("x509:", "give the registry's CA with --cert-dir, or --tls-verify=false"),
     ("unauthorized", "log in with `skopeo login`, or give --authfile or --creds"),
@@ -35,12 +36,17 @@ _HINTS = (
     ("denied", "log in with `skopeo login`, or give --authfile or --creds"),
     ("manifest unknown", "there is no such tag or digest; `skopeo list-tags` lists the tags"),
     ("name unknown", "the registry has no repository of that name"),
+    ("blob unknown", "the registry lacks what the manifest names; push the image again"),
+    ("corrupted blob", "the registry, or something on the way, changed it; nothing was imported"),
+    ("unsupported manifest MIME type", "an index can list images only, OCI's or docker's alike"),
+    ("no such file or directory", "is the path right?"),
+    ("identifier is not an image", "`podman images` lists what the store has"),
     ("no image found in", "the index lists other platforms; see --arch, --os and --variant"),
-    ("connection refused", "nothing listens there; is the registry up?"),
     ("no such host", "the registry's host name does not resolve"),
     ("policy.json", "see containers-policy.json(5), or give --policy or --insecure-policy"),
     ("rejected by policy", "see containers-policy.json(5), or give --policy or --insecure-policy"),
 )
+_PASSING = (("connection refused", "nothing listens there; is the registry up?"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +84,8 @@ class Skopeo:
 
     def inspect_raw(self, source: str) -> bytes:
         """The manifest or index of `source`, in its original bytes."""
-        retry = f"--retry-times={self.retry_times}"
         try:
-            return run(self.argv("inspect", "--raw", retry, "--", source))
+            return run(self.argv("inspect", "--raw", "--", source))
         except CommandError as error:
             raise fetch_error(source, error.stderr) from None
 
@@ -89,13 +94,17 @@ def _options(values: dict[str, str | None]) -> list[str]:
     return [f"{name}={value}" for name, value in values.items() if value is not None]
 
 
-def fetch_error(source: str, said: str) -> FetchError:
-    """skopeo's words as one line, with a hint where there is one to give."""
+def fetch_error(source: str, said: str) -> ImporterError:
+    """skopeo's words as one line, and a hint; a FetchError if asking again may help."""
     reasons: list[str] = _LOGRUS.findall(said)
     message = json.loads(f'"{reasons[-1]}"', strict=False) if reasons else said
-    line = " ".join(message.split())[:1000] or "skopeo said nothing"
-    hint = next((hint for sign, hint in _HINTS if sign in line), "")
-    return FetchError(f"{source}: {line}", hint=hint)
+    line = f"{source}: " + (" ".join(message.split())[:1000] or "skopeo said nothing")
+    hint = _hint(_FINAL, line)
+    return ImporterError(line, hint=hint) if hint else FetchError(line, hint=_hint(_PASSING, line))
+
+
+def _hint(hints: tuple[tuple[str, str], ...], line: str) -> str:
+    return next((hint for sign, hint in hints if sign in line), "")
 
 
 class Proxy:
@@ -124,6 +133,10 @@ class Proxy:
         digest, manifest = self._call_with_file(source, "GetManifest", self._image(source))
         drain(manifest)  # converted to OCI where it was not; the original has to be asked for
         return Digest.parse(digest)
+
+    def open(self, source: str) -> None:
+        """Open the image, which the signature policy has to allow; FetchError if not."""
+        self._image(source)
 
     def layers(self, source: str) -> tuple[Descriptor, ...]:
         """The layers as the transport has them, base first: not always packed as the manifest
