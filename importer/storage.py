@@ -42,11 +42,11 @@ class StorageJob(Target):
 def import_storage(job: StorageJob, progress: Progress) -> Result:
     """Do the job; LayerError or ImporterError if it cannot be done, and then no ref of a
     store has moved."""
-    repo = Repo.open(job.repo, create=True)
-    repo.check_writable()
     source = open_source(job.graphroot, progress)
     chosen = _chosen(source, job, progress)
     images = tuple(source.load(image) for image in chosen)
+    repo = Repo.open(job.repo, create=True)
+    repo.check_writable()
     wanted = _wanted(zip(images, chosen, strict=True))
     before = {layer.id: find_layer(repo, layer.id) for layer, _ in wanted}
     reader = SourceReader(job.layer_options, progress)
@@ -66,6 +66,7 @@ def _branch(job: StorageJob) -> str:
 
 def open_source(path: Path, progress: Progress) -> Source:
     """The store at the path; ImporterError for what is none, or of a kind that we cannot read."""
+    path = path.resolve()  # the way to a store may be a symlink; within it, none is followed
     names = {os.fsdecode(name) for name in names_in(path)}
     if "overlay-images" in names or "overlay-layers" in names:
         return Graphroot(path)
