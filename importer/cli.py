@@ -62,7 +62,7 @@ def _name(references: tuple[str, ...], name: str | None) -> ImageName | None:
 
 @click.command(context_settings=_CONTEXT)
 @click.version_option(package_name="import-image")
-@click.argument("graphroot", metavar="GRAPHROOT", type=click.Path(path_type=Path))
+@click.argument("graphroot", metavar="GRAPHROOT", type=click.Path(readable=False, path_type=Path))
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option(
     "--verified-only",

@@ -76,5 +76,5 @@ class Result:
             "size": layer.blob.size,
             "whiteouts": found.whiteouts,
             "opaque": found.opaque,
-            "verified": found.verified,
+            **({} if found.verified else {"verified": False}),
         }

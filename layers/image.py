@@ -138,7 +138,7 @@ def _stored(image_id: str, group: list[Image]) -> StoredImage:
     data = {key: value for image in group for key, value in image.big_data().items()}
     return StoredImage(
         image_id,
-        first.manifest.digest,
+        first.digest,  # of the index, where there is one, as podman has it
         tuple(sorted({name for image in group for name in image.names})),
         first.layers[-1].id if first.layers else "",
         first.config.created,
