@@ -19,7 +19,7 @@ from tests.tools.image import BuiltImage, BuiltIndex, build_index, build_oci
 from tests.tools.importimage import NOBODY, imported, imported_storage, run_storage
 from tests.tools.ostreerepo import fsck, ls, refs, rev_parse
 from tests.tools.podman import QUIET_CREATE, Podman, new_podman
-from tests.tools.process import CommandError, run
+from tests.tools.process import run
 from tests.tools.registry import Registry
 from tests.tools.snapshot import assert_same, snapshot
 from tests.tools.store import store_images, store_layers, store_lowers
@@ -329,25 +329,6 @@ def test_a_way_to_the_store_through_a_symlink(filled: Filled, tmp_path: Path) ->
 
 
 # -- without root --
-
-
-def nobody_can_run() -> bool:
-    try:
-        run([*NOBODY, shutil.which("true") or "true"])
-        run([*NOBODY, Path(os.sys.executable), "-c", "import importer"])  # type: ignore[attr-defined]
-    except CommandError:
-        return False
-    return True
-
-
-@pytest.fixture
-def unprivileged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory of the user nobody."""
-    if not nobody_can_run():
-        pytest.skip("the checkout is not readable for the user nobody")
-    where = Path(run([*NOBODY, "mktemp", "-d", "/tmp/import-storage-XXXXXX"]).strip())
-    yield where
-    shutil.rmtree(where)
 
 
 def test_a_readable_copy_needs_no_root(filled: Filled, unprivileged: Path) -> None:
