@@ -23,6 +23,7 @@ _ELSEWHERE = (b"metacopy", b"redirect")
 _OVERRIDE = b"user.containers.override_stat"
 # uid:gid:mode[:type[-major-minor]]; the mode is octal, in some versions with the type's bits.
 _STAT = re.compile(rb"(\d+):(\d+):([0-7]+)(?::([a-z]+)(?:-(\d+)-(\d+))?)?")
+_MAX_ID = 2**32 - 2  # chown(2) takes the one above for "as it is"
 _KINDS = {
     b"file": Kind.FILE,
     b"dir": Kind.DIRECTORY,
@@ -77,7 +78,7 @@ def overridden(
     if said is None:
         return owner, kind, device
     match = _STAT.fullmatch(said)
-    if match is None:
+    if match is None or max(int(match[1]), int(match[2])) > _MAX_ID:
         raise LayerError(f"{_OVERRIDE.decode()} is {said[:60]!r}")
     uid, gid, mode, name, major, minor = match.groups()
     owner = owner._replace(mode=int(mode, 8) & 0o7777, uid=int(uid), gid=int(gid))

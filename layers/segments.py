@@ -67,7 +67,7 @@ def _lines(chunks: Chunks) -> Iterator[bytes]:
 def _segment(line: dict[str, Any]) -> Segment | None:
     """None for an entry without content: its header is raw bytes like any other."""
     if line["type"] == _RAW:
-        return binascii.a2b_base64(line["payload"])
+        return binascii.a2b_base64(line["payload"], strict_mode=True)
     if line["type"] != _CONTENT:
         raise ValueError
     size = int(line.get("size") or 0)
@@ -78,11 +78,11 @@ def _segment(line: dict[str, Any]) -> Segment | None:
 
 def _path(line: dict[str, Any]) -> bytes:
     raw = line.get("name_raw")
-    return base64.b64decode(raw) if raw else str(line["name"]).encode()
+    return base64.b64decode(raw, validate=True) if raw else str(line["name"]).encode()
 
 
 def _crc(payload: str | None) -> int | None:
-    data = base64.b64decode(payload) if payload else b""
+    data = base64.b64decode(payload, validate=True) if payload else b""
     if data and len(data) != _CRC_SIZE:
         raise ValueError
     return int.from_bytes(data) if data else None
