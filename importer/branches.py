@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from layers.reference import Reference
 
 LAYER = "oci/layer"
 # A layer's tar-split record cannot lie in the layer's own tree, so it has a branch beside it.
 RECORD = "oci/tar-split"
 IMAGE = "oci/image"
+STORAGE = "oci/storage"
 
 # ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
 # of which begins with "-" or ".". A component is a file name, so 255 bytes are the most.
 _NAME_MAX = 255
 _BRANCH = re.compile(r"\w[-.\w]*(?:/\w[-.\w]*)*")
 _HEX = re.compile(r"[0-9a-f]{1,64}")
+_NAME_ONE = "name one with --branch"
 
 
 def layer_branch(layer_id: str) -> str:
@@ -52,10 +56,16 @@ def image_branch(reference: Reference) -> str:
     parts = [str(reference)] if reference.transport != "docker" else str(reference).split("/")
     names = [_escaped(part) for part in parts]
     if any(len(name) > _NAME_MAX for name in names):
-        raise LayerError(
-            "the reference is too long for a branch of that name", hint="name one with --branch"
-        )
+        raise LayerError("the reference is too long for a branch of that name", hint=_NAME_ONE)
     return "/".join([IMAGE, *names])
+
+
+def storage_branch(path: Path) -> str:
+    """Where the images of an existing store are, unless the user says; one component, too."""
+    name = _escaped(str(path))
+    if len(name) > _NAME_MAX:
+        raise LayerError("the path is too long for a branch of that name", hint=_NAME_ONE)
+    return f"{STORAGE}/{name}"
 
 
 def _escaped(text: str) -> str:

@@ -7,66 +7,32 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from importer import options, process
-from importer.layer import LayerOptions
-from importer.pipeline import Form, Job, import_images
+from importer.pipeline import Job, import_images
 from importer.progress import for_terminal
+from importer.storage import StorageJob
+from importer.storage import import_storage as import_store
 from layers.errors import Fault
-from layers.limits import Limits
 from layers.reference import ImageName, Reference
-from layers.tree import DeviceNodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.result import Result
 
-_LIMITS = Limits()
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _UNCHANGED = 77  # as rpm-ostree says it
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(context_settings=_CONTEXT)
 @click.version_option(package_name="import-image")
 @click.argument("references", metavar="REF...", nargs=-1, required=True)
-@click.option(
-    "--form",
-    type=click.Choice([form.value for form in Form]),
-    default=Form.STORE.value,
-    help="store: a containers-storage tree of the images; layers: the layers' branches alone.",
-)
-@click.option(
-    "--prefix",
-    metavar="DIR",
-    default="/usr/lib/containers/storage",
-    show_default=True,
-    help="Where the store lies in the commit.",
-)
 @click.option("--name", metavar="NAME", help="The image's name in the store.")
-@click.option(
-    "--device-nodes",
-    type=click.Choice([choice.value for choice in DeviceNodes]),
-    default=DeviceNodes.AUTO.value,
-    help="auto: leave out those below /dev, refuse others; skip: leave out all; error: refuse all.",
-)
-@click.option(
-    "--max-layer-size",
-    type=options.Size(),
-    default=f"{_LIMITS.size >> 30}G",
-    show_default=True,
-    help="Refuse a layer that unpacks to more.",
-)
-@click.option(
-    "--max-layer-entries",
-    type=click.IntRange(min=1),
-    metavar="NUMBER",
-    default=_LIMITS.entries,
-    show_default=True,
-    help="Refuse a layer that has more files.",
-)
 @options.common
 def import_image(references: tuple[str, ...], **values: Any) -> None:
     """Import container images into an ostree repo.
@@ -80,23 +46,12 @@ def import_image(references: tuple[str, ...], **values: Any) -> None:
 
 def _import(references: tuple[str, ...], values: dict[str, Any]) -> Result:
     job = Job(
-        repo=values["repo"],
         references=tuple(dict.fromkeys(Reference.parse(text) for text in references)),
         name=_name(references, values["name"]),
         skopeo=options.skopeo(values),
-        form=Form(values["form"]),
-        branch=values["branch"],
-        prefix=_prefix(values["prefix"]),
-        layer_options=LayerOptions(DeviceNodes(values["device_nodes"]), _limits(values)),
-        subject=values["subject"],
-        timestamp=values["timestamp"],
-        signing=options.signing(values),
+        **options.target(values),
     )
     return import_images(job, for_terminal(quiet=values["quiet"]))
-
-
-def _limits(values: dict[str, Any]) -> Limits:
-    return Limits(values["max_layer_size"], values["max_layer_entries"])
 
 
 def _name(references: tuple[str, ...], name: str | None) -> ImageName | None:
@@ -105,11 +60,35 @@ def _name(references: tuple[str, ...], name: str | None) -> ImageName | None:
     return ImageName.parse(name) if name is not None else None
 
 
-def _prefix(prefix: str) -> str:
-    names = prefix.split("/")[1:]
-    if not prefix.startswith("/") or any(name in ("", ".", "..") for name in names):
-        raise click.BadParameter("an absolute path without '.' and '..'", param_hint="--prefix")
-    return prefix
+@click.command(context_settings=_CONTEXT)
+@click.version_option(package_name="import-image")
+@click.argument("graphroot", metavar="GRAPHROOT", type=click.Path(readable=False, path_type=Path))
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--verified-only",
+    is_flag=True,
+    help="Refuse layers that have no tar-split record, which nothing can verify.",
+)
+@options.local
+def import_storage(graphroot: Path, names: tuple[str, ...], **values: Any) -> None:
+    """Import the images of an existing store into an ostree repo.
+
+    GRAPHROOT is the directory of a containers-storage store (driver overlay), such as
+    /var/lib/containers/storage, or of Docker's (overlay2), such as /var/lib/docker. It is
+    only read. NAME is an image's name, digest or id, as podman takes it; without one, all
+    complete images are imported. The layers go to the same branches as import-image's.
+    """
+    _run(lambda: _import_storage(graphroot, names, values), values)
+
+
+def _import_storage(graphroot: Path, names: tuple[str, ...], values: dict[str, Any]) -> Result:
+    job = StorageJob(
+        graphroot=graphroot,
+        names=names,
+        verified_only=values["verified_only"],
+        **options.target(values),
+    )
+    return import_store(job, for_terminal(quiet=values["quiet"]))
 
 
 def _run(work: Callable[[], Result], values: dict[str, Any]) -> NoReturn:

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from importer.blobs import Blobs
     from layers.image import ImageLayer
     from layers.limits import Limits
+    from layers.tree import LayerTree
+    from layers.verify import Chunks
 
 _KEY = "import-image."
+_UNVERIFIED = "unverified"
 # An empty file without any permission: ostree gives the whiteout the quoted file's mode.
 _WHITEOUT = Owner(0, 0, 0)
 _ROOT = Owner(0o755, 0, 0)
@@ -38,13 +41,15 @@ class LayerCommit:
     """A layer as its branches have it.
 
     `diff_size` is the size of the uncompressed tar in bytes; `record` the checksum of the
-    tar-split file's object; `whiteouts` counts the quoted whiteouts in the tree, `opaque`
-    the opaque markers in the tar; `devices` and `stray_devices` the device nodes that were
-    left out, below /dev and elsewhere.
+    tar-split file's object, None for a layer whose tar nobody has; `whiteouts` counts the
+    quoted whiteouts in the tree, `opaque` the opaque markers in the tar; `devices` and
+    `stray_devices` the device nodes that were left out, below /dev and elsewhere. Only what is
+    `verified` is known to be the layer that its diffID names, and so are those below it.
     """
 
     commit: Commit
-    record: str
+    record: str | None
+    verified: bool
     diff_size: int
     whiteouts: int
     opaque: int
@@ -65,18 +70,22 @@ class LayerOptions:
 def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
     """The layer, if an earlier run has finished it: tree and record."""
     checksum = repo.resolve(layer_branch(layer_id))
-    record = repo.resolve(record_branch(layer_id))
-    if checksum is None or record is None:
+    if checksum is None:
         return None
     commit = repo.commit(checksum)
-    files = repo.root(repo.commit(record)).leaves
+    record = repo.resolve(record_branch(layer_id))
+    verified = _KEY + _UNVERIFIED not in commit.metadata
+    if record is None and verified:
+        return None
+    files = repo.root(repo.commit(record)).leaves if record else {}
 
     def count(name: str) -> int:
         return int(commit.metadata[_KEY + name])
 
     return LayerCommit(
         commit,
-        files[record_name(layer_id).encode()],
+        files.get(record_name(layer_id).encode()),
+        verified,
         count("diff-size"),
         count("whiteouts"),
         count("opaque"),
@@ -112,93 +121,111 @@ def check_devices(layer: ImageLayer, found: LayerCommit, device_nodes: DeviceNod
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ReadLayer:
+    """A layer whose files are stored: its tree, its tar's size in bytes, its tar-split record.
+
+    `dropped_xattrs` counts those that are not in the tree. Without a record nobody could tell
+    whether the tree is the one that the diffID names.
+    """
+
+    tree: LayerTree
+    dropped_xattrs: int
+    diff_size: int
+    record: bytes | None
+
+
 def import_layer(
     repo: Repo,
-    blobs: Blobs,
-    source: str,
     layer: ImageLayer,
-    options: LayerOptions,
+    read: Callable[[], ReadLayer],
     parents_done: Callable[[], None],
+    *,
+    verified: bool = True,
 ) -> None:
-    """Fetch, translate and commit the layer, and set its branches.
+    """Read, translate and commit the layer, and set its branches.
 
-    The tar streams at any time; `parents_done` returns when the layers below are
+    `read` stores the files, at any time; `parents_done` returns when the layers below are
     committed, which matters only then. The tree is made durable by a transaction of its
     own before the commit that names it, so that a kill at any point leaves no commit
     behind whose objects are missing.
     """
     try:
         with repo.locked():
-            _import(repo, blobs, source, layer, options, parents_done)
+            _import(repo, layer, read, parents_done, verified)
     except Fault as error:
         raise error.within(digest=str(layer.blob.digest)) from None
 
 
 def _import(
     repo: Repo,
-    blobs: Blobs,
-    source: str,
     layer: ImageLayer,
-    options: LayerOptions,
+    read: Callable[[], ReadLayer],
     parents_done: Callable[[], None],
+    verified: bool,
 ) -> None:
     with repo.transaction():
-        reader, diff_size = _stream(repo, blobs, source, layer, options)
+        found = read()
         parents_done()
-        settled = settle(reader.tree, _lower(repo, layer))
+        settled = settle(found.tree, _lower(repo, layer))
         tree, whiteouts = _layer_tree(repo, settled)
-        record = _record_tree(repo, layer, reader.tar_split(repo.content))
         tree.write()
-        record.write()
+        record = _record_tree(repo, layer, found.record) if found.record else None
     facts = {
         "diff-id": layer.diff_id,
         "parent": layer.parents[0] if layer.parents else "",
-        "diff-size": diff_size,
+        "diff-size": found.diff_size,
         "whiteouts": whiteouts,
-        "opaque": reader.tree.opaque_markers,
-        "devices": reader.tree.skipped_devices,
-        "stray-devices": reader.tree.stray_devices,
-        "dropped-xattrs": reader.dropped_xattrs,
-        "uids": _numbers(reader.tree.uids),
-        "gids": _numbers(reader.tree.gids),
+        "opaque": found.tree.opaque_markers,
+        "devices": found.tree.skipped_devices,
+        "stray-devices": found.tree.stray_devices,
+        "dropped-xattrs": found.dropped_xattrs,
+        "uids": _numbers(found.tree.uids),
+        "gids": _numbers(found.tree.gids),
     }
+    if not verified:
+        facts[_UNVERIFIED] = "1"
     _commit(repo, layer, tree, record, facts)
 
 
 def _commit(
-    repo: Repo, layer: ImageLayer, tree: Tree, record: Tree, facts: dict[str, object]
+    repo: Repo, layer: ImageLayer, tree: Tree, record: Tree | None, facts: dict[str, object]
 ) -> None:
     """Both commits are functions of the layer alone: they have no time and name no image."""
     metadata = tuple((_KEY + name, str(value)) for name, value in facts.items())
     with repo.transaction():
         message = Message(f"Layer {layer.id}", 0, metadata=metadata)
         checksum = repo.write_commit(tree, message)
-        record_checksum = repo.write_commit(record, Message(f"tar-split record of {layer.id}", 0))
-        repo.set_ref(record_branch(layer.id), record_checksum)
+        if record is not None:
+            subject = f"tar-split record of {layer.id}"
+            repo.set_ref(record_branch(layer.id), repo.write_commit(record, Message(subject, 0)))
         repo.set_ref(layer_branch(layer.id), checksum)
 
 
-def _stream(
+def fetch_layer(
     repo: Repo, blobs: Blobs, source: str, layer: ImageLayer, options: LayerOptions
-) -> tuple[LayerReader, int]:
-    """Write the layer's files while its tar passes by; the tree, and the tar's size."""
+) -> ReadLayer:
+    """Read the layer out of its blob."""
     blob = blobs.stream(source, layer.available)
     try:
-        tar = DiffID(
-            decompressed(blob, layer.available.media_type, layer.available_compression),
-            layer.diff_id,
-            options.limits.size,
-        )
-        reader = LayerReader(iter(tar), options.device_nodes, options.limits)
-        with ObjectWriter(repo) as objects:
-            for leaf, entry in reader:
-                objects.add(leaf, entry, reader)
+        tar = decompressed(blob, layer.available.media_type, layer.available_compression)
+        return read_tar(repo, tar, layer, options)
     except LayerError:
         drain(blob)  # where the blob itself is broken, that is the error to tell
         raise
     finally:
         blob.close()
-    return reader, tar.size
+
+
+def read_tar(repo: Repo, chunks: Chunks, layer: ImageLayer, options: LayerOptions) -> ReadLayer:
+    """Write the layer's files while its tar passes by, and check the diffID of it all."""
+    tar = DiffID(chunks, layer.diff_id, options.limits.size)
+    reader = LayerReader(iter(tar), options.device_nodes, options.limits)
+    with ObjectWriter(repo) as objects:
+        for leaf, entry in reader:
+            objects.add(leaf, entry, reader)
+    record = reader.tar_split(repo.content)
+    return ReadLayer(reader.tree, reader.dropped_xattrs, tar.size, record)
 
 
 def _lower(repo: Repo, layer: ImageLayer) -> Lower | None:
@@ -232,4 +259,5 @@ def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
 def _record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Tree:
     tree = repo.tree(_ROOT)
     tree.file(record_name(layer.id), repo.write_file(_RECORD, record))
+    tree.write()
     return tree

@@ -129,9 +129,7 @@ class LooseObjects:
         self._threads = threading.local()
         self._lock = threading.Lock()
         _clear_abandoned(repo / "tmp")
-        self._directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=repo / "tmp"))
-        self._held = os.open(self._directory, os.O_RDONLY)
-        fcntl.flock(self._held, fcntl.LOCK_EX)
+        self._directory, self._held = _claimed(repo / "tmp")
 
     def write(self, content: Content, data: bytes) -> str:
         """Store content in one piece; the object's checksum."""
@@ -227,6 +225,21 @@ def _hashed(update: Callable[[bytes], None], chunks: Chunks) -> Chunks:
     for chunk in chunks:
         update(chunk)
         yield chunk
+
+
+def _claimed(tmp: Path) -> tuple[Path, int]:
+    """A new directory and a descriptor that holds its lock.
+
+    Before it is locked, another import may take it for abandoned, and clear it away.
+    """
+    while True:
+        directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=tmp))
+        with suppress(FileNotFoundError):
+            held = os.open(directory, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if directory.exists():
+                return directory, held
+            os.close(held)
 
 
 def _clear_abandoned(tmp: Path) -> None:

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from layers.entry import Entry, Kind
 from layers.errors import Fault
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from importer.repo import Repo
-    from layers.layer import LayerReader
     from layers.tree import Leaf
+    from layers.verify import Chunks
 
 # A file larger than this is streamed; smaller ones are held whole, so that one thread can
 # read the tar while others hash and write.
@@ -33,6 +33,16 @@ class _Job:
     leaf: Leaf
     entry: Entry
     content: bytes
+
+
+class Contents(Protocol):
+    """Whoever gives out files one after the other; a `layers.layer.LayerReader`."""
+
+    def whole(self) -> bytes:
+        """The current file's content."""
+
+    def content(self) -> Chunks:
+        """The same in pieces, to be read to its end."""
 
 
 class ObjectWriter:
@@ -62,13 +72,13 @@ class ObjectWriter:
         finally:
             self._pool.shutdown(cancel_futures=True)
 
-    def add(self, leaf: Leaf, entry: Entry, layer: LayerReader) -> None:
-        """Store the entry that the layer is at, and set the leaf's checksum sooner or later."""
+    def add(self, leaf: Leaf, entry: Entry, contents: Contents) -> None:
+        """Store the entry that its layer is at, and set the leaf's checksum sooner or later."""
         if entry.size > WHOLE:
-            chunks = layer.content()
+            chunks = contents.content()
             leaf.checksum = self._repo.write_large_file(entry.owner, entry.size, chunks)
             return
-        content = layer.whole() if entry.kind is Kind.FILE else b""
+        content = contents.whole() if entry.kind is Kind.FILE else b""
         self._batch.append(_Job(leaf, entry, content))
         self._batch_size += len(content)
         if self._batch_size > _BATCH_SIZE or len(self._batch) >= _BATCH_COUNT:

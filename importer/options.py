@@ -11,11 +11,15 @@ from typing import Any
 import click
 
 from importer.branches import why_no_branch
-from importer.pipeline import Signing
+from importer.layer import LayerOptions
+from importer.pipeline import Form, Signing
 from importer.skopeo import Skopeo
+from layers.limits import Limits
+from layers.tree import DeviceNodes
 
 type Command = Callable[..., Any]
 
+_LIMITS = Limits()
 _SIZE = re.compile(r"(\d+)([KMGT]?)i?B?", re.IGNORECASE)
 
 
@@ -86,6 +90,43 @@ _REPO = [
     click.option("--gpg-sign", metavar="KEY", help="Sign the commit with this GPG key."),
     click.option("--gpg-homedir", metavar="DIR", help="Where that key is."),
 ]
+_CONTENTS = [
+    click.option(
+        "--form",
+        type=click.Choice([form.value for form in Form]),
+        default=Form.STORE.value,
+        help="store: a containers-storage tree of the images; layers: the layers' branches alone.",
+    ),
+    click.option(
+        "--prefix",
+        metavar="DIR",
+        default="/usr/lib/containers/storage",
+        show_default=True,
+        help="Where the store lies in the commit.",
+    ),
+    click.option(
+        "--device-nodes",
+        type=click.Choice([choice.value for choice in DeviceNodes]),
+        default=DeviceNodes.AUTO.value,
+        help="auto: leave out those below /dev, refuse others; skip: leave out all; error: refuse"
+        " all.",
+    ),
+    click.option(
+        "--max-layer-size",
+        type=Size(),
+        default=f"{_LIMITS.size >> 30}G",
+        show_default=True,
+        help="Refuse a layer that unpacks to more.",
+    ),
+    click.option(
+        "--max-layer-entries",
+        type=click.IntRange(min=1),
+        metavar="NUMBER",
+        default=_LIMITS.entries,
+        show_default=True,
+        help="Refuse a layer that has more files.",
+    ),
+]
 _SKOPEO = [
     click.option(
         "--authfile", metavar="FILE", help="Registry credentials, as `skopeo login` writes them."
@@ -118,9 +159,42 @@ _OUTPUT = [
 
 def common(command: Command) -> Command:
     """All of them, on a command."""
-    for option in reversed([*_REPO, *_SKOPEO, *_OUTPUT]):
+    return _with([*_CONTENTS, *_REPO, *_SKOPEO, *_OUTPUT], command)
+
+
+def local(command: Command) -> Command:
+    """All but those for a registry."""
+    return _with([*_CONTENTS, *_REPO, *_OUTPUT], command)
+
+
+def _with(options: list[Callable[[Command], Command]], command: Command) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
+
+
+def target(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a `pipeline.Target`, out of a command's options."""
+    return {
+        "repo": values["repo"],
+        "form": Form(values["form"]),
+        "branch": values["branch"],
+        "prefix": _prefix(values["prefix"]),
+        "layer_options": LayerOptions(
+            DeviceNodes(values["device_nodes"]),
+            Limits(values["max_layer_size"], values["max_layer_entries"]),
+        ),
+        "subject": values["subject"],
+        "timestamp": values["timestamp"],
+        "signing": signing(values),
+    }
+
+
+def _prefix(prefix: str) -> str:
+    names = prefix.split("/")[1:]
+    if not prefix.startswith("/") or any(name in ("", ".", "..") for name in names):
+        raise click.BadParameter("an absolute path without '.' and '..'", param_hint="--prefix")
+    return prefix
 
 
 def skopeo(values: dict[str, Any]) -> Skopeo:

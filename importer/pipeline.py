@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING
 from importer.blobs import Blobs
 from importer.branches import image_branch, layer_branch
 from importer.errors import ImporterError
-from importer.layer import LayerCommit, LayerOptions, check_devices, find_layer, import_layer
+from importer.layer import (
+    LayerCommit,
+    LayerOptions,
+    ReadLayer,
+    check_devices,
+    fetch_layer,
+    find_layer,
+    import_layer,
+)
 from importer.repo import Message, Repo
 from importer.resolve import Resolver
 from importer.result import Result, StoreCommit
 from importer.store import StoredDocuments, store_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from importer.progress import Progress
@@ -46,14 +55,11 @@ class Signing:
     homedir: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """An import, as the command line asks for it; `branch` None means one for each image."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where images go, and how, wherever they come from."""
 
     repo: Path
-    references: tuple[Reference, ...]
-    name: ImageName | None
-    skopeo: Skopeo
     form: Form
     branch: str | None
     prefix: str
@@ -61,6 +67,15 @@ class Job:
     subject: str | None
     timestamp: int | None
     signing: Signing | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(Target):
+    """An import, as the command line asks for it; `branch` None means one for each image."""
+
+    references: tuple[Reference, ...]
+    name: ImageName | None
+    skopeo: Skopeo
 
 
 def import_images(job: Job, progress: Progress) -> Result:
@@ -72,9 +87,9 @@ def import_images(job: Job, progress: Progress) -> Result:
         images = _resolve(job, repo, blobs)
         missing = _missing(images, repo, job.layer_options)
         _import_layers(job, repo, blobs, missing)
-        layers = _found(repo, images)
+        layers = found_layers(repo, images)
         stores = tuple(
-            _commit_store(job, repo, branch, group, layers)
+            commit_store(job, repo, branch, group, layers)
             for branch, group in _branches(job, images).items()
         )
         fetched = frozenset(layer.id for layer, _ in missing)
@@ -100,7 +115,7 @@ def _resolve(job: Job, repo: Repo, blobs: Blobs) -> tuple[Image, ...]:
     resolver = Resolver(job.skopeo, blobs, known)
     with ThreadPoolExecutor(_STREAMS) as pool:
         asked = [pool.submit(resolver.resolve, r, job.name) for r in job.references]
-        _wait(asked, blobs)
+        _wait(asked, blobs.close)
     return tuple(answer.result() for answer in asked)
 
 
@@ -116,7 +131,7 @@ def _missing(
     missing = []
     for layer, source in wanted.values():
         found = find_layer(repo, layer.id)
-        if found is None:
+        if found is None or not found.verified:
             missing.append((layer, source))
         else:
             check_devices(layer, found, options.device_nodes)
@@ -126,38 +141,60 @@ def _missing(
 def _import_layers(
     job: Job, repo: Repo, blobs: Blobs, missing: list[tuple[ImageLayer, str]]
 ) -> None:
-    """Several at once; a layer is closed when those below it are."""
+    sources = {layer.id: source for layer, source in missing}
+
+    def one(layer: ImageLayer, parents_done: Callable[[], None]) -> None:
+        def attempt() -> None:
+            own = repo.again()
+
+            def read() -> ReadLayer:
+                return fetch_layer(own, blobs, sources[layer.id], layer, job.layer_options)
+
+            import_layer(own, layer, read, parents_done)
+
+        blobs.retrying(attempt)
+
+    each_layer([layer for layer, _ in missing], one, blobs.close)
+
+
+def each_layer(
+    layers: Iterable[ImageLayer],
+    work: Callable[[ImageLayer, Callable[[], None]], None],
+    stop: Callable[[], None],
+) -> None:
+    """Do the work for several at once; parents come first.
+
+    It is given what to call before it closes a layer: that waits for those below it. When
+    one fails, `stop` is called, so that the others end as well.
+    """
     done: dict[str, Future[None]] = {}
 
-    def one(layer: ImageLayer, source: str) -> None:
+    def one(layer: ImageLayer) -> None:
         def parents_done() -> None:
             if layer.parents and layer.parents[0] in done:
                 done[layer.parents[0]].result()
 
-        blobs.retrying(
-            lambda: import_layer(
-                repo.again(), blobs, source, layer, job.layer_options, parents_done
-            )
-        )
+        work(layer, parents_done)
 
     with ThreadPoolExecutor(_STREAMS, thread_name_prefix="layer") as pool:
-        for layer, source in missing:
-            done[layer.id] = pool.submit(one, layer, source)
-        _wait(list(done.values()), blobs)
+        for layer in layers:
+            done[layer.id] = pool.submit(one, layer)
+        _wait(list(done.values()), stop)
 
 
-def _wait[T](futures: list[Future[T]], blobs: Blobs) -> None:
+def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:
     """Until all are done, or one has failed: then the others are stopped, and its error raised."""
     done, running = wait(futures, return_when=FIRST_EXCEPTION)
     for future in done:
         if future.exception() is not None:
             for other in running:
                 other.cancel()
-            blobs.close()
+            stop()
             future.result()
 
 
-def _found(repo: Repo, images: tuple[Image, ...]) -> dict[str, LayerCommit]:
+def found_layers(repo: Repo, images: Iterable[Image]) -> dict[str, LayerCommit]:
+    """The commits of all the images' layers, by layer id."""
     layers: dict[str, LayerCommit] = {}
     for layer in (layer for image in images for layer in image.layers):
         if layer.id not in layers:
@@ -168,38 +205,38 @@ def _found(repo: Repo, images: tuple[Image, ...]) -> dict[str, LayerCommit]:
     return layers
 
 
-def _commit_store(
-    job: Job, repo: Repo, branch: str, images: list[Image], layers: dict[str, LayerCommit]
+def commit_store(
+    target: Target, repo: Repo, branch: str, images: Sequence[Image], layers: dict[str, LayerCommit]
 ) -> StoreCommit:
     """Commit the store of these images, unless the branch has just that already.
 
     The commit has no parent: it is to be a function of the images, not of what was
     imported before.
     """
-    message = _message(job, images)
+    message = _message(target, images)
     head = repo.resolve(branch)
     with repo.transaction() as transaction:
-        tree = store_tree(repo, images, layers, job.prefix)
+        tree = store_tree(repo, images, layers, target.prefix)
         contents, meta = tree.write()
         if head is not None and repo.commit(head).says(contents, meta, message):
             transaction.abandon()
             return StoreCommit(branch, head, True, tuple(images))
     with repo.transaction():
         checksum = repo.write_commit(tree, message)
-        if job.signing is not None:
-            repo.sign(checksum, job.signing.key, job.signing.homedir)
+        if target.signing is not None:
+            repo.sign(checksum, target.signing.key, target.signing.homedir)
         repo.set_ref(branch, checksum)
     return StoreCommit(branch, checksum, False, tuple(images))
 
 
-def _message(job: Job, images: list[Image]) -> Message:
+def _message(target: Target, images: Sequence[Image]) -> Message:
     lines = sorted({f"{image.reference} {image.digest}" for image in images})
     names = sorted({str(image.reference) for image in images})
     subject = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     newest = max((image.config.created_seconds for image in images), default=0)
     return Message(
-        job.subject if job.subject is not None else subject,
-        newest if job.timestamp is None else job.timestamp,
+        target.subject if target.subject is not None else subject,
+        newest if target.timestamp is None else target.timestamp,
         "\n".join(lines),
-        (("import-image.form", job.form.value), ("import-image.prefix", job.prefix)),
+        (("import-image.form", target.form.value), ("import-image.prefix", target.prefix)),
     )

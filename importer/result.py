@@ -76,4 +76,5 @@ class Result:
             "size": layer.blob.size,
             "whiteouts": found.whiteouts,
             "opaque": found.opaque,
+            **({} if found.verified else {"verified": False}),
         }

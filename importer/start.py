@@ -1,4 +1,8 @@
-"""Where the console scripts begin."""
+"""Where the console scripts begin.
+
+Loading libostree's bindings takes a while, in which Python would answer Ctrl-C with a
+traceback; once loaded, the command line takes care of it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,20 @@ import signal
 
 
 def import_image() -> None:
-    """The command import-image.
-
-    Loading libostree's bindings takes a while, in which Python would answer Ctrl-C with a
-    traceback; once loaded, the command line takes care of it.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """The command import-image."""
+    _interruptible()
     from importer import cli
 
     cli.import_image()
+
+
+def import_storage() -> None:
+    """The command import-storage."""
+    _interruptible()
+    from importer import cli
+
+    cli.import_storage()
+
+
+def _interruptible() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

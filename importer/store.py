@@ -87,7 +87,9 @@ def _overlay_layers(
     # Without a lock file that it can open for reading, podman fails on a read-only store.
     tree.file("layers.lock", repo.write_file(_FILE, b""))
     for layer in stored:
-        tree.file(record_name(layer.id), layers[layer.id].record)
+        record = layers[layer.id].record
+        if record is not None:
+            tree.file(record_name(layer.id), record)
 
 
 def _overlay_images(repo: Repo, tree: Tree, images: list[StoredImage]) -> None:

@@ -55,16 +55,26 @@ def parse_config(raw: bytes, manifest: Manifest) -> ImageConfig:
     return config
 
 
-def _config(raw: bytes, document: Document) -> ImageConfig:
+def parse_diff_ids(raw: bytes) -> tuple[Digest, ...]:
+    """The diffIDs of a config alone, base first: for a store that keeps no manifest."""
+    return _diff_ids(parse_document(raw, "the config"))
+
+
+def _diff_ids(document: Document) -> tuple[Digest, ...]:
     rootfs = mapping(document, "rootfs", "the config")
     if rootfs.get("type") != "layers":
         raise LayerError("the config's rootfs is not of type 'layers'")
+    return tuple(Digest.parse(d) for d in array(rootfs, "diff_ids", "the config", []))
+
+
+def _config(raw: bytes, document: Document) -> ImageConfig:
+    diff_ids = _diff_ids(document)
     created = string(document, "created", "the config", "") if document.get("created") else ""
     if created:
         parse_time(created)
     return ImageConfig(
         raw,
-        tuple(Digest.parse(d) for d in array(rootfs, "diff_ids", "the config", [])),
+        diff_ids,
         created,
         string(document, "architecture", "the config", ""),
         string(document, "os", "the config", ""),

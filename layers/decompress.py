@@ -58,7 +58,7 @@ def _plain(chunks: Chunks) -> Chunks:
         yield from (chunk[at : at + CHUNK] for at in range(0, len(chunk), CHUNK))
 
 
-def _gunzip(chunks: Chunks) -> Chunks:
+def gunzipped(chunks: Chunks) -> Chunks:
     """Every member of the file, as gzip and Go read it; RFC 1952, 2.2."""
     data = b""
     while data := data or next(chunks, b""):
@@ -112,4 +112,4 @@ def _unzstd(chunks: Chunks) -> Chunks:
         raise LayerError(f"zstd: {error}") from None
 
 
-_READERS = {Compression.NONE: _plain, Compression.GZIP: _gunzip, Compression.ZSTD: _unzstd}
+_READERS = {Compression.NONE: _plain, Compression.GZIP: gunzipped, Compression.ZSTD: _unzstd}

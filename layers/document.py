@@ -24,17 +24,29 @@ def parse_document(raw: bytes, what: str) -> Document:
     """The JSON object in `raw`; LayerError, naming `what`, for anything else."""
     if len(raw) > MAX_DOCUMENT_SIZE:
         raise LayerError(f"{what} has {len(raw)} bytes, more than {MAX_DOCUMENT_SIZE}")
+    value = _parsed(raw, what)
+    if not isinstance(value, dict):
+        raise LayerError(f"{what} is not a JSON object")
+    return cast("Document", value)
+
+
+def parse_records(raw: bytes, what: str) -> list[Document]:
+    """The JSON objects of the array in `raw`: a list that a machine keeps, of any length."""
+    value = _parsed(raw, what)
+    if not isinstance(value, list) or not all(isinstance(record, dict) for record in value):
+        raise LayerError(f"{what} is not a JSON array of objects")
+    return value
+
+
+def _parsed(raw: bytes, what: str) -> Any:
     try:
-        value = json.loads(
+        return json.loads(
             raw.decode("utf-8"), object_pairs_hook=_unambiguous, parse_constant=_refuse_constant
         )
     except LayerError as error:
         raise LayerError(f"{what}: {error.message}") from None
     except (ValueError, RecursionError) as error:
         raise LayerError(f"{what} is not JSON: {_first_line(error)}") from None
-    if not isinstance(value, dict):
-        raise LayerError(f"{what} is not a JSON object")
-    return cast("Document", value)
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> Document:

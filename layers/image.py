@@ -52,12 +52,21 @@ def _compression(blob: Descriptor) -> Compression:
         raise error.within(digest=str(blob.digest)) from None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """What an existing store knows of an image: all its names, manifests and indexes."""
+
+    names: tuple[str, ...]
+    documents: tuple[Manifest | Index, ...]
+
+
 @dataclass(frozen=True)
 class Image:
     """`source` is what skopeo opens to find the blobs; `name` overrides the reference's.
 
     `available` are the layers as the transport has them, where it keeps them otherwise than the
-    manifest says: containers-storage unpacks what it pulls.
+    manifest says: containers-storage unpacks what it pulls. `kept` is what a store that we read
+    ourselves says of the image; its names count for more than the others.
     """
 
     reference: Reference
@@ -67,6 +76,7 @@ class Image:
     index: Index | None = None
     name: ImageName | None = None
     available: tuple[Descriptor, ...] | None = None
+    kept: KeptRecord | None = None
 
     @property
     def id(self) -> str:
@@ -92,6 +102,8 @@ class Image:
     @property
     def names(self) -> tuple[str, ...]:
         """Under what the store knows it: the name asked for, and a list's by digest."""
+        if self.kept is not None:
+            return self.kept.names
         name = self.name or self.reference.name
         if name is None:
             return ()
@@ -105,6 +117,8 @@ class Image:
         data = {f"manifest-{self.manifest.digest}": self.manifest.raw}
         if self.index:
             data[f"manifest-{self.index.digest}"] = self.index.raw
+        for document in self.kept.documents if self.kept else ():
+            data[f"manifest-{document.digest}"] = document.raw
         return data | {str(self.manifest.config.digest): self.config.raw}
 
 
@@ -124,7 +138,7 @@ def _stored(image_id: str, group: list[Image]) -> StoredImage:
     data = {key: value for image in group for key, value in image.big_data().items()}
     return StoredImage(
         image_id,
-        first.manifest.digest,
+        first.digest,  # of the index, where there is one, as podman has it
         tuple(sorted({name for image in group for name in image.names})),
         first.layers[-1].id if first.layers else "",
         first.config.created,

@@ -39,6 +39,15 @@ def verified(chunks: Chunks, digest: Digest, size: int) -> Chunks:
         )
 
 
+def check_size(size: int, max_size: int) -> None:
+    """LayerError if a layer has come to more bytes than it may."""
+    if size > max_size:
+        raise LayerError(
+            f"the layer unpacks to more than {max_size} bytes",
+            hint=TOO_LARGE,
+        )
+
+
 class DiffID:
     """Hashes and counts the uncompressed tar as it passes; compared when it has ended."""
 
@@ -57,11 +66,7 @@ class DiffID:
         """
         for chunk in self._chunks:
             self.size += len(chunk)
-            if self.size > self._max_size:
-                raise LayerError(
-                    f"the layer unpacks to more than {self._max_size} bytes",
-                    hint=TOO_LARGE,
-                )
+            check_size(self.size, self._max_size)
             self._hasher.update(chunk)
             yield chunk
         if self._hasher.hexdigest() != self._expected.hex:

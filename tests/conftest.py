@@ -1,13 +1,16 @@
 """Fixtures for all tests."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.tools import ostreerepo
+from tests.tools.importimage import NOBODY, SCRIPT
 from tests.tools.podman import Podman, new_podman
+from tests.tools.process import CommandError, run
 from tests.tools.registry import Registry
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -49,6 +52,18 @@ def layout(tmp_path: Path) -> Path:
 def podman(tmp_path: Path) -> Podman:
     """A podman with empty storage and no additional store."""
     return new_podman(tmp_path / "podman")
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """A directory of the user nobody, for commands run as that user; only for root to ask for."""
+    try:
+        run([*NOBODY, SCRIPT, "--version"])
+    except CommandError:
+        pytest.skip("the checkout is not readable for the user nobody")
+    where = Path(run([*NOBODY, "mktemp", "-d", "/tmp/import-image-XXXXXX"]).strip())
+    yield where
+    shutil.rmtree(where)
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -103,6 +105,38 @@ def test_a_killed_import_is_cleared_away_and_a_running_one_is_not(repo: Path) ->
             other.write_file(Owner(0o644, 0, 0), b"other")
             assert len(list((repo / "tmp").glob("import-image-*"))) == 2
     assert len(objects(repo)) == 2
+
+
+@pytest.mark.parametrize("moment", ["before it is opened", "before it is locked"])
+def test_a_directory_that_another_import_cleared_away_is_made_anew(
+    repo: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    cleared: list[Path] = []
+    make, lock = tempfile.mkdtemp, fcntl.flock
+
+    def clear() -> None:
+        if not cleared:
+            cleared.extend((repo / "tmp").glob("import-image-*"))
+            cleared[0].rmdir()
+
+    def mkdtemp(**options: Any) -> str:
+        made: str = make(**options)
+        if moment == "before it is opened":
+            clear()
+        return made
+
+    def flock(descriptor: int, how: int) -> None:
+        if moment == "before it is locked":
+            clear()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    monkeypatch.setattr(fcntl, "flock", flock)
+    opened = Repo.open(repo)
+    with opened.transaction():
+        checksum = opened.write_file(Owner(0o644, 0, 0), b"x")
+    assert cleared
+    assert b"".join(opened.content(checksum)) == b"x"
 
 
 def test_a_commit_cannot_name_files_that_are_not_in_place(repo: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command import-image, run as its users run it: the console script, as a process."""
+"""The commands, run as their users run them: the console scripts, as processes."""
 
 import json
 import os
@@ -42,8 +42,10 @@ class Outcome:
 
 
 class How(TypedDict, total=False):
-    """`wrapper` is put before the command; without `tls`, `--tls-verify=false` is given."""
+    """`wrapper` is put before the command, `command` is another one than import-image; without
+    `tls`, import-image is given `--tls-verify=false`."""
 
+    command: str
     env: Mapping[str, str]
     wrapper: Sequence[str]
     tls: bool
@@ -58,9 +60,10 @@ class Run:
         *arguments: Argument,
         **how: Unpack[How],
     ) -> None:
-        trust = [] if how.get("tls") else ["--tls-verify=false"]
+        script = SCRIPT.with_name(how.get("command", SCRIPT.name))
+        trust = [] if how.get("tls") or script != SCRIPT else ["--tls-verify=false"]
         self.process = subprocess.Popen(
-            [*how.get("wrapper", ()), SCRIPT, f"--repo={repo}", *trust, *arguments],
+            [*how.get("wrapper", ()), script, f"--repo={repo}", *trust, *arguments],
             env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **how.get("env", {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -99,8 +102,14 @@ def run_import(repo: Path, *arguments: Argument, **how: Unpack[How]) -> Outcome:
     """
     outcome = Run(repo, *arguments, **how).finish()
     assert outcome.leftovers == []
-    assert "Traceback" not in outcome.stderr
+    assert "Traceback" not in outcome.stderr, outcome.stderr
     return outcome
+
+
+def run_storage(repo: Path, *arguments: Argument, **how: Unpack[How]) -> Outcome:
+    """The same for import-storage."""
+    how["command"] = "import-storage"
+    return run_import(repo, *arguments, **how)
 
 
 def imported(repo: Path, *arguments: Argument, **how: Unpack[How]) -> dict[str, Any]:
@@ -108,3 +117,9 @@ def imported(repo: Path, *arguments: Argument, **how: Unpack[How]) -> dict[str, 
     outcome = run_import(repo, "--json", *arguments, **how)
     assert outcome.status == 0, outcome.stderr
     return outcome.document
+
+
+def imported_storage(repo: Path, *arguments: Argument, **how: Unpack[How]) -> dict[str, Any]:
+    """The same for import-storage."""
+    how["command"] = "import-storage"
+    return imported(repo, *arguments, **how)

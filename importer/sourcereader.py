@@ -1,0 +1,119 @@
+"""A layer out of somebody's store: its tar made again, or, without a record, its directory."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.layer import LayerOptions, ReadLayer, import_layer, read_tar
+from importer.layerdirectory import LayerDirectory
+from importer.layerwalk import LayerWalk
+from importer.objects import ObjectWriter
+from importer.sourcefile import faults, opened, pieces
+from layers.errors import Fault, LayerError
+from layers.segments import assembled, segments
+from layers.verify import check_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.progress import Advance, Progress
+    from importer.repo import Repo
+    from importer.source import SourceLayer
+    from layers.image import ImageLayer
+    from layers.verify import Chunks
+
+
+@dataclass(frozen=True, slots=True)
+class MissingLayer:
+    """A layer to be read. It is `verified` if its tar can be, and those below it are."""
+
+    layer: ImageLayer
+    source: SourceLayer
+    verified: bool
+
+
+class SourceReader:
+    """Reads layers, several at once; `bytes` counts what the tars of all of them had."""
+
+    def __init__(self, options: LayerOptions, progress: Progress) -> None:
+        self._options = options
+        self._progress = progress
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self.bytes = 0
+
+    def stop(self) -> None:
+        """Whoever still reads gets an ImporterError."""
+        self._stopped.set()
+
+    def importing(
+        self, repo: Repo, missing: list[MissingLayer]
+    ) -> Callable[[ImageLayer, Callable[[], None]], None]:
+        """What imports one of these layers, for `each_layer`."""
+        by_id = {one.layer.id: one for one in missing}
+
+        def work(layer: ImageLayer, parents_done: Callable[[], None]) -> None:
+            own, one = repo.again(), by_id[layer.id]
+            import_layer(
+                own, layer, lambda: self._read(own, one), parents_done, verified=one.verified
+            )
+
+        return work
+
+    def _read(self, repo: Repo, one: MissingLayer) -> ReadLayer:
+        layer, source = one.layer, one.source
+        read = self._walk if source.record is None else self._assemble
+        try:
+            with self._progress.blob(layer.diff_id.hex[:12], source.size) as advance:
+                return read(repo, layer, source, advance)
+        except Fault as error:
+            raise error.within(digest=f"layer {layer.diff_id}") from None
+
+    def _assemble(
+        self, repo: Repo, layer: ImageLayer, source: SourceLayer, advance: Advance
+    ) -> ReadLayer:
+        """The tar made again from its record and files, then read as if it had been fetched."""
+        assert source.record is not None  # noqa: S101 - `_read` has looked
+        with faults(source.record):
+            record = pieces(opened(os.fsencode(source.record)))
+        with LayerDirectory(source.directory) as directory:
+            tar = assembled(segments(record), directory.content)
+            try:
+                return read_tar(repo, self._counted(tar, advance), layer, self._options)
+            except LayerError as error:
+                raise directory.explained(error) from None
+            finally:
+                tar.close()
+                record.close()
+
+    def _walk(
+        self, repo: Repo, layer: ImageLayer, source: SourceLayer, advance: Advance
+    ) -> ReadLayer:
+        """The directory as it is: nothing says that it is still what was unpacked there."""
+        self._progress.message(
+            f"layer {layer.diff_id}: no tar-split record; taken as its directory is, unverified"
+        )
+        walk, size = LayerWalk(source.directory, self._options.device_nodes), 0
+        with ObjectWriter(repo) as objects:
+            for leaf, entry in walk:
+                size += entry.size
+                check_size(size, self._options.limits.size)
+                objects.add(leaf, entry, walk)
+                self._count(entry.size, advance)
+        return ReadLayer(walk.tree, walk.dropped_xattrs, source.size, None)
+
+    def _counted(self, chunks: Chunks, advance: Advance) -> Chunks:
+        for chunk in chunks:
+            self._count(len(chunk), advance)
+            yield chunk
+
+    def _count(self, size: int, advance: Advance) -> None:
+        if self._stopped.is_set():
+            raise ImporterError("stopped, since another layer failed")
+        with self._lock:
+            self.bytes += size
+        advance(size)

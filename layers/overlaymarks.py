@@ -1,0 +1,85 @@
+"""What overlayfs and fuse-overlayfs say by xattrs in a layer's directory.
+
+Sources: the kernel's Documentation/filesystems/overlayfs.rst ("Whiteouts and opaque
+directories", "redirect_dir", "Metadata only copy up"; whiteouts as xattrs since Linux 6.7,
+fs/overlayfs/util.c, ovl_path_check_xwhiteout_xattr); fuse-overlayfs, main.c; and
+containers-storage, pkg/idtools, for `user.containers.override_stat`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from layers.entry import Kind, Owner
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from layers.entry import Xattrs
+
+# Written by root, by a mount with the option `userxattr`, and by fuse-overlayfs.
+_NAMESPACES = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.")
+_ELSEWHERE = (b"metacopy", b"redirect")
+_OVERRIDE = b"user.containers.override_stat"
+# uid:gid:mode[:type[-major-minor]]; the mode is octal, in some versions with the type's bits.
+_STAT = re.compile(rb"(\d+):(\d+):([0-7]+)(?::([a-z]+)(?:-(\d+)-(\d+))?)?")
+_MAX_ID = 2**32 - 2  # chown(2) takes the one above for "as it is"
+_KINDS = {
+    b"file": Kind.FILE,
+    b"dir": Kind.DIRECTORY,
+    b"symlink": Kind.SYMLINK,
+    b"pipe": Kind.FIFO,
+    b"block": Kind.BLOCK,
+    b"char": Kind.CHAR,
+}
+
+
+def _values(xattrs: Xattrs, mark: bytes) -> list[bytes]:
+    names = [namespace + mark for namespace in _NAMESPACES]
+    return [value for name, value in xattrs if name in names]
+
+
+def is_opaque(xattrs: Xattrs) -> bool:
+    """Whether a directory hides what lower layers have in it; the value `x` says less."""
+    return b"y" in _values(xattrs, b"opaque")
+
+
+def is_whiteout(xattrs: Xattrs) -> bool:
+    """Whether an empty regular file stands for a whiteout of its name."""
+    return bool(_values(xattrs, b"whiteout"))
+
+
+def check_complete(xattrs: Xattrs) -> None:
+    """LayerError for a file or directory whose content is in another layer's directory."""
+    for mark in _ELSEWHERE:
+        if _values(xattrs, mark):
+            raise LayerError(
+                f"the layer's directory uses overlayfs's {mark.decode()}, so its content is not"
+                " all there",
+                hint="such a layer is no image's: commit the container that wrote it, or pull the"
+                " image again, without metacopy=on and redirect_dir=on",
+            )
+
+
+def without_marks(xattrs: Xattrs) -> Xattrs:
+    """The xattrs that the file itself has."""
+    return tuple(x for x in xattrs if x[0] != _OVERRIDE and not x[0].startswith(_NAMESPACES))
+
+
+def overridden(
+    owner: Owner, kind: Kind, device: tuple[int, int]
+) -> tuple[Owner, Kind, tuple[int, int]]:
+    """Owner, kind and device as fuse-overlayfs or a `force_mask` store means them.
+
+    Where files cannot be given to others, an xattr says whose they are. LayerError if it
+    is malformed.
+    """
+    said = dict(owner.xattrs).get(_OVERRIDE)
+    if said is None:
+        return owner, kind, device
+    match = _STAT.fullmatch(said)
+    if match is None or max(int(match[1]), int(match[2])) > _MAX_ID:
+        raise LayerError(f"{_OVERRIDE.decode()} is {said[:60]!r}")
+    uid, gid, mode, name, major, minor = match.groups()
+    owner = owner._replace(mode=int(mode, 8) & 0o7777, uid=int(uid), gid=int(gid))
+    return owner, _KINDS.get(name, kind), (int(major or device[0]), int(minor or device[1]))
