@@ -21,12 +21,23 @@ from gi.repository import Gio, GLib, OSTree  # noqa: E402
 
 from importer.errors import ImporterError  # noqa: E402
 from importer.loose import Archive, BareUser, Content, Format, LooseObjects  # noqa: E402
+from layers.entry import Owner  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import Protocol
 
-    from layers.entry import Owner
+    from layers.entry import Xattrs
     from layers.verify import Chunks
+
+    class StoredTree(Protocol):
+        """What is known of a tree that the repo has: a Commit, or a RepoDirectory."""
+
+        @property
+        def contents(self) -> str: ...
+        @property
+        def meta(self) -> str: ...
+
 
 _FILE, _SYMLINK, _DIRECTORY = 0o100000, 0o120000, 0o040000
 _READ = 1 << 20
@@ -87,6 +98,16 @@ class Message:
     timestamp: int
     body: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file or symlink as the repo has it; `size` in bytes, `target` None for a file."""
+
+    checksum: str
+    owner: Owner
+    size: int
+    target: str | None
 
 
 class Transaction:
@@ -160,7 +181,11 @@ def _named(child: GLib.Variant) -> tuple[bytes, str]:
 
 
 def _hex(child: GLib.Variant, at: int) -> str:
-    return bytes(child.get_child_value(at).get_data_as_bytes().get_data()).hex()
+    return _bytes(child, at).hex()
+
+
+def _bytes(child: GLib.Variant, at: int) -> bytes:
+    return bytes(child.get_child_value(at).get_data_as_bytes().get_data())
 
 
 class Repo:
@@ -233,6 +258,13 @@ class Repo:
         )
         return Commit(checksum, _hex(variant, 6), _hex(variant, 7), message, metadata)
 
+    def head(self, ref: str) -> Commit:
+        """The commit of a ref that this run has seen or set; ImporterError if it is gone."""
+        checksum = self.resolve(ref)
+        if checksum is None:
+            raise ImporterError(f"branch {ref} went away during the import")
+        return self.commit(checksum)
+
     def root(self, commit: Commit) -> RepoDirectory:
         """The root directory of a commit."""
         return RepoDirectory(self._repo, commit.contents, commit.meta)
@@ -242,6 +274,31 @@ class Repo:
         if self._loose is not None and self._loose.has_written(checksum):
             return self._loose.read(checksum)
         return _object_content(self._repo, checksum)
+
+    def directory(self, contents: str, meta: str) -> RepoDirectory:
+        """A directory by its dirtree's and dirmeta's checksums."""
+        return RepoDirectory(self._repo, contents, meta)
+
+    def file(self, checksum: str) -> StoredFile:
+        """What a file's object says beside its content."""
+        with _faults(f"reading object {checksum}"):
+            _, _, info, xattrs = self._repo.load_file(checksum)
+        owner = Owner(
+            info.get_attribute_uint32("unix::mode") & 0o7777,
+            info.get_attribute_uint32("unix::uid"),
+            info.get_attribute_uint32("unix::gid"),
+            _read_xattrs(xattrs),
+        )
+        is_link = info.get_file_type() == Gio.FileType.SYMBOLIC_LINK
+        target = info.get_symlink_target() if is_link else None
+        return StoredFile(checksum, owner, 0 if is_link else info.get_size(), target)
+
+    def dirmeta(self, checksum: str) -> Owner:
+        """What a dirmeta object says."""
+        with _faults(f"reading dirmeta {checksum}"):
+            _, variant = self._repo.load_variant(OSTree.ObjectType.DIR_META, checksum)
+        uid, gid, mode = (_from_be32(variant.get_child_value(n).get_uint32()) for n in range(3))
+        return Owner(mode & 0o7777, uid, gid, _read_xattrs(variant.get_child_value(3)))
 
     # --- writing ---
 
@@ -423,11 +480,11 @@ class Tree:
             _, below = self._mtree.ensure_dir(name)
         return Tree(self._repo, below, owner)
 
-    def graft(self, name: str, commit: Commit) -> None:
-        """A whole tree that is committed already, under this name; it is not read."""
+    def graft(self, name: str, stored: StoredTree) -> None:
+        """A whole tree that is stored already, under this name; it is not read."""
         with _faults(f"grafting {name}"):
             _, below = self._mtree.ensure_dir(name)
-            below.fill_empty_from_dirtree(self._repo._repo, commit.contents, commit.meta)
+            below.fill_empty_from_dirtree(self._repo._repo, stored.contents, stored.meta)
 
     def write(self) -> tuple[str, str]:
         """Store the directories' objects; the root's dirtree and dirmeta checksums."""
@@ -485,6 +542,16 @@ def _content_header(owner: Owner, kind: int, target: str) -> bytes:
 
 def _be32(value: int) -> int:
     return int(struct.unpack("=I", struct.pack(">I", value))[0])
+
+
+def _from_be32(value: int) -> int:
+    return int(struct.unpack(">I", struct.pack("=I", value))[0])
+
+
+def _read_xattrs(variant: GLib.Variant) -> Xattrs:
+    """The inverse of `_xattrs`."""
+    pairs = (variant.get_child_value(n) for n in range(variant.n_children()))
+    return tuple((_bytes(pair, 0).rstrip(b"\0"), _bytes(pair, 1)) for pair in pairs)
 
 
 def _xattrs(owner: Owner) -> GLib.Variant:
