@@ -17,6 +17,8 @@ LAYER = "oci/layer"
 RECORD = "oci/tar-split"
 IMAGE = "oci/image"
 STORAGE = "oci/storage"
+# By the top layer's id: the layer that has all of the files that this one and those below show.
+FLATTENED = "oci/flattened"
 
 # ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
 # of which begins with "-" or ".". A component is a file name, so 255 bytes are the most.
@@ -42,9 +44,14 @@ def why_no_branch(name: str) -> str:
         return "ostree has no branches of such a name"
     if _HEX.fullmatch(name):
         return "ostree takes such a name for the beginning of a checksum"
-    if name.startswith((f"{LAYER}/", f"{RECORD}/")):
+    if name.startswith((f"{LAYER}/", f"{RECORD}/", f"{FLATTENED}/")):
         return "that is where the layers are"
     return ""
+
+
+def flattened_branch(top_layer_id: str) -> str:
+    """Where the layer is that a whole chain was flattened into."""
+    return f"{FLATTENED}/{top_layer_id}"
 
 
 def image_branch(reference: Reference) -> str:

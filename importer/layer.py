@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.branches import layer_branch, record_branch
-from importer.errors import ImporterError
+from importer.merged import stacked
 from importer.objects import ObjectWriter
 from importer.repo import Commit, Message, Repo, Tree
 from layers.decompress import decompressed
 from layers.entry import Owner
 from layers.errors import Fault, LayerError
 from layers.layer import LayerReader
-from layers.lower import Lower
 from layers.settle import Settled, settle
 from layers.tree import DeviceNodes
 from layers.verify import DiffID, drain
@@ -96,7 +95,8 @@ def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
     )
 
 
-def _numbers(ids: set[int]) -> str:
+def numbers(ids: set[int]) -> str:
+    """User or group ids, as a layer commit's metadata lists them."""
     return ",".join(map(str, sorted(ids)))
 
 
@@ -167,31 +167,34 @@ def _import(
     with repo.transaction():
         found = read()
         parents_done()
-        settled = settle(found.tree, _lower(repo, layer))
+        settled = settle(found.tree, stacked(repo, layer.parents))
         tree, whiteouts = _layer_tree(repo, settled)
         tree.write()
-        record = _record_tree(repo, layer, found.record) if found.record else None
+        record = record_tree(repo, layer, found.record) if found.record else None
     facts = {
-        "diff-id": layer.diff_id,
-        "parent": layer.parents[0] if layer.parents else "",
         "diff-size": found.diff_size,
         "whiteouts": whiteouts,
         "opaque": found.tree.opaque_markers,
         "devices": found.tree.skipped_devices,
         "stray-devices": found.tree.stray_devices,
         "dropped-xattrs": found.dropped_xattrs,
-        "uids": _numbers(found.tree.uids),
-        "gids": _numbers(found.tree.gids),
+        "uids": numbers(found.tree.uids),
+        "gids": numbers(found.tree.gids),
     }
     if not verified:
         facts[_UNVERIFIED] = "1"
-    _commit(repo, layer, tree, record, facts)
+    commit_layer(repo, layer, tree, record, facts)
 
 
-def _commit(
+def commit_layer(
     repo: Repo, layer: ImageLayer, tree: Tree, record: Tree | None, facts: dict[str, object]
 ) -> None:
-    """Both commits are functions of the layer alone: they have no time and name no image."""
+    """Commit what a transaction has written, and set the layer's branches.
+
+    Both commits are functions of the layer alone: they have no time and name no image.
+    """
+    parent = layer.parents[0] if layer.parents else ""
+    facts = {"diff-id": layer.diff_id, "parent": parent, **facts}
     metadata = tuple((_KEY + name, str(value)) for name, value in facts.items())
     with repo.transaction():
         message = Message(f"Layer {layer.id}", 0, metadata=metadata)
@@ -228,16 +231,6 @@ def read_tar(repo: Repo, chunks: Chunks, layer: ImageLayer, options: LayerOption
     return ReadLayer(reader.tree, reader.dropped_xattrs, tar.size, record)
 
 
-def _lower(repo: Repo, layer: ImageLayer) -> Lower | None:
-    below = []
-    for parent in layer.parents:
-        found = repo.resolve(layer_branch(parent))
-        if found is None:
-            raise ImporterError(f"branch {layer_branch(parent)} went away during the import")
-        below.append(repo.root(repo.commit(found)))
-    return Lower(below) if below else None
-
-
 def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
     """The tree, whiteouts quoted, and how many those are."""
     root = repo.tree(settled.meta)
@@ -256,7 +249,8 @@ def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
     return root, count
 
 
-def _record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Tree:
+def record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Tree:
+    """What the record's branch has, written already: the tar-split file as a store names it."""
     tree = repo.tree(_ROOT)
     tree.file(record_name(layer.id), repo.write_file(_RECORD, record))
     tree.write()

@@ -98,6 +98,11 @@ _CONTENTS = [
         help="store: a containers-storage tree of the images; layers: the layers' branches alone.",
     ),
     click.option(
+        "--flatten",
+        is_flag=True,
+        help="Store each image with all of its files in one layer, and no whiteouts.",
+    ),
+    click.option(
         "--prefix",
         metavar="DIR",
         default="/usr/lib/containers/storage",
@@ -178,6 +183,7 @@ def target(values: dict[str, Any]) -> dict[str, Any]:
     return {
         "repo": values["repo"],
         "form": Form(values["form"]),
+        "flatten": values["flatten"],
         "branch": values["branch"],
         "prefix": _prefix(values["prefix"]),
         "layer_options": LayerOptions(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from importer.blobs import Blobs
 from importer.branches import image_branch, layer_branch
 from importer.errors import ImporterError
+from importer.flatten import NO_EXPORT, flattened
 from importer.layer import (
     LayerCommit,
     LayerOptions,
@@ -61,6 +62,7 @@ class Target:
 
     repo: Path
     form: Form
+    flatten: bool
     branch: str | None
     prefix: str
     layer_options: LayerOptions
@@ -83,13 +85,15 @@ def import_images(job: Job, progress: Progress) -> Result:
     image has moved."""
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
+    if job.flatten:
+        progress.message(NO_EXPORT)
     with Blobs(job.skopeo, progress) as blobs:
         images = _resolve(job, repo, blobs)
         missing = _missing(images, repo, job.layer_options)
         _import_layers(job, repo, blobs, missing)
         layers = found_layers(repo, images)
         stores = tuple(
-            commit_store(job, repo, branch, group, layers)
+            commit_store(job, repo, branch, group)
             for branch, group in _branches(job, images).items()
         )
         fetched = frozenset(layer.id for layer, _ in missing)
@@ -205,9 +209,7 @@ def found_layers(repo: Repo, images: Iterable[Image]) -> dict[str, LayerCommit]:
     return layers
 
 
-def commit_store(
-    target: Target, repo: Repo, branch: str, images: Sequence[Image], layers: dict[str, LayerCommit]
-) -> StoreCommit:
+def commit_store(target: Target, repo: Repo, branch: str, images: Sequence[Image]) -> StoreCommit:
     """Commit the store of these images, unless the branch has just that already.
 
     The commit has no parent: it is to be a function of the images, not of what was
@@ -215,8 +217,9 @@ def commit_store(
     """
     message = _message(target, images)
     head = repo.resolve(branch)
+    stored = [flattened(repo, image) for image in images] if target.flatten else images
     with repo.transaction() as transaction:
-        tree = store_tree(repo, images, layers, target.prefix)
+        tree = store_tree(repo, stored, found_layers(repo, stored), target.prefix)
         contents, meta = tree.write()
         if head is not None and repo.commit(head).says(contents, meta, message):
             transaction.abandon()
@@ -234,9 +237,10 @@ def _message(target: Target, images: Sequence[Image]) -> Message:
     names = sorted({str(image.reference) for image in images})
     subject = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     newest = max((image.config.created_seconds for image in images), default=0)
+    flat = (("import-image.flatten", "true"),) if target.flatten else ()
     return Message(
         target.subject if target.subject is not None else subject,
         newest if target.timestamp is None else target.timestamp,
         "\n".join(lines),
-        (("import-image.form", target.form.value), ("import-image.prefix", target.prefix)),
+        (*flat, ("import-image.form", target.form.value), ("import-image.prefix", target.prefix)),
     )

@@ -53,9 +53,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     missing = _missing(job, wanted, before)
     each_layer([one.layer for one in missing], reader.importing(repo, missing), reader.stop)
     layers = found_layers(repo, images)
-    stores = (
-        () if job.form is Form.LAYERS else (commit_store(job, repo, _branch(job), images, layers),)
-    )
+    stores = () if job.form is Form.LAYERS else (commit_store(job, repo, _branch(job), images),)
     new = frozenset(key for key, found in layers.items() if found != before[key])
     return Result(stores, images, layers, new, reader.bytes)
 

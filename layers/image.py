@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from layers.chain import layer_ids
+from layers.digest import Digest
 from layers.errors import LayerError
-from layers.mediatype import Compression, layer_compression
+from layers.manifest import Descriptor
+from layers.mediatype import TAR_LAYER, Compression, layer_compression
 from layers.storage import StoredImage
+from layers.tarwrite import END
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from layers.config import ImageConfig
-    from layers.digest import Digest
-    from layers.manifest import Descriptor, Index, Manifest
+    from layers.manifest import Index, Manifest
     from layers.reference import ImageName, Reference
 
 
@@ -91,13 +93,8 @@ class Image:
     @cached_property
     def layers(self) -> tuple[ImageLayer, ...]:
         """Base first."""
-        ids = layer_ids(self.config.diff_ids)
         blobs = self.manifest.layers
-        triples = zip(blobs, self.available or blobs, self.config.diff_ids, strict=True)
-        return tuple(
-            ImageLayer(blob, available, diff_id, ids[n], tuple(reversed(ids[:n])))
-            for n, (blob, available, diff_id) in enumerate(triples)
-        )
+        return _chain(zip(blobs, self.available or blobs, self.config.diff_ids, strict=True))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -120,6 +117,41 @@ class Image:
         for document in self.kept.documents if self.kept else ():
             data[f"manifest-{document.digest}"] = document.raw
         return data | {str(self.manifest.config.digest): self.config.raw}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlatImage(Image):
+    """An image with other layers than its own: all of its files are in the top one.
+
+    `merged` is that one's tar, uncompressed. The record has to have as many layers as the
+    config has diff_ids, since podman's `history` pairs them, so those below are empty.
+    Each goes by the digest of its own tar, and by the id that follows from these digests.
+    """
+
+    merged: Descriptor
+
+    @classmethod
+    def of(cls, image: Image, merged: Descriptor) -> Self:
+        """The image with all of its files in `merged`."""
+        parts = {part.name: getattr(image, part.name) for part in fields(Image)}
+        return cls(**parts, merged=merged)
+
+    @cached_property
+    def layers(self) -> tuple[ImageLayer, ...]:
+        """Base first."""
+        empty = Descriptor(TAR_LAYER, Digest.of(END), len(END))
+        tars = [empty] * (len(self.config.diff_ids) - 1) + [self.merged]
+        return _chain((tar, tar, tar.digest) for tar in tars)
+
+
+def _chain(layers: Iterable[tuple[Descriptor, Descriptor, Digest]]) -> tuple[ImageLayer, ...]:
+    """Layers by their blobs, what there is to fetch, and diffIDs, each on top of the last."""
+    triples = list(layers)
+    ids = layer_ids(diff_id for _, _, diff_id in triples)
+    return tuple(
+        ImageLayer(blob, available, diff_id, ids[n], tuple(reversed(ids[:n])))
+        for n, (blob, available, diff_id) in enumerate(triples)
+    )
 
 
 def stored_images(images: Iterable[Image]) -> list[StoredImage]:

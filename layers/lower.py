@@ -51,6 +51,21 @@ class Lower:
         """All that is visible here."""
         return frozenset(self._leaves) | frozenset(self._directories)
 
+    @property
+    def only(self) -> TreeDirectory | None:
+        """The layer's own directory, where no other layer has a part in it."""
+        return self._stack[0] if len(self._stack) == 1 else None
+
+    @property
+    def leaves(self) -> Mapping[bytes, str]:
+        """The visible files and symlinks, with their objects' checksums."""
+        return self._leaves
+
+    @property
+    def directories(self) -> Mapping[bytes, Lower]:
+        """The visible sub-directories."""
+        return {name: Lower(stack) for name, stack in self._directories.items()}
+
     def directory(self, name: bytes) -> Lower | None:
         """The visible sub-directory of this name; merged once, however often it is asked for."""
         if name not in self._below and name in self._directories:

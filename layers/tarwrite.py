@@ -1,0 +1,91 @@
+"""A tree's files as the members of a tar, always the same bytes for the same tree.
+
+Format: POSIX.1-2017 pax(1), "ustar Interchange Format" and "pax Extended Header"; xattrs
+as `SCHILY.xattr.NAME`, which Go's archive/tar, containers-storage and GNU tar read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layers.entry import Kind
+
+if TYPE_CHECKING:
+    from layers.entry import Entry
+
+_BLOCK = 512
+#: The two zero blocks that end a tar, which is all that there is of an empty one.
+END = bytes(2 * _BLOCK)
+_NAME_SIZE = 100
+_MAX_ID = 0o7777777
+_MAX_SIZE = 0o77777777777
+_PAX = b"x"
+
+
+def header(entry: Entry) -> bytes:
+    """The blocks before the entry's content; times are zero, since ostree keeps none."""
+    path = entry.path + b"/" if entry.kind is Kind.DIRECTORY else entry.path
+    records = _records(entry, path)
+    extended = b""
+    if records:
+        extended = _ustar(b"PaxHeader", _PAX, size=len(records)) + records + padding(len(records))
+    owner = entry.owner
+    return extended + _ustar(
+        path, entry.kind.value, owner.mode, owner.uid, owner.gid, entry.size, entry.link
+    )
+
+
+def padding(size: int) -> bytes:
+    """What follows a content of `size` bytes, up to the next block."""
+    return bytes(-size % _BLOCK)
+
+
+def _records(entry: Entry, path: bytes) -> bytes:
+    """What the ustar header has no room for."""
+    found: list[tuple[bytes, bytes]] = []
+    for key, text in ((b"path", path), (b"linkpath", entry.link)):
+        if len(text) > _NAME_SIZE or not text.isascii():
+            found.append((key, text))
+    limits = (
+        (b"uid", entry.owner.uid, _MAX_ID),
+        (b"gid", entry.owner.gid, _MAX_ID),
+        (b"size", entry.size, _MAX_SIZE),
+    )
+    found.extend((key, b"%d" % value) for key, value, most in limits if value > most)
+    found.extend((b"SCHILY.xattr." + name, value) for name, value in entry.owner.xattrs)
+    return b"".join(_record(key, value) for key, value in found)
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """`LENGTH KEY=VALUE` and a newline; the length counts its own digits."""
+    rest = b" %b=%b\n" % (key, value)
+    length = len(rest) + len(str(len(rest)))
+    if len(str(length)) > len(str(len(rest))):
+        length += 1
+    return b"%d%b" % (length, rest)
+
+
+def _ustar(
+    name: bytes,
+    kind: bytes,
+    mode: int = 0o644,
+    uid: int = 0,
+    gid: int = 0,
+    size: int = 0,
+    link: bytes = b"",
+) -> bytes:
+    fields = [
+        name[:_NAME_SIZE].ljust(_NAME_SIZE, b"\0"),
+        b"%07o\0" % mode,
+        b"%07o\0" % (uid if uid <= _MAX_ID else 0),
+        b"%07o\0" % (gid if gid <= _MAX_ID else 0),
+        b"%011o\0" % (size if size <= _MAX_SIZE else 0),
+        b"%011o\0" % 0,
+        b" " * 8,
+        kind,
+        link[:_NAME_SIZE].ljust(_NAME_SIZE, b"\0"),
+        b"ustar\x0000",
+    ]
+    block = b"".join(fields).ljust(_BLOCK, b"\0")
+    checksum = b"%06o\0 " % sum(block)
+    return block[:148] + checksum + block[156:]
