@@ -77,6 +77,14 @@ class Podman:
         argv = ["podman", "run", "--rm", "--cgroups=disabled", *QUIET_CREATE, *flags, image]
         return run(with_cgroup2([*argv, *command]), env=self.environment)
 
+    def build(self, context: Path, tag: str) -> None:
+        """`podman build`, without pulling. chroot isolation needs neither cgroups nor a network
+        of its own; its default limits are more than this process may have."""
+        limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+        flags = ("--pull=never", "--isolation=chroot", "--network=host", *limits)
+        argv: list[Argument] = ["podman", "build", "--quiet", *flags, f"--tag={tag}", context]
+        run(with_cgroup2(argv), env=self.environment)
+
     @contextmanager
     def mounted(self, image: str) -> Iterator[Path]:
         """The tree of a container made from the image, for as long as the block lasts.
