@@ -20,6 +20,10 @@ STORAGE = "oci/storage"
 # By the top layer's id: the layer that has all of the files that this one and those below show.
 FLATTENED = "oci/flattened"
 
+# By a hash of the SELinux label, and the layer's id.
+LABELLED = "oci/labelled"
+ROOTFS = "oci/rootfs"
+
 # ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
 # of which begins with "-" or ".". A component is a file name, so 255 bytes are the most.
 _NAME_MAX = 255
@@ -52,6 +56,16 @@ def why_no_branch(name: str) -> str:
 def flattened_branch(top_layer_id: str) -> str:
     """Where the layer is that a whole chain was flattened into."""
     return f"{FLATTENED}/{top_layer_id}"
+
+
+def labelled_branch(label_hash: str, layer_id: str) -> str:
+    """Where a layer is whose files have an SELinux label."""
+    return f"{LABELLED}/{label_hash}/{layer_id}"
+
+
+def rootfs_branch(reference: Reference) -> str:
+    """Where an image's root is, unless the user says."""
+    return ROOTFS + image_branch(reference).removeprefix(IMAGE)
 
 
 def image_branch(reference: Reference) -> str:

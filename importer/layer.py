@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.blobs import Blobs
+    from importer.repo import RepoDirectory, StoredTree
     from layers.image import ImageLayer
     from layers.limits import Limits
     from layers.tree import LayerTree
@@ -56,6 +57,12 @@ class LayerCommit:
     stray_devices: int
     uids: tuple[int, ...]
     gids: tuple[int, ...]
+    labelled: RepoDirectory | None = None
+
+    @property
+    def tree(self) -> StoredTree:
+        """The tree that goes into a store: the layer's own, or the same with SELinux labels."""
+        return self.labelled or self.commit
 
 
 @dataclass(frozen=True, slots=True)

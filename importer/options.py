@@ -12,8 +12,8 @@ import click
 
 from importer.branches import why_no_branch
 from importer.layer import LayerOptions
-from importer.pipeline import Form, Signing
 from importer.skopeo import Skopeo
+from importer.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
 from layers.limits import Limits
 from layers.tree import DeviceNodes
 
@@ -89,13 +89,32 @@ _REPO = [
     ),
     click.option("--gpg-sign", metavar="KEY", help="Sign the commit with this GPG key."),
     click.option("--gpg-homedir", metavar="DIR", help="Where that key is."),
+    click.option(
+        "--sign-from-file",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Sign the commit with the secret key in this file, in base64.",
+    ),
+    click.option(
+        "--sign-type",
+        metavar="TYPE",
+        default="ed25519",
+        show_default=True,
+        help="The kind of that key.",
+    ),
 ]
 _CONTENTS = [
     click.option(
         "--form",
         type=click.Choice([form.value for form in Form]),
         default=Form.STORE.value,
-        help="store: a containers-storage tree of the images; layers: the layers' branches alone.",
+        help="store: a containers-storage tree of the images; layers: the layers' branches alone;"
+        " rootfs: an image's root file system.",
+    ),
+    click.option(
+        "--bundle",
+        is_flag=True,
+        help="With --form=rootfs: an OCI runtime bundle, config.json and rootfs/.",
     ),
     click.option(
         "--flatten",
@@ -108,6 +127,33 @@ _CONTENTS = [
         default="/usr/lib/containers/storage",
         show_default=True,
         help="Where the store lies in the commit.",
+    ),
+    click.option(
+        "--onto",
+        metavar="BRANCH",
+        help="Put the store into the operating system of this branch; --branch says where to.",
+    ),
+    click.option(
+        "--existing-store",
+        type=click.Choice([choice.value for choice in ExistingStore]),
+        default=ExistingStore.ERROR.value,
+        show_default=True,
+        help="With --onto: what to do with a store that is at the prefix already.",
+    ),
+    click.option(
+        "--storage-conf",
+        is_flag=True,
+        help="Also name the store in /usr/etc/containers/storage.conf.",
+    ),
+    click.option(
+        "--selinux-label",
+        metavar="CONTEXT",
+        help="The SELinux label of all files of the store.",
+    ),
+    click.option(
+        "--selinux-policy",
+        metavar="base|DIR",
+        help="Label what is added by the policy of the base commit, or of a root directory.",
     ),
     click.option(
         "--device-nodes",
@@ -179,12 +225,18 @@ def _with(options: list[Callable[[Command], Command]], command: Command) -> Comm
 
 
 def target(values: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a `pipeline.Target`, out of a command's options."""
+    """The fields of a `Target`, out of a command's options."""
+    _check_fit(values)
     return {
         "repo": values["repo"],
         "form": Form(values["form"]),
+        "bundle": values["bundle"],
         "flatten": values["flatten"],
         "branch": values["branch"],
+        "onto": values["onto"],
+        "existing_store": ExistingStore(values["existing_store"]),
+        "storage_conf": values["storage_conf"],
+        "labelling": Labelling(values["selinux_label"], values["selinux_policy"]),
         "prefix": _prefix(values["prefix"]),
         "layer_options": LayerOptions(
             DeviceNodes(values["device_nodes"]),
@@ -194,6 +246,33 @@ def target(values: dict[str, Any]) -> dict[str, Any]:
         "timestamp": values["timestamp"],
         "signing": signing(values),
     }
+
+
+_OF_A_STORE = (
+    "flatten",
+    "onto",
+    "storage_conf",
+    "selinux_label",
+    "selinux_policy",
+)
+
+
+def _check_fit(values: dict[str, Any]) -> None:
+    """A usage error for options that say nothing together."""
+    form, onto = values["form"], values["onto"]
+    for name in _OF_A_STORE:
+        if values[name] and form != Form.STORE.value:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for --form=store")
+    if values["bundle"] and form != Form.ROOTFS.value:
+        raise click.UsageError("--bundle is for --form=rootfs")
+    if onto and not values["branch"]:
+        raise click.UsageError("--onto needs --branch, the branch to commit the result to")
+    if onto and onto == values["branch"]:
+        raise click.UsageError("--branch has to be another than --onto, which stays as it is")
+    if not onto and values["selinux_policy"] == "base":
+        raise click.UsageError("--selinux-policy=base is for --onto")
+    if not onto and values["existing_store"] != ExistingStore.ERROR.value:
+        raise click.UsageError("--existing-store is for --onto")
 
 
 def _prefix(prefix: str) -> str:
@@ -208,9 +287,10 @@ def skopeo(values: dict[str, Any]) -> Skopeo:
     return Skopeo(**{name: values[name] for name in Skopeo.__dataclass_fields__})
 
 
-def signing(values: dict[str, Any]) -> Signing | None:
+def signing(values: dict[str, Any]) -> tuple[GpgKey | KeyFile, ...]:
     """What to sign with, if anything."""
-    if values["gpg_homedir"] and not values["gpg_sign"]:
+    key, file = values["gpg_sign"], values["sign_from_file"]
+    if values["gpg_homedir"] and not key:
         raise click.UsageError("--gpg-homedir needs --gpg-sign")
-    key = values["gpg_sign"]
-    return Signing(key, values["gpg_homedir"]) if key else None
+    by_gpg = (GpgKey(key, values["gpg_homedir"]),) if key else ()
+    return (*by_gpg, KeyFile(file, values["sign_type"])) if file else by_gpg

@@ -6,31 +6,22 @@ from __future__ import annotations
 
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from importer.blobs import Blobs
-from importer.branches import image_branch, layer_branch
-from importer.errors import ImporterError
-from importer.flatten import NO_EXPORT, flattened
-from importer.layer import (
-    LayerCommit,
-    LayerOptions,
-    ReadLayer,
-    check_devices,
-    fetch_layer,
-    find_layer,
-    import_layer,
-)
-from importer.repo import Message, Repo
+from importer.branches import image_branch, rootfs_branch
+from importer.commit import commit_images, found_layers
+from importer.layer import ReadLayer, check_devices, fetch_layer, find_layer, import_layer
+from importer.repo import Repo
 from importer.resolve import Resolver
-from importer.result import Result, StoreCommit
-from importer.store import StoredDocuments, store_tree
+from importer.result import Result
+from importer.store import StoredDocuments
+from importer.target import Form, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
+    from importer.layer import LayerOptions
     from importer.progress import Progress
     from importer.skopeo import Skopeo
     from layers.image import Image, ImageLayer
@@ -39,36 +30,6 @@ if TYPE_CHECKING:
 # Layers that stream at once: one more than can be unpacked at full speed, since another's
 # blob is often slower to come than a processor to unpack it.
 _STREAMS = 2
-
-
-class Form(Enum):
-    """What is committed beside the layers."""
-
-    STORE = "store"
-    LAYERS = "layers"
-
-
-@dataclass(frozen=True, slots=True)
-class Signing:
-    """The GPG key to sign with, and where it is."""
-
-    key: str
-    homedir: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """Where images go, and how, wherever they come from."""
-
-    repo: Path
-    form: Form
-    flatten: bool
-    branch: str | None
-    prefix: str
-    layer_options: LayerOptions
-    subject: str | None
-    timestamp: int | None
-    signing: Signing | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,34 +46,32 @@ def import_images(job: Job, progress: Progress) -> Result:
     image has moved."""
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
-    if job.flatten:
-        progress.message(NO_EXPORT)
     with Blobs(job.skopeo, progress) as blobs:
         images = _resolve(job, repo, blobs)
         missing = _missing(images, repo, job.layer_options)
         _import_layers(job, repo, blobs, missing)
         layers = found_layers(repo, images)
-        stores = tuple(
-            commit_store(job, repo, branch, group)
-            for branch, group in _branches(job, images).items()
-        )
+        stores = commit_images(job, repo, _branches(job, images), progress)
         fetched = frozenset(layer.id for layer, _ in missing)
         return Result(stores, images, layers, fetched, blobs.fetched_bytes)
 
 
 def _branches(job: Job, images: tuple[Image, ...]) -> dict[str, list[Image]]:
     """Which images go to which branch."""
-    if job.form is Form.LAYERS:
-        return {}
     branches: dict[str, list[Image]] = {}
     for image in images:
-        branches.setdefault(job.branch or image_branch(image.reference), []).append(image)
+        branches.setdefault(_branch(job, image.reference), []).append(image)
     return branches
+
+
+def _branch(job: Job, reference: Reference) -> str:
+    own = rootfs_branch if job.form is Form.ROOTFS else image_branch
+    return job.branch or own(reference)
 
 
 def _resolve(job: Job, repo: Repo, blobs: Blobs) -> tuple[Image, ...]:
     known = StoredDocuments()
-    for branch in {job.branch or image_branch(reference) for reference in job.references}:
+    for branch in {_branch(job, reference) for reference in job.references}:
         head = repo.resolve(branch)
         if head is not None:
             known.add(repo.root(repo.commit(head)), job.prefix)
@@ -195,52 +154,3 @@ def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:
                 other.cancel()
             stop()
             future.result()
-
-
-def found_layers(repo: Repo, images: Iterable[Image]) -> dict[str, LayerCommit]:
-    """The commits of all the images' layers, by layer id."""
-    layers: dict[str, LayerCommit] = {}
-    for layer in (layer for image in images for layer in image.layers):
-        if layer.id not in layers:
-            found = find_layer(repo, layer.id)
-            if found is None:
-                raise ImporterError(f"branch {layer_branch(layer.id)} went away during the import")
-            layers[layer.id] = found
-    return layers
-
-
-def commit_store(target: Target, repo: Repo, branch: str, images: Sequence[Image]) -> StoreCommit:
-    """Commit the store of these images, unless the branch has just that already.
-
-    The commit has no parent: it is to be a function of the images, not of what was
-    imported before.
-    """
-    message = _message(target, images)
-    head = repo.resolve(branch)
-    stored = [flattened(repo, image) for image in images] if target.flatten else images
-    with repo.transaction() as transaction:
-        tree = store_tree(repo, stored, found_layers(repo, stored), target.prefix)
-        contents, meta = tree.write()
-        if head is not None and repo.commit(head).says(contents, meta, message):
-            transaction.abandon()
-            return StoreCommit(branch, head, True, tuple(images))
-    with repo.transaction():
-        checksum = repo.write_commit(tree, message)
-        if target.signing is not None:
-            repo.sign(checksum, target.signing.key, target.signing.homedir)
-        repo.set_ref(branch, checksum)
-    return StoreCommit(branch, checksum, False, tuple(images))
-
-
-def _message(target: Target, images: Sequence[Image]) -> Message:
-    lines = sorted({f"{image.reference} {image.digest}" for image in images})
-    names = sorted({str(image.reference) for image in images})
-    subject = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-    newest = max((image.config.created_seconds for image in images), default=0)
-    flat = (("import-image.flatten", "true"),) if target.flatten else ()
-    return Message(
-        target.subject if target.subject is not None else subject,
-        newest if target.timestamp is None else target.timestamp,
-        "\n".join(lines),
-        (*flat, ("import-image.form", target.form.value), ("import-image.prefix", target.prefix)),
-    )

@@ -44,6 +44,10 @@ _READ = 1 << 20
 _OWN_REFS = (
     OSTree.RepoListRefsExtFlags.EXCLUDE_REMOTES | OSTree.RepoListRefsExtFlags.EXCLUDE_MIRRORS
 )
+_OURS = "import-image."
+_REF_BINDING = "ostree.ref-binding"
+SELINUX = b"security.selinux"
+_COMPOSEFS_DIGEST = "ostree.composefs.digest.v0"
 # libostree can read bare-split-xattrs repos, but not write to them.
 _WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")
 
@@ -84,9 +88,13 @@ class Commit:
     message: Message
     metadata: Mapping[str, Any]
 
-    def says(self, contents: str, meta: str, message: Message) -> bool:
-        """Whether a commit of this tree with this message would be this very commit."""
-        return (self.contents, self.meta, self.message) == (contents, meta, message)
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A commit that another is made from, and the branch that the new one is for."""
+
+    commit: Commit
+    branch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +177,15 @@ def _object_content(repo: OSTree.Repo, checksum: str) -> Chunks:
         _, stream, _, _ = repo.load_file(checksum, None)
         while piece := bytes(stream.read_bytes(_READ, None).get_data()):
             yield piece
+
+
+def _entries(metadata: GLib.Variant) -> dict[str, GLib.Variant]:
+    """The values of an `a{sv}`, as they are, in their order."""
+    children = (metadata.get_child_value(n) for n in range(metadata.n_children()))
+    return {
+        child.get_child_value(0).get_string(): child.get_child_value(1).get_variant()
+        for child in children
+    }
 
 
 def _name(child: GLib.Variant) -> bytes:
@@ -299,6 +316,10 @@ class Repo:
             _, variant = self._repo.load_variant(OSTree.ObjectType.DIR_META, checksum)
         uid, gid, mode = (_from_be32(variant.get_child_value(n).get_uint32()) for n in range(3))
         return Owner(mode & 0o7777, uid, gid, _read_xattrs(variant.get_child_value(3)))
+
+    def is_labelled(self, commit: Commit) -> bool:
+        """Whether the commit's files have SELinux labels, as the root directory does."""
+        return any(name == SELINUX for name, _ in self.dirmeta(commit.meta).xattrs)
 
     # --- writing ---
 
@@ -437,37 +458,148 @@ class Repo:
         """An empty root directory for a commit."""
         return Tree(self, OSTree.MutableTree.new(), owner)
 
-    def write_commit(self, tree: Tree, message: Message) -> str:
-        """Store the commit of a tree that a transaction has written; its checksum."""
+    def tree_of(self, stored: StoredTree) -> Tree:
+        """A root directory that begins as the stored one; what is not changed is not read."""
+        with _faults(f"reading directory {stored.contents}"):
+            mtree = OSTree.MutableTree.new_from_checksum(self._repo, stored.contents, stored.meta)
+        return Tree(self, mtree, None)
+
+    def is_commit(self, commit: Commit, tree: Tree, message: Message, base: Base | None) -> bool:
+        """Whether `write_commit` would write this very commit."""
+        root = tree.written()
+        checksums = root.tree_get_contents_checksum(), root.tree_get_metadata_checksum()
+        if (commit.contents, commit.meta) != checksums:
+            return False
+        has = commit.message
+        said = (has.subject, has.timestamp, has.body)
+        return said == (message.subject, message.timestamp, message.body) and bool(
+            self._metadata_of(commit).equal(self._metadata(tree, message, base))
+        )
+
+    def write_commit(self, tree: Tree, message: Message, base: Base | None = None) -> str:
+        """Store the commit of a tree that a transaction has written; its checksum.
+
+        With a base the commit has the base's metadata besides. It has no parent.
+        """
         if self._loose is not None:
             raise RuntimeError("a commit must not be written beside the files that it names")
-        root = tree.written()
-        metadata = {key: GLib.Variant("s", value) for key, value in message.metadata}
-        variant = GLib.Variant("a{sv}", metadata)
+        metadata = self._metadata(tree, message, base)
+        subject, body, time = message.subject, message.body, message.timestamp
         with _faults("writing the commit"):
             _, checksum = self._repo.write_commit_with_time(
-                None, message.subject, message.body, variant, root, message.timestamp, None
+                None, subject, body, metadata, tree.written(), time, None
             )
         return str(checksum)
 
-    def sign(self, checksum: str, key: str, homedir: str | None) -> None:
-        """Add a GPG signature; it lies beside the commit, whose checksum stays."""
-        with _faults(f"signing with key {key}"):
-            self._repo.sign_commit(checksum, key, homedir, None)
+    def _metadata(self, tree: Tree, message: Message, base: Base | None) -> GLib.Variant:
+        entries = self._inherited(tree, base) if base is not None else {}
+        entries |= {key: GLib.Variant("s", value) for key, value in message.metadata}
+        return GLib.Variant("a{sv}", entries)
+
+    def _inherited(self, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
+        """The base's metadata, byte for byte, but for what says something of its own tree or
+        ref, which would not be true of ours."""
+        entries = _entries(self._metadata_of(base.commit))
+        entries.pop("ostree.sizes", None)
+        if _REF_BINDING in entries:
+            # `ostree pull` refuses a commit that is bound to other refs (ostree-repo-pull.c,
+            # `_ostree_repo_verify_bindings`).
+            entries[_REF_BINDING] = GLib.Variant("as", [base.branch])
+        if _COMPOSEFS_DIGEST in entries:
+            entries[_COMPOSEFS_DIGEST] = self._composefs_digest(tree)
+        return {key: value for key, value in entries.items() if not key.startswith(_OURS)}
+
+    def _metadata_of(self, commit: Commit) -> GLib.Variant:
+        with _faults(f"reading commit {commit.checksum}"):
+            _, variant, _ = self._repo.load_commit(commit.checksum)
+        return variant.get_child_value(0)
+
+    def _composefs_digest(self, tree: Tree) -> GLib.Variant:
+        found = GLib.VariantDict.new(None)
+        try:
+            with _faults("computing the composefs digest, which the base commit has"):
+                self._repo.commit_add_composefs_metadata(0, found, tree.written(), None)
+        except ImporterError as error:
+            raise error.within(hint="run this where ostree is built with composefs") from None
+        return found.lookup_value(_COMPOSEFS_DIGEST, None)
+
+    def sign_gpg(self, checksum: str, key: str, homedir: str | None) -> None:
+        """Add a GPG signature, unless it is there; it lies beside the commit, whose checksum
+        stays."""
+        try:
+            with _faults(f"signing with key {key}"):
+                self._repo.sign_commit(checksum, key, homedir, None)
+        except ImporterError as error:
+            cause = error.__cause__
+            if not isinstance(cause, GLib.Error) or not cause.matches(
+                Gio.io_error_quark(), Gio.IOErrorEnum.EXISTS
+            ):
+                raise
+
+    def sign(self, checksum: str, kind: str, secret: str) -> None:
+        """The same by one of libostree's own kinds of signature, with a secret key in base64."""
+        with _faults(f"signing by {kind}"):
+            signer = OSTree.Sign.get_by_name(kind)
+            signer.set_sk(GLib.Variant("s", secret))
+            if not self._is_signed(checksum, signer):
+                signer.commit(self._repo, checksum, None)
+
+    def _is_signed(self, checksum: str, signer: OSTree.Sign) -> bool:
+        """Whether just this signature is there; ed25519 gives the same one each time."""
+        _, data = self._repo.load_variant(OSTree.ObjectType.COMMIT, checksum)
+        _, signature = signer.data(data.get_data_as_bytes(), None)
+        _, detached = self._repo.read_commit_detached_metadata(checksum, None)
+        kind = GLib.VariantType.new(signer.metadata_format())
+        present = detached.lookup_value(signer.metadata_key(), kind) if detached else None
+        made = bytes(signature.get_data())
+        return present is not None and any(bytes(one) == made for one in present.unpack())
 
     def set_ref(self, ref: str, checksum: str) -> None:
         """Point the ref at the commit, when the transaction is committed."""
         self._repo.transaction_set_ref(None, ref, checksum)
 
 
+class Policy:
+    """An SELinux policy: which label a path's file has."""
+
+    def __init__(self, policy: OSTree.SePolicy, where: str) -> None:
+        if policy.get_name() is None:
+            raise ImporterError(
+                f"{where} has no SELinux policy",
+                hint="--selinux-policy takes the root directory of an operating system",
+            )
+        self._policy = policy
+
+    @classmethod
+    def of_directory(cls, root: str) -> Policy:
+        """That of the operating system whose root directory this is."""
+        with _faults(f"reading the SELinux policy of {root}"):
+            return cls(OSTree.SePolicy.new(Gio.File.new_for_path(root), None), root)
+
+    @classmethod
+    def of_commit(cls, repo: Repo, commit: Commit) -> Policy:
+        """That of an operating system's commit."""
+        with _faults(f"reading the SELinux policy of commit {commit.checksum}"):
+            policy = OSTree.SePolicy.new_from_commit(repo._repo, commit.checksum, None)
+        return cls(policy, f"commit {commit.checksum}")
+
+    def label(self, path: str, mode: int) -> str | None:
+        """Of a file of this mode, its type included, at this absolute path; None if the
+        policy has none for it."""
+        with _faults(f"looking up the SELinux label of {path}"):
+            _, label = self._policy.get_label(path, mode, None)
+        return str(label) if label is not None else None
+
+
 class Tree:
     """A directory that is being put together for a commit."""
 
-    def __init__(self, repo: Repo, mtree: OSTree.MutableTree, owner: Owner | str) -> None:
+    def __init__(self, repo: Repo, mtree: OSTree.MutableTree, owner: Owner | str | None) -> None:
         self._repo = repo
         self._mtree = mtree
         self._root: Gio.File | None = None
-        mtree.set_metadata_checksum(owner if isinstance(owner, str) else repo.write_dirmeta(owner))
+        if owner is not None:
+            self.set_owner(owner)
 
     def file(self, name: str, checksum: str) -> None:
         """A file or symlink that is stored already."""
@@ -479,6 +611,26 @@ class Tree:
         with _faults(f"adding {name}"):
             _, below = self._mtree.ensure_dir(name)
         return Tree(self._repo, below, owner)
+
+    def set_owner(self, owner: Owner | str) -> None:
+        """Its owner, or its dirmeta object."""
+        meta = owner if isinstance(owner, str) else self._repo.write_dirmeta(owner)
+        self._mtree.set_metadata_checksum(meta)
+
+    def enter(self, name: str) -> Tree | None:
+        """The sub-directory of this name as it is; None if there is no such directory."""
+        try:
+            _, _, below = self._mtree.lookup(name)
+        except GLib.Error as error:
+            if error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NOT_FOUND):
+                return None
+            raise
+        return Tree(self._repo, below, None) if below is not None else None
+
+    def remove(self, name: str) -> None:
+        """Whatever has this name, if anything."""
+        with _faults(f"removing {name}"):
+            self._mtree.remove(name, True)
 
     def graft(self, name: str, stored: StoredTree) -> None:
         """A whole tree that is stored already, under this name; it is not read."""

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.branches import storage_branch
+from importer.commit import commit_images, found_layers
 from importer.dockerroot import Dockerroot
 from importer.errors import ImporterError
 from importer.graphroot import Graphroot
 from importer.layer import LayerCommit, check_devices, find_layer
-from importer.pipeline import Form, Target, commit_store, each_layer, found_layers
+from importer.pipeline import each_layer
 from importer.repo import Repo
 from importer.result import Result
 from importer.sourcefile import is_there, names_in
 from importer.sourcereader import MissingLayer, SourceReader
+from importer.target import Target
 from layers.selection import select
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     missing = _missing(job, wanted, before)
     each_layer([one.layer for one in missing], reader.importing(repo, missing), reader.stop)
     layers = found_layers(repo, images)
-    stores = () if job.form is Form.LAYERS else (commit_store(job, repo, _branch(job), images),)
+    stores = commit_images(job, repo, {_branch(job): images}, progress)
     new = frozenset(key for key, found in layers.items() if found != before[key])
     return Result(stores, images, layers, new, reader.bytes)
 

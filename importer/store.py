@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from importer.errors import ImporterError
+from importer.labels import labelled_owner
 from importer.layer import LayerCommit, record_name
 from layers.chain import link_name
 from layers.entry import Owner
 from layers.image import Image, ImageLayer, stored_images
 from layers.storage import StoredImage, StoredLayer, big_data_file, images_json, layers_json
+from layers.storeunion import images_union, layers_union, recorded_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from importer.repo import Repo, RepoDirectory, Tree
+    from importer.repo import Repo, RepoDirectory, StoredTree, Tree
     from layers.digest import Digest
 
 # Readable for all, though podman makes its own store 0700: a store that others are to use
@@ -22,24 +24,118 @@ if TYPE_CHECKING:
 _DIRECTORY = Owner(0o755, 0, 0)
 _FILE = Owner(0o644, 0, 0)
 _LINK = Owner(0o777, 0, 0)
+_LAYERS = "layers.json"
+_IMAGES = "images.json"
 
 
-def store_tree(
-    repo: Repo, images: Iterable[Image], layers: Mapping[str, LayerCommit], prefix: str
-) -> Tree:
-    """A root with the store of these images at `prefix`; to be called within a transaction.
+class StoreTree:
+    """Puts a store into a directory; to be used within a transaction.
 
-    `layers` has the commit of every layer id. The order of the images does not matter.
+    `present` is the store that the directory has already and that is to be kept; what it
+    has of a layer stays as it is. All files that are added have the SELinux label.
     """
-    images = list(images)
-    root = tree = repo.tree(_DIRECTORY)
-    for name in PurePosixPath(prefix).relative_to("/").parts:
-        tree = tree.directory(name, _DIRECTORY)
-    stored = _stored_layers(images, layers)
-    _overlay(repo, tree.directory("overlay", _DIRECTORY), stored, layers)
-    _overlay_layers(repo, tree.directory("overlay-layers", _DIRECTORY), stored, layers)
-    _overlay_images(repo, tree.directory("overlay-images", _DIRECTORY), stored_images(images))
-    return root
+
+    def __init__(
+        self, repo: Repo, tree: Tree, label: str | None = None, present: RepoDirectory | None = None
+    ) -> None:
+        self._repo = repo
+        self._tree = tree
+        self._present = present
+        self._directory = labelled_owner(_DIRECTORY, label)
+        self._file = labelled_owner(_FILE, label)
+        self._link = labelled_owner(_LINK, label)
+
+    def fill(self, images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> None:
+        """Put the images in; `layers` has the commit of every layer id.
+
+        The order of the images does not matter.
+        """
+        images = list(images)
+        stored = _stored_layers(images, layers)
+        self._overlay(stored, layers)
+        self._overlay_layers(stored, layers)
+        self._overlay_images(stored_images(images))
+
+    def _overlay(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
+        tree, present = self._part("overlay")
+        links = self._enter(tree, "l")
+        for layer in stored:
+            known = present.directories.get(layer.id.encode()) if present else None
+            if known is not None:
+                _check_same(layer, known, layers[layer.id].tree)
+            else:
+                self._layer(tree.directory(layer.id, self._directory), layer, layers)
+            # A kept layer's link may have another name, by which its own children know it.
+            target = f"../{layer.id}/diff"
+            links.file(link_name(layer.id), self._repo.write_symlink(self._link, target))
+
+    def _layer(self, tree: Tree, layer: StoredLayer, layers: Mapping[str, LayerCommit]) -> None:
+        tree.graft("diff", layers[layer.id].tree)
+        self._write(tree, "link", layer.link())
+        if layer.parents:
+            self._write(tree, "lower", layer.lower())
+
+    def _overlay_layers(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
+        tree, present = self._part("overlay-layers")
+        records = present.read(_LAYERS) if present else None
+        made = layers_json(stored) if records is None else layers_union(records, stored)
+        self._write(tree, _LAYERS, made)
+        self._lock(tree, present, "layers.lock")
+        for layer in stored:
+            record, name = layers[layer.id].record, record_name(layer.id)
+            if record is not None and not (present and name.encode() in present.leaves):
+                tree.file(name, record)
+
+    def _overlay_images(self, images: list[StoredImage]) -> None:
+        tree, present = self._part("overlay-images")
+        records = present.read(_IMAGES) if present else None
+        made = images_json(images) if records is None else images_union(records, images)
+        self._write(tree, _IMAGES, made)
+        self._lock(tree, present, "images.lock")
+        for image in images:
+            directory = self._enter(tree, image.id)
+            for name, data in image.files().items():
+                self._write(directory, name, data)
+
+    def _part(self, name: str) -> tuple[Tree, RepoDirectory | None]:
+        """One of the store's three directories, and what is there already."""
+        present = self._present.directories.get(name.encode()) if self._present else None
+        return self._enter(self._tree, name), present
+
+    def _enter(self, tree: Tree, name: str) -> Tree:
+        return tree.enter(name) or tree.directory(name, self._directory)
+
+    def _lock(self, tree: Tree, present: RepoDirectory | None, name: str) -> None:
+        # Without a lock file that it can open for reading, podman fails on a read-only store.
+        if not (present and name.encode() in present.leaves):
+            self._write(tree, name, b"")
+
+    def _write(self, tree: Tree, name: str, content: bytes) -> None:
+        tree.file(name, self._repo.write_file(self._file, content))
+
+
+def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) -> None:
+    """ImporterError if the store has other files, or other labels, under the layer's id."""
+    diff = present.directories.get(b"diff")
+    if diff is None or (diff.contents, diff.meta) != (tree.contents, tree.meta):
+        raise ImporterError(
+            f"the existing store has layer {layer.id} with other files than the image's",
+            hint="--existing-store=replace puts a new store in its place",
+        )
+
+
+def has_records(store: RepoDirectory) -> bool:
+    """Whether the directory is a store with an image or a layer; empty ones come with
+    distributions' packages."""
+    found = ((b"overlay-layers", _LAYERS), (b"overlay-images", _IMAGES))
+    parts = ((store.directories.get(part), name) for part, name in found)
+    return any(recorded_ids(part.read(name), name) for part, name in parts if part is not None)
+
+
+def remove_store(tree: Tree) -> None:
+    """Take a store out of its directory, and nothing else that may be in there."""
+    for name in ("overlay", "overlay-layers", "overlay-images"):
+        tree.remove(name)
 
 
 def _stored_layers(images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> list[StoredLayer]:
@@ -64,41 +160,6 @@ def _stored_layers(images: Iterable[Image], layers: Mapping[str, LayerCommit]) -
         )
         for layer in chosen.values()
     ]
-
-
-def _overlay(
-    repo: Repo, tree: Tree, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]
-) -> None:
-    links = tree.directory("l", _DIRECTORY)
-    for layer in stored:
-        directory = tree.directory(layer.id, _DIRECTORY)
-        directory.graft("diff", layers[layer.id].commit)
-        directory.file("link", repo.write_file(_FILE, layer.link()))
-        if layer.parents:
-            directory.file("lower", repo.write_file(_FILE, layer.lower()))
-        target = f"../{layer.id}/diff"
-        links.file(link_name(layer.id), repo.write_symlink(_LINK, target))
-
-
-def _overlay_layers(
-    repo: Repo, tree: Tree, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]
-) -> None:
-    tree.file("layers.json", repo.write_file(_FILE, layers_json(stored)))
-    # Without a lock file that it can open for reading, podman fails on a read-only store.
-    tree.file("layers.lock", repo.write_file(_FILE, b""))
-    for layer in stored:
-        record = layers[layer.id].record
-        if record is not None:
-            tree.file(record_name(layer.id), record)
-
-
-def _overlay_images(repo: Repo, tree: Tree, images: list[StoredImage]) -> None:
-    tree.file("images.json", repo.write_file(_FILE, images_json(images)))
-    tree.file("images.lock", repo.write_file(_FILE, b""))
-    for image in images:
-        directory = tree.directory(image.id, _DIRECTORY)
-        for name, data in image.files().items():
-            directory.file(name, repo.write_file(_FILE, data))
 
 
 class StoredDocuments:

@@ -1,0 +1,163 @@
+"""From images, whose layers are here, to a commit and its branch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.base import CommitTree, find_base
+from importer.branches import layer_branch
+from importer.errors import ImporterError
+from importer.flatten import NO_EXPORT, flattened
+from importer.labelled import labelled
+from importer.labels import Labels
+from importer.layer import LayerCommit, find_layer
+from importer.repo import Message, Repo
+from importer.result import StoreCommit
+from importer.rootfs import rootfs_tree
+from importer.signing import sign
+from importer.storageconf import add_storage_conf
+from importer.store import StoreTree, has_records, remove_store
+from importer.target import ExistingStore, Form, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from importer.progress import Progress
+    from importer.repo import Base, RepoDirectory, Tree
+    from layers.image import Image
+
+
+def commit_images(
+    target: Target, repo: Repo, branches: Mapping[str, Sequence[Image]], progress: Progress
+) -> tuple[StoreCommit, ...]:
+    """A commit of these images for each branch; none where only the layers are wanted."""
+    if target.form is Form.LAYERS:
+        return ()
+    if target.flatten:
+        progress.message(NO_EXPORT)
+    return tuple(_commit(target, repo, branch, images) for branch, images in branches.items())
+
+
+def found_layers(repo: Repo, images: Iterable[Image]) -> dict[str, LayerCommit]:
+    """The commits of all the images' layers, by layer id."""
+    layers: dict[str, LayerCommit] = {}
+    for layer in (layer for image in images for layer in image.layers):
+        if layer.id not in layers:
+            found = find_layer(repo, layer.id)
+            if found is None:
+                raise ImporterError(f"branch {layer_branch(layer.id)} went away during the import")
+            layers[layer.id] = found
+    return layers
+
+
+def _commit(target: Target, repo: Repo, branch: str, images: Sequence[Image]) -> StoreCommit:
+    """Commit the images, unless the branch has just that already.
+
+    The commit has no parent: it is to be a function of the images and of the base, not of
+    what was imported before.
+    """
+    base = find_base(repo, target.onto, branch)
+    message = _message(target, images, base)
+    with repo.locked():
+        contents = _Contents(target, repo, images, base)
+        with repo.transaction() as transaction:
+            tree = contents.tree()
+            tree.write()
+            head = repo.resolve(branch)
+            if head is not None and repo.is_commit(repo.commit(head), tree, message, base):
+                transaction.abandon()
+        if head is not None and transaction.abandoned:
+            sign(repo, head, target.signing)
+            return StoreCommit(branch, head, True, tuple(images))
+        with repo.transaction():
+            checksum = repo.write_commit(tree, message, base)
+            sign(repo, checksum, target.signing)
+            repo.set_ref(branch, checksum)
+    return StoreCommit(branch, checksum, False, tuple(images))
+
+
+class _Contents:
+    """What the commit's tree is to have; flattened and labelled layers are made at once."""
+
+    def __init__(
+        self, target: Target, repo: Repo, images: Sequence[Image], base: Base | None
+    ) -> None:
+        self._target = target
+        self._repo = repo
+        self._base = base
+        self._images = [flattened(repo, one) for one in images] if target.flatten else images
+        self._labels = Labels.wanted(repo, target.labelling, base)
+        self._layers = found_layers(repo, self._images)
+        if self._labels.store is not None:
+            self._layers = {
+                layer_id: labelled(repo, layer_id, layer, self._labels.store)
+                for layer_id, layer in self._layers.items()
+            }
+
+    def tree(self) -> Tree:
+        """The root; to be called within a transaction."""
+        if self._target.form is Form.ROOTFS:
+            return rootfs_tree(self._repo, self._only_image(), bundle=self._target.bundle)
+        tree = CommitTree(self._repo, self._base, self._labels)
+        tree.check_whiteouts(sum(layer.whiteouts for layer in self._layers.values()))
+        prefix = self._target.prefix
+        directory = tree.directory(prefix)
+        present = self._kept(tree.before(prefix), directory)
+        store = StoreTree(self._repo, directory, self._labels.store, present)
+        store.fill(self._images, self._layers)
+        if self._target.storage_conf:
+            add_storage_conf(tree, prefix)
+        return tree.root
+
+    def _only_image(self) -> Image:
+        if len(self._images) > 1:
+            raise ImporterError(
+                f"{len(self._images)} images on one branch cannot be one root file system",
+                hint="leave --branch out, and each goes to a branch of its own",
+            )
+        return self._images[0]
+
+    def _kept(self, present: RepoDirectory | None, directory: Tree) -> RepoDirectory | None:
+        """The store that ours is to be added to, if there is one."""
+        if present is None:
+            return None
+        is_store = has_records(present)
+        if is_store and self._target.existing_store is ExistingStore.MERGE:
+            return present
+        if is_store and self._target.existing_store is ExistingStore.ERROR:
+            raise ImporterError(
+                f"the base commit has a store at {self._target.prefix} already",
+                hint="--existing-store=merge adds to it, --existing-store=replace removes it",
+            )
+        remove_store(directory)
+        return None
+
+
+def _message(target: Target, images: Sequence[Image], base: Base | None) -> Message:
+    lines = sorted({f"{image.reference} {image.digest}" for image in images})
+    names = sorted({str(image.reference) for image in images})
+    subject = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return Message(
+        target.subject if target.subject is not None else subject,
+        _newest(images, base) if target.timestamp is None else target.timestamp,
+        "\n".join(lines),
+        tuple(sorted(_facts(target, base).items())),
+    )
+
+
+def _newest(images: Sequence[Image], base: Base | None) -> int:
+    """A device takes no commit that is older than the one it has (`timestamp-check` of
+    ostree pull), so the time is to grow with the OS's as with the images'."""
+    times = [image.config.created_seconds for image in images]
+    return max([*times, base.commit.message.timestamp if base else 0], default=0)
+
+
+def _facts(target: Target, base: Base | None) -> dict[str, str]:
+    facts = {"form": target.form.value}
+    if target.form is Form.STORE:
+        facts["prefix"] = target.prefix
+    if base is not None:
+        facts["base"] = base.commit.checksum
+    if target.flatten:
+        facts["flatten"] = "true"
+    return {f"import-image.{name}": value for name, value in facts.items()}
