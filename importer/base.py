@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.repo import Base
 from layers.entry import Owner
+from layers.errors import LayerError
 from layers.prepareroot import composefs_enabled
 
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ _PREPARE_ROOT = tuple(
 
 
 def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
-    """The head of the branch to put a store onto; None if there is none to be."""
+    """The head of the branch to put a store onto, `REMOTE:BRANCH` for one that was pulled;
+    None if there is none to be."""
     if onto is None:
         return None
-    checksum = repo.resolve(onto)
+    checksum = repo.resolve_remote(onto) if ":" in onto else repo.resolve(onto)
     if checksum is None:
         raise ImporterError(
             f"the repo has no branch {onto}", hint="pull or commit the operating system first"
@@ -46,7 +48,9 @@ class CommitTree:
         self._repo = repo
         self._labels = labels
         self._before = repo.root(base.commit) if base else None
-        self.root = repo.tree_of(base.commit) if base else repo.tree(_DIRECTORY)
+        self.root = (
+            repo.tree_of(base.commit) if base else repo.tree(labels.at("/", _DIRECTORY, S_IFDIR))
+        )
 
     def before(self, path: str) -> RepoDirectory | None:
         """The directory that the base has there."""
@@ -58,7 +62,9 @@ class CommitTree:
         if found is None:
             return None
         if self._repo.file(found).target is not None:
-            raise ImporterError(f"{path} of the base commit is a symlink")
+            raise ImporterError(
+                f"{path} of the base commit is a symlink", hint="it has to be a file there"
+            )
         return b"".join(self._repo.content(found))
 
     def _leaf(self, path: str) -> str | None:
@@ -95,9 +101,18 @@ class CommitTree:
     def check_whiteouts(self, count: int) -> None:
         """ImporterError if a store with so many would not work where the base is deployed."""
         conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
-        if count and conf is not None and composefs_enabled(conf):
+        if count and conf is not None and _enables_composefs(conf):
             raise ImporterError(
                 f"the base commit enables composefs, and the store has {count} whiteouts:"
                 " a composefs deployment would show them as files, and deleted files again",
                 hint="--flatten makes a store without whiteouts",
             )
+
+
+def _enables_composefs(conf: bytes) -> bool:
+    try:
+        return composefs_enabled(conf)
+    except LayerError as error:
+        raise ImporterError(
+            f"the base commit's {error}", hint="ostree-prepare-root(1) has its format"
+        ) from None

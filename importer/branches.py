@@ -48,7 +48,9 @@ def why_no_branch(name: str) -> str:
         return "ostree has no branches of such a name"
     if _HEX.fullmatch(name):
         return "ostree takes such a name for the beginning of a checksum"
-    if name.startswith((f"{LAYER}/", f"{RECORD}/", f"{FLATTENED}/")):
+    if name.startswith(
+        tuple(f"{of_layers}/" for of_layers in (LAYER, RECORD, FLATTENED, LABELLED))
+    ):
         return "that is where the layers are"
     return ""
 

@@ -119,12 +119,12 @@ class _Contents:
 
     def _kept(self, present: RepoDirectory | None, directory: Tree) -> RepoDirectory | None:
         """The store that ours is to be added to, if there is one."""
+        existing = self._target.existing_store
         if present is None:
             return None
-        is_store = has_records(present)
-        if is_store and self._target.existing_store is ExistingStore.MERGE:
-            return present
-        if is_store and self._target.existing_store is ExistingStore.ERROR:
+        if existing is not ExistingStore.REPLACE and has_records(present):
+            if existing is ExistingStore.MERGE:
+                return present
             raise ImporterError(
                 f"the base commit has a store at {self._target.prefix} already",
                 hint="--existing-store=merge adds to it, --existing-store=replace removes it",

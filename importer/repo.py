@@ -261,6 +261,12 @@ class Repo:
         checksum: str | None = refs.get(ref)
         return checksum
 
+    def resolve_remote(self, refspec: str) -> str | None:
+        """The same for a remote's ref that was pulled, `REMOTE:REF`."""
+        with _faults(f"reading ref {refspec}"):
+            _, checksum = self._repo.resolve_rev(refspec, True)
+        return str(checksum) if checksum else None
+
     def commit(self, checksum: str) -> Commit:
         """A commit's own data."""
         with _faults(f"reading commit {checksum}"):

@@ -59,7 +59,9 @@ def _runtime_config(repo: Repo, image: Image, lower: Lower | None) -> bytes:
         try:
             run([*argv, f"{home}/{_ROOTFS}", f"{home}/config.json"])
         except CommandError as error:
-            raise ImporterError(f"{image.reference}: no config.json: {error}") from None
+            raise ImporterError(
+                f"{image.reference}: {error}", hint="without --bundle no config.json is made"
+            ) from None
         document = json.loads((home / "config.json").read_bytes())
     document["process"]["terminal"] = False
     return json.dumps(document, indent=2).encode() + b"\n"

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from importer.repo import Repo
 
+_FORM = "it has a secret key in base64 a line, as for `ostree commit --sign-from-file`"
+
 
 def sign(repo: Repo, checksum: str, keys: Iterable[GpgKey | KeyFile]) -> None:
     """Sign with each key with which the commit is not signed yet."""
@@ -28,9 +30,9 @@ def _secrets(key: KeyFile) -> list[str]:
     try:
         lines = key.path.read_text(encoding="ascii").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise ImporterError(f"key file {key.path} cannot be read: {error}") from None
+        raise ImporterError(f"key file {key.path} cannot be read: {error}", hint=_FORM) from None
     if not lines:
-        raise ImporterError(f"key file {key.path} has no key")
+        raise ImporterError(f"key file {key.path} has no key", hint=_FORM)
     return lines
 
 

@@ -25,7 +25,9 @@ def add_storage_conf(tree: CommitTree, store: str) -> None:
         made = with_store(found, store)
     except LayerError as error:
         where = path if present is not None else _VENDOR
-        raise ImporterError(f"{where} of the base commit: {error}") from None
+        raise ImporterError(
+            f"{where} of the base commit: {error}", hint="containers-storage.conf(5) has its format"
+        ) from None
     if made != found:
         tree.write(path, made)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -9,12 +10,13 @@ from importer.labels import labelled_owner
 from importer.layer import LayerCommit, record_name
 from layers.chain import link_name
 from layers.entry import Owner
+from layers.errors import LayerError
 from layers.image import Image, ImageLayer, stored_images
 from layers.storage import StoredImage, StoredLayer, big_data_file, images_json, layers_json
 from layers.storeunion import images_union, layers_union, recorded_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from importer.repo import Repo, RepoDirectory, StoredTree, Tree
     from layers.digest import Digest
@@ -26,6 +28,7 @@ _FILE = Owner(0o644, 0, 0)
 _LINK = Owner(0o777, 0, 0)
 _LAYERS = "layers.json"
 _IMAGES = "images.json"
+_REPLACE = "--existing-store=replace puts a new store in its place"
 
 
 class StoreTree:
@@ -78,7 +81,8 @@ class StoreTree:
     def _overlay_layers(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
         tree, present = self._part("overlay-layers")
         records = present.read(_LAYERS) if present else None
-        made = layers_json(stored) if records is None else layers_union(records, stored)
+        with _reading_present():
+            made = layers_json(stored) if records is None else layers_union(records, stored)
         self._write(tree, _LAYERS, made)
         self._lock(tree, present, "layers.lock")
         for layer in stored:
@@ -89,7 +93,8 @@ class StoreTree:
     def _overlay_images(self, images: list[StoredImage]) -> None:
         tree, present = self._part("overlay-images")
         records = present.read(_IMAGES) if present else None
-        made = images_json(images) if records is None else images_union(records, images)
+        with _reading_present():
+            made = images_json(images) if records is None else images_union(records, images)
         self._write(tree, _IMAGES, made)
         self._lock(tree, present, "images.lock")
         for image in images:
@@ -120,8 +125,17 @@ def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) ->
     if diff is None or (diff.contents, diff.meta) != (tree.contents, tree.meta):
         raise ImporterError(
             f"the existing store has layer {layer.id} with other files than the image's",
-            hint="--existing-store=replace puts a new store in its place",
+            hint=_REPLACE,
         )
+
+
+@contextmanager
+def _reading_present() -> Iterator[None]:
+    """Records that the base commit has are not the image's fault."""
+    try:
+        yield
+    except LayerError as error:
+        raise ImporterError(f"the base commit's store: {error}", hint=_REPLACE) from None
 
 
 def has_records(store: RepoDirectory) -> bool:
@@ -129,7 +143,8 @@ def has_records(store: RepoDirectory) -> bool:
     distributions' packages."""
     found = ((b"overlay-layers", _LAYERS), (b"overlay-images", _IMAGES))
     parts = ((store.directories.get(part), name) for part, name in found)
-    return any(recorded_ids(part.read(name), name) for part, name in parts if part is not None)
+    with _reading_present():
+        return any(recorded_ids(part.read(name), name) for part, name in parts if part is not None)
 
 
 def remove_store(tree: Tree) -> None:

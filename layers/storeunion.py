@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from layers.document import parse_records
+from layers.document import array, mapping, parse_records
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
@@ -55,16 +55,16 @@ def _records(raw: bytes, what: str) -> list[Document]:
 
 
 def _without(record: Document, names: set[str]) -> Document:
-    kept = [name for name in record.get("names") or [] if name not in names]
+    kept = [name for name in array(record, "names", _IMAGES, []) if name not in names]
     return record | {"names": kept}
 
 
 def _union(present: Document, added: dict[str, Any]) -> Document:
     """Ours, and what only the other one has."""
     both = present | added
-    both["names"] = sorted({*(present.get("names") or []), *added["names"]})
+    both["names"] = sorted({*array(present, "names", _IMAGES, []), *added["names"]}, key=str)
     for field in ("big-data-sizes", "big-data-digests"):
-        both[field] = (present.get(field) or {}) | added[field]
+        both[field] = mapping(present, field, _IMAGES, {}) | added[field]
     both["big-data-names"] = sorted(both["big-data-sizes"])
     return both
 
