@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import gi
 
@@ -38,6 +38,14 @@ if TYPE_CHECKING:
         @property
         def meta(self) -> str: ...
 
+
+type ObjectKind = Literal["commit", "dirtree", "dirmeta", "file"]
+_TYPES: dict[ObjectKind, Any] = {
+    "commit": OSTree.ObjectType.COMMIT,
+    "dirtree": OSTree.ObjectType.DIR_TREE,
+    "dirmeta": OSTree.ObjectType.DIR_META,
+    "file": OSTree.ObjectType.FILE,
+}
 
 _FILE, _SYMLINK, _DIRECTORY = 0o100000, 0o120000, 0o040000
 _READ = 1 << 20
@@ -215,6 +223,7 @@ class Repo:
         self._dirmetas: dict[Owner, str] = {}
         self._loose: LooseObjects | None = None
         self._loose_lock = threading.Lock()
+        self._sizes: dict[str, int] = {}
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Repo:
@@ -320,6 +329,32 @@ class Repo:
     def is_labelled(self, commit: Commit) -> bool:
         """Whether the commit's files have SELinux labels, as the root directory does."""
         return any(name == SELINUX for name, _ in self.dirmeta(commit.meta).xattrs)
+
+    def file_size(self, checksum: str) -> int:
+        """The size of a file's content in bytes, 0 for a symlink; each is looked up once."""
+        if checksum not in self._sizes:
+            self._sizes[checksum] = self.file(checksum).size
+        return self._sizes[checksum]
+
+    def refs(self) -> dict[str, str]:
+        """All refs in order of their names, those of remotes as REMOTE:NAME; their commits."""
+        with _faults(f"reading the refs of repo {self.path}"):
+            _, found = self._repo.list_refs(None)
+        return dict(sorted(found.items()))
+
+    def ancestor(self, checksum: str) -> str | None:
+        """The parent of a commit, or None where it has none, or the repo does not have it."""
+        with _faults(f"reading commit {checksum}"):
+            _, variant, _ = self._repo.load_commit(checksum)
+            parent = OSTree.commit_get_parent(variant)
+            here = parent and self._repo.has_object(OSTree.ObjectType.COMMIT, parent)
+        return str(parent) if here else None
+
+    def storage_size(self, kind: ObjectKind, checksum: str) -> int:
+        """The bytes that an object takes in this repo; in an archive repo, those of a download."""
+        with _faults(f"reading object {checksum}"):
+            _, size = self._repo.query_object_storage_size(_TYPES[kind], checksum)
+        return int(size)
 
     # --- writing ---
 
