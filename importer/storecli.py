@@ -1,0 +1,100 @@
+"""The command line of image-store."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from importer.imagedetails import image_details
+from importer.listing import Listing
+from importer.outcome import Answer, end
+from importer.repo import Repo
+from importer.storeview import find_stores
+from importer.table import rendered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.table import Shown
+
+type Command = Callable[..., Any]
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_REPO = click.option(
+    "--repo",
+    envvar="OSTREE_REPO",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The ostree repo.  [OSTREE_REPO]",
+)
+_PREFIX = click.option(
+    "--prefix",
+    metavar="DIR",
+    help="Where the stores lie in their commits; else where the commits' metadata says.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="The result as a JSON document.")
+_BRANCH = click.option(
+    "--branch", "branches", metavar="NAME", multiple=True, help="Look into this branch alone."
+)
+
+
+def _common(command: Command) -> Command:
+    for option in (_JSON, _PREFIX, _REPO):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings=_CONTEXT)
+@click.version_option(package_name="import-image")
+def image_store() -> None:
+    """See, check and clean up the container images in an ostree repo.
+
+    A store is found in a branch by what import-image wrote into its commit, or at --prefix.
+    IMAGE is a name, an id or its beginning, or a digest, as podman takes them.
+    """
+
+
+def _end(work: Callable[[], Shown], *, as_json: bool) -> None:
+    def answer() -> Answer:
+        shown = work()
+        if as_json:
+            return Answer(json.dumps(shown.document(), indent=2), shown.status)
+        return Answer(rendered(shown.blocks(), terminal=sys.stdout.isatty()), shown.status)
+
+    end(answer)
+
+
+@image_store.command("list")
+@click.argument("branches", metavar="[BRANCH]...", nargs=-1)
+@_common
+def list_images(branches: tuple[str, ...], repo: Path, prefix: str | None, as_json: bool) -> None:
+    """List the images of these branches, or of all."""
+    _end(
+        lambda: Listing(find_stores(Repo.open(repo), branches, prefix), int(time.time())),
+        as_json=as_json,
+    )
+
+
+@image_store.command()
+@click.argument("image")
+@_BRANCH
+@_common
+def show(
+    image: str, branches: tuple[str, ...], repo: Path, prefix: str | None, as_json: bool
+) -> None:
+    """Show an image layer by layer.
+
+    With the command that made each layer, what it ships, and how many bytes of that the
+    layers above delete or replace (HIDDEN).
+    """
+
+    def work() -> Shown:
+        opened = Repo.open(repo)
+        return image_details(opened, find_stores(opened, branches, prefix), image)
+
+    _end(work, as_json=as_json)
