@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Protocol
 
+    from layers.digest import Hasher
     from layers.entry import Xattrs
     from layers.verify import Chunks
 
@@ -330,6 +331,12 @@ class Repo:
         """Whether the commit's files have SELinux labels, as the root directory does."""
         return any(name == SELINUX for name, _ in self.dirmeta(commit.meta).xattrs)
 
+    def exists(self, kind: ObjectKind, checksum: str) -> bool:
+        """Whether the repo has the object."""
+        with _faults(f"looking for object {checksum}"):
+            _, found = self._repo.has_object(_TYPES[kind], checksum, None)
+        return bool(found)
+
     def file_size(self, checksum: str) -> int:
         """The size of a file's content in bytes, 0 for a symlink; each is looked up once."""
         if checksum not in self._sizes:
@@ -347,8 +354,7 @@ class Repo:
         with _faults(f"reading commit {checksum}"):
             _, variant, _ = self._repo.load_commit(checksum)
             parent = OSTree.commit_get_parent(variant)
-            here = parent and self._repo.has_object(OSTree.ObjectType.COMMIT, parent)
-        return str(parent) if here else None
+        return str(parent) if parent and self.exists("commit", parent) else None
 
     def storage_size(self, kind: ObjectKind, checksum: str) -> int:
         """The bytes that an object takes in this repo; in an archive repo, those of a download."""
@@ -708,6 +714,16 @@ def _content(owner: Owner, kind: int, target: str) -> Content:
 def _framed(variant: GLib.Variant) -> bytes:
     data = bytes(variant.get_data_as_bytes().get_data())
     return struct.pack(">II", len(data), 0) + data
+
+
+def file_hasher(owner: Owner) -> Hasher:
+    """What a file's checksum is made with: update it with the content."""
+    return sha256(_content_header(owner, _FILE, ""))
+
+
+def symlink_checksum(owner: Owner, target: str) -> str:
+    """The checksum of a symlink's object."""
+    return sha256(_content_header(owner._replace(mode=0o777), _SYMLINK, target)).hexdigest()
 
 
 @lru_cache(maxsize=4096)

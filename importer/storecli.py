@@ -13,9 +13,11 @@ import click
 from importer.imagedetails import image_details
 from importer.listing import Listing
 from importer.outcome import Answer, end
+from importer.progress import for_terminal
 from importer.repo import Repo
 from importer.storeview import find_stores
 from importer.table import rendered
+from importer.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,5 +98,27 @@ def show(
     def work() -> Shown:
         opened = Repo.open(repo)
         return image_details(opened, find_stores(opened, branches, prefix), image)
+
+    _end(work, as_json=as_json)
+
+
+@image_store.command("verify")
+@click.argument("branches", metavar="[BRANCH]...", nargs=-1)
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@_common
+def verify_stores(
+    branches: tuple[str, ...], repo: Path, prefix: str | None, quiet: bool, as_json: bool
+) -> None:
+    """Verify the stores in these branches, or in all.
+
+    Every record is made again from the images' own documents and compared, and every
+    layer's tar is made again from the stored files: it must have the layer's diffID, and
+    mean the very tree that is stored, whiteouts included. Exits with 1 if anything is wrong.
+    """
+
+    def work() -> Shown:
+        opened = Repo.open(repo)
+        progress = for_terminal(quiet=quiet)
+        return verify(opened, find_stores(opened, branches, prefix, broken=True).found, progress)
 
     _end(work, as_json=as_json)

@@ -95,9 +95,10 @@ class StoreView:
     def images(self) -> tuple[ImageView, ...]:
         """Every image; LayerError, with its id, for one whose records are no good."""
         records = image_records(self.file("overlay-images", "images.json"))
-        return tuple(self._image(record) for record in records)
+        return tuple(self.image(record) for record in records)
 
-    def _image(self, record: ImageRecord) -> ImageView:
+    def image(self, record: ImageRecord) -> ImageView:
+        """The image of a record, with its documents; LayerError if they are no good."""
         try:
             documents = [parse_manifest(raw) for raw in self._manifests(record)]
             manifests = [one for one in documents if isinstance(one, Manifest)]
@@ -185,8 +186,11 @@ class Stores:
     skipped: tuple[Skipped, ...]
 
 
-def find_stores(repo: Repo, branches: tuple[str, ...], prefix: str | None) -> Stores:
-    """The stores of these branches, or of all; of all, a branch without one is skipped.
+def find_stores(
+    repo: Repo, branches: tuple[str, ...], prefix: str | None, *, broken: bool = False
+) -> Stores:
+    """The stores of these branches, or of all; of all, a branch without one is skipped, and
+    one whose records cannot be read, unless `broken` is what the caller looks for.
 
     The branches of single layers are not even named.
     """
@@ -199,7 +203,7 @@ def find_stores(repo: Repo, branches: tuple[str, ...], prefix: str | None) -> St
             continue
         try:
             store = open_store(repo, branch, prefix)
-            _ = store.images
+            _ = broken or store.images
             found.append(store)
         except Fault as error:
             skipped.append(Skipped(branch, str(error)))

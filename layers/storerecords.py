@@ -50,10 +50,11 @@ class ImageRecord:
 
 def layer_records(raw: bytes) -> list[LayerRecord]:
     """overlay-layers/layers.json in its own order; LayerError, naming the id, if it is not so."""
-    return [_layer(document) for document in parse_records(raw, "layers.json")]
+    return [layer_record(document) for document in parse_records(raw, "layers.json")]
 
 
-def _layer(document: Document) -> LayerRecord:
+def layer_record(document: Document) -> LayerRecord:
+    """One of them."""
     what = f"layers.json: layer {_id(document, 'layers.json')[:12]}"
     return LayerRecord(
         _id(document, what),
@@ -76,10 +77,11 @@ def _compression(document: Document, what: str) -> Compression:
 
 def image_records(raw: bytes) -> list[ImageRecord]:
     """overlay-images/images.json in its own order; LayerError, naming the id, if it is not so."""
-    return [_image(document) for document in parse_records(raw, "images.json")]
+    return [image_record(document) for document in parse_records(raw, "images.json")]
 
 
-def _image(document: Document) -> ImageRecord:
+def image_record(document: Document) -> ImageRecord:
+    """One of them."""
     what = f"images.json: image {_id(document, 'images.json')[:12]}"
     return ImageRecord(
         _id(document, what),
