@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from importer.storeview import StoreView
     from layers.storerecords import LayerRecord
 
+# They are read before anything else, and missed then.
+_RECORDS = {"layers.json", "images.json"}
+
 
 @dataclass(slots=True)
 class FileCheck:
@@ -34,19 +37,20 @@ class FileCheck:
         """Every directory of the store, by what the records say must be in it."""
         layers = self.records.layers
         images = self.records.records
-        splits = {record_name(layer_id) for layer_id in layers}
-        optional = {record_name(layer_id) for layer_id in self.unverified}
-        self._entries("overlay", (), [*layers, "l"])
-        self._entries(
-            "overlay-layers", ("layers.json", "layers.lock", *(splits - optional)), (), optional
-        )
-        self._entries("overlay-images", ("images.json", "images.lock"), images)
-        self._entries("overlay/l", [link_name(layer_id) for layer_id in layers], ())
+        links = [link_name(layer_id) for layer_id in layers]
+        all_layers, all_images = self.records.all_layers, self.records.all_records
+        self._entries("overlay", (), [*layers, "l"], all_layers)
+        self._entries("overlay/l", links, (), all_layers)
+        self._entries("overlay-layers", ["layers.lock", *self._splits()], (), all_layers)
+        self._entries("overlay-images", ["images.lock"], images, all_images)
         for record in layers.values():
             self._layer(record)
         for image in images.values():
             files = [big_data_file(key) for key in image.big_data]
             self._entries(f"overlay-images/{image.id}", files, ())
+
+    def _splits(self) -> list[str]:
+        return [record_name(i) for i in self.records.layers if i not in self.unverified]
 
     def _layer(self, record: LayerRecord) -> None:
         directory = f"overlay/{record.id}"
@@ -103,20 +107,16 @@ class FileCheck:
         path: str,
         files: Iterable[str],
         directories: Iterable[str],
-        optional: Iterable[str] = (),
+        complete: bool = True,
     ) -> None:
+        """What must be in a directory; if that is known `complete`, nothing else may be."""
         place = self.store.root.find(path)
         if place is None:
             self.findings.add("the directory is missing", path=path)
             return
-        self._missing(path, files, place.leaves.keys(), optional)
-        self._missing(path, directories, place.directories.keys(), ())
-
-    def _missing(
-        self, path: str, wanted: Iterable[str], found: Iterable[bytes], optional: Iterable[str]
-    ) -> None:
-        names, there = set(wanted), {name.decode() for name in found}
+        names = {*files, *directories}
+        there = {name.decode() for name in (*place.leaves, *place.directories)}
         for name in sorted(names - there):
             self.findings.add("is missing", path=f"{path}/{name}")
-        for name in sorted(there - names - set(optional)):
+        for name in sorted(there - names - _RECORDS if complete else ()):
             self.findings.add("belongs to no record", path=f"{path}/{name}")

@@ -55,4 +55,4 @@ class Findings:
 
 
 def _users(images: list[ImageView], layer_id: str) -> list[str]:
-    return [i.label for i in images if any(layer.id == layer_id for layer in i.layers)]
+    return sorted(i.label for i in images if any(layer.id == layer_id for layer in i.layers))

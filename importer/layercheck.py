@@ -85,5 +85,5 @@ def _compare(
         text = f"record and files make a tar of {tar.diff_id}, not of {trees.diff_id}"
         problems.append((b"", text))
         return
-    check = TreeCheck(repo, tar, lambda path, text: problems.append((path, text)))
-    check.compare(Lower(trees.lower) if trees.lower else None)
+    lower = Lower(trees.lower) if trees.lower else None
+    TreeCheck(repo, tar, lower, lambda path, text: problems.append((path, text))).compare()

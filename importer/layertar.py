@@ -20,7 +20,7 @@ from layers.tree import DeviceNodes, LayerTree, Leaf
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.repo import Repo, RepoDirectory
+    from importer.repo import Repo, RepoDirectory, StoredFile
     from layers.entry import Xattrs
     from layers.verify import Chunks
 
@@ -126,20 +126,26 @@ class LayerTar:
 
     def _describe(self, entry: Entry, reader: LayerReader) -> Described:
         """With the label that the stored file has: no tar knows it, the store's host does."""
-        label = self._label(entry)
+        stored = self._stored(entry)
+        label = label_of(stored.owner) if stored else ()
         owner = entry.owner._replace(xattrs=tuple(sorted((*entry.owner.xattrs, *label))))
         if entry.kind is Kind.SYMLINK:
-            return Described(entry, symlink_checksum(owner, entry.link.decode()))
-        hasher = file_hasher(owner)
-        for chunk in reader.content():
-            hasher.update(chunk)
-        return Described(entry, hasher.hexdigest())
+            owner = owner._replace(mode=0o777)
+            checksum = symlink_checksum(owner, entry.link.decode())
+        else:
+            hasher = file_hasher(owner)
+            for chunk in reader.content():
+                hasher.update(chunk)
+            checksum = hasher.hexdigest()
+        if stored and stored.checksum == checksum and stored.owner != owner:
+            self._blame(entry.path, "its object is damaged: mode, owner or xattrs have changed")
+        return Described(entry, checksum)
 
-    def _label(self, entry: Entry) -> Xattrs:
+    def _stored(self, entry: Entry) -> StoredFile | None:
         checksum = self._leaf(components(entry.path))
         if checksum is None or not self.repo.exists("file", checksum):
-            return ()
-        return label_of(self.repo.file(checksum).owner)
+            return None
+        return self.repo.file(checksum)
 
 
 def label_of(owner: Owner) -> Xattrs:

@@ -29,20 +29,33 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RecordCheck:
-    """Reads all records that can be read; what cannot be is a finding, not an end."""
+    """Reads all records that can be read; what cannot be is a finding, not an end.
+
+    What follows only from all records is not asked for where some are missing: `all_layers`
+    and `all_records` tell whether each record could be read, `all_images` whether each
+    image's documents are good as well.
+    """
 
     store: StoreView
     findings: Findings
     layers: dict[str, LayerRecord] = field(default_factory=dict)
     records: dict[str, ImageRecord] = field(default_factory=dict)
     images: list[ImageView] = field(default_factory=list)
+    all_layers: bool = True
+    all_records: bool = True
+    all_images: bool = True
 
     def run(self) -> None:
         """Records first, since where the files belong follows from them."""
-        for document in self._documents("overlay-layers", "layers.json"):
-            self._read_layer(document)
-        for document in self._documents("overlay-images", "images.json"):
-            self._read_image(document)
+        layers = self._documents("overlay-layers", "layers.json")
+        images = self._documents("overlay-images", "images.json")
+        self.all_layers = layers is not None and False not in [
+            self._read_layer(document) for document in layers
+        ]
+        self.all_records = images is not None and False not in [
+            self._read_image(document) for document in images
+        ]
+        self.all_images = self.all_layers and self.all_records
         for record in self.layers.values():
             self._check_layer(record)
         for image in self.records.values():
@@ -50,43 +63,47 @@ class RecordCheck:
         self._check_names()
 
     def blobs(self, layer_id: str) -> list[Descriptor]:
-        """What the images that have this layer call its blob."""
-        found = []
+        """What the images that have this layer call its blob; nothing if not all are known."""
+        found: list[Descriptor] = []
+        if not self.all_images:
+            return found
         for image in self.images:
             ids = layer_ids(image.config.diff_ids)
             if not image.flattened and layer_id in ids:
                 found.append(image.manifest.layers[ids.index(layer_id)])
         return found
 
-    def _documents(self, directory: str, name: str) -> list[Document]:
+    def _documents(self, directory: str, name: str) -> list[Document] | None:
         path = f"{directory}/{name}"
         try:
             return parse_records(self.store.file(directory, name), name)
         except LayerError as error:
             self.findings.add(error.message, path=path)
-            return []
+            return None
 
-    def _read_layer(self, document: Document) -> None:
+    def _read_layer(self, document: Document) -> bool:
         try:
             record = layer_record(document)
         except LayerError as error:
             self.findings.add(error.message, path="overlay-layers/layers.json")
-            return
+            return False
         if record.id in self.layers:
             self.findings.add("layers.json has it twice", layer=record.id)
         if record.parent and record.parent not in self.layers:
             self.findings.add("layers.json has its parent not before it", layer=record.id)
         self.layers[record.id] = record
+        return True
 
-    def _read_image(self, document: Document) -> None:
+    def _read_image(self, document: Document) -> bool:
         try:
             record = image_record(document)
         except LayerError as error:
             self.findings.add(error.message, path="overlay-images/images.json")
-            return
+            return False
         if record.id in self.records:
             self.findings.add("images.json has it twice", image=label(record))
         self.records[record.id] = record
+        return True
 
     def _check_layer(self, record: LayerRecord) -> None:
         expected = child_id(record.parent, record.diff_id) if record.parent else record.diff_id.hex
@@ -95,10 +112,13 @@ class RecordCheck:
 
     def _check_image(self, record: ImageRecord) -> None:
         self._check_big_data(record)
+        if not self.all_layers:
+            return
         try:
             chain(self.layers, record.layer)
             image = self.store.image(record)
         except LayerError as error:
+            self.all_images = False
             self.findings.add(error.message, image=label(record))
             return
         self.images.append(image)
@@ -140,6 +160,7 @@ class RecordCheck:
         lower = image.layers[:-1]
         empty = all(self._is_empty(layer) for layer in lower)
         if len(image.layers) != len(image.config.diff_ids) or not empty:
+            self.all_images = False
             self.findings.add(
                 "its top layer is not the one that its config's diff_ids give", image=image.label
             )

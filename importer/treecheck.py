@@ -35,12 +35,13 @@ class TreeCheck:
 
     repo: Repo
     tar: LayerTar
+    lower: Lower | None
     blame: Callable[[bytes, str], None]
 
-    def compare(self, lower: Lower | None) -> None:
+    def compare(self) -> None:
         """With the tar's tree on top of `lower`, as the import translates it."""
         try:
-            settled = settle(self.tar.tree, lower)
+            settled = settle(self.tar.tree, self.lower)
         except LayerError as error:
             self.blame(error.path or b"", error.message)
             return
@@ -74,8 +75,8 @@ class TreeCheck:
                 f"its mode is {found.mode:04o}; the layer's tar says {expected.mode:04o}",
             )
         elif expected != found:
-            what = "xattrs" if expected[:3] == found[:3] else "owner"
-            self.blame(joined(path), f"its {what} is not what the layer's tar says")
+            what = "xattrs are" if expected[:3] == found[:3] else "owner is"
+            self.blame(joined(path), f"its {what} not what the layer's tar says")
         return expected == found
 
     def _whiteouts(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
@@ -84,9 +85,17 @@ class TreeCheck:
         for name in sorted(wanted - there):
             self.blame(joined((*path, name)), "its whiteout is missing: what was deleted is back")
         for name in sorted(there - wanted):
-            self.blame(joined((*path, name)), "a whiteout that the layer's tar does not have")
+            lacks = "that the layer's tar does not have" if self._is_below(path, name) else ""
+            self.blame(joined((*path, name)), f"a whiteout {lacks or 'that hides nothing'}")
         for name in sorted(there & wanted):
             self._whiteout((*path, name), found.leaves[quoted(name)])
+
+    def _is_below(self, path: Path, name: bytes) -> bool:
+        """Whether the layers below have something of this name to be hidden."""
+        node = self.lower
+        for part in path:
+            node = node.directory(part) if node else None
+        return node is not None and name in node.names
 
     def _whiteout(self, path: Path, checksum: str) -> None:
         """ostree gives the device that it makes of the file the file's own mode and xattrs."""

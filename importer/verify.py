@@ -123,7 +123,7 @@ class Verifier:
         findings = records.findings
         used = {layer.id for image in records.images for layer in image.layers}
         for layer_id, record in records.layers.items():
-            if layer_id not in used:
+            if records.all_images and layer_id not in used:
                 findings.add("no image has it", layer=layer_id)
             try:
                 below = chain(records.layers, record.parent)
