@@ -349,12 +349,12 @@ class Repo:
             _, found = self._repo.list_refs(None)
         return dict(sorted(found.items()))
 
-    def ancestor(self, checksum: str) -> str | None:
-        """The parent of a commit, or None where it has none, or the repo does not have it."""
+    def parent(self, checksum: str) -> str | None:
+        """The parent that a commit names; the repo need not have it."""
         with _faults(f"reading commit {checksum}"):
             _, variant, _ = self._repo.load_commit(checksum)
             parent = OSTree.commit_get_parent(variant)
-        return str(parent) if parent and self.exists("commit", parent) else None
+        return str(parent) if parent else None
 
     def storage_size(self, kind: ObjectKind, checksum: str) -> int:
         """The bytes that an object takes in this repo; in an archive repo, those of a download."""

@@ -15,7 +15,9 @@ from importer.listing import Listing
 from importer.outcome import Answer, end
 from importer.progress import for_terminal
 from importer.repo import Repo
-from importer.storeview import find_stores
+from importer.storediff import store_diff
+from importer.storehistory import store_history
+from importer.storeview import find_stores, open_store
 from importer.table import rendered
 from importer.verify import verify
 
@@ -98,6 +100,36 @@ def show(
     def work() -> Shown:
         opened = Repo.open(repo)
         return image_details(opened, find_stores(opened, branches, prefix), image)
+
+    _end(work, as_json=as_json)
+
+
+@image_store.command()
+@click.argument("branch")
+@_common
+def history(branch: str, repo: Path, prefix: str | None, as_json: bool) -> None:
+    """Show the commits of a branch, newest first, and which images each changed."""
+    _end(lambda: store_history(Repo.open(repo), branch, prefix), as_json=as_json)
+
+
+@image_store.command()
+@click.argument("old", metavar="A")
+@click.argument("new", metavar="B")
+@click.option("--files", "list_files", is_flag=True, help="List the files that differ.")
+@_common
+def diff(
+    old: str, new: str, list_files: bool, repo: Path, prefix: str | None, as_json: bool
+) -> None:
+    """Show what differs from store A to store B, each a branch or commit.
+
+    Images, layers, the files that differ in the roots of images that both have, and the
+    objects that a device with A has to fetch for B.
+    """
+
+    def work() -> Shown:
+        opened = Repo.open(repo)
+        stores = open_store(opened, old, prefix), open_store(opened, new, prefix)
+        return store_diff(opened, *stores, list_files=list_files)
 
     _end(work, as_json=as_json)
 

@@ -14,6 +14,7 @@ from layers.config import ImageConfig, parse_config
 from layers.digest import Digest
 from layers.errors import Fault, LayerError
 from layers.manifest import Index, Manifest, parse_manifest
+from layers.reference import ImageName
 from layers.storage import big_data_file
 from layers.storerecords import chain, image_records, layer_records
 
@@ -51,6 +52,11 @@ class ImageView:
         return (self.manifest.digest, *(index.digest for index in self.indexes))
 
     @property
+    def repositories(self) -> frozenset[str]:
+        """Its names without tags and digests."""
+        return frozenset(ImageName.parse(name).repository for name in self.names)
+
+    @property
     def label(self) -> str:
         """One name for people, or the id."""
         return self.names[0] if self.names else self.id[:12]
@@ -71,6 +77,10 @@ class ImageView:
     def size(self) -> int:
         """Bytes of its layers' tars, uncompressed."""
         return sum(layer.diff_size for layer in self.layers)
+
+
+class NoStoreError(ImporterError):
+    """There is a commit, but no store in it."""
 
 
 class StoreView:
@@ -164,7 +174,7 @@ def open_store(repo: Repo, branch: str, prefix: str | None) -> StoreView:
     top = repo.root(commit)
     root = top.find(where.strip("/"))
     if root is None or root.find("overlay-images") is None:
-        raise ImporterError(
+        raise NoStoreError(
             f"branch {branch} has no store at {where}", hint="--prefix says where the store is"
         )
     return StoreView(branch, commit, where, top, root)
