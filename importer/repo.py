@@ -271,6 +271,12 @@ class Repo:
         checksum: str | None = refs.get(ref)
         return checksum
 
+    def revision(self, text: str) -> str | None:
+        """The commit that a ref, `REMOTE:REF`, checksum or `REF^` means, or None."""
+        with _faults(f"looking for commit {text}"):
+            _, checksum = self._repo.resolve_rev(text, True)
+        return str(checksum) if checksum else None
+
     def commit(self, checksum: str) -> Commit:
         """A commit's own data."""
         with _faults(f"reading commit {checksum}"):

@@ -85,7 +85,7 @@ def store_history(repo: Repo, branch: str, prefix: str | None) -> History:
 
     import-image's own commits have no parent: they are functions of their images.
     """
-    head = repo.resolve(branch)
+    head = repo.revision(branch)
     if head is None:
         raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
     steps = []

@@ -166,7 +166,7 @@ def open_store(repo: Repo, branch: str, prefix: str | None) -> StoreView:
 
     ImporterError if there is no such commit, or no store in it.
     """
-    head = repo.resolve(branch)
+    head = repo.revision(branch)
     if head is None:
         raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
     commit = repo.commit(head)
