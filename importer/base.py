@@ -29,7 +29,7 @@ def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
     None if there is none to be."""
     if onto is None:
         return None
-    checksum = repo.resolve_remote(onto) if ":" in onto else repo.resolve(onto)
+    checksum = repo.revision(onto) if ":" in onto else repo.resolve(onto)
     if checksum is None:
         raise ImporterError(
             f"the repo has no branch {onto}", hint="pull or commit the operating system first"

@@ -48,9 +48,7 @@ def why_no_branch(name: str) -> str:
         return "ostree has no branches of such a name"
     if _HEX.fullmatch(name):
         return "ostree takes such a name for the beginning of a checksum"
-    if name.startswith(
-        tuple(f"{of_layers}/" for of_layers in (LAYER, RECORD, FLATTENED, LABELLED))
-    ):
+    if is_cache(name):
         return "that is where the layers are"
     return ""
 
@@ -68,6 +66,11 @@ def labelled_branch(label_hash: str, layer_id: str) -> str:
 def rootfs_branch(reference: Reference) -> str:
     """Where an image's root is, unless the user says."""
     return ROOTFS + image_branch(reference).removeprefix(IMAGE)
+
+
+def is_cache(branch: str) -> bool:
+    """Whether it is a branch of a single layer, which imports make anew where it is missing."""
+    return branch.startswith(tuple(f"{one}/" for one in (LAYER, RECORD, FLATTENED, LABELLED)))
 
 
 def image_branch(reference: Reference) -> str:

@@ -1,23 +1,19 @@
-"""The command line: the only place that prints a result, and that exits."""
+"""The command line of the imports."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from importer import options, process
+from importer import options
+from importer.outcome import Answer, end
 from importer.pipeline import Job, import_images
 from importer.progress import for_terminal
 from importer.storage import StorageJob
 from importer.storage import import_storage as import_store
-from layers.errors import Fault
 from layers.reference import ImageName, Reference
 
 if TYPE_CHECKING:
@@ -92,41 +88,11 @@ def _import_storage(graphroot: Path, names: tuple[str, ...], values: dict[str, A
 
 
 def _run(work: Callable[[], Result], values: dict[str, Any]) -> NoReturn:
-    """Print the result, or the error as one line and a hint; exit as the README says."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
-    try:
+    def answer() -> Answer:
         result = work()
-        _print(result, as_json=values["as_json"])
-    except Fault as error:
-        _say(error)
-        sys.exit(1)
-    except BrokenPipeError:
-        sys.exit(1)
-    sys.exit(_UNCHANGED if result.unchanged and values["unchanged_exit_77"] else 0)
+        as_json = values["as_json"]
+        text = json.dumps(result.document(), indent=2) if as_json else "\n".join(result.lines())
+        unchanged = result.unchanged and values["unchanged_exit_77"]
+        return Answer(text, _UNCHANGED if unchanged else 0)
 
-
-def _print(result: Result, *, as_json: bool) -> None:
-    document = result.document()
-    text = json.dumps(document, indent=2) if as_json else "\n".join(result.lines())
-    click.echo(text)
-
-
-def _say(error: Fault) -> None:
-    click.echo(f"error: {error}", err=True)
-    if error.advice:
-        click.echo(f"hint: {error.advice}", err=True)
-
-
-def _leave(number: int, _frame: object) -> None:
-    """At once, and by the signal, as a shell expects it of what it interrupts.
-
-    Threads may be anywhere in libostree; an import that is cut off anywhere leaves a
-    consistent repo, so there is nothing to wait for.
-    """
-    process.kill_all()
-    with suppress(OSError):
-        if sys.stderr.isatty():
-            os.write(2, b"\x1b[?25h\n")  # the cursor, which a progress bar hides
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
+    end(answer)

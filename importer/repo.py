@@ -12,7 +12,7 @@ from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import gi
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Protocol
 
+    from layers.digest import Hasher
     from layers.entry import Xattrs
     from layers.verify import Chunks
 
@@ -38,6 +39,14 @@ if TYPE_CHECKING:
         @property
         def meta(self) -> str: ...
 
+
+type ObjectKind = Literal["commit", "dirtree", "dirmeta", "file"]
+_TYPES: dict[ObjectKind, Any] = {
+    "commit": OSTree.ObjectType.COMMIT,
+    "dirtree": OSTree.ObjectType.DIR_TREE,
+    "dirmeta": OSTree.ObjectType.DIR_META,
+    "file": OSTree.ObjectType.FILE,
+}
 
 _FILE, _SYMLINK, _DIRECTORY = 0o100000, 0o120000, 0o040000
 _READ = 1 << 20
@@ -215,6 +224,7 @@ class Repo:
         self._dirmetas: dict[Owner, str] = {}
         self._loose: LooseObjects | None = None
         self._loose_lock = threading.Lock()
+        self._sizes: dict[str, int] = {}
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Repo:
@@ -261,10 +271,10 @@ class Repo:
         checksum: str | None = refs.get(ref)
         return checksum
 
-    def resolve_remote(self, refspec: str) -> str | None:
-        """The same for a remote's ref that was pulled, `REMOTE:REF`."""
-        with _faults(f"reading ref {refspec}"):
-            _, checksum = self._repo.resolve_rev(refspec, True)
+    def revision(self, text: str) -> str | None:
+        """The commit that a ref, `REMOTE:REF`, checksum or `REF^` means, or None."""
+        with _faults(f"looking for commit {text}"):
+            _, checksum = self._repo.resolve_rev(text, True)
         return str(checksum) if checksum else None
 
     def commit(self, checksum: str) -> Commit:
@@ -326,6 +336,37 @@ class Repo:
     def is_labelled(self, commit: Commit) -> bool:
         """Whether the commit's files have SELinux labels, as the root directory does."""
         return any(name == SELINUX for name, _ in self.dirmeta(commit.meta).xattrs)
+
+    def exists(self, kind: ObjectKind, checksum: str) -> bool:
+        """Whether the repo has the object."""
+        with _faults(f"looking for object {checksum}"):
+            _, found = self._repo.has_object(_TYPES[kind], checksum, None)
+        return bool(found)
+
+    def file_size(self, checksum: str) -> int:
+        """The size of a file's content in bytes, 0 for a symlink; each is looked up once."""
+        if checksum not in self._sizes:
+            self._sizes[checksum] = self.file(checksum).size
+        return self._sizes[checksum]
+
+    def refs(self) -> dict[str, str]:
+        """All refs in order of their names, those of remotes as REMOTE:NAME; their commits."""
+        with _faults(f"reading the refs of repo {self.path}"):
+            _, found = self._repo.list_refs(None)
+        return dict(sorted(found.items()))
+
+    def parent(self, checksum: str) -> str | None:
+        """The parent that a commit names; the repo need not have it."""
+        with _faults(f"reading commit {checksum}"):
+            _, variant, _ = self._repo.load_commit(checksum)
+            parent = OSTree.commit_get_parent(variant)
+        return str(parent) if parent else None
+
+    def storage_size(self, kind: ObjectKind, checksum: str) -> int:
+        """The bytes that an object takes in this repo; in an archive repo, those of a download."""
+        with _faults(f"reading object {checksum}"):
+            _, size = self._repo.query_object_storage_size(_TYPES[kind], checksum)
+        return int(size)
 
     # --- writing ---
 
@@ -679,6 +720,16 @@ def _content(owner: Owner, kind: int, target: str) -> Content:
 def _framed(variant: GLib.Variant) -> bytes:
     data = bytes(variant.get_data_as_bytes().get_data())
     return struct.pack(">II", len(data), 0) + data
+
+
+def file_hasher(owner: Owner) -> Hasher:
+    """What a file's checksum is made with: update it with the content."""
+    return sha256(_content_header(owner, _FILE, ""))
+
+
+def symlink_checksum(owner: Owner, target: str) -> str:
+    """The checksum of a symlink's object."""
+    return sha256(_content_header(owner._replace(mode=0o777), _SYMLINK, target)).hexdigest()
 
 
 @lru_cache(maxsize=4096)

@@ -25,5 +25,13 @@ def import_storage() -> None:
     cli.import_storage()
 
 
+def image_store() -> None:
+    """The command image-store."""
+    _interruptible()
+    from importer import storecli
+
+    storecli.image_store()
+
+
 def _interruptible() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -66,6 +66,11 @@ class Lower:
         """The visible sub-directories."""
         return {name: Lower(stack) for name, stack in self._directories.items()}
 
+    @property
+    def stack(self) -> Sequence[TreeDirectory]:
+        """What is merged here, nearest first."""
+        return self._stack
+
     def directory(self, name: bytes) -> Lower | None:
         """The visible sub-directory of this name; merged once, however often it is asked for."""
         if name not in self._below and name in self._directories:

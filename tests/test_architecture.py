@@ -53,10 +53,11 @@ def test_one_door_each(package: str) -> None:
     assert doors == [{"gi": "repo.py", "subprocess": "process.py"}[package]]
 
 
-def test_only_the_command_line_prints_and_exits() -> None:
+def test_only_one_file_prints_and_exits() -> None:
     assert [p.name for p in IMPORTER if "print" in called(p)] == []
+    assert [p.name for p in IMPORTER if "echo(" in p.read_text()] == ["outcome.py"]
     exits = [p.name for p in IMPORTER if "sys.exit(" in p.read_text()]
-    assert exits == ["cli.py"]
+    assert exits == ["outcome.py"]
 
 
 def test_the_checks_can_fail(tmp_path: Path) -> None:

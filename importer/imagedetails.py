@@ -1,0 +1,179 @@
+"""`image-store show`: one image, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.errors import ImporterError
+from importer.layerusage import LayerUsage, Usage
+from importer.table import Block, Column, Table, Text, size
+from layers.errors import printable
+from layers.history import layer_commands, shown_command
+from layers.selection import select
+
+if TYPE_CHECKING:
+    from importer.repo import Repo
+    from importer.storeview import ImageView, Stores, StoreView
+    from layers.digest import Digest
+    from layers.storerecords import LayerRecord
+
+_COLUMNS = (
+    Column("#", right=True),
+    Column("LAYER"),
+    Column("SIZE", right=True),
+    Column("FILES", right=True),
+    Column("WHITEOUTS", right=True),
+    Column("HIDDEN", right=True),
+    Column("SHARED WITH", fold=True),
+    Column("COMMAND", fold=True, style="dim"),
+)
+_COMMAND_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDetails:
+    """A layer as part of an image; `shared` are the labels of the images that have it, too."""
+
+    record: LayerRecord
+    command: str
+    usage: LayerUsage
+    shared: tuple[str, ...]
+
+    def row(self, number: int) -> tuple[str, ...]:
+        """For the table."""
+        command = printable(shown_command(self.command).encode())
+        return (
+            str(number),
+            self.record.id[:12],
+            size(self.usage.size),
+            f"{self.usage.files:,}",
+            f"{self.usage.whiteouts:,}",
+            size(self.usage.hidden) if self.usage.hidden else "-",
+            ", ".join(self.shared) or "-",
+            command if len(command) <= _COMMAND_WIDTH else command[: _COMMAND_WIDTH - 1] + "…",
+        )
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "layer_id": self.record.id,
+            "diff_id": str(self.record.diff_id),
+            "digest": str(self.record.blob_digest),
+            "command": self.command,
+            "tar_size": self.record.diff_size,
+            "size": self.usage.size,
+            "files": self.usage.files,
+            "directories": self.usage.directories,
+            "whiteouts": self.usage.whiteouts,
+            "hidden_size": self.usage.hidden,
+            "hidden_files": self.usage.hidden_files,
+            "shared_with": list(self.shared),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDetails:
+    """An image in one store; `branches` are all that have it."""
+
+    image: ImageView
+    branches: tuple[str, ...]
+    layers: tuple[LayerDetails, ...]
+
+    @property
+    def status(self) -> int:
+        """Always done."""
+        return 0
+
+    def blocks(self) -> list[Block]:
+        """What it is, then a row a layer, base first."""
+        image = self.image
+        hidden = sum(layer.usage.hidden for layer in self.layers)
+        facts = [
+            ("image id", image.id),
+            *(("name", name) for name in image.names),
+            ("digest", str(image.manifest.digest)),
+            *(("index", str(index.digest)) for index in image.indexes),
+            ("platform", image.platform),
+            ("created", image.config.created or "unknown"),
+            *(("branch", branch) for branch in self.branches),
+            ("size", f"{size(sum(layer.usage.size for layer in self.layers))} in files"),
+            ("hidden", f"{size(hidden)} that a layer ships and one above it deletes or replaces"),
+        ]
+        if image.flattened:
+            facts.append(("flattened", "yes: its layers are not the ones that its config names"))
+        table = Table(_COLUMNS, [layer.row(n) for n, layer in enumerate(self.layers, 1)])
+        return [*(Text(f"{key + ':':<10} {value}") for key, value in facts), Text(""), table]
+
+    def document(self) -> dict[str, Any]:
+        """The image with its layers, base first; sizes are bytes of file contents."""
+        return {
+            "image_id": self.image.id,
+            "names": list(self.image.names),
+            "digest": str(self.image.manifest.digest),
+            "index_digests": [str(index.digest) for index in self.image.indexes],
+            "platform": self.image.platform,
+            "created": self.image.config.created or None,
+            "branches": list(self.branches),
+            "flattened": self.image.flattened,
+            "size": sum(layer.usage.size for layer in self.layers),
+            "hidden_size": sum(layer.usage.hidden for layer in self.layers),
+            "layers": [layer.document() for layer in self.layers],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An image with the names that it has in any store."""
+
+    id: str
+    names: frozenset[str]
+    digests: frozenset[Digest]
+
+
+def choose(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
+    """The image that the user means, in the first store that has it.
+
+    ImporterError if there is none; LayerError if several different ones could be meant.
+    """
+    places: dict[str, list[tuple[StoreView, ImageView]]] = {}
+    for store in stores.found:
+        for image in store.images:
+            places.setdefault(image.id, []).append((store, image))
+    candidates = [
+        _Candidate(
+            image_id,
+            frozenset(name for _, image in found for name in image.names),
+            frozenset(digest for _, image in found for digest in image.digests),
+        )
+        for image_id, found in places.items()
+    ]
+    chosen = select(candidates, text)
+    if chosen is None:
+        raise ImporterError(
+            f"no image {text[:200]!r} in the stores of this repo",
+            hint="`image-store list` lists them; a name, an id or a digest will do",
+        )
+    return max(places[chosen.id], key=lambda p: (text in p[1].names, bool(p[1].names)))
+
+
+def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
+    """All about the image that the user means by `text`."""
+    store, image = choose(stores, text)
+    usage = Usage(store.stack(image), repo.file_size).layers[::-1]
+    commands = layer_commands(image.config)
+    details = tuple(
+        LayerDetails(record, command, used, _sharers(stores, record.id, image))
+        for record, command, used in zip(image.layers, commands, usage, strict=True)
+    )
+    branches = tuple(s.branch for s in stores.found if any(i.id == image.id for i in s.images))
+    return ImageDetails(image, branches, details)
+
+
+def _sharers(stores: Stores, layer_id: str, image: ImageView) -> tuple[str, ...]:
+    """The other images with this layer, each once, by a name if any store has one for it."""
+    labels: dict[str, str] = {}
+    for other in (other for store in stores.found for other in store.users(layer_id)):
+        if other.id != image.id and (other.names or other.id not in labels):
+            labels[other.id] = other.label
+    return tuple(sorted(labels.values()))

@@ -1,0 +1,62 @@
+"""How a command ends: the only place that writes to standard output, and that exits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from importer import process
+from layers.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes to standard output, and the exit status."""
+
+    text: str
+    status: int = 0
+
+
+def end(work: Callable[[], Answer]) -> NoReturn:
+    """Print the answer, or the error as one line and a hint; exit as the README says."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    try:
+        answer = work()
+        if answer.text:
+            click.echo(answer.text)
+    except Fault as error:
+        _say(error)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(1)
+    sys.exit(answer.status)
+
+
+def _say(error: Fault) -> None:
+    click.echo(f"error: {error}", err=True)
+    if error.advice:
+        click.echo(f"hint: {error.advice}", err=True)
+
+
+def _leave(number: int, _frame: object) -> None:
+    """At once, and by the signal, as a shell expects it of what it interrupts.
+
+    Threads may be anywhere in libostree; an import that is cut off anywhere leaves a
+    consistent repo, so there is nothing to wait for.
+    """
+    process.kill_all()
+    with suppress(OSError):
+        if sys.stderr.isatty():
+            os.write(2, b"\x1b[?25h\n")  # the cursor, which a progress bar hides
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

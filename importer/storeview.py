@@ -1,0 +1,220 @@
+"""A store as a commit has it: its records read, its layers' trees at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from importer.branches import is_cache
+from importer.errors import ImporterError
+from importer.layer import record_name
+from layers.chain import layer_ids
+from layers.config import ImageConfig, parse_config
+from layers.digest import Digest
+from layers.errors import Fault, LayerError
+from layers.manifest import Index, Manifest, parse_manifest
+from layers.reference import ImageName
+from layers.storage import big_data_file
+from layers.storerecords import chain, image_records, layer_records
+
+if TYPE_CHECKING:
+    from importer.repo import Commit, Repo, RepoDirectory
+    from layers.storerecords import ImageRecord, LayerRecord
+
+DEFAULT_PREFIX = "/usr/lib/containers/storage"
+PREFIX_KEY = "import-image.prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageView:
+    """An image of a store; `layers` base first."""
+
+    record: ImageRecord
+    manifest: Manifest
+    indexes: tuple[Index, ...]
+    config: ImageConfig
+    layers: tuple[LayerRecord, ...]
+
+    @property
+    def id(self) -> str:
+        """As podman shows it: the config's digest."""
+        return self.record.id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Under what podman finds it."""
+        return self.record.names
+
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        """Those of its manifest, and of the indexes that it came with."""
+        return (self.manifest.digest, *(index.digest for index in self.indexes))
+
+    @property
+    def repositories(self) -> frozenset[str]:
+        """Its names without tags and digests."""
+        return frozenset(ImageName.parse(name).repository for name in self.names)
+
+    @property
+    def label(self) -> str:
+        """One name for people, or the id."""
+        return self.names[0] if self.names else self.id[:12]
+
+    @property
+    def platform(self) -> str:
+        """`os/architecture[/variant]`."""
+        parts = (self.config.os, self.config.architecture, self.config.variant)
+        return "/".join(part for part in parts if part)
+
+    @property
+    def flattened(self) -> bool:
+        """Whether its layers are not those that its config names."""
+        ids = layer_ids(self.config.diff_ids)
+        return self.record.layer != (ids[-1] if ids else "")
+
+    @property
+    def size(self) -> int:
+        """Bytes of its layers' tars, uncompressed."""
+        return sum(layer.diff_size for layer in self.layers)
+
+
+class NoStoreError(ImporterError):
+    """There is a commit, but no store in it."""
+
+
+class StoreView:
+    """The store at `prefix` in a commit; `branch` is what the user called it."""
+
+    def __init__(
+        self, branch: str, commit: Commit, prefix: str, top: RepoDirectory, root: RepoDirectory
+    ) -> None:
+        self.branch = branch
+        self.commit = commit
+        self.prefix = prefix
+        self.top = top
+        self.root = root
+
+    @cached_property
+    def layers(self) -> dict[str, LayerRecord]:
+        """Every layer's record, by its id."""
+        records = layer_records(self.file("overlay-layers", "layers.json"))
+        return {record.id: record for record in records}
+
+    @cached_property
+    def images(self) -> tuple[ImageView, ...]:
+        """Every image; LayerError, with its id, for one whose records are no good."""
+        records = image_records(self.file("overlay-images", "images.json"))
+        return tuple(self.image(record) for record in records)
+
+    def image(self, record: ImageRecord) -> ImageView:
+        """The image of a record, with its documents; LayerError if they are no good."""
+        try:
+            documents = [parse_manifest(raw) for raw in self._manifests(record)]
+            manifests = [one for one in documents if isinstance(one, Manifest)]
+            indexes = tuple(one for one in documents if isinstance(one, Index))
+            manifest = next((m for m in manifests if m.digest == record.digest), None)
+            if manifest is None:
+                raise LayerError(f"there is no manifest {record.digest}")
+            config = parse_config(self.big_data(record, str(manifest.config.digest)), manifest)
+            return ImageView(record, manifest, indexes, config, chain(self.layers, record.layer))
+        except LayerError as error:
+            raise error.within(digest=f"image {record.id[:12]}") from None
+
+    def _manifests(self, record: ImageRecord) -> list[bytes]:
+        keys = [key for key in record.big_data if key.startswith("manifest-")]
+        return [self.big_data(record, key) for key in keys]
+
+    def big_data(self, record: ImageRecord, key: str) -> bytes:
+        """One of the image's documents; LayerError if it is not there."""
+        return self.file(f"overlay-images/{record.id}", big_data_file(key), key)
+
+    def file(self, directory: str, name: str, shown: str = "") -> bytes:
+        """The content of a file of the store; LayerError if it is not there."""
+        place = self.root.find(directory)
+        content = place.read(name) if place else None
+        if content is None:
+            raise LayerError(f"{shown or f'{directory}/{name}'} is missing in the store")
+        return content
+
+    def diff(self, layer_id: str) -> RepoDirectory:
+        """A layer's own tree; LayerError if it is not there."""
+        found = self.root.find(f"overlay/{layer_id}/diff")
+        if found is None:
+            raise LayerError(f"overlay/{layer_id}/diff is missing in the store")
+        return found
+
+    def stack(self, image: ImageView) -> list[RepoDirectory]:
+        """The trees of an image's layers, nearest first, as overlayfs stacks them."""
+        return [self.diff(layer.id) for layer in reversed(image.layers)]
+
+    def tar_split(self, layer_id: str) -> str:
+        """The checksum of a layer's tar-split file; LayerError if there is none."""
+        layers = self.root.find("overlay-layers")
+        found = layers.leaves.get(record_name(layer_id).encode()) if layers else None
+        if found is None:
+            raise LayerError(f"overlay-layers/{record_name(layer_id)} is missing in the store")
+        return found
+
+    def users(self, layer_id: str) -> list[ImageView]:
+        """The images that have this layer."""
+        return [i for i in self.images if any(layer.id == layer_id for layer in i.layers)]
+
+
+def open_store(repo: Repo, branch: str, prefix: str | None) -> StoreView:
+    """The store in a branch or commit, where its metadata or `prefix` says it is.
+
+    ImporterError if there is no such commit, or no store in it.
+    """
+    head = repo.revision(branch)
+    if head is None:
+        raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
+    commit = repo.commit(head)
+    where = prefix or str(commit.metadata.get(PREFIX_KEY, DEFAULT_PREFIX))
+    top = repo.root(commit)
+    root = top.find(where.strip("/"))
+    if root is None or root.find("overlay-images") is None:
+        raise NoStoreError(
+            f"branch {branch} has no store at {where}", hint="--prefix says where the store is"
+        )
+    return StoreView(branch, commit, where, top, root)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A branch that was not looked into any further, and why."""
+
+    branch: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The stores of a repo."""
+
+    found: tuple[StoreView, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def find_stores(
+    repo: Repo, branches: tuple[str, ...], prefix: str | None, *, broken: bool = False
+) -> Stores:
+    """The stores of these branches, or of all; of all, a branch without one is skipped, and
+    one whose records cannot be read, unless `broken` is what the caller looks for.
+
+    The branches of single layers are not even named.
+    """
+    if branches:
+        return Stores(tuple(open_store(repo, branch, prefix) for branch in branches), ())
+    found: list[StoreView] = []
+    skipped: list[Skipped] = []
+    for branch in repo.refs():
+        if is_cache(branch):
+            continue
+        try:
+            store = open_store(repo, branch, prefix)
+            _ = broken or store.images
+            found.append(store)
+        except Fault as error:
+            skipped.append(Skipped(branch, str(error)))
+    return Stores(tuple(found), tuple(skipped))
