@@ -18,11 +18,15 @@ INSTALLED := $(VENV)/.installed-$(notdir $(realpath $(PYTHON)))
 # that apt would otherwise bring only as a recommendation: netavark and crun for `podman run`,
 # catatonit for `podman run --init`.
 PACKAGES      := ca-certificates gir1.2-ostree-1.0 ostree python3-gi python3-venv skopeo
-TEST_PACKAGES := buildah busybox-static catatonit crun docker-registry gnupg netavark podman \
-                 systemd-container umoci
+TEST_PACKAGES := buildah busybox-static catatonit crun docker-registry e2fsprogs gnupg netavark \
+                 podman systemd-container umoci zstd
 
 # Seconds that `make fuzz` spends on each property.
 FUZZ_SECONDS ?= 60
+# What `make bench` measures (tiny, small or large), and how often. Only large fills the tables of
+# docs/performance.md; the others print theirs.
+SIZE   ?= large
+ROUNDS ?= 3
 # More arguments for pytest, as in `make test ARGS="-k whiteout -x"`.
 ARGS ?=
 
@@ -45,6 +49,14 @@ test: setup packages-test ## run all tests; ARGS=… goes to pytest
 .PHONY: fuzz
 fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -m fuzz $(ARGS)
+
+# As root: podman's storage, umoci and mounts take it.
+.PHONY: bench
+bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fills docs/performance.md
+	$(SUDO) $(BIN)/python -m fixtures.bench $(MEASURE)
+	$(SUDO) $(BIN)/python -m fixtures.growth $(MEASURE)
+
+MEASURE = --size=$(SIZE) --rounds=$(ROUNDS) $(if $(filter large,$(SIZE)),--document=docs/performance.md)
 
 .PHONY: check
 check: setup ## lint, formatting, types, and the rules between the packages

@@ -1,7 +1,7 @@
 """Layers read and settled over each other in memory: what an import does, without a repo."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -191,7 +191,7 @@ class Stack:
         return ("dir", owner.mode, owner.uid, owner.gid, dict(owner.xattrs), b"")
 
 
-def iter_once(content: bytes) -> Iterator[bytes]:
+def iter_once(content: bytes) -> Generator[bytes]:
     """The content as a stream."""
     yield content
 
