@@ -1,7 +1,6 @@
 """The rules of docs/semantics.md: each row of its tables names the tests that hold it."""
 
 import re
-from pathlib import Path
 
 import pytest
 
