@@ -7,7 +7,6 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 
-
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
 
