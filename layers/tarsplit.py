@@ -76,8 +76,8 @@ class TarSplit:
         path, size = self._file
         if size:
             payload = base64.b64encode(self._crc64.to_bytes(8))
-            name = _name(joined(components(path)))
-            self._line(b'{"type":1,%b,"size":%d,"payload":"%b"' % (name, size, payload))
+            name = json.dumps(joined(components(path)).decode(), ensure_ascii=False).encode()
+            self._line(b'{"type":1,"name":%b,"size":%d,"payload":"%b"' % (name, size, payload))
             self.files += 1
 
     def finish(self) -> bytes:
@@ -145,11 +145,3 @@ def _record_lines(record: bytes) -> Iterator[bytes]:
         *lines, begun = (begun + unpacker.decompress(packed, _RAW_LIMIT)).split(b"\n")
         packed = unpacker.unconsumed_tail
         yield from lines
-
-
-def _name(path: bytes) -> bytes:
-    """The name's field; names that are not UTF-8 go into another one, as base64."""
-    try:
-        return b'"name":' + json.dumps(path.decode("utf-8"), ensure_ascii=False).encode()
-    except UnicodeDecodeError:
-        return b'"name_raw":"' + base64.b64encode(path) + b'"'

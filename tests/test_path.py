@@ -71,7 +71,8 @@ def test_lengths_of_paths() -> None:
     deep = b"a/" * 2047 + b"a"
     assert len(deep) == 4095
     assert len(components(deep)) == 2048
-    for longer in (deep + b"a", b"/" + deep, b"a/" * 2000 + b"n" * 200):
+    assert len(components(b"a/" * 2047 + b".wh.a")) == 2048
+    for longer in (deep + b"a", b"/" + deep, b"a/" * 2000 + b"n" * 200, b"a/" * 2047 + b".wh.aa"):
         with pytest.raises(LayerError, match="Linux has 4095"):
             components(longer)
 
