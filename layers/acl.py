@@ -30,3 +30,8 @@ def is_settable(value: bytes) -> bool:
         and all(permissions <= 7 for _, permissions, _ in entries)
         and all(who != 2**32 - 1 for tag, _, who in entries if tag in (_USER, _GROUP))
     )
+
+
+def says_what_the_mode_does(value: bytes) -> bool:
+    """Whether a settable ACL has only the owner, the group and all others."""
+    return len(value) == len(_VERSION) + 3 * _ENTRY.size

@@ -9,6 +9,7 @@ from layers.errors import LayerError
 # include/uapi/linux/limits.h; no tool could unpack more.
 _NAME_MAX = 255
 _PATH_MAX = 4095
+_WHITEOUT = b".wh."
 
 type Path = tuple[bytes, ...]
 
@@ -20,7 +21,7 @@ def components(path: bytes) -> Path:
     LayerError if the path leaves the root, or no file system or ostree repo can hold it.
     """
     if len(path) > _PATH_MAX:
-        raise LayerError(f"path of {len(path)} bytes; Linux has {_PATH_MAX}")
+        _check_length(path)
     head, _, last = path.rstrip(b"/").rpartition(b"/")
     if last in (b"", b".", b".."):
         return _resolved(path)
@@ -45,9 +46,15 @@ def _resolved(path: bytes) -> Path:
     return tuple(names)
 
 
+def _check_length(path: bytes) -> None:
+    """What a whiteout hides must be a path that can be; with the prefix it may be longer."""
+    name = path.rpartition(b"/")[2]
+    if len(path) - len(name) + len(name.removeprefix(_WHITEOUT)) > _PATH_MAX:
+        raise LayerError(f"path of {len(path)} bytes; Linux has {_PATH_MAX}")
+
+
 def _checked(name: bytes) -> bytes:
-    # What a whiteout hides must be a name that can be; with the prefix it may be longer.
-    if len(name) > _NAME_MAX and len(name.removeprefix(b".wh.")) > _NAME_MAX:
+    if len(name) > _NAME_MAX and len(name.removeprefix(_WHITEOUT)) > _NAME_MAX:
         raise LayerError(f"name of {len(name)} bytes; Linux has {_NAME_MAX}")
     if not name.isascii():
         try:

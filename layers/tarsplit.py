@@ -80,8 +80,8 @@ class TarSplit:
         path, size = self._file
         if size:
             payload = binascii.b2a_base64(self._crc64.to_bytes(8), newline=False)
-            name = _name(normalized(path))
-            self._line(b'{"type":1,%b,"size":%d,"payload":"%b"' % (name, size, payload))
+            name = _json_string(normalized(path))
+            self._line(b'{"type":1,"name":%b,"size":%d,"payload":"%b"' % (name, size, payload))
             self.files += 1
 
     def finish(self) -> bytes:
@@ -151,11 +151,8 @@ def _record_lines(record: bytes) -> Iterator[bytes]:
         yield from lines
 
 
-def _name(path: bytes) -> bytes:
-    """The name's field; names that are not UTF-8 go into another one, as base64."""
+def _json_string(path: bytes) -> bytes:
+    """A path of the tree, which is UTF-8, or the tree would have refused it."""
     if _PLAIN.fullmatch(path):
-        return b'"name":"%b"' % path
-    try:
-        return b'"name":' + json.dumps(path.decode("utf-8"), ensure_ascii=False).encode()
-    except UnicodeDecodeError:
-        return b'"name_raw":"' + base64.b64encode(path) + b'"'
+        return b'"%b"' % path
+    return json.dumps(path.decode(), ensure_ascii=False).encode()

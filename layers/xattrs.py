@@ -6,7 +6,7 @@ to check it out on the device.
 
 from __future__ import annotations
 
-from layers.acl import is_settable
+from layers.acl import is_settable, says_what_the_mode_does
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
 
@@ -16,8 +16,9 @@ from layers.errors import LayerError
 _FOREIGN = (b"trusted.overlay.", b"user.overlay.", b"security.selinux")
 # xattr(7): the classes; of "system." only the POSIX ACLs can be set as plain values.
 _CLASSES = (b"security.", b"trusted.", b"user.")
+_ACCESS_ACL = b"system.posix_acl_access"
 _DEFAULT_ACL = b"system.posix_acl_default"
-_ACLS = (b"system.posix_acl_access", _DEFAULT_ACL)
+_ACLS = (_ACCESS_ACL, _DEFAULT_ACL)
 _CAPABILITY = b"security.capability"
 # include/uapi/linux/capability.h: revisions 2 and 3 and their sizes; 1 can no longer be set.
 _CAPABILITY_SIZES = {2: 20, 3: 24}
@@ -45,7 +46,8 @@ def _is_kept(name: bytes, value: bytes, kind: Kind) -> bool:
         return False
     if name in _ACLS:
         _check_acl(name, value, kind)
-    return True
+    # What such an ACL says the kernel puts into the mode, and forgets the xattr.
+    return not (name == _ACCESS_ACL and says_what_the_mode_does(value))
 
 
 def _is_known(name: bytes) -> bool:

@@ -42,9 +42,7 @@ def reassemble(record: bytes, read: Callable[[bytes], bytes]) -> bytes:
         if entry["type"] == 2:
             parts.append(base64.b64decode(entry["payload"]))
             continue
-        name = (
-            base64.b64decode(entry["name_raw"]) if "name_raw" in entry else entry["name"].encode()
-        )
+        name = entry["name"].encode()
         clean = posixpath.normpath(name.decode("latin-1"))
         assert clean not in names, f"tar-split refuses a second {clean}"
         names.add(clean)

@@ -1,0 +1,151 @@
+"""The same layers, read by us, by umoci and by podman, each to the tree that it shows."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from importer.layer import LayerOptions
+from importer.pipeline import Form, Job, import_images
+from importer.progress import Silence
+from importer.result import Result
+from importer.skopeo import Skopeo
+from layers.limits import Limits
+from layers.reference import Reference
+from layers.tree import DeviceNodes
+from tests.tools import ostreerepo, umoci
+from tests.tools.entry import Entry
+from tests.tools.image import LayerSource, build_oci
+from tests.tools.overlay import overlay_mount
+from tests.tools.podman import Podman, new_podman
+from tests.tools.process import CommandError
+from tests.tools.snapshot import snapshot
+from tests.tools.stack import Listing
+from tests.tools.store import store_lowers
+
+PREFIX = "/store"
+
+
+def import_job(repo: Path, *references: str, device_nodes: str = "auto") -> Job:
+    """An import to the branch `all`, without any signature policy."""
+    return Job(
+        repo=repo,
+        references=tuple(Reference.parse(reference) for reference in references),
+        name=None,
+        skopeo=Skopeo(insecure_policy=True),
+        form=Form.STORE,
+        branch="all",
+        prefix=PREFIX,
+        layer_options=LayerOptions(DeviceNodes(device_nodes), Limits()),
+        subject=None,
+        timestamp=None,
+        signing=None,
+    )
+
+
+def import_into(repo: Path, *references: str, device_nodes: str = "auto") -> Result:
+    """Do such an import."""
+    return import_images(import_job(repo, *references, device_nodes=device_nodes), Silence())
+
+
+def shown(root: Path, ignore: Sequence[str] = ()) -> Listing:
+    """What a directory shows; kinds to be ignored are left out, and so is the root."""
+    found: Listing = {}
+    for path, node in snapshot(root).items():
+        if path == b"." or node.kind in ignore:
+            continue
+        content = node.target or b""
+        if node.kind == "file":
+            content = (root / os.fsdecode(path)).read_bytes()
+        found[path] = (node.kind, node.mode, node.uid, node.gid, dict(node.xattrs), content)
+    return found
+
+
+class Lab:
+    """A place for many small images, one after the other; needs root."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._template = ostreerepo.init(home / "template")
+        # Durability costs most of the time here, and nobody will pull the plug.
+        ostreerepo.ostree(self._template, "config", "set", "core.fsync", "false")
+
+    @contextmanager
+    def _space(self) -> Iterator[Path]:
+        space = Path(tempfile.mkdtemp(dir=self._home))
+        try:
+            yield space
+        finally:
+            shutil.rmtree(space)
+
+    def ours(self, layers: Sequence[LayerSource]) -> Listing:
+        """Imported, checked out and overlay-mounted."""
+        if not layers:
+            return {}
+        with self._space() as space:
+            built = build_oci(space / "oci", "t", layers, compression="none")
+            repo = space / "repo"
+            shutil.copytree(self._template, repo)
+            import_into(repo, f"oci:{space}/oci:t", device_nodes="skip")
+            tree = ostreerepo.checkout(repo, "all", space / "tree")
+            lowers = store_lowers(tree / PREFIX.strip("/"), built.image_id)
+            with overlay_mount(lowers, space / "mnt") as mounted:
+                return shown(mounted)
+
+    def umoci(self, layers: Sequence[LayerSource]) -> Listing | None:
+        """Unpacked by umoci, without device nodes; None if umoci fails."""
+        with self._space() as space:
+            build_oci(space / "oci", "t", layers, compression="none")
+            try:
+                root = umoci.unpack(space / "oci", "t", space / "root")
+            except CommandError:
+                return None
+            return shown(root, ignore=("char", "block", "fifo"))
+
+    def podman(self, layers: Sequence[LayerSource]) -> Listing | None:
+        """As podman's own store shows it, without device nodes; None if it cannot be had."""
+        if not layers:
+            return {}
+        with self._space() as space:
+            built = build_oci(space / "oci", "t", layers, compression="none")
+            podman: Podman = new_podman(space / "podman")
+            try:
+                podman("pull", "--quiet", f"oci:{space}/oci:t")
+            except CommandError:
+                return None
+            lowers = store_lowers(space / "podman/root", built.image_id)
+            with overlay_mount(lowers, space / "mnt") as mounted:
+                try:
+                    return shown(mounted, ignore=("char", "block", "fifo"))
+                except FileNotFoundError:  # a whiteout of nothing: listed, and not there
+                    return None
+
+
+def side_by_side(stacks: Sequence[Sequence[Sequence[Entry]]]) -> list[list[Entry]]:
+    """One image of many: each stack below a top directory of its own, t0, t1, …"""
+    height = max(map(len, stacks), default=0)
+    return [
+        [
+            below(b"t%d" % number, entry)
+            for number, stack in enumerate(stacks)
+            for entry in stack[layer : layer + 1] and stack[layer]
+        ]
+        for layer in range(height)
+    ]
+
+
+def below(top: bytes, entry: Entry) -> Entry:
+    """The entry, and what it links to, below this directory."""
+    if entry.kind == "g":
+        return entry
+    link = top + b"/" + entry.link if entry.kind == "hardlink" else entry.link
+    return replace(entry, path=top + b"/" + entry.path, link=link)
+
+
+def part(found: Listing, number: int) -> Listing:
+    """What is below one top directory."""
+    top = b"t%d/" % number
+    return {path[len(top) :]: node for path, node in found.items() if path.startswith(top)}
