@@ -571,17 +571,21 @@ class Repo:
         return found.lookup_value(_COMPOSEFS_DIGEST, None)
 
     def sign_gpg(self, checksum: str, key: str, homedir: str | None) -> None:
-        """Add a GPG signature, unless it is there; it lies beside the commit, whose checksum
-        stays."""
+        """Add a GPG signature; it lies beside the commit, whose checksum stays."""
+        with _faults(f"signing with key {key}"):
+            self._repo.sign_commit(checksum, key, homedir, None)
+
+    def is_signed_gpg(self, checksum: str, keyring: Path) -> bool:
+        """Whether the commit has a valid signature by a key of this keyring file."""
+        keys = Gio.File.new_for_path(str(keyring))
         try:
-            with _faults(f"signing with key {key}"):
-                self._repo.sign_commit(checksum, key, homedir, None)
-        except ImporterError as error:
-            cause = error.__cause__
-            if not isinstance(cause, GLib.Error) or not cause.matches(
-                Gio.io_error_quark(), Gio.IOErrorEnum.EXISTS
-            ):
+            result = self._repo.verify_commit_ext(checksum, None, keys, None)
+        except GLib.Error as error:
+            if error.matches(OSTree.gpg_error_quark(), OSTree.GpgError.NO_SIGNATURE):
+                return False
+            with _faults("looking at the commit's signatures"):
                 raise
+        return bool(result.count_valid())
 
     def sign(self, checksum: str, kind: str, secret: str) -> None:
         """The same by one of libostree's own kinds of signature, with a secret key in base64."""

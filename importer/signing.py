@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.process import CommandError, run
 from importer.target import GpgKey, KeyFile
 
 if TYPE_CHECKING:
@@ -19,10 +23,22 @@ def sign(repo: Repo, checksum: str, keys: Iterable[GpgKey | KeyFile]) -> None:
     """Sign with each key with which the commit is not signed yet."""
     for key in keys:
         if isinstance(key, GpgKey):
-            repo.sign_gpg(checksum, key.key, key.homedir)
+            _sign_by_gpg(repo, checksum, key)
         else:
             for secret in _secrets(key):
                 _sign_by_kind(repo, checksum, key.kind, secret)
+
+
+def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
+    """libostree adds the same signature a second time where it does not know the key, and it
+    does not read the keyrings of today's GnuPG; so it is given the key."""
+    homedir = [f"--homedir={key.homedir}"] if key.homedir else []
+    with TemporaryDirectory() as name:
+        keyring = Path(name) / "keyring.gpg"
+        with suppress(CommandError):  # a key that is not there is for libostree to report
+            keyring.write_bytes(run(["gpg", "--batch", *homedir, "--export", "--", key.key]))
+        if not keyring.exists() or not repo.is_signed_gpg(checksum, keyring):
+            repo.sign_gpg(checksum, key.key, key.homedir)
 
 
 def _secrets(key: KeyFile) -> list[str]:

@@ -77,6 +77,16 @@ class Podman:
         argv = ["podman", "run", "--rm", "--cgroups=disabled", *QUIET_CREATE, *flags, image]
         return run(with_cgroup2([*argv, *command]), env=self.environment)
 
+    def create(self, name: str, image: str, *command: str) -> None:
+        """`podman create` of what `start` can start."""
+        flags = ("--cgroups=disabled", *QUIET_CREATE, f"--name={name}")
+        self("create", *flags, image, *command)
+
+    def start(self, name: str) -> str:
+        """The output of a container that was created before."""
+        argv: list[Argument] = ["podman", "start", "--attach", name]
+        return run(with_cgroup2(argv), env=self.environment)
+
     def build(self, context: Path, tag: str) -> None:
         """`podman build`, without pulling. chroot isolation needs neither cgroups nor a network
         of its own; its default limits are more than this process may have."""

@@ -1,0 +1,176 @@
+"""Signed commits, verified by the repo that pulls them."""
+
+import base64
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.tools.entry import Entry
+from tests.tools.httpserver import http_server
+from tests.tools.image import build_oci
+from tests.tools.importimage import imported, run_import
+from tests.tools.ostreerepo import init, ostree, refs
+from tests.tools.process import Argument, CommandError, run
+from tests.tools.registry import Registry
+
+LAYER = [Entry(b"a", content=b"a\n")]
+#: libostree takes the signature kind `dummy` only with it (ostree-sign-dummy.c).
+DUMMY = {"OSTREE_DUMMY_SIGN_ENABLED": "1"}
+
+
+@pytest.fixture
+def reference(registry: Registry, layout: Path) -> str:
+    """An image in the registry."""
+    return registry.push(build_oci(layout, "t", [LAYER]), "signing/t")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A repo that can be served."""
+    return init(tmp_path / "archive", "archive")
+
+
+def gpg_home(where: Path, name: str) -> Path:
+    """A keyring with one secret key without a passphrase."""
+    where.mkdir(mode=0o700)
+    gpg(where, "--quick-generate-key", "--passphrase=", f"{name}@example.com", "ed25519", "sign")
+    return where
+
+
+def gpg(home: Path, *arguments: str) -> str:
+    """Runs gpg on that keyring alone."""
+    return run(["gpg", "--batch", "--quiet", "--homedir", home, *arguments])
+
+
+def stop_agent(home: Path) -> None:
+    """The agent that gpg has started for the keyring."""
+    run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"])
+
+
+def pull(
+    source: Path, dest: Path, branch: str, *flags: str, env: Mapping[str, str] | None = None
+) -> None:
+    """Pulls into a new bare-user repo, which verifies as the flags say."""
+    init(dest)
+    environment = {**os.environ, **(env or {})}
+    with http_server(source) as url:
+        add = ["ostree", "remote", "add", f"--repo={dest}", *flags, "tests", url]
+        run(add, env=environment)
+        run(["ostree", "pull", f"--repo={dest}", "tests", branch], env=environment)
+
+
+def test_a_gpg_signature_is_verified_by_the_puller(
+    archive: Path, tmp_path: Path, reference: str
+) -> None:
+    home, other = (gpg_home(tmp_path / name, name) for name in ("signer", "other"))
+    try:
+        flags = (f"--gpg-homedir={home}", "--gpg-sign=signer@example.com", "--branch=x")
+        imported(archive, *flags, reference)
+        for name, keyring in (("good", home), ("bad", other)):
+            (tmp_path / f"{name}.asc").write_text(gpg(keyring, "--armor", "--export"))
+        trusted = f"--gpg-import={tmp_path / 'good.asc'}"
+        pull(archive, tmp_path / "dest", "x", "--set=gpg-verify=true", trusted)
+        assert refs(tmp_path / "dest") == ["tests:x"]
+        foreign = f"--gpg-import={tmp_path / 'bad.asc'}"
+        with pytest.raises(CommandError, match="Can't check signature"):
+            pull(archive, tmp_path / "refused", "x", "--set=gpg-verify=true", foreign)
+    finally:
+        stop_agent(home)
+        stop_agent(other)
+
+
+def test_what_is_there_unsigned_is_signed_once(
+    archive: Path, tmp_path: Path, reference: str
+) -> None:
+    first = imported(archive, "--branch=x", reference)
+    home = gpg_home(tmp_path / "signer", "signer")
+    try:
+        flags = (f"--gpg-homedir={home}", "--gpg-sign=signer@example.com", "--branch=x")
+        for _ in range(2):
+            again = imported(archive, *flags, reference)
+            assert (again["commit"], again["unchanged"]) == (first["commit"], True)
+        (tmp_path / "key.asc").write_text(gpg(home, "--armor", "--export"))
+        keys = f"--gpg-import={tmp_path / 'key.asc'}"
+        pull(archive, tmp_path / "dest", "x", "--set=gpg-verify=true", keys)
+        listed = ostree(tmp_path / "dest", "show", "tests:x")
+        assert listed.count("Signature made") == 1
+    finally:
+        stop_agent(home)
+
+
+def test_a_key_that_is_not_there_is_an_error_and_moves_no_branch(
+    archive: Path, tmp_path: Path, reference: str
+) -> None:
+    (tmp_path / "empty").mkdir(mode=0o700)
+    flags = (f"--gpg-homedir={tmp_path / 'empty'}", "--gpg-sign=nobody@example.com")
+    outcome = run_import(archive, *flags, "--branch=x", reference)
+    assert outcome.status == 1
+    assert "signing with key nobody@example.com" in outcome.stderr
+    assert "x" not in refs(archive)
+
+
+def test_a_key_file_signs_by_libostrees_sign_api(
+    archive: Path, tmp_path: Path, reference: str
+) -> None:
+    """By its dummy kind, which every libostree has."""
+    (tmp_path / "key").write_text("c2VjcmV0\n")
+    flags = (f"--sign-from-file={tmp_path / 'key'}", "--sign-type=dummy", "--branch=x")
+    made = imported(archive, *flags, reference, env=DUMMY)
+    again = imported(archive, *flags, reference, env=DUMMY)
+    assert (again["commit"], again["unchanged"]) == (made["commit"], True)
+    detached = ostree(archive, "show", "--print-detached-metadata-key=ostree.sign.dummy", "x")
+    assert detached.count("byte") == 1
+    verify = ("--no-gpg-verify", "--sign-verify=dummy=inline:c2VjcmV0")
+    pull(archive, tmp_path / "dest", "x", *verify, env=DUMMY)
+    other = ("--no-gpg-verify", "--sign-verify=dummy=inline:b3RoZXI=")
+    with pytest.raises(CommandError, match="signature"):
+        pull(archive, tmp_path / "refused", "x", *other, env=DUMMY)
+
+
+def ed25519_keys(where: Path) -> tuple[Path, str]:
+    """A file with the secret key as libostree takes it, seed and public key; the public key."""
+    run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", where / "pem"])
+    ends = []
+    for flags in ([], ["-pubout"]):
+        argv: list[Argument] = ["openssl", "pkey", "-in", where / "pem", *flags, "-outform", "DER"]
+        # RFC 8410: both forms end in the 32 bytes.
+        ends.append(subprocess.run(argv, check=True, capture_output=True).stdout[-32:])
+    (where / "secret").write_text(base64.b64encode(ends[0] + ends[1]).decode() + "\n")
+    return where / "secret", base64.b64encode(ends[1]).decode()
+
+
+def test_an_ed25519_signature_is_verified_by_the_puller(
+    archive: Path, tmp_path: Path, reference: str
+) -> None:
+    """Debian's libostree is built without ed25519: there the error has to say so."""
+    secret, public = ed25519_keys(tmp_path)
+    flags = (f"--sign-from-file={secret}", "--branch=x")
+    outcome = run_import(archive, *flags, reference)
+    if outcome.status == 1:
+        assert "Requested signature type is not implemented" in outcome.stderr
+        assert "ostree is built without it" in outcome.stderr
+        assert "x" not in refs(archive)
+        return
+    verify = ("--no-gpg-verify", f"--sign-verify=ed25519=inline:{public}")
+    pull(archive, tmp_path / "dest", "x", *verify)
+    (tmp_path / "more").mkdir()
+    _, other = ed25519_keys(tmp_path / "more")
+    foreign = f"--sign-verify=ed25519=inline:{other}"
+    with pytest.raises(CommandError, match="signature"):
+        pull(archive, tmp_path / "refused", "x", "--no-gpg-verify", foreign)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])
+def test_a_key_file_that_cannot_be_used_is_an_error(
+    archive: Path, tmp_path: Path, reference: str, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    flags = (f"--sign-from-file={tmp_path / 'key'}", "--branch=x")
+    outcome = run_import(archive, *flags, reference)
+    assert outcome.status == 1
+    assert f"key file {tmp_path / 'key'}" in outcome.stderr
+    assert "x" not in refs(archive)
