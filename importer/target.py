@@ -60,15 +60,15 @@ class Target:
 
     repo: Path
     form: Form
-    bundle: bool
-    flatten: bool
-    branch: str | None
-    onto: str | None
-    existing_store: ExistingStore
-    storage_conf: bool
-    labelling: Labelling
+    bundle: bool = False
+    flatten: bool = False
+    branch: str | None = None
+    onto: str | None = None
+    existing_store: ExistingStore = ExistingStore.ERROR
+    storage_conf: bool = False
+    labelling: Labelling = Labelling()
     prefix: str
     layer_options: LayerOptions
-    subject: str | None
-    timestamp: int | None
-    signing: tuple[GpgKey | KeyFile, ...]
+    subject: str | None = None
+    timestamp: int | None = None
+    signing: tuple[GpgKey | KeyFile, ...] = ()

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from importer.layer import LayerOptions
-from importer.pipeline import Form, Job, import_images
+from importer.pipeline import Job, import_images
 from importer.progress import Silence
 from importer.result import Result
 from importer.skopeo import Skopeo
+from importer.target import Form
 from layers.limits import Limits
 from layers.reference import Reference
 from layers.tree import DeviceNodes
@@ -40,9 +41,6 @@ def import_job(repo: Path, *references: str, device_nodes: str = "auto") -> Job:
         branch="all",
         prefix=PREFIX,
         layer_options=LayerOptions(DeviceNodes(device_nodes), Limits()),
-        subject=None,
-        timestamp=None,
-        signing=None,
     )
 
 
@@ -131,7 +129,7 @@ def side_by_side(stacks: Sequence[Sequence[Sequence[Entry]]]) -> list[list[Entry
         [
             below(b"t%d" % number, entry)
             for number, stack in enumerate(stacks)
-            for entry in stack[layer : layer + 1] and stack[layer]
+            for entry in (stack[layer] if layer < len(stack) else ())
         ]
         for layer in range(height)
     ]

@@ -1,6 +1,6 @@
 """A tar read by `layers.tar`, in one go."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from layers.entry import Entry, Kind
 from layers.tar import TarReader
@@ -26,7 +26,7 @@ class Listener:
         pass
 
 
-def pieces(data: bytes, size: int) -> Iterator[bytes]:
+def pieces(data: bytes, size: int) -> Generator[bytes]:
     """The data in pieces."""
     return (data[at : at + size] for at in range(0, len(data), size))
 
