@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # One JSON line per this much of raw content, where a file's bytes are recorded raw.
 _RAW_LIMIT = 1 << 20
 _FLUSH = 1 << 16
-# The record is made in memory. Four million entries need a third of this; what may need more
+# The record is made in memory. Two million entries need a fifth of this; what may need more
 # are contents that no file of the tree has.
 MAX_RECORD = 1 << 30
 # zlib's own level 6, and no time or file name in the header: the same tar gives the same
