@@ -93,7 +93,7 @@ def mapping(document: Document, key: str, what: str, default: Document | None = 
 
 
 def _typed(document: Document, key: str, what: str, kind: type, default: object) -> object:
-    folded = [k for k in document if k.lower() == key.lower() and k != key]
+    folded = [k for k in document if k.casefold() == key.casefold() and k != key]
     if folded:
         raise LayerError(f"{what}: key {folded[0][:100]!r} differs from {key!r} by case alone")
     value = document.get(key, default)

@@ -23,7 +23,7 @@ class Limits:
     """
 
     size: int = 64 << 30
-    entries: int = 4_000_000
+    entries: int = 2_000_000
 
     @property
     def text(self) -> int:

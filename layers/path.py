@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from layers.errors import LayerError
+from layers.whiteout import OPAQUE_MARKER
 
 # include/uapi/linux/limits.h; no tool could unpack more.
 _NAME_MAX = 255
@@ -47,9 +48,10 @@ def _resolved(path: bytes) -> Path:
 
 
 def _check_length(path: bytes) -> None:
-    """What a whiteout hides must be a path that can be; with the prefix it may be longer."""
+    """What a marker hides must be a path that can be; its own may be longer."""
     name = path.rpartition(b"/")[2]
-    if len(path) - len(name) + len(name.removeprefix(_WHITEOUT)) > _PATH_MAX:
+    hidden = b"" if name == OPAQUE_MARKER else name.removeprefix(_WHITEOUT)
+    if len(path) - len(name) + len(hidden) > _PATH_MAX:
         raise LayerError(f"path of {len(path)} bytes; Linux has {_PATH_MAX}")
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # One JSON line per this much of raw content, where a file's bytes are recorded raw.
 _RAW_LIMIT = 1 << 20
 _FLUSH = 1 << 16
-# The record is made in memory. Four million entries need a third of this; what may need more
+# The record is made in memory. Two million entries need a fifth of this; what may need more
 # are contents that no file of the tree has.
 MAX_RECORD = 1 << 30
 # zlib's output has been the same for decades, while isal's depends on the processor's

@@ -72,6 +72,7 @@ def test_lengths_of_paths() -> None:
     assert len(deep) == 4095
     assert len(components(deep)) == 2048
     assert len(components(b"a/" * 2047 + b".wh.a")) == 2048
+    assert len(components(b"a/" * 2047 + b".wh..wh..opq")) == 2048
     for longer in (deep + b"a", b"/" + deep, b"a/" * 2000 + b"n" * 200, b"a/" * 2047 + b".wh.aa"):
         with pytest.raises(LayerError, match="Linux has 4095"):
             components(longer)
