@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from layers.digest import Digest
     from layers.manifest import Descriptor
-    from layers.verify import Chunks
+    from layers.verify import OpenChunks
 
 
 class Blobs:
@@ -86,7 +86,7 @@ class Blobs:
             raise LayerError(f"a document of {blob.size} bytes", digest=str(blob.digest))
         return self.retrying(lambda: b"".join(self.stream(source, blob)))
 
-    def stream(self, source: str, blob: Descriptor) -> Chunks:
+    def stream(self, source: str, blob: Descriptor) -> OpenChunks:
         """The blob's bytes; FetchError or LayerError, with its digest, if they are not all right.
 
         Only once the stream has ended without an error is the blob what it should be.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from layers.verify import Chunks
+    from layers.verify import OpenChunks
 
 CHUNK = 1 << 20
 # Not blocking, so that a fifo in a file's place cannot keep us waiting for ever.
@@ -32,7 +32,7 @@ def opened(path: bytes, directory: int | None = None, flags: int = 0) -> int:
         return os.open(path, _FLAGS | flags, dir_fd=directory)
 
 
-def pieces(descriptor: int) -> Chunks:
+def pieces(descriptor: int) -> OpenChunks:
     """All that the descriptor gives; closed afterwards."""
     try:
         while piece := os.read(descriptor, CHUNK):

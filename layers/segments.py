@@ -20,7 +20,7 @@ from layers.errors import LayerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from layers.verify import Chunks
+    from layers.verify import Chunks, OpenChunks
 
 _CONTENT = 1
 _RAW = 2
@@ -93,7 +93,7 @@ def tar_size(parts: Iterable[Segment]) -> int:
     return sum(part.size if isinstance(part, Content) else len(part) for part in parts)
 
 
-def assembled(parts: Iterable[Segment], read: Callable[[Content], Chunks]) -> Chunks:
+def assembled(parts: Iterable[Segment], read: Callable[[Content], Chunks]) -> OpenChunks:
     """The tar's bytes; LayerError, with the path, for a file that is not what it was.
 
     `read` gives a file's content, all of it. That nothing else is wrong, only the diffID

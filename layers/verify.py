@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 from layers.errors import CHANGED, LayerError
@@ -11,8 +11,9 @@ from layers.limits import TOO_LARGE
 if TYPE_CHECKING:
     from layers.digest import Digest
 
-# A generator, so that whoever stops early can `close` it and all that it stands on.
-type Chunks = Generator[bytes]
+type Chunks = Iterator[bytes]
+# Chunks that hold something open: whoever stops early has to `close` them.
+type OpenChunks = Generator[bytes]
 
 
 def verified(chunks: Chunks, digest: Digest, size: int) -> Chunks:
