@@ -27,7 +27,8 @@ def test_directories_merge() -> None:
     base = Made("", {}, {b"d": Made("base", {b"b": "2"})})
     below = Lower([top, base]).directory(b"d")
     assert below is not None
-    assert (below.meta, below.names) == ("top", {b"a", b"b"})
+    assert below.meta == "top"
+    assert below.names == {b"a", b"b"}
 
 
 def test_whiteout_hides_and_is_not_shown() -> None:

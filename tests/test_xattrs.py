@@ -72,8 +72,12 @@ def test_what_is_kept_can_be_set(tmp_path: Path, kind: Kind, name: bytes, value:
     except LayerError:
         xattrs = ()
     node = tmp_path / "node"
-    make = {Kind.FILE: node.touch, Kind.DIRECTORY: node.mkdir}
-    make.get(kind, lambda: node.symlink_to("x"))()
+    if kind is Kind.FILE:
+        node.touch()
+    elif kind is Kind.DIRECTORY:
+        node.mkdir()
+    else:
+        node.symlink_to("x")
     for kept_name, kept_value in xattrs:
         os.setxattr(node, kept_name, kept_value, follow_symlinks=False)
         assert os.getxattr(node, kept_name, follow_symlinks=False) == kept_value

@@ -131,7 +131,7 @@ def side_by_side(stacks: Sequence[Sequence[Sequence[Entry]]]) -> list[list[Entry
         [
             below(b"t%d" % number, entry)
             for number, stack in enumerate(stacks)
-            for entry in stack[layer : layer + 1] and stack[layer]
+            for entry in (stack[layer] if layer < len(stack) else ())
         ]
         for layer in range(height)
     ]

@@ -11,6 +11,7 @@ from layers.limits import Limits
 from layers.lower import Lower
 from layers.settle import Settled, settle
 from layers.tree import DeviceNodes
+from layers.verify import Chunks
 from layers.whiteout import quoted, unquoted
 from tests.tools.entry import Entry
 from tests.tools.tarbuild import tar_bytes
@@ -191,7 +192,7 @@ class Stack:
         return ("dir", owner.mode, owner.uid, owner.gid, dict(owner.xattrs), b"")
 
 
-def iter_once(content: bytes) -> Iterator[bytes]:
+def iter_once(content: bytes) -> Chunks:
     """The content as a stream."""
     yield content
 

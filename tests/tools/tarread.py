@@ -1,9 +1,8 @@
 """A tar read by `layers.tar`, in one go."""
 
-from collections.abc import Iterator
-
 from layers.entry import Entry, Kind
 from layers.tar import TarReader
+from layers.verify import Chunks
 
 
 class Listener:
@@ -26,7 +25,7 @@ class Listener:
         pass
 
 
-def pieces(data: bytes, size: int) -> Iterator[bytes]:
+def pieces(data: bytes, size: int) -> Chunks:
     """The data in pieces."""
     return (data[at : at + size] for at in range(0, len(data), size))
 
