@@ -24,12 +24,12 @@ from layers.limits import Limits
 from layers.mediatype import Compression
 from layers.settle import settle
 from layers.tree import DeviceNodes
-from layers.verify import DiffID, verified
+from layers.verify import Chunks, DiffID, verified
 from tests.tools.entry import Entry, Sparse, opaque, whiteout
 from tests.tools.image import build_oci
 from tests.tools.mediatype import OCI
 from tests.tools.ostreerepo import fsck, ls, refs
-from tests.tools.stack import Stack
+from tests.tools.stack import Stack, iter_once
 from tests.tools.tarbuild import TRAILER, tar_member
 from tests.tools.tarread import pieces
 
@@ -37,7 +37,7 @@ MIB = 1 << 20
 ENTRIES = 3_000
 
 
-def tar_stream(entries: Iterable[Entry]) -> Iterator[bytes]:
+def tar_stream(entries: Iterable[Entry]) -> Chunks:
     """A tar that is never whole anywhere."""
     for entry in entries:
         yield tar_member(entry)
@@ -105,7 +105,7 @@ def held(entries: Iterable[Entry], stack: Stack) -> tuple[int, int]:
     tracemalloc.start()
     try:
         reader = read(entries, Limits())
-        record = reader.tar_split(lambda _: iter(()))
+        record = reader.tar_split(lambda _: iter_once(b""))
         now, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
         settled = settle(reader.tree, stack.lower())
@@ -162,7 +162,7 @@ def test_names_taken_again_and_again() -> None:
     reader = LayerReader(tar_stream(replaced()), DeviceNodes.AUTO)
     for leaf, _ in reader:
         leaf.checksum = "0" * 64
-    assert reader.tar_split(lambda _: iter([b"x"]))
+    assert reader.tar_split(lambda _: iter_once(b"x"))
 
 
 def replaced() -> Iterator[Entry]:
@@ -175,7 +175,7 @@ def replaced() -> Iterator[Entry]:
 # -- sizes --
 
 
-def zeros(size: int) -> Iterator[bytes]:
+def zeros(size: int) -> Chunks:
     """A tar with one file of so many zeros, in pieces."""
     yield tar_member(Entry(b"zeros", claimed_size=size))
     yield from (bytes(MIB) for _ in range(size // MIB))
@@ -214,7 +214,7 @@ def test_bomb_is_refused_before_it_goes_off(compression: Compression) -> None:
 def test_blob_larger_than_the_manifest_says() -> None:
     """A server that sends for ever is not listened to for ever."""
 
-    def for_ever() -> Iterator[bytes]:
+    def for_ever() -> Chunks:
         while True:
             yield bytes(MIB)
 

@@ -5,7 +5,7 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +106,7 @@ def test_packed_layer_cut_anywhere_is_refused(compression: Compression) -> None:
 
 def unpacked(blob: bytes, compression: Compression, size: int = 1 << 16) -> bytes:
     """What the blob unpacks to, or the error."""
-    return b"".join(decompressed(stream(blob, size), MEDIA_TYPES[compression], compression))
-
-
-def stream(data: bytes, size: int) -> Iterator[bytes]:
-    return pieces(data, size)
+    return b"".join(decompressed(pieces(blob, size), MEDIA_TYPES[compression], compression))
 
 
 flips = st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 7)), min_size=1, max_size=3)
