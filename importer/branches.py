@@ -23,6 +23,7 @@ FLATTENED = "oci/flattened"
 # By a hash of the SELinux label, and the layer's id.
 LABELLED = "oci/labelled"
 ROOTFS = "oci/rootfs"
+RELEASE = "oci/release"
 
 # ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
 # of which begins with "-" or ".". A component is a file name, so 255 bytes are the most.
@@ -92,6 +93,14 @@ def storage_branch(path: Path) -> str:
     if len(name) > _NAME_MAX:
         raise LayerError("the path is too long for a branch of that name", hint=_NAME_ONE)
     return f"{STORAGE}/{name}"
+
+
+def release_branch(name: str, arch: str) -> str:
+    """Where a release's images are, or those of a stream of releases, unless the user says."""
+    names = [_escaped(name), _escaped(arch)]
+    if any(len(name) > _NAME_MAX for name in names):
+        raise LayerError("the release's name is too long for a branch", hint=_NAME_ONE)
+    return "/".join([RELEASE, *names])
 
 
 def _escaped(text: str) -> str:

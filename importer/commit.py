@@ -59,7 +59,7 @@ def _commit(target: Target, repo: Repo, branch: str, images: Sequence[Image]) ->
     base = find_base(repo, target.onto, branch)
     message = _message(target, images, base)
     with repo.locked():
-        contents = _Contents(target, repo, images, base)
+        contents = Contents(target, repo, images, base)
         with repo.transaction() as transaction:
             tree = contents.tree()
             tree.write()
@@ -76,7 +76,7 @@ def _commit(target: Target, repo: Repo, branch: str, images: Sequence[Image]) ->
     return StoreCommit(branch, checksum, False, tuple(images))
 
 
-class _Contents:
+class Contents:
     """What the commit's tree is to have; flattened and labelled layers are made at once."""
 
     def __init__(
@@ -139,25 +139,26 @@ def _message(target: Target, images: Sequence[Image], base: Base | None) -> Mess
     subject = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return Message(
         target.subject if target.subject is not None else subject,
-        _newest(images, base) if target.timestamp is None else target.timestamp,
+        newest(images, base) if target.timestamp is None else target.timestamp,
         "\n".join(lines),
-        tuple(sorted(_facts(target, base).items())),
+        tuple(sorted(facts(target, base).items())),
     )
 
 
-def _newest(images: Sequence[Image], base: Base | None) -> int:
+def newest(images: Sequence[Image], base: Base | None) -> int:
     """A device takes no commit that is older than the one it has (`timestamp-check` of
     ostree pull), so the time is to grow with the OS's as with the images'."""
     times = [image.config.created_seconds for image in images]
     return max([*times, base.commit.message.timestamp if base else 0], default=0)
 
 
-def _facts(target: Target, base: Base | None) -> dict[str, str]:
-    facts = {"form": target.form.value}
+def facts(target: Target, base: Base | None) -> dict[str, str]:
+    """What a commit's metadata says of how it was made."""
+    found = {"form": target.form.value}
     if target.form is Form.STORE:
-        facts["prefix"] = target.prefix
+        found["prefix"] = target.prefix
     if base is not None:
-        facts["base"] = base.commit.checksum
+        found["base"] = base.commit.checksum
     if target.flatten:
-        facts["flatten"] = "true"
-    return {f"import-image.{name}": value for name, value in facts.items()}
+        found["flatten"] = "true"
+    return {f"import-image.{name}": value for name, value in found.items()}

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from layers.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class ImporterError(Fault):
@@ -13,3 +18,11 @@ class FetchError(ImporterError):
     """Something could not be fetched; asking again may help."""
 
     usual_hint = "if it fails only now and then, --retry-times=N asks again"
+
+
+class Failures(ImporterError):
+    """Several things went wrong, each under the name of what it happened to."""
+
+    def __init__(self, message: str, faults: Mapping[str, Fault], *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.faults = faults

@@ -125,6 +125,7 @@ class LooseObjects:
         self._objects = repo / "objects"
         self._form = form
         self._budget = budget  # bytes that may be written before the disk counts as full
+        self.written_bytes = 0
         self._written: dict[str, str] = {}
         self._threads = threading.local()
         self._lock = threading.Lock()
@@ -207,6 +208,7 @@ class LooseObjects:
         """Stop before the disk is full, where libostree would; a lock, as `-=` is not atomic."""
         with self._lock:
             self._budget -= count
+            self.written_bytes += count
             if self._budget < 0:
                 raise ImporterError(
                     "the disk has no more room than the repo is to leave free",

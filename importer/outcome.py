@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from importer import process
+from importer.errors import Failures
 from layers.errors import Fault
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes to standard output, and the exit status."""
+    """What goes to standard output, and the exit status; `aside` goes to standard error."""
 
     text: str
     status: int = 0
+    aside: str = ""
 
 
 def end(work: Callable[[], Answer]) -> NoReturn:
@@ -32,6 +34,8 @@ def end(work: Callable[[], Answer]) -> NoReturn:
         signal.signal(number, _leave)
     try:
         answer = work()
+        if answer.aside:
+            click.echo(answer.aside, err=True)
         if answer.text:
             click.echo(answer.text)
     except Fault as error:
@@ -42,8 +46,11 @@ def end(work: Callable[[], Answer]) -> NoReturn:
     sys.exit(answer.status)
 
 
-def _say(error: Fault) -> None:
-    click.echo(f"error: {error}", err=True)
+def _say(error: Fault, name: str = "") -> None:
+    """Each on a line of its own, with a hint on another: what failed, then the whole."""
+    for failed, fault in error.faults.items() if isinstance(error, Failures) else ():
+        _say(fault, f"{failed}: ")
+    click.echo(f"error: {name}{error}", err=True)
     if error.advice:
         click.echo(f"hint: {error.advice}", err=True)
 

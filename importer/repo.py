@@ -53,7 +53,7 @@ _READ = 1 << 20
 _OWN_REFS = (
     OSTree.RepoListRefsExtFlags.EXCLUDE_REMOTES | OSTree.RepoListRefsExtFlags.EXCLUDE_MIRRORS
 )
-_OURS = "import-image."
+_OURS = ("import-image.", "import-release.")
 _REF_BINDING = "ostree.ref-binding"
 SELINUX = b"security.selinux"
 _COMPOSEFS_DIGEST = "ostree.composefs.digest.v0"
@@ -225,6 +225,8 @@ class Repo:
         self._loose: LooseObjects | None = None
         self._loose_lock = threading.Lock()
         self._sizes: dict[str, int] = {}
+        # What this instance's transactions added to the repo's files, as the repo keeps them.
+        self.written_bytes = 0
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Repo:
@@ -396,11 +398,13 @@ class Repo:
             yield transaction
             if not transaction.abandoned:
                 with _faults("committing the transaction"):
-                    self._repo.commit_transaction(None)
+                    _, stats = self._repo.commit_transaction(None)
                 committed = True
+                self.written_bytes += stats.content_bytes_written
                 if self._loose is not None:
                     with _faults("moving files into the repo"):
                         self._loose.publish()
+                    self.written_bytes += self._loose.written_bytes
         finally:
             if not committed:
                 with _faults("aborting the transaction"):
@@ -523,10 +527,12 @@ class Repo:
             self._metadata_of(commit).equal(self._metadata(tree, message, base))
         )
 
-    def write_commit(self, tree: Tree, message: Message, base: Base | None = None) -> str:
+    def write_commit(
+        self, tree: Tree, message: Message, base: Base | None = None, parent: str | None = None
+    ) -> str:
         """Store the commit of a tree that a transaction has written; its checksum.
 
-        With a base the commit has the base's metadata besides. It has no parent.
+        With a base the commit has the base's metadata besides.
         """
         if self._loose is not None:
             raise RuntimeError("a commit must not be written beside the files that it names")
@@ -534,7 +540,7 @@ class Repo:
         subject, body, time = message.subject, message.body, message.timestamp
         with _faults("writing the commit"):
             _, checksum = self._repo.write_commit_with_time(
-                None, subject, body, metadata, tree.written(), time, None
+                parent, subject, body, metadata, tree.written(), time, None
             )
         return str(checksum)
 
@@ -604,6 +610,11 @@ class Repo:
         present = detached.lookup_value(signer.metadata_key(), kind) if detached else None
         made = bytes(signature.get_data())
         return present is not None and any(bytes(one) == made for one in present.unpack())
+
+    def delete_commit(self, checksum: str) -> None:
+        """Forget a commit that no ref needs; what only it named is for `ostree prune`."""
+        with _faults(f"deleting commit {checksum}"):
+            self._repo.delete_object(OSTree.ObjectType.COMMIT, checksum, None)
 
     def set_ref(self, ref: str, checksum: str) -> None:
         """Point the ref at the commit, when the transaction is committed."""

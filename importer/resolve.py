@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import FetchError, ImporterError
+from layers.architecture import go_arch
 from layers.config import ImageConfig, parse_config
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from importer.skopeo import Skopeo
     from layers.digest import Digest
     from layers.reference import ImageName, Reference
-
-# What Go calls the machines that Linux's uname names otherwise.
-_GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm"}
 
 
 class Documents(Protocol):
@@ -117,9 +115,8 @@ class Resolver:
 
     def _is_wanted(self, config: ImageConfig) -> bool:
         wanted = self._skopeo
-        machine = platform.machine()
         return (
-            config.architecture == (wanted.arch or _GO_ARCH.get(machine, machine))
+            config.architecture == (wanted.arch or go_arch(platform.machine()))
             and config.os == (wanted.os or "linux")
             and config.variant == (wanted.variant or config.variant)
         )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from importer.layer import LayerCommit
     from layers.image import Image, ImageLayer
 
@@ -29,6 +31,11 @@ class Result:
     layers: dict[str, LayerCommit]
     fetched: frozenset[str]
     fetched_bytes: int
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something is missing that was asked for: an import has all, or fails."""
+        return False
 
     @property
     def unchanged(self) -> bool:
@@ -55,26 +62,35 @@ class Result:
 
     def _image(self, image: Image) -> dict[str, Any]:
         store = next((store for store in self.stores if image in store.images), None)
-        return {
-            "reference": str(image.reference),
-            "digest": str(image.digest),
-            "image_id": image.id,
-            "names": list(image.names),
+        place = {
             "commit": store.commit if store else None,
             "branch": store.branch if store else None,
-            "layers": [self._layer(layer) for layer in image.layers],
         }
+        return described(image, self.layers, self.fetched) | place
 
-    def _layer(self, layer: ImageLayer) -> dict[str, Any]:
-        found = self.layers[layer.id]
-        return {
-            "digest": str(layer.blob.digest),
-            "diff_id": str(layer.diff_id),
-            "layer_id": layer.id,
-            "commit": found.commit.checksum,
-            "cached": layer.id not in self.fetched,
-            "size": layer.blob.size,
-            "whiteouts": found.whiteouts,
-            "opaque": found.opaque,
-            **({} if found.verified else {"verified": False}),
-        }
+
+def described(
+    image: Image, layers: Mapping[str, LayerCommit], fetched: Collection[str]
+) -> dict[str, Any]:
+    """An image for JSON; `fetched` are the ids of the layers that were not here before."""
+    return {
+        "reference": str(image.reference),
+        "digest": str(image.digest),
+        "image_id": image.id,
+        "names": list(image.names),
+        "layers": [_layer(layer, layers[layer.id], fetched) for layer in image.layers],
+    }
+
+
+def _layer(layer: ImageLayer, found: LayerCommit, fetched: Collection[str]) -> dict[str, Any]:
+    return {
+        "digest": str(layer.blob.digest),
+        "diff_id": str(layer.diff_id),
+        "layer_id": layer.id,
+        "commit": found.commit.checksum,
+        "cached": layer.id not in fetched,
+        "size": layer.blob.size,
+        "whiteouts": found.whiteouts,
+        "opaque": found.opaque,
+        **({} if found.verified else {"verified": False}),
+    }

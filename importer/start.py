@@ -17,6 +17,14 @@ def import_image() -> None:
     cli.import_image()
 
 
+def import_release() -> None:
+    """The command import-release."""
+    _interruptible()
+    from importer import releasecli
+
+    releasecli.import_release()
+
+
 def import_storage() -> None:
     """The command import-storage."""
     _interruptible()

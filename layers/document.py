@@ -20,10 +20,11 @@ MAX_DOCUMENT_SIZE = 4 * 1024 * 1024
 type Document = dict[str, Any]
 
 
-def parse_document(raw: bytes, what: str) -> Document:
-    """The JSON object in `raw`; LayerError, naming `what`, for anything else."""
-    if len(raw) > MAX_DOCUMENT_SIZE:
-        raise LayerError(f"{what} has {len(raw)} bytes, more than {MAX_DOCUMENT_SIZE}")
+def parse_document(raw: bytes, what: str, limit: int = MAX_DOCUMENT_SIZE) -> Document:
+    """The JSON object in `raw`; LayerError, naming `what`, for anything else, or anything longer
+    than `limit` bytes."""
+    if len(raw) > limit:
+        raise LayerError(f"{what} has {len(raw)} bytes, more than {limit}")
     value = _parsed(raw, what)
     if not isinstance(value, dict):
         raise LayerError(f"{what} is not a JSON object")

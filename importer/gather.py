@@ -1,0 +1,160 @@
+"""All images of a release into the repo, going on where one of them cannot be had."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from importer.commit import found_layers
+from importer.layer import (
+    LayerCommit,
+    ReadLayer,
+    check_devices,
+    fetch_layer,
+    find_layer,
+    import_layer,
+)
+from layers.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from importer.blobs import Blobs
+    from importer.layer import LayerOptions
+    from importer.progress import Progress
+    from importer.repo import Repo
+    from layers.image import Image, ImageLayer
+    from layers.release import Component
+
+# Manifests that are asked for at once: short answers, for which nearly all time is waiting.
+_QUESTIONS = 4
+# Layers that stream at once, as in importer.pipeline.
+_STREAMS = 2
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Images by component, with the commits of their layers; `faults` says why others are not
+    there. `fetched` are the ids of the layers that were not here before."""
+
+    images: dict[str, Image] = field(default_factory=dict)
+    layers: dict[str, LayerCommit] = field(default_factory=dict)
+    fetched: set[str] = field(default_factory=set)
+    faults: dict[str, Fault] = field(default_factory=dict)
+    written_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Wanted:
+    layer: ImageLayer
+    sources: list[str]  # any of which has the blob
+    written_bytes: int = 0
+
+
+def resolve_all(
+    components: Iterable[Component], resolve: Callable[[Component], Image]
+) -> tuple[dict[str, Image], dict[str, Fault]]:
+    """Each component's image, or why there is none; each is asked for."""
+    with ThreadPoolExecutor(_QUESTIONS, thread_name_prefix="resolve") as pool:
+        asked = {one.name: pool.submit(resolve, one) for one in components}
+    faults = _faults(asked)
+    return {name: one.result() for name, one in asked.items() if name not in faults}, faults
+
+
+def _faults[K, T](futures: Mapping[K, Future[T]]) -> dict[K, Fault]:
+    """Those that were expected; any other error is raised."""
+    found: dict[K, Fault] = {}
+    for name, future in futures.items():
+        try:
+            future.result()
+        except Fault as fault:
+            found[name] = fault
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Gatherer:
+    """Imports layers into `repo`, from where `blobs` has them."""
+
+    repo: Repo
+    blobs: Blobs
+    options: LayerOptions
+    progress: Progress
+
+    def gather(
+        self, components: Iterable[Component], resolve: Callable[[Component], Image]
+    ) -> Gathered:
+        """Resolve all, and import the layers that are missing."""
+        images, faults = resolve_all(components, resolve)
+        found = Gathered(faults=faults)
+        wanted: dict[str, _Wanted] = {}
+        for name, image in images.items():
+            try:
+                self._want(image, wanted)
+            except Fault as unwanted:
+                faults[name] = unwanted
+        broken = self._import(wanted)
+        for name, image in images.items():
+            fault = next((broken[one.id] for one in image.layers if one.id in broken), None)
+            if fault is not None:
+                faults.setdefault(name, fault)
+            if name not in faults:
+                found.images[name] = image
+        found.layers = found_layers(self.repo, found.images.values())
+        found.fetched = set(wanted) - broken.keys()
+        found.written_bytes = sum(one.written_bytes for one in wanted.values())
+        return found
+
+    def _want(self, image: Image, wanted: dict[str, _Wanted]) -> None:
+        """Note the layers of the image that are not here; LayerError if one cannot be taken."""
+        for layer in image.layers:
+            _ = layer.available_compression  # an unknown media type is found before it is fetched
+        for layer in image.layers:
+            found = find_layer(self.repo, layer.id)
+            if found is not None and found.verified:
+                check_devices(layer, found, self.options.device_nodes)
+            else:
+                sources = wanted.setdefault(layer.id, _Wanted(layer, [])).sources
+                if image.source not in sources:
+                    sources.append(image.source)
+
+    def _import(self, wanted: Mapping[str, _Wanted]) -> dict[str, Fault]:
+        """Several at once; a layer is closed when those below it are. What went wrong, by id."""
+        done: dict[str, Future[None]] = {}
+
+        def one(wanted: _Wanted) -> None:
+            def parents_done() -> None:
+                parents = wanted.layer.parents
+                if parents and parents[0] in done:
+                    done[parents[0]].result()
+
+            self._import_layer(wanted, parents_done)
+
+        with ThreadPoolExecutor(_STREAMS, thread_name_prefix="layer") as pool:
+            for layer_id, layer in wanted.items():
+                done[layer_id] = pool.submit(one, layer)
+        return _faults(done)
+
+    def _import_layer(self, wanted: _Wanted, parents_done: Callable[[], None]) -> None:
+        """From the first repository that has it: images may share a layer, and one of their
+        repositories be broken."""
+        for source in wanted.sources:
+            try:
+                self.blobs.retrying(partial(self._attempt, source, wanted, parents_done))
+            except Fault as fault:
+                if source == wanted.sources[-1]:
+                    raise
+                self.progress.message(f"{fault}; another repository has it, too")
+            else:
+                return
+
+    def _attempt(self, source: str, wanted: _Wanted, parents_done: Callable[[], None]) -> None:
+        own, layer = self.repo.again(), wanted.layer
+
+        def read() -> ReadLayer:
+            return fetch_layer(own, self.blobs, source, layer, self.options)
+
+        import_layer(own, layer, read, parents_done)
+        wanted.written_bytes = own.written_bytes

@@ -1,0 +1,150 @@
+"""The nightly job, as one sentence: sources → release → images → commit → what changed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from importer.errors import Failures, ImporterError
+from importer.flatten import NO_EXPORT
+from importer.gather import Gatherer
+from importer.releasecommit import (
+    Draft,
+    ReleaseCommit,
+    commit_releases,
+    drop_older,
+    head_of,
+    latest_release,
+    layers_of,
+    prefix_of,
+    release_of,
+    resolved,
+)
+from importer.releaseplan import planned
+from importer.releaseresult import Imported, ReleaseResult
+from importer.replacement import Replacement, read_file
+from importer.repo import Repo
+from importer.store import StoredDocuments
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.releasediff import compare, compare_layers
+from layers.releasejson import updated
+from layers.releaselock import Locked, lock_document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from importer.gather import Gathered
+    from importer.progress import Progress
+    from importer.releasejob import ReleaseJob
+    from importer.releaseplan import Part
+    from importer.repo import Commit
+
+
+def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
+    """Do the job; LayerError or ImporterError if it cannot be done, and then no ref moves.
+
+    Failures if images cannot be had, unless the job is to keep going.
+    """
+    repo = Repo.open(job.repo, create=True)
+    repo.check_writable()
+    if job.flatten:
+        progress.message(NO_EXPORT)
+    with planned(job.origin, progress) as parts:
+        branches = job.branches([part.release for part in parts])
+        heads = [head_of(repo, branch) for branch in branches]
+        known = _documents(repo, heads, parts)
+        gathered = [_gather(job, repo, part, known, progress) for part in parts]
+        _check(job, gathered)
+        drafts = [
+            Draft(branch, head, resolved(part.release, found.images), found.images)
+            for branch, head, part, found in zip(branches, heads, parts, gathered, strict=True)
+        ]
+        commits, files = _commit(job, repo, drafts)
+        imported = tuple(
+            _imported(job, repo, draft, commit, found)
+            for draft, commit, found in zip(drafts, commits, gathered, strict=True)
+        )
+        fetched = sum(part.blobs.fetched_bytes for part in parts)
+        return ReleaseResult(imported, fetched, files)
+
+
+def _documents(
+    repo: Repo, heads: Sequence[Commit | None], parts: Sequence[Part]
+) -> StoredDocuments:
+    """Manifests and configs that are here: in the branches' stores, or, where a release has a
+    branch of its own, in that of the last release for the same architecture."""
+    known = StoredDocuments()
+    for head, part in zip(heads, parts, strict=True):
+        commit = head or latest_release(repo, part.release.arch)
+        if commit is not None:
+            known.add(repo.root(commit), prefix_of(commit))
+    return known
+
+
+def _gather(
+    job: ReleaseJob, repo: Repo, part: Part, known: StoredDocuments, progress: Progress
+) -> Gathered:
+    gatherer = Gatherer(repo, part.blobs, job.layer_options, progress)
+    return gatherer.gather(part.release.components.values(), part.resolving(known))
+
+
+def _check(job: ReleaseJob, gathered: Sequence[Gathered]) -> None:
+    """Failures, all of them, if some of the images cannot be had and all are wanted."""
+    faults = {
+        f"component {name}": fault for found in gathered for name, fault in found.faults.items()
+    }
+    whole = sum(len(found.images) + len(found.faults) for found in gathered)
+    empty = any(not found.images for found in gathered)
+    if faults and (empty or not job.keep_going):
+        raise Failures(
+            f"{len(faults)} of {whole} images cannot be imported; no branch was moved",
+            faults,
+            hint="" if empty else "--keep-going commits the others",
+        )
+
+
+def _commit(
+    job: ReleaseJob, repo: Repo, drafts: Sequence[Draft]
+) -> tuple[list[ReleaseCommit], tuple[str, ...]]:
+    """The commits, then the files; what can go wrong with a file goes wrong before."""
+    with ExitStack() as stack:
+        lock = [(job.lock, _lock(drafts))] if job.lock else []
+        updates = [(path, _updated(arch, path, drafts)) for arch, path in job.updates]
+        locks = [stack.enter_context(Replacement(*one)) for one in lock]
+        files = [stack.enter_context(Replacement(*one)) for one in updates]
+        commits = commit_releases(job, repo, drafts)
+        for file in locks:
+            file.publish()
+        return commits, tuple(str(file.path) for file in files if file.publish())
+
+
+def _lock(drafts: Sequence[Draft]) -> bytes:
+    return lock_document({one.release.arch: Locked(one.release, one.images) for one in drafts})
+
+
+def _updated(arch: str, path: Path, drafts: Sequence[Draft]) -> bytes:
+    releases = [one.release for one in drafts if arch in ("", one.release.arch)]
+    if len(releases) != 1:
+        raise ImporterError(
+            f"{path}: for which architecture is it?" if releases else f"{path} is for {arch}",
+            hint="write --update-json ARCH=FILE, for an architecture of this call",
+        )
+    return updated(read_file(path, MAX_DOCUMENT_SIZE), releases[0], str(path))
+
+
+def _imported(
+    job: ReleaseJob, repo: Repo, draft: Draft, commit: ReleaseCommit, found: Gathered
+) -> Imported:
+    sizes = layers_of(repo, repo.commit(commit.checksum))
+    before = layers_of(repo, draft.head)
+    return Imported(
+        draft.branch,
+        draft.release,
+        commit,
+        compare(release_of(repo, draft.head, draft.branch), draft.release),
+        compare_layers(before, sizes),
+        sizes,
+        found,
+        drop_older(repo, draft.branch, job.keep) if job.keep is not None else (),
+    )

@@ -1,0 +1,101 @@
+"""What would change, or did: --check and --diff, which import nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from importer.branches import why_no_branch
+from importer.errors import Failures, ImporterError
+from importer.gather import resolve_all
+from importer.releasecommit import head_of, layers_of, release_of
+from importer.releaseplan import planned
+from importer.releaseresult import Difference, DiffResult
+from importer.releasesources import SourceName
+from importer.repo import Repo
+from importer.store import StoredDocuments
+from layers.releasediff import compare, compare_layers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.progress import Progress
+    from importer.releasejob import Origin, ReleaseJob
+    from importer.releaseplan import Part
+    from importer.repo import Commit
+    from layers.release import Component, Release
+
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+
+
+def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
+    """What an import would change. Of the images, only what tags are at is asked for."""
+    repo = Repo.open(job.repo) if job.repo.exists() else None
+    with planned(job.origin, progress) as parts:
+        branches = job.branches([part.release for part in parts])
+        pairs = zip(branches, parts, strict=True)
+        return DiffResult(tuple(_check_part(repo, branch, part) for branch, part in pairs))
+
+
+def _check_part(repo: Repo | None, branch: str, part: Part) -> Difference:
+    head = head_of(repo, branch) if repo is not None else None
+    old = release_of(repo, head, branch) if repo is not None else None
+    release = _pinned(part) if old is not None else part.release
+    return Difference(release, compare(old, release), branch)
+
+
+def _pinned(part: Part) -> Release:
+    """The release with the digests that its tags are at now."""
+    components = part.release.components
+    resolve = part.resolving(StoredDocuments())
+    images, faults = resolve_all(filter(_is_tag, components.values()), resolve)
+    if faults:
+        named = {f"component {name}": fault for name, fault in faults.items()}
+        raise Failures(f"{len(faults)} of {len(components)} images cannot be resolved", named)
+    pinned = {name: components[name].at(image.digest) for name, image in images.items()}
+    return replace(part.release, components={**components, **pinned})
+
+
+def _is_tag(component: Component) -> bool:
+    name = component.reference.name
+    return name is None or name.digest is None
+
+
+def diff_releases(
+    repo_path: Path | None, origin: Origin, old: str, new: str, progress: Progress
+) -> DiffResult:
+    """From the old to the new: each a branch or a commit of the repo, or a source."""
+    repo = Repo.open(repo_path) if repo_path is not None and repo_path.exists() else None
+    commits = [_commit(repo, text) if repo else None for text in (old, new)]
+    releases = [
+        _of_commit(repo, commit, text) if repo and commit else _of_source(origin, text, progress)
+        for text, commit in zip((old, new), commits, strict=True)
+    ]
+    both = repo is not None and None not in commits
+    layers = compare_layers(*(layers_of(repo, one) for one in commits)) if repo and both else None
+    diff = compare(releases[0], releases[1])
+    return DiffResult((Difference(releases[1], diff, layers=layers),))
+
+
+def _commit(repo: Repo, text: str) -> Commit | None:
+    """The commit that the text names, if it looks like one, or is a branch."""
+    if _CHECKSUM.fullmatch(text):
+        return repo.commit(text)
+    return head_of(repo, text) if why_no_branch(text) == "" else None
+
+
+def _of_commit(repo: Repo, commit: Commit, text: str) -> Release:
+    release = release_of(repo, commit, text)
+    if release is None:
+        raise ImporterError(f"{text} has no store of images")
+    return release
+
+
+def _of_source(origin: Origin, text: str, progress: Progress) -> Release:
+    """A source is for one architecture: the one that it says, or the only one of --arch."""
+    name = SourceName.parse(text)
+    arches = (name.arch,) if name.arch else origin.arches[:1]
+    one = replace(origin, names=(name,), stream="", locked=None, arches=arches)
+    with planned(one, progress) as parts:
+        return parts[0].release

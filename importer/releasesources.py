@@ -1,0 +1,134 @@
+"""From what the command line names to a release: files, URLs, payload images, streams."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from importer.controller import Http, chosen
+from importer.errors import ImporterError
+from importer.payload import image_references
+from importer.replacement import read_file
+from importer.resolve import Resolver
+from importer.store import StoredDocuments
+from layers.architecture import go_arch, is_architecture
+from layers.document import MAX_DOCUMENT_SIZE, parse_document
+from layers.errors import Fault, LayerError
+from layers.reference import Reference
+from layers.release import Release, merged
+from layers.releasesource import image_stream, parse_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from importer.blobs import Blobs
+    from importer.skopeo import Skopeo
+    from layers.limits import Limits
+
+_FOR_ARCH = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)
+# How MicroShift names its files: release-x86_64.json, release-olm-aarch64.json.
+_FILE_ARCH = re.compile(r".*-([a-z0-9_]+)\.json")
+_STREAM_IN_URL = re.compile(r"https?://.*/releasestream/([^/?]+)/.*")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceName:
+    """A SOURCE of the command line; `arch` is "" if it is for every architecture."""
+
+    text: str
+    arch: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`ARCH=SOURCE`, or a file whose name ends in `-ARCH.json`, or any other text."""
+        match = _FOR_ARCH.fullmatch(text)
+        if match and is_architecture(match[1]):
+            return cls(match[2], go_arch(match[1]))
+        match = _FILE_ARCH.fullmatch(text.rpartition("/")[2])
+        if match and is_architecture(match[1]) and "://" not in text:
+            return cls(text, go_arch(match[1]))
+        return cls(text)
+
+    @property
+    def stream(self) -> str:
+        """The stream that a controller's URL names, or ""."""
+        match = _STREAM_IN_URL.fullmatch(self.text)
+        return match[1] if match else ""
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Put the source's name in front of what is wrong with it."""
+    try:
+        yield
+    except Fault as error:
+        said = str(error)
+        text = said if source in said else f"{source}: {said}"
+        kind = ImporterError if isinstance(error, ImporterError) else LayerError
+        raise kind(text, hint=error.hint) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Reads sources for one architecture; `blobs` and `skopeo` are for that one.
+
+    `phases` are those that a controller's release may be in.
+    """
+
+    http: Http
+    skopeo: Skopeo
+    blobs: Blobs
+    phases: frozenset[str]
+    limits: Limits
+
+    def read(self, names: Sequence[SourceName]) -> Release:
+        """One release of all these sources. An error names the source it is about."""
+        return merged([self._read(name.text) for name in names])
+
+    def _read(self, text: str) -> Release:
+        with naming(text):
+            if text.startswith(("http://", "https://")):
+                return self._parsed(self.http.get(text), text)
+            if text == "-":
+                return self._parsed(_standard_input(), "standard input")
+            if Path(text).exists():
+                return self._parsed(read_file(Path(text), MAX_DOCUMENT_SIZE), text)
+            return self._payload(_reference(text), text)
+
+    def _parsed(self, raw: bytes, origin: str) -> Release:
+        found = parse_source(raw, origin)
+        if isinstance(found, Release):
+            return found
+        answer = chosen(found, self.phases, origin)
+        release = self._payload(Reference.parse(answer.pullspec), answer.pullspec)
+        if release.name and release.name != answer.name:
+            raise LayerError(
+                f"the controller calls the release {answer.name}, its payload {release.name}"
+            )
+        return replace(release, name=answer.name, version=release.version or answer.name)
+
+    def _payload(self, reference: Reference, origin: str) -> Release:
+        with naming(origin):
+            resolver = Resolver(self.skopeo, self.blobs, StoredDocuments())
+            image = self.blobs.retrying(lambda: resolver.resolve(reference))
+            raw = image_references(self.blobs, image, self.limits.size)
+            release = image_stream(parse_document(raw, origin), origin)
+            return replace(release, arch=image.config.architecture)
+
+
+def _standard_input() -> bytes:
+    return sys.stdin.buffer.read(MAX_DOCUMENT_SIZE + 1)
+
+
+def _reference(text: str) -> Reference:
+    try:
+        return Reference.parse(text)
+    except LayerError:
+        raise ImporterError(
+            "there is no such file, and it is neither a URL nor an image's reference",
+            hint="a payload is registry/name:tag or registry/name@sha256:…",
+        ) from None
