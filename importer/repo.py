@@ -78,6 +78,8 @@ def _faults(doing: str) -> Iterator[None]:
 def _hint(said: str) -> str:
     if "opendir(objects)" in said or said in ("File exists", "Not a directory"):
         return "give --repo an ostree repo, or a path where there is nothing yet"
+    if "refs/heads" in said or said.startswith("Conflict"):
+        return "a branch cannot lie below another one; name one with --branch"
     if "min-free-space" in said or "No space left" in said:
         return (
             "the disk is full; free space, or see min-free-space-percent in ostree.repo-config(5)"

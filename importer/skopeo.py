@@ -38,6 +38,7 @@ _FINAL = (
     ("name unknown", "the registry has no repository of that name"),
     ("blob unknown", "the registry lacks what the manifest names; push the image again"),
     ("corrupted blob", "the registry, or something on the way, changed it; nothing was imported"),
+    ("bytes in blob", "the registry, or something on the way, changed it; nothing was imported"),
     ("unsupported manifest MIME type", "an index can list images only, OCI's or docker's alike"),
     ("no such file or directory", "is the path right?"),
     ("identifier is not an image", "`podman images` lists what the store has"),
@@ -98,13 +99,14 @@ def fetch_error(source: str, said: str) -> ImporterError:
     """skopeo's words as one line, and a hint; a FetchError if asking again may help."""
     reasons: list[str] = _LOGRUS.findall(said)
     message = json.loads(f'"{reasons[-1]}"', strict=False) if reasons else said
-    line = f"{source}: " + (" ".join(message.split())[:1000] or "skopeo said nothing")
-    hint = _hint(_FINAL, line)
-    return ImporterError(line, hint=hint) if hint else FetchError(line, hint=_hint(_PASSING, line))
+    said = " ".join(message.split())[:1000] or "skopeo said nothing"
+    line, signs = f"{source}: {said}", said.replace(source, "")  # whatever the image is called
+    hint = _hint(_FINAL, signs)
+    return ImporterError(line, hint=hint) if hint else FetchError(line, hint=_hint(_PASSING, signs))
 
 
-def _hint(hints: tuple[tuple[str, str], ...], line: str) -> str:
-    return next((hint for sign, hint in hints if sign in line), "")
+def _hint(hints: tuple[tuple[str, str], ...], said: str) -> str:
+    return next((hint for sign, hint in hints if sign in said), "")
 
 
 class Proxy:

@@ -8,6 +8,7 @@ import zstandard
 from isal import igzip_lib
 
 from layers.errors import LayerError
+from layers.gzipheader import has_whole_header
 from layers.mediatype import Compression, may_be_unpacked
 from layers.zstdframes import is_frame, whole_frames
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from layers.verify import Chunks
 
 CHUNK = 1 << 20
+# Two chunks: a member's header can begin at the end of one.
+_MAX_HEADER = 2 * CHUNK
 _IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub errs
 _GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1
 # zstd's own limit for untrusted input (ZSTD_WINDOWLOG_LIMIT_DEFAULT is 27).
@@ -62,8 +65,12 @@ def gunzipped(chunks: Chunks) -> Chunks:
     """Every member of the file, as gzip and Go read it; RFC 1952, 2.2."""
     data = b""
     while data := data or next(chunks, b""):
-        while 0 < len(data) < 2 and (more := next(chunks, b"")):
+        # isal finds a checksum wrong, or the deflated data invalid, where a header with
+        # optional fields comes to it in pieces.
+        while not has_whole_header(data) and (more := next(chunks, b"")):
             data += more
+            if len(data) > _MAX_HEADER:
+                raise LayerError("gzip: a member's header does not end")
         if not data.startswith(_GZIP_MAGIC):
             raise LayerError("gzip: the data that follows a member is not another member")
         member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
