@@ -167,10 +167,12 @@ def stored_images(images: Iterable[Image]) -> list[StoredImage]:
 
 def _stored(image_id: str, group: list[Image]) -> StoredImage:
     first = group[0]
+    # An index's, where the image was only ever asked for through one, as podman has it.
+    digest = next((image.digest for image in group if image.index is None), first.digest)
     data = {key: value for image in group for key, value in image.big_data().items()}
     return StoredImage(
         image_id,
-        first.digest,  # of the index, where there is one, as podman has it
+        digest,
         tuple(sorted({name for image in group for name in image.names})),
         first.layers[-1].id if first.layers else "",
         first.config.created,

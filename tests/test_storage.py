@@ -168,6 +168,26 @@ def test_a_real_image_gives_the_layers_that_the_registry_gives(
     assert len(ours["images"][0]["layers"]) == 4
 
 
+def test_a_partially_pulled_image_gives_the_same_layers(
+    filled: Filled, registry: Registry, podman: Podman, tmp_path: Path
+) -> None:
+    """zstd:chunked: podman fetches the files that it has not got yet one by one."""
+    reference = f"{registry.host}/filled/chunked:1"
+    flags = ["--quiet", "--tls-verify=false", "--force-compression"]
+    source = filled.references["deletions"]
+    filled.podman("push", *flags, "--compression-format=zstd:chunked", source, reference)
+    conf = podman.home / "storage.conf"
+    partial = '[storage.options.pull_options]\nenable_partial_images = "true"\n'
+    conf.write_text(conf.read_text() + partial)
+    podman("pull", "--quiet", "--tls-verify=false", reference)
+    root = podman.home / "root"
+    assert all(layer.get("toc-digest") for layer in store_layers(root))
+    theirs = imported(tmp_path / "registry", "--branch=os/store", reference)
+    ours = imported_storage(tmp_path / "store", "--branch=os/store", root)
+    assert ours["commit"] == theirs["commit"]
+    assert ours["images"][0]["layers"] == theirs["images"][0]["layers"]
+
+
 def test_the_registry_has_nothing_to_give_after_it(
     filled: Filled, registry: Registry, repo: Path
 ) -> None:
