@@ -16,7 +16,7 @@ type Chunks = Iterator[bytes]
 type OpenChunks = Generator[bytes]
 
 
-def verified(chunks: Chunks, digest: Digest, size: int) -> Chunks:
+def verified(chunks: Chunks, digest: Digest, size: int) -> OpenChunks:
     """The blob's chunks; LayerError at the end unless they have this digest and size in bytes.
 
     One byte more than `size` is refused at once: a server that never stops sending must
