@@ -380,6 +380,19 @@ def test_config_that_does_not_fit() -> None:
         parse_config(config + b" ", manifest)
 
 
+@pytest.mark.root
+def test_diff_id_that_is_another(tmp_path: Path) -> None:
+    """The blob is what the manifest says, and unpacks to what the config does not."""
+
+    def lie(config: Document) -> None:
+        config["rootfs"]["diff_ids"] = [DIGESTS[0]]
+
+    build_oci(tmp_path / "oci", "t", [[Entry(b"a")]], edit_config=lie)
+    with pytest.raises(LayerError, match=f"the config's diff_ids say {DIGESTS[0]}"):
+        import_into(tmp_path / "repo", f"oci:{tmp_path}/oci:t")
+    assert refs(tmp_path / "repo") == []
+
+
 # -- for as long as one likes --
 
 
