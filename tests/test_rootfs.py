@@ -120,10 +120,10 @@ def test_nspawn_runs_the_root(repo: Path, tmp_path: Path, image: tuple[str, Buil
 def test_the_same_again_changes_nothing(
     repo: Path, tmp_path: Path, image: tuple[str, BuiltImage]
 ) -> None:
-    first = imported(repo, "--form=rootfs", "--bundle", "--branch=b", image[0])
-    again = imported(repo, "--form=rootfs", "--bundle", "--branch=b", image[0])
+    first = imported(repo, "--form=rootfs", "--bundle", "--branch=os/b", image[0])
+    again = imported(repo, "--form=rootfs", "--bundle", "--branch=os/b", image[0])
     assert (again["commit"], again["unchanged"]) == (first["commit"], True)
-    other = imported(tmp_path / "other", "--form=rootfs", "--bundle", "--branch=b", image[0])
+    other = imported(tmp_path / "other", "--form=rootfs", "--bundle", "--branch=os/b", image[0])
     assert other["commit"] == first["commit"]
 
 

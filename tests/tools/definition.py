@@ -136,7 +136,7 @@ def _with_options(entry: Entry, options: list[str]) -> Entry:
         changes.update(_regions(whole, sparse, prefixed["at"]))
     if prefixed["raw"]:
         changes["raw"] = {name: _unescape(text) for name, text in prefixed["raw"].items()}
-    changes["records"] = [(k.encode(), _unescape(v)) for k, v in prefixed["pax"].items()]
+    changes["records"] = tuple((k.encode(), _unescape(v)) for k, v in prefixed["pax"].items())
     return replace(entry, xattrs=_xattrs(prefixed["xattr"]), **changes)
 
 
