@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from layers.document import mapping, parse_document, parse_records, string
+from layers.document import integer, mapping, parse_document, parse_records, string
 from layers.errors import LayerError
 from layers.reference import ImageName
 from layers.release import Component, Release, components
@@ -92,7 +92,11 @@ def layer_sizes(layers_json: bytes, origin: str) -> dict[str, LayerSize]:
     """The layers of a store by id, out of its layers.json."""
     return {
         string(record, "id", origin): LayerSize(
-            int(record.get("compressed-size", 0)), int(record.get("diff-size", 0))
+            _size(record, "compressed-size", origin), _size(record, "diff-size", origin)
         )
         for record in parse_records(layers_json, origin)
     }
+
+
+def _size(record: dict[str, Any], key: str, origin: str) -> int:
+    return integer(record, key, origin) if key in record else 0

@@ -12,6 +12,7 @@ from tests.tools.importimage import NOBODY, SCRIPT
 from tests.tools.podman import Podman, new_podman
 from tests.tools.process import CommandError, run
 from tests.tools.registry import Registry
+from tests.tools.releaseworld import World, release_world
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
@@ -64,6 +65,19 @@ def unprivileged() -> Iterator[Path]:
     where = Path(run([*NOBODY, "mktemp", "-d", "/tmp/import-image-XXXXXX"]).strip())
     yield where
     shutil.rmtree(where)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Nightly releases all tests share; they change nothing in it but what the stream has."""
+    with release_world(tmp_path_factory.mktemp("release")) as made:
+        yield made
+
+
+@pytest.fixture
+def copied(world: World, tmp_path: Path) -> Path:
+    """A repo of the test's own, with the first nightly."""
+    return world.copy(tmp_path)
 
 
 @pytest.fixture

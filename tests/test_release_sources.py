@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from importer.controller import OPENSHIFT, stream_url
 from importer.errors import ImporterError
@@ -12,6 +15,9 @@ from importer.releasesources import SourceName
 from layers.errors import LayerError
 from layers.payload import References, find_references, topmost
 from layers.release import Component, Release, merged
+from layers.releasejson import updated
+from layers.releaselock import parse_lock
+from layers.releasemetadata import images_release, layer_sizes, stored_release
 from layers.releasesource import Answer, parse_source
 from tests.tools.tarbuild import Entry, opaque, tar_bytes, whiteout
 
@@ -121,6 +127,33 @@ def test_what_is_no_source_is_refused_by_name(raw: object, error: str) -> None:
     with pytest.raises(LayerError) as caught:
         parsed(raw)
     assert str(caught.value).startswith(error)
+
+
+WORDS = st.sampled_from(
+    ["images", "release", "base", "references", "spec", "tags", "from", "name", "kind", "metadata",
+     "ImageStream", "id", "names", "compressed-size",
+     "DockerImage", "pullSpec", "phase", "annotations", "import-release-lock",
+     "releases", "documents", "manifest", "pullspec", "amd64", "\ud800", CLI, POD]
+) | st.text(max_size=5)  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_whatever_comes_is_read_or_refused(raw: bytes) -> None:
+    for parse in (
+        lambda: parse_source(raw, "FILE"),
+        lambda: parse_lock(raw, "FILE"),
+        lambda: images_release(raw, "FILE"),
+        lambda: layer_sizes(raw, "FILE"),
+        lambda: stored_release({"import-release.images": raw.decode("latin-1")}, "FILE"),
+        lambda: updated(raw, Release({"cli": Component("cli", CLI)}, "n", "v"), "FILE"),
+    ):
+        with suppress(LayerError):
+            parse()
 
 
 def release_of(origin: str, **images: str) -> Release:

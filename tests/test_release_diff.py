@@ -1,0 +1,68 @@
+"""--check, --diff, and the report: what is new is told, and nothing written."""
+
+from pathlib import Path
+
+from tests.tools.importrelease import changes, released, run_release
+from tests.tools.nightly import COMPONENTS
+from tests.tools.ostreerepo import refs, rev_parse
+from tests.tools.releaseworld import AMD64, ARM64, World, write
+
+
+def test_check_tells_what_is_new_and_writes_nothing(world: World, copied: Path) -> None:
+    before = refs(copied)
+    arguments = world.serve(world.second)
+    world.registry.requests()
+    document = released(copied, *arguments, "--check")
+    assert changes(document)["changed"] == ["etcd", "pod"]
+    assert document["unchanged"] is False
+    assert refs(copied) == before
+    assert {one.path for one in world.registry.requests() if "art-dev" in one.path} == set()
+
+
+def test_check_says_by_its_status_that_nothing_is_new(world: World, copied: Path) -> None:
+    arguments = [*world.file(world.first, copied), "--check", "--quiet"]
+    assert run_release(copied, *arguments).status == 0
+    assert run_release(copied, *arguments, "--unchanged-exit-77").status == 77
+
+
+def test_check_makes_no_repo(world: World, tmp_path: Path) -> None:
+    document = released(tmp_path / "none", *world.serve(world.first), "--check")
+    assert len(changes(document)["added"]) == len(COMPONENTS)
+    assert not (tmp_path / "none").exists()
+
+
+def test_diff_takes_branches_commits_and_files(world: World, copied: Path) -> None:
+    first = rev_parse(copied, AMD64)
+    released(copied, *world.file(world.second, copied))
+    old = write(copied / "old.json", world.first.release_json())
+    new = write(copied / "new.json", world.second.release_info())
+    for pair in ((old, AMD64), (first, new), (first, AMD64)):
+        document = released(copied, "--diff", *pair)
+        assert changes(document)["changed"] == ["etcd", "pod"]
+        assert (document["releases"][0]["layers"] is None) == (pair != (first, AMD64))
+    layers = document["releases"][0]["layers"]
+    assert layers["new"]["layers"] == layers["obsolete"]["layers"] == 2
+
+
+def test_diff_of_files_needs_no_repo(world: World, tmp_path: Path) -> None:
+    old = write(tmp_path / "old.json", world.first.release_json())
+    outcome = run_release(tmp_path / "none", "--diff", old, old, "--unchanged-exit-77")
+    assert outcome.status == 77
+    assert "0 changed, 0 added, 0 removed, 12 unchanged" in outcome.stdout
+    assert not (tmp_path / "none").exists()
+
+
+def test_diff_as_markdown_is_cut_where_the_user_says(world: World, copied: Path) -> None:
+    outcome = run_release(copied, "--diff", AMD64, ARM64, "--markdown", "--max-chars=900")
+    assert outcome.status == 0
+    assert len(outcome.stdout) <= 900 + 1
+    assert "more rows were left out." in outcome.stdout
+    assert "| `cli` | changed | `" in outcome.stdout
+
+
+def test_the_result_is_the_commit_and_the_report_goes_beside_it(world: World, copied: Path) -> None:
+    outcome = run_release(copied, *world.file(world.second, copied))
+    assert outcome.stdout == rev_parse(copied, AMD64) + "\n"
+    assert "(amd64): 2 changed, 0 added, 0 removed, 10 unchanged" in outcome.stderr
+    assert "  changed  etcd  " in outcome.stderr
+    assert "  fetched: 2 layers, " in outcome.stderr

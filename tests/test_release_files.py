@@ -1,0 +1,147 @@
+"""The files that import-release writes: MicroShift's release files, and the lock."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from layers.errors import LayerError
+from layers.releaselock import parse_lock
+from tests.tools.image import build_index, build_oci
+from tests.tools.importrelease import changes, failed, released
+from tests.tools.nightly import COMPONENTS
+from tests.tools.ostreerepo import rev_parse
+from tests.tools.process import Argument, run
+from tests.tools.releaseworld import (
+    AMD64,
+    ARM64,
+    World,
+    write,
+)
+from tests.tools.tarbuild import Entry
+
+
+def test_release_files_are_rewritten_each_for_its_architecture(world: World, copied: Path) -> None:
+    files = {"amd64": copied / "release-x86_64.json", "arm64": copied / "release-aarch64.json"}
+    old = {"release": {"base": "4.19"}, "images": {"etcd": "x", "lvms_operator": "y"}}
+    for file in files.values():
+        write(file, old)
+        file.chmod(0o640)
+    arguments = [*world.serve(world.first), *world.serve(world.first_arm64)]
+    updates = [f"--update-json={file}" for file in files.values()]
+    document = released(copied, *arguments, *updates)
+    assert document["updated_files"] == [str(file) for file in files.values()]
+    assert document["unchanged"] is False
+    for nightly in (world.first, world.first_arm64):
+        file = files[nightly.arch]
+        images = {"etcd": nightly.pullspecs["etcd"], "lvms_operator": "y"}
+        expected = {"release": {"base": nightly.name}, "images": images}
+        assert json.loads(file.read_text()) == expected
+        assert file.read_text() == run(["jq", ".", file])
+        assert file.stat().st_mode & 0o777 == 0o640
+    inodes = [file.stat().st_ino for file in files.values()]
+    again = released(copied, *arguments, *updates)
+    assert (again["updated_files"], again["unchanged"]) == ([], True)
+    assert [file.stat().st_ino for file in files.values()] == inodes
+
+
+def test_a_file_that_cannot_be_rewritten_stops_the_import(world: World, copied: Path) -> None:
+    before = rev_parse(copied, AMD64)
+    file = write(copied / "other.json", {"images": {"unknown": "x"}})
+    for option in (f"--update-json={file}", f"--lock={copied}/none/lock"):
+        failed(copied, *world.file(world.second, copied), option)
+        assert rev_parse(copied, AMD64) == before
+    assert [one.name for one in copied.iterdir() if "import-release" in one.name] == []
+
+
+@pytest.fixture
+def tagged(world: World) -> list[str]:
+    """Lines of a list: an index by tag, an image by tag, and one by digest."""
+    directory = world.nightlies.directory
+    images = [
+        build_oci(directory, arch, [[Entry(arch.encode())]], architecture=arch)
+        for arch in ("amd64", "arm64")
+    ]
+    index = world.registry.push(build_index(directory, "index", images), "tagged/index:v1")
+    alone = world.registry.push(images[0], "tagged/alone:v1")
+    return [f"index {index}\n", f"alone {alone}\n", f"pod {world.first.pullspecs['pod']}\n"]
+
+
+def test_what_is_locked_is_imported_without_asking_for_anything_but_blobs(
+    world: World, tagged: list[str], tmp_path: Path
+) -> None:
+    listed, lock = tmp_path / "list", tmp_path / "lock.json"
+    listed.write_text("".join(tagged))
+    document = released(tmp_path / "a", listed, "--release=r", "--arch=amd64", f"--lock={lock}")
+    world.registry.requests()
+    locked = released(tmp_path / "b", "--locked", lock)
+    asked = [one.path for one in world.registry.requests() if one.path != "/v2/"]
+    assert locked["commit"] == document["commit"]
+    assert locked["branch"] == document["branch"]
+    manifests = [path for path in asked if "/manifests/" in path]
+    written = json.loads(lock.read_text())["releases"]["amd64"]["images"]
+    pinned = {one["manifest"] for one in written.values()}
+    assert {path.rpartition("/")[2] for path in manifests} <= pinned
+    assert all("/blobs/" in path for path in set(asked) - set(manifests))
+
+    again = released(tmp_path / "b", "--locked", lock)
+    assert again["unchanged"] is True
+    assert world.registry.requests() == []
+
+
+def test_a_lock_stays_when_the_tag_moves(world: World, tagged: list[str], tmp_path: Path) -> None:
+    listed, lock = tmp_path / "list", tmp_path / "lock.json"
+    listed.write_text(tagged[1])
+    arguments: list[Argument] = [listed, "--release=r", "--arch=amd64"]
+    first = released(tmp_path / "a", *arguments, f"--lock={lock}")["commit"]
+    moved = build_oci(world.nightlies.directory, "moved", [[Entry(b"new")]])
+    world.registry.push(moved, "tagged/alone:v1")
+    assert changes(released(tmp_path / "a", *arguments, "--check"))["changed"] == ["alone"]
+    assert released(tmp_path / "a", "--locked", lock)["unchanged"] is True
+    assert released(tmp_path / "a", *arguments)["releases"][0]["parent"] == first
+
+
+def test_a_lock_is_the_same_each_time_and_holds_all_architectures(
+    world: World, copied: Path
+) -> None:
+    locks = [copied / "lock-a.json", copied / "lock-b.json"]
+    for lock in locks:
+        arguments = [*world.serve(world.first), *world.serve(world.first_arm64)]
+        released(copied, *arguments, f"--lock={lock}")
+    assert locks[0].read_bytes() == locks[1].read_bytes()
+    assert released(copied, "--locked", locks[0], "--check")["unchanged"] is True
+    one = released(copied, "--locked", locks[0], "--arch=aarch64", "--only=pod", "--check")
+    assert [part["branch"] for part in one["releases"]] == [ARM64]
+    assert len(changes(one)["removed"]) == len(COMPONENTS) - 1
+
+
+@pytest.fixture(scope="module")
+def lock(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What is locked of a release with one image."""
+    where = tmp_path_factory.mktemp("lock")
+    source = world.file(world.first, where)[0]
+    released(where / "repo", source, "--only=pod", f"--lock={where}/lock.json")
+    return (where / "lock.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ('"import-release-lock": 1', '"import-release-lock": 2', "is of another version"),
+        ('\\"schemaVersion\\":2', '\\"schemaVersion\\": 2', "has digest"),
+        ('"manifest": "sha256:', '"manifest": "sha256:0', "digest is not 64"),
+        ("@sha256:", "@sha256:0000", "digest is not 64"),
+        ('"images": {', '"images": 7, "x": {', "images is not of type dict"),
+    ],
+)
+def test_a_lock_that_was_changed_is_refused(lock: str, old: str, new: str, error: str) -> None:
+    assert old in lock
+    assert "amd64" in parse_lock(lock.encode(), "LOCK")
+    with pytest.raises(LayerError, match=error):
+        parse_lock(lock.replace(old, new).encode(), "LOCK")
+
+
+def test_a_lock_that_is_none_is_an_error(tmp_path: Path) -> None:
+    other = write(tmp_path / "other.json", {"images": {}})
+    (said,) = failed(tmp_path / "repo", "--locked", other).said("error")
+    assert said == f"{other}: import-release-lock is missing"
