@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer import options
 from importer.imagedetails import image_details
 from importer.listing import Listing
 from importer.outcome import Answer, end
 from importer.progress import for_terminal
+from importer.pruning import prune
+from importer.removal import own_stores, remove_images, stores_with
 from importer.repo import Repo
 from importer.storediff import store_diff
 from importer.storehistory import store_history
@@ -154,3 +157,66 @@ def verify_stores(
         return verify(opened, find_stores(opened, branches, prefix, broken=True).found, progress)
 
     _end(work, as_json=as_json)
+
+
+@image_store.command()
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.option(
+    "--branch",
+    "branches",
+    metavar="NAME",
+    multiple=True,
+    help="Remove from this branch.",
+)
+@click.option("--all-branches", is_flag=True, help="Remove from every branch that has them.")
+@options.signed
+@_common
+def remove(
+    images: tuple[str, ...],
+    branches: tuple[str, ...],
+    all_branches: bool,
+    repo: Path,
+    prefix: str | None,
+    as_json: bool,
+    **values: Any,
+) -> None:
+    """Commit branches anew without these images.
+
+    The new commit is the one that an import of the remaining images alone would make. The
+    branch that import-image gave an image of its own is deleted with its last image. Nothing
+    is freed yet: see prune.
+    """
+    keys = options.signing(values)
+
+    def work() -> Shown:
+        opened = Repo.open(repo)
+        stores = (
+            stores_with(opened, branches, prefix)
+            if branches
+            else own_stores(opened, find_stores(opened, (), prefix))
+        )
+        everywhere = all_branches or bool(branches)
+        return remove_images(opened, stores, images, keys, everywhere=everywhere)
+
+    _end(work, as_json=as_json)
+
+
+@image_store.command("prune")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of each branch, keep the newest N commits; else all.",
+)
+@click.option("--dry-run", "-n", is_flag=True, help="Only tell what would be deleted.")
+@click.option("--quiet", "-q", is_flag=True, help="No messages.")
+@_common
+def prune_repo(
+    keep: int | None, dry_run: bool, quiet: bool, repo: Path, prefix: str | None, as_json: bool
+) -> None:
+    """Delete the layers that no store needs, then all objects that no branch needs.
+
+    It waits for imports that are under way, and imports wait for it.
+    """
+    progress = for_terminal(quiet=quiet)
+    _end(lambda: prune(Repo.open(repo), keep, prefix, progress, dry_run=dry_run), as_json=as_json)
