@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from importer import options
+from importer.export import export_image
 from importer.imagedetails import image_details
 from importer.listing import Listing
 from importer.outcome import Answer, end
@@ -220,3 +221,43 @@ def prune_repo(
     """
     progress = for_terminal(quiet=quiet)
     _end(lambda: prune(Repo.open(repo), keep, prefix, progress, dry_run=dry_run), as_json=as_json)
+
+
+@image_store.command()
+@click.argument("image")
+@click.argument("destination", metavar="oci:DIR[:TAG]")
+@_BRANCH
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@_common
+def export(
+    image: str,
+    destination: str,
+    branches: tuple[str, ...],
+    quiet: bool,
+    repo: Path,
+    prefix: str | None,
+    as_json: bool,
+) -> None:
+    """Write an image into an OCI layout, for skopeo and podman to read.
+
+    The layers are the original tars, byte for byte, and the config is the original one: image
+    id and diffIDs stay. The layers are not compressed, so the manifest, and the digest that
+    this prints, are new. Without a TAG, the image is tagged as in its name, else `latest`.
+    """
+
+    def work() -> Shown:
+        opened = Repo.open(repo)
+        stores = find_stores(opened, branches, prefix)
+        directory, tag = _destination(destination, image)
+        return export_image(opened, stores, image, directory, tag, for_terminal(quiet=quiet))
+
+    _end(work, as_json=as_json)
+
+
+def _destination(text: str, image: str) -> tuple[Path, str]:
+    transport, _, rest = text.partition(":")
+    directory, _, tag = rest.partition(":")
+    if transport != "oci" or not directory:
+        raise click.BadParameter("only oci:DIR and oci:DIR:TAG", param_hint="oci:DIR[:TAG]")
+    named = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    return Path(directory), tag or named or "latest"
