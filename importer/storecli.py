@@ -19,6 +19,8 @@ from importer.progress import for_terminal
 from importer.pruning import prune
 from importer.removal import own_stores, remove_images, stores_with
 from importer.repo import Repo
+from importer.report import write_report
+from importer.reportdata import report_data
 from importer.storediff import store_diff
 from importer.storehistory import store_history
 from importer.storeview import find_stores, open_store
@@ -250,6 +252,36 @@ def export(
         stores = find_stores(opened, branches, prefix)
         directory, tag = _destination(destination, image)
         return export_image(opened, stores, image, directory, tag, for_terminal(quiet=quiet))
+
+    _end(work, as_json=as_json)
+
+
+@image_store.command()
+@click.argument("branch")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the page to this file.",
+)
+@click.option("--since", metavar="COMMIT", help="Compare with this commit or branch.")
+@_common
+def report(
+    branch: str, output: Path, since: str | None, repo: Path, prefix: str | None, as_json: bool
+) -> None:
+    """Write a page that shows where the space of a store goes.
+
+    One HTML file that needs nothing else: a picture of the store by image, layer and
+    directory, what is shared and what is not, what flattening would save, the largest
+    directories, and what changed since the parent commit, or since --since.
+    """
+
+    def work() -> Shown:
+        opened = Repo.open(repo)
+        store = open_store(opened, branch, prefix)
+        return write_report(report_data(opened, store, since, prefix), output)
 
     _end(work, as_json=as_json)
 

@@ -62,6 +62,12 @@ class ImageView:
         return self.names[0] if self.names else self.id[:12]
 
     @property
+    def short_label(self) -> str:
+        """The label's last component, a digest cut to 12 digits."""
+        name, at, digest = self.label.rpartition("/")[2].partition("@")
+        return f"{name}@{digest.partition(':')[2][:12]}" if at else name
+
+    @property
     def platform(self) -> str:
         """`os/architecture[/variant]`."""
         parts = (self.config.os, self.config.architecture, self.config.variant)
