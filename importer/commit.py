@@ -136,13 +136,20 @@ class Contents:
 def _message(target: Target, images: Sequence[Image], base: Base | None) -> Message:
     lines = sorted({f"{image.reference} {image.digest}" for image in images})
     names = sorted({str(image.reference) for image in images})
-    subject = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return Message(
-        target.subject if target.subject is not None else subject,
+        target.subject if target.subject is not None else default_subject(names),
         newest(images, base) if target.timestamp is None else target.timestamp,
         "\n".join(lines),
         tuple(sorted(facts(target, base).items())),
     )
+
+
+def default_subject(references: Sequence[str]) -> str:
+    """Of a commit of these images, in order."""
+    if not references:
+        return "no images"
+    more = f" and {len(references) - 1} more" if len(references) > 1 else ""
+    return references[0] + more
 
 
 def newest(images: Sequence[Image], base: Base | None) -> int:

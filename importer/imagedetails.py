@@ -132,7 +132,13 @@ class _Candidate:
 
 
 def choose(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
-    """The image that the user means, in the first store that has it.
+    """The image that the user means, in the first store that has it under that name."""
+    return choose_all(stores, text)[0]
+
+
+def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
+    """The image that the user means, in each store that has it; stores that know it by that
+    name come first, then those that have any name for it.
 
     ImporterError if there is none; LayerError if several different ones could be meant.
     """
@@ -154,7 +160,7 @@ def choose(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
             f"no image {text[:200]!r} in the stores of this repo",
             hint="`image-store list` lists them; a name, an id or a digest will do",
         )
-    return max(places[chosen.id], key=lambda p: (text in p[1].names, bool(p[1].names)))
+    return sorted(places[chosen.id], key=lambda p: (text not in p[1].names, not p[1].names))
 
 
 def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -72,21 +72,7 @@ class Size(click.ParamType[int]):
         return int(int(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
-_REPO = [
-    click.option(
-        "--repo",
-        envvar="OSTREE_REPO",
-        required=True,
-        type=click.Path(path_type=Path),
-        help="The ostree repo; made in bare-user mode where there is none.  [OSTREE_REPO]",
-    ),
-    click.option("--branch", type=Branch(), help="The branch to commit to."),
-    click.option("--subject", metavar="TEXT", help="The commit's subject."),
-    click.option(
-        "--timestamp",
-        type=Timestamp(),
-        help="The commit's time, @SECONDS or ISO 8601; else the newest image's.",
-    ),
+_SIGNING = [
     click.option("--gpg-sign", metavar="KEY", help="Sign the commit with this GPG key."),
     click.option("--gpg-homedir", metavar="DIR", help="Where that key is."),
     click.option(
@@ -102,6 +88,23 @@ _REPO = [
         show_default=True,
         help="The kind of that key.",
     ),
+]
+_REPO = [
+    click.option(
+        "--repo",
+        envvar="OSTREE_REPO",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="The ostree repo; made in bare-user mode where there is none.  [OSTREE_REPO]",
+    ),
+    click.option("--branch", type=Branch(), help="The branch to commit to."),
+    click.option("--subject", metavar="TEXT", help="The commit's subject."),
+    click.option(
+        "--timestamp",
+        type=Timestamp(),
+        help="The commit's time, @SECONDS or ISO 8601; else the newest image's.",
+    ),
+    *_SIGNING,
 ]
 _CONTENTS = [
     click.option(
@@ -218,10 +221,15 @@ def local(command: Command) -> Command:
     return _with([*_CONTENTS, *_REPO, *_OUTPUT], command)
 
 
-def _with(options: list[Callable[[Command], Command]], command: Command) -> Command:
+def _with(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def signed(command: Command) -> Command:
+    """Those for signing a commit."""
+    return _with(_SIGNING, command)
 
 
 def target(values: dict[str, Any]) -> dict[str, Any]:

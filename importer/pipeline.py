@@ -46,7 +46,9 @@ def import_images(job: Job, progress: Progress) -> Result:
     image has moved."""
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
-    with Blobs(job.skopeo, progress) as blobs:
+    # Until the store's commit is there, no branch of an image needs the layers: the lock keeps
+    # them from `image-store prune`, the new ones as well as those that were here.
+    with repo.locked(), Blobs(job.skopeo, progress) as blobs:
         images = _resolve(job, repo, blobs)
         missing = _missing(images, repo, job.layer_options)
         _import_layers(job, repo, blobs, missing)

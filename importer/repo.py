@@ -48,6 +48,13 @@ _TYPES: dict[ObjectKind, Any] = {
     "file": OSTree.ObjectType.FILE,
 }
 
+_SUFFIXES: dict[str, ObjectKind] = {
+    ".commit": "commit",
+    ".dirtree": "dirtree",
+    ".dirmeta": "dirmeta",
+    ".file": "file",
+    ".filez": "file",
+}
 _FILE, _SYMLINK, _DIRECTORY = 0o100000, 0o120000, 0o040000
 _READ = 1 << 20
 _OWN_REFS = (
@@ -98,6 +105,15 @@ class Commit:
     meta: str
     message: Message
     metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many objects the repo had, how many of them are gone, and their size in bytes."""
+
+    total: int
+    objects: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +402,36 @@ class Repo:
             self._repo.lock_pop(OSTree.RepoLockType.SHARED, None)
 
     @contextmanager
+    def locked_alone(self) -> Iterator[None]:
+        """Keep everybody else out: waits for imports that are under way, for as long as the
+        repo's lock-timeout-secs say; see ostree.repo-config(5)."""
+        try:
+            with _faults(f"locking repo {self.path} exclusively"):
+                self._repo.lock_push(OSTree.RepoLockType.EXCLUSIVE, None)
+        except ImporterError as error:
+            hint = "an import or another program uses the repo; try again when it is done"
+            raise error.within(hint=hint) from None
+        try:
+            yield
+        finally:
+            self._repo.lock_pop(OSTree.RepoLockType.EXCLUSIVE, None)
+
+    def prune(self, keep: int | None) -> Pruned:
+        """Delete every object that no ref needs; of each ref's ancestors `keep` commits, the
+        head being the first, or all. Static deltas of commits that are gone go as well."""
+        depth = -1 if keep is None else keep - 1
+        with _faults("deleting what no ref needs"):
+            _, total, count, size = self._repo.prune(OSTree.RepoPruneFlags.REFS_ONLY, depth, None)
+        return Pruned(total, count, size)
+
+    def objects(self) -> Iterator[tuple[ObjectKind, str, int]]:
+        """Every loose object of the repo: kind, checksum, and its size on disk in bytes."""
+        for path in (self.path / "objects").glob("??/*"):
+            kind = _SUFFIXES.get(path.suffix)
+            if kind is not None:
+                yield kind, path.parent.name + path.stem, path.lstat().st_size
+
+    @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Commit at the end, abort on any error; several threads may write meanwhile.
 
@@ -617,6 +663,11 @@ class Repo:
         """Forget a commit that no ref needs; what only it named is for `ostree prune`."""
         with _faults(f"deleting commit {checksum}"):
             self._repo.delete_object(OSTree.ObjectType.COMMIT, checksum, None)
+
+    def delete_ref(self, ref: str) -> None:
+        """Remove the ref, at once; its commit stays until a prune."""
+        with _faults(f"deleting ref {ref}"):
+            self._repo.set_ref_immediate(None, ref, None, None)
 
     def set_ref(self, ref: str, checksum: str) -> None:
         """Point the ref at the commit, when the transaction is committed."""

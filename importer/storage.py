@@ -50,12 +50,13 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
     wanted = _wanted(zip(images, chosen, strict=True))
-    before = {layer.id: find_layer(repo, layer.id) for layer, _ in wanted}
     reader = SourceReader(job.layer_options, progress)
-    missing = _missing(job, wanted, before)
-    each_layer([one.layer for one in missing], reader.importing(repo, missing), reader.stop)
-    layers = found_layers(repo, images)
-    stores = commit_images(job, repo, {_branch(job): images}, progress)
+    with repo.locked():  # as import_images does, and for as long
+        before = {layer.id: find_layer(repo, layer.id) for layer, _ in wanted}
+        missing = _missing(job, wanted, before)
+        each_layer([one.layer for one in missing], reader.importing(repo, missing), reader.stop)
+        layers = found_layers(repo, images)
+        stores = commit_images(job, repo, {_branch(job): images}, progress)
     new = frozenset(key for key, found in layers.items() if found != before[key])
     return Result(stores, images, layers, new, reader.bytes)
 

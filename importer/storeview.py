@@ -62,6 +62,12 @@ class ImageView:
         return self.names[0] if self.names else self.id[:12]
 
     @property
+    def short_label(self) -> str:
+        """The label's last component, a digest cut to 12 digits."""
+        name, at, digest = self.label.rpartition("/")[2].partition("@")
+        return f"{name}@{digest.partition(':')[2][:12]}" if at else name
+
+    @property
     def platform(self) -> str:
         """`os/architecture[/variant]`."""
         parts = (self.config.os, self.config.architecture, self.config.variant)
@@ -110,12 +116,11 @@ class StoreView:
     def image(self, record: ImageRecord) -> ImageView:
         """The image of a record, with its documents; LayerError if they are no good."""
         try:
-            documents = [parse_manifest(raw) for raw in self._manifests(record)]
-            manifests = [one for one in documents if isinstance(one, Manifest)]
-            indexes = tuple(one for one in documents if isinstance(one, Index))
-            manifest = next((m for m in manifests if m.digest == record.digest), None)
-            if manifest is None:
-                raise LayerError(f"there is no manifest {record.digest}")
+            manifest = parse_manifest(self.big_data(record, "manifest"))
+            if not isinstance(manifest, Manifest):
+                raise LayerError("its manifest is an index")
+            others = [parse_manifest(raw) for raw in self._manifests(record)]
+            indexes = tuple(one for one in others if isinstance(one, Index))
             config = parse_config(self.big_data(record, str(manifest.config.digest)), manifest)
             return ImageView(record, manifest, indexes, config, chain(self.layers, record.layer))
         except LayerError as error:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from importer.branches import layer_branch, record_branch
+from importer.errors import ImporterError
 from importer.filecheck import FileCheck
 from importer.finding import Finding, Findings
 from importer.layer import find_layer, record_name
 from importer.layercheck import LayerResult, StoredTrees, check_layer
+from importer.layertar import label_of
 from importer.recordcheck import RecordCheck
 from importer.table import Block, Text, size
 from layers.errors import LayerError
@@ -131,8 +133,12 @@ class Verifier:
                 findings.add(error.message, layer=layer_id)
                 continue
             trees = StoredTrees.find(store, record, below)
-            if trees is not None:  # else FileCheck has said what is missing
+            if trees is None:
+                continue  # FileCheck has said what is missing
+            try:
                 self._layer(trees, records, result)
+            except ImporterError as error:  # an object that is damaged, or gone
+                findings.add(error.message, layer=layer_id)
 
     def _layer(self, trees: StoredTrees, records: RecordCheck, result: Verified) -> None:
         record, findings = trees.record, records.findings
@@ -149,8 +155,13 @@ class Verifier:
             records.check_layer_fields(record.id, expected)
 
     def _branches(self, trees: StoredTrees, findings: Findings) -> None:
-        """What the next import would graft must be the same; it need not be there at all."""
+        """What the next import would graft must be the same; it need not be there at all.
+
+        A store with SELinux labels is made of other objects than the branches.
+        """
         layer_id = trees.record.id
+        if label_of(self._repo.dirmeta(trees.own.meta)):
+            return
         head = self._repo.resolve(layer_branch(layer_id))
         if head is not None:
             commit = self._repo.commit(head)

@@ -6,16 +6,20 @@ Source of the fields: github.com/containers/storage, layers.go and images.go.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layers.digest import Digest
 from layers.document import array, integer, parse_records, string
 from layers.errors import LayerError
-from layers.mediatype import Compression
+from layers.mediatype import Compression, layer_compression
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from layers.document import Document
+    from layers.manifest import Descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +131,23 @@ def chain(layers: dict[str, LayerRecord], top: str) -> tuple[LayerRecord, ...]:
         found.append(layers[top])
         top = layers[top].parent
     return tuple(reversed(found))
+
+
+def with_blob(record: LayerRecord, blobs: Iterable[Descriptor]) -> Document:
+    """The layer's record as it is when only these are its blobs: the one with the smallest
+    digest is named, as `importer.store` does. Without any it stays as it is."""
+    blob = min(blobs, key=lambda blob: blob.digest, default=None)
+    if blob is None or blob.digest == record.blob_digest:
+        return record.document
+    changed: Document = {}
+    for key, value in record.document.items():
+        if key != "compression":
+            changed[key] = value
+        if key == "diff-size" and (kind := layer_compression(blob.media_type).value):
+            changed["compression"] = kind
+    return changed | {"compressed-diff-digest": str(blob.digest), "compressed-size": blob.size}
+
+
+def records_json(records: Iterable[Document]) -> bytes:
+    """layers.json or images.json, of records in the order that they are to have."""
+    return json.dumps(list(records), separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,224 @@
+"""`image-store remove`: a commit of the same branch without some of its images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.branches import IMAGE
+from importer.commit import default_subject
+from importer.errors import ImporterError
+from importer.imagedetails import choose
+from importer.layer import record_name
+from importer.repo import Base, Message
+from importer.signing import sign
+from importer.storeview import Stores, StoreView, open_store
+from importer.table import Block, Text
+from layers.chain import link_name
+from layers.storerecords import records_json, with_blob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from importer.repo import Commit, Repo, Tree
+    from importer.storeview import ImageView
+    from importer.target import GpgKey, KeyFile
+    from layers.document import Document
+    from layers.manifest import Descriptor
+
+_OURS = "import-image."
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What was done to one branch; `commit` is None where the branch itself was deleted."""
+
+    branch: str
+    commit: str | None
+    images: tuple[ImageView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """What was done to all of them."""
+
+    done: tuple[Removal, ...]
+
+    @property
+    def status(self) -> int:
+        """Always done."""
+        return 0
+
+    def blocks(self) -> list[Block]:
+        """The new commits, as an import prints them."""
+        return [Text(one.commit or f"deleted {one.branch}") for one in self.done]
+
+    def document(self) -> dict[str, Any]:
+        """A list of branches; `commit` is null where the branch was deleted."""
+        return {
+            "branches": [
+                {
+                    "branch": one.branch,
+                    "commit": one.commit,
+                    "removed": [
+                        {"image_id": image.id, "names": list(image.names)} for image in one.images
+                    ],
+                }
+                for one in self.done
+            ]
+        }
+
+
+def remove_images(
+    repo: Repo,
+    stores: Stores,
+    names: Sequence[str],
+    keys: Iterable[GpgKey | KeyFile],
+    *,
+    everywhere: bool,
+) -> Removals:
+    """Remove each image that a name means from each of these stores that has it.
+
+    Nothing is done unless all names mean an image. Several stores are only changed if the
+    user has named them, or said `everywhere`. The layers' branches stay: see `prune`.
+    """
+    repo.check_writable()
+    keys = list(keys)
+    with repo.locked():
+        ids = {choose(stores, name)[1].id for name in names}
+        concerned = [s for s in stores.found if any(image.id in ids for image in s.images)]
+        if len(concerned) > 1 and not everywhere:
+            raise ImporterError(
+                f"{len(concerned)} branches have it: {', '.join(s.branch for s in concerned)}",
+                hint="name one with --branch, or say --all-branches",
+            )
+        return Removals(tuple(_remove(repo, store, ids, keys) for store in concerned))
+
+
+def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | KeyFile]) -> Removal:
+    gone = tuple(image for image in store.images if image.id in ids)
+    kept = [image for image in store.images if image.id not in ids]
+    if not kept and store.branch.startswith(f"{IMAGE}/"):
+        repo.delete_ref(store.branch)  # the branch of an image that it no longer has
+        return Removal(store.branch, None, gone)
+    with repo.transaction():
+        tree = repo.tree_of(store.commit)
+        _StoreEdit(repo, store, _entered(tree, store.prefix), kept).run()
+        tree.write()
+    with repo.transaction():
+        base = Base(store.commit, store.branch)
+        checksum = repo.write_commit(tree, _message(store, gone, kept), base)
+        sign(repo, checksum, keys)
+        repo.set_ref(store.branch, checksum)
+    return Removal(store.branch, checksum, gone)
+
+
+def _entered(tree: Tree, prefix: str) -> Tree:
+    for name in prefix.strip("/").split("/"):
+        below = tree.enter(name)
+        if below is None:
+            raise ImporterError(f"{prefix} is not there")
+        tree = below
+    return tree
+
+
+class _StoreEdit:
+    """Takes out what only the removed images had; what stays is not touched, so that labels
+    and the records of other tools' images stay as they are."""
+
+    def __init__(self, repo: Repo, store: StoreView, tree: Tree, kept: list[ImageView]) -> None:
+        self._repo = repo
+        self._store = store
+        self._tree = tree
+        self._kept = kept
+
+    def run(self) -> None:
+        """Layers, then images."""
+        needed = {layer.id for image in self._kept for layer in image.layers}
+        self._layers([layer_id for layer_id in self._store.layers if layer_id not in needed])
+        gone = {image.id for image in self._store.images} - {image.id for image in self._kept}
+        images = self._part("overlay-images")
+        for image_id in gone:
+            images.remove(image_id)
+        records = [i.record.document for i in self._store.images if i.id not in gone]
+        self._rewrite(images, "overlay-images", "images.json", records)
+
+    def _layers(self, gone: list[str]) -> None:
+        overlay, layers = self._part("overlay"), self._part("overlay-layers")
+        links = overlay.enter("l")
+        for layer_id in gone:
+            overlay.remove(layer_id)
+            layers.remove(record_name(layer_id))
+            if links is not None:
+                links.remove(link_name(layer_id))
+        records = [
+            with_blob(record, self._blobs(record.id))
+            for record in self._store.layers.values()
+            if record.id not in gone
+        ]
+        self._rewrite(layers, "overlay-layers", "layers.json", records)
+
+    def _blobs(self, layer_id: str) -> list[Descriptor]:
+        """What the remaining images call the layer's blob."""
+        return [
+            image.manifest.layers[n]
+            for image in self._kept
+            if not image.flattened
+            for n, layer in enumerate(image.layers)
+            if layer.id == layer_id
+        ]
+
+    def _part(self, name: str) -> Tree:
+        found = self._tree.enter(name)
+        if found is None:
+            raise ImporterError(f"{name} is missing in the store")
+        return found
+
+    def _rewrite(self, tree: Tree, directory: str, name: str, records: list[Document]) -> None:
+        """The file keeps its owner and label."""
+        place = self._store.root.find(directory)
+        assert place is not None  # noqa: S101 - its records have been read
+        owner = self._repo.file(place.leaves[name.encode()]).owner
+        tree.file(name, self._repo.write_file(owner, records_json(records)))
+
+
+def _message(store: StoreView, gone: Sequence[ImageView], kept: list[ImageView]) -> Message:
+    """What an import of the remaining images would say, unless the user had said otherwise."""
+    old = store.commit.message
+    digests = {str(digest) for image in gone for digest in image.digests}
+    digests -= {str(digest) for image in kept for digest in image.digests}
+    lines = [line for line in old.body.splitlines() if line.rpartition(" ")[2] not in digests]
+    derived = old.subject == default_subject(_references(old.body.splitlines()))
+    newest = max(image.config.created_seconds for image in (*gone, *kept))
+    timestamp = old.timestamp
+    if kept and timestamp == newest:
+        timestamp = max(image.config.created_seconds for image in kept)
+    return Message(
+        default_subject(_references(lines)) if derived else old.subject,
+        timestamp,
+        "\n".join(lines),
+        _facts(store.commit),
+    )
+
+
+def _references(lines: Iterable[str]) -> list[str]:
+    return sorted({line.rpartition(" ")[0] for line in lines})
+
+
+def _facts(commit: Commit) -> tuple[tuple[str, str], ...]:
+    ours = {k: str(v) for k, v in commit.metadata.items() if k.startswith(_OURS)}
+    return tuple(sorted(ours.items()))
+
+
+def stores_with(repo: Repo, branches: Sequence[str], prefix: str | None) -> Stores:
+    """The stores of these branches of our own."""
+    for branch in branches:
+        if repo.resolve(branch) is None:
+            raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
+    return Stores(tuple(open_store(repo, branch, prefix) for branch in branches), ())
+
+
+def own_stores(repo: Repo, stores: Stores) -> Stores:
+    """Without those in remotes' branches, which are not ours to change."""
+    found = tuple(store for store in stores.found if repo.resolve(store.branch) is not None)
+    return Stores(found, stores.skipped)
