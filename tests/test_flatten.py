@@ -18,6 +18,7 @@ from tests.tools.entry import Entry, opaque, whiteout
 from tests.tools.expected import STORE, checked_out_store, merged, unpacked
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import
+from tests.tools.overlay import overlay_mount
 from tests.tools.podman import new_podman
 from tests.tools.process import CommandError, run
 from tests.tools.registry import Registry
@@ -163,6 +164,19 @@ def test_podman_lists_inspects_and_runs_it_under_its_original_digest(
     with podman.mounted(flat.reference) as mounted:
         assert_same(snapshot(mounted), flat.expected, ("podman", "umoci"))
     podman("system", "check")
+
+
+@pytest.mark.root
+def test_it_is_right_where_whiteouts_cannot_be(flat: Flat, repo: Path, tmp_path: Path) -> None:
+    """Seen through another overlay, a store's whiteouts are gone: the outer mount hides them."""
+    imported(repo, "--branch=plain", flat.reference)
+    plain = checked_out_store(repo, "plain", tmp_path / "plain")
+    seen = []
+    for number, store in enumerate((flat.store, plain)):
+        with overlay_mount([store], tmp_path / f"outer{number}") as outer:
+            seen.append(merged(outer, flat.built.image_id, tmp_path / f"inner{number}"))
+    assert_same(seen[0], flat.expected, ("flattened", "umoci"))
+    assert b"etc/secret" in seen[1]
 
 
 @pytest.mark.root
