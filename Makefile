@@ -18,7 +18,7 @@ INSTALLED := $(VENV)/.installed-$(notdir $(realpath $(PYTHON)))
 # that apt would otherwise bring only as a recommendation: netavark and crun for `podman run`,
 # catatonit for `podman run --init`.
 PACKAGES      := ca-certificates gir1.2-ostree-1.0 ostree python3-gi python3-venv skopeo
-TEST_PACKAGES := buildah busybox-static catatonit crun docker-registry e2fsprogs gnupg jq netavark \
+TEST_PACKAGES := buildah busybox-static catatonit chromium crun docker-registry e2fsprogs gnupg jq netavark \
                  podman systemd-container umoci zstd
 
 # Seconds that `make fuzz` spends on each property.
