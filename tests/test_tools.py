@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 import requests
+from hypothesis import given
 
 from tests.tools import definition, ostreerepo, umoci
 from tests.tools.busybox import busybox_layer
 from tests.tools.definition import DefinitionError
 from tests.tools.entry import Format, SparseStyle
+from tests.tools.fuzz import examples
 from tests.tools.image import BuiltImage, Compression, build_index, build_oci
 from tests.tools.overlay import overlay_mount
 from tests.tools.podman import Podman, new_podman
@@ -22,7 +24,9 @@ from tests.tools.process import CommandError, run
 from tests.tools.registry import Registry
 from tests.tools.snapshot import assert_same, snapshot
 from tests.tools.store import store_images, store_layers, store_lowers
+from tests.tools.strategies import stacks
 from tests.tools.tarbuild import Entry, Sparse, opaque, pax_global, tar_bytes, whiteout
+from tests.tools.written import written
 
 SMALL = [Entry(b"etc", "dir", mode=0o755), Entry(b"etc/word", content=b"word\n")]
 
@@ -572,3 +576,14 @@ def test_podman_runs_from_a_read_only_store(
     assert podman("ps", "--all", "--quiet") == ""
     mounts = Path("/proc/self/mountinfo").read_text()
     assert str(tmp_path) not in mounts
+
+
+@examples(200)
+@given(layers=stacks())
+def test_a_definition_that_was_written_is_read_back(layers: definition.Layers) -> None:
+    """What a failing random stack prints can become a fixture."""
+    assert tar_of(definition.parse(written(layers))) == tar_of(layers)
+
+
+def tar_of(layers: definition.Layers) -> list[bytes]:
+    return [tar_bytes(layer) for layer in layers]
