@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from importer import options
+from importer.messages import progress_for
 from importer.outcome import Answer, end
 from importer.pipeline import Job, import_images
-from importer.progress import for_terminal
 from importer.storage import StorageJob
 from importer.storage import import_storage as import_store
 from layers.reference import ImageName, Reference
@@ -47,7 +47,7 @@ def _import(references: tuple[str, ...], values: dict[str, Any]) -> Result:
         skopeo=options.skopeo(values),
         **options.target(values),
     )
-    return import_images(job, for_terminal(quiet=values["quiet"]))
+    return import_images(job, progress_for(values))
 
 
 def _name(references: tuple[str, ...], name: str | None) -> ImageName | None:
@@ -84,7 +84,7 @@ def _import_storage(graphroot: Path, names: tuple[str, ...], values: dict[str, A
         verified_only=values["verified_only"],
         **options.target(values),
     )
-    return import_store(job, for_terminal(quiet=values["quiet"]))
+    return import_store(job, progress_for(values))
 
 
 def _run(work: Callable[[], Result], values: dict[str, Any]) -> NoReturn:
@@ -95,4 +95,4 @@ def _run(work: Callable[[], Result], values: dict[str, Any]) -> NoReturn:
         unchanged = result.unchanged and values["unchanged_exit_77"]
         return Answer(text, _UNCHANGED if unchanged else 0)
 
-    end(answer)
+    end(answer, log_json=values["log_json"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from importer.base import CommitTree, find_base
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo import Base, RepoDirectory, Tree
     from layers.image import Image
+
+
+_log = logging.getLogger(__name__)
 
 
 def commit_images(
@@ -68,11 +72,13 @@ def _commit(target: Target, repo: Repo, branch: str, images: Sequence[Image]) ->
                 transaction.abandon()
         if head is not None and transaction.abandoned:
             sign(repo, head, target.signing)
+            _log.debug("branch %s has commit %s already", branch, head)
             return StoreCommit(branch, head, True, tuple(images))
         with repo.transaction():
             checksum = repo.write_commit(tree, message, base)
             sign(repo, checksum, target.signing)
             repo.set_ref(branch, checksum)
+    _log.debug("branch %s: commit %s", branch, checksum)
     return StoreCommit(branch, checksum, False, tuple(images))
 
 

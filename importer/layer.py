@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from layers.tree import LayerTree
     from layers.verify import Chunks
 
+_log = logging.getLogger(__name__)
 _KEY = "import-image."
 _UNVERIFIED = "unverified"
 # An empty file without any permission: ostree gives the whiteout the quoted file's mode.
@@ -210,6 +212,7 @@ def commit_layer(
             subject = f"tar-split record of {layer.id}"
             repo.set_ref(record_branch(layer.id), repo.write_commit(record, Message(subject, 0)))
         repo.set_ref(layer_branch(layer.id), checksum)
+    _log.debug("layer %s: commit %s, %s bytes of tar", layer.id, checksum, facts["diff-size"])
 
 
 def fetch_layer(

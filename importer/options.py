@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -204,8 +205,32 @@ _SKOPEO = [
         help="How often to try again what cannot be fetched.",
     ),
 ]
-_OUTPUT = [
+
+
+def _descriptor(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
+    """Found out now, and not in the middle of the work."""
+    if value is not None:
+        try:
+            os.fstat(value)
+        except OSError as error:
+            raise click.BadParameter(f"{value} is not open: {error.strerror}") from None
+    return value
+
+
+_MESSAGES = [
     click.option("--quiet", "-q", is_flag=True, help="No progress, no messages but errors."),
+    click.option("--verbose", "-v", is_flag=True, help="More messages."),
+    click.option("--log-json", is_flag=True, help="Messages and errors as JSON, an object a line."),
+    click.option(
+        "--progress-fd",
+        type=click.IntRange(min=0),
+        metavar="N",
+        callback=_descriptor,
+        help="Write progress to this file descriptor, a JSON object a line.",
+    ),
+]
+_OUTPUT = [
+    *_MESSAGES,
     click.option("--json", "as_json", is_flag=True, help="The result as a JSON document."),
     click.option("--unchanged-exit-77", is_flag=True, help="Exit with 77 if nothing changed."),
 ]
@@ -225,6 +250,11 @@ def _with(options: Sequence[Callable[[Any], Any]], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def messages(command: Command) -> Command:
+    """Those for what is told beside the result."""
+    return _with(_MESSAGES, command)
 
 
 def signed(command: Command) -> Command:

@@ -13,6 +13,7 @@ import click
 
 from importer import process
 from importer.errors import Failures
+from importer.messages import log_line
 from layers.errors import Fault
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ class Answer:
     aside: str = ""
 
 
-def end(work: Callable[[], Answer]) -> NoReturn:
-    """Print the answer, or the error as one line and a hint; exit as the README says."""
+def end(work: Callable[[], Answer], *, log_json: bool = False) -> NoReturn:
+    """Print the answer, or the error as one line and a hint, or as a line of --log-json; exit
+    as the README says."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
@@ -39,17 +41,20 @@ def end(work: Callable[[], Answer]) -> NoReturn:
         if answer.text:
             click.echo(answer.text)
     except Fault as error:
-        _say(error)
+        _say(error, log_json=log_json)
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(1)
     sys.exit(answer.status)
 
 
-def _say(error: Fault, name: str = "") -> None:
+def _say(error: Fault, name: str = "", *, log_json: bool) -> None:
     """Each on a line of its own, with a hint on another: what failed, then the whole."""
     for failed, fault in error.faults.items() if isinstance(error, Failures) else ():
-        _say(fault, f"{failed}: ")
+        _say(fault, f"{failed}: ", log_json=log_json)
+    if log_json:
+        click.echo(log_line("error", f"{name}{error}", hint=error.advice), err=True)
+        return
     click.echo(f"error: {name}{error}", err=True)
     if error.advice:
         click.echo(f"hint: {error.advice}", err=True)

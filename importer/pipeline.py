@@ -4,6 +4,7 @@ translated entries → mutable tree → commit → ref.
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from importer.skopeo import Skopeo
     from layers.image import Image, ImageLayer
     from layers.reference import ImageName, Reference
+
+_log = logging.getLogger(__name__)
 
 # Layers that stream at once: one more than can be unpacked at full speed, since another's
 # blob is often slower to come than a processor to unpack it.
@@ -99,6 +102,7 @@ def _missing(
         if found is None or not found.verified:
             missing.append((layer, source))
         else:
+            _log.debug("layer %s is here already", layer.id)
             check_devices(layer, found, options.device_nodes)
     return missing
 

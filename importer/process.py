@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import subprocess
 import tempfile
 import threading
@@ -14,6 +16,7 @@ from importer.errors import ImporterError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_log = logging.getLogger(__name__)
 _live: set[subprocess.Popen[bytes]] = set()
 # The signal handler takes it, too, in whatever thread of ours it interrupts.
 _live_lock = threading.RLock()
@@ -71,6 +74,7 @@ def _started(
     pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The running program; whatever happens, it is gone and reaped afterwards."""
+    _log.debug("running %s", shlex.join(map(_masked, argv)))
     try:
         # A group of its own: at Ctrl-C the terminal signals us alone, and we end it.
         with _live_lock:
@@ -96,6 +100,11 @@ def _started(
             child.stdout.close()
         with _live_lock:
             _live.discard(child)
+
+
+def _masked(argument: str) -> str:
+    """What a log may have of it: no password."""
+    return "--creds=***" if argument.startswith("--creds=") else argument
 
 
 def kill_all() -> None:

@@ -13,8 +13,8 @@ import click
 from importer import options
 from importer.branches import why_no_branch
 from importer.controller import OPENSHIFT
+from importer.messages import progress_for
 from importer.outcome import Answer, end
-from importer.progress import for_terminal
 from importer.release import import_release as import_all
 from importer.releasediff import check_release, diff_releases
 from importer.releasejob import Origin, ReleaseJob
@@ -139,7 +139,7 @@ def import_release(sources: tuple[str, ...], **values: Any) -> None:
     or of a release controller, or the pullspec of a release payload. Several make one
     release. ARCH=SOURCE is for one architecture alone.
     """
-    end(lambda: _work(sources, values))
+    end(lambda: _work(sources, values), log_json=values["log_json"])
 
 
 import_release.params = [one for one in import_release.params if one.name not in _OTHERWISE]
@@ -149,7 +149,7 @@ def _work(sources: tuple[str, ...], values: dict[str, Any]) -> Answer:
     _check_usage(sources, values)
     values |= {"repo": values["repo_path"], "branch": values["branch_name"], "arch": None}
     values |= {"form": Form.STORE.value, "bundle": False, "retry_times": values["tries"]}
-    progress = for_terminal(quiet=values["quiet"])
+    progress = progress_for(values)
     origin = _origin(sources, values)
     if values["diff"]:
         old, new = values["diff"]

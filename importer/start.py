@@ -7,6 +7,10 @@ traceback; once loaded, the command line takes care of it.
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
 
 
 def import_image() -> None:
@@ -14,7 +18,7 @@ def import_image() -> None:
     _interruptible()
     from importer import cli
 
-    cli.import_image()
+    _run(cli.import_image)
 
 
 def import_release() -> None:
@@ -22,7 +26,7 @@ def import_release() -> None:
     _interruptible()
     from importer import releasecli
 
-    releasecli.import_release()
+    _run(releasecli.import_release)
 
 
 def import_storage() -> None:
@@ -30,7 +34,7 @@ def import_storage() -> None:
     _interruptible()
     from importer import cli
 
-    cli.import_storage()
+    _run(cli.import_storage)
 
 
 def image_store() -> None:
@@ -38,8 +42,28 @@ def image_store() -> None:
     _interruptible()
     from importer import storecli
 
-    storecli.image_store()
+    _run(storecli.image_store)
 
 
 def _interruptible() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _run(command: click.Command) -> None:
+    """With the config file's defaults."""
+    import os
+
+    from importer.config import config_files, default_map, read_config
+    from importer.errors import ImporterError
+    from importer.outcome import Answer, end
+
+    try:
+        defaults = default_map(command, read_config(config_files(os.environ)))
+    except ImporterError as error:
+        fault = error
+
+        def fail() -> Answer:
+            raise fault
+
+        end(fail)
+    command(default_map=defaults)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from importer import options
+from importer.completion import branches_like, images_like
 from importer.export import export_image
 from importer.imagedetails import image_details
 from importer.listing import Listing
+from importer.messages import progress_for
 from importer.outcome import Answer, end
-from importer.progress import for_terminal
 from importer.pruning import prune
 from importer.removal import own_stores, remove_images, stores_with
 from importer.repo import Repo
@@ -33,28 +35,42 @@ if TYPE_CHECKING:
     from importer.table import Shown
 
 type Command = Callable[..., Any]
+type Values = dict[str, Any]
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_REPO = click.option(
-    "--repo",
-    envvar="OSTREE_REPO",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The ostree repo.  [OSTREE_REPO]",
+_COMMON: list[Callable[[Any], Any]] = [
+    click.option(
+        "--repo",
+        envvar="OSTREE_REPO",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="The ostree repo.  [OSTREE_REPO]",
+    ),
+    click.option(
+        "--prefix",
+        metavar="DIR",
+        help="Where the stores lie in their commits; else where the commits' metadata says.",
+    ),
+    click.option("--json", "as_json", is_flag=True, help="The result as a JSON document."),
+    options.messages,
+]
+_IN_BRANCH = click.option(
+    "--branch",
+    "branches",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=branches_like,
+    help="Look into this branch alone.",
 )
-_PREFIX = click.option(
-    "--prefix",
-    metavar="DIR",
-    help="Where the stores lie in their commits; else where the commits' metadata says.",
+_BRANCHES = click.argument(
+    "branches", metavar="[BRANCH]...", nargs=-1, shell_complete=branches_like
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="The result as a JSON document.")
-_BRANCH = click.option(
-    "--branch", "branches", metavar="NAME", multiple=True, help="Look into this branch alone."
-)
+_BRANCH = click.argument("branch", shell_complete=branches_like)
+_IMAGE = click.argument("image", shell_complete=images_like)
 
 
 def _common(command: Command) -> Command:
-    for option in (_JSON, _PREFIX, _REPO):
+    for option in reversed(_COMMON):
         command = option(command)
     return command
 
@@ -69,84 +85,77 @@ def image_store() -> None:
     """
 
 
-def _end(work: Callable[[], Shown], *, as_json: bool) -> None:
+def _end(values: Values, work: Callable[[Repo], Shown]) -> None:
     def answer() -> Answer:
-        shown = work()
-        if as_json:
+        shown = work(Repo.open(values["repo"]))
+        if values["as_json"]:
             return Answer(json.dumps(shown.document(), indent=2), shown.status)
-        return Answer(rendered(shown.blocks(), terminal=sys.stdout.isatty()), shown.status)
+        terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        return Answer(rendered(shown.blocks(), terminal=terminal), shown.status)
 
-    end(answer)
+    end(answer, log_json=values["log_json"])
 
 
 @image_store.command("list")
-@click.argument("branches", metavar="[BRANCH]...", nargs=-1)
+@_BRANCHES
 @_common
-def list_images(branches: tuple[str, ...], repo: Path, prefix: str | None, as_json: bool) -> None:
+def list_images(branches: tuple[str, ...], **values: Any) -> None:
     """List the images of these branches, or of all."""
-    _end(
-        lambda: Listing(find_stores(Repo.open(repo), branches, prefix), int(time.time())),
-        as_json=as_json,
-    )
+
+    def work(repo: Repo) -> Shown:
+        return Listing(find_stores(repo, branches, values["prefix"]), int(time.time()))
+
+    _end(values, work)
 
 
 @image_store.command()
-@click.argument("image")
-@_BRANCH
+@_IMAGE
+@_IN_BRANCH
 @_common
-def show(
-    image: str, branches: tuple[str, ...], repo: Path, prefix: str | None, as_json: bool
-) -> None:
+def show(image: str, branches: tuple[str, ...], **values: Any) -> None:
     """Show an image layer by layer.
 
     With the command that made each layer, what it ships, and how many bytes of that the
     layers above delete or replace (HIDDEN).
     """
 
-    def work() -> Shown:
-        opened = Repo.open(repo)
-        return image_details(opened, find_stores(opened, branches, prefix), image)
+    def work(repo: Repo) -> Shown:
+        return image_details(repo, find_stores(repo, branches, values["prefix"]), image)
 
-    _end(work, as_json=as_json)
+    _end(values, work)
 
 
 @image_store.command()
-@click.argument("branch")
+@_BRANCH
 @_common
-def history(branch: str, repo: Path, prefix: str | None, as_json: bool) -> None:
+def history(branch: str, **values: Any) -> None:
     """Show the commits of a branch, newest first, and which images each changed."""
-    _end(lambda: store_history(Repo.open(repo), branch, prefix), as_json=as_json)
+    _end(values, lambda repo: store_history(repo, branch, values["prefix"]))
 
 
 @image_store.command()
-@click.argument("old", metavar="A")
-@click.argument("new", metavar="B")
+@click.argument("old", metavar="A", shell_complete=branches_like)
+@click.argument("new", metavar="B", shell_complete=branches_like)
 @click.option("--files", "list_files", is_flag=True, help="List the files that differ.")
 @_common
-def diff(
-    old: str, new: str, list_files: bool, repo: Path, prefix: str | None, as_json: bool
-) -> None:
+def diff(old: str, new: str, list_files: bool, **values: Any) -> None:
     """Show what differs from store A to store B, each a branch or commit.
 
     Images, layers, the files that differ in the roots of images that both have, and the
     objects that a device with A has to fetch for B.
     """
 
-    def work() -> Shown:
-        opened = Repo.open(repo)
-        stores = open_store(opened, old, prefix), open_store(opened, new, prefix)
-        return store_diff(opened, *stores, list_files=list_files)
+    def work(repo: Repo) -> Shown:
+        stores = [open_store(repo, name, values["prefix"]) for name in (old, new)]
+        return store_diff(repo, stores[0], stores[1], list_files=list_files)
 
-    _end(work, as_json=as_json)
+    _end(values, work)
 
 
 @image_store.command("verify")
-@click.argument("branches", metavar="[BRANCH]...", nargs=-1)
-@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@_BRANCHES
 @_common
-def verify_stores(
-    branches: tuple[str, ...], repo: Path, prefix: str | None, quiet: bool, as_json: bool
-) -> None:
+def verify_stores(branches: tuple[str, ...], **values: Any) -> None:
     """Verify the stores in these branches, or in all.
 
     Every record is made again from the images' own documents and compared, and every
@@ -154,34 +163,28 @@ def verify_stores(
     mean the very tree that is stored, whiteouts included. Exits with 1 if anything is wrong.
     """
 
-    def work() -> Shown:
-        opened = Repo.open(repo)
-        progress = for_terminal(quiet=quiet)
-        return verify(opened, find_stores(opened, branches, prefix, broken=True).found, progress)
+    def work(repo: Repo) -> Shown:
+        stores = find_stores(repo, branches, values["prefix"], broken=True)
+        return verify(repo, stores.found, progress_for(values))
 
-    _end(work, as_json=as_json)
+    _end(values, work)
 
 
 @image_store.command()
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True)
+@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, shell_complete=images_like)
 @click.option(
     "--branch",
     "branches",
     metavar="NAME",
     multiple=True,
+    shell_complete=branches_like,
     help="Remove from this branch.",
 )
 @click.option("--all-branches", is_flag=True, help="Remove from every branch that has them.")
 @options.signed
 @_common
 def remove(
-    images: tuple[str, ...],
-    branches: tuple[str, ...],
-    all_branches: bool,
-    repo: Path,
-    prefix: str | None,
-    as_json: bool,
-    **values: Any,
+    images: tuple[str, ...], branches: tuple[str, ...], all_branches: bool, **values: Any
 ) -> None:
     """Commit branches anew without these images.
 
@@ -190,18 +193,18 @@ def remove(
     is freed yet: see prune.
     """
     keys = options.signing(values)
+    prefix = values["prefix"]
 
-    def work() -> Shown:
-        opened = Repo.open(repo)
+    def work(repo: Repo) -> Shown:
         stores = (
-            stores_with(opened, branches, prefix)
+            stores_with(repo, branches, prefix)
             if branches
-            else own_stores(opened, find_stores(opened, (), prefix))
+            else own_stores(repo, find_stores(repo, (), prefix))
         )
         everywhere = all_branches or bool(branches)
-        return remove_images(opened, stores, images, keys, everywhere=everywhere)
+        return remove_images(repo, stores, images, keys, everywhere=everywhere)
 
-    _end(work, as_json=as_json)
+    _end(values, work)
 
 
 @image_store.command("prune")
@@ -212,34 +215,25 @@ def remove(
     help="Of each branch, keep the newest N commits; else all.",
 )
 @click.option("--dry-run", "-n", is_flag=True, help="Only tell what would be deleted.")
-@click.option("--quiet", "-q", is_flag=True, help="No messages.")
 @_common
-def prune_repo(
-    keep: int | None, dry_run: bool, quiet: bool, repo: Path, prefix: str | None, as_json: bool
-) -> None:
+def prune_repo(keep: int | None, dry_run: bool, **values: Any) -> None:
     """Delete the layers that no store needs, then all objects that no branch needs.
 
     It waits for imports that are under way, and imports wait for it.
     """
-    progress = for_terminal(quiet=quiet)
-    _end(lambda: prune(Repo.open(repo), keep, prefix, progress, dry_run=dry_run), as_json=as_json)
+
+    def work(repo: Repo) -> Shown:
+        return prune(repo, keep, values["prefix"], progress_for(values), dry_run=dry_run)
+
+    _end(values, work)
 
 
 @image_store.command()
-@click.argument("image")
+@_IMAGE
 @click.argument("destination", metavar="oci:DIR[:TAG]")
-@_BRANCH
-@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@_IN_BRANCH
 @_common
-def export(
-    image: str,
-    destination: str,
-    branches: tuple[str, ...],
-    quiet: bool,
-    repo: Path,
-    prefix: str | None,
-    as_json: bool,
-) -> None:
+def export(image: str, destination: str, branches: tuple[str, ...], **values: Any) -> None:
     """Write an image into an OCI layout, for skopeo and podman to read.
 
     The layers are the original tars, byte for byte, and the config is the original one: image
@@ -247,43 +241,12 @@ def export(
     this prints, are new. Without a TAG, the image is tagged as in its name, else `latest`.
     """
 
-    def work() -> Shown:
-        opened = Repo.open(repo)
-        stores = find_stores(opened, branches, prefix)
+    def work(repo: Repo) -> Shown:
+        stores = find_stores(repo, branches, values["prefix"])
         directory, tag = _destination(destination, image)
-        return export_image(opened, stores, image, directory, tag, for_terminal(quiet=quiet))
+        return export_image(repo, stores, image, directory, tag, progress_for(values))
 
-    _end(work, as_json=as_json)
-
-
-@image_store.command()
-@click.argument("branch")
-@click.option(
-    "--output",
-    "-o",
-    metavar="FILE",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the page to this file.",
-)
-@click.option("--since", metavar="COMMIT", help="Compare with this commit or branch.")
-@_common
-def report(
-    branch: str, output: Path, since: str | None, repo: Path, prefix: str | None, as_json: bool
-) -> None:
-    """Write a page that shows where the space of a store goes.
-
-    One HTML file that needs nothing else: a picture of the store by image, layer and
-    directory, what is shared and what is not, what flattening would save, the largest
-    directories, and what changed since the parent commit, or since --since.
-    """
-
-    def work() -> Shown:
-        opened = Repo.open(repo)
-        store = open_store(opened, branch, prefix)
-        return write_report(report_data(opened, store, since, prefix), output)
-
-    _end(work, as_json=as_json)
+    _end(values, work)
 
 
 def _destination(text: str, image: str) -> tuple[Path, str]:
@@ -293,3 +256,35 @@ def _destination(text: str, image: str) -> tuple[Path, str]:
         raise click.BadParameter("only oci:DIR and oci:DIR:TAG", param_hint="oci:DIR[:TAG]")
     named = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
     return Path(directory), tag or named or "latest"
+
+
+@image_store.command()
+@_BRANCH
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the page to this file.",
+)
+@click.option(
+    "--since",
+    metavar="COMMIT",
+    shell_complete=branches_like,
+    help="Compare with this commit or branch.",
+)
+@_common
+def report(branch: str, output: Path, since: str | None, **values: Any) -> None:
+    """Write a page that shows where the space of a store goes.
+
+    One HTML file that needs nothing else: a picture of the store by image, layer and
+    directory, what is shared and what is not, what flattening would save, the largest
+    directories, and what changed since the parent commit, or since --since.
+    """
+
+    def work(repo: Repo) -> Shown:
+        store = open_store(repo, branch, values["prefix"])
+        return write_report(report_data(repo, store, since, values["prefix"]), output)
+
+    _end(values, work)

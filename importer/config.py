@@ -1,0 +1,83 @@
+"""The defaults that a machine's or user's config file gives: `import-image/config.toml`.
+
+    repo = "/srv/repo"
+    authfile = "/etc/import-image/auth.json"
+    prefix = "/usr/lib/containers/storage"
+
+The user's, in the place of the XDG Base Directory Specification, counts for more than the
+machine's in /etc; an environment variable and an option count for more than both.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from importer.errors import ImporterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_NAME = "import-image/config.toml"
+_KEYS = ("repo", "authfile", "prefix")
+
+
+def config_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where they may be, the weaker one first. A relative XDG_CONFIG_HOME is to be ignored,
+    as the specification says."""
+    home = Path(environment.get("XDG_CONFIG_HOME", ""))
+    if not home.is_absolute():
+        home = Path(environment.get("HOME", "/")) / ".config"
+    return Path("/etc") / _NAME, home / _NAME
+
+
+def read_config(paths: Iterable[Path]) -> dict[str, str]:
+    """What they say together, the last one counting most; ImporterError for a mistake."""
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise ImporterError(f"config file {path}: {_said(error)}") from error
+        found |= _parsed(path, text)
+    return found
+
+
+def _parsed(path: Path, text: str) -> dict[str, str]:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ImporterError(f"config file {path}: {error}", hint="it is to be TOML") from None
+    for key, value in document.items():
+        if key not in _KEYS:
+            known = ", ".join(_KEYS)
+            raise ImporterError(f"config file {path}: {key!r} is not known", hint=f"known: {known}")
+        if not isinstance(value, str):
+            raise ImporterError(f"config file {path}: {key} is not a string")
+    return document
+
+
+def _said(error: OSError | UnicodeDecodeError) -> str:
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
+
+
+def default_map(command: click.Command, config: Mapping[str, str]) -> dict[str, Any]:
+    """The config as click takes it: defaults by the parameters' names.
+
+    A command that only looks at stores finds them where their commits say; for it the
+    prefix is no default, but would be an order.
+    """
+    if isinstance(command, click.Group):
+        known = {key: value for key, value in config.items() if key != "prefix"}
+        return {name: default_map(one, known) for name, one in command.commands.items()}
+    found: dict[str, Any] = {}
+    for parameter in command.params:
+        for key, value in config.items():
+            if parameter.name is not None and f"--{key}" in parameter.opts:
+                found[parameter.name] = value
+    return found
