@@ -18,8 +18,8 @@ INSTALLED := $(VENV)/.installed-$(notdir $(realpath $(PYTHON)))
 # that apt would otherwise bring only as a recommendation: netavark and crun for `podman run`,
 # catatonit for `podman run --init`.
 PACKAGES      := ca-certificates gir1.2-ostree-1.0 ostree python3-gi python3-venv skopeo
-TEST_PACKAGES := buildah busybox-static catatonit chromium crun docker-registry e2fsprogs gnupg jq netavark \
-                 podman systemd-container umoci zstd
+TEST_PACKAGES := buildah busybox-static catatonit chromium crun docker-registry e2fsprogs fish gnupg \
+                 jq man-db mandoc netavark podman systemd-container umoci zsh zstd
 
 # Seconds that `make fuzz` spends on each property.
 FUZZ_SECONDS ?= 60
@@ -84,6 +84,67 @@ packages:
 packages-test: packages
 	@$(call keep_registry_service_off)
 	@$(call install,$(TEST_PACKAGES))
+
+# --- what users install ---
+
+# As everywhere: `make install PREFIX=/usr DESTDIR=/tmp/package`.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+BUILD   := build
+LIBRARY  = $(DESTDIR)$(PREFIX)/lib/import-image
+SHARE    = $(DESTDIR)$(PREFIX)/share
+COMMANDS := import-image import-release import-storage image-store
+
+.PHONY: man
+man: setup ## write the man pages to build/man
+	@rm -rf $(BUILD)/man
+	$(BIN)/python -m fixtures.manual $(BUILD)/man
+
+.PHONY: completion
+completion: setup ## write the completion for bash, zsh and fish to build/completion
+	@mkdir -p $(BUILD)/completion/{bash,zsh,fish}
+	@for command in $(COMMANDS); do \
+	  variable=_$$(tr a-z- A-Z_ <<< $$command)_COMPLETE; \
+	  for shell in bash zsh fish; do \
+	    case $$shell in bash) file=$$command;; zsh) file=_$$command;; fish) file=$$command.fish;; esac; \
+	    env $$variable=$${shell}_source $(BIN)/$$command > $(BUILD)/completion/$$shell/$$file; \
+	  done; \
+	done
+
+# The libraries go beside the program: not all are packaged, and pip must not touch Debian's own.
+.PHONY: install
+install: man completion ## install commands, man pages and completion; DESTDIR=, PREFIX=/usr/local
+	@rm -rf '$(LIBRARY)'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --upgrade \
+	  --target '$(LIBRARY)' .
+	@rm -rf '$(LIBRARY)/bin' $(BUILD)/lib $(BUILD)/bdist.*
+	$(BIN)/python -m fixtures.launcher '$(DESTDIR)$(PREFIX)/bin'
+	install -d '$(SHARE)'/{man/man1,bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
+	install -m 644 $(BUILD)/man/*.1 '$(SHARE)/man/man1'
+	install -m 644 $(BUILD)/completion/bash/* '$(SHARE)/bash-completion/completions'
+	install -m 644 $(BUILD)/completion/zsh/* '$(SHARE)/zsh/site-functions'
+	install -m 644 $(BUILD)/completion/fish/* '$(SHARE)/fish/vendor_completions.d'
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` installed
+	rm -rf '$(LIBRARY)'
+	rm -f $(foreach one,$(COMMANDS),'$(DESTDIR)$(PREFIX)/bin/$(one)' \
+	  '$(SHARE)'/man/man1/$(one)*.1 '$(SHARE)/bash-completion/completions/$(one)' \
+	  '$(SHARE)/zsh/site-functions/_$(one)' '$(SHARE)/fish/vendor_completions.d/$(one).fish')
+
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+ARCH    = $(shell dpkg --print-architecture)
+DEB     = $(BUILD)/import-image_$(VERSION)_$(ARCH).deb
+ROOT    = $(BUILD)/deb
+
+.PHONY: deb
+deb: ## build a Debian package in build/
+	@rm -rf $(ROOT) $(DEB)
+	@$(MAKE) --no-print-directory install DESTDIR='$(CURDIR)/$(ROOT)' PREFIX=/usr
+	@gzip -9n $(ROOT)/usr/share/man/man1/*.1
+	@mkdir -p $(ROOT)/DEBIAN $(ROOT)/usr/share/doc/import-image
+	@$(BIN)/python -m fixtures.debian $(ROOT) $(VERSION) $(ARCH)
+	dpkg-deb --root-owner-group --build $(ROOT) $(DEB)
 
 .PHONY: clean
 # Containers may have left mounts, and a checkout by root left files that belong to root.
