@@ -10,6 +10,7 @@ machine's in /etc; an environment variable and an option count for more than bot
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,13 @@ def read_config(paths: Iterable[Path]) -> dict[str, str]:
             text = path.read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except PermissionError as error:
+            # HOME may be another user's, as where a service changes its user and keeps the
+            # environment; a directory that is closed to us has no defaults for us. git, too,
+            # passes over its user's file then, and over no other.
+            if not os.access(path.parent, os.X_OK, effective_ids=True):
+                continue
+            raise ImporterError(f"config file {path}: {error.strerror}") from error
         except (OSError, UnicodeDecodeError) as error:
             raise ImporterError(f"config file {path}: {_said(error)}") from error
         found |= _parsed(path, text)

@@ -33,6 +33,8 @@ _FINAL = (
     ("x509:", "give the registry's CA with --cert-dir, or --tls-verify=false"),
     ("unauthorized", "log in with `skopeo login`, or give --authfile or --creds"),
     ("authentication required", "log in with `skopeo login`, or give --authfile or --creds"),
+    # The kernel's words, not a registry's; skopeo looks into registries.conf.d below HOME as well.
+    (": permission denied", "is it, or the directory that HOME names, this user's?"),
     ("denied", "log in with `skopeo login`, or give --authfile or --creds"),
     ("manifest unknown", "there is no such tag or digest; `skopeo list-tags` lists the tags"),
     ("name unknown", "the registry has no repository of that name"),

@@ -11,7 +11,7 @@ import pytest
 from importer.config import config_files, read_config
 from importer.errors import ImporterError
 from tests.tools.image import BuiltImage, build_oci
-from tests.tools.importimage import SCRIPT, run_import
+from tests.tools.importimage import NOBODY, SCRIPT, run_import
 from tests.tools.ostreerepo import refs
 from tests.tools.registry import Registry
 from tests.tools.storecommand import image_store
@@ -187,3 +187,24 @@ def test_the_users_config_counts_for_more(tmp_path: Path) -> None:
     user.write_bytes(b'repo = "\xff"\n')
     with pytest.raises(ImporterError, match="not UTF-8"):
         read_config([machine, user])
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("closed", ["home", "file"])
+def test_a_home_that_is_closed_has_no_defaults(unprivileged: Path, closed: str) -> None:
+    home = unprivileged / "home"
+    directory = home / ".config/import-image"
+    directory.mkdir(parents=True)
+    (directory / "config.toml").write_text("no TOML\n")
+    (home if closed == "home" else directory / "config.toml").chmod(0)
+    done = subprocess.run(
+        [*NOBODY, "env", f"HOME={home}", SCRIPT, "--version"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if closed == "home":
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: config file {directory}/config.toml: Permission")

@@ -227,6 +227,7 @@ def test_something_else_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("http: server gave HTTP response to HTTPS client", "--tls-verify=false"),
         ("requested access to the resource is denied", "--authfile"),
         ("unauthorized: authentication required", "--creds"),
+        ("lstat /nobody/.config/containers/registries.conf.d: permission denied", "HOME"),
         ("Source image rejected: Running image x is rejected by policy.", "--insecure-policy"),
         ('no image found in image index for architecture "s390x"', "--arch"),
     ],
