@@ -50,7 +50,8 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
     repo.check_writable()
     if job.flatten:
         progress.message(NO_EXPORT)
-    with planned(job.origin, progress) as parts:
+    # No prune may come between the layers' commits and the release's, which needs them.
+    with repo.locked(), planned(job.origin, progress) as parts:
         branches = job.branches([part.release for part in parts])
         heads = [head_of(repo, branch) for branch in branches]
         known = _documents(repo, heads, parts)
