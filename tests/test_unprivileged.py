@@ -1,36 +1,18 @@
 """An import needs no root: as `nobody`, into a bare-user repo, to the same commit."""
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.tools import definition
 from tests.tools.image import build_oci
-from tests.tools.importimage import NOBODY, SCRIPT, imported, run_import
+from tests.tools.importimage import NOBODY, imported, run_import
 from tests.tools.ostreerepo import fsck, init, refs, rev_parse
-from tests.tools.process import CommandError, run
+from tests.tools.process import run
 from tests.tools.registry import Registry
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def nobodys() -> Iterator[Path]:
-    """A directory that belongs to `nobody`; pytest's own are closed to others."""
-    try:
-        run([*NOBODY, SCRIPT, "--version"])
-    except CommandError:
-        pytest.skip("nobody can not read the program here")
-    where = Path(tempfile.mkdtemp(prefix="nobody-"))
-    os.chown(where, 65534, 65534)
-    try:
-        yield where
-    finally:
-        shutil.rmtree(where)
 
 
 @pytest.fixture
@@ -42,8 +24,10 @@ def reference(registry: Registry, layout: Path, fixtures: Path) -> str:
 
 
 @pytest.mark.parametrize("mode", ["bare-user", "archive"])
-def test_nobodys_commit_is_roots(tmp_path: Path, nobodys: Path, reference: str, mode: str) -> None:
-    mine, theirs = tmp_path / "repo", nobodys / "repo"
+def test_unprivileged_commit_is_roots(
+    tmp_path: Path, unprivileged: Path, reference: str, mode: str
+) -> None:
+    mine, theirs = tmp_path / "repo", unprivileged / "repo"
     root = imported(mine, "--branch=os/b", reference)
     if mode == "archive":
         run([*NOBODY, "ostree", "init", f"--repo={theirs}", "--mode=archive"])
@@ -56,8 +40,8 @@ def test_nobodys_commit_is_roots(tmp_path: Path, nobodys: Path, reference: str, 
     assert {path.stat().st_uid for path in theirs.rglob("*")} == {65534}
 
 
-def test_a_bare_repo_is_for_root_alone(nobodys: Path, reference: str) -> None:
-    repo = init(nobodys / "repo", "bare")
+def test_a_bare_repo_is_for_root_alone(unprivileged: Path, reference: str) -> None:
+    repo = init(unprivileged / "repo", "bare")
     run(["chown", "-R", "65534:65534", repo])
     outcome = run_import(repo, reference, wrapper=NOBODY)
     assert outcome.status == 1
@@ -66,8 +50,8 @@ def test_a_bare_repo_is_for_root_alone(nobodys: Path, reference: str) -> None:
     assert refs(repo) == []
 
 
-def test_a_repo_without_write_permission(nobodys: Path, reference: str) -> None:
-    repo = init(nobodys / "repo")
+def test_a_repo_without_write_permission(unprivileged: Path, reference: str) -> None:
+    repo = init(unprivileged / "repo")
     outcome = run_import(repo, reference, wrapper=NOBODY)
     assert outcome.status == 1
     assert len(outcome.said("error")) == 1
@@ -76,11 +60,11 @@ def test_a_repo_without_write_permission(nobodys: Path, reference: str) -> None:
     fsck(repo)
 
 
-def test_a_place_where_no_repo_can_be_made(nobodys: Path, reference: str) -> None:
-    nobodys.chmod(0o555)
-    os.chown(nobodys, 0, 0)
-    outcome = run_import(nobodys / "repo", reference, wrapper=NOBODY)
+def test_a_place_where_no_repo_can_be_made(unprivileged: Path, reference: str) -> None:
+    unprivileged.chmod(0o555)
+    os.chown(unprivileged, 0, 0)
+    outcome = run_import(unprivileged / "repo", reference, wrapper=NOBODY)
     assert outcome.status == 1
     assert len(outcome.said("error")) == 1
-    assert str(nobodys / "repo") in outcome.said("error")[0]
-    assert not (nobodys / "repo").exists()
+    assert str(unprivileged / "repo") in outcome.said("error")[0]
+    assert not (unprivileged / "repo").exists()

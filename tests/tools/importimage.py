@@ -17,7 +17,11 @@ from tests.tools.session import members
 SCRIPT = Path(sys.executable).with_name("import-image")
 #: How long what was killed may take to disappear.
 GRACE_SECONDS = 20
-NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+#: As a service is started; what the caller's environment names may be closed to this user.
+NOBODY = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("env", "-u", "XDG_CONFIG_HOME", "-u", "XDG_RUNTIME_DIR", "HOME=/"),
+)
 
 
 @dataclass(frozen=True)
