@@ -43,8 +43,8 @@ run: setup packages-test ## import a real image and start it from the result; IM
 	@$(BIN)/python -m fixtures.demo $(if $(IMAGE),'$(IMAGE)')
 
 .PHONY: test
-test: setup packages-test ## run all tests; ARGS=… goes to pytest
-	$(BIN)/pytest $(ARGS)
+test: setup packages-test ## run all tests, a file on each processor; ARGS=… goes to pytest
+	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
