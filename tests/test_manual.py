@@ -1,5 +1,6 @@
 """What users install: man pages, completion, the installed tree, the Debian package."""
 
+import gzip
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from tests.tools.registry import Registry
 TOP = Path(__file__).parent.parent
 BIN = TOP / ".venv" / "bin"
 COMMANDS = sorted(manual.COMMANDS)
+DOCUMENTS = Path("usr/share/doc/import-image")
 SHELLS = {"bash": "{}", "zsh": "_{}", "fish": "{}.fish"}
 
 
@@ -57,6 +59,14 @@ def test_a_page_has_all_options_and_sections(command: str) -> None:
     for title in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "EXIT STATUS",
                   "ENVIRONMENT", "FILES", "SEE ALSO"):  # fmt: skip
         assert f"\n.SH {title}\n" in page
+
+
+def test_a_page_does_not_refer_to_itself() -> None:
+    for name, page in pages().items():
+        others = page.replace(r"\-", "-").rpartition(".SH SEE ALSO")[2]
+        assert f"{name.removesuffix('.1')}(1)" not in others
+        assert "import-release(1)" in others or name == "import-release.1"
+        assert page.startswith(f'.TH "{name.removesuffix(".1").upper()}" "1" ')
 
 
 def test_the_pages_are_without_a_warning(tmp_path: Path) -> None:
@@ -152,6 +162,10 @@ def test_the_package_says_what_it_needs(package: Path) -> None:
     control = (package / "DEBIAN/control").read_text()
     for name in ("python3-gi", "gir1.2-ostree-1.0", "skopeo", "ca-certificates"):
         assert name in control
+    assert not any(line.startswith(" ") for line in control.partition("Description")[0].split("\n"))
+    for script in ("postinst", "prerm"):
+        run(["sh", "-n", package / "DEBIAN" / script])
+        assert os.access(package / "DEBIAN" / script, os.X_OK)
     listed = (package / "DEBIAN/md5sums").read_text()
     assert "__pycache__" not in listed
     assert "  usr/lib/import-image/importer/page/report.html\n" in listed
@@ -161,10 +175,34 @@ def test_the_package_says_what_it_needs(package: Path) -> None:
     assert listed.count("\n") == len(kept)
 
 
+@pytest.mark.parametrize(
+    ("given", "maintainer", "nobody"),
+    [
+        ({}, "import-image developers <import-image@localhost>", True),
+        ({"DEBFULLNAME": "A B", "DEBEMAIL": "a@example.org"}, "A B <a@example.org>", False),
+    ],
+)
+def test_the_builder_says_who_maintains_the_package(
+    tmp_path: Path, given: dict[str, str], maintainer: str, nobody: bool
+) -> None:
+    for part in ("DEBIAN", DOCUMENTS):
+        (tmp_path / part).mkdir(parents=True)
+    env = {"PATH": os.environ["PATH"]} | given
+    python = BIN / "python"
+    command = ["env", f"--chdir={TOP}", python, "-m", "fixtures.debian", tmp_path, "1.2", "amd64"]
+    run(command, env=env)
+    assert f"\nMaintainer: {maintainer}\n" in (tmp_path / "DEBIAN/control").read_text()
+    changes = gzip.decompress((tmp_path / DOCUMENTS / "changelog.Debian.gz").read_bytes()).decode()
+    assert f"\n -- {maintainer}  Tue, 24 Nov 2026 00:00:00 +0000\n" in changes
+    overrides = (tmp_path / "usr/share/lintian/overrides/import-image").read_text()
+    assert ("bogus-mail-host" in overrides) is nobody
+
+
 def test_uninstall_leaves_nothing(tmp_path: Path, package: Path) -> None:
     shutil.copytree(package / "usr", tmp_path / "usr", symlinks=True)
     for page in (tmp_path / "usr/share/man/man1").iterdir():
         page.rename(page.with_suffix(""))
     shutil.rmtree(tmp_path / "usr/share/doc")
+    shutil.rmtree(tmp_path / "usr/share/lintian")
     make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/usr")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
