@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from importer.table import first_of
 from layers.errors import printable
 
 if TYPE_CHECKING:
@@ -13,19 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """Something wrong: in which image, layer and path, as far as it belongs to one.
+    """Something wrong: in which images, layer and path, as far as it belongs to any.
 
-    `image` is a name or short id, `layer` a layer id. A path is below the layer's root
-    where there is a layer, else below the store's.
+    `images` are names or short ids, `layer` a layer id. A path is below the layer's root
+    where there is a layer, else below the store's. They are sorted by where they are.
     """
 
+    images: tuple[str, ...]
+    layer: str
+    path: str
     problem: str
-    image: str = ""
-    layer: str = ""
-    path: str = ""
 
     def __str__(self) -> str:
-        parts = (self.image, self.layer and f"layer {self.layer[:12]}", self.path, self.problem)
+        layer = self.layer and f"layer {self.layer[:12]}"
+        parts = (first_of(self.images), layer, self.path, self.problem)
         return ": ".join(part for part in parts if part)
 
 
@@ -40,19 +42,20 @@ class Findings:
     ) -> None:
         """Once each, as several images can lead to the same layer."""
         shown = printable(path) if isinstance(path, bytes) else path
-        finding = Finding(problem, image, layer, shown)
+        finding = Finding((image,) if image else (), layer, shown, problem)
         if finding not in self.found:
             self.found.append(finding)
 
     def named(self, images: list[ImageView]) -> list[Finding]:
         """All of them, each layer's with the images that have the layer."""
         return [
-            replace(finding, image=", ".join(_users(images, finding.layer)))
-            if finding.layer and not finding.image
+            replace(finding, images=_users(images, finding.layer))
+            if finding.layer and not finding.images
             else finding
             for finding in self.found
         ]
 
 
-def _users(images: list[ImageView], layer_id: str) -> list[str]:
-    return sorted(i.label for i in images if any(layer.id == layer_id for layer in i.layers))
+def _users(images: list[ImageView], layer_id: str) -> tuple[str, ...]:
+    users = (i.label for i in images if any(layer.id == layer_id for layer in i.layers))
+    return tuple(sorted(users))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
 from importer.layerusage import LayerUsage, Usage
-from importer.table import Block, Column, Table, Text, size
+from importer.table import Block, Column, Table, Text, first_of, shortened, size
 from layers.errors import printable
 from layers.history import layer_commands, shown_command
 from layers.selection import select
@@ -33,12 +33,12 @@ _COMMAND_WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class LayerDetails:
-    """A layer as part of an image; `shared` are the labels of the images that have it, too."""
+    """A layer as part of an image; `shared` are the images that have it, too."""
 
     record: LayerRecord
     command: str
     usage: LayerUsage
-    shared: tuple[str, ...]
+    shared: tuple[ImageView, ...]
 
     def row(self, number: int) -> tuple[str, ...]:
         """For the table."""
@@ -50,8 +50,8 @@ class LayerDetails:
             f"{self.usage.files:,}",
             f"{self.usage.whiteouts:,}",
             size(self.usage.hidden) if self.usage.hidden else "-",
-            ", ".join(self.shared) or "-",
-            command if len(command) <= _COMMAND_WIDTH else command[: _COMMAND_WIDTH - 1] + "…",
+            first_of([image.short_label for image in self.shared]) or "-",
+            shortened(command, _COMMAND_WIDTH),
         )
 
     def document(self) -> dict[str, Any]:
@@ -68,16 +68,18 @@ class LayerDetails:
             "whiteouts": self.usage.whiteouts,
             "hidden_size": self.usage.hidden,
             "hidden_files": self.usage.hidden_files,
-            "shared_with": list(self.shared),
+            "shared_with": [image.label for image in self.shared],
         }
 
 
 @dataclass(frozen=True, slots=True)
 class ImageDetails:
-    """An image in one store; `branches` are all that have it."""
+    """An image in one store; `branches` are all that have it, `flattened` those of them that
+    have it flattened."""
 
     image: ImageView
     branches: tuple[str, ...]
+    flattened: tuple[str, ...]
     layers: tuple[LayerDetails, ...]
 
     @property
@@ -96,14 +98,17 @@ class ImageDetails:
             *(("index", str(index.digest)) for index in image.indexes),
             ("platform", image.platform),
             ("created", image.config.created or "unknown"),
-            *(("branch", branch) for branch in self.branches),
+            *(("branch", self._branch(branch)) for branch in self.branches),
             ("size", f"{size(sum(layer.usage.size for layer in self.layers))} in files"),
-            ("hidden", f"{size(hidden)} that a layer ships and one above it deletes or replaces"),
+            ("hidden", f"{size(hidden)} that layers above delete or replace" if hidden else "none"),
         ]
         if image.flattened:
             facts.append(("flattened", "yes: its layers are not the ones that its config names"))
         table = Table(_COLUMNS, [layer.row(n) for n, layer in enumerate(self.layers, 1)])
         return [*(Text(f"{key + ':':<10} {value}") for key, value in facts), Text(""), table]
+
+    def _branch(self, branch: str) -> str:
+        return f"{branch} (flattened)" if branch in self.flattened else branch
 
     def document(self) -> dict[str, Any]:
         """The image with its layers, base first; sizes are bytes of file contents."""
@@ -115,6 +120,7 @@ class ImageDetails:
             "platform": self.image.platform,
             "created": self.image.config.created or None,
             "branches": list(self.branches),
+            "flattened_branches": list(self.flattened),
             "flattened": self.image.flattened,
             "size": sum(layer.usage.size for layer in self.layers),
             "hidden_size": sum(layer.usage.hidden for layer in self.layers),
@@ -164,22 +170,28 @@ def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
 
 
 def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
-    """All about the image that the user means by `text`."""
-    store, image = choose(stores, text)
+    """All about the image that the user means by `text`; of one that is flattened in some
+    stores and not in others, the original layers."""
+    places = choose_all(stores, text)
+    store, image = next((place for place in places if not place[1].flattened), places[0])
     usage = Usage(store.stack(image), repo.file_size).layers[::-1]
     commands = layer_commands(image.config)
     details = tuple(
         LayerDetails(record, command, used, _sharers(stores, record.id, image))
         for record, command, used in zip(image.layers, commands, usage, strict=True)
     )
-    branches = tuple(s.branch for s in stores.found if any(i.id == image.id for i in s.images))
-    return ImageDetails(image, branches, details)
+    return ImageDetails(
+        image,
+        tuple(sorted(store.branch for store, _ in places)),
+        tuple(sorted(store.branch for store, one in places if one.flattened)),
+        details,
+    )
 
 
-def _sharers(stores: Stores, layer_id: str, image: ImageView) -> tuple[str, ...]:
-    """The other images with this layer, each once, by a name if any store has one for it."""
-    labels: dict[str, str] = {}
+def _sharers(stores: Stores, layer_id: str, image: ImageView) -> tuple[ImageView, ...]:
+    """The other images with this layer, each once, with a name if any store has one for it."""
+    found: dict[str, ImageView] = {}
     for other in (other for store in stores.found for other in store.users(layer_id)):
-        if other.id != image.id and (other.names or other.id not in labels):
-            labels[other.id] = other.label
-    return tuple(sorted(labels.values()))
+        if other.id != image.id and (other.names or other.id not in found):
+            found[other.id] = other
+    return tuple(sorted(found.values(), key=lambda other: other.label))

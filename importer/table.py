@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 _GAP = "  "
+# A name that is folded any further cannot be read.
+_NARROWEST = 12
+_MOST_NAMES = 3
 _UNITS = (
     ("year", 31_556_952),
     ("month", 2_629_746),
@@ -76,10 +79,9 @@ def rendered(blocks: Sequence[Block], *, terminal: bool) -> str:
 def _plain(block: Block) -> list[str]:
     if isinstance(block, Text):
         return [block.text]
-    rows = [tuple(column.title for column in block.columns), *block.rows]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(block.columns))]
+    widths = [_widest(block, n) for n in range(len(block.columns))]
     title = [block.title] if block.title else []
-    return title + [_line(row, widths, block.columns) for row in rows]
+    return title + [_line(row, widths, block.columns) for row in _lines(block)]
 
 
 def _line(row: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) -> str:
@@ -102,8 +104,33 @@ def _rich(blocks: Sequence[Block]) -> str:
         if isinstance(block, Text):
             console.print(RichText(block.text, block.style), soft_wrap=True)
         else:
+            console.width = _width(block, width)
             console.print(_rich_table(block))
     return output.getvalue().rstrip("\n")
+
+
+def _width(block: Table, terminal: int) -> int:
+    """The terminal's, in which columns fold; if that is too narrow for the table, what the
+    table takes without folding. Then the terminal breaks the lines; rich would leave columns
+    out."""
+    gaps = len(_GAP) * (len(block.columns) - 1)
+    columns = range(len(block.columns))
+    if sum(_least(block, n) for n in columns) + gaps <= terminal:
+        return terminal
+    return sum(_widest(block, n) for n in columns) + gaps
+
+
+def _least(block: Table, number: int) -> int:
+    widest = _widest(block, number)
+    return min(widest, _NARROWEST) if block.columns[number].fold else widest
+
+
+def _widest(block: Table, number: int) -> int:
+    return max(len(row[number]) for row in _lines(block))
+
+
+def _lines(block: Table) -> list[tuple[str, ...]]:
+    return [tuple(column.title for column in block.columns), *block.rows]
 
 
 def _rich_table(block: Table) -> RichTable:
@@ -111,16 +138,21 @@ def _rich_table(block: Table) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text as RichText
 
-    made = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
+    made = RichTable(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),  # the box puts one more space between columns: _GAP
+        header_style="bold",
+    )
     if block.title:
         made.title, made.title_justify, made.title_style = RichText(block.title), "left", "bold"
     for number, column in enumerate(block.columns):
-        widest = max(len(text) for text in (column.title, *(row[number] for row in block.rows)))
         made.add_column(
             column.title,
             justify="right" if column.right else "left",
             overflow="fold",
-            min_width=min(widest, 16) if column.fold else widest,
+            min_width=_least(block, number),
             style=column.style,
         )
     for row in block.rows:
@@ -143,15 +175,23 @@ def age(created: int, now: int) -> str:
     if not created:
         return ""
     seconds = max(0, now - created)
-    units = (
-        ("year", 31_556_952),
-        ("month", 2_629_746),
-        ("day", 86400),
-        ("hour", 3600),
-        ("minute", 60),
-    )
-    for unit, length in units:
-        count = seconds // length
-        if count:
-            return f"{count} {unit}{'s' if count > 1 else ''}"
-    return f"{seconds} seconds"
+    for unit, length in _UNITS:
+        if seconds >= length:
+            return several(seconds // length, unit)
+    return several(seconds, "second")
+
+
+def several(count: int, noun: str) -> str:
+    """`1 layer`, `1,234 layers`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters of it, and a mark where it was longer."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Three of them, and how many more there are: all images can have the same base layer."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join([*names[:_MOST_NAMES], f"{more} more"] if more > 0 else names)

@@ -13,7 +13,7 @@ from importer.layer import find_layer, record_name
 from importer.layercheck import LayerResult, StoredTrees, check_layer
 from importer.layertar import label_of
 from importer.recordcheck import RecordCheck
-from importer.table import Block, Text, size
+from importer.table import Block, Text, several, size
 from layers.errors import LayerError
 from layers.mediatype import layer_compression
 from layers.storage import StoredLayer
@@ -42,6 +42,15 @@ class Verified:
     unverified: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
+    def verdict(self) -> Text:
+        """What was looked at, and whether it is sound."""
+        faults = several(len(self.findings), "fault") if self.findings else "ok"
+        counts = f"{several(self.images, 'image')}, {several(self.layers, 'layer')}"
+        return Text(
+            f"{self.branch}: {counts}, {size(self.size)} of tars made again: {faults}",
+            "red" if self.findings else "green",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -63,15 +72,7 @@ class Verification:
                 Text(f"{branch.branch}: layer {one[:12]}: nothing says what its tar was", "yellow")
                 for one in branch.unverified
             ]
-            count = len(branch.findings)
-            verdict = f"{count} {'fault' if count == 1 else 'faults'}" if count else "ok"
-            blocks.append(
-                Text(
-                    f"{branch.branch}: {branch.images} images, {branch.layers} layers,"
-                    f" {size(branch.size)} of tars made again: {verdict}",
-                    "" if count else "green",
-                )
-            )
+            blocks.append(branch.verdict())
         return blocks or [Text("no stores")]
 
     def document(self) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class Verification:
             "tar_size": verified.size,
             "unverified_layers": verified.unverified,
             "findings": [
-                {"image": f.image, "layer": f.layer, "path": f.path, "problem": f.problem}
+                {"images": list(f.images), "layer": f.layer, "path": f.path, "problem": f.problem}
                 for f in verified.findings
             ],
         }

@@ -174,6 +174,7 @@ def test_show_counts_what_each_layer_ships_and_hides(stores: Stores) -> None:
         "platform": "linux/amd64",
         "created": "2024-05-06T07:08:09Z",
         "branches": ["all", "index"],
+        "flattened_branches": [],
         "flattened": False,
         "size": 63 + 64 + 128 + 6 + 256,
         "hidden_size": 2 + 4 + 8 + 16 + 32 + 128,
@@ -229,6 +230,30 @@ def test_show_of_an_image_that_is_not_there(stores: Stores) -> None:
     error, hint = outcome.stderr.splitlines()
     assert error == "error: no image 'example.com/nothing:here' in the stores of this repo"
     assert hint.startswith("hint: `image-store list`")
+
+
+def test_show_prefers_the_original_layers(registry: Registry, stores: Stores, repo: Path) -> None:
+    name = stores.names["one"]
+    imported(repo, "--branch=a/flat", "--flatten", name)
+    imported(repo, "--branch=original", name)
+    document = answered(repo, "show", name)
+    assert document["branches"] == ["a/flat", "original"]
+    assert document["flattened_branches"] == ["a/flat"]
+    assert [document["flattened"], document["hidden_size"] > 0] == [False, True]
+    assert answered(repo, "show", "--branch=a/flat", name)["flattened"]
+    assert "branch:    a/flat (flattened)\n" in image_store(repo, "show", name).stdout
+
+
+def test_show_names_a_few_of_those_that_share(registry: Registry, tmp_path: Path) -> None:
+    made = [build_oci(tmp_path / "l", f"t{n}", [LAYERS[0]], created=None, config={"User": f"{n}"})
+            for n in range(6)]  # fmt: skip
+    names = [registry.push(one, f"sharers/image:{n}") for n, one in enumerate(made)]
+    imported(tmp_path / "repo", "--branch=all", *names)
+    assert " image:1, image:2, image:3, 2 more " in image_store(
+        tmp_path / "repo", "show", names[0]
+    ).stdout  # fmt: skip
+    (layer,) = answered(tmp_path / "repo", "show", names[0])["layers"]
+    assert layer["shared_with"] == names[1:]
 
 
 # --- diff and history ---
@@ -349,10 +374,18 @@ def test_a_terminal_gets_colours_unless_no_color_is_set(stores: Stores) -> None:
     assert stores.names["two"] in plain
 
 
-def test_a_table_fits_the_terminal(stores: Stores) -> None:
-    text = on_a_terminal("show", f"--repo={stores.repo}", "stores/one:t", NO_COLOR="1", columns=90)
-    lines = [_visible(line) for line in text.splitlines()]
-    assert max(map(len, lines[lines.index("") :])) <= 90
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_table_fits_the_terminal(stores: Stores, columns: int) -> None:
+    command = ("show", f"--repo={stores.repo}", "stores/one:t")
+    lines = [_visible(line) for line in on_a_terminal(*command, columns=columns).splitlines()]
+    assert max(map(len, lines[lines.index("") :])) <= columns
+
+
+def test_a_terminal_that_is_too_narrow_gets_whole_lines(stores: Stores) -> None:
+    text = on_a_terminal("list", f"--repo={stores.repo}", "all", columns=40)
+    plain = image_store(stores.repo, "list", "all").stdout.splitlines()
+    shown = [_visible(line) for line in text.splitlines()]
+    assert [shown[0], *shown[2:]] == plain
 
 
 def _visible(line: str) -> str:

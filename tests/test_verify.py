@@ -515,9 +515,9 @@ def test_a_finding_names_the_images_that_have_the_layer(sound: Sound, tmp_path: 
     file_altered(altered, sound)
     whiteout_removed(altered, sound)
     commit(altered, planted, "altered")
-    images = {f.path: f.image for f in findings(planted)}
+    images = {f.path: f.images for f in findings(planted)}
     one, two = sound.names
-    assert images == {"etc/keep": f"{one}, {two}", "etc/gone": one}
+    assert images == {"etc/keep": (one, two), "etc/gone": (one,)}
 
 
 def object_file(repo: Path, branch: str, path: str) -> Path:
@@ -577,7 +577,7 @@ def test_the_command_says_what_is_wrong_and_exits_with_1(sound: Sound, tmp_path:
     assert document["ok"] is False
     assert document["branches"][0]["findings"] == [
         {
-            "image": sound.names[0],
+            "images": [sound.names[0]],
             "layer": sound.layers[1],
             "path": "app/new",
             "problem": problem.partition(": ")[2],
