@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
-from importer.table import Block, Text, size
+from importer.table import Block, Text, several, shortened, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from importer.storediff import StoreDiff
 
 
+STDOUT = Path("-")
+_MOST_COMMAND = 80
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The report's file, for the command's answer."""
+    """The report's file, or STDOUT, for the command's answer."""
 
     path: Path
     data: ReportData
@@ -36,8 +40,8 @@ class Written:
         return 0
 
     def blocks(self) -> list[Block]:
-        """Where it is."""
-        return [Text(str(self.path))]
+        """Where it is, or the page itself."""
+        return [Text(page(self.data).rstrip("\n") if self.path == STDOUT else str(self.path))]
 
     def document(self) -> dict[str, Any]:
         """The report's numbers, without the directories."""
@@ -63,21 +67,32 @@ class Written:
 
 
 def write_report(data: ReportData, path: Path) -> Written:
-    """Write the page; the file appears under its name when it is complete."""
+    """Write the page; a file appears under its name when it is complete. What is not a file,
+    such as /dev/stdout, is written to, and not replaced."""
+    if path == STDOUT:
+        return Written(path, data)
+    content = page(data).encode()
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(page(data).encode())
-            Path(name).chmod(0o644)
-            Path(name).rename(path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                Path(name).unlink()
-            raise
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+        else:
+            _replace(path.resolve(), content)
     except OSError as error:
         raise ImporterError(f"writing {path}: {error.strerror}") from error
     return Written(path, data)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o644)
+        Path(name).rename(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
 
 
 def page(data: ReportData) -> str:
@@ -111,11 +126,11 @@ def _file(name: str) -> str:
 def _figures(data: ReportData) -> str:
     shared = data.unshared_size - data.size
     figures = [
-        (f"{len(data.images):,}", "images"),
-        (f"{len(data.layers):,}", "layers"),
+        (f"{len(data.images):,}", "images" if len(data.images) != 1 else "image"),
+        (f"{len(data.layers):,}", "layers" if len(data.layers) != 1 else "layer"),
         (size(data.size), "in files, each layer once"),
         (size(shared), "saved by sharing layers"),
-        (size(sum(one.saved for one in data.images)), "deleted or replaced, yet shipped"),
+        (size(sum(one.saved for one in data.images)), "flattening would save"),
     ]
     return "".join(
         f"<div><dt>{escape(what)}</dt><dd>{escape(number)}</dd></div>" for number, what in figures
@@ -146,7 +161,7 @@ def _layers(data: ReportData) -> str:
     largest = shared[0].space.size or 1
     rows = [
         [
-            _head(layer.label, layer.id[:12]),
+            _head(shortened(layer.label, _MOST_COMMAND), layer.id[:12]),
             _bar(layer.space.size, largest, layer.space.size),
             _number(f"{layer.space.files:,}"),
             _cell(", ".join(layer.users)),
@@ -163,7 +178,7 @@ def _directories(data: ReportData) -> str:
     largest = found[0][2].size or 1
     rows = [
         [
-            _head(path, f"{layer.label}, in {_several(layer.users)}"),
+            _head(path, f"{shortened(layer.label, _MOST_COMMAND)}, in {_users(layer.users)}"),
             _bar(space.size, largest, space.size if len(layer.users) > 1 else 0),
             _number(f"{space.files:,}"),
         ]
@@ -172,7 +187,7 @@ def _directories(data: ReportData) -> str:
     return _table("The largest directories of single layers", ["Directory", "Size", "Files"], rows)
 
 
-def _several(names: Sequence[str]) -> str:
+def _users(names: Sequence[str]) -> str:
     if not names:
         return "no image"
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
@@ -192,7 +207,7 @@ def _changes(diff: StoreDiff | None) -> str:
         )
     ]
     rows = [
-        [_head(one.short_label, one.label), _cell("new"), _cell(f"{len(one.layers)} layers")]
+        [_head(one.short_label, one.label), _cell("new"), _cell(several(len(one.layers), "layer"))]
         for one in diff.added
     ]
     rows += [
@@ -200,8 +215,8 @@ def _changes(diff: StoreDiff | None) -> str:
             _head(one.new.short_label, one.new.label),
             _cell("changed"),
             _cell(
-                f"{one.layers} new layers; {len(one.files.added):,} files added,"
-                f" {len(one.files.changed):,} changed, {len(one.files.removed):,} removed"
+                f"{several(one.layers, 'new layer')}; {several(len(one.files.added), 'file')}"
+                f" added, {len(one.files.changed):,} changed, {len(one.files.removed):,} removed"
             ),
         ]
         for one in diff.changed

@@ -4,7 +4,9 @@ The screenshots are kept in .work/report/, to be looked at.
 """
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -166,6 +168,27 @@ def test_changes_since_the_parent_or_a_given_commit(store: Path, tmp_path: Path)
 def test_the_same_commit_gives_the_same_page(store: Path, report: Path, tmp_path: Path) -> None:
     answered(store, "report", "images", "-o", tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == report.read_bytes()
+
+
+def test_the_page_on_standard_output(store: Path, report: Path, tmp_path: Path) -> None:
+    assert image_store(store, "report", "images", "-o", "-").stdout == report.read_text()
+    assert not (tmp_path / "-").exists()
+    assert image_store(store, "report", "images", "-o", "-", "--json").status == 2
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(
+    store: Path, report: Path, tmp_path: Path
+) -> None:
+    pipe, link, real = (tmp_path / name for name in ("pipe", "link", "real.html"))
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+        assert image_store(store, "report", "images", "-o", pipe).status == 0
+        assert reader.communicate()[0] == report.read_bytes()
+    assert pipe.is_fifo()
+    link.symlink_to(real)
+    assert image_store(store, "report", "images", "-o", link).stdout == f"{link}\n"
+    assert link.is_symlink()
+    assert real.read_bytes() == report.read_bytes()
 
 
 def test_a_report_that_cannot_be_written(store: Path, tmp_path: Path) -> None:
