@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from importer.errors import ImporterError
 from importer.imagedetails import choose_all
 from importer.layout import Layout
-from importer.table import Block, Text
+from importer.table import Block, Text, size
 from layers.errors import Fault, LayerError
 from layers.mediatype import OCI_CONFIG, OCI_MANIFEST, TAR_LAYER
 from layers.path import components
+from layers.reference import ImageName
 from layers.segments import Content, assembled, segments
 from layers.verify import verified
 
@@ -65,7 +66,8 @@ class Exported:
 def export_image(
     repo: Repo, stores: Stores, text: str, directory: Path, tag: str, progress: Progress
 ) -> Exported:
-    """Write the image into the layout, which is made if there is none, under the tag.
+    """Write the image into the layout, which is made if there is none, under the tag, or the
+    one that it has if `tag` is empty.
 
     LayerError for a layer that cannot be made again; the layout is then as before, but for
     blobs that nothing names.
@@ -80,15 +82,22 @@ def export_image(
     layout = Layout(directory)
     layout.prepare()
     for layer in image.layers:
-        progress.message(f"layer {layer.id[:12]}: {layer.diff_size:,} bytes")
-        _export_layer(repo, store, layer, layout)
+        if not layout.has(layer.diff_id):
+            progress.message(f"exporting layer {layer.id[:12]}, {size(layer.diff_size)}")
+            _export_layer(repo, store, layer, layout)
     layout.put(image.config.raw)
+    tag = tag or _tag(image, text)
     return Exported(directory, tag, layout.tag(tag, _manifest(image)), image)
 
 
+def _tag(image: ImageView, text: str) -> str:
+    """Of the name that the user gave, or else of any that the image has."""
+    names = [name for name in image.names if f"/{name}".endswith(f"/{text}")] or image.names
+    tags = [tag for name in names if (tag := ImageName.parse(name).tag)]
+    return tags[0] if tags else "latest"
+
+
 def _export_layer(repo: Repo, store: StoreView, layer: LayerRecord, layout: Layout) -> None:
-    if layout.has(layer.diff_id):
-        return
     tree, record = store.diff(layer.id), repo.content(store.tar_split(layer.id))
 
     def read(part: Content) -> Chunks:

@@ -94,9 +94,10 @@ _REPO = [
     click.option(
         "--repo",
         envvar="OSTREE_REPO",
+        show_envvar=True,
         required=True,
         type=click.Path(path_type=Path),
-        help="The ostree repo; made in bare-user mode where there is none.  [OSTREE_REPO]",
+        help="The ostree repo; made in bare-user mode where there is none.",
     ),
     click.option("--branch", type=Branch(), help="The branch to commit to."),
     click.option("--subject", metavar="TEXT", help="The commit's subject."),

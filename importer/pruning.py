@@ -9,7 +9,7 @@ from importer.branches import FLATTENED, LABELLED, is_cache
 from importer.objectset import commit_objects
 from importer.repo import Pruned
 from importer.storeview import DEFAULT_PREFIX, PREFIX_KEY
-from importer.table import Block, Text, size
+from importer.table import Block, Text, several, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +37,9 @@ class Pruning:
         """Each layer, and the sum."""
         layers = [Text(f"layer {layer_id}") for layer_id in self.layers]
         would = "would delete" if self.dry_run else "deleted"
-        freed = f"{self.freed.objects:,} of {self.freed.total:,} objects, {size(self.freed.size)}"
-        return [*layers, Text(f"{would} {len(self.layers)} layers, {freed}")]
+        objects = f"{self.freed.objects:,} of {several(self.freed.total, 'object')}"
+        gone = f"{several(len(self.layers), 'layer')}, {objects}, {size(self.freed.size)}"
+        return [*layers, Text(f"{would} {gone}")]
 
     def document(self) -> dict[str, Any]:
         """Layer ids, refs, counts and bytes."""
@@ -62,7 +63,7 @@ def prune(
     one that an import under way is about to need.
     """
     repo.check_writable()
-    progress.message("waiting until nobody else uses the repo")
+    progress.message("locking the repo, waiting for imports that are under way")
     with repo.locked_alone():
         refs = repo.refs()
         needed = _needed(repo, refs, keep, prefix)

@@ -21,7 +21,7 @@ from importer.outcome import Answer, end
 from importer.pruning import prune
 from importer.removal import own_stores, remove_images, stores_with
 from importer.repo import Repo
-from importer.report import write_report
+from importer.report import STDOUT, write_report
 from importer.reportdata import report_data
 from importer.storediff import store_diff
 from importer.storehistory import store_history
@@ -42,9 +42,10 @@ _COMMON: list[Callable[[Any], Any]] = [
     click.option(
         "--repo",
         envvar="OSTREE_REPO",
+        show_envvar=True,
         required=True,
         type=click.Path(path_type=Path),
-        help="The ostree repo.  [OSTREE_REPO]",
+        help="The ostree repo.",
     ),
     click.option(
         "--prefix",
@@ -129,7 +130,10 @@ def show(image: str, branches: tuple[str, ...], **values: Any) -> None:
 @_BRANCH
 @_common
 def history(branch: str, **values: Any) -> None:
-    """Show the commits of a branch, newest first, and which images each changed."""
+    """Show the commits of a branch, and what each changed.
+
+    Newest first, with the images that came, changed or went.
+    """
     _end(values, lambda repo: store_history(repo, branch, values["prefix"]))
 
 
@@ -139,10 +143,10 @@ def history(branch: str, **values: Any) -> None:
 @click.option("--files", "list_files", is_flag=True, help="List the files that differ.")
 @_common
 def diff(old: str, new: str, list_files: bool, **values: Any) -> None:
-    """Show what differs from store A to store B, each a branch or commit.
+    """Show what differs from store A to store B.
 
-    Images, layers, the files that differ in the roots of images that both have, and the
-    objects that a device with A has to fetch for B.
+    Each is a branch or a commit. Images, layers, the files that differ in the roots of images
+    that both have, and the objects that a device with A has to fetch for B.
     """
 
     def work(repo: Repo) -> Shown:
@@ -217,9 +221,10 @@ def remove(
 @click.option("--dry-run", "-n", is_flag=True, help="Only tell what would be deleted.")
 @_common
 def prune_repo(keep: int | None, dry_run: bool, **values: Any) -> None:
-    """Delete the layers that no store needs, then all objects that no branch needs.
+    """Delete what is no longer needed.
 
-    It waits for imports that are under way, and imports wait for it.
+    First the branches of layers that no store has, then all objects that no branch needs. It
+    waits for imports that are under way, and imports wait for it.
     """
 
     def work(repo: Repo) -> Shown:
@@ -234,28 +239,28 @@ def prune_repo(keep: int | None, dry_run: bool, **values: Any) -> None:
 @_IN_BRANCH
 @_common
 def export(image: str, destination: str, branches: tuple[str, ...], **values: Any) -> None:
-    """Write an image into an OCI layout, for skopeo and podman to read.
+    """Write an image into an OCI layout.
 
-    The layers are the original tars, byte for byte, and the config is the original one: image
-    id and diffIDs stay. The layers are not compressed, so the manifest, and the digest that
-    this prints, are new. Without a TAG, the image is tagged as in its name, else `latest`.
+    For skopeo, podman and others to read. The layers are the original tars, byte for byte, and
+    the config is the original one: image id and diffIDs stay. The layers are not compressed,
+    so the manifest, and the digest that this prints, are new. Without a TAG it is the one of
+    the image's name, else `latest`.
     """
 
     def work(repo: Repo) -> Shown:
         stores = find_stores(repo, branches, values["prefix"])
-        directory, tag = _destination(destination, image)
         return export_image(repo, stores, image, directory, tag, progress_for(values))
 
+    directory, tag = _destination(destination)
     _end(values, work)
 
 
-def _destination(text: str, image: str) -> tuple[Path, str]:
+def _destination(text: str) -> tuple[Path, str]:
     transport, _, rest = text.partition(":")
     directory, _, tag = rest.partition(":")
     if transport != "oci" or not directory:
         raise click.BadParameter("only oci:DIR and oci:DIR:TAG", param_hint="oci:DIR[:TAG]")
-    named = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
-    return Path(directory), tag or named or "latest"
+    return Path(directory), tag
 
 
 @image_store.command()
@@ -265,8 +270,8 @@ def _destination(text: str, image: str) -> tuple[Path, str]:
     "-o",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the page to this file.",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Write the page to this file; - is standard output.",
 )
 @click.option(
     "--since",
@@ -282,6 +287,9 @@ def report(branch: str, output: Path, since: str | None, **values: Any) -> None:
     directory, what is shared and what is not, what flattening would save, the largest
     directories, and what changed since the parent commit, or since --since.
     """
+
+    if values["as_json"] and output == STDOUT:
+        raise click.UsageError("--json and -o - exclude each other")
 
     def work(repo: Repo) -> Shown:
         store = open_store(repo, branch, values["prefix"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from importer.objectset import commit_objects, storage_size
-from importer.table import Block, Column, Table, Text, size
+from importer.table import Block, Column, Table, Text, several, size
 from importer.treediff import TreeDiff, tree_diff
 from layers.errors import printable
 
@@ -39,7 +39,7 @@ class Fetch:
 
     def __str__(self) -> str:
         counted = "compressed, as a pull fetches them" if self.archive else "not compressed"
-        objects = f"{self.objects:,} objects, {self.files:,} of them files"
+        objects = f"{several(self.objects, 'object')}, {self.files:,} of them files"
         return f"{size(self.size)} in {objects} ({counted})"
 
     def document(self) -> dict[str, Any]:
@@ -176,8 +176,8 @@ def store_diff(
     repo: Repo, old: StoreView | None, new: StoreView, *, list_files: bool = False
 ) -> StoreDiff:
     """What is in `new` and was not in `old`, and the other way round."""
-    before = {image.id: image for image in old.images} if old else {}
-    after = {image.id: image for image in new.images}
+    before = _images(old) if old else {}
+    after = _images(new)
     gone = [image for image_id, image in before.items() if image_id not in after]
     fresh = [image for image_id, image in after.items() if image_id not in before]
     pairs = _pairs(gone, fresh)
@@ -194,6 +194,11 @@ def store_diff(
         fetch(repo, old, new),
         list_files,
     )
+
+
+def _images(store: StoreView) -> dict[str, ImageView]:
+    """By their ids, in the order of their names, as people look for them."""
+    return {image.id: image for image in sorted(store.images, key=lambda image: image.label)}
 
 
 def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView) -> Changed:

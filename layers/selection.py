@@ -1,7 +1,8 @@
 """Which of a store's images a name means, as podman looks them up.
 
 Source: podman-images(1), and containers/common libimage/runtime.go, `LookupImage`: an exact
-name, an id or the beginning of just one, then the short name of just one image.
+name, an id or the beginning of just one, then the short name of just one image. A manifest's
+digest alone, which podman shows but does not look for, is taken as well.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def select[T: Named](images: Sequence[T], text: str) -> T | None:
     ids = [image for image in images if _is_id(text) and image.id.startswith(_bare_id(text))]
     if len(ids) == 1:
         return ids[0]
+    digests = [image for image in images if text in map(str, image.digests)]
     short = [image for image in images if _matches(image, text)]
-    return _single(short or ids, text)
+    return _single(digests or short or ids, text)
 
 
 def _single[T: Named](found: Sequence[T], text: str) -> T | None:

@@ -112,10 +112,23 @@ def test_images_gather_in_a_layout(registry: Registry, tmp_path: Path, layout: P
     imported(repo, "--branch=all", f"{registry.host}/export/one:1", f"{registry.host}/export/two:2")
     tags = [export(repo, f"export/{name}", f"oci:{out}")["tag"] for name in ("one:1", "two:2")]
     assert tags == ["1", "2"]
-    assert export(repo, one.image_id, f"oci:{out}")["tag"] == "latest"
-    assert _tags(out) == {"1": one.image_id, "2": two.image_id, "latest": one.image_id}
+    assert _tags(out) == {"1": one.image_id, "2": two.image_id}
     export(repo, "export/two:2", f"oci:{out}:1")
-    assert _tags(out) == {"1": two.image_id, "2": two.image_id, "latest": one.image_id}
+    assert _tags(out) == {"1": two.image_id, "2": two.image_id}
+
+
+def test_a_tag_is_that_of_a_name_that_the_image_has(
+    registry: Registry, tmp_path: Path, layout: Path
+) -> None:
+    one, two = two_images(registry, layout)
+    repo, out = tmp_path / "repo", tmp_path / "out"
+    imported(repo, "--branch=tag", f"{registry.host}/export/one:1")
+    imported(repo, "--branch=digest", registry.by_digest(two, "export/two"))
+    for text in (one.image_id, one.image_id[:12], one.digest, f"export/one@{one.digest}"):
+        assert export(repo, text, f"oci:{out}")["tag"] == "1"
+    for text in (two.image_id, two.digest):
+        assert export(repo, text, f"oci:{out}")["tag"] == "latest"
+    assert _tags(out) == {"1": one.image_id, "latest": two.image_id}
 
 
 def _tags(layout: Path) -> dict[str, str]:

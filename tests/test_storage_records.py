@@ -306,6 +306,13 @@ def test_what_a_name_means(text: str, image: Stored | None) -> None:
     assert select([ONE, TWO, CAFE], text) == image
 
 
+def test_a_digest_alone_is_enough_if_one_image_has_it() -> None:
+    images = [Stored(A, (), (Digest.parse(SHA_B),)), Stored("c" * 64, ("r.io/c:1",))]
+    assert select(images, SHA_B) == images[0]
+    with pytest.raises(LayerError, match="could mean 2 images"):
+        select([*images, Stored("d" * 64, (), (Digest.parse(SHA_B),))], SHA_B)
+
+
 @pytest.mark.parametrize("text", ["nginx:2", "c"])
 def test_what_could_mean_several_images(text: str) -> None:
     other = Stored("c" * 64, ())
