@@ -5,7 +5,8 @@
     prefix = "/usr/lib/containers/storage"
 
 The user's, in the place of the XDG Base Directory Specification, counts for more than the
-machine's in /etc; an environment variable and an option count for more than both.
+machine's in /etc; an environment variable and an option count for more than both. Paths are
+absolute, or begin with `~/`: a file that counts everywhere has no other place to begin at.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _NAME = "import-image/config.toml"
 _KEYS = ("repo", "authfile", "prefix")
+_PATHS = ("repo", "authfile")  # of this machine; the prefix is a path in a commit
 
 
 def config_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
@@ -60,14 +62,27 @@ def _parsed(path: Path, text: str) -> dict[str, str]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ImporterError(f"config file {path}: {error}", hint="it is to be TOML") from None
-    for key, value in document.items():
-        if key not in _KEYS:
-            known = ", ".join(_KEYS)
-            raise ImporterError(f"config file {path}: {key!r} is not known", hint=f"known: {known}")
-        if not isinstance(value, str):
-            raise ImporterError(f"config file {path}: {key} is not a string")
-    return document
+        hint = "it has to be TOML, with strings in quotes"
+        raise ImporterError(f"config file {path}: {error}", hint=hint) from None
+    try:
+        return {key: _value(key, value) for key, value in document.items()}
+    except ImporterError as error:
+        raise ImporterError(f"config file {path}: {error}", hint=error.hint) from None
+
+
+def _value(key: str, value: object) -> str:
+    if key not in _KEYS:
+        raise ImporterError(f"{key!r} is not known", hint=f"known: {', '.join(_KEYS)}")
+    if not isinstance(value, str):
+        raise ImporterError(f"{key} is not a string")
+    if key not in _PATHS:
+        return value
+    place = Path(value).expanduser() if value.startswith("~/") else Path(value)
+    if not place.is_absolute():
+        raise ImporterError(
+            f"{key} is {value!r}", hint="an absolute path, or one with ~/, is meant"
+        )
+    return str(place)
 
 
 def _said(error: OSError | UnicodeDecodeError) -> str:

@@ -10,6 +10,8 @@ import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import click
 
 
@@ -52,11 +54,13 @@ def _interruptible() -> None:
 def _run(command: click.Command) -> None:
     """With the config file's defaults."""
     import os
+    import sys
 
     from importer.config import config_files, default_map, read_config
     from importer.errors import ImporterError
     from importer.outcome import Answer, end
 
+    defaults = {}
     try:
         defaults = default_map(command, read_config(config_files(os.environ)))
     except ImporterError as error:
@@ -65,5 +69,13 @@ def _run(command: click.Command) -> None:
         def fail() -> Answer:
             raise fault
 
-        end(fail)
+        if not _only_asks(sys.argv[1:], os.environ):
+            end(fail, log_json="--log-json" in sys.argv)
     command(default_map=defaults)
+
+
+def _only_asks(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether it is for help, or for what Tab offers: no mistake in a config file is in the
+    way of that."""
+    completing = any(name.endswith("_COMPLETE") and name[0] == "_" for name in environment)
+    return completing or not {"-h", "--help", "--version"}.isdisjoint(arguments)

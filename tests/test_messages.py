@@ -159,6 +159,7 @@ def test_a_config_names_the_credentials(tmp_path: Path) -> None:
         ("repo = ", "config.toml: "),
         ('colour = "red"\n', "'colour' is not known"),
         ("repo = 7\n", "repo is not a string"),
+        ('repo = "srv/repo"\n', "repo is 'srv/repo'"),
     ],
 )
 def test_a_mistake_in_a_config_is_told(tmp_path: Path, text: str, said: str) -> None:
@@ -167,6 +168,25 @@ def test_a_mistake_in_a_config_is_told(tmp_path: Path, text: str, said: str) -> 
     assert said in done.stderr.splitlines()[0]
     assert done.stderr.startswith("error: config file ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_mistake_in_a_config_is_in_no_ones_way(tmp_path: Path) -> None:
+    env = config(tmp_path, "no TOML\n")
+    assert run_plain(env, "--help").stdout.startswith("Usage: ")
+    assert run_plain(env, "--version").returncode == 0
+    asked = {"COMP_WORDS": "import-image\n--verb", "COMP_CWORD": "1"}
+    offered = run_plain(env | asked | {"_IMPORT_IMAGE_COMPLETE": "fish_complete"})
+    assert (offered.returncode, offered.stderr) == (0, "")
+    told = run_plain(env, "--log-json", "oci:/nowhere:t").stderr
+    assert json.loads(told)["message"].startswith("config file ")
+
+
+def test_paths_in_a_config_can_begin_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    (tmp_path / "config").write_text('repo = "~/repo"\nprefix = "/p"\n')
+    assert read_config([tmp_path / "config"]) == {"repo": "/home/me/repo", "prefix": "/p"}
 
 
 def test_where_configs_are() -> None:
@@ -198,13 +218,14 @@ def test_a_home_that_is_closed_has_no_defaults(unprivileged: Path, closed: str) 
     (directory / "config.toml").write_text("no TOML\n")
     (home if closed == "home" else directory / "config.toml").chmod(0)
     done = subprocess.run(
-        [*NOBODY, "env", f"HOME={home}", SCRIPT, "--version"],
+        [*NOBODY, "env", f"HOME={home}", SCRIPT],
         capture_output=True,
         text=True,
         check=False,
     )
     if closed == "home":
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 2  # what a command without arguments is
+        assert "config file" not in done.stderr
     else:
         assert done.returncode == 1
         assert done.stderr.startswith(f"error: config file {directory}/config.toml: Permission")
