@@ -23,7 +23,9 @@ SHELLS = {"bash": "{}", "zsh": "_{}", "fish": "{}.fish"}
 
 
 def make(target: str, *variables: str) -> None:
-    run(["make", "--no-print-directory", f"--directory={TOP}", target, *variables])
+    """Longer than `run` waits: pip builds and copies, on a machine that may be busy."""
+    argv = ["make", "--no-print-directory", f"--directory={TOP}", target, *variables]
+    subprocess.run(argv, check=True, capture_output=True, timeout=900)
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +123,28 @@ def test_fish_completes(package: Path, repo: Path, line: str, found: list[str]) 
     assert [one.partition("\t")[0] for one in offered if one] == found
 
 
-def test_bash_completes_images(package: Path, repo: Path, registry: Registry) -> None:
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("image-store show 127", "127.0.0.1:{port}/completion/one:t"),
+        ("image-store show 127.0.0.1:", "{port}/completion/one:t"),
+        ("image-store show 127.0.0.1:{port}/completion/one:", "t"),
+        ("image-store verify --quiet st", "stores/first"),
+        ("image-store show --branch=st", "stores/first"),
+        ("image-store show ", "127.0.0.1:{port}/completion/one:t"),
+    ],
+)
+def test_bash_completes_names_with_colons(
+    package: Path, repo: Path, registry: Registry, line: str, found: str
+) -> None:
     script = package / "usr/share/bash-completion/completions/image-store"
     env = {"PATH": f"{BIN}:{os.environ['PATH']}", "OSTREE_REPO": str(repo), "HOME": "/nonexistent"}
+    typed = line.format(port=registry.port)
     words = (
-        f"source {script}; COMP_WORDS=(image-store show 127); COMP_CWORD=2;"
+        f"source {script}; COMP_LINE='{typed} more'; COMP_POINT={len(typed)};"
         " _image_store_completion image-store; printf '%s\\n' \"${COMPREPLY[@]}\""
     )
-    assert run(["bash", "-c", words], env=env).split() == [f"{registry.host}/completion/one:t"]
+    assert run(["bash", "-c", words], env=env).split() == [found.format(port=registry.port)]
 
 
 # --- the installed tree ---
@@ -188,9 +204,8 @@ def test_the_builder_says_who_maintains_the_package(
     for part in ("DEBIAN", DOCUMENTS):
         (tmp_path / part).mkdir(parents=True)
     env = {"PATH": os.environ["PATH"]} | given
-    python = BIN / "python"
-    command = ["env", f"--chdir={TOP}", python, "-m", "fixtures.debian", tmp_path, "1.2", "amd64"]
-    run(command, env=env)
+    builder: list[str | Path] = [BIN / "python", "-m", "fixtures.debian", tmp_path, "1.2", "amd64"]
+    run(["env", f"--chdir={TOP}", *builder], env=env)
     assert f"\nMaintainer: {maintainer}\n" in (tmp_path / "DEBIAN/control").read_text()
     changes = gzip.decompress((tmp_path / DOCUMENTS / "changelog.Debian.gz").read_bytes()).decode()
     assert f"\n -- {maintainer}  Tue, 24 Nov 2026 00:00:00 +0000\n" in changes
