@@ -99,6 +99,7 @@ def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | Key
     gone = tuple(image for image in store.images if image.id in ids)
     kept = [image for image in store.images if image.id not in ids]
     if not kept and store.branch.startswith(f"{IMAGE}/"):
+        _check_unchanged(repo, store)
         repo.delete_ref(store.branch)  # the branch of an image that it no longer has
         return Removal(store.branch, None, gone)
     with repo.transaction():
@@ -109,8 +110,18 @@ def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | Key
         base = Base(store.commit, store.branch)
         checksum = repo.write_commit(tree, _message(store, gone, kept), base)
         sign(repo, checksum, keys)
+        _check_unchanged(repo, store)
         repo.set_ref(store.branch, checksum)
     return Removal(store.branch, checksum, gone)
+
+
+def _check_unchanged(repo: Repo, store: StoreView) -> None:
+    """Imports may run beside us; what one has committed to the branch is not to be undone."""
+    if repo.resolve(store.branch) != store.commit.checksum:
+        raise ImporterError(
+            f"branch {store.branch} was committed to meanwhile",
+            hint="it is as that left it; run `image-store remove` again",
+        )
 
 
 def _entered(tree: Tree, prefix: str) -> Tree:

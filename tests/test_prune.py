@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from importer.errors import ImporterError
+from importer.removal import remove_images
+from importer.repo import Repo
+from importer.storeview import find_stores
 from tests.tools import ostreerepo
 from tests.tools.expected import layer_ids
 from tests.tools.faultyproxy import Fault, FaultyProxy
@@ -110,6 +114,20 @@ def test_the_last_image_of_its_own_branch_takes_the_branch_with_it(
     assert [one["branch"] for one in document["branches"]] == ["mine"]
     assert answered(repo, "list")["images"] == []
     assert answered(repo, "verify", "--quiet")["ok"]
+
+
+@pytest.mark.parametrize("branch", ["images", "oci/image/own"])
+def test_what_was_committed_meanwhile_is_not_undone(
+    images: dict[str, tuple[BuiltImage, str]], tmp_path: Path, branch: str
+) -> None:
+    path = tmp_path / "repo"
+    imported(path, f"--branch={branch}", images["lone"][1])
+    repo = Repo.open(path)
+    seen = find_stores(repo, (), None)
+    newer = imported(path, f"--branch={branch}", images["lone"][1], images["one"][1])["commit"]
+    with pytest.raises(ImporterError, match=f"branch {branch} was committed to meanwhile"):
+        remove_images(repo, seen, [images["lone"][1]], (), everywhere=False)
+    assert rev_parse(path, branch) == newer
 
 
 def test_an_image_in_several_branches_is_not_removed_by_accident(
