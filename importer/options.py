@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -212,9 +213,11 @@ def _descriptor(_ctx: click.Context, _param: click.Parameter, value: int | None)
     """Found out now, and not in the middle of the work."""
     if value is not None:
         try:
-            os.fstat(value)
+            mode = fcntl.fcntl(value, fcntl.F_GETFL) & os.O_ACCMODE
         except OSError as error:
             raise click.BadParameter(f"{value} is not open: {error.strerror}") from None
+        if mode == os.O_RDONLY:
+            raise click.BadParameter(f"{value} is not open for writing")
     return value
 
 

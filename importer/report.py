@@ -41,7 +41,9 @@ class Written:
 
     def blocks(self) -> list[Block]:
         """Where it is, or the page itself."""
-        return [Text(page(self.data).rstrip("\n") if self.path == STDOUT else str(self.path))]
+        if self.path == STDOUT:
+            return [Text(page(self.data).rstrip("\n"), verbatim=True)]
+        return [Text(str(self.path))]
 
     def document(self) -> dict[str, Any]:
         """The report's numbers, without the directories."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
+
+from layers.errors import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +48,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A line; `style` is one of rich's, such as "bold" or "red"."""
+    """A line; `style` is one of rich's, such as "bold" or "red". `verbatim` is a document of
+    our own, of whatever lines it has."""
 
     text: str
     style: str = ""
+    verbatim: bool = False
 
 
 type Block = Table | Text
@@ -71,9 +75,17 @@ class Shown(Protocol):
 def rendered(blocks: Sequence[Block], *, terminal: bool) -> str:
     """The blocks as text, with the terminal's colours and width if it goes to one.
 
-    Without colours if NO_COLOR is set (no-color.org); rich looks at it itself.
+    Without colours if NO_COLOR is set (no-color.org); rich looks at it itself. Control
+    characters that an image or a commit brings are escaped.
     """
-    return _rich(blocks) if terminal else "\n".join(line for b in blocks for line in _plain(b))
+    shown = [_visible(block) for block in blocks]
+    return _rich(shown) if terminal else "\n".join(line for b in shown for line in _plain(b))
+
+
+def _visible(block: Block) -> Block:
+    if isinstance(block, Text):
+        return block if block.verbatim else replace(block, text=visible(block.text))
+    return replace(block, rows=[tuple(map(visible, row)) for row in block.rows])
 
 
 def _plain(block: Block) -> list[str]:

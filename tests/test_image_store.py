@@ -381,6 +381,24 @@ def test_a_table_fits_the_terminal(stores: Stores, columns: int) -> None:
     assert max(map(len, lines[lines.index("") :])) <= columns
 
 
+def test_what_an_image_says_does_not_steer_the_terminal(
+    registry: Registry, tmp_path: Path, repo: Path
+) -> None:
+    built = build_oci(tmp_path / "l", "t", [OTHER], architecture="a\x1b[31m\nm")
+    imported(repo, "--branch=odd", registry.push(built, "stores/odd:t"))
+    ostree(repo, "commit", "--branch=odd", "--tree=ref=odd", "--subject=s\x1b]0;title\x07")
+    lines = {
+        command: on_a_terminal(command[0], f"--repo={repo}", *command[1:])
+        for command in (("list",), ("show", "odd:t"), ("history", "odd"))
+    }
+    for text in lines.values():
+        assert "\x1b[31m" not in text
+        assert "\x1b]" not in text
+        assert "\x07" not in text
+    assert "linux/a\\x1b[31m\\nm" in lines["show", "odd:t"]
+    assert "s\\x1b]0;title\\x07" in lines["history", "odd"]
+
+
 def test_a_terminal_that_is_too_narrow_gets_whole_lines(stores: Stores) -> None:
     text = on_a_terminal("list", f"--repo={stores.repo}", "all", columns=40)
     plain = image_store(stores.repo, "list", "all").stdout.splitlines()

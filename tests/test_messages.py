@@ -110,6 +110,17 @@ def test_a_descriptor_that_is_not_open_is_a_usage_error(tmp_path: Path) -> None:
     assert "99 is not open" in outcome.stderr
 
 
+def test_a_descriptor_to_read_from_is_a_usage_error(tmp_path: Path) -> None:
+    with Path(os.devnull).open("rb") as file:
+        number = file.fileno()
+        done = subprocess.run(
+            [SCRIPT, f"--repo={tmp_path}/repo", f"--progress-fd={number}", "oci:/nowhere:t"],
+            pass_fds=[number], check=False, capture_output=True, text=True,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert f"{number} is not open for writing" in done.stderr
+
+
 # --- the config file ---
 
 
