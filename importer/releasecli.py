@@ -113,8 +113,9 @@ _OTHERWISE = ("repo", "branch", "arch", "retry_times", "form", "bundle")
     "--repo",
     "repo_path",
     envvar="OSTREE_REPO",
+    show_envvar=True,
     type=click.Path(path_type=Path),
-    help="The ostree repo; made in bare-user mode where there is none.  [OSTREE_REPO]",
+    help="The ostree repo; made in bare-user mode where there is none.",
 )
 @click.option(
     "--branch",
