@@ -69,6 +69,8 @@ def expected_layers(repo: Path, built: BuiltImage, cached: bool = False) -> list
             "cached": cached,
             "size": blob.size,
             "whiteouts": quoted(repo, layer_id),
+            "device_nodes": 0,
+            "dropped_xattrs": 0,
         }
         for blob, diff_id, layer_id in zip(built.layers, built.diff_ids, ids, strict=True)
     ]
