@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
 
 _ID_LENGTH = 64
+_SIZE_DIGITS = 20  # of a number that 64 bits hold
 
 
 class Dockerroot:
@@ -79,7 +80,7 @@ class Dockerroot:
         return SourceLayer(
             self._path / "overlay2" / cache / "diff",
             record if is_there(record) else None,
-            int(size) if size.isdigit() else 0,
+            int(size) if size.isdigit() and len(size) < _SIZE_DIGITS else 0,
         )
 
     def _load(self, image: SourceImage) -> Image:
