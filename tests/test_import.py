@@ -471,6 +471,15 @@ def test_prefix_says_where_the_store_lies(registry: Registry, tmp_path: Path, la
     assert imported(repo, reference)["commit"] != document["commit"]
 
 
+@pytest.mark.parametrize(
+    "prefix",
+    ["usr/lib", "/", "/a//b", "/a/../b", "/a/.ostree-wh.b", "/" + "n" * 256, "/a\udcff"],
+)
+def test_a_prefix_that_no_device_could_have_is_a_usage_error(repo: Path, prefix: str) -> None:
+    outcome = run_import(repo, f"--prefix={prefix}", "oci:/nonexistent:t")
+    assert (outcome.status, "Invalid value for --prefix" in outcome.stderr) == (2, True)
+
+
 @pytest.mark.root
 def test_the_same_blob_twice_in_an_image(registry: Registry, tmp_path: Path, layout: Path) -> None:
     repo = tmp_path / "repo"
