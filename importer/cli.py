@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from importer import options
+from importer.leftout import tell_left_out
 from importer.messages import progress_for
 from importer.outcome import Answer, end
 from importer.pipeline import Job, import_images
@@ -19,6 +20,7 @@ from layers.reference import ImageName, Reference
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from importer.progress import Progress
     from importer.result import Result
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -47,7 +49,7 @@ def _import(references: tuple[str, ...], values: dict[str, Any]) -> Result:
         skopeo=options.skopeo(values),
         **options.target(values),
     )
-    return import_images(job, progress_for(values))
+    return _told(import_images, job, values)
 
 
 def _name(references: tuple[str, ...], name: str | None) -> ImageName | None:
@@ -84,7 +86,14 @@ def _import_storage(graphroot: Path, names: tuple[str, ...], values: dict[str, A
         verified_only=values["verified_only"],
         **options.target(values),
     )
-    return import_store(job, progress_for(values))
+    return _told(import_store, job, values)
+
+
+def _told[J](work: Callable[[J, Progress], Result], job: J, values: dict[str, Any]) -> Result:
+    progress = progress_for(values)
+    result = work(job, progress)
+    tell_left_out(result.layers, result.fetched, progress)
+    return result
 
 
 def _run(work: Callable[[], Result], values: dict[str, Any]) -> NoReturn:

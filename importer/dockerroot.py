@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.source import SourceImage, SourceLayer, stored_reference
-from importer.sourcefile import faults, is_there, names_in, opened, pieces, read_file
+from importer.sourcefile import (
+    documents,
+    faults,
+    is_there,
+    names_in,
+    opened,
+    pieces,
+    read_file,
+    records,
+)
 from layers.config import parse_config, parse_diff_ids
 from layers.digest import Digest
 from layers.dockerrecords import chain_ids, manifest_for, parse_repositories
-from layers.errors import LayerError
 from layers.image import Image, KeptRecord
 from layers.manifest import Manifest, parse_manifest
 from layers.segments import segments, tar_size
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
 
 _ID_LENGTH = 64
+_SIZE_DIGITS = 20  # of a number that 64 bits hold
 
 
 class Dockerroot:
@@ -36,8 +45,10 @@ class Dockerroot:
         self._path = path
         self._home = path / "image" / "overlay2"
         self._progress = progress
-        raw = read_file(self._home / "repositories.json")
-        self._names = parse_repositories(raw) if raw else {}
+        path = self._home / "repositories.json"
+        raw = read_file(path)
+        with records(path):
+            self._names = parse_repositories(raw) if raw else {}
 
     def images(self) -> list[SourceImage]:
         """Those of the imagedb, also those without a name."""
@@ -47,10 +58,8 @@ class Dockerroot:
 
     def load(self, image: SourceImage) -> Image:
         """From its config; LayerError if that is not what it should be."""
-        try:
+        with documents(str(image)):
             return self._load(image)
-        except LayerError as error:
-            raise error.within(digest=f"image {image}") from None
 
     def _image(self, digest: Digest) -> SourceImage:
         names = self._names.get(digest, ())
@@ -79,7 +88,7 @@ class Dockerroot:
         return SourceLayer(
             self._path / "overlay2" / cache / "diff",
             record if is_there(record) else None,
-            int(size) if size.isdigit() else 0,
+            int(size) if size.isdigit() and len(size) < _SIZE_DIGITS else 0,
         )
 
     def _load(self, image: SourceImage) -> Image:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.source import SourceImage, SourceLayer, stored_reference
-from importer.sourcefile import is_there, read_file
+from importer.sourcefile import documents, is_there, read_file, records
 from layers.config import parse_config
 from layers.digest import Digest
 from layers.errors import LayerError
@@ -21,6 +21,7 @@ from layers.manifest import Index, Manifest, parse_manifest
 from layers.storage import big_data_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _MANIFEST = "manifest"
@@ -33,8 +34,8 @@ class Graphroot:
         self._path = path
         # podman writes a layer's record before its image's, and removes it after: in this
         # order, an image that is listed has its layers listed, too, whatever podman does.
-        self._images = parse_images(self._read("overlay-images/images.json"))
-        self._layers = parse_layers(self._read("overlay-layers/layers.json"))
+        self._images = self._parsed("overlay-images/images.json", parse_images)
+        self._layers = self._parsed("overlay-layers/layers.json", parse_layers)
 
     @cached_property
     def _records(self) -> dict[str, ImageRecord]:
@@ -46,16 +47,15 @@ class Graphroot:
 
     def load(self, image: SourceImage) -> Image:
         """From the documents beside images.json; LayerError if they are not what they should be."""
-        try:
+        with documents(str(image)):
             return self._load(self._records[image.id])
-        except LayerError as error:
-            raise error.within(digest=f"image {image}") from None
 
-    def _read(self, path: str) -> bytes:
+    def _parsed[T](self, path: str, parse: Callable[[bytes], T]) -> T:
         data = read_file(self._path / path)
         if data is None:
             raise ImporterError(f"{self._path} has no {path}")
-        return data
+        with records(self._path / path):
+            return parse(data)
 
     def _image(self, record: ImageRecord) -> SourceImage:
         found = chain(self._layers, record.top_layer)

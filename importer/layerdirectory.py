@@ -7,7 +7,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Self
 
-from importer.sourcefile import CHUNK, faults, opened
+from importer.sourcefile import CHUNK, DAMAGED, faults, opened
 from layers.errors import LayerError
 from layers.overlaymarks import check_complete
 from layers.path import Path, components, joined
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from layers.segments import Content
     from layers.verify import Chunks
 
-_HINT = "the store is damaged; a new pull mends it"
 # What open(2) says of a path that leads nowhere, or through something else than directories.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
@@ -49,12 +48,12 @@ class LayerDirectory:
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise LayerError("the layer's directory has no regular file there", hint=_HINT)
+                raise LayerError("the layer's directory has no regular file there", hint=DAMAGED)
             if status.st_size != part.size:
                 raise LayerError(
                     f"the file has {status.st_size} bytes, and had {part.size} when the layer was"
                     " unpacked",
-                    hint=_HINT,
+                    hint=DAMAGED,
                 )
             with faults(self._full(path)):
                 while piece := os.read(descriptor, CHUNK):
@@ -70,7 +69,7 @@ class LayerDirectory:
                 if error.errno not in _ABSENT:
                     raise
                 message = "the file is gone from the layer's directory"
-                raise LayerError(message, hint=_HINT) from None
+                raise LayerError(message, hint=DAMAGED) from None
 
     def _directory(self, path: Path) -> int:
         """The one of the last call is kept: a tar has a directory's files one after the other."""
@@ -95,7 +94,7 @@ class LayerDirectory:
         One without a path is about the tar as a whole: its record or a file has changed.
         """
         if error.path is None:
-            return error.within(hint=_HINT)
+            return error.within(hint=DAMAGED)
         try:
             path = components(error.path)
             for depth in range(1, len(path) + 1):

@@ -16,8 +16,11 @@ from importer.branches import why_no_branch
 from importer.layer import LayerOptions
 from importer.skopeo import Skopeo
 from importer.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
+from layers.errors import LayerError
 from layers.limits import Limits
+from layers.path import components
 from layers.tree import DeviceNodes
+from layers.whiteout import refuse_quoted
 
 type Command = Callable[..., Any]
 
@@ -321,6 +324,11 @@ def _prefix(prefix: str) -> str:
     names = prefix.split("/")[1:]
     if not prefix.startswith("/") or any(name in ("", ".", "..") for name in names):
         raise click.BadParameter("an absolute path without '.' and '..'", param_hint="--prefix")
+    try:
+        for name in components(os.fsencode(prefix)):
+            refuse_quoted(name)
+    except LayerError as error:
+        raise click.BadParameter(str(error), param_hint="--prefix") from None
     return prefix
 
 

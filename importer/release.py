@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from importer.errors import Failures, ImporterError
 from importer.flatten import NO_EXPORT
 from importer.gather import Gatherer
+from importer.leftout import tell_left_out
 from importer.releasecommit import (
     Draft,
     ReleaseCommit,
@@ -87,7 +88,9 @@ def _gather(
     job: ReleaseJob, repo: Repo, part: Part, known: StoredDocuments, progress: Progress
 ) -> Gathered:
     gatherer = Gatherer(repo, part.blobs, job.layer_options, progress)
-    return gatherer.gather(part.release.components.values(), part.resolving(known))
+    found = gatherer.gather(part.release.components.values(), part.resolving(known))
+    tell_left_out(found.layers, found.fetched, progress)
+    return found
 
 
 def _check(job: ReleaseJob, gathered: Sequence[Gathered]) -> None:

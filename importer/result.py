@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from importer.leftout import LeftOut
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -92,5 +94,6 @@ def _layer(layer: ImageLayer, found: LayerCommit, fetched: Collection[str]) -> d
         "size": layer.blob.size,
         "whiteouts": found.whiteouts,
         "opaque": found.opaque,
+        **LeftOut.of(found).document(),
         **({} if found.verified else {"verified": False}),
     }

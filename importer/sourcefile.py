@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from layers.errors import printable
+from layers.errors import CHANGED, LayerError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from layers.verify import OpenChunks
 
 CHUNK = 1 << 20
+DAMAGED = "the store is damaged; a new pull mends it"
 # Not blocking, so that a fifo in a file's place cannot keep us waiting for ever.
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -82,3 +83,23 @@ def faults(path: Path | bytes) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise ImporterError(f"{printable(os.fsencode(path))}: {error.strerror}") from None
+
+
+@contextmanager
+def records(path: Path) -> Iterator[None]:
+    """A record of the store's that cannot be read is no image's fault."""
+    try:
+        yield
+    except LayerError as error:
+        raise ImporterError(f"{path}: {error}", hint="the store is damaged") from None
+
+
+@contextmanager
+def documents(image: str) -> Iterator[None]:
+    """What an image's documents say is its own; that one of them has changed is the store's."""
+    try:
+        yield
+    except LayerError as error:
+        if error.hint == CHANGED:
+            error.hint = DAMAGED
+        raise error.within(digest=f"image {image}") from None

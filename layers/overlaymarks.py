@@ -22,9 +22,10 @@ _NAMESPACES = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.")
 _ELSEWHERE = (b"metacopy", b"redirect")
 _OVERRIDE = b"user.containers.override_stat"
 # uid:gid:mode[:type[-major-minor]]; the mode is octal, in some versions with the type's bits.
-_STAT = re.compile(rb"(\d+):(\d+):([0-7]+)(?::([a-z]+)(?:-(\d+)-(\d+))?)?")
+_STAT = re.compile(rb"(\d{1,10}):(\d{1,10}):([0-7]{1,7})(?::([a-z]+)(?:-(\d{1,7})-(\d{1,7}))?)?")
 _MAX_ID = 2**32 - 2  # chown(2) takes the one above for "as it is"
 _KINDS = {
+    None: None,  # as it is
     b"file": Kind.FILE,
     b"dir": Kind.DIRECTORY,
     b"symlink": Kind.SYMLINK,
@@ -78,8 +79,8 @@ def overridden(
     if said is None:
         return owner, kind, device
     match = _STAT.fullmatch(said)
-    if match is None or max(int(match[1]), int(match[2])) > _MAX_ID:
+    if match is None or max(int(match[1]), int(match[2])) > _MAX_ID or match[4] not in _KINDS:
         raise LayerError(f"{_OVERRIDE.decode()} is {said[:60]!r}")
     uid, gid, mode, name, major, minor = match.groups()
     owner = owner._replace(mode=int(mode, 8) & 0o7777, uid=int(uid), gid=int(gid))
-    return owner, _KINDS.get(name, kind), (int(major or device[0]), int(minor or device[1]))
+    return owner, _KINDS[name] or kind, (int(major or device[0]), int(minor or device[1]))

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _CONTENT = 1
 _RAW = 2
 _CRC_SIZE = 8
+# Ours have at most 1 MiB of raw bytes. tar-split's have an entry's headers, and older ones all
+# that follows the last entry.
+_LONGEST_LINE = 1 << 26
 
 
 class Content(NamedTuple):
@@ -46,19 +49,24 @@ def segments(record: Chunks) -> Iterator[Segment]:
     for line in _lines(gunzipped(record)):
         try:
             segment = _segment(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise LayerError("the tar-split record has a line that is none") from None
         if segment:
             yield segment
 
 
 def _lines(chunks: Chunks) -> Iterator[bytes]:
-    """Lines without their ends; one may be longer than a chunk."""
+    """Lines without their ends; one may be longer than a chunk, but not without end."""
     begun: list[bytes] = []
+    size = 0
     for chunk in chunks:
         first, *others = chunk.split(b"\n")
         begun.append(first)
+        size += len(first)
+        if size > _LONGEST_LINE:
+            raise LayerError(f"the tar-split record has a line of over {_LONGEST_LINE} bytes")
         if others:
+            size = len(others[-1])
             yield from filter(None, [b"".join(begun), *others[:-1]])
             begun = [others[-1]]
     yield from filter(None, [b"".join(begun)])

@@ -11,6 +11,7 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import InlineTable
 
 from layers.errors import LayerError
 
@@ -33,10 +34,10 @@ def with_store(raw: bytes | None, store: str) -> bytes:
     """
     try:
         document = tomlkit.parse(_NEW if raw is None else raw)
-    except (TOMLKitError, UnicodeDecodeError) as error:
+    except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
         raise LayerError(f"storage.conf is not TOML: {str(error).splitlines()[0]}") from None
-    storage = _table(document.setdefault("storage", tomlkit.table()), "storage")
-    options = _table(storage.setdefault("options", tomlkit.table()), "storage.options")
+    storage = _table(document, "storage")
+    options = _table(storage, "options", "storage.options")
     stores = options.setdefault(_KEY, tomlkit.array())
     if not isinstance(stores, list):
         raise LayerError(f"storage.conf: storage.options.{_KEY} is not an array")
@@ -46,7 +47,10 @@ def with_store(raw: bytes | None, store: str) -> bytes:
     return tomlkit.dumps(document).encode()
 
 
-def _table(value: object, name: str) -> dict[str, Any]:
+def _table(parent: dict[str, Any], key: str, name: str = "") -> dict[str, Any]:
+    """The table of this key, made where there is none; within `{}` there is no other kind."""
+    made = tomlkit.inline_table() if isinstance(parent, InlineTable) else tomlkit.table()
+    value = parent.setdefault(key, made)
     if not isinstance(value, dict):
-        raise LayerError(f"storage.conf: {name} is not a table")
+        raise LayerError(f"storage.conf: {name or key} is not a table")
     return value

@@ -69,6 +69,8 @@ def expected_layers(repo: Path, built: BuiltImage, cached: bool = False) -> list
             "cached": cached,
             "size": blob.size,
             "whiteouts": quoted(repo, layer_id),
+            "device_nodes": 0,
+            "dropped_xattrs": 0,
         }
         for blob, diff_id, layer_id in zip(built.layers, built.diff_ids, ids, strict=True)
     ]
@@ -467,6 +469,15 @@ def test_prefix_says_where_the_store_lies(registry: Registry, tmp_path: Path, la
     assert [record["id"] for record in store_images(store)] == [built.image_id]
     assert not (tmp_path / "out" / STORE).exists()
     assert imported(repo, reference)["commit"] != document["commit"]
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["usr/lib", "/", "/a//b", "/a/../b", "/a/.ostree-wh.b", "/" + "n" * 256, "/a\udcff"],
+)
+def test_a_prefix_that_no_device_could_have_is_a_usage_error(repo: Path, prefix: str) -> None:
+    outcome = run_import(repo, f"--prefix={prefix}", "oci:/nonexistent:t")
+    assert (outcome.status, "Invalid value for --prefix" in outcome.stderr) == (2, True)
 
 
 @pytest.mark.root

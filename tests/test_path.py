@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layers.errors import LayerError
-from layers.path import components, joined
+from layers.path import components, joined, normalized
 from tests.tools.fuzz import examples
 
 
@@ -33,6 +33,20 @@ from tests.tools.fuzz import examples
 )
 def test_spellings(spelled: bytes, path: bytes) -> None:
     assert joined(components(spelled)) == path
+
+
+@examples(500)
+@given(
+    names=st.lists(st.sampled_from([b"a", b"b.", b".c", b"..", b".", b"", b"d/"]), min_size=1),
+    lead=st.sampled_from([b"", b"/", b"./"]),
+)
+def test_normalized_is_one_spelling_for_each_path(names: list[bytes], lead: bytes) -> None:
+    path = lead + b"/".join(names)
+    try:
+        found = joined(components(path))
+    except LayerError:
+        return
+    assert normalized(path) == found
 
 
 @pytest.mark.parametrize("path", [b"..", b"../a", b"a/../..", b"/..", b"a/../../b", b"./../a"])

@@ -98,6 +98,17 @@ def test_every_definition_is_named_in_the_document() -> None:
     assert sorted({*CASES, *BLOBS} - named - {"plain", "gzip", "zstd", "gzip-of-nothing"}) == []
 
 
+def test_the_tests_that_other_documents_name_exist() -> None:
+    """As `tests/test_x.py`, or as the name of a function."""
+    named = set[str]()
+    for path in DOCUMENT.parent.glob("*.md"):
+        named.update(re.findall(r"\b(?:tests/)?(test_\w+)(?=`|\.py)", path.read_text("utf-8")))
+    modules = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
+    functions = {name for module in modules for name in functions_of(module)}
+    assert "test_layers_and_links_keep_their_names" in named
+    assert sorted(named - modules - functions) == []
+
+
 def test_the_differences_are_those_of_the_document() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     table = text[text.index("| rewriting |") :].split("\n\n")[0]

@@ -510,8 +510,24 @@ def test_a_changed_document_is_found(
         is_config = b"rootfs" in path.read_bytes()
         if is_config == (document == "config") and path.name != "manifest":
             path.write_bytes(path.read_bytes() + b" ")
-    error, _ = refused(repo, store, filled.references["shared-1"])
+    error, said = refused(repo, store, filled.references["shared-1"])
     assert "has digest" in error
+    assert "the store is damaged" in said
+
+
+@pytest.mark.parametrize("name", ["overlay-images/images.json", "overlay-layers/layers.json"])
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[" * 100_000, b'[{"id": "../../x"}]', b"[1]"])
+def test_records_that_cannot_be_read_are_named(
+    filled: Filled, tmp_path: Path, repo: Path, name: str, content: bytes
+) -> None:
+    root = tmp_path / "root"
+    for one in ("overlay-images/images.json", "overlay-layers/layers.json"):
+        (root / one).parent.mkdir(parents=True)
+        (root / one).write_bytes((filled.root / one).read_bytes())
+    (root / name).write_bytes(content)
+    error, said = refused(repo, root)
+    assert error.startswith(f"{root / name}: ")
+    assert "the store is damaged" in said
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import base64
 import gzip
 import json
-from collections.abc import Generator
+import zlib
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -106,11 +107,31 @@ def test_every_kind_of_line() -> None:
         {"type": 1, "name": "f", "size": -1},
         {"type": 1, "name": "f", "size": "many"},
         {"type": 1, "name": "f", "size": 1, "payload": "AAAA"},
+        {"type": 1, "name": "f", "size": float("inf")},
+        {"type": 1, "name": "\ud800", "size": 1},
+        '{"type": 1, "name": "f", "size": %s}' % ("9" * 5000),
+        "[" * 100_000,
     ],
 )
 def test_a_line_that_is_none_is_refused(line: dict[str, Any] | str) -> None:
     with pytest.raises(LayerError, match="has a line that is none"):
         list(segments(chunks(packed(raw(b"x"), line))))
+
+
+def test_a_line_without_end_is_refused() -> None:
+    """Before it fills the memory: it is a bomb that packs to nothing."""
+    packer, served = zlib.compressobj(wbits=31), 0
+
+    def bomb() -> Iterator[bytes]:
+        nonlocal served
+        yield packer.compress(b'{"type":2,"payload":"') + packer.flush(zlib.Z_SYNC_FLUSH)
+        while served < 1 << 32:
+            served += 1 << 24
+            yield packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+    with pytest.raises(LayerError, match="has a line of over"):
+        list(segments(bomb()))
+    assert served < 1 << 30
 
 
 @pytest.mark.parametrize("cut", [1, 9, 20])
@@ -387,7 +408,11 @@ def test_who_a_file_belongs_to(
 
 @pytest.mark.parametrize(
     "said",
-    [b"", b"0:0", b"root:root:0755", b"0:0:9", b"-1:0:0755", b"0:0:0755:\n", b"0:4294967295:0755"],
+    [
+        *(b"", b"0:0", b"root:root:0755", b"0:0:9", b"-1:0:0755", b"0:0:0755:\n"),
+        *(b"0:4294967295:0755", b"0:" + b"9" * 5000 + b":0755", b"0:0:0755:char-1-" + b"9" * 5000),
+        *(b"0:0:0755:socket", b"0:0:0755:door"),
+    ],
 )
 def test_an_owner_that_is_none(said: bytes) -> None:
     xattrs = ((b"user.containers.override_stat", said),)

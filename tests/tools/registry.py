@@ -20,7 +20,11 @@ from tests.tools.image import Blob, BuiltImage, BuiltIndex
 from tests.tools.layout import digest_of
 from tests.tools.registrystorage import RegistryStorage
 
-START_SECONDS = 20
+#: A registry answers at once; on a machine that is busy with all else it may be late.
+START_SECONDS = 120
+#: How many ports to try, each of which somebody else may have taken meanwhile.
+PORTS = 5
+_NAME = "X-Test-Registry"
 
 
 def free_port() -> int:
@@ -47,7 +51,7 @@ class Registry:
 
     def __enter__(self) -> Self:
         self._home = Path(tempfile.mkdtemp(prefix="registry-"))
-        self.port = free_port()
+        self._name = uuid.uuid4().hex
         #: The blobs as files, for tests that break them.
         self.storage = RegistryStorage(self._home / "storage")
         self._certificate = self_signed(self._home / "certs") if self.tls else None
@@ -103,6 +107,14 @@ class Registry:
         return session
 
     def _start(self) -> None:
+        for _ in range(PORTS):
+            self.port = free_port()
+            self._launch()
+            if self._answers():
+                return
+        raise RuntimeError(f"docker-registry does not start:\n{self._log().decode()}")
+
+    def _launch(self) -> None:
         config = self._home / "config.yml"
         # JSON is YAML too.
         config.write_text(json.dumps(self._config(self._certificate)))
@@ -116,10 +128,14 @@ class Registry:
                 # No exporter of traces, no REGISTRY_* of the machine.
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
             )
-        self._await_answer()
 
     def _config(self, certificate: Certificate | None) -> dict[str, object]:
-        http: dict[str, object] = {"addr": self.host, "secret": "of no use elsewhere"}
+        headers = {_NAME: [self._name]}
+        http: dict[str, object] = {
+            "addr": self.host,
+            "secret": "of no use elsewhere",
+            "headers": headers,
+        }
         if certificate:
             http["tls"] = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
         config: dict[str, object] = {
@@ -135,17 +151,20 @@ class Registry:
             config["auth"] = {"htpasswd": {"realm": "tests", "path": path}}
         return config
 
-    def _await_answer(self) -> None:
+    def _answers(self) -> bool:
+        """Whether it does, and no other registry on its port; not if it has ended."""
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self._process is None or self._process.poll() is not None:
-                break
+        while self._process and self._process.poll() is None:
             try:
-                if self._session.get(f"{self.url}/v2/", timeout=5).ok:
-                    return
-            except requests.ConnectionError:
+                found = self._session.get(f"{self.url}/v2/", timeout=5)
+            except (requests.ConnectionError, requests.Timeout):
                 time.sleep(0.02)
-        raise RuntimeError(f"docker-registry does not answer:\n{self._log().decode()}")
+            else:
+                if found.ok and found.headers.get(_NAME) == self._name:
+                    return True
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"docker-registry does not answer:\n{self._log().decode()}")
+        return False
 
     # -- pushing --
 

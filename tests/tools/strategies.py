@@ -28,7 +28,7 @@ XATTRS = [
 ]
 KINDS = (
     ["file"] * 8 + ["dir"] * 8 + ["symlink"] * 3 + ["hardlink"] * 4 + ["whiteout"] * 6
-    + ["opaque"] * 3 + ["aufs", "sparse", "root", "comment", "device", "odd whiteout"]
+    + ["opaque"] * 3 + ["aufs", "sparse", "root", "comment", "device", "odd whiteout", "gap"]
 )  # fmt: skip
 AUFS = [b".wh..wh.aufs", b".wh..wh.plnk", b"a/.wh..wh.orph"]
 
@@ -93,6 +93,7 @@ MAKERS: dict[str, Callable[[st.DrawFn, bytes], Entry]] = {
     "symlink": symlink,
     "whiteout": lambda _, path: whiteout(path),
     "opaque": lambda _, path: opaque(path),
+    "gap": lambda _, path: Entry(path, "char", device=(0, 0)),
     "odd whiteout": odd_whiteout,
     "aufs": lambda draw, _: Entry(draw(st.sampled_from(AUFS)), content=b"aufs"),
     "sparse": lambda draw, path: Entry(
