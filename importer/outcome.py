@@ -14,7 +14,7 @@ import click
 from importer import process
 from importer.errors import Failures
 from importer.messages import log_line
-from layers.errors import Fault
+from layers.errors import Fault, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +55,10 @@ def _say(error: Fault, name: str = "", *, log_json: bool) -> None:
     if log_json:
         click.echo(log_line("error", f"{name}{error}", hint=error.advice), err=True)
         return
-    click.echo(f"error: {name}{error}", err=True)
+    # Registries and files have a say in what is said.
+    click.echo(escaped(f"error: {name}{error}"), err=True)
     if error.advice:
-        click.echo(f"hint: {error.advice}", err=True)
+        click.echo(escaped(f"hint: {error.advice}"), err=True)
 
 
 def _leave(number: int, _frame: object) -> None:

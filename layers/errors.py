@@ -56,6 +56,10 @@ CHANGED = "the registry, or something on the way, changed it; nothing was import
 
 def printable(path: bytes) -> str:
     """A path for people: control characters and stray bytes escaped, cut at 300 characters."""
-    text = path.decode("utf-8", "backslashreplace")
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    shown = escaped(path.decode("utf-8", "backslashreplace"))
     return shown if len(shown) <= 300 else shown[:297] + "..."
+
+
+def escaped(text: str) -> str:
+    """On one line, and nothing in it that a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
