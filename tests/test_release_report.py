@@ -166,6 +166,18 @@ def test_a_terminal_shows_a_table_with_short_digests(monkeypatch: pytest.MonkeyP
     assert "1,234,567" in text
 
 
+def test_a_terminal_of_usual_width_tells_images_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    old = release("1", component("etcd", "a"), component("pod", "b"))
+    moved = Component("pod", old.components["pod"].pullspec.replace("quay.io", "quay.local"))
+    new = release("2", component("etcd", "c"), moved)
+    text = "\n".join(rendered([Report(compare(old, new))]))
+    for shown in (f"@sha256:{'a' * 12}", f"@sha256:{'c' * 12}", "quay.io", "quay.local"):
+        assert shown in text
+    assert "…" not in text
+
+
 # --- MicroShift's release file ------------------------------------------------------------
 
 FILE = {
