@@ -44,12 +44,12 @@ class SourceName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`ARCH=SOURCE`, or a file whose name ends in `-ARCH.json`, or any other text."""
+        """`ARCH=SOURCE`, or a file or URL that ends in `-ARCH.json`, or any other text."""
         match = _FOR_ARCH.fullmatch(text)
         if match and is_architecture(match[1]):
             return cls(match[2], go_arch(match[1]))
         match = _FILE_ARCH.fullmatch(text.rpartition("/")[2])
-        if match and is_architecture(match[1]) and "://" not in text:
+        if match and is_architecture(match[1]):
             return cls(text, go_arch(match[1]))
         return cls(text)
 

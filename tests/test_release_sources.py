@@ -246,7 +246,8 @@ def test_a_pattern_that_leaves_nothing_is_an_error(
         ("quay.io/a/b:c", "", ""),
         ("key=value", "", ""),
         ("https://x/api/v1/releasestream/4-stable/latest", "", "4-stable"),
-        ("https://x/release-x86_64.json", "", ""),
+        ("https://x/release-x86_64.json", "amd64", ""),
+        ("https://x-x86_64.json/release", "", ""),
     ],
 )
 def test_a_source_may_be_for_one_architecture(text: str, arch: str, stream: str) -> None:
