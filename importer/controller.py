@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ OPENSHIFT = (
 _TEMPORARY = (429, 500, 502, 503, 504)
 _LONGEST_WAIT = 60
 _CHUNK = 1 << 16
+# How urllib3 begins what it says of a connection.
+_OBJECT = re.compile(r"HTTPS?Connection(?:Pool)?\(.*?\): ")
 
 
 class Http:
@@ -120,7 +123,7 @@ def _said(error: Exception) -> str:
     if isinstance(inner, Exception):
         return _said(inner)
     line = " ".join(str(error).split()).rpartition(">: ")[2]
-    return line[:300] or type(error).__name__
+    return _OBJECT.sub("", line)[:300] or type(error).__name__
 
 
 def _hint(error: requests.RequestException, said: str) -> str:
@@ -128,18 +131,24 @@ def _hint(error: requests.RequestException, said: str) -> str:
         return "REQUESTS_CA_BUNDLE names the CA's file"
     if "timed out" in said:
         return "--timeout gives it more seconds"
+    if "Connection refused" in said:
+        return "nothing listens there; is the server up?"
+    if "Failed to resolve" in said:
+        return "the server's host name does not resolve"
     return ""
 
 
 def stream_url(template: str, stream: str, arch: str) -> str:
     """The controller's URL of a stream; ImporterError if the template has unknown fields."""
     suffix = "" if arch == "amd64" or stream.endswith(f"-{arch}") else f"-{arch}"
-    try:
-        return template.format(arch=arch, stream=stream, suffix=suffix)
-    except (KeyError, ValueError, IndexError):
+    url = template
+    for field, value in (("arch", arch), ("stream", stream), ("suffix", suffix)):
+        url = url.replace(f"{{{field}}}", value)
+    if not template.startswith(("http://", "https://")) or "{" in url or "}" in url:
         raise ImporterError(
             f"{template!r} is no template of a URL", hint="its fields are {arch} {stream} {suffix}"
-        ) from None
+        )
+    return url
 
 
 def chosen(answers: Answers, phases: frozenset[str], origin: str) -> Answer:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import sys
 import threading
 import time
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.output import say
 from importer.progress import Advance, Progress, for_terminal
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ class JsonLog:
 
     def message(self, text: str, level: str = "info") -> None:
         """A line of its own."""
-        sys.stderr.write(log_line(level, text) + "\n")
-        sys.stderr.flush()
+        say(log_line(level, text))
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from importer import process
-from importer.errors import Failures
+from importer.errors import Failures, ImporterError
 from importer.messages import log_line
-from layers.errors import Fault
+from importer.output import mute, say
+from layers.errors import Fault, escaped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,9 +38,8 @@ def end(work: Callable[[], Answer], *, log_json: bool = False) -> NoReturn:
     try:
         answer = work()
         if answer.aside:
-            click.echo(answer.aside, err=True)
-        if answer.text:
-            click.echo(answer.text)
+            say(answer.aside)
+        _print(answer.text)
     except Fault as error:
         _say(error, log_json=log_json)
         sys.exit(1)
@@ -48,16 +48,32 @@ def end(work: Callable[[], Answer], *, log_json: bool = False) -> NoReturn:
     sys.exit(answer.status)
 
 
+def _print(text: str) -> None:
+    """BrokenPipeError if nobody reads it, ImporterError if it cannot be written at all."""
+    try:
+        if text:
+            click.echo(text)
+    except OSError as error:
+        mute(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise ImporterError(
+            f"the result cannot be written: {error.strerror}",
+            hint="the work itself is done: once more, it gives the same result",
+        ) from None
+
+
 def _say(error: Fault, name: str = "", *, log_json: bool) -> None:
     """Each on a line of its own, with a hint on another: what failed, then the whole."""
     for failed, fault in error.faults.items() if isinstance(error, Failures) else ():
         _say(fault, f"{failed}: ", log_json=log_json)
     if log_json:
-        click.echo(log_line("error", f"{name}{error}", hint=error.advice), err=True)
+        say(log_line("error", f"{name}{error}", hint=error.advice))
         return
-    click.echo(f"error: {name}{error}", err=True)
+    # Registries and files have a say in what is said.
+    say(escaped(f"error: {name}{error}"))
     if error.advice:
-        click.echo(f"hint: {error.advice}", err=True)
+        say(escaped(f"hint: {error.advice}"))
 
 
 def _leave(number: int, _frame: object) -> None:

@@ -7,6 +7,8 @@ import threading
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from importer.output import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -48,8 +50,7 @@ class Lines:
 
     def message(self, text: str) -> None:
         """Said as it is, and at once."""
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        say(text)
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:

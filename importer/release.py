@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from importer.base import find_base
 from importer.errors import Failures, ImporterError
 from importer.flatten import NO_EXPORT
 from importer.gather import Gatherer
@@ -23,6 +24,7 @@ from importer.releasecommit import (
 )
 from importer.releaseplan import planned
 from importer.releaseresult import Imported, ReleaseResult
+from importer.releasesources import advising
 from importer.replacement import Replacement, read_file
 from importer.repo import Repo
 from importer.store import StoredDocuments
@@ -53,15 +55,11 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
         progress.message(NO_EXPORT)
     # No prune may come between the layers' commits and the release's, which needs them.
     with repo.locked(), planned(job.origin, progress) as parts:
-        branches = job.branches([part.release for part in parts])
-        heads = [head_of(repo, branch) for branch in branches]
+        heads = _heads(job, repo, parts)
         known = _documents(repo, heads, parts)
         gathered = [_gather(job, repo, part, known, progress) for part in parts]
         _check(job, gathered)
-        drafts = [
-            Draft(branch, head, resolved(part.release, found.images), found.images)
-            for branch, head, part, found in zip(branches, heads, parts, gathered, strict=True)
-        ]
+        drafts = _drafts(job, heads, parts, gathered)
         commits, files = _commit(job, repo, drafts)
         imported = tuple(
             _imported(job, repo, draft, commit, found)
@@ -69,6 +67,30 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
         )
         fetched = sum(part.blobs.fetched_bytes for part in parts)
         return ReleaseResult(imported, fetched, files)
+
+
+def _heads(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> list[Commit | None]:
+    """The branches' commits so far. That there is a base is found out before anything is
+    fetched."""
+    releases = [part.release for part in parts]
+    branches = job.branches(releases)
+    for onto, branch in zip(job.bases(releases), branches, strict=True):
+        find_base(repo, onto, branch)
+    return [head_of(repo, branch) for branch in branches]
+
+
+def _drafts(
+    job: ReleaseJob,
+    heads: Sequence[Commit | None],
+    parts: Sequence[Part],
+    gathered: Sequence[Gathered],
+) -> list[Draft]:
+    releases = [part.release for part in parts]
+    places = zip(job.branches(releases), job.bases(releases), heads, strict=True)
+    return [
+        Draft(*place, resolved(release, found.images), found.images)
+        for place, release, found in zip(places, releases, gathered, strict=True)
+    ]
 
 
 def _documents(
@@ -131,10 +153,13 @@ def _updated(arch: str, path: Path, drafts: Sequence[Draft]) -> bytes:
     releases = [one.release for one in drafts if arch in ("", one.release.arch)]
     if len(releases) != 1:
         raise ImporterError(
-            f"{path}: for which architecture is it?" if releases else f"{path} is for {arch}",
+            f"{path}: for which architecture is it?"
+            if releases
+            else f"{path} is for {arch}, and no release here is",
             hint="write --update-json ARCH=FILE, for an architecture of this call",
         )
-    return updated(read_file(path, MAX_DOCUMENT_SIZE), releases[0], str(path))
+    with advising("it has to be a MicroShift release file"):
+        return updated(read_file(path, MAX_DOCUMENT_SIZE), releases[0], str(path))
 
 
 def _imported(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ _RETRIES = 3
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _UNCHANGED = 77  # as rpm-ostree says it
 _INCOMPLETE = 3
+_ARCH = re.compile(r"[a-z0-9_]+")
 
 
 class BranchTemplate(options.Branch):
@@ -44,6 +46,18 @@ class BranchTemplate(options.Branch):
         if why:
             self.fail(f"{value!r}: {why}", param, ctx)
         return str(value)
+
+
+class Architecture(click.ParamType[str]):
+    """Go's name for an architecture, or uname's."""
+
+    name = "ARCH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Go's; a usage error for what cannot be one."""
+        if not _ARCH.fullmatch(str(value)):
+            self.fail(f"{value!r} is no architecture", param, ctx)
+        return go_arch(str(value))
 
 
 # In the place of those of the same name that import-image has.
@@ -79,7 +93,11 @@ _OTHERWISE = ("repo", "branch", "arch", "retry_times", "form", "bundle")
     help="Seconds that a controller may be silent.",
 )
 @click.option(
-    "--arch", "arches", multiple=True, help="The architecture; repeatable, a branch for each."
+    "--arch",
+    "arches",
+    type=Architecture(),
+    multiple=True,
+    help="The architecture; repeatable, a branch for each.",
 )
 @click.option("--release", "name", metavar="NAME", default="", help="What to call the release.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Take these components; repeatable.")
@@ -211,7 +229,7 @@ def _origin(sources: tuple[str, ...], values: dict[str, Any]) -> Origin:
         phases=frozenset(values["phases"]),
         timeout=values["timeout"],
         locked=values["locked"],
-        arches=tuple(dict.fromkeys(map(go_arch, values["arches"]))),
+        arches=tuple(dict.fromkeys(values["arches"])),
         only=values["only"],
         exclude=values["exclude"],
         name=values["name"],

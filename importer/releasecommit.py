@@ -31,9 +31,11 @@ _LAYERS = tuple(f"{name}/" for name in (LAYER, RECORD, FLATTENED, LABELLED))
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A release that is to be committed; `head` is the branch's commit before."""
+    """A release that is to be committed; `head` is the branch's commit before, `onto` the
+    operating system's branch, if there is one."""
 
     branch: str
+    onto: str | None
     head: Commit | None
     release: Release
     images: Mapping[str, Image]
@@ -81,7 +83,7 @@ class _Tree:
 
     @classmethod
     def written(cls, target: Target, repo: Repo, draft: Draft) -> _Tree:
-        base = find_base(repo, target.onto, draft.branch)
+        base = find_base(repo, draft.onto, draft.branch)
         contents = Contents(target, repo, list(draft.images.values()), base)
         with repo.transaction() as transaction:
             tree = contents.tree()

@@ -12,7 +12,7 @@ from importer.gather import resolve_all
 from importer.releasecommit import head_of, layers_of, release_of
 from importer.releaseplan import planned
 from importer.releaseresult import Difference, DiffResult
-from importer.releasesources import SourceName
+from importer.releasesources import SourceName, is_source
 from importer.repo import Repo
 from importer.store import StoredDocuments
 from layers.releasediff import compare, compare_layers
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from layers.release import Component, Release
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
+# A commit's parent, and so on, as ostree writes it; no image's reference ends so.
+_ANCESTOR = re.compile(r"(.+?)(\^+)")
 
 
 def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
@@ -80,9 +82,23 @@ def diff_releases(
 
 def _commit(repo: Repo, text: str) -> Commit | None:
     """The commit that the text names, if it looks like one, or is a branch."""
+    ancestor = _ANCESTOR.fullmatch(text)
+    if ancestor:
+        return _older(repo, _commit(repo, ancestor[1]), len(ancestor[2]), text)
     if _CHECKSUM.fullmatch(text):
         return repo.commit(text)
     return head_of(repo, text) if why_no_branch(text) == "" else None
+
+
+def _older(repo: Repo, commit: Commit | None, generations: int, text: str) -> Commit | None:
+    for _ in range(generations):
+        if commit is None:
+            return None
+        parent = repo.parent(commit.checksum)
+        if parent is None or not repo.exists("commit", parent):
+            raise ImporterError(f"{text}: the repo has no parent of {commit.checksum}")
+        commit = repo.commit(parent)
+    return commit
 
 
 def _of_commit(repo: Repo, commit: Commit, text: str) -> Release:
@@ -95,6 +111,11 @@ def _of_commit(repo: Repo, commit: Commit, text: str) -> Release:
 def _of_source(origin: Origin, text: str, progress: Progress) -> Release:
     """A source is for one architecture: the one that it says, or the only one of --arch."""
     name = SourceName.parse(text)
+    if not is_source(name.text):
+        raise ImporterError(
+            f"{text}: there is no such branch or file, and it is no URL and no image's reference",
+            hint="branches and commits are those of --repo",
+        )
     arches = (name.arch,) if name.arch else origin.arches[:1]
     one = replace(origin, names=(name,), stream="", locked=None, arches=arches)
     with planned(one, progress) as parts:

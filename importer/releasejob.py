@@ -74,10 +74,10 @@ def _check_asked(arches: tuple[str, ...], named: dict[str, None]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseJob(Target):
-    """An import; `branch` may hold `{arch}`. `keep` is how many releases stay on a branch.
+    """An import; `branch` and `onto` may hold `{arch}`.
 
-    `lock` is the file to write what was resolved to, `updates` are release files to rewrite,
-    each for one architecture, or for the only one.
+    `keep` is how many releases stay on a branch, `lock` is the file to write what was resolved
+    to, `updates` are release files to rewrite, each for one architecture, or for the only one.
     """
 
     origin: Origin
@@ -95,6 +95,18 @@ class ReleaseJob(Target):
                 hint="a --branch for several architectures has {arch} in its name",
             )
         return branches
+
+    def bases(self, releases: Sequence[Release]) -> list[str | None]:
+        """The operating system's branch for each, None if there is to be none. ImporterError if
+        two architectures would go into one system."""
+        if self.onto is None:
+            return [None] * len(releases)
+        if len(releases) > 1 and "{arch}" not in self.onto:
+            raise ImporterError(
+                "two architectures would go into one operating system",
+                hint="an --onto for several architectures has {arch} in its name",
+            )
+        return [self.onto.replace("{arch}", release.arch) for release in releases]
 
     def _branch(self, release: Release) -> str:
         if self.branch is not None:

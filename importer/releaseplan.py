@@ -10,7 +10,7 @@ from importer.blobs import Blobs
 from importer.controller import Http, stream_url
 from importer.errors import ImporterError
 from importer.releasejob import host_arch
-from importer.releasesources import SourceName, Sources, naming
+from importer.releasesources import SourceName, Sources, advising, naming
 from importer.replacement import read_file
 from importer.resolve import Resolver
 from layers.releaselock import MAX_LOCK_SIZE, Locked, parse_lock
@@ -74,10 +74,13 @@ def _releases(origin: Origin, progress: Progress) -> list[Locked]:
 
 
 def _locked(origin: Origin, path: Path) -> list[Locked]:
-    found = parse_lock(read_file(path, MAX_LOCK_SIZE), str(path))
+    with naming(str(path)), advising("a file that --lock has written is whole"):
+        found = parse_lock(read_file(path, MAX_LOCK_SIZE), str(path))
     missing = [arch for arch in origin.arches if arch not in found]
     if missing:
-        raise ImporterError(f"{path} has no release for {missing[0]}")
+        raise ImporterError(
+            f"{path} has no release for {missing[0]}", hint=f"it has one for {', '.join(found)}"
+        )
     return [one for arch, one in found.items() if not origin.arches or arch in origin.arches]
 
 

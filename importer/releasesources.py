@@ -44,12 +44,12 @@ class SourceName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`ARCH=SOURCE`, or a file whose name ends in `-ARCH.json`, or any other text."""
+        """`ARCH=SOURCE`, or a file or URL that ends in `-ARCH.json`, or any other text."""
         match = _FOR_ARCH.fullmatch(text)
         if match and is_architecture(match[1]):
             return cls(match[2], go_arch(match[1]))
         match = _FILE_ARCH.fullmatch(text.rpartition("/")[2])
-        if match and is_architecture(match[1]) and "://" not in text:
+        if match and is_architecture(match[1]):
             return cls(text, go_arch(match[1]))
         return cls(text)
 
@@ -69,7 +69,16 @@ def naming(source: str) -> Iterator[None]:
         said = str(error)
         text = said if source in said else f"{source}: {said}"
         kind = ImporterError if isinstance(error, ImporterError) else LayerError
-        raise kind(text, hint=error.hint) from error
+        raise kind(text, hint=error.advice) from error
+
+
+@contextmanager
+def advising(hint: str) -> Iterator[None]:
+    """What is wrong is a document of the user's or of a server's, and no image."""
+    try:
+        yield
+    except LayerError as error:
+        raise error.within(hint=hint) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +104,21 @@ class Sources:
                 return self._parsed(self.http.get(text), text)
             if text == "-":
                 return self._parsed(_standard_input(), "standard input")
-            if Path(text).exists():
+            if _is_file(text):
                 return self._parsed(read_file(Path(text), MAX_DOCUMENT_SIZE), text)
             return self._payload(_reference(text), text)
 
     def _parsed(self, raw: bytes, origin: str) -> Release:
-        found = parse_source(raw, origin)
+        with advising("whoever wrote it has to mend it"):
+            found = parse_source(raw, origin)
         if isinstance(found, Release):
             return found
         answer = chosen(found, self.phases, origin)
         release = self._payload(Reference.parse(answer.pullspec), answer.pullspec)
         if release.name and release.name != answer.name:
             raise LayerError(
-                f"the controller calls the release {answer.name}, its payload {release.name}"
+                f"the controller calls the release {answer.name}, its payload {release.name}",
+                hint="ask again later, or name the payload itself",
             )
         return replace(release, name=answer.name, version=release.version or answer.name)
 
@@ -120,8 +131,29 @@ class Sources:
             return replace(release, arch=image.config.architecture)
 
 
+def is_source(text: str) -> bool:
+    """Whether this can be a SOURCE: a URL, `-`, a file that there is, or an image."""
+    if text == "-" or text.startswith(("http://", "https://")) or _is_file(text):
+        return True
+    try:
+        Reference.parse(text)
+    except LayerError:
+        return False
+    return True
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).exists()
+    except PermissionError:
+        return True  # whoever opens it is told so
+    except OSError:  # a name too long for one
+        return False
+
+
 def _standard_input() -> bytes:
-    return sys.stdin.buffer.read(MAX_DOCUMENT_SIZE + 1)
+    # Python has none if the descriptor was closed when it began.
+    return sys.stdin.buffer.read(MAX_DOCUMENT_SIZE + 1) if sys.stdin is not None else b""
 
 
 def _reference(text: str) -> Reference:

@@ -18,7 +18,8 @@ _DIGEST = re.compile(r"@(\w+):([0-9a-f]{12})[0-9a-f]+")
 
 
 def rendered(reports: Sequence[Report]) -> list[str]:
-    """Lines with colours, as wide as the terminal; digests are cut to 12 digits."""
+    """Lines with colours, as wide as the terminal; of a repository the last component is shown,
+    unless two differ in the rest alone, and of a digest 12 digits."""
     # Only a terminal needs rich, whose import takes a good part of a short run's time.
     from rich.console import Console
 
@@ -41,7 +42,9 @@ def _tables(report: Report) -> list[RenderableType]:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    rows = Table("component", "", "from", "to", "commits", box=SIMPLE)
+    rows = Table("component", "", box=SIMPLE)
+    for name in ("from", "to", "commits"):
+        rows.add_column(name, overflow="fold")
     for row in report.rows():
         rows.add_row(*_cells(row))
     amounts = Table("layers", box=SIMPLE)
@@ -55,10 +58,18 @@ def _tables(report: Report) -> list[RenderableType]:
 def _cells(row: Row) -> list[RenderableType]:
     from rich.text import Text
 
-    short = [_DIGEST.sub(r"@\1:\2", text) for text in (row.old, row.new)]
+    old, new = map(_short, (row.old, row.new))
+    if old == new:
+        old, new = row.old, row.new
     return [
         Text(row.name),
         Text(row.state, style=_STYLES[row.state]),
-        *map(Text, short),
+        Text(old),
+        Text(new),
         Text(row.commits),
     ]
+
+
+def _short(pullspec: str) -> str:
+    """What tells one image from another, and two of which have room beside each other."""
+    return _DIGEST.sub(r"@\1:\2", pullspec.rpartition("/")[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
+from errno import EISDIR
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -30,6 +31,8 @@ class Replacement:
 
     def __enter__(self) -> Self:
         try:
+            if self._final.is_dir():
+                raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
             self._write()
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def import_image() -> None:
     """The command import-image."""
-    _interruptible()
+    _begin()
     from importer import cli
 
     _run(cli.import_image)
@@ -25,7 +25,7 @@ def import_image() -> None:
 
 def import_release() -> None:
     """The command import-release."""
-    _interruptible()
+    _begin()
     from importer import releasecli
 
     _run(releasecli.import_release)
@@ -33,7 +33,7 @@ def import_release() -> None:
 
 def import_storage() -> None:
     """The command import-storage."""
-    _interruptible()
+    _begin()
     from importer import cli
 
     _run(cli.import_storage)
@@ -41,14 +41,17 @@ def import_storage() -> None:
 
 def image_store() -> None:
     """The command image-store."""
-    _interruptible()
+    _begin()
     from importer import storecli
 
     _run(storecli.image_store)
 
 
-def _interruptible() -> None:
+def _begin() -> None:
+    from importer.output import complete
+
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    complete()
 
 
 def _run(command: click.Command) -> None:

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from layers.errors import visible
+from layers.errors import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,8 +84,8 @@ def rendered(blocks: Sequence[Block], *, terminal: bool) -> str:
 
 def _visible(block: Block) -> Block:
     if isinstance(block, Text):
-        return block if block.verbatim else replace(block, text=visible(block.text))
-    return replace(block, rows=[tuple(map(visible, row)) for row in block.rows])
+        return block if block.verbatim else replace(block, text=escaped(block.text))
+    return replace(block, rows=[tuple(map(escaped, row)) for row in block.rows])
 
 
 def _plain(block: Block) -> list[str]:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # containers/image reads at most 4 MiB of manifest and the same of config
 # (iolimits.MaxManifestBodySize, MaxConfigBodySize).
@@ -20,12 +23,17 @@ MAX_DOCUMENT_SIZE = 4 * 1024 * 1024
 type Document = dict[str, Any]
 
 
-def parse_document(raw: bytes, what: str, limit: int = MAX_DOCUMENT_SIZE) -> Document:
+def parse_document(
+    raw: bytes,
+    what: str,
+    limit: int = MAX_DOCUMENT_SIZE,
+    numbers: Callable[[str], Any] | None = None,
+) -> Document:
     """The JSON object in `raw`; LayerError, naming `what`, for anything else, or anything longer
-    than `limit` bytes."""
+    than `limit` bytes. `numbers` makes something else of each than an int or a float."""
     if len(raw) > limit:
         raise LayerError(f"{what} has {len(raw)} bytes, more than {limit}")
-    value = _parsed(raw, what)
+    value = _parsed(raw, what, numbers)
     if not isinstance(value, dict):
         raise LayerError(f"{what} is not a JSON object")
     return cast("Document", value)
@@ -39,14 +47,18 @@ def parse_records(raw: bytes, what: str) -> list[Document]:
     return value
 
 
-def _parsed(raw: bytes, what: str) -> Any:
+def _parsed(raw: bytes, what: str, numbers: Callable[[str], Any] | None = None) -> Any:
     try:
         return json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unambiguous, parse_constant=_refuse_constant
+            raw.decode("utf-8"),
+            object_pairs_hook=_unambiguous,
+            parse_constant=_refuse_constant,
+            parse_int=numbers,
+            parse_float=numbers,
         )
     except LayerError as error:
         raise LayerError(f"{what}: {error.message}") from None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise LayerError(f"{what} is not JSON: {_first_line(error)}") from None
 
 
@@ -99,6 +111,7 @@ def _typed(document: Document, key: str, what: str, kind: type, default: object)
         raise LayerError(f"{what}: key {folded[0][:100]!r} differs from {key!r} by case alone")
     value = document.get(key, default)
     if not isinstance(value, kind):
-        said = "is missing" if value is None else f"is not of type {kind.__name__}"
+        absent = "is null" if key in document else "is missing"
+        said = absent if value is None else f"is not of type {kind.__name__}"
         raise LayerError(f"{what}: {key} {said}")
     return value

@@ -56,11 +56,10 @@ CHANGED = "the registry, or something on the way, changed it; nothing was import
 
 def printable(path: bytes) -> str:
     """A path for people: control characters and stray bytes escaped, cut at 300 characters."""
-    shown = visible(path.decode("utf-8", "backslashreplace"))
+    shown = escaped(path.decode("utf-8", "backslashreplace"))
     return shown if len(shown) <= 300 else shown[:297] + "..."
 
 
-def visible(text: str) -> str:
-    """The text with its control characters escaped: what an image says must not steer a
-    terminal."""
+def escaped(text: str) -> str:
+    """On one line, and nothing in it that a terminal would obey."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from layers.digest import Digest
 
-_NAME_MAX = 500
+_TEXT_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,12 @@ class Release:
     arch: str = ""
     stream: str = ""
 
+    def __post_init__(self) -> None:
+        """LayerError for what no log, commit or branch should have in it."""
+        for said in (self.name, self.version, self.arch, self.stream):
+            if not _is_plain(said):
+                raise LayerError(f"{said[:100]!r} is no name of a release, nor a version")
+
     def chosen(self, only: Sequence[str], exclude: Sequence[str]) -> Release:
         """The components that some pattern of `only` matches, if there are any, and none of
         `exclude`; the patterns are those of fnmatch. LayerError if none is left, or a pattern
@@ -83,14 +89,15 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _known(components: Mapping[str, Component]) -> str:
     names = sorted(components)
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return f"the components are {', '.join(names[:20])}{more}" if names else ""
+    listed = ", ".join(names[:20])
+    return f"the components are {listed}{more}" if names else "the sources name none"
 
 
 def components(found: Iterable[Component]) -> dict[str, Component]:
     """By name; LayerError for a name that is none, or that two images have."""
     by_name: dict[str, Component] = {}
     for component in found:
-        _check_name(component)
+        _check(component)
         present = by_name.setdefault(component.name, component)
         if present.pullspec != component.pullspec:
             raise LayerError(
@@ -101,10 +108,18 @@ def components(found: Iterable[Component]) -> dict[str, Component]:
     return by_name
 
 
-def _check_name(component: Component) -> None:
-    name = component.name
-    if not 0 < len(name) <= _NAME_MAX or not name.isprintable() or " " in name:
-        raise LayerError(f"{component.origin}: {name[:100]!r} is no name of a component")
+def _check(component: Component) -> None:
+    name, origin = component.name, component.origin
+    if not name or " " in name or not _is_plain(name):
+        raise LayerError(f"{origin}: {name[:100]!r} is no name of a component")
+    for said in (component.source, component.commit, component.digest):
+        if not _is_plain(said):
+            raise LayerError(f"{origin}: {name}: {said[:100]!r} is no source, and no commit")
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it may go to terminals and into metadata: no controls, no halves of surrogates."""
+    return len(text) <= _TEXT_MAX and text.isprintable()
 
 
 def merged(releases: Sequence[Release]) -> Release:

@@ -88,6 +88,8 @@ def parse_lock(raw: bytes, origin: str) -> dict[str, Locked]:
         raise LayerError(f"{origin} is of another version of this format")
     texts = mapping(document, "documents", origin)
     releases = mapping(document, "releases", origin)
+    if not releases:
+        raise LayerError(f"{origin} has no release")
     return {
         arch: _locked(mapping(releases, arch, origin), texts, arch, origin) for arch in releases
     }

@@ -9,6 +9,7 @@ the release controller's API (openshift/release-controller, `type APITag`); a li
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _COMMIT = "io.openshift.build.commit.id"
 _SOURCE = "io.openshift.build.source-location"
+_JSON_WORDS = (b"null", b"true", b"false")
 _KINDS = "a MicroShift release file, `oc adm release info -o json`, an ImageStream, a list"
 
 
@@ -43,9 +45,13 @@ def parse_source(raw: bytes, origin: str) -> Release | Answers:
 
     A release controller's answer names only payloads, newest first.
     """
-    if raw.lstrip().startswith(b"<"):
+    raw = raw.removeprefix(BOM_UTF8)  # as editors elsewhere put it in front
+    text = raw.strip()
+    if text.startswith(b"<"):
         raise LayerError(f"{origin} is HTML or XML", hint="is it the page of a log-in?")
-    if not raw.lstrip().startswith(b"{"):
+    if text.startswith((b"[", b'"')) or text in _JSON_WORDS:
+        raise LayerError(f"{origin} is JSON, but no object", hint=f"it can be {_KINDS}")
+    if not text.startswith(b"{"):
         return _list(raw, origin)
     document = parse_document(raw, origin)
     if document.get("kind") == "ImageStream":

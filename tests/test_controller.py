@@ -115,7 +115,8 @@ def test_nobody_there_is_an_error_of_one_line(controller: Controller) -> None:
     with Controller() as gone:
         url = gone.url + "/x"
     error = refused(url)
-    assert "Connection refused" in str(error)
+    assert str(error).startswith(f"{url}: Failed to establish a new connection")
+    assert error.hint == "nothing listens there; is the server up?"
     assert "\n" not in str(error)
 
 

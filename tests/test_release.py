@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.tools import ostreerepo
-from tests.tools.importrelease import changes, released, run_release
+from tests.tools.importrelease import changes, failed, released, run_release
 from tests.tools.nightly import COMPONENTS
 from tests.tools.ostreerepo import fsck, ostree, refs, rev_parse
 from tests.tools.releaseworld import (
@@ -166,6 +166,24 @@ def test_a_release_is_put_onto_an_operating_system(
 
 
 # --- history ------------------------------------------------------------------------------
+
+
+def test_each_architecture_has_an_operating_system_of_its_own(world: World, copied: Path) -> None:
+    for arch in ("amd64", "arm64"):
+        system = copied / arch
+        (system / "usr").mkdir(parents=True)
+        (system / "usr/arch").write_text(arch)
+        ostree(copied, "commit", f"--branch=os/{arch}", f"--tree=dir={system}")
+    both = [*world.serve(world.first), *world.serve(world.first_arm64), "--branch=with/{arch}"]
+    released(copied, *both, "--onto=os/{arch}")
+    for arch in ("amd64", "arm64"):
+        assert ostree(copied, "cat", f"with/{arch}", "/usr/arch") == arch
+        assert metadata(copied, f"with/{arch}", "import-release.arch") == arch
+    for onto, error in {
+        "os/amd64": "two architectures would go into one operating system",
+        "none/{arch}": "the repo has no branch none/amd64",
+    }.items():
+        assert failed(copied, *both, f"--onto={onto}").said("error") == [error]
 
 
 def test_older_releases_are_forgotten(world: World, copied: Path) -> None:

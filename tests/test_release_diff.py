@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.tools.importrelease import changes, released, run_release
+from tests.tools.importrelease import changes, failed, released, run_release
 from tests.tools.nightly import COMPONENTS
 from tests.tools.ostreerepo import refs, rev_parse
 from tests.tools.releaseworld import AMD64, ARM64, World, write
@@ -42,6 +42,23 @@ def test_diff_takes_branches_commits_and_files(world: World, copied: Path) -> No
         assert (document["releases"][0]["layers"] is None) == (pair != (first, AMD64))
     layers = document["releases"][0]["layers"]
     assert layers["new"]["layers"] == layers["obsolete"]["layers"] == 2
+
+
+def test_diff_takes_a_commits_parents(world: World, copied: Path) -> None:
+    first = rev_parse(copied, AMD64)
+    second = released(copied, *world.file(world.second, copied))["commit"]
+    for old in (f"{AMD64}^", f"{second}^"):
+        assert changes(released(copied, "--diff", old, AMD64))["changed"] == ["etcd", "pod"]
+    assert failed(copied, "--diff", f"{AMD64}^^", AMD64).said("error") == [
+        f"{AMD64}^^: the repo has no parent of {first}"
+    ]
+
+
+def test_diff_with_what_there_is_not_is_an_error(copied: Path) -> None:
+    for unknown in ("nothing/there", "nothing/there^"):
+        outcome = failed(copied, "--diff", unknown, AMD64)
+        assert outcome.said("error")[0].startswith(f"{unknown}: there is no such branch or file")
+        assert outcome.said("hint") == ["branches and commits are those of --repo"]
 
 
 def test_diff_of_files_needs_no_repo(world: World, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def commands() -> list[str]:
 
 
 def test_every_command_has_only_options_that_there_are() -> None:
-    assert len(commands()) == 4
+    assert len(commands()) == 6
     for call in commands():
         assert set(OPTION.findall(call)) <= known_options()
 

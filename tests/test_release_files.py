@@ -48,7 +48,14 @@ def test_release_files_are_rewritten_each_for_its_architecture(world: World, cop
 def test_a_file_that_cannot_be_rewritten_stops_the_import(world: World, copied: Path) -> None:
     before = rev_parse(copied, AMD64)
     file = write(copied / "other.json", {"images": {"unknown": "x"}})
-    for option in (f"--update-json={file}", f"--lock={copied}/none/lock"):
+    for option in (
+        f"--update-json={file}",
+        f"--update-json={copied}",
+        f"--update-json={copied}/none.json",
+        f"--lock={copied}/none/lock",
+        f"--lock={copied}",
+        f"--lock={copied}/{'long' * 100}",
+    ):
         failed(copied, *world.file(world.second, copied), option)
         assert rev_parse(copied, AMD64) == before
     assert [one.name for one in copied.iterdir() if "import-release" in one.name] == []
@@ -132,6 +139,8 @@ def lock(world: World, tmp_path_factory: pytest.TempPathFactory) -> str:
         ('"manifest": "sha256:', '"manifest": "sha256:0', "digest is not 64"),
         ("@sha256:", "@sha256:0000", "digest is not 64"),
         ('"images": {', '"images": 7, "x": {', "images is not of type dict"),
+        ('"releases": {', '"releases": {}, "x": {', "LOCK has no release"),
+        ('"stream": "', '"stream": "\\u001b', "is no name of a release"),
     ],
 )
 def test_a_lock_that_was_changed_is_refused(lock: str, old: str, new: str, error: str) -> None:
@@ -143,5 +152,6 @@ def test_a_lock_that_was_changed_is_refused(lock: str, old: str, new: str, error
 
 def test_a_lock_that_is_none_is_an_error(tmp_path: Path) -> None:
     other = write(tmp_path / "other.json", {"images": {}})
-    (said,) = failed(tmp_path / "repo", "--locked", other).said("error")
-    assert said == f"{other}: import-release-lock is missing"
+    outcome = failed(tmp_path / "repo", "--locked", other)
+    assert outcome.said("error") == [f"{other}: import-release-lock is missing"]
+    assert outcome.said("hint") == ["a file that --lock has written is whole"]

@@ -101,10 +101,24 @@ def test_errors_name_the_source(world: World, copied: Path) -> None:
         str(bad): f"{bad} is not JSON",
         str(copied / "no.json"): f"{copied / 'no.json'}: there is no such file",
         str(copied): f"{copied} cannot be read: Is a directory",
+        "long" * 2000: "longlong",
+        "": "there is no such file",
+        "\x1b[1m\nname": "\\x1b[1m\\nname: there is no such file",
+        "-": "-: standard input is empty",
         f"arm64={world.first.pullspec}": f"{world.first.pullspec}: ",
     }.items():
         (said,) = failed(copied, source).said("error")
         assert said.startswith(error), said
+
+
+def test_a_document_that_is_wrong_is_no_images_fault(world: World, copied: Path) -> None:
+    bad = copied / "bad.json"
+    bad.write_text('{"images": {"cli": 7}}')
+    assert failed(copied, bad).said("hint") == ["whoever wrote it has to mend it"]
+    bad.write_text('{"images": {"other": 7}}')
+    outcome = failed(copied, *world.file(world.first, copied), f"--update-json={bad}")
+    assert outcome.said("error") == [f"{bad} names no component of the release"]
+    assert outcome.said("hint") == [f"the release has {', '.join(COMPONENTS)}"]
 
 
 def test_two_sources_that_disagree_are_refused(world: World, copied: Path) -> None:
@@ -131,6 +145,8 @@ def test_architectures_do_not_share_a_branch(world: World, copied: Path) -> None
         ["a.json", "--lock=b", "--locked=c"],
         ["a.json", "--branch=.x"],
         ["a.json", "--keep=0"],
+        ["a.json", "--arch="],
+        ["a.json", "--arch=x/../y"],
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path, arguments: list[str]) -> None:

@@ -151,7 +151,7 @@ def test_only_a_repository_and_a_commit_become_a_link(source: str, commit: str) 
 
 
 def test_a_release_name_means_nothing_in_markdown() -> None:
-    text = markdown([Report(compare(None, release("[x](y) <b> @me\nnew", component("a", "a"))))])
+    text = markdown([Report(compare(None, release("[x](y) <b> @me new", component("a", "a"))))])
     title = text.splitlines()[0]
     assert title == "### nothing → \\[x\\](y) \\<b\\> \\@me new (amd64)".replace(" (amd64)", "")
 
@@ -166,12 +166,24 @@ def test_a_terminal_shows_a_table_with_short_digests(monkeypatch: pytest.MonkeyP
     assert "1,234,567" in text
 
 
+def test_a_terminal_of_usual_width_tells_images_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    old = release("1", component("etcd", "a"), component("pod", "b"))
+    moved = Component("pod", old.components["pod"].pullspec.replace("quay.io", "quay.local"))
+    new = release("2", component("etcd", "c"), moved)
+    text = "\n".join(rendered([Report(compare(old, new))]))
+    for shown in (f"@sha256:{'a' * 12}", f"@sha256:{'c' * 12}", "quay.io", "quay.local"):
+        assert shown in text
+    assert "…" not in text
+
+
 # --- MicroShift's release file ------------------------------------------------------------
 
 FILE = {
     "release": {"base": "4.20.1", "extra": 1},
     "images": {"etcd": spec("a"), "lvms_operator": "quay.io/lvms/op@sha256:" + "9" * 64},
-    "other": ["é", {}, [], "\x7f<&>", 1.5, None],
+    "other": ["é", {}, [], '\x7f<&>\u2028"\\', 1.5, None, {"": [{"true": True}, []]}, -0.0],
 }
 
 
@@ -190,6 +202,35 @@ def test_a_release_file_changes_only_where_the_payload_says_so() -> None:
     assert list(json.loads(written)) == ["release", "images", "other"]
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        "1e5",
+        "1.10",
+        "1E-7",
+        "1e400",
+        "-0",
+        "0.00",
+        "100e-2",
+        "9007199254740993",
+        "-1.5e300",
+        "9" * 99,
+    ],
+)
+def test_numbers_stay_as_jq_keeps_them(number: str) -> None:
+    raw = f'{{"images":{{"etcd":"{spec("d")}"}},"release":{{"base":"4.20.2"}},"n":{number}}}'
+    written = updated(raw.encode(), NEW, "FILE")
+    assert (
+        written
+        == subprocess.run(["jq", "."], input=raw.encode(), check=True, capture_output=True).stdout
+    )
+
+
+def test_half_a_character_becomes_a_whole_one() -> None:
+    raw = f'{{"images":{{"etcd":"{spec("d")}"}},"x":"a\\ud800"}}'
+    assert json.loads(updated(raw.encode(), NEW, "FILE"))["x"] == "a\ufffd"
+
+
 def test_a_release_file_that_is_up_to_date_does_not_change() -> None:
     once = updated(json.dumps(FILE).encode(), NEW, "FILE")
     assert updated(once, NEW, "FILE") == once
@@ -206,6 +247,11 @@ def test_a_release_file_without_a_base_gets_one() -> None:
         ({"images": {"unknown": "x"}}, "4.20.2", "FILE names no component of the release"),
         ({"images": {"etcd": "x"}}, "", "FILE: no source says which release this is"),
         ({"release": {}}, "4.20.2", "FILE: images is missing"),
+        (
+            {"images": {"etcd": "x"}, "release": "4.20"},
+            "4.20.2",
+            "FILE: release is not of type dict",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_updated_is_an_error(

@@ -1,6 +1,7 @@
 """What names a release: each kind of source, told by its content, and what is none."""
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -90,6 +91,12 @@ def test_a_list_has_a_reference_a_line_with_a_name_or_without() -> None:
     }
 
 
+def test_a_byte_order_mark_means_nothing() -> None:
+    document = json.dumps({"images": {"cli": CLI}}).encode()
+    assert pullspecs(parsed(BOM_UTF8 + document)) == {"cli": CLI}
+    assert pullspecs(parsed(BOM_UTF8 + f"cli {CLI}\r\n".encode())) == {"cli": CLI}
+
+
 def test_a_list_with_one_repository_twice_keeps_both_apart() -> None:
     other = f"quay.io/ocp/art-dev@sha256:{'cd' * 32}"
     assert pullspecs(parsed(f"{CLI}\n{other}\n".encode())) == {CLI: CLI, other: other}
@@ -105,9 +112,15 @@ def test_a_list_with_one_repository_twice_keeps_both_apart() -> None:
         (b"<!DOCTYPE html>\n<p>log in", "FILE is HTML or XML"),
         (b"quay.io/a/b:1 c d", "FILE:1: not an image reference"),
         (b"busybox", "FILE:1: 'busybox' names no registry"),
-        (b"[]", "FILE:1: '[]' names no registry"),
+        (b"[]", "FILE is JSON, but no object"),
+        (b' "text"', "FILE is JSON, but no object"),
+        (b"null\n", "FILE is JSON, but no object"),
         ({"hello": 1}, "FILE is no release that we know"),
         ({"images": {"cli": 7}}, "FILE: cli is not of type str"),
+        ({"images": {"cli": None}}, "FILE: cli is null"),
+        ({"images": {"cli": CLI}, "release": {"base": "4\n"}}, "'4\\n' is no name of a release"),
+        ({"images": {"cli": CLI}, "release": {"base": "\ud800"}}, "'\\ud800' is no name of a re"),
+        ({"images": {"cli": CLI}, "release": {"base": "\x1b[1m"}}, "'\\x1b[1m' is no name of a"),
         ({"images": {"cli": "dir:/etc"}}, "FILE: cli: not an image reference: 'dir:/etc'"),
         ({"images": {"a b": CLI}}, "FILE: 'a b' is no name of a component"),
         ({"images": {"a\n": CLI}}, "FILE: 'a\\n' is no name of a component"),
@@ -116,6 +129,21 @@ def test_a_list_with_one_repository_twice_keeps_both_apart() -> None:
         (
             {"kind": "ImageStream", "spec": {"tags": [{"name": "x", "from": {"kind": "Tag"}}]}},
             "FILE: x is no DockerImage, but Tag",
+        ),
+        (
+            {
+                "kind": "ImageStream",
+                "spec": {
+                    "tags": [
+                        {
+                            "name": "x",
+                            "from": {"kind": "DockerImage", "name": CLI},
+                            "annotations": {"io.openshift.build.commit.id": "\x1b[1m"},
+                        }
+                    ]
+                },
+            },
+            "FILE: x: '\\x1b[1m' is no source, and no commit",
         ),
         ({"references": {"kind": "List"}}, "FILE: kind is not ImageStream"),
         ({"pullSpec": "nowhere", "name": "n", "phase": "Accepted"}, "FILE: pullSpec: 'nowhere'"),
@@ -218,7 +246,8 @@ def test_a_pattern_that_leaves_nothing_is_an_error(
         ("quay.io/a/b:c", "", ""),
         ("key=value", "", ""),
         ("https://x/api/v1/releasestream/4-stable/latest", "", "4-stable"),
-        ("https://x/release-x86_64.json", "", ""),
+        ("https://x/release-x86_64.json", "amd64", ""),
+        ("https://x-x86_64.json/release", "", ""),
     ],
 )
 def test_a_source_may_be_for_one_architecture(text: str, arch: str, stream: str) -> None:
@@ -239,9 +268,19 @@ def test_the_stream_of_an_architecture_has_a_url(stream: str, arch: str, url: st
     assert stream_url(OPENSHIFT, stream, arch) == expected
 
 
-def test_a_template_with_unknown_fields_is_an_error() -> None:
+@pytest.mark.parametrize(
+    "template",
+    [
+        "https://x/{version}",
+        "https://x/{arch.upper}",
+        "https://x/{arch",
+        "x/{arch}",
+        "https://x/{}",
+    ],
+)
+def test_a_template_with_unknown_fields_is_an_error(template: str) -> None:
     with pytest.raises(ImporterError, match="is no template of a URL"):
-        stream_url("https://x/{version}", "4.20", "amd64")
+        stream_url(template, "4.20", "amd64")
 
 
 # --- the payload's layers -----------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""Standard output and error that are full, gone or closed."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tools.image import build_oci
+from tests.tools.importimage import Outcome, run_import
+from tests.tools.ostreerepo import fsck, refs, rev_parse
+from tests.tools.tarbuild import Entry
+
+#: Runs a command whose standard output is a pipe that has no reader any more.
+UNREAD = """
+import os, sys
+read, write = os.pipe()
+os.close(read)
+os.dup2(write, 1)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def source(layout: Path) -> str:
+    build_oci(layout, "t", [[Entry(b"f", content=b"x")]])
+    return f"oci:{layout}:t"
+
+
+def redirected(repo: Path, redirection: str, *arguments: str) -> Outcome:
+    """A run by a shell that redirects it so."""
+    return run_import(repo, *arguments, wrapper=["bash", "-c", f'exec "$0" "$@" {redirection}'])
+
+
+def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path, source: str) -> None:
+    repo = tmp_path / "repo"
+    outcome = redirected(repo, ">/dev/full", source, "--quiet")
+    assert outcome.status == 1
+    assert outcome.stderr.splitlines() == [
+        "error: the result cannot be written: No space left on device",
+        "hint: the work itself is done: once more, it gives the same result",
+    ]
+    assert run_import(repo, source, "--quiet", "--unchanged-exit-77").status == 77
+
+
+def test_a_result_that_nobody_reads_is_no_traceback(tmp_path: Path, source: str) -> None:
+    wrapper = [sys.executable, "-c", UNREAD]
+    outcome = run_import(tmp_path / "repo", source, "--quiet", "--json", wrapper=wrapper)
+    assert outcome.status == 1
+    assert outcome.stderr == ""
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "<&- 2>&-"])
+@pytest.mark.parametrize("log", ["--verbose", "--log-json"])
+def test_a_log_that_cannot_be_written_does_not_end_the_work(
+    tmp_path: Path, source: str, redirection: str, log: str
+) -> None:
+    repo = tmp_path / "repo"
+    outcome = redirected(repo, redirection, source, log)
+    assert outcome.status == 0
+    assert outcome.stdout.strip() in [rev_parse(repo, ref) for ref in refs(repo)]
+    assert redirected(repo, redirection, "oci:/nowhere:t", log).status == 1
+
+
+def test_descriptors_that_were_closed_are_nobody_elses(tmp_path: Path, source: str) -> None:
+    repo = tmp_path / "repo"
+    assert redirected(repo, "<&- >&- 2>&-", source, "--verbose").status == 0
+    fsck(repo)
