@@ -77,6 +77,7 @@ def _branch(job: Job, reference: Reference) -> str:
 def _resolve(job: Job, repo: Repo, blobs: Blobs) -> tuple[Image, ...]:
     known = StoredDocuments()
     for branch in {_branch(job, reference) for reference in job.references}:
+        repo.check_place(branch)
         head = repo.resolve(branch)
         if head is not None:
             known.add(repo.root(repo.commit(head)), job.prefix)

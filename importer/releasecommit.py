@@ -145,6 +145,7 @@ def _time(draft: Draft, base: Base | None) -> int:
 
 def head_of(repo: Repo, branch: str) -> Commit | None:
     """The branch's commit, if there is one."""
+    repo.check_place(branch)
     checksum = repo.resolve(branch)
     return repo.commit(checksum) if checksum is not None else None
 

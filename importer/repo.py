@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 import gi
@@ -68,6 +68,9 @@ _COMPOSEFS_DIGEST = "ostree.composefs.digest.v0"
 _WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")
 
 
+_NO_PLACE = "a branch cannot lie below another one; name one with --branch"
+
+
 @contextmanager
 def _faults(doing: str) -> Iterator[None]:
     """GLib's errors, and the system's, as ours: what was being done, what libostree said, and
@@ -86,7 +89,7 @@ def _hint(said: str) -> str:
     if "opendir(objects)" in said or said in ("File exists", "Not a directory"):
         return "give --repo an ostree repo, or a path where there is nothing yet"
     if "refs/heads" in said or said.startswith("Conflict"):
-        return "a branch cannot lie below another one; name one with --branch"
+        return _NO_PLACE
     if "min-free-space" in said or "No space left" in said:
         return (
             "the disk is full; free space, or see min-free-space-percent in ostree.repo-config(5)"
@@ -287,9 +290,30 @@ class Repo:
         checksum, and looks among the remotes' refs as well.
         """
         with _faults(f"reading ref {ref}"):
-            _, refs = self._repo.list_refs_ext(ref, _OWN_REFS, None)
+            try:
+                _, refs = self._repo.list_refs_ext(ref, _OWN_REFS, None)
+            except GLib.Error as error:
+                # Refs are files: with a ref `os` there is no `os/images`.
+                if not error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NOT_DIRECTORY):
+                    raise
+                refs = {}
         checksum: str | None = refs.get(ref)
         return checksum
+
+    def check_place(self, ref: str) -> None:
+        """ImporterError if there can be no such ref, since another lies below it or above it.
+
+        Of a repo with very many refs only those are looked at.
+        """
+        heads = self.path / "refs/heads"
+        parents = [str(parent) for parent in PurePosixPath(ref).parents]
+        others = [parent for parent in parents if (heads / parent).is_file()]
+        if (heads / ref).is_dir():
+            with _faults(f"reading refs {ref}"):
+                _, below = self._repo.list_refs_ext(ref, _OWN_REFS, None)
+            others += sorted(below)
+        if others:
+            raise ImporterError(f"no branch {ref} can be beside branch {others[0]}", hint=_NO_PLACE)
 
     def revision(self, text: str) -> str | None:
         """The commit that a ref, `REMOTE:REF`, checksum or `REF^` means, or None."""

@@ -49,6 +49,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     images = tuple(source.load(image) for image in chosen)
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
+    repo.check_place(_branch(job))
     wanted = _wanted(zip(images, chosen, strict=True))
     reader = SourceReader(job.layer_options, progress)
     with repo.locked():  # as import_images does, and for as long

@@ -480,6 +480,21 @@ def test_a_prefix_that_no_device_could_have_is_a_usage_error(repo: Path, prefix:
     assert (outcome.status, "Invalid value for --prefix" in outcome.stderr) == (2, True)
 
 
+@pytest.mark.parametrize(
+    ("there", "wanted"), [("os", "os/images"), ("os", "os/a/b"), ("os/a/b", "os"), ("os/a", "os")]
+)
+def test_a_branch_that_another_one_leaves_no_place_for(
+    registry: Registry, repo: Path, layout: Path, there: str, wanted: str
+) -> None:
+    reference = registry.push(build_oci(layout, "t", [BASE]), "place:t")
+    imported(repo, f"--branch={there}", reference)
+    outcome = run_import(repo, f"--branch={wanted}", reference)
+    assert outcome.status == 1
+    assert outcome.said("error") == [f"no branch {wanted} can be beside branch {there}"]
+    onto = run_import(repo, f"--onto={wanted}", "--branch=x", reference)
+    assert onto.said("error") == [f"the repo has no branch {wanted}"]
+
+
 @pytest.mark.root
 def test_the_same_blob_twice_in_an_image(registry: Registry, tmp_path: Path, layout: Path) -> None:
     repo = tmp_path / "repo"

@@ -151,7 +151,7 @@ def test_no_branch_lies_below_another(tmp_path: Path) -> None:
     repo = Repo.open(tmp_path / "repo", create=True)
     commit = ours(repo)
     with pytest.raises(ImporterError) as caught:
-        repo.resolve("ours/below")
+        repo.check_place("ours/below")
     assert "--branch" in caught.value.hint
 
     def set_ref(name: str) -> None:
