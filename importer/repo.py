@@ -20,13 +20,15 @@ gi.require_version("OSTree", "1.0")
 from gi.repository import Gio, GLib, OSTree  # noqa: E402
 
 from importer.errors import ImporterError  # noqa: E402
-from importer.loose import Archive, BareUser, Content, Format, LooseObjects  # noqa: E402
+from importer.loose import LooseObjects  # noqa: E402
+from importer.objectfile import FORMATS, Content  # noqa: E402
 from layers.entry import Owner  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Protocol
 
+    from importer.writers import Writers
     from layers.digest import Hasher
     from layers.entry import Xattrs
     from layers.verify import Chunks
@@ -238,9 +240,10 @@ def _bytes(child: GLib.Variant, at: int) -> bytes:
 class Repo:
     """An ostree repo. One instance holds one transaction at a time; `again` opens another."""
 
-    def __init__(self, path: Path, repo: OSTree.Repo) -> None:
+    def __init__(self, path: Path, repo: OSTree.Repo, writers: Writers | None = None) -> None:
         self.path = path
         self._repo = repo
+        self._writers = writers
         self.mode = repo.get_mode().value_nick.replace("_", "-")
         self._dirmetas: dict[Owner, str] = {}
         self._loose: LooseObjects | None = None
@@ -265,9 +268,12 @@ class Repo:
             repo.open(None)
         return cls(path, repo)
 
-    def again(self) -> Repo:
-        """The same repo once more, for a transaction of its own."""
-        return Repo.open(self.path)
+    def again(self, writers: Writers | None = None) -> Repo:
+        """The same repo once more, for a transaction of its own; with processes that write
+        files where there are many."""
+        own = Repo.open(self.path)
+        own._writers = writers
+        return own
 
     def check_writable(self) -> None:
         """ImporterError if this user cannot write to the repo, or not what images hold."""
@@ -490,22 +496,32 @@ class Repo:
         loose = self._loose_objects()
         if loose is not None:
             with _faults("writing a file"):
-                return loose.write(_content(owner, _FILE, ""), content)
+                return loose.write(_of(owner, ""), content)
         return self._write_object(self._header(owner, _FILE, ""), content)
 
     def write_symlink(self, owner: Owner, target: str) -> str:
         """Store a symlink; its checksum. Linux gives every symlink the mode 0777."""
-        owner = owner._replace(mode=0o777)
         loose = self._loose_objects()
         if loose is not None:
             with _faults("writing a symlink"):
-                return loose.write(_content(owner, _SYMLINK, target), b"")
+                return loose.write(_of(owner, target), b"")
+        owner = owner._replace(mode=0o777)
         return self._write_object(self._header(owner, _SYMLINK, target), b"")
+
+    def write_files(self, files: Sequence[tuple[Owner, str, bytes]]) -> list[str]:
+        """Store symlinks, which have a target, and files, which have none; their checksums."""
+        loose = self._loose_objects()
+        if loose is None:
+            return [
+                self.write_symlink(owner, target) if target else self.write_file(owner, content)
+                for owner, target, content in files
+            ]
+        with _faults("writing files"):
+            return loose.write_all([(_of(*one[:2]), one[2]) for one in files])
 
     def _loose_objects(self) -> LooseObjects | None:
         """Where this repo's mode allows it, the faster way to write files."""
-        form = _FORMATS.get(self.mode)
-        if form is None:
+        if self.mode not in FORMATS:
             return None
         with self._loose_lock:
             if self._loose is None:
@@ -513,7 +529,7 @@ class Repo:
                     _, reserved = self._repo.get_min_free_space_bytes()
                     free = os.statvfs(self.path)
                     budget = free.f_bavail * free.f_frsize - reserved
-                    self._loose = LooseObjects(self.path, form(), budget)
+                    self._loose = LooseObjects(self.path, self.mode, budget, self._writers)
         return self._loose
 
     def _write_object(self, header: bytes, content: bytes) -> str:
@@ -535,7 +551,7 @@ class Repo:
         loose = self._loose_objects()
         if loose is not None:
             with _faults("writing a large file"):
-                return loose.write_large(_content(owner, _FILE, ""), size, chunks)
+                return loose.write_large(_of(owner, ""), size, chunks)
         header = self._header(owner, _FILE, "")
         source, sink = os.pipe()
         with ThreadPoolExecutor(1) as pool:
@@ -790,7 +806,11 @@ class Tree:
         return self._root
 
 
-_FORMATS: dict[str, type[Format]] = {"bare-user": BareUser, "archive": Archive}
+def _of(owner: Owner, target: str) -> Content:
+    """Of a symlink to the target, or of a file where there is none."""
+    if target:
+        return _content(owner._replace(mode=0o777), _SYMLINK, target)
+    return _content(owner, _FILE, "")
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,8 @@ import pytest
 
 from importer import repo as repo_module
 from importer.errors import ImporterError
-from importer.loose import BareUser, Content, LooseObjects
+from importer.loose import LooseObjects
+from importer.objectfile import Content
 from importer.repo import Message, Repo
 from layers.entry import Owner
 from tests.tools import ostreerepo
@@ -73,7 +74,7 @@ def test_same_as_libostree(tmp_path: Path, mode: Mode, monkeypatch: pytest.Monke
     for name in ("ours", "libostree"):
         ostreerepo.init(tmp_path / name, mode)
     ours = fill(Repo.open(tmp_path / "ours"))
-    monkeypatch.setattr(repo_module, "_FORMATS", {})
+    monkeypatch.setattr(repo_module, "FORMATS", {})
     assert fill(Repo.open(tmp_path / "libostree")) == ours
     assert objects(tmp_path / "ours") == objects(tmp_path / "libostree")
     ostreerepo.fsck(tmp_path / "ours")
@@ -151,7 +152,7 @@ def test_a_commit_cannot_name_files_that_are_not_in_place(repo: Path) -> None:
 
 def test_the_room_that_the_repo_leaves_free_is_left(repo: Path) -> None:
     Repo.open(repo, create=True)
-    loose = LooseObjects(repo, BareUser(), budget=100)
+    loose = LooseObjects(repo, "bare-user", budget=100)
     content = Content(b"header", 0o100644, b"meta", b"", b"")
     loose.write(content, b"x" * 100)
     with pytest.raises(ImporterError, match="no more room"):

@@ -1,0 +1,133 @@
+"""Processes that write objects beside the one that reads the tars.
+
+Writing a small file is half a dozen system calls, and Python's threads wait for each other
+after every one of them; processes do not. What they are given goes through pipes.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from fcntl import fcntl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from importer.process import Server
+from importer.writermain import ANSWER, REQUEST, Answer, Move, Place, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from importer.objectfile import Content, Written
+
+# One for each processor that an import can keep busy, and not too many: the tars' reader has
+# to feed them.
+_PROCESSES = 2
+_F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
+_PIPE_SIZE = 1 << 20
+# With the same modules as ours, wherever they were found: an editable install has no directory
+# in `sys.path`.
+_PATH = [*sys.path, str(Path(__file__).parent.parent)]
+_MAIN = """\
+import sys
+sys.path[:] = {path!r}
+from importer.writermain import serve
+serve({requests}, {answers})
+"""
+
+
+class Writers:
+    """Starts the processes when they are needed, lends each to one thread at a time, and ends
+    them at the end."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._idle: list[Writer] = []
+        self._begun: list[Writer] = []
+
+    def close(self) -> None:
+        """End them; nobody may have one."""
+        for writer in self._begun:
+            writer.close()
+
+    @contextmanager
+    def lent(self) -> Iterator[Writer]:
+        """A process that nobody else uses meanwhile."""
+        writer = self._taken()
+        try:
+            yield writer
+        finally:
+            with self._changed:
+                self._idle.append(writer)
+                self._changed.notify()
+
+    def _taken(self) -> Writer:
+        with self._changed:
+            while not self._idle and len(self._begun) == _PROCESSES:
+                self._changed.wait()
+            if not self._idle:
+                self._begun.append(Writer(len(self._begun)))
+                return self._begun[-1]
+            return self._idle.pop()
+
+
+class Writer:
+    """One such process."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        theirs, self._requests = os.pipe()
+        self._answers, ours = os.pipe()
+        with suppress(OSError):  # a larger pipe is faster, and may be denied
+            fcntl(self._requests, _F_SETPIPE_SZ, _PIPE_SIZE)
+        main = _MAIN.format(path=_PATH, requests=theirs, answers=ours)
+        try:
+            self._server = Server([sys.executable, "-S", "-E", "-c", main], [theirs, ours])
+        finally:
+            os.close(theirs)
+            os.close(ours)
+
+    def close(self) -> None:
+        """End the process, which has nothing left to do."""
+        os.close(self._requests)
+        os.close(self._answers)
+        self._server.stop()
+
+    def write(self, place: Place, files: Sequence[tuple[Content, bytes]]) -> Sequence[Written]:
+        """Write new objects. OSError as they have it; CommandError if the process is gone."""
+        request = Write(place, [(content, len(data)) for content, data in files])
+        return self._ask(request, [data for _, data in files])
+
+    def move(self, place: Place, checksums: Sequence[str]) -> None:
+        """Move new objects to the others; errors as above."""
+        self._ask(Move(place, checksums), [])
+
+    def _ask(self, request: Write | Move, contents: Sequence[bytes]) -> Sequence[Written]:
+        head = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
+        size = sum(map(len, contents))
+        self._send(b"".join([REQUEST.pack(len(head), size), head, *contents]))
+        (size,) = ANSWER.unpack(self._receive(ANSWER.size))
+        answer: Answer = pickle.loads(self._receive(size))  # noqa: S301 - our own process
+        if answer.error is not None:
+            raise answer.error
+        return answer.written
+
+    def _send(self, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[os.write(self._requests, left) :]
+        except BrokenPipeError:
+            raise self._server.failure() from None
+
+    def _receive(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            piece = os.read(self._answers, size - len(data))
+            if not piece:
+                raise self._server.failure()
+            data += piece
+        return data
