@@ -12,10 +12,12 @@ from importer.layer import (
     LayerCommit,
     ReadLayer,
     check_devices,
+    close_layer,
     fetch_layer,
     find_layer,
-    import_layer,
+    read_layer,
 )
+from importer.layerpool import LayerPool
 from layers.errors import Fault
 
 if TYPE_CHECKING:
@@ -25,13 +27,12 @@ if TYPE_CHECKING:
     from importer.layer import LayerOptions
     from importer.progress import Progress
     from importer.repo import Repo
+    from importer.writers import Writers
     from layers.image import Image, ImageLayer
     from layers.release import Component
 
 # Manifests that are asked for at once: short answers, for which nearly all time is waiting.
 _QUESTIONS = 4
-# Layers that stream at once, as in importer.pipeline.
-_STREAMS = 2
 
 
 @dataclass(slots=True)
@@ -121,40 +122,31 @@ class Gatherer:
                     sources.append(image.source)
 
     def _import(self, wanted: Mapping[str, _Wanted]) -> dict[str, Fault]:
-        """Several at once; a layer is closed when those below it are. What went wrong, by id."""
-        done: dict[str, Future[None]] = {}
+        """Several at once; what went wrong, by layer."""
+        with LayerPool() as pool:
+            for one in wanted.values():
+                pool.submit(one.layer, partial(self._read, one), partial(self._close, one))
+        return _faults(pool.done)
 
-        def one(wanted: _Wanted) -> None:
-            def parents_done() -> None:
-                parents = wanted.layer.parents
-                if parents and parents[0] in done:
-                    done[parents[0]].result()
-
-            self._import_layer(wanted, parents_done)
-
-        with ThreadPoolExecutor(_STREAMS, thread_name_prefix="layer") as pool:
-            for layer_id, layer in wanted.items():
-                done[layer_id] = pool.submit(one, layer)
-        return _faults(done)
-
-    def _import_layer(self, wanted: _Wanted, parents_done: Callable[[], None]) -> None:
+    def _read(self, wanted: _Wanted, writers: Writers) -> ReadLayer:
         """From the first repository that has it: images may share a layer, and one of their
         repositories be broken."""
-        for source in wanted.sources:
+        *others, last = wanted.sources
+        for source in others:
             try:
-                self.blobs.retrying(partial(self._attempt, source, wanted, parents_done))
+                return self.blobs.retrying(partial(self._attempt, source, wanted, writers))
             except Fault as fault:
-                if source == wanted.sources[-1]:
-                    raise
                 self.progress.message(f"{fault}; another repository has it, too")
-            else:
-                return
+        return self.blobs.retrying(partial(self._attempt, last, wanted, writers))
 
-    def _attempt(self, source: str, wanted: _Wanted, parents_done: Callable[[], None]) -> None:
-        own, layer = self.repo.again(), wanted.layer
-
-        def read() -> ReadLayer:
-            return fetch_layer(own, self.blobs, source, layer, self.options)
-
-        import_layer(own, layer, read, parents_done)
+    def _attempt(self, source: str, wanted: _Wanted, writers: Writers) -> ReadLayer:
+        own, layer = self.repo.again(writers), wanted.layer
+        fetch = partial(fetch_layer, own, self.blobs, source, layer, self.options)
+        found = read_layer(own, layer, fetch)
         wanted.written_bytes = own.written_bytes
+        return found
+
+    def _close(self, wanted: _Wanted, found: ReadLayer) -> None:
+        own = self.repo.again()
+        close_layer(own, wanted.layer, found)
+        wanted.written_bytes += own.written_bytes

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.branches import layer_branch, record_branch
+from importer.channel import ReadAhead
 from importer.merged import stacked
 from importer.objects import ObjectWriter
 from importer.repo import Commit, Message, Repo, Tree
@@ -144,38 +145,33 @@ class ReadLayer:
     record: bytes | None
 
 
-def import_layer(
-    repo: Repo,
-    layer: ImageLayer,
-    read: Callable[[], ReadLayer],
-    parents_done: Callable[[], None],
-    *,
-    verified: bool = True,
-) -> None:
-    """Read, translate and commit the layer, and set its branches.
+def read_layer(repo: Repo, layer: ImageLayer, read: Callable[[], ReadLayer]) -> ReadLayer:
+    """Store the layer's files, by `read`; they are durable when it is back.
 
-    `read` stores the files, at any time; `parents_done` returns when the layers below are
-    committed, which matters only then. The tree is made durable by a transaction of its
-    own before the commit that names it, so that a kill at any point leaves no commit
-    behind whose objects are missing.
+    The caller has the repo locked until the layer has its branches: see `close_layer`.
     """
     try:
-        with repo.locked():
-            _import(repo, layer, read, parents_done, verified)
+        with repo.transaction():
+            return read()
     except Fault as error:
         raise error.within(digest=str(layer.blob.digest)) from None
 
 
-def _import(
-    repo: Repo,
-    layer: ImageLayer,
-    read: Callable[[], ReadLayer],
-    parents_done: Callable[[], None],
-    verified: bool,
-) -> None:
+def close_layer(repo: Repo, layer: ImageLayer, found: ReadLayer, *, verified: bool = True) -> None:
+    """Translate and commit the layer, and set its branches; its parents have theirs.
+
+    The tree is made durable by a transaction of its own before the commit that names it, as
+    its files were, so that a kill at any point leaves no commit behind whose objects are
+    missing.
+    """
+    try:
+        _close(repo, layer, found, verified)
+    except Fault as error:
+        raise error.within(digest=str(layer.blob.digest)) from None
+
+
+def _close(repo: Repo, layer: ImageLayer, found: ReadLayer, verified: bool) -> None:
     with repo.transaction():
-        found = read()
-        parents_done()
         settled = settle(found.tree, stacked(repo, layer.parents))
         tree, whiteouts = _layer_tree(repo, settled)
         tree.write()
@@ -233,8 +229,8 @@ def fetch_layer(
 def read_tar(repo: Repo, chunks: Chunks, layer: ImageLayer, options: LayerOptions) -> ReadLayer:
     """Write the layer's files while its tar passes by, and check the diffID of it all."""
     tar = DiffID(chunks, layer.diff_id, options.limits.size)
-    reader = LayerReader(iter(tar), options.device_nodes, options.limits)
-    with ObjectWriter(repo) as objects:
+    with ReadAhead(iter(tar)) as ahead, ObjectWriter(repo) as objects:
+        reader = LayerReader(iter(ahead), options.device_nodes, options.limits)
         for leaf, entry in reader:
             objects.add(leaf, entry, reader)
     record = reader.tar_split(repo.content)

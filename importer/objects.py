@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
+from importer.channel import AbandonedError, Channel
 from layers.entry import Entry, Kind
 from layers.errors import Fault
 
@@ -75,14 +76,36 @@ class ObjectWriter:
     def add(self, leaf: Leaf, entry: Entry, contents: Contents) -> None:
         """Store the entry that its layer is at, and set the leaf's checksum sooner or later."""
         if entry.size > WHOLE:
-            chunks = contents.content()
-            leaf.checksum = self._repo.write_large_file(entry.owner, entry.size, chunks)
+            self._add_large(leaf, entry, contents)
             return
         content = contents.whole() if entry.kind is Kind.FILE else b""
         self._batch.append(_Job(leaf, entry, content))
         self._batch_size += len(content)
         if self._batch_size > _BATCH_SIZE or len(self._batch) >= _BATCH_COUNT:
             self._hand_over()
+
+    def _add_large(self, leaf: Leaf, entry: Entry, contents: Contents) -> None:
+        channel = Channel()
+        written = self._pool.submit(self._write_large, leaf, entry, channel)
+        try:
+            for chunk in contents.content():
+                channel.put(chunk)
+        except AbandonedError:
+            written.result()
+            raise
+        except BaseException as error:
+            channel.end(error)
+            raise
+        channel.end()
+        self._waiting.append(written)
+
+    def _write_large(self, leaf: Leaf, entry: Entry, channel: Channel) -> None:
+        try:
+            leaf.checksum = self._repo.write_large_file(entry.owner, entry.size, iter(channel))
+        except Fault as fault:
+            raise fault.within(path=entry.path) from None
+        finally:
+            channel.abandon()
 
     def _hand_over(self) -> None:
         if len(self._waiting) >= _WAITING:
@@ -91,13 +114,6 @@ class ObjectWriter:
         self._batch, self._batch_size = [], 0
 
     def _write_batch(self, batch: list[_Job]) -> None:
-        for job in batch:
-            job.leaf.checksum = self._write(job)
-
-    def _write(self, job: _Job) -> str:
-        try:
-            if job.entry.kind is Kind.SYMLINK:
-                return self._repo.write_symlink(job.entry.owner, job.entry.link.decode())
-            return self._repo.write_file(job.entry.owner, job.content)
-        except Fault as fault:
-            raise fault.within(path=job.entry.path) from None
+        files = [(job.entry.owner, job.entry.link.decode(), job.content) for job in batch]
+        for job, checksum in zip(batch, self._repo.write_files(files), strict=True):
+            job.leaf.checksum = checksum

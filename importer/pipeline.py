@@ -7,12 +7,21 @@ from __future__ import annotations
 import logging
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.blobs import Blobs
 from importer.branches import image_branch, rootfs_branch
 from importer.commit import commit_images, found_layers
-from importer.layer import ReadLayer, check_devices, fetch_layer, find_layer, import_layer
+from importer.layer import (
+    ReadLayer,
+    check_devices,
+    close_layer,
+    fetch_layer,
+    find_layer,
+    read_layer,
+)
+from importer.layerpool import LayerPool
 from importer.repo import Repo
 from importer.resolve import Resolver
 from importer.result import Result
@@ -20,19 +29,19 @@ from importer.store import StoredDocuments
 from importer.target import Form, Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from importer.layer import LayerOptions
     from importer.progress import Progress
     from importer.skopeo import Skopeo
+    from importer.writers import Writers
     from layers.image import Image, ImageLayer
     from layers.reference import ImageName, Reference
 
 _log = logging.getLogger(__name__)
 
-# Layers that stream at once: one more than can be unpacked at full speed, since another's
-# blob is often slower to come than a processor to unpack it.
-_STREAMS = 2
+# Manifests that are asked for at once.
+_QUESTIONS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +91,7 @@ def _resolve(job: Job, repo: Repo, blobs: Blobs) -> tuple[Image, ...]:
         if head is not None:
             known.add(repo.root(repo.commit(head)), job.prefix)
     resolver = Resolver(job.skopeo, blobs, known)
-    with ThreadPoolExecutor(_STREAMS) as pool:
+    with ThreadPoolExecutor(_QUESTIONS) as pool:
         asked = [pool.submit(resolver.resolve, r, job.name) for r in job.references]
         _wait(asked, blobs.close)
     return tuple(answer.result() for answer in asked)
@@ -111,45 +120,26 @@ def _missing(
 def _import_layers(
     job: Job, repo: Repo, blobs: Blobs, missing: list[tuple[ImageLayer, str]]
 ) -> None:
-    sources = {layer.id: source for layer, source in missing}
-
-    def one(layer: ImageLayer, parents_done: Callable[[], None]) -> None:
-        def attempt() -> None:
-            own = repo.again()
-
-            def read() -> ReadLayer:
-                return fetch_layer(own, blobs, sources[layer.id], layer, job.layer_options)
-
-            import_layer(own, layer, read, parents_done)
-
-        blobs.retrying(attempt)
-
-    each_layer([layer for layer, _ in missing], one, blobs.close)
+    with LayerPool() as pool:
+        for layer, source in missing:
+            read = partial(_read, job, repo, blobs, layer, source)
+            pool.submit(layer, read, partial(_close, repo, layer))
+        pool.wait(blobs.close)
 
 
-def each_layer(
-    layers: Iterable[ImageLayer],
-    work: Callable[[ImageLayer, Callable[[], None]], None],
-    stop: Callable[[], None],
-) -> None:
-    """Do the work for several at once; parents come first.
+def _read(
+    job: Job, repo: Repo, blobs: Blobs, layer: ImageLayer, source: str, writers: Writers
+) -> ReadLayer:
+    def attempt() -> ReadLayer:
+        own = repo.again(writers)
+        fetch = partial(fetch_layer, own, blobs, source, layer, job.layer_options)
+        return read_layer(own, layer, fetch)
 
-    It is given what to call before it closes a layer: that waits for those below it. When
-    one fails, `stop` is called, so that the others end as well.
-    """
-    done: dict[str, Future[None]] = {}
+    return blobs.retrying(attempt)
 
-    def one(layer: ImageLayer) -> None:
-        def parents_done() -> None:
-            if layer.parents and layer.parents[0] in done:
-                done[layer.parents[0]].result()
 
-        work(layer, parents_done)
-
-    with ThreadPoolExecutor(_STREAMS, thread_name_prefix="layer") as pool:
-        for layer in layers:
-            done[layer.id] = pool.submit(one, layer)
-        _wait(list(done.values()), stop)
+def _close(repo: Repo, layer: ImageLayer, found: ReadLayer) -> None:
+    close_layer(repo.again(), layer, found)
 
 
 def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:

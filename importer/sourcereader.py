@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.layer import LayerOptions, ReadLayer, import_layer, read_tar
+from importer.layer import LayerOptions, ReadLayer, close_layer, read_layer, read_tar
 from importer.layerdirectory import LayerDirectory
+from importer.layerpool import LayerPool
 from importer.layerwalk import LayerWalk
 from importer.objects import ObjectWriter
 from importer.sourcefile import faults, opened, pieces
@@ -18,11 +20,12 @@ from layers.segments import assembled, segments
 from layers.verify import check_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable
 
     from importer.progress import Advance, Progress
     from importer.repo import Repo
     from importer.source import SourceLayer
+    from importer.writers import Writers
     from layers.image import ImageLayer
     from layers.verify import Chunks
 
@@ -50,19 +53,16 @@ class SourceReader:
         """Whoever still reads gets an ImporterError."""
         self._stopped.set()
 
-    def importing(
-        self, repo: Repo, missing: list[MissingLayer]
-    ) -> Callable[[ImageLayer, Callable[[], None]], None]:
-        """What imports one of these layers, for `each_layer`."""
-        by_id = {one.layer.id: one for one in missing}
+    def import_layers(self, repo: Repo, missing: Iterable[MissingLayer]) -> None:
+        """Import these, parents first; they are in a store, so nothing is tried again."""
+        with LayerPool() as pool:
+            for one in missing:
+                pool.submit(one.layer, partial(self._import, repo, one), partial(_close, repo, one))
+            pool.wait(self.stop)
 
-        def work(layer: ImageLayer, parents_done: Callable[[], None]) -> None:
-            own, one = repo.again(), by_id[layer.id]
-            import_layer(
-                own, layer, lambda: self._read(own, one), parents_done, verified=one.verified
-            )
-
-        return work
+    def _import(self, repo: Repo, one: MissingLayer, writers: Writers) -> ReadLayer:
+        own = repo.again(writers)
+        return read_layer(own, one.layer, partial(self._read, own, one))
 
     def _read(self, repo: Repo, one: MissingLayer) -> ReadLayer:
         layer, source = one.layer, one.source
@@ -117,3 +117,7 @@ class SourceReader:
         with self._lock:
             self.bytes += size
         advance(size)
+
+
+def _close(repo: Repo, one: MissingLayer, found: ReadLayer) -> None:
+    close_layer(repo.again(), one.layer, found, verified=one.verified)

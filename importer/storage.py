@@ -12,7 +12,6 @@ from importer.dockerroot import Dockerroot
 from importer.errors import ImporterError
 from importer.graphroot import Graphroot
 from importer.layer import LayerCommit, check_devices, find_layer
-from importer.pipeline import each_layer
 from importer.repo import Repo
 from importer.result import Result
 from importer.sourcefile import is_there, names_in
@@ -55,7 +54,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     with repo.locked():  # as import_images does, and for as long
         before = {layer.id: find_layer(repo, layer.id) for layer, _ in wanted}
         missing = _missing(job, wanted, before)
-        each_layer([one.layer for one in missing], reader.importing(repo, missing), reader.stop)
+        reader.import_layers(repo, missing)
         layers = found_layers(repo, images)
         stores = commit_images(job, repo, {_branch(job): images}, progress)
     new = frozenset(key for key, found in layers.items() if found != before[key])
