@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # Enough for one side to go on while the other waits for the disk or the network; small enough
 # not to be seen in the memory that an import takes.
-_ROOM = 6
+_ROOM = 4
 
 
 class AbandonedError(Exception):

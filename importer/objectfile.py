@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
@@ -30,8 +29,7 @@ _SOON = 64 << 10
 ANY_UMASK = 0o777
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """An object to be written. `header` is what its checksum begins with; the other fields
     are what a repo of its mode stores in the header's place."""
 

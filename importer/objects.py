@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # read the tar while others hash and write.
 WHOLE = 4 << 20
 # What waits for the writers at most: this many batches, of at most _BATCH_SIZE and one file.
-_WAITING = 6
+_WAITING = 3
 _BATCH_SIZE = 1 << 20
 _BATCH_COUNT = 128
 _WRITERS = min(2, os.cpu_count() or 1)
