@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from importer import channel
 from importer.channel import AbandonedError, Channel, ReadAhead
 from layers.errors import LayerError
 
@@ -28,29 +29,29 @@ def numbered(count: int) -> list[bytes]:
 
 
 def test_all_chunks_in_order(pool: ThreadPoolExecutor) -> None:
-    channel = Channel(room=2)
-    taken = pool.submit(list, iter(channel))
+    narrow = Channel(room=2)
+    taken = pool.submit(list, iter(narrow))
     for chunk in numbered(1000):
-        channel.put(chunk)
-    channel.end()
+        narrow.put(chunk)
+    narrow.end()
     assert taken.result() == numbered(1000)
 
 
 def test_an_error_comes_after_what_was_put_before(pool: ThreadPoolExecutor) -> None:
-    channel = Channel()
-    channel.put(b"a")
-    channel.end(LayerError("broken"))
-    taking = iter(channel)
+    broken = Channel()
+    broken.put(b"a")
+    broken.end(LayerError("broken"))
+    taking = iter(broken)
     assert next(taking) == b"a"
     with pytest.raises(LayerError, match="broken"):
         next(taking)
 
 
 def test_whoever_waits_for_room_learns_that_nobody_takes_any_more(pool: ThreadPoolExecutor) -> None:
-    channel = Channel(room=1)
-    channel.put(b"a")
-    waiting = pool.submit(channel.put, b"b")
-    channel.abandon()
+    full = Channel(room=1)
+    full.put(b"a")
+    waiting = pool.submit(full.put, b"b")
+    full.abandon()
     with pytest.raises(AbandonedError):
         waiting.result()
 
@@ -63,14 +64,14 @@ def test_no_more_is_read_ahead_than_there_is_room_for() -> None:
     def source() -> Chunks:
         for number in range(100):
             read.append(number)
-            if number == 6:
+            if number == channel._ROOM:
                 enough.set()
             yield b""
 
     with ReadAhead(source()) as ahead:
         assert enough.wait(60)
         assert next(iter(ahead)) == b""
-    assert len(read) in (7, 8)
+    assert len(read) in (channel._ROOM + 1, channel._ROOM + 2)
 
 
 def test_an_error_of_the_source_is_raised_where_it_is_read() -> None:
