@@ -1,8 +1,9 @@
 """A process that writes objects for an import: see importer/writers.py.
 
-A request is two 8-byte numbers, the sizes in bytes of what follows them: a pickled `Write` or
-`Move`, and the contents of the files, one after the other. The answer is one such number and a
-pickled `Answer`. Both ends are the same program, so there is no version and no foreign input.
+A request is an 8-byte number and as many bytes, a pickled `Write` or `Move`; the answer a pickled
+`Answer` in the same form. The contents of the files to be written lie one after the other in a
+memory file that both ends have. Both are the same program, so there is no version and no foreign
+input.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+from mmap import PROT_READ, mmap
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.objectfile import Content, ObjectDirectory, Written, move_objects
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
     from io import FileIO
 
 # Named tuples all of them: what dataclasses import would be a fifth of the process.
-REQUEST = struct.Struct("=QQ")
-ANSWER = struct.Struct("=Q")
+SIZE = struct.Struct("=Q")
 
 
 class Place(NamedTuple):
@@ -52,15 +53,29 @@ class Answer(NamedTuple):
     error: OSError | None = None
 
 
-def serve(requests: int, answers: int) -> None:
+def serve(requests: int, answers: int, contents: int) -> None:
     """Answer, until whoever asks is gone."""
     os.umask(0)  # modes are given as they are to be
+    shared = _Shared(contents)
     with open(requests, "rb", 0) as source, open(answers, "wb", 0) as sink:
-        while head := source.read(REQUEST.size):
-            sizes = REQUEST.unpack(head)
-            request: Write | Move = pickle.loads(_read(source, sizes[0]))  # noqa: S301 - our own
-            answer = pickle.dumps(_answer(request, _read(source, sizes[1])))
-            _write(sink, ANSWER.pack(len(answer)) + answer)
+        while size := source.read(SIZE.size):
+            request: Write | Move = pickle.loads(_read(source, *SIZE.unpack(size)))  # noqa: S301 - our own
+            answer = pickle.dumps(_answer(request, shared))
+            _write(sink, SIZE.pack(len(answer)) + answer)
+
+
+class _Shared:
+    """A memory file, mapped again whenever it has grown."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._mapped = memoryview(b"")
+
+    def contents(self, size: int) -> memoryview:
+        """The first `size` bytes."""
+        if size > len(self._mapped):
+            self._mapped = memoryview(mmap(self._descriptor, 0, prot=PROT_READ))
+        return self._mapped[:size]
 
 
 def _write(sink: FileIO, data: bytes) -> None:
@@ -69,33 +84,34 @@ def _write(sink: FileIO, data: bytes) -> None:
         left = left[sink.write(left) :]
 
 
-def _read(source: FileIO, size: int) -> memoryview:
-    data = memoryview(bytearray(size))
+def _read(source: FileIO, size: int) -> bytearray:
+    data = bytearray(size)
     done = 0
     while done < size:
-        count = source.readinto(data[done:])
+        count = source.readinto(memoryview(data)[done:])
         if not count:
             raise SystemExit  # killed: what was asked for is of no use to anybody
         done += count
     return data
 
 
-def _answer(request: Write | Move, data: memoryview) -> Answer:
+def _answer(request: Write | Move, shared: _Shared) -> Answer:
     written: list[Written] = []
     place = request.place
     try:
         if isinstance(request, Move):
             move_objects(place.mode, place.objects, place.directory, request.checksums)
         else:
-            written.extend(_written(place, request.files, data))
+            written.extend(_written(place, request.files, shared))
     except OSError as error:
         return Answer(written, error)
     return Answer(written)
 
 
 def _written(
-    place: Place, files: Sequence[tuple[Content, int]], data: memoryview
+    place: Place, files: Sequence[tuple[Content, int]], shared: _Shared
 ) -> Iterator[Written]:
+    data = shared.contents(sum(size for _, size in files))
     directory = ObjectDirectory(place.mode, place.objects, place.directory, umask=0)
     try:
         at = 0

@@ -1,22 +1,23 @@
 """Processes that write objects beside the one that reads the tars.
 
 Writing a small file is half a dozen system calls, and Python's threads wait for each other
-after every one of them; processes do not. What they are given goes through pipes.
+after every one of them; processes do not. They are asked through pipes; the contents are in
+memory that both ends share, as a pipe would have to take and copy each page of them anew.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import sys
 import threading
-from contextlib import contextmanager, suppress
-from fcntl import fcntl
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.process import Server
-from importer.writermain import ANSWER, REQUEST, Answer, Move, Place, Write
+from importer.writermain import SIZE, Answer, Move, Place, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 # One for each processor that an import can keep busy, and not too many: the tars' reader has
 # to feed them.
 _PROCESSES = 2
-_F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
-_PIPE_SIZE = 1 << 20
+# pwritev(2) takes so many at once, IOV_MAX of include/uapi/linux/uio.h.
+_AT_ONCE = 1024
 # With the same modules as ours, wherever they were found: an editable install has no directory
 # in `sys.path`.
 _PATH = [*sys.path, str(Path(__file__).parent.parent)]
@@ -35,7 +36,7 @@ _MAIN = """\
 import sys
 sys.path[:] = {path!r}
 from importer.writermain import serve
-serve({requests}, {answers})
+serve({requests}, {answers}, {contents})
 """
 
 
@@ -81,11 +82,11 @@ class Writer:
         self.number = number
         theirs, self._requests = os.pipe()
         self._answers, ours = os.pipe()
-        with suppress(OSError):  # a larger pipe is faster, and may be denied
-            fcntl(self._requests, _F_SETPIPE_SZ, _PIPE_SIZE)
-        main = _MAIN.format(path=_PATH, requests=theirs, answers=ours)
+        self._contents = os.memfd_create("contents")
+        main = _MAIN.format(path=_PATH, requests=theirs, answers=ours, contents=self._contents)
         try:
-            self._server = Server([sys.executable, "-S", "-E", "-c", main], [theirs, ours])
+            shared = [theirs, ours, self._contents]
+            self._server = Server([sys.executable, "-S", "-E", "-c", main], shared)
         finally:
             os.close(theirs)
             os.close(ours)
@@ -94,22 +95,32 @@ class Writer:
         """End the process, which has nothing left to do."""
         os.close(self._requests)
         os.close(self._answers)
+        os.close(self._contents)
         self._server.stop()
 
     def write(self, place: Place, files: Sequence[tuple[Content, bytes]]) -> Sequence[Written]:
         """Write new objects. OSError as they have it; CommandError if the process is gone."""
-        request = Write(place, [(content, len(data)) for content, data in files])
-        return self._ask(request, [data for _, data in files])
+        self._share([data for _, data in files])
+        return self._ask(Write(place, [(content, len(data)) for content, data in files]))
 
     def move(self, place: Place, checksums: Sequence[str]) -> None:
         """Move new objects to the others; errors as above."""
-        self._ask(Move(place, checksums), [])
+        self._ask(Move(place, checksums))
 
-    def _ask(self, request: Write | Move, contents: Sequence[bytes]) -> Sequence[Written]:
+    def _share(self, contents: Sequence[bytes]) -> None:
+        """Put them into the shared memory, one after the other; it grows where it has to."""
+        at = 0
+        for first in range(0, len(contents), _AT_ONCE):
+            some = contents[first : first + _AT_ONCE]
+            size = sum(map(len, some))
+            if os.pwritev(self._contents, some, at) < size:
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+            at += size
+
+    def _ask(self, request: Write | Move) -> Sequence[Written]:
         head = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
-        size = sum(map(len, contents))
-        self._send(b"".join([REQUEST.pack(len(head), size), head, *contents]))
-        (size,) = ANSWER.unpack(self._receive(ANSWER.size))
+        self._send(SIZE.pack(len(head)) + head)
+        (size,) = SIZE.unpack(self._receive(SIZE.size))
         answer: Answer = pickle.loads(self._receive(size))  # noqa: S301 - our own process
         if answer.error is not None:
             raise answer.error
