@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.branches import flattened_branch, layer_branch
-from importer.layer import commit_layer, find_layer, numbers, record_tree
+from importer.layer import find_layer, numbers
+from importer.layergroup import commit_layer, record_tree
 from importer.merged import fill, stacked
 from importer.treetar import TreeTar
 from layers.digest import Digest

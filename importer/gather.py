@@ -12,11 +12,11 @@ from importer.layer import (
     LayerCommit,
     ReadLayer,
     check_devices,
-    close_layer,
     fetch_layer,
     find_layer,
     read_layer,
 )
+from importer.layergroup import LayerGroup
 from importer.layerpool import LayerPool
 from layers.errors import Fault
 
@@ -96,7 +96,7 @@ class Gatherer:
                 self._want(image, wanted)
             except Fault as unwanted:
                 faults[name] = unwanted
-        broken = self._import(wanted)
+        broken = self._import(wanted, found)
         for name, image in images.items():
             fault = next((broken[one.id] for one in image.layers if one.id in broken), None)
             if fault is not None:
@@ -105,7 +105,6 @@ class Gatherer:
                 found.images[name] = image
         found.layers = found_layers(self.repo, found.images.values())
         found.fetched = set(wanted) - broken.keys()
-        found.written_bytes = sum(one.written_bytes for one in wanted.values())
         return found
 
     def _want(self, image: Image, wanted: dict[str, _Wanted]) -> None:
@@ -121,32 +120,33 @@ class Gatherer:
                 if image.source not in sources:
                     sources.append(image.source)
 
-    def _import(self, wanted: Mapping[str, _Wanted]) -> dict[str, Fault]:
+    def _import(self, wanted: Mapping[str, _Wanted], found: Gathered) -> dict[str, Fault]:
         """Several at once; what went wrong, by layer."""
-        with LayerPool() as pool:
+        with LayerPool(lambda: LayerGroup(self.repo.again())) as pool:
             for one in wanted.values():
-                pool.submit(one.layer, partial(self._read, one), partial(self._close, one))
+                pool.submit(one.layer, partial(self._read, one))
+        read_bytes = sum(one.written_bytes for one in wanted.values())
+        found.written_bytes = read_bytes + pool.written_bytes
         return _faults(pool.done)
 
-    def _read(self, wanted: _Wanted, writers: Writers) -> ReadLayer:
+    def _read(self, wanted: _Wanted, writers: Writers, found: Callable[[ReadLayer], None]) -> None:
         """From the first repository that has it: images may share a layer, and one of their
         repositories be broken."""
         *others, last = wanted.sources
         for source in others:
             try:
-                return self.blobs.retrying(partial(self._attempt, source, wanted, writers))
+                return self._retry(source, wanted, writers, found)
             except Fault as fault:
                 self.progress.message(f"{fault}; another repository has it, too")
-        return self.blobs.retrying(partial(self._attempt, last, wanted, writers))
+        return self._retry(last, wanted, writers, found)
 
-    def _attempt(self, source: str, wanted: _Wanted, writers: Writers) -> ReadLayer:
-        own, layer = self.repo.again(writers), wanted.layer
-        fetch = partial(fetch_layer, own, self.blobs, source, layer, self.options)
-        found = read_layer(own, layer, fetch)
-        wanted.written_bytes = own.written_bytes
-        return found
+    def _retry(
+        self, source: str, wanted: _Wanted, writers: Writers, found: Callable[[ReadLayer], None]
+    ) -> None:
+        def attempt() -> None:
+            own, layer = self.repo.again(writers), wanted.layer
+            fetch = partial(fetch_layer, own, self.blobs, source, layer, self.options)
+            read_layer(own, layer, fetch, found)
+            wanted.written_bytes = own.written_bytes
 
-    def _close(self, wanted: _Wanted, found: ReadLayer) -> None:
-        own = self.repo.again()
-        close_layer(own, wanted.layer, found)
-        wanted.written_bytes += own.written_bytes
+        self.blobs.retrying(attempt)

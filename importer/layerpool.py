@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Protocol, Self
 
 from importer.writers import Writers
+from layers.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from importer.layer import ReadLayer
     from layers.image import ImageLayer
@@ -20,78 +25,203 @@ _READ = 2
 # What is known of a layer's files stays in memory until it is closed, so not many more than
 # are read may be begun.
 _BEGUN = 5
-_CLOSED = 4
+
+
+class Group(Protocol):
+    """Layers that are closed together; an `importer.layergroup.LayerGroup`."""
+
+    @property
+    def written_bytes(self) -> int:
+        """What it added to the repo."""
+
+    def writing(self) -> AbstractContextManager[object]:
+        """A transaction for their trees."""
+
+    def write(self, layer: ImageLayer, found: ReadLayer) -> None:
+        """Write a layer's tree; Fault if there is none."""
+
+    def commit(self, layers: Iterable[ImageLayer]) -> None:
+        """Commit those of them, and set their branches."""
+
+
+@dataclass(slots=True, eq=False)
+class _Layer:
+    """`found` is there once the layer is read, `durable` once its files are as well, and `done`
+    when it is closed, or has failed."""
+
+    number: int
+    layer: ImageLayer
+    parent: _Layer | None
+    begun: bool = False
+    found: ReadLayer | None = None
+    taken: bool = False
+    durable: bool = False
+    done: Future[None] = field(default_factory=Future)
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why it has failed."""
+        return self.done.exception() if self.done.done() else None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its tree can be made; that of its parent is, in the same group or before."""
+        return self.found is not None and not self.taken and (not self.parent or self.parent.taken)
 
 
 class LayerPool:
     """Reads the layers in the order in which they are submitted, and closes each once it is
     read and its parent, which has to come first, is closed.
 
+    A layer's tree is made while its files are still on their way to the disk, and those that
+    are there at the same time are closed together, since each sync of the disk takes a while.
     On leaving, all are done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, group: Callable[[], Group]) -> None:
+        self._group = group
         self._writers = Writers()
-        self._ended = 0
         self._changed = threading.Condition()
         self._readers = ThreadPoolExecutor(_READ, thread_name_prefix="read")
-        self._closers = ThreadPoolExecutor(_CLOSED, thread_name_prefix="close")
-        self._done: dict[str, Future[None]] = {}
+        self._closer = threading.Thread(target=self._close_all, name="close")
+        self._layers: dict[str, _Layer] = {}
+        self._open: dict[int, _Layer] = {}
+        self._complete = False
+        self.written_bytes = 0  # by closing
 
     def __enter__(self) -> Self:
+        self._closer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._readers.shutdown()
-        self._closers.shutdown()
+        with self._changed:
+            self._complete = True
+            self._changed.notify_all()
+        self._closer.join()
         self._writers.close()
 
     @property
     def done(self) -> Mapping[str, Future[None]]:
         """By the layers' ids; one whose parent has failed has that one's error."""
-        return self._done
+        return {name: one.done for name, one in self._layers.items()}
 
     def submit(
-        self,
-        layer: ImageLayer,
-        read: Callable[[Writers], ReadLayer],
-        close: Callable[[ReadLayer], None],
+        self, layer: ImageLayer, read: Callable[[Writers, Callable[[ReadLayer], None]], None]
     ) -> None:
-        """Take on a layer; what reads it is given processes to write its files with."""
-        parent = self._done.get(layer.parents[0]) if layer.parents else None
-        found = self._readers.submit(self._read, len(self._done), read)
-        self._done[layer.id] = self._closers.submit(self._close, found, parent, close)
+        """Take on a layer. What reads it is given processes to write its files with, and hands
+        over what it has read before it makes it durable."""
+        parent = self._layers.get(layer.parents[0]) if layer.parents else None
+        one = _Layer(len(self._layers), layer, parent)
+        with self._changed:
+            self._layers[layer.id] = self._open[one.number] = one
+        self._readers.submit(self._read, one, read)
 
     def wait(self, stop: Callable[[], None]) -> None:
         """Until all are done, or one has failed: then `stop` is to make the others fail as
         well, and its error is raised."""
-        done, running = wait(self._done.values(), return_when=FIRST_EXCEPTION)
+        futures = self.done.values()
+        done, running = wait(futures, return_when=FIRST_EXCEPTION)
         if any(future.exception() is not None for future in done):
             stop()
             wait(running)
-        for future in self._done.values():  # the parents' errors first
+        for future in futures:  # the parents' errors first
             if future in done:
                 future.result()
 
-    def _read(self, number: int, read: Callable[[Writers], ReadLayer]) -> ReadLayer:
+    # --- reading, in several threads ---
+
+    def _read(
+        self, one: _Layer, read: Callable[[Writers, Callable[[ReadLayer], None]], None]
+    ) -> None:
         """The first layer that has not ended never waits here: all before it have."""
         with self._changed:
-            while number >= self._ended + _BEGUN:
+            while one.number >= next(iter(self._open)) + _BEGUN:
                 self._changed.wait()
-        return read(self._writers)
-
-    def _close(
-        self,
-        found: Future[ReadLayer],
-        parent: Future[None] | None,
-        close: Callable[[ReadLayer], None],
-    ) -> None:
+            one.begun = True
         try:
-            layer = found.result()
-            if parent is not None:
-                parent.result()
-            close(layer)
-        finally:
+            read(self._writers, partial(self._found, one))
+        except BaseException as error:
+            self._end(one, error)
+        else:
             with self._changed:
-                self._ended += 1
+                one.durable = True
                 self._changed.notify_all()
+
+    def _found(self, one: _Layer, found: ReadLayer) -> None:
+        with self._changed:
+            one.found = found
+            self._changed.notify_all()
+
+    def _end(self, one: _Layer, error: BaseException | None = None) -> None:
+        """Its first error counts."""
+        with self._changed:
+            if self._open.pop(one.number, None) is None:
+                return
+            one.found = None
+            if error is None:
+                one.done.set_result(None)
+            else:
+                one.done.set_exception(error)
+            self._changed.notify_all()
+
+    # --- closing, in one thread ---
+
+    def _close_all(self) -> None:
+        while (first := self._next([])) is not None:
+            layers = [first]
+            try:
+                self._close(self._group(), layers)
+            except BaseException as error:
+                for one in layers:
+                    self._end(one, error)
+
+    def _close(self, group: Group, layers: list[_Layer]) -> None:
+        with group.writing():
+            self._write(group, layers[0])
+            while (one := self._next(layers)) is not None:
+                layers.append(one)
+                self._write(group, one)
+        for one in layers:
+            self._end_with_parent(one)
+        sound = [one for one in layers if one.error is None]
+        if sound:
+            group.commit(one.layer for one in sound)
+        self.written_bytes += group.written_bytes
+        for one in sound:
+            self._end(one)
+
+    def _write(self, group: Group, one: _Layer) -> None:
+        found = one.found
+        if found is None:
+            return  # it could not be made durable, meanwhile
+        try:
+            group.write(one.layer, found)
+        except Fault as fault:
+            self._end(one, fault)
+
+    def _next(self, layers: Sequence[_Layer]) -> _Layer | None:
+        """The next whose tree can be made; None once the files of these are durable, or, where
+        there are none, when all layers have ended."""
+        with self._changed:
+            while True:
+                begun = list(takewhile(lambda one: one.begun, self._open.values()))
+                for one in begun:
+                    if one.found is not None:
+                        self._end_with_parent(one)
+                ready = next((one for one in begun if one.is_ready and one.error is None), None)
+                if ready is not None:
+                    ready.taken = True
+                    return ready
+                if self._is_over(layers):
+                    return None
+                self._changed.wait()
+
+    def _is_over(self, layers: Sequence[_Layer]) -> bool:
+        if layers:
+            return all(one.durable or one.done.done() for one in layers)
+        return self._complete and not self._open
+
+    def _end_with_parent(self, one: _Layer) -> None:
+        if one.parent is not None and one.parent.error is not None:
+            self._end(one, one.parent.error)

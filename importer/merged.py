@@ -10,15 +10,24 @@ from layers.lower import Lower
 from layers.whiteout import unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from importer.repo import Repo, Tree
     from layers.lower import TreeDirectory
 
 
-def stacked(repo: Repo, layer_ids: Iterable[str]) -> Lower | None:
-    """The layers of these ids, nearest first, as seen from above; None if there are none."""
-    roots = [repo.root(repo.head(layer_branch(layer_id))) for layer_id in layer_ids]
+def stacked(
+    repo: Repo, layer_ids: Iterable[str], made: Mapping[str, RepoDirectory] | None = None
+) -> Lower | None:
+    """The layers of these ids, nearest first, as seen from above; None if there are none.
+
+    `made` has those that are not committed yet.
+    """
+    known = made or {}
+    roots = [
+        known.get(layer_id) or repo.root(repo.head(layer_branch(layer_id)))
+        for layer_id in layer_ids
+    ]
     return Lower(roots) if roots else None
 
 

@@ -13,14 +13,8 @@ from typing import TYPE_CHECKING
 from importer.blobs import Blobs
 from importer.branches import image_branch, rootfs_branch
 from importer.commit import commit_images, found_layers
-from importer.layer import (
-    ReadLayer,
-    check_devices,
-    close_layer,
-    fetch_layer,
-    find_layer,
-    read_layer,
-)
+from importer.layer import check_devices, fetch_layer, find_layer, read_layer
+from importer.layergroup import LayerGroup
 from importer.layerpool import LayerPool
 from importer.repo import Repo
 from importer.resolve import Resolver
@@ -31,7 +25,7 @@ from importer.target import Form, Target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.layer import LayerOptions
+    from importer.layer import LayerOptions, ReadLayer
     from importer.progress import Progress
     from importer.skopeo import Skopeo
     from importer.writers import Writers
@@ -120,26 +114,27 @@ def _missing(
 def _import_layers(
     job: Job, repo: Repo, blobs: Blobs, missing: list[tuple[ImageLayer, str]]
 ) -> None:
-    with LayerPool() as pool:
+    with LayerPool(lambda: LayerGroup(repo.again())) as pool:
         for layer, source in missing:
-            read = partial(_read, job, repo, blobs, layer, source)
-            pool.submit(layer, read, partial(_close, repo, layer))
+            pool.submit(layer, partial(_read, job, repo, blobs, layer, source))
         pool.wait(blobs.close)
 
 
 def _read(
-    job: Job, repo: Repo, blobs: Blobs, layer: ImageLayer, source: str, writers: Writers
-) -> ReadLayer:
-    def attempt() -> ReadLayer:
+    job: Job,
+    repo: Repo,
+    blobs: Blobs,
+    layer: ImageLayer,
+    source: str,
+    writers: Writers,
+    found: Callable[[ReadLayer], None],
+) -> None:
+    def attempt() -> None:
         own = repo.again(writers)
         fetch = partial(fetch_layer, own, blobs, source, layer, job.layer_options)
-        return read_layer(own, layer, fetch)
+        read_layer(own, layer, fetch, found)
 
-    return blobs.retrying(attempt)
-
-
-def _close(repo: Repo, layer: ImageLayer, found: ReadLayer) -> None:
-    close_layer(repo.again(), layer, found)
+    blobs.retrying(attempt)
 
 
 def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.layer import LayerOptions, ReadLayer, close_layer, read_layer, read_tar
+from importer.layer import LayerOptions, ReadLayer, read_layer, read_tar
 from importer.layerdirectory import LayerDirectory
+from importer.layergroup import LayerGroup
 from importer.layerpool import LayerPool
 from importer.layerwalk import LayerWalk
 from importer.objects import ObjectWriter
@@ -20,7 +21,7 @@ from layers.segments import assembled, segments
 from layers.verify import check_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from importer.progress import Advance, Progress
     from importer.repo import Repo
@@ -55,21 +56,27 @@ class SourceReader:
 
     def import_layers(self, repo: Repo, missing: Iterable[MissingLayer]) -> None:
         """Import these, parents first; they are in a store, so nothing is tried again."""
-        with LayerPool() as pool:
+        with LayerPool(lambda: LayerGroup(repo.again())) as pool:
             for one in missing:
-                pool.submit(one.layer, partial(self._import, repo, one), partial(_close, repo, one))
+                pool.submit(one.layer, partial(self._import, repo, one))
             pool.wait(self.stop)
 
-    def _import(self, repo: Repo, one: MissingLayer, writers: Writers) -> ReadLayer:
+    def _import(
+        self,
+        repo: Repo,
+        one: MissingLayer,
+        writers: Writers,
+        found: Callable[[ReadLayer], None],
+    ) -> None:
         own = repo.again(writers)
-        return read_layer(own, one.layer, partial(self._read, own, one))
+        read_layer(own, one.layer, partial(self._read, own, one), found)
 
     def _read(self, repo: Repo, one: MissingLayer) -> ReadLayer:
         layer, source = one.layer, one.source
         read = self._walk if source.record is None else self._assemble
         try:
             with self._progress.blob(layer.diff_id.hex[:12], source.size) as advance:
-                return read(repo, layer, source, advance)
+                return replace(read(repo, layer, source, advance), verified=one.verified)
         except Fault as error:
             raise error.within(digest=f"layer {layer.diff_id}") from None
 
@@ -117,7 +124,3 @@ class SourceReader:
         with self._lock:
             self.bytes += size
         advance(size)
-
-
-def _close(repo: Repo, one: MissingLayer, found: ReadLayer) -> None:
-    close_layer(repo.again(), one.layer, found, verified=one.verified)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +13,7 @@ from importer.layerpool import LayerPool
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from importer.layer import ReadLayer
     from importer.writers import Writers
@@ -46,22 +47,52 @@ class Log:
         return [layer for kind, layer in self.events if kind == what]
 
 
-def submit(
-    pool: LayerPool, log: Log, layer: ImageLayer, fail: Callable[[str, str], None] | None = None
-) -> None:
-    def read(_: Writers) -> ReadLayer:
-        log.add("read", layer.id)
-        if fail is not None:
-            fail("read", layer.id)
-        return cast("ReadLayer", layer.id)
+type Fail = Callable[[str, str], None]
 
-    def close(found: Any) -> None:
+
+def pass_by(_: str, __: str) -> None:
+    """Nothing fails."""
+
+
+class Together:
+    """A group that logs; `fail` is asked before each layer's step."""
+
+    written_bytes = 1
+
+    def __init__(self, log: Log, fail: Fail = pass_by) -> None:
+        self._log = log
+        self._fail = fail
+        self._written: list[str] = []
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        yield
+
+    def write(self, layer: ImageLayer, found: Any) -> None:
         assert found == layer.id
-        log.add("close", layer.id)
-        if fail is not None:
-            fail("close", layer.id)
+        self._fail("write", layer.id)
+        self._log.add("write", layer.id)
+        self._written.append(layer.id)
 
-    pool.submit(layer, read, close)
+    def commit(self, layers: Iterable[ImageLayer]) -> None:
+        for layer in layers:
+            assert layer.id in self._written
+            self._fail("commit", layer.id)
+            self._log.add("commit", layer.id)
+
+
+def pool_of(log: Log, fail: Fail = pass_by) -> LayerPool:
+    return LayerPool(lambda: Together(log, fail))
+
+
+def submit(pool: LayerPool, log: Log, layer: ImageLayer, fail: Fail = pass_by) -> None:
+    def read(_: Writers, found: Callable[[ReadLayer], None]) -> None:
+        fail("read", layer.id)
+        log.add("read", layer.id)
+        found(cast("ReadLayer", layer.id))
+        fail("store", layer.id)
+
+    pool.submit(layer, read)
 
 
 def failing(what: str, number: int, kind: str, layer: str) -> None:
@@ -71,47 +102,96 @@ def failing(what: str, number: int, kind: str, layer: str) -> None:
 
 def test_parents_are_closed_first_and_all_are_done() -> None:
     log = Log()
-    with LayerPool() as pool:
+    with pool_of(log) as pool:
         for layer in chain(127):
             submit(pool, log, layer)
         pool.wait(lambda: None)
-    assert log.of("close") == [str(number) for number in range(127)]
-    assert sorted(log.of("read"), key=int) == log.of("close")
+    numbers = [str(number) for number in range(127)]
+    assert log.of("write") == log.of("commit") == numbers
+    assert sorted(log.of("read"), key=int) == numbers
+    assert 0 < pool.written_bytes <= 127
 
 
-def meet(both: threading.Barrier, kind: str, _: str) -> None:
-    if kind == "read":
+def meet(what: str, both: threading.Barrier, kind: str, _: str) -> None:
+    if kind == what:
         both.wait()
 
 
 def test_layers_are_read_while_the_one_below_is() -> None:
     """Both wait for the other."""
-    both = threading.Barrier(2, timeout=60)
-    log = Log()
-    with LayerPool() as pool:
+    log, reading = Log(), partial(meet, "read", threading.Barrier(2, timeout=60))
+    with pool_of(log) as pool:
         for layer in chain(2):
-            submit(pool, log, layer, partial(meet, both))
+            submit(pool, log, layer, reading)
         pool.wait(lambda: None)
-    assert log.of("close") == ["0", "1"]
+    assert log.of("commit") == ["0", "1"]
 
 
-@pytest.mark.parametrize("what", ["read", "close"])
-def test_what_is_above_a_layer_that_failed_is_not_closed(what: str) -> None:
+def test_a_tree_is_made_while_the_files_are_stored() -> None:
+    """The one waits for the other; and nothing is committed before both are done."""
+    log, both = Log(), threading.Barrier(2, timeout=60)
+    storing = partial(meet, "store", both)
+    with pool_of(log, partial(meet, "write", both)) as pool:
+        submit(pool, log, chain(1)[0], storing)
+        pool.wait(lambda: None)
+    assert [kind for kind, _ in log.events] == ["read", "write", "commit"]
+
+
+def test_layers_that_are_there_together_are_closed_together() -> None:
+    """No file is durable before all trees are written."""
+    log, all_written = Log(), threading.Event()
+
+    def writing(_: str, layer: str) -> None:
+        if layer == "1":
+            all_written.set()
+
+    def storing(kind: str, _: str) -> None:
+        assert kind != "store" or all_written.wait(60)
+
+    with pool_of(log, writing) as pool:
+        for layer in chain(2):
+            submit(pool, log, layer, storing)
+        pool.wait(lambda: None)
+    assert [one for one in log.events if one[0] != "read"] == [
+        ("write", "0"),
+        ("write", "1"),
+        ("commit", "0"),
+        ("commit", "1"),
+    ]
+    assert pool.written_bytes == 1
+
+
+@pytest.mark.parametrize("what", ["read", "store", "write"])
+def test_what_is_above_a_layer_that_failed_is_not_committed(what: str) -> None:
     log, stopped = Log(), threading.Event()
-    with LayerPool() as pool:
+    fail = partial(failing, what, 3)
+    with pool_of(log, fail) as pool:
         for layer in chain(20):
-            submit(pool, log, layer, partial(failing, what, 3))
+            submit(pool, log, layer, fail)
         with pytest.raises(LayerError, match=f"{what} 3"):
             pool.wait(stopped.set)
     assert stopped.is_set()
-    assert log.of("close") == ["0", "1", "2", "3"][: 3 if what == "read" else 4]
+    assert log.of("commit") == ["0", "1", "2"]
+    assert [name for name, done in pool.done.items() if done.exception() is None] == ["0", "1", "2"]
+    assert "3" not in log.of("write") or what == "store"
+
+
+def test_a_commit_that_fails_fails_its_group_and_what_is_above() -> None:
+    log = Log()
+    with pool_of(log, partial(failing, "commit", 3)) as pool:
+        for layer in chain(20):
+            submit(pool, log, layer)
+        with pytest.raises(LayerError, match="commit 3"):
+            pool.wait(lambda: None)
+    assert log.of("commit") == ["0", "1", "2"]
+    assert all(isinstance(pool.done[str(n)].exception(), LayerError) for n in range(3, 20))
 
 
 def test_the_others_go_on_where_nobody_waits_for_the_first_error() -> None:
     log = Log()
     alone = [cast("ImageLayer", Layer(number, 0)) for number in range(10)]
-    with LayerPool() as pool:
+    with pool_of(log) as pool:
         for layer in alone:
             submit(pool, log, layer, partial(failing, "read", 3))
-    assert sorted(log.of("close")) == [str(number) for number in range(10) if number != 3]
+    assert sorted(log.of("commit")) == [str(number) for number in range(10) if number != 3]
     assert isinstance(pool.done["3"].exception(), LayerError)
