@@ -11,7 +11,6 @@ import os
 import shutil
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 _PREFIX = "import-image-"
 # So many files are written here before processes are started for more.
 _FEW = 500
-_MOVERS = 2
 
 
 class LooseObjects:
@@ -74,14 +72,14 @@ class LooseObjects:
         return self._note(own.write_large(content, size, chunks), own.path)
 
     def publish(self) -> None:
-        """Move all objects to where they belong."""
+        """Move all objects to where they belong; one after the other, as the kernel does it
+        anyway (fs/namei.c, lock_rename(): a file system has one lock for moves between
+        directories)."""
         found: dict[str, list[str]] = {}
         for checksum, directory in self._written.items():
             found.setdefault(directory, []).append(checksum)
-        with ThreadPoolExecutor(_MOVERS) as pool:
-            moves = [pool.submit(self._move, *one) for one in found.items()]
-        for move in moves:
-            move.result()
+        for directory, checksums in found.items():
+            self._move(directory, checksums)
 
     def _move(self, directory: str, checksums: Sequence[str]) -> None:
         if self._writers is None or len(checksums) < _FEW:
