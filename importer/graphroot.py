@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MANIFEST = "manifest"
+_OTHER_LAYERS = (
+    "the image was flattened, or the store is damaged; import-image takes it from its registry"
+)
 
 
 class Graphroot:
@@ -118,7 +121,10 @@ class Graphroot:
         for layer, diff_id in zip(layers, diff_ids, strict=True):
             self._check_plain(layer)
             if layer.diff_id not in (None, diff_id):
-                raise LayerError(f"layer {layer.id} is {layer.diff_id}, the config says {diff_id}")
+                raise LayerError(
+                    f"layer {layer.id} is {layer.diff_id}, the config says {diff_id}",
+                    hint=_OTHER_LAYERS,
+                )
 
     def _check_plain(self, layer: LayerRecord) -> None:
         """A layer pulled with use_composefs has a directory of objects named by their digests."""
