@@ -119,7 +119,7 @@ class Contents:
         if len(self._images) > 1:
             raise ImporterError(
                 f"{len(self._images)} images on one branch cannot be one root file system",
-                hint="leave --branch out, and each goes to a branch of its own",
+                hint="import them one by one, each to a branch of its own",
             )
         return self._images[0]
 
