@@ -105,10 +105,10 @@ class Contents:
         if self._target.form is Form.ROOTFS:
             return rootfs_tree(self._repo, self._only_image(), bundle=self._target.bundle)
         tree = CommitTree(self._repo, self._base, self._labels)
-        tree.check_whiteouts(sum(layer.whiteouts for layer in self._layers.values()))
         prefix = self._target.prefix
         directory = tree.directory(prefix)
         present = self._kept(tree.before(prefix), directory)
+        tree.check_whiteouts(sum(layer.whiteouts for layer in self._layers.values()), present)
         store = StoreTree(self._repo, directory, self._labels.store, present)
         store.fill(self._images, self._layers)
         if self._target.storage_conf:

@@ -375,6 +375,19 @@ def test_a_store_without_whiteouts_may_go_onto_composefs(
     put(repo, registry.push(build_oci(layout, "t", [BASE, OTHER]), "onto/plain"))
 
 
+def test_whiteouts_of_the_store_that_is_there_are_refused_as_well(
+    repo: Path, tmp_path: Path, image: tuple[str, BuiltImage]
+) -> None:
+    commit_os(repo, "plain", os_tree(tmp_path / "root", COMPOSEFS))
+    imported(repo, "--branch=store", image[0])
+    both = ("--tree=ref=plain", "--tree=ref=store")
+    ostree(repo, "commit", "--branch=os", *both)
+    said = refusal(repo, "--flatten", "--existing-store=merge", image[0])
+    assert "its own store has whiteouts" in said
+    assert "--existing-store=replace" in said
+    put(repo, "--flatten", "--existing-store=replace", image[0])
+
+
 def test_composefs_that_is_switched_off_in_etc_is_off(
     repo: Path, tmp_path: Path, image: tuple[str, BuiltImage]
 ) -> None:
