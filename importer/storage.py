@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.branches import storage_branch
-from importer.commit import commit_images, found_layers
+from importer.commit import check_target, commit_images, found_layers
 from importer.dockerroot import Dockerroot
 from importer.errors import ImporterError
 from importer.graphroot import Graphroot
@@ -52,6 +52,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     wanted = _wanted(zip(images, chosen, strict=True))
     reader = SourceReader(job.layer_options, progress)
     with repo.locked():  # as import_images does, and for as long
+        check_target(job, repo, job.onto, _branch(job))
         before = {layer.id: find_layer(repo, layer.id) for layer, _ in wanted}
         missing = _missing(job, wanted, before)
         reader.import_layers(repo, missing)

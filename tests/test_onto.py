@@ -23,6 +23,8 @@ TOP = [whiteout(b"a"), Entry(b"c", content=b"c\n")]
 OTHER = [Entry(b"o", content=b"other\n")]
 CONF = "usr/etc/containers/storage.conf"
 COMPOSEFS = {"usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = yes\n"}
+# Nobody listens there: what is asked for an image of it ends with another error.
+NOWHERE = "127.0.0.1:1/no/image:t"
 STORAGE_CONF = """\
 # Ours.
 [storage]
@@ -144,6 +146,27 @@ def test_a_prefix_that_leads_through_a_symlink_is_refused(
     assert "/lib of the base commit is not a directory" in said
     assert put(repo, "--prefix=/usr/share/store", image[0])["commit"]
     assert "/usr/share/store/overlay/l" in ls(repo, "apps", "/usr/share/store")
+
+
+@pytest.mark.parametrize(
+    ("files", "flags", "said"),
+    [
+        ({}, ["--onto=other"], "has no branch other"),
+        ({}, ["--prefix=/lib/store"], "is not a directory"),
+        ({}, ["--selinux-policy=base"], "has no SELinux policy"),
+        ({f"{STORE}/overlay-images/images.json": '[{"id":"a"}]'}, [], "has a store at"),
+        # Nothing names such a layer, but somebody has put it there.
+        ({f"{STORE}/overlay/a/diff/f": "f\n"}, [], "has a store at"),
+        ({CONF: "driver = overlay\n"}, ["--storage-conf"], "is not TOML"),
+        ({"usr/lib/ostree/prepare-root.conf": "enabled\n"}, [], "is not a key file"),
+    ],
+)
+def test_what_no_image_could_mend_is_found_before_one_is_asked_for(
+    repo: Path, tmp_path: Path, files: dict[str, str], flags: list[str], said: str
+) -> None:
+    commit_os(repo, "os", os_tree(tmp_path / "root", files))
+    assert said in refusal(repo, *flags, NOWHERE)
+    assert ostree(repo, "refs").split() == ["os"]
 
 
 # -- an existing store --
