@@ -36,6 +36,8 @@ def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
         raise ImporterError(
             f"the repo has no branch {onto}", hint="pull or commit the operating system first"
         )
+    if repo.is_partial(checksum):
+        raise ImporterError(f"{onto} was pulled in part only", hint="pull the whole of it")
     return Base(repo.commit(checksum), branch)
 
 

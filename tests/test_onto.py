@@ -148,6 +148,22 @@ def test_a_prefix_that_leads_through_a_symlink_is_refused(
     assert "/usr/share/store/overlay/l" in ls(repo, "apps", "/usr/share/store")
 
 
+def test_a_base_that_was_pulled_in_part_is_refused(repo: Path, tmp_path: Path) -> None:
+    """Nothing of it that stays as it is would be looked at: the result would lack objects."""
+    commit_os(repo, "os", os_tree(tmp_path / "root"))
+    part = init(tmp_path / "part", "archive")
+    ostree(part, "remote", "add", "--no-gpg-verify", "builds", f"file://{repo}")
+    ostree(part, "pull", "--subpath=/usr", "builds", "os")
+    outcome = run_import(part, "--onto=builds:os", "--branch=apps", NOWHERE)
+    assert outcome.status == 1
+    assert "builds:os was pulled in part only" in outcome.stderr
+    ostree(part, "pull", "builds", "os")
+    assert (
+        "pulled in part"
+        not in run_import(part, "--onto=builds:os", "--branch=apps", NOWHERE).stderr
+    )
+
+
 @pytest.mark.parametrize(
     ("files", "flags", "said"),
     [
