@@ -82,7 +82,9 @@ def _hint(path: Path, names: set[str]) -> str:
     drivers += map(os.fsdecode, names_in(path / "image")) if "image" in names else []
     if drivers:
         return f"its driver is {drivers[0]}; only overlay and Docker's overlay2 can be read"
-    if any(name.startswith("io.containerd.") for name in names) or "containerd" in names:
+    # Docker 29 has no `image` in its own directory, unless it began as an older one.
+    docker = {"containerd", "engine-id"} & names
+    if docker or any(name.startswith("io.containerd.") for name in names):
         return "containerd keeps images in its own way; `docker save`, then docker-archive:FILE"
     if "storage" in names:
         return f"did you mean {path / 'storage'}?"

@@ -538,6 +538,7 @@ def test_records_that_cannot_be_read_are_named(
         (["image/btrfs"], "its driver is btrfs"),
         (["io.containerd.content.v1.content"], "containerd"),
         (["containerd/daemon"], "containerd"),
+        (["engine-id", "buildkit", "volumes"], "containerd"),
         (["storage"], "did you mean"),
         ([], "usually /var/lib/containers/storage"),
     ],
