@@ -124,7 +124,7 @@ def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) ->
     diff = present.directories.get(b"diff")
     if diff is None or (diff.contents, diff.meta) != (tree.contents, tree.meta):
         raise ImporterError(
-            f"the existing store has layer {layer.id} with other files than the image's",
+            f"the existing store has layer {layer.id} with other files, or labels, than ours",
             hint=_REPLACE,
         )
 
