@@ -455,6 +455,15 @@ def test_a_record_that_is_cut_short(filled: Filled, store: Path, repo: Path) -> 
     assert "gzip" in error
 
 
+def test_a_record_that_cannot_be_read_is_named(filled: Filled, store: Path, repo: Path) -> None:
+    """As on a disk that fails: it can be opened, and reading it is an error."""
+    record = store / "overlay-layers" / f"{layers_of(filled, 'shared-1')[0]}.tar-split.gz"
+    record.unlink()
+    record.mkdir()
+    error, _ = refused(repo, store, filled.references["shared-1"])
+    assert error.endswith(f"{record}: Is a directory")
+
+
 @pytest.mark.parametrize("mark", ["metacopy", "redirect"])
 def test_overlay_s_unfinished_files_are_refused(
     filled: Filled, store: Path, repo: Path, mark: str
