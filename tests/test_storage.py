@@ -524,6 +524,17 @@ def test_a_changed_document_is_found(
     assert "the store is damaged" in said
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_changed_manifest_is_found_whatever_the_one_under_its_digest_is(
+    filled: Filled, store: Path, repo: Path, cut: bool
+) -> None:
+    path = store / "overlay-images" / filled.image_id("shared-1") / "manifest"
+    path.write_bytes(b"" if cut else path.read_bytes() + b" ")
+    error, said = refused(repo, store, filled.references["shared-1"])
+    assert "none of its manifests' digests" in error
+    assert "the store is damaged" in said
+
+
 @pytest.mark.parametrize("name", ["overlay-images/images.json", "overlay-layers/layers.json"])
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[" * 100_000, b'[{"id": "../../x"}]', b"[1]"])
 def test_records_that_cannot_be_read_are_named(
