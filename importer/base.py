@@ -7,6 +7,7 @@ from stat import S_IFDIR, S_IFREG
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.merged import deletes
 from importer.repo import Base
 from layers.entry import Owner
 from layers.errors import LayerError
@@ -22,6 +23,7 @@ _FILE = Owner(0o644, 0, 0)
 _PREPARE_ROOT = tuple(
     f"{where}/ostree/prepare-root.conf" for where in ("/usr/etc", "/etc", "/usr/lib")
 )
+_SHOWN = "a composefs deployment would show them as files, and deleted files again"
 
 
 def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
@@ -34,6 +36,8 @@ def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
         raise ImporterError(
             f"the repo has no branch {onto}", hint="pull or commit the operating system first"
         )
+    if repo.is_partial(checksum):
+        raise ImporterError(f"{onto} was pulled in part only", hint="pull the whole of it")
     return Base(repo.commit(checksum), branch)
 
 
@@ -98,14 +102,21 @@ class CommitTree:
         )
         self.directory(head).file(name, self._repo.write_file(owner, content))
 
-    def check_whiteouts(self, count: int) -> None:
-        """ImporterError if a store with so many would not work where the base is deployed."""
+    def check_whiteouts(self, count: int, present: RepoDirectory | None) -> None:
+        """ImporterError if a store with so many, and with what the base's own has, would not
+        work where the base is deployed."""
         conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
-        if count and conf is not None and _enables_composefs(conf):
+        if conf is None or not _enables_composefs(conf):
+            return
+        if count:
             raise ImporterError(
-                f"the base commit enables composefs, and the store has {count} whiteouts:"
-                " a composefs deployment would show them as files, and deleted files again",
+                f"the base commit enables composefs, and the store has {count} whiteouts: {_SHOWN}",
                 hint="--flatten makes a store without whiteouts",
+            )
+        if present is not None and deletes(present):
+            raise ImporterError(
+                f"the base commit enables composefs, and its own store has whiteouts: {_SHOWN}",
+                hint="--existing-store=replace leaves that store out",
             )
 
 

@@ -15,7 +15,7 @@ from importer.layer import LayerCommit, find_layer
 from importer.repo import Message, Repo
 from importer.result import StoreCommit
 from importer.rootfs import rootfs_tree
-from importer.signing import sign
+from importer.signing import check_keys, sign
 from importer.storageconf import add_storage_conf
 from importer.store import StoreTree, has_records, remove_store
 from importer.target import ExistingStore, Form, Target
@@ -40,6 +40,21 @@ def commit_images(
     if target.flatten:
         progress.message(NO_EXPORT)
     return tuple(_commit(target, repo, branch, images) for branch, images in branches.items())
+
+
+def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> None:
+    """ImporterError for what would fail whatever the images are, before they are fetched.
+
+    A store without images is put onto the base, and nothing is kept of it: so it is known
+    whether there is a base, and a policy, and whether its own store and its files allow it.
+    """
+    check_keys(target.signing)
+    if onto is None and target.labelling.policy is None:
+        return
+    base = find_base(repo, onto, branch)
+    with repo.transaction() as transaction:
+        transaction.abandon()
+        Contents(target, repo, [], base).tree()
 
 
 def found_layers(repo: Repo, images: Iterable[Image]) -> dict[str, LayerCommit]:
@@ -105,10 +120,10 @@ class Contents:
         if self._target.form is Form.ROOTFS:
             return rootfs_tree(self._repo, self._only_image(), bundle=self._target.bundle)
         tree = CommitTree(self._repo, self._base, self._labels)
-        tree.check_whiteouts(sum(layer.whiteouts for layer in self._layers.values()))
         prefix = self._target.prefix
         directory = tree.directory(prefix)
         present = self._kept(tree.before(prefix), directory)
+        tree.check_whiteouts(sum(layer.whiteouts for layer in self._layers.values()), present)
         store = StoreTree(self._repo, directory, self._labels.store, present)
         store.fill(self._images, self._layers)
         if self._target.storage_conf:
@@ -119,7 +134,7 @@ class Contents:
         if len(self._images) > 1:
             raise ImporterError(
                 f"{len(self._images)} images on one branch cannot be one root file system",
-                hint="leave --branch out, and each goes to a branch of its own",
+                hint="import them one by one, each to a branch of its own",
             )
         return self._images[0]
 

@@ -25,6 +25,7 @@ from importer.sourcefile import (
 from layers.config import parse_config, parse_diff_ids
 from layers.digest import Digest
 from layers.dockerrecords import chain_ids, manifest_for, parse_repositories
+from layers.errors import LayerError
 from layers.image import Image, KeptRecord
 from layers.manifest import Manifest, parse_manifest
 from layers.segments import segments, tar_size
@@ -63,13 +64,16 @@ class Dockerroot:
 
     def _image(self, digest: Digest) -> SourceImage:
         names = self._names.get(digest, ())
-        layers = [self._layer(chain_id) for chain_id in chain_ids(self._diff_ids(digest))]
+        try:
+            chain = chain_ids(parse_diff_ids(self._config(digest)))
+        except LayerError as error:
+            # The others may be as they should be.
+            self._progress.message(f"{names[0] if names else digest.hex[:12]}: {error}")
+            return SourceImage(digest.hex, names, (), None)
+        layers = [self._layer(chain_id) for chain_id in chain]
         there = [layer for layer in layers if layer is not None and is_there(layer.directory)]
         complete = len(there) == len(layers)
         return SourceImage(digest.hex, names, (), tuple(there) if complete else None)
-
-    def _diff_ids(self, image: Digest) -> tuple[Digest, ...]:
-        return parse_diff_ids(self._config(image))
 
     def _config(self, image: Digest) -> bytes:
         path = self._home / "imagedb" / "content" / "sha256" / image.hex

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.source import SourceImage, SourceLayer, stored_reference
-from importer.sourcefile import documents, is_there, read_file, records
+from importer.sourcefile import DAMAGED, documents, is_there, read_file, records
 from layers.config import parse_config
 from layers.digest import Digest
 from layers.errors import LayerError
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MANIFEST = "manifest"
+_OTHER_LAYERS = (
+    "the image was flattened, or the store is damaged; import-image takes it from its registry"
+)
 
 
 class Graphroot:
@@ -61,11 +64,10 @@ class Graphroot:
         found = chain(self._layers, record.top_layer)
         layers = [self._layer(layer) for layer in found or ()]
         complete = found is not None and all(is_there(layer.directory) for layer in layers)
-        keys = [key.partition("-")[2] for key in record.big_data if _is_digest_key(key)]
         return SourceImage(
             record.id,
             record.names,
-            tuple(Digest.parse(key) for key in keys),
+            _digests(record),
             tuple(layers) if complete else None,
         )
 
@@ -75,7 +77,7 @@ class Graphroot:
         return SourceLayer(directory, record if is_there(record) else None, layer.diff_size)
 
     def _load(self, record: ImageRecord) -> Image:
-        manifest = parse_manifest(self._big_data(record, _MANIFEST))
+        manifest = parse_manifest(self._manifest(record))
         if isinstance(manifest, Index):
             raise LayerError("the image's manifest is an index")
         documents = self._documents(record)
@@ -92,11 +94,18 @@ class Graphroot:
             kept=KeptRecord(record.names, documents),
         )
 
+    def _manifest(self, record: ImageRecord) -> bytes:
+        """The one that the store goes by, which is one of those under their digests as well."""
+        raw = self._big_data(record, _MANIFEST)
+        digests = _digests(record)
+        if digests and not any(Digest.of(raw, one.algorithm) == one for one in digests):
+            raise LayerError("its manifest has none of its manifests' digests", hint=DAMAGED)
+        return raw
+
     def _documents(self, record: ImageRecord) -> tuple[Manifest | Index, ...]:
-        keys = sorted(key for key in record.big_data if _is_digest_key(key))
         found = []
-        for key in keys:
-            digest = Digest.parse(key.partition("-")[2])
+        for digest in sorted(_digests(record)):
+            key = f"{_MANIFEST}-{digest}"
             raw = digest.check(self._big_data(record, key), key)
             found.append(parse_manifest(raw, digest.algorithm))
         return tuple(found)
@@ -118,7 +127,10 @@ class Graphroot:
         for layer, diff_id in zip(layers, diff_ids, strict=True):
             self._check_plain(layer)
             if layer.diff_id not in (None, diff_id):
-                raise LayerError(f"layer {layer.id} is {layer.diff_id}, the config says {diff_id}")
+                raise LayerError(
+                    f"layer {layer.id} is {layer.diff_id}, the config says {diff_id}",
+                    hint=_OTHER_LAYERS,
+                )
 
     def _check_plain(self, layer: LayerRecord) -> None:
         """A layer pulled with use_composefs has a directory of objects named by their digests."""
@@ -129,5 +141,7 @@ class Graphroot:
             )
 
 
-def _is_digest_key(key: str) -> bool:
-    return key.startswith(f"{_MANIFEST}-")
+def _digests(record: ImageRecord) -> tuple[Digest, ...]:
+    """Those of its manifests and indexes."""
+    keys = [key for key in record.big_data if key.startswith(f"{_MANIFEST}-")]
+    return tuple(Digest.parse(key.removeprefix(f"{_MANIFEST}-")) for key in keys)

@@ -39,13 +39,13 @@ def fill(tree: Tree, lower: Lower | None) -> None:
         for name, checksum in directory.leaves.items():
             into.file(name.decode(), checksum)
         for name, below in directory.directories.items():
-            if isinstance(below.only, RepoDirectory) and not _deletes(below.only):
+            if isinstance(below.only, RepoDirectory) and not deletes(below.only):
                 into.graft(name.decode(), below.only)
             else:
                 work.append((into.directory(name.decode(), below.meta), below))
 
 
-def _deletes(directory: TreeDirectory) -> bool:
+def deletes(directory: TreeDirectory) -> bool:
     """Whether there is a quoted whiteout in it, or further below."""
     work = [directory]
     while work:

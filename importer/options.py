@@ -14,6 +14,7 @@ import click
 
 from importer.branches import why_no_branch
 from importer.layer import LayerOptions
+from importer.optiontext import Context, Text
 from importer.skopeo import Skopeo
 from importer.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
 from layers.errors import LayerError
@@ -78,8 +79,10 @@ class Size(click.ParamType[int]):
 
 
 _SIGNING = [
-    click.option("--gpg-sign", metavar="KEY", help="Sign the commit with this GPG key."),
-    click.option("--gpg-homedir", metavar="DIR", help="Where that key is."),
+    click.option(
+        "--gpg-sign", metavar="KEY", type=Text(), help="Sign the commit with this GPG key."
+    ),
+    click.option("--gpg-homedir", metavar="DIR", type=Text(), help="Where that key is."),
     click.option(
         "--sign-from-file",
         metavar="FILE",
@@ -89,6 +92,7 @@ _SIGNING = [
     click.option(
         "--sign-type",
         metavar="TYPE",
+        type=Text(),
         default="ed25519",
         show_default=True,
         help="The kind of that key.",
@@ -104,7 +108,7 @@ _REPO = [
         help="The ostree repo; made in bare-user mode where there is none.",
     ),
     click.option("--branch", type=Branch(), help="The branch to commit to."),
-    click.option("--subject", metavar="TEXT", help="The commit's subject."),
+    click.option("--subject", type=Text(empty=True), help="The commit's subject."),
     click.option(
         "--timestamp",
         type=Timestamp(),
@@ -140,6 +144,7 @@ _CONTENTS = [
     click.option(
         "--onto",
         metavar="BRANCH",
+        type=Text(),
         help="Put the store into the operating system of this branch; --branch says where to.",
     ),
     click.option(
@@ -156,12 +161,13 @@ _CONTENTS = [
     ),
     click.option(
         "--selinux-label",
-        metavar="CONTEXT",
+        type=Context(),
         help="The SELinux label of all files of the store.",
     ),
     click.option(
         "--selinux-policy",
         metavar="base|DIR",
+        type=Text(),
         help="Label what is added by the policy of the base commit, or of a root directory.",
     ),
     click.option(
@@ -300,6 +306,8 @@ _OF_A_STORE = (
     "selinux_label",
     "selinux_policy",
 )
+# Layers have branches and commits of their own, which are the same for everybody.
+_OF_A_COMMIT = ("branch", "subject", "timestamp", "gpg_sign", "sign_from_file")
 
 
 def _check_fit(values: dict[str, Any]) -> None:
@@ -307,7 +315,10 @@ def _check_fit(values: dict[str, Any]) -> None:
     form, onto = values["form"], values["onto"]
     for name in _OF_A_STORE:
         if values[name] and form != Form.STORE.value:
-            raise click.UsageError(f"--{name.replace('_', '-')} is for --form=store")
+            raise click.UsageError(f"{_option(name)} is for --form=store")
+    for name in _OF_A_COMMIT:
+        if values[name] is not None and form == Form.LAYERS.value:
+            raise click.UsageError(f"{_option(name)} is not for --form=layers")
     if values["bundle"] and form != Form.ROOTFS.value:
         raise click.UsageError("--bundle is for --form=rootfs")
     if onto and not values["branch"]:
@@ -320,10 +331,15 @@ def _check_fit(values: dict[str, Any]) -> None:
         raise click.UsageError("--existing-store is for --onto")
 
 
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _prefix(prefix: str) -> str:
     names = prefix.split("/")[1:]
     if not prefix.startswith("/") or any(name in ("", ".", "..") for name in names):
-        raise click.BadParameter("an absolute path without '.' and '..'", param_hint="--prefix")
+        message = "an absolute path is meant, with no '.', '..' or '//' in it and no '/' at its end"
+        raise click.BadParameter(message, param_hint="--prefix")
     try:
         for name in components(os.fsencode(prefix)):
             refuse_quoted(name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from importer.blobs import Blobs
 from importer.branches import image_branch, rootfs_branch
-from importer.commit import commit_images, found_layers
+from importer.commit import check_target, commit_images, found_layers
 from importer.layer import check_devices, fetch_layer, find_layer, read_layer
 from importer.layergroup import LayerGroup
 from importer.layerpool import LayerPool
@@ -55,6 +55,7 @@ def import_images(job: Job, progress: Progress) -> Result:
     # Until the store's commit is there, no branch of an image needs the layers: the lock keeps
     # them from `image-store prune`, the new ones as well as those that were here.
     with repo.locked(), Blobs(job.skopeo, progress) as blobs:
+        check_target(job, repo, job.onto, job.branch or "")
         images = _resolve(job, repo, blobs)
         missing = _missing(images, repo, job.layer_options)
         _import_layers(job, repo, blobs, missing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from importer.base import find_base
+from importer.commit import check_target
 from importer.errors import Failures, ImporterError
 from importer.flatten import NO_EXPORT
 from importer.gather import Gatherer
@@ -70,12 +70,12 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
 
 
 def _heads(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> list[Commit | None]:
-    """The branches' commits so far. That there is a base is found out before anything is
-    fetched."""
+    """The branches' commits so far. What no images could mend is found out before anything
+    is fetched."""
     releases = [part.release for part in parts]
     branches = job.branches(releases)
     for onto, branch in zip(job.bases(releases), branches, strict=True):
-        find_base(repo, onto, branch)
+        check_target(job, repo, onto, branch)
     return [head_of(repo, branch) for branch in branches]
 
 

@@ -387,6 +387,12 @@ class Repo:
         """Whether the commit's files have SELinux labels, as the root directory does."""
         return any(name == SELINUX for name, _ in self.dirmeta(commit.meta).xattrs)
 
+    def is_partial(self, checksum: str) -> bool:
+        """Whether a pull has left out some of the commit's objects, or has not got them yet."""
+        with _faults(f"reading commit {checksum}"):
+            _, _, state = self._repo.load_commit(checksum)
+        return bool(state & OSTree.RepoCommitState.PARTIAL)
+
     def exists(self, kind: ObjectKind, checksum: str) -> bool:
         """Whether the repo has the object."""
         with _faults(f"looking for object {checksum}"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -29,6 +30,13 @@ def sign(repo: Repo, checksum: str, keys: Iterable[GpgKey | KeyFile]) -> None:
                 _sign_by_kind(repo, checksum, key.kind, secret)
 
 
+def check_keys(keys: Iterable[GpgKey | KeyFile]) -> None:
+    """ImporterError if a key file cannot be read or has no key; before there is work to sign."""
+    for key in keys:
+        if isinstance(key, KeyFile):
+            _secrets(key)
+
+
 def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
     """libostree adds the same signature a second time where it does not know the key, and it
     does not read the keyrings of today's GnuPG; so it is given the key."""
@@ -41,8 +49,12 @@ def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
             repo.sign_gpg(checksum, key.key, key.homedir)
 
 
+@cache
 def _secrets(key: KeyFile) -> list[str]:
-    """One secret key a line, in base64, as `ostree commit --sign-from-file` takes them."""
+    """One secret key a line, in base64, as `ostree commit --sign-from-file` takes them.
+
+    Read once, however many commits there are to sign: it may be a pipe.
+    """
     try:
         lines = key.path.read_text(encoding="ascii").split()
     except (OSError, UnicodeDecodeError) as error:

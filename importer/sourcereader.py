@@ -22,13 +22,14 @@ from layers.verify import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from importer.progress import Advance, Progress
     from importer.repo import Repo
     from importer.source import SourceLayer
     from importer.writers import Writers
     from layers.image import ImageLayer
-    from layers.verify import Chunks
+    from layers.verify import Chunks, OpenChunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,7 @@ class SourceReader:
     ) -> ReadLayer:
         """The tar made again from its record and files, then read as if it had been fetched."""
         assert source.record is not None  # noqa: S101 - `_read` has looked
-        with faults(source.record):
-            record = pieces(opened(os.fsencode(source.record)))
+        record = _record(source.record)
         with LayerDirectory(source.directory) as directory:
             tar = assembled(segments(record), directory.content)
             try:
@@ -124,3 +124,8 @@ class SourceReader:
         with self._lock:
             self.bytes += size
         advance(size)
+
+
+def _record(path: Path) -> OpenChunks:
+    with faults(path):
+        yield from pieces(opened(os.fsencode(path)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.branches import storage_branch
-from importer.commit import commit_images, found_layers
+from importer.commit import check_target, commit_images, found_layers
 from importer.dockerroot import Dockerroot
 from importer.errors import ImporterError
 from importer.graphroot import Graphroot
@@ -52,6 +52,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     wanted = _wanted(zip(images, chosen, strict=True))
     reader = SourceReader(job.layer_options, progress)
     with repo.locked():  # as import_images does, and for as long
+        check_target(job, repo, job.onto, _branch(job))
         before = {layer.id: find_layer(repo, layer.id) for layer, _ in wanted}
         missing = _missing(job, wanted, before)
         reader.import_layers(repo, missing)
@@ -81,7 +82,9 @@ def _hint(path: Path, names: set[str]) -> str:
     drivers += map(os.fsdecode, names_in(path / "image")) if "image" in names else []
     if drivers:
         return f"its driver is {drivers[0]}; only overlay and Docker's overlay2 can be read"
-    if any(name.startswith("io.containerd.") for name in names) or "containerd" in names:
+    # Docker 29 has no `image` in its own directory, unless it began as an older one.
+    docker = {"containerd", "engine-id"} & names
+    if docker or any(name.startswith("io.containerd.") for name in names):
         return "containerd keeps images in its own way; `docker save`, then docker-archive:FILE"
     if "storage" in names:
         return f"did you mean {path / 'storage'}?"

@@ -124,7 +124,7 @@ def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) ->
     diff = present.directories.get(b"diff")
     if diff is None or (diff.contents, diff.meta) != (tree.contents, tree.meta):
         raise ImporterError(
-            f"the existing store has layer {layer.id} with other files than the image's",
+            f"the existing store has layer {layer.id} with other files, or labels, than ours",
             hint=_REPLACE,
         )
 
@@ -139,8 +139,11 @@ def _reading_present() -> Iterator[None]:
 
 
 def has_records(store: RepoDirectory) -> bool:
-    """Whether the directory is a store with an image or a layer; empty ones come with
-    distributions' packages."""
+    """Whether the directory is a store with an image or a layer, be it without a record;
+    empty ones come with distributions' packages."""
+    overlay = store.directories.get(b"overlay")
+    if overlay is not None and any(b"diff" in d.directories for d in overlay.directories.values()):
+        return True
     found = ((b"overlay-layers", _LAYERS), (b"overlay-images", _IMAGES))
     parts = ((store.directories.get(part), name) for part, name in found)
     with _reading_present():

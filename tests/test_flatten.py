@@ -17,7 +17,7 @@ from tests.tools.busybox import busybox_layer
 from tests.tools.entry import Entry, opaque, whiteout
 from tests.tools.expected import STORE, checked_out_store, merged, unpacked
 from tests.tools.image import BuiltImage, build_oci
-from tests.tools.importimage import imported, run_import
+from tests.tools.importimage import imported, run_import, run_storage
 from tests.tools.overlay import overlay_mount
 from tests.tools.podman import new_podman
 from tests.tools.process import CommandError, run
@@ -177,6 +177,16 @@ def test_it_is_right_where_whiteouts_cannot_be(flat: Flat, repo: Path, tmp_path:
             seen.append(merged(outer, flat.built.image_id, tmp_path / f"inner{number}"))
     assert_same(seen[0], flat.expected, ("flattened", "umoci"))
     assert b"etc/secret" in seen[1]
+
+
+@pytest.mark.root
+def test_import_storage_does_not_take_its_layers_for_the_original_ones(
+    flat: Flat, repo: Path
+) -> None:
+    outcome = run_storage(repo, flat.store)
+    assert outcome.status == 1
+    assert "the config says" in outcome.stderr
+    assert "the image was flattened" in outcome.stderr
 
 
 @pytest.mark.root

@@ -23,6 +23,8 @@ TOP = [whiteout(b"a"), Entry(b"c", content=b"c\n")]
 OTHER = [Entry(b"o", content=b"other\n")]
 CONF = "usr/etc/containers/storage.conf"
 COMPOSEFS = {"usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = yes\n"}
+# Nobody listens there: what is asked for an image of it ends with another error.
+NOWHERE = "127.0.0.1:1/no/image:t"
 STORAGE_CONF = """\
 # Ours.
 [storage]
@@ -144,6 +146,43 @@ def test_a_prefix_that_leads_through_a_symlink_is_refused(
     assert "/lib of the base commit is not a directory" in said
     assert put(repo, "--prefix=/usr/share/store", image[0])["commit"]
     assert "/usr/share/store/overlay/l" in ls(repo, "apps", "/usr/share/store")
+
+
+def test_a_base_that_was_pulled_in_part_is_refused(repo: Path, tmp_path: Path) -> None:
+    """Nothing of it that stays as it is would be looked at: the result would lack objects."""
+    commit_os(repo, "os", os_tree(tmp_path / "root"))
+    part = init(tmp_path / "part", "archive")
+    ostree(part, "remote", "add", "--no-gpg-verify", "builds", f"file://{repo}")
+    ostree(part, "pull", "--subpath=/usr", "builds", "os")
+    outcome = run_import(part, "--onto=builds:os", "--branch=apps", NOWHERE)
+    assert outcome.status == 1
+    assert "builds:os was pulled in part only" in outcome.stderr
+    ostree(part, "pull", "builds", "os")
+    assert (
+        "pulled in part"
+        not in run_import(part, "--onto=builds:os", "--branch=apps", NOWHERE).stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "flags", "said"),
+    [
+        ({}, ["--onto=other"], "has no branch other"),
+        ({}, ["--prefix=/lib/store"], "is not a directory"),
+        ({}, ["--selinux-policy=base"], "has no SELinux policy"),
+        ({f"{STORE}/overlay-images/images.json": '[{"id":"a"}]'}, [], "has a store at"),
+        # Nothing names such a layer, but somebody has put it there.
+        ({f"{STORE}/overlay/a/diff/f": "f\n"}, [], "has a store at"),
+        ({CONF: "driver = overlay\n"}, ["--storage-conf"], "is not TOML"),
+        ({"usr/lib/ostree/prepare-root.conf": "enabled\n"}, [], "is not a key file"),
+    ],
+)
+def test_what_no_image_could_mend_is_found_before_one_is_asked_for(
+    repo: Path, tmp_path: Path, files: dict[str, str], flags: list[str], said: str
+) -> None:
+    commit_os(repo, "os", os_tree(tmp_path / "root", files))
+    assert said in refusal(repo, *flags, NOWHERE)
+    assert ostree(repo, "refs").split() == ["os"]
 
 
 # -- an existing store --
@@ -373,6 +412,19 @@ def test_a_store_without_whiteouts_may_go_onto_composefs(
 ) -> None:
     commit_os(repo, "os", os_tree(tmp_path / "root", COMPOSEFS))
     put(repo, registry.push(build_oci(layout, "t", [BASE, OTHER]), "onto/plain"))
+
+
+def test_whiteouts_of_the_store_that_is_there_are_refused_as_well(
+    repo: Path, tmp_path: Path, image: tuple[str, BuiltImage]
+) -> None:
+    commit_os(repo, "plain", os_tree(tmp_path / "root", COMPOSEFS))
+    imported(repo, "--branch=store", image[0])
+    both = ("--tree=ref=plain", "--tree=ref=store")
+    ostree(repo, "commit", "--branch=os", *both)
+    said = refusal(repo, "--flatten", "--existing-store=merge", image[0])
+    assert "its own store has whiteouts" in said
+    assert "--existing-store=replace" in said
+    put(repo, "--flatten", "--existing-store=replace", image[0])
 
 
 def test_composefs_that_is_switched_off_in_etc_is_off(

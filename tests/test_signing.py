@@ -130,6 +130,17 @@ def test_a_key_file_signs_by_libostrees_sign_api(
         pull(archive, tmp_path / "refused", "x", *other, env=DUMMY)
 
 
+def test_a_key_file_that_is_a_pipe_signs_several_commits(
+    registry: Registry, archive: Path, layout: Path, reference: str
+) -> None:
+    other = registry.push(build_oci(layout, "o", [LAYER, LAYER]), "signing/o")
+    wrapper = ["bash", "-c", 'exec "$0" "$@" --sign-from-file=<(echo c2VjcmV0)']
+    arguments = ("--sign-type=dummy", reference, other)
+    document = imported(archive, *arguments, env=DUMMY, wrapper=wrapper)
+    for image in document["images"]:
+        ostree(archive, "show", "--print-detached-metadata-key=ostree.sign.dummy", image["branch"])
+
+
 def ed25519_keys(where: Path) -> tuple[Path, str]:
     """A file with the secret key as libostree takes it, seed and public key; the public key."""
     run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", where / "pem"])
@@ -165,12 +176,13 @@ def test_an_ed25519_signature_is_verified_by_the_puller(
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])
 def test_a_key_file_that_cannot_be_used_is_an_error(
-    archive: Path, tmp_path: Path, reference: str, content: bytes | None
+    archive: Path, tmp_path: Path, content: bytes | None
 ) -> None:
+    """Nobody listens where the image should be: it is not asked for."""
     if content is not None:
         (tmp_path / "key").write_bytes(content)
     flags = (f"--sign-from-file={tmp_path / 'key'}", "--branch=x")
-    outcome = run_import(archive, *flags, reference)
+    outcome = run_import(archive, *flags, "127.0.0.1:1/no/image:t")
     assert outcome.status == 1
     assert f"key file {tmp_path / 'key'}" in outcome.stderr
     assert "x" not in refs(archive)

@@ -455,6 +455,15 @@ def test_a_record_that_is_cut_short(filled: Filled, store: Path, repo: Path) -> 
     assert "gzip" in error
 
 
+def test_a_record_that_cannot_be_read_is_named(filled: Filled, store: Path, repo: Path) -> None:
+    """As on a disk that fails: it can be opened, and reading it is an error."""
+    record = store / "overlay-layers" / f"{layers_of(filled, 'shared-1')[0]}.tar-split.gz"
+    record.unlink()
+    record.mkdir()
+    error, _ = refused(repo, store, filled.references["shared-1"])
+    assert error.endswith(f"{record}: Is a directory")
+
+
 @pytest.mark.parametrize("mark", ["metacopy", "redirect"])
 def test_overlay_s_unfinished_files_are_refused(
     filled: Filled, store: Path, repo: Path, mark: str
@@ -515,6 +524,17 @@ def test_a_changed_document_is_found(
     assert "the store is damaged" in said
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_changed_manifest_is_found_whatever_the_one_under_its_digest_is(
+    filled: Filled, store: Path, repo: Path, cut: bool
+) -> None:
+    path = store / "overlay-images" / filled.image_id("shared-1") / "manifest"
+    path.write_bytes(b"" if cut else path.read_bytes() + b" ")
+    error, said = refused(repo, store, filled.references["shared-1"])
+    assert "none of its manifests' digests" in error
+    assert "the store is damaged" in said
+
+
 @pytest.mark.parametrize("name", ["overlay-images/images.json", "overlay-layers/layers.json"])
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[" * 100_000, b'[{"id": "../../x"}]', b"[1]"])
 def test_records_that_cannot_be_read_are_named(
@@ -538,6 +558,7 @@ def test_records_that_cannot_be_read_are_named(
         (["image/btrfs"], "its driver is btrfs"),
         (["io.containerd.content.v1.content"], "containerd"),
         (["containerd/daemon"], "containerd"),
+        (["engine-id", "buildkit", "volumes"], "containerd"),
         (["storage"], "did you mean"),
         ([], "usually /var/lib/containers/storage"),
     ],

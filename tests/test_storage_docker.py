@@ -160,6 +160,20 @@ def test_a_changed_config_is_found(docker: Docker, root: Path, repo: Path) -> No
     assert "the config has digest" in outcome.said("error")[0]
 
 
+@pytest.mark.parametrize("content", ["", "{}"])
+def test_a_broken_config_is_not_in_the_way_of_other_images(
+    docker: Docker, root: Path, repo: Path, content: str
+) -> None:
+    """A file without content is what is left of it where the power went away."""
+    image = docker.built["deletions"].image_id
+    (root / "image/overlay2/imagedb/content/sha256" / image).write_text(content)
+    assert run_storage(repo, root, "first:1").status == 1
+    outcome = run_storage(repo, "--json", root)
+    assert "docker.io/library/first:1: the config" in outcome.stderr
+    found = [one["image_id"] for one in outcome.document["images"]]
+    assert found == [docker.built[NAMES[1]].image_id]
+
+
 def test_a_tree_without_records_is_taken_as_it_is(
     docker: Docker, root: Path, tmp_path: Path
 ) -> None:

@@ -1,0 +1,57 @@
+"""What the command line refuses before anything is done: values that could not be meant, and
+options that say nothing together."""
+
+import click
+import pytest
+
+from importer.cli import import_image
+from importer.options import target
+
+GOOD = ("--repo=/r", "quay.io/a/b:c")
+NOT_UTF8 = "\udcff"  # as Python has the byte 0xff of an argument
+
+
+def parsed(*arguments: str) -> dict[str, object]:
+    """The fields of the target that the arguments stand for."""
+    context = import_image.make_context("import-image", [*GOOD, *arguments])
+    return target(context.params)
+
+
+@pytest.mark.parametrize("value", ["", NOT_UTF8])
+@pytest.mark.parametrize(
+    "option",
+    ["gpg-sign", "gpg-homedir", "sign-type", "onto", "selinux-label", "selinux-policy", "branch"],
+)
+def test_text_that_is_empty_or_not_utf8_is_a_usage_error(option: str, value: str) -> None:
+    """`--gpg-sign=$KEY` without a KEY would else give an unsigned commit, and no error."""
+    with pytest.raises(click.BadParameter):
+        parsed(f"--{option}={value}")
+
+
+def test_a_subject_may_be_empty_but_is_utf8() -> None:
+    assert parsed("--subject=")["subject"] == ""
+    with pytest.raises(click.BadParameter, match="UTF-8"):
+        parsed(f"--subject={NOT_UTF8}")
+
+
+@pytest.mark.parametrize(
+    "label", ["container_ro_file_t", "u:r", "u:r:", "u:r:t:", "u:r:t s", "u:r:t\n", "u:r:é"]
+)
+def test_what_is_no_selinux_context_is_a_usage_error(label: str) -> None:
+    with pytest.raises(click.BadParameter, match="user:role:type:level"):
+        parsed(f"--selinux-label={label}")
+
+
+@pytest.mark.parametrize("label", ["u:r:t", "u:r:t:s0", "system_u:object_r:a_t:s0-s15:c0.c1023,c5"])
+def test_selinux_contexts(label: str) -> None:
+    assert parsed(f"--selinux-label={label}")["labelling"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--branch=images", "--subject=s", "--timestamp=@0", "--gpg-sign=k", "--sign-from-file=f"],
+)
+def test_where_there_is_no_commit_of_images_nothing_can_be_said_of_it(option: str) -> None:
+    assert parsed(option)
+    with pytest.raises(click.UsageError, match="is not for --form=layers"):
+        parsed(option, "--form=layers")
