@@ -61,13 +61,15 @@ class Graphroot:
             return parse(data)
 
     def _image(self, record: ImageRecord) -> SourceImage:
+        with documents(record.names[0] if record.names else record.id[:12]):
+            digests = _digests(record)
         found = chain(self._layers, record.top_layer)
         layers = [self._layer(layer) for layer in found or ()]
         complete = found is not None and all(is_there(layer.directory) for layer in layers)
         return SourceImage(
             record.id,
             record.names,
-            _digests(record),
+            digests,
             tuple(layers) if complete else None,
         )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.branches import layer_branch, record_branch
 from importer.channel import ReadAhead
+from importer.errors import ImporterError
 from importer.objects import ObjectWriter
 from importer.repo import Commit, Repo
 from layers.decompress import decompressed
@@ -69,9 +70,14 @@ class LayerOptions:
 
 def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
     """The layer, if an earlier run has finished it: tree and record."""
-    checksum = repo.resolve(layer_branch(layer_id))
+    branch = layer_branch(layer_id)
+    checksum = repo.resolve(branch)
     if checksum is None:
         return None
+    if repo.is_partial(checksum):
+        raise ImporterError(
+            f"{branch} was pulled in part only", hint="pull the whole of it, or delete the branch"
+        )
     commit = repo.commit(checksum)
     record = repo.resolve(record_branch(layer_id))
     verified = KEY + UNVERIFIED not in commit.metadata

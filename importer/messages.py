@@ -42,7 +42,7 @@ class JsonLog:
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
         """Said when it begins."""
-        self.message(f"{name}: fetching {size:,} bytes")
+        self.message(f"{name}: reading {size:,} bytes")
         yield lambda _count: None
 
 

@@ -55,7 +55,7 @@ class Lines:
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
         """Said when it begins."""
-        self.message(f"{name}: fetching {size:,} bytes")
+        self.message(f"{name}: reading {size:,} bytes")
         yield _ignore
 
 

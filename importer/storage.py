@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.branches import storage_branch
@@ -21,7 +22,6 @@ from layers.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from importer.progress import Progress
     from importer.source import Source, SourceImage, SourceLayer
@@ -63,7 +63,8 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
 
 
 def _branch(job: StorageJob) -> str:
-    return job.branch or storage_branch(job.graphroot.absolute())
+    """A symlink on the way stays in the name; `.` and `..` do not."""
+    return job.branch or storage_branch(Path(os.path.abspath(job.graphroot)))  # noqa: PTH100
 
 
 def open_source(path: Path, progress: Progress) -> Source:

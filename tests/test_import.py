@@ -168,7 +168,21 @@ def test_plain_output_is_the_commit_alone(registry: Registry, tmp_path: Path, la
     reference = registry.push(build_oci(layout, "t", [BASE]), "plain:t")
     outcome = run_import(repo, "--branch=os/b", reference)
     assert outcome.stdout == rev_parse(repo, "os/b") + "\n"
-    assert "fetching" in outcome.stderr
+    assert "reading" in outcome.stderr
+
+
+def test_a_layer_that_was_pulled_in_part_is_refused(
+    registry: Registry, tmp_path: Path, layout: Path
+) -> None:
+    repo, part = tmp_path / "repo", ostreerepo.init(tmp_path / "part")
+    reference = registry.push(build_oci(layout, "t", [BASE]), "part:t")
+    layer = imported(repo, reference)["images"][0]["layers"][0]["layer_id"]
+    ostreerepo.ostree(part, "pull-local", "--commit-metadata-only", repo, f"oci/layer/{layer}")
+    outcome = run_import(part, reference)
+    assert outcome.status == 1
+    assert f"oci/layer/{layer} was pulled in part only" in outcome.said("error")[0]
+    ostreerepo.ostree(part, "pull-local", repo, f"oci/layer/{layer}")
+    assert run_import(part, reference).status == 0
 
 
 def test_quiet_says_nothing_but_the_commit(

@@ -346,6 +346,10 @@ def test_a_way_to_the_store_through_a_symlink(filled: Filled, tmp_path: Path) ->
     (tmp_path / "link").symlink_to(filled.root)
     found = imported_storage(tmp_path / "repo", tmp_path / "link", filled.references["shared-1"])
     assert found["branch"].endswith("_2F_link")
+    around = imported_storage(
+        tmp_path / "repo", tmp_path / "repo/../link/.", filled.references["shared-1"]
+    )
+    assert (around["branch"], around["unchanged"]) == (found["branch"], True)
 
 
 # -- without root --
@@ -548,6 +552,15 @@ def test_records_that_cannot_be_read_are_named(
     error, said = refused(repo, root)
     assert error.startswith(f"{root / name}: ")
     assert "the store is damaged" in said
+
+
+def test_a_key_that_is_none_is_told_with_its_image(filled: Filled, store: Path, repo: Path) -> None:
+    path = store / "overlay-images" / "images.json"
+    records = json.loads(path.read_text())
+    records[0]["big-data-names"].append("manifest-none")
+    path.write_text(json.dumps(records))
+    error, _ = refused(repo, store)
+    assert records[0]["names"][0] in error
 
 
 @pytest.mark.parametrize(
