@@ -24,15 +24,15 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-def get(url: str, retries: int = 0, timeout: float = 0.3) -> tuple[bytes, list[str]]:
+def get(url: str, retries: int = 0, timeout: float = 30) -> tuple[bytes, list[str]]:
     """The answer, and what was said meanwhile."""
     said: list[str] = []
     return Http(retries, timeout, said.append).get(url), said
 
 
-def refused(url: str, retries: int = 0) -> Fault:
+def refused(url: str, retries: int = 0, timeout: float = 30) -> Fault:
     with pytest.raises(Fault) as caught:
-        get(url, retries)
+        get(url, retries, timeout)
     assert str(caught.value).startswith(f"{url}: ")
     return caught.value
 
@@ -67,19 +67,19 @@ def test_a_refusal_is_final(controller: Controller, status: int) -> None:
 
 def test_a_server_that_says_nothing_is_left(controller: Controller) -> None:
     url = controller.serve("/stall", Reply(b"{}", stall=30))
-    error = refused(url)
+    error = refused(url, timeout=0.3)
     assert "Read timed out" in str(error)
     assert error.hint == "--timeout gives it more seconds"
 
 
 def test_a_stall_is_tried_again(controller: Controller) -> None:
     url = controller.serve("/stall-once", Reply(b"{}", stall=30), GOOD)
-    assert get(url, retries=1)[0] == GOOD.body
+    assert get(url, retries=1, timeout=2)[0] == GOOD.body
 
 
 def test_an_answer_that_drips_is_left(controller: Controller) -> None:
     url = controller.serve("/drip", Reply(b" " * 1000, drip=0.1))
-    assert str(refused(url)) == f"{url}: the answer takes longer than 1.2 s"
+    assert str(refused(url, timeout=0.3)) == f"{url}: the answer takes longer than 1.2 s"
 
 
 def test_an_answer_that_breaks_off_is_tried_again(controller: Controller) -> None:

@@ -10,7 +10,7 @@ from tests.tools.process import Argument
 def run_release(repo: Path, *arguments: Argument, **how: Unpack[How]) -> Outcome:
     """Runs `import-release --repo=REPO ARGUMENTS...`; nothing is retried unless they say so."""
     how["command"] = "import-release"
-    flags = ("--tls-verify=false", "--retry-times=0", "--timeout=5")
+    flags = ("--tls-verify=false", "--retry-times=0", "--timeout=60")
     return run_import(repo, *flags, *arguments, **how)
 
 
