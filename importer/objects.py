@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # A file larger than this is streamed; smaller ones are held whole, so that one thread can
 # read the tar while others hash and write.
-WHOLE = 4 << 20
+WHOLE = 1 << 20
 # What waits for the writers at most: this many batches, of at most _BATCH_SIZE and one file.
 _WAITING = 3
 _BATCH_SIZE = 1 << 20

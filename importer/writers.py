@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
     from importer.objectfile import Content, Written
 
-# One for each processor that an import can keep busy, and not too many: the tars' reader has
-# to feed them.
-_PROCESSES = 2
+# The tars' readers, which have to feed them, keep a processor and a half busy.
+_PROCESSES = 1 if (os.cpu_count() or 1) < 4 else 2
 # pwritev(2) takes so many at once, IOV_MAX of include/uapi/linux/uio.h.
 _AT_ONCE = 1024
 # With the same modules as ours, wherever they were found: an editable install has no directory
