@@ -58,7 +58,7 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
         heads = _heads(job, repo, parts)
         known = _documents(repo, heads, parts)
         gathered = [_gather(job, repo, part, known, progress) for part in parts]
-        _check(job, gathered)
+        _check(job, parts, gathered)
         drafts = _drafts(job, heads, parts, gathered)
         commits, files = _commit(job, repo, drafts)
         imported = tuple(
@@ -115,10 +115,13 @@ def _gather(
     return found
 
 
-def _check(job: ReleaseJob, gathered: Sequence[Gathered]) -> None:
+def _check(job: ReleaseJob, parts: Sequence[Part], gathered: Sequence[Gathered]) -> None:
     """Failures, all of them, if some of the images cannot be had and all are wanted."""
+    arches = [f" ({part.release.arch})" if len(parts) > 1 else "" for part in parts]
     faults = {
-        f"component {name}": fault for found in gathered for name, fault in found.faults.items()
+        f"component {name}{arch}": fault
+        for arch, found in zip(arches, gathered, strict=True)
+        for name, fault in found.faults.items()
     }
     whole = sum(len(found.images) + len(found.faults) for found in gathered)
     empty = any(not found.images for found in gathered)

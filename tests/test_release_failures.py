@@ -80,6 +80,21 @@ def test_every_image_that_failed_is_reported_and_the_rest_is_not_done_twice(
     assert changes(document)["added"] == ["cli", "etcd", "pod"]
 
 
+def test_what_fails_for_several_architectures_is_told_for_each(
+    world: World, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list"
+    listed.write_text(f"cli {world.registry.host}/ocp/art-dev:none\n")
+    arches = ["--arch=amd64", "--arch=arm64"]
+    arguments: list[Argument] = [listed, "--release=x", *arches, "--branch=x/{arch}"]
+    said = failed(tmp_path / "repo", *arguments).said("error")
+    assert [line.partition(":")[0] for line in said[:-1]] == [
+        "component cli (amd64)",
+        "component cli (arm64)",
+    ]
+    assert said[-1] == "2 of 2 images cannot be imported; no branch was moved"
+
+
 @pytest.fixture
 def shared(world: World, tmp_path: Path) -> tuple[str, str, str]:
     """Two images of one layer in two repositories, and the layer's digest."""
