@@ -6,10 +6,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from importer.base import find_base
 from importer.branches import why_no_branch
 from importer.errors import Failures, ImporterError
 from importer.gather import resolve_all
-from importer.releasecommit import head_of, layers_of, release_of
+from importer.releasecommit import head_of, is_onto, layers_of, release_of
 from importer.releaseplan import planned
 from importer.releaseresult import Difference, DiffResult
 from importer.releasesources import SourceName, is_source
@@ -32,19 +33,24 @@ _ANCESTOR = re.compile(r"(.+?)(\^+)")
 
 
 def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
-    """What an import would change. Of the images, only what tags are at is asked for."""
+    """What an import would change: images, and the operating system below them. Of the images,
+    only what tags are at is asked for."""
     repo = Repo.open(job.repo) if job.repo.exists() else None
     with planned(job.origin, progress) as parts:
-        branches = job.branches([part.release for part in parts])
-        pairs = zip(branches, parts, strict=True)
-        return DiffResult(tuple(_check_part(repo, branch, part) for branch, part in pairs))
+        releases = [part.release for part in parts]
+        places = zip(job.branches(releases), job.bases(releases), parts, strict=True)
+        return DiffResult(tuple(_check_part(repo, *place) for place in places))
 
 
-def _check_part(repo: Repo | None, branch: str, part: Part) -> Difference:
-    head = head_of(repo, branch) if repo is not None else None
-    old = release_of(repo, head, branch) if repo is not None else None
+def _check_part(repo: Repo | None, branch: str, onto: str | None, part: Part) -> Difference:
+    if repo is None:
+        return Difference(part.release, compare(None, part.release), branch)
+    base = find_base(repo, onto, branch)
+    head = head_of(repo, branch)
+    old = release_of(repo, head, branch)
     release = _pinned(part) if old is not None else part.release
-    return Difference(release, compare(old, release), branch)
+    new_base = head is not None and not is_onto(head, base)
+    return Difference(release, compare(old, release), branch, new_base=new_base)
 
 
 def _pinned(part: Part) -> Release:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.tools.importrelease import changes, failed, released, run_release
 from tests.tools.nightly import COMPONENTS
-from tests.tools.ostreerepo import refs, rev_parse
+from tests.tools.ostreerepo import ostree, refs, rev_parse
 from tests.tools.releaseworld import AMD64, ARM64, World, write
 
 
@@ -23,6 +23,28 @@ def test_check_says_by_its_status_that_nothing_is_new(world: World, copied: Path
     arguments = [*world.file(world.first, copied), "--check", "--quiet"]
     assert run_release(copied, *arguments).status == 0
     assert run_release(copied, *arguments, "--unchanged-exit-77").status == 77
+
+
+def test_check_tells_that_the_operating_system_is_new(
+    world: World, copied: Path, tmp_path: Path
+) -> None:
+    def commit_system(kernel: str) -> None:
+        (tmp_path / "usr").mkdir(exist_ok=True)
+        (tmp_path / "usr/kernel").write_text(kernel)
+        ostree(copied, "commit", "--branch=os/base", f"--tree=dir={tmp_path}")
+
+    commit_system("6.17")
+    onto = [world.file(world.first, copied)[0], "--onto=os/base", "--branch=os/with-images"]
+    released(copied, *onto)
+    assert released(copied, *onto, "--check")["unchanged"] is True
+    commit_system("6.18")
+    document = released(copied, *onto, "--check")
+    assert (document["unchanged"], document["releases"][0]["new_base"]) == (False, True)
+    outcome = run_release(copied, *onto, "--check", "--unchanged-exit-77")
+    assert outcome.status == 0
+    assert "12 unchanged, another operating system" in outcome.stdout
+    (said,) = failed(copied, onto[0], "--onto=none", "--branch=x", "--check").said("error")
+    assert said == "the repo has no branch none"
 
 
 def test_check_makes_no_repo(world: World, tmp_path: Path) -> None:
