@@ -14,7 +14,7 @@ import click
 from importer import options
 from importer.branches import why_no_branch
 from importer.controller import OPENSHIFT
-from importer.messages import progress_for
+from importer.messages import log_line, progress_for
 from importer.outcome import Answer, end
 from importer.release import import_release as import_all
 from importer.releasediff import check_release, diff_releases
@@ -184,7 +184,7 @@ def _work(sources: tuple[str, ...], values: dict[str, Any]) -> Answer:
     if values["check"]:
         return _compared(check_release(job, progress), values)
     result = import_all(job, progress)
-    aside = [] if values["quiet"] else _for_people(result.reports(), tty=sys.stderr.isatty())
+    aside = [] if values["quiet"] else _aside(result.reports(), log_json=values["log_json"])
     answer = _answer(result, _markdown(result.reports(), values) or result.lines(), values)
     return replace(answer, aside="\n".join(aside))
 
@@ -253,6 +253,12 @@ def _markdown(reports: list[Report], values: dict[str, Any]) -> list[str]:
     if not values["as_markdown"]:
         return []
     return [markdown(reports, values["max_chars"])]
+
+
+def _aside(reports: list[Report], *, log_json: bool) -> list[str]:
+    if log_json:
+        return [log_line("info", line) for line in plain(reports)]
+    return _for_people(reports, tty=sys.stderr.isatty())
 
 
 def _for_people(reports: list[Report], *, tty: bool) -> list[str]:

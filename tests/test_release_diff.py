@@ -1,5 +1,6 @@
 """--check, --diff, and the report: what is new is told, and nothing written."""
 
+import json
 from pathlib import Path
 
 from tests.tools.importrelease import changes, failed, released, run_release
@@ -105,3 +106,9 @@ def test_the_result_is_the_commit_and_the_report_goes_beside_it(world: World, co
     assert "(amd64): 2 changed, 0 added, 0 removed, 10 unchanged" in outcome.stderr
     assert "  changed  etcd  " in outcome.stderr
     assert "  fetched: 2 layers, " in outcome.stderr
+
+
+def test_the_report_is_json_in_a_log_that_is(world: World, copied: Path) -> None:
+    outcome = run_release(copied, *world.file(world.second, copied), "--log-json")
+    said = [json.loads(line)["message"] for line in outcome.stderr.splitlines()]
+    assert any("2 changed, 0 added, 0 removed, 10 unchanged" in line for line in said)
