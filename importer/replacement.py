@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
-from errno import EISDIR
 from pathlib import Path
+from stat import S_IFREG, S_ISREG
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
@@ -30,9 +30,8 @@ class Replacement:
         self._content = content
 
     def __enter__(self) -> Self:
+        check_replaceable(self.path)
         try:
-            if self._final.is_dir():
-                raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
             self._write()
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error
@@ -74,6 +73,23 @@ class Replacement:
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be replaced: {error.strerror}") from error
         return True
+
+
+def check_replaceable(path: Path) -> None:
+    """ImporterError if no file can be put there, as far as that shows before one is written.
+
+    A device or pipe is no place for one: who may write to /dev would lose /dev/null.
+    """
+    final = path.resolve()
+    try:
+        final.parent.stat()
+        mode = final.stat().st_mode if final.exists() else S_IFREG
+    except OSError as error:
+        raise ImporterError(f"{path} cannot be written: {error.strerror}") from error
+    if not S_ISREG(mode):
+        raise ImporterError(f"{path} cannot be written: it is no regular file")
+    if not os.access(final.parent, os.W_OK | os.X_OK):
+        raise ImporterError(f"{path} cannot be written: its directory is not writable")
 
 
 def read_file(path: Path, limit: int) -> bytes:
