@@ -159,6 +159,9 @@ def test_architectures_do_not_share_a_branch(world: World, copied: Path) -> None
         ["a.json", "--keep=0"],
         ["a.json", "--arch="],
         ["a.json", "--arch=x/../y"],
+        ["a.json", "--release=two\nlines"],
+        ["a.json", "--timeout=nan"],
+        ["a.json", "--timeout=inf"],
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path, arguments: list[str]) -> None:
