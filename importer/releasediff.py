@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 # A commit's parent, and so on, as ostree writes it; no image's reference ends so.
 _ANCESTOR = re.compile(r"(.+?)(\^+)")
+# As ostree writes a branch that was pulled from a remote.
+_PULLED = re.compile(r"[^/:]+:([^:]+)")
 
 
 def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
@@ -93,6 +95,10 @@ def _commit(repo: Repo, text: str) -> Commit | None:
         return _older(repo, _commit(repo, ancestor[1]), len(ancestor[2]), text)
     if _CHECKSUM.fullmatch(text):
         return repo.commit(text)
+    pulled = _PULLED.fullmatch(text)
+    if pulled and why_no_branch(pulled[1]) == "":
+        checksum = repo.revision(text)
+        return repo.commit(checksum) if checksum is not None else None
     return head_of(repo, text) if why_no_branch(text) == "" else None
 
 

@@ -77,8 +77,17 @@ def test_diff_takes_a_commits_parents(world: World, copied: Path) -> None:
     ]
 
 
+def test_diff_takes_a_branch_that_was_pulled(world: World, copied: Path) -> None:
+    ostree(copied, "refs", f"--create=pulled:{AMD64}", AMD64)
+    released(copied, *world.file(world.second, copied))
+    assert changes(released(copied, "--diff", f"pulled:{AMD64}", AMD64))["changed"] == [
+        "etcd",
+        "pod",
+    ]
+
+
 def test_diff_with_what_there_is_not_is_an_error(copied: Path) -> None:
-    for unknown in ("nothing/there", "nothing/there^"):
+    for unknown in ("nothing/there", "nothing/there^", "nothing:there^"):
         outcome = failed(copied, "--diff", unknown, AMD64)
         assert outcome.said("error")[0].startswith(f"{unknown}: there is no such branch or file")
         assert outcome.said("hint") == ["branches and commits are those of --repo"]
