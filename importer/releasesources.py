@@ -146,8 +146,7 @@ class Sources:
 
     def _payload(self, reference: Reference, origin: str) -> Release:
         with naming(origin):
-            resolver = Resolver(self.skopeo, self.blobs, StoredDocuments())
-            image = self.blobs.retrying(lambda: resolver.resolve(reference))
+            image = Resolver(self.skopeo, self.blobs, StoredDocuments()).resolve(reference)
             raw = image_references(self.blobs, image, self.limits.size)
             release = image_stream(parse_document(raw, origin), origin)
             return replace(release, arch=image.config.architecture)
