@@ -78,18 +78,35 @@ class Replacement:
 def check_replaceable(path: Path) -> None:
     """ImporterError if no file can be put there, as far as that shows before one is written.
 
-    A device or pipe is no place for one: who may write to /dev would lose /dev/null.
+    A device or pipe is no place for one: who may write to /dev would lose /dev/null. Nor is a
+    mount, as a container is given a single file: rename(2) does not replace it.
     """
     final = path.resolve()
     try:
-        final.parent.stat()
-        mode = final.stat().st_mode if final.exists() else S_IFREG
+        mount = _mount_of(final.parent)
+        present = final.exists()
+        mode = final.stat().st_mode if present else S_IFREG
+        mounted = present and _mount_of(final) != mount
     except OSError as error:
         raise ImporterError(f"{path} cannot be written: {error.strerror}") from error
     if not S_ISREG(mode):
         raise ImporterError(f"{path} cannot be written: it is no regular file")
+    if mounted:
+        raise ImporterError(
+            f"{path} cannot be replaced: it is mounted there", hint="mount its directory instead"
+        )
     if not os.access(final.parent, os.W_OK | os.X_OK):
         raise ImporterError(f"{path} cannot be written: its directory is not writable")
+
+
+def _mount_of(path: Path) -> str:
+    """The number of the mount that the path is in: proc_pid_fdinfo(5), `mnt_id`."""
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    finally:
+        os.close(descriptor)
+    return next(line for line in lines if line.startswith("mnt_id:"))
 
 
 def read_file(path: Path, limit: int) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 
 from layers.errors import LayerError
 from layers.releaselock import parse_lock
+from tests.tools.cgroup2 import UNSHARE
 from tests.tools.image import build_index, build_oci
 from tests.tools.importrelease import changes, failed, released
 from tests.tools.nightly import COMPONENTS
@@ -73,6 +74,18 @@ def test_a_directory_that_is_not_writable_stops_it_too(world: World, copied: Pat
     source = world.file(world.second, copied)
     (said,) = failed(copied, *source, "--lock=/proc/self/lock").said("error")
     assert said == "/proc/self/lock cannot be written: its directory is not writable"
+
+
+@pytest.mark.root
+def test_a_mounted_file_stops_it_too(world: World, copied: Path) -> None:
+    """As `podman run -v FILE:FILE` makes one."""
+    before = rev_parse(copied, AMD64)
+    mounted = write(copied / "mounted.json", world.first.release_json())
+    bind = f'mount --bind "{mounted}" "{mounted}" && exec "$@"'
+    arguments = [*world.file(world.second, copied), f"--update-json={mounted}"]
+    outcome = failed(copied, *arguments, wrapper=(*UNSHARE, "sh", "-c", bind, "sh"))
+    assert outcome.said("error") == [f"{mounted} cannot be replaced: it is mounted there"]
+    assert rev_parse(copied, AMD64) == before
 
 
 def test_what_is_in_no_registry_cannot_be_locked(world: World, tmp_path: Path) -> None:
