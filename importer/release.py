@@ -25,13 +25,13 @@ from importer.releasecommit import (
 from importer.releaseplan import planned
 from importer.releaseresult import Imported, ReleaseResult
 from importer.releasesources import advising
-from importer.replacement import Replacement, read_file
+from importer.replacement import Replacement, check_replaceable, read_file
 from importer.repo import Repo
 from importer.store import StoredDocuments
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.releasediff import compare, compare_layers
 from layers.releasejson import updated
-from layers.releaselock import Locked, lock_document
+from layers.releaselock import Locked, check_lockable, lock_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from importer.releasejob import ReleaseJob
     from importer.releaseplan import Part
     from importer.repo import Commit
+    from layers.release import Release
 
 
 def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
@@ -56,9 +57,10 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
     # No prune may come between the layers' commits and the release's, which needs them.
     with repo.locked(), planned(job.origin, progress) as parts:
         heads = _heads(job, repo, parts)
+        _check_files(job, [part.release for part in parts])
         known = _documents(repo, heads, parts)
         gathered = [_gather(job, repo, part, known, progress) for part in parts]
-        _check(job, gathered)
+        _check(job, parts, gathered)
         drafts = _drafts(job, heads, parts, gathered)
         commits, files = _commit(job, repo, drafts)
         imported = tuple(
@@ -77,6 +79,17 @@ def _heads(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> list[Commit | 
     for onto, branch in zip(job.bases(releases), branches, strict=True):
         check_target(job, repo, onto, branch)
     return [head_of(repo, branch) for branch in branches]
+
+
+def _check_files(job: ReleaseJob, releases: Sequence[Release]) -> None:
+    """What is wrong with the files to write is found out before anything is fetched, too."""
+    for path in [*filter(None, [job.lock]), *(path for _, path in job.updates)]:
+        check_replaceable(path)
+    for arch, path in job.updates:
+        _updated(arch, path, releases)
+    for release in releases if job.lock else ():
+        for component in release.components.values():
+            check_lockable(component)
 
 
 def _drafts(
@@ -115,10 +128,13 @@ def _gather(
     return found
 
 
-def _check(job: ReleaseJob, gathered: Sequence[Gathered]) -> None:
+def _check(job: ReleaseJob, parts: Sequence[Part], gathered: Sequence[Gathered]) -> None:
     """Failures, all of them, if some of the images cannot be had and all are wanted."""
+    arches = [f" ({part.release.arch})" if len(parts) > 1 else "" for part in parts]
     faults = {
-        f"component {name}": fault for found in gathered for name, fault in found.faults.items()
+        f"component {name}{arch}": fault
+        for arch, found in zip(arches, gathered, strict=True)
+        for name, fault in found.faults.items()
     }
     whole = sum(len(found.images) + len(found.faults) for found in gathered)
     empty = any(not found.images for found in gathered)
@@ -136,7 +152,8 @@ def _commit(
     """The commits, then the files; what can go wrong with a file goes wrong before."""
     with ExitStack() as stack:
         lock = [(job.lock, _lock(drafts))] if job.lock else []
-        updates = [(path, _updated(arch, path, drafts)) for arch, path in job.updates]
+        updated = [one.release for one in drafts]
+        updates = [(path, _updated(arch, path, updated)) for arch, path in job.updates]
         locks = [stack.enter_context(Replacement(*one)) for one in lock]
         files = [stack.enter_context(Replacement(*one)) for one in updates]
         commits = commit_releases(job, repo, drafts)
@@ -149,17 +166,17 @@ def _lock(drafts: Sequence[Draft]) -> bytes:
     return lock_document({one.release.arch: Locked(one.release, one.images) for one in drafts})
 
 
-def _updated(arch: str, path: Path, drafts: Sequence[Draft]) -> bytes:
-    releases = [one.release for one in drafts if arch in ("", one.release.arch)]
-    if len(releases) != 1:
+def _updated(arch: str, path: Path, releases: Sequence[Release]) -> bytes:
+    meant = [one for one in releases if arch in ("", one.arch)]
+    if len(meant) != 1:
         raise ImporterError(
             f"{path}: for which architecture is it?"
-            if releases
+            if meant
             else f"{path} is for {arch}, and no release here is",
             hint="write --update-json ARCH=FILE, for an architecture of this call",
         )
     with advising("it has to be a MicroShift release file"):
-        return updated(read_file(path, MAX_DOCUMENT_SIZE), releases[0], str(path))
+        return updated(read_file(path, MAX_DOCUMENT_SIZE), meant[0], str(path))
 
 
 def _imported(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from importer import options
-from importer.branches import why_no_branch
 from importer.controller import OPENSHIFT
-from importer.messages import progress_for
+from importer.messages import log_line, progress_for
 from importer.outcome import Answer, end
 from importer.release import import_release as import_all
 from importer.releasediff import check_release, diff_releases
 from importer.releasejob import Origin, ReleaseJob
+from importer.releaseparams import Architecture, BranchTemplate, Name, Seconds
 from importer.releasesources import SourceName
 from importer.releaseview import rendered
 from importer.target import Form
-from layers.architecture import go_arch
 from layers.releasereport import markdown, plain
 
 if TYPE_CHECKING:
@@ -34,30 +32,6 @@ _RETRIES = 3
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _UNCHANGED = 77  # as rpm-ostree says it
 _INCOMPLETE = 3
-_ARCH = re.compile(r"[a-z0-9_]+")
-
-
-class BranchTemplate(options.Branch):
-    """A branch's name, which may hold `{arch}`."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """As it is; a usage error for what cannot be one."""
-        why = why_no_branch(str(value).replace("{arch}", "amd64"))
-        if why:
-            self.fail(f"{value!r}: {why}", param, ctx)
-        return str(value)
-
-
-class Architecture(click.ParamType[str]):
-    """Go's name for an architecture, or uname's."""
-
-    name = "ARCH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Go's; a usage error for what cannot be one."""
-        if not _ARCH.fullmatch(str(value)):
-            self.fail(f"{value!r} is no architecture", param, ctx)
-        return go_arch(str(value))
 
 
 # In the place of those of the same name that import-image has.
@@ -87,7 +61,7 @@ _OTHERWISE = ("repo", "branch", "arch", "retry_times", "form", "bundle")
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(),
     default=_TIMEOUT,
     show_default=True,
     help="Seconds that a controller may be silent.",
@@ -99,7 +73,7 @@ _OTHERWISE = ("repo", "branch", "arch", "retry_times", "form", "bundle")
     multiple=True,
     help="The architecture; repeatable, a branch for each.",
 )
-@click.option("--release", "name", metavar="NAME", default="", help="What to call the release.")
+@click.option("--release", "name", type=Name(), default="", help="What to call the release.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Take these components; repeatable.")
 @click.option(
     "--exclude", multiple=True, metavar="PATTERN", help="Leave these components out; repeatable."
@@ -184,7 +158,7 @@ def _work(sources: tuple[str, ...], values: dict[str, Any]) -> Answer:
     if values["check"]:
         return _compared(check_release(job, progress), values)
     result = import_all(job, progress)
-    aside = [] if values["quiet"] else _for_people(result.reports(), tty=sys.stderr.isatty())
+    aside = [] if values["quiet"] else _aside(result.reports(), log_json=values["log_json"])
     answer = _answer(result, _markdown(result.reports(), values) or result.lines(), values)
     return replace(answer, aside="\n".join(aside))
 
@@ -253,6 +227,12 @@ def _markdown(reports: list[Report], values: dict[str, Any]) -> list[str]:
     if not values["as_markdown"]:
         return []
     return [markdown(reports, values["max_chars"])]
+
+
+def _aside(reports: list[Report], *, log_json: bool) -> list[str]:
+    if log_json:
+        return [log_line("info", line) for line in plain(reports)]
+    return _for_people(reports, tty=sys.stderr.isatty())
 
 
 def _for_people(reports: list[Report], *, tty: bool) -> list[str]:

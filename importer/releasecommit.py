@@ -100,8 +100,13 @@ def _is_head(draft: Draft, checksums: tuple[str, str], base: Base | None) -> boo
     if head is None or (head.contents, head.meta) != checksums:
         return False
     stored = stored_release(head.metadata, head.checksum)
-    same_base = head.metadata.get(_BASE) == (base.commit.checksum if base else None)
-    return same_base and stored is not None and compare(stored, draft.release).is_empty
+    same = stored is not None and compare(stored, draft.release).is_empty
+    return same and is_onto(head, base)
+
+
+def is_onto(commit: Commit, base: Base | None) -> bool:
+    """Whether the commit was made from this very operating system, or without any."""
+    return commit.metadata.get(_BASE) == (base.commit.checksum if base else None)
 
 
 def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:

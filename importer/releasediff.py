@@ -6,10 +6,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from importer.base import find_base
 from importer.branches import why_no_branch
 from importer.errors import Failures, ImporterError
 from importer.gather import resolve_all
-from importer.releasecommit import head_of, layers_of, release_of
+from importer.releasecommit import head_of, is_onto, layers_of, release_of
 from importer.releaseplan import planned
 from importer.releaseresult import Difference, DiffResult
 from importer.releasesources import SourceName, is_source
@@ -29,22 +30,29 @@ if TYPE_CHECKING:
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 # A commit's parent, and so on, as ostree writes it; no image's reference ends so.
 _ANCESTOR = re.compile(r"(.+?)(\^+)")
+# As ostree writes a branch that was pulled from a remote.
+_PULLED = re.compile(r"[^/:]+:([^:]+)")
 
 
 def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
-    """What an import would change. Of the images, only what tags are at is asked for."""
+    """What an import would change: images, and the operating system below them. Of the images,
+    only what tags are at is asked for."""
     repo = Repo.open(job.repo) if job.repo.exists() else None
     with planned(job.origin, progress) as parts:
-        branches = job.branches([part.release for part in parts])
-        pairs = zip(branches, parts, strict=True)
-        return DiffResult(tuple(_check_part(repo, branch, part) for branch, part in pairs))
+        releases = [part.release for part in parts]
+        places = zip(job.branches(releases), job.bases(releases), parts, strict=True)
+        return DiffResult(tuple(_check_part(repo, *place) for place in places))
 
 
-def _check_part(repo: Repo | None, branch: str, part: Part) -> Difference:
-    head = head_of(repo, branch) if repo is not None else None
-    old = release_of(repo, head, branch) if repo is not None else None
+def _check_part(repo: Repo | None, branch: str, onto: str | None, part: Part) -> Difference:
+    if repo is None:
+        return Difference(part.release, compare(None, part.release), branch)
+    base = find_base(repo, onto, branch)
+    head = head_of(repo, branch)
+    old = release_of(repo, head, branch)
     release = _pinned(part) if old is not None else part.release
-    return Difference(release, compare(old, release), branch)
+    new_base = head is not None and not is_onto(head, base)
+    return Difference(release, compare(old, release), branch, new_base=new_base)
 
 
 def _pinned(part: Part) -> Release:
@@ -87,6 +95,10 @@ def _commit(repo: Repo, text: str) -> Commit | None:
         return _older(repo, _commit(repo, ancestor[1]), len(ancestor[2]), text)
     if _CHECKSUM.fullmatch(text):
         return repo.commit(text)
+    pulled = _PULLED.fullmatch(text)
+    if pulled and why_no_branch(pulled[1]) == "":
+        checksum = repo.revision(text)
+        return repo.commit(checksum) if checksum is not None else None
     return head_of(repo, text) if why_no_branch(text) == "" else None
 
 

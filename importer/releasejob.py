@@ -98,7 +98,7 @@ class ReleaseJob(Target):
 
     def bases(self, releases: Sequence[Release]) -> list[str | None]:
         """The operating system's branch for each, None if there is to be none. ImporterError if
-        two architectures would go into one system."""
+        two architectures would go into one system, or one would be committed to its branch."""
         if self.onto is None:
             return [None] * len(releases)
         if len(releases) > 1 and "{arch}" not in self.onto:
@@ -106,7 +106,14 @@ class ReleaseJob(Target):
                 "two architectures would go into one operating system",
                 hint="an --onto for several architectures has {arch} in its name",
             )
-        return [self.onto.replace("{arch}", release.arch) for release in releases]
+        bases = [self.onto.replace("{arch}", release.arch) for release in releases]
+        both = set(bases) & set(self.branches(releases))
+        if both:
+            raise ImporterError(
+                f"{both.pop()} would be both --onto and --branch",
+                hint="--onto stays as it is: --branch has to be another",
+            )
+        return [*bases]
 
     def _branch(self, release: Release) -> str:
         if self.branch is not None:

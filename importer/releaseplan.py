@@ -10,7 +10,7 @@ from importer.blobs import Blobs
 from importer.controller import Http, stream_url
 from importer.errors import ImporterError
 from importer.releasejob import host_arch
-from importer.releasesources import SourceName, Sources, advising, naming
+from importer.releasesources import Documents, SourceName, Sources, advising, naming
 from importer.replacement import read_file
 from importer.resolve import Resolver
 from layers.releaselock import MAX_LOCK_SIZE, Locked, parse_lock
@@ -70,7 +70,9 @@ def _part(origin: Origin, locked: Locked, stack: ExitStack, progress: Progress) 
 def _releases(origin: Origin, progress: Progress) -> list[Locked]:
     if origin.locked is not None:
         return _locked(origin, origin.locked)
-    return [Locked(_read(origin, arch, progress), {}) for arch in origin.architectures()]
+    documents = Documents(Http(origin.skopeo.retry_times, origin.timeout, progress.message))
+    arches = origin.architectures()
+    return [Locked(_read(origin, arch, documents, progress), {}) for arch in arches]
 
 
 def _locked(origin: Origin, path: Path) -> list[Locked]:
@@ -84,16 +86,15 @@ def _locked(origin: Origin, path: Path) -> list[Locked]:
     return [one for arch, one in found.items() if not origin.arches or arch in origin.arches]
 
 
-def _read(origin: Origin, arch: str, progress: Progress) -> Release:
+def _read(origin: Origin, arch: str, documents: Documents, progress: Progress) -> Release:
     names = [name for name in origin.names if name.arch in ("", arch)]
     if origin.stream:
         names.insert(0, SourceName(stream_url(origin.controller, origin.stream, arch), arch))
     if not names:
         raise ImporterError(f"no source is for {arch}")
     skopeo = replace(origin.skopeo, arch=arch or None)
-    http = Http(origin.skopeo.retry_times, origin.timeout, progress.message)
     with Blobs(skopeo, progress) as blobs:
-        sources = Sources(http, skopeo, blobs, origin.phases, origin.limits)
+        sources = Sources(documents, skopeo, blobs, origin.phases, origin.limits)
         release = sources.read(names)
     with naming(names[0].text):
         arch = _agreed(arch, release.arch)

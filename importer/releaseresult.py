@@ -125,18 +125,28 @@ class ReleaseResult:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two releases, one of which may be no more than named; `layers` if both are in the repo."""
+    """Two releases, one of which may be no more than named; `layers` if both are in the repo.
+
+    `new_base`: the branch's commit was made from another operating system than --onto has now.
+    """
 
     release: Release
     diff: ReleaseDiff
     branch: str | None = None
     layers: LayerDiff | None = None
+    new_base: bool = False
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether there is nothing new."""
+        return self.diff.is_empty and not self.new_base
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "branch": self.branch,
-            "unchanged": self.diff.is_empty,
+            "unchanged": self.unchanged,
+            "new_base": self.new_base,
             **_release(self.release),
             "old_release": self.diff.old or None,
             "changes": self.diff.document(),
@@ -155,7 +165,7 @@ class Difference:
             if found
             else {}
         )
-        return Report(self.diff, self.release.arch, amounts)
+        return Report(self.diff, self.release.arch, amounts, new_base=self.new_base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +178,7 @@ class DiffResult:
     @property
     def unchanged(self) -> bool:
         """Whether there is nothing new."""
-        return all(part.diff.is_empty for part in self.parts)
+        return all(part.unchanged for part in self.parts)
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""

@@ -81,6 +81,31 @@ def advising(hint: str) -> Iterator[None]:
         raise error.within(hint=hint) from error
 
 
+class Documents:
+    """What URLs, files and standard input hold, read once for all architectures: a pipe gives
+    it only once, and a server may have another release the next time."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self._read: dict[str, bytes] = {}
+
+    def find(self, text: str) -> bytes | None:
+        """The document, or None if the text names none, but an image."""
+        if text not in self._read:
+            raw = self._get(text)
+            if raw is None:
+                return None
+            self._read[text] = raw
+        return self._read[text]
+
+    def _get(self, text: str) -> bytes | None:
+        if text.startswith(("http://", "https://")):
+            return self._http.get(text)
+        if text == "-":
+            return _standard_input()
+        return read_file(Path(text), MAX_DOCUMENT_SIZE) if _is_file(text) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Reads sources for one architecture; `blobs` and `skopeo` are for that one.
@@ -88,7 +113,7 @@ class Sources:
     `phases` are those that a controller's release may be in.
     """
 
-    http: Http
+    documents: Documents
     skopeo: Skopeo
     blobs: Blobs
     phases: frozenset[str]
@@ -100,13 +125,10 @@ class Sources:
 
     def _read(self, text: str) -> Release:
         with naming(text):
-            if text.startswith(("http://", "https://")):
-                return self._parsed(self.http.get(text), text)
-            if text == "-":
-                return self._parsed(_standard_input(), "standard input")
-            if _is_file(text):
-                return self._parsed(read_file(Path(text), MAX_DOCUMENT_SIZE), text)
-            return self._payload(_reference(text), text)
+            raw = self.documents.find(text)
+            if raw is None:
+                return self._payload(_reference(text), text)
+            return self._parsed(raw, "standard input" if text == "-" else text)
 
     def _parsed(self, raw: bytes, origin: str) -> Release:
         with advising("whoever wrote it has to mend it"):
@@ -124,8 +146,7 @@ class Sources:
 
     def _payload(self, reference: Reference, origin: str) -> Release:
         with naming(origin):
-            resolver = Resolver(self.skopeo, self.blobs, StoredDocuments())
-            image = self.blobs.retrying(lambda: resolver.resolve(reference))
+            image = Resolver(self.skopeo, self.blobs, StoredDocuments()).resolve(reference)
             raw = image_references(self.blobs, image, self.limits.size)
             release = image_stream(parse_document(raw, origin), origin)
             return replace(release, arch=image.config.architecture)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import suppress
-from errno import EISDIR
 from pathlib import Path
+from stat import S_IFREG, S_ISREG
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
@@ -30,9 +30,8 @@ class Replacement:
         self._content = content
 
     def __enter__(self) -> Self:
+        check_replaceable(self.path)
         try:
-            if self._final.is_dir():
-                raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
             self._write()
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error
@@ -74,6 +73,40 @@ class Replacement:
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be replaced: {error.strerror}") from error
         return True
+
+
+def check_replaceable(path: Path) -> None:
+    """ImporterError if no file can be put there, as far as that shows before one is written.
+
+    A device or pipe is no place for one: who may write to /dev would lose /dev/null. Nor is a
+    mount, as a container is given a single file: rename(2) does not replace it.
+    """
+    final = path.resolve()
+    try:
+        mount = _mount_of(final.parent)
+        present = final.exists()
+        mode = final.stat().st_mode if present else S_IFREG
+        mounted = present and _mount_of(final) != mount
+    except OSError as error:
+        raise ImporterError(f"{path} cannot be written: {error.strerror}") from error
+    if not S_ISREG(mode):
+        raise ImporterError(f"{path} cannot be written: it is no regular file")
+    if mounted:
+        raise ImporterError(
+            f"{path} cannot be replaced: it is mounted there", hint="mount its directory instead"
+        )
+    if not os.access(final.parent, os.W_OK | os.X_OK):
+        raise ImporterError(f"{path} cannot be written: its directory is not writable")
+
+
+def _mount_of(path: Path) -> str:
+    """The number of the mount that the path is in: proc_pid_fdinfo(5), `mnt_id`."""
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    finally:
+        os.close(descriptor)
+    return next(line for line in lines if line.startswith("mnt_id:"))
 
 
 def read_file(path: Path, limit: int) -> bytes:

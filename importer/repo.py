@@ -70,6 +70,8 @@ _COMPOSEFS_DIGEST = "ostree.composefs.digest.v0"
 _WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")
 
 
+# How often a transaction that others are in the way of is begun anew; once is nearly always enough.
+_PREPARATIONS = 100
 _NO_PLACE = "a branch cannot lie below another one; name one with --branch"
 
 
@@ -475,7 +477,7 @@ class Repo:
         names them has to be written in a later transaction.
         """
         with _faults(f"preparing to write to repo {self.path}"):
-            self._repo.prepare_transaction(None)
+            self._prepare()
         transaction = Transaction()
         committed = False
         try:
@@ -496,6 +498,20 @@ class Repo:
             if self._loose is not None:
                 self._loose.close()
                 self._loose = None
+
+    def _prepare(self) -> None:
+        """Begin a transaction. Before libostree has opened its new staging directory, another
+        transaction may take that one over, and delete it when done; a failed attempt leaves
+        nothing behind (ostree issue 1620; ostree-repo.c, _ostree_repo_allocate_tmpdir)."""
+        for _ in range(_PREPARATIONS):
+            try:
+                self._repo.prepare_transaction(None)
+            except GLib.Error as error:
+                if not error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NOT_FOUND):
+                    raise
+            else:
+                return
+        self._repo.prepare_transaction(None)
 
     def write_file(self, owner: Owner, content: bytes) -> str:
         """Store a file, the content in one piece; its checksum."""

@@ -69,8 +69,7 @@ def _release(locked: Locked) -> dict[str, Any]:
 
 
 def _image(component: Component, image: Image) -> dict[str, str]:
-    if image.reference.transport != "docker":
-        raise LayerError(f"{component.pullspec} is in no registry, so it cannot be locked")
+    check_lockable(component)
     facts = {
         "pullspec": component.pullspec,
         "source": component.source,
@@ -79,6 +78,15 @@ def _image(component: Component, image: Image) -> dict[str, str]:
         "manifest": str(image.manifest.digest),
     }
     return {key: value for key, value in facts.items() if value}
+
+
+def check_lockable(component: Component) -> None:
+    """LayerError for what only this machine has, and may have otherwise the next time."""
+    if component.reference.transport != "docker":
+        raise LayerError(
+            f"{component.pullspec} is in no registry, so it cannot be locked",
+            hint="push it to one, or leave --lock out",
+        )
 
 
 def parse_lock(raw: bytes, origin: str) -> dict[str, Locked]:

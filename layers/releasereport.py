@@ -21,13 +21,15 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 class Report:
     """One release for one architecture, "" if that is not known.
 
-    `amounts` are layers under what became of them; `failed` is why components are missing.
+    `amounts` are layers under what became of them; `failed` is why components are missing;
+    `new_base` if the operating system below them is another one.
     """
 
     diff: ReleaseDiff
     arch: str = ""
     amounts: Mapping[str, Amount] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
+    new_base: bool = False
 
     @property
     def title(self) -> str:
@@ -42,7 +44,8 @@ class Report:
         diff = self.diff
         counts = f"{len(diff.changed)} changed, {len(diff.added)} added, "
         counts += f"{len(diff.removed)} removed, {len(diff.unchanged)} unchanged"
-        return f"{counts}, {len(self.failed)} failed" if self.failed else counts
+        counts += f", {len(self.failed)} failed" if self.failed else ""
+        return f"{counts}, another operating system" if self.new_base else counts
 
     def rows(self) -> Iterator[Row]:
         """One for each component that is not unchanged."""

@@ -184,6 +184,10 @@ def test_each_architecture_has_an_operating_system_of_its_own(world: World, copi
         "none/{arch}": "the repo has no branch none/amd64",
     }.items():
         assert failed(copied, *both, f"--onto={onto}").said("error") == [error]
+    into_itself = [*world.serve(world.first), "--onto=os/amd64", "--branch=os/{arch}"]
+    assert failed(copied, *into_itself).said("error") == [
+        "os/amd64 would be both --onto and --branch"
+    ]
 
 
 def test_older_releases_are_forgotten(world: World, copied: Path) -> None:

@@ -1,10 +1,11 @@
 """--check, --diff, and the report: what is new is told, and nothing written."""
 
+import json
 from pathlib import Path
 
 from tests.tools.importrelease import changes, failed, released, run_release
 from tests.tools.nightly import COMPONENTS
-from tests.tools.ostreerepo import refs, rev_parse
+from tests.tools.ostreerepo import ostree, refs, rev_parse
 from tests.tools.releaseworld import AMD64, ARM64, World, write
 
 
@@ -23,6 +24,28 @@ def test_check_says_by_its_status_that_nothing_is_new(world: World, copied: Path
     arguments = [*world.file(world.first, copied), "--check", "--quiet"]
     assert run_release(copied, *arguments).status == 0
     assert run_release(copied, *arguments, "--unchanged-exit-77").status == 77
+
+
+def test_check_tells_that_the_operating_system_is_new(
+    world: World, copied: Path, tmp_path: Path
+) -> None:
+    def commit_system(kernel: str) -> None:
+        (tmp_path / "usr").mkdir(exist_ok=True)
+        (tmp_path / "usr/kernel").write_text(kernel)
+        ostree(copied, "commit", "--branch=os/base", f"--tree=dir={tmp_path}")
+
+    commit_system("6.17")
+    onto = [world.file(world.first, copied)[0], "--onto=os/base", "--branch=os/with-images"]
+    released(copied, *onto)
+    assert released(copied, *onto, "--check")["unchanged"] is True
+    commit_system("6.18")
+    document = released(copied, *onto, "--check")
+    assert (document["unchanged"], document["releases"][0]["new_base"]) == (False, True)
+    outcome = run_release(copied, *onto, "--check", "--unchanged-exit-77")
+    assert outcome.status == 0
+    assert "12 unchanged, another operating system" in outcome.stdout
+    (said,) = failed(copied, onto[0], "--onto=none", "--branch=x", "--check").said("error")
+    assert said == "the repo has no branch none"
 
 
 def test_check_makes_no_repo(world: World, tmp_path: Path) -> None:
@@ -54,8 +77,17 @@ def test_diff_takes_a_commits_parents(world: World, copied: Path) -> None:
     ]
 
 
+def test_diff_takes_a_branch_that_was_pulled(world: World, copied: Path) -> None:
+    ostree(copied, "refs", f"--create=pulled:{AMD64}", AMD64)
+    released(copied, *world.file(world.second, copied))
+    assert changes(released(copied, "--diff", f"pulled:{AMD64}", AMD64))["changed"] == [
+        "etcd",
+        "pod",
+    ]
+
+
 def test_diff_with_what_there_is_not_is_an_error(copied: Path) -> None:
-    for unknown in ("nothing/there", "nothing/there^"):
+    for unknown in ("nothing/there", "nothing/there^", "nothing:there^"):
         outcome = failed(copied, "--diff", unknown, AMD64)
         assert outcome.said("error")[0].startswith(f"{unknown}: there is no such branch or file")
         assert outcome.said("hint") == ["branches and commits are those of --repo"]
@@ -83,3 +115,9 @@ def test_the_result_is_the_commit_and_the_report_goes_beside_it(world: World, co
     assert "(amd64): 2 changed, 0 added, 0 removed, 10 unchanged" in outcome.stderr
     assert "  changed  etcd  " in outcome.stderr
     assert "  fetched: 2 layers, " in outcome.stderr
+
+
+def test_the_report_is_json_in_a_log_that_is(world: World, copied: Path) -> None:
+    outcome = run_release(copied, *world.file(world.second, copied), "--log-json")
+    said = [json.loads(line)["message"] for line in outcome.stderr.splitlines()]
+    assert any("2 changed, 0 added, 0 removed, 10 unchanged" in line for line in said)

@@ -80,6 +80,21 @@ def test_every_image_that_failed_is_reported_and_the_rest_is_not_done_twice(
     assert changes(document)["added"] == ["cli", "etcd", "pod"]
 
 
+def test_what_fails_for_several_architectures_is_told_for_each(
+    world: World, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list"
+    listed.write_text(f"cli {world.registry.host}/ocp/art-dev:none\n")
+    arches = ["--arch=amd64", "--arch=arm64"]
+    arguments: list[Argument] = [listed, "--release=x", *arches, "--branch=x/{arch}"]
+    said = failed(tmp_path / "repo", *arguments).said("error")
+    assert [line.partition(":")[0] for line in said[:-1]] == [
+        "component cli (amd64)",
+        "component cli (arm64)",
+    ]
+    assert said[-1] == "2 of 2 images cannot be imported; no branch was moved"
+
+
 @pytest.fixture
 def shared(world: World, tmp_path: Path) -> tuple[str, str, str]:
     """Two images of one layer in two repositories, and the layer's digest."""
@@ -124,3 +139,9 @@ def test_a_registry_that_is_down_is_tried_again_and_then_told(world: World, tmp_
     assert outcome.status == 1
     assert outcome.said("error")[-1] == "2 of 2 images cannot be imported; no branch was moved"
     assert "connection refused" in outcome.said("error")[0]
+
+
+def test_a_payload_is_asked_for_as_often_as_the_user_says(tmp_path: Path) -> None:
+    outcome = run_release(tmp_path / "repo", "127.0.0.1:1/a/b:1", "--retry-times=1", "--check")
+    assert outcome.status == 1
+    assert outcome.stderr.count("; trying again in") == 1

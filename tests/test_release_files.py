@@ -1,12 +1,14 @@
 """The files that import-release writes: MicroShift's release files, and the lock."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from layers.errors import LayerError
 from layers.releaselock import parse_lock
+from tests.tools.cgroup2 import UNSHARE
 from tests.tools.image import build_index, build_oci
 from tests.tools.importrelease import changes, failed, released
 from tests.tools.nightly import COMPONENTS
@@ -48,6 +50,9 @@ def test_release_files_are_rewritten_each_for_its_architecture(world: World, cop
 def test_a_file_that_cannot_be_rewritten_stops_the_import(world: World, copied: Path) -> None:
     before = rev_parse(copied, AMD64)
     file = write(copied / "other.json", {"images": {"unknown": "x"}})
+    os.mkfifo(copied / "pipe")
+    source = world.file(world.second, copied)
+    world.registry.requests()
     for option in (
         f"--update-json={file}",
         f"--update-json={copied}",
@@ -55,10 +60,40 @@ def test_a_file_that_cannot_be_rewritten_stops_the_import(world: World, copied: 
         f"--lock={copied}/none/lock",
         f"--lock={copied}",
         f"--lock={copied}/{'long' * 100}",
+        f"--lock={copied}/pipe",
     ):
-        failed(copied, *world.file(world.second, copied), option)
-        assert rev_parse(copied, AMD64) == before
+        failed(copied, *source, option)
+    assert rev_parse(copied, AMD64) == before
+    assert world.registry.requests() == []
+    assert (copied / "pipe").is_fifo()
     assert [one.name for one in copied.iterdir() if "import-release" in one.name] == []
+
+
+def test_a_directory_that_is_not_writable_stops_it_too(world: World, copied: Path) -> None:
+    """Root may write anywhere but where a file system says no."""
+    source = world.file(world.second, copied)
+    (said,) = failed(copied, *source, "--lock=/proc/self/lock").said("error")
+    assert said == "/proc/self/lock cannot be written: its directory is not writable"
+
+
+@pytest.mark.root
+def test_a_mounted_file_stops_it_too(world: World, copied: Path) -> None:
+    """As `podman run -v FILE:FILE` makes one."""
+    before = rev_parse(copied, AMD64)
+    mounted = write(copied / "mounted.json", world.first.release_json())
+    bind = f'mount --bind "{mounted}" "{mounted}" && exec "$@"'
+    arguments = [*world.file(world.second, copied), f"--update-json={mounted}"]
+    outcome = failed(copied, *arguments, wrapper=(*UNSHARE, "sh", "-c", bind, "sh"))
+    assert outcome.said("error") == [f"{mounted} cannot be replaced: it is mounted there"]
+    assert rev_parse(copied, AMD64) == before
+
+
+def test_what_is_in_no_registry_cannot_be_locked(world: World, tmp_path: Path) -> None:
+    listed = tmp_path / "list"
+    listed.write_text("pod oci:/nowhere:pod\n")
+    outcome = failed(tmp_path / "repo", listed, "--release=x", f"--lock={tmp_path}/lock")
+    assert outcome.said("error") == ["oci:/nowhere:pod is in no registry, so it cannot be locked"]
+    assert outcome.said("hint") == ["push it to one, or leave --lock out"]
 
 
 @pytest.fixture

@@ -94,6 +94,18 @@ def test_a_release_without_a_name_needs_one(world: World, copied: Path) -> None:
     )
 
 
+def test_a_source_is_read_once_for_all_architectures(world: World, tmp_path: Path) -> None:
+    listed = tmp_path / "list"
+    listed.write_text(f"pod {world.first.pullspecs['pod']}\n")
+    url = world.controller.serve("/once", Reply(listed.read_bytes()))
+    both = ("--arch=amd64", "--arch=arm64", "--branch=x/{arch}", "--check")
+    piped = ("sh", "-c", f'cat "{listed}" | "$@"', "sh")
+    by_pipe = released(tmp_path / "none", "-", *both, wrapper=piped)
+    assert by_pipe == released(tmp_path / "none", url, *both)
+    assert [part["branch"] for part in by_pipe["releases"]] == ["x/amd64", "x/arm64"]
+    assert world.controller.requests.count("/once") == 1
+
+
 def test_errors_name_the_source(world: World, copied: Path) -> None:
     bad = copied / "bad.json"
     bad.write_text("{")
@@ -147,6 +159,9 @@ def test_architectures_do_not_share_a_branch(world: World, copied: Path) -> None
         ["a.json", "--keep=0"],
         ["a.json", "--arch="],
         ["a.json", "--arch=x/../y"],
+        ["a.json", "--release=two\nlines"],
+        ["a.json", "--timeout=nan"],
+        ["a.json", "--timeout=inf"],
     ],
 )
 def test_what_makes_no_sense_is_a_usage_error(tmp_path: Path, arguments: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The objects that we write are those that the command `ostree` makes of the same files."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,17 @@ def test_a_directory_of_somebody_elses(tmp_path: Path) -> None:
         Repo.open(tmp_path, create=True)
     assert "--repo" in caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_transactions_do_not_get_in_each_others_way(tmp_path: Path) -> None:
+    """libostree gives up about every hundredth, of two that begin and end all the time."""
+    path = ostreerepo.init(tmp_path / "repo", "bare-user")
+    ostree(path, "config", "set", "core.fsync", "false")
+
+    def begin_and_end(repo: Repo) -> None:
+        for _ in range(2000):
+            with repo.transaction():
+                pass
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(begin_and_end, [Repo.open(path), Repo.open(path)]))
