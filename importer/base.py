@@ -6,16 +6,18 @@ from pathlib import PurePosixPath
 from stat import S_IFDIR, S_IFREG
 from typing import TYPE_CHECKING
 
+from importer.commitmetadata import Base
 from importer.errors import ImporterError
 from importer.merged import deletes
-from importer.repo import Base
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.prepareroot import composefs_enabled
 
 if TYPE_CHECKING:
     from importer.labels import Labels
-    from importer.repo import Repo, RepoDirectory, Tree
+    from importer.mtree import Tree
+    from importer.repo import Repo
+    from importer.stored import RepoDirectory
 
 _DIRECTORY = Owner(0o755, 0, 0)
 _FILE = Owner(0o644, 0, 0)

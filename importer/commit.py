@@ -12,19 +12,22 @@ from importer.flatten import NO_EXPORT, flattened
 from importer.labelled import labelled
 from importer.labels import Labels
 from importer.layer import LayerCommit, find_layer
-from importer.repo import Message, Repo
+from importer.repo import Repo
 from importer.result import StoreCommit
 from importer.rootfs import rootfs_tree
 from importer.signing import check_keys, sign
 from importer.storageconf import add_storage_conf
 from importer.store import StoreTree, has_records, remove_store
+from importer.stored import Message
 from importer.target import ExistingStore, Form, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from importer.commitmetadata import Base
+    from importer.mtree import Tree
     from importer.progress import Progress
-    from importer.repo import Base, RepoDirectory, Tree
+    from importer.stored import RepoDirectory
     from layers.image import Image
 
 

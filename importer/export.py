@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from importer.progress import Progress
-    from importer.repo import Repo, RepoDirectory
+    from importer.repo import Repo
+    from importer.stored import RepoDirectory
     from importer.storeview import ImageView, Stores, StoreView
     from layers.digest import Digest
     from layers.storerecords import LayerRecord

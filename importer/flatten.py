@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from importer.layer import LayerCommit
-    from importer.repo import Repo, Tree
+    from importer.mtree import Tree
+    from importer.repo import Repo
     from layers.image import ImageLayer
     from layers.lower import Lower
 

@@ -16,12 +16,14 @@ from importer.branches import labelled_branch
 from importer.labels import labelled_owner
 from importer.layer import record_name
 from importer.objects import WHOLE
-from importer.repo import Message
+from importer.stored import Message
 from layers.entry import Owner
 
 if TYPE_CHECKING:
     from importer.layer import LayerCommit
-    from importer.repo import Repo, RepoDirectory, Tree
+    from importer.mtree import Tree
+    from importer.repo import Repo
+    from importer.stored import RepoDirectory
 
 _ROOT = Owner(0o755, 0, 0)
 _DIFF = "diff"

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.repo import SELINUX, Policy
+from importer.policy import Policy
+from importer.reporeader import SELINUX
 
 if TYPE_CHECKING:
-    from importer.repo import Base, Repo
+    from importer.commitmetadata import Base
+    from importer.repo import Repo
     from importer.target import Labelling
     from layers.entry import Owner
 

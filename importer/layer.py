@@ -9,7 +9,8 @@ from importer.branches import layer_branch, record_branch
 from importer.channel import ReadAhead
 from importer.errors import ImporterError
 from importer.objects import ObjectWriter
-from importer.repo import Commit, Repo
+from importer.repo import Repo
+from importer.stored import Commit
 from layers.decompress import decompressed
 from layers.errors import Fault, LayerError
 from layers.layer import LayerReader
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.blobs import Blobs
-    from importer.repo import RepoDirectory, StoredTree
+    from importer.stored import RepoDirectory, StoredTree
     from layers.image import ImageLayer
     from layers.limits import Limits
     from layers.tree import LayerTree

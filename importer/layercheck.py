@@ -14,7 +14,8 @@ from layers.lower import Lower
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from importer.repo import Repo, RepoDirectory
+    from importer.repo import Repo
+    from importer.stored import RepoDirectory
     from importer.storeview import StoreView
     from layers.storerecords import LayerRecord
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from importer.branches import layer_branch, record_branch
 from importer.layer import KEY, UNVERIFIED, numbers, record_name
 from importer.merged import stacked
-from importer.repo import Message
+from importer.stored import Message
 from layers.entry import Owner
 from layers.errors import Fault
 from layers.settle import Settled, settle
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from importer.layer import ReadLayer
-    from importer.repo import Repo, RepoDirectory, Tree
+    from importer.mtree import Tree
+    from importer.repo import Repo
+    from importer.stored import RepoDirectory
     from layers.image import ImageLayer
 
 _log = logging.getLogger(__name__)

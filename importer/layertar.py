@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from fastcrc import crc64
 
+from importer.contentobject import file_hasher, symlink_checksum
 from importer.errors import ImporterError
-from importer.repo import file_hasher, symlink_checksum
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
 from layers.layer import LayerReader
@@ -20,7 +20,8 @@ from layers.tree import DeviceNodes, LayerTree, Leaf
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.repo import Repo, RepoDirectory, StoredFile
+    from importer.repo import Repo
+    from importer.stored import RepoDirectory, StoredFile
     from layers.entry import Xattrs
     from layers.verify import Chunks
 

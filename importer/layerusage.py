@@ -10,7 +10,7 @@ from layers.whiteout import unquoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from importer.repo import RepoDirectory
+    from importer.stored import RepoDirectory
 
 
 @dataclass(slots=True)

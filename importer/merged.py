@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.branches import layer_branch
-from importer.repo import RepoDirectory
+from importer.stored import RepoDirectory
 from layers.lower import Lower
 from layers.whiteout import unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from importer.repo import Repo, Tree
+    from importer.mtree import Tree
+    from importer.repo import Repo
     from layers.lower import TreeDirectory
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from importer.repo import Commit, ObjectKind, Repo, RepoDirectory
+    from importer.repo import Repo
+    from importer.stored import Commit, ObjectKind, RepoDirectory
 
 type Objects = set[tuple[ObjectKind, str]]
 

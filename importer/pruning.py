@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from importer.objectset import Objects
     from importer.progress import Progress
-    from importer.repo import Commit, Repo
+    from importer.repo import Repo
+    from importer.stored import Commit
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.releasejob import ReleaseJob
     from importer.releaseplan import Part
-    from importer.repo import Commit
+    from importer.stored import Commit
     from layers.release import Release
 
 

@@ -9,15 +9,17 @@ from importer.base import find_base
 from importer.branches import FLATTENED, LABELLED, LAYER, RECORD, RELEASE, release_branch
 from importer.commit import Contents, facts, newest
 from importer.errors import ImporterError
-from importer.repo import Commit, Message, Repo
+from importer.repo import Repo
 from importer.signing import sign
+from importer.stored import Commit, Message
 from layers.releasediff import compare
 from layers.releasemetadata import images_release, layer_sizes, metadata, stored_release
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from importer.repo import Base, Tree
+    from importer.commitmetadata import Base
+    from importer.mtree import Tree
     from importer.target import Target
     from layers.image import Image
     from layers.release import Release

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.releasejob import Origin, ReleaseJob
     from importer.releaseplan import Part
-    from importer.repo import Commit
+    from importer.stored import Commit
     from layers.release import Component, Release
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from importer.branches import IMAGE
 from importer.commit import default_subject
+from importer.commitmetadata import Base
 from importer.errors import ImporterError
 from importer.imagedetails import choose
 from importer.layer import record_name
-from importer.repo import Base, Message
 from importer.signing import sign
+from importer.stored import Message
 from importer.storeview import Stores, StoreView, open_store
 from importer.table import Block, Text
 from layers.chain import link_name
@@ -20,7 +21,9 @@ from layers.storerecords import records_json, with_blob
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from importer.repo import Commit, Repo, Tree
+    from importer.mtree import Tree
+    from importer.repo import Repo
+    from importer.stored import Commit
     from importer.storeview import ImageView
     from importer.target import GpgKey, KeyFile
     from layers.document import Document

@@ -15,7 +15,8 @@ from layers.entry import Owner
 from layers.mediatype import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
-    from importer.repo import Repo, Tree
+    from importer.mtree import Tree
+    from importer.repo import Repo
     from layers.image import Image
     from layers.lower import Lower
 

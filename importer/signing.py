@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.process import CommandError, run
+from importer.signature import is_signed_by_gpg, sign_by_gpg, sign_by_kind
 from importer.target import GpgKey, KeyFile
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
         keyring = Path(name) / "keyring.gpg"
         with suppress(CommandError):  # a key that is not there is for libostree to report
             keyring.write_bytes(run(["gpg", "--batch", *homedir, "--export", "--", key.key]))
-        if not keyring.exists() or not repo.is_signed_gpg(checksum, keyring):
-            repo.sign_gpg(checksum, key.key, key.homedir)
+        if not keyring.exists() or not is_signed_by_gpg(repo, checksum, keyring):
+            sign_by_gpg(repo, checksum, key.key, key.homedir)
 
 
 @cache
@@ -66,7 +67,7 @@ def _secrets(key: KeyFile) -> list[str]:
 
 def _sign_by_kind(repo: Repo, checksum: str, kind: str, secret: str) -> None:
     try:
-        repo.sign(checksum, kind, secret)
+        sign_by_kind(repo, checksum, kind, secret)
     except ImporterError as error:
         hint = "ostree is built without it here, as Debian's is; Fedora's has ed25519"
         raise error.within(hint=hint if "not implemented" in str(error) else "") from None

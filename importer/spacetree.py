@@ -11,7 +11,7 @@ from layers.whiteout import unquoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from importer.repo import RepoDirectory
+    from importer.stored import RepoDirectory
 
 # No picture shows more: what is smaller than this share of its layer becomes "others".
 _SMALLEST = 1 / 400

@@ -18,7 +18,9 @@ from layers.storeunion import images_union, layers_union, recorded_ids
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from importer.repo import Repo, RepoDirectory, StoredTree, Tree
+    from importer.mtree import Tree
+    from importer.repo import Repo
+    from importer.stored import RepoDirectory, StoredTree
     from layers.digest import Digest
 
 # Readable for all, though podman makes its own store 0700: a store that others are to use

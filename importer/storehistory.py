@@ -12,7 +12,8 @@ from importer.storeview import NoStoreError, open_store
 from importer.table import Block, Text, size
 
 if TYPE_CHECKING:
-    from importer.repo import Commit, Repo
+    from importer.repo import Repo
+    from importer.stored import Commit
     from importer.storeview import StoreView
 
 

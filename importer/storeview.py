@@ -19,7 +19,8 @@ from layers.storage import big_data_file
 from layers.storerecords import chain, image_records, layer_records
 
 if TYPE_CHECKING:
-    from importer.repo import Commit, Repo, RepoDirectory
+    from importer.repo import Repo
+    from importer.stored import Commit, RepoDirectory
     from layers.storerecords import ImageRecord, LayerRecord
 
 DEFAULT_PREFIX = "/usr/lib/containers/storage"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.layertar import LayerTar
-    from importer.repo import Repo, RepoDirectory, StoredFile
+    from importer.repo import Repo
+    from importer.stored import RepoDirectory, StoredFile
     from layers.entry import Entry
     from layers.lower import Lower
     from layers.settle import Settled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from importer.repo import RepoDirectory
+from importer.stored import RepoDirectory
 from layers.lower import Lower
 from layers.path import Path, joined
 

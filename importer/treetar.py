@@ -12,7 +12,8 @@ from layers.tarsplit import TarSplit
 from layers.tarwrite import END, header, padding
 
 if TYPE_CHECKING:
-    from importer.repo import Repo, RepoDirectory
+    from importer.repo import Repo
+    from importer.stored import RepoDirectory
 
 
 class TreeTar:

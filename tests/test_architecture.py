@@ -50,7 +50,7 @@ def test_layers_are_pure(path: Path) -> None:
 @pytest.mark.parametrize("package", ["gi", "subprocess"])
 def test_one_door_each(package: str) -> None:
     doors = [path.name for path in IMPORTER if package in imported(path)]
-    assert doors == [{"gi": "repo.py", "subprocess": "process.py"}[package]]
+    assert doors == [{"gi": "libostree.py", "subprocess": "process.py"}[package]]
 
 
 def test_only_one_file_prints_and_exits() -> None:

@@ -14,7 +14,8 @@ from importer import repo as repo_module
 from importer.errors import ImporterError
 from importer.loose import LooseObjects
 from importer.objectfile import Content
-from importer.repo import Message, Repo
+from importer.repo import Repo
+from importer.stored import Message
 from layers.entry import Owner
 from tests.tools import ostreerepo
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from importer.errors import ImporterError
-from importer.repo import Message, Repo
+from importer.repo import Repo
+from importer.stored import Message
 from layers.entry import Owner
 from layers.verify import Chunks
 from tests.tools import ostreerepo

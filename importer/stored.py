@@ -1,0 +1,128 @@
+"""What a repo has, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from importer.libostree import GLib, OSTree, faults
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    from layers.entry import Owner
+    from layers.verify import Chunks
+
+    class StoredTree(Protocol):
+        """What is known of a tree that the repo has: a Commit, or a RepoDirectory."""
+
+        @property
+        def contents(self) -> str: ...
+        @property
+        def meta(self) -> str: ...
+
+
+type ObjectKind = Literal["commit", "dirtree", "dirmeta", "file"]
+_READ = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a commit says beside its tree. All values are text: libostree writes integers of
+    the metadata in the machine's own byte order, and the checksum would differ with it."""
+
+    subject: str
+    timestamp: int
+    body: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit as the repo has it; `contents` and `meta` are its root's dirtree and dirmeta."""
+
+    checksum: str
+    contents: str
+    meta: str
+    message: Message
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file or symlink as the repo has it; `size` in bytes, `target` None for a file."""
+
+    checksum: str
+    owner: Owner
+    size: int
+    target: str | None
+
+
+class RepoDirectory:
+    """A directory of a commit, read when it is looked at; a `layers.lower.TreeDirectory`."""
+
+    def __init__(self, repo: OSTree.Repo, contents: str, meta: str) -> None:
+        self._repo = repo
+        self.contents = contents
+        self.meta = meta
+
+    @cached_property
+    def leaves(self) -> Mapping[bytes, str]:
+        files = self._variant.get_child_value(0)
+        return dict(_named(files.get_child_value(n)) for n in range(files.n_children()))
+
+    @cached_property
+    def directories(self) -> Mapping[bytes, RepoDirectory]:
+        found = self._variant.get_child_value(1)
+        children = (found.get_child_value(n) for n in range(found.n_children()))
+        return {
+            _name(child): RepoDirectory(self._repo, hex_of(child, 1), hex_of(child, 2))
+            for child in children
+        }
+
+    @cached_property
+    def _variant(self) -> GLib.Variant:
+        with faults(f"reading directory {self.contents}"):
+            _, variant = self._repo.load_variant(OSTree.ObjectType.DIR_TREE, self.contents)
+        return variant
+
+    def find(self, path: str) -> RepoDirectory | None:
+        """The directory at this relative path."""
+        node: RepoDirectory | None = self
+        for name in Path(path).parts:
+            node = node.directories.get(name.encode()) if node else None
+        return node
+
+    def read(self, name: str) -> bytes | None:
+        """The content of the file of this name, or None if there is none."""
+        checksum = self.leaves.get(name.encode())
+        if checksum is None:
+            return None
+        return b"".join(object_content(self._repo, checksum))
+
+
+def object_content(repo: OSTree.Repo, checksum: str) -> Chunks:
+    with faults(f"reading object {checksum}"):
+        _, stream, _, _ = repo.load_file(checksum, None)
+        while piece := bytes(stream.read_bytes(_READ, None).get_data()):
+            yield piece
+
+
+def _name(child: GLib.Variant) -> bytes:
+    name: str = child.get_child_value(0).get_string()
+    return name.encode()
+
+
+def _named(child: GLib.Variant) -> tuple[bytes, str]:
+    return _name(child), hex_of(child, 1)
+
+
+def hex_of(child: GLib.Variant, at: int) -> str:
+    return bytes_of(child, at).hex()
+
+
+def bytes_of(child: GLib.Variant, at: int) -> bytes:
+    return bytes(child.get_child_value(at).get_data_as_bytes().get_data())
