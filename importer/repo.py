@@ -633,9 +633,12 @@ class Repo:
         return str(checksum)
 
     def _metadata(self, tree: Tree, message: Message, base: Base | None) -> GLib.Variant:
-        entries = self._inherited(tree, base) if base is not None else {}
-        entries |= {key: GLib.Variant("s", value) for key, value in message.metadata}
-        return GLib.Variant("a{sv}", entries)
+        inherited = self._inherited(tree, base) if base is not None else {}
+        said = {key: GLib.Variant("s", value) for key, value in message.metadata}
+        # What is said takes the place of what is inherited also in the order, which the
+        # checksum depends on.
+        kept = {key: value for key, value in inherited.items() if key not in said}
+        return GLib.Variant("a{sv}", kept | said)
 
     def _inherited(self, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
         """The base's metadata, byte for byte, but for what says something of its own tree or

@@ -18,7 +18,7 @@ from tests.tools.releaseworld import (
     write,
 )
 from tests.tools.store import store_images
-from tests.tools.storecommand import image_store
+from tests.tools.storecommand import answered, image_store
 
 # --- the first nightly --------------------------------------------------------------------
 
@@ -218,3 +218,15 @@ def test_the_first_release_is_the_same_commit_in_every_repo(world: World, tmp_pa
     arguments = [*world.file(world.first, tmp_path), "--only=pod", "--only=etcd"]
     one = released(repo, *arguments)["commit"]
     assert one == released(tmp_path / "bare-user", *arguments)["commit"]
+
+
+# --- removing an image --------------------------------------------------------------------
+
+
+def test_a_release_goes_on_without_the_component(world: World, tmp_path: Path) -> None:
+    """As import-release would go on, whose commits have parents and know their components."""
+    repo, other = world.copy(tmp_path / "one"), world.copy(tmp_path / "other")
+    released(other, *world.file(world.first, tmp_path), "--exclude=etcd")
+    assert rev_parse(other, f"{AMD64}^") == rev_parse(repo, AMD64)
+    answered(repo, "remove", f"--branch={AMD64}", world.first.pullspecs["etcd"])
+    assert rev_parse(repo, AMD64) == rev_parse(other, AMD64)
