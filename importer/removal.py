@@ -16,7 +16,7 @@ from importer.signing import sign
 from importer.storeview import Stores, StoreView, open_store
 from importer.table import Block, Text
 from layers.chain import link_name
-from layers.releasemetadata import metadata, stored_release
+from layers.releasemetadata import metadata
 from layers.storerecords import records_json, with_blob
 
 if TYPE_CHECKING:
@@ -201,19 +201,15 @@ def _parent(repo: Repo, store: StoreView) -> str | None:
     """Where a branch has a history it goes on, as import-release and `ostree commit` go on with
     it; the commits of import-image have none."""
     head = store.commit
-    goes_on = repo.parent(head.checksum) is not None or _release(store) is not None
+    goes_on = repo.parent(head.checksum) is not None or store.release is not None
     return head.checksum if goes_on else None
-
-
-def _release(store: StoreView) -> Release | None:
-    return stored_release(store.commit.metadata, store.branch)
 
 
 def _message(
     store: StoreView, gone: Sequence[ImageView], kept: list[ImageView], parent: str | None
 ) -> Message:
     """What an import of the remaining images would say, unless the user had said otherwise."""
-    old, release = store.commit.message, _release(store)
+    old, release = store.commit.message, store.release
     digests = {str(digest) for image in gone for digest in image.digests}
     digests -= {str(digest) for image in kept for digest in image.digests}
     if release is not None:

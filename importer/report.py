@@ -143,7 +143,7 @@ def _images(data: ReportData) -> str:
     largest = max((one.size for one in data.images), default=1) or 1
     rows = [
         [
-            _head(one.image.short_label, f"{one.image.label}, {one.image.platform}"),
+            _head(one.image.short_label, f"{one.image.platform}, {one.image.label}"),
             _number(f"{len(one.image.layers)}"),
             _bar(one.size, largest, one.shared),
             _number(size(one.shared)),
@@ -209,13 +209,17 @@ def _changes(diff: StoreDiff | None) -> str:
         )
     ]
     rows = [
-        [_head(one.short_label, one.label), _cell("new"), _cell(several(len(one.layers), "layer"))]
+        [
+            _head(one.short_label, one.label),
+            _state("new"),
+            _cell(several(diff.own_layers(one), "new layer")),
+        ]
         for one in diff.added
     ]
     rows += [
         [
             _head(one.new.short_label, one.new.label),
-            _cell("changed"),
+            _state("changed"),
             _cell(
                 f"{several(one.layers, 'new layer')}; {several(len(one.files.added), 'file')}"
                 f" added, {len(one.files.changed):,} changed, {len(one.files.removed):,} removed"
@@ -224,7 +228,7 @@ def _changes(diff: StoreDiff | None) -> str:
         for one in diff.changed
     ]
     rows += [
-        [_head(one.short_label, one.label), _cell("removed"), _cell("")] for one in diff.removed
+        [_head(one.short_label, one.label), _state("removed"), _cell("")] for one in diff.removed
     ]
     if rows:
         lines.append(_table("The images that changed", ["Image", "State", "Difference"], rows))
@@ -267,6 +271,10 @@ def _head(text: str, detail: str) -> str:
 
 def _cell(text: str) -> str:
     return f"<td>{escape(text)}</td>"
+
+
+def _state(text: str) -> str:
+    return f'<td class="state">{escape(text)}</td>'
 
 
 def _number(text: str, *, strong: bool = False) -> str:

@@ -220,6 +220,28 @@ def test_the_first_release_is_the_same_commit_in_every_repo(world: World, tmp_pa
     assert one == released(tmp_path / "bare-user", *arguments)["commit"]
 
 
+# --- what image-store says of it ----------------------------------------------------------
+
+
+def test_components_are_named_and_paired(world: World, copied: Path, tmp_path: Path) -> None:
+    """All images may be of one repository, which tells nothing of any."""
+    released(copied, *world.file(world.second, copied))
+    etcd = answered(copied, "show", world.second.pullspecs["etcd"])
+    assert etcd["components"] == ["etcd"]
+    found = answered(copied, "diff", f"{AMD64}^", AMD64)["images"]
+    assert (found["added"], found["removed"]) == ([], [])
+    assert [one["to"]["components"] for one in found["changed"]] == [["etcd"], ["pod"]]
+    assert [one["from"]["components"] for one in found["changed"]] == [["etcd"], ["pod"]]
+    assert f"  ~ etcd  {world.second.pullspecs['etcd']}\n" in image_store(
+        copied, "history", AMD64
+    ).stdout  # fmt: skip
+    shown = image_store(copied, "show", f"--branch={AMD64}", world.second.pullspecs["pod"]).stdout
+    assert "component: pod\n" in shown
+    assert image_store(copied, "report", AMD64, "-o", tmp_path / "r.html").status == 0
+    page = (tmp_path / "r.html").read_text()
+    assert f'<th role="rowheader" scope="row">etcd<small>{world.second.pullspecs["etcd"]}' in page
+
+
 # --- removing an image --------------------------------------------------------------------
 
 
