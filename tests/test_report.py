@@ -209,6 +209,8 @@ def test_areas_are_as_large_as_what_they_stand_for(page: Page) -> None:
         "[...document.querySelectorAll('#map > .tile > i')].map(i => i.className)"
     )
     assert sorted(inner) == ["own", "own", "own", "shared", "shared"]
+    # A layer, usr, lib, and the files in it.
+    assert page.evaluate("document.querySelectorAll('#map .tile > i > i > i > i').length") > 0
 
 
 def test_the_layers_are_drawn_once_each(page: Page) -> None:
@@ -316,6 +318,23 @@ CONTRAST = """
   return { ...worst, checked };
 })()
 """
+
+
+def test_states_stay_in_one_piece_beside_long_names(page: Page) -> None:
+    """As those of a release's images are, all of one repository and with digests."""
+    page.evaluate(
+        "document.querySelectorAll('#changes th small').forEach(e => {"
+        "e.textContent = 'registry.example/' + 'f'.repeat(180); });"
+        "const [state, difference] = document.querySelectorAll('#changes td');"
+        "state.textContent = 'changed';"
+        "difference.textContent = '1 new layer; 1 file added, 1 changed, 0 removed';"
+    )
+    heights = page.evaluate(
+        "[...document.querySelectorAll('#changes td.state')].map(cell => {"
+        "const range = document.createRange(); range.selectNodeContents(cell);"
+        "return range.getClientRects().length; })"
+    )
+    assert heights == [1]
 
 
 def test_assistive_tools_find_their_way(page: Page) -> None:

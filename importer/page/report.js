@@ -7,6 +7,7 @@
   const HEAD = 24; // pixels of a tile's title
   const LINE = 16; // of a name within it
   const GAP = 2;
+  const DEEPEST = 6; // levels within a tile
 
   // --- the tree: {name, size, files, shared, children}, made when it is looked at ---
 
@@ -97,7 +98,7 @@
   };
   const kindOf = (node) => node.kind || (node.shared ? "shared" : "own");
   const drawInner = (parent, node, inner, depth) => {
-    if (inner.width < 40 || inner.height < 24 || depth > 3) return;
+    if (inner.width < 40 || inner.height < 24 || depth > DEEPEST) return;
     for (const part of layout(bySize(node.children()), inner)) {
       const area = document.createElement("i");
       area.className = kindOf(part.node);
@@ -108,6 +109,8 @@
         area.append(name);
       }
       place(area, part);
+      // Along the left edge the lines of all levels would lie side by side.
+      if (part.x < 1) area.style.borderLeftWidth = "0";
       parent.append(area);
       if (titled) {
         const below = { x: 0, y: LINE, width: part.width - 1, height: part.height - LINE - 1 };
