@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -14,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
+from importer.replacement import Replacement
 from importer.table import Block, Text, several, shortened, size
 
 if TYPE_CHECKING:
@@ -74,27 +72,19 @@ def write_report(data: ReportData, path: Path) -> Written:
     if path == STDOUT:
         return Written(path, data)
     content = page(data).encode()
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-        else:
-            _replace(path.resolve(), content)
-    except OSError as error:
-        raise ImporterError(f"writing {path}: {error.strerror}") from error
+    if path.exists() and not path.is_file():
+        _write_to(path, content)
+    else:
+        with Replacement(path, content) as new:
+            new.publish()
     return Written(path, data)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def _write_to(path: Path, content: bytes) -> None:
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).rename(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
+        path.write_bytes(content)
+    except OSError as error:
+        raise ImporterError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def page(data: ReportData) -> str:

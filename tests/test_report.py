@@ -194,7 +194,20 @@ def test_what_is_no_file_is_written_to_and_not_replaced(
 def test_a_report_that_cannot_be_written(store: Path, tmp_path: Path) -> None:
     outcome = image_store(store, "report", "images", "-o", tmp_path / "no" / "r.html")
     assert outcome.status == 1
-    assert outcome.stderr.startswith(f"error: writing {tmp_path}/no/r.html: ")
+    assert outcome.stderr == (
+        f"error: {tmp_path}/no/r.html cannot be written: No such file or directory\n"
+    )
+
+
+def test_the_file_has_the_permissions_that_its_user_chose(store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    for umask, expected in ((0o027, 0o640), (0o022, 0o640)):  # then it is there
+        before = os.umask(umask)
+        try:
+            assert image_store(store, "report", "images", "-o", path).status == 0
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == expected
 
 
 # --- the picture ---
