@@ -384,6 +384,14 @@ def test_tables_stay_tables_on_a_phone(page: Page) -> None:
     assert min(sizes) >= 24  # WCAG 2.2, 2.5.8
 
 
+def test_who_has_no_keys_is_not_told_of_them(page: Page) -> None:
+    help_text = "document.getElementById('map-help').innerText"
+    assert "arrow keys" in page.evaluate(help_text)
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    assert "arrow keys" not in page.evaluate(help_text)
+    assert "names above the picture" in page.evaluate(help_text)
+
+
 def test_without_scripts_the_tables_are_still_there(report: Path, browser: Chromium) -> None:
     page = browser.page()
     page.call("Emulation.setScriptExecutionDisabled", value=True)
