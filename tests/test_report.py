@@ -226,6 +226,25 @@ def test_areas_are_as_large_as_what_they_stand_for(page: Page) -> None:
     assert page.evaluate("document.querySelectorAll('#map .tile > i > i > i > i').length") > 0
 
 
+def test_digests_tell_images_apart_where_there_is_little_room(
+    registry: Registry, browser: Chromium, tmp_path: Path
+) -> None:
+    built = [build_oci(tmp_path / "l", f"{n}", [files(b"d%d" % n, [9000])]) for n in range(4)]
+    for one in built:
+        registry.push(one, "report/a-long-name-that-all-have")
+    names = [registry.by_digest(one, "report/a-long-name-that-all-have") for one in built]
+    imported(tmp_path / "repo", "--branch=all", *names)
+    image_store(tmp_path / "repo", "report", "all", "-o", tmp_path / "r.html")
+    page = browser.page()
+    page.resize(360, 800, phone=True)
+    page.open(tmp_path / "r.html")
+    whole = page.evaluate(
+        "[...document.querySelectorAll('#map .digest')]"
+        ".map(e => e.scrollWidth <= e.clientWidth ? e.textContent : '')"
+    )
+    assert sorted(whole) == sorted("@" + one.digest.partition(":")[2][:12] for one in built)
+
+
 def test_the_layers_are_drawn_once_each(page: Page) -> None:
     page.evaluate("document.querySelector('input[value=layers]').click()")
     found = tiles(page)
