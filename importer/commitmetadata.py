@@ -28,9 +28,12 @@ class Base:
 
 def commit_metadata(repo: Repo, tree: Tree, message: Message, base: Base | None) -> GLib.Variant:
     """What a new commit of this tree, written already, is to say; an `a{sv}`."""
-    entries = _inherited(repo, tree, base) if base is not None else {}
-    entries |= {key: GLib.Variant("s", value) for key, value in message.metadata}
-    return GLib.Variant("a{sv}", entries)
+    inherited = _inherited(repo, tree, base) if base is not None else {}
+    said = {key: GLib.Variant("s", value) for key, value in message.metadata}
+    # What is said takes the place of what is inherited also in the order, which the
+    # checksum depends on.
+    kept = {key: value for key, value in inherited.items() if key not in said}
+    return GLib.Variant("a{sv}", kept | said)
 
 
 def _inherited(repo: Repo, tree: Tree, base: Base) -> dict[str, GLib.Variant]:

@@ -26,7 +26,7 @@ _COLUMNS = (
     Column("WHITEOUTS", right=True),
     Column("HIDDEN", right=True),
     Column("SHARED WITH", fold=True),
-    Column("COMMAND", fold=True, style="dim"),
+    Column("COMMAND", below=True, style="dim"),
 )
 _COMMAND_WIDTH = 100
 
@@ -93,6 +93,7 @@ class ImageDetails:
         hidden = sum(layer.usage.hidden for layer in self.layers)
         facts = [
             ("image id", image.id),
+            *(("component", name) for name in image.components),
             *(("name", name) for name in image.names),
             ("digest", str(image.manifest.digest)),
             *(("index", str(index.digest)) for index in image.indexes),
@@ -115,6 +116,7 @@ class ImageDetails:
         return {
             "image_id": self.image.id,
             "names": list(self.image.names),
+            "components": list(self.image.components),
             "digest": str(self.image.manifest.digest),
             "index_digests": [str(index.digest) for index in self.image.indexes],
             "platform": self.image.platform,
@@ -194,4 +196,4 @@ def _sharers(stores: Stores, layer_id: str, image: ImageView) -> tuple[ImageView
     for other in (other for store in stores.found for other in store.users(layer_id)):
         if other.id != image.id and (other.names or other.id not in found):
             found[other.id] = other
-    return tuple(sorted(found.values(), key=lambda other: other.label))
+    return tuple(sorted(found.values(), key=lambda other: other.full_label))

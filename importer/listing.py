@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from importer.storeview import ImageView, Stores, StoreView
 
 _COLUMNS = (
-    Column("NAME", fold=True, style="cyan"),
+    Column("COMPONENT", below=True, optional=True),
+    Column("NAME", below=True, style="cyan"),
+    Column("DIGEST", below=True, optional=True),
     Column("IMAGE ID"),
     Column("PLATFORM"),
     Column("LAYERS", right=True),
@@ -37,7 +39,7 @@ class Listing:
         """A row a name, so that each can be copied from it; then what was passed over."""
         table = Table(_COLUMNS)
         for store in self.stores.found:
-            for image in sorted(store.images, key=lambda image: image.label):
+            for image in sorted(store.images, key=lambda i: i.full_label):
                 table.rows.extend(self._rows(store, image))
         blocks: list[Block] = [table] if table.rows else [Text("no images")]
         skipped = self.stores.skipped
@@ -48,7 +50,9 @@ class Listing:
         first, *others = [*image.names] or ["<none>"]
         when = age(image.config.created_seconds, self.now)
         row = (
+            ", ".join(image.components),
             first,
+            _digest(image, first),
             image.id[:12],
             image.platform,
             str(len(image.layers)),
@@ -56,7 +60,8 @@ class Listing:
             when,
             store.branch,
         )
-        return [row, *((name, image.id[:12], "", "", "", "", "") for name in others)]
+        more = [("", name, _digest(image, name), image.id[:12], *[""] * 5) for name in others]
+        return [row, *more]
 
     def document(self) -> dict[str, Any]:
         """`images`, with the branches that were passed over beside them."""
@@ -74,6 +79,7 @@ class Listing:
         return {
             "image_id": image.id,
             "names": list(image.names),
+            "components": list(image.components),
             "digest": str(image.manifest.digest),
             "index_digests": [str(index.digest) for index in image.indexes],
             "platform": image.platform,
@@ -85,3 +91,9 @@ class Listing:
             "created": image.config.created or None,
             "age_seconds": max(0, self.now - created) if created else None,
         }
+
+
+def _digest(image: ImageView, name: str) -> str:
+    """The beginning of its manifest's, unless the name has it."""
+    digest = image.manifest.digest
+    return "" if name.endswith(f"@{digest}") else digest.hex[:12]

@@ -130,18 +130,26 @@ def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:
 
 def _message(target: Target, draft: Draft, base: Base | None) -> Message:
     release = draft.release
-    name = release.name or release.version or draft.branch
     said = dict(metadata(release)) | facts(target, base)
     if base is not None:
         said.pop("version", None)  # the operating system's stays
     return Message(
-        target.subject
-        if target.subject is not None
-        else f"{name} ({release.arch}), {len(draft.images)} images",
+        release_subject(release, draft.branch) if target.subject is None else target.subject,
         _time(draft, base) if target.timestamp is None else target.timestamp,
-        "\n".join(sorted(f"{one.name} {one.pullspec}" for one in release.components.values())),
+        release_body(release),
         tuple(sorted(said.items())),
     )
+
+
+def release_subject(release: Release, branch: str) -> str:
+    """Of a release's commit, unless the user says otherwise."""
+    name = release.name or release.version or branch
+    return f"{name} ({release.arch}), {len(release.components)} images"
+
+
+def release_body(release: Release) -> str:
+    """A line a component."""
+    return "\n".join(sorted(f"{one.name} {one.pullspec}" for one in release.components.values()))
 
 
 def _time(draft: Draft, base: Base | None) -> int:

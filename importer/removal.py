@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from importer.branches import IMAGE
@@ -11,11 +11,13 @@ from importer.commitmetadata import Base
 from importer.errors import ImporterError
 from importer.imagedetails import choose
 from importer.layer import record_name
+from importer.releasecommit import release_body, release_subject
 from importer.signing import sign
 from importer.stored import Message
 from importer.storeview import Stores, StoreView, open_store
 from importer.table import Block, Text
 from layers.chain import link_name
+from layers.releasemetadata import metadata
 from layers.storerecords import records_json, with_blob
 
 if TYPE_CHECKING:
@@ -28,8 +30,10 @@ if TYPE_CHECKING:
     from importer.target import GpgKey, KeyFile
     from layers.document import Document
     from layers.manifest import Descriptor
+    from layers.release import Release
 
 _OURS = "import-image."
+_BASE = _OURS + "base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +114,8 @@ def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | Key
         _StoreEdit(repo, store, _entered(tree, store.prefix), kept).run()
         tree.write()
     with repo.transaction():
-        base = Base(store.commit, store.branch)
-        checksum = repo.write_commit(tree, _message(store, gone, kept), base)
+        base, parent = Base(store.commit, store.branch), _parent(repo, store)
+        checksum = repo.write_commit(tree, _message(store, gone, kept, parent), base, parent)
         sign(repo, checksum, keys)
         _check_unchanged(repo, store)
         repo.set_ref(store.branch, checksum)
@@ -196,22 +200,51 @@ class _StoreEdit:
         tree.file(name, self._repo.write_file(owner, records_json(records)))
 
 
-def _message(store: StoreView, gone: Sequence[ImageView], kept: list[ImageView]) -> Message:
+def _parent(repo: Repo, store: StoreView) -> str | None:
+    """Where a branch has a history it goes on, as import-release and `ostree commit` go on with
+    it; the commits of import-image have none."""
+    head = store.commit
+    goes_on = repo.parent(head.checksum) is not None or store.release is not None
+    return head.checksum if goes_on else None
+
+
+def _message(
+    store: StoreView, gone: Sequence[ImageView], kept: list[ImageView], parent: str | None
+) -> Message:
     """What an import of the remaining images would say, unless the user had said otherwise."""
-    old = store.commit.message
+    old, release = store.commit.message, store.release
     digests = {str(digest) for image in gone for digest in image.digests}
     digests -= {str(digest) for image in kept for digest in image.digests}
+    if release is not None:
+        return _release_message(store, release, digests)
     lines = [line for line in old.body.splitlines() if line.rpartition(" ")[2] not in digests]
     derived = old.subject == default_subject(_references(old.body.splitlines()))
     newest = max(image.config.created_seconds for image in (*gone, *kept))
     timestamp = old.timestamp
-    if kept and timestamp == newest:
+    if kept and timestamp == newest and parent is None:  # devices refuse an older commit
         timestamp = max(image.config.created_seconds for image in kept)
     return Message(
         default_subject(_references(lines)) if derived else old.subject,
         timestamp,
         "\n".join(lines),
         _facts(store.commit),
+    )
+
+
+def _release_message(store: StoreView, release: Release, gone: set[str]) -> Message:
+    """The same release without these digests."""
+    old = store.commit.message
+    rest = {name: one for name, one in release.components.items() if one.digest not in gone}
+    kept = replace(release, components=rest)
+    derived = old.subject == release_subject(release, store.branch)
+    said = dict(metadata(kept)) | dict(_facts(store.commit))
+    if _BASE in said:
+        said.pop("version", None)  # the operating system's stays
+    return Message(
+        release_subject(kept, store.branch) if derived else old.subject,
+        old.timestamp,
+        release_body(kept),
+        tuple(sorted(said.items())),
     )
 
 

@@ -43,7 +43,7 @@ class Replacement:
         self._temporary.unlink(missing_ok=True)
 
     def _write(self) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=".import-release-", dir=self._final.parent)
+        descriptor, name = tempfile.mkstemp(prefix=".import-image-", dir=self._final.parent)
         self._temporary = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -14,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
+from importer.replacement import Replacement
 from importer.table import Block, Text, several, shortened, size
 
 if TYPE_CHECKING:
@@ -74,27 +72,19 @@ def write_report(data: ReportData, path: Path) -> Written:
     if path == STDOUT:
         return Written(path, data)
     content = page(data).encode()
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-        else:
-            _replace(path.resolve(), content)
-    except OSError as error:
-        raise ImporterError(f"writing {path}: {error.strerror}") from error
+    if path.exists() and not path.is_file():
+        _write_to(path, content)
+    else:
+        with Replacement(path, content) as new:
+            new.publish()
     return Written(path, data)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def _write_to(path: Path, content: bytes) -> None:
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).rename(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
+        path.write_bytes(content)
+    except OSError as error:
+        raise ImporterError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def page(data: ReportData) -> str:
@@ -143,7 +133,7 @@ def _images(data: ReportData) -> str:
     largest = max((one.size for one in data.images), default=1) or 1
     rows = [
         [
-            _head(one.image.short_label, f"{one.image.label}, {one.image.platform}"),
+            _head(one.image.short_label, f"{one.image.platform}, {one.image.label}"),
             _number(f"{len(one.image.layers)}"),
             _bar(one.size, largest, one.shared),
             _number(size(one.shared)),
@@ -209,13 +199,17 @@ def _changes(diff: StoreDiff | None) -> str:
         )
     ]
     rows = [
-        [_head(one.short_label, one.label), _cell("new"), _cell(several(len(one.layers), "layer"))]
+        [
+            _head(one.short_label, one.label),
+            _state("new"),
+            _cell(several(diff.own_layers(one), "new layer")),
+        ]
         for one in diff.added
     ]
     rows += [
         [
             _head(one.new.short_label, one.new.label),
-            _cell("changed"),
+            _state("changed"),
             _cell(
                 f"{several(one.layers, 'new layer')}; {several(len(one.files.added), 'file')}"
                 f" added, {len(one.files.changed):,} changed, {len(one.files.removed):,} removed"
@@ -224,7 +218,7 @@ def _changes(diff: StoreDiff | None) -> str:
         for one in diff.changed
     ]
     rows += [
-        [_head(one.short_label, one.label), _cell("removed"), _cell("")] for one in diff.removed
+        [_head(one.short_label, one.label), _state("removed"), _cell("")] for one in diff.removed
     ]
     if rows:
         lines.append(_table("The images that changed", ["Image", "State", "Difference"], rows))
@@ -267,6 +261,10 @@ def _head(text: str, detail: str) -> str:
 
 def _cell(text: str) -> str:
     return f"<td>{escape(text)}</td>"
+
+
+def _state(text: str) -> str:
+    return f'<td class="state">{escape(text)}</td>'
 
 
 def _number(text: str, *, strong: bool = False) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from importer.table import several
 from layers.errors import printable
 from layers.whiteout import unquoted
 
@@ -38,7 +39,7 @@ class Space:
         rest = ordered[len(shown) :]
         size, files = sum(child.size for child in rest), sum(child.files for child in rest)
         if size and nodes:
-            nodes.append([f"{len(rest):,} others", size, files, []])
+            nodes.append([several(len(rest), "other"), size, files, []])
         return [self.name, self.size, self.files, nodes]
 
     def directories(self, path: str = "") -> Iterator[tuple[str, Space]]:

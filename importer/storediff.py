@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column(""),
-    Column("IMAGE", fold=True, style="cyan"),
+    Column("COMPONENT", optional=True),
+    Column("IMAGE", below=True, style="cyan"),
     Column("LAYERS", right=True),
     Column("FILES", fold=True),
 )
@@ -38,9 +39,9 @@ class Fetch:
     archive: bool
 
     def __str__(self) -> str:
-        counted = "compressed, as a pull fetches them" if self.archive else "not compressed"
-        objects = f"{several(self.objects, 'object')}, {self.files:,} of them files"
-        return f"{size(self.size)} in {objects} ({counted})"
+        counted = "compressed" if self.archive else "not compressed"
+        objects = f"{several(self.objects, 'object')}, {several(self.files, 'file')}"
+        return f"{size(self.size)} ({counted}): {objects}"
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -94,16 +95,20 @@ class StoreDiff:
             ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no images"
         )
 
+    def own_layers(self, image: ImageView) -> int:
+        """How many layers of an image of the new store the old one has not."""
+        return _own(image, self.old)
+
     def blocks(self) -> list[Block]:
         """A row an image that differs, its files if they are asked for, and the sums."""
         table = Table(_COLUMNS)
         table.rows.extend(
-            ("+", one.label, f"{_own(one, self.old):+d}", "new image") for one in self.added
+            ("+", *_called(one), f"{self.own_layers(one):+d}", "new image") for one in self.added
         )
         table.rows.extend(
-            ("~", one.new.label, f"{one.layers:+d}", _counts(one.files)) for one in self.changed
+            ("~", *_called(one.new), f"{one.layers:+d}", _counts(one.files)) for one in self.changed
         )
-        table.rows.extend(("-", one.label, "", "") for one in self.removed)
+        table.rows.extend(("-", *_called(one), "", "") for one in self.removed)
         blocks: list[Block] = [table, Text("")] if table.rows else []
         if self.list_files:
             blocks += [line for one in self.changed for line in _file_lines(one)]
@@ -112,7 +117,7 @@ class StoreDiff:
             *blocks,
             Text(f"images: {self.summary()}"),
             Text(f"layers: {layers}"),
-            Text(f"a device that has A fetches {self.fetch}"),
+            Text(f"a device with A fetches {self.fetch}"),
         ]
 
     def document(self) -> dict[str, Any]:
@@ -146,8 +151,13 @@ def _image(image: ImageView) -> dict[str, Any]:
     return {
         "image_id": image.id,
         "names": list(image.names),
+        "components": list(image.components),
         "digest": str(image.manifest.digest),
     }
+
+
+def _called(image: ImageView) -> tuple[str, str]:
+    return ", ".join(image.components), image.label
 
 
 def _own(image: ImageView, other: StoreView | None) -> int:
@@ -161,7 +171,7 @@ def _counts(files: TreeDiff) -> str:
 
 
 def _file_lines(one: Changed) -> Iterable[Text]:
-    yield Text(one.new.label, "bold")
+    yield Text(one.new.full_label, "bold")
     signs = (
         ("+", "green", one.files.added),
         ("~", "yellow", one.files.changed),
@@ -197,8 +207,8 @@ def store_diff(
 
 
 def _images(store: StoreView) -> dict[str, ImageView]:
-    """By their ids, in the order of their names, as people look for them."""
-    return {image.id: image for image in sorted(store.images, key=lambda image: image.label)}
+    """By their ids, in the order of their components or names, as people look for them."""
+    return {image.id: image for image in sorted(store.images, key=lambda i: i.full_label)}
 
 
 def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView) -> Changed:
@@ -207,19 +217,24 @@ def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView
 
 
 def _pairs(gone: list[ImageView], fresh: list[ImageView]) -> list[tuple[ImageView, ImageView]]:
-    """An old and a new version of the same image: those of one repository, if they are one
-    on either side and for the same platform."""
+    """An old and a new version of the same image: those of one component or repository, if
+    they are one on either side and for the same platform."""
     found = []
     for image in fresh:
-        before = [other for other in gone if _same_repository(image, other)]
-        after = [other for other in fresh if _same_repository(image, other)]
+        before = [other for other in gone if _same(image, other)]
+        after = [other for other in fresh if _same(image, other)]
         if len(before) == len(after) == 1:
             found.append((before[0], image))
     return found
 
 
-def _same_repository(one: ImageView, other: ImageView) -> bool:
-    return one.platform == other.platform and bool(one.repositories & other.repositories)
+def _same(one: ImageView, other: ImageView) -> bool:
+    """Of one component, if releases say so of both, else of one repository."""
+    if one.platform != other.platform:
+        return False
+    if one.components and other.components:
+        return not set(one.components).isdisjoint(other.components)
+    return bool(one.repositories & other.repositories)
 
 
 def fetch(repo: Repo, old: StoreView | None, new: StoreView) -> Fetch:

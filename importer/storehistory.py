@@ -37,9 +37,9 @@ class Step:
         lines.append(
             Text(f"images: {self.diff.summary()}; {size(self.diff.fetch.size)} of new objects")
         )
-        lines += [Text(f"  + {image.label}", "green") for image in self.diff.added]
-        lines += [Text(f"  ~ {one.new.label}", "cyan") for one in self.diff.changed]
-        lines += [Text(f"  - {image.label}", "red") for image in self.diff.removed]
+        lines += [Text(f"  + {image.full_label}", "green") for image in self.diff.added]
+        lines += [Text(f"  ~ {one.new.full_label}", "cyan") for one in self.diff.changed]
+        lines += [Text(f"  - {image.full_label}", "red") for image in self.diff.removed]
         return [*lines, Text("")]
 
     def document(self) -> dict[str, Any]:

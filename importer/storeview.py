@@ -15,12 +15,16 @@ from layers.digest import Digest
 from layers.errors import Fault, LayerError
 from layers.manifest import Index, Manifest, parse_manifest
 from layers.reference import ImageName
+from layers.releasemetadata import stored_release
 from layers.storage import big_data_file
 from layers.storerecords import chain, image_records, layer_records
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from importer.repo import Repo
     from importer.stored import Commit, RepoDirectory
+    from layers.release import Release
     from layers.storerecords import ImageRecord, LayerRecord
 
 DEFAULT_PREFIX = "/usr/lib/containers/storage"
@@ -29,13 +33,15 @@ PREFIX_KEY = "import-image.prefix"
 
 @dataclass(frozen=True, slots=True)
 class ImageView:
-    """An image of a store; `layers` base first."""
+    """An image of a store; `layers` base first, `components` what its release calls it, if
+    import-release made the commit."""
 
     record: ImageRecord
     manifest: Manifest
     indexes: tuple[Index, ...]
     config: ImageConfig
     layers: tuple[LayerRecord, ...]
+    components: tuple[str, ...]
 
     @property
     def id(self) -> str:
@@ -63,8 +69,18 @@ class ImageView:
         return self.names[0] if self.names else self.id[:12]
 
     @property
+    def full_label(self) -> str:
+        """The label, behind what its release calls it."""
+        return "  ".join((*self.components, self.label))
+
+    @property
     def short_label(self) -> str:
-        """The label's last component, a digest cut to 12 digits."""
+        """What its release calls it; else the label's last part, a digest cut to 12 digits.
+
+        All images of a release may be of one repository.
+        """
+        if self.components:
+            return ", ".join(self.components)
         name, at, digest = self.label.rpartition("/")[2].partition("@")
         return f"{name}@{digest.partition(':')[2][:12]}" if at else name
 
@@ -109,6 +125,11 @@ class StoreView:
         return {record.id: record for record in records}
 
     @cached_property
+    def release(self) -> Release | None:
+        """The release that import-release wrote into the commit; LayerError if it is no good."""
+        return stored_release(self.commit.metadata, self.branch)
+
+    @cached_property
     def images(self) -> tuple[ImageView, ...]:
         """Every image; LayerError, with its id, for one whose records are no good."""
         records = image_records(self.file("overlay-images", "images.json"))
@@ -123,9 +144,17 @@ class StoreView:
             others = [parse_manifest(raw) for raw in self._manifests(record)]
             indexes = tuple(one for one in others if isinstance(one, Index))
             config = parse_config(self.big_data(record, str(manifest.config.digest)), manifest)
-            return ImageView(record, manifest, indexes, config, chain(self.layers, record.layer))
+            layers = chain(self.layers, record.layer)
+            named = self._components((manifest.digest, *(index.digest for index in indexes)))
+            return ImageView(record, manifest, indexes, config, layers, named)
         except LayerError as error:
             raise error.within(digest=f"image {record.id[:12]}") from None
+
+    def _components(self, digests: Iterable[Digest]) -> tuple[str, ...]:
+        release = self.release
+        known = {str(digest) for digest in digests}
+        found = release.components.values() if release is not None else ()
+        return tuple(sorted(one.name for one in found if one.digest in known))
 
     def _manifests(self, record: ImageRecord) -> list[bytes]:
         keys = [key for key in record.big_data if key.startswith("manifest-")]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import shutil
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,11 +10,7 @@ from layers.errors import escaped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.table import Table as RichTable
-
-_GAP = "  "
-# A name that is folded any further cannot be read.
-_NARROWEST = 12
+GAP = "  "
 _MOST_NAMES = 3
 _UNITS = (
     ("year", 31_556_952),
@@ -29,11 +23,16 @@ _UNITS = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`right` for numbers; `fold` for text that may take several lines of a terminal."""
+    """`right` for numbers; `fold` for text that may take several lines of a terminal, `below`
+    for what is to stay in one piece: where the terminal is too narrow, it goes to a line of
+    its own below the row. `optional` ones are left out where no row has anything in them.
+    """
 
     title: str
     right: bool = False
     fold: bool = False
+    below: bool = False
+    optional: bool = False
     style: str = ""
 
 
@@ -79,19 +78,36 @@ def rendered(blocks: Sequence[Block], *, terminal: bool) -> str:
     characters that an image or a commit brings are escaped.
     """
     shown = [_visible(block) for block in blocks]
-    return _rich(shown) if terminal else "\n".join(line for b in shown for line in _plain(b))
+    if terminal:
+        # Only it needs rich, whose import takes a good part of a short run's time.
+        from importer.terminal import on_terminal
+
+        return on_terminal(shown)
+    return "\n".join(line for b in shown for line in _plain(b))
 
 
 def _visible(block: Block) -> Block:
     if isinstance(block, Text):
         return block if block.verbatim else replace(block, text=escaped(block.text))
-    return replace(block, rows=[tuple(map(escaped, row)) for row in block.rows])
+    rows = [tuple(map(escaped, row)) for row in block.rows]
+    kept = [
+        number
+        for number, column in enumerate(block.columns)
+        if not column.optional or any(row[number] for row in rows)
+    ]
+    return of_columns(replace(block, rows=rows), kept)
+
+
+def of_columns(block: Table, numbers: Sequence[int]) -> Table:
+    """With these of its columns alone."""
+    rows = [tuple(row[number] for number in numbers) for row in block.rows]
+    return replace(block, columns=[block.columns[number] for number in numbers], rows=rows)
 
 
 def _plain(block: Block) -> list[str]:
     if isinstance(block, Text):
         return [block.text]
-    widths = [_widest(block, n) for n in range(len(block.columns))]
+    widths = [widest(block, n) for n in range(len(block.columns))]
     title = [block.title] if block.title else []
     return title + [_line(row, widths, block.columns) for row in _lines(block)]
 
@@ -101,75 +117,16 @@ def _line(row: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) 
         cell.rjust(width) if column.right else cell.ljust(width)
         for cell, width, column in zip(row, widths, columns, strict=True)
     ]
-    return _GAP.join(cells).rstrip()
+    return GAP.join(cells).rstrip()
 
 
-def _rich(blocks: Sequence[Block]) -> str:
-    # Only a terminal needs rich, whose import takes a good part of a short run's time.
-    from rich.console import Console
-    from rich.text import Text as RichText
-
-    output = io.StringIO()
-    width = shutil.get_terminal_size().columns
-    console = Console(file=output, force_terminal=True, width=width, highlight=False)
-    for block in blocks:
-        if isinstance(block, Text):
-            console.print(RichText(block.text, block.style), soft_wrap=True)
-        else:
-            console.width = _width(block, width)
-            console.print(_rich_table(block))
-    return output.getvalue().rstrip("\n")
-
-
-def _width(block: Table, terminal: int) -> int:
-    """The terminal's, in which columns fold; if that is too narrow for the table, what the
-    table takes without folding. Then the terminal breaks the lines; rich would leave columns
-    out."""
-    gaps = len(_GAP) * (len(block.columns) - 1)
-    columns = range(len(block.columns))
-    if sum(_least(block, n) for n in columns) + gaps <= terminal:
-        return terminal
-    return sum(_widest(block, n) for n in columns) + gaps
-
-
-def _least(block: Table, number: int) -> int:
-    widest = _widest(block, number)
-    return min(widest, _NARROWEST) if block.columns[number].fold else widest
-
-
-def _widest(block: Table, number: int) -> int:
+def widest(block: Table, number: int) -> int:
+    """The characters of a column's longest cell or title."""
     return max(len(row[number]) for row in _lines(block))
 
 
 def _lines(block: Table) -> list[tuple[str, ...]]:
     return [tuple(column.title for column in block.columns), *block.rows]
-
-
-def _rich_table(block: Table) -> RichTable:
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text as RichText
-
-    made = RichTable(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),  # the box puts one more space between columns: _GAP
-        header_style="bold",
-    )
-    if block.title:
-        made.title, made.title_justify, made.title_style = RichText(block.title), "left", "bold"
-    for number, column in enumerate(block.columns):
-        made.add_column(
-            column.title,
-            justify="right" if column.right else "left",
-            overflow="fold",
-            min_width=_least(block, number),
-            style=column.style,
-        )
-    for row in block.rows:
-        made.add_row(*map(RichText, row))
-    return made
 
 
 def size(count: int) -> str:

@@ -2,7 +2,7 @@
 
 Source: podman-images(1), and containers/common libimage/runtime.go, `LookupImage`: an exact
 name, an id or the beginning of just one, then the short name of just one image. A manifest's
-digest alone, which podman shows but does not look for, is taken as well.
+digest alone, or its beginning, which podman shows but does not look for, is taken as well.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ def select[T: Named](images: Sequence[T], text: str) -> T | None:
         return ids[0]
     digests = [image for image in images if text in map(str, image.digests)]
     short = [image for image in images if _matches(image, text)]
-    return _single(digests or short or ids, text)
+    begun = [image for image in images if _is_id(text) and _has_digest(image, _bare_id(text))]
+    return _single(digests or short or ids or begun, text)
+
+
+def _has_digest(image: Named, beginning: str) -> bool:
+    return any(digest.hex.startswith(beginning) for digest in image.digests)
 
 
 def _single[T: Named](found: Sequence[T], text: str) -> T | None:

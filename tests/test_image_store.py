@@ -101,6 +101,7 @@ def test_list_has_every_image_of_every_branch(stores: Stores) -> None:
     assert entry == {
         "image_id": two,
         "names": [stores.names["two"]],
+        "components": [],
         "digest": stores.two.digest,
         "index_digests": [],
         "platform": "linux/amd64/v2",
@@ -127,8 +128,13 @@ def test_list_names_an_index_and_its_digest(stores: Stores) -> None:
 def test_list_as_plain_text_is_aligned_and_without_control_characters(stores: Stores) -> None:
     text = image_store(stores.repo, "list", "all").stdout
     title, *rows = text.splitlines()
-    assert title.split() == ["NAME", "IMAGE", "ID", "PLATFORM", "LAYERS", "SIZE", "AGE", "BRANCH"]
-    assert [row.split()[0] for row in rows] == sorted([stores.names["one"], stores.names["two"]])
+    assert re.split(" {2,}", title) == [
+        "NAME", "DIGEST", "IMAGE ID", "PLATFORM", "LAYERS", "SIZE", "AGE", "BRANCH"
+    ]  # fmt: skip
+    shown = {stores.names["one"]: stores.one.digest, stores.names["two"]: stores.two.digest}
+    assert [row.split()[:2] for row in rows] == [
+        [name, digest.partition(":")[2][:12]] for name, digest in sorted(shown.items())
+    ]
     assert {row[title.index("BRANCH") :] for row in rows} == {"all"}
     assert "\x1b" not in text
 
@@ -169,6 +175,7 @@ def test_show_counts_what_each_layer_ships_and_hides(stores: Stores) -> None:
     assert document == {
         "image_id": stores.one.image_id,
         "names": [stores.names["one"]],
+        "components": [],
         "digest": stores.one.digest,
         "index_digests": [],
         "platform": "linux/amd64",
@@ -211,13 +218,16 @@ def test_show_tells_who_shares_a_layer(stores: Stores) -> None:
     assert [layer["shared_with"] for layer in layers] == [others, [stores.names["newer"]], []]
 
 
-@pytest.mark.parametrize("how", ["name", "digest", "id", "short id", "short name", "index"])
+@pytest.mark.parametrize(
+    "how", ["name", "digest", "id", "short id", "short digest", "short name", "index"]
+)
 def test_show_takes_an_image_as_podman_does(stores: Stores, how: str) -> None:
     text = {
         "name": stores.names["one"],
         "digest": f"{stores.names['one'].rpartition(':')[0]}@{stores.one.digest}",
         "id": stores.one.image_id,
         "short id": stores.one.image_id[:12],
+        "short digest": stores.one.digest.partition(":")[2][:12],
         "short name": "stores/one:t",
         "index": f"{stores.names['index'].rpartition(':')[0]}@{stores.index_digest}",
     }[how]
@@ -399,11 +409,17 @@ def test_what_an_image_says_does_not_steer_the_terminal(
     assert "s\\x1b]0;title\\x07" in lines["history", "odd"]
 
 
-def test_a_terminal_that_is_too_narrow_gets_whole_lines(stores: Stores) -> None:
-    text = on_a_terminal("list", f"--repo={stores.repo}", "all", columns=40)
-    plain = image_store(stores.repo, "list", "all").stdout.splitlines()
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_terminal_that_is_too_narrow_gets_whole_lines(stores: Stores, columns: int) -> None:
+    """Names stay in one piece, to be copied: on lines of their own."""
+    text = on_a_terminal("list", f"--repo={stores.repo}", "all", columns=columns)
+    title, *rows = image_store(stores.repo, "list", "all").stdout.splitlines()
+    begin = title.index("IMAGE ID")
+    expected = [title[begin:]]
+    for row in rows:
+        expected += [row[begin:], "  " + "  ".join(row[:begin].split())]
     shown = [_visible(line) for line in text.splitlines()]
-    assert [shown[0], *shown[2:]] == plain
+    assert [shown[0], *shown[2:]] == expected
 
 
 def _visible(line: str) -> str:

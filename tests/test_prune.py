@@ -17,6 +17,7 @@ from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import Run, imported, run_import
 from tests.tools.ostreerepo import fsck, ls, ostree, refs, rev_parse
 from tests.tools.registry import Registry
+from tests.tools.releaseworld import history
 from tests.tools.storecommand import SCRIPT, answered, image_store
 from tests.tools.tarbuild import Entry, whiteout
 
@@ -99,6 +100,18 @@ def test_an_os_commit_keeps_all_but_the_image(
     assert ls(repo, "images") == ls(repo, wanted)
     assert "/usr/bin/init" in ls(repo, "images")
     assert ostree(repo, "show", "--print-metadata-key=version", "images").strip() == "'1.2'"
+
+
+def test_a_history_goes_on(images: dict[str, tuple[BuiltImage, str]], tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    imported(repo, "--branch=all", images["one"][1], images["two"][1])
+    for subject in ("first", "second"):
+        ostree(repo, "commit", "--branch=line", "--tree=ref=all", f"--subject={subject}")
+    before = history(repo, "line")
+    answered(repo, "remove", "--branch=line", images["two"][1])
+    assert history(repo, "line")[1:] == before
+    (image,) = answered(repo, "list", "line")["images"]
+    assert image["names"] == [images["one"][1]]
 
 
 def test_the_last_image_of_its_own_branch_takes_the_branch_with_it(

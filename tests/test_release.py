@@ -18,7 +18,7 @@ from tests.tools.releaseworld import (
     write,
 )
 from tests.tools.store import store_images
-from tests.tools.storecommand import image_store
+from tests.tools.storecommand import answered, image_store
 
 # --- the first nightly --------------------------------------------------------------------
 
@@ -222,3 +222,37 @@ def test_the_first_release_is_the_same_commit_in_every_repo(world: World, tmp_pa
     arguments = [*world.file(world.first, tmp_path), "--only=pod", "--only=etcd"]
     one = released(repo, *arguments)["commit"]
     assert one == released(tmp_path / "bare-user", *arguments)["commit"]
+
+
+# --- what image-store says of it ----------------------------------------------------------
+
+
+def test_components_are_named_and_paired(world: World, copied: Path, tmp_path: Path) -> None:
+    """All images may be of one repository, which tells nothing of any."""
+    released(copied, *world.file(world.second, copied))
+    etcd = answered(copied, "show", world.second.pullspecs["etcd"])
+    assert etcd["components"] == ["etcd"]
+    found = answered(copied, "diff", f"{AMD64}^", AMD64)["images"]
+    assert (found["added"], found["removed"]) == ([], [])
+    assert [one["to"]["components"] for one in found["changed"]] == [["etcd"], ["pod"]]
+    assert [one["from"]["components"] for one in found["changed"]] == [["etcd"], ["pod"]]
+    assert f"  ~ etcd  {world.second.pullspecs['etcd']}\n" in image_store(
+        copied, "history", AMD64
+    ).stdout  # fmt: skip
+    shown = image_store(copied, "show", f"--branch={AMD64}", world.second.pullspecs["pod"]).stdout
+    assert "component: pod\n" in shown
+    assert image_store(copied, "report", AMD64, "-o", tmp_path / "r.html").status == 0
+    page = (tmp_path / "r.html").read_text()
+    assert f'<th role="rowheader" scope="row">etcd<small>{world.second.pullspecs["etcd"]}' in page
+
+
+# --- removing an image --------------------------------------------------------------------
+
+
+def test_a_release_goes_on_without_the_component(world: World, tmp_path: Path) -> None:
+    """As import-release would go on, whose commits have parents and know their components."""
+    repo, other = world.copy(tmp_path / "one"), world.copy(tmp_path / "other")
+    released(other, *world.file(world.first, tmp_path), "--exclude=etcd")
+    assert rev_parse(other, f"{AMD64}^") == rev_parse(repo, AMD64)
+    answered(repo, "remove", f"--branch={AMD64}", world.first.pullspecs["etcd"])
+    assert rev_parse(repo, AMD64) == rev_parse(other, AMD64)

@@ -194,7 +194,20 @@ def test_what_is_no_file_is_written_to_and_not_replaced(
 def test_a_report_that_cannot_be_written(store: Path, tmp_path: Path) -> None:
     outcome = image_store(store, "report", "images", "-o", tmp_path / "no" / "r.html")
     assert outcome.status == 1
-    assert outcome.stderr.startswith(f"error: writing {tmp_path}/no/r.html: ")
+    assert outcome.stderr == (
+        f"error: {tmp_path}/no/r.html cannot be written: No such file or directory\n"
+    )
+
+
+def test_the_file_has_the_permissions_that_its_user_chose(store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "r.html"
+    for umask, expected in ((0o027, 0o640), (0o022, 0o640)):  # then it is there
+        before = os.umask(umask)
+        try:
+            assert image_store(store, "report", "images", "-o", path).status == 0
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == expected
 
 
 # --- the picture ---
@@ -209,6 +222,27 @@ def test_areas_are_as_large_as_what_they_stand_for(page: Page) -> None:
         "[...document.querySelectorAll('#map > .tile > i')].map(i => i.className)"
     )
     assert sorted(inner) == ["own", "own", "own", "shared", "shared"]
+    # A layer, usr, lib, and the files in it.
+    assert page.evaluate("document.querySelectorAll('#map .tile > i > i > i > i').length") > 0
+
+
+def test_digests_tell_images_apart_where_there_is_little_room(
+    registry: Registry, browser: Chromium, tmp_path: Path
+) -> None:
+    built = [build_oci(tmp_path / "l", f"{n}", [files(b"d%d" % n, [9000])]) for n in range(4)]
+    for one in built:
+        registry.push(one, "report/a-long-name-that-all-have")
+    names = [registry.by_digest(one, "report/a-long-name-that-all-have") for one in built]
+    imported(tmp_path / "repo", "--branch=all", *names)
+    image_store(tmp_path / "repo", "report", "all", "-o", tmp_path / "r.html")
+    page = browser.page()
+    page.resize(360, 800, phone=True)
+    page.open(tmp_path / "r.html")
+    whole = page.evaluate(
+        "[...document.querySelectorAll('#map .digest')]"
+        ".map(e => e.scrollWidth <= e.clientWidth ? e.textContent : '')"
+    )
+    assert sorted(whole) == sorted("@" + one.digest.partition(":")[2][:12] for one in built)
 
 
 def test_the_layers_are_drawn_once_each(page: Page) -> None:
@@ -318,6 +352,23 @@ CONTRAST = """
 """
 
 
+def test_states_stay_in_one_piece_beside_long_names(page: Page) -> None:
+    """As those of a release's images are, all of one repository and with digests."""
+    page.evaluate(
+        "document.querySelectorAll('#changes th small').forEach(e => {"
+        "e.textContent = 'registry.example/' + 'f'.repeat(180); });"
+        "const [state, difference] = document.querySelectorAll('#changes td');"
+        "state.textContent = 'changed';"
+        "difference.textContent = '1 new layer; 1 file added, 1 changed, 0 removed';"
+    )
+    heights = page.evaluate(
+        "[...document.querySelectorAll('#changes td.state')].map(cell => {"
+        "const range = document.createRange(); range.selectNodeContents(cell);"
+        "return range.getClientRects().length; })"
+    )
+    assert heights == [1]
+
+
 def test_assistive_tools_find_their_way(page: Page) -> None:
     nodes = page.call("Accessibility.getFullAXTree")["nodes"]
     roles = [node["role"]["value"] for node in nodes if not node["ignored"]]
@@ -350,6 +401,14 @@ def test_tables_stay_tables_on_a_phone(page: Page) -> None:
         ".map(e => e.getBoundingClientRect().height)"
     )
     assert min(sizes) >= 24  # WCAG 2.2, 2.5.8
+
+
+def test_who_has_no_keys_is_not_told_of_them(page: Page) -> None:
+    help_text = "document.getElementById('map-help').innerText"
+    assert "arrow keys" in page.evaluate(help_text)
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    assert "arrow keys" not in page.evaluate(help_text)
+    assert "names above the picture" in page.evaluate(help_text)
 
 
 def test_without_scripts_the_tables_are_still_there(report: Path, browser: Chromium) -> None:

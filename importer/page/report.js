@@ -7,6 +7,8 @@
   const HEAD = 24; // pixels of a tile's title
   const LINE = 16; // of a name within it
   const GAP = 2;
+  const DIGEST = 160; // of a tile that has room for a digest and some of the name before it
+  const DEEPEST = 6; // levels within a tile
 
   // --- the tree: {name, size, files, shared, children}, made when it is looked at ---
 
@@ -97,7 +99,7 @@
   };
   const kindOf = (node) => node.kind || (node.shared ? "shared" : "own");
   const drawInner = (parent, node, inner, depth) => {
-    if (inner.width < 40 || inner.height < 24 || depth > 3) return;
+    if (inner.width < 40 || inner.height < 24 || depth > DEEPEST) return;
     for (const part of layout(bySize(node.children()), inner)) {
       const area = document.createElement("i");
       area.className = kindOf(part.node);
@@ -108,12 +110,31 @@
         area.append(name);
       }
       place(area, part);
+      // Along the left edge the lines of all levels would lie side by side.
+      if (part.x < 1) area.style.borderLeftWidth = "0";
       parent.append(area);
       if (titled) {
         const below = { x: 0, y: LINE, width: part.width - 1, height: part.height - LINE - 1 };
         drawInner(area, part.node, below, depth + 1);
       }
     }
+  };
+  // Where there is no room the size goes first, and a digest last: it may be all that tells
+  // images of one repository apart.
+  const drawTitle = (node, width) => {
+    const title = document.createElement("b");
+    const at = node.kind === "several" ? node.name.lastIndexOf("@") : -1;
+    const made = (kind, ...content) => {
+      const part = document.createElement("span");
+      part.className = kind;
+      part.append(...content);
+      return part;
+    };
+    const label = at < 0
+      ? [made("name", node.name)]
+      : [made("name", width < DIGEST ? "" : node.name.slice(0, at)), made("digest", node.name.slice(at))];
+    title.append(made("label", ...label), made("size", shownSize(node.size)));
+    return title;
   };
   const drawTile = (box) => {
     const node = box.node;
@@ -132,11 +153,7 @@
     }
     place(tile, box);
     if (box.width > 34 && box.height > 20) {
-      const head = document.createElement("b");
-      const size = document.createElement("span");
-      size.textContent = ` ${shownSize(node.size)}`;
-      head.append(node.name, size);
-      tile.append(head);
+      tile.append(drawTitle(node, box.width));
     }
     if (open) {
       const inner = { x: 0, y: HEAD, width: box.width - GAP, height: box.height - HEAD - GAP };
