@@ -54,12 +54,12 @@ class Answer(NamedTuple):
 
 def serve(requests: int, answers: int) -> None:
     """Answer, until whoever asks is gone."""
-    os.umask(0)  # modes are given as they are to be
+    umask = os.umask(0)  # files' modes are given as they are to be
     with open(requests, "rb", 0) as source, open(answers, "wb", 0) as sink:
         while head := source.read(REQUEST.size):
             sizes = REQUEST.unpack(head)
             request: Write | Move = pickle.loads(_read(source, sizes[0]))  # noqa: S301 - our own
-            answer = pickle.dumps(_answer(request, _read(source, sizes[1])))
+            answer = pickle.dumps(_answer(request, _read(source, sizes[1]), umask))
             _write(sink, ANSWER.pack(len(answer)) + answer)
 
 
@@ -80,17 +80,26 @@ def _read(source: FileIO, size: int) -> memoryview:
     return data
 
 
-def _answer(request: Write | Move, data: memoryview) -> Answer:
+def _answer(request: Write | Move, data: memoryview, umask: int) -> Answer:
     written: list[Written] = []
     place = request.place
     try:
         if isinstance(request, Move):
-            move_objects(place.mode, place.objects, place.directory, request.checksums)
+            _moved(place, request.checksums, umask)
         else:
             written.extend(_written(place, request.files, data))
     except OSError as error:
         return Answer(written, error)
     return Answer(written)
+
+
+def _moved(place: Place, checksums: Sequence[str], umask: int) -> None:
+    """New directories are as the umask has them that the import was started with."""
+    os.umask(umask)
+    try:
+        move_objects(place.mode, place.objects, place.directory, checksums)
+    finally:
+        os.umask(0)
 
 
 def _written(
