@@ -1,5 +1,6 @@
 """skopeo's proxy, spoken to as the importer does, and what is made of skopeo's words."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def proxy() -> Iterator[Proxy]:
 
 def wanted(blob: Blob) -> Descriptor:
     return Descriptor(blob.media_type, Digest.parse(blob.digest), blob.size)
+
+
+def test_no_temporary_directory_is_needed(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk is full there is none, and no traceback may say so."""
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent/tmp")
+    assert TRUSTING.inspect_raw(source)
+    Proxy(TRUSTING).close()
+    with pytest.raises(ImporterError, match="unknown"):
+        TRUSTING.inspect_raw(source + "-not")
 
 
 # -- the command line --

@@ -101,6 +101,7 @@ def test_a_process_that_was_killed_is_an_error_of_one_line(
     with pytest.raises(ImporterError, match="ended with status -9") as caught, repo.transaction():
         repo.write_files([(Owner(0o644, 0, 0), "", b"x" * size)])
     assert "\n" not in str(caught.value)
+    assert "memory" in caught.value.hint
     assert list(path.glob("objects/*/*")) == []
     assert list((path / "tmp").glob("import-image-*")) == []
 
