@@ -274,3 +274,11 @@ def test_its_words_are_one_line() -> None:
     said = 'level=fatal msg="first\\nsecond \\"third\\" \\t é"'
     assert str(fetch_error("dir:x", said)) == 'dir:x: first second "third" é'
     assert len(str(fetch_error("dir:x", "word " * 1000))) < 1100
+
+
+def test_its_words_are_quoted_as_go_does() -> None:
+    """A registry's own words are among them: no byte of those may be a traceback."""
+    said = r'level=fatal msg="\x1b[31m \a\v \xff \U0001f600 \u200b \\ \"denied\" \q"'
+    error = fetch_error("dir:x", said)
+    assert str(error) == 'dir:x: \x1b[31m \xff \U0001f600 \u200b \\ "denied" q'
+    assert "skopeo login" in error.advice
