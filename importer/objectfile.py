@@ -12,7 +12,7 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
 if TYPE_CHECKING:
     from collections.abc import Buffer, Callable, Iterable, Iterator, Sequence
@@ -97,11 +97,14 @@ class Archive:
             yield from _deflated(chunks)
 
     def decoded(self, file: BinaryIO) -> Chunks:
-        """What follows the header."""
+        """What follows the header, in pieces of a bounded size, however well it is packed."""
         file.seek(8 + int.from_bytes(file.read(4)))
-        inflate = isal_zlib.decompressobj(-isal_zlib.MAX_WBITS)
-        while chunk := file.read(_READ):
-            yield inflate.decompress(chunk)
+        inflate = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
+        while not inflate.eof:
+            packed = file.read(_READ) if inflate.needs_input else b""
+            if not packed and inflate.needs_input:
+                raise RuntimeError(f"{file.name} is not all there")
+            yield inflate.decompress(packed, _READ)
 
     def mode(self, content: Content) -> int:  # noqa: ARG002 - the Protocol's
         """Readable for whoever serves the repo."""

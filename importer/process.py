@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import subprocess
-import tempfile
 import threading
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _log = logging.getLogger(__name__)
+_KILLED = "it was killed: if nobody did it, the kernel did for want of memory; see `journalctl -k`"
 _live: set[subprocess.Popen[bytes]] = set()
 # The signal handler takes it, too, in whatever thread of ours it interrupts.
 _live_lock = threading.RLock()
@@ -26,13 +27,14 @@ class CommandError(ImporterError):
     """A program ended with an error; `stderr` is all that it said."""
 
     def __init__(self, argv: Sequence[str], status: int, stderr: str) -> None:
-        super().__init__(f"{argv[0]} ended with status {status}: {_last_line(stderr)}")
+        hint = _KILLED if status == -signal.SIGKILL else ""
+        super().__init__(f"{argv[0]} ended with status {status}: {_last_line(stderr)}", hint=hint)
         self.stderr = stderr
 
 
 def run(argv: Sequence[str]) -> bytes:
     """The program's standard output; CommandError if its status is not 0."""
-    with tempfile.TemporaryFile() as stderr:
+    with _unnamed_file() as stderr:
         with _started(argv, stderr, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None  # noqa: S101 - asked for in the line above
             output = child.stdout.read()
@@ -47,7 +49,7 @@ class Server:
 
     def __init__(self, argv: Sequence[str], pass_fds: Sequence[int]) -> None:
         self._argv = argv
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `stop`
+        self._stderr = _unnamed_file()  # closed in `stop`
         self._context = _started(argv, self._stderr, pass_fds=pass_fds)
         self._child = self._context.__enter__()
 
@@ -112,6 +114,11 @@ def kill_all() -> None:
     _live_lock.acquire()  # for good
     for child in list(_live):
         child.kill()
+
+
+def _unnamed_file() -> IO[bytes]:
+    """In memory, for the little that programs say: a disk may be full, and /tmp with it."""
+    return os.fdopen(os.memfd_create("stderr"), "w+b")
 
 
 def _text(stderr: IO[bytes]) -> str:

@@ -27,6 +27,9 @@ type _Pipe = tuple[int, int]
 
 _F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
 _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+# Go's strconv.Quote, which JSON does not read: what an image's name or a registry says may be
+# anything.
+_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)", re.DOTALL)
 # What asking again does not help against, and what to do instead.
 _FINAL = (
     ("server gave HTTP response to HTTPS client", "for a registry without TLS: --tls-verify=false"),
@@ -43,7 +46,17 @@ _FINAL = (
     ("bytes in blob", "the registry, or something on the way, changed it; nothing was imported"),
     ("unsupported manifest MIME type", "an index can list images only, OCI's or docker's alike"),
     ("no such file or directory", "is the path right?"),
+    ("is a directory", "is the path right?"),
+    ("not a directory", "is the path right?"),
+    ("invalid tar header", "is it an archive as `skopeo copy` or `podman save` write it?"),
+    ("reading JSON file", "--authfile takes a file as `skopeo login` writes it"),
+    ("more than one image in oci", "name one by its tag: oci:DIR:TAG; index.json lists them"),
+    (
+        "no descriptor found for reference",
+        "there is no such tag; the layout's index.json lists them",
+    ),
     ("identifier is not an image", "`podman images` lists what the store has"),
+    ("does not resolve to an image ID", "`podman images` lists what the store has"),
     ("no image found in", "the index lists other platforms; see --arch, --os and --variant"),
     ("no such host", "the registry's host name does not resolve"),
     ("policy.json", "see containers-policy.json(5), or give --policy or --insecure-policy"),
@@ -100,11 +113,18 @@ def _options(values: dict[str, str | None]) -> list[str]:
 def fetch_error(source: str, said: str) -> ImporterError:
     """skopeo's words as one line, and a hint; a FetchError if asking again may help."""
     reasons: list[str] = _LOGRUS.findall(said)
-    message = json.loads(f'"{reasons[-1]}"', strict=False) if reasons else said
+    message = _ESCAPE.sub(_unescaped, reasons[-1]) if reasons else said
     said = " ".join(message.split())[:1000] or "skopeo said nothing"
     line, signs = f"{source}: {said}", said.replace(source, "")  # whatever the image is called
     hint = _hint(_FINAL, signs)
     return ImporterError(line, hint=hint) if hint else FetchError(line, hint=_hint(_PASSING, signs))
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code = match[1]
+    if len(code) > 1:
+        return chr(int(code[1:], 16))
+    return " " if code in "abfnrtv" else code  # spaces of whatever kind become one
 
 
 def _hint(hints: tuple[tuple[str, str], ...], said: str) -> str:

@@ -55,12 +55,12 @@ class Answer(NamedTuple):
 
 def serve(requests: int, answers: int, contents: int) -> None:
     """Answer, until whoever asks is gone."""
-    os.umask(0)  # modes are given as they are to be
+    umask = os.umask(0)  # files' modes are given as they are to be
     shared = _Shared(contents)
     with open(requests, "rb", 0) as source, open(answers, "wb", 0) as sink:
         while size := source.read(SIZE.size):
             request: Write | Move = pickle.loads(_read(source, *SIZE.unpack(size)))  # noqa: S301 - our own
-            answer = pickle.dumps(_answer(request, shared))
+            answer = pickle.dumps(_answer(request, shared, umask))
             _write(sink, SIZE.pack(len(answer)) + answer)
 
 
@@ -95,17 +95,26 @@ def _read(source: FileIO, size: int) -> bytearray:
     return data
 
 
-def _answer(request: Write | Move, shared: _Shared) -> Answer:
+def _answer(request: Write | Move, shared: _Shared, umask: int) -> Answer:
     written: list[Written] = []
     place = request.place
     try:
         if isinstance(request, Move):
-            move_objects(place.mode, place.objects, place.directory, request.checksums)
+            _moved(place, request.checksums, umask)
         else:
             written.extend(_written(place, request.files, shared))
     except OSError as error:
         return Answer(written, error)
     return Answer(written)
+
+
+def _moved(place: Place, checksums: Sequence[str], umask: int) -> None:
+    """New directories are as the umask has them that the import was started with."""
+    os.umask(umask)
+    try:
+        move_objects(place.mode, place.objects, place.directory, checksums)
+    finally:
+        os.umask(0)
 
 
 def _written(

@@ -63,7 +63,7 @@ class TarSplit:
         self._raw.append(data)
         self._raw_size += len(data)
         if self._raw_size > _RAW_LIMIT:
-            self._end_raw()
+            self._cut_raw()
 
     def begin_file(self, path: bytes, size: int) -> None:
         """A file whose `size` bytes follow; of an empty one there is nothing to record."""
@@ -92,11 +92,23 @@ class TarSplit:
         trailer = self._crc32.to_bytes(4, "little") + (self._length % 2**32).to_bytes(4, "little")
         return b"".join([*self._packed, trailer])
 
+    def _cut_raw(self) -> None:
+        """Lines of the limit's size, and the rest held back: in what pieces the bytes come, from
+        the network or the repo, is not to be seen in the record."""
+        data = b"".join(self._raw)
+        rest = len(data) % _RAW_LIMIT
+        for at in range(0, len(data) - rest, _RAW_LIMIT):
+            self._raw_line(data[at : at + _RAW_LIMIT])
+        self._raw, self._raw_size = [data[len(data) - rest :]], rest
+
     def _end_raw(self) -> None:
-        if self._raw:
-            payload = binascii.b2a_base64(b"".join(self._raw), newline=False)
-            self._line(b'{"type":2,"payload":"%b"' % payload)
-            self._raw, self._raw_size = [], 0
+        if self._raw_size:
+            self._raw_line(b"".join(self._raw))
+        self._raw, self._raw_size = [], 0
+
+    def _raw_line(self, data: bytes) -> None:
+        payload = binascii.b2a_base64(data, newline=False)
+        self._line(b'{"type":2,"payload":"%b"' % payload)
 
     def _line(self, entry: bytes) -> None:
         line = b'%b,"position":%d}\n' % (entry, self._position)

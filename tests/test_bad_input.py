@@ -368,10 +368,20 @@ def test_an_index_that_lists_an_index(
         ("oci:", "names no image", "TRANSPORT:"),
         ("oci:/nonexistent:t", "nonexistent", "path"),
         ("docker-archive:/nonexistent.tar", "nonexistent", "path"),
+        ("docker-archive:/etc/passwd", "invalid tar header", "`podman save`"),
+        ("dir:/etc/passwd", "not a directory", "path"),
+        ("dir:/etc", "manifest.json", "path"),
     ],
 )
 def test_names_that_will_not_do(target: Repo, reference: str, says: str, hint: str) -> None:
     target.refuses(reference, says=says, hint=hint)
+
+
+def test_a_layout_that_has_not_just_this_image(target: Repo, layout: Path) -> None:
+    for tag in ("one", "two"):
+        build_oci(layout, tag, [SMALL])
+    target.refuses(f"oci:{layout}", says="more than one image", hint="oci:DIR:TAG")
+    target.refuses(f"oci:{layout}:three", says="three", hint="no such tag")
 
 
 # -- the repo --
@@ -478,6 +488,8 @@ def test_credentials(tmp_path: Path, target: Repo, image: BuiltImage) -> None:
         auth.write_text(json.dumps({"auths": {registry.host: {"auth": "dXNlcjpzZWNyZXQ="}}}))
         imported(tmp_path / "one", "--creds=user:secret", reference)
         imported(tmp_path / "two", f"--authfile={auth}", reference)
+        auth.write_text("no JSON")
+        target.refuses(f"--authfile={auth}", reference, says=str(auth), hint="skopeo login")
         outcome = run_import(tmp_path / "three", "--creds=user:hidden-word", reference)
         assert "hidden-word" not in outcome.stderr
 

@@ -166,7 +166,7 @@ def await_done(repo: Path, image: BuiltImage, count: int) -> None:
     [
         "config",
         "tmp/staging-*",
-        "tmp/staging-*/??/*.file",
+        "tmp/import-image-*/*/*",
         "tmp/staging-*/??/*.dirtree",
         "objects/??/*.file",
         "objects/??/*.dirtree",
@@ -192,6 +192,40 @@ def test_killed_as_soon_as_something_is_there(
     killed(repo, f"{registry.host}/kill:t", wait)
     check_and_complete(repo, registry, image)
     assert {ref: rev_parse(repo, ref) for ref in refs(repo)} == commits
+
+
+# -- with processes that write files --
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
+    """So many files that processes of their own write them, in both layers."""
+    layers = [
+        [Entry(b"%d-%04d" % (number, n), content=b"%d" % n) for n in range(1500)]
+        for number in range(2)
+    ]
+    return build_oci(tmp_path_factory.mktemp("crowd") / "layout", "t", layers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("sign", ["tmp/import-image-*/0/*", "objects/??/*.file"])
+def test_nobody_is_left_who_writes(
+    registry: Registry, tmp_path: Path, crowd: BuiltImage, sign: str, number: signal.Signals
+) -> None:
+    """While they write objects, and while they move them to where they belong."""
+    repo = tmp_path / "repo"
+    reference = registry.push(crowd, "kill-crowd:t")
+    run = Run(repo, "--branch=os/images", reference)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not any(repo.glob(sign)) and time.monotonic() < deadline:
+        pass
+    run.send(number)
+    outcome = run.finish()
+    assert (outcome.status, outcome.stderr.count("error"), outcome.leftovers) == (-number, 0, [])
+    fsck(repo)
+    imported(repo, "--branch=os/images", reference)
+    fsck(repo)
+    assert list((repo / "tmp").glob("import-image-*")) == []
 
 
 # -- Ctrl-C --

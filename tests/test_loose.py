@@ -169,3 +169,17 @@ def test_a_file_can_be_read_before_it_is_in_place(tmp_path: Path, mode: Mode) ->
         checksum = opened.write_file(Owner(0o644, 0, 0), b"content" * 1000)
         assert b"".join(opened.content(checksum)) == b"content" * 1000
     assert b"".join(opened.content(checksum)) == b"content" * 1000
+
+
+@pytest.mark.parametrize("mode", ["bare-user", "archive"])
+def test_a_file_is_read_in_small_pieces_however_well_it_is_packed(
+    tmp_path: Path, mode: Mode
+) -> None:
+    """Gigabytes of zeros are in a megabyte of an archive repo's file."""
+    ostreerepo.init(tmp_path / "repo", mode)
+    opened = Repo.open(tmp_path / "repo")
+    zeros = (bytes(1 << 20) for _ in range(20))
+    with opened.transaction():
+        checksum = opened.write_large_file(Owner(0o644, 0, 0), 20 << 20, zeros)
+        sizes = [len(piece) for piece in opened.content(checksum)]
+    assert (sum(sizes), max(sizes)) == (20 << 20, 1 << 20)

@@ -1,5 +1,6 @@
 """skopeo's proxy, spoken to as the importer does, and what is made of skopeo's words."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def proxy() -> Iterator[Proxy]:
 
 def wanted(blob: Blob) -> Descriptor:
     return Descriptor(blob.media_type, Digest.parse(blob.digest), blob.size)
+
+
+def test_no_temporary_directory_is_needed(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk is full there is none, and no traceback may say so."""
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent/tmp")
+    assert TRUSTING.inspect_raw(source)
+    Proxy(TRUSTING).close()
+    with pytest.raises(ImporterError, match="unknown"):
+        TRUSTING.inspect_raw(source + "-not")
 
 
 # -- the command line --
@@ -264,3 +274,11 @@ def test_its_words_are_one_line() -> None:
     said = 'level=fatal msg="first\\nsecond \\"third\\" \\t é"'
     assert str(fetch_error("dir:x", said)) == 'dir:x: first second "third" é'
     assert len(str(fetch_error("dir:x", "word " * 1000))) < 1100
+
+
+def test_its_words_are_quoted_as_go_does() -> None:
+    """A registry's own words are among them: no byte of those may be a traceback."""
+    said = r'level=fatal msg="\x1b[31m \a\v \xff \U0001f600 \u200b \\ \"denied\" \q"'
+    error = fetch_error("dir:x", said)
+    assert str(error) == 'dir:x: \x1b[31m \xff \U0001f600 \u200b \\ "denied" q'
+    assert "skopeo login" in error.advice

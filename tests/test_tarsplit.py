@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,20 @@ def test_content_of_a_replaced_file_is_in_the_record() -> None:
     assert [line["name"] for line in lines if line["type"] == 1] == ["a"]
     assert len(gzip.decompress(record)) < 4 * len(lost)
     assert stack.exported(0) == tar_bytes([Entry(b"a", content=lost), Entry(b"./a", content=kept)])
+
+
+@examples(100)
+@given(data=st.binary(max_size=40), cuts=st.lists(st.integers(0, 40), max_size=6))
+def test_record_does_not_show_in_what_pieces_the_bytes_came(data: bytes, cuts: list[int]) -> None:
+    """They come as the network, the decompressor and the repo cut them: never twice alike."""
+    at = [0, *sorted(cuts), 40]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tarsplit, "_RAW_LIMIT", 8)
+        one, other = TarSplit(), TarSplit()
+        one.raw(data)
+        for begin, end in pairwise(at):
+            other.raw(data[begin:end])
+        assert one.finish() == other.finish()
 
 
 def test_record_of_what_tar_split_could_not_open() -> None:

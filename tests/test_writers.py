@@ -52,6 +52,11 @@ def fill(repo: Repo) -> list[list[str]]:
         return [repo.write_files(batch) for batch in batches()]
 
 
+def modes_of_directories(repo: Path) -> set[int]:
+    """Of those that objects are in; a repo's users and its web server go by them."""
+    return {directory.stat().st_mode for directory in repo.glob("objects/??")}
+
+
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 @pytest.mark.parametrize("mode", ["bare-user", "archive"])
 def test_same_as_libostree(
@@ -70,6 +75,8 @@ def test_same_as_libostree(
     found = objects(tmp_path / "theirs")
     assert found == objects(tmp_path / "ours")
     assert found == objects(tmp_path / "libostree")
+    directories = modes_of_directories(tmp_path / "libostree")
+    assert modes_of_directories(tmp_path / "theirs") == directories == {0o40777 & ~umask}
     ostreerepo.fsck(tmp_path / "theirs")
     assert list((tmp_path / "theirs" / "tmp").glob("import-image-*")) == []
 
@@ -94,6 +101,7 @@ def test_a_process_that_was_killed_is_an_error_of_one_line(
     with pytest.raises(ImporterError, match="ended with status -9") as caught, repo.transaction():
         repo.write_files([(Owner(0o644, 0, 0), "", b"x" * size)])
     assert "\n" not in str(caught.value)
+    assert "memory" in caught.value.hint
     assert list(path.glob("objects/*/*")) == []
     assert list((path / "tmp").glob("import-image-*")) == []
 
