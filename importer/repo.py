@@ -59,6 +59,7 @@ _SUFFIXES: dict[str, ObjectKind] = {
 }
 _FILE, _SYMLINK, _DIRECTORY = 0o100000, 0o120000, 0o040000
 _READ = 1 << 20
+_RACES = 10  # lost one after the other, before it is no race
 _OWN_REFS = (
     OSTree.RepoListRefsExtFlags.EXCLUDE_REMOTES | OSTree.RepoListRefsExtFlags.EXCLUDE_MIRRORS
 )
@@ -469,7 +470,7 @@ class Repo:
         names them has to be written in a later transaction.
         """
         with _faults(f"preparing to write to repo {self.path}"):
-            self._repo.prepare_transaction(None)
+            self._prepare()
         transaction = Transaction()
         committed = False
         try:
@@ -490,6 +491,20 @@ class Repo:
             if self._loose is not None:
                 self._loose.close()
                 self._loose = None
+
+    def _prepare(self) -> None:
+        """Begin a transaction, though others begin and end: one of them may take over the
+        directory that is being made for this one, and remove it again (ostree-repo.c,
+        `_ostree_repo_allocate_tmpdir`), which libostree takes for an error."""
+        for _ in range(_RACES):
+            try:
+                self._repo.prepare_transaction(None)
+            except GLib.Error as error:
+                if not error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NOT_FOUND):
+                    raise
+            else:
+                return
+        self._repo.prepare_transaction(None)
 
     def write_file(self, owner: Owner, content: bytes) -> str:
         """Store a file, the content in one piece; its checksum."""

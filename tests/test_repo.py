@@ -1,6 +1,7 @@
 """The objects that we write are those that the command `ostree` makes of the same files."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -230,3 +231,21 @@ def test_a_directory_of_somebody_elses(tmp_path: Path) -> None:
         Repo.open(tmp_path, create=True)
     assert "--repo" in caught.value.hint
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_transactions_begin_and_end_side_by_side(repo: Path) -> None:
+    """So many that libostree gives one's directory to another again and again."""
+    ostree(repo, "config", "set", "core.fsync", "false")  # which would only take time
+    opened = Repo.open(repo)
+
+    def some() -> None:
+        for _ in range(400):
+            with opened.again().transaction():
+                pass
+
+    with opened.locked(), ThreadPoolExecutor(6) as pool:
+        running = [pool.submit(some) for _ in range(6)]
+    for one in running:
+        one.result()
+    with opened.locked_alone():
+        pass  # nobody has kept the lock
