@@ -20,7 +20,9 @@ from layers.verify import drain
 if TYPE_CHECKING:
     from layers.verify import Chunks
 
-_MESSAGE_SIZE = 32 * 1024  # containers/skopeo cmd/skopeo/proxy.go, maxMsgSize
+# A message is no longer than a socket's buffer (unix(7)), which can be larger than skopeo's own
+# maxMsgSize: a registry's words are in it.
+_MESSAGE_SIZE = 1 << 20
 _READ = 1 << 20
 
 type _Pipe = tuple[int, int]
@@ -239,11 +241,13 @@ class Proxy:
     def _receive(self, source: str) -> tuple[Any, _Pipe | None]:
         """An answer: its value, and a pipe's number and descriptor if it came with one."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._socket, _MESSAGE_SIZE, 1)
+            data, descriptors, flags, _ = socket.recv_fds(self._socket, _MESSAGE_SIZE, 1)
         except ConnectionResetError:
-            data, descriptors = b"", []
+            data, descriptors, flags = b"", [], 0
         if not data:
             raise fetch_error(source, self._server.failure().stderr)
+        if flags & socket.MSG_TRUNC:
+            raise FetchError(f"{source}: skopeo's answer is longer than {_MESSAGE_SIZE} bytes")
         answer = json.loads(data)
         if not answer["success"]:
             raise fetch_error(source, answer["error"])

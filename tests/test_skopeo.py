@@ -1,11 +1,13 @@
 """skopeo's proxy, spoken to as the importer does, and what is made of skopeo's words."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from importer import skopeo
 from importer.blobs import Blobs
 from importer.errors import FetchError, ImporterError
 from importer.progress import Silence
@@ -282,3 +284,20 @@ def test_its_words_are_quoted_as_go_does() -> None:
     error = fetch_error("dir:x", said)
     assert str(error) == 'dir:x: \x1b[31m \xff \U0001f600 \u200b \\ "denied" q'
     assert "skopeo login" in error.advice
+
+
+@pytest.mark.parametrize(
+    ("room", "says"), [(skopeo._MESSAGE_SIZE, "unknown: x"), (40_000, "longer than")]
+)
+def test_a_registry_of_many_words(
+    registry: Registry, image: BuiltImage, monkeypatch: pytest.MonkeyPatch, room: int, says: str
+) -> None:
+    """More of them than skopeo has in one message as a rule."""
+    monkeypatch.setattr(skopeo, "_MESSAGE_SIZE", room)
+    error = {"code": "UNKNOWN", "message": "x\x1b" * 10_000}
+    with FaultyProxy(registry.url) as between, Blobs(TRUSTING, Silence()) as blobs:
+        between.add(Fault("/blobs/", 400, body=json.dumps({"errors": [error]}).encode()))
+        source = f"docker://{between.through(registry.push(image, 'words:t'))}"
+        with pytest.raises(FetchError, match=says) as caught:
+            blobs.read(source, wanted(image.config))
+    assert len(str(caught.value)) < 1500

@@ -20,7 +20,7 @@ class Fault:
     """What happens to answers for paths in which the regular expression `path` is found.
 
     `cut`: the connection ends after `after` bytes of the body. `stall`: it stops there, and
-    `reached` is set; it goes on once `go_on` is. An error status: instead of the answer.
+    `reached` is set; it goes on once `go_on` is. An error status: with `body` for the answer.
     `times` is how many answers it spoils; the later ones are whole.
     """
 
@@ -28,6 +28,7 @@ class Fault:
     action: Literal["cut", "stall"] | int
     after: int = 0
     times: int = 1 << 30
+    body: bytes = b""
     reached: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -110,8 +111,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and isinstance(fault.action, int):
             fault.reached.set()
             self.send_response(fault.action)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(fault.body)))
+            self.send_header("Content-Type", "application/json")
             self.end_headers()
+            self.wfile.write(fault.body)
             return
         names = ("Accept", "Range", "Authorization")
         # skopeo sends `Accept` once for each type.
