@@ -121,6 +121,8 @@ class Blobs:
     @contextmanager
     def _proxy(self) -> Iterator[Proxy]:
         with self._lock:
+            if self._closed.is_set():
+                raise FetchError("stopped, since something else failed")
             proxy = self._idle.pop() if self._idle else None
         proxy = proxy or Proxy(self._skopeo)
         with self._lock:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _PREFIX = "import-image-"
 # So many files are written here before processes are started for more.
 _FEW = 500
+# How much is written before it is seen what room there is.
+_LOOK = 16 << 20
 
 
 class LooseObjects:
@@ -38,10 +40,14 @@ class LooseObjects:
     are where no reader of the repo looks.
     """
 
-    def __init__(self, repo: Path, mode: str, budget: int, writers: Writers | None = None) -> None:
+    def __init__(
+        self, repo: Path, mode: str, reserved: int, writers: Writers | None = None
+    ) -> None:
+        """`reserved` is what is to stay free on the disk, in bytes."""
         self._objects = str(repo / "objects")
         self._mode = mode
-        self._budget = budget  # bytes that may be written before the disk counts as full
+        self._reserved = reserved
+        self._room = 0  # bytes that may be written before the disk is looked at again
         self._writers = writers
         self.written_bytes = 0
         self._written: dict[str, str] = {}  # the directory that an object is in
@@ -124,14 +130,22 @@ class LooseObjects:
             return checksum
         self._written[checksum] = directory
         with self._lock:
-            self._budget -= size
             self.written_bytes += size
-            if self._budget < 0:
-                raise ImporterError(
-                    "the disk has no more room than the repo is to leave free",
-                    hint="free space, or see min-free-space-percent in ostree.repo-config(5)",
-                )
+            self._room -= size
+            if self._room < 0:
+                self._look()
         return checksum
+
+    def _look(self) -> None:
+        """Others write as well: layers side by side, and whoever else uses the disk."""
+        disk = os.statvfs(self._directory)
+        free = disk.f_bavail * disk.f_frsize - self._reserved
+        if free < 0:
+            raise ImporterError(
+                "the disk has no more room than the repo is to leave free",
+                hint="free space, or see min-free-space-percent in ostree.repo-config(5)",
+            )
+        self._room = min(free, _LOOK)
 
 
 def _claimed(tmp: Path) -> tuple[Path, int]:

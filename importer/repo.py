@@ -230,9 +230,7 @@ class Repo(RepoReader):
             if self._loose is None:
                 with faults(f"writing to repo {self.path}"):
                     _, reserved = self.handle.get_min_free_space_bytes()
-                    free = os.statvfs(self.path)
-                    budget = free.f_bavail * free.f_frsize - reserved
-                    self._loose = LooseObjects(self.path, self.mode, budget, self._writers)
+                    self._loose = LooseObjects(self.path, self.mode, reserved, self._writers)
         return self._loose
 
     def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:

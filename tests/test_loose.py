@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from importer import loose as loose_module
 from importer import repo as repo_module
 from importer.errors import ImporterError
 from importer.loose import LooseObjects
@@ -18,6 +19,7 @@ from importer.repo import Repo
 from importer.stored import Message
 from layers.entry import Owner
 from tests.tools import ostreerepo
+from tests.tools.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -151,14 +153,24 @@ def test_a_commit_cannot_name_files_that_are_not_in_place(repo: Path) -> None:
             opened.write_commit(tree, Message("too early", 1))
 
 
-def test_the_room_that_the_repo_leaves_free_is_left(repo: Path) -> None:
-    Repo.open(repo, create=True)
-    loose = LooseObjects(repo, "bare-user", budget=100)
-    content = Content(b"header", 0o100644, b"meta", b"", b"")
-    loose.write(content, b"x" * 100)
-    with pytest.raises(ImporterError, match="no more room"):
-        loose.write(content, b"y")
-    loose.close()
+@pytest.mark.root
+def test_the_room_that_the_repo_leaves_free_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever else has taken the rest."""
+    monkeypatch.setattr(loose_module, "_LOOK", 1000)
+    run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path])
+    try:
+        repo = ostreerepo.init(tmp_path / "repo", "bare-user")
+        loose = LooseObjects(repo, "bare-user", reserved=4 << 20)
+        content = Content(b"header", 0o100644, b"meta", b"", b"")
+        loose.write(content, b"x" * 2000)
+        (tmp_path / "other").write_bytes(b"x" * (5 << 20))
+        with pytest.raises(ImporterError, match="no more room"):
+            loose.write(content, b"y" * 2000)
+        loose.close()
+    finally:
+        run(["umount", "--lazy", tmp_path])
 
 
 @pytest.mark.parametrize("mode", ["bare-user", "archive"])
