@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.merged import fill, stacked
 from importer.process import CommandError, run
+from importer.scratch import scratch
 from layers.digest import Digest
 from layers.entry import Owner
 from layers.mediatype import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
@@ -51,8 +51,7 @@ def _runtime_config(repo: Repo, image: Image, lower: Lower | None) -> bytes:
 
     Without a terminal: a bundle that comes with an OS is started by services.
     """
-    with TemporaryDirectory() as name:
-        home = Path(name)
+    with scratch() as home:
         _write_layout(home / "layout", image.config.raw)
         _write_accounts(repo, home / _ROOTFS, lower)
         source = f"{home}/layout:{_TAG}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.process import CommandError, run
+from importer.scratch import scratch
 from importer.signature import is_signed_by_gpg, sign_by_gpg, sign_by_kind
 from importer.target import GpgKey, KeyFile
 
@@ -42,8 +41,8 @@ def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
     """libostree adds the same signature a second time where it does not know the key, and it
     does not read the keyrings of today's GnuPG; so it is given the key."""
     homedir = [f"--homedir={key.homedir}"] if key.homedir else []
-    with TemporaryDirectory() as name:
-        keyring = Path(name) / "keyring.gpg"
+    with scratch() as directory:
+        keyring = directory / "keyring.gpg"
         with suppress(CommandError):  # a key that is not there is for libostree to report
             keyring.write_bytes(run(["gpg", "--batch", *homedir, "--export", "--", key.key]))
         if not keyring.exists() or not is_signed_by_gpg(repo, checksum, keyring):
