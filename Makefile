@@ -54,6 +54,7 @@ fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
 .PHONY: bench
 bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fills docs/performance.md
 	$(SUDO) $(BIN)/python -m fixtures.bench $(MEASURE)
+	$(SUDO) $(BIN)/python -m fixtures.floor $(MEASURE)
 	$(SUDO) $(BIN)/python -m fixtures.growth $(MEASURE)
 
 MEASURE = --size=$(SIZE) --rounds=$(ROUNDS) $(if $(filter large,$(SIZE)),--document=docs/performance.md)

@@ -73,6 +73,18 @@ def test_growth_fills_its_tables(tmp_path: Path, document: Path) -> None:
     assert len(plot.getElementsByTagName("polyline")) == 8
 
 
+@pytest.mark.root
+def test_floor_fills_its_table(tmp_path: Path, document: Path) -> None:
+    make("floor", tmp_path, document)
+    rows = parts(document)["floor"]
+    took = [float(row[2]) for row in rows]
+    assert len(rows) == 7
+    assert rows[-1][4] == "1.00"
+    assert took[-2] == pytest.approx(sum(took[:-2]), abs=0.05)
+    assert took[-1] > took[-2]
+    assert all(re.fullmatch("[1-9][0-9,]* (MB|files)", row[1]) for row in rows[:-2])
+
+
 def test_a_command_is_measured_with_its_children(tmp_path: Path) -> None:
     """200 MB held for half a second by a grandchild, beside 50 MB in its parent."""
     hold = "b = bytearray({} * 1000000); import time; time.sleep(0.5)"
