@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _PREFIX = "import-image-"
 # So many files are written here before processes are started for more.
 _FEW = 500
+# So many objects are about what one directory has: a file system looks for a name ever longer.
+_FULL = 8192
 # How much is written before it is seen what room there is.
 _LOOK = 16 << 20
 
@@ -67,7 +69,7 @@ class LooseObjects:
         if self._writers is None or len(self._written) < _FEW:
             return [self.write(content, data) for content, data in files]
         with self._writers.lent() as writer:
-            path = f"{self._directory}/{writer.number}"
+            path = f"{self._directory}/{writer.number}-{len(self._written) // _FULL}"
             Path(path).mkdir(exist_ok=True)
             written = writer.write(self._place(path), files)
         return [self._note(one, path) for one in written]

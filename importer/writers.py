@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from importer.objectfile import Content, Written
 
-# The tars' readers, which have to feed them, keep a processor and a half busy.
-_PROCESSES = 1 if (os.cpu_count() or 1) < 4 else 2
+# As many as the readers of two tars can feed, or of one that has nothing but small files.
+_PROCESSES = 2
 # pwritev(2) takes so many at once, IOV_MAX of include/uapi/linux/uio.h.
 _AT_ONCE = 1024
 # With the same modules as ours, wherever they were found: an editable install has no directory
