@@ -208,7 +208,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("sign", ["tmp/import-image-*/0/*", "objects/??/*.file"])
+@pytest.mark.parametrize("sign", ["tmp/import-image-*/0-0/*", "objects/??/*.file"])
 def test_nobody_is_left_who_writes(
     registry: Registry, tmp_path: Path, crowd: BuiltImage, sign: str, number: signal.Signals
 ) -> None:
