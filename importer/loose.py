@@ -80,9 +80,7 @@ class LooseObjects:
         return self._note(own.write_large(content, size, chunks), own.path)
 
     def publish(self) -> None:
-        """Move all objects to where they belong; one after the other, as the kernel does it
-        anyway (fs/namei.c, lock_rename(): a file system has one lock for moves between
-        directories)."""
+        """Move all objects to where they belong."""
         found: dict[str, list[str]] = {}
         for checksum, directory in self._written.items():
             found.setdefault(directory, []).append(checksum)
@@ -93,7 +91,7 @@ class LooseObjects:
         if self._writers is None or len(checksums) < _FEW:
             move_objects(self._mode, self._objects, directory, checksums)
         else:
-            with self._writers.lent() as writer:
+            with self._writers.moving, self._writers.lent() as writer:
                 writer.move(self._place(directory), checksums)
 
     def _place(self, directory: str) -> Place:

@@ -47,6 +47,9 @@ class Writers:
         self._changed = threading.Condition()
         self._idle: list[Writer] = []
         self._begun: list[Writer] = []
+        # One that moves is enough: a file system has one lock for moves between directories,
+        # and who waits for it keeps a processor busy (fs/namei.c, lock_rename()).
+        self.moving = threading.Lock()
 
     def close(self) -> None:
         """End them; nobody may have one."""
