@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import manual
+from tests.tools.home import empty_home
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported
 from tests.tools.process import run
@@ -117,7 +118,7 @@ def repo(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_fish_completes(package: Path, repo: Path, line: str, found: list[str]) -> None:
     script = package / f"usr/share/fish/vendor_completions.d/{line.split()[0]}.fish"
-    env = {"PATH": f"{BIN}:{os.environ['PATH']}", "OSTREE_REPO": str(repo), "HOME": "/nonexistent"}
+    env = {"PATH": f"{BIN}:{os.environ['PATH']}", "OSTREE_REPO": str(repo), "HOME": empty_home()}
     command = f"source {script}; complete --do-complete '{line}'"
     offered = run(["fish", "--no-config", "--command", command], env=env).split("\n")
     assert [one.partition("\t")[0] for one in offered if one] == found
@@ -138,7 +139,7 @@ def test_bash_completes_names_with_colons(
     package: Path, repo: Path, registry: Registry, line: str, found: str
 ) -> None:
     script = package / "usr/share/bash-completion/completions/image-store"
-    env = {"PATH": f"{BIN}:{os.environ['PATH']}", "OSTREE_REPO": str(repo), "HOME": "/nonexistent"}
+    env = {"PATH": f"{BIN}:{os.environ['PATH']}", "OSTREE_REPO": str(repo), "HOME": empty_home()}
     typed = line.format(port=registry.port)
     words = (
         f"source {script}; COMP_LINE='{typed} more'; COMP_POINT={len(typed)};"
@@ -161,7 +162,7 @@ def test_an_installed_command_runs_without_the_source(package: Path, command: st
 def test_an_installed_import_works(package: Path, registry: Registry, tmp_path: Path) -> None:
     reference = registry.push(build_oci(tmp_path / "l", "t", []), "installed/one:t")
     program = str(package / "usr/bin/import-image")
-    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    env = {"PATH": os.environ["PATH"], "HOME": empty_home()}
     run([program, "--tls-verify=false", f"--repo={tmp_path}/repo", "-q", reference], env=env)
     store = str(package / "usr/bin/image-store")
     assert "installed/one:t" in run([store, "list", f"--repo={tmp_path}/repo"], env=env)

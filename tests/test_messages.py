@@ -10,6 +10,7 @@ import pytest
 
 from importer.config import config_files, read_config
 from importer.errors import ImporterError
+from tests.tools.home import empty_home
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import NOBODY, SCRIPT, run_import
 from tests.tools.ostreerepo import refs
@@ -129,7 +130,7 @@ def config(home: Path, text: str) -> dict[str, str]:
     path = home / "import-image" / "config.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "XDG_CONFIG_HOME": str(home)}
+    return {"PATH": os.environ["PATH"], "HOME": empty_home(), "XDG_CONFIG_HOME": str(home)}
 
 
 def run_plain(

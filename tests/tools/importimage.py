@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from tests.tools.home import empty_home
 from tests.tools.process import Argument
 from tests.tools.session import members
 
@@ -68,7 +69,7 @@ class Run:
         trust = [] if how.get("tls") or script != SCRIPT else ["--tls-verify=false"]
         self.process = subprocess.Popen(
             [*how.get("wrapper", ()), script, f"--repo={repo}", *trust, *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **how.get("env", {})},
+            env={"PATH": os.environ["PATH"], "HOME": empty_home(), **how.get("env", {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.tools.home import empty_home
 from tests.tools.process import Argument
 
 #: Beside the Python that runs the tests.
@@ -36,7 +37,7 @@ def image_store(
     """Runs `image-store COMMAND --repo=REPO ARGUMENTS...`; there may be no traceback."""
     done = subprocess.run(
         [SCRIPT, command, f"--repo={repo}", *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})},
+        env={"PATH": os.environ["PATH"], "HOME": empty_home(), **(env or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
