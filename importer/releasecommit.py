@@ -130,15 +130,20 @@ def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:
 
 def _message(target: Target, draft: Draft, base: Base | None) -> Message:
     release = draft.release
-    said = dict(metadata(release)) | facts(target, base)
-    if base is not None:
-        said.pop("version", None)  # the operating system's stays
     return Message(
         release_subject(release, draft.branch) if target.subject is None else target.subject,
         _time(draft, base) if target.timestamp is None else target.timestamp,
         release_body(release),
-        tuple(sorted(said.items())),
+        release_metadata(release, facts(target, base)),
     )
+
+
+def release_metadata(release: Release, how: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """What a release's commit says, with the `commit.facts` of how it was made."""
+    said = dict(metadata(release)) | how
+    if _BASE in said:
+        said.pop("version", None)  # the operating system's stays
+    return tuple(sorted(said.items()))
 
 
 def release_subject(release: Release, branch: str) -> str:

@@ -11,13 +11,12 @@ from importer.commitmetadata import Base
 from importer.errors import ImporterError
 from importer.imagedetails import choose
 from importer.layer import record_name
-from importer.releasecommit import release_body, release_subject
+from importer.releasecommit import release_body, release_metadata, release_subject
 from importer.signing import sign
 from importer.stored import Message
 from importer.storeview import Stores, StoreView, open_store
 from importer.table import Block, Text
 from layers.chain import link_name
-from layers.releasemetadata import metadata
 from layers.storerecords import records_json, with_blob
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from layers.release import Release
 
 _OURS = "import-image."
-_BASE = _OURS + "base"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +225,7 @@ def _message(
         default_subject(_references(lines)) if derived else old.subject,
         timestamp,
         "\n".join(lines),
-        _facts(store.commit),
+        tuple(sorted(_facts(store.commit).items())),
     )
 
 
@@ -237,14 +235,11 @@ def _release_message(store: StoreView, release: Release, gone: set[str]) -> Mess
     rest = {name: one for name, one in release.components.items() if one.digest not in gone}
     kept = replace(release, components=rest)
     derived = old.subject == release_subject(release, store.branch)
-    said = dict(metadata(kept)) | dict(_facts(store.commit))
-    if _BASE in said:
-        said.pop("version", None)  # the operating system's stays
     return Message(
         release_subject(kept, store.branch) if derived else old.subject,
         old.timestamp,
         release_body(kept),
-        tuple(sorted(said.items())),
+        release_metadata(kept, _facts(store.commit)),
     )
 
 
@@ -252,9 +247,8 @@ def _references(lines: Iterable[str]) -> list[str]:
     return sorted({line.rpartition(" ")[0] for line in lines})
 
 
-def _facts(commit: Commit) -> tuple[tuple[str, str], ...]:
-    ours = {k: str(v) for k, v in commit.metadata.items() if k.startswith(_OURS)}
-    return tuple(sorted(ours.items()))
+def _facts(commit: Commit) -> dict[str, str]:
+    return {k: str(v) for k, v in commit.metadata.items() if k.startswith(_OURS)}
 
 
 def stores_with(repo: Repo, branches: Sequence[str], prefix: str | None) -> Stores:
