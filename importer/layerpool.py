@@ -26,6 +26,8 @@ _READ = 2
 # are read may be begun.
 _BEGUN = 5
 
+type Read = Callable[[Writers, Callable[[ReadLayer], None]], object]
+
 
 class Group(Protocol):
     """Layers that are closed together; an `importer.layergroup.LayerGroup`."""
@@ -106,9 +108,7 @@ class LayerPool:
         """By the layers' ids; one whose parent has failed has that one's error."""
         return {name: one.done for name, one in self._layers.items()}
 
-    def submit(
-        self, layer: ImageLayer, read: Callable[[Writers, Callable[[ReadLayer], None]], None]
-    ) -> None:
+    def submit(self, layer: ImageLayer, read: Read) -> None:
         """Take on a layer. What reads it is given processes to write its files with, and hands
         over what it has read before it makes it durable."""
         parent = self._layers.get(layer.parents[0]) if layer.parents else None
@@ -131,9 +131,7 @@ class LayerPool:
 
     # --- reading, in several threads ---
 
-    def _read(
-        self, one: _Layer, read: Callable[[Writers, Callable[[ReadLayer], None]], None]
-    ) -> None:
+    def _read(self, one: _Layer, read: Read) -> None:
         """The first layer that has not ended never waits here: all before it have."""
         with self._changed:
             while one.number >= next(iter(self._open)) + _BEGUN:
@@ -209,7 +207,7 @@ class LayerPool:
                 for one in begun:
                     if one.found is not None:
                         self._end_with_parent(one)
-                ready = next((one for one in begun if one.is_ready and one.error is None), None)
+                ready = next((one for one in begun if one.is_ready), None)
                 if ready is not None:
                     ready.taken = True
                     return ready
