@@ -38,9 +38,10 @@ def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
         raise ImporterError(
             f"the repo has no branch {onto}", hint="pull or commit the operating system first"
         )
-    if repo.is_partial(checksum):
+    commit = repo.commit(checksum)
+    if commit.partial:
         raise ImporterError(f"{onto} was pulled in part only", hint="pull the whole of it")
-    return Base(repo.commit(checksum), branch)
+    return Base(commit, branch)
 
 
 class CommitTree:

@@ -8,14 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.commit import found_layers
-from importer.layer import (
-    LayerCommit,
-    ReadLayer,
-    check_devices,
-    fetch_layer,
-    find_layer,
-    read_layer,
-)
+from importer.layer import LayerCommit, ReadLayer, check_devices, fetch_layer, find_layer
 from importer.layergroup import LayerGroup
 from importer.layerpool import LayerPool
 from layers.errors import Fault
@@ -135,18 +128,14 @@ class Gatherer:
         *others, last = wanted.sources
         for source in others:
             try:
-                return self._retry(source, wanted, writers, found)
+                return self._fetch(source, wanted, writers, found)
             except Fault as fault:
                 self.progress.message(f"{fault}; another repository has it, too")
-        return self._retry(last, wanted, writers, found)
+        return self._fetch(last, wanted, writers, found)
 
-    def _retry(
+    def _fetch(
         self, source: str, wanted: _Wanted, writers: Writers, found: Callable[[ReadLayer], None]
     ) -> None:
-        def attempt() -> None:
-            own, layer = self.repo.again(writers), wanted.layer
-            fetch = partial(fetch_layer, own, self.blobs, source, layer, self.options)
-            read_layer(own, layer, fetch, found)
-            wanted.written_bytes = own.written_bytes
-
-        self.blobs.retrying(attempt)
+        wanted.written_bytes = fetch_layer(
+            self.repo, self.blobs, source, wanted.layer, self.options, writers, found
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.branches import layer_branch, record_branch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from importer.blobs import Blobs
     from importer.stored import RepoDirectory, StoredTree
+    from importer.writers import Writers
     from layers.image import ImageLayer
     from layers.limits import Limits
     from layers.tree import LayerTree
@@ -75,11 +77,11 @@ def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
     checksum = repo.resolve(branch)
     if checksum is None:
         return None
-    if repo.is_partial(checksum):
+    commit = repo.commit(checksum)
+    if commit.partial:
         raise ImporterError(
             f"{branch} was pulled in part only", hint="pull the whole of it, or delete the branch"
         )
-    commit = repo.commit(checksum)
     record = repo.resolve(record_branch(layer_id))
     verified = KEY + UNVERIFIED not in commit.metadata
     if record is None and verified:
@@ -163,9 +165,28 @@ def read_layer(
 
 
 def fetch_layer(
+    repo: Repo,
+    blobs: Blobs,
+    source: str,
+    layer: ImageLayer,
+    options: LayerOptions,
+    writers: Writers,
+    found: Callable[[ReadLayer], None],
+) -> int:
+    """Store the files of a layer that is read out of its blob, as `read_layer` does, in as many
+    attempts as the user allows; the bytes that the last one added to the repo."""
+
+    def attempt() -> int:
+        own = repo.again(writers)
+        read_layer(own, layer, partial(_read_blob, own, blobs, source, layer, options), found)
+        return own.written_bytes
+
+    return blobs.retrying(attempt)
+
+
+def _read_blob(
     repo: Repo, blobs: Blobs, source: str, layer: ImageLayer, options: LayerOptions
 ) -> ReadLayer:
-    """Read the layer out of its blob."""
     blob = blobs.stream(source, layer.available)
     try:
         tar = decompressed(blob, layer.available.media_type, layer.available_compression)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from importer.blobs import Blobs
 from importer.branches import image_branch, rootfs_branch
 from importer.commit import check_target, commit_images, found_layers
-from importer.layer import check_devices, fetch_layer, find_layer, read_layer
+from importer.layer import check_devices, fetch_layer, find_layer
 from importer.layergroup import LayerGroup
 from importer.layerpool import LayerPool
 from importer.repo import Repo
@@ -25,10 +25,9 @@ from importer.target import Form, Target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.layer import LayerOptions, ReadLayer
+    from importer.layer import LayerOptions
     from importer.progress import Progress
     from importer.skopeo import Skopeo
-    from importer.writers import Writers
     from layers.image import Image, ImageLayer
     from layers.reference import ImageName, Reference
 
@@ -117,25 +116,9 @@ def _import_layers(
 ) -> None:
     with LayerPool(lambda: LayerGroup(repo.again())) as pool:
         for layer, source in missing:
-            pool.submit(layer, partial(_read, job, repo, blobs, layer, source))
+            fetch = partial(fetch_layer, repo, blobs, source, layer, job.layer_options)
+            pool.submit(layer, fetch)
         pool.wait(blobs.close)
-
-
-def _read(
-    job: Job,
-    repo: Repo,
-    blobs: Blobs,
-    layer: ImageLayer,
-    source: str,
-    writers: Writers,
-    found: Callable[[ReadLayer], None],
-) -> None:
-    def attempt() -> None:
-        own = repo.again(writers)
-        fetch = partial(fetch_layer, own, blobs, source, layer, job.layer_options)
-        read_layer(own, layer, fetch, found)
-
-    blobs.retrying(attempt)
 
 
 def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:

@@ -96,7 +96,7 @@ class RepoReader:
     def commit(self, checksum: str) -> Commit:
         """A commit's own data."""
         with faults(f"reading commit {checksum}"):
-            _, variant, _ = self.handle.load_commit(checksum)
+            _, variant, state = self.handle.load_commit(checksum)
         metadata = variant.get_child_value(0).unpack()
         text = tuple(sorted((k, v) for k, v in metadata.items() if isinstance(v, str)))
         message = Message(
@@ -105,7 +105,8 @@ class RepoReader:
             variant.get_child_value(4).get_string(),
             text if len(text) == len(metadata) else (),
         )
-        return Commit(checksum, hex_of(variant, 6), hex_of(variant, 7), message, metadata)
+        partial = bool(state & OSTree.RepoCommitState.PARTIAL)
+        return Commit(checksum, hex_of(variant, 6), hex_of(variant, 7), message, metadata, partial)
 
     def head(self, ref: str) -> Commit:
         """The commit of a ref that this run has seen or set; ImporterError if it is gone."""
@@ -150,12 +151,6 @@ class RepoReader:
     def is_labelled(self, commit: Commit) -> bool:
         """Whether the commit's files have SELinux labels, as the root directory does."""
         return any(name == SELINUX for name, _ in self.dirmeta(commit.meta).xattrs)
-
-    def is_partial(self, checksum: str) -> bool:
-        """Whether a pull has left out some of the commit's objects, or has not got them yet."""
-        with faults(f"reading commit {checksum}"):
-            _, _, state = self.handle.load_commit(checksum)
-        return bool(state & OSTree.RepoCommitState.PARTIAL)
 
     def exists(self, kind: ObjectKind, checksum: str) -> bool:
         """Whether the repo has the object."""

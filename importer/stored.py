@@ -42,13 +42,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit as the repo has it; `contents` and `meta` are its root's dirtree and dirmeta."""
+    """A commit as the repo has it; `contents` and `meta` are its root's dirtree and dirmeta.
+
+    `partial` if a pull has left out some of its objects, or has not got them yet.
+    """
 
     checksum: str
     contents: str
     meta: str
     message: Message
     metadata: Mapping[str, Any]
+    partial: bool
 
 
 @dataclass(frozen=True, slots=True)
