@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from importer import process
 from importer.errors import Failures, ImporterError
+from importer.interruption import interruptible
 from importer.messages import log_line
 from importer.output import mute, say
 from layers.errors import Fault, escaped
@@ -33,8 +30,10 @@ class Answer:
 def end(work: Callable[[], Answer], *, log_json: bool = False) -> NoReturn:
     """Print the answer, or the error as one line and a hint, or as a line of --log-json; exit
     as the README says."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+    sys.exit(interruptible(lambda: _status(work, log_json=log_json)))
+
+
+def _status(work: Callable[[], Answer], *, log_json: bool) -> int:
     try:
         answer = work()
         if answer.aside:
@@ -42,10 +41,10 @@ def end(work: Callable[[], Answer], *, log_json: bool = False) -> NoReturn:
         _print(answer.text)
     except Fault as error:
         _say(error, log_json=log_json)
-        sys.exit(1)
+        return 1
     except BrokenPipeError:
-        sys.exit(1)
-    sys.exit(answer.status)
+        return 1
+    return answer.status
 
 
 def _print(text: str) -> None:
@@ -74,17 +73,3 @@ def _say(error: Fault, name: str = "", *, log_json: bool) -> None:
     say(escaped(f"error: {name}{error}"))
     if error.advice:
         say(escaped(f"hint: {error.advice}"))
-
-
-def _leave(number: int, _frame: object) -> None:
-    """At once, and by the signal, as a shell expects it of what it interrupts.
-
-    Threads may be anywhere in libostree; an import that is cut off anywhere leaves a
-    consistent repo, so there is nothing to wait for.
-    """
-    process.kill_all()
-    with suppress(OSError):
-        if sys.stderr.isatty():
-            os.write(2, b"\x1b[?25h\n")  # the cursor, which a progress bar hides
-    signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)

@@ -1,0 +1,61 @@
+"""Ctrl-C and SIGTERM end the program at once, whatever it is doing.
+
+Python runs a signal's handler in the main thread, between two steps of it. A signal that comes
+just before the main thread begins to wait for a lock is seen only when that wait is over, which
+may be never; and libostree, once called, may take seconds. So the work has a thread of its own,
+and the main thread only reads from a pipe, to which Python's C code writes each signal at once
+(`signal.set_wakeup_fd`).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from importer import process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def interruptible[T](work: Callable[[], T]) -> T:
+    """What the work returns, or raises. To be called in the main thread, once."""
+    wakeups, ours = os.pipe()
+    os.set_blocking(ours, False)
+    signal.set_wakeup_fd(ours)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    done: Future[T] = Future()
+    done.add_done_callback(lambda _: os.write(ours, b"\0"))
+    Thread(target=_finish, args=(work, done), name="work").start()
+    while not done.done():
+        os.read(wakeups, 1)
+    return done.result()
+
+
+def _finish[T](work: Callable[[], T], done: Future[T]) -> None:
+    try:
+        result = work()
+    except BaseException as error:
+        done.set_exception(error)
+    else:
+        done.set_result(result)
+
+
+def _leave(number: int, _frame: object) -> None:
+    """At once, and by the signal, as a shell expects it of what it interrupts.
+
+    Threads may be anywhere in libostree; an import that is cut off anywhere leaves a
+    consistent repo, so there is nothing to wait for.
+    """
+    process.kill_all()
+    with suppress(OSError):
+        if sys.stderr.isatty():
+            os.write(2, b"\x1b[?25h\n")  # the cursor, which a progress bar hides
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
