@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end the program at once, whatever it is doing.
+"""Ctrl-C, SIGTERM and SIGHUP end the program at once, whatever it is doing.
 
 Python runs a signal's handler in the main thread, between two steps of it. A signal that comes
 just before the main thread begins to wait for a lock is seen only when that wait is over, which
@@ -28,8 +28,10 @@ def interruptible[T](work: Callable[[], T]) -> T:
     wakeups, ours = os.pipe()
     os.set_blocking(ours, False)
     signal.set_wakeup_fd(ours)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # nohup(1), and a shell that starts us in the background, want some of them ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _leave)
     done: Future[T] = Future()
     done.add_done_callback(lambda _: os.write(ours, b"\0"))
     Thread(target=_finish, args=(work, done), name="work").start()

@@ -50,7 +50,8 @@ def image_store() -> None:
 def _begin() -> None:
     from importer.output import complete
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     complete()
 
 

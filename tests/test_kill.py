@@ -231,7 +231,7 @@ def test_nobody_is_left_who_writes(
 # -- Ctrl-C --
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("what", ["manifests/t", "config", "layer"])
 def test_a_signal_ends_it_at_once_and_all_it_started(
     registry: Registry,
@@ -255,6 +255,26 @@ def test_a_signal_ends_it_at_once_and_all_it_started(
     assert outcome.said("error") == []
     assert [ref for ref in refs(repo) if ref.startswith("oci/image/")] == []
     fsck(repo)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_is_to_be_ignored(
+    registry: Registry,
+    proxy: FaultyProxy,
+    tmp_path: Path,
+    image: BuiltImage,
+    commits: object,
+    number: signal.Signals,
+) -> None:
+    """As by nohup(1), or by a shell's `&`."""
+    stalled = proxy.add(Fault(image.layer_digests[0], "stall", 20))
+    wrapper = ["env", f"--ignore-signal={number.name.removeprefix('SIG')}"]
+    run = Run(tmp_path / "repo", f"{proxy.host}/kill:t", wrapper=wrapper)
+    assert stalled.reached.wait(PATIENCE_SECONDS)
+    run.send(number)
+    stalled.go_on.set()
+    outcome = run.finish()
+    assert (outcome.status, outcome.said("error"), outcome.leftovers) == (0, [], [])
 
 
 def await_our_code(pid: int) -> None:
