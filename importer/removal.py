@@ -22,10 +22,10 @@ from layers.storerecords import records_json, with_blob
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from importer.imageview import ImageView
     from importer.mtree import Tree
     from importer.repo import Repo
     from importer.stored import Commit
-    from importer.storeview import ImageView
     from importer.target import GpgKey, KeyFile
     from layers.document import Document
     from layers.manifest import Descriptor
@@ -176,13 +176,8 @@ class _StoreEdit:
 
     def _blobs(self, layer_id: str) -> list[Descriptor]:
         """What the remaining images call the layer's blob."""
-        return [
-            image.manifest.layers[n]
-            for image in self._kept
-            if not image.flattened
-            for n, layer in enumerate(image.layers)
-            if layer.id == layer_id
-        ]
+        images = [image for image in self._kept if not image.flattened]
+        return [blob for image in images for blob in image.blobs(layer_id)]
 
     def _part(self, name: str) -> Tree:
         found = self._tree.enter(name)

@@ -184,8 +184,11 @@ def expected_record(
     tar_size: int,
     ids: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> Document:
-    """A layer's record, made again. Where no manifest names its blob, what it says stands."""
-    blob = min(blobs, key=lambda blob: blob.digest, default=None)
+    """A layer's record, made again. Of several blobs it may name any: an import takes the one
+    with the smallest digest, but what a merged store has of a layer stays. Where no manifest
+    names its blob, what it says stands."""
+    named = [blob for blob in blobs if blob.digest == record.blob_digest]
+    blob = min(named or blobs, key=lambda blob: blob.digest, default=None)
     try:
         compression = layer_compression(blob.media_type) if blob else record.compression
     except LayerError:

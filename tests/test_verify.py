@@ -22,7 +22,7 @@ from importer.verify import verify
 from layers.chain import link_name
 from tests.tools import definition, ostreerepo
 from tests.tools.expected import layer_ids
-from tests.tools.image import BuiltImage, build_oci
+from tests.tools.image import BuiltImage, Compression, build_oci
 from tests.tools.importimage import imported
 from tests.tools.ostreerepo import ls, ostree, refs
 from tests.tools.registry import Registry
@@ -482,6 +482,17 @@ def test_a_store_committed_by_ostree_itself_is_as_sound(sound: Sound, tmp_path: 
     planted = ostreerepo.init(tmp_path / "planted")
     commit(copy(sound.loose, tmp_path / "copy"), planted, "same")
     assert findings(planted, "same") == []
+
+
+def test_an_image_that_is_packed_in_two_ways_is_sound(registry: Registry, tmp_path: Path) -> None:
+    """One config, and so one record, with two manifests and the names of both."""
+    packings: tuple[Compression, ...] = ("gzip", "zstd")
+    built = [build_oci(tmp_path / "l", kind, LAYERS, compression=kind) for kind in packings]
+    names = [registry.push(one, "verify/packed") for one in built]
+    imported(tmp_path / "repo", "--branch=all", *names)
+    assert findings(tmp_path / "repo") == []
+    (image,) = find_stores(Repo.open(tmp_path / "repo"), ("all",), None).found[0].images
+    assert {str(digest) for digest in image.digests} == {one.digest for one in built}
 
 
 @pytest.mark.root
