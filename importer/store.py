@@ -12,8 +12,8 @@ from layers.chain import link_name
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.image import Image, ImageLayer, stored_images
-from layers.storage import StoredImage, StoredLayer, big_data_file, images_json, layers_json
-from layers.storeunion import images_union, layers_union, recorded_ids
+from layers.storage import StoredLayer, big_data_file
+from layers.storeunion import recorded_ids, store_union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from importer.repo import Repo
     from importer.stored import RepoDirectory, StoredTree
     from layers.digest import Digest
+    from layers.storage import StoredImage
+    from layers.storeunion import StoreUnion
 
 # Readable for all, though podman makes its own store 0700: a store that others are to use
 # as an additional one must be, and a rootless podman is one of them.
@@ -56,14 +58,25 @@ class StoreTree:
         The order of the images does not matter.
         """
         images = list(images)
-        stored = _stored_layers(images, layers)
-        self._overlay(stored, layers)
-        self._overlay_layers(stored, layers)
-        self._overlay_images(stored_images(images))
+        stored, records = _stored_layers(images, layers), stored_images(images)
+        present = self._read("overlay-layers", _LAYERS), self._read("overlay-images", _IMAGES)
+        with _reading_present():
+            union = store_union(*present, stored, records)
+        self._overlay(stored, layers, union)
+        self._overlay_layers(stored, layers, union)
+        self._overlay_images(records, union)
 
-    def _overlay(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
+    def _read(self, part: str, name: str) -> bytes | None:
+        present = self._before(part)
+        return present.read(name) if present else None
+
+    def _overlay(
+        self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit], union: StoreUnion
+    ) -> None:
         tree, present = self._part("overlay")
         links = self._enter(tree, "l")
+        for layer_id in union.replaced:
+            _remove_layer(tree, links, layer_id, present)
         for layer in stored:
             known = present.directories.get(layer.id.encode()) if present else None
             if known is not None:
@@ -80,24 +93,23 @@ class StoreTree:
         if layer.parents:
             self._write(tree, "lower", layer.lower())
 
-    def _overlay_layers(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
+    def _overlay_layers(
+        self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit], union: StoreUnion
+    ) -> None:
         tree, present = self._part("overlay-layers")
-        records = present.read(_LAYERS) if present else None
-        with _reading_present():
-            made = layers_json(stored) if records is None else layers_union(records, stored)
-        self._write(tree, _LAYERS, made)
+        self._write(tree, _LAYERS, union.layers)
         self._lock(tree, present, "layers.lock")
+        for layer_id in union.replaced:
+            tree.remove(record_name(layer_id))
+            tree.remove(layer_id)  # where containers-storage has more data of a layer
         for layer in stored:
             record, name = layers[layer.id].record, record_name(layer.id)
             if record is not None and not (present and name.encode() in present.leaves):
                 tree.file(name, record)
 
-    def _overlay_images(self, images: list[StoredImage]) -> None:
+    def _overlay_images(self, images: list[StoredImage], union: StoreUnion) -> None:
         tree, present = self._part("overlay-images")
-        records = present.read(_IMAGES) if present else None
-        with _reading_present():
-            made = images_json(images) if records is None else images_union(records, images)
-        self._write(tree, _IMAGES, made)
+        self._write(tree, _IMAGES, union.images)
         self._lock(tree, present, "images.lock")
         for image in images:
             directory = self._enter(tree, image.id)
@@ -106,8 +118,10 @@ class StoreTree:
 
     def _part(self, name: str) -> tuple[Tree, RepoDirectory | None]:
         """One of the store's three directories, and what is there already."""
-        present = self._present.directories.get(name.encode()) if self._present else None
-        return self._enter(self._tree, name), present
+        return self._enter(self._tree, name), self._before(name)
+
+    def _before(self, name: str) -> RepoDirectory | None:
+        return self._present.directories.get(name.encode()) if self._present else None
 
     def _enter(self, tree: Tree, name: str) -> Tree:
         return tree.enter(name) or tree.directory(name, self._directory)
@@ -119,6 +133,16 @@ class StoreTree:
 
     def _write(self, tree: Tree, name: str, content: bytes) -> None:
         tree.file(name, self._repo.write_file(self._file, content))
+
+
+def _remove_layer(tree: Tree, links: Tree, layer_id: str, present: RepoDirectory | None) -> None:
+    """Take it out with its links, under our name and under the one that another tool drew."""
+    known = present.directories.get(layer_id.encode()) if present else None
+    drawn = known.read("link") if known else None
+    tree.remove(layer_id)
+    links.remove(link_name(layer_id))
+    if drawn:
+        links.remove(drawn.decode(errors="replace"))
 
 
 def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) -> None:
