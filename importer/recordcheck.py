@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from layers.chain import child_id
 from layers.digest import Digest
 from layers.document import parse_records
-from layers.errors import LayerError
+from layers.errors import Fault, LayerError
 from layers.reference import ImageName
 from layers.storage import StoredImage, big_data_file
 from layers.storerecords import chain, image_record, layer_record
@@ -76,7 +76,7 @@ class RecordCheck:
         path = f"{directory}/{name}"
         try:
             return parse_records(self.store.file(directory, name), name)
-        except LayerError as error:
+        except Fault as error:
             self.findings.add(error.message, path=path)
             return None
 
@@ -116,13 +116,13 @@ class RecordCheck:
         try:
             chain(self.layers, record.layer)
             image = self.store.image(record)
-        except LayerError as error:
+            data = {key: self.store.big_data(record, key) for key in record.big_data}
+        except Fault as error:
             self.all_images = False
             self.findings.add(error.message, image=label(record))
             return
         self.images.append(image)
         self._check_top(image)
-        data = {key: self.store.big_data(record, key) for key in record.big_data}
         stored = StoredImage(
             image.manifest.config.digest.hex,
             _digest(image),
@@ -144,7 +144,7 @@ class RecordCheck:
                 data = self.store.big_data(record, key)
                 if key != "manifest":
                     Digest.parse(key.removeprefix("manifest-")).check(data, key)
-            except LayerError as error:
+            except Fault as error:
                 place = f"{directory}/{big_data_file(key)}"
                 self.findings.add(error.message, image=label(record), path=place)
         wanted = {"manifest", f"manifest-{record.digest}", f"sha256:{record.id}"}

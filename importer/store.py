@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 # Readable for all, though podman makes its own store 0700: a store that others are to use
 # as an additional one must be, and a rootless podman is one of them.
-_DIRECTORY = Owner(0o755, 0, 0)
-_FILE = Owner(0o644, 0, 0)
-_LINK = Owner(0o777, 0, 0)
+DIRECTORY = Owner(0o755, 0, 0)
+FILE = Owner(0o644, 0, 0)
+LINK = Owner(0o777, 0, 0)
 _LAYERS = "layers.json"
 _IMAGES = "images.json"
 _REPLACE = "--existing-store=replace puts a new store in its place"
@@ -48,9 +48,9 @@ class StoreTree:
         self._repo = repo
         self._tree = tree
         self._present = present
-        self._directory = labelled_owner(_DIRECTORY, label)
-        self._file = labelled_owner(_FILE, label)
-        self._link = labelled_owner(_LINK, label)
+        self._directory = labelled_owner(DIRECTORY, label)
+        self._file = labelled_owner(FILE, label)
+        self._link = labelled_owner(LINK, label)
 
     def fill(self, images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> None:
         """Put the images in; `layers` has the commit of every layer id.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PREFIX = "/usr/lib/containers/storage"
 PREFIX_KEY = "import-image.prefix"
+BASE_KEY = "import-image.base"
 _MANIFEST = "manifest-"
 
 

@@ -12,6 +12,7 @@ from importer.finding import Finding, Findings
 from importer.layer import find_layer, record_name
 from importer.layercheck import LayerResult, StoredTrees, check_layer
 from importer.layertar import label_of
+from importer.ownercheck import OwnerCheck
 from importer.recordcheck import RecordCheck
 from importer.table import Block, Text, several, size
 from layers.errors import LayerError
@@ -110,7 +111,8 @@ class Verifier:
         records = RecordCheck(store, findings)
         records.run()
         unverified = frozenset(i for i in records.layers if self._is_unverified(i))
-        FileCheck(self._repo, store, records, findings, unverified).run()
+        owners = OwnerCheck.of(self._repo, store, findings)
+        FileCheck(self._repo, store, records, findings, unverified, owners).run()
         result = Verified(store.branch, len(records.records), len(records.layers))
         self._layers(store, records, result)
         result.unverified.extend(sorted(unverified))
