@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from importer.branches import IMAGE
-from importer.commit import default_subject
 from importer.commitmetadata import Base
 from importer.errors import ImporterError
 from importer.imagedetails import choose
 from importer.layer import record_name
-from importer.releasecommit import release_body, release_metadata, release_subject
+from importer.removalmessage import removal_message
 from importer.signing import sign
-from importer.stored import Message
 from importer.storeview import Stores, StoreView, open_store
 from importer.table import Block, Text
 from layers.chain import link_name
@@ -25,13 +23,9 @@ if TYPE_CHECKING:
     from importer.imageview import ImageView
     from importer.mtree import Tree
     from importer.repo import Repo
-    from importer.stored import Commit
     from importer.target import GpgKey, KeyFile
     from layers.document import Document
     from layers.manifest import Descriptor
-    from layers.release import Release
-
-_OURS = "import-image."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +107,7 @@ def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | Key
         tree.write()
     with repo.transaction():
         base, parent = Base(store.commit, store.branch), _parent(repo, store)
-        checksum = repo.write_commit(tree, _message(store, gone, kept, parent), base, parent)
+        checksum = repo.write_commit(tree, removal_message(store, gone, kept, parent), base, parent)
         sign(repo, checksum, keys)
         _check_unchanged(repo, store)
         repo.set_ref(store.branch, checksum)
@@ -199,51 +193,6 @@ def _parent(repo: Repo, store: StoreView) -> str | None:
     head = store.commit
     goes_on = repo.parent(head.checksum) is not None or store.release is not None
     return head.checksum if goes_on else None
-
-
-def _message(
-    store: StoreView, gone: Sequence[ImageView], kept: list[ImageView], parent: str | None
-) -> Message:
-    """What an import of the remaining images would say, unless the user had said otherwise."""
-    old, release = store.commit.message, store.release
-    digests = {str(digest) for image in gone for digest in image.digests}
-    digests -= {str(digest) for image in kept for digest in image.digests}
-    if release is not None:
-        return _release_message(store, release, digests)
-    lines = [line for line in old.body.splitlines() if line.rpartition(" ")[2] not in digests]
-    derived = old.subject == default_subject(_references(old.body.splitlines()))
-    newest = max(image.config.created_seconds for image in (*gone, *kept))
-    timestamp = old.timestamp
-    if kept and timestamp == newest and parent is None:  # devices refuse an older commit
-        timestamp = max(image.config.created_seconds for image in kept)
-    return Message(
-        default_subject(_references(lines)) if derived else old.subject,
-        timestamp,
-        "\n".join(lines),
-        tuple(sorted(_facts(store.commit).items())),
-    )
-
-
-def _release_message(store: StoreView, release: Release, gone: set[str]) -> Message:
-    """The same release without these digests."""
-    old = store.commit.message
-    rest = {name: one for name, one in release.components.items() if one.digest not in gone}
-    kept = replace(release, components=rest)
-    derived = old.subject == release_subject(release, store.branch)
-    return Message(
-        release_subject(kept, store.branch) if derived else old.subject,
-        old.timestamp,
-        release_body(kept),
-        release_metadata(kept, _facts(store.commit)),
-    )
-
-
-def _references(lines: Iterable[str]) -> list[str]:
-    return sorted({line.rpartition(" ")[0] for line in lines})
-
-
-def _facts(commit: Commit) -> dict[str, str]:
-    return {k: str(v) for k, v in commit.metadata.items() if k.startswith(_OURS)}
 
 
 def stores_with(repo: Repo, branches: Sequence[str], prefix: str | None) -> Stores:

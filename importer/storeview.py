@@ -15,6 +15,7 @@ from layers.digest import Digest
 from layers.errors import Fault, LayerError
 from layers.manifest import Index, Manifest, parse_manifest
 from layers.releasemetadata import stored_release
+from layers.statedimage import StatedImage
 from layers.storage import big_data_file
 from layers.storerecords import chain, image_records, layer_records
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 DEFAULT_PREFIX = "/usr/lib/containers/storage"
 PREFIX_KEY = "import-image.prefix"
 BASE_KEY = "import-image.base"
+NAME_KEY = "import-image.name"
+_FORM_KEY = "import-image.form"
 _MANIFEST = "manifest-"
 
 
@@ -70,6 +73,25 @@ class StoreView:
     def release(self) -> Release | None:
         """The release that import-release wrote into the commit; LayerError if it is no good."""
         return stored_release(self.commit.metadata, self.branch)
+
+    @cached_property
+    def stated(self) -> tuple[StatedImage, ...]:
+        """What the commit says of images, if it is one of ours; LayerError as for `release`."""
+        if self.release is not None:
+            components = self.release.components.values()
+            found = [StatedImage.of_component(one) for one in components]
+        else:
+            found = [StatedImage.of_line(line, self._given_name) for line in self._lines]
+        return tuple(one for one in found if one is not None)
+
+    @property
+    def _given_name(self) -> str:
+        return str(self.commit.metadata.get(NAME_KEY, ""))
+
+    @property
+    def _lines(self) -> list[str]:
+        ours = self.commit.metadata.get(_FORM_KEY) == "store"
+        return self.commit.message.body.splitlines() if ours else []
 
     @cached_property
     def images(self) -> tuple[ImageView, ...]:

@@ -12,6 +12,7 @@ from importer.finding import Finding, Findings
 from importer.layer import find_layer, record_name
 from importer.layercheck import LayerResult, StoredTrees, check_layer
 from importer.layertar import label_of
+from importer.namecheck import NameCheck
 from importer.ownercheck import OwnerCheck
 from importer.recordcheck import RecordCheck
 from importer.table import Block, Text, several, size
@@ -110,6 +111,7 @@ class Verifier:
         findings = Findings()
         records = RecordCheck(store, findings)
         records.run()
+        NameCheck(store, records, findings).run()
         unverified = frozenset(i for i in records.layers if self._is_unverified(i))
         owners = OwnerCheck.of(self._repo, store, findings)
         FileCheck(self._repo, store, records, findings, unverified, owners).run()
