@@ -9,12 +9,11 @@ from importer.branches import IMAGE
 from importer.commitmetadata import Base
 from importer.errors import ImporterError
 from importer.imagedetails import choose
-from importer.layer import record_name
+from importer.layerremoval import remove_layer
 from importer.removalmessage import removal_message
 from importer.signing import sign
 from importer.storeview import Stores, StoreView, open_store
 from importer.table import Block, Text
-from layers.chain import link_name
 from layers.storerecords import records_json, with_blob
 
 if TYPE_CHECKING:
@@ -154,13 +153,9 @@ class _StoreEdit:
         self._rewrite(images, "overlay-images", "images.json", records)
 
     def _layers(self, gone: list[str]) -> None:
-        overlay, layers = self._part("overlay"), self._part("overlay-layers")
-        links = overlay.enter("l")
+        layers = self._part("overlay-layers")
         for layer_id in gone:
-            overlay.remove(layer_id)
-            layers.remove(record_name(layer_id))
-            if links is not None:
-                links.remove(link_name(layer_id))
+            remove_layer(self._tree, self._store.root, layer_id)
         records = [
             with_blob(record, self._blobs(record.id))
             for record in self._store.layers.values()

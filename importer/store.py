@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.labels import labelled_owner
 from importer.layer import LayerCommit, record_name
+from importer.layerremoval import remove_layer
 from layers.chain import link_name
 from layers.entry import Owner
 from layers.errors import LayerError
@@ -62,7 +63,10 @@ class StoreTree:
         present = self._read("overlay-layers", _LAYERS), self._read("overlay-images", _IMAGES)
         with _reading_present():
             union = store_union(*present, stored, records)
-        self._overlay(stored, layers, union)
+        if self._present is not None:
+            for layer_id in union.replaced:
+                remove_layer(self._tree, self._present, layer_id)
+        self._overlay(stored, layers)
         self._overlay_layers(stored, layers, union)
         self._overlay_images(records, union)
 
@@ -70,13 +74,9 @@ class StoreTree:
         present = self._before(part)
         return present.read(name) if present else None
 
-    def _overlay(
-        self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit], union: StoreUnion
-    ) -> None:
+    def _overlay(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
         tree, present = self._part("overlay")
         links = self._enter(tree, "l")
-        for layer_id in union.replaced:
-            _remove_layer(tree, links, layer_id, present)
         for layer in stored:
             known = present.directories.get(layer.id.encode()) if present else None
             if known is not None:
@@ -99,9 +99,6 @@ class StoreTree:
         tree, present = self._part("overlay-layers")
         self._write(tree, _LAYERS, union.layers)
         self._lock(tree, present, "layers.lock")
-        for layer_id in union.replaced:
-            tree.remove(record_name(layer_id))
-            tree.remove(layer_id)  # where containers-storage has more data of a layer
         for layer in stored:
             record, name = layers[layer.id].record, record_name(layer.id)
             if record is not None and not (present and name.encode() in present.leaves):
@@ -133,16 +130,6 @@ class StoreTree:
 
     def _write(self, tree: Tree, name: str, content: bytes) -> None:
         tree.file(name, self._repo.write_file(self._file, content))
-
-
-def _remove_layer(tree: Tree, links: Tree, layer_id: str, present: RepoDirectory | None) -> None:
-    """Take it out with its links, under our name and under the one that another tool drew."""
-    known = present.directories.get(layer_id.encode()) if present else None
-    drawn = known.read("link") if known else None
-    tree.remove(layer_id)
-    links.remove(link_name(layer_id))
-    if drawn:
-        links.remove(drawn.decode(errors="replace"))
 
 
 def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) -> None:

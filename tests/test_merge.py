@@ -51,6 +51,18 @@ def with_store(repo: Path, tmp_path: Path, *arguments: str) -> None:
     imported(repo, "--onto=plain", "--branch=os", *arguments)
 
 
+def with_podmans_store(repo: Path, tmp_path: Path, name: str) -> None:
+    """`os` becomes an OS with the store that podman pulled this image to, where links have random
+    names. It may have no whiteout: ostree does not commit a device."""
+    owner = new_podman(tmp_path / "owner")
+    owner("pull", "--quiet", "--tls-verify=false", name)
+    root = os_tree(tmp_path / "root")
+    (root / STORE).mkdir(parents=True)
+    for part in ("overlay", "overlay-layers", "overlay-images"):
+        (owner.home / "root" / part).rename(root / STORE / part)
+    commit_os(repo, "os", root)
+
+
 def assert_sound(repo: Path, branch: str = "apps") -> None:
     """By `image-store verify` and `ostree fsck`."""
     outcome = image_store(repo, "verify", "--quiet", branch)
@@ -112,14 +124,7 @@ def test_what_another_image_needs_of_the_layers_stays(
 def test_nothing_is_left_of_a_layer_that_podman_wrote(
     repo: Path, tmp_path: Path, pair: Pair
 ) -> None:
-    """Its links have random names. The image has no whiteout: ostree does not commit a device."""
-    owner = new_podman(tmp_path / "owner")
-    owner("pull", "--quiet", "--tls-verify=false", pair.names[1])
-    root = os_tree(tmp_path / "root")
-    (root / STORE).mkdir(parents=True)
-    for name in ("overlay", "overlay-layers", "overlay-images"):
-        (owner.home / "root" / name).rename(root / STORE / name)
-    commit_os(repo, "os", root)
+    with_podmans_store(repo, tmp_path, pair.names[1])
     imported(repo, *MERGE, "--flatten", pair.names[1])
     store = checked_out_store(repo, "apps", tmp_path / "apps")
     for layer_id in layer_ids(pair.two.diff_ids):
@@ -130,6 +135,20 @@ def test_nothing_is_left_of_a_layer_that_podman_wrote(
     (image,) = store_images(store)
     assert image["names"] == [pair.names[1]]
     assert new_podman(tmp_path / "podman", store).run(pair.names[1]) == "other\n"
+
+
+@pytest.mark.root
+def test_what_is_removed_of_a_merged_store_leaves_no_link(
+    repo: Path, tmp_path: Path, pair: Pair
+) -> None:
+    with_podmans_store(repo, tmp_path, pair.names[1])
+    imported(repo, *MERGE, pair.names[0])
+    assert image_store(repo, "remove", "--branch=apps", pair.names[1]).status == 0
+    store = checked_out_store(repo, "apps", tmp_path / "apps")
+    top = layer_ids(pair.two.diff_ids)[2]
+    assert not list(store.glob(f"overlay*/{top}*"))
+    assert all(link.exists() for link in (store / "overlay/l").iterdir())
+    assert new_podman(tmp_path / "podman", store).run(pair.names[0]) == "c\n"
 
 
 @pytest.mark.root
