@@ -19,6 +19,7 @@ from importer.signing import check_keys, sign
 from importer.storageconf import add_storage_conf
 from importer.store import StoreTree, has_records, remove_store
 from importer.stored import Message
+from importer.storeview import NAME_KEY
 from importer.target import ExistingStore, Form, Target
 
 if TYPE_CHECKING:
@@ -158,14 +159,21 @@ class Contents:
 
 
 def _message(target: Target, images: Sequence[Image], base: Base | None) -> Message:
+    # `layers.statedimage` reads them.
     lines = sorted({f"{image.reference} {image.digest}" for image in images})
     names = sorted({str(image.reference) for image in images})
     return Message(
         target.subject if target.subject is not None else default_subject(names),
         newest(images, base) if target.timestamp is None else target.timestamp,
         "\n".join(lines),
-        tuple(sorted(facts(target, base).items())),
+        tuple(sorted((facts(target, base) | _given_name(images)).items())),
     )
+
+
+def _given_name(images: Sequence[Image]) -> dict[str, str]:
+    """The name that the user gave the one image, instead of the reference's."""
+    names = [str(image.name) for image in images if image.name is not None]
+    return {NAME_KEY: names[0]} if names else {}
 
 
 def default_subject(references: Sequence[str]) -> str:

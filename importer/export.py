@@ -25,10 +25,11 @@ from layers.verify import verified
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from importer.imageview import ImageView
     from importer.progress import Progress
     from importer.repo import Repo
     from importer.stored import RepoDirectory
-    from importer.storeview import ImageView, Stores, StoreView
+    from importer.storeview import Stores, StoreView
     from layers.digest import Digest
     from layers.storerecords import LayerRecord
     from layers.verify import Chunks

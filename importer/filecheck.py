@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from importer.finding import Findings
+    from importer.ownercheck import OwnerCheck
     from importer.recordcheck import RecordCheck
     from importer.repo import Repo
     from importer.storeview import StoreView
@@ -32,6 +33,7 @@ class FileCheck:
     records: RecordCheck
     findings: Findings
     unverified: frozenset[str]
+    owners: OwnerCheck
 
     def run(self) -> None:
         """Every directory of the store, by what the records say must be in it."""
@@ -114,9 +116,20 @@ class FileCheck:
         if place is None:
             self.findings.add("the directory is missing", path=path)
             return
-        names = {*files, *directories}
-        there = {name.decode() for name in (*place.leaves, *place.directories)}
-        for name in sorted(names - there):
-            self.findings.add("is missing", path=f"{path}/{name}")
-        for name in sorted(there - names - _RECORDS if complete else ()):
+        self.owners.directory(path, place)
+        files, directories = set(files), set(directories)
+        leaves = {name.decode() for name in place.leaves}
+        below = {name.decode() for name in place.directories}
+        self._missing(path, files - leaves, below, "is a directory, not a file")
+        self._missing(path, directories - below, leaves, "is not a directory")
+        for name in sorted((files | _RECORDS) & leaves):
+            self.owners.file(path, place, name)
+        strays = (leaves | below) - files - directories - _RECORDS
+        for name in sorted(strays if complete else ()):
             self.findings.add("belongs to no record", path=f"{path}/{name}")
+
+    def _missing(self, path: str, names: set[str], others: set[str], otherwise: str) -> None:
+        """What is not there, or only as something else."""
+        for name in sorted(names):
+            problem = otherwise if name in others else "is missing"
+            self.findings.add(problem, path=f"{path}/{name}")

@@ -9,7 +9,7 @@ from importer.table import first_of
 from layers.errors import printable
 
 if TYPE_CHECKING:
-    from importer.storeview import ImageView
+    from importer.imageview import ImageView
 
 
 @dataclass(frozen=True, slots=True, order=True)

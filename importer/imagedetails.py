@@ -13,8 +13,9 @@ from layers.history import layer_commands, shown_command
 from layers.selection import select
 
 if TYPE_CHECKING:
+    from importer.imageview import ImageView
     from importer.repo import Repo
-    from importer.storeview import ImageView, Stores, StoreView
+    from importer.storeview import Stores, StoreView
     from layers.digest import Digest
     from layers.storerecords import LayerRecord
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from importer.table import Block, Column, Table, Text, age, size
 
 if TYPE_CHECKING:
-    from importer.storeview import ImageView, Stores, StoreView
+    from importer.imageview import ImageView
+    from importer.storeview import Stores, StoreView
 
 _COLUMNS = (
     Column("COMPONENT", below=True, optional=True),

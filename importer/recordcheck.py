@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from layers.chain import child_id, layer_ids
+from layers.chain import child_id
 from layers.digest import Digest
 from layers.document import parse_records
-from layers.errors import LayerError
+from layers.errors import Fault, LayerError
 from layers.reference import ImageName
 from layers.storage import StoredImage, big_data_file
 from layers.storerecords import chain, image_record, layer_record
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from importer.finding import Findings
-    from importer.storeview import ImageView, StoreView
+    from importer.imageview import ImageView
+    from importer.storeview import StoreView
     from layers.document import Document
     from layers.manifest import Descriptor
     from layers.storerecords import ImageRecord, LayerRecord
@@ -63,21 +64,19 @@ class RecordCheck:
         self._check_names()
 
     def blobs(self, layer_id: str) -> list[Descriptor]:
-        """What the images that have this layer call its blob; nothing if not all are known."""
-        found: list[Descriptor] = []
-        if not self.all_images:
-            return found
-        for image in self.images:
-            ids = layer_ids(image.config.diff_ids)
-            if not image.flattened and layer_id in ids:
-                found.append(image.manifest.layers[ids.index(layer_id)])
-        return found
+        """What the images that have this layer call its blob; nothing if not all are known.
+
+        One that is flattened has it no more. In a store that images were merged into, a layer's
+        record may still be what such an image brought.
+        """
+        images = self.images if self.all_images else []
+        return [blob for image in images for blob in image.blobs(layer_id)]
 
     def _documents(self, directory: str, name: str) -> list[Document] | None:
         path = f"{directory}/{name}"
         try:
             return parse_records(self.store.file(directory, name), name)
-        except LayerError as error:
+        except Fault as error:
             self.findings.add(error.message, path=path)
             return None
 
@@ -117,13 +116,13 @@ class RecordCheck:
         try:
             chain(self.layers, record.layer)
             image = self.store.image(record)
-        except LayerError as error:
+            data = {key: self.store.big_data(record, key) for key in record.big_data}
+        except Fault as error:
             self.all_images = False
             self.findings.add(error.message, image=label(record))
             return
         self.images.append(image)
         self._check_top(image)
-        data = {key: self.store.big_data(record, key) for key in record.big_data}
         stored = StoredImage(
             image.manifest.config.digest.hex,
             _digest(image),
@@ -145,7 +144,7 @@ class RecordCheck:
                 data = self.store.big_data(record, key)
                 if key != "manifest":
                     Digest.parse(key.removeprefix("manifest-")).check(data, key)
-            except LayerError as error:
+            except Fault as error:
                 place = f"{directory}/{big_data_file(key)}"
                 self.findings.add(error.message, image=label(record), path=place)
         wanted = {"manifest", f"manifest-{record.digest}", f"sha256:{record.id}"}
@@ -206,13 +205,14 @@ class RecordCheck:
 
 
 def _digest(image: ImageView) -> Digest:
-    """The record's: of the manifest, or of an index that lists it."""
+    """The record's: of a manifest, or of an index that lists one."""
+    manifests = [manifest.digest for manifest in image.manifests]
     listing = [
         index.digest
         for index in image.indexes
-        if image.manifest.digest in [member.digest for member in index.manifests]
+        if any(member.digest in manifests for member in index.manifests)
     ]
-    known = [image.manifest.digest, *listing]
+    known = [*manifests, *listing]
     return image.record.digest if image.record.digest in known else known[0]
 
 

@@ -12,6 +12,7 @@ from importer.errors import ImporterError
 from importer.repo import Repo
 from importer.signing import sign
 from importer.stored import Commit, Message
+from importer.storeview import BASE_KEY, PREFIX_KEY
 from layers.releasediff import compare
 from layers.releasemetadata import images_release, layer_sizes, metadata, stored_release
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from layers.release import Release
     from layers.releasediff import LayerSize
 
-_PREFIX = "import-image.prefix"
-_BASE = "import-image.base"
 # Branches without a history, of which there may be very many.
 _LAYERS = tuple(f"{name}/" for name in (LAYER, RECORD, FLATTENED, LABELLED))
 
@@ -108,7 +107,7 @@ def _is_head(draft: Draft, checksums: tuple[str, str], base: Base | None) -> boo
 
 def is_onto(commit: Commit, base: Base | None) -> bool:
     """Whether the commit was made from this very operating system, or without any."""
-    return commit.metadata.get(_BASE) == (base.commit.checksum if base else None)
+    return commit.metadata.get(BASE_KEY) == (base.commit.checksum if base else None)
 
 
 def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:
@@ -141,7 +140,7 @@ def _message(target: Target, draft: Draft, base: Base | None) -> Message:
 def release_metadata(release: Release, how: dict[str, str]) -> tuple[tuple[str, str], ...]:
     """What a release's commit says, with the `commit.facts` of how it was made."""
     said = dict(metadata(release)) | how
-    if _BASE in said:
+    if BASE_KEY in said:
         said.pop("version", None)  # the operating system's stays
     return tuple(sorted(said.items()))
 
@@ -206,7 +205,7 @@ def _record(repo: Repo, commit: Commit, directory: str, name: str) -> bytes | No
 
 def prefix_of(commit: Commit) -> str:
     """Where the store lies in a commit of ours."""
-    return str(commit.metadata.get(_PREFIX, ""))
+    return str(commit.metadata.get(PREFIX_KEY, ""))
 
 
 def drop_older(repo: Repo, branch: str, keep: int) -> tuple[str, ...]:

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from importer.branches import IMAGE
-from importer.commit import default_subject
 from importer.commitmetadata import Base
 from importer.errors import ImporterError
 from importer.imagedetails import choose
-from importer.layer import record_name
-from importer.releasecommit import release_body, release_metadata, release_subject
+from importer.layerremoval import remove_layer
+from importer.removalmessage import removal_message
 from importer.signing import sign
-from importer.stored import Message
 from importer.storeview import Stores, StoreView, open_store
 from importer.table import Block, Text
-from layers.chain import link_name
 from layers.storerecords import records_json, with_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from importer.imageview import ImageView
     from importer.mtree import Tree
     from importer.repo import Repo
-    from importer.stored import Commit
-    from importer.storeview import ImageView
     from importer.target import GpgKey, KeyFile
     from layers.document import Document
     from layers.manifest import Descriptor
-    from layers.release import Release
-
-_OURS = "import-image."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +106,7 @@ def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | Key
         tree.write()
     with repo.transaction():
         base, parent = Base(store.commit, store.branch), _parent(repo, store)
-        checksum = repo.write_commit(tree, _message(store, gone, kept, parent), base, parent)
+        checksum = repo.write_commit(tree, removal_message(store, gone, kept, parent), base, parent)
         sign(repo, checksum, keys)
         _check_unchanged(repo, store)
         repo.set_ref(store.branch, checksum)
@@ -160,13 +153,9 @@ class _StoreEdit:
         self._rewrite(images, "overlay-images", "images.json", records)
 
     def _layers(self, gone: list[str]) -> None:
-        overlay, layers = self._part("overlay"), self._part("overlay-layers")
-        links = overlay.enter("l")
+        layers = self._part("overlay-layers")
         for layer_id in gone:
-            overlay.remove(layer_id)
-            layers.remove(record_name(layer_id))
-            if links is not None:
-                links.remove(link_name(layer_id))
+            remove_layer(self._tree, self._store.root, layer_id)
         records = [
             with_blob(record, self._blobs(record.id))
             for record in self._store.layers.values()
@@ -176,13 +165,8 @@ class _StoreEdit:
 
     def _blobs(self, layer_id: str) -> list[Descriptor]:
         """What the remaining images call the layer's blob."""
-        return [
-            image.manifest.layers[n]
-            for image in self._kept
-            if not image.flattened
-            for n, layer in enumerate(image.layers)
-            if layer.id == layer_id
-        ]
+        images = [image for image in self._kept if not image.flattened]
+        return [blob for image in images for blob in image.blobs(layer_id)]
 
     def _part(self, name: str) -> Tree:
         found = self._tree.enter(name)
@@ -204,51 +188,6 @@ def _parent(repo: Repo, store: StoreView) -> str | None:
     head = store.commit
     goes_on = repo.parent(head.checksum) is not None or store.release is not None
     return head.checksum if goes_on else None
-
-
-def _message(
-    store: StoreView, gone: Sequence[ImageView], kept: list[ImageView], parent: str | None
-) -> Message:
-    """What an import of the remaining images would say, unless the user had said otherwise."""
-    old, release = store.commit.message, store.release
-    digests = {str(digest) for image in gone for digest in image.digests}
-    digests -= {str(digest) for image in kept for digest in image.digests}
-    if release is not None:
-        return _release_message(store, release, digests)
-    lines = [line for line in old.body.splitlines() if line.rpartition(" ")[2] not in digests]
-    derived = old.subject == default_subject(_references(old.body.splitlines()))
-    newest = max(image.config.created_seconds for image in (*gone, *kept))
-    timestamp = old.timestamp
-    if kept and timestamp == newest and parent is None:  # devices refuse an older commit
-        timestamp = max(image.config.created_seconds for image in kept)
-    return Message(
-        default_subject(_references(lines)) if derived else old.subject,
-        timestamp,
-        "\n".join(lines),
-        tuple(sorted(_facts(store.commit).items())),
-    )
-
-
-def _release_message(store: StoreView, release: Release, gone: set[str]) -> Message:
-    """The same release without these digests."""
-    old = store.commit.message
-    rest = {name: one for name, one in release.components.items() if one.digest not in gone}
-    kept = replace(release, components=rest)
-    derived = old.subject == release_subject(release, store.branch)
-    return Message(
-        release_subject(kept, store.branch) if derived else old.subject,
-        old.timestamp,
-        release_body(kept),
-        release_metadata(kept, _facts(store.commit)),
-    )
-
-
-def _references(lines: Iterable[str]) -> list[str]:
-    return sorted({line.rpartition(" ")[0] for line in lines})
-
-
-def _facts(commit: Commit) -> dict[str, str]:
-    return {k: str(v) for k, v in commit.metadata.items() if k.startswith(_OURS)}
 
 
 def stores_with(repo: Repo, branches: Sequence[str], prefix: str | None) -> Stores:

@@ -16,8 +16,9 @@ from importer.storeview import NoStoreError, open_store
 from layers.history import layer_commands, shown_command
 
 if TYPE_CHECKING:
+    from importer.imageview import ImageView
     from importer.repo import Repo
-    from importer.storeview import ImageView, StoreView
+    from importer.storeview import StoreView
 
 _MOST_DIRECTORIES = 20
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.labels import labelled_owner
 from importer.layer import LayerCommit, record_name
+from importer.layerremoval import remove_layer
 from layers.chain import link_name
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.image import Image, ImageLayer, stored_images
-from layers.storage import StoredImage, StoredLayer, big_data_file, images_json, layers_json
-from layers.storeunion import images_union, layers_union, recorded_ids
+from layers.storage import StoredLayer, big_data_file
+from layers.storeunion import recorded_ids, store_union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
     from importer.repo import Repo
     from importer.stored import RepoDirectory, StoredTree
     from layers.digest import Digest
+    from layers.storage import StoredImage
+    from layers.storeunion import StoreUnion
 
 # Readable for all, though podman makes its own store 0700: a store that others are to use
 # as an additional one must be, and a rootless podman is one of them.
-_DIRECTORY = Owner(0o755, 0, 0)
-_FILE = Owner(0o644, 0, 0)
-_LINK = Owner(0o777, 0, 0)
+DIRECTORY = Owner(0o755, 0, 0)
+FILE = Owner(0o644, 0, 0)
+LINK = Owner(0o777, 0, 0)
 _LAYERS = "layers.json"
 _IMAGES = "images.json"
 _REPLACE = "--existing-store=replace puts a new store in its place"
@@ -46,9 +49,9 @@ class StoreTree:
         self._repo = repo
         self._tree = tree
         self._present = present
-        self._directory = labelled_owner(_DIRECTORY, label)
-        self._file = labelled_owner(_FILE, label)
-        self._link = labelled_owner(_LINK, label)
+        self._directory = labelled_owner(DIRECTORY, label)
+        self._file = labelled_owner(FILE, label)
+        self._link = labelled_owner(LINK, label)
 
     def fill(self, images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> None:
         """Put the images in; `layers` has the commit of every layer id.
@@ -56,10 +59,20 @@ class StoreTree:
         The order of the images does not matter.
         """
         images = list(images)
-        stored = _stored_layers(images, layers)
+        stored, records = _stored_layers(images, layers), stored_images(images)
+        present = self._read("overlay-layers", _LAYERS), self._read("overlay-images", _IMAGES)
+        with _reading_present():
+            union = store_union(*present, stored, records)
+        if self._present is not None:
+            for layer_id in union.replaced:
+                remove_layer(self._tree, self._present, layer_id)
         self._overlay(stored, layers)
-        self._overlay_layers(stored, layers)
-        self._overlay_images(stored_images(images))
+        self._overlay_layers(stored, layers, union)
+        self._overlay_images(records, union)
+
+    def _read(self, part: str, name: str) -> bytes | None:
+        present = self._before(part)
+        return present.read(name) if present else None
 
     def _overlay(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
         tree, present = self._part("overlay")
@@ -80,24 +93,20 @@ class StoreTree:
         if layer.parents:
             self._write(tree, "lower", layer.lower())
 
-    def _overlay_layers(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
+    def _overlay_layers(
+        self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit], union: StoreUnion
+    ) -> None:
         tree, present = self._part("overlay-layers")
-        records = present.read(_LAYERS) if present else None
-        with _reading_present():
-            made = layers_json(stored) if records is None else layers_union(records, stored)
-        self._write(tree, _LAYERS, made)
+        self._write(tree, _LAYERS, union.layers)
         self._lock(tree, present, "layers.lock")
         for layer in stored:
             record, name = layers[layer.id].record, record_name(layer.id)
             if record is not None and not (present and name.encode() in present.leaves):
                 tree.file(name, record)
 
-    def _overlay_images(self, images: list[StoredImage]) -> None:
+    def _overlay_images(self, images: list[StoredImage], union: StoreUnion) -> None:
         tree, present = self._part("overlay-images")
-        records = present.read(_IMAGES) if present else None
-        with _reading_present():
-            made = images_json(images) if records is None else images_union(records, images)
-        self._write(tree, _IMAGES, made)
+        self._write(tree, _IMAGES, union.images)
         self._lock(tree, present, "images.lock")
         for image in images:
             directory = self._enter(tree, image.id)
@@ -106,8 +115,10 @@ class StoreTree:
 
     def _part(self, name: str) -> tuple[Tree, RepoDirectory | None]:
         """One of the store's three directories, and what is there already."""
-        present = self._present.directories.get(name.encode()) if self._present else None
-        return self._enter(self._tree, name), present
+        return self._enter(self._tree, name), self._before(name)
+
+    def _before(self, name: str) -> RepoDirectory | None:
+        return self._present.directories.get(name.encode()) if self._present else None
 
     def _enter(self, tree: Tree, name: str) -> Tree:
         return tree.enter(name) or tree.directory(name, self._directory)

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from importer.errors import ImporterError
 from importer.libostree import GLib, OSTree, faults
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class RepoDirectory:
 def object_content(repo: OSTree.Repo, checksum: str) -> Chunks:
     with faults(f"reading object {checksum}"):
         _, stream, _, _ = repo.load_file(checksum, None)
+        if stream is None:
+            raise ImporterError(f"object {checksum} is a symlink, not a file")
         while piece := bytes(stream.read_bytes(_READ, None).get_data()):
             yield piece
 

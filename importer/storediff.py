@@ -13,8 +13,9 @@ from layers.errors import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from importer.imageview import ImageView
     from importer.repo import Repo
-    from importer.storeview import ImageView, StoreView
+    from importer.storeview import StoreView
 
 _COLUMNS = (
     Column(""),

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from importer.branches import is_cache
 from importer.errors import ImporterError
+from importer.imageview import ImageView
 from importer.layer import record_name
-from layers.chain import layer_ids
-from layers.config import ImageConfig, parse_config
+from layers.config import parse_config
 from layers.digest import Digest
 from layers.errors import Fault, LayerError
 from layers.manifest import Index, Manifest, parse_manifest
-from layers.reference import ImageName
 from layers.releasemetadata import stored_release
+from layers.statedimage import StatedImage
 from layers.storage import big_data_file
 from layers.storerecords import chain, image_records, layer_records
 
@@ -29,77 +29,22 @@ if TYPE_CHECKING:
 
 DEFAULT_PREFIX = "/usr/lib/containers/storage"
 PREFIX_KEY = "import-image.prefix"
+BASE_KEY = "import-image.base"
+NAME_KEY = "import-image.name"
+_FORM_KEY = "import-image.form"
+_MANIFEST = "manifest-"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageView:
-    """An image of a store; `layers` base first, `components` what its release calls it, if
-    import-release made the commit."""
-
-    record: ImageRecord
-    manifest: Manifest
-    indexes: tuple[Index, ...]
-    config: ImageConfig
-    layers: tuple[LayerRecord, ...]
-    components: tuple[str, ...]
-
-    @property
-    def id(self) -> str:
-        """As podman shows it: the config's digest."""
-        return self.record.id
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Under what podman finds it."""
-        return self.record.names
-
-    @property
-    def digests(self) -> tuple[Digest, ...]:
-        """Those of its manifest, and of the indexes that it came with."""
-        return (self.manifest.digest, *(index.digest for index in self.indexes))
-
-    @property
-    def repositories(self) -> frozenset[str]:
-        """Its names without tags and digests."""
-        return frozenset(ImageName.parse(name).repository for name in self.names)
-
-    @property
-    def label(self) -> str:
-        """One name for people, or the id."""
-        return self.names[0] if self.names else self.id[:12]
-
-    @property
-    def full_label(self) -> str:
-        """The label, behind what its release calls it."""
-        return "  ".join((*self.components, self.label))
-
-    @property
-    def short_label(self) -> str:
-        """What its release calls it; else the label's last part, a digest cut to 12 digits.
-
-        All images of a release may be of one repository.
-        """
-        if self.components:
-            return ", ".join(self.components)
-        name, at, digest = self.label.rpartition("/")[2].partition("@")
-        return f"{name}@{digest.partition(':')[2][:12]}" if at else name
-
-    @property
-    def platform(self) -> str:
-        """`os/architecture[/variant]`."""
-        parts = (self.config.os, self.config.architecture, self.config.variant)
-        return "/".join(part for part in parts if part)
-
-    @property
-    def flattened(self) -> bool:
-        """Whether its layers are not those that its config names."""
-        ids = layer_ids(self.config.diff_ids)
-        return self.record.layer != (ids[-1] if ids else "")
-
-    @property
-    def size(self) -> int:
-        """Bytes of its layers' tars, uncompressed."""
-        return sum(layer.diff_size for layer in self.layers)
+def _others(documents: Iterable[Manifest | Index], manifest: Manifest) -> tuple[Manifest, ...]:
+    """The same image's other manifests."""
+    return tuple(
+        one
+        for one in documents
+        if isinstance(one, Manifest)
+        and one.digest != manifest.digest
+        and one.config.digest == manifest.config.digest
+        and len(one.layers) == len(manifest.layers)
+    )
 
 
 class NoStoreError(ImporterError):
@@ -130,6 +75,25 @@ class StoreView:
         return stored_release(self.commit.metadata, self.branch)
 
     @cached_property
+    def stated(self) -> tuple[StatedImage, ...]:
+        """What the commit says of images, if it is one of ours; LayerError as for `release`."""
+        if self.release is not None:
+            components = self.release.components.values()
+            found = [StatedImage.of_component(one) for one in components]
+        else:
+            found = [StatedImage.of_line(line, self._given_name) for line in self._lines]
+        return tuple(one for one in found if one is not None)
+
+    @property
+    def _given_name(self) -> str:
+        return str(self.commit.metadata.get(NAME_KEY, ""))
+
+    @property
+    def _lines(self) -> list[str]:
+        ours = self.commit.metadata.get(_FORM_KEY) == "store"
+        return self.commit.message.body.splitlines() if ours else []
+
+    @cached_property
     def images(self) -> tuple[ImageView, ...]:
         """Every image; LayerError, with its id, for one whose records are no good."""
         records = image_records(self.file("overlay-images", "images.json"))
@@ -138,15 +102,15 @@ class StoreView:
     def image(self, record: ImageRecord) -> ImageView:
         """The image of a record, with its documents; LayerError if they are no good."""
         try:
-            manifest = parse_manifest(self.big_data(record, "manifest"))
-            if not isinstance(manifest, Manifest):
-                raise LayerError("its manifest is an index")
-            others = [parse_manifest(raw) for raw in self._manifests(record)]
-            indexes = tuple(one for one in others if isinstance(one, Index))
+            documents = self._documents(record)
+            manifest = self._manifest(record, documents)
+            indexes = tuple(one for one in documents if isinstance(one, Index))
+            others = _others(documents, manifest)
             config = parse_config(self.big_data(record, str(manifest.config.digest)), manifest)
             layers = chain(self.layers, record.layer)
-            named = self._components((manifest.digest, *(index.digest for index in indexes)))
-            return ImageView(record, manifest, indexes, config, layers, named)
+            shown: list[Manifest | Index] = [manifest, *others, *indexes]
+            named = self._components(one.digest for one in shown)
+            return ImageView(record, manifest, others, indexes, config, layers, named)
         except LayerError as error:
             raise error.within(digest=f"image {record.id[:12]}") from None
 
@@ -156,9 +120,22 @@ class StoreView:
         found = release.components.values() if release is not None else ()
         return tuple(sorted(one.name for one in found if one.digest in known))
 
-    def _manifests(self, record: ImageRecord) -> list[bytes]:
-        keys = [key for key in record.big_data if key.startswith("manifest-")]
-        return [self.big_data(record, key) for key in keys]
+    def _manifest(self, record: ImageRecord, documents: Iterable[Manifest | Index]) -> Manifest:
+        """The one that podman shows."""
+        raw = self.big_data(record, "manifest")
+        found = next((one for one in documents if one.raw == raw), None) or parse_manifest(raw)
+        if isinstance(found, Index):
+            raise LayerError("its manifest is an index")
+        return found
+
+    def _documents(self, record: ImageRecord) -> list[Manifest | Index]:
+        """Those that the store has under their digests."""
+        keys = [key for key in record.big_data if key.startswith(_MANIFEST)]
+        digests = [Digest.parse(key.removeprefix(_MANIFEST)) for key in keys]
+        return [
+            parse_manifest(self.big_data(record, key), digest.algorithm)
+            for key, digest in zip(keys, digests, strict=True)
+        ]
 
     def big_data(self, record: ImageRecord, key: str) -> bytes:
         """One of the image's documents; LayerError if it is not there."""

@@ -12,6 +12,8 @@ from importer.finding import Finding, Findings
 from importer.layer import find_layer, record_name
 from importer.layercheck import LayerResult, StoredTrees, check_layer
 from importer.layertar import label_of
+from importer.namecheck import NameCheck
+from importer.ownercheck import OwnerCheck
 from importer.recordcheck import RecordCheck
 from importer.table import Block, Text, several, size
 from layers.errors import LayerError
@@ -109,8 +111,10 @@ class Verifier:
         findings = Findings()
         records = RecordCheck(store, findings)
         records.run()
+        NameCheck(store, records, findings).run()
         unverified = frozenset(i for i in records.layers if self._is_unverified(i))
-        FileCheck(self._repo, store, records, findings, unverified).run()
+        owners = OwnerCheck.of(self._repo, store, findings)
+        FileCheck(self._repo, store, records, findings, unverified, owners).run()
         result = Verified(store.branch, len(records.records), len(records.layers))
         self._layers(store, records, result)
         result.unverified.extend(sorted(unverified))
@@ -184,8 +188,11 @@ def expected_record(
     tar_size: int,
     ids: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> Document:
-    """A layer's record, made again. Where no manifest names its blob, what it says stands."""
-    blob = min(blobs, key=lambda blob: blob.digest, default=None)
+    """A layer's record, made again. Of several blobs it may name any: an import takes the one
+    with the smallest digest, but what a merged store has of a layer stays. Where no manifest
+    names its blob, what it says stands."""
+    named = [blob for blob in blobs if blob.digest == record.blob_digest]
+    blob = min(named or blobs, key=lambda blob: blob.digest, default=None)
     try:
         compression = layer_compression(blob.media_type) if blob else record.compression
     except LayerError:

@@ -8,7 +8,6 @@ storage/storage_dest.go for which big data an image has.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from layers.digest import Digest
 from layers.mediatype import Compression
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 _PLAIN_KEY = re.compile(r"[a-z0-9.]*")
 
@@ -104,18 +103,3 @@ def big_data_file(key: str) -> str:
     if _PLAIN_KEY.fullmatch(key):
         return key
     return "=" + base64.b64encode(key.encode()).decode()
-
-
-def layers_json(layers: Iterable[StoredLayer]) -> bytes:
-    """overlay-layers/layers.json; parents before children, as Go's reader wants them."""
-    ordered = sorted(layers, key=lambda layer: (len(layer.parents), layer.id))
-    return _json([layer.record() for layer in ordered])
-
-
-def images_json(images: Iterable[StoredImage]) -> bytes:
-    """overlay-images/images.json."""
-    return _json([image.record() for image in sorted(images, key=lambda image: image.id)])
-
-
-def _json(records: list[dict[str, object]]) -> bytes:
-    return json.dumps(records, separators=(",", ":"), ensure_ascii=False).encode()

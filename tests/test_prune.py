@@ -13,7 +13,7 @@ from importer.storeview import find_stores
 from tests.tools import ostreerepo
 from tests.tools.expected import layer_ids
 from tests.tools.faultyproxy import Fault, FaultyProxy
-from tests.tools.image import BuiltImage, build_oci
+from tests.tools.image import BuiltImage, Compression, build_oci
 from tests.tools.importimage import Run, imported, run_import
 from tests.tools.ostreerepo import fsck, ls, ostree, refs, rev_parse
 from tests.tools.registry import Registry
@@ -73,6 +73,21 @@ def test_what_remains_is_what_an_import_of_it_gives(
     assert rev_parse(repo, "all") == expected
     assert answered(repo, "verify", "--quiet", "all")["ok"]
     fsck(repo)
+
+
+def test_an_image_that_is_packed_in_two_ways_goes_as_one_and_stays_as_one(
+    registry: Registry, images: dict[str, tuple[BuiltImage, str]], tmp_path: Path
+) -> None:
+    """It has one config and two manifests; another image has a layer of it in one of them."""
+    packings: tuple[Compression, ...] = ("gzip", "zstd")
+    built = [build_oci(tmp_path / "l", kind, [BASE], compression=kind) for kind in packings]
+    names = [registry.push(one, "prune/packed") for one in built]
+    repo, other = tmp_path / "repo", tmp_path / "other"
+    for gone, rest in ((names[0], [images["one"][1]]), (images["one"][1], names)):
+        imported(repo, "--branch=all", *names, images["one"][1])
+        expected = imported(other, "--branch=all", *rest)["commit"]
+        answered(repo, "remove", gone)
+        assert rev_parse(repo, "all") == expected
 
 
 def test_what_the_user_said_of_the_commit_stays(

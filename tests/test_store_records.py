@@ -1,14 +1,13 @@
 """The records of a containers-storage store, as pure values."""
 
 import base64
-import json
 
 import pytest
 
 from layers.chain import layer_ids, link_name
 from layers.digest import Digest
 from layers.mediatype import Compression
-from layers.storage import StoredImage, StoredLayer, big_data_file, images_json, layers_json
+from layers.storage import StoredImage, StoredLayer, big_data_file
 from tests.tools import expected
 
 DIFF_IDS = tuple(Digest.of(b"%d" % n) for n in range(3))
@@ -65,13 +64,6 @@ def test_links() -> None:
     assert expected.layer_ids(tuple(map(str, DIFF_IDS))) == list(IDS)
 
 
-def test_layers_json_has_parents_first_whatever_the_order() -> None:
-    layers = [layer(n) for n in range(3)]
-    data = layers_json(layers)
-    assert [record["id"] for record in json.loads(data)] == list(IDS)
-    assert layers_json(reversed(layers)) == data
-
-
 def test_an_images_record() -> None:
     record = image().record()
     data = image().big_data
@@ -92,13 +84,6 @@ def test_an_image_without_layers_or_date() -> None:
     record = image(top_layer="", created="").record()
     assert "layer" not in record
     assert record["created"] == "0001-01-01T00:00:00Z"
-
-
-def test_images_json_does_not_depend_on_the_order() -> None:
-    images = [image(id=letter * 64) for letter in "cab"]
-    data = images_json(images)
-    assert [record["id"][0] for record in json.loads(data)] == ["a", "b", "c"]
-    assert images_json(reversed(images)) == data
 
 
 @pytest.mark.parametrize("key", ["manifest", "a.b", "123", ""])

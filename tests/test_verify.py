@@ -22,7 +22,7 @@ from importer.verify import verify
 from layers.chain import link_name
 from tests.tools import definition, ostreerepo
 from tests.tools.expected import layer_ids
-from tests.tools.image import BuiltImage, build_oci
+from tests.tools.image import BuiltImage, Compression, build_oci
 from tests.tools.importimage import imported
 from tests.tools.ostreerepo import ls, ostree, refs
 from tests.tools.registry import Registry
@@ -469,6 +469,94 @@ def stray_document(store: LooseStore, sound: Sound) -> None:
     store.document(sound.one.image_id, "stray").write_text("x")
 
 
+# --- owners, modes and kinds beside the layers' trees ---
+
+
+@plants(beside("overlay", "its mode is 0700; an import writes 0755"))
+def store_directory_closed(store: LooseStore, sound: Sound) -> None:
+    (store.path / "overlay").chmod(0o700)
+
+
+@plants(
+    both(
+        beside("overlay-images", "its owner is 5:6; an import writes 0:0"),
+        beside("overlay-images/{i}", "its mode is 0750"),
+        beside("overlay/{1}", "its mode is 0711"),
+        beside("overlay/l", "its owner is 7:0"),
+    )
+)
+def directories_of_other_owners_and_modes(store: LooseStore, sound: Sound) -> None:
+    os.chown(store.path / "overlay-images", 5, 6)
+    (store.path / "overlay-images" / sound.one.image_id).chmod(0o750)
+    (store.path / "overlay" / sound.layers[1]).chmod(0o711)
+    os.chown(store.path / "overlay/l", 7, 0)
+
+
+@plants(
+    both(
+        beside("overlay/{1}/link", "its mode is 0600; an import writes 0644"),
+        beside("overlay/{1}/lower", "it has xattrs"),
+        beside("overlay/l/{l1}", "its owner is 7:8"),
+        beside("overlay-layers/layers.json", "its mode is 0600"),
+        beside("overlay-layers/layers.lock", "its mode is 0000"),
+        beside("overlay-layers/{0}.tar-split.gz", "its mode is 4755"),
+        beside("overlay-images/images.json", "its owner is 0:9"),
+        beside("overlay-images/{i}/manifest", "its mode is 0666"),
+    )
+)
+def files_of_other_owners_and_modes(store: LooseStore, sound: Sound) -> None:
+    layer = store.path / "overlay" / sound.layers[1]
+    (layer / "link").chmod(0o600)
+    os.setxattr(layer / "lower", "user.a", b"b")
+    os.lchown(store.path / "overlay/l" / link_name(sound.layers[1]), 7, 8)
+    (store.path / "overlay-layers/layers.json").chmod(0o600)
+    (store.path / "overlay-layers/layers.lock").chmod(0)
+    store.split(sound.layers[0]).chmod(0o4755)
+    os.chown(store.path / "overlay-images/images.json", 0, 9)
+    store.document(sound.one.image_id, "manifest").chmod(0o666)
+
+
+@plants(beside("overlay/{2}/diff", "is not a directory"))
+def diff_is_a_file(store: LooseStore, sound: Sound) -> None:
+    shutil.rmtree(store.diff(sound.layers[2]))
+    store.diff(sound.layers[2]).touch()
+
+
+@plants(beside("overlay-layers/{2}.tar-split.gz", "is a directory, not a file"))
+def tar_split_is_a_directory(store: LooseStore, sound: Sound) -> None:
+    store.split(sound.layers[2]).unlink()
+    store.split(sound.layers[2]).mkdir()
+
+
+@plants(
+    both(
+        beside("overlay/{2}/link", "is a symlink, not a file"),
+        beside("overlay/l/{l0}", "leads to None"),
+    )
+)
+def links_are_of_the_other_kind(store: LooseStore, sound: Sound) -> None:
+    link = store.path / "overlay" / sound.layers[2] / "link"
+    link.unlink()
+    link.symlink_to("elsewhere")
+    link = store.path / "overlay/l" / link_name(sound.layers[0])
+    link.unlink()
+    link.write_text("x")
+
+
+@plants(beside("overlay-images/images.json", "is a symlink, not a file"))
+def images_json_is_a_symlink(store: LooseStore, sound: Sound) -> None:
+    path = store.path / "overlay-images/images.json"
+    path.unlink()
+    path.symlink_to("../images.json")
+
+
+@plants(lambda _: {("", "*", "is a symlink, not a file")})
+def config_is_a_symlink(store: LooseStore, sound: Sound) -> None:
+    path = store.document(sound.one.image_id, sound.one.config_digest)
+    path.unlink()
+    path.symlink_to("manifest")
+
+
 # --- the tests ---
 
 
@@ -482,6 +570,17 @@ def test_a_store_committed_by_ostree_itself_is_as_sound(sound: Sound, tmp_path: 
     planted = ostreerepo.init(tmp_path / "planted")
     commit(copy(sound.loose, tmp_path / "copy"), planted, "same")
     assert findings(planted, "same") == []
+
+
+def test_an_image_that_is_packed_in_two_ways_is_sound(registry: Registry, tmp_path: Path) -> None:
+    """One config, and so one record, with two manifests and the names of both."""
+    packings: tuple[Compression, ...] = ("gzip", "zstd")
+    built = [build_oci(tmp_path / "l", kind, LAYERS, compression=kind) for kind in packings]
+    names = [registry.push(one, "verify/packed") for one in built]
+    imported(tmp_path / "repo", "--branch=all", *names)
+    assert findings(tmp_path / "repo") == []
+    (image,) = find_stores(Repo.open(tmp_path / "repo"), ("all",), None).found[0].images
+    assert {str(digest) for digest in image.digests} == {one.digest for one in built}
 
 
 @pytest.mark.root
