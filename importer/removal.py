@@ -12,7 +12,7 @@ from importer.errors import ImporterError
 from importer.imagedetails import choose
 from importer.layer import record_name
 from importer.releasecommit import release_body, release_metadata, release_subject
-from importer.signing import sign
+from importer.signing import check_keys, sign
 from importer.stored import Message
 from importer.storeview import Stores, StoreView, open_store
 from importer.table import Block, Text
@@ -89,6 +89,7 @@ def remove_images(
     """
     repo.check_writable()
     keys = list(keys)
+    check_keys(repo, keys)
     with repo.locked():
         ids = {choose(stores, name)[1].id for name in names}
         concerned = [s for s in stores.found if any(image.id in ids for image in s.images)]
