@@ -12,6 +12,7 @@ from importer.errors import ImporterError
 from importer.imagedetails import choose
 from importer.layer import record_name
 from importer.releasecommit import release_body, release_metadata, release_subject
+from importer.releaseoptions import kept_options
 from importer.signing import check_keys, sign
 from importer.stored import Message
 from importer.storeview import Stores, StoreView, open_store
@@ -240,7 +241,7 @@ def _release_message(store: StoreView, release: Release, gone: set[str]) -> Mess
         release_subject(kept, store.branch) if derived else old.subject,
         old.timestamp,
         release_body(kept),
-        release_metadata(kept, _facts(store.commit)),
+        release_metadata(kept, _facts(store.commit) | kept_options(store.commit)),
     )
 
 
