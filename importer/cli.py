@@ -11,6 +11,7 @@ import click
 from importer import options
 from importer.leftout import tell_left_out
 from importer.messages import progress_for
+from importer.optiontext import NotEmpty, Place
 from importer.outcome import Answer, end
 from importer.pipeline import Job, import_images
 from importer.storage import StorageJob
@@ -29,8 +30,8 @@ _UNCHANGED = 77  # as rpm-ostree says it
 
 @click.command(context_settings=_CONTEXT)
 @click.version_option(package_name="import-image")
-@click.argument("references", metavar="REF...", nargs=-1, required=True)
-@click.option("--name", metavar="NAME", help="The image's name in the store.")
+@click.argument("references", metavar="REF...", nargs=-1, required=True, type=NotEmpty())
+@click.option("--name", metavar="NAME", type=NotEmpty(), help="The image's name in the store.")
 @options.common
 def import_image(references: tuple[str, ...], **values: Any) -> None:
     """Import container images into an ostree repo.
@@ -60,8 +61,8 @@ def _name(references: tuple[str, ...], name: str | None) -> ImageName | None:
 
 @click.command(context_settings=_CONTEXT)
 @click.version_option(package_name="import-image")
-@click.argument("graphroot", metavar="GRAPHROOT", type=click.Path(readable=False, path_type=Path))
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("graphroot", metavar="GRAPHROOT", type=Place(readable=False, path_type=Path))
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=NotEmpty())
 @click.option(
     "--verified-only",
     is_flag=True,

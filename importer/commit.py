@@ -15,7 +15,7 @@ from importer.layer import LayerCommit, find_layer
 from importer.repo import Repo
 from importer.result import StoreCommit
 from importer.rootfs import rootfs_tree
-from importer.signing import check_keys, sign
+from importer.signing import sign
 from importer.storageconf import add_storage_conf
 from importer.store import StoreTree, has_records, remove_store
 from importer.stored import Message
@@ -52,7 +52,6 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> N
     A store without images is put onto the base, and nothing is kept of it: so it is known
     whether there is a base, and a policy, and whether its own store and its files allow it.
     """
-    check_keys(target.signing)
     if onto is None and target.labelling.policy is None:
         return
     base = find_base(repo, onto, branch)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
+from importer.newfile import new_file
 from layers.digest import Digest
 from layers.mediatype import OCI_INDEX, OCI_MANIFEST
 
@@ -50,16 +50,10 @@ class Layout:
         path = self._path(digest)
         with _errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.writelines(chunks)
-                Path(name).chmod(0o644)
-                Path(name).rename(path)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    Path(name).unlink()
-                raise
+            with new_file(path.parent) as new:
+                new.file.writelines(chunks)
+                os.fchmod(new.file.fileno(), 0o644)
+                new.replace(path)
 
     def put(self, data: bytes) -> Digest:
         """A small blob; its digest."""

@@ -14,7 +14,7 @@ import click
 
 from importer.branches import why_no_branch
 from importer.layer import LayerOptions
-from importer.optiontext import Context, Text
+from importer.optiontext import Context, NotEmpty, Place, Text, YesNo
 from importer.skopeo import Skopeo
 from importer.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
 from layers.errors import LayerError
@@ -86,7 +86,7 @@ _SIGNING = [
     click.option(
         "--sign-from-file",
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=Place(path_type=Path),
         help="Sign the commit with the secret key in this file, in base64.",
     ),
     click.option(
@@ -104,7 +104,7 @@ _REPO = [
         envvar="OSTREE_REPO",
         show_envvar=True,
         required=True,
-        type=click.Path(path_type=Path),
+        type=Place(path_type=Path),
         help="The ostree repo; made in bare-user mode where there is none.",
     ),
     click.option("--branch", type=Branch(), help="The branch to commit to."),
@@ -137,6 +137,7 @@ _CONTENTS = [
     click.option(
         "--prefix",
         metavar="DIR",
+        type=NotEmpty(),
         default="/usr/lib/containers/storage",
         show_default=True,
         help="Where the store lies in the commit.",
@@ -195,20 +196,39 @@ _CONTENTS = [
 ]
 _SKOPEO = [
     click.option(
-        "--authfile", metavar="FILE", help="Registry credentials, as `skopeo login` writes them."
+        "--authfile",
+        metavar="FILE",
+        type=NotEmpty(),
+        help="Registry credentials, as `skopeo login` writes them.",
     ),
-    click.option("--creds", metavar="USER[:PASSWORD]", help="Registry credentials."),
-    click.option("--cert-dir", metavar="DIR", help="The registry's CA and our certificates."),
     click.option(
-        "--tls-verify", type=bool, metavar="BOOL", help="false allows registries without valid TLS."
+        "--creds", metavar="USER[:PASSWORD]", type=NotEmpty(), help="Registry credentials."
     ),
-    click.option("--policy", metavar="FILE", help="A signature policy, containers-policy.json(5)."),
+    click.option(
+        "--cert-dir", metavar="DIR", type=NotEmpty(), help="The registry's CA and our certificates."
+    ),
+    click.option(
+        "--tls-verify",
+        metavar="BOOL",
+        type=YesNo(),
+        help="false allows registries without valid TLS.",
+    ),
+    click.option(
+        "--policy",
+        metavar="FILE",
+        type=NotEmpty(),
+        help="A signature policy, containers-policy.json(5).",
+    ),
     click.option(
         "--insecure-policy", is_flag=True, help="Check no signatures, whatever the policy says."
     ),
-    click.option("--arch", help="Take this architecture out of an index."),
-    click.option("--os", help="Take this operating system out of an index."),
-    click.option("--variant", help="Take this variant of the architecture out of an index."),
+    click.option("--arch", type=NotEmpty(), help="Take this architecture out of an index."),
+    click.option("--os", type=NotEmpty(), help="Take this operating system out of an index."),
+    click.option(
+        "--variant",
+        type=NotEmpty(),
+        help="Take this variant of the architecture out of an index.",
+    ),
     click.option(
         "--retry-times",
         type=click.IntRange(0, 100),

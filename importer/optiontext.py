@@ -1,4 +1,8 @@
-"""Options whose value is any text, as far as ostree takes it."""
+"""Options and arguments whose value may be anything of its kind, but not "".
+
+A script's variable that was never set would be taken for no option at all, and, say, nothing be
+signed; or for the directory that it happens to be run in. `ostree --repo=` is an error, too.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,43 @@ import click
 _CONTEXT = re.compile(r"[!-9;-~]+(:[!-9;-~]+){2}(:[!-~]+)?")
 
 
+_EMPTY = "the value is empty"
+
+
+class NotEmpty(click.ParamType[str]):
+    """Any text but ""."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As it is; a usage error for ""."""
+        if not str(value):
+            self.fail(_EMPTY, param, ctx)
+        return str(value)
+
+
+class Place(click.Path):
+    """A path, which pathlib would make `.` of if it were ""."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A Path; a usage error for ""."""
+        if value == "":
+            self.fail(_EMPTY, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class YesNo(click.types.BoolParamType):
+    """A boolean; for click, "" is false."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A bool; a usage error for ""."""
+        if value == "":
+            self.fail(_EMPTY, param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Text(click.ParamType[str]):
-    """Text in UTF-8. "" is refused unless `empty`: a script's variable that was never set
-    would be taken for no option at all, and, say, nothing be signed."""
+    """Text in UTF-8; "" only if `empty`."""
 
     name = "TEXT"
 
@@ -24,7 +62,7 @@ class Text(click.ParamType[str]):
         """As it is; a usage error for what cannot be meant."""
         text = str(value)
         if not text and not self._empty:
-            self.fail("the value is empty", param, ctx)
+            self.fail(_EMPTY, param, ctx)
         try:
             text.encode()
         except UnicodeEncodeError:

@@ -19,6 +19,7 @@ from importer.layerpool import LayerPool
 from importer.repo import Repo
 from importer.resolve import Resolver
 from importer.result import Result
+from importer.signing import check_keys
 from importer.store import StoredDocuments
 from importer.target import Form, Target
 
@@ -51,6 +52,7 @@ def import_images(job: Job, progress: Progress) -> Result:
     image has moved."""
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
+    check_keys(repo, job.signing)
     # Until the store's commit is there, no branch of an image needs the layers: the lock keeps
     # them from `image-store prune`, the new ones as well as those that were here.
     with repo.locked(), Blobs(job.skopeo, progress) as blobs:

@@ -8,7 +8,7 @@ import shlex
 import signal
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -49,9 +49,10 @@ class Server:
 
     def __init__(self, argv: Sequence[str], pass_fds: Sequence[int]) -> None:
         self._argv = argv
-        self._stderr = _unnamed_file()  # closed in `stop`
-        self._context = _started(argv, self._stderr, pass_fds=pass_fds)
-        self._child = self._context.__enter__()
+        with ExitStack() as opened:
+            self._stderr = opened.enter_context(_unnamed_file())
+            self._child = opened.enter_context(_started(argv, self._stderr, pass_fds=pass_fds))
+            self._opened = opened.pop_all()  # closed in `stop`
 
     def failure(self) -> CommandError:
         """What it said when it went away."""
@@ -64,8 +65,7 @@ class Server:
 
     def stop(self) -> None:
         """Make it end, and wait for that."""
-        self._context.__exit__(None, None, None)
-        self._stderr.close()
+        self._opened.close()
 
 
 @contextmanager
@@ -93,6 +93,8 @@ def _started(
         raise ImporterError(
             f"{argv[0]} is not installed", hint=f"on Debian and Fedora the package is {argv[0]}"
         ) from None
+    except OSError as error:
+        raise ImporterError(f"{argv[0]} cannot be started: {error.strerror}") from error
     try:
         yield child
     finally:

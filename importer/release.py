@@ -27,6 +27,7 @@ from importer.releaseresult import Imported, ReleaseResult
 from importer.releasesources import advising
 from importer.replacement import Replacement, check_replaceable, read_file
 from importer.repo import Repo
+from importer.signing import check_keys
 from importer.store import StoredDocuments
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.releasediff import compare, compare_layers
@@ -52,6 +53,7 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
     """
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
+    check_keys(repo, job.signing)
     if job.flatten:
         progress.message(NO_EXPORT)
     # No prune may come between the layers' commits and the release's, which needs them.

@@ -13,6 +13,7 @@ import click
 from importer import options
 from importer.controller import OPENSHIFT
 from importer.messages import log_line, progress_for
+from importer.optiontext import NotEmpty, Place
 from importer.outcome import Answer, end
 from importer.release import import_release as import_all
 from importer.releasediff import check_release, diff_releases
@@ -40,13 +41,14 @@ _OTHERWISE = ("repo", "branch", "arch", "retry_times", "form", "bundle")
 
 @click.command(context_settings=_CONTEXT)
 @click.version_option(package_name="import-image")
-@click.argument("sources", metavar="[SOURCE]...", nargs=-1)
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=NotEmpty())
 @click.option(
-    "--stream", metavar="NAME", default="", help="The newest release of a controller's stream."
+    "--stream", metavar="NAME", type=NotEmpty(), help="The newest release of a controller's stream."
 )
 @click.option(
     "--controller",
     metavar="URL",
+    type=NotEmpty(),
     envvar="IMPORT_RELEASE_CONTROLLER",
     default=OPENSHIFT,
     help="Where streams are, with {arch}, {stream} and {suffix}.  [IMPORT_RELEASE_CONTROLLER]",
@@ -54,6 +56,7 @@ _OTHERWISE = ("repo", "branch", "arch", "retry_times", "form", "bundle")
 @click.option(
     "--phase",
     "phases",
+    type=NotEmpty(),
     multiple=True,
     default=["Accepted"],
     show_default=True,
@@ -73,28 +76,45 @@ _OTHERWISE = ("repo", "branch", "arch", "retry_times", "form", "bundle")
     multiple=True,
     help="The architecture; repeatable, a branch for each.",
 )
-@click.option("--release", "name", type=Name(), default="", help="What to call the release.")
-@click.option("--only", multiple=True, metavar="PATTERN", help="Take these components; repeatable.")
+@click.option("--release", "name", type=Name(), help="What to call the release.")
 @click.option(
-    "--exclude", multiple=True, metavar="PATTERN", help="Leave these components out; repeatable."
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    type=NotEmpty(),
+    help="Take these components; repeatable.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    type=NotEmpty(),
+    help="Leave these components out; repeatable.",
 )
 @click.option("--keep-going", is_flag=True, help="Commit without the images that failed; exit 3.")
 @click.option("--check", is_flag=True, help="Only tell whether there is something new.")
-@click.option("--diff", nargs=2, metavar="OLD NEW", help="Compare branches, commits or sources.")
+@click.option(
+    "--diff",
+    nargs=2,
+    metavar="OLD NEW",
+    type=NotEmpty(),
+    help="Compare branches, commits or sources.",
+)
 @click.option(
     "--update-json",
     "updates",
     multiple=True,
     metavar="FILE",
+    type=NotEmpty(),
     help="Put the images into this MicroShift release file; repeatable.",
 )
 @click.option(
     "--keep", type=click.IntRange(min=1), metavar="N", help="Keep N releases on the branch."
 )
-@click.option("--lock", type=click.Path(path_type=Path), help="Write what was resolved to a file.")
+@click.option("--lock", type=Place(path_type=Path), help="Write what was resolved to a file.")
 @click.option(
     "--locked",
-    type=click.Path(path_type=Path),
+    type=Place(path_type=Path),
     help="Import what --lock has written; ask registries for blobs alone.",
 )
 @click.option("--markdown", "as_markdown", is_flag=True, help="What changed, as Markdown.")
@@ -106,7 +126,7 @@ _OTHERWISE = ("repo", "branch", "arch", "retry_times", "form", "bundle")
     "repo_path",
     envvar="OSTREE_REPO",
     show_envvar=True,
-    type=click.Path(path_type=Path),
+    type=Place(path_type=Path),
     help="The ostree repo; made in bare-user mode where there is none.",
 )
 @click.option(
@@ -198,7 +218,7 @@ def _origin(sources: tuple[str, ...], values: dict[str, Any]) -> Origin:
     target = options.target(values)
     return Origin(
         names=tuple(SourceName.parse(text) for text in sources),
-        stream=values["stream"],
+        stream=values["stream"] or "",
         controller=values["controller"],
         phases=frozenset(values["phases"]),
         timeout=values["timeout"],
@@ -206,7 +226,7 @@ def _origin(sources: tuple[str, ...], values: dict[str, Any]) -> Origin:
         arches=tuple(dict.fromkeys(values["arches"])),
         only=values["only"],
         exclude=values["exclude"],
-        name=values["name"],
+        name=values["name"] or "",
         limits=target["layer_options"].limits,
         skopeo=options.skopeo(values),
     )

@@ -9,6 +9,7 @@ from importer.base import find_base
 from importer.branches import FLATTENED, LABELLED, LAYER, RECORD, RELEASE, release_branch
 from importer.commit import Contents, facts, newest
 from importer.errors import ImporterError
+from importer.releaseoptions import new_options, options_metadata
 from importer.repo import Repo
 from importer.signing import sign
 from importer.stored import Commit, Message
@@ -88,13 +89,13 @@ class _Tree:
         contents = Contents(target, repo, list(draft.images.values()), base)
         with repo.transaction() as transaction:
             tree = contents.tree()
-            if _is_head(draft, tree.write(), base):
+            if _is_head(target, draft, tree.write(), base):
                 transaction.abandon()
                 return cls(draft, base, None)
         return cls(draft, base, tree)
 
 
-def _is_head(draft: Draft, checksums: tuple[str, str], base: Base | None) -> bool:
+def _is_head(target: Target, draft: Draft, checksums: tuple[str, str], base: Base | None) -> bool:
     """Whether this tree is there already, and of this release: a new name for the same images
     is none."""
     head = draft.head
@@ -102,7 +103,7 @@ def _is_head(draft: Draft, checksums: tuple[str, str], base: Base | None) -> boo
         return False
     stored = stored_release(head.metadata, head.checksum)
     same = stored is not None and compare(stored, draft.release).is_empty
-    return same and is_onto(head, base)
+    return same and is_onto(head, base) and not new_options(head, target)
 
 
 def is_onto(commit: Commit, base: Base | None) -> bool:
@@ -133,7 +134,7 @@ def _message(target: Target, draft: Draft, base: Base | None) -> Message:
         release_subject(release, draft.branch) if target.subject is None else target.subject,
         _time(draft, base) if target.timestamp is None else target.timestamp,
         release_body(release),
-        release_metadata(release, facts(target, base)),
+        release_metadata(release, facts(target, base) | options_metadata(target)),
     )
 
 
@@ -190,6 +191,11 @@ def release_of(repo: Repo, commit: Commit | None, name: str) -> Release | None:
         return found
     raw = _record(repo, commit, "overlay-images", "images.json")
     return images_release(raw, name) if raw is not None else None
+
+
+def is_release(commit: Commit) -> bool:
+    """Whether import-release made it."""
+    return stored_release(commit.metadata, commit.checksum) is not None
 
 
 def layers_of(repo: Repo, commit: Commit | None) -> dict[str, LayerSize]:

@@ -10,7 +10,8 @@ from importer.base import find_base
 from importer.branches import why_no_branch
 from importer.errors import Failures, ImporterError
 from importer.gather import resolve_all
-from importer.releasecommit import head_of, is_onto, layers_of, release_of
+from importer.releasecommit import head_of, is_onto, is_release, layers_of, release_of
+from importer.releaseoptions import new_options
 from importer.releaseplan import planned
 from importer.releaseresult import Difference, DiffResult
 from importer.releasesources import SourceName, is_source
@@ -35,24 +36,32 @@ _PULLED = re.compile(r"[^/:]+:([^:]+)")
 
 
 def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
-    """What an import would change: images, and the operating system below them. Of the images,
-    only what tags are at is asked for."""
+    """What an import would change: images, the operating system below them, or by other options
+    the rest of the commit. Of the images, only what tags are at is asked for."""
     repo = Repo.open(job.repo) if job.repo.exists() else None
     with planned(job.origin, progress) as parts:
         releases = [part.release for part in parts]
         places = zip(job.branches(releases), job.bases(releases), parts, strict=True)
-        return DiffResult(tuple(_check_part(repo, *place) for place in places))
+        return DiffResult(tuple(_check_part(job, repo, *place) for place in places))
 
 
-def _check_part(repo: Repo | None, branch: str, onto: str | None, part: Part) -> Difference:
+def _check_part(
+    job: ReleaseJob, repo: Repo | None, branch: str, onto: str | None, part: Part
+) -> Difference:
     if repo is None:
         return Difference(part.release, compare(None, part.release), branch)
     base = find_base(repo, onto, branch)
     head = head_of(repo, branch)
     old = release_of(repo, head, branch)
     release = _pinned(part) if old is not None else part.release
-    new_base = head is not None and not is_onto(head, base)
-    return Difference(release, compare(old, release), branch, new_base=new_base)
+    return Difference(
+        release,
+        compare(old, release),
+        branch,
+        new_base=head is not None and not is_onto(head, base),
+        new_options=new_options(head, job) if head is not None else (),
+        first_release=head is not None and not is_release(head),
+    )
 
 
 def _pinned(part: Part) -> Release:

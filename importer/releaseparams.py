@@ -10,6 +10,7 @@ import click
 
 from importer.branches import why_no_branch
 from importer.options import Branch
+from importer.optiontext import NotEmpty
 from layers.architecture import go_arch
 from layers.errors import LayerError
 from layers.release import Release
@@ -40,13 +41,14 @@ class Architecture(click.ParamType[str]):
         return go_arch(str(value))
 
 
-class Name(click.ParamType[str]):
+class Name(NotEmpty):
     """A release's name, which goes into logs, commits and branches."""
 
     name = "NAME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """As it is; a usage error for what cannot be one."""
+        super().convert(value, param, ctx)
         try:
             return Release({}, str(value)).name
         except LayerError as error:

@@ -127,7 +127,8 @@ class ReleaseResult:
 class Difference:
     """Two releases, one of which may be no more than named; `layers` if both are in the repo.
 
-    `new_base`: the branch's commit was made from another operating system than --onto has now.
+    `new_base`: the branch's commit was made from another operating system than --onto has now;
+    `new_options`: with other values of these; `first_release`: by another command.
     """
 
     release: Release
@@ -135,11 +136,22 @@ class Difference:
     branch: str | None = None
     layers: LayerDiff | None = None
     new_base: bool = False
+    new_options: tuple[str, ...] = ()
+    first_release: bool = False
 
     @property
     def unchanged(self) -> bool:
         """Whether there is nothing new."""
-        return self.diff.is_empty and not self.new_base
+        return self.diff.is_empty and not self._besides()
+
+    def _besides(self) -> list[str]:
+        """What is new beside the images, for people."""
+        found = {
+            "another operating system": self.new_base,
+            f"other values of {', '.join(self.new_options)}": self.new_options,
+            "the branch's first release": self.first_release,
+        }
+        return [text for text, is_so in found.items() if is_so]
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
@@ -147,6 +159,8 @@ class Difference:
             "branch": self.branch,
             "unchanged": self.unchanged,
             "new_base": self.new_base,
+            "new_options": list(self.new_options),
+            "first_release": self.first_release,
             **_release(self.release),
             "old_release": self.diff.old or None,
             "changes": self.diff.document(),
@@ -165,7 +179,7 @@ class Difference:
             if found
             else {}
         )
-        return Report(self.diff, self.release.arch, amounts, new_base=self.new_base)
+        return Report(self.diff, self.release.arch, amounts, besides=tuple(self._besides()))
 
 
 @dataclass(frozen=True, slots=True)

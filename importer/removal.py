@@ -11,7 +11,7 @@ from importer.errors import ImporterError
 from importer.imagedetails import choose
 from importer.layerremoval import remove_layer
 from importer.removalmessage import removal_message
-from importer.signing import sign
+from importer.signing import check_keys, sign
 from importer.storeview import Stores, StoreView, open_store
 from importer.table import Block, Text
 from layers.storerecords import records_json, with_blob
@@ -82,6 +82,7 @@ def remove_images(
     """
     repo.check_writable()
     keys = list(keys)
+    check_keys(repo, keys)
     with repo.locked():
         ids = {choose(stores, name)[1].id for name in names}
         concerned = [s for s in stores.found if any(image.id in ids for image in s.images)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.commit import default_subject
 from importer.releasecommit import release_body, release_metadata, release_subject
+from importer.releaseoptions import kept_options
 from importer.stored import Message
 from importer.storeview import NAME_KEY
 from layers.statedimage import StatedImage
@@ -70,7 +71,7 @@ def _release_message(
         release_subject(less, store.branch) if derived else old.subject,
         old.timestamp,
         release_body(less),
-        release_metadata(less, _facts(store.commit)),
+        release_metadata(less, _facts(store.commit) | kept_options(store.commit)),
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from stat import S_IFREG, S_ISREG
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
+from importer.newfile import new_file
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,7 +18,7 @@ _NEW = 0o666
 
 
 class Replacement:
-    """New content, beside the file until `publish`; whoever reads sees the old or the new.
+    """New content, without a name until `publish`; whoever reads sees the old or the new.
 
     Written before the work that it tells of is done, so that a full disk or a directory
     without permission stops that work, and not its report.
@@ -32,7 +32,10 @@ class Replacement:
     def __enter__(self) -> Self:
         check_replaceable(self.path)
         try:
-            self._write()
+            with ExitStack() as opened:
+                self._new = opened.enter_context(new_file(self._final.parent))
+                self._write()
+                self._opened = opened.pop_all()
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error
         return self
@@ -40,20 +43,14 @@ class Replacement:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._temporary.unlink(missing_ok=True)
+        self._opened.close()
 
     def _write(self) -> None:
-        descriptor, name = tempfile.mkstemp(prefix=".import-image-", dir=self._final.parent)
-        self._temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(self._content)
-                file.flush()
-                os.fchmod(descriptor, self._mode())
-                os.fsync(descriptor)
-        except BaseException:
-            self._temporary.unlink()
-            raise
+        file = self._new.file
+        file.write(self._content)
+        file.flush()
+        os.fchmod(file.fileno(), self._mode())
+        os.fsync(file.fileno())
 
     def _mode(self) -> int:
         """The old file's permissions; a new one has those that the umask leaves."""
@@ -69,7 +66,7 @@ class Replacement:
             with suppress(FileNotFoundError):
                 if self._final.read_bytes() == self._content:
                     return False
-            self._temporary.replace(self._final)
+            self._new.replace(self._final)
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be replaced: {error.strerror}") from error
         return True

@@ -11,11 +11,19 @@ if TYPE_CHECKING:
 
     from importer.repo import Repo
 
+_TRIAL = b"import-image: can this key sign?"
+
 
 def sign_by_gpg(repo: Repo, checksum: str, key: str, homedir: str | None) -> None:
     """Add a GPG signature; it lies beside the commit, whose checksum stays."""
     with faults(f"signing with key {key}"):
         repo.handle.sign_commit(checksum, key, homedir, None)
+
+
+def try_gpg(repo: Repo, key: str, homedir: str | None) -> None:
+    """Sign a few bytes as a commit would be signed, and keep nothing of it."""
+    with faults(f"signing with key {key}"):
+        repo.handle.gpg_sign_data(GLib.Bytes.new(_TRIAL), None, [key], homedir, None)
 
 
 def is_signed_by_gpg(repo: Repo, checksum: str, keyring: Path) -> bool:
@@ -31,13 +39,24 @@ def is_signed_by_gpg(repo: Repo, checksum: str, keyring: Path) -> bool:
     return bool(result.count_valid())
 
 
-def sign_by_kind(repo: Repo, checksum: str, kind: str, secret: str) -> None:
+def try_kind(kind: str, secret: str) -> None:
     """The same by one of libostree's own kinds of signature, with a secret key in base64."""
     with faults(f"signing by {kind}"):
-        signer = OSTree.Sign.get_by_name(kind)
-        signer.set_sk(GLib.Variant("s", secret))
+        _signer(kind, secret).data(GLib.Bytes.new(_TRIAL), None)
+
+
+def sign_by_kind(repo: Repo, checksum: str, kind: str, secret: str) -> None:
+    """Add a signature of such a kind, unless it is there."""
+    with faults(f"signing by {kind}"):
+        signer = _signer(kind, secret)
         if not _is_signed(repo, checksum, signer):
             signer.commit(repo.handle, checksum, None)
+
+
+def _signer(kind: str, secret: str) -> OSTree.Sign:
+    signer = OSTree.Sign.get_by_name(kind)
+    signer.set_sk(GLib.Variant("s", secret))
+    return signer
 
 
 def _is_signed(repo: Repo, checksum: str, signer: OSTree.Sign) -> bool:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.process import CommandError, run
 from importer.scratch import scratch
-from importer.signature import is_signed_by_gpg, sign_by_gpg, sign_by_kind
+from importer.signature import is_signed_by_gpg, sign_by_gpg, sign_by_kind, try_gpg, try_kind
 from importer.target import GpgKey, KeyFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from importer.repo import Repo
 
+# What libostree says, and what to do about it.
+_HINTS = {
+    "No gpg key found": "`gpg --list-secret-keys` lists those there are; --gpg-homedir says where",
+    "not implemented": "ostree is built without it here, as Debian's is; Fedora's has ed25519",
+}
 _FORM = "it has a secret key in base64 a line, as for `ostree commit --sign-from-file`"
 
 
@@ -27,14 +32,23 @@ def sign(repo: Repo, checksum: str, keys: Iterable[GpgKey | KeyFile]) -> None:
             _sign_by_gpg(repo, checksum, key)
         else:
             for secret in _secrets(key):
-                _sign_by_kind(repo, checksum, key.kind, secret)
+                with _advising():
+                    sign_by_kind(repo, checksum, key.kind, secret)
 
 
-def check_keys(keys: Iterable[GpgKey | KeyFile]) -> None:
-    """ImporterError if a key file cannot be read or has no key; before there is work to sign."""
+def check_keys(repo: Repo, keys: Iterable[GpgKey | KeyFile]) -> None:
+    """ImporterError if one of them cannot sign, before there is work to sign.
+
+    libostree cannot be asked for that, so each signs something that nobody keeps.
+    """
     for key in keys:
-        if isinstance(key, KeyFile):
-            _secrets(key)
+        if isinstance(key, GpgKey):
+            with _advising():
+                try_gpg(repo, key.key, key.homedir)
+        else:
+            for secret in _secrets(key):
+                with _advising():
+                    try_kind(key.kind, secret)
 
 
 def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
@@ -46,7 +60,8 @@ def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
         with suppress(CommandError):  # a key that is not there is for libostree to report
             keyring.write_bytes(run(["gpg", "--batch", *homedir, "--export", "--", key.key]))
         if not keyring.exists() or not is_signed_by_gpg(repo, checksum, keyring):
-            sign_by_gpg(repo, checksum, key.key, key.homedir)
+            with _advising():
+                sign_by_gpg(repo, checksum, key.key, key.homedir)
 
 
 @cache
@@ -64,9 +79,10 @@ def _secrets(key: KeyFile) -> list[str]:
     return lines
 
 
-def _sign_by_kind(repo: Repo, checksum: str, kind: str, secret: str) -> None:
+@contextmanager
+def _advising() -> Iterator[None]:
     try:
-        sign_by_kind(repo, checksum, kind, secret)
+        yield
     except ImporterError as error:
-        hint = "ostree is built without it here, as Debian's is; Fedora's has ed25519"
-        raise error.within(hint=hint if "not implemented" in str(error) else "") from None
+        hints = (hint for said, hint in _HINTS.items() if said in str(error))
+        raise error.within(hint=next(hints, "")) from None

@@ -15,6 +15,7 @@ from importer.graphroot import Graphroot
 from importer.layer import LayerCommit, check_devices, find_layer
 from importer.repo import Repo
 from importer.result import Result
+from importer.signing import check_keys
 from importer.sourcefile import is_there, names_in
 from importer.sourcereader import MissingLayer, SourceReader
 from importer.target import Target
@@ -48,6 +49,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     images = tuple(source.load(image) for image in chosen)
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
+    check_keys(repo, job.signing)
     repo.check_place(_branch(job))
     wanted = _wanted(zip(images, chosen, strict=True))
     reader = SourceReader(job.layer_options, progress)

@@ -17,6 +17,7 @@ from importer.export import export_image
 from importer.imagedetails import image_details
 from importer.listing import Listing
 from importer.messages import progress_for
+from importer.optiontext import NotEmpty, Place
 from importer.outcome import Answer, end
 from importer.pruning import prune
 from importer.removal import own_stores, remove_images, stores_with
@@ -44,12 +45,13 @@ _COMMON: list[Callable[[Any], Any]] = [
         envvar="OSTREE_REPO",
         show_envvar=True,
         required=True,
-        type=click.Path(path_type=Path),
+        type=Place(path_type=Path),
         help="The ostree repo.",
     ),
     click.option(
         "--prefix",
         metavar="DIR",
+        type=NotEmpty(),
         help="Where the stores lie in their commits; else where the commits' metadata says.",
     ),
     click.option("--json", "as_json", is_flag=True, help="The result as a JSON document."),
@@ -59,15 +61,20 @@ _IN_BRANCH = click.option(
     "--branch",
     "branches",
     metavar="NAME",
+    type=NotEmpty(),
     multiple=True,
     shell_complete=branches_like,
     help="Look into this branch alone.",
 )
 _BRANCHES = click.argument(
-    "branches", metavar="[BRANCH]...", nargs=-1, shell_complete=branches_like
+    "branches",
+    metavar="[BRANCH]...",
+    type=NotEmpty(),
+    nargs=-1,
+    shell_complete=branches_like,
 )
-_BRANCH = click.argument("branch", shell_complete=branches_like)
-_IMAGE = click.argument("image", shell_complete=images_like)
+_BRANCH = click.argument("branch", type=NotEmpty(), shell_complete=branches_like)
+_IMAGE = click.argument("image", type=NotEmpty(), shell_complete=images_like)
 
 
 def _common(command: Command) -> Command:
@@ -138,8 +145,8 @@ def history(branch: str, **values: Any) -> None:
 
 
 @image_store.command()
-@click.argument("old", metavar="A", shell_complete=branches_like)
-@click.argument("new", metavar="B", shell_complete=branches_like)
+@click.argument("old", metavar="A", type=NotEmpty(), shell_complete=branches_like)
+@click.argument("new", metavar="B", type=NotEmpty(), shell_complete=branches_like)
 @click.option("--files", "list_files", is_flag=True, help="List the files that differ.")
 @_common
 def diff(old: str, new: str, list_files: bool, **values: Any) -> None:
@@ -175,11 +182,19 @@ def verify_stores(branches: tuple[str, ...], **values: Any) -> None:
 
 
 @image_store.command()
-@click.argument("images", metavar="IMAGE...", nargs=-1, required=True, shell_complete=images_like)
+@click.argument(
+    "images",
+    metavar="IMAGE...",
+    type=NotEmpty(),
+    nargs=-1,
+    required=True,
+    shell_complete=images_like,
+)
 @click.option(
     "--branch",
     "branches",
     metavar="NAME",
+    type=NotEmpty(),
     multiple=True,
     shell_complete=branches_like,
     help="Remove from this branch.",
@@ -235,7 +250,7 @@ def prune_repo(keep: int | None, dry_run: bool, **values: Any) -> None:
 
 @image_store.command()
 @_IMAGE
-@click.argument("destination", metavar="oci:DIR[:TAG]")
+@click.argument("destination", metavar="oci:DIR[:TAG]", type=NotEmpty())
 @_IN_BRANCH
 @_common
 def export(image: str, destination: str, branches: tuple[str, ...], **values: Any) -> None:
@@ -270,12 +285,13 @@ def _destination(text: str) -> tuple[Path, str]:
     "-o",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    type=Place(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write the page to this file; - is standard output.",
 )
 @click.option(
     "--since",
     metavar="COMMIT",
+    type=NotEmpty(),
     shell_complete=branches_like,
     help="Compare with this commit or branch.",
 )

@@ -12,7 +12,7 @@ import os
 import pickle
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,23 +82,20 @@ class Writer:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        theirs, self._requests = os.pipe()
-        self._answers, ours = os.pipe()
-        self._contents = os.memfd_create("contents")
-        main = _MAIN.format(path=_PATH, requests=theirs, answers=ours, contents=self._contents)
-        try:
-            shared = [theirs, ours, self._contents]
-            self._server = Server([sys.executable, "-S", "-E", "-c", main], shared)
-        finally:
-            os.close(theirs)
-            os.close(ours)
+        with ExitStack() as ours, ExitStack() as theirs:
+            requests, self._requests = _pipe(theirs, ours)
+            self._answers, answers = _pipe(ours, theirs)
+            self._contents = os.memfd_create("contents")
+            ours.callback(os.close, self._contents)
+            given = {"requests": requests, "answers": answers, "contents": self._contents}
+            main = _MAIN.format(path=_PATH, **given)
+            self._server = Server([sys.executable, "-S", "-E", "-c", main], [*given.values()])
+            ours.callback(self._server.stop)
+            self._opened = ours.pop_all()  # closed in `close`
 
     def close(self) -> None:
         """End the process, which has nothing left to do."""
-        os.close(self._requests)
-        os.close(self._answers)
-        os.close(self._contents)
-        self._server.stop()
+        self._opened.close()
 
     def write(self, place: Place, files: Sequence[tuple[Content, bytes]]) -> Sequence[Written]:
         """Write new objects. OSError as they have it; CommandError if the process is gone."""
@@ -144,3 +141,11 @@ class Writer:
                 raise self._server.failure()
             data += piece
         return data
+
+
+def _pipe(reading: ExitStack, writing: ExitStack) -> tuple[int, int]:
+    """A pipe's ends, each of which its owner closes."""
+    ends = os.pipe()
+    for owner, end in zip((reading, writing), ends, strict=True):
+        owner.callback(os.close, end)
+    return ends

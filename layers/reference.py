@@ -99,7 +99,7 @@ class Reference:
             return cls("docker", f"//{text}", ImageName.parse(text))
         if transport == "docker":
             return cls("docker", rest, ImageName.parse(rest.removeprefix("//")))
-        if not rest:
+        if not rest.partition(":")[0]:  # skopeo would read the directory that it is run in
             raise LayerError(f"{text!r} names no image", hint=_HINT)
         return cls(transport, rest, _name_within(transport, rest))
 

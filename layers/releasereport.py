@@ -22,14 +22,14 @@ class Report:
     """One release for one architecture, "" if that is not known.
 
     `amounts` are layers under what became of them; `failed` is why components are missing;
-    `new_base` if the operating system below them is another one.
+    `besides` is what else is new.
     """
 
     diff: ReleaseDiff
     arch: str = ""
     amounts: Mapping[str, Amount] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
-    new_base: bool = False
+    besides: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -45,7 +45,7 @@ class Report:
         counts = f"{len(diff.changed)} changed, {len(diff.added)} added, "
         counts += f"{len(diff.removed)} removed, {len(diff.unchanged)} unchanged"
         counts += f", {len(self.failed)} failed" if self.failed else ""
-        return f"{counts}, another operating system" if self.new_base else counts
+        return ", ".join([counts, *self.besides])
 
     def rows(self) -> Iterator[Row]:
         """One for each component that is not unchanged."""

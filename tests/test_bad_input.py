@@ -366,6 +366,8 @@ def test_an_index_that_lists_an_index(
         ("example.org/a@sha256:123", "64 lower-case hex", "sha256:DIGEST"),
         ("example.org/a@md5:" + "0" * 32, "md5", "sha256"),
         ("oci:", "names no image", "TRANSPORT:"),
+        ("oci::t", "names no image", "TRANSPORT:"),
+        ("oci-archive::t", "names no image", "TRANSPORT:"),
         ("oci:/nonexistent:t", "nonexistent", "path"),
         ("docker-archive:/nonexistent.tar", "nonexistent", "path"),
         ("docker-archive:/etc/passwd", "invalid tar header", "`podman save`"),

@@ -1,14 +1,79 @@
 """What the command line refuses before anything is done: values that could not be meant, and
 options that say nothing together."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import click
 import pytest
 
-from importer.cli import import_image
+from importer.cli import import_image, import_storage
 from importer.options import target
+from importer.releasecli import import_release
+from importer.storecli import image_store
+from tests.tools.importimage import run_import
 
 GOOD = ("--repo=/r", "quay.io/a/b:c")
 NOT_UTF8 = "\udcff"  # as Python has the byte 0xff of an argument
+
+
+COMMANDS = [
+    import_image,
+    import_storage,
+    import_release,
+    *(image_store.commands[name] for name in sorted(image_store.commands)),
+]
+
+
+def with_values() -> Iterator[tuple[click.Command, click.Parameter]]:
+    """All options and arguments that take a value, of all commands."""
+    for command in COMMANDS:
+        for parameter in command.params:
+            if not (isinstance(parameter, click.Option) and parameter.is_flag):
+                yield command, parameter
+
+
+@pytest.mark.parametrize(
+    ("command", "parameter"), list(with_values()), ids=lambda one: str(one.name).replace("_", "-")
+)
+def test_no_option_and_no_argument_may_be_empty(
+    command: click.Command, parameter: click.Parameter
+) -> None:
+    """Each would be taken for another than is meant: a path for the directory that the command
+    is run in, a policy for the machine's own, `--tls-verify=` for false. `ostree --repo=` is an
+    error, too."""
+    value: object = ""
+    if parameter.multiple or parameter.nargs != 1:
+        value = ("",) * max(parameter.nargs, 1)
+    context = click.Context(command)
+    if parameter.name == "subject":
+        assert parameter.type_cast_value(context, value) == ""
+        return
+    with pytest.raises(click.BadParameter):
+        parameter.type_cast_value(context, value)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("import-image", ["--repo=", "oci:layout:t"]),
+        ("import-image", [""]),
+        ("import-image", ["--policy=", "oci:layout:t"]),
+        ("import-storage", [""]),
+        ("import-storage", ["--repo=", "storage"]),
+        ("import-release", ["--repo=", "--check", "release.json"]),
+        ("import-release", ["--lock=", "release.json"]),
+        ("import-release", ["--diff", "", "release.json"]),
+        ("import-release", [""]),
+    ],
+)
+def test_an_empty_value_is_a_usage_error_before_anything_is_made(
+    tmp_path: Path, command: str, arguments: list[str]
+) -> None:
+    outcome = run_import(tmp_path / "repo", *arguments, command=command)
+    assert outcome.status == 2, outcome
+    assert outcome.stderr.splitlines()[-1].endswith(": the value is empty")
+    assert list(tmp_path.iterdir()) == []
 
 
 def parsed(*arguments: str) -> dict[str, object]:

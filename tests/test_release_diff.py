@@ -3,10 +3,24 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from tests.tools.importimage import imported
 from tests.tools.importrelease import changes, failed, released, run_release
 from tests.tools.nightly import COMPONENTS
 from tests.tools.ostreerepo import ostree, refs, rev_parse
-from tests.tools.releaseworld import AMD64, ARM64, World, write
+from tests.tools.process import Argument
+from tests.tools.releaseworld import AMD64, ARM64, World, metadata, write
+
+#: What a release's commit has said of itself from the first version on.
+COMMON_KEYS = (
+    "import-image.form",
+    "import-image.prefix",
+    "import-release.arch",
+    "import-release.images",
+    "import-release.name",
+    "import-release.version",
+)
 
 
 def test_check_tells_what_is_new_and_writes_nothing(world: World, copied: Path) -> None:
@@ -46,6 +60,76 @@ def test_check_tells_that_the_operating_system_is_new(
     assert "12 unchanged, another operating system" in outcome.stdout
     (said,) = failed(copied, onto[0], "--onto=none", "--branch=x", "--check").said("error")
     assert said == "the repo has no branch none"
+
+
+@pytest.fixture
+def small(world: World, tmp_path: Path) -> list[str]:
+    """A release of two components, for a branch of its own."""
+    return [world.file(world.first, tmp_path)[0], "--only=pod", "--only=etcd", "--branch=small"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--flatten",
+        "--prefix=/usr/share/containers/storage",
+        "--storage-conf",
+        "--selinux-label=system_u:object_r:container_ro_file_t:s0",
+    ],
+)
+def test_check_tells_of_options_that_would_make_another_commit(
+    small: list[str], tmp_path: Path, option: str
+) -> None:
+    """As the next run then makes it; with and without the option, there and back."""
+    repo = tmp_path / "repo"
+    released(repo, *small)
+    made = {rev_parse(repo, "small")}
+    for options in ([option], []):
+        arguments = [*small, *options]
+        document = released(repo, *arguments, "--check")
+        assert document["unchanged"] is False
+        assert document["releases"][0]["new_options"] == [option.partition("=")[0]]
+        assert changes(document)["changed"] == []
+        outcome = run_release(repo, *arguments, "--check", "--unchanged-exit-77")
+        assert outcome.status == 0
+        assert f"2 unchanged, other values of {option.partition('=')[0]}\n" in outcome.stdout
+        assert released(repo, *arguments)["unchanged"] is False
+        made.add(rev_parse(repo, "small"))
+        assert released(repo, *arguments, "--check")["unchanged"] is True
+        assert released(repo, *arguments)["unchanged"] is True
+    assert len(made) == 3
+
+
+def test_what_an_older_version_did_not_say_is_not_new(small: list[str], tmp_path: Path) -> None:
+    """Nor a new commit, which would have the same tree; what it did say is compared."""
+    repo = tmp_path / "repo"
+    released(repo, *small, "--storage-conf")
+    old = [
+        f"--add-metadata-string={key}={metadata(repo, 'small', key)}"
+        for key in ("version", *COMMON_KEYS)
+    ]
+    ostree(repo, "commit", "--branch=small", "--tree=ref=small", *old)
+    for options, new in (
+        (["--storage-conf"], []),
+        (["--storage-conf", "--flatten"], ["--flatten"]),
+    ):
+        document = released(repo, *small, *options, "--check")
+        assert document["releases"][0]["new_options"] == new
+    assert released(repo, *small, "--storage-conf")["unchanged"] is True
+
+
+def test_check_tells_that_a_branch_has_no_release_yet(world: World, tmp_path: Path) -> None:
+    """The next run makes one, though import-image has put the very images there."""
+    image = world.first.pullspecs["pod"]
+    listed = tmp_path / "list"
+    listed.write_text(f"{image}\n")
+    imported(tmp_path / "repo", "--branch=x", image)
+    arguments: list[Argument] = [listed, "--release=x", "--arch=amd64", "--branch=x"]
+    document = released(tmp_path / "repo", *arguments, "--check")
+    assert len(changes(document)["unchanged"]) == 1
+    assert (document["unchanged"], document["releases"][0]["first_release"]) == (False, True)
+    assert released(tmp_path / "repo", *arguments)["unchanged"] is False
+    assert released(tmp_path / "repo", *arguments, "--check")["unchanged"] is True
 
 
 def test_check_makes_no_repo(world: World, tmp_path: Path) -> None:

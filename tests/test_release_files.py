@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,9 @@ import pytest
 from layers.errors import LayerError
 from layers.releaselock import parse_lock
 from tests.tools.cgroup2 import UNSHARE
+from tests.tools.gpg import gpg_home, stop_agent
 from tests.tools.image import build_index, build_oci
+from tests.tools.importimage import Run
 from tests.tools.importrelease import changes, failed, released
 from tests.tools.nightly import COMPONENTS
 from tests.tools.ostreerepo import rev_parse
@@ -74,6 +78,51 @@ def test_a_directory_that_is_not_writable_stops_it_too(world: World, copied: Pat
     source = world.file(world.second, copied)
     (said,) = failed(copied, *source, "--lock=/proc/self/lock").said("error")
     assert said == "/proc/self/lock cannot be written: its directory is not writable"
+
+
+#: Stops the import where it signs the commit, and says so.
+SLOW_GPG = """#!/bin/sh
+case "$*" in *--export*) touch "$0.reached"; exec sleep 1000 ;; esac
+exec /usr/bin/gpg "$@"
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_commits_leaves_nothing_beside_the_files(
+    world: World, copied: Path, tmp_path: Path, number: int
+) -> None:
+    before = rev_parse(copied, AMD64)
+    output = tmp_path / "output"
+    output.mkdir()
+    file = write(output / "release.json", {"images": {"etcd": "x"}})
+    home = gpg_home(tmp_path / "keys", "signer")
+    fake = tmp_path / "bin/gpg"
+    fake.parent.mkdir()
+    fake.write_text(SLOW_GPG)
+    fake.chmod(0o755)
+    source = world.file(world.second, tmp_path)
+    arguments = [*source, f"--lock={output}/lock", f"--update-json={file}", "--tls-verify=false"]
+    signing = [f"--gpg-homedir={home}", "--gpg-sign=signer@example.com"]
+    env = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    try:
+        running = Run(copied, *arguments, *signing, command="import-release", env=env)
+        await_file(fake.with_name("gpg.reached"), running)
+        running.send(number)
+        outcome = running.finish()
+    finally:
+        stop_agent(home)
+    assert (outcome.status, outcome.leftovers) == (-number, [])
+    assert list(output.iterdir()) == [file]
+    assert rev_parse(copied, AMD64) == before
+    released(copied, *arguments)
+    assert sorted(output.iterdir()) == [output / "lock", file]
+
+
+def await_file(path: Path, running: Run) -> None:
+    """Until it is there, or the run has ended."""
+    while not path.exists():
+        assert running.process.poll() is None, running.finish()
+        time.sleep(0.01)
 
 
 @pytest.mark.root

@@ -114,7 +114,6 @@ def test_errors_name_the_source(world: World, copied: Path) -> None:
         str(copied / "no.json"): f"{copied / 'no.json'}: there is no such file",
         str(copied): f"{copied} cannot be read: Is a directory",
         "long" * 2000: "longlong",
-        "": "there is no such file",
         "\x1b[1m\nname": "\\x1b[1m\\nname: there is no such file",
         "-": "-: standard input is empty",
         f"arm64={world.first.pullspec}": f"{world.first.pullspec}: ",

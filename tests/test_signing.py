@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.tools.entry import Entry
+from tests.tools.gpg import gpg, gpg_home, stop_agent
 from tests.tools.httpserver import http_server
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.ostreerepo import init, ostree, refs
 from tests.tools.process import Argument, CommandError, run
 from tests.tools.registry import Registry
+from tests.tools.storecommand import image_store
 
 LAYER = [Entry(b"a", content=b"a\n")]
 #: libostree takes the signature kind `dummy` only with it (ostree-sign-dummy.c).
@@ -31,23 +33,6 @@ def reference(registry: Registry, layout: Path) -> str:
 def archive(tmp_path: Path) -> Path:
     """A repo that can be served."""
     return init(tmp_path / "archive", "archive")
-
-
-def gpg_home(where: Path, name: str) -> Path:
-    """A keyring with one secret key without a passphrase."""
-    where.mkdir(mode=0o700)
-    gpg(where, "--quick-generate-key", "--passphrase=", f"{name}@example.com", "ed25519", "sign")
-    return where
-
-
-def gpg(home: Path, *arguments: str) -> str:
-    """Runs gpg on that keyring alone."""
-    return run(["gpg", "--batch", "--quiet", "--homedir", home, *arguments])
-
-
-def stop_agent(home: Path) -> None:
-    """The agent that gpg has started for the keyring."""
-    run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"])
 
 
 def pull(
@@ -101,15 +86,72 @@ def test_what_is_there_unsigned_is_signed_once(
         stop_agent(home)
 
 
-def test_a_key_that_is_not_there_is_an_error_and_moves_no_branch(
-    archive: Path, tmp_path: Path, reference: str
+@pytest.mark.parametrize("command", ["import-image", "import-release"])
+def test_a_key_that_is_not_there_is_found_before_anything_is_fetched(
+    registry: Registry, archive: Path, tmp_path: Path, reference: str, command: str
 ) -> None:
     (tmp_path / "empty").mkdir(mode=0o700)
     flags = (f"--gpg-homedir={tmp_path / 'empty'}", "--gpg-sign=nobody@example.com")
-    outcome = run_import(archive, *flags, "--branch=x", reference)
+    before = files(archive)
+    registry.requests()
+    outcome = run_import(
+        archive, *flags, "--tls-verify=false", "--branch=x", reference, command=command
+    )
     assert outcome.status == 1
-    assert "signing with key nobody@example.com" in outcome.stderr
-    assert "x" not in refs(archive)
+    (said,) = outcome.said("error")
+    assert said.startswith("signing with key nobody@example.com: No gpg key found")
+    assert "--list-secret-keys" in outcome.said("hint")[0]
+    assert registry.requests() == []
+    assert files(archive) == before
+
+
+def test_a_key_that_cannot_sign_is_found_as_well(archive: Path, tmp_path: Path) -> None:
+    """Nobody listens where the image should be: it is not asked for."""
+    home, public = gpg_home(tmp_path / "signer", "signer"), tmp_path / "public"
+    try:
+        public.mkdir(mode=0o700)
+        (tmp_path / "key.asc").write_text(gpg(home, "--armor", "--export"))
+        gpg(public, "--import", str(tmp_path / "key.asc"))
+        flags = (f"--gpg-homedir={public}", "--gpg-sign=signer@example.com", "--branch=x")
+        outcome = run_import(archive, *flags, "127.0.0.1:1/no/image:t")
+        assert outcome.status == 1
+        (said,) = outcome.said("error")
+        assert said.startswith("signing with key signer@example.com: ")
+    finally:
+        stop_agent(home)
+        stop_agent(public)
+
+
+def test_a_key_is_tried_and_nothing_of_that_is_left(archive: Path, tmp_path: Path) -> None:
+    home = gpg_home(tmp_path / "signer", "signer")
+    before = files(archive)
+    try:
+        flags = (f"--gpg-homedir={home}", "--gpg-sign=signer@example.com", "--branch=x")
+        outcome = run_import(archive, *flags, "127.0.0.1:1/no/image:t")
+        assert "connection refused" in outcome.stderr
+        assert files(archive) == before
+    finally:
+        stop_agent(home)
+
+
+def files(repo: Path) -> list[Path]:
+    """All that is in the repo, but for its lock."""
+    return sorted(path for path in repo.rglob("*") if path.name != ".lock")
+
+
+def test_without_a_key_that_can_sign_no_image_is_removed_anywhere(
+    archive: Path, tmp_path: Path, reference: str
+) -> None:
+    """Not even where a branch would be deleted, which takes no signature."""
+    imported(archive, reference)
+    imported(archive, "--branch=x", reference)
+    before = refs(archive)
+    (tmp_path / "empty").mkdir(mode=0o700)
+    flags = (f"--gpg-homedir={tmp_path / 'empty'}", "--gpg-sign=nobody@example.com")
+    outcome = image_store(archive, "remove", "--all-branches", *flags, reference)
+    assert outcome.status == 1
+    assert "No gpg key found" in outcome.stderr
+    assert refs(archive) == before
 
 
 def test_a_key_file_signs_by_libostrees_sign_api(
@@ -154,16 +196,18 @@ def ed25519_keys(where: Path) -> tuple[Path, str]:
 
 
 def test_an_ed25519_signature_is_verified_by_the_puller(
-    archive: Path, tmp_path: Path, reference: str
+    registry: Registry, archive: Path, tmp_path: Path, reference: str
 ) -> None:
     """Debian's libostree is built without ed25519: there the error has to say so."""
     secret, public = ed25519_keys(tmp_path)
     flags = (f"--sign-from-file={secret}", "--branch=x")
+    registry.requests()
     outcome = run_import(archive, *flags, reference)
     if outcome.status == 1:
+        assert registry.requests() == []
         assert "Requested signature type is not implemented" in outcome.stderr
         assert "ostree is built without it" in outcome.stderr
-        assert "x" not in refs(archive)
+        assert refs(archive) == []
         return
     verify = ("--no-gpg-verify", f"--sign-verify=ed25519=inline:{public}")
     pull(archive, tmp_path / "dest", "x", *verify)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +23,6 @@ from tests.tools.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -104,6 +107,49 @@ def test_a_process_that_was_killed_is_an_error_of_one_line(
     assert "memory" in caught.value.hint
     assert list(path.glob("objects/*/*")) == []
     assert list((path / "tmp").glob("import-image-*")) == []
+
+
+@pytest.mark.parametrize("descriptors", [2, 4, 5, 6, 8])
+def test_one_that_cannot_be_started_leaves_no_descriptor_open(
+    tmp_path: Path, writers: Writers, monkeypatch: pytest.MonkeyPatch, descriptors: int
+) -> None:
+    """For want of descriptors, or, with enough of them, of the program."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    repo = Repo.open(ostreerepo.init(tmp_path / "repo", "bare-user")).again(writers)
+    before = open_descriptors()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(before) + 1 + descriptors, hard))
+    try:
+        with pytest.raises((OSError, ImporterError)), writers.lent():
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    # Not equal: what earlier tests have left to the garbage collector may go meanwhile.
+    assert open_descriptors().items() <= before.items()
+    with pytest.raises(ImporterError, match="none is not installed") as caught, repo.transaction():
+        repo.write_files([(Owner(0o644, 0, 0), "", b"x")])
+    assert "\n" not in str(caught.value)
+
+
+def test_one_that_may_not_be_started_is_an_error_of_one_line(
+    tmp_path: Path, writers: Writers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program"
+    program.write_text("")
+    program.chmod(0o644)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(ImporterError) as caught, writers.lent():
+        pass
+    assert str(caught.value) == f"{program} cannot be started: Permission denied"
+
+
+def open_descriptors() -> dict[int, str]:
+    """Ours, and what they lead to."""
+    found = {}
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that this is read through
+            found[int(one.name)] = str(one.readlink())
+    return found
 
 
 @pytest.mark.root

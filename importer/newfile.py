@@ -1,0 +1,120 @@
+"""A file that gets its name when it has its content: whoever is killed before leaves none.
+
+As ostree writes its own (libglnx, glnx_open_tmpfile_linkable_at): O_TMPFILE makes a file without
+a name, and since linkat(2) replaces no other file, it has a temporary one for a moment only. On
+a file system without O_TMPFILE, such as NFS, it has that one from the beginning. Its process
+holds a lock of it; one whose lock nobody holds was left by a killed process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from errno import EISDIR, EOPNOTSUPP
+from stat import S_ISREG
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+_PREFIX, _SUFFIX = ".import-image-", ".tmp"
+_FLAGS = os.O_RDWR | os.O_CLOEXEC
+_UNNAMED = os.O_TMPFILE
+# open(2): by the file system, and by a kernel that does not know the flag.
+_NOT_THERE = (EOPNOTSUPP, EISDIR)
+
+
+class NewFile:
+    """One that is being written; OSError as the system has it."""
+
+    def __init__(self, directory: Path, descriptor: int, name: Path | None) -> None:
+        self._directory = directory
+        self._name = name
+        self.file: BinaryIO = os.fdopen(descriptor, "wb")
+
+    def replace(self, final: Path) -> None:
+        """Give it its name, whatever had that before."""
+        self.file.flush()
+        if self._name is None:
+            self._name = self._linked()
+        self._name.replace(final)
+        self._name = None
+
+    def _linked(self) -> Path:
+        name = _temporary(self._directory)
+        source = f"/proc/self/fd/{self.file.fileno()}"
+        # open(2), "O_TMPFILE"; only with a descriptor does Python call linkat(2), which follows.
+        os.link(source, name, src_dir_fd=0, follow_symlinks=True)
+        return name
+
+    def close(self) -> None:
+        """What has no name of its own by now goes."""
+        if self._name is not None:
+            self._name.unlink(missing_ok=True)
+        self.file.close()
+
+
+@contextmanager
+def new_file(directory: Path) -> Iterator[NewFile]:
+    """One in this directory, from which those are removed that killed processes left."""
+    _clear_abandoned(directory)
+    descriptor = _unnamed(directory)
+    opened = (descriptor, None) if descriptor is not None else _named(directory)
+    new = NewFile(directory, *opened)
+    try:
+        yield new
+    finally:
+        new.close()
+
+
+def _unnamed(directory: Path) -> int | None:
+    """None where there is no such thing."""
+    try:
+        descriptor = os.open(directory, _UNNAMED | _FLAGS, 0o600)
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
+        return None
+    _hold(descriptor)
+    return descriptor
+
+
+def _named(directory: Path) -> tuple[int, Path]:
+    """Before it is locked, another process may take it for abandoned, and remove it."""
+    while True:
+        name = _temporary(directory)
+        descriptor = os.open(name, os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)
+        _hold(descriptor)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, name
+        os.close(descriptor)
+
+
+def _hold(descriptor: int) -> None:
+    with suppress(OSError):  # a file system without locks: then nobody finds it abandoned, either
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _temporary(directory: Path) -> Path:
+    return directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+
+
+def _clear_abandoned(directory: Path) -> None:
+    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):  # gone by now, not ours, or held
+            _clear(path)
+
+
+def _clear(path: Path) -> None:
+    descriptor = os.open(path, _FLAGS | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        found = os.fstat(descriptor)
+        if S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+    finally:
+        os.close(descriptor)
