@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from tests.tools import patience
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -20,7 +22,6 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-TIMEOUT = 30
 Message = dict[str, Any]
 Scheme = Literal["light", "dark"]
 
@@ -165,9 +166,9 @@ class Chromium:
 
     def _receive(self) -> Message:
         while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._source], [], [], TIMEOUT)
+            ready, _, _ = select.select([self._source], [], [], patience.SECONDS)
             if not ready:
-                raise PageError(f"the browser has said nothing for {TIMEOUT} seconds")
+                raise PageError(f"the browser has said nothing for {patience.SECONDS} seconds")
             piece = os.read(self._source, 1 << 16)
             if not piece:
                 raise PageError("the browser went away")
