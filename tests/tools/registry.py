@@ -124,8 +124,9 @@ class Registry:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # No exporter of traces, no REGISTRY_* of the machine.
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                # No exporter of traces, no REGISTRY_* of the machine. One thing at a time, so
+                # that it has logged what it has answered when it answers the next.
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS": "1"},
             )
 
     def _config(self, certificate: Certificate | None) -> dict[str, object]:
