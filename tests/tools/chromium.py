@@ -74,9 +74,11 @@ class Page:
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone,
         )  # fmt: skip
-        # A page in the background draws no frames, so that there is nothing to wait for.
+        # A page in the background draws no frames, so that there is nothing to wait for. In the
+        # first one here it learns of its size, and what it makes of that is there in the second.
         self.call("Page.bringToFront")
-        self.evaluate("new Promise(done => setTimeout(done, 100)).then(() => 1)")
+        frame = "await new Promise(done => requestAnimationFrame(done));"
+        self.evaluate(f"(async () => {{ {frame} {frame} }})()")
 
     def prefer(self, scheme: Scheme) -> None:
         """The user's colour scheme."""
