@@ -24,6 +24,7 @@ from tests.tools.tarbuild import Entry
 
 NOISE = b"".join(Digest.of(b"%d" % n).hex.encode() for n in range(30_000))
 TRUSTING = Skopeo(tls_verify=False)
+NAME = "host name does not resolve"
 
 
 @pytest.fixture
@@ -266,6 +267,9 @@ def test_what_asking_again_does_not_help_against(said: str, hint: str) -> None:
     ("said", "hint"),
     [
         ("dial tcp 127.0.0.1:1: connect: connection refused", "is the registry up?"),
+        ("dial tcp: lookup h on 10.0.0.1:53: read udp 10.0.0.2:4->10.0.0.1:53: i/o timeout", NAME),
+        ("dial tcp: lookup h on [::1]:53: read udp: read: connection refused", NAME),
+        ("dial tcp: lookup h on 10.0.0.1:53: server misbehaving", NAME),
         ("received unexpected HTTP status: 503 Service Unavailable", "--retry-times"),
         ("unexpected EOF", "--retry-times"),
         ("", "--retry-times"),
