@@ -7,7 +7,7 @@ FUZZ_SECONDS says; a stack that failed once becomes a file of fixtures/different
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -81,10 +81,11 @@ def check_same(tool: str, read: Callable[[Layers], Listing | None], layers: Laye
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Where the images are made."""
-    os.umask(0o022)
-    return Lab(tmp_path_factory.mktemp("lab"))
+    before = os.umask(0o022)
+    yield Lab(tmp_path_factory.mktemp("lab"))
+    os.umask(before)
 
 
 def check_with_umoci(lab: Lab, several: list[Layers]) -> None:
