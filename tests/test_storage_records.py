@@ -28,6 +28,7 @@ from layers.overlaymarks import (
 from layers.segments import Content, assembled, segments, tar_size
 from layers.selection import select
 from layers.tree import DeviceNodes
+from tests.tools.fuzz import examples
 from tests.tools.tarbuild import Entry, tar_bytes
 
 A, B = "a" * 64, "b" * 64
@@ -61,6 +62,7 @@ def recorded(tar: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     return reader.tar_split(lambda path: chunks(contents[path.encode()])), contents
 
 
+@examples(100)
 @given(
     st.dictionaries(
         st.text("abc.é/", min_size=1, max_size=6).filter(lambda s: s.strip("./") == s),
