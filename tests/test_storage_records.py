@@ -45,7 +45,7 @@ def chunks(data: bytes, size: int = 1000) -> Generator[bytes]:
 
 def packed(*lines: dict[str, Any] | str) -> bytes:
     texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
-    return gzip.compress("\n".join([*texts, ""]).encode())
+    return gzip.compress("\n".join([*texts, ""]).encode(), mtime=0)
 
 
 def raw(data: bytes) -> dict[str, Any]:
