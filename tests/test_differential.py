@@ -5,9 +5,8 @@ us, one of tests/tools/differences.py must explain it. `make fuzz` runs this for
 FUZZ_SECONDS says; a stack that failed once becomes a file of fixtures/differential/.
 """
 
-import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,11 +80,9 @@ def check_same(tool: str, read: Callable[[Layers], Listing | None], layers: Laye
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """Where the images are made."""
-    before = os.umask(0o022)
-    yield Lab(tmp_path_factory.mktemp("lab"))
-    os.umask(before)
+    return Lab(tmp_path_factory.mktemp("lab"))
 
 
 def check_with_umoci(lab: Lab, several: list[Layers]) -> None:
