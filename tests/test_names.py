@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FLAGS = ("--collect-only", "--quiet", "-p", "no:cacheprovider", "-p", "no:xdist")
+FLAGS = ("--collect-only", "--quiet", "-p", "no:cacheprovider", "-n0")
 
 
 def test_another_process_finds_the_same(request: pytest.FixtureRequest) -> None:
