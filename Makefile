@@ -94,6 +94,8 @@ DESTDIR ?=
 BUILD   := build
 LIBRARY  = $(DESTDIR)$(PREFIX)/lib/import-image
 SHARE    = $(DESTDIR)$(PREFIX)/share
+# Everybody may read what is installed, however secretive root is.
+FOR_ALL := umask 022;
 COMMANDS := import-image import-release import-storage image-store
 
 .PHONY: man
@@ -116,10 +118,10 @@ completion: setup ## write the completion for bash, zsh and fish to build/comple
 .PHONY: install
 install: man completion ## install commands, man pages and completion; DESTDIR=, PREFIX=/usr/local
 	@rm -rf '$(LIBRARY)'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --upgrade \
+	$(FOR_ALL) $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --upgrade \
 	  --target '$(LIBRARY)' .
 	@rm -rf '$(LIBRARY)/bin' $(BUILD)/lib $(BUILD)/bdist.*
-	$(BIN)/python -m fixtures.launcher '$(DESTDIR)$(PREFIX)/bin'
+	$(FOR_ALL) $(BIN)/python -m fixtures.launcher '$(DESTDIR)$(PREFIX)/bin'
 	install -d '$(SHARE)'/{man/man1,bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
 	install -m 644 $(BUILD)/man/*.1 '$(SHARE)/man/man1'
 	install -m 644 $(BUILD)/completion/bash/* '$(SHARE)/bash-completion/completions'
@@ -143,8 +145,8 @@ deb: ## build a Debian package in build/
 	@rm -rf $(ROOT) $(DEB)
 	@$(MAKE) --no-print-directory install DESTDIR='$(CURDIR)/$(ROOT)' PREFIX=/usr
 	@gzip -9n $(ROOT)/usr/share/man/man1/*.1
-	@mkdir -p $(ROOT)/DEBIAN $(ROOT)/usr/share/doc/import-image
-	@$(BIN)/python -m fixtures.debian $(ROOT) $(VERSION) $(ARCH)
+	@$(FOR_ALL) mkdir -p $(ROOT)/DEBIAN $(ROOT)/usr/share/doc/import-image
+	@$(FOR_ALL) $(BIN)/python -m fixtures.debian $(ROOT) $(VERSION) $(ARCH)
 	dpkg-deb --root-owner-group --build $(ROOT) $(DEB)
 
 .PHONY: clean

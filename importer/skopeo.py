@@ -64,7 +64,11 @@ _FINAL = (
     ("policy.json", "see containers-policy.json(5), or give --policy or --insecure-policy"),
     ("rejected by policy", "see containers-policy.json(5), or give --policy or --insecure-policy"),
 )
-_PASSING = (("connection refused", "nothing listens there; is the registry up?"),)
+_PASSING = (
+    # The name server may be what nothing is heard of.
+    ("dial tcp: lookup ", "the registry's host name does not resolve"),
+    ("connection refused", "nothing listens there; is the registry up?"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,11 @@ from tests.tools.releaseworld import World, release_world
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
+def pytest_configure() -> None:
+    """What other tools unpack has the modes of its tar; many a machine's umask would hide that."""
+    os.umask(0o022)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what needs root where we are not root; CI is."""
     if item.get_closest_marker("root") and os.geteuid() != 0:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.closedport import closed_port
 from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, Document, Edit, build_index, build_oci
 from tests.tools.importimage import Outcome, imported, run_import
@@ -15,7 +16,7 @@ from tests.tools.layout import digest_of
 from tests.tools.ostreerepo import fsck, init, ostree, refs, rev_parse
 from tests.tools.overlay import unmount
 from tests.tools.process import Argument, run
-from tests.tools.registry import Registry, free_port
+from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 
 SMALL = [Entry(b"etc", "dir", mode=0o755), Entry(b"etc/word", content=b"word\n")]
@@ -94,8 +95,9 @@ def image(layout: Path) -> BuiltImage:
 
 
 def test_a_registry_that_is_down(target: Repo) -> None:
-    reference = f"127.0.0.1:{free_port()}/a/b:t"
-    target.refuses(reference, says="connection refused", hint="is the registry up?")
+    with closed_port() as port:
+        reference = f"127.0.0.1:{port}/a/b:t"
+        target.refuses(reference, says="connection refused", hint="is the registry up?")
 
 
 def test_a_host_that_does_not_exist(target: Repo) -> None:

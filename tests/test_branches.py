@@ -11,6 +11,7 @@ from importer.branches import image_branch, layer_branch, record_branch, why_no_
 from layers.errors import LayerError
 from layers.reference import Reference
 from tests.tools import ostreerepo
+from tests.tools.fuzz import examples
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 REFERENCES = [
@@ -74,6 +75,7 @@ def test_a_reference_that_is_too_long() -> None:
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 
 
+@examples(100)
 @given(TEXT, TEXT)
 def test_escaping_loses_nothing(first: str, second: str) -> None:
     one, other = (image_branch(Reference("dir", name, None)) for name in (first, second))

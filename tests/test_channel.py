@@ -11,6 +11,7 @@ import pytest
 from importer import channel
 from importer.channel import AbandonedError, Channel, ReadAhead
 from layers.errors import LayerError
+from tests.tools import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ def test_no_more_is_read_ahead_than_there_is_room_for() -> None:
             yield b""
 
     with ReadAhead(source()) as ahead:
-        assert enough.wait(60)
+        assert enough.wait(patience.SECONDS)
         assert next(iter(ahead)) == b""
     assert len(read) in (channel._ROOM + 1, channel._ROOM + 2)
 

@@ -5,7 +5,6 @@ us, one of tests/tools/differences.py must explain it. `make fuzz` runs this for
 FUZZ_SECONDS says; a stack that failed once becomes a file of fixtures/differential/.
 """
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -83,7 +82,6 @@ def check_same(tool: str, read: Callable[[Layers], Listing | None], layers: Laye
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """Where the images are made."""
-    os.umask(0o022)
     return Lab(tmp_path_factory.mktemp("lab"))
 
 

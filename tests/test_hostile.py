@@ -6,6 +6,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +190,8 @@ def test_damaged_packed_blob(
     tar: tuple[str, int], where: list[tuple[int, int]], compression: Compression
 ) -> None:
     whole = tar_bytes(layers_of(tar[0])[tar[1]])
-    blob = gzip.compress(whole, 1) if compression is Compression.GZIP else zstandard.compress(whole)
-    data = bytearray(blob)
+    pack = partial(gzip.compress, compresslevel=1, mtime=0)
+    data = bytearray((pack if compression is Compression.GZIP else zstandard.compress)(whole))
     for at, bit in where:
         data[at % len(data)] ^= 1 << bit
     read_blob(bytes(data), compression)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools import patience
 from tests.tools.expected import layer_ids
 from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
@@ -20,7 +21,8 @@ LAYERS = 4
 #: Points in time at which a run is cut off. A run takes some 0.7 s, more on a slow machine;
 #: the delays grow, and where none hits the later points below do.
 DELAYS = [0.15 * step for step in range(1, 7)]
-PATIENCE_SECONDS = 60
+#: How long to look out for what is there for a moment, and may be missed.
+LOOK_SECONDS = 60
 
 
 def files(number: int) -> list[Entry]:
@@ -138,7 +140,7 @@ def test_killed_in_the_midst_of_a_blob(
 ) -> None:
     repo = tmp_path / "repo"
     stalled = proxy.add(Fault(image.layer_digests[number], "stall", after))
-    killed(repo, f"{proxy.host}/kill:t", lambda: stalled.reached.wait(PATIENCE_SECONDS), proxy)
+    killed(repo, f"{proxy.host}/kill:t", lambda: stalled.reached.wait(patience.SECONDS), proxy)
     assert "os/images" not in refs(repo)
     check_and_complete(repo, registry, image)
     assert rev_parse(repo, "os/images") == commits["os/images"]
@@ -156,7 +158,7 @@ def test_layers_that_were_done_are_not_fetched_again(
 
 def await_done(repo: Path, image: BuiltImage, count: int) -> None:
     """Until so many layers have their branches."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience.SECONDS
     while len(done_layers(repo, image)) < count and time.monotonic() < deadline:
         time.sleep(0.001)
 
@@ -183,15 +185,16 @@ def test_killed_as_soon_as_something_is_there(
     """libostree's steps, by what they leave on the disk."""
     repo = tmp_path / "repo"
 
-    def wait() -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not any(repo.glob(sign)) and time.monotonic() < deadline:
-            if (repo / "refs/heads/os/images").exists():
-                break  # it was there for too short a time to be seen
-
-    killed(repo, f"{registry.host}/kill:t", wait)
+    killed(repo, f"{registry.host}/kill:t", lambda: await_sign(repo, sign))
     check_and_complete(repo, registry, image)
     assert {ref: rev_parse(repo, ref) for ref in refs(repo)} == commits
+
+
+def await_sign(repo: Path, sign: str) -> None:
+    """Until such a file is there, or has been, for too short a time to be seen."""
+    done, deadline = repo / "refs/heads/os/images", time.monotonic() + LOOK_SECONDS
+    while not any(repo.glob(sign)) and not done.exists() and time.monotonic() < deadline:
+        pass
 
 
 # -- with processes that write files --
@@ -210,16 +213,26 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("sign", ["tmp/import-image-*/0-0/*", "objects/??/*.file"])
 def test_nobody_is_left_who_writes(
-    registry: Registry, tmp_path: Path, crowd: BuiltImage, sign: str, number: signal.Signals
+    registry: Registry,
+    proxy: FaultyProxy,
+    tmp_path: Path,
+    crowd: BuiltImage,
+    sign: str,
+    number: signal.Signals,
 ) -> None:
-    """While they write objects, and while they move them to where they belong."""
+    """While they write objects, and while they move them to where they belong.
+
+    The last bytes of a layer never come, so that nobody is done before the signal.
+    """
     repo = tmp_path / "repo"
     reference = registry.push(crowd, "kill-crowd:t")
-    run = Run(repo, "--branch=os/images", reference)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not any(repo.glob(sign)) and time.monotonic() < deadline:
-        pass
+    stalled = proxy.add(Fault(crowd.layer_digests[1], "stall", crowd.layers[1].size - 100))
+    run = Run(repo, "--branch=os/images", proxy.through(reference))
+    await_sign(repo, sign)
     run.send(number)
+    if number == signal.SIGKILL:  # nobody else ends skopeo then
+        run.process.wait()
+        stalled.go_on.set()
     outcome = run.finish()
     assert (outcome.status, outcome.stderr.count("error"), outcome.leftovers) == (-number, 0, [])
     fsck(repo)
@@ -246,7 +259,7 @@ def test_a_signal_ends_it_at_once_and_all_it_started(
     paths = {"config": image.config_digest, "layer": image.layer_digests[0]}
     stalled = proxy.add(Fault(paths.get(what, what), "stall", 20))
     run = Run(repo, f"{proxy.host}/kill:t")
-    assert stalled.reached.wait(PATIENCE_SECONDS)
+    assert stalled.reached.wait(patience.SECONDS)
     run.send(number)
     # The registry answers no more: whoever waited for it would wait for ever.
     outcome = run.finish()
@@ -270,7 +283,7 @@ def test_a_signal_that_is_to_be_ignored(
     stalled = proxy.add(Fault(image.layer_digests[0], "stall", 20))
     wrapper = ["env", f"--ignore-signal={number.name.removeprefix('SIG')}"]
     run = Run(tmp_path / "repo", f"{proxy.host}/kill:t", wrapper=wrapper)
-    assert stalled.reached.wait(PATIENCE_SECONDS)
+    assert stalled.reached.wait(patience.SECONDS)
     run.send(number)
     stalled.go_on.set()
     outcome = run.finish()
@@ -280,17 +293,25 @@ def test_a_signal_that_is_to_be_ignored(
 def await_our_code(pid: int) -> None:
     """Until Python itself is up: what interrupts it before, no code of ours can see.
 
-    It catches SIGINT from its beginning on, and our first line gives the default back.
+    It catches SIGINT from its beginning on, and our first line gives the default back. Who misses
+    that moment sees us catch SIGTERM soon, or be done.
     """
-    status, caught = Path(f"/proc/{pid}/status"), False
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    status, was_caught = Path(f"/proc/{pid}/status"), False
+    deadline = time.monotonic() + patience.SECONDS
     while time.monotonic() < deadline:
-        (mask,) = re.findall(r"SigCgt:\s*([0-9a-f]+)", status.read_text())
-        is_caught = bool(int(mask, 16) >> (signal.SIGINT - 1) & 1)
-        if caught and not is_caught:
+        text = status.read_text()
+        is_caught = catches(text, signal.SIGINT)
+        is_ours = (was_caught and not is_caught) or catches(text, signal.SIGTERM)
+        if is_ours or re.search(r"^State:\s*Z", text, re.MULTILINE):
             return
-        caught = is_caught
+        was_caught = is_caught
     raise AssertionError("the program does not begin")
+
+
+def catches(status: str, number: int) -> bool:
+    """Whether a process of this proc_pid_status(5) has a handler for the signal."""
+    (mask,) = re.findall(r"SigCgt:\s*([0-9a-f]+)", status)
+    return bool(int(mask, 16) >> (number - 1) & 1)
 
 
 @pytest.mark.parametrize("delay", [0, *DELAYS[:4]])

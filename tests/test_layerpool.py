@@ -11,6 +11,7 @@ import pytest
 
 from importer.layerpool import LayerPool
 from layers.errors import LayerError
+from tests.tools import patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -119,7 +120,7 @@ def meet(what: str, both: threading.Barrier, kind: str, _: str) -> None:
 
 def test_layers_are_read_while_the_one_below_is() -> None:
     """Both wait for the other."""
-    log, reading = Log(), partial(meet, "read", threading.Barrier(2, timeout=60))
+    log, reading = Log(), partial(meet, "read", threading.Barrier(2, timeout=patience.SECONDS))
     with pool_of(log) as pool:
         for layer in chain(2):
             submit(pool, log, layer, reading)
@@ -129,7 +130,7 @@ def test_layers_are_read_while_the_one_below_is() -> None:
 
 def test_a_tree_is_made_while_the_files_are_stored() -> None:
     """The one waits for the other; and nothing is committed before both are done."""
-    log, both = Log(), threading.Barrier(2, timeout=60)
+    log, both = Log(), threading.Barrier(2, timeout=patience.SECONDS)
     storing = partial(meet, "store", both)
     with pool_of(log, partial(meet, "write", both)) as pool:
         submit(pool, log, chain(1)[0], storing)
@@ -146,7 +147,7 @@ def test_layers_that_are_there_together_are_closed_together() -> None:
             all_written.set()
 
     def storing(kind: str, _: str) -> None:
-        assert kind != "store" or all_written.wait(60)
+        assert kind != "store" or all_written.wait(patience.SECONDS)
 
     with pool_of(log, writing) as pool:
         for layer in chain(2):

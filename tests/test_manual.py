@@ -24,9 +24,9 @@ SHELLS = {"bash": "{}", "zsh": "_{}", "fish": "{}.fish"}
 
 
 def make(target: str, *variables: str) -> None:
-    """Longer than `run` waits: pip builds and copies, on a machine that may be busy."""
+    """By somebody who is secretive; longer than `run` waits, since pip builds and copies."""
     argv = ["make", "--no-print-directory", f"--directory={TOP}", target, *variables]
-    subprocess.run(argv, check=True, capture_output=True, timeout=900)
+    subprocess.run(argv, check=True, capture_output=True, timeout=1800, umask=0o077)
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +212,13 @@ def test_the_builder_says_who_maintains_the_package(
     assert f"\n -- {maintainer}  Tue, 24 Nov 2026 00:00:00 +0000\n" in changes
     overrides = (tmp_path / "usr/share/lintian/overrides/import-image").read_text()
     assert ("bogus-mail-host" in overrides) is nobody
+
+
+def test_everybody_may_read_what_is_installed(package: Path) -> None:
+    for path in (package / "usr").rglob("*"):
+        mode = path.stat().st_mode
+        assert mode & 0o444 == 0o444, path
+        assert not path.is_dir() or mode & 0o111 == 0o111, path
 
 
 def test_uninstall_leaves_nothing(tmp_path: Path, package: Path) -> None:

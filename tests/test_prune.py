@@ -10,7 +10,7 @@ from importer.errors import ImporterError
 from importer.removal import remove_images
 from importer.repo import Repo
 from importer.storeview import find_stores
-from tests.tools import ostreerepo
+from tests.tools import ostreerepo, patience
 from tests.tools.expected import layer_ids
 from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, Compression, build_oci
@@ -264,10 +264,8 @@ def test_prune_waits_for_an_import_that_is_under_way(
         stall = Fault(built.layer_digests[1], "stall")
         proxy.faults.append(stall)
         running = Run(repo, proxy.through(reference))
-        assert stall.reached.wait(60)
-        deadline = time.monotonic() + 60
-        while f"oci/layer/{base}" not in refs(repo) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        assert stall.reached.wait(patience.SECONDS)
+        await_refs(repo, f"oci/layer/{base}", f"oci/tar-split/{base}")
         pruning = subprocess.Popen(
             [SCRIPT, "prune", f"--repo={repo}", "--json"],
             stdout=subprocess.PIPE,
@@ -280,11 +278,18 @@ def test_prune_waits_for_an_import_that_is_under_way(
         assert layer_refs(repo) == {base}
         stall.go_on.set()
         assert running.finish().status == 0
-        output, errors = pruning.communicate(timeout=60)
+        output, errors = pruning.communicate(timeout=patience.SECONDS)
     assert pruning.returncode == 0, errors
     assert b'"layers": []' in output
     assert layer_refs(repo) == {base, upper}
     assert answered(repo, "verify", "--quiet")["ok"]
+
+
+def await_refs(repo: Path, *names: str) -> None:
+    """Until all of them are there: they come one after the other."""
+    deadline = time.monotonic() + patience.SECONDS
+    while not set(names) <= set(refs(repo)) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def test_prune_gives_up_when_the_repos_timeout_is_over(
@@ -296,7 +301,7 @@ def test_prune_gives_up_when_the_repos_timeout_is_over(
         stall = Fault(images["lone"][0].layer_digests[0], "stall")
         proxy.faults.append(stall)
         running = Run(repo, proxy.through(images["lone"][1]))
-        assert stall.reached.wait(60)
+        assert stall.reached.wait(patience.SECONDS)
         outcome = image_store(repo, "prune", "--quiet")
         stall.go_on.set()
         assert running.finish().status == 0

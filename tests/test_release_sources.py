@@ -20,6 +20,7 @@ from layers.releasejson import updated
 from layers.releaselock import parse_lock
 from layers.releasemetadata import images_release, layer_sizes, stored_release
 from layers.releasesource import Answer, parse_source
+from tests.tools.fuzz import examples
 from tests.tools.tarbuild import Entry, opaque, tar_bytes, whiteout
 
 DIGEST = "sha256:" + "ab" * 32
@@ -170,6 +171,7 @@ JSON = st.recursive(
 )
 
 
+@examples(100)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_whatever_comes_is_read_or_refused(raw: bytes) -> None:
     for parse in (

@@ -28,6 +28,7 @@ from layers.overlaymarks import (
 from layers.segments import Content, assembled, segments, tar_size
 from layers.selection import select
 from layers.tree import DeviceNodes
+from tests.tools.fuzz import examples
 from tests.tools.tarbuild import Entry, tar_bytes
 
 A, B = "a" * 64, "b" * 64
@@ -44,7 +45,7 @@ def chunks(data: bytes, size: int = 1000) -> Generator[bytes]:
 
 def packed(*lines: dict[str, Any] | str) -> bytes:
     texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
-    return gzip.compress("\n".join([*texts, ""]).encode())
+    return gzip.compress("\n".join([*texts, ""]).encode(), mtime=0)
 
 
 def raw(data: bytes) -> dict[str, Any]:
@@ -61,6 +62,7 @@ def recorded(tar: bytes) -> tuple[bytes, dict[bytes, bytes]]:
     return reader.tar_split(lambda path: chunks(contents[path.encode()])), contents
 
 
+@examples(100)
 @given(
     st.dictionaries(
         st.text("abc.é/", min_size=1, max_size=6).filter(lambda s: s.strip("./") == s),

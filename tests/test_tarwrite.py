@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from layers.entry import Entry, Kind, Owner
 from layers.tarwrite import END, header, padding
+from tests.tools.fuzz import examples
 
 NAMES = st.text(
     st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1, max_size=80
@@ -35,6 +36,7 @@ def tar(entries: list[Entry]) -> bytes:
     return b"".join([*parts, END])
 
 
+@examples(100)
 @given(st.lists(ENTRIES, max_size=4))
 def test_python_reads_what_was_written(entries: list[Entry]) -> None:
     data = tar(entries)

@@ -12,7 +12,7 @@ import pytest
 import requests
 from hypothesis import given
 
-from tests.tools import definition, ostreerepo, umoci
+from tests.tools import definition, ostreerepo, patience, umoci
 from tests.tools.busybox import busybox_layer
 from tests.tools.definition import DefinitionError
 from tests.tools.entry import Format, SparseStyle
@@ -323,7 +323,7 @@ def test_an_index_is_pushed_with_its_images(
         raw = requests.get(
             f"{registry.url}/v2/indexed/manifests/{image.digest}",
             headers={"Accept": image.manifest.media_type},
-            timeout=5,
+            timeout=patience.SECONDS,
         )
         assert raw.content == image.read(image.manifest)
 
@@ -365,7 +365,7 @@ def test_nothing_is_left_of_a_registry() -> None:
         url, home = registry.url, registry.storage.root.parent
     assert not home.exists()
     with pytest.raises(requests.ConnectionError):
-        requests.get(url, timeout=1)
+        requests.get(url, timeout=patience.SECONDS)
 
 
 # -- snapshot --

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from tests.tools import patience
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -20,7 +22,6 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-TIMEOUT = 30
 Message = dict[str, Any]
 Scheme = Literal["light", "dark"]
 
@@ -73,9 +74,11 @@ class Page:
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone,
         )  # fmt: skip
-        # A page in the background draws no frames, so that there is nothing to wait for.
+        # A page in the background draws no frames, so that there is nothing to wait for. In the
+        # first one here it learns of its size, and what it makes of that is there in the second.
         self.call("Page.bringToFront")
-        self.evaluate("new Promise(done => setTimeout(done, 100)).then(() => 1)")
+        frame = "await new Promise(done => requestAnimationFrame(done));"
+        self.evaluate(f"(async () => {{ {frame} {frame} }})()")
 
     def prefer(self, scheme: Scheme) -> None:
         """The user's colour scheme."""
@@ -165,9 +168,9 @@ class Chromium:
 
     def _receive(self) -> Message:
         while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._source], [], [], TIMEOUT)
+            ready, _, _ = select.select([self._source], [], [], patience.SECONDS)
             if not ready:
-                raise PageError(f"the browser has said nothing for {TIMEOUT} seconds")
+                raise PageError(f"the browser has said nothing for {patience.SECONDS} seconds")
             piece = os.read(self._source, 1 << 16)
             if not piece:
                 raise PageError("the browser went away")

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from tests.tools import patience
 from tests.tools.home import empty_home
 from tests.tools.process import Argument
 from tests.tools.session import members
 
 #: Beside the Python that runs the tests.
 SCRIPT = Path(sys.executable).with_name("import-image")
-#: How long what was killed may take to disappear.
-GRACE_SECONDS = 20
 #: As a service is started; what the caller's environment names may be closed to this user.
 NOBODY = (
     *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
@@ -80,7 +79,7 @@ class Run:
         """Signals the import alone, not its children, as `kill` does."""
         self.process.send_signal(number)
 
-    def finish(self, timeout: float = 120) -> Outcome:
+    def finish(self, timeout: float = patience.SECONDS) -> Outcome:
         """Waits for its end, and a moment for that of its children."""
         try:
             stdout, stderr = self.process.communicate(timeout=timeout)
@@ -94,7 +93,7 @@ class Run:
 
 def _await_none(session: int) -> list[str]:
     """The members of the session that are there to stay."""
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + patience.SECONDS
     while (found := members(session)) and time.monotonic() < deadline:
         time.sleep(0.01)
     return found

@@ -4,6 +4,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
+from tests.tools import patience
+
 Argument = str | bytes | PathLike[str]
 
 
@@ -14,7 +16,12 @@ class CommandError(AssertionError):
 def run(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None) -> str:
     """The command's standard output. A failure carries both outputs."""
     done = subprocess.run(
-        argv, env=env, check=False, capture_output=True, stdin=subprocess.DEVNULL, timeout=120
+        argv,
+        env=env,
+        check=False,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=patience.SECONDS,
     )
     if done.returncode:
         words = " ".join(map(str, argv))

@@ -13,6 +13,7 @@ from typing import Self
 
 import requests
 
+from tests.tools import patience
 from tests.tools.accesslog import Request, parse_requests
 from tests.tools.certificate import Certificate, self_signed
 from tests.tools.htpasswd import htpasswd
@@ -20,8 +21,6 @@ from tests.tools.image import Blob, BuiltImage, BuiltIndex
 from tests.tools.layout import digest_of
 from tests.tools.registrystorage import RegistryStorage
 
-#: A registry answers at once; on a machine that is busy with all else it may be late.
-START_SECONDS = 120
 #: How many ports to try, each of which somebody else may have taken meanwhile.
 PORTS = 5
 _NAME = "X-Test-Registry"
@@ -125,8 +124,9 @@ class Registry:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # No exporter of traces, no REGISTRY_* of the machine.
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+                # No exporter of traces, no REGISTRY_* of the machine. One thing at a time, so
+                # that it has logged what it has answered when it answers the next.
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "GOMAXPROCS": "1"},
             )
 
     def _config(self, certificate: Certificate | None) -> dict[str, object]:
@@ -153,7 +153,7 @@ class Registry:
 
     def _answers(self) -> bool:
         """Whether it does, and no other registry on its port; not if it has ended."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + patience.SECONDS
         while self._process and self._process.poll() is None:
             try:
                 found = self._session.get(f"{self.url}/v2/", timeout=5)
@@ -221,7 +221,7 @@ class Registry:
         # those that were answered before it.
         mark = f"/v2/?mark={uuid.uuid4().hex}"
         self._session.get(self.url + mark)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + patience.SECONDS
         while mark.encode() not in (log := self._log()):
             if time.monotonic() > deadline:
                 raise RuntimeError("the access log does not show our own request")

@@ -11,10 +11,10 @@ import time
 from threading import Lock, Thread
 
 from importer.interruption import interruptible
+from tests.tools import patience
 
 #: Most moments within lie about the one at which the program begins to wait.
 SPAN_SECONDS = 0.012
-PATIENCE_SECONDS = 10
 
 
 def wait_in_company(ready: int) -> None:
@@ -48,7 +48,7 @@ def started() -> int:
 
 def ended(pid: int) -> int | None:
     """By which signal it does; None if it does not."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + patience.SECONDS
     while time.monotonic() < deadline:
         found, status = os.waitpid(pid, os.WNOHANG)
         if found:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.tools import patience
 from tests.tools.home import empty_home
 from tests.tools.process import Argument
 
@@ -42,7 +43,7 @@ def image_store(
         capture_output=True,
         check=False,
         text=True,
-        timeout=120,
+        timeout=patience.SECONDS,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Outcome(done.returncode, done.stdout, done.stderr)
