@@ -13,7 +13,7 @@ from tests.tools.expected import layer_ids
 from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import Run, imported
-from tests.tools.ostreerepo import fsck, refs, rev_parse
+from tests.tools.ostreerepo import fsck, heads, refs, rev_parse
 from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry, whiteout
 
@@ -48,7 +48,7 @@ def commits(
     """What a run that nobody disturbs makes."""
     repo = tmp_path_factory.mktemp("undisturbed") / "repo"
     imported(repo, "--branch=os/images", registry.push(image, "kill:t"))
-    return {ref: rev_parse(repo, ref) for ref in refs(repo)}
+    return heads(repo)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_killed_at_any_time(
     repo = tmp_path / "repo"
     killed(repo, f"{registry.host}/kill:t", lambda: time.sleep(delay))
     check_and_complete(repo, registry, image)
-    assert {ref: rev_parse(repo, ref) for ref in refs(repo)} == commits
+    assert heads(repo) == commits
 
 
 def test_killed_again_and_again_in_one_repo(
@@ -123,7 +123,7 @@ def test_killed_again_and_again_in_one_repo(
         killed(repo, f"{registry.host}/kill:t", lambda: time.sleep(delay))  # noqa: B023 - called at once
         fsck_if_there(repo)
     check_and_complete(repo, registry, image)
-    assert {ref: rev_parse(repo, ref) for ref in refs(repo)} == commits
+    assert heads(repo) == commits
     # libostree takes up a directory that a killed transaction left, so they do not pile up.
     assert len(list((repo / "tmp").glob("staging-*"))) <= 2
 
@@ -187,7 +187,7 @@ def test_killed_as_soon_as_something_is_there(
 
     killed(repo, f"{registry.host}/kill:t", lambda: await_sign(repo, sign))
     check_and_complete(repo, registry, image)
-    assert {ref: rev_parse(repo, ref) for ref in refs(repo)} == commits
+    assert heads(repo) == commits
 
 
 def await_sign(repo: Path, sign: str) -> None:

@@ -217,6 +217,24 @@ def _objects(repo: Path) -> dict[str, int]:
     return {str(path): path.lstat().st_size for path in found}
 
 
+def test_a_ref_that_a_killed_process_left_half_named_is_in_nobodys_way(
+    images: dict[str, tuple[BuiltImage, str]], tmp_path: Path
+) -> None:
+    """As libostree leaves one that is killed between writing a ref's file and renaming it."""
+    repo, reference = tmp_path / "repo", images["one"][1]
+    before = imported(repo, "--branch=all", reference)
+    for cache in ("layer", "tar-split"):
+        layer_id = layer_ids(images["one"][0].diff_ids)[0]
+        ostree(repo, "refs", f"oci/{cache}/{layer_id}", f"--create=oci/{cache}/tmp.a1B2c3")
+    again = imported(repo, "--branch=all", reference)
+    assert (again["commit"], again["unchanged"]) == (before["commit"], True)
+    assert answered(repo, "verify", "--quiet", "all")["ok"]
+    pruned = answered(repo, "prune")["branches"]
+    assert sorted(pruned) == ["oci/layer/tmp.a1B2c3", "oci/tar-split/tmp.a1B2c3"]
+    assert layer_refs(repo) == set(layer_ids(images["one"][0].diff_ids))
+    fsck(repo)
+
+
 @pytest.mark.parametrize("option", ["--flatten", "--selinux-label=a_u:b_r:c_t:s0"])
 def test_prune_knows_flattened_and_labelled_layers(
     images: dict[str, tuple[BuiltImage, str]], tmp_path: Path, option: str

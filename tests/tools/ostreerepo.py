@@ -1,5 +1,6 @@
 """The `ostree` command, as a judge of what we wrote."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +8,7 @@ from tests.tools.httpserver import http_server
 from tests.tools.process import Argument, run
 
 Mode = Literal["bare", "bare-user", "archive"]
+_UNNAMED = re.compile(r"(^|/)tmp\.[0-9A-Za-z]{6}$")
 
 
 def ostree(repo: Path, command: str, *arguments: Argument) -> str:
@@ -45,6 +47,16 @@ def checkout(
 def refs(repo: Path) -> list[str]:
     """All refs, in order."""
     return sorted(ostree(repo, "refs").split())
+
+
+def heads(repo: Path) -> dict[str, str]:
+    """All refs and their commits, but for what a killed process left of libostree's.
+
+    libostree writes a ref's file under a name of its own and then renames it (libglnx,
+    glnx_link_tmpfile_at). Killed between the two, the file stays: to all tools a ref, of a commit
+    that is there.
+    """
+    return {ref: rev_parse(repo, ref) for ref in refs(repo) if not _UNNAMED.search(ref)}
 
 
 def rev_parse(repo: Path, ref: str) -> str:
