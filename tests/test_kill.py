@@ -124,10 +124,8 @@ def test_killed_again_and_again_in_one_repo(
         fsck_if_there(repo)
     check_and_complete(repo, registry, image)
     assert heads(repo) == commits
-    # libostree takes up a directory that a killed transaction left, so they do not pile up. Up to
-    # three transactions run at once: two read layers, one closes them; of two that begin at the
-    # same time one may leave its directory to the other, and make another one.
-    assert len(list((repo / "tmp").glob("staging-*"))) <= 2 * 3 < 3 * len(DELAYS[1:])
+    # libostree takes up a directory that a killed transaction left, so they do not pile up.
+    assert len(list((repo / "tmp").glob("staging-*"))) <= 2
 
 
 @pytest.mark.parametrize(("number", "after"), [(0, 0), (0, 5000), (2, 100), (LAYERS - 1, 5000)])
