@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from importer.storeview import PREFIX_KEY
 from importer.target import ExistingStore
 from layers.document import parse_document
 
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from importer.stored import Commit
     from importer.target import Target
 
-# Every import's commit says these, see `commit.facts`.
-_PREFIX = "import-image.prefix"
+# Every import's commit says this and the prefix, see `commit.facts`.
 _FLATTEN = "import-image.flatten"
 _OTHERS = "import-release.options"
 _TRUE = "true"
@@ -39,7 +39,7 @@ def new_options(commit: Commit, target: Target) -> tuple[str, ...]:
     """Those that have another value now than for the commit, as on the command line. Of what it
     does not say, since it is an older version's, none is known to have one."""
     says = commit.metadata
-    before = _without_none({"prefix": says.get(_PREFIX), "flatten": says.get(_FLATTEN)})
+    before = _without_none({"prefix": says.get(PREFIX_KEY), "flatten": says.get(_FLATTEN)})
     flatten = _TRUE if target.flatten else None
     now = _without_none({"prefix": target.prefix, "flatten": flatten})
     if _OTHERS in says:
