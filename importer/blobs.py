@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import FetchError
@@ -15,7 +16,7 @@ from layers.verify import verified
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from importer.progress import Progress
+    from importer.progress import Advance, Progress
     from layers.digest import Digest
     from layers.manifest import Descriptor
     from layers.verify import OpenChunks
@@ -91,15 +92,32 @@ class Blobs:
 
         Only once the stream has ended without an error is the blob what it should be.
         """
-        name = f"{blob.digest.hex[:12]}"
+        name = blob.digest.hex[:12]
         try:
             with self._proxy() as proxy, self._progress.blob(name, blob.size) as advance:
                 for chunk in verified(proxy.blob(source, blob), blob.digest, blob.size):
-                    self._count(len(chunk))
-                    advance(len(chunk))
+                    self._advance(advance, len(chunk))
                     yield chunk
         except Fault as error:
             raise error.within(digest=str(blob.digest)) from None
+
+    @contextmanager
+    def pipe(self, source: str, blob: Descriptor) -> Iterator[tuple[int, Advance]]:
+        """The blob as a pipe, unverified, and who is to be told of the bytes that were read; to
+        be read to its end, with errors as `stream` has them."""
+        try:
+            with (
+                self._proxy() as proxy,
+                self._progress.blob(blob.digest.hex[:12], blob.size) as advance,
+                proxy.pipe(source, blob) as descriptor,
+            ):
+                yield descriptor, partial(self._advance, advance)
+        except Fault as error:
+            raise error.within(digest=str(blob.digest)) from None
+
+    def _advance(self, advance: Advance, count: int) -> None:
+        self._count(count)
+        advance(count)
 
     def retrying[T](self, attempt: Callable[[], T]) -> T:
         """Its result, after as many more attempts as the user allows; only fetching is retried."""

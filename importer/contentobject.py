@@ -1,4 +1,4 @@
-"""Objects of files and directories, as their checksums and the repo's modes take them."""
+"""Objects of files and directories that libostree stores, and what it says of them."""
 
 from __future__ import annotations
 
@@ -6,82 +6,18 @@ import os
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
 from hashlib import sha256
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.libostree import Gio, GLib, OSTree, faults
-from importer.objectfile import Content
 from importer.stored import bytes_of
+from layers.ostree import DIRECTORY, SYMLINK
 
 if TYPE_CHECKING:
-    from layers.digest import Hasher
     from layers.entry import Owner, Xattrs
     from layers.verify import Chunks
-
-# A mode's file type bits.
-FILE, SYMLINK, DIRECTORY = 0o100000, 0o120000, 0o040000
-
-
-def content_of(owner: Owner, target: str) -> Content:
-    """Of a symlink to the target, or of a file where there is none."""
-    if target:
-        return _content(owner._replace(mode=0o777), SYMLINK, target)
-    return _content(owner, FILE, "")
-
-
-@lru_cache(maxsize=4096)
-def _content(owner: Owner, kind: int, target: str) -> Content:
-    mode = kind | owner.mode
-    numbers = (_be32(owner.uid), _be32(owner.gid), _be32(mode))
-    meta = GLib.Variant.new_tuple(*(GLib.Variant("u", n) for n in numbers), xattrs_variant(owner))
-    fields = (GLib.Variant("t", 0), *(GLib.Variant("u", n) for n in (*numbers, 0)))
-    zheader = GLib.Variant.new_tuple(*fields, GLib.Variant("s", target), xattrs_variant(owner))
-    return Content(
-        content_header(owner, kind, target),
-        mode,
-        bytes(meta.get_data_as_bytes().get_data()),
-        _framed(zheader),
-        target.encode(),
-    )
-
-
-def _framed(variant: GLib.Variant) -> bytes:
-    data = bytes(variant.get_data_as_bytes().get_data())
-    return struct.pack(">II", len(data), 0) + data
-
-
-def file_hasher(owner: Owner) -> Hasher:
-    """What a file's checksum is made with: update it with the content."""
-    return sha256(content_header(owner, FILE, ""))
-
-
-def symlink_checksum(owner: Owner, target: str) -> str:
-    """The checksum of a symlink's object."""
-    return sha256(content_header(owner._replace(mode=0o777), SYMLINK, target)).hexdigest()
-
-
-@lru_cache(maxsize=4096)
-def content_header(owner: Owner, kind: int, target: str) -> bytes:
-    """What a content object's checksum begins with, and its stream: libostree's file header.
-
-    A be32 size, 4 zero bytes, then `(uuuusa(ayay))`: uid, gid, mode, rdev, target, xattrs,
-    the numbers big-endian. Source: ostree-core.c, `_ostree_file_header_new`.
-    """
-    numbers = (_be32(owner.uid), _be32(owner.gid), _be32(kind | owner.mode), 0)
-    values: tuple[Any, ...] = (*numbers, target, [])
-    parts = GLib.Variant("(uuuusa(ayay))", values)
-    if owner.xattrs:
-        parts = GLib.Variant.new_tuple(
-            *(parts.get_child_value(n) for n in range(5)), xattrs_variant(owner)
-        )
-    return _framed(parts)
-
-
-def _be32(value: int) -> int:
-    return int(struct.unpack("=I", struct.pack(">I", value))[0])
 
 
 def from_be32(value: int) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.commit import found_layers
-from importer.layer import LayerCommit, ReadLayer, check_devices, fetch_layer, find_layer
+from importer.layer import LayerCommit, check_devices, fetch_layer, find_layer
 from importer.layergroup import LayerGroup
 from importer.layerpool import LayerPool
 from layers.errors import Fault
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from importer.blobs import Blobs
-    from importer.layer import LayerOptions
+    from importer.layerread import LayerOptions, ReadLayer
     from importer.progress import Progress
+    from importer.readers import Readers
     from importer.repo import Repo
-    from importer.writers import Writers
     from layers.image import Image, ImageLayer
     from layers.release import Component
 
@@ -117,25 +117,25 @@ class Gatherer:
         """Several at once; what went wrong, by layer."""
         with LayerPool(lambda: LayerGroup(self.repo.again())) as pool:
             for one in wanted.values():
-                pool.submit(one.layer, partial(self._read, one))
+                pool.submit(one.layer, one.layer.available.size, partial(self._read, one))
         read_bytes = sum(one.written_bytes for one in wanted.values())
         found.written_bytes = read_bytes + pool.written_bytes
         return _faults(pool.done)
 
-    def _read(self, wanted: _Wanted, writers: Writers, found: Callable[[ReadLayer], None]) -> None:
+    def _read(self, wanted: _Wanted, readers: Readers, found: Callable[[ReadLayer], None]) -> None:
         """From the first repository that has it: images may share a layer, and one of their
         repositories be broken."""
         *others, last = wanted.sources
         for source in others:
             try:
-                return self._fetch(source, wanted, writers, found)
+                return self._fetch(source, wanted, readers, found)
             except Fault as fault:
                 self.progress.message(f"{fault}; another repository has it, too")
-        return self._fetch(last, wanted, writers, found)
+        return self._fetch(last, wanted, readers, found)
 
     def _fetch(
-        self, source: str, wanted: _Wanted, writers: Writers, found: Callable[[ReadLayer], None]
+        self, source: str, wanted: _Wanted, readers: Readers, found: Callable[[ReadLayer], None]
     ) -> None:
         wanted.written_bytes = fetch_layer(
-            self.repo, self.blobs, source, wanted.layer, self.options, writers, found
+            self.repo, self.blobs, source, wanted.layer, self.options, readers, found
         )

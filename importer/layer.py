@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.branches import layer_branch, record_branch
-from importer.channel import ReadAhead
 from importer.errors import ImporterError
-from importer.objects import ObjectWriter
-from importer.repo import Repo
+from importer.layerread import BlobJob
 from importer.stored import Commit
-from layers.decompress import decompressed
 from layers.errors import Fault, LayerError
-from layers.layer import LayerReader
 from layers.tree import DeviceNodes
-from layers.verify import DiffID, drain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.blobs import Blobs
+    from importer.layerread import LayerOptions, ReadLayer
+    from importer.readers import Readers
+    from importer.repo import Repo
     from importer.stored import RepoDirectory, StoredTree
-    from importer.writers import Writers
     from layers.image import ImageLayer
-    from layers.limits import Limits
-    from layers.tree import LayerTree
-    from layers.verify import Chunks
+
+    type Read = Callable[[Repo], ReadLayer]
+    type Found = Callable[[ReadLayer], None]
 
 # What a layer commit's metadata is named by.
 KEY = "import-image."
@@ -61,14 +57,6 @@ class LayerCommit:
     def tree(self) -> StoredTree:
         """The tree that goes into a store: the layer's own, or the same with SELinux labels."""
         return self.labelled or self.commit
-
-
-@dataclass(frozen=True, slots=True)
-class LayerOptions:
-    """What a layer may contain."""
-
-    device_nodes: DeviceNodes
-    limits: Limits
 
 
 def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
@@ -131,35 +119,14 @@ def check_devices(layer: ImageLayer, found: LayerCommit, device_nodes: DeviceNod
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ReadLayer:
-    """A layer whose files are stored: its tree, its tar's size in bytes, its tar-split record.
-
-    `dropped_xattrs` counts those that are not in the tree. Without a record nobody could tell
-    whether the tree is the one that the diffID names; it is `verified` if it is known to be,
-    and so are those below it.
-    """
-
-    tree: LayerTree
-    dropped_xattrs: int
-    diff_size: int
-    record: bytes | None
-    verified: bool = True
-
-
-def read_layer(
-    repo: Repo,
-    layer: ImageLayer,
-    read: Callable[[], ReadLayer],
-    found: Callable[[ReadLayer], None],
-) -> None:
+def read_layer(repo: Repo, layer: ImageLayer, read: Read, found: Found) -> None:
     """Store the layer's files, by `read`; they are durable at the end, but handed over before.
 
     The caller has the repo locked until the layer has its branches: see `LayerGroup`.
     """
     try:
         with repo.transaction():
-            found(read())
+            found(read(repo))
     except Fault as error:
         raise error.within(digest=str(layer.blob.digest)) from None
 
@@ -170,40 +137,24 @@ def fetch_layer(
     source: str,
     layer: ImageLayer,
     options: LayerOptions,
-    writers: Writers,
-    found: Callable[[ReadLayer], None],
+    readers: Readers,
+    found: Found,
 ) -> int:
     """Store the files of a layer that is read out of its blob, as `read_layer` does, in as many
     attempts as the user allows; the bytes that the last one added to the repo."""
+    job = BlobJob(layer, options)
+
+    def read(own: Repo) -> ReadLayer:
+        # The process first: who has opened a blob has somebody at the other end waiting.
+        with (
+            own.reading(readers) as reader,
+            blobs.pipe(source, layer.available) as (descriptor, advance),
+        ):
+            return own.read_layer(reader, job, descriptor, advance)
 
     def attempt() -> int:
-        own = repo.again(writers)
-        read_layer(own, layer, partial(_read_blob, own, blobs, source, layer, options), found)
+        own = repo.again()
+        read_layer(own, layer, read, found)
         return own.written_bytes
 
     return blobs.retrying(attempt)
-
-
-def _read_blob(
-    repo: Repo, blobs: Blobs, source: str, layer: ImageLayer, options: LayerOptions
-) -> ReadLayer:
-    blob = blobs.stream(source, layer.available)
-    try:
-        tar = decompressed(blob, layer.available.media_type, layer.available_compression)
-        return read_tar(repo, tar, layer, options)
-    except LayerError:
-        drain(blob)  # where the blob itself is broken, that is the error to tell
-        raise
-    finally:
-        blob.close()
-
-
-def read_tar(repo: Repo, chunks: Chunks, layer: ImageLayer, options: LayerOptions) -> ReadLayer:
-    """Write the layer's files while its tar passes by, and check the diffID of it all."""
-    tar = DiffID(chunks, layer.diff_id, options.limits.size)
-    with ReadAhead(iter(tar)) as ahead, ObjectWriter(repo) as objects:
-        reader = LayerReader(iter(ahead), options.device_nodes, options.limits)
-        for leaf, entry in reader:
-            objects.add(leaf, entry, reader)
-    record = reader.tar_split(repo.content)
-    return ReadLayer(reader.tree, reader.dropped_xattrs, tar.size, record)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
 
-    from importer.layer import ReadLayer
+    from importer.layerread import ReadLayer
     from importer.mtree import Tree
     from importer.repo import Repo
     from importer.stored import RepoDirectory
@@ -114,6 +114,8 @@ def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
         tree, directory = work.pop()
         for name, leaf in directory.leaves.items():
             tree.file(name.decode(), leaf.checksum)
+        for name, stored in directory.stored.items():
+            tree.graft(name.decode(), stored)
         for name in directory.whiteouts:
             tree.file(quoted(name).decode(), whiteout)
             count += 1

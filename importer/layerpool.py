@@ -9,24 +9,25 @@ from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol, Self
 
-from importer.writers import Writers
+from importer.readers import Readers
 from layers.errors import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from types import TracebackType
 
-    from importer.layer import ReadLayer
+    from importer.layerread import ReadLayer
     from layers.image import ImageLayer
 
 # One more than can be unpacked at full speed, since another's blob is often slower to come
 # than a processor to unpack it.
 _READ = 2
 # What is known of a layer's files stays in memory until it is closed, so not many more than
-# are read may be begun.
+# are read may be begun: those that are on their way to the disk.
 _BEGUN = 5
 
-type Read = Callable[[Writers, Callable[[ReadLayer], None]], object]
+type Read = Callable[[Readers, Callable[[ReadLayer], None]], object]
 
 
 class Group(Protocol):
@@ -54,7 +55,10 @@ class _Layer:
     number: int
     layer: ImageLayer
     parent: _Layer | None
+    size: int
+    read: Read
     begun: bool = False
+    reading: bool = False
     found: ReadLayer | None = None
     taken: bool = False
     durable: bool = False
@@ -67,13 +71,17 @@ class _Layer:
 
     @property
     def is_ready(self) -> bool:
-        """Whether its tree can be made; that of its parent is, in the same group or before."""
-        return self.found is not None and not self.taken and (not self.parent or self.parent.taken)
+        """Whether its tree can be made; that of its parent is, in the same group or before, and
+        can be read, as what is durable can."""
+        if self.found is None or self.taken:
+            return False
+        return self.parent is None or (self.parent.taken and self.parent.durable)
 
 
 class LayerPool:
-    """Reads the layers in the order in which they are submitted, and closes each once it is
-    read and its parent, which has to come first, is closed.
+    """Reads the layers, of those that were submitted first the largest first, so that no large
+    one is left alone at the end; and closes each once it is read and its parent, which has to
+    come first, is closed.
 
     A layer's tree is made while its files are still on their way to the disk, and those that
     are there at the same time are closed together, since each sync of the disk takes a while.
@@ -82,12 +90,14 @@ class LayerPool:
 
     def __init__(self, group: Callable[[], Group]) -> None:
         self._group = group
-        self._writers = Writers()
+        self._lent = Readers()
         self._changed = threading.Condition()
-        self._readers = ThreadPoolExecutor(_READ, thread_name_prefix="read")
+        self._readers = ThreadPoolExecutor(_BEGUN, thread_name_prefix="read")
+        self._places = threading.Semaphore(_READ)
         self._closer = threading.Thread(target=self._close_all, name="close")
         self._layers: dict[str, _Layer] = {}
         self._open: dict[int, _Layer] = {}
+        self._begun = 0
         self._complete = False
         self.written_bytes = 0  # by closing
 
@@ -95,31 +105,38 @@ class LayerPool:
         self._closer.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._begin()
+        else:
+            for one in [one for one in self._open.values() if one.number >= self._begun]:
+                self._end(one, error)
         self._readers.shutdown()
         with self._changed:
             self._complete = True
             self._changed.notify_all()
         self._closer.join()
-        self._writers.close()
+        self._lent.close()
 
     @property
     def done(self) -> Mapping[str, Future[None]]:
         """By the layers' ids; one whose parent has failed has that one's error."""
         return {name: one.done for name, one in self._layers.items()}
 
-    def submit(self, layer: ImageLayer, read: Read) -> None:
-        """Take on a layer. What reads it is given processes to write its files with, and hands
-        over what it has read before it makes it durable."""
+    def submit(self, layer: ImageLayer, size: int, read: Read) -> None:
+        """Take on a layer, which is less work than one of a larger `size`. What reads it is given
+        processes, to take one of, and hands over what it has read before it makes it durable;
+        nothing is read before `wait`, or the end."""
         parent = self._layers.get(layer.parents[0]) if layer.parents else None
-        one = _Layer(len(self._layers), layer, parent)
-        with self._changed:
-            self._layers[layer.id] = self._open[one.number] = one
-        self._readers.submit(self._read, one, read)
+        one = _Layer(len(self._layers), layer, parent, size, read)
+        self._layers[layer.id] = self._open[one.number] = one
 
     def wait(self, stop: Callable[[], None]) -> None:
         """Until all are done, or one has failed: then `stop` is to make the others fail as
         well, and its error is raised."""
+        self._begin()
         futures = self.done.values()
         done, running = wait(futures, return_when=FIRST_EXCEPTION)
         if any(future.exception() is not None for future in done):
@@ -131,25 +148,52 @@ class LayerPool:
 
     # --- reading, in several threads ---
 
-    def _read(self, one: _Layer, read: Read) -> None:
-        """The first layer that has not ended never waits here: all before it have."""
-        with self._changed:
-            while one.number >= next(iter(self._open)) + _BEGUN:
-                self._changed.wait()
-            one.begun = True
+    def _begin(self) -> None:
+        """Once more does nothing."""
+        begun, self._begun = self._begun, len(self._layers)
+        for _ in range(begun, self._begun):
+            self._readers.submit(self._read)
+
+    def _read(self) -> None:
+        self._places.acquire()
+        one = self._largest()
         try:
-            read(self._writers, partial(self._found, one))
+            one.read(self._lent, partial(self._found, one))
         except BaseException as error:
             self._end(one, error)
         else:
             with self._changed:
                 one.durable = True
                 self._changed.notify_all()
+        finally:
+            self._leave(one)
+
+    def _leave(self, one: _Layer) -> None:
+        """It is not being read any more; once more does nothing."""
+        with self._changed:
+            if one.reading:
+                one.reading = False
+                self._places.release()
+
+    def _largest(self) -> _Layer:
+        """Of those that may be begun; the first that has not ended always may."""
+        with self._changed:
+            while not (waiting := [one for one in self._first() if not one.begun]):
+                self._changed.wait()
+            largest = max(waiting, key=lambda one: one.size)
+            largest.begun = largest.reading = True
+        return largest
+
+    def _first(self) -> list[_Layer]:
+        """Those that are open, up to the last one that may have been begun."""
+        end = next(iter(self._open), 0) + _BEGUN
+        return list(takewhile(lambda one: one.number < end, self._open.values()))
 
     def _found(self, one: _Layer, found: ReadLayer) -> None:
         with self._changed:
             one.found = found
             self._changed.notify_all()
+        self._leave(one)
 
     def _end(self, one: _Layer, error: BaseException | None = None) -> None:
         """Its first error counts."""
@@ -203,11 +247,11 @@ class LayerPool:
         there are none, when all layers have ended."""
         with self._changed:
             while True:
-                begun = list(takewhile(lambda one: one.begun, self._open.values()))
-                for one in begun:
+                first = self._first()
+                for one in first:
                     if one.found is not None:
                         self._end_with_parent(one)
-                ready = next((one for one in begun if one.is_ready), None)
+                ready = next((one for one in first if one.is_ready), None)
                 if ready is not None:
                     ready.taken = True
                     return ready

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from fastcrc import crc64
 
-from importer.contentobject import file_hasher, symlink_checksum
 from importer.errors import ImporterError
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
 from layers.layer import LayerReader
+from layers.node import Leaf
+from layers.ostree import file_hasher, symlink_checksum
 from layers.path import Path, components
 from layers.segments import Content, segments
-from layers.tree import DeviceNodes, LayerTree, Leaf
+from layers.tree import DeviceNodes, LayerTree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +133,7 @@ class LayerTar:
         owner = entry.owner._replace(xattrs=tuple(sorted((*entry.owner.xattrs, *label))))
         if entry.kind is Kind.SYMLINK:
             owner = owner._replace(mode=0o777)
-            checksum = symlink_checksum(owner, entry.link.decode())
+            checksum = symlink_checksum(owner, entry.link)
         else:
             hasher = file_hasher(owner)
             for chunk in reader.content():

@@ -16,8 +16,9 @@ from importer.layerdirectory import xattrs
 from importer.sourcefile import faults, names_in, opened, pieces
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
+from layers.node import Leaf
 from layers.overlaymarks import check_complete, is_opaque, is_whiteout, overridden, without_marks
-from layers.tree import DeviceNodes, LayerTree, Leaf
+from layers.tree import DeviceNodes, LayerTree
 from layers.whiteout import OPAQUE_MARKER
 from layers.xattrs import kept
 

@@ -1,4 +1,4 @@
-"""Content objects written beside libostree, see importer/objectfile.py.
+"""Objects written beside libostree, see importer/objectfile.py.
 
 They are written into a directory of our own under the repo's `tmp`, and moved into `objects`
 once they are durable.
@@ -15,137 +15,62 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
-from importer.objectfile import ANY_UMASK, FORMATS, ObjectDirectory, move_objects
-from importer.writermain import Place
+from importer.newobjects import NewObjects, Place
+from importer.objectfile import ANY_UMASK, move_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from importer.objectfile import Content, Written
-    from importer.writers import Writers
-    from layers.verify import Chunks
+    from importer.layerread import Job, ReadLayer
+    from importer.progress import Advance
+    from importer.readers import Reader
 
 _PREFIX = "import-image-"
-# So many files are written here before processes are started for more.
-_FEW = 500
-# So many objects are about what one directory has: a file system looks for a name ever longer.
-_FULL = 8192
-# How much is written before it is seen what room there is.
-_LOOK = 16 << 20
+# A file system has one lock for moves between directories, and who waits for it keeps a processor
+# busy (fs/namei.c, lock_rename()).
+_moving = threading.Lock()
 
 
 class LooseObjects:
-    """One transaction's content objects; several threads may write at once.
+    """One transaction's objects; several threads may write `new` ones at once.
 
     `publish` is to be called when all that was written is durable: until then the objects
     are where no reader of the repo looks.
     """
 
-    def __init__(
-        self, repo: Path, mode: str, reserved: int, writers: Writers | None = None
-    ) -> None:
+    def __init__(self, repo: Path, mode: str, reserved: int) -> None:
         """`reserved` is what is to stay free on the disk, in bytes."""
-        self._objects = str(repo / "objects")
-        self._mode = mode
-        self._reserved = reserved
-        self._room = 0  # bytes that may be written before the disk is looked at again
-        self._writers = writers
-        self.written_bytes = 0
-        self._written: dict[str, str] = {}  # the directory that an object is in
-        self._threads = threading.local()
-        self._open: list[ObjectDirectory] = []
-        self._lock = threading.Lock()
         _clear_abandoned(repo / "tmp")
         self._directory, self._held = _claimed(repo / "tmp")
+        self._place = Place(mode, str(repo / "objects"), str(self._directory), reserved)
+        self.new = NewObjects(self._place, ANY_UMASK)
+        self._read_bytes = 0
 
-    def write(self, content: Content, data: bytes) -> str:
-        """Store content in one piece; the object's checksum."""
-        own = self._own()
-        return self._note(own.write(content, data), own.path)
+    def read_layer(self, reader: Reader, job: Job, source: int, advance: Advance) -> ReadLayer:
+        """Have a layer read, and its objects written, by the process."""
+        place = self._place._replace(directory=tempfile.mkdtemp(dir=self._directory))
+        done = reader.read(job, place, source, advance)
+        self.new.written.update(done.written)
+        self._read_bytes += done.written_bytes
+        return done.layer
 
-    def write_all(self, files: Sequence[tuple[Content, bytes]]) -> list[str]:
-        """The same for several; where they come to many, by another process."""
-        if self._writers is None or len(self._written) < _FEW:
-            return [self.write(content, data) for content, data in files]
-        with self._writers.lent() as writer:
-            path = f"{self._directory}/{writer.number}-{len(self._written) // _FULL}"
-            Path(path).mkdir(exist_ok=True)
-            written = writer.write(self._place(path), files)
-        return [self._note(one, path) for one in written]
-
-    def write_large(self, content: Content, size: int, chunks: Chunks) -> str:
-        """Store content that comes in pieces."""
-        own = self._own()
-        return self._note(own.write_large(content, size, chunks), own.path)
+    @property
+    def written_bytes(self) -> int:
+        """What the files of contents took."""
+        return self.new.written_bytes + self._read_bytes
 
     def publish(self) -> None:
         """Move all objects to where they belong."""
         found: dict[str, list[str]] = {}
-        for checksum, directory in self._written.items():
-            found.setdefault(directory, []).append(checksum)
-        for directory, checksums in found.items():
-            self._move(directory, checksums)
-
-    def _move(self, directory: str, checksums: Sequence[str]) -> None:
-        if self._writers is None or len(checksums) < _FEW:
-            move_objects(self._mode, self._objects, directory, checksums)
-        else:
-            with self._writers.moving, self._writers.lent() as writer:
-                writer.move(self._place(directory), checksums)
-
-    def _place(self, directory: str) -> Place:
-        return Place(self._mode, self._objects, directory)
+        for name, directory in self.new.written.items():
+            found.setdefault(directory, []).append(name)
+        with _moving:
+            for directory, names in found.items():
+                move_objects(self._place.objects, directory, names)
 
     def close(self) -> None:
         """Remove what was not published."""
-        for directory in self._open:
-            directory.close()
+        self.new.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         os.close(self._held)
-
-    def has_written(self, checksum: str) -> bool:
-        """Whether the object is here, and so not in the repo yet."""
-        return checksum in self._written
-
-    def read(self, checksum: str) -> Chunks:
-        """The content of a file that was written here."""
-        with Path(self._written[checksum], checksum).open("rb") as file:
-            yield from FORMATS[self._mode].decoded(file)
-
-    def _own(self) -> ObjectDirectory:
-        """This thread's directory: two threads in one would wait for each other."""
-        found: ObjectDirectory | None = getattr(self._threads, "directory", None)
-        if found is None:
-            path = tempfile.mkdtemp(dir=self._directory)
-            found = ObjectDirectory(self._mode, self._objects, path, ANY_UMASK)
-            self._threads.directory = found
-            self._open.append(found)
-        return found
-
-    def _note(self, written: Written, directory: str) -> str:
-        """Stop before the disk is full, where libostree would; a lock, as `-=` is not atomic."""
-        checksum, size = written
-        if size < 0:
-            return checksum
-        self._written[checksum] = directory
-        with self._lock:
-            self.written_bytes += size
-            self._room -= size
-            if self._room < 0:
-                self._look()
-        return checksum
-
-    def _look(self) -> None:
-        """Others write as well: layers side by side, and whoever else uses the disk."""
-        disk = os.statvfs(self._directory)
-        free = disk.f_bavail * disk.f_frsize - self._reserved
-        if free < 0:
-            raise ImporterError(
-                "the disk has no more room than the repo is to leave free",
-                hint="free space, or see min-free-space-percent in ostree.repo-config(5)",
-            )
-        self._room = min(free, _LOOK)
 
 
 def _claimed(tmp: Path) -> tuple[Path, int]:

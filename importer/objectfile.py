@@ -1,4 +1,4 @@
-"""The file of one content object, as libostree writes it, without its cost.
+"""The file of one object, as libostree writes it, without its cost.
 
 libostree takes fifteen system calls and two copies for a small object, and hashes a large
 one at a fifth of hashlib's speed. The loose object is a documented, stable format (ostree's
@@ -10,34 +10,25 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from hashlib import sha256
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from isal import igzip_lib, isal_zlib
 
 if TYPE_CHECKING:
     from collections.abc import Buffer, Callable, Iterable, Iterator, Sequence
 
+    from layers.ostree import Content
     from layers.verify import Chunks
 
 _READ = 1 << 20
 _DEFLATE_LEVEL = 3  # isal's best; zlib's own best takes ten times as long for a few per cent
+_META_MODE = 0o644
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 # From this size on a file's way to the disk is begun at once (mm/fadvise.c: DONTNEED starts to
 # write what is dirty), so that less is left for when all of them have to be there.
 _SOON = 64 << 10
 # What a umask may take away: nothing is known of it.
 ANY_UMASK = 0o777
-
-
-class Content(NamedTuple):
-    """An object to be written. `header` is what its checksum begins with; the other fields
-    are what a repo of its mode stores in the header's place."""
-
-    header: bytes
-    mode: int  # with the file type's bits
-    ostreemeta: bytes  # bare-user: the xattr with owner, mode and xattrs
-    zheader: bytes  # archive: in front of the deflated content
-    target: bytes  # a symlink's
 
 
 class Format(Protocol):
@@ -124,21 +115,22 @@ def _deflated(chunks: Iterable[Buffer]) -> Iterable[Buffer]:
 FORMATS: dict[str, Format] = {"bare-user": BareUser(), "archive": Archive()}
 
 
-class Written(NamedTuple):
-    """An object's checksum, and the bytes that its file took, or -1 if it was there already."""
-
-    checksum: str
-    size: int
+# An object's file, `CHECKSUM.SUFFIX`, and the bytes that it took; -1 if it was there.
+type Written = tuple[str, int]
 
 
 class ObjectDirectory:
     """A directory for new objects of a repo; for one thread, which writes one after the other.
 
-    `umask` has the bits that this process's may take away.
+    `umask` has the bits that this process's may take away; `files` counts what was written. What
+    the contents came to, in `bytes`, and how much there is `room` for is for the owner to know.
     """
 
     def __init__(self, mode: str, objects: str, path: str, umask: int) -> None:
         self.path = path
+        self.files = 0
+        self.bytes = 0
+        self.room = 0
         self._form = FORMATS[mode]
         self._umask = umask
         self._new = _directory(path)
@@ -153,32 +145,50 @@ class ObjectDirectory:
         os.close(self._new)
         os.close(self._objects)
 
-    def write(self, content: Content, data: Buffer) -> Written:
+    def write(self, content: Content, data: bytes) -> Written:
         """Store content in one piece, unless the repo has it, or this directory."""
         hasher = sha256(content.header)
         hasher.update(data)
-        checksum = hasher.hexdigest()
-        if self._has(checksum):
-            return Written(checksum, -1)
-        size = memoryview(data).nbytes
+        name = hasher.hexdigest() + self._form.suffix
+        if self._has(name):
+            return name, -1
         try:
-            written = self._write(checksum, content, self._form.encoded(content, size, (data,)))
+            pieces = self._form.encoded(content, len(data), (data,))
+            return name, self._write(name, content, pieces)
         except FileExistsError:
-            written = -1  # one of the files before was the same
-        return Written(checksum, written)
+            return name, -1  # one of the files before was the same
 
     def write_large(self, content: Content, size: int, chunks: Chunks) -> Written:
         """Store content that comes in pieces; its checksum is known at the end."""
         hasher = sha256(content.header)
         pieces = self._form.encoded(content, size, _hashed(hasher.update, chunks))
         written = self._write("large", content, pieces)
-        checksum = hasher.hexdigest()
-        os.rename("large", checksum, src_dir_fd=self._new, dst_dir_fd=self._new)
-        return Written(checksum, written)
+        name = hasher.hexdigest() + self._form.suffix
+        if self._has(name):
+            os.unlink("large", dir_fd=self._new)
+            return name, -1
+        os.rename("large", name, src_dir_fd=self._new, dst_dir_fd=self._new)
+        return name, written
 
-    def _has(self, checksum: str) -> bool:
-        name = f"{checksum[:2]}/{checksum[2:]}{self._form.suffix}"
-        return os.access(name, os.F_OK, dir_fd=self._objects)
+    def write_meta(self, kind: str, data: bytes) -> Written:
+        """Store a `dirtree` or a `dirmeta`, which any repo has as it is: ostree-repo-commit.c,
+        `write_metadata_object`."""
+        name = f"{sha256(data).hexdigest()}.{kind}"
+        if self._has(name):
+            return name, -1
+        try:
+            descriptor = os.open(name, _NEW, _META_MODE, dir_fd=self._new)
+        except FileExistsError:
+            return name, -1
+        try:
+            os.fchmod(descriptor, _META_MODE)
+            self.files += 1
+            return name, _write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
+
+    def _has(self, name: str) -> bool:
+        return os.access(f"{name[:2]}/{name[2:]}", os.F_OK, dir_fd=self._objects)
 
     def _write(self, name: str, content: Content, pieces: Iterable[Buffer]) -> int:
         mode = self._form.mode(content)
@@ -196,23 +206,23 @@ class ObjectDirectory:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(descriptor)
+        self.files += 1
         return written
 
 
-def move_objects(mode: str, objects: str, directory: str, checksums: Sequence[str]) -> None:
+def move_objects(objects: str, directory: str, names: Sequence[str]) -> None:
     """Move an `ObjectDirectory`'s objects to where the repo has its own."""
-    suffix = FORMATS[mode].suffix
     source = _directory(directory)
     target = _directory(objects)
     try:
-        for checksum in checksums:
-            name = f"{checksum[:2]}/{checksum[2:]}{suffix}"
+        for name in names:
+            place = f"{name[:2]}/{name[2:]}"
             try:
-                os.rename(checksum, name, src_dir_fd=source, dst_dir_fd=target)
+                os.rename(name, place, src_dir_fd=source, dst_dir_fd=target)
             except FileNotFoundError:
                 with suppress(FileExistsError):
-                    os.mkdir(checksum[:2], 0o775, dir_fd=target)
-                os.rename(checksum, name, src_dir_fd=source, dst_dir_fd=target)
+                    os.mkdir(name[:2], 0o775, dir_fd=target)
+                os.rename(name, place, src_dir_fd=source, dst_dir_fd=target)
     finally:
         os.close(source)
         os.close(target)
@@ -223,8 +233,8 @@ def _directory(path: str) -> int:
 
 
 def _write_all(descriptor: int, piece: Buffer) -> int:
-    size = memoryview(piece).nbytes
     done = os.write(descriptor, piece)
+    size = len(piece) if isinstance(piece, bytes) else memoryview(piece).nbytes
     while done < size:
         done += os.write(descriptor, memoryview(piece)[done:])
     return done

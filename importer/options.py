@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from importer.branches import why_no_branch
-from importer.layer import LayerOptions
+from importer.layerread import LayerOptions
 from importer.optiontext import Context, NotEmpty, Place, Text, YesNo
 from importer.skopeo import Skopeo
 from importer.target import ExistingStore, Form, GpgKey, KeyFile, Labelling

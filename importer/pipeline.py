@@ -26,7 +26,7 @@ from importer.target import Form, Target
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.layer import LayerOptions
+    from importer.layerread import LayerOptions
     from importer.progress import Progress
     from importer.skopeo import Skopeo
     from layers.image import Image, ImageLayer
@@ -119,7 +119,7 @@ def _import_layers(
     with LayerPool(lambda: LayerGroup(repo.again())) as pool:
         for layer, source in missing:
             fetch = partial(fetch_layer, repo, blobs, source, layer, job.layer_options)
-            pool.submit(layer, fetch)
+            pool.submit(layer, layer.available.size, fetch)
         pool.wait(blobs.close)
 
 

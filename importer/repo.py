@@ -9,31 +9,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.commitmetadata import commit_metadata, metadata_of
-from importer.contentobject import (
-    DIRECTORY,
-    FILE,
-    SYMLINK,
-    check_canonical,
-    content_header,
-    content_of,
-    dirmeta_variant,
-    store_object,
-    store_stream,
-)
+from importer.contentobject import check_canonical, dirmeta_variant, store_object, store_stream
 from importer.errors import ImporterError
 from importer.libostree import Gio, GLib, OSTree, faults
 from importer.loose import LooseObjects
 from importer.mtree import Tree
 from importer.objectfile import FORMATS
 from importer.reporeader import RepoReader
+from layers.ostree import DIRECTORY, FILE, SYMLINK, content_header
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from importer.commitmetadata import Base
+    from importer.layerread import Job, ReadLayer
+    from importer.progress import Advance
+    from importer.readers import Reader, Readers
     from importer.stored import Commit, Message, StoredTree
-    from importer.writers import Writers
     from layers.entry import Owner
     from layers.verify import Chunks
 
@@ -66,9 +59,8 @@ class Transaction:
 class Repo(RepoReader):
     """An ostree repo. One instance holds one transaction at a time; `again` opens another."""
 
-    def __init__(self, path: Path, handle: OSTree.Repo, writers: Writers | None = None) -> None:
+    def __init__(self, path: Path, handle: OSTree.Repo) -> None:
         super().__init__(path, handle)
-        self._writers = writers
         self._dirmetas: dict[Owner, str] = {}
         self._loose: LooseObjects | None = None
         self._loose_lock = threading.Lock()
@@ -91,12 +83,9 @@ class Repo(RepoReader):
             repo.open(None)
         return cls(path, repo)
 
-    def again(self, writers: Writers | None = None) -> Repo:
-        """The same repo once more, for a transaction of its own; with processes that write
-        files where there are many."""
-        own = Repo.open(self.path)
-        own._writers = writers
-        return own
+    def again(self) -> Repo:
+        """The same repo once more, for a transaction of its own."""
+        return Repo.open(self.path)
 
     def check_writable(self) -> None:
         """ImporterError if this user cannot write to the repo, or not what images hold."""
@@ -188,10 +177,35 @@ class Repo(RepoReader):
                 return
         self.handle.prepare_transaction(None)
 
+    @property
+    def is_slow(self) -> bool:
+        """Whether a file is worth a thread of its own: libostree's work takes none of ours."""
+        return True
+
+    @contextmanager
+    def reading(self, readers: Readers) -> Iterator[Reader | None]:
+        """A process to read a layer with, or None where libostree has to write the files."""
+        if self.mode not in FORMATS:
+            yield None
+        else:
+            with readers.lent() as reader:
+                yield reader
+
+    def read_layer(
+        self, reader: Reader | None, job: Job, source: int, advance: Advance
+    ) -> ReadLayer:
+        """Have a layer read, and its files stored; `source` is the descriptor that the job reads
+        from, or -1. `advance` may raise, to stop it."""
+        loose = self._loose_objects()
+        if loose is None or reader is None:
+            return job.read(self, source, advance)
+        with faults("writing files"):
+            return loose.read_layer(reader, job, source, advance)
+
     def content(self, checksum: str) -> Chunks:
         """The content of a file's object, in pieces; also of one that is not published yet."""
-        if self._loose is not None and self._loose.has_written(checksum):
-            return self._loose.read(checksum)
+        if self._loose is not None and self._loose.new.has_written(checksum):
+            return self._loose.new.content(checksum)
         return super().content(checksum)
 
     def write_file(self, owner: Owner, content: bytes) -> str:
@@ -199,7 +213,7 @@ class Repo(RepoReader):
         loose = self._loose_objects()
         if loose is not None:
             with faults("writing a file"):
-                return loose.write(content_of(owner, ""), content)
+                return loose.new.write_file(owner, content)
         return store_object(self.handle, self._header(owner, FILE, ""), content)
 
     def write_symlink(self, owner: Owner, target: str) -> str:
@@ -207,20 +221,17 @@ class Repo(RepoReader):
         loose = self._loose_objects()
         if loose is not None:
             with faults("writing a symlink"):
-                return loose.write(content_of(owner, target), b"")
+                return loose.new.write_symlink(owner, target)
         owner = owner._replace(mode=0o777)
         return store_object(self.handle, self._header(owner, SYMLINK, target), b"")
 
-    def write_files(self, files: Sequence[tuple[Owner, str, bytes]]) -> list[str]:
-        """Store symlinks, which have a target, and files, which have none; their checksums."""
+    def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
+        """Store a file of `size` bytes that come in pieces; its checksum."""
         loose = self._loose_objects()
         if loose is None:
-            return [
-                self.write_symlink(owner, target) if target else self.write_file(owner, content)
-                for owner, target, content in files
-            ]
-        with faults("writing files"):
-            return loose.write_all([(content_of(*one[:2]), one[2]) for one in files])
+            return store_stream(self.handle, self._header(owner, FILE, ""), size, chunks)
+        with faults("writing a large file"):
+            return loose.new.write_large_file(owner, size, chunks)
 
     def _loose_objects(self) -> LooseObjects | None:
         """Where this repo's mode allows it, the faster way to write files."""
@@ -230,21 +241,13 @@ class Repo(RepoReader):
             if self._loose is None:
                 with faults(f"writing to repo {self.path}"):
                     _, reserved = self.handle.get_min_free_space_bytes()
-                    self._loose = LooseObjects(self.path, self.mode, reserved, self._writers)
+                    self._loose = LooseObjects(self.path, self.mode, reserved)
         return self._loose
-
-    def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
-        """Store a file of `size` bytes that come in pieces; its checksum."""
-        loose = self._loose_objects()
-        if loose is None:
-            return store_stream(self.handle, self._header(owner, FILE, ""), size, chunks)
-        with faults("writing a large file"):
-            return loose.write_large(content_of(owner, ""), size, chunks)
 
     def _header(self, owner: Owner, kind: int, target: str) -> bytes:
         if self.mode == "bare-user-only":
             check_canonical(owner, kind)
-        return content_header(owner, kind, target)
+        return content_header(owner, kind, target.encode())
 
     def write_dirmeta(self, owner: Owner) -> str:
         """Store a directory's mode, owner and xattrs; the checksum of its dirmeta object."""

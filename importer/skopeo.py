@@ -6,7 +6,7 @@ import json
 import os
 import re
 import socket
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import fcntl
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 from importer.errors import FetchError, ImporterError
 from importer.process import CommandError, Server, run
 from layers.digest import Digest
+from layers.errors import LayerError
 from layers.manifest import Descriptor
 from layers.verify import drain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from layers.verify import Chunks
 
 # A message is no longer than a socket's buffer (unix(7)), which can be larger than skopeo's own
@@ -161,7 +164,8 @@ class Proxy:
     def platform_digest(self, source: str) -> Digest:
         """The digest of the manifest that skopeo chooses for the wanted platform."""
         digest, manifest = self._call_with_file(source, "GetManifest", self._image(source))
-        drain(manifest)  # converted to OCI where it was not; the original has to be asked for
+        # Converted to OCI where it was not; the original has to be asked for.
+        drain(self._pieces(source, manifest))
         return Digest.parse(digest)
 
     def open(self, source: str) -> None:
@@ -179,9 +183,27 @@ class Proxy:
 
     def blob(self, source: str, blob: Descriptor) -> Chunks:
         """The blob's bytes as the transport gives them, unverified; FetchError if it fails."""
+        return self._pieces(source, self._get_blob(source, blob))
+
+    @contextmanager
+    def pipe(self, source: str, blob: Descriptor) -> Iterator[int]:
+        """The same as a pipe to be read to its end, by whatever process.
+
+        FetchError on leaving if it fails, also in place of a LayerError that was the consequence.
+        """
+        descriptor = self._get_blob(source, blob)
+        with self._finishing(source, descriptor) as finish:
+            try:
+                yield descriptor
+            except LayerError:
+                if not os.read(descriptor, 1):  # otherwise the rest is not of interest
+                    finish()
+                raise
+            finish()
+
+    def _get_blob(self, source: str, blob: Descriptor) -> int:
         digest, size = str(blob.digest), blob.size
-        _, chunks = self._call_with_file(source, "GetBlob", self._image(source), digest, size)
-        return chunks
+        return self._call_with_file(source, "GetBlob", self._image(source), digest, size)[1]
 
     def close(self) -> None:
         """End the process; once more does nothing."""
@@ -200,8 +222,8 @@ class Proxy:
             self._images[source] = int(value)
         return self._images[source]
 
-    def _call_with_file(self, source: str, method: str, *args: object) -> tuple[Any, Chunks]:
-        """A request that is answered with a pipe; what the pipe carries, in pieces.
+    def _call_with_file(self, source: str, method: str, *args: object) -> tuple[Any, int]:
+        """A request that is answered with a value and a pipe, the descriptor of which it is.
 
         skopeo closes its end of the pipe only in FinishPipe, and FinishPipe blocks it until
         all is written. Asked for at once, while we go on reading, the pipe ends as pipes do,
@@ -213,17 +235,29 @@ class Proxy:
             raise ImporterError(f"skopeo's {method} answered without a pipe")
         number, descriptor = pipe
         self._send("FinishPipe", number)
-        return value, self._piped(source, descriptor)
+        with suppress(OSError):  # a larger pipe is faster, and may be denied
+            fcntl(descriptor, _F_SETPIPE_SZ, _READ)
+        return value, descriptor
 
-    def _piped(self, source: str, descriptor: int) -> Chunks:
-        complete = False
-        try:
-            with suppress(OSError):  # a larger pipe is faster, and may be denied
-                fcntl(descriptor, _F_SETPIPE_SZ, _READ)
+    def _pieces(self, source: str, descriptor: int) -> Chunks:
+        with self._finishing(source, descriptor) as finish:
             while chunk := os.read(descriptor, _READ):
                 yield chunk
+            finish()
+
+    @contextmanager
+    def _finishing(self, source: str, descriptor: int) -> Iterator[Callable[[], None]]:
+        """A pipe; to be called is what hears from skopeo whether that was all. Without it the
+        proxy is of no more use."""
+        complete = False
+
+        def finish() -> None:
+            nonlocal complete
             self._receive(source)
             complete = True
+
+        try:
+            yield finish
         finally:
             os.close(descriptor)
             if not complete:

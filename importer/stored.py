@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from importer.errors import ImporterError
 from importer.libostree import GLib, OSTree, faults
+from layers.ostree import read_dirtree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
 
     from layers.entry import Owner
+    from layers.ostree import Stored
     from layers.verify import Chunks
 
     class StoredTree(Protocol):
@@ -74,25 +76,23 @@ class RepoDirectory:
         self.contents = contents
         self.meta = meta
 
-    @cached_property
+    @property
     def leaves(self) -> Mapping[bytes, str]:
-        files = self._variant.get_child_value(0)
-        return dict(_named(files.get_child_value(n)) for n in range(files.n_children()))
+        return self._content[0]
 
     @cached_property
     def directories(self) -> Mapping[bytes, RepoDirectory]:
-        found = self._variant.get_child_value(1)
-        children = (found.get_child_value(n) for n in range(found.n_children()))
-        return {
-            _name(child): RepoDirectory(self._repo, hex_of(child, 1), hex_of(child, 2))
-            for child in children
-        }
+        below = self._content[1].items()
+        return {name: RepoDirectory(self._repo, *stored) for name, stored in below}
 
     @cached_property
-    def _variant(self) -> GLib.Variant:
+    def _content(self) -> tuple[Mapping[bytes, str], Mapping[bytes, Stored]]:
         with faults(f"reading directory {self.contents}"):
             _, variant = self._repo.load_variant(OSTree.ObjectType.DIR_TREE, self.contents)
-        return variant
+        try:
+            return read_dirtree(bytes(variant.get_data_as_bytes().get_data()))
+        except ValueError as error:
+            raise ImporterError(f"reading directory {self.contents}: {error}") from None
 
     def find(self, path: str) -> RepoDirectory | None:
         """The directory at this relative path."""
@@ -116,15 +116,6 @@ def object_content(repo: OSTree.Repo, checksum: str) -> Chunks:
             raise ImporterError(f"object {checksum} is a symlink, not a file")
         while piece := bytes(stream.read_bytes(_READ, None).get_data()):
             yield piece
-
-
-def _name(child: GLib.Variant) -> bytes:
-    name: str = child.get_child_value(0).get_string()
-    return name.encode()
-
-
-def _named(child: GLib.Variant) -> tuple[bytes, str]:
-    return _name(child), hex_of(child, 1)
 
 
 def hex_of(child: GLib.Variant, at: int) -> str:

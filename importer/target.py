@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from importer.layer import LayerOptions
+    from importer.layerread import LayerOptions
 
 
 class Form(Enum):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from importer.stored import RepoDirectory, StoredFile
     from layers.entry import Entry
     from layers.lower import Lower
+    from layers.node import Leaf
     from layers.settle import Settled
-    from layers.tree import Leaf
 
 _WHITEOUT = Owner(0, 0, 0)
 # What a person calls it.

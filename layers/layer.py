@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
 from layers.limits import TOO_MANY, Limits
+from layers.node import Leaf
 from layers.tar import TarReader
 from layers.tarsplit import TarSplit, with_contents
-from layers.tree import DeviceNodes, LayerTree, Leaf
+from layers.tree import DeviceNodes, LayerTree
 from layers.xattrs import kept
 
 if TYPE_CHECKING:

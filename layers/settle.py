@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from layers.entry import Owner
 from layers.errors import LayerError, printable
+from layers.node import Directory, Gap, Leaf, walk
+from layers.ostree import Stored
 from layers.path import components, joined
-from layers.tree import Directory, Gap, LayerTree, Leaf, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from layers.lower import Lower
+    from layers.tree import LayerTree
 
 # What docker, podman and umoci give a directory that no tar lists.
 DEFAULT_OWNER = Owner(0o755, 0, 0)
@@ -30,11 +32,13 @@ ROOT_OWNER = Owner(0o555, 0, 0)
 
 @dataclass(slots=True, eq=False)
 class Settled:
-    """A directory for ostree: `meta` is an owner, or the dirmeta checksum of a lower one."""
+    """A directory for ostree: `meta` is an owner, or the dirmeta checksum of a lower one; what
+    is `stored` ostree has already."""
 
     meta: Owner | str
     leaves: dict[bytes, Leaf] = field(default_factory=dict)
     directories: dict[bytes, Settled] = field(default_factory=dict)
+    stored: dict[bytes, Stored] = field(default_factory=dict)
     whiteouts: list[bytes] = field(default_factory=list)
 
 
@@ -111,6 +115,9 @@ def _close(place: _Place, curious: set[Directory]) -> Iterable[_Place]:
         if isinstance(node, Leaf):
             settled.leaves[name] = node
             continue
+        if isinstance(node, Stored):
+            settled.stored[name] = node
+            continue
         if isinstance(node, Gap):
             continue
         asks = lower is not None and (node in curious or place.hides(name))
@@ -122,7 +129,8 @@ def _close(place: _Place, curious: set[Directory]) -> Iterable[_Place]:
             yield _enter(place, name, node, below)
     if lower is not None and (place.opaque or directory.whiteouts):
         hidden = lower.names if place.opaque else lower.names & directory.whiteouts
-        settled.whiteouts = sorted(hidden - settled.leaves.keys() - settled.directories.keys())
+        here = settled.leaves.keys() | settled.directories.keys() | settled.stored.keys()
+        settled.whiteouts = sorted(hidden - here)
 
 
 def _check_passable(lower: Lower, name: bytes, place: _Place) -> None:

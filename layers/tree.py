@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Any
 
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
+from layers.node import Directory, Gap, Leaf, Node, from_rows, rows, walk
 from layers.path import Path, components
 from layers.whiteout import (
     AUFS_PREFIX,
@@ -18,10 +19,8 @@ from layers.whiteout import (
     refuse_quoted,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 _PATH_MAX = 4096  # include/uapi/linux/limits.h, with the NUL
+_STATE = ("links", "opaque_markers", "skipped_devices", "stray_devices", "uids", "gids")
 
 
 class DeviceNodes(Enum):
@@ -30,42 +29,6 @@ class DeviceNodes(Enum):
     AUTO = "auto"
     SKIP = "skip"
     ERROR = "error"
-
-
-class Gap(Enum):
-    """What a name is taken for that ostree cannot hold: nothing is there, nor shines through."""
-
-    DEVICE = "a device node that was left out"
-    WHITEOUT = "a whiteout as overlayfs writes it"
-
-
-@dataclass(slots=True, eq=False)
-class Leaf:
-    """A file or symlink; its object's checksum is known once it is stored.
-
-    `lost` if a later entry took a path of it: the tree may not have it there any more.
-    """
-
-    checksum: str = ""
-    lost: bool = False
-
-
-type Node = Leaf | Directory | Gap
-
-
-@dataclass(slots=True, eq=False)
-class Directory:
-    """Names of this layer, and what it hides of the layers below.
-
-    `owner` is None where the tar never lists the directory itself. A directory that only
-    whiteouts needed is not `real`: it is not to appear where no lower layer has it.
-    """
-
-    owner: Owner | None = None
-    entries: dict[bytes, Node] = field(default_factory=dict)
-    whiteouts: set[bytes] = field(default_factory=set)
-    opaque: bool = False
-    real: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +58,14 @@ class LayerTree:
         # The directory of the last entry: the next one's is mostly the same.
         self._last_parents: Path | None = None
         self._last_parent = self.root
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle: what the tree has become; nothing can be added to the copy."""
+        kept = {name: vars(self)[name] for name in _STATE}
+        return {**kept, "root": rows(self.root)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, root=from_rows(state["root"]))
 
     def add(self, entry: Entry) -> Leaf | None:
         """LayerError, with the path, for an entry that has no place in a layer."""
@@ -271,12 +242,3 @@ def _check_target(target: bytes) -> None:
         raise LayerError(
             "the symlink's target is not UTF-8", hint="ostree's objects hold UTF-8 targets only"
         ) from None
-
-
-def walk(root: Directory) -> Iterator[Directory]:
-    """Every directory, parents first; without recursion, however deep it is."""
-    work = [root]
-    while work:
-        directory = work.pop()
-        yield directory
-        work.extend(node for node in directory.entries.values() if isinstance(node, Directory))

@@ -294,7 +294,7 @@ MANIFESTS: list[tuple[Edit, str, str]] = [
     (encrypted, "encrypted", "--decryption-key"),
     (foreign_layer, "squashfs", "tar+gzip"),
     (one_layer_less, "2 diff_ids", "built anew"),
-    (wrong_size, "longer than the", "registry"),
+    (wrong_size, "bytes in blob, got", "registry"),
     (no_layers_key_of_that_case, "by case alone", "built anew"),
 ]
 

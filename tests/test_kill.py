@@ -168,7 +168,8 @@ def await_done(repo: Path, image: BuiltImage, count: int) -> None:
     [
         "config",
         "tmp/staging-*",
-        "tmp/import-image-*/*/*",
+        "tmp/import-image-*/*/*/*",
+        "tmp/import-image-*/*/*/*.dirtree",
         "tmp/staging-*/??/*.dirtree",
         "objects/??/*.file",
         "objects/??/*.dirtree",
@@ -202,7 +203,7 @@ def await_sign(repo: Path, sign: str) -> None:
 
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
-    """So many files that processes of their own write them, in both layers."""
+    """So many files in both layers that they take a while."""
     layers = [
         [Entry(b"%d-%04d" % (number, n), content=b"%d" % n) for n in range(1500)]
         for number in range(2)
@@ -211,7 +212,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("sign", ["tmp/import-image-*/0-0/*", "objects/??/*.file"])
+@pytest.mark.parametrize("sign", ["tmp/import-image-*/*/0/*", "objects/??/*.file"])
 def test_nobody_is_left_who_writes(
     registry: Registry,
     proxy: FaultyProxy,

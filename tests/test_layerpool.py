@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from importer import layerpool
 from importer.layerpool import LayerPool
 from layers.errors import LayerError
 from tests.tools import patience
@@ -16,8 +17,8 @@ from tests.tools import patience
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from importer.layer import ReadLayer
-    from importer.writers import Writers
+    from importer.layerread import ReadLayer
+    from importer.readers import Readers
     from layers.image import ImageLayer
 
 
@@ -86,14 +87,16 @@ def pool_of(log: Log, fail: Fail = pass_by) -> LayerPool:
     return LayerPool(lambda: Together(log, fail))
 
 
-def submit(pool: LayerPool, log: Log, layer: ImageLayer, fail: Fail = pass_by) -> None:
-    def read(_: Writers, found: Callable[[ReadLayer], None]) -> None:
+def submit(
+    pool: LayerPool, log: Log, layer: ImageLayer, fail: Fail = pass_by, size: int = 0
+) -> None:
+    def read(_: Readers, found: Callable[[ReadLayer], None]) -> None:
         fail("read", layer.id)
         log.add("read", layer.id)
         found(cast("ReadLayer", layer.id))
         fail("store", layer.id)
 
-    pool.submit(layer, read)
+    pool.submit(layer, size, read)
 
 
 def failing(what: str, number: int, kind: str, layer: str) -> None:
@@ -139,17 +142,15 @@ def test_a_tree_is_made_while_the_files_are_stored() -> None:
 
 
 def test_layers_that_are_there_together_are_closed_together() -> None:
-    """No file is durable before all trees are written."""
-    log, all_written = Log(), threading.Event()
+    """The one above is read before the one below is durable."""
+    log, above = Log(), threading.Event()
 
-    def writing(_: str, layer: str) -> None:
-        if layer == "1":
-            all_written.set()
+    def storing(kind: str, layer: str) -> None:
+        if (kind, layer) == ("store", "1"):
+            above.set()
+        assert (kind, layer) != ("store", "0") or above.wait(patience.SECONDS)
 
-    def storing(kind: str, _: str) -> None:
-        assert kind != "store" or all_written.wait(patience.SECONDS)
-
-    with pool_of(log, writing) as pool:
+    with pool_of(log) as pool:
         for layer in chain(2):
             submit(pool, log, layer, storing)
         pool.wait(lambda: None)
@@ -160,6 +161,77 @@ def test_layers_that_are_there_together_are_closed_together() -> None:
         ("commit", "1"),
     ]
     assert pool.written_bytes == 1
+
+
+def test_no_tree_is_made_before_those_below_it_can_be_read() -> None:
+    """What is durable can be."""
+    log, durable = Log(), threading.Event()
+
+    def storing(kind: str, layer: str) -> None:
+        if (kind, layer) == ("store", "0"):
+            durable.set()
+
+    def writing(_: str, layer: str) -> None:
+        assert layer == "0" or durable.is_set()
+
+    for _ in range(20):
+        durable.clear()
+        with pool_of(log, writing) as pool:
+            for layer in chain(2):
+                submit(pool, log, layer, storing)
+            pool.wait(lambda: None)
+
+
+def test_the_largest_are_read_first_but_none_waits_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the first five that have not ended; none ends before the first."""
+    monkeypatch.setattr(layerpool, "_READ", 1)
+    log, sizes = Log(), [1, 2, 9, 3, 8, 10, 7]
+    with pool_of(log) as pool:
+        for layer, size in zip(chain(7), sizes, strict=True):
+            submit(pool, log, layer, size=size)
+        assert log.events == []
+        pool.wait(lambda: None)
+    assert [sizes[int(layer)] for layer in log.of("read")][:5] == [9, 8, 3, 2, 1]
+    assert log.of("commit") == [str(number) for number in range(7)]
+
+
+def test_layers_are_read_while_others_are_on_their_way_to_the_disk() -> None:
+    """Five are; and two at once are read, as ever."""
+    log, all_read = Log(), threading.Event()
+    reading, most = 0, 0
+
+    def step(kind: str, _: str) -> None:
+        nonlocal reading, most
+        if kind == "read":
+            reading += 1
+            most = max(most, reading)
+            reading -= 1
+            if len(log.of("read")) == 4:
+                all_read.set()
+        elif kind == "store":
+            assert all_read.wait(patience.SECONDS)
+
+    with pool_of(log) as pool:
+        for layer in chain(5):
+            submit(pool, log, layer, step)
+        pool.wait(lambda: None)
+    assert sorted(log.of("commit")) == [str(number) for number in range(5)]
+    assert most <= 2
+
+
+def test_what_was_not_begun_is_not_read_where_the_caller_fails() -> None:
+    log = Log()
+
+    def fail() -> None:
+        with pool_of(log) as pool:
+            submit(pool, log, chain(1)[0])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert log.events == []
 
 
 @pytest.mark.parametrize("what", ["read", "store", "write"])

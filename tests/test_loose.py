@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from importer import loose as loose_module
+from importer import newobjects
 from importer import repo as repo_module
 from importer.errors import ImporterError
 from importer.loose import LooseObjects
-from importer.objectfile import Content
 from importer.repo import Repo
 from importer.stored import Message
 from layers.entry import Owner
@@ -158,16 +157,16 @@ def test_the_room_that_the_repo_leaves_free_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever else has taken the rest."""
-    monkeypatch.setattr(loose_module, "_LOOK", 1000)
+    monkeypatch.setattr(newobjects, "_LOOK", 1000)
     run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path])
     try:
         repo = ostreerepo.init(tmp_path / "repo", "bare-user")
         loose = LooseObjects(repo, "bare-user", reserved=4 << 20)
-        content = Content(b"header", 0o100644, b"meta", b"", b"")
-        loose.write(content, b"x" * 2000)
+        owner = Owner(0o644, 0, 0)
+        loose.new.write_file(owner, b"x" * 2000)
         (tmp_path / "other").write_bytes(b"x" * (5 << 20))
         with pytest.raises(ImporterError, match="no more room"):
-            loose.write(content, b"y" * 2000)
+            loose.new.write_file(owner, b"y" * 2000)
         loose.close()
     finally:
         run(["umount", "--lazy", tmp_path])

@@ -4,7 +4,8 @@ import pytest
 
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
-from layers.tree import DeviceNodes, Directory, Gap, LayerTree, Leaf, walk
+from layers.node import Directory, Gap, Leaf, walk
+from layers.tree import DeviceNodes, LayerTree
 
 OWNER = Owner(0o644, 0, 0)
 

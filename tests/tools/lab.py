@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from importer.layer import LayerOptions
+from importer.layerread import LayerOptions
 from importer.pipeline import Job, import_images
 from importer.progress import Silence
 from importer.result import Result

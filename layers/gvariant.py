@@ -1,0 +1,89 @@
+"""GVariant's serialisation, as much of it as ostree's objects take, and back.
+
+Source: GLib's manual, "GVariant Specification". Here are only types whose variable parts need
+no alignment: strings, byte arrays, and arrays and tuples of those.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from operator import gt
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def string(text: bytes) -> bytes:
+    """An `s`, from its UTF-8; a byte array, `ay`, is its bytes as they are."""
+    return text + b"\0"
+
+
+def array(elements: Iterable[bytes]) -> bytes:
+    """An array of elements of no fixed size: where each ends is said behind them all."""
+    parts = list(elements)
+    body = b"".join(parts)
+    return body + _offsets(len(body), list(accumulate(map(len, parts))))
+
+
+def members(*parts: bytes, fixed: bytes = b"") -> bytes:
+    """A tuple: `fixed` is what members of a fixed size come to, padding and all, and the parts
+    are the others. Where each but the last ends is said behind them, the first one's last."""
+    body = fixed + b"".join(parts)
+    if len(parts) == 2 and len(body) < 0xFF:
+        return body + bytes((len(fixed) + len(parts[0]),))
+    ends = list(accumulate(map(len, parts[:-1]), initial=len(fixed)))[1:]
+    return body + _offsets(len(body), ends[::-1])
+
+
+def elements(data: bytes) -> list[bytes]:
+    """What `array` was given; ValueError if the data is not in order."""
+    if not data:
+        return []
+    width = _width(len(data), 0)
+    end = int.from_bytes(data[-width:], "little")
+    count, rest = divmod(len(data) - end, width)
+    if rest or count < 1:
+        raise ValueError("an array's offsets do not fit it")
+    return _cut(data[:end], _numbers(data[end:], width))
+
+
+def parts(data: bytes, count: int) -> list[bytes]:
+    """The so many parts that `members` was given, without a fixed part; errors as above."""
+    width = _width(len(data), 0)
+    at = len(data) - width * (count - 1)
+    if at < 0:
+        raise ValueError("a tuple is shorter than its offsets")
+    return _cut(data[:at], [*_numbers(data[at:], width)[::-1], at])
+
+
+def text(data: bytes) -> bytes:
+    """What `string` was given; ValueError if it has no end."""
+    if data[-1:] != b"\0":
+        raise ValueError("a string does not end")
+    return data[:-1]
+
+
+def _cut(data: bytes, ends: Sequence[int]) -> list[bytes]:
+    begins = [0, *ends[:-1]]
+    if any(map(gt, begins, ends)) or ends[-1] != len(data):
+        raise ValueError("offsets are not in order")
+    return [data[begin:end] for begin, end in zip(begins, ends, strict=True)]
+
+
+def _numbers(data: bytes, width: int) -> Sequence[int]:
+    if width == 1:
+        return data
+    return [int.from_bytes(data[n : n + width], "little") for n in range(0, len(data), width)]
+
+
+def _offsets(size: int, ends: list[int]) -> bytes:
+    """Numbers that are just wide enough for the whole, themselves included; little-endian."""
+    width = _width(size, len(ends))
+    if width == 1:
+        return bytes(ends)
+    return b"".join(end.to_bytes(width, "little") for end in ends)
+
+
+def _width(size: int, count: int) -> int:
+    return next(n for n in (1, 2, 4, 8) if size + n * count < 1 << (8 * n))
