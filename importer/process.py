@@ -9,12 +9,13 @@ import signal
 import subprocess
 import threading
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 from importer.errors import ImporterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _log = logging.getLogger(__name__)
 _KILLED = "it was killed: if nobody did it, the kernel did for want of memory; see `journalctl -k`"
@@ -45,13 +46,24 @@ def run(argv: Sequence[str]) -> bytes:
 
 
 class Server:
-    """A program that runs beside us until it is stopped."""
+    """A program that runs beside us until it is stopped.
 
-    def __init__(self, argv: Sequence[str], pass_fds: Sequence[int]) -> None:
+    `environment` is for what the user's own says nothing of.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        pass_fds: Sequence[int],
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._argv = argv
+        env = {**environment, **os.environ}
         with ExitStack() as opened:
             self._stderr = opened.enter_context(_unnamed_file())
-            self._child = opened.enter_context(_started(argv, self._stderr, pass_fds=pass_fds))
+            self._child = opened.enter_context(
+                _started(argv, self._stderr, pass_fds=pass_fds, env=env)
+            )
             self._opened = opened.pop_all()  # closed in `stop`
 
     def failure(self) -> CommandError:
@@ -74,6 +86,7 @@ def _started(
     stderr: IO[bytes],
     stdout: int = subprocess.DEVNULL,
     pass_fds: Sequence[int] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The running program; whatever happens, it is gone and reaped afterwards."""
     _log.debug("running %s", shlex.join(map(_masked, argv)))
@@ -86,6 +99,7 @@ def _started(
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=pass_fds,
+                env=env,
                 process_group=0,
             )
             _live.add(child)

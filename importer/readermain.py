@@ -15,6 +15,7 @@ import struct
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
+import importer.layerread  # noqa: F401 - before the first request, which will need it
 from importer.newobjects import NewObjects, Place
 from layers.errors import Fault
 from layers.sealing import seal

@@ -30,6 +30,8 @@ _READ = 1 << 20
 
 type _Pipe = tuple[int, int]
 
+# A blob at a time keeps one processor busy; Go's threads on several only pass it around.
+_ENVIRONMENT = {"GOMAXPROCS": "1"}
 _F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
 _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 # Go's strconv.Quote, which JSON does not read: what an image's name or a registry says may be
@@ -155,7 +157,7 @@ class Proxy:
         self.closed = False
         with theirs:
             argv = skopeo.argv("experimental-image-proxy", "--sockfd", str(theirs.fileno()))
-            self._server = Server(argv, [theirs.fileno()])
+            self._server = Server(argv, [theirs.fileno()], _ENVIRONMENT)
         version = str(self._call("skopeo", "Initialize")[0])
         if not version.startswith("0.2."):
             self.close()
