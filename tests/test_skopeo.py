@@ -1,6 +1,7 @@
 """skopeo's proxy, spoken to as the importer does, and what is made of skopeo's words."""
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +12,7 @@ import pytest
 from importer import skopeo
 from importer.blobs import Blobs
 from importer.errors import FetchError, ImporterError
+from importer.process import Server
 from importer.progress import Silence
 from importer.skopeo import Proxy, Skopeo, fetch_error
 from layers import errors
@@ -46,6 +48,18 @@ def proxy() -> Iterator[Proxy]:
 
 def wanted(blob: Blob) -> Descriptor:
     return Descriptor(blob.media_type, Digest.parse(blob.digest), blob.size)
+
+
+def test_what_the_user_says_of_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What we would have besides is for where they say nothing."""
+    monkeypatch.setenv("SAID", "theirs")
+    monkeypatch.delenv("UNSAID", raising=False)
+    shown = 'import os, sys; sys.exit(os.environ["SAID"] + " " + os.environ["UNSAID"])'
+    server = Server([sys.executable, "-c", shown], [], {"SAID": "ours", "UNSAID": "ours"})
+    try:
+        assert server.failure().stderr.split() == ["theirs", "ours"]
+    finally:
+        server.stop()
 
 
 def test_no_temporary_directory_is_needed(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
