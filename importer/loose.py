@@ -40,15 +40,15 @@ class LooseObjects:
         """`reserved` is what is to stay free on the disk, in bytes."""
         _clear_abandoned(repo / "tmp")
         self._directory, self._held = _claimed(repo / "tmp")
-        self._place = Place(mode, str(repo / "objects"), str(self._directory), reserved)
-        self.new = NewObjects(self._place, ANY_UMASK)
+        self._mode = mode
+        self._objects = str(repo / "objects")
+        self._reserved = reserved
+        self.new = NewObjects(self._place(), ANY_UMASK)
         self._read_bytes = 0
 
     def read_layer(self, reader: Reader, job: Job, source: int, advance: Advance) -> ReadLayer:
         """Have a layer read, and its objects written, by the process."""
-        place = self._place._replace(directory=tempfile.mkdtemp(dir=self._directory))
-        done = reader.read(job, place, source, advance)
-        self.new.written.update(done.written)
+        done = reader.read(job, self._place(), source, advance)
         self._read_bytes += done.written_bytes
         return done.layer
 
@@ -59,12 +59,14 @@ class LooseObjects:
 
     def publish(self) -> None:
         """Move all objects to where they belong."""
-        found: dict[str, list[str]] = {}
-        for name, directory in self.new.written.items():
-            found.setdefault(directory, []).append(name)
         with _moving:
-            for directory, names in found.items():
-                move_objects(self._place.objects, directory, names)
+            for directory in self._directory.glob("*/*"):
+                move_objects(self._objects, str(directory))
+
+    def _place(self) -> Place:
+        """Another one, for whoever writes objects."""
+        directory = tempfile.mkdtemp(dir=self._directory)
+        return Place(self._mode, self._objects, directory, self._reserved)
 
     def close(self) -> None:
         """Remove what was not published."""

@@ -34,12 +34,11 @@ class Place(NamedTuple):
 
 
 class NewObjects:
-    """Several threads may write at once. `written` has the directory of each object's file; an
-    `importer.objects.Store`."""
+    """Several threads may write at once, each into a directory below the place's own, and another
+    where that is full; an `importer.objects.Store`."""
 
     def __init__(self, place: Place, umask: int) -> None:
         """`umask` has the bits that this process's may take away."""
-        self.written: dict[str, str] = {}
         self._place = place
         self._umask = umask
         self._numbers = count()
@@ -78,28 +77,24 @@ class NewObjects:
 
     def write_meta(self, kind: str, data: bytes) -> str:
         """Store a `dirtree` or a `dirmeta`; its checksum."""
-        own = self._own()
-        name, size = own.write_meta(kind, data)
-        if size >= 0:
-            self.written[name] = own.path
-        return name.partition(".")[0]
+        return self._own().write_meta(kind, data)[0].partition(".")[0]
 
     def has_written(self, checksum: str) -> bool:
         """Whether a content object is here, and so not in the repo yet."""
-        return self._name(checksum) in self.written
+        return self._found(checksum) is not None
 
     def content(self, checksum: str) -> Chunks:
         """The content of a file that was written here, or that the repo has."""
-        name = self._name(checksum)
-        directory = self.written.get(name)
-        found = (
-            Path(directory, name) if directory else Path(self._place.objects, name[:2], name[2:])
-        )
-        with found.open("rb") as file:
-            yield from FORMATS[self._place.mode].decoded(file)
+        mode, objects, _, _ = self._place
+        name = checksum + FORMATS[mode].suffix
+        path = self._found(checksum) or Path(objects, name[:2], name[2:])
+        with path.open("rb") as file:
+            yield from FORMATS[mode].decoded(file)
 
-    def _name(self, checksum: str) -> str:
-        return checksum + FORMATS[self._place.mode].suffix
+    def _found(self, checksum: str) -> Path | None:
+        name = checksum + FORMATS[self._place.mode].suffix
+        places = (Path(directory.path, name) for directory in self._open)
+        return next((path for path in places if path.exists()), None)
 
     def _own(self) -> ObjectDirectory:
         """This thread's directory: two threads in one would wait for each other."""
@@ -117,7 +112,6 @@ class NewObjects:
         """Stop before the disk is full, where libostree would."""
         name, size = written
         if size >= 0:
-            self.written[name] = own.path
             own.bytes += size
             if own.bytes > own.room:
                 own.room = own.bytes + self._look()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from isal import igzip_lib, isal_zlib
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Buffer, Callable, Iterable, Iterator
 
     from layers.ostree import Content
     from layers.verify import Chunks
@@ -210,12 +210,12 @@ class ObjectDirectory:
         return written
 
 
-def move_objects(objects: str, directory: str, names: Sequence[str]) -> None:
-    """Move an `ObjectDirectory`'s objects to where the repo has its own."""
+def move_objects(objects: str, directory: str) -> None:
+    """Move all that an `ObjectDirectory` has written to where the repo has its objects."""
     source = _directory(directory)
     target = _directory(objects)
     try:
-        for name in names:
+        for name in os.listdir(source):  # noqa: PTH208 - of a descriptor
             place = f"{name[:2]}/{name[2:]}"
             try:
                 os.rename(name, place, src_dir_fd=source, dst_dir_fd=target)

@@ -21,7 +21,7 @@ from layers.errors import Fault
 from layers.sealing import seal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from importer.layerread import Job, ReadLayer
     from importer.progress import Advance
@@ -40,11 +40,9 @@ class Read(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A layer that was read; the directories of its new objects' files by name, and the bytes
-    that those of contents took."""
+    """A layer that was read, and the bytes that its new files took."""
 
     layer: ReadLayer
-    written: Mapping[str, str]
     written_bytes: int
 
 
@@ -110,7 +108,7 @@ def _read(request: Read, source: int, advance: Advance) -> Done:
         seal(layer.tree, objects.write_meta)
     finally:
         objects.close()
-    return Done(layer, objects.written, objects.written_bytes)
+    return Done(layer, objects.written_bytes)
 
 
 class _Progress:
