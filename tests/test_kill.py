@@ -230,6 +230,7 @@ def test_nobody_is_left_who_writes(
     stalled = proxy.add(Fault(crowd.layer_digests[1], "stall", crowd.layers[1].size - 100))
     run = Run(repo, "--branch=os/images", proxy.through(reference))
     await_sign(repo, sign)
+    assert any(repo.glob(sign))
     run.send(number)
     if number == signal.SIGKILL:  # nobody else ends skopeo then
         run.process.wait()
