@@ -3,7 +3,6 @@
 `image-store verify`, podman and umoci are the judges of what comes out.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tests.tools.busybox import busybox_layer
 from tests.tools.entry import Entry, whiteout
 from tests.tools.expected import STORE, checked_out_store, layer_ids, merged, unpacked
-from tests.tools.image import BuiltImage, build_oci
+from tests.tools.image import ImagePair, build_oci
 from tests.tools.importimage import imported
 from tests.tools.osbase import commit_os, os_tree
 from tests.tools.ostreerepo import fsck
@@ -27,22 +26,13 @@ OTHER = [Entry(b"o", content=b"other\n")]
 MERGE = ("--onto=os", "--branch=apps", "--existing-store=merge")
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two images with two layers in common, and their names in the registry."""
-
-    one: BuiltImage
-    two: BuiltImage
-    names: tuple[str, str]
-
-
 @pytest.fixture
-def pair(registry: Registry, layout: Path) -> Pair:
+def pair(registry: Registry, layout: Path) -> ImagePair:
     shared = [busybox_layer(), BASE]
     one = build_oci(layout, "one", [*shared, TOP], config={"Cmd": ["cat", "/c"]})
     two = build_oci(layout, "two", [*shared, OTHER], config={"Cmd": ["cat", "/o"]})
     names = (registry.push(one, "merge/one:1"), registry.push(two, "merge/two:1"))
-    return Pair(one, two, names)
+    return ImagePair(one, two, names)
 
 
 def with_store(repo: Path, tmp_path: Path, *arguments: str) -> None:
@@ -76,7 +66,7 @@ def test_an_image_gets_the_layers_that_it_is_imported_with_and_loses_the_others(
     repo: Path,
     tmp_path: Path,
     layout: Path,
-    pair: Pair,
+    pair: ImagePair,
     before: tuple[str, ...],
     now: tuple[str, ...],
 ) -> None:
@@ -99,7 +89,7 @@ def test_an_image_gets_the_layers_that_it_is_imported_with_and_loses_the_others(
 
 @pytest.mark.root
 def test_what_another_image_needs_of_the_layers_stays(
-    repo: Path, tmp_path: Path, layout: Path, pair: Pair
+    repo: Path, tmp_path: Path, layout: Path, pair: ImagePair
 ) -> None:
     with_store(repo, tmp_path, *pair.names)
     imported(repo, *MERGE, "--flatten", pair.names[0])
@@ -122,7 +112,7 @@ def test_what_another_image_needs_of_the_layers_stays(
 
 @pytest.mark.root
 def test_nothing_is_left_of_a_layer_that_podman_wrote(
-    repo: Path, tmp_path: Path, pair: Pair
+    repo: Path, tmp_path: Path, pair: ImagePair
 ) -> None:
     with_podmans_store(repo, tmp_path, pair.names[1])
     imported(repo, *MERGE, "--flatten", pair.names[1])
@@ -139,7 +129,7 @@ def test_nothing_is_left_of_a_layer_that_podman_wrote(
 
 @pytest.mark.root
 def test_what_is_removed_of_a_merged_store_leaves_no_link(
-    repo: Path, tmp_path: Path, pair: Pair
+    repo: Path, tmp_path: Path, pair: ImagePair
 ) -> None:
     with_podmans_store(repo, tmp_path, pair.names[1])
     imported(repo, *MERGE, pair.names[0])
@@ -152,7 +142,7 @@ def test_what_is_removed_of_a_merged_store_leaves_no_link(
 
 
 @pytest.mark.root
-def test_a_second_merge_changes_nothing(repo: Path, tmp_path: Path, pair: Pair) -> None:
+def test_a_second_merge_changes_nothing(repo: Path, tmp_path: Path, pair: ImagePair) -> None:
     with_store(repo, tmp_path, pair.names[0])
     once = imported(repo, *MERGE, "--flatten", *pair.names)
     again = imported(repo, *MERGE, "--flatten", *reversed(pair.names))

@@ -2,7 +2,6 @@
 which operating system it is made from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from importer.repo import Repo
 from tests.test_verify import findings
 from tests.tools.entry import Entry
 from tests.tools.expected import STORE, layer_ids
-from tests.tools.image import BuiltImage, build_index, build_oci
+from tests.tools.image import BuiltImage, ImagePair, build_index, build_oci
 from tests.tools.importimage import imported, imported_storage
 from tests.tools.osbase import commit_os, os_tree
 from tests.tools.ostreerepo import ostree, rev_parse
@@ -26,19 +25,11 @@ BASE = [Entry(b"a", content=b"a\n")]
 OTHER = [Entry(b"o", content=b"other\n")]
 
 
-@dataclass(frozen=True)
-class Two:
-    """Two images in the registry, by tag, that share a layer."""
-
-    one: BuiltImage
-    two: BuiltImage
-    names: tuple[str, str]
-
-
 @pytest.fixture
-def two(registry: Registry, layout: Path) -> Two:
+def two(registry: Registry, layout: Path) -> ImagePair:
     one, other = build_oci(layout, "one", [BASE]), build_oci(layout, "two", [BASE, OTHER])
-    return Two(one, other, (registry.push(one, "said/one:1"), registry.push(other, "said/two:1")))
+    names = (registry.push(one, "said/one:1"), registry.push(other, "said/two:1"))
+    return ImagePair(one, other, names)
 
 
 def altered(repo: Path, branch: str, where: Path, alter: Callable[[LooseStore], None]) -> list[str]:
@@ -68,7 +59,7 @@ def lacks(image: str, name: str) -> list[str]:
 
 @pytest.mark.root
 def test_a_name_that_was_changed_or_taken_away_is_found(
-    repo: Path, tmp_path: Path, two: Two
+    repo: Path, tmp_path: Path, two: ImagePair
 ) -> None:
     imported(repo, "--branch=all", *two.names)
     assert findings(repo, "all") == []
@@ -80,7 +71,9 @@ def test_a_name_that_was_changed_or_taken_away_is_found(
 
 
 @pytest.mark.root
-def test_a_name_that_another_image_has_now_is_found(repo: Path, tmp_path: Path, two: Two) -> None:
+def test_a_name_that_another_image_has_now_is_found(
+    repo: Path, tmp_path: Path, two: ImagePair
+) -> None:
     imported(repo, "--branch=all", *two.names)
 
     def swap(store: LooseStore) -> None:
@@ -92,7 +85,7 @@ def test_a_name_that_another_image_has_now_is_found(repo: Path, tmp_path: Path, 
 
 
 @pytest.mark.root
-def test_an_image_that_was_taken_out_is_found(repo: Path, tmp_path: Path, two: Two) -> None:
+def test_an_image_that_was_taken_out_is_found(repo: Path, tmp_path: Path, two: ImagePair) -> None:
     imported(repo, "--branch=all", *two.names)
     imported(repo, "--branch=alone", two.names[0])
     commit = Repo.open(repo).commit(rev_parse(repo, "all"))
@@ -106,7 +99,7 @@ def test_an_image_that_was_taken_out_is_found(repo: Path, tmp_path: Path, two: T
 
 @pytest.mark.root
 def test_a_name_with_a_digest_is_compared_too(
-    registry: Registry, repo: Path, tmp_path: Path, layout: Path, two: Two
+    registry: Registry, repo: Path, tmp_path: Path, layout: Path, two: ImagePair
 ) -> None:
     index = build_index(layout, "index", [two.one])
     tagged = registry.push(index, "said/index:1")
@@ -121,7 +114,7 @@ def test_a_name_with_a_digest_is_compared_too(
 
 @pytest.mark.root
 def test_the_name_that_the_user_gave_counts(
-    repo: Path, tmp_path: Path, layout: Path, two: Two
+    repo: Path, tmp_path: Path, layout: Path, two: ImagePair
 ) -> None:
     given = "example.org/mine:7"
     for branch, reference in (("registry", two.names[0]), ("transport", f"oci:{layout}:one")):
@@ -141,7 +134,7 @@ def test_where_nothing_says_the_name_any_will_do(repo: Path, tmp_path: Path, lay
 
 @pytest.mark.root
 def test_an_image_of_another_store_may_have_more_names(
-    repo: Path, tmp_path: Path, two: Two
+    repo: Path, tmp_path: Path, two: ImagePair
 ) -> None:
     owner = new_podman(tmp_path / "owner")
     owner("pull", "--quiet", "--tls-verify=false", two.names[0])
@@ -212,7 +205,7 @@ def of_owners(found: list[str]) -> list[str]:
 
 @pytest.mark.root
 def test_what_a_merge_keeps_of_another_tools_store_is_as_it_was(
-    repo: Path, tmp_path: Path, two: Two
+    repo: Path, tmp_path: Path, two: ImagePair
 ) -> None:
     os_of_podman(repo, tmp_path, two.names[0])
     imported(repo, "--onto=os", "--branch=apps", "--existing-store=merge", two.names[1])
@@ -223,7 +216,7 @@ def test_what_a_merge_keeps_of_another_tools_store_is_as_it_was(
 
 
 @pytest.mark.root
-def test_what_a_merge_did_not_keep_so_is_found(repo: Path, tmp_path: Path, two: Two) -> None:
+def test_what_a_merge_did_not_keep_so_is_found(repo: Path, tmp_path: Path, two: ImagePair) -> None:
     os_of_podman(repo, tmp_path, two.names[0])
     imported(repo, "--onto=os", "--branch=apps", "--existing-store=merge", two.names[1])
     _, top = layer_ids(two.two.diff_ids)
@@ -243,7 +236,7 @@ def test_what_a_merge_did_not_keep_so_is_found(repo: Path, tmp_path: Path, two: 
 
 @pytest.mark.root
 def test_a_store_that_is_read_from_another_one_is_written_as_all_are(
-    repo: Path, tmp_path: Path, two: Two
+    repo: Path, tmp_path: Path, two: ImagePair
 ) -> None:
     store = os_of_podman(repo, tmp_path, two.names[0])
     imported_storage(repo, "--branch=all", store)

@@ -77,6 +77,15 @@ class BuiltImage:
 
 
 @dataclass(frozen=True)
+class ImagePair:
+    """Two images that share layers, and their names in the registry."""
+
+    one: BuiltImage
+    two: BuiltImage
+    names: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class BuiltIndex:
     """An image index or Docker manifest list, and its images."""
 
