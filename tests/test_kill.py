@@ -191,11 +191,12 @@ def test_killed_as_soon_as_something_is_there(
     assert heads(repo) == commits
 
 
-def await_sign(repo: Path, sign: str) -> None:
-    """Until such a file is there, or has been, for too short a time to be seen."""
+def await_sign(repo: Path, sign: str) -> bool:
+    """Until such a file is there, or has been, for too short a time to be seen; whether it was."""
     done, deadline = repo / "refs/heads/os/images", time.monotonic() + LOOK_SECONDS
-    while not any(repo.glob(sign)) and not done.exists() and time.monotonic() < deadline:
+    while not (seen := any(repo.glob(sign))) and not done.exists() and time.monotonic() < deadline:
         pass
+    return seen
 
 
 # -- with processes that write files --
@@ -229,8 +230,7 @@ def test_nobody_is_left_who_writes(
     reference = registry.push(crowd, "kill-crowd:t")
     stalled = proxy.add(Fault(crowd.layer_digests[1], "stall", crowd.layers[1].size - 100))
     run = Run(repo, "--branch=os/images", proxy.through(reference))
-    await_sign(repo, sign)
-    assert any(repo.glob(sign))
+    assert await_sign(repo, sign)
     run.send(number)
     if number == signal.SIGKILL:  # nobody else ends skopeo then
         run.process.wait()
