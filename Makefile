@@ -53,9 +53,9 @@ fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
 # As root: podman's storage, umoci and mounts take it.
 .PHONY: bench
 bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fills docs/performance.md
-	$(SUDO) $(BIN)/python -m fixtures.bench $(MEASURE)
-	$(SUDO) $(BIN)/python -m fixtures.floor $(MEASURE)
-	$(SUDO) $(BIN)/python -m fixtures.growth $(MEASURE)
+	$(SUDO) $(BIN)/python -m fixtures.bench.compare $(MEASURE)
+	$(SUDO) $(BIN)/python -m fixtures.bench.floor $(MEASURE)
+	$(SUDO) $(BIN)/python -m fixtures.bench.growth $(MEASURE)
 
 MEASURE = --size=$(SIZE) --rounds=$(ROUNDS) $(if $(filter large,$(SIZE)),--document=docs/performance.md)
 
@@ -101,7 +101,7 @@ COMMANDS := import-image import-release import-storage image-store
 .PHONY: man
 man: setup ## write the man pages to build/man
 	@rm -rf $(BUILD)/man
-	$(BIN)/python -m fixtures.manual $(BUILD)/man
+	$(BIN)/python -m fixtures.packaging.manual $(BUILD)/man
 
 .PHONY: completion
 completion: setup ## write the completion for bash, zsh and fish to build/completion
@@ -121,7 +121,7 @@ install: man completion ## install commands, man pages and completion; DESTDIR=,
 	$(FOR_ALL) $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --upgrade \
 	  --target '$(LIBRARY)' .
 	@rm -rf '$(LIBRARY)/bin' $(BUILD)/lib $(BUILD)/bdist.*
-	$(FOR_ALL) $(BIN)/python -m fixtures.launcher '$(DESTDIR)$(PREFIX)/bin'
+	$(FOR_ALL) $(BIN)/python -m fixtures.packaging.launcher '$(DESTDIR)$(PREFIX)/bin'
 	install -d '$(SHARE)'/{man/man1,bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
 	install -m 644 $(BUILD)/man/*.1 '$(SHARE)/man/man1'
 	install -m 644 $(BUILD)/completion/bash/* '$(SHARE)/bash-completion/completions'
@@ -146,7 +146,7 @@ deb: ## build a Debian package in build/
 	@$(MAKE) --no-print-directory install DESTDIR='$(CURDIR)/$(ROOT)' PREFIX=/usr
 	@gzip -9n $(ROOT)/usr/share/man/man1/*.1
 	@$(FOR_ALL) mkdir -p $(ROOT)/DEBIAN $(ROOT)/usr/share/doc/import-image
-	@$(FOR_ALL) $(BIN)/python -m fixtures.debian $(ROOT) $(VERSION) $(ARCH)
+	@$(FOR_ALL) $(BIN)/python -m fixtures.packaging.debian $(ROOT) $(VERSION) $(ARCH)
 	dpkg-deb --root-owner-group --build $(ROOT) $(DEB)
 
 .PHONY: clean

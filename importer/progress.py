@@ -7,7 +7,7 @@ import threading
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from importer.output import say
+from importer.cli.streams import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ class Limits:
     `size` bounds the bytes of the uncompressed tar, and those that its sparse files'
     holes stand for; far above any real layer, and below what would fill most disks before
     anybody noticed. `entries` bounds what is kept in memory until the layer is complete,
-    which the report of tests/test_bounds.py gives in bytes.
+    which the report of tests/layers/test_bounds.py gives in bytes.
     """
 
     size: int = 64 << 30

@@ -14,7 +14,7 @@ from tests.tools.process import CommandError, run
 from tests.tools.registry import Registry
 from tests.tools.releaseworld import World, release_world
 
-FIXTURES = Path(__file__).parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "fixtures" / "images"
 
 
 def pytest_configure() -> None:

@@ -55,9 +55,9 @@ def test_one_door_each(package: str) -> None:
 
 def test_only_one_file_prints_and_exits() -> None:
     assert [p.name for p in IMPORTER if "print" in called(p)] == []
-    assert [p.name for p in IMPORTER if "echo(" in p.read_text()] == ["outcome.py"]
+    assert [p.name for p in IMPORTER if "echo(" in p.read_text()] == ["finish.py"]
     exits = [p.name for p in IMPORTER if "sys.exit(" in p.read_text()]
-    assert exits == ["outcome.py"]
+    assert exits == ["finish.py"]
 
 
 def test_the_checks_can_fail(tmp_path: Path) -> None:

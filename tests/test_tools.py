@@ -12,9 +12,10 @@ import pytest
 import requests
 from hypothesis import given
 
-from tests.tools import definition, ostreerepo, patience, umoci
+from fixtures.images import definition
+from fixtures.images.definition import DefinitionError
+from tests.tools import ostreerepo, patience, umoci
 from tests.tools.busybox import busybox_layer
-from tests.tools.definition import DefinitionError
 from tests.tools.entry import Format, SparseStyle
 from tests.tools.fuzz import examples
 from tests.tools.image import BuiltImage, Compression, build_index, build_oci

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from importer.layerread import LayerOptions
-from importer.pipeline import Job, import_images
+from importer.commit.result import Result
+from importer.commit.target import Form
+from importer.fetch.skopeo import Skopeo
+from importer.import_images import Job, import_images
+from importer.ingest.job import LayerOptions
 from importer.progress import Silence
-from importer.result import Result
-from importer.skopeo import Skopeo
-from importer.target import Form
 from layers.limits import Limits
-from layers.reference import Reference
-from layers.tree import DeviceNodes
+from layers.oci.reference import Reference
+from layers.tree.builder import DeviceNodes
 from tests.tools import ostreerepo, umoci
 from tests.tools.entry import Entry
 from tests.tools.image import LayerSource, build_oci

@@ -10,7 +10,7 @@ import sys
 import time
 from threading import Lock, Thread
 
-from importer.interruption import interruptible
+from importer.cli.signals import interruptible
 from tests.tools import patience
 
 #: Most moments within lie about the one at which the program begins to wait.

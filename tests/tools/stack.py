@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from layers.entry import Kind, Owner
-from layers.layer import LayerReader
 from layers.limits import Limits
-from layers.lower import Lower
-from layers.settle import Settled, settle
-from layers.tree import DeviceNodes
+from layers.tree.builder import DeviceNodes
+from layers.tree.layer_reader import LayerReader
+from layers.tree.lower import Lower
+from layers.tree.translate import Settled, settle
 from layers.whiteout import quoted, unquoted
 from tests.tools.entry import Entry
 from tests.tools.tarbuild import tar_bytes
@@ -56,7 +56,7 @@ class Store:
 
 
 class StoredDirectory:
-    """A settled directory as a commit would have it; a `layers.lower.TreeDirectory`."""
+    """A settled directory as a commit would have it; a `layers.tree.lower.TreeDirectory`."""
 
     def __init__(self, store: Store, settled: Settled) -> None:
         self._store = store

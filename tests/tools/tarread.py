@@ -1,13 +1,13 @@
-"""A tar read by `layers.tar`, in one go."""
+"""A tar read by `layers.tar.reader`, in one go."""
 
 from collections.abc import Generator
 
 from layers.entry import Entry, Kind
-from layers.tar import TarReader
+from layers.tar.reader import TarReader
 
 
 class Listener:
-    """A `layers.tar.Recorder` that puts the tar together again."""
+    """A `layers.tar.reader.Recorder` that puts the tar together again."""
 
     def __init__(self) -> None:
         self.heard = b""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
-from tests.tools.definition import DEFAULT_MODES, Layers
+from fixtures.images.definition import DEFAULT_MODES, Layers
 from tests.tools.entry import KINDS, Entry
 
 #: Fields that are written as `NAME=VALUE`.

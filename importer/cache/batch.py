@@ -1,0 +1,155 @@
+"""Layers that are closed together: translated, committed, and each on its branches."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.cache.branches import layer_branch, record_branch
+from importer.cache.layer import KEY, UNVERIFIED, numbers, record_name
+from importer.cache.stack import stacked
+from importer.repo.values import Message
+from layers.entry import Owner
+from layers.errors import Fault
+from layers.tree.translate import Settled, settle
+from layers.whiteout import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
+
+    from importer.ingest.job import ReadLayer
+    from importer.repo.tree import Tree
+    from importer.repo.values import RepoDirectory
+    from importer.repo.writer import Repo
+    from layers.oci.image import ImageLayer
+
+_log = logging.getLogger(__name__)
+# An empty file without any permission: ostree gives the whiteout the quoted file's mode.
+_WHITEOUT = Owner(0, 0, 0)
+_ROOT = Owner(0o755, 0, 0)
+_RECORD = Owner(0o644, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """A layer whose trees are written."""
+
+    tree: Tree
+    root: RepoDirectory
+    record: Tree | None
+    facts: Mapping[str, object]
+
+
+class LayerGroup:
+    """Layers whose trees one transaction writes, and whose commits the next one.
+
+    The trees are durable before the commits that name them are written, as the files have to
+    be, so that a kill at any point leaves no commit behind whose objects are missing.
+    """
+
+    def __init__(self, repo: Repo) -> None:
+        self._repo = repo
+        self._closed: dict[str, _Closed] = {}
+
+    @property
+    def written_bytes(self) -> int:
+        """What both transactions added to the repo's files."""
+        return self._repo.written_bytes
+
+    def writing(self) -> AbstractContextManager[object]:
+        """The first transaction."""
+        return self._repo.transaction()
+
+    def write(self, layer: ImageLayer, found: ReadLayer) -> None:
+        """Translate a layer and write its tree; its parents are in the group, or committed.
+
+        The files that the tree names may still be on their way.
+        """
+        try:
+            self._closed[layer.id] = self._write(layer, found)
+        except Fault as error:
+            raise error.within(digest=str(layer.blob.digest)) from None
+
+    def _write(self, layer: ImageLayer, found: ReadLayer) -> _Closed:
+        made = {name: closed.root for name, closed in self._closed.items()}
+        settled = settle(found.tree, stacked(self._repo, layer.parents, made))
+        tree, whiteouts = _layer_tree(self._repo, settled)
+        root = self._repo.directory(*tree.write())
+        record = record_tree(self._repo, layer, found.record) if found.record else None
+        return _Closed(tree, root, record, _facts(found, whiteouts))
+
+    def commit(self, layers: Iterable[ImageLayer]) -> None:
+        """Those of the group, all of whose files are durable by now."""
+        with self._repo.transaction():
+            for layer in layers:
+                closed = self._closed[layer.id]
+                _commit(self._repo, layer, closed.tree, closed.record, closed.facts)
+
+
+def _facts(found: ReadLayer, whiteouts: int) -> Mapping[str, object]:
+    facts: dict[str, object] = {
+        "diff-size": found.diff_size,
+        "whiteouts": whiteouts,
+        "opaque": found.tree.opaque_markers,
+        "devices": found.tree.skipped_devices,
+        "stray-devices": found.tree.stray_devices,
+        "dropped-xattrs": found.dropped_xattrs,
+        "uids": numbers(found.tree.uids),
+        "gids": numbers(found.tree.gids),
+    }
+    if not found.verified:
+        facts[UNVERIFIED] = "1"
+    return facts
+
+
+def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
+    """The tree, whiteouts quoted, and how many those are."""
+    root = repo.tree(settled.meta)
+    whiteout = repo.write_file(_WHITEOUT, b"")
+    count = 0
+    work = [(root, settled)]
+    while work:
+        tree, directory = work.pop()
+        for name, leaf in directory.leaves.items():
+            tree.file(name.decode(), leaf.checksum)
+        for name, stored in directory.stored.items():
+            tree.graft(name.decode(), stored)
+        for name in directory.whiteouts:
+            tree.file(quoted(name).decode(), whiteout)
+            count += 1
+        for name, below in directory.directories.items():
+            work.append((tree.directory(name.decode(), below.meta), below))
+    return root, count
+
+
+def record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Tree:
+    """What the record's branch has, written already: the tar-split file as a store names it."""
+    tree = repo.tree(_ROOT)
+    tree.file(record_name(layer.id), repo.write_file(_RECORD, record))
+    tree.write()
+    return tree
+
+
+def commit_layer(
+    repo: Repo, layer: ImageLayer, tree: Tree, record: Tree, facts: Mapping[str, object]
+) -> None:
+    """Commit what a transaction has written, and set the layer's branches."""
+    with repo.transaction():
+        _commit(repo, layer, tree, record, facts)
+
+
+def _commit(
+    repo: Repo, layer: ImageLayer, tree: Tree, record: Tree | None, facts: Mapping[str, object]
+) -> None:
+    """Both commits are functions of the layer alone: they have no time and name no image."""
+    parent = layer.parents[0] if layer.parents else ""
+    facts = {"diff-id": layer.diff_id, "parent": parent, **facts}
+    metadata = tuple((KEY + name, str(value)) for name, value in facts.items())
+    checksum = repo.write_commit(tree, Message(f"Layer {layer.id}", 0, metadata=metadata))
+    if record is not None:
+        subject = f"tar-split record of {layer.id}"
+        repo.set_ref(record_branch(layer.id), repo.write_commit(record, Message(subject, 0)))
+    repo.set_ref(layer_branch(layer.id), checksum)
+    _log.debug("layer %s: commit %s, %s bytes of tar", layer.id, checksum, facts["diff-size"])

@@ -1,0 +1,120 @@
+"""The names of our branches."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from layers.oci.reference import Reference
+
+LAYER = "oci/layer"
+# A layer's tar-split record cannot lie in the layer's own tree, so it has a branch beside it.
+RECORD = "oci/tar-split"
+IMAGE = "oci/image"
+STORAGE = "oci/storage"
+# By the top layer's id: the layer that has all of the files that this one and those below show.
+FLATTENED = "oci/flattened"
+
+# By a hash of the SELinux label, and the layer's id.
+LABELLED = "oci/labelled"
+ROOTFS = "oci/rootfs"
+RELEASE = "oci/release"
+
+# ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
+# of which begins with "-" or ".". A component is a file name, so 255 bytes are the most.
+_NAME_MAX = 255
+_BRANCH = re.compile(r"\w[-.\w]*(?:/\w[-.\w]*)*")
+_HEX = re.compile(r"[0-9a-f]{1,64}")
+_NAME_ONE = "name one with --branch"
+
+
+def layer_branch(layer_id: str) -> str:
+    """Where a layer's tree is."""
+    return f"{LAYER}/{layer_id}"
+
+
+def record_branch(layer_id: str) -> str:
+    """Where its tar-split record is."""
+    return f"{RECORD}/{layer_id}"
+
+
+def why_no_branch(name: str) -> str:
+    """Why an image cannot go to a branch of this name; "" if it can."""
+    if not _BRANCH.fullmatch(name) or any(len(part) > _NAME_MAX for part in name.split("/")):
+        return "ostree has no branches of such a name"
+    if _HEX.fullmatch(name):
+        return "ostree takes such a name for the beginning of a checksum"
+    if is_cache(name):
+        return "that is where the layers are"
+    return ""
+
+
+def flattened_branch(top_layer_id: str) -> str:
+    """Where the layer is that a whole chain was flattened into."""
+    return f"{FLATTENED}/{top_layer_id}"
+
+
+def labelled_branch(label_hash: str, layer_id: str) -> str:
+    """Where a layer is whose files have an SELinux label."""
+    return f"{LABELLED}/{label_hash}/{layer_id}"
+
+
+def rootfs_branch(reference: Reference) -> str:
+    """Where an image's root is, unless the user says."""
+    return ROOTFS + image_branch(reference).removeprefix(IMAGE)
+
+
+def is_cache(branch: str) -> bool:
+    """Whether it is a branch of a single layer, which imports make anew where it is missing."""
+    return branch.startswith(tuple(f"{one}/" for one in (LAYER, RECORD, FLATTENED, LABELLED)))
+
+
+def image_branch(reference: Reference) -> str:
+    """Where an image is, unless the user says; LayerError if the name is too long for that.
+
+    A registry's reference ends in a tag or a digest, so none is the directory of another;
+    what other transports name are paths, which lie in each other, and become one component.
+    """
+    parts = [str(reference)] if reference.transport != "docker" else str(reference).split("/")
+    names = [_escaped(part) for part in parts]
+    if any(len(name) > _NAME_MAX for name in names):
+        raise LayerError("the reference is too long for a branch of that name", hint=_NAME_ONE)
+    return "/".join([IMAGE, *names])
+
+
+def storage_branch(path: Path) -> str:
+    """Where the images of an existing store are, unless the user says; one component, too."""
+    name = _escaped(str(path))
+    if len(name) > _NAME_MAX:
+        raise LayerError("the path is too long for a branch of that name", hint=_NAME_ONE)
+    return f"{STORAGE}/{name}"
+
+
+def release_branch(name: str, arch: str) -> str:
+    """Where a release's images are, or those of a stream of releases, unless the user says."""
+    names = [_escaped(name), _escaped(arch)]
+    if any(len(name) > _NAME_MAX for name in names):
+        raise LayerError("the release's name is too long for a branch", hint=_NAME_ONE)
+    return "/".join([RELEASE, *names])
+
+
+def _escaped(text: str) -> str:
+    """The text as one component: `_` doubled, all but letters, digits, `.` and `-` as _XX_."""
+    head, rest = text[:1], text[1:]
+    return _escape(head, b"") + _escape(rest, b".-")
+
+
+def _escape(text: str, plain: bytes) -> str:
+    return "".join(
+        "__"
+        if byte == ord("_")
+        else chr(byte)
+        if byte in plain or (byte < 128 and chr(byte).isalnum())
+        else f"_{byte:02X}_"
+        for byte in text.encode("utf-8", "surrogateescape")
+    )

@@ -1,0 +1,108 @@
+"""An image's layers as one, for where whiteouts cannot work; its record stays the original's.
+
+containers-storage shares a layer between images by its id and by its tar's digest. A tree
+that stands under an original layer's id or digest, and has other files in it, would thus
+be handed silently to every image that has that layer. So a flattened layer goes by what
+it is: its digest is that of the tar that its own tree makes, and its id follows from that.
+It is a layer like any other then, with branches of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.cache.batch import commit_layer, record_tree
+from importer.cache.branches import flattened_branch, layer_branch
+from importer.cache.layer import find_layer, numbers
+from importer.cache.stack import fill, stacked
+from importer.cache.tree_tar import TreeTar
+from layers.digest import Digest
+from layers.oci.image import FlatImage, Image
+from layers.oci.manifest import Descriptor
+from layers.oci.media_type import TAR_LAYER
+from layers.tree.translate import ROOT_OWNER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.cache.layer import LayerCommit
+    from importer.repo.tree import Tree
+    from importer.repo.writer import Repo
+    from layers.oci.image import ImageLayer
+    from layers.tree.lower import Lower
+
+# The exported manifest would list the flattened layers beside a config that lists the
+# originals; podman pull, umoci and docker compare the two and refuse such an image.
+NO_EXPORT = (
+    "a flattened image can be run and built upon, but it cannot be exported:"
+    " what podman push or save makes of it, nobody takes"
+)
+
+
+def flattened(repo: Repo, image: Image) -> Image:
+    """The image with flattened layers instead of its own, whose branches are there already."""
+    if not image.layers:
+        return image
+    return _known(repo, image) or _make(repo, image)
+
+
+def _known(repo: Repo, image: Image) -> FlatImage | None:
+    """What an earlier run has made, if all of its layers are there still."""
+    head = repo.resolve(flattened_branch(image.layers[-1].id))
+    if head is None:
+        return None
+    facts = repo.commit(head).metadata
+    digest = Digest.parse(facts["import-image.diff-id"])
+    flat = FlatImage.of(image, Descriptor(TAR_LAYER, digest, int(facts["import-image.diff-size"])))
+    return flat if all(find_layer(repo, layer.id) for layer in flat.layers) else None
+
+
+def _make(repo: Repo, image: Image) -> FlatImage:
+    with repo.locked():
+        flat = _import_merged(repo, image)
+        for layer in flat.layers[:-1]:
+            if find_layer(repo, layer.id) is None:
+                _import_empty(repo, layer)
+        if all(layer.verified for layer in _layers(repo, image)):
+            # What is remembered is to be what the diffIDs mean, and nothing else.
+            with repo.transaction():
+                made = repo.head(layer_branch(flat.layers[-1].id))
+                repo.set_ref(flattened_branch(image.layers[-1].id), made.checksum)
+    return flat
+
+
+def _layers(repo: Repo, image: Image) -> Iterator[LayerCommit]:
+    found = (find_layer(repo, layer.id) for layer in image.layers)
+    return (layer for layer in found if layer is not None)
+
+
+def _import_merged(repo: Repo, image: Image) -> FlatImage:
+    top = image.layers[-1]
+    lower = stacked(repo, [top.id, *top.parents])
+    with repo.transaction():
+        tree, tar = _written(repo, lower)
+        flat = FlatImage.of(image, Descriptor(TAR_LAYER, tar.digest, tar.size))
+        record = record_tree(repo, flat.layers[-1], tar.record)
+    _commit(repo, flat.layers[-1], tree, record, tar)
+    return flat
+
+
+def _import_empty(repo: Repo, layer: ImageLayer) -> None:
+    """One of the layers that are only there to be as many as the config says."""
+    with repo.transaction():
+        tree, tar = _written(repo, None)
+        record = record_tree(repo, layer, tar.record)
+    _commit(repo, layer, tree, record, tar)
+
+
+def _written(repo: Repo, lower: Lower | None) -> tuple[Tree, TreeTar]:
+    """All that shows as one layer's tree, and the tar that it makes."""
+    tree = repo.tree(ROOT_OWNER)
+    fill(tree, lower)
+    return tree, TreeTar(repo, repo.directory(*tree.write()))
+
+
+def _commit(repo: Repo, layer: ImageLayer, tree: Tree, record: Tree, tar: TreeTar) -> None:
+    nothing = {"whiteouts": 0, "opaque": 0, "devices": 0, "stray-devices": 0, "dropped-xattrs": 0}
+    ids = {"uids": numbers(tar.uids), "gids": numbers(tar.gids)}
+    commit_layer(repo, layer, tree, record, {"diff-size": tar.size, **nothing, **ids})

@@ -1,0 +1,160 @@
+"""One layer, from its blob to its branch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.cache.branches import layer_branch, record_branch
+from importer.errors import ImporterError
+from importer.ingest.job import BlobJob
+from importer.repo.values import Commit
+from layers.errors import Fault, LayerError
+from layers.tree.builder import DeviceNodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.fetch.blobs import Blobs
+    from importer.ingest.job import LayerOptions, ReadLayer
+    from importer.ingest.worker_pool import Readers
+    from importer.repo.values import RepoDirectory, StoredTree
+    from importer.repo.writer import Repo
+    from layers.oci.image import ImageLayer
+
+    type Read = Callable[[Repo], ReadLayer]
+    type Found = Callable[[ReadLayer], None]
+
+# What a layer commit's metadata is named by.
+KEY = "import-image."
+UNVERIFIED = "unverified"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCommit:
+    """A layer as its branches have it.
+
+    `diff_size` is the size of the uncompressed tar in bytes; `record` the checksum of the
+    tar-split file's object, None for a layer whose tar nobody has; `whiteouts` counts the
+    quoted whiteouts in the tree, `opaque` the opaque markers in the tar; `devices` and
+    `stray_devices` the device nodes that were left out, below /dev and elsewhere. Only what is
+    `verified` is known to be the layer that its diffID names, and so are those below it.
+    """
+
+    commit: Commit
+    record: str | None
+    verified: bool
+    diff_size: int
+    whiteouts: int
+    opaque: int
+    devices: int
+    stray_devices: int
+    uids: tuple[int, ...]
+    gids: tuple[int, ...]
+    labelled: RepoDirectory | None = None
+
+    @property
+    def tree(self) -> StoredTree:
+        """The tree that goes into a store: the layer's own, or the same with SELinux labels."""
+        return self.labelled or self.commit
+
+
+def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
+    """The layer, if an earlier run has finished it: tree and record."""
+    branch = layer_branch(layer_id)
+    checksum = repo.resolve(branch)
+    if checksum is None:
+        return None
+    commit = repo.commit(checksum)
+    if commit.partial:
+        raise ImporterError(
+            f"{branch} was pulled in part only", hint="pull the whole of it, or delete the branch"
+        )
+    record = repo.resolve(record_branch(layer_id))
+    verified = KEY + UNVERIFIED not in commit.metadata
+    if record is None and verified:
+        return None
+    files = repo.root(repo.commit(record)).leaves if record else {}
+
+    def count(name: str) -> int:
+        return int(commit.metadata[KEY + name])
+
+    return LayerCommit(
+        commit,
+        files.get(record_name(layer_id).encode()),
+        verified,
+        count("diff-size"),
+        count("whiteouts"),
+        count("opaque"),
+        count("devices"),
+        count("stray-devices"),
+        _parsed(commit.metadata[KEY + "uids"]),
+        _parsed(commit.metadata[KEY + "gids"]),
+    )
+
+
+def numbers(ids: set[int]) -> str:
+    """User or group ids, as a layer commit's metadata lists them."""
+    return ",".join(map(str, sorted(ids)))
+
+
+def _parsed(numbers: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in numbers.split(",") if number)
+
+
+def record_name(layer_id: str) -> str:
+    """The tar-split record's file name in overlay-layers."""
+    return f"{layer_id}.tar-split.gz"
+
+
+def check_devices(layer: ImageLayer, found: LayerCommit, device_nodes: DeviceNodes) -> None:
+    """A layer that is here already may have been imported with more leave than now."""
+    stray = device_nodes is DeviceNodes.AUTO and found.stray_devices
+    if stray or (device_nodes is DeviceNodes.ERROR and (found.devices or found.stray_devices)):
+        raise LayerError(
+            f"the layer has {found.devices + found.stray_devices} device nodes, which were left"
+            " out when it was imported",
+            hint="--device-nodes=skip takes it so",
+            digest=str(layer.blob.digest),
+        )
+
+
+def read_layer(repo: Repo, layer: ImageLayer, read: Read, found: Found) -> None:
+    """Store the layer's files, by `read`; they are durable at the end, but handed over before.
+
+    The caller has the repo locked until the layer has its branches: see `LayerGroup`.
+    """
+    try:
+        with repo.transaction():
+            found(read(repo))
+    except Fault as error:
+        raise error.within(digest=str(layer.blob.digest)) from None
+
+
+def fetch_layer(
+    repo: Repo,
+    blobs: Blobs,
+    source: str,
+    layer: ImageLayer,
+    options: LayerOptions,
+    readers: Readers,
+    found: Found,
+) -> int:
+    """Store the files of a layer that is read out of its blob, as `read_layer` does, in as many
+    attempts as the user allows; the bytes that the last one added to the repo."""
+    job = BlobJob(layer, options)
+
+    def read(own: Repo) -> ReadLayer:
+        # The process first: who has opened a blob has somebody at the other end waiting.
+        with (
+            own.reading(readers) as reader,
+            blobs.pipe(source, layer.available) as (descriptor, advance),
+        ):
+            return own.read_layer(reader, job, descriptor, advance)
+
+    def attempt() -> int:
+        own = repo.again()
+        read_layer(own, layer, read, found)
+        return own.written_bytes
+
+    return blobs.retrying(attempt)

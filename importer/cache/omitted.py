@@ -1,0 +1,52 @@
+"""What of a layer is not in its tree, for the user to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from importer.cache.layer import LayerCommit
+    from importer.progress import Progress
+
+_XATTRS = "import-image.dropped-xattrs"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many of a layer's device nodes, and how many of its files' xattrs, were left out."""
+
+    devices: int
+    xattrs: int
+
+    @classmethod
+    def of(cls, layer: LayerCommit) -> LeftOut:
+        """As the layer's commit has it."""
+        xattrs = int(layer.commit.metadata.get(_XATTRS, 0))
+        return cls(layer.devices + layer.stray_devices, xattrs)
+
+    def document(self) -> dict[str, int]:
+        """For JSON."""
+        return {"device_nodes": self.devices, "dropped_xattrs": self.xattrs}
+
+
+def tell_left_out(
+    layers: Mapping[str, LayerCommit], fetched: Collection[str], progress: Progress
+) -> None:
+    """A line for all layers that are new, by their ids; those that were here were told of."""
+    new = [LeftOut.of(layers[one]) for one in layers if one in fetched]
+    some = sum(one != LeftOut(0, 0) for one in new)
+    if not some:
+        return
+    counts = (
+        (sum(one.devices for one in new), "device node"),
+        (sum(one.xattrs for one in new), "extended attribute"),
+    )
+    parts = [_counted(count, what) for count, what in counts if count]
+    progress.message(f"left out of {_counted(some, 'layer')}: {', '.join(parts)}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,57 @@
+"""What a stack of layers shows, as one tree: whatever a layer deletes is not in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.cache.branches import layer_branch
+from importer.repo.values import RepoDirectory
+from layers.tree.lower import Lower
+from layers.whiteout import unquoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from importer.repo.tree import Tree
+    from importer.repo.writer import Repo
+    from layers.tree.lower import TreeDirectory
+
+
+def stacked(
+    repo: Repo, layer_ids: Iterable[str], made: Mapping[str, RepoDirectory] | None = None
+) -> Lower | None:
+    """The layers of these ids, nearest first, as seen from above; None if there are none.
+
+    `made` has those that are not committed yet.
+    """
+    known = made or {}
+    roots = [
+        known.get(layer_id) or repo.root(repo.head(layer_branch(layer_id)))
+        for layer_id in layer_ids
+    ]
+    return Lower(roots) if roots else None
+
+
+def fill(tree: Tree, lower: Lower | None) -> None:
+    """Put into the tree all that shows; a directory of a single layer is grafted unread."""
+    work = [(tree, lower)] if lower is not None else []
+    while work:
+        into, directory = work.pop()
+        for name, checksum in directory.leaves.items():
+            into.file(name.decode(), checksum)
+        for name, below in directory.directories.items():
+            if isinstance(below.only, RepoDirectory) and not deletes(below.only):
+                into.graft(name.decode(), below.only)
+            else:
+                work.append((into.directory(name.decode(), below.meta), below))
+
+
+def deletes(directory: TreeDirectory) -> bool:
+    """Whether there is a quoted whiteout in it, or further below."""
+    work = [directory]
+    while work:
+        node = work.pop()
+        if any(unquoted(name) is not None for name in node.leaves):
+            return True
+        work.extend(node.directories.values())
+    return False

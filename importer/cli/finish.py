@@ -1,0 +1,75 @@
+"""How a command ends: the only place that writes to standard output, and that exits."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from importer.cli.messages import log_line
+from importer.cli.signals import interruptible
+from importer.cli.streams import mute, say
+from importer.errors import Failures, ImporterError
+from layers.errors import Fault, escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes to standard output, and the exit status; `aside` goes to standard error."""
+
+    text: str
+    status: int = 0
+    aside: str = ""
+
+
+def end(work: Callable[[], Answer], *, log_json: bool = False) -> NoReturn:
+    """Print the answer, or the error as one line and a hint, or as a line of --log-json; exit
+    as the README says."""
+    sys.exit(interruptible(lambda: _status(work, log_json=log_json)))
+
+
+def _status(work: Callable[[], Answer], *, log_json: bool) -> int:
+    try:
+        answer = work()
+        if answer.aside:
+            say(answer.aside)
+        _print(answer.text)
+    except Fault as error:
+        _say(error, log_json=log_json)
+        return 1
+    except BrokenPipeError:
+        return 1
+    return answer.status
+
+
+def _print(text: str) -> None:
+    """BrokenPipeError if nobody reads it, ImporterError if it cannot be written at all."""
+    try:
+        if text:
+            click.echo(text)
+    except OSError as error:
+        mute(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise ImporterError(
+            f"the result cannot be written: {error.strerror}",
+            hint="the work itself is done: once more, it gives the same result",
+        ) from None
+
+
+def _say(error: Fault, name: str = "", *, log_json: bool) -> None:
+    """Each on a line of its own, with a hint on another: what failed, then the whole."""
+    for failed, fault in error.faults.items() if isinstance(error, Failures) else ():
+        _say(fault, f"{failed}: ", log_json=log_json)
+    if log_json:
+        say(log_line("error", f"{name}{error}", hint=error.advice))
+        return
+    # Registries and files have a say in what is said.
+    say(escaped(f"error: {name}{error}"))
+    if error.advice:
+        say(escaped(f"hint: {error.advice}"))

@@ -1,0 +1,142 @@
+"""How the user is told what happens, out of the options that say so: a `Progress` for it all.
+
+--quiet: errors alone. --verbose: details as well. --log-json: a JSON object a line instead of
+text. --progress-fd: events for a program, besides.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from importer.cli.streams import say
+from importer.progress import Advance, Progress, for_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A program that shows a bar needs no more of them, and a fast blob comes in thousands of pieces.
+_EVENT_SECONDS = 0.1
+
+
+def log_line(level: str, message: str, **more: str) -> str:
+    """A line of --log-json: time in seconds since 1970, level (debug, info or error), message."""
+    fields = {"time": round(time.time(), 3), "level": level, "message": message}
+    return json.dumps(fields | {key: value for key, value in more.items() if value})
+
+
+class JsonLog:
+    """--log-json: messages, and the beginning of each blob."""
+
+    def message(self, text: str, level: str = "info") -> None:
+        """A line of its own."""
+        say(log_line(level, text))
+
+    @contextmanager
+    def blob(self, name: str, size: int) -> Iterator[Advance]:
+        """Said when it begins."""
+        self.message(f"{name}: reading {size:,} bytes")
+        yield lambda _count: None
+
+
+class Events:
+    """--progress-fd: a JSON object a line; each has an `event`.
+
+    `message` (text), `begin` (blob, size), `progress` (blob, bytes so far, size) and `end`
+    (blob, bytes, size). When nobody reads any more, there are none.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def message(self, text: str) -> None:
+        """An event."""
+        self._write({"event": "message", "text": text})
+
+    @contextmanager
+    def blob(self, name: str, size: int) -> Iterator[Advance]:
+        """Its events; the last one is written however the blob ends."""
+        self._write({"event": "begin", "blob": name, "size": size})
+        done, last = 0, time.monotonic()
+
+        def advance(count: int) -> None:
+            nonlocal done, last
+            done += count
+            if time.monotonic() - last > _EVENT_SECONDS:
+                last = time.monotonic()
+                self._write({"event": "progress", "blob": name, "bytes": done, "size": size})
+
+        try:
+            yield advance
+        finally:
+            self._write({"event": "end", "blob": name, "bytes": done, "size": size})
+
+    def _write(self, event: dict[str, Any]) -> None:
+        line = json.dumps(event).encode() + b"\n"
+        with self._lock, suppress(OSError):
+            while line:
+                line = line[os.write(self._descriptor, line) :]
+
+
+class Several:
+    """Tells all of them."""
+
+    def __init__(self, *parts: Progress) -> None:
+        self._parts = parts
+
+    def message(self, text: str) -> None:
+        """To each."""
+        for part in self._parts:
+            part.message(text)
+
+    def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
+        """To each."""
+        return self._blob(name, size)
+
+    @contextmanager
+    def _blob(self, name: str, size: int) -> Iterator[Advance]:
+        with ExitStack() as stack:
+            told = [stack.enter_context(part.blob(name, size)) for part in self._parts]
+
+            def advance(count: int) -> None:
+                for one in told:
+                    one(count)
+
+            yield advance
+
+
+class _Details(logging.Handler):
+    """--verbose: what the modules log goes where the messages go."""
+
+    def __init__(self, shown: Progress) -> None:
+        super().__init__(logging.DEBUG)
+        self._shown = shown
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(self._shown, JsonLog):
+            self._shown.message(record.getMessage(), "debug")
+        else:
+            self._shown.message(f"debug: {record.getMessage()}")
+
+
+def progress_for(values: dict[str, Any]) -> Progress:
+    """What a command's options ask for."""
+    quiet = values["quiet"]
+    if quiet and values["verbose"]:
+        raise click.UsageError("--quiet and --verbose exclude each other")
+    shown: Progress = JsonLog() if values["log_json"] and not quiet else for_terminal(quiet=quiet)
+    if values["verbose"]:
+        logger = logging.getLogger("importer")
+        logger.setLevel(logging.DEBUG)
+        logger.handlers = [_Details(shown)]
+        logger.propagate = False
+    descriptor = values["progress_fd"]
+    return shown if descriptor is None else Several(shown, Events(descriptor))

@@ -1,0 +1,132 @@
+"""The commit that a store is put into: an operating system's, or one of its own."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from stat import S_IFDIR, S_IFREG
+from typing import TYPE_CHECKING
+
+from importer.cache.stack import deletes
+from importer.errors import ImporterError
+from importer.repo.commit_metadata import Base
+from layers.entry import Owner
+from layers.errors import LayerError
+from layers.ostree.prepare_root import composefs_enabled
+
+if TYPE_CHECKING:
+    from importer.commit.selinux import Labels
+    from importer.repo.tree import Tree
+    from importer.repo.values import RepoDirectory
+    from importer.repo.writer import Repo
+
+_DIRECTORY = Owner(0o755, 0, 0)
+_FILE = Owner(0o644, 0, 0)
+# ostree-prepare-root(1): what is in /etc counts for more.
+_PREPARE_ROOT = tuple(
+    f"{where}/ostree/prepare-root.conf" for where in ("/usr/etc", "/etc", "/usr/lib")
+)
+_SHOWN = "a composefs deployment would show them as files, and deleted files again"
+
+
+def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
+    """The head of the branch to put a store onto, `REMOTE:BRANCH` for one that was pulled;
+    None if there is none to be."""
+    if onto is None:
+        return None
+    checksum = repo.revision(onto) if ":" in onto else repo.resolve(onto)
+    if checksum is None:
+        raise ImporterError(
+            f"the repo has no branch {onto}", hint="pull or commit the operating system first"
+        )
+    commit = repo.commit(checksum)
+    if commit.partial:
+        raise ImporterError(f"{onto} was pulled in part only", hint="pull the whole of it")
+    return Base(commit, branch)
+
+
+class CommitTree:
+    """A commit's tree in the making: the base's, or an empty one.
+
+    What is asked for is what the base has; what is written goes into the new tree alone.
+    Paths are absolute, and lead through directories only.
+    """
+
+    def __init__(self, repo: Repo, base: Base | None, labels: Labels) -> None:
+        self._repo = repo
+        self._labels = labels
+        self._before = repo.root(base.commit) if base else None
+        self.root = (
+            repo.tree_of(base.commit) if base else repo.tree(labels.at("/", _DIRECTORY, S_IFDIR))
+        )
+
+    def before(self, path: str) -> RepoDirectory | None:
+        """The directory that the base has there."""
+        return self._before.find(path.strip("/")) if self._before else None
+
+    def read(self, path: str) -> bytes | None:
+        """The file that the base has there; ImporterError for a symlink."""
+        found = self._leaf(path)
+        if found is None:
+            return None
+        if self._repo.file(found).target is not None:
+            raise ImporterError(
+                f"{path} of the base commit is a symlink", hint="it has to be a file there"
+            )
+        return b"".join(self._repo.content(found))
+
+    def _leaf(self, path: str) -> str | None:
+        head, _, name = path.rpartition("/")
+        directory = self.before(head)
+        return directory.leaves.get(name.encode()) if directory else None
+
+    def directory(self, path: str) -> Tree:
+        """The directory in the new tree. The base's keep their owners, others are made."""
+        tree, here = self.root, PurePosixPath("/")
+        for name in PurePosixPath(path).relative_to("/").parts:
+            here /= name
+            if self._leaf(str(here)) is not None:
+                raise ImporterError(
+                    f"{here} of the base commit is not a directory",
+                    hint=f"{path} must not lead through a file or symlink; see --prefix",
+                )
+            tree = tree.enter(name) or tree.directory(
+                name, self._labels.at(str(here), _DIRECTORY, S_IFDIR)
+            )
+        return tree
+
+    def write(self, path: str, content: bytes) -> None:
+        """A file; it keeps the owner, mode and label of the one that it replaces."""
+        head, _, name = path.rpartition("/")
+        present = self._leaf(path)
+        owner = (
+            self._repo.file(present).owner
+            if present is not None
+            else self._labels.at(path, _FILE, S_IFREG)
+        )
+        self.directory(head).file(name, self._repo.write_file(owner, content))
+
+    def check_whiteouts(self, count: int, present: RepoDirectory | None) -> None:
+        """ImporterError if a store with so many, and with what the base's own has, would not
+        work where the base is deployed."""
+        conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
+        if conf is None or not _enables_composefs(conf):
+            return
+        if count:
+            raise ImporterError(
+                f"the base commit enables composefs, and the store has {count} whiteouts: {_SHOWN}",
+                hint="--flatten makes a store without whiteouts",
+            )
+        if present is not None and deletes(present):
+            raise ImporterError(
+                f"the base commit enables composefs, and its own store has whiteouts: {_SHOWN}",
+                hint="--existing-store=replace leaves that store out",
+            )
+
+
+def _enables_composefs(conf: bytes) -> bool:
+    try:
+        return composefs_enabled(conf)
+    except LayerError as error:
+        raise ImporterError(
+            f"the base commit's {error}", hint="ostree-prepare-root(1) has its format"
+        ) from None

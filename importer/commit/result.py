@@ -1,0 +1,99 @@
+"""What an import made, for standard output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.cache.omitted import LeftOut
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from importer.cache.layer import LayerCommit
+    from layers.oci.image import Image, ImageLayer
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCommit:
+    """A branch with a store; `unchanged` if it was there already, just so."""
+
+    branch: str
+    commit: str
+    unchanged: bool
+    images: tuple[Image, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All that a call did; `fetched` are the ids of the layers that were not here before."""
+
+    stores: tuple[StoreCommit, ...]
+    images: tuple[Image, ...]
+    layers: dict[str, LayerCommit]
+    fetched: frozenset[str]
+    fetched_bytes: int
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something is missing that was asked for: an import has all, or fails."""
+        return False
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether no ref was moved."""
+        return not self.fetched and all(store.unchanged for store in self.stores)
+
+    def lines(self) -> list[str]:
+        """The commits: a store's each, or without stores the layers', base first."""
+        if self.stores:
+            return [store.commit for store in self.stores]
+        ids = dict.fromkeys(layer.id for image in self.images for layer in image.layers)
+        return [self.layers[layer_id].commit.checksum for layer_id in ids]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document. `commit` and `branch` are null unless there is exactly one."""
+        only = self.stores[0] if len(self.stores) == 1 else None
+        return {
+            "commit": only.commit if only else None,
+            "branch": only.branch if only else None,
+            "unchanged": self.unchanged,
+            "fetched_bytes": self.fetched_bytes,
+            "images": [self._image(image) for image in self.images],
+        }
+
+    def _image(self, image: Image) -> dict[str, Any]:
+        store = next((store for store in self.stores if image in store.images), None)
+        place = {
+            "commit": store.commit if store else None,
+            "branch": store.branch if store else None,
+        }
+        return described(image, self.layers, self.fetched) | place
+
+
+def described(
+    image: Image, layers: Mapping[str, LayerCommit], fetched: Collection[str]
+) -> dict[str, Any]:
+    """An image for JSON; `fetched` are the ids of the layers that were not here before."""
+    return {
+        "reference": str(image.reference),
+        "digest": str(image.digest),
+        "image_id": image.id,
+        "names": list(image.names),
+        "layers": [_layer(layer, layers[layer.id], fetched) for layer in image.layers],
+    }
+
+
+def _layer(layer: ImageLayer, found: LayerCommit, fetched: Collection[str]) -> dict[str, Any]:
+    return {
+        "digest": str(layer.blob.digest),
+        "diff_id": str(layer.diff_id),
+        "layer_id": layer.id,
+        "commit": found.commit.checksum,
+        "cached": layer.id not in fetched,
+        "size": layer.blob.size,
+        "whiteouts": found.whiteouts,
+        "opaque": found.opaque,
+        **LeftOut.of(found).document(),
+        **({} if found.verified else {"verified": False}),
+    }

@@ -1,0 +1,94 @@
+"""An image's root as a commit's tree, with an OCI runtime's configuration if wanted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from importer.cache.stack import fill, stacked
+from importer.errors import ImporterError
+from importer.files.scratch import scratch
+from importer.process import CommandError, run
+from layers.digest import Digest
+from layers.entry import Owner
+from layers.oci.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+
+if TYPE_CHECKING:
+    from importer.repo.tree import Tree
+    from importer.repo.writer import Repo
+    from layers.oci.image import Image
+    from layers.tree.lower import Lower
+
+# As docker and podman show every image's root, whatever the layers' tars say of it; but
+# writable for root, who may change a root file system that is checked out.
+_ROOT = Owner(0o755, 0, 0)
+_FILE = Owner(0o644, 0, 0)
+_ROOTFS = "rootfs"
+_TAG = "image"
+# What a name in the config's `User` is looked up in.
+_ACCOUNTS = ((b"etc", b"passwd"), (b"etc", b"group"))
+
+
+def rootfs_tree(repo: Repo, image: Image, *, bundle: bool) -> Tree:
+    """All that the image's layers show; with `bundle`, in `rootfs` beside `config.json`.
+
+    To be called within a transaction. ImporterError if umoci, which makes the
+    configuration, refuses to.
+    """
+    top = image.layers[-1] if image.layers else None
+    lower = stacked(repo, [top.id, *top.parents]) if top else None
+    root = repo.tree(_ROOT)
+    fill(root.directory(_ROOTFS, _ROOT) if bundle else root, lower)
+    if bundle:
+        config = _runtime_config(repo, image, lower)
+        root.file("config.json", repo.write_file(_FILE, config))
+    return root
+
+
+def _runtime_config(repo: Repo, image: Image, lower: Lower | None) -> bytes:
+    """config.json (runtime-spec config.md) for the image, as `umoci raw unpack` would have it.
+
+    Without a terminal: a bundle that comes with an OS is started by services.
+    """
+    with scratch() as home:
+        _write_layout(home / "layout", image.config.raw)
+        _write_accounts(repo, home / _ROOTFS, lower)
+        source = f"{home}/layout:{_TAG}"
+        argv = ["umoci", "raw", "runtime-config", "--image", source, "--rootfs"]
+        try:
+            run([*argv, f"{home}/{_ROOTFS}", f"{home}/config.json"])
+        except CommandError as error:
+            raise ImporterError(
+                f"{image.reference}: {error}", hint="without --bundle no config.json is made"
+            ) from None
+        document = json.loads((home / "config.json").read_bytes())
+    document["process"]["terminal"] = False
+    return json.dumps(document, indent=2).encode() + b"\n"
+
+
+def _write_layout(home: Path, config: bytes) -> None:
+    """An OCI layout (image-layout.md) of the config alone: nothing is to be unpacked."""
+    (home / "blobs" / "sha256").mkdir(parents=True)
+    described = _put(home, config, OCI_CONFIG)
+    manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": described, "layers": []}
+    tagged = _put(home, json.dumps(manifest).encode(), OCI_MANIFEST)
+    tagged["annotations"] = {"org.opencontainers.image.ref.name": _TAG}
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [tagged]}
+    (home / "index.json").write_text(json.dumps(index))
+    (home / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+
+
+def _put(home: Path, data: bytes, media_type: str) -> dict[str, object]:
+    digest = Digest.of(data)
+    (home / "blobs" / "sha256" / digest.hex).write_bytes(data)
+    return {"mediaType": media_type, "digest": str(digest), "size": len(data)}
+
+
+def _write_accounts(repo: Repo, root: Path, lower: Lower | None) -> None:
+    (root / "etc").mkdir(parents=True)
+    for path in _ACCOUNTS:
+        checksum = lower.find_leaf(path) if lower else None
+        if checksum is not None and repo.file(checksum).target is None:
+            content = b"".join(repo.content(checksum))
+            root.joinpath(*(name.decode() for name in path)).write_bytes(content)

@@ -1,0 +1,72 @@
+"""SELinux labels of the files that we add; images' files have none of their own.
+
+Without a label a file is `unlabeled_t`, which no container may read. Which label a store's
+files need: docs/device.md, "SELinux".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.commit.selinux_policy import Policy
+from importer.errors import ImporterError
+from importer.repo.reader import SELINUX
+
+if TYPE_CHECKING:
+    from importer.commit.target import Labelling
+    from importer.repo.commit_metadata import Base
+    from importer.repo.writer import Repo
+    from layers.entry import Owner
+
+# What container-selinux labels podman's own layers with, which containers may read and execute.
+STORE_LABEL = "system_u:object_r:container_ro_file_t:s0"
+# A policy has no rule for a store elsewhere, so it is asked about podman's own, as after
+# `semanage fcontext -a -e /var/lib/containers/storage DIR`.
+_OWN_STORE = "/var/lib/containers/storage/overlay"
+_DIRECTORY = 0o040755
+_OWN_POLICY = "base"
+
+
+def labelled_owner(owner: Owner, label: str | None) -> Owner:
+    """The same with this label, as the kernel and ostree have it: with a NUL at its end."""
+    if label is None:
+        return owner
+    xattrs = (*owner.xattrs, (SELINUX, label.encode() + b"\0"))
+    return owner._replace(xattrs=tuple(sorted(xattrs)))
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """`store` is the label of all files of a store; `policy` knows those of other paths."""
+
+    store: str | None = None
+    policy: Policy | None = None
+
+    @classmethod
+    def wanted(cls, repo: Repo, labelling: Labelling, base: Base | None) -> Labels:
+        """As the user says, or as the base commit's own files are."""
+        is_labelled = base is not None and repo.is_labelled(base.commit)
+        policy = _policy(repo, labelling.policy or (_OWN_POLICY if is_labelled else None), base)
+        if labelling.label is not None:
+            return cls(labelling.label, policy)
+        if labelling.policy is not None and policy is not None:
+            return cls(policy.label(_OWN_STORE, _DIRECTORY), policy)
+        return cls(STORE_LABEL if is_labelled else None, policy)
+
+    def at(self, path: str, owner: Owner, kind: int) -> Owner:
+        """The owner of what we add at an absolute path outside of the store; `kind` is its
+        file type, as in a mode."""
+        if self.policy is None:
+            return owner
+        return labelled_owner(owner, self.policy.label(path, kind | owner.mode))
+
+
+def _policy(repo: Repo, where: str | None, base: Base | None) -> Policy | None:
+    if where is None:
+        return None
+    if where != _OWN_POLICY:
+        return Policy.of_directory(where)
+    if base is None:
+        raise ImporterError("there is no base commit to take the policy from", hint="see --onto")
+    return Policy.of_commit(repo, base.commit)

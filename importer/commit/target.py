@@ -1,0 +1,74 @@
+"""Where images go, and in which form, as the command line asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.ingest.job import LayerOptions
+
+
+class Form(Enum):
+    """What is committed beside the layers."""
+
+    STORE = "store"
+    LAYERS = "layers"
+    ROOTFS = "rootfs"
+
+
+class ExistingStore(Enum):
+    """What to do with images that the base commit has under the prefix already."""
+
+    ERROR = "error"
+    REPLACE = "replace"
+    MERGE = "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class GpgKey:
+    """A key in GPG's own keyring, and where that is."""
+
+    key: str
+    homedir: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file with a secret key for one of libostree's own kinds of signature."""
+
+    path: Path
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """SELinux: the store's context, and a policy's root directory, or `base` for the base
+    commit's own; None where the user says nothing."""
+
+    label: str | None = None
+    policy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """`onto` is the branch of an OS that the store is put into; `branch` None means one for
+    each image."""
+
+    repo: Path
+    form: Form
+    bundle: bool = False
+    flatten: bool = False
+    branch: str | None = None
+    onto: str | None = None
+    existing_store: ExistingStore = ExistingStore.ERROR
+    storage_conf: bool = False
+    labelling: Labelling = Labelling()
+    prefix: str
+    layer_options: LayerOptions
+    subject: str | None = None
+    timestamp: int | None = None
+    signing: tuple[GpgKey | KeyFile, ...] = ()

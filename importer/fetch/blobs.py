@@ -1,0 +1,159 @@
+"""Blobs, verified, from as many skopeo proxies as are wanted at once."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+from importer.errors import FetchError
+from importer.fetch.skopeo import Proxy, Skopeo
+from layers.chunks import verified
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.errors import Fault, LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from importer.progress import Advance, Progress
+    from layers.chunks import OpenChunks
+    from layers.digest import Digest
+    from layers.oci.manifest import Descriptor
+
+
+class Blobs:
+    """Lends its proxies to one reader each, and ends them all at the end."""
+
+    def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
+        self._skopeo = skopeo
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._idle: list[Proxy] = []
+        self._lent: set[Proxy] = set()
+        self._closed = threading.Event()
+        self.fetched_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all proxies; whoever still reads from one gets a FetchError, and no other."""
+        with self._lock:
+            self._closed.set()
+            for proxy in self._lent:
+                proxy.interrupt()
+            for proxy in self._idle:
+                proxy.close()
+            self._idle.clear()
+
+    def platform_digest(self, source: str) -> Digest:
+        """The digest of the manifest that skopeo chooses out of an index."""
+
+        def ask() -> Digest:
+            with self._proxy() as proxy:
+                return proxy.platform_digest(source)
+
+        return self.retrying(ask)
+
+    def manifest(self, source: str) -> bytes:
+        """The manifest or index of `source`, in its original bytes."""
+        return self.retrying(lambda: self._skopeo.inspect_raw(source))
+
+    def check_policy(self, source: str) -> None:
+        """FetchError if the signature policy does not allow the image."""
+
+        def ask() -> None:
+            with self._proxy() as proxy:
+                proxy.open(source)
+
+        self.retrying(ask)
+
+    def layers(self, source: str) -> tuple[Descriptor, ...]:
+        """The layers' blobs as the transport has them, base first."""
+
+        def ask() -> tuple[Descriptor, ...]:
+            with self._proxy() as proxy:
+                return proxy.layers(source)
+
+        return self.retrying(ask)
+
+    def read(self, source: str, blob: Descriptor) -> bytes:
+        """A document in one piece."""
+        if blob.size > MAX_DOCUMENT_SIZE:
+            raise LayerError(f"a document of {blob.size} bytes", digest=str(blob.digest))
+        return self.retrying(lambda: b"".join(self.stream(source, blob)))
+
+    def stream(self, source: str, blob: Descriptor) -> OpenChunks:
+        """The blob's bytes; FetchError or LayerError, with its digest, if they are not all right.
+
+        Only once the stream has ended without an error is the blob what it should be.
+        """
+        name = blob.digest.hex[:12]
+        try:
+            with self._proxy() as proxy, self._progress.blob(name, blob.size) as advance:
+                for chunk in verified(proxy.blob(source, blob), blob.digest, blob.size):
+                    self._advance(advance, len(chunk))
+                    yield chunk
+        except Fault as error:
+            raise error.within(digest=str(blob.digest)) from None
+
+    @contextmanager
+    def pipe(self, source: str, blob: Descriptor) -> Iterator[tuple[int, Advance]]:
+        """The blob as a pipe, unverified, and who is to be told of the bytes that were read; to
+        be read to its end, with errors as `stream` has them."""
+        try:
+            with (
+                self._proxy() as proxy,
+                self._progress.blob(blob.digest.hex[:12], blob.size) as advance,
+                proxy.pipe(source, blob) as descriptor,
+            ):
+                yield descriptor, partial(self._advance, advance)
+        except Fault as error:
+            raise error.within(digest=str(blob.digest)) from None
+
+    def _advance(self, advance: Advance, count: int) -> None:
+        self._count(count)
+        advance(count)
+
+    def retrying[T](self, attempt: Callable[[], T]) -> T:
+        """Its result, after as many more attempts as the user allows; only fetching is retried."""
+        for retry in range(self._skopeo.retry_times):
+            try:
+                return attempt()
+            except FetchError as error:
+                delay = 2**retry
+                if self._closed.is_set():
+                    raise
+                self._progress.message(f"{error}; trying again in {delay} s")
+                self._closed.wait(delay)
+        return attempt()
+
+    def _count(self, count: int) -> None:
+        with self._lock:
+            self.fetched_bytes += count
+
+    @contextmanager
+    def _proxy(self) -> Iterator[Proxy]:
+        with self._lock:
+            if self._closed.is_set():
+                raise FetchError("stopped, since something else failed")
+            proxy = self._idle.pop() if self._idle else None
+        proxy = proxy or Proxy(self._skopeo)
+        with self._lock:
+            self._lent.add(proxy)
+            if self._closed.is_set():
+                proxy.interrupt()
+        try:
+            yield proxy
+        finally:
+            with self._lock:
+                self._lent.discard(proxy)
+                if not proxy.closed and not self._closed.is_set():
+                    self._idle.append(proxy)
+                    proxy = None
+            if proxy is not None:
+                proxy.close()

@@ -1,0 +1,163 @@
+"""From a reference to an image: its index, manifest and config, each verified."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from importer.errors import FetchError, ImporterError
+from layers.architecture import go_arch
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.errors import LayerError
+from layers.oci.config import ImageConfig, parse_config
+from layers.oci.image import Image
+from layers.oci.manifest import Descriptor, Index, Manifest, parse_manifest
+
+if TYPE_CHECKING:
+    from importer.fetch.blobs import Blobs
+    from importer.fetch.skopeo import Skopeo
+    from layers.digest import Digest
+    from layers.oci.reference import ImageName, Reference
+
+
+class Documents(Protocol):
+    """Manifests and configs that are here already, by their digests."""
+
+    def find(self, digest: Digest) -> bytes | None:
+        """The document's bytes, or None."""
+
+
+class Resolver:
+    """Asks skopeo, and `known` before it: a digest names the same bytes for ever."""
+
+    def __init__(self, skopeo: Skopeo, blobs: Blobs, known: Documents) -> None:
+        self._skopeo = skopeo
+        self._blobs = blobs
+        self._known = known
+
+    def resolve(self, reference: Reference, name: ImageName | None = None) -> Image:
+        """The image for the wanted platform.
+
+        FetchError if skopeo cannot get it, LayerError if what it gets is not an image or
+        not the one that the reference's digest promises.
+        """
+        raw, algorithm = self._top(reference)
+        top = parse_manifest(raw, algorithm)
+        source = reference.pinned(top.digest)
+        index = top if isinstance(top, Index) else None
+        if self._skopeo.policy is not None:
+            # What is here already may have come under another policy.
+            self._blobs.check_policy(source)
+        manifest = self._platform(reference, source, index) if index else top
+        if isinstance(manifest, Index):
+            raise LayerError("the index lists another index", digest=str(top.digest))
+        config = self._config(source, manifest)
+        self._check_platform(manifest, config)
+        available = self._available(reference, source, manifest)
+        return Image(reference, source, manifest, config, index, name, available)
+
+    def _available(
+        self, reference: Reference, source: str, manifest: Manifest
+    ) -> tuple[Descriptor, ...] | None:
+        """The layers' blobs, where the transport has others than the manifest lists."""
+        if reference.transport != "containers-storage":
+            return None
+        layers = self._blobs.layers(source)
+        if len(layers) != len(manifest.layers):
+            raise ImporterError(
+                f"{source}: the store has {len(layers)} layers of the manifest's"
+                f" {len(manifest.layers)}"
+            )
+        return layers
+
+    def _top(self, reference: Reference) -> tuple[bytes, str]:
+        digest = reference.name.digest if reference.name else None
+        if digest is None:
+            return self._blobs.manifest(reference.source), "sha256"
+        raw = self._known.find(digest)
+        if raw is None:
+            raw = digest.check(self._blobs.manifest(reference.source), "the manifest")
+        if reference.tagged:
+            self._check_tag(reference, digest)
+        return raw, digest.algorithm
+
+    def _check_tag(self, reference: Reference, digest: Digest) -> None:
+        """Whoever writes both a tag and a digest means one image by them."""
+        actual = digest.of(self._blobs.manifest(reference.tagged), digest.algorithm)
+        if actual != digest:
+            raise LayerError(
+                f"{reference}: the tag is at {actual} now",
+                hint="leave the tag out to import by digest, or take the new digest",
+            )
+
+    def _platform(self, reference: Reference, source: str, index: Index) -> Manifest | Index:
+        chosen = self._known_platform(index)
+        if chosen is None:
+            chosen = index.member(self._blobs.platform_digest(source))
+        raw = self._known.find(chosen.digest)
+        if raw is None:
+            raw = self._original(reference, source, chosen)
+        return parse_manifest(chosen.digest.check(raw, "the manifest"), chosen.digest.algorithm)
+
+    def _known_platform(self, index: Index) -> Descriptor | None:
+        """The member that an earlier run chose, if it is here and for the wanted platform."""
+        found = [member for member in index.manifests if self._is_known_and_wanted(member)]
+        return found[0] if len(found) == 1 else None
+
+    def _is_known_and_wanted(self, member: Descriptor) -> bool:
+        raw = self._known.find(member.digest)
+        manifest = parse_manifest(raw, member.digest.algorithm) if raw else None
+        if not isinstance(manifest, Manifest):
+            return False
+        config = self._known.find(manifest.config.digest)
+        return config is not None and self._is_wanted(parse_config(config, manifest))
+
+    def _is_wanted(self, config: ImageConfig) -> bool:
+        wanted = self._skopeo
+        return (
+            config.architecture == (wanted.arch or go_arch(platform.machine()))
+            and config.os == (wanted.os or "linux")
+            and config.variant == (wanted.variant or config.variant)
+        )
+
+    def _original(self, reference: Reference, source: str, chosen: Descriptor) -> bytes:
+        """The chosen manifest as it was pushed; skopeo's proxy would convert it to OCI.
+
+        A registry has it under its digest. In an OCI layout it is a blob like any other. Of
+        a dir:, skopeo reads nothing but what the index chooses, so we open the file itself.
+        """
+        if reference.transport == "docker":
+            return self._blobs.manifest(reference.pinned(chosen.digest))
+        if reference.transport == "dir":
+            # containers/image directory/directory_transport.go, manifestPath
+            return _read_file(Path(reference.rest) / f"{chosen.digest.hex}.manifest.json")
+        return self._blobs.read(source, chosen)
+
+    def _config(self, source: str, manifest: Manifest) -> ImageConfig:
+        raw = self._known.find(manifest.config.digest)
+        return parse_config(raw or self._blobs.read(source, manifest.config), manifest)
+
+    def _check_platform(self, manifest: Manifest, config: ImageConfig) -> None:
+        """An image without an index is for one platform; podman, too, takes it for what it is.
+
+        Only where the user asks for another in so many words is it an error.
+        """
+        wanted = self._skopeo
+        asked = {"arch": wanted.arch, "os": wanted.os, "variant": wanted.variant}
+        has = {"arch": config.architecture, "os": config.os, "variant": config.variant}
+        for option, value in asked.items():
+            if value is not None and has[option] != value:
+                raise ImporterError(
+                    f"the image is for {option} {has[option]!r}, not {value!r}",
+                    hint="it is not a multi-platform image",
+                    digest=str(manifest.digest),
+                )
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_DOCUMENT_SIZE + 1)
+    except OSError as error:
+        raise FetchError(f"{path}: {error.strerror}") from None

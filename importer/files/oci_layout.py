@@ -1,0 +1,113 @@
+"""An OCI image layout on disk: image-spec image-layout.md."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from importer.errors import ImporterError
+from importer.files.atomic import new_file
+from layers.digest import Digest
+from layers.oci.media_type import OCI_INDEX, OCI_MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layers.chunks import Chunks
+
+_REF_NAME = "org.opencontainers.image.ref.name"
+
+
+class Layout:
+    """An OCI layout on disk. Files appear under their names when they are complete."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._blobs = directory / "blobs"
+
+    def prepare(self) -> None:
+        """Make it, or make sure that it is one."""
+        marker = self._directory / "oci-layout"
+        with _errors(self._directory):
+            if self._directory.exists() and not marker.exists() and any(self._directory.iterdir()):
+                raise ImporterError(
+                    f"{self._directory} is not empty, and no OCI layout",
+                    hint="name a new directory, or a layout to add the image to",
+                )
+            self._blobs.mkdir(parents=True, exist_ok=True)
+            if not marker.exists():
+                self._replace(marker, _json({"imageLayoutVersion": "1.0.0"}))
+
+    def has(self, digest: Digest) -> bool:
+        """Whether there is such a blob already."""
+        return self._path(digest).exists()
+
+    def write(self, digest: Digest, chunks: Chunks) -> None:
+        """A blob; the chunks must raise at their end if they are not the right ones."""
+        path = self._path(digest)
+        with _errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with new_file(path.parent) as new:
+                new.file.writelines(chunks)
+                os.fchmod(new.file.fileno(), 0o644)
+                new.replace(path)
+
+    def put(self, data: bytes) -> Digest:
+        """A small blob; its digest."""
+        digest = Digest.of(data)
+        self.write(digest, (chunk for chunk in [data]))
+        return digest
+
+    def tag(self, name: str, manifest: dict[str, Any]) -> Digest:
+        """A manifest under a tag, which another may have had before; its digest."""
+        raw = _json(manifest)
+        digest = self.put(raw)
+        entry = {
+            "mediaType": OCI_MANIFEST,
+            "digest": str(digest),
+            "size": len(raw),
+            "annotations": {_REF_NAME: name},
+        }
+        with _errors(self._directory):
+            others = [one for one in self._listed() if _tag(one) != name]
+            index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, entry]}
+            self._replace(self._directory / "index.json", _json(index))
+        return digest
+
+    def _listed(self) -> list[dict[str, Any]]:
+        index = self._directory / "index.json"
+        if not index.exists():
+            return []
+        try:
+            found: list[dict[str, Any]] = json.loads(index.read_bytes())["manifests"]
+        except (ValueError, KeyError, TypeError):
+            raise ImporterError(f"{index} is not an index of images") from None
+        return found
+
+    def _path(self, digest: Digest) -> Path:
+        return self._blobs / digest.algorithm / digest.hex
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        part = path.with_name(f".{path.name}.partial")
+        part.write_bytes(data)
+        part.rename(path)
+
+
+def _tag(entry: dict[str, Any]) -> str | None:
+    return (entry.get("annotations") or {}).get(_REF_NAME)
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """The system's errors as ours."""
+    try:
+        yield
+    except OSError as error:
+        raise ImporterError(f"writing {path}: {error.strerror}") from error

@@ -1,0 +1,118 @@
+"""Files that are replaced as a whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from stat import S_IFREG, S_ISREG
+from typing import TYPE_CHECKING, Self
+
+from importer.errors import ImporterError
+from importer.files.atomic import new_file
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_NEW = 0o666
+
+
+class Replacement:
+    """New content, without a name until `publish`; whoever reads sees the old or the new.
+
+    Written before the work that it tells of is done, so that a full disk or a directory
+    without permission stops that work, and not its report.
+    """
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path = path
+        self._final = path.resolve()  # a symlink stays one
+        self._content = content
+
+    def __enter__(self) -> Self:
+        check_replaceable(self.path)
+        try:
+            with ExitStack() as opened:
+                self._new = opened.enter_context(new_file(self._final.parent))
+                self._write()
+                self._opened = opened.pop_all()
+        except OSError as error:
+            raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def _write(self) -> None:
+        file = self._new.file
+        file.write(self._content)
+        file.flush()
+        os.fchmod(file.fileno(), self._mode())
+        os.fsync(file.fileno())
+
+    def _mode(self) -> int:
+        """The old file's permissions; a new one has those that the umask leaves."""
+        with suppress(FileNotFoundError):
+            return self._final.stat().st_mode & 0o777
+        umask = os.umask(0o077)
+        os.umask(umask)
+        return _NEW & ~umask
+
+    def publish(self) -> bool:
+        """Put it in place; False, and nothing done, if the file has just this content."""
+        try:
+            with suppress(FileNotFoundError):
+                if self._final.read_bytes() == self._content:
+                    return False
+            self._new.replace(self._final)
+        except OSError as error:
+            raise ImporterError(f"{self.path} cannot be replaced: {error.strerror}") from error
+        return True
+
+
+def check_replaceable(path: Path) -> None:
+    """ImporterError if no file can be put there, as far as that shows before one is written.
+
+    A device or pipe is no place for one: who may write to /dev would lose /dev/null. Nor is a
+    mount, as a container is given a single file: rename(2) does not replace it.
+    """
+    final = path.resolve()
+    try:
+        mount = _mount_of(final.parent)
+        present = final.exists()
+        mode = final.stat().st_mode if present else S_IFREG
+        mounted = present and _mount_of(final) != mount
+    except OSError as error:
+        raise ImporterError(f"{path} cannot be written: {error.strerror}") from error
+    if not S_ISREG(mode):
+        raise ImporterError(f"{path} cannot be written: it is no regular file")
+    if mounted:
+        raise ImporterError(
+            f"{path} cannot be replaced: it is mounted there", hint="mount its directory instead"
+        )
+    if not os.access(final.parent, os.W_OK | os.X_OK):
+        raise ImporterError(f"{path} cannot be written: its directory is not writable")
+
+
+def _mount_of(path: Path) -> str:
+    """The number of the mount that the path is in: proc_pid_fdinfo(5), `mnt_id`."""
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    finally:
+        os.close(descriptor)
+    return next(line for line in lines if line.startswith("mnt_id:"))
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """A file of the user's, of `limit` bytes at most; ImporterError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise ImporterError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > limit:
+        raise ImporterError(f"{path} has more than {limit} bytes")
+    return data

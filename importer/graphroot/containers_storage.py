@@ -1,0 +1,155 @@
+"""A containers-storage graphroot of the overlay driver, read as it lies on disk.
+
+Layout: github.com/containers/storage docs/containers-storage-driver-overlay.md. What is of
+this machine only is not looked at: containers, locks, mount points, `backingFsBlockDev`.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.graphroot.files import DAMAGED, documents, is_there, read_file, records
+from importer.graphroot.source import SourceImage, SourceLayer, stored_reference
+from layers.digest import Digest
+from layers.errors import LayerError
+from layers.oci.config import parse_config
+from layers.oci.image import Image, KeptRecord
+from layers.oci.manifest import Index, Manifest, parse_manifest
+from layers.storage.foreign_records import (
+    ImageRecord,
+    LayerRecord,
+    chain,
+    parse_images,
+    parse_layers,
+)
+from layers.storage.records import big_data_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_MANIFEST = "manifest"
+_OTHER_LAYERS = (
+    "the image was flattened, or the store is damaged; import-image takes it from its registry"
+)
+
+
+class Graphroot:
+    """The store at `path`; a `Source`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # podman writes a layer's record before its image's, and removes it after: in this
+        # order, an image that is listed has its layers listed, too, whatever podman does.
+        self._images = self._parsed("overlay-images/images.json", parse_images)
+        self._layers = self._parsed("overlay-layers/layers.json", parse_layers)
+
+    @cached_property
+    def _records(self) -> dict[str, ImageRecord]:
+        return {record.id: record for record in self._images}
+
+    def images(self) -> list[SourceImage]:
+        """Those of images.json."""
+        return [self._image(record) for record in self._images]
+
+    def load(self, image: SourceImage) -> Image:
+        """From the documents beside images.json; LayerError if they are not what they should be."""
+        with documents(str(image)):
+            return self._load(self._records[image.id])
+
+    def _parsed[T](self, path: str, parse: Callable[[bytes], T]) -> T:
+        data = read_file(self._path / path)
+        if data is None:
+            raise ImporterError(f"{self._path} has no {path}")
+        with records(self._path / path):
+            return parse(data)
+
+    def _image(self, record: ImageRecord) -> SourceImage:
+        with documents(record.names[0] if record.names else record.id[:12]):
+            digests = _digests(record)
+        found = chain(self._layers, record.top_layer)
+        layers = [self._layer(layer) for layer in found or ()]
+        complete = found is not None and all(is_there(layer.directory) for layer in layers)
+        return SourceImage(
+            record.id,
+            record.names,
+            digests,
+            tuple(layers) if complete else None,
+        )
+
+    def _layer(self, layer: LayerRecord) -> SourceLayer:
+        record = self._path / "overlay-layers" / f"{layer.id}.tar-split.gz"
+        directory = self._path / "overlay" / layer.id / "diff"
+        return SourceLayer(directory, record if is_there(record) else None, layer.diff_size)
+
+    def _load(self, record: ImageRecord) -> Image:
+        manifest = parse_manifest(self._manifest(record))
+        if isinstance(manifest, Index):
+            raise LayerError("the image's manifest is an index")
+        documents = self._documents(record)
+        indexes = [d for d in documents if isinstance(d, Index)]
+        config = parse_config(self._big_data(record, str(manifest.config.digest)), manifest)
+        self._check_chain(record, config.diff_ids)
+        reference = stored_reference(record.names, f"containers-storage:@{record.id}")
+        return Image(
+            reference,
+            str(self._path),
+            manifest,
+            config,
+            indexes[0] if len(indexes) == 1 else None,
+            kept=KeptRecord(record.names, documents),
+        )
+
+    def _manifest(self, record: ImageRecord) -> bytes:
+        """The one that the store goes by, which is one of those under their digests as well."""
+        raw = self._big_data(record, _MANIFEST)
+        digests = _digests(record)
+        if digests and not any(Digest.of(raw, one.algorithm) == one for one in digests):
+            raise LayerError("its manifest has none of its manifests' digests", hint=DAMAGED)
+        return raw
+
+    def _documents(self, record: ImageRecord) -> tuple[Manifest | Index, ...]:
+        found = []
+        for digest in sorted(_digests(record)):
+            key = f"{_MANIFEST}-{digest}"
+            raw = digest.check(self._big_data(record, key), key)
+            found.append(parse_manifest(raw, digest.algorithm))
+        return tuple(found)
+
+    def _big_data(self, record: ImageRecord, key: str) -> bytes:
+        path = self._path / "overlay-images" / record.id / big_data_file(key)
+        data = read_file(path)
+        if data is None:
+            raise ImporterError(f"{path} is missing", hint="pull the image again")
+        return data
+
+    def _check_chain(self, record: ImageRecord, diff_ids: tuple[Digest, ...]) -> None:
+        """The layers that the store has must be those that the config names."""
+        layers = chain(self._layers, record.top_layer) or ()
+        if len(layers) != len(diff_ids):
+            raise LayerError(
+                f"the store has {len(layers)} layers of it, the config's diff_ids {len(diff_ids)}"
+            )
+        for layer, diff_id in zip(layers, diff_ids, strict=True):
+            self._check_plain(layer)
+            if layer.diff_id not in (None, diff_id):
+                raise LayerError(
+                    f"layer {layer.id} is {layer.diff_id}, the config says {diff_id}",
+                    hint=_OTHER_LAYERS,
+                )
+
+    def _check_plain(self, layer: LayerRecord) -> None:
+        """A layer pulled with use_composefs has a directory of objects named by their digests."""
+        if is_there(self._path / "overlay" / layer.id / "composefs-data"):
+            raise ImporterError(
+                f"layer {layer.id} is kept as composefs objects, which we cannot read",
+                hint='pull the image into a store without use_composefs = "true"',
+            )
+
+
+def _digests(record: ImageRecord) -> tuple[Digest, ...]:
+    """Those of its manifests and indexes."""
+    keys = [key for key in record.big_data if key.startswith(f"{_MANIFEST}-")]
+    return tuple(Digest.parse(key.removeprefix(f"{_MANIFEST}-")) for key in keys)

@@ -1,0 +1,79 @@
+"""A layer out of somebody's store: its tar made again, or, without a record, its directory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from importer.graphroot.files import faults, opened, pieces
+from importer.graphroot.layer_directory import LayerDirectory
+from importer.graphroot.layer_walk import LayerWalk
+from importer.ingest.job import ReadLayer, read_tar
+from importer.ingest.object_writer import ObjectWriter
+from layers.chunks import check_size
+from layers.errors import LayerError
+from layers.tarsplit.record_reader import assembled, segments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.graphroot.source import SourceLayer
+    from importer.ingest.job import LayerOptions
+    from importer.ingest.object_writer import Store
+    from importer.progress import Advance
+    from layers.chunks import Chunks, OpenChunks
+    from layers.oci.image import ImageLayer
+
+
+@dataclass(frozen=True, slots=True)
+class StoreJob:
+    """An `importer.ingest.job.Job`. The layer is `verified` if its tar can be, and those below
+    it are."""
+
+    layer: ImageLayer
+    source: SourceLayer
+    verified: bool
+    options: LayerOptions
+
+    def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:  # noqa: ARG002
+        """See `Job`; `advance` is told of the tar's bytes, or of the files' where it has none."""
+        record = self.source.record
+        if record is None:
+            return self._walk(store, advance)
+        found = self._assemble(store, _pieces(record), advance)
+        return replace(found, verified=self.verified)
+
+    def _assemble(self, store: Store, record: OpenChunks, advance: Advance) -> ReadLayer:
+        """The tar made again from its record and files, then read as if it had been fetched."""
+        with LayerDirectory(self.source.directory) as directory:
+            tar = assembled(segments(record), directory.content)
+            try:
+                return read_tar(store, _counted(tar, advance), self.layer, self.options)
+            except LayerError as error:
+                raise directory.explained(error) from None
+            finally:
+                tar.close()
+                record.close()
+
+    def _walk(self, store: Store, advance: Advance) -> ReadLayer:
+        """The directory as it is: nothing says that it is still what was unpacked there."""
+        walk, size = LayerWalk(self.source.directory, self.options.device_nodes), 0
+        with ObjectWriter(store) as objects:
+            for leaf, entry in walk:
+                size += entry.size
+                check_size(size, self.options.limits.size)
+                objects.add(leaf, entry, walk)
+                advance(entry.size)
+        return ReadLayer(walk.tree, walk.dropped_xattrs, self.source.size, None, self.verified)
+
+
+def _counted(chunks: Chunks, advance: Advance) -> Chunks:
+    for chunk in chunks:
+        advance(len(chunk))
+        yield chunk
+
+
+def _pieces(path: Path) -> OpenChunks:
+    with faults(path):
+        yield from pieces(opened(os.fsencode(path)))

@@ -1,0 +1,248 @@
+"""`image-store diff`: from one store to another, and what a device fetches for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.imagestore.tree_diff import TreeDiff, tree_diff
+from importer.render.table import Block, Column, Table, Text, several, size
+from importer.repo.reachable import commit_objects, storage_size
+from layers.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from importer.repo.writer import Repo
+    from importer.store.image import ImageView
+    from importer.store.reader import StoreView
+
+_COLUMNS = (
+    Column(""),
+    Column("COMPONENT", optional=True),
+    Column("IMAGE", below=True, style="cyan"),
+    Column("LAYERS", right=True),
+    Column("FILES", fold=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What B has and A has not: objects, and the bytes that they take in this repo.
+
+    In an archive repo those are the bytes that a pull over HTTP fetches without a static
+    delta; in a bare one the files are not compressed, so a pull fetches less.
+    """
+
+    objects: int
+    files: int
+    size: int
+    archive: bool
+
+    def __str__(self) -> str:
+        counted = "compressed" if self.archive else "not compressed"
+        objects = f"{several(self.objects, 'object')}, {several(self.files, 'file')}"
+        return f"{size(self.size)} ({counted}): {objects}"
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "objects": self.objects,
+            "files": self.files,
+            "bytes": self.size,
+            "compressed": self.archive,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An image that both have, in different versions; `layers` counts B's new layers."""
+
+    old: ImageView
+    new: ImageView
+    layers: int
+    files: TreeDiff
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDiff:
+    """All that differs from `old` to `new`; None is no store at all."""
+
+    old: StoreView | None
+    new: StoreView
+    added: tuple[ImageView, ...]
+    removed: tuple[ImageView, ...]
+    changed: tuple[Changed, ...]
+    unchanged: int
+    new_layers: tuple[str, ...]
+    old_layers: tuple[str, ...]
+    fetch: Fetch
+    list_files: bool = False
+
+    @property
+    def status(self) -> int:
+        """Always done."""
+        return 0
+
+    def summary(self) -> str:
+        """A line for people."""
+        counts = {
+            "added": len(self.added),
+            "changed": len(self.changed),
+            "removed": len(self.removed),
+            "unchanged": self.unchanged,
+        }
+        return (
+            ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no images"
+        )
+
+    def own_layers(self, image: ImageView) -> int:
+        """How many layers of an image of the new store the old one has not."""
+        return _own(image, self.old)
+
+    def blocks(self) -> list[Block]:
+        """A row an image that differs, its files if they are asked for, and the sums."""
+        table = Table(_COLUMNS)
+        table.rows.extend(
+            ("+", *_called(one), f"{self.own_layers(one):+d}", "new image") for one in self.added
+        )
+        table.rows.extend(
+            ("~", *_called(one.new), f"{one.layers:+d}", _counts(one.files)) for one in self.changed
+        )
+        table.rows.extend(("-", *_called(one), "", "") for one in self.removed)
+        blocks: list[Block] = [table, Text("")] if table.rows else []
+        if self.list_files:
+            blocks += [line for one in self.changed for line in _file_lines(one)]
+        layers = f"{len(self.new_layers)} new, {len(self.old_layers)} no longer there"
+        return [
+            *blocks,
+            Text(f"images: {self.summary()}"),
+            Text(f"layers: {layers}"),
+            Text(f"a device with A fetches {self.fetch}"),
+        ]
+
+    def document(self) -> dict[str, Any]:
+        """Images by their ids and names; the files of a changed image's root by path."""
+        return {
+            "from": self.old.commit.checksum if self.old else None,
+            "to": self.new.commit.checksum,
+            "images": {
+                "added": [_image(one) for one in self.added],
+                "removed": [_image(one) for one in self.removed],
+                "changed": [self._changed(one) for one in self.changed],
+                "unchanged": self.unchanged,
+            },
+            "layers": {"added": list(self.new_layers), "removed": list(self.old_layers)},
+            "fetch": self.fetch.document(),
+        }
+
+    def _changed(self, one: Changed) -> dict[str, Any]:
+        kinds = {
+            "added": one.files.added,
+            "removed": one.files.removed,
+            "changed": one.files.changed,
+        }
+        files: dict[str, Any] = {kind: len(paths) for kind, paths in kinds.items()}
+        if self.list_files:
+            files = {kind: [printable(path) for path in paths] for kind, paths in kinds.items()}
+        return {"from": _image(one.old), "to": _image(one.new), "files": files}
+
+
+def _image(image: ImageView) -> dict[str, Any]:
+    return {
+        "image_id": image.id,
+        "names": list(image.names),
+        "components": list(image.components),
+        "digest": str(image.manifest.digest),
+    }
+
+
+def _called(image: ImageView) -> tuple[str, str]:
+    return ", ".join(image.components), image.label
+
+
+def _own(image: ImageView, other: StoreView | None) -> int:
+    known = other.layers if other else {}
+    return sum(layer.id not in known for layer in image.layers)
+
+
+def _counts(files: TreeDiff) -> str:
+    pairs = (("+", files.added), ("~", files.changed), ("-", files.removed))
+    return " ".join(f"{sign}{len(paths):,}" for sign, paths in pairs if paths) or "the same files"
+
+
+def _file_lines(one: Changed) -> Iterable[Text]:
+    yield Text(one.new.full_label, "bold")
+    signs = (
+        ("+", "green", one.files.added),
+        ("~", "yellow", one.files.changed),
+        ("-", "red", one.files.removed),
+    )
+    for sign, style, paths in signs:
+        yield from (Text(f"{sign} {printable(path)}", style) for path in paths)
+    yield Text("")
+
+
+def store_diff(
+    repo: Repo, old: StoreView | None, new: StoreView, *, list_files: bool = False
+) -> StoreDiff:
+    """What is in `new` and was not in `old`, and the other way round."""
+    before = _images(old) if old else {}
+    after = _images(new)
+    gone = [image for image_id, image in before.items() if image_id not in after]
+    fresh = [image for image_id, image in after.items() if image_id not in before]
+    pairs = _pairs(gone, fresh)
+    known = old.layers if old else {}
+    return StoreDiff(
+        old,
+        new,
+        tuple(image for image in fresh if image.id not in {b.id for _, b in pairs}),
+        tuple(image for image in gone if image.id not in {a.id for a, _ in pairs}),
+        tuple(_changed(old, new, a, b) for a, b in pairs if old),
+        len(before.keys() & after.keys()),
+        tuple(layer_id for layer_id in new.layers if layer_id not in known),
+        tuple(layer_id for layer_id in known if layer_id not in new.layers),
+        fetch(repo, old, new),
+        list_files,
+    )
+
+
+def _images(store: StoreView) -> dict[str, ImageView]:
+    """By their ids, in the order of their components or names, as people look for them."""
+    return {image.id: image for image in sorted(store.images, key=lambda i: i.full_label)}
+
+
+def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView) -> Changed:
+    files = tree_diff(old.stack(before), new.stack(after))
+    return Changed(before, after, _own(after, old), files)
+
+
+def _pairs(gone: list[ImageView], fresh: list[ImageView]) -> list[tuple[ImageView, ImageView]]:
+    """An old and a new version of the same image: those of one component or repository, if
+    they are one on either side and for the same platform."""
+    found = []
+    for image in fresh:
+        before = [other for other in gone if _same(image, other)]
+        after = [other for other in fresh if _same(image, other)]
+        if len(before) == len(after) == 1:
+            found.append((before[0], image))
+    return found
+
+
+def _same(one: ImageView, other: ImageView) -> bool:
+    """Of one component, if releases say so of both, else of one repository."""
+    if one.platform != other.platform:
+        return False
+    if one.components and other.components:
+        return not set(one.components).isdisjoint(other.components)
+    return bool(one.repositories & other.repositories)
+
+
+def fetch(repo: Repo, old: StoreView | None, new: StoreView) -> Fetch:
+    """The objects of the new commit that the old one has not; the old one's parents count
+    for nothing, since a device need not have them."""
+    objects = commit_objects(repo, new.commit)
+    if old:
+        objects -= commit_objects(repo, old.commit)
+    files = sum(kind == "file" for kind, _ in objects)
+    return Fetch(len(objects), files, storage_size(repo, objects), repo.mode == "archive")

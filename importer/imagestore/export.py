@@ -1,0 +1,142 @@
+"""`image-store export`: an image as an OCI layout, its layers' tars made again from the store.
+
+Format: image-spec image-layout.md. The blobs are the uncompressed tars, whose digests the
+config lists, so the config and the image id stay, while the manifest is a new one: nobody
+can make the compressed blobs again that the old manifest names.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.errors import ImporterError
+from importer.files.oci_layout import Layout
+from importer.imagestore.show import choose_all
+from importer.render.table import Block, Text, size
+from layers.chunks import verified
+from layers.errors import Fault, LayerError
+from layers.oci.media_type import OCI_CONFIG, OCI_MANIFEST, TAR_LAYER
+from layers.oci.reference import ImageName
+from layers.path import components
+from layers.tarsplit.record_reader import Content, assembled, segments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.progress import Progress
+    from importer.repo.values import RepoDirectory
+    from importer.repo.writer import Repo
+    from importer.store.image import ImageView
+    from importer.store.reader import Stores, StoreView
+    from layers.chunks import Chunks
+    from layers.digest import Digest
+    from layers.storage.own_records import LayerRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Where the image is now, and under which digest."""
+
+    directory: Path
+    tag: str
+    digest: Digest
+    image: ImageView
+
+    @property
+    def status(self) -> int:
+        """Always done."""
+        return 0
+
+    def blocks(self) -> list[Block]:
+        """The new manifest's digest alone, as an import prints its commit."""
+        return [Text(str(self.digest))]
+
+    def document(self) -> dict[str, Any]:
+        """`source_digest` is that of the manifest that the store has."""
+        return {
+            "layout": str(self.directory),
+            "tag": self.tag,
+            "digest": str(self.digest),
+            "source_digest": str(self.image.manifest.digest),
+            "image_id": self.image.id,
+            "diff_ids": [str(layer.diff_id) for layer in self.image.layers],
+        }
+
+
+def export_image(
+    repo: Repo, stores: Stores, text: str, directory: Path, tag: str, progress: Progress
+) -> Exported:
+    """Write the image into the layout, which is made if there is none, under the tag, or the
+    one that it has if `tag` is empty.
+
+    LayerError for a layer that cannot be made again; the layout is then as before, but for
+    blobs that nothing names.
+    """
+    places = choose_all(stores, text)
+    store, image = next((place for place in places if not place[1].flattened), places[0])
+    if image.flattened:
+        raise ImporterError(
+            f"{image.label} is flattened: its layers are not the ones that its config names",
+            hint="export it from a store that was imported without --flatten",
+        )
+    layout = Layout(directory)
+    layout.prepare()
+    for layer in image.layers:
+        if not layout.has(layer.diff_id):
+            progress.message(f"exporting layer {layer.id[:12]}, {size(layer.diff_size)}")
+            _export_layer(repo, store, layer, layout)
+    layout.put(image.config.raw)
+    tag = tag or _tag(image, text)
+    return Exported(directory, tag, layout.tag(tag, _manifest(image)), image)
+
+
+def _tag(image: ImageView, text: str) -> str:
+    """Of the name that the user gave, or else of any that the image has."""
+    names = [name for name in image.names if f"/{name}".endswith(f"/{text}")] or image.names
+    tags = [tag for name in names if (tag := ImageName.parse(name).tag)]
+    return tags[0] if tags else "latest"
+
+
+def _export_layer(repo: Repo, store: StoreView, layer: LayerRecord, layout: Layout) -> None:
+    tree, record = store.diff(layer.id), repo.content(store.tar_split(layer.id))
+
+    def read(part: Content) -> Chunks:
+        return repo.content(_file(tree, part))
+
+    try:
+        tar = assembled(segments(record), read)
+        layout.write(layer.diff_id, verified(tar, layer.diff_id, layer.diff_size))
+    except Fault as error:
+        hint = "`image-store verify` tells what is wrong with the store"
+        raise error.within(digest=f"layer {layer.id[:12]}", hint=hint) from None
+
+
+def _file(tree: RepoDirectory, part: Content) -> str:
+    path = components(part.path)
+    node: RepoDirectory | None = tree
+    for name in path[:-1]:
+        node = node.directories.get(name) if node else None
+    found = node.leaves.get(path[-1]) if node and path else None
+    if found is None:
+        raise LayerError("the file is missing in the store", path=part.path)
+    return found
+
+
+def _manifest(image: ImageView) -> dict[str, Any]:
+    """With whatever annotations the original has; its config is of the same bytes."""
+    annotations = json.loads(image.manifest.raw).get("annotations")
+    return {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": {
+            "mediaType": OCI_CONFIG,
+            "digest": str(image.manifest.config.digest),
+            "size": len(image.config.raw),
+        },
+        "layers": [
+            {"mediaType": TAR_LAYER, "digest": str(layer.diff_id), "size": layer.diff_size}
+            for layer in image.layers
+        ],
+    } | ({"annotations": annotations} if annotations else {})

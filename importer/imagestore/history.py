@@ -1,0 +1,114 @@
+"""`image-store history`: the commits of a branch, and what each changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from importer.errors import ImporterError
+from importer.imagestore.diff import StoreDiff, store_diff
+from importer.render.table import Block, Text, size
+from importer.store.reader import NoStoreError, open_store
+
+if TYPE_CHECKING:
+    from importer.repo.values import Commit
+    from importer.repo.writer import Repo
+    from importer.store.reader import StoreView
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A commit; `diff` is from its parent's store, None where it has no store itself."""
+
+    commit: Commit
+    diff: StoreDiff | None
+
+    def blocks(self) -> list[Block]:
+        """As `ostree log` shows a commit, with the images that changed."""
+        when = datetime.fromtimestamp(self.commit.message.timestamp, UTC).isoformat()
+        lines: list[Block] = [
+            Text(f"commit {self.commit.checksum}", "yellow"),
+            Text(f"date:   {when}"),
+            Text(f"        {self.commit.message.subject}"),
+        ]
+        if self.diff is None:
+            return [*lines, Text("images: no store"), Text("")]
+        lines.append(
+            Text(f"images: {self.diff.summary()}; {size(self.diff.fetch.size)} of new objects")
+        )
+        lines += [Text(f"  + {image.full_label}", "green") for image in self.diff.added]
+        lines += [Text(f"  ~ {one.new.full_label}", "cyan") for one in self.diff.changed]
+        lines += [Text(f"  - {image.full_label}", "red") for image in self.diff.removed]
+        return [*lines, Text("")]
+
+    def document(self) -> dict[str, Any]:
+        """As `diff` shows it."""
+        return {
+            "commit": self.commit.checksum,
+            "timestamp": self.commit.message.timestamp,
+            "subject": self.commit.message.subject,
+            "changes": self.diff.document() if self.diff else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Newest first; `missing` is the parent of the last one, if the repo does not have it."""
+
+    branch: str
+    steps: tuple[Step, ...]
+    missing: str | None
+
+    @property
+    def status(self) -> int:
+        """Always done."""
+        return 0
+
+    def blocks(self) -> list[Block]:
+        """A paragraph a commit."""
+        blocks = [block for step in self.steps for block in step.blocks()]
+        if self.missing:
+            return [*blocks, Text(f"its parent {self.missing} is not in this repo")]
+        return blocks[:-1]
+
+    def document(self) -> dict[str, Any]:
+        """A list of commits."""
+        return {
+            "branch": self.branch,
+            "commits": [step.document() for step in self.steps],
+            "missing_parent": self.missing,
+        }
+
+
+def store_history(repo: Repo, branch: str, prefix: str | None) -> History:
+    """From the branch's head to the first commit that the repo has.
+
+    import-image's own commits have no parent: they are functions of their images.
+    """
+    head = repo.revision(branch)
+    if head is None:
+        raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
+    steps = []
+    checksum: str | None = head
+    while checksum is not None and repo.exists("commit", checksum):
+        parent = repo.parent(checksum)
+        steps.append(_step(repo, checksum, parent, prefix))
+        checksum = parent
+    return History(branch, tuple(steps), checksum)
+
+
+def _step(repo: Repo, checksum: str, parent: str | None, prefix: str | None) -> Step:
+    commit = repo.commit(checksum)
+    new = _store(repo, checksum, prefix)
+    here = parent is not None and repo.exists("commit", parent)
+    old = _store(repo, parent, prefix) if parent is not None and here else None
+    return Step(commit, store_diff(repo, old, new) if new else None)
+
+
+def _store(repo: Repo, checksum: str, prefix: str | None) -> StoreView | None:
+    """None for a commit without one, such as those below the first --onto."""
+    try:
+        return open_store(repo, checksum, prefix)
+    except NoStoreError:
+        return None

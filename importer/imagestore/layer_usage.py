@@ -1,0 +1,90 @@
+"""What the layers of one image ship, and what of it the layers above hide again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from layers.whiteout import unquoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from importer.repo.values import RepoDirectory
+
+
+@dataclass(slots=True)
+class LayerUsage:
+    """Counts of one layer. `size` and `hidden` are bytes of file contents: all that it ships,
+    and what of it a layer above deletes or replaces; `hidden_files` counts the latter.
+    `shown` and `gone` are the checksums of the file objects on either side.
+    """
+
+    files: int = 0
+    directories: int = 0
+    whiteouts: int = 0
+    size: int = 0
+    hidden: int = 0
+    hidden_files: int = 0
+    shown: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+
+
+class Usage:
+    """Walks the layers' trees together, as overlayfs merges them, each once.
+
+    `stack` has the layers nearest first, as `layers` has their counts afterwards;
+    `size_of` gives the size of a file's content by its object's checksum.
+    """
+
+    def __init__(self, stack: Sequence[RepoDirectory], size_of: Callable[[str], int]) -> None:
+        self.layers = [LayerUsage() for _ in stack]
+        self._size_of = size_of
+        work = [list(enumerate(stack))]
+        while work:
+            work.extend(self._merge(work.pop()))
+
+    def _merge(
+        self, stack: list[tuple[int, RepoDirectory]]
+    ) -> list[list[tuple[int, RepoDirectory]]]:
+        """One directory of the merged tree; its sub-directories with all that merges there."""
+        seen: set[bytes] = set()  # names that a nearer layer has as a leaf, or deletes
+        merged: dict[bytes, list[tuple[int, RepoDirectory]]] = {}
+        for number, directory in stack:
+            self.layers[number].directories += 1
+            ended: set[bytes] = set()
+            for name, checksum in directory.leaves.items():
+                deleted = unquoted(name)
+                ended.add(name if deleted is None else deleted)
+                if deleted is not None:
+                    self.layers[number].whiteouts += 1
+                else:
+                    self._count(number, checksum, name in seen or name in merged)
+            for name, below in directory.directories.items():
+                if name in seen:
+                    self._hide(number, below)
+                else:
+                    merged.setdefault(name, []).append((number, below))
+            seen |= ended
+        return list(merged.values())
+
+    def _count(self, number: int, checksum: str, hidden: bool) -> None:
+        usage, size = self.layers[number], self._size_of(checksum)
+        usage.files += 1
+        usage.size += size
+        (usage.gone if hidden else usage.shown).add(checksum)
+        if hidden:
+            usage.hidden += size
+            usage.hidden_files += 1
+
+    def _hide(self, number: int, root: RepoDirectory) -> None:
+        work = [root]
+        while work:
+            directory = work.pop()
+            self.layers[number].directories += 1
+            for name, checksum in directory.leaves.items():
+                if unquoted(name) is None:
+                    self._count(number, checksum, hidden=True)
+                else:
+                    self.layers[number].whiteouts += 1
+            work.extend(directory.directories.values())

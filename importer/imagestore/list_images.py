@@ -1,0 +1,100 @@
+"""`image-store list`: the images of all stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.render.table import Block, Column, Table, Text, age, size
+
+if TYPE_CHECKING:
+    from importer.store.image import ImageView
+    from importer.store.reader import Stores, StoreView
+
+_COLUMNS = (
+    Column("COMPONENT", below=True, optional=True),
+    Column("NAME", below=True, style="cyan"),
+    Column("DIGEST", below=True, optional=True),
+    Column("IMAGE ID"),
+    Column("PLATFORM"),
+    Column("LAYERS", right=True),
+    Column("SIZE", right=True),
+    Column("AGE"),
+    Column("BRANCH", fold=True, style="dim"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the stores hold; `now` in seconds since 1970, for the ages."""
+
+    stores: Stores
+    now: int
+
+    @property
+    def status(self) -> int:
+        """Always done."""
+        return 0
+
+    def blocks(self) -> list[Block]:
+        """A row a name, so that each can be copied from it; then what was passed over."""
+        table = Table(_COLUMNS)
+        for store in self.stores.found:
+            for image in sorted(store.images, key=lambda i: i.full_label):
+                table.rows.extend(self._rows(store, image))
+        blocks: list[Block] = [table] if table.rows else [Text("no images")]
+        skipped = self.stores.skipped
+        blocks.extend(Text(f"skipped {one.branch}: {one.reason}", "yellow") for one in skipped)
+        return blocks
+
+    def _rows(self, store: StoreView, image: ImageView) -> list[tuple[str, ...]]:
+        first, *others = [*image.names] or ["<none>"]
+        when = age(image.config.created_seconds, self.now)
+        row = (
+            ", ".join(image.components),
+            first,
+            _digest(image, first),
+            image.id[:12],
+            image.platform,
+            str(len(image.layers)),
+            size(image.size),
+            when,
+            store.branch,
+        )
+        more = [("", name, _digest(image, name), image.id[:12], *[""] * 5) for name in others]
+        return [row, *more]
+
+    def document(self) -> dict[str, Any]:
+        """`images`, with the branches that were passed over beside them."""
+        return {
+            "images": [
+                self._image(store, image) for store in self.stores.found for image in store.images
+            ],
+            "skipped": [
+                {"branch": one.branch, "reason": one.reason} for one in self.stores.skipped
+            ],
+        }
+
+    def _image(self, store: StoreView, image: ImageView) -> dict[str, Any]:
+        created = image.config.created_seconds
+        return {
+            "image_id": image.id,
+            "names": list(image.names),
+            "components": list(image.components),
+            "digest": str(image.manifest.digest),
+            "index_digests": [str(index.digest) for index in image.indexes],
+            "platform": image.platform,
+            "layers": len(image.layers),
+            "size": image.size,
+            "flattened": image.flattened,
+            "branch": store.branch,
+            "commit": store.commit.checksum,
+            "created": image.config.created or None,
+            "age_seconds": max(0, self.now - created) if created else None,
+        }
+
+
+def _digest(image: ImageView, name: str) -> str:
+    """The beginning of its manifest's, unless the name has it."""
+    digest = image.manifest.digest
+    return "" if name.endswith(f"@{digest}") else digest.hex[:12]

@@ -1,0 +1,144 @@
+"""`image-store prune`: the layers that no store needs, then the objects that no branch needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.cache.branches import FLATTENED, LABELLED, is_cache
+from importer.render.table import Block, Text, several, size
+from importer.repo.reachable import commit_objects
+from importer.repo.writer import Pruned
+from importer.store.reader import DEFAULT_PREFIX, PREFIX_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.progress import Progress
+    from importer.repo.reachable import Objects
+    from importer.repo.values import Commit
+    from importer.repo.writer import Repo
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """The branches that went, the layers that these were of, and what was freed."""
+
+    branches: tuple[str, ...]
+    layers: tuple[str, ...]
+    freed: Pruned
+    dry_run: bool
+
+    @property
+    def status(self) -> int:
+        """Always done."""
+        return 0
+
+    def blocks(self) -> list[Block]:
+        """Each layer, and the sum."""
+        layers = [Text(f"layer {layer_id}") for layer_id in self.layers]
+        would = "would delete" if self.dry_run else "deleted"
+        objects = f"{self.freed.objects:,} of {several(self.freed.total, 'object')}"
+        gone = f"{several(len(self.layers), 'layer')}, {objects}, {size(self.freed.size)}"
+        return [*layers, Text(f"{would} {gone}")]
+
+    def document(self) -> dict[str, Any]:
+        """Layer ids, refs, counts and bytes."""
+        return {
+            "dry_run": self.dry_run,
+            "layers": list(self.layers),
+            "branches": list(self.branches),
+            "objects": self.freed.total,
+            "pruned_objects": self.freed.objects,
+            "freed_bytes": self.freed.size,
+        }
+
+
+def prune(
+    repo: Repo, keep: int | None, prefix: str | None, progress: Progress, *, dry_run: bool
+) -> Pruning:
+    """Delete what is not needed, or only tell what that would be.
+
+    Nobody else writes to the repo meanwhile: an import holds the repo's lock from before it
+    looks for layers until its store is committed, so a layer that no store needs now is not
+    one that an import under way is about to need.
+    """
+    repo.check_writable()
+    progress.message("locking the repo, waiting for imports that are under way")
+    with repo.locked_alone():
+        refs = repo.refs()
+        needed = _needed(repo, refs, keep, prefix)
+        gone = tuple(ref for ref in refs if is_cache(ref) and not needed.has(repo, ref))
+        layers = tuple(sorted({_layer_id(repo, ref) for ref in gone}))
+        if dry_run:
+            kept = {ref: checksum for ref, checksum in refs.items() if ref not in gone}
+            return Pruning(gone, layers, _unreachable(repo, kept, keep), dry_run)
+        for ref in gone:
+            repo.delete_ref(ref)
+        return Pruning(gone, layers, repo.prune(keep), dry_run)
+
+
+@dataclass(frozen=True, slots=True)
+class _Needed:
+    """What the stores have in the commits that stay: layers by id, and their trees by the
+    checksums of their contents."""
+
+    layers: set[str]
+    trees: set[str]
+
+    def has(self, repo: Repo, ref: str) -> bool:
+        """Whether the cache's branch is of a layer that a store has, under this label."""
+        if ref.startswith(f"{LABELLED}/"):
+            tree = repo.root(repo.head(ref)).directories.get(b"diff")
+            return tree is not None and tree.contents in self.trees
+        return _layer_id(repo, ref) in self.layers
+
+
+def _needed(repo: Repo, refs: dict[str, str], keep: int | None, prefix: str | None) -> _Needed:
+    found = _Needed(set(), set())
+    for ref, checksum in refs.items():
+        if not is_cache(ref):
+            for commit in _line(repo, checksum, keep):
+                _add_layers(repo, commit, prefix, found)
+    return found
+
+
+def _line(repo: Repo, checksum: str | None, keep: int | None) -> Iterator[Commit]:
+    """The commit and its ancestors, as far as the repo has them."""
+    left = -1 if keep is None else keep
+    while checksum is not None and left != 0 and repo.exists("commit", checksum):
+        yield repo.commit(checksum)
+        checksum = repo.parent(checksum)
+        left -= 1
+
+
+def _add_layers(repo: Repo, commit: Commit, prefix: str | None, found: _Needed) -> None:
+    """By the directories of the store, so that broken records lose no layer."""
+    where = prefix or str(commit.metadata.get(PREFIX_KEY, DEFAULT_PREFIX))
+    overlay = repo.root(commit).find(f"{where.strip('/')}/overlay")
+    for name, directory in overlay.directories.items() if overlay else ():
+        found.layers.add(name.decode())
+        if (tree := directory.directories.get(b"diff")) is not None:
+            found.trees.add(tree.contents)
+
+
+def _layer_id(repo: Repo, ref: str) -> str:
+    """What the cache's branch is of; a flattened one is named after the layer that it replaces,
+    and its commit is that of the layer that it is."""
+    if not ref.startswith(f"{FLATTENED}/"):
+        return ref.rpartition("/")[2]
+    return repo.head(ref).message.subject.removeprefix("Layer ")
+
+
+def _unreachable(repo: Repo, refs: dict[str, str], keep: int | None) -> Pruned:
+    needed: Objects = set()
+    for checksum in refs.values():
+        for commit in _line(repo, checksum, keep):
+            needed |= commit_objects(repo, commit)
+    total = count = freed = 0
+    for kind, checksum, on_disk in repo.objects():
+        total += 1
+        if (kind, checksum) not in needed:
+            count += 1
+            freed += on_disk
+    return Pruned(total, count, freed)

@@ -1,0 +1,205 @@
+"""`image-store remove`: a commit of the same branch without some of its images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.cache.branches import IMAGE
+from importer.commit.signing import check_keys, sign
+from importer.errors import ImporterError
+from importer.imagestore.remove_message import removal_message
+from importer.imagestore.show import choose
+from importer.render.table import Block, Text
+from importer.repo.commit_metadata import Base
+from importer.store.reader import Stores, StoreView, open_store
+from importer.store.remove_layer import remove_layer
+from layers.storage.own_records import records_json, with_blob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from importer.commit.target import GpgKey, KeyFile
+    from importer.repo.tree import Tree
+    from importer.repo.writer import Repo
+    from importer.store.image import ImageView
+    from layers.document import Document
+    from layers.oci.manifest import Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What was done to one branch; `commit` is None where the branch itself was deleted."""
+
+    branch: str
+    commit: str | None
+    images: tuple[ImageView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Removals:
+    """What was done to all of them."""
+
+    done: tuple[Removal, ...]
+
+    @property
+    def status(self) -> int:
+        """Always done."""
+        return 0
+
+    def blocks(self) -> list[Block]:
+        """The new commits, as an import prints them."""
+        return [Text(one.commit or f"deleted {one.branch}") for one in self.done]
+
+    def document(self) -> dict[str, Any]:
+        """A list of branches; `commit` is null where the branch was deleted."""
+        return {
+            "branches": [
+                {
+                    "branch": one.branch,
+                    "commit": one.commit,
+                    "removed": [
+                        {"image_id": image.id, "names": list(image.names)} for image in one.images
+                    ],
+                }
+                for one in self.done
+            ]
+        }
+
+
+def remove_images(
+    repo: Repo,
+    stores: Stores,
+    names: Sequence[str],
+    keys: Iterable[GpgKey | KeyFile],
+    *,
+    everywhere: bool,
+) -> Removals:
+    """Remove each image that a name means from each of these stores that has it.
+
+    Nothing is done unless all names mean an image. Several stores are only changed if the
+    user has named them, or said `everywhere`. The layers' branches stay: see `prune`.
+    """
+    repo.check_writable()
+    keys = list(keys)
+    check_keys(repo, keys)
+    with repo.locked():
+        ids = {choose(stores, name)[1].id for name in names}
+        concerned = [s for s in stores.found if any(image.id in ids for image in s.images)]
+        if len(concerned) > 1 and not everywhere:
+            raise ImporterError(
+                f"{len(concerned)} branches have it: {', '.join(s.branch for s in concerned)}",
+                hint="name one with --branch, or say --all-branches",
+            )
+        return Removals(tuple(_remove(repo, store, ids, keys) for store in concerned))
+
+
+def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | KeyFile]) -> Removal:
+    gone = tuple(image for image in store.images if image.id in ids)
+    kept = [image for image in store.images if image.id not in ids]
+    if not kept and store.branch.startswith(f"{IMAGE}/"):
+        _check_unchanged(repo, store)
+        repo.delete_ref(store.branch)  # the branch of an image that it no longer has
+        return Removal(store.branch, None, gone)
+    with repo.transaction():
+        tree = repo.tree_of(store.commit)
+        _StoreEdit(repo, store, _entered(tree, store.prefix), kept).run()
+        tree.write()
+    with repo.transaction():
+        base, parent = Base(store.commit, store.branch), _parent(repo, store)
+        checksum = repo.write_commit(tree, removal_message(store, gone, kept, parent), base, parent)
+        sign(repo, checksum, keys)
+        _check_unchanged(repo, store)
+        repo.set_ref(store.branch, checksum)
+    return Removal(store.branch, checksum, gone)
+
+
+def _check_unchanged(repo: Repo, store: StoreView) -> None:
+    """Imports may run beside us; what one has committed to the branch is not to be undone."""
+    if repo.resolve(store.branch) != store.commit.checksum:
+        raise ImporterError(
+            f"branch {store.branch} was committed to meanwhile",
+            hint="it is as that left it; run `image-store remove` again",
+        )
+
+
+def _entered(tree: Tree, prefix: str) -> Tree:
+    for name in prefix.strip("/").split("/"):
+        below = tree.enter(name)
+        if below is None:
+            raise ImporterError(f"{prefix} is not there")
+        tree = below
+    return tree
+
+
+class _StoreEdit:
+    """Takes out what only the removed images had; what stays is not touched, so that labels
+    and the records of other tools' images stay as they are."""
+
+    def __init__(self, repo: Repo, store: StoreView, tree: Tree, kept: list[ImageView]) -> None:
+        self._repo = repo
+        self._store = store
+        self._tree = tree
+        self._kept = kept
+
+    def run(self) -> None:
+        """Layers, then images."""
+        needed = {layer.id for image in self._kept for layer in image.layers}
+        self._layers([layer_id for layer_id in self._store.layers if layer_id not in needed])
+        gone = {image.id for image in self._store.images} - {image.id for image in self._kept}
+        images = self._part("overlay-images")
+        for image_id in gone:
+            images.remove(image_id)
+        records = [i.record.document for i in self._store.images if i.id not in gone]
+        self._rewrite(images, "overlay-images", "images.json", records)
+
+    def _layers(self, gone: list[str]) -> None:
+        layers = self._part("overlay-layers")
+        for layer_id in gone:
+            remove_layer(self._tree, self._store.root, layer_id)
+        records = [
+            with_blob(record, self._blobs(record.id))
+            for record in self._store.layers.values()
+            if record.id not in gone
+        ]
+        self._rewrite(layers, "overlay-layers", "layers.json", records)
+
+    def _blobs(self, layer_id: str) -> list[Descriptor]:
+        """What the remaining images call the layer's blob."""
+        images = [image for image in self._kept if not image.flattened]
+        return [blob for image in images for blob in image.blobs(layer_id)]
+
+    def _part(self, name: str) -> Tree:
+        found = self._tree.enter(name)
+        if found is None:
+            raise ImporterError(f"{name} is missing in the store")
+        return found
+
+    def _rewrite(self, tree: Tree, directory: str, name: str, records: list[Document]) -> None:
+        """The file keeps its owner and label."""
+        place = self._store.root.find(directory)
+        assert place is not None  # noqa: S101 - its records have been read
+        owner = self._repo.file(place.leaves[name.encode()]).owner
+        tree.file(name, self._repo.write_file(owner, records_json(records)))
+
+
+def _parent(repo: Repo, store: StoreView) -> str | None:
+    """Where a branch has a history it goes on, as import-release and `ostree commit` go on with
+    it; the commits of import-image have none."""
+    head = store.commit
+    goes_on = repo.parent(head.checksum) is not None or store.release is not None
+    return head.checksum if goes_on else None
+
+
+def stores_with(repo: Repo, branches: Sequence[str], prefix: str | None) -> Stores:
+    """The stores of these branches of our own."""
+    for branch in branches:
+        if repo.resolve(branch) is None:
+            raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
+    return Stores(tuple(open_store(repo, branch, prefix) for branch in branches), ())
+
+
+def own_stores(repo: Repo, stores: Stores) -> Stores:
+    """Without those in remotes' branches, which are not ours to change."""
+    found = tuple(store for store in stores.found if repo.resolve(store.branch) is not None)
+    return Stores(found, stores.skipped)

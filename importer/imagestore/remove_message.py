@@ -1,0 +1,83 @@
+"""What a commit says after `image-store remove` took images out of its store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from importer.commit.images import default_subject
+from importer.release.commit import release_body, release_metadata, release_subject
+from importer.release.recorded_options import kept_options
+from importer.repo.values import Message
+from importer.store.reader import NAME_KEY
+from layers.storage.stated_image import StatedImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from importer.repo.values import Commit
+    from importer.store.image import ImageView
+    from importer.store.reader import StoreView
+    from layers.release.release import Release
+
+_OURS = "import-image."
+
+
+def removal_message(
+    store: StoreView, gone: Sequence[ImageView], kept: list[ImageView], parent: str | None
+) -> Message:
+    """What an import of the remaining images would say, unless the user had said otherwise."""
+    old, release = store.commit.message, store.release
+    if release is not None:
+        return _release_message(store, release, gone, kept)
+    facts = _facts(store.commit)
+    name = facts.get(NAME_KEY, "")
+    lines = [line for line in old.body.splitlines() if _stays(line, name, gone, kept)]
+    if not lines:
+        facts.pop(NAME_KEY, None)
+    derived = old.subject == default_subject(_references(old.body.splitlines()))
+    newest = max(image.config.created_seconds for image in (*gone, *kept))
+    timestamp = old.timestamp
+    if kept and timestamp == newest and parent is None:  # devices refuse an older commit
+        timestamp = max(image.config.created_seconds for image in kept)
+    return Message(
+        default_subject(_references(lines)) if derived else old.subject,
+        timestamp,
+        "\n".join(lines),
+        tuple(sorted(facts.items())),
+    )
+
+
+def _stays(line: str, given: str, gone: Sequence[ImageView], kept: list[ImageView]) -> bool:
+    """Whether the line means none of the images that go: another one may be of the same index,
+    and have lost the name to it."""
+    stated = StatedImage.of_line(line, given)
+    if stated is None or not any(stated.digest in image.digests for image in gone):
+        return True
+    return any(stated.digest in one.digests and stated.is_among(one.names) for one in kept)
+
+
+def _release_message(
+    store: StoreView, release: Release, gone: Sequence[ImageView], kept: list[ImageView]
+) -> Message:
+    """The same release without these images."""
+    digests = {str(digest) for image in gone for digest in image.digests}
+    digests -= {str(digest) for image in kept for digest in image.digests}
+    old = store.commit.message
+    rest = {name: one for name, one in release.components.items() if one.digest not in digests}
+    less = replace(release, components=rest)
+    derived = old.subject == release_subject(release, store.branch)
+    return Message(
+        release_subject(less, store.branch) if derived else old.subject,
+        old.timestamp,
+        release_body(less),
+        release_metadata(less, _facts(store.commit) | kept_options(store.commit)),
+    )
+
+
+def _references(lines: Iterable[str]) -> list[str]:
+    return sorted({line.rpartition(" ")[0] for line in lines})
+
+
+def _facts(commit: Commit) -> dict[str, str]:
+    return {k: str(v) for k, v in commit.metadata.items() if k.startswith(_OURS)}

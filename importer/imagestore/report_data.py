@@ -1,0 +1,166 @@
+"""What a report tells of a store: sizes by image, layer and directory, and what is shared.
+
+All sizes are bytes of file contents. The report is a function of the commit, and of the one
+that it is compared with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.imagestore.diff import StoreDiff, store_diff
+from importer.imagestore.layer_usage import LayerUsage, Usage
+from importer.imagestore.report_space import Space, smallest_of, space_of
+from importer.store.reader import NoStoreError, open_store
+from layers.oci.history import layer_commands, shown_command
+
+if TYPE_CHECKING:
+    from importer.repo.writer import Repo
+    from importer.store.image import ImageView
+    from importer.store.reader import StoreView
+
+_MOST_DIRECTORIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSpace:
+    """A layer of the store: what made it, which images have it, where its bytes are."""
+
+    id: str
+    command: str
+    users: tuple[str, ...]
+    space: Space
+
+    @property
+    def label(self) -> str:
+        """For people: the command, or the beginning of the id."""
+        return self.command or f"layer {self.id[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpace:
+    """An image. `shared` is in layers that other images have, too; `hidden` is shipped by a
+    layer and deleted or replaced by one above; `saved` is what the whole store would shrink
+    by, were this image flattened: hidden files that no other image needs either."""
+
+    image: ImageView
+    size: int
+    shared: int
+    hidden: int
+    saved: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """A report of `store`; `diff` is None where there is nothing to compare it with."""
+
+    store: StoreView
+    images: tuple[ImageSpace, ...]
+    layers: tuple[LayerSpace, ...]
+    diff: StoreDiff | None
+
+    @property
+    def size(self) -> int:
+        """Of all layers, each once."""
+        return sum(layer.space.size for layer in self.layers)
+
+    @property
+    def unshared_size(self) -> int:
+        """What the images would take if each had all of its layers for itself."""
+        return sum(image.size for image in self.images)
+
+    def directories(self) -> list[tuple[str, LayerSpace, Space]]:
+        """The largest ones, with their paths; where one has nearly all of its parent's bytes,
+        the parent says nothing more and is left out."""
+        found = [
+            (path, layer, space)
+            for layer in self.layers
+            for path, space in layer.space.directories()
+            if max((child.size for child in space.children if child.children), default=0)
+            < 0.9 * space.size
+        ]
+        found.sort(key=lambda one: (-one[2].size, one[0], one[1].id))
+        return found[:_MOST_DIRECTORIES]
+
+    def tree(self) -> dict[str, Any]:
+        """For the picture: layers by their places, and images that name those places."""
+        places = {layer.id: n for n, layer in enumerate(self.layers)}
+        return {
+            "layers": [
+                {
+                    "id": layer.id[:12],
+                    "label": layer.label,
+                    "users": list(layer.users),
+                    "space": layer.space.pruned(smallest_of(layer.space)),
+                }
+                for layer in self.layers
+            ],
+            "images": [
+                {
+                    "label": one.image.short_label,
+                    "name": one.image.label,
+                    "layers": [places[layer.id] for layer in one.image.layers],
+                }
+                for one in self.images
+            ],
+        }
+
+
+def report_data(repo: Repo, store: StoreView, since: str | None, prefix: str | None) -> ReportData:
+    """Of this store; compared with `since`, or with its parent commit if there is one here."""
+    usages = {image.id: _usage(repo, store, image) for image in store.images}
+    layers = tuple(_layer(repo, store, layer_id) for layer_id in store.layers)
+    images = tuple(_image(repo, store, image, usages) for image in store.images)
+    return ReportData(
+        store,
+        tuple(sorted(images, key=lambda one: (-one.size, one.image.label))),
+        tuple(sorted(layers, key=lambda layer: (-layer.space.size, layer.id))),
+        _diff(repo, store, since, prefix),
+    )
+
+
+def _diff(repo: Repo, store: StoreView, since: str | None, prefix: str | None) -> StoreDiff | None:
+    if since is not None:
+        return store_diff(repo, open_store(repo, since, prefix), store)
+    parent = repo.parent(store.commit.checksum)
+    if parent is None or not repo.exists("commit", parent):
+        return None
+    try:
+        return store_diff(repo, open_store(repo, parent, prefix), store)
+    except NoStoreError:
+        return None
+
+
+def _usage(repo: Repo, store: StoreView, image: ImageView) -> dict[str, LayerUsage]:
+    used = Usage(store.stack(image), repo.file_size).layers[::-1]
+    return {layer.id: usage for layer, usage in zip(image.layers, used, strict=True)}
+
+
+def _layer(repo: Repo, store: StoreView, layer_id: str) -> LayerSpace:
+    users = store.users(layer_id)
+    command = ""
+    if users:
+        ids = [layer.id for layer in users[0].layers]
+        command = shown_command(layer_commands(users[0].config)[ids.index(layer_id)])
+    labels = tuple(sorted(image.short_label for image in users))
+    return LayerSpace(layer_id, command, labels, space_of(store.diff(layer_id), repo.file_size))
+
+
+def _image(
+    repo: Repo, store: StoreView, image: ImageView, usages: dict[str, dict[str, LayerUsage]]
+) -> ImageSpace:
+    own = usages[image.id]
+    shared = [layer.id for layer in image.layers if len(store.users(layer.id)) > 1]
+    gone = set().union(*(usage.gone for usage in own.values()))
+    needed = set().union(*(usage.shown for usage in own.values()))
+    for other_id, others in usages.items():
+        if other_id != image.id:
+            needed |= set().union(*(usage.shown | usage.gone for usage in others.values()))
+    return ImageSpace(
+        image,
+        sum(usage.size for usage in own.values()),
+        sum(own[layer_id].size for layer_id in shared),
+        sum(usage.hidden for usage in own.values()),
+        sum(repo.file_size(checksum) for checksum in gone - needed),
+    )

@@ -1,0 +1,200 @@
+"""`image-store show`: one image, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.errors import ImporterError
+from importer.imagestore.layer_usage import LayerUsage, Usage
+from importer.render.table import Block, Column, Table, Text, first_of, shortened, size
+from layers.errors import printable
+from layers.oci.history import layer_commands, shown_command
+from layers.oci.select_image import select
+
+if TYPE_CHECKING:
+    from importer.repo.writer import Repo
+    from importer.store.image import ImageView
+    from importer.store.reader import Stores, StoreView
+    from layers.digest import Digest
+    from layers.storage.own_records import LayerRecord
+
+_COLUMNS = (
+    Column("#", right=True),
+    Column("LAYER"),
+    Column("SIZE", right=True),
+    Column("FILES", right=True),
+    Column("WHITEOUTS", right=True),
+    Column("HIDDEN", right=True),
+    Column("SHARED WITH", fold=True),
+    Column("COMMAND", below=True, style="dim"),
+)
+_COMMAND_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDetails:
+    """A layer as part of an image; `shared` are the images that have it, too."""
+
+    record: LayerRecord
+    command: str
+    usage: LayerUsage
+    shared: tuple[ImageView, ...]
+
+    def row(self, number: int) -> tuple[str, ...]:
+        """For the table."""
+        command = printable(shown_command(self.command).encode())
+        return (
+            str(number),
+            self.record.id[:12],
+            size(self.usage.size),
+            f"{self.usage.files:,}",
+            f"{self.usage.whiteouts:,}",
+            size(self.usage.hidden) if self.usage.hidden else "-",
+            first_of([image.short_label for image in self.shared]) or "-",
+            shortened(command, _COMMAND_WIDTH),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "layer_id": self.record.id,
+            "diff_id": str(self.record.diff_id),
+            "digest": str(self.record.blob_digest),
+            "command": self.command,
+            "tar_size": self.record.diff_size,
+            "size": self.usage.size,
+            "files": self.usage.files,
+            "directories": self.usage.directories,
+            "whiteouts": self.usage.whiteouts,
+            "hidden_size": self.usage.hidden,
+            "hidden_files": self.usage.hidden_files,
+            "shared_with": [image.label for image in self.shared],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDetails:
+    """An image in one store; `branches` are all that have it, `flattened` those of them that
+    have it flattened."""
+
+    image: ImageView
+    branches: tuple[str, ...]
+    flattened: tuple[str, ...]
+    layers: tuple[LayerDetails, ...]
+
+    @property
+    def status(self) -> int:
+        """Always done."""
+        return 0
+
+    def blocks(self) -> list[Block]:
+        """What it is, then a row a layer, base first."""
+        image = self.image
+        hidden = sum(layer.usage.hidden for layer in self.layers)
+        facts = [
+            ("image id", image.id),
+            *(("component", name) for name in image.components),
+            *(("name", name) for name in image.names),
+            ("digest", str(image.manifest.digest)),
+            *(("index", str(index.digest)) for index in image.indexes),
+            ("platform", image.platform),
+            ("created", image.config.created or "unknown"),
+            *(("branch", self._branch(branch)) for branch in self.branches),
+            ("size", f"{size(sum(layer.usage.size for layer in self.layers))} in files"),
+            ("hidden", f"{size(hidden)} that layers above delete or replace" if hidden else "none"),
+        ]
+        if image.flattened:
+            facts.append(("flattened", "yes: its layers are not the ones that its config names"))
+        table = Table(_COLUMNS, [layer.row(n) for n, layer in enumerate(self.layers, 1)])
+        return [*(Text(f"{key + ':':<10} {value}") for key, value in facts), Text(""), table]
+
+    def _branch(self, branch: str) -> str:
+        return f"{branch} (flattened)" if branch in self.flattened else branch
+
+    def document(self) -> dict[str, Any]:
+        """The image with its layers, base first; sizes are bytes of file contents."""
+        return {
+            "image_id": self.image.id,
+            "names": list(self.image.names),
+            "components": list(self.image.components),
+            "digest": str(self.image.manifest.digest),
+            "index_digests": [str(index.digest) for index in self.image.indexes],
+            "platform": self.image.platform,
+            "created": self.image.config.created or None,
+            "branches": list(self.branches),
+            "flattened_branches": list(self.flattened),
+            "flattened": self.image.flattened,
+            "size": sum(layer.usage.size for layer in self.layers),
+            "hidden_size": sum(layer.usage.hidden for layer in self.layers),
+            "layers": [layer.document() for layer in self.layers],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An image with the names that it has in any store."""
+
+    id: str
+    names: frozenset[str]
+    digests: frozenset[Digest]
+
+
+def choose(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
+    """The image that the user means, in the first store that has it under that name."""
+    return choose_all(stores, text)[0]
+
+
+def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
+    """The image that the user means, in each store that has it; stores that know it by that
+    name come first, then those that have any name for it.
+
+    ImporterError if there is none; LayerError if several different ones could be meant.
+    """
+    places: dict[str, list[tuple[StoreView, ImageView]]] = {}
+    for store in stores.found:
+        for image in store.images:
+            places.setdefault(image.id, []).append((store, image))
+    candidates = [
+        _Candidate(
+            image_id,
+            frozenset(name for _, image in found for name in image.names),
+            frozenset(digest for _, image in found for digest in image.digests),
+        )
+        for image_id, found in places.items()
+    ]
+    chosen = select(candidates, text)
+    if chosen is None:
+        raise ImporterError(
+            f"no image {text[:200]!r} in the stores of this repo",
+            hint="`image-store list` lists them; a name, an id or a digest will do",
+        )
+    return sorted(places[chosen.id], key=lambda p: (text not in p[1].names, not p[1].names))
+
+
+def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
+    """All about the image that the user means by `text`; of one that is flattened in some
+    stores and not in others, the original layers."""
+    places = choose_all(stores, text)
+    store, image = next((place for place in places if not place[1].flattened), places[0])
+    usage = Usage(store.stack(image), repo.file_size).layers[::-1]
+    commands = layer_commands(image.config)
+    details = tuple(
+        LayerDetails(record, command, used, _sharers(stores, record.id, image))
+        for record, command, used in zip(image.layers, commands, usage, strict=True)
+    )
+    return ImageDetails(
+        image,
+        tuple(sorted(store.branch for store, _ in places)),
+        tuple(sorted(store.branch for store, one in places if one.flattened)),
+        details,
+    )
+
+
+def _sharers(stores: Stores, layer_id: str, image: ImageView) -> tuple[ImageView, ...]:
+    """The other images with this layer, each once, with a name if any store has one for it."""
+    found: dict[str, ImageView] = {}
+    for other in (other for store in stores.found for other in store.users(layer_id)):
+        if other.id != image.id and (other.names or other.id not in found):
+            found[other.id] = other
+    return tuple(sorted(found.values(), key=lambda other: other.full_label))

@@ -1,0 +1,93 @@
+"""A layer's files read and stored: in a process of its own, or in ours. libostree has no part
+in it, so that such a process need not load it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from importer.ingest.object_writer import ObjectWriter
+from importer.ingest.read_ahead import ReadAhead
+from layers.chunks import DiffID, drain, verified
+from layers.compress.decompress import decompressed
+from layers.errors import LayerError
+from layers.tree.layer_reader import LayerReader
+
+if TYPE_CHECKING:
+    from importer.ingest.object_writer import Store
+    from importer.progress import Advance
+    from layers.chunks import Chunks
+    from layers.limits import Limits
+    from layers.oci.image import ImageLayer
+    from layers.tree.builder import DeviceNodes, LayerTree
+
+_READ = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOptions:
+    """What a layer may contain."""
+
+    device_nodes: DeviceNodes
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLayer:
+    """A layer whose files are stored: its tree, its tar's size in bytes, its tar-split record.
+
+    `dropped_xattrs` counts those that are not in the tree. Without a record nobody could tell
+    whether the tree is the one that the diffID names; it is `verified` if it is known to be,
+    and so are those below it.
+    """
+
+    tree: LayerTree
+    dropped_xattrs: int
+    diff_size: int
+    record: bytes | None
+    verified: bool = True
+
+
+class Job(Protocol):
+    """A layer to be read, and where it comes from; it can be sent to another process."""
+
+    def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
+        """Write the layer's files. `source` is a descriptor, or -1 where none is needed, which
+        stays open; LayerError or ImporterError if the layer cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobJob:
+    """A layer whose blob comes through the descriptor; it is verified here."""
+
+    layer: ImageLayer
+    options: LayerOptions
+
+    def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
+        """See `Job`; the blob is read to its end, whatever is wrong with what it holds."""
+        available = self.layer.available
+        blob = verified(_pieces(source, advance), available.digest, available.size)
+        try:
+            tar = decompressed(blob, available.media_type, self.layer.available_compression)
+            return read_tar(store, tar, self.layer, self.options)
+        except LayerError:
+            drain(blob)  # where the blob itself is broken, that is the error to tell
+            raise
+
+
+def _pieces(source: int, advance: Advance) -> Chunks:
+    while piece := os.read(source, _READ):
+        advance(len(piece))
+        yield piece
+
+
+def read_tar(store: Store, chunks: Chunks, layer: ImageLayer, options: LayerOptions) -> ReadLayer:
+    """Write the layer's files while its tar passes by, and check the diffID of it all."""
+    tar = DiffID(chunks, layer.diff_id, options.limits.size)
+    with ReadAhead(iter(tar)) as ahead, ObjectWriter(store) as objects:
+        reader = LayerReader(iter(ahead), options.device_nodes, options.limits)
+        for leaf, entry in reader:
+            objects.add(leaf, entry, reader)
+    record = reader.tar_split(store.content)
+    return ReadLayer(reader.tree, reader.dropped_xattrs, tar.size, record)

@@ -1,0 +1,151 @@
+"""Writes a layer's files as objects while its tar goes on streaming."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+
+from importer.ingest.read_ahead import AbandonedError, Channel
+from layers.entry import Kind
+from layers.errors import Fault
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from layers.chunks import Chunks
+    from layers.entry import Entry, Owner
+    from layers.tree.node import Leaf
+
+# A file larger than this is streamed; smaller ones are held whole, so that one thread can
+# read the tar while others hash and write.
+WHOLE = 1 << 20
+# What waits for the writers at most: this many batches, of at most _BATCH_SIZE and one file.
+_WAITING = 3
+_BATCH_SIZE = 1 << 20
+_BATCH_COUNT = 128
+_WRITERS = min(2, os.cpu_count() or 1)
+
+
+class Store(Protocol):
+    """Where objects go: a `Repo`, or `NewObjects` of one."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether writing a small file is worth a thread."""
+
+    def write_file(self, owner: Owner, content: bytes) -> str:
+        """Store a file, the content in one piece; its checksum."""
+
+    def write_symlink(self, owner: Owner, target: str) -> str:
+        """Store a symlink; its checksum."""
+
+    def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
+        """Store a file of `size` bytes that come in pieces; its checksum."""
+
+    def content(self, checksum: str) -> Chunks:
+        """The content of a file that is stored, in pieces."""
+
+
+class Contents(Protocol):
+    """Whoever gives out files one after the other; a `layers.tree.layer_reader.LayerReader`."""
+
+    def whole(self) -> bytes:
+        """The current file's content."""
+
+    def content(self) -> Chunks:
+        """The same in pieces, to be read to its end."""
+
+
+class _Job(NamedTuple):
+    leaf: Leaf
+    entry: Entry
+    content: bytes
+
+
+class ObjectWriter:
+    """Writes files, large ones in threads, and small ones, in batches, where that is slow; on
+    leaving, all are stored.
+
+    The first error of a thread is raised where a later file is added, or on leaving.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._in_batches = store.is_slow
+        self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="writer")
+        self._waiting: deque[Future[None]] = deque()
+        self._batch: list[_Job] = []
+        self._batch_size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._hand_over()
+                for written in self._waiting:
+                    written.result()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def add(self, leaf: Leaf, entry: Entry, contents: Contents) -> None:
+        """Store the entry that its layer is at, and set the leaf's checksum sooner or later."""
+        if entry.size > WHOLE:
+            self._add_large(leaf, entry, contents)
+            return
+        content = contents.whole() if entry.kind is Kind.FILE else b""
+        if not self._in_batches:
+            leaf.checksum = self._written(entry, content)
+            return
+        self._batch.append(_Job(leaf, entry, content))
+        self._batch_size += len(content)
+        if self._batch_size > _BATCH_SIZE or len(self._batch) >= _BATCH_COUNT:
+            self._hand_over()
+
+    def _written(self, entry: Entry, content: bytes) -> str:
+        if entry.kind is Kind.FILE:
+            return self._store.write_file(entry.owner, content)
+        return self._store.write_symlink(entry.owner, entry.link.decode())
+
+    def _add_large(self, leaf: Leaf, entry: Entry, contents: Contents) -> None:
+        channel = Channel()
+        written = self._pool.submit(self._write_large, leaf, entry, channel)
+        try:
+            for chunk in contents.content():
+                channel.put(chunk)
+        except AbandonedError:
+            written.result()
+            raise
+        except BaseException as error:
+            channel.end(error)
+            raise
+        channel.end()
+        self._wait_for(written)
+
+    def _write_large(self, leaf: Leaf, entry: Entry, channel: Channel) -> None:
+        try:
+            leaf.checksum = self._store.write_large_file(entry.owner, entry.size, iter(channel))
+        except Fault as fault:
+            raise fault.within(path=entry.path) from None
+        finally:
+            channel.abandon()
+
+    def _hand_over(self) -> None:
+        if self._batch:
+            self._wait_for(self._pool.submit(self._write_batch, self._batch))
+            self._batch, self._batch_size = [], 0
+
+    def _wait_for(self, written: Future[None]) -> None:
+        """Not yet, but before much more is added."""
+        if len(self._waiting) >= _WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(written)
+
+    def _write_batch(self, batch: list[_Job]) -> None:
+        for job in batch:
+            job.leaf.checksum = self._written(job.entry, job.content)

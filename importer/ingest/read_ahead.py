@@ -1,0 +1,105 @@
+"""Chunks from one thread to another, so that both can work at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from layers.chunks import Chunks
+
+# Enough for one side to go on while the other waits for the disk or the network; small enough
+# not to be seen in the memory that an import takes.
+_ROOM = 4
+
+
+class AbandonedError(Exception):
+    """Whoever took the chunks takes no more."""
+
+
+class Channel:
+    """Holds a few chunks between a thread that puts them and one that iterates over them."""
+
+    def __init__(self, room: int = _ROOM) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._room = room
+        self._changed = threading.Condition()
+        self._ended = False
+        self._abandoned = False
+        self._error: BaseException | None = None
+
+    def put(self, chunk: bytes) -> None:
+        """Wait for room, and add a chunk; AbandonedError if nobody takes it any more."""
+        with self._changed:
+            while len(self._chunks) >= self._room and not self._abandoned:
+                self._changed.wait()
+            if self._abandoned:
+                raise AbandonedError
+            self._chunks.append(chunk)
+            self._changed.notify()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """That was all; or all that came before this error, which the taker gets."""
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify()
+
+    def abandon(self) -> None:
+        """Let the other side know that no more is taken."""
+        with self._changed:
+            self._abandoned = True
+            self._changed.notify()
+
+    def __iter__(self) -> Chunks:
+        """All chunks, then the error if there is one."""
+        while (chunk := self._take()) is not None:
+            yield chunk
+        if self._error is not None:
+            raise self._error
+
+    def _take(self) -> bytes | None:
+        with self._changed:
+            while not self._chunks and not self._ended:
+                self._changed.wait()
+            if not self._chunks:
+                return None
+            self._changed.notify()
+            return self._chunks.popleft()
+
+
+class ReadAhead:
+    """What a thread of its own reads ahead of whoever iterates over it.
+
+    Reading, verifying and unpacking a blob need Python only once a chunk, so the thread runs
+    beside one that makes something of the chunks. On leaving, the thread has ended; it may
+    be in the middle of what it reads from, which nobody else may then go on reading.
+    """
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self._channel = Channel()
+        self._thread = threading.Thread(target=self._read, name="read-ahead")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.abandon()
+        self._thread.join()
+
+    def __iter__(self) -> Chunks:
+        """The chunks, then the error if there was one."""
+        return iter(self._channel)
+
+    def _read(self) -> None:
+        try:
+            for chunk in self._chunks:
+                self._channel.put(chunk)
+        except AbandonedError:
+            return
+        except BaseException as error:
+            self._channel.end(error)
+        else:
+            self._channel.end()

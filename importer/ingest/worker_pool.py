@@ -1,0 +1,148 @@
+"""Processes that read layers, each one at a time.
+
+Python's threads wait for each other wherever they compute, and after every system call; processes
+do not. So one process reads a layer from its blob to its objects: unpacks it, which takes a thread
+of its own, hashes its files and writes them. It is asked through a socket, which can hand it the
+pipe that the blob comes through.
+"""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from importer.ingest.worker import SIZE, Done, Read
+from importer.process import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.ingest.job import Job
+    from importer.ingest.worker import Answer
+    from importer.progress import Advance
+    from importer.repo.staging import Place
+
+# With the same modules as ours, wherever they were found: an editable install has no directory
+# in `sys.path`.
+_PATH = [*sys.path, str(Path(__file__).parent.parent.parent)]
+_MAIN = """\
+import sys
+sys.path[:] = {path!r}
+from importer.ingest.worker import serve
+serve({descriptor})
+"""
+
+
+class Readers:
+    """Starts processes when they are needed, lends each to one thread at a time, and ends them
+    at the end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[Reader] = []
+
+    def close(self) -> None:
+        """End them; nobody may have one."""
+        for reader in self._idle:
+            reader.close()
+        self._idle.clear()
+
+    @contextmanager
+    def lent(self) -> Iterator[Reader]:
+        """A process that nobody else uses meanwhile, and that is begun already, since it takes
+        a while to be ready."""
+        with self._lock:
+            reader = self._idle.pop() if self._idle else Reader()
+        try:
+            reader.start()
+            yield reader
+        finally:
+            with self._lock:
+                self._idle.append(reader)
+
+
+class Reader:
+    """One such process; begun anew where what it was doing has come to nothing."""
+
+    def __init__(self) -> None:
+        self._process: _Process | None = None
+
+    def start(self) -> None:
+        """Begin the process; once more does nothing."""
+        if self._process is None:
+            self._process = _Process()
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def read(self, job: Job, place: Place, source: int, advance: Advance) -> Done:
+        """Have the job done; a `source` of -1 is none. LayerError or ImporterError as the job
+        has it, OSError if its objects cannot be written, CommandError if the process is gone;
+        `advance` may raise, to end it."""
+        self.start()
+        assert self._process is not None  # noqa: S101 - it was begun in the line above
+        answer = None
+        try:
+            answer = self._process.ask(Read(job, place), source, advance)
+        finally:
+            if answer is None:
+                self.close()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class _Process:
+    """It runs until it is closed."""
+
+    def __init__(self) -> None:
+        with ExitStack() as opened:
+            self._socket, theirs = socket.socketpair()
+            opened.callback(self._socket.close)
+            with theirs:
+                main = _MAIN.format(path=_PATH, descriptor=theirs.fileno())
+                argv = [sys.executable, "-S", "-E", "-c", main]
+                self._server = Server(argv, [theirs.fileno()])
+            opened.callback(self._server.stop)
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        self._opened.close()
+
+    def ask(self, request: Read, source: int, advance: Advance) -> Answer:
+        data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
+        try:
+            descriptors = [source] if source >= 0 else []
+            socket.send_fds(self._socket, [SIZE.pack(len(data))], descriptors)
+            self._socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            raise self._server.failure() from None
+        while isinstance(answer := self._answer(), int):
+            advance(answer)
+        return answer
+
+    def _answer(self) -> Answer | int:
+        (size,) = SIZE.unpack(self._receive(SIZE.size))
+        answer: Answer | int = pickle.loads(self._receive(size))  # noqa: S301 - our own process
+        return answer
+
+    def _receive(self, size: int) -> bytearray:
+        data = bytearray(size)
+        left = memoryview(data)
+        while left:
+            try:
+                count = self._socket.recv_into(left)
+            except ConnectionResetError:
+                count = 0
+            if not count:
+                raise self._server.failure()
+            left = left[count:]
+        return data

@@ -1,0 +1,143 @@
+"""What would change, or did: --check and --diff, which import nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from importer.cache.branches import why_no_branch
+from importer.commit.base_tree import find_base
+from importer.errors import Failures, ImporterError
+from importer.release.commit import head_of, is_onto, is_release, layers_of, release_of
+from importer.release.gather_images import resolve_all
+from importer.release.plan import planned
+from importer.release.recorded_options import new_options
+from importer.release.result import Difference, DiffResult
+from importer.release.sources import SourceName, is_source
+from importer.repo.writer import Repo
+from importer.store.writer import StoredDocuments
+from layers.release.diff import compare, compare_layers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.progress import Progress
+    from importer.release.job import Origin, ReleaseJob
+    from importer.release.plan import Part
+    from importer.repo.values import Commit
+    from layers.release.release import Component, Release
+
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+# A commit's parent, and so on, as ostree writes it; no image's reference ends so.
+_ANCESTOR = re.compile(r"(.+?)(\^+)")
+# As ostree writes a branch that was pulled from a remote.
+_PULLED = re.compile(r"[^/:]+:([^:]+)")
+
+
+def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
+    """What an import would change: images, the operating system below them, or by other options
+    the rest of the commit. Of the images, only what tags are at is asked for."""
+    repo = Repo.open(job.repo) if job.repo.exists() else None
+    with planned(job.origin, progress) as parts:
+        releases = [part.release for part in parts]
+        places = zip(job.branches(releases), job.bases(releases), parts, strict=True)
+        return DiffResult(tuple(_check_part(job, repo, *place) for place in places))
+
+
+def _check_part(
+    job: ReleaseJob, repo: Repo | None, branch: str, onto: str | None, part: Part
+) -> Difference:
+    if repo is None:
+        return Difference(part.release, compare(None, part.release), branch)
+    base = find_base(repo, onto, branch)
+    head = head_of(repo, branch)
+    old = release_of(repo, head, branch)
+    release = _pinned(part) if old is not None else part.release
+    return Difference(
+        release,
+        compare(old, release),
+        branch,
+        new_base=head is not None and not is_onto(head, base),
+        new_options=new_options(head, job) if head is not None else (),
+        first_release=head is not None and not is_release(head),
+    )
+
+
+def _pinned(part: Part) -> Release:
+    """The release with the digests that its tags are at now."""
+    components = part.release.components
+    resolve = part.resolving(StoredDocuments())
+    images, faults = resolve_all(filter(_is_tag, components.values()), resolve)
+    if faults:
+        named = {f"component {name}": fault for name, fault in faults.items()}
+        raise Failures(f"{len(faults)} of {len(components)} images cannot be resolved", named)
+    pinned = {name: components[name].at(image.digest) for name, image in images.items()}
+    return replace(part.release, components={**components, **pinned})
+
+
+def _is_tag(component: Component) -> bool:
+    name = component.reference.name
+    return name is None or name.digest is None
+
+
+def diff_releases(
+    repo_path: Path | None, origin: Origin, old: str, new: str, progress: Progress
+) -> DiffResult:
+    """From the old to the new: each a branch or a commit of the repo, or a source."""
+    repo = Repo.open(repo_path) if repo_path is not None and repo_path.exists() else None
+    commits = [_commit(repo, text) if repo else None for text in (old, new)]
+    releases = [
+        _of_commit(repo, commit, text) if repo and commit else _of_source(origin, text, progress)
+        for text, commit in zip((old, new), commits, strict=True)
+    ]
+    both = repo is not None and None not in commits
+    layers = compare_layers(*(layers_of(repo, one) for one in commits)) if repo and both else None
+    diff = compare(releases[0], releases[1])
+    return DiffResult((Difference(releases[1], diff, layers=layers),))
+
+
+def _commit(repo: Repo, text: str) -> Commit | None:
+    """The commit that the text names, if it looks like one, or is a branch."""
+    ancestor = _ANCESTOR.fullmatch(text)
+    if ancestor:
+        return _older(repo, _commit(repo, ancestor[1]), len(ancestor[2]), text)
+    if _CHECKSUM.fullmatch(text):
+        return repo.commit(text)
+    pulled = _PULLED.fullmatch(text)
+    if pulled and why_no_branch(pulled[1]) == "":
+        checksum = repo.revision(text)
+        return repo.commit(checksum) if checksum is not None else None
+    return head_of(repo, text) if why_no_branch(text) == "" else None
+
+
+def _older(repo: Repo, commit: Commit | None, generations: int, text: str) -> Commit | None:
+    for _ in range(generations):
+        if commit is None:
+            return None
+        parent = repo.parent(commit.checksum)
+        if parent is None or not repo.exists("commit", parent):
+            raise ImporterError(f"{text}: the repo has no parent of {commit.checksum}")
+        commit = repo.commit(parent)
+    return commit
+
+
+def _of_commit(repo: Repo, commit: Commit, text: str) -> Release:
+    release = release_of(repo, commit, text)
+    if release is None:
+        raise ImporterError(f"{text} has no store of images")
+    return release
+
+
+def _of_source(origin: Origin, text: str, progress: Progress) -> Release:
+    """A source is for one architecture: the one that it says, or the only one of --arch."""
+    name = SourceName.parse(text)
+    if not is_source(name.text):
+        raise ImporterError(
+            f"{text}: there is no such branch or file, and it is no URL and no image's reference",
+            hint="branches and commits are those of --repo",
+        )
+    arches = (name.arch,) if name.arch else origin.arches[:1]
+    one = replace(origin, names=(name,), stream="", locked=None, arches=arches)
+    with planned(one, progress) as parts:
+        return parts[0].release

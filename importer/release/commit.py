@@ -1,0 +1,246 @@
+"""A release's commit: the store of its images, the last release's commit as its parent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from importer.cache.branches import FLATTENED, LABELLED, LAYER, RECORD, RELEASE, release_branch
+from importer.commit.base_tree import find_base
+from importer.commit.images import Contents, facts, newest
+from importer.commit.signing import sign
+from importer.errors import ImporterError
+from importer.release.recorded_options import new_options, options_metadata
+from importer.repo.values import Commit, Message
+from importer.repo.writer import Repo
+from importer.store.reader import BASE_KEY, PREFIX_KEY
+from layers.release.commit_metadata import images_release, layer_sizes, metadata, stored_release
+from layers.release.diff import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from importer.commit.target import Target
+    from importer.repo.commit_metadata import Base
+    from importer.repo.tree import Tree
+    from layers.oci.image import Image
+    from layers.release.diff import LayerSize
+    from layers.release.release import Release
+
+# Branches without a history, of which there may be very many.
+_LAYERS = tuple(f"{name}/" for name in (LAYER, RECORD, FLATTENED, LABELLED))
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A release that is to be committed; `head` is the branch's commit before, `onto` the
+    operating system's branch, if there is one."""
+
+    branch: str
+    onto: str | None
+    head: Commit | None
+    release: Release
+    images: Mapping[str, Image]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseCommit:
+    """A branch's commit; `parent` is the one before, or None for an unchanged or first one."""
+
+    checksum: str
+    parent: str | None
+    unchanged: bool
+
+
+def resolved(release: Release, images: Mapping[str, Image]) -> Release:
+    """The release with the components that have an image, and what that is."""
+    return replace(
+        release,
+        components={
+            name: component.at(images[name].digest)
+            for name, component in release.components.items()
+            if name in images
+        },
+    )
+
+
+def commit_releases(target: Target, repo: Repo, drafts: Sequence[Draft]) -> list[ReleaseCommit]:
+    """All refs move at once, each only if its release differs from the one it is at.
+
+    The trees are durable before a commit names them; see importer/cache/layer.py.
+    """
+    with repo.locked():
+        trees = [_Tree.written(target, repo, draft) for draft in drafts]
+        with repo.transaction():
+            return [_commit(target, repo, tree) for tree in trees]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """A draft's tree, stored; or None if the branch has that release already."""
+
+    draft: Draft
+    base: Base | None
+    tree: Tree | None
+
+    @classmethod
+    def written(cls, target: Target, repo: Repo, draft: Draft) -> _Tree:
+        base = find_base(repo, draft.onto, draft.branch)
+        contents = Contents(target, repo, list(draft.images.values()), base)
+        with repo.transaction() as transaction:
+            tree = contents.tree()
+            if _is_head(target, draft, tree.write(), base):
+                transaction.abandon()
+                return cls(draft, base, None)
+        return cls(draft, base, tree)
+
+
+def _is_head(target: Target, draft: Draft, checksums: tuple[str, str], base: Base | None) -> bool:
+    """Whether this tree is there already, and of this release: a new name for the same images
+    is none."""
+    head = draft.head
+    if head is None or (head.contents, head.meta) != checksums:
+        return False
+    stored = stored_release(head.metadata, head.checksum)
+    same = stored is not None and compare(stored, draft.release).is_empty
+    return same and is_onto(head, base) and not new_options(head, target)
+
+
+def is_onto(commit: Commit, base: Base | None) -> bool:
+    """Whether the commit was made from this very operating system, or without any."""
+    return commit.metadata.get(BASE_KEY) == (base.commit.checksum if base else None)
+
+
+def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:
+    draft, tree = written.draft, written.tree
+    head = draft.head.checksum if draft.head else None
+    if repo.resolve(draft.branch) != head:
+        raise ImporterError(
+            f"branch {draft.branch} has moved during the import", hint="run it again"
+        )
+    if tree is None:
+        sign(repo, head or "", target.signing)
+        return ReleaseCommit(head or "", None, True)
+    message = _message(target, draft, written.base)
+    checksum = repo.write_commit(tree, message, written.base, head)
+    sign(repo, checksum, target.signing)
+    repo.set_ref(draft.branch, checksum)
+    return ReleaseCommit(checksum, head, False)
+
+
+def _message(target: Target, draft: Draft, base: Base | None) -> Message:
+    release = draft.release
+    return Message(
+        release_subject(release, draft.branch) if target.subject is None else target.subject,
+        _time(draft, base) if target.timestamp is None else target.timestamp,
+        release_body(release),
+        release_metadata(release, facts(target, base) | options_metadata(target)),
+    )
+
+
+def release_metadata(release: Release, how: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """What a release's commit says, with the `commit.facts` of how it was made."""
+    said = dict(metadata(release)) | how
+    if BASE_KEY in said:
+        said.pop("version", None)  # the operating system's stays
+    return tuple(sorted(said.items()))
+
+
+def release_subject(release: Release, branch: str) -> str:
+    """Of a release's commit, unless the user says otherwise."""
+    name = release.name or release.version or branch
+    return f"{name} ({release.arch}), {len(release.components)} images"
+
+
+def release_body(release: Release) -> str:
+    """A line a component."""
+    return "\n".join(sorted(f"{one.name} {one.pullspec}" for one in release.components.values()))
+
+
+def _time(draft: Draft, base: Base | None) -> int:
+    """Never before the parent's, either: devices refuse an older commit."""
+    parent = draft.head.message.timestamp if draft.head else 0
+    return max(newest(list(draft.images.values()), base), parent)
+
+
+def head_of(repo: Repo, branch: str) -> Commit | None:
+    """The branch's commit, if there is one."""
+    repo.check_place(branch)
+    checksum = repo.resolve(branch)
+    return repo.commit(checksum) if checksum is not None else None
+
+
+def latest_release(repo: Repo, arch: str) -> Commit | None:
+    """The newest commit on a branch that a release has by its own name."""
+    suffix = release_branch("", arch).rpartition("/")[2]
+    found = [
+        repo.commit(checksum)
+        for ref, checksum in repo.refs().items()
+        if ref.startswith(f"{RELEASE}/") and ref.endswith(f"/{suffix}")
+    ]
+    return max(found, key=lambda one: one.message.timestamp, default=None)
+
+
+def release_of(repo: Repo, commit: Commit | None, name: str) -> Release | None:
+    """The release that a commit holds, `name` in errors; of one that import-release did not
+    make, its store's images. None if it has no store."""
+    if commit is None:
+        return None
+    found = stored_release(commit.metadata, name)
+    if found is not None:
+        return found
+    raw = _record(repo, commit, "overlay-images", "images.json")
+    return images_release(raw, name) if raw is not None else None
+
+
+def is_release(commit: Commit) -> bool:
+    """Whether import-release made it."""
+    return stored_release(commit.metadata, commit.checksum) is not None
+
+
+def layers_of(repo: Repo, commit: Commit | None) -> dict[str, LayerSize]:
+    """The layers in a commit's store, by id."""
+    raw = _record(repo, commit, "overlay-layers", "layers.json") if commit else None
+    return layer_sizes(raw, commit.checksum) if raw and commit else {}
+
+
+def _record(repo: Repo, commit: Commit, directory: str, name: str) -> bytes | None:
+    found = repo.root(commit).find(f"{prefix_of(commit).strip('/')}/{directory}")
+    return found.read(name) if found else None
+
+
+def prefix_of(commit: Commit) -> str:
+    """Where the store lies in a commit of ours."""
+    return str(commit.metadata.get(PREFIX_KEY, ""))
+
+
+def drop_older(repo: Repo, branch: str, keep: int) -> tuple[str, ...]:
+    """Forget the branch's commits but the last `keep`, unless another ref leads to them.
+
+    What only they need goes with the next `image-store prune` or `ostree prune`.
+    """
+    history = _history(repo, repo.resolve(branch))
+    with repo.locked():
+        old = history[keep:]
+        needed = _needed_by_others(repo, branch) if old else set()
+        dropped = tuple(checksum for checksum in old if checksum not in needed)
+        for checksum in reversed(dropped):
+            repo.delete_commit(checksum)
+    return dropped
+
+
+def _history(repo: Repo, checksum: str | None) -> list[str]:
+    """From a commit back, as far as the repo has it."""
+    found: list[str] = []
+    while checksum is not None and repo.exists("commit", checksum):
+        found.append(checksum)
+        checksum = repo.parent(checksum)
+    return found
+
+
+def _needed_by_others(repo: Repo, branch: str) -> set[str]:
+    needed: set[str] = set()
+    for ref, checksum in repo.refs().items():
+        if ref != branch and not ref.startswith(_LAYERS):
+            needed.update(_history(repo, checksum))
+    return needed

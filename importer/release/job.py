@@ -1,0 +1,126 @@
+"""What a call of import-release is to do."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from importer.cache.branches import release_branch
+from importer.commit.target import Target
+from importer.errors import ImporterError
+from importer.release.sources import SourceName
+from layers.architecture import go_arch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from importer.fetch.skopeo import Skopeo
+    from layers.limits import Limits
+    from layers.release.release import Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where releases are named: sources, a controller's stream besides, or a lock file.
+
+    `arches` are those that the user asks for, none if the sources are to say; `only` and
+    `exclude` are patterns of components; `name` overrides the sources'. `timeout` is in
+    seconds.
+    """
+
+    names: tuple[SourceName, ...]
+    stream: str
+    controller: str
+    phases: frozenset[str]
+    timeout: float
+    locked: Path | None
+    arches: tuple[str, ...]
+    only: tuple[str, ...]
+    exclude: tuple[str, ...]
+    name: str
+    limits: Limits
+    skopeo: Skopeo
+
+    def architectures(self) -> tuple[str, ...]:
+        """Which to read the sources for; "" if what they hold may say. ImporterError if a
+        source is for another, or nothing is for one of them."""
+        named = dict.fromkeys(name.arch for name in self.names if name.arch)
+        if self.arches:
+            _check_asked(self.arches, named)
+        return self.arches or tuple(named) or ((host_arch(),) if self.stream else ("",))
+
+    def release(self, found: Release) -> Release:
+        """The release that sources name, with what the user says of it."""
+        chosen = found.chosen(self.only, self.exclude)
+        if not self.name:
+            return chosen
+        return replace(chosen, name=self.name, version=chosen.version or self.name)
+
+
+def host_arch() -> str:
+    """This machine's."""
+    return go_arch(platform.machine())
+
+
+def _check_asked(arches: tuple[str, ...], named: dict[str, None]) -> None:
+    stray = next((arch for arch in named if arch not in arches), None)
+    if stray is not None:
+        raise ImporterError(
+            f"a source is for {stray}, which is not asked for", hint=f"add --arch {stray}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseJob(Target):
+    """An import; `branch` and `onto` may hold `{arch}`.
+
+    `keep` is how many releases stay on a branch, `lock` is the file to write what was resolved
+    to, `updates` are release files to rewrite, each for one architecture, or for the only one.
+    """
+
+    origin: Origin
+    keep_going: bool
+    keep: int | None
+    lock: Path | None
+    updates: tuple[tuple[str, Path], ...]
+
+    def branches(self, releases: Sequence[Release]) -> list[str]:
+        """Where each goes. ImporterError if nothing names it, or two would go to one branch."""
+        branches = [self._branch(release) for release in releases]
+        if len(set(branches)) < len(branches):
+            raise ImporterError(
+                "two architectures would go to one branch",
+                hint="a --branch for several architectures has {arch} in its name",
+            )
+        return branches
+
+    def bases(self, releases: Sequence[Release]) -> list[str | None]:
+        """The operating system's branch for each, None if there is to be none. ImporterError if
+        two architectures would go into one system, or one would be committed to its branch."""
+        if self.onto is None:
+            return [None] * len(releases)
+        if len(releases) > 1 and "{arch}" not in self.onto:
+            raise ImporterError(
+                "two architectures would go into one operating system",
+                hint="an --onto for several architectures has {arch} in its name",
+            )
+        bases = [self.onto.replace("{arch}", release.arch) for release in releases]
+        both = set(bases) & set(self.branches(releases))
+        if both:
+            raise ImporterError(
+                f"{both.pop()} would be both --onto and --branch",
+                hint="--onto stays as it is: --branch has to be another",
+            )
+        return [*bases]
+
+    def _branch(self, release: Release) -> str:
+        if self.branch is not None:
+            return self.branch.replace("{arch}", release.arch)
+        name = release.stream or release.name or release.version
+        if not name:
+            raise ImporterError(
+                "no source names the release", hint="name it by --release, or a --branch for it"
+            )
+        return release_branch(name, release.arch)

@@ -1,0 +1,70 @@
+"""The options that a release's commit was made with, as far as what is in it depends on them.
+
+A run with others makes another commit, and --check, which makes nothing, has to tell so by what
+the last commit says of itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from importer.commit.target import ExistingStore
+from importer.store.reader import PREFIX_KEY
+from layers.document import parse_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from importer.commit.target import Target
+    from importer.repo.values import Commit
+
+# Every import's commit says this and the prefix, see `commit.facts`.
+_FLATTEN = "import-image.flatten"
+_OTHERS = "import-release.options"
+_TRUE = "true"
+
+
+def options_metadata(target: Target) -> dict[str, str]:
+    """What a release's commit says of them besides."""
+    return {_OTHERS: json.dumps(_others(target), sort_keys=True, separators=(",", ":"))}
+
+
+def kept_options(commit: Commit) -> dict[str, str]:
+    """The same for a commit that is made of this one."""
+    return {key: str(value) for key, value in commit.metadata.items() if key == _OTHERS}
+
+
+def new_options(commit: Commit, target: Target) -> tuple[str, ...]:
+    """Those that have another value now than for the commit, as on the command line. Of what it
+    does not say, since it is an older version's, none is known to have one."""
+    says = commit.metadata
+    before = _without_none({"prefix": says.get(PREFIX_KEY), "flatten": says.get(_FLATTEN)})
+    flatten = _TRUE if target.flatten else None
+    now = _without_none({"prefix": target.prefix, "flatten": flatten})
+    if _OTHERS in says:
+        before |= parse_document(str(says[_OTHERS]).encode(), f"{commit.checksum}: {_OTHERS}")
+        now |= _others(target)
+    names = sorted(before.keys() | now.keys())
+    return tuple(f"--{name}" for name in names if before.get(name) != now.get(name))
+
+
+def _others(target: Target) -> dict[str, str]:
+    existing, labelling = target.existing_store, target.labelling
+    return _without_none(
+        {
+            "existing-store": None if existing is ExistingStore.ERROR else existing.value,
+            "selinux-label": labelling.label,
+            "selinux-policy": _policy(labelling.policy),
+            "storage-conf": _TRUE if target.storage_conf else None,
+        }
+    )
+
+
+def _policy(where: str | None) -> str | None:
+    """A directory's place is the machine's own, and the commit is to be the same on all."""
+    return where if where in (None, "base") else "directory"
+
+
+def _without_none(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if value is not None}

@@ -1,0 +1,206 @@
+"""What a call of import-release found and did, for standard output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from importer.commit.result import described
+from layers.release.diff import Amount, packed
+from layers.release.report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from importer.release.commit import ReleaseCommit
+    from importer.release.gather_images import Gathered
+    from layers.errors import Fault
+    from layers.release.diff import LayerDiff, LayerSize, ReleaseDiff
+    from layers.release.release import Release
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A release that was imported for one architecture; `dropped` commits went by --keep."""
+
+    branch: str
+    release: Release
+    commit: ReleaseCommit
+    diff: ReleaseDiff
+    layers: LayerDiff
+    sizes: Mapping[str, LayerSize]
+    gathered: Gathered
+    dropped: tuple[str, ...]
+
+    def amounts(self) -> dict[str, Amount]:
+        """Layers by what became of them; see docs/nightly.md."""
+        fetched = self.gathered.fetched
+        new = packed(size for one, size in self.sizes.items() if one in fetched)
+        return {
+            "fetched": new,
+            "re-used": packed(size for one, size in self.sizes.items() if one not in fetched),
+            "new in ostree": Amount(new.layers, self.gathered.written_bytes),
+            "new in the release": self.layers.new,
+            "no longer needed": self.layers.obsolete,
+        }
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "branch": self.branch,
+            "commit": self.commit.checksum,
+            "parent": self.commit.parent,
+            "unchanged": self.commit.unchanged,
+            **_release(self.release),
+            "changes": self.diff.document(),
+            "layers": {_key(name): one.document() for name, one in self.amounts().items()},
+            "failed": {name: _fault(one) for name, one in self.gathered.faults.items()},
+            "dropped_commits": list(self.dropped),
+            "images": [
+                {"component": name} | described(image, self.gathered.layers, self.gathered.fetched)
+                for name, image in self.gathered.images.items()
+            ],
+        }
+
+    def report(self) -> Report:
+        """For people."""
+        failed = {name: str(fault) for name, fault in self.gathered.faults.items()}
+        return Report(self.diff, self.release.arch, self.amounts(), failed)
+
+
+def _release(release: Release) -> dict[str, str | None]:
+    return {
+        "arch": release.arch or None,
+        "release": release.name or None,
+        "version": release.version or None,
+    }
+
+
+def _key(name: str) -> str:
+    return name.replace(" ", "_").replace("-", "")
+
+
+def _fault(fault: Fault) -> dict[str, str | None]:
+    return {"error": str(fault), "hint": fault.hint or None}
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseResult:
+    """One part for each architecture; `updated` are the release files that were rewritten."""
+
+    parts: tuple[Imported, ...]
+    fetched_bytes: int
+    updated: tuple[str, ...]
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether no ref was moved, and no file rewritten."""
+        return all(part.commit.unchanged for part in self.parts) and not self.updated
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether images are missing that could not be had."""
+        return any(part.gathered.faults for part in self.parts)
+
+    def lines(self) -> list[str]:
+        """The commits."""
+        return [part.commit.checksum for part in self.parts]
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document. `commit` and `branch` are null unless there is exactly one."""
+        only = self.parts[0] if len(self.parts) == 1 else None
+        return {
+            "commit": only.commit.checksum if only else None,
+            "branch": only.branch if only else None,
+            "unchanged": self.unchanged,
+            "fetched_bytes": self.fetched_bytes,
+            "updated_files": list(self.updated),
+            "releases": [part.document() for part in self.parts],
+        }
+
+    def reports(self) -> list[Report]:
+        """For people, one for each architecture."""
+        return [part.report() for part in self.parts]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two releases, one of which may be no more than named; `layers` if both are in the repo.
+
+    `new_base`: the branch's commit was made from another operating system than --onto has now;
+    `new_options`: with other values of these; `first_release`: by another command.
+    """
+
+    release: Release
+    diff: ReleaseDiff
+    branch: str | None = None
+    layers: LayerDiff | None = None
+    new_base: bool = False
+    new_options: tuple[str, ...] = ()
+    first_release: bool = False
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether there is nothing new."""
+        return self.diff.is_empty and not self._besides()
+
+    def _besides(self) -> list[str]:
+        """What is new beside the images, for people."""
+        found = {
+            "another operating system": self.new_base,
+            f"other values of {', '.join(self.new_options)}": self.new_options,
+            "the branch's first release": self.first_release,
+        }
+        return [text for text, is_so in found.items() if is_so]
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "branch": self.branch,
+            "unchanged": self.unchanged,
+            "new_base": self.new_base,
+            "new_options": list(self.new_options),
+            "first_release": self.first_release,
+            **_release(self.release),
+            "old_release": self.diff.old or None,
+            "changes": self.diff.document(),
+            "layers": self.layers.document() if self.layers else None,
+        }
+
+    def report(self) -> Report:
+        """For people."""
+        found = self.layers
+        amounts = (
+            {
+                "new in the release": found.new,
+                "kept": found.kept,
+                "no longer needed": found.obsolete,
+            }
+            if found
+            else {}
+        )
+        return Report(self.diff, self.release.arch, amounts, besides=tuple(self._besides()))
+
+
+@dataclass(frozen=True, slots=True)
+class DiffResult:
+    """What --check and --diff find; nothing is imported."""
+
+    parts: tuple[Difference, ...]
+    incomplete: bool = field(default=False, init=False)
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether there is nothing new."""
+        return all(part.unchanged for part in self.parts)
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document."""
+        return {
+            "unchanged": self.unchanged,
+            "releases": [part.document() for part in self.parts],
+        }
+
+    def reports(self) -> list[Report]:
+        """For people, one for each architecture."""
+        return [part.report() for part in self.parts]

@@ -1,0 +1,187 @@
+"""From what the command line names to a release: files, URLs, payload images, streams."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from importer.errors import ImporterError
+from importer.fetch.resolver import Resolver
+from importer.files.replacement import read_file
+from importer.release.http import Http, chosen
+from importer.release.payload import image_references
+from importer.store.writer import StoredDocuments
+from layers.architecture import go_arch, is_architecture
+from layers.document import MAX_DOCUMENT_SIZE, parse_document
+from layers.errors import Fault, LayerError
+from layers.oci.reference import Reference
+from layers.release.release import Release, merged
+from layers.release.source import image_stream, parse_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from importer.fetch.blobs import Blobs
+    from importer.fetch.skopeo import Skopeo
+    from layers.limits import Limits
+
+_FOR_ARCH = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)
+# How MicroShift names its files: release-x86_64.json, release-olm-aarch64.json.
+_FILE_ARCH = re.compile(r".*-([a-z0-9_]+)\.json")
+_STREAM_IN_URL = re.compile(r"https?://.*/releasestream/([^/?]+)/.*")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceName:
+    """A SOURCE of the command line; `arch` is "" if it is for every architecture."""
+
+    text: str
+    arch: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`ARCH=SOURCE`, or a file or URL that ends in `-ARCH.json`, or any other text."""
+        match = _FOR_ARCH.fullmatch(text)
+        if match and is_architecture(match[1]):
+            return cls(match[2], go_arch(match[1]))
+        match = _FILE_ARCH.fullmatch(text.rpartition("/")[2])
+        if match and is_architecture(match[1]):
+            return cls(text, go_arch(match[1]))
+        return cls(text)
+
+    @property
+    def stream(self) -> str:
+        """The stream that a controller's URL names, or ""."""
+        match = _STREAM_IN_URL.fullmatch(self.text)
+        return match[1] if match else ""
+
+
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Put the source's name in front of what is wrong with it."""
+    try:
+        yield
+    except Fault as error:
+        said = str(error)
+        text = said if source in said else f"{source}: {said}"
+        kind = ImporterError if isinstance(error, ImporterError) else LayerError
+        raise kind(text, hint=error.advice) from error
+
+
+@contextmanager
+def advising(hint: str) -> Iterator[None]:
+    """What is wrong is a document of the user's or of a server's, and no image."""
+    try:
+        yield
+    except LayerError as error:
+        raise error.within(hint=hint) from error
+
+
+class Documents:
+    """What URLs, files and standard input hold, read once for all architectures: a pipe gives
+    it only once, and a server may have another release the next time."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+        self._read: dict[str, bytes] = {}
+
+    def find(self, text: str) -> bytes | None:
+        """The document, or None if the text names none, but an image."""
+        if text not in self._read:
+            raw = self._get(text)
+            if raw is None:
+                return None
+            self._read[text] = raw
+        return self._read[text]
+
+    def _get(self, text: str) -> bytes | None:
+        if text.startswith(("http://", "https://")):
+            return self._http.get(text)
+        if text == "-":
+            return _standard_input()
+        return read_file(Path(text), MAX_DOCUMENT_SIZE) if _is_file(text) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Reads sources for one architecture; `blobs` and `skopeo` are for that one.
+
+    `phases` are those that a controller's release may be in.
+    """
+
+    documents: Documents
+    skopeo: Skopeo
+    blobs: Blobs
+    phases: frozenset[str]
+    limits: Limits
+
+    def read(self, names: Sequence[SourceName]) -> Release:
+        """One release of all these sources. An error names the source it is about."""
+        return merged([self._read(name.text) for name in names])
+
+    def _read(self, text: str) -> Release:
+        with naming(text):
+            raw = self.documents.find(text)
+            if raw is None:
+                return self._payload(_reference(text), text)
+            return self._parsed(raw, "standard input" if text == "-" else text)
+
+    def _parsed(self, raw: bytes, origin: str) -> Release:
+        with advising("whoever wrote it has to mend it"):
+            found = parse_source(raw, origin)
+        if isinstance(found, Release):
+            return found
+        answer = chosen(found, self.phases, origin)
+        release = self._payload(Reference.parse(answer.pullspec), answer.pullspec)
+        if release.name and release.name != answer.name:
+            raise LayerError(
+                f"the controller calls the release {answer.name}, its payload {release.name}",
+                hint="ask again later, or name the payload itself",
+            )
+        return replace(release, name=answer.name, version=release.version or answer.name)
+
+    def _payload(self, reference: Reference, origin: str) -> Release:
+        with naming(origin):
+            image = Resolver(self.skopeo, self.blobs, StoredDocuments()).resolve(reference)
+            raw = image_references(self.blobs, image, self.limits.size)
+            release = image_stream(parse_document(raw, origin), origin)
+            return replace(release, arch=image.config.architecture)
+
+
+def is_source(text: str) -> bool:
+    """Whether this can be a SOURCE: a URL, `-`, a file that there is, or an image."""
+    if text == "-" or text.startswith(("http://", "https://")) or _is_file(text):
+        return True
+    try:
+        Reference.parse(text)
+    except LayerError:
+        return False
+    return True
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).exists()
+    except PermissionError:
+        return True  # whoever opens it is told so
+    except OSError:  # a name too long for one
+        return False
+
+
+def _standard_input() -> bytes:
+    # Python has none if the descriptor was closed when it began.
+    return sys.stdin.buffer.read(MAX_DOCUMENT_SIZE + 1) if sys.stdin is not None else b""
+
+
+def _reference(text: str) -> Reference:
+    try:
+        return Reference.parse(text)
+    except LayerError:
+        raise ImporterError(
+            "there is no such file, and it is neither a URL nor an image's reference",
+            hint="a payload is registry/name:tag or registry/name@sha256:…",
+        ) from None

@@ -1,0 +1,75 @@
+"""What changed in a release, for a terminal."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import RenderableType
+
+    from layers.release.report import Report, Row
+
+_STYLES = {"failed": "bold red", "changed": "yellow", "added": "green", "removed": "red"}
+_DIGEST = re.compile(r"@(\w+):([0-9a-f]{12})[0-9a-f]+")
+
+
+def rendered(reports: Sequence[Report]) -> list[str]:
+    """Lines with colours, as wide as the terminal; of a repository the last component is shown,
+    unless two differ in the rest alone, and of a digest 12 digits."""
+    # Only a terminal needs rich, whose import takes a good part of a short run's time.
+    from rich.console import Console
+
+    console = Console(file=StringIO(), force_terminal=True)
+    with console.capture() as capture:
+        for report in reports:
+            console.print(_title(report))
+            for table in _tables(report):
+                console.print(table)
+    return capture.get().splitlines()
+
+
+def _title(report: Report) -> RenderableType:
+    from rich.text import Text
+
+    return Text.assemble((report.title, "bold"), f": {report.counts}")
+
+
+def _tables(report: Report) -> list[RenderableType]:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    rows = Table("component", "", box=SIMPLE)
+    for name in ("from", "to", "commits"):
+        rows.add_column(name, overflow="fold")
+    for row in report.rows():
+        rows.add_row(*_cells(row))
+    amounts = Table("layers", box=SIMPLE)
+    amounts.add_column("count", justify="right")
+    amounts.add_column("bytes", justify="right")
+    for name, found in report.amounts.items():
+        amounts.add_row(name, f"{found.layers:,}", f"{found.bytes:,}")
+    return [table for table in (rows, amounts) if table.row_count]
+
+
+def _cells(row: Row) -> list[RenderableType]:
+    from rich.text import Text
+
+    old, new = map(_short, (row.old, row.new))
+    if old == new:
+        old, new = row.old, row.new
+    return [
+        Text(row.name),
+        Text(row.state, style=_STYLES[row.state]),
+        Text(old),
+        Text(new),
+        Text(row.commits),
+    ]
+
+
+def _short(pullspec: str) -> str:
+    """What tells one image from another, and two of which have room beside each other."""
+    return _DIGEST.sub(r"@\1:\2", pullspec.rpartition("/")[2])

@@ -1,0 +1,119 @@
+"""Tables on a terminal, in its width and colours: rich's."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text as RichText
+
+from importer.render.table import GAP, Block, Table, Text, of_columns, widest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# What is folded any further cannot be read.
+_NARROWEST = 12
+
+
+def on_terminal(blocks: Sequence[Block]) -> str:
+    """The blocks with colours and in the terminal's width, which is that of standard output."""
+    output = io.StringIO()
+    width = shutil.get_terminal_size().columns
+    console = Console(file=output, force_terminal=True, width=width, highlight=False)
+    for block in blocks:
+        if isinstance(block, Text):
+            console.print(RichText(block.text, block.style), soft_wrap=True)
+        else:
+            _print_table(console, block, width)
+    return output.getvalue().rstrip("\n")
+
+
+def _print_table(console: Console, block: Table, terminal: int) -> None:
+    """In the terminal's width; columns that go below go there if all are wider than that."""
+    below = [number for number, column in enumerate(block.columns) if column.below]
+    if below and _natural(block) > terminal:
+        _print_in_two(console, block, below, terminal)
+        return
+    console.width = _width(block, terminal)
+    console.print(_rich_table(block))
+
+
+def _print_in_two(console: Console, block: Table, below: Sequence[int], terminal: int) -> None:
+    """What goes below is in one piece even where the terminal breaks its line: it can be copied."""
+    above = [number for number in range(len(block.columns)) if number not in below]
+    upper, lower = of_columns(block, above), of_columns(block, below)
+    console.width = _width(upper, terminal)
+    widths = _fitting(upper, console.width)
+    console.print(_rich_table(replace(upper, rows=[]), widths))
+    for row, more in zip(upper.rows, lower.rows, strict=True):
+        if any(row):
+            console.print(_rich_table(replace(upper, rows=[row], title=""), widths, header=False))
+        cells = [
+            (f"{GAP}{cell}", column.style)
+            for cell, column in zip(more, lower.columns, strict=True)
+            if cell
+        ]
+        console.print(RichText.assemble(*cells), soft_wrap=True)
+
+
+def _fitting(block: Table, width: int) -> list[int]:
+    """The columns' widths, in which one of them folds, or none."""
+    widths = [widest(block, number) for number in range(len(block.columns))]
+    for number, column in enumerate(block.columns):
+        if column.fold:
+            others = _natural(block) - widths[number]
+            widths[number] = max(_least(block, number), min(widths[number], width - others))
+    return widths
+
+
+def _natural(block: Table) -> int:
+    """What it takes without folding."""
+    gaps = len(GAP) * (len(block.columns) - 1)
+    return sum(widest(block, number) for number in range(len(block.columns))) + gaps
+
+
+def _width(block: Table, terminal: int) -> int:
+    """The terminal's, in which columns fold; if that is too narrow for the table, what the
+    table takes without folding. Then the terminal breaks the lines; rich would leave columns
+    out."""
+    folded = sum(
+        widest(block, number) - _least(block, number) for number in range(len(block.columns))
+    )
+    natural = _natural(block)
+    return terminal if natural - folded <= terminal else natural
+
+
+def _least(block: Table, number: int) -> int:
+    whole = widest(block, number)
+    return min(whole, _NARROWEST) if block.columns[number].fold else whole
+
+
+def _rich_table(block: Table, widths: Sequence[int] = (), *, header: bool = True) -> RichTable:
+    made = RichTable(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        show_header=header,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),  # the box puts one more space between columns: GAP
+        header_style="bold",
+    )
+    if block.title:
+        made.title, made.title_justify, made.title_style = RichText(block.title), "left", "bold"
+    for number, column in enumerate(block.columns):
+        made.add_column(
+            column.title,
+            justify="right" if column.right else "left",
+            overflow="fold",
+            min_width=_least(block, number),
+            width=widths[number] if widths else None,
+            style=column.style,
+        )
+    for row in block.rows:
+        made.add_row(*map(RichText, row))
+    return made

@@ -1,0 +1,76 @@
+"""A commit's metadata: what it says of itself, and what it has of the commit it is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.repo.libostree import GLib, faults
+
+if TYPE_CHECKING:
+    from importer.repo.tree import Tree
+    from importer.repo.values import Commit, Message
+    from importer.repo.writer import Repo
+
+_OURS = ("import-image.", "import-release.")
+_REF_BINDING = "ostree.ref-binding"
+_COMPOSEFS_DIGEST = "ostree.composefs.digest.v0"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A commit that another is made from, and the branch that the new one is for."""
+
+    commit: Commit
+    branch: str
+
+
+def commit_metadata(repo: Repo, tree: Tree, message: Message, base: Base | None) -> GLib.Variant:
+    """What a new commit of this tree, written already, is to say; an `a{sv}`."""
+    inherited = _inherited(repo, tree, base) if base is not None else {}
+    said = {key: GLib.Variant("s", value) for key, value in message.metadata}
+    # What is said takes the place of what is inherited also in the order, which the
+    # checksum depends on.
+    kept = {key: value for key, value in inherited.items() if key not in said}
+    return GLib.Variant("a{sv}", kept | said)
+
+
+def _inherited(repo: Repo, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
+    """The base's metadata, byte for byte, but for what says something of its own tree or
+    ref, which would not be true of ours."""
+    entries = _entries(metadata_of(repo, base.commit))
+    entries.pop("ostree.sizes", None)
+    if _REF_BINDING in entries:
+        # `ostree pull` refuses a commit that is bound to other refs (ostree-repo-pull.c,
+        # `_ostree_repo_verify_bindings`).
+        entries[_REF_BINDING] = GLib.Variant("as", [base.branch])
+    if _COMPOSEFS_DIGEST in entries:
+        entries[_COMPOSEFS_DIGEST] = _composefs_digest(repo, tree)
+    return {key: value for key, value in entries.items() if not key.startswith(_OURS)}
+
+
+def metadata_of(repo: Repo, commit: Commit) -> GLib.Variant:
+    """What a commit of the repo says, in the same form."""
+    with faults(f"reading commit {commit.checksum}"):
+        _, variant, _ = repo.handle.load_commit(commit.checksum)
+    return variant.get_child_value(0)
+
+
+def _composefs_digest(repo: Repo, tree: Tree) -> GLib.Variant:
+    found = GLib.VariantDict.new(None)
+    try:
+        with faults("computing the composefs digest, which the base commit has"):
+            repo.handle.commit_add_composefs_metadata(0, found, tree.written(), None)
+    except ImporterError as error:
+        raise error.within(hint="run this where ostree is built with composefs") from None
+    return found.lookup_value(_COMPOSEFS_DIGEST, None)
+
+
+def _entries(metadata: GLib.Variant) -> dict[str, GLib.Variant]:
+    """The values of an `a{sv}`, as they are, in their order."""
+    children = (metadata.get_child_value(n) for n in range(metadata.n_children()))
+    return {
+        child.get_child_value(0).get_string(): child.get_child_value(1).get_variant()
+        for child in children
+    }

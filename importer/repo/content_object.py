@@ -1,0 +1,99 @@
+"""Objects of files and directories that libostree stores, and what it says of them."""
+
+from __future__ import annotations
+
+import os
+import struct
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from hashlib import sha256
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.repo.libostree import Gio, GLib, OSTree, faults
+from importer.repo.values import bytes_of
+from layers.ostree.objects import DIRECTORY, SYMLINK
+
+if TYPE_CHECKING:
+    from layers.chunks import Chunks
+    from layers.entry import Owner, Xattrs
+
+
+def from_be32(value: int) -> int:
+    """A number as a GVariant of the repo has it, in the machine's own order."""
+    return int(struct.unpack(">I", struct.pack("=I", value))[0])
+
+
+def read_xattrs(variant: GLib.Variant) -> Xattrs:
+    """The inverse of `xattrs_variant`."""
+    pairs = (variant.get_child_value(n) for n in range(variant.n_children()))
+    return tuple((bytes_of(pair, 0).rstrip(b"\0"), bytes_of(pair, 1)) for pair in pairs)
+
+
+def xattrs_variant(owner: Owner) -> GLib.Variant:
+    """Names end in a NUL, values do not; sorted, as libostree reads them from a disk."""
+    return GLib.Variant("a(ayay)", [(name + b"\0", value) for name, value in owner.xattrs])
+
+
+def dirmeta_variant(owner: Owner) -> GLib.Variant:
+    """A directory's object, as libostree makes it."""
+    info = Gio.FileInfo()
+    info.set_file_type(Gio.FileType.DIRECTORY)
+    info.set_attribute_uint32("unix::uid", owner.uid)
+    info.set_attribute_uint32("unix::gid", owner.gid)
+    info.set_attribute_uint32("unix::mode", DIRECTORY | owner.mode)
+    return OSTree.create_directory_metadata(info, xattrs_variant(owner))
+
+
+def check_canonical(owner: Owner, kind: int) -> None:
+    """ImporterError for what a bare-user-only repo cannot hold.
+
+    Source: ostree-core.c, `_ostree_validate_bareuseronly_mode`, and that such a repo
+    keeps neither owners nor xattrs (ostree.repo-config(5)).
+    """
+    if owner.uid or owner.gid or owner.xattrs or (kind != SYMLINK and owner.mode & ~0o775):
+        raise ImporterError(
+            f"a bare-user-only repo cannot hold mode {owner.mode:04o}, owner"
+            f" {owner.uid}:{owner.gid} and {len(owner.xattrs)} xattrs",
+            hint="such a repo keeps no owners, setuid bits or xattrs; use bare-user or archive",
+        )
+
+
+def store_object(repo: OSTree.Repo, header: bytes, content: bytes) -> str:
+    """Store a content object in one piece; its checksum.
+
+    libostree's own SHA-256 runs at a fifth of hashlib's speed, so the checksum is computed
+    here and the object handed over as trusted.
+    """
+    data = header + content
+    checksum = sha256(data).hexdigest()
+    stream = Gio.MemoryInputStream.new_from_bytes(GLib.Bytes.new(data))
+    with faults(f"writing object {checksum}"):
+        repo.write_content_trusted(checksum, stream, len(data), None)
+    return checksum
+
+
+def store_stream(repo: OSTree.Repo, header: bytes, size: int, chunks: Chunks) -> str:
+    """Store a content object of `size` bytes that come in pieces; its checksum.
+
+    It goes to libostree through a pipe, since `OstreeContentWriter` does not work in archive
+    repos; libostree computes the checksum, which nobody can know yet.
+    """
+    source, sink = os.pipe()
+    with ThreadPoolExecutor(1) as pool:
+        stored = pool.submit(_store_from_pipe, repo, source, len(header) + size)
+        # When the reader fails the pipe breaks, and `result` says why.
+        with suppress(BrokenPipeError), os.fdopen(sink, "wb") as pipe:
+            pipe.writelines(chain([header], chunks))
+    return stored.result()
+
+
+def _store_from_pipe(repo: OSTree.Repo, source: int, length: int) -> str:
+    stream = Gio.UnixInputStream.new(source, True)
+    try:
+        with faults("writing a large object"):
+            _, checksum = repo.write_content(None, stream, length, None)
+    finally:
+        stream.close(None)
+    return bytes(checksum).hex()

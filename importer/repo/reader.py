@@ -1,0 +1,191 @@
+"""A repo that is looked into."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from importer.errors import ImporterError
+from importer.repo.content_object import from_be32, read_xattrs
+from importer.repo.libostree import NO_PLACE, Gio, GLib, OSTree, faults
+from importer.repo.values import (
+    Commit,
+    Message,
+    RepoDirectory,
+    StoredFile,
+    hex_of,
+    object_content,
+)
+from layers.entry import Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.repo.values import ObjectKind
+    from layers.chunks import Chunks
+
+SELINUX = b"security.selinux"
+_TYPES: dict[ObjectKind, Any] = {
+    "commit": OSTree.ObjectType.COMMIT,
+    "dirtree": OSTree.ObjectType.DIR_TREE,
+    "dirmeta": OSTree.ObjectType.DIR_META,
+    "file": OSTree.ObjectType.FILE,
+}
+_SUFFIXES: dict[str, ObjectKind] = {
+    ".commit": "commit",
+    ".dirtree": "dirtree",
+    ".dirmeta": "dirmeta",
+    ".file": "file",
+    ".filez": "file",
+}
+_OWN_REFS = (
+    OSTree.RepoListRefsExtFlags.EXCLUDE_REMOTES | OSTree.RepoListRefsExtFlags.EXCLUDE_MIRRORS
+)
+
+
+class RepoReader:
+    """An ostree repo's refs, commits and objects.
+
+    `handle` is libostree's own, for the modules that reach it through importer/repo/libostree.py.
+    """
+
+    def __init__(self, path: Path, handle: OSTree.Repo) -> None:
+        self.path = path
+        self.handle = handle
+        self.mode = handle.get_mode().value_nick.replace("_", "-")
+        self._sizes: dict[str, int] = {}
+
+    def resolve(self, ref: str) -> str | None:
+        """The commit that the ref names, or None if there is no such ref of our own.
+
+        Not by `resolve_rev`, which takes a name such as `feed` for the beginning of a
+        checksum, and looks among the remotes' refs as well.
+        """
+        with faults(f"reading ref {ref}"):
+            try:
+                _, refs = self.handle.list_refs_ext(ref, _OWN_REFS, None)
+            except GLib.Error as error:
+                # Refs are files: with a ref `os` there is no `os/images`.
+                if not error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NOT_DIRECTORY):
+                    raise
+                refs = {}
+        checksum: str | None = refs.get(ref)
+        return checksum
+
+    def check_place(self, ref: str) -> None:
+        """ImporterError if there can be no such ref, since another lies below it or above it.
+
+        Of a repo with very many refs only those are looked at.
+        """
+        heads = self.path / "refs/heads"
+        parents = [str(parent) for parent in PurePosixPath(ref).parents]
+        others = [parent for parent in parents if (heads / parent).is_file()]
+        if (heads / ref).is_dir():
+            with faults(f"reading refs {ref}"):
+                _, below = self.handle.list_refs_ext(ref, _OWN_REFS, None)
+            others += sorted(below)
+        if others:
+            raise ImporterError(f"no branch {ref} can be beside branch {others[0]}", hint=NO_PLACE)
+
+    def revision(self, text: str) -> str | None:
+        """The commit that a ref, `REMOTE:REF`, checksum or `REF^` means, or None."""
+        with faults(f"looking for commit {text}"):
+            _, checksum = self.handle.resolve_rev(text, True)
+        return str(checksum) if checksum else None
+
+    def commit(self, checksum: str) -> Commit:
+        """A commit's own data."""
+        with faults(f"reading commit {checksum}"):
+            _, variant, state = self.handle.load_commit(checksum)
+        metadata = variant.get_child_value(0).unpack()
+        text = tuple(sorted((k, v) for k, v in metadata.items() if isinstance(v, str)))
+        message = Message(
+            variant.get_child_value(3).get_string(),
+            OSTree.commit_get_timestamp(variant),
+            variant.get_child_value(4).get_string(),
+            text if len(text) == len(metadata) else (),
+        )
+        partial = bool(state & OSTree.RepoCommitState.PARTIAL)
+        return Commit(checksum, hex_of(variant, 6), hex_of(variant, 7), message, metadata, partial)
+
+    def head(self, ref: str) -> Commit:
+        """The commit of a ref that this run has seen or set; ImporterError if it is gone."""
+        checksum = self.resolve(ref)
+        if checksum is None:
+            raise ImporterError(f"branch {ref} went away during the import")
+        return self.commit(checksum)
+
+    def root(self, commit: Commit) -> RepoDirectory:
+        """The root directory of a commit."""
+        return RepoDirectory(self.handle, commit.contents, commit.meta)
+
+    def content(self, checksum: str) -> Chunks:
+        """The content of a file's object, in pieces."""
+        return object_content(self.handle, checksum)
+
+    def directory(self, contents: str, meta: str) -> RepoDirectory:
+        """A directory by its dirtree's and dirmeta's checksums."""
+        return RepoDirectory(self.handle, contents, meta)
+
+    def file(self, checksum: str) -> StoredFile:
+        """What a file's object says beside its content."""
+        with faults(f"reading object {checksum}"):
+            _, _, info, xattrs = self.handle.load_file(checksum)
+        owner = Owner(
+            info.get_attribute_uint32("unix::mode") & 0o7777,
+            info.get_attribute_uint32("unix::uid"),
+            info.get_attribute_uint32("unix::gid"),
+            read_xattrs(xattrs),
+        )
+        is_link = info.get_file_type() == Gio.FileType.SYMBOLIC_LINK
+        target = info.get_symlink_target() if is_link else None
+        return StoredFile(checksum, owner, 0 if is_link else info.get_size(), target)
+
+    def dirmeta(self, checksum: str) -> Owner:
+        """What a dirmeta object says."""
+        with faults(f"reading dirmeta {checksum}"):
+            _, variant = self.handle.load_variant(OSTree.ObjectType.DIR_META, checksum)
+        uid, gid, mode = (from_be32(variant.get_child_value(n).get_uint32()) for n in range(3))
+        return Owner(mode & 0o7777, uid, gid, read_xattrs(variant.get_child_value(3)))
+
+    def is_labelled(self, commit: Commit) -> bool:
+        """Whether the commit's files have SELinux labels, as the root directory does."""
+        return any(name == SELINUX for name, _ in self.dirmeta(commit.meta).xattrs)
+
+    def exists(self, kind: ObjectKind, checksum: str) -> bool:
+        """Whether the repo has the object."""
+        with faults(f"looking for object {checksum}"):
+            _, found = self.handle.has_object(_TYPES[kind], checksum, None)
+        return bool(found)
+
+    def file_size(self, checksum: str) -> int:
+        """The size of a file's content in bytes, 0 for a symlink; each is looked up once."""
+        if checksum not in self._sizes:
+            self._sizes[checksum] = self.file(checksum).size
+        return self._sizes[checksum]
+
+    def refs(self) -> dict[str, str]:
+        """All refs in order of their names, those of remotes as REMOTE:NAME; their commits."""
+        with faults(f"reading the refs of repo {self.path}"):
+            _, found = self.handle.list_refs(None)
+        return dict(sorted(found.items()))
+
+    def parent(self, checksum: str) -> str | None:
+        """The parent that a commit names; the repo need not have it."""
+        with faults(f"reading commit {checksum}"):
+            _, variant, _ = self.handle.load_commit(checksum)
+            parent = OSTree.commit_get_parent(variant)
+        return str(parent) if parent else None
+
+    def storage_size(self, kind: ObjectKind, checksum: str) -> int:
+        """The bytes that an object takes in this repo; in an archive repo, those of a download."""
+        with faults(f"reading object {checksum}"):
+            _, size = self.handle.query_object_storage_size(_TYPES[kind], checksum)
+        return int(size)
+
+    def objects(self) -> Iterator[tuple[ObjectKind, str, int]]:
+        """Every loose object of the repo: kind, checksum, and its size on disk in bytes."""
+        for path in (self.path / "objects").glob("??/*"):
+            kind = _SUFFIXES.get(path.suffix)
+            if kind is not None:
+                yield kind, path.parent.name + path.stem, path.lstat().st_size

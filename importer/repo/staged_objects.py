@@ -1,0 +1,102 @@
+"""Objects written beside libostree, see importer/repo/object_file.py.
+
+They are written into a directory of our own under the repo's `tmp`, and moved into `objects`
+once they are durable.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from importer.repo.object_file import ANY_UMASK, move_objects
+from importer.repo.staging import NewObjects, Place
+
+if TYPE_CHECKING:
+    from importer.ingest.job import Job, ReadLayer
+    from importer.ingest.worker_pool import Reader
+    from importer.progress import Advance
+
+_PREFIX = "import-image-"
+# A file system has one lock for moves between directories, and who waits for it keeps a processor
+# busy (fs/namei.c, lock_rename()).
+_moving = threading.Lock()
+
+
+class LooseObjects:
+    """One transaction's objects; several threads may write `new` ones at once.
+
+    `publish` is to be called when all that was written is durable: until then the objects
+    are where no reader of the repo looks.
+    """
+
+    def __init__(self, repo: Path, mode: str, reserved: int) -> None:
+        """`reserved` is what is to stay free on the disk, in bytes."""
+        _clear_abandoned(repo / "tmp")
+        self._directory, self._held = _claimed(repo / "tmp")
+        self._mode = mode
+        self._objects = str(repo / "objects")
+        self._reserved = reserved
+        self.new = NewObjects(self._place(), ANY_UMASK)
+        self._read_bytes = 0
+
+    def read_layer(self, reader: Reader, job: Job, source: int, advance: Advance) -> ReadLayer:
+        """Have a layer read, and its objects written, by the process."""
+        done = reader.read(job, self._place(), source, advance)
+        self._read_bytes += done.written_bytes
+        return done.layer
+
+    @property
+    def written_bytes(self) -> int:
+        """What the files of contents took."""
+        return self.new.written_bytes + self._read_bytes
+
+    def publish(self) -> None:
+        """Move all objects to where they belong."""
+        with _moving:
+            for directory in self._directory.glob("*/*"):
+                move_objects(self._objects, str(directory))
+
+    def _place(self) -> Place:
+        """Another one, for whoever writes objects."""
+        directory = tempfile.mkdtemp(dir=self._directory)
+        return Place(self._mode, self._objects, directory, self._reserved)
+
+    def close(self) -> None:
+        """Remove what was not published."""
+        self.new.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+        os.close(self._held)
+
+
+def _claimed(tmp: Path) -> tuple[Path, int]:
+    """A new directory and a descriptor that holds its lock.
+
+    Before it is locked, another import may take it for abandoned, and clear it away.
+    """
+    while True:
+        directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=tmp))
+        with suppress(FileNotFoundError):
+            held = os.open(directory, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if directory.exists():
+                return directory, held
+            os.close(held)
+
+
+def _clear_abandoned(tmp: Path) -> None:
+    """Remove what killed imports left: a directory that nobody holds the lock of."""
+    for directory in tmp.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            held = os.open(directory, os.O_RDONLY)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory)
+            finally:
+                os.close(held)

@@ -1,0 +1,126 @@
+"""What a repo has, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from importer.errors import ImporterError
+from importer.repo.libostree import GLib, OSTree, faults
+from layers.ostree.objects import read_dirtree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Protocol
+
+    from layers.chunks import Chunks
+    from layers.entry import Owner
+    from layers.ostree.objects import Stored
+
+    class StoredTree(Protocol):
+        """What is known of a tree that the repo has: a Commit, or a RepoDirectory."""
+
+        @property
+        def contents(self) -> str: ...
+        @property
+        def meta(self) -> str: ...
+
+
+type ObjectKind = Literal["commit", "dirtree", "dirmeta", "file"]
+_READ = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a commit says beside its tree. All values are text: libostree writes integers of
+    the metadata in the machine's own byte order, and the checksum would differ with it."""
+
+    subject: str
+    timestamp: int
+    body: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit as the repo has it; `contents` and `meta` are its root's dirtree and dirmeta.
+
+    `partial` if a pull has left out some of its objects, or has not got them yet.
+    """
+
+    checksum: str
+    contents: str
+    meta: str
+    message: Message
+    metadata: Mapping[str, Any]
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file or symlink as the repo has it; `size` in bytes, `target` None for a file."""
+
+    checksum: str
+    owner: Owner
+    size: int
+    target: str | None
+
+
+class RepoDirectory:
+    """A directory of a commit, read when it is looked at; a `layers.tree.lower.TreeDirectory`."""
+
+    def __init__(self, repo: OSTree.Repo, contents: str, meta: str) -> None:
+        self._repo = repo
+        self.contents = contents
+        self.meta = meta
+
+    @property
+    def leaves(self) -> Mapping[bytes, str]:
+        return self._content[0]
+
+    @cached_property
+    def directories(self) -> Mapping[bytes, RepoDirectory]:
+        below = self._content[1].items()
+        return {name: RepoDirectory(self._repo, *stored) for name, stored in below}
+
+    @cached_property
+    def _content(self) -> tuple[Mapping[bytes, str], Mapping[bytes, Stored]]:
+        with faults(f"reading directory {self.contents}"):
+            _, variant = self._repo.load_variant(OSTree.ObjectType.DIR_TREE, self.contents)
+        try:
+            return read_dirtree(bytes(variant.get_data_as_bytes().get_data()))
+        except ValueError as error:
+            raise ImporterError(f"reading directory {self.contents}: {error}") from None
+
+    def find(self, path: str) -> RepoDirectory | None:
+        """The directory at this relative path."""
+        node: RepoDirectory | None = self
+        for name in Path(path).parts:
+            node = node.directories.get(name.encode()) if node else None
+        return node
+
+    def read(self, name: str) -> bytes | None:
+        """The content of the file of this name, or None if there is none."""
+        checksum = self.leaves.get(name.encode())
+        if checksum is None:
+            return None
+        return b"".join(object_content(self._repo, checksum))
+
+
+def object_content(repo: OSTree.Repo, checksum: str) -> Chunks:
+    with faults(f"reading object {checksum}"):
+        _, stream, _, _ = repo.load_file(checksum, None)
+        if stream is None:
+            raise ImporterError(f"object {checksum} is a symlink, not a file")
+        while piece := bytes(stream.read_bytes(_READ, None).get_data()):
+            yield piece
+
+
+def hex_of(child: GLib.Variant, at: int) -> str:
+    return bytes_of(child, at).hex()
+
+
+def bytes_of(child: GLib.Variant, at: int) -> bytes:
+    return bytes(child.get_child_value(at).get_data_as_bytes().get_data())

@@ -1,0 +1,215 @@
+"""The containers-storage tree of some images, grafted from their layers' commits."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from importer.cache.layer import LayerCommit, record_name
+from importer.commit.selinux import labelled_owner
+from importer.errors import ImporterError
+from importer.store.remove_layer import remove_layer
+from layers.entry import Owner
+from layers.errors import LayerError
+from layers.oci.image import Image, ImageLayer, stored_images
+from layers.oci.layer_id import link_name
+from layers.storage.merge_records import recorded_ids, store_union
+from layers.storage.records import StoredLayer, big_data_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from importer.repo.tree import Tree
+    from importer.repo.values import RepoDirectory, StoredTree
+    from importer.repo.writer import Repo
+    from layers.digest import Digest
+    from layers.storage.merge_records import StoreUnion
+    from layers.storage.records import StoredImage
+
+# Readable for all, though podman makes its own store 0700: a store that others are to use
+# as an additional one must be, and a rootless podman is one of them.
+DIRECTORY = Owner(0o755, 0, 0)
+FILE = Owner(0o644, 0, 0)
+LINK = Owner(0o777, 0, 0)
+_LAYERS = "layers.json"
+_IMAGES = "images.json"
+_REPLACE = "--existing-store=replace puts a new store in its place"
+
+
+class StoreTree:
+    """Puts a store into a directory; to be used within a transaction.
+
+    `present` is the store that the directory has already and that is to be kept; what it
+    has of a layer stays as it is. All files that are added have the SELinux label.
+    """
+
+    def __init__(
+        self, repo: Repo, tree: Tree, label: str | None = None, present: RepoDirectory | None = None
+    ) -> None:
+        self._repo = repo
+        self._tree = tree
+        self._present = present
+        self._directory = labelled_owner(DIRECTORY, label)
+        self._file = labelled_owner(FILE, label)
+        self._link = labelled_owner(LINK, label)
+
+    def fill(self, images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> None:
+        """Put the images in; `layers` has the commit of every layer id.
+
+        The order of the images does not matter.
+        """
+        images = list(images)
+        stored, records = _stored_layers(images, layers), stored_images(images)
+        present = self._read("overlay-layers", _LAYERS), self._read("overlay-images", _IMAGES)
+        with _reading_present():
+            union = store_union(*present, stored, records)
+        if self._present is not None:
+            for layer_id in union.replaced:
+                remove_layer(self._tree, self._present, layer_id)
+        self._overlay(stored, layers)
+        self._overlay_layers(stored, layers, union)
+        self._overlay_images(records, union)
+
+    def _read(self, part: str, name: str) -> bytes | None:
+        present = self._before(part)
+        return present.read(name) if present else None
+
+    def _overlay(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
+        tree, present = self._part("overlay")
+        links = self._enter(tree, "l")
+        for layer in stored:
+            known = present.directories.get(layer.id.encode()) if present else None
+            if known is not None:
+                _check_same(layer, known, layers[layer.id].tree)
+            else:
+                self._layer(tree.directory(layer.id, self._directory), layer, layers)
+            # A kept layer's link may have another name, by which its own children know it.
+            target = f"../{layer.id}/diff"
+            links.file(link_name(layer.id), self._repo.write_symlink(self._link, target))
+
+    def _layer(self, tree: Tree, layer: StoredLayer, layers: Mapping[str, LayerCommit]) -> None:
+        tree.graft("diff", layers[layer.id].tree)
+        self._write(tree, "link", layer.link())
+        if layer.parents:
+            self._write(tree, "lower", layer.lower())
+
+    def _overlay_layers(
+        self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit], union: StoreUnion
+    ) -> None:
+        tree, present = self._part("overlay-layers")
+        self._write(tree, _LAYERS, union.layers)
+        self._lock(tree, present, "layers.lock")
+        for layer in stored:
+            record, name = layers[layer.id].record, record_name(layer.id)
+            if record is not None and not (present and name.encode() in present.leaves):
+                tree.file(name, record)
+
+    def _overlay_images(self, images: list[StoredImage], union: StoreUnion) -> None:
+        tree, present = self._part("overlay-images")
+        self._write(tree, _IMAGES, union.images)
+        self._lock(tree, present, "images.lock")
+        for image in images:
+            directory = self._enter(tree, image.id)
+            for name, data in image.files().items():
+                self._write(directory, name, data)
+
+    def _part(self, name: str) -> tuple[Tree, RepoDirectory | None]:
+        """One of the store's three directories, and what is there already."""
+        return self._enter(self._tree, name), self._before(name)
+
+    def _before(self, name: str) -> RepoDirectory | None:
+        return self._present.directories.get(name.encode()) if self._present else None
+
+    def _enter(self, tree: Tree, name: str) -> Tree:
+        return tree.enter(name) or tree.directory(name, self._directory)
+
+    def _lock(self, tree: Tree, present: RepoDirectory | None, name: str) -> None:
+        # Without a lock file that it can open for reading, podman fails on a read-only store.
+        if not (present and name.encode() in present.leaves):
+            self._write(tree, name, b"")
+
+    def _write(self, tree: Tree, name: str, content: bytes) -> None:
+        tree.file(name, self._repo.write_file(self._file, content))
+
+
+def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) -> None:
+    """ImporterError if the store has other files, or other labels, under the layer's id."""
+    diff = present.directories.get(b"diff")
+    if diff is None or (diff.contents, diff.meta) != (tree.contents, tree.meta):
+        raise ImporterError(
+            f"the existing store has layer {layer.id} with other files, or labels, than ours",
+            hint=_REPLACE,
+        )
+
+
+@contextmanager
+def _reading_present() -> Iterator[None]:
+    """Records that the base commit has are not the image's fault."""
+    try:
+        yield
+    except LayerError as error:
+        raise ImporterError(f"the base commit's store: {error}", hint=_REPLACE) from None
+
+
+def has_records(store: RepoDirectory) -> bool:
+    """Whether the directory is a store with an image or a layer, be it without a record;
+    empty ones come with distributions' packages."""
+    overlay = store.directories.get(b"overlay")
+    if overlay is not None and any(b"diff" in d.directories for d in overlay.directories.values()):
+        return True
+    found = ((b"overlay-layers", _LAYERS), (b"overlay-images", _IMAGES))
+    parts = ((store.directories.get(part), name) for part, name in found)
+    with _reading_present():
+        return any(recorded_ids(part.read(name), name) for part, name in parts if part is not None)
+
+
+def remove_store(tree: Tree) -> None:
+    """Take a store out of its directory, and nothing else that may be in there."""
+    for name in ("overlay", "overlay-layers", "overlay-images"):
+        tree.remove(name)
+
+
+def _stored_layers(images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> list[StoredLayer]:
+    """A record a layer id. Where images pack the same layer in several ways, the blob with
+    the smallest digest is named, so that the order of the images makes no difference."""
+    chosen: dict[str, ImageLayer] = {}
+    for layer in (layer for image in images for layer in image.layers):
+        present = chosen.setdefault(layer.id, layer)
+        if layer.blob.digest < present.blob.digest:
+            chosen[layer.id] = layer
+    return [
+        StoredLayer(
+            layer.id,
+            layer.parents,
+            layer.diff_id,
+            layers[layer.id].diff_size,
+            layer.blob.digest,
+            layer.blob.size,
+            layer.compression,
+            layers[layer.id].uids,
+            layers[layer.id].gids,
+        )
+        for layer in chosen.values()
+    ]
+
+
+class StoredDocuments:
+    """The manifests and configs that some stores' records hold; see `resolve.Documents`."""
+
+    def __init__(self) -> None:
+        self._images: list[RepoDirectory] = []
+
+    def add(self, root: RepoDirectory, prefix: str) -> None:
+        """Look into the store at `prefix` below this root, if there is one."""
+        images = root.find(f"{prefix.strip('/')}/overlay-images")
+        if images is not None:
+            self._images.extend(images.directories.values())
+
+    def find(self, digest: Digest) -> bytes | None:
+        """The document with this digest. What the repo holds is verified like all else."""
+        for key in (f"manifest-{digest}", str(digest)):
+            for image in self._images:
+                data = image.read(big_data_file(key))
+                if data is not None:
+                    return digest.check(data, "the record in the store")
+        return None

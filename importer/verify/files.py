@@ -1,0 +1,135 @@
+"""The files of a store beside its layers' trees: all there, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.cache.layer import record_name
+from importer.errors import ImporterError
+from layers.oci.layer_id import link_name
+from layers.storage.records import big_data_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from importer.repo.writer import Repo
+    from importer.store.reader import StoreView
+    from importer.verify.findings import Findings
+    from importer.verify.owners import OwnerCheck
+    from importer.verify.records import RecordCheck
+    from layers.storage.own_records import LayerRecord
+
+# They are read before anything else, and missed then.
+_RECORDS = {"layers.json", "images.json"}
+
+
+@dataclass(slots=True)
+class FileCheck:
+    """After the records were read; `unverified` are layers that may lack a tar-split file."""
+
+    repo: Repo
+    store: StoreView
+    records: RecordCheck
+    findings: Findings
+    unverified: frozenset[str]
+    owners: OwnerCheck
+
+    def run(self) -> None:
+        """Every directory of the store, by what the records say must be in it."""
+        layers = self.records.layers
+        images = self.records.records
+        links = [link_name(layer_id) for layer_id in layers]
+        all_layers, all_images = self.records.all_layers, self.records.all_records
+        self._entries("overlay", (), [*layers, "l"], all_layers)
+        self._entries("overlay/l", links, (), all_layers)
+        self._entries("overlay-layers", ["layers.lock", *self._splits()], (), all_layers)
+        self._entries("overlay-images", ["images.lock"], images, all_images)
+        for record in layers.values():
+            self._layer(record)
+        for image in images.values():
+            files = [big_data_file(key) for key in image.big_data]
+            self._entries(f"overlay-images/{image.id}", files, ())
+
+    def _splits(self) -> list[str]:
+        return [record_name(i) for i in self.records.layers if i not in self.unverified]
+
+    def _layer(self, record: LayerRecord) -> None:
+        directory = f"overlay/{record.id}"
+        files = ["link", "lower"] if record.parent else ["link"]
+        self._entries(directory, files, ["diff"])
+        self._content(directory, "link", link_name(record.id), record.id)
+        if record.parent:
+            lower = ":".join(f"l/{link_name(parent)}" for parent in self._parents(record))
+            self._content(directory, "lower", lower, record.id)
+        self._link(record.id)
+
+    def _parents(self, record: LayerRecord) -> list[str]:
+        """Nearest first; no further than there are records, and never in a circle."""
+        found: list[str] = []
+        layers: Mapping[str, LayerRecord] = self.records.layers
+        while record.parent and record.parent not in found:
+            found.append(record.parent)
+            if record.parent not in layers:
+                break
+            record = layers[record.parent]
+        return found
+
+    def _content(self, directory: str, name: str, expected: str, layer_id: str) -> None:
+        place = self.store.root.find(directory)
+        try:
+            content = place.read(name) if place else None
+        except ImporterError as error:
+            self.findings.add(error.message, path=f"{directory}/{name}")
+            return
+        if content is not None and content != expected.encode():
+            found = content.decode(errors="replace")
+            self.findings.add(
+                f"layer {layer_id[:12]}: says {found[:100]!r}, not {expected[:100]!r}",
+                path=f"{directory}/{name}",
+            )
+
+    def _link(self, layer_id: str) -> None:
+        name, target = link_name(layer_id), f"../{layer_id}/diff"
+        links = self.store.root.find("overlay/l")
+        checksum = links.leaves.get(name.encode()) if links else None
+        try:
+            found = self.repo.file(checksum).target if checksum else target
+        except ImporterError as error:
+            self.findings.add(error.message, path=f"overlay/l/{name}")
+            return
+        if found != target:
+            self.findings.add(
+                f"layer {layer_id[:12]}: leads to {found!r}, not {target!r}",
+                path=f"overlay/l/{name}",
+            )
+
+    def _entries(
+        self,
+        path: str,
+        files: Iterable[str],
+        directories: Iterable[str],
+        complete: bool = True,
+    ) -> None:
+        """What must be in a directory; if that is known `complete`, nothing else may be."""
+        place = self.store.root.find(path)
+        if place is None:
+            self.findings.add("the directory is missing", path=path)
+            return
+        self.owners.directory(path, place)
+        files, directories = set(files), set(directories)
+        leaves = {name.decode() for name in place.leaves}
+        below = {name.decode() for name in place.directories}
+        self._missing(path, files - leaves, below, "is a directory, not a file")
+        self._missing(path, directories - below, leaves, "is not a directory")
+        for name in sorted((files | _RECORDS) & leaves):
+            self.owners.file(path, place, name)
+        strays = (leaves | below) - files - directories - _RECORDS
+        for name in sorted(strays if complete else ()):
+            self.findings.add("belongs to no record", path=f"{path}/{name}")
+
+    def _missing(self, path: str, names: set[str], others: set[str], otherwise: str) -> None:
+        """What is not there, or only as something else."""
+        for name in sorted(names):
+            problem = otherwise if name in others else "is missing"
+            self.findings.add(problem, path=f"{path}/{name}")

@@ -1,0 +1,90 @@
+"""Owners and modes of what a store has beside its layers' trees: an import writes all alike.
+
+A store that is merged into one that is there keeps what that has, which may be another tool's.
+So what the base commit has just so is no fault.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from importer.errors import ImporterError
+from importer.store.reader import BASE_KEY
+from importer.store.writer import DIRECTORY, FILE, LINK
+from importer.verify.rebuilt_tar import unlabelled
+
+if TYPE_CHECKING:
+    from importer.repo.values import RepoDirectory
+    from importer.repo.writer import Repo
+    from importer.store.reader import StoreView
+    from importer.verify.findings import Findings
+    from layers.entry import Owner
+
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerCheck:
+    """`base` is the base commit's store, None if there is none; `is_base_gone` if the commit
+    is made from one that the repo has not, or not all of: nobody can tell then what was kept."""
+
+    repo: Repo
+    findings: Findings
+    base: RepoDirectory | None
+    is_base_gone: bool
+
+    @classmethod
+    def of(cls, repo: Repo, store: StoreView, findings: Findings) -> Self:
+        """For this store."""
+        checksum = store.commit.metadata.get(BASE_KEY)
+        if checksum is None:
+            return cls(repo, findings, None, False)
+        known = isinstance(checksum, str) and _CHECKSUM.fullmatch(checksum)
+        if not known or not repo.exists("commit", checksum):
+            return cls(repo, findings, None, True)
+        commit = repo.commit(checksum)
+        base = None if commit.partial else repo.root(commit).find(store.prefix.strip("/"))
+        return cls(repo, findings, base, commit.partial)
+
+    def directory(self, path: str, place: RepoDirectory) -> None:
+        """A directory of the store, at this path of it."""
+        try:
+            owner = unlabelled(self.repo.dirmeta(place.meta))
+            if owner != DIRECTORY and not self._is_kept(owner, self._base_directory(path)):
+                self._blame(path, owner, DIRECTORY)
+        except ImporterError as error:
+            self.findings.add(error.message, path=path)
+
+    def file(self, directory: str, place: RepoDirectory, name: str) -> None:
+        """A file or symlink in a directory of the store."""
+        path = f"{directory}/{name}"
+        try:
+            found = self.repo.file(place.leaves[name.encode()])
+            owner, expected = unlabelled(found.owner), FILE if found.target is None else LINK
+            if owner != expected and not self._is_kept(owner, self._base_file(directory, name)):
+                self._blame(path, owner, expected)
+        except ImporterError as error:
+            self.findings.add(error.message, path=path)
+
+    def _is_kept(self, owner: Owner, before: Owner | None) -> bool:
+        return self.is_base_gone or (before is not None and unlabelled(before) == owner)
+
+    def _base_directory(self, path: str) -> Owner | None:
+        place = self.base.find(path) if self.base else None
+        return self.repo.dirmeta(place.meta) if place else None
+
+    def _base_file(self, directory: str, name: str) -> Owner | None:
+        place = self.base.find(directory) if self.base else None
+        checksum = place.leaves.get(name.encode()) if place else None
+        return self.repo.file(checksum).owner if checksum else None
+
+    def _blame(self, path: str, found: Owner, expected: Owner) -> None:
+        if found.mode != expected.mode:
+            problem = f"its mode is {found.mode:04o}; an import writes {expected.mode:04o}"
+        elif found[:3] != expected[:3]:
+            problem = f"its owner is {found.uid}:{found.gid}; an import writes 0:0"
+        else:
+            problem = "it has xattrs; an import writes none"
+        self.findings.add(problem, path=path)

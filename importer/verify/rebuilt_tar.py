@@ -1,0 +1,160 @@
+"""A stored layer's tar, made again from its record and files, with every file checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from fastcrc import crc64
+
+from importer.errors import ImporterError
+from layers.entry import Entry, Kind, Owner
+from layers.errors import LayerError
+from layers.ostree.objects import file_hasher, symlink_checksum
+from layers.path import Path, components
+from layers.tarsplit.record_reader import Content, segments
+from layers.tree.builder import DeviceNodes, LayerTree
+from layers.tree.layer_reader import LayerReader
+from layers.tree.node import Leaf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.repo.values import RepoDirectory, StoredFile
+    from importer.repo.writer import Repo
+    from layers.chunks import Chunks
+    from layers.entry import Xattrs
+
+_LABEL = b"security.selinux"
+_ZEROS = bytes(1 << 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the tar says of a file or symlink, and the checksum of its object in that form."""
+
+    entry: Entry
+    checksum: str
+
+
+@dataclass(slots=True)
+class Problem:
+    """Something wrong with a path of the layer, or with all of it."""
+
+    path: bytes
+    text: str
+
+
+@dataclass(slots=True)
+class LayerTar:
+    """Reads the tar of a layer to its end. Afterwards `diff_id` and `size` are those of what
+    record and files make together, `tree` is what that tar means, and `described` says what
+    of each leaf.
+
+    A file that is missing, or has another size, is made up with zeros, so that reading goes
+    on and what else is wrong is found as well. A LayerError ends it: `broken` then.
+    """
+
+    repo: Repo
+    root: RepoDirectory
+    problems: list[Problem] = field(default_factory=list)
+    described: dict[Leaf, Described] = field(default_factory=dict)
+    tree: LayerTree = field(default_factory=LayerTree)
+    size: int = 0
+    diff_id: str = ""
+    broken: bool = False
+
+    def read(self, record: Chunks) -> None:
+        """From its tar-split record."""
+        hasher = sha256()
+        reader = LayerReader(self._hashed(self._tar(record), hasher.update), DeviceNodes.SKIP)
+        self.tree = reader.tree
+        try:
+            for leaf, entry in reader:
+                self.described[leaf] = self._describe(entry, reader)
+                leaf.checksum = self.described[leaf].checksum
+        except LayerError as error:
+            self.broken = True
+            self.problems.append(Problem(error.path or b"", f"the layer's tar: {error.message}"))
+        self.diff_id = f"sha256:{hasher.hexdigest()}"
+
+    def _hashed(self, chunks: Chunks, update: Callable[[bytes], None]) -> Chunks:
+        for chunk in chunks:
+            self.size += len(chunk)
+            update(chunk)
+            yield chunk
+
+    def _tar(self, record: Chunks) -> Chunks:
+        for part in segments(record):
+            if isinstance(part, Content):
+                yield from self._content(part)
+            else:
+                yield part
+
+    def _content(self, part: Content) -> Chunks:
+        """As many bytes as the record says, whatever is there."""
+        crc, left = 0, part.size
+        try:
+            for chunk in self._file(part):
+                crc = crc64.go_iso(chunk, crc)
+                yield chunk[:left]
+                left = max(0, left - len(chunk))
+            if left or (part.crc is not None and crc != part.crc):
+                self._blame(part.path, "its content is not what the layer's tar has")
+        except (LayerError, ImporterError) as error:
+            self._blame(part.path, error.message)
+        while left > 0:
+            yield _ZEROS[:left]
+            left -= len(_ZEROS)
+
+    def _blame(self, path: bytes, text: str) -> None:
+        self.problems.append(Problem(path, text))
+
+    def _file(self, part: Content) -> Chunks:
+        checksum = self._leaf(components(part.path))
+        if checksum is None:
+            raise LayerError("is missing; the layer's tar has it")
+        stored = self.repo.file(checksum)
+        if stored.target is not None or stored.size != part.size:
+            raise LayerError("its content is not what the layer's tar has")
+        return self.repo.content(checksum)
+
+    def _leaf(self, path: Path) -> str | None:
+        node: RepoDirectory | None = self.root
+        for name in path[:-1]:
+            node = node.directories.get(name) if node else None
+        return node.leaves.get(path[-1]) if node and path else None
+
+    def _describe(self, entry: Entry, reader: LayerReader) -> Described:
+        """With the label that the stored file has: no tar knows it, the store's host does."""
+        stored = self._stored(entry)
+        label = label_of(stored.owner) if stored else ()
+        owner = entry.owner._replace(xattrs=tuple(sorted((*entry.owner.xattrs, *label))))
+        if entry.kind is Kind.SYMLINK:
+            owner = owner._replace(mode=0o777)
+            checksum = symlink_checksum(owner, entry.link)
+        else:
+            hasher = file_hasher(owner)
+            for chunk in reader.content():
+                hasher.update(chunk)
+            checksum = hasher.hexdigest()
+        if stored and stored.checksum == checksum and stored.owner != owner:
+            self._blame(entry.path, "its object is damaged: mode, owner or xattrs have changed")
+        return Described(entry, checksum)
+
+    def _stored(self, entry: Entry) -> StoredFile | None:
+        checksum = self._leaf(components(entry.path))
+        if checksum is None or not self.repo.exists("file", checksum):
+            return None
+        return self.repo.file(checksum)
+
+
+def label_of(owner: Owner) -> Xattrs:
+    """The SELinux label, as a list of at most one xattr."""
+    return tuple(xattr for xattr in owner.xattrs if xattr[0] == _LABEL)
+
+
+def unlabelled(owner: Owner) -> Owner:
+    """Without it."""
+    return owner._replace(xattrs=tuple(x for x in owner.xattrs if x[0] != _LABEL))

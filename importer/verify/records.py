@@ -1,0 +1,231 @@
+"""A store's records, against each other and against what lies beside them.
+
+Everything in a record follows from the documents that the images came with, so each record
+is made again from those and compared, field by field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from layers.digest import Digest
+from layers.document import parse_records
+from layers.errors import Fault, LayerError
+from layers.oci.layer_id import child_id
+from layers.oci.reference import ImageName
+from layers.storage.own_records import chain, image_record, layer_record
+from layers.storage.records import StoredImage, big_data_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from importer.store.image import ImageView
+    from importer.store.reader import StoreView
+    from importer.verify.findings import Findings
+    from layers.document import Document
+    from layers.oci.manifest import Descriptor
+    from layers.storage.own_records import ImageRecord, LayerRecord
+
+
+@dataclass(slots=True)
+class RecordCheck:
+    """Reads all records that can be read; what cannot be is a finding, not an end.
+
+    What follows only from all records is not asked for where some are missing: `all_layers`
+    and `all_records` tell whether each record could be read, `all_images` whether each
+    image's documents are good as well.
+    """
+
+    store: StoreView
+    findings: Findings
+    layers: dict[str, LayerRecord] = field(default_factory=dict)
+    records: dict[str, ImageRecord] = field(default_factory=dict)
+    images: list[ImageView] = field(default_factory=list)
+    all_layers: bool = True
+    all_records: bool = True
+    all_images: bool = True
+
+    def run(self) -> None:
+        """Records first, since where the files belong follows from them."""
+        layers = self._documents("overlay-layers", "layers.json")
+        images = self._documents("overlay-images", "images.json")
+        self.all_layers = layers is not None and False not in [
+            self._read_layer(document) for document in layers
+        ]
+        self.all_records = images is not None and False not in [
+            self._read_image(document) for document in images
+        ]
+        self.all_images = self.all_layers and self.all_records
+        for record in self.layers.values():
+            self._check_layer(record)
+        for image in self.records.values():
+            self._check_image(image)
+        self._check_names()
+
+    def blobs(self, layer_id: str) -> list[Descriptor]:
+        """What the images that have this layer call its blob; nothing if not all are known.
+
+        One that is flattened has it no more. In a store that images were merged into, a layer's
+        record may still be what such an image brought.
+        """
+        images = self.images if self.all_images else []
+        return [blob for image in images for blob in image.blobs(layer_id)]
+
+    def _documents(self, directory: str, name: str) -> list[Document] | None:
+        path = f"{directory}/{name}"
+        try:
+            return parse_records(self.store.file(directory, name), name)
+        except Fault as error:
+            self.findings.add(error.message, path=path)
+            return None
+
+    def _read_layer(self, document: Document) -> bool:
+        try:
+            record = layer_record(document)
+        except LayerError as error:
+            self.findings.add(error.message, path="overlay-layers/layers.json")
+            return False
+        if record.id in self.layers:
+            self.findings.add("layers.json has it twice", layer=record.id)
+        if record.parent and record.parent not in self.layers:
+            self.findings.add("layers.json has its parent not before it", layer=record.id)
+        self.layers[record.id] = record
+        return True
+
+    def _read_image(self, document: Document) -> bool:
+        try:
+            record = image_record(document)
+        except LayerError as error:
+            self.findings.add(error.message, path="overlay-images/images.json")
+            return False
+        if record.id in self.records:
+            self.findings.add("images.json has it twice", image=label(record))
+        self.records[record.id] = record
+        return True
+
+    def _check_layer(self, record: LayerRecord) -> None:
+        expected = child_id(record.parent, record.diff_id) if record.parent else record.diff_id.hex
+        if record.id != expected:
+            self.findings.add("its id does not follow from its diffID and parent", layer=record.id)
+
+    def _check_image(self, record: ImageRecord) -> None:
+        self._check_big_data(record)
+        if not self.all_layers:
+            return
+        try:
+            chain(self.layers, record.layer)
+            image = self.store.image(record)
+            data = {key: self.store.big_data(record, key) for key in record.big_data}
+        except Fault as error:
+            self.all_images = False
+            self.findings.add(error.message, image=label(record))
+            return
+        self.images.append(image)
+        self._check_top(image)
+        stored = StoredImage(
+            image.manifest.config.digest.hex,
+            _digest(image),
+            record.names,
+            record.layer,
+            image.config.created,
+            data,
+        )
+        self._check_fields(record.document, stored.record(), image=label(record))
+        if f"manifest-{image.manifest.digest}" not in record.big_data:
+            self.findings.add("its manifest is not there under its digest", image=label(record))
+        self._check_digest_names(image)
+
+    def _check_big_data(self, record: ImageRecord) -> None:
+        """Each document is there, under its key, and is what the key's digest says."""
+        directory = f"overlay-images/{record.id}"
+        for key in record.big_data:
+            try:
+                data = self.store.big_data(record, key)
+                if key != "manifest":
+                    Digest.parse(key.removeprefix("manifest-")).check(data, key)
+            except Fault as error:
+                place = f"{directory}/{big_data_file(key)}"
+                self.findings.add(error.message, image=label(record), path=place)
+        wanted = {"manifest", f"manifest-{record.digest}", f"sha256:{record.id}"}
+        for key in sorted(wanted - set(record.big_data)):
+            self.findings.add(f"images.json does not name its {key}", image=label(record))
+
+    def _check_top(self, image: ImageView) -> None:
+        """The image's own layers, or as many of which only the top one has anything in it."""
+        if not image.flattened:
+            return
+        lower = image.layers[:-1]
+        empty = all(self._is_empty(layer) for layer in lower)
+        if len(image.layers) != len(image.config.diff_ids) or not empty:
+            self.all_images = False
+            self.findings.add(
+                "its top layer is not the one that its config's diff_ids give", image=image.label
+            )
+
+    def _is_empty(self, layer: LayerRecord) -> bool:
+        diff = self.store.root.find(f"overlay/{layer.id}/diff")
+        return diff is not None and not diff.leaves and not diff.directories
+
+    def _check_digest_names(self, image: ImageView) -> None:
+        for name in image.names:
+            try:
+                parsed = ImageName.parse(name)
+            except LayerError as error:
+                self.findings.add(error.message, image=image.label)
+                continue
+            if parsed.digest is not None and parsed.digest not in image.digests:
+                self.findings.add(
+                    f"the name {name} has a digest of none of its manifests", image=image.label
+                )
+
+    def _check_names(self) -> None:
+        """podman takes the first image that has the name."""
+        owners: dict[str, list[str]] = {}
+        for record in self.records.values():
+            for name in record.names:
+                owners.setdefault(name, []).append(record.id[:12])
+        for name, ids in owners.items():
+            if len(ids) > 1:
+                self.findings.add(f"several images have the name: {', '.join(ids)}", image=name)
+
+    def _check_fields(
+        self, found: Document, expected: Document, *, image: str = "", layer: str = ""
+    ) -> None:
+        for key in differing(found, expected):
+            self.findings.add(
+                f"its record's {key} is {shown(found, key)}, not {shown(expected, key)}",
+                image=image,
+                layer=layer,
+            )
+
+    def check_layer_fields(self, layer_id: str, expected: Document) -> None:
+        """A layer's record, against the one that its tar and blob give."""
+        self._check_fields(self.layers[layer_id].document, expected, layer=layer_id)
+
+
+def _digest(image: ImageView) -> Digest:
+    """The record's: of a manifest, or of an index that lists one."""
+    manifests = [manifest.digest for manifest in image.manifests]
+    listing = [
+        index.digest
+        for index in image.indexes
+        if any(member.digest in manifests for member in index.manifests)
+    ]
+    known = [*manifests, *listing]
+    return image.record.digest if image.record.digest in known else known[0]
+
+
+def differing(found: Document, expected: Document) -> Iterable[str]:
+    """The fields in which two records differ, in order."""
+    return (k for k in sorted(found.keys() | expected.keys()) if found.get(k) != expected.get(k))
+
+
+def shown(record: Document, key: str) -> str:
+    """A field for people."""
+    return f"{str(record[key])[:100]}" if key in record else "absent"
+
+
+def label(record: ImageRecord) -> str:
+    """A name, or the beginning of the id."""
+    return record.names[0] if record.names else record.id[:12]

@@ -1,0 +1,215 @@
+"""`image-store verify`: every record against every other, and against the objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from importer.cache.branches import layer_branch, record_branch
+from importer.cache.layer import find_layer, record_name
+from importer.errors import ImporterError
+from importer.render.table import Block, Text, several, size
+from importer.verify.files import FileCheck
+from importer.verify.findings import Finding, Findings
+from importer.verify.layer import LayerResult, StoredTrees, check_layer
+from importer.verify.names import NameCheck
+from importer.verify.owners import OwnerCheck
+from importer.verify.rebuilt_tar import label_of
+from importer.verify.records import RecordCheck
+from layers.errors import LayerError
+from layers.oci.media_type import layer_compression
+from layers.storage.own_records import chain
+from layers.storage.records import StoredLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from importer.progress import Progress
+    from importer.repo.writer import Repo
+    from importer.store.reader import StoreView
+    from layers.document import Document
+    from layers.oci.manifest import Descriptor
+    from layers.storage.own_records import LayerRecord
+
+
+@dataclass(slots=True)
+class Verified:
+    """One branch: its images and layers, the bytes of tars that were made again, the layers
+    that nothing can verify since their tars are unknown, and what is wrong."""
+
+    branch: str
+    images: int = 0
+    layers: int = 0
+    size: int = 0
+    unverified: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def verdict(self) -> Text:
+        """What was looked at, and whether it is sound."""
+        faults = several(len(self.findings), "fault") if self.findings else "ok"
+        counts = f"{several(self.images, 'image')}, {several(self.layers, 'layer')}"
+        return Text(
+            f"{self.branch}: {counts}, {size(self.size)} of tars made again: {faults}",
+            "red" if self.findings else "green",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """All that was looked at. Its status is 1 if anything is wrong."""
+
+    branches: list[Verified]
+
+    @property
+    def status(self) -> int:
+        """1 if anything is wrong."""
+        return 1 if any(branch.findings for branch in self.branches) else 0
+
+    def blocks(self) -> list[Block]:
+        """What is wrong, a line each, and a line a branch."""
+        blocks: list[Block] = []
+        for branch in self.branches:
+            blocks += [Text(f"{branch.branch}: {one}", "red") for one in branch.findings]
+            blocks += [
+                Text(f"{branch.branch}: layer {one[:12]}: nothing says what its tar was", "yellow")
+                for one in branch.unverified
+            ]
+            blocks.append(branch.verdict())
+        return blocks or [Text("no stores")]
+
+    def document(self) -> dict[str, Any]:
+        """`ok`, and a list of findings a branch."""
+        return {
+            "ok": self.status == 0,
+            "branches": [self._branch(branch) for branch in self.branches],
+        }
+
+    def _branch(self, verified: Verified) -> dict[str, Any]:
+        return {
+            "branch": verified.branch,
+            "images": verified.images,
+            "layers": verified.layers,
+            "tar_size": verified.size,
+            "unverified_layers": verified.unverified,
+            "findings": [
+                {"images": list(f.images), "layer": f.layer, "path": f.path, "problem": f.problem}
+                for f in verified.findings
+            ],
+        }
+
+
+class Verifier:
+    """Verifies stores; a layer that several of them have, with all that is below it, once."""
+
+    def __init__(self, repo: Repo, progress: Progress) -> None:
+        self._repo = repo
+        self._progress = progress
+        self._known: dict[StoredTrees, LayerResult] = {}
+
+    def verify(self, store: StoreView) -> Verified:
+        """Everything in one store."""
+        findings = Findings()
+        records = RecordCheck(store, findings)
+        records.run()
+        NameCheck(store, records, findings).run()
+        unverified = frozenset(i for i in records.layers if self._is_unverified(i))
+        owners = OwnerCheck.of(self._repo, store, findings)
+        FileCheck(self._repo, store, records, findings, unverified, owners).run()
+        result = Verified(store.branch, len(records.records), len(records.layers))
+        self._layers(store, records, result)
+        result.unverified.extend(sorted(unverified))
+        result.findings = sorted(findings.named(records.images))
+        return result
+
+    def _is_unverified(self, layer_id: str) -> bool:
+        """Whether the layer came out of a store that had no tar-split record of it."""
+        found = find_layer(self._repo, layer_id)
+        return found is not None and not found.verified
+
+    def _layers(self, store: StoreView, records: RecordCheck, result: Verified) -> None:
+        findings = records.findings
+        used = {layer.id for image in records.images for layer in image.layers}
+        for layer_id, record in records.layers.items():
+            if records.all_images and layer_id not in used:
+                findings.add("no image has it", layer=layer_id)
+            try:
+                below = chain(records.layers, record.parent)
+            except LayerError as error:
+                findings.add(error.message, layer=layer_id)
+                continue
+            trees = StoredTrees.find(store, record, below)
+            if trees is None:
+                continue  # FileCheck has said what is missing
+            try:
+                self._layer(trees, records, result)
+            except ImporterError as error:  # an object that is damaged, or gone
+                findings.add(error.message, layer=layer_id)
+
+    def _layer(self, trees: StoredTrees, records: RecordCheck, result: Verified) -> None:
+        record, findings = trees.record, records.findings
+        if trees not in self._known:
+            self._progress.message(f"verifying layer {record.id[:12]}, {size(record.diff_size)}")
+            self._known[trees] = check_layer(self._repo, trees)
+        found = self._known[trees]
+        for path, problem in found.problems:
+            findings.add(problem, layer=record.id, path=path)
+        result.size += found.size
+        self._branches(trees, findings)
+        if found.ids is not None:
+            expected = expected_record(record, records.blobs(record.id), found.size, found.ids)
+            records.check_layer_fields(record.id, expected)
+
+    def _branches(self, trees: StoredTrees, findings: Findings) -> None:
+        """What the next import would graft must be the same; it need not be there at all.
+
+        A store with SELinux labels is made of other objects than the branches.
+        """
+        layer_id = trees.record.id
+        if label_of(self._repo.dirmeta(trees.own.meta)):
+            return
+        head = self._repo.resolve(layer_branch(layer_id))
+        if head is not None:
+            commit = self._repo.commit(head)
+            facts = (commit.metadata.get("import-image.diff-id"), commit.contents)
+            if facts != (str(trees.record.diff_id), trees.own.contents):
+                findings.add(f"branch {layer_branch(layer_id)} has another tree", layer=layer_id)
+        head = self._repo.resolve(record_branch(layer_id))
+        if head is not None:
+            files = self._repo.root(self._repo.commit(head)).leaves
+            if files.get(record_name(layer_id).encode()) != trees.split:
+                findings.add(
+                    f"branch {record_branch(layer_id)} has another tar-split file", layer=layer_id
+                )
+
+
+def expected_record(
+    record: LayerRecord,
+    blobs: list[Descriptor],
+    tar_size: int,
+    ids: tuple[tuple[int, ...], tuple[int, ...]],
+) -> Document:
+    """A layer's record, made again. Of several blobs it may name any: an import takes the one
+    with the smallest digest, but what a merged store has of a layer stays. Where no manifest
+    names its blob, what it says stands."""
+    named = [blob for blob in blobs if blob.digest == record.blob_digest]
+    blob = min(named or blobs, key=lambda blob: blob.digest, default=None)
+    try:
+        compression = layer_compression(blob.media_type) if blob else record.compression
+    except LayerError:
+        compression = record.compression
+    return StoredLayer(
+        record.id,
+        (record.parent,) if record.parent else (),
+        record.diff_id,
+        tar_size,
+        blob.digest if blob else record.blob_digest,
+        blob.size if blob else record.blob_size,
+        compression,
+        *ids,
+    ).record()
+
+
+def verify(repo: Repo, stores: Iterable[StoreView], progress: Progress) -> Verification:
+    """All of them."""
+    verifier = Verifier(repo, progress)
+    return Verification([verifier.verify(store) for store in stores])

@@ -1,0 +1,174 @@
+"""A layer's tree as it is stored, against the tree that its tar means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.verify.rebuilt_tar import unlabelled
+from layers.entry import Kind, Owner
+from layers.errors import LayerError
+from layers.path import Path, joined
+from layers.tree.translate import settle
+from layers.whiteout import quoted, unquoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.repo.values import RepoDirectory, StoredFile
+    from importer.repo.writer import Repo
+    from importer.verify.rebuilt_tar import LayerTar
+    from layers.entry import Entry
+    from layers.tree.lower import Lower
+    from layers.tree.node import Leaf
+    from layers.tree.translate import Settled
+
+_WHITEOUT = Owner(0, 0, 0)
+# What a person calls it.
+_KINDS = {Kind.SYMLINK: "symlink", Kind.FILE: "file"}
+
+
+@dataclass(slots=True)
+class TreeCheck:
+    """Compares them name by name; `blame` is told of each path that differs, and how."""
+
+    repo: Repo
+    tar: LayerTar
+    lower: Lower | None
+    blame: Callable[[bytes, str], None]
+
+    def compare(self) -> None:
+        """With the tar's tree on top of `lower`, as the import translates it."""
+        try:
+            settled = settle(self.tar.tree, self.lower)
+        except LayerError as error:
+            self.blame(error.path or b"", error.message)
+            return
+        work: list[tuple[Path, Settled, RepoDirectory]] = [((), settled, self.tar.root)]
+        while work:
+            path, expected, found = work.pop()
+            self._meta(path, expected, found)
+            self._whiteouts(path, expected, found)
+            self._leaves(path, expected, found)
+            self._directories(path, expected, found)
+            for name in expected.directories.keys() & found.directories.keys():
+                below = (*path, name)
+                work.append((below, expected.directories[name], found.directories[name]))
+
+    def _meta(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+        if expected.meta == found.meta:
+            return
+        try:
+            meta = expected.meta
+            owner = meta if isinstance(meta, Owner) else self.repo.dirmeta(meta)
+            self._owner(path, owner, self.repo.dirmeta(found.meta))
+        except ImporterError as error:
+            self.blame(joined(path), error.message)
+
+    def _owner(self, path: Path, expected: Owner, found: Owner) -> bool:
+        """Whether they are the same; the label is the host's affair."""
+        expected, found = unlabelled(expected), unlabelled(found)
+        if expected.mode != found.mode:
+            self.blame(
+                joined(path),
+                f"its mode is {found.mode:04o}; the layer's tar says {expected.mode:04o}",
+            )
+        elif expected != found:
+            what = "xattrs are" if expected[:3] == found[:3] else "owner is"
+            self.blame(joined(path), f"its {what} not what the layer's tar says")
+        return expected == found
+
+    def _whiteouts(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+        wanted = set(expected.whiteouts)
+        there = {hidden for name in found.leaves if (hidden := unquoted(name)) is not None}
+        for name in sorted(wanted - there):
+            self.blame(joined((*path, name)), "its whiteout is missing: what was deleted is back")
+        for name in sorted(there - wanted):
+            lacks = "that the layer's tar does not have" if self._is_below(path, name) else ""
+            self.blame(joined((*path, name)), f"a whiteout {lacks or 'that hides nothing'}")
+        for name in sorted(there & wanted):
+            self._whiteout((*path, name), found.leaves[quoted(name)])
+
+    def _is_below(self, path: Path, name: bytes) -> bool:
+        """Whether the layers below have something of this name to be hidden."""
+        node = self.lower
+        for part in path:
+            node = node.directory(part) if node else None
+        return node is not None and name in node.names
+
+    def _whiteout(self, path: Path, checksum: str) -> None:
+        """ostree gives the device that it makes of the file the file's own mode and xattrs."""
+        try:
+            file = self.repo.file(checksum)
+        except ImporterError as error:
+            self.blame(joined(path), error.message)
+            return
+        if file.target is not None or file.size or unlabelled(file.owner) != _WHITEOUT:
+            self.blame(joined(path), "its whiteout is not an empty file without mode and owner")
+
+    def _leaves(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+        there = {
+            name: checksum for name, checksum in found.leaves.items() if unquoted(name) is None
+        }
+        for name in sorted(expected.leaves.keys() - there.keys()):
+            self.blame(joined((*path, name)), "is missing; the layer's tar has it")
+        for name in sorted(there.keys() - expected.leaves.keys()):
+            self.blame(joined((*path, name)), "is not in the layer's tar")
+        for name in sorted(expected.leaves.keys() & there.keys()):
+            leaf = expected.leaves[name]
+            if leaf.checksum != there[name]:
+                self._leaf((*path, name), leaf, there[name])
+
+    def _directories(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+        for name in sorted(expected.directories.keys() - found.directories.keys()):
+            self.blame(joined((*path, name)), "the directory is missing; the layer's tar has it")
+        for name in sorted(found.directories.keys() - expected.directories.keys()):
+            self.blame(joined((*path, name)), "the directory is not in the layer's tar")
+
+    def _leaf(self, path: Path, leaf: Leaf, checksum: str) -> None:
+        """How the two differ; not at all, if it is a second name under another label."""
+        try:
+            found = self.repo.file(checksum)
+            described = self.tar.described.get(leaf)
+            if described is None:  # a hard link to a lower layer's file: a copy of that
+                expected = self.repo.file(leaf.checksum)
+                self._copy(path, expected, found)
+            else:
+                self._described(path, described.entry, leaf, found)
+        except ImporterError as error:
+            self.blame(joined(path), error.message)
+
+    def _copy(self, path: Path, expected: StoredFile, found: StoredFile) -> None:
+        same = self._owner(path, expected.owner, found.owner)
+        if same and not self._same_content(expected.checksum, found):
+            self.blame(joined(path), "its content is not that of the file that it is a link to")
+
+    def _described(self, path: Path, entry: Entry, leaf: Leaf, found: StoredFile) -> None:
+        kind = Kind.FILE if found.target is None else Kind.SYMLINK
+        if kind is not entry.kind:
+            self.blame(
+                joined(path), f"is a {_KINDS[kind]}; the layer's tar has a {_KINDS[entry.kind]}"
+            )
+            return
+        owner = entry.owner._replace(mode=0o777) if kind is Kind.SYMLINK else entry.owner
+        if not self._owner(path, owner, found.owner):
+            return
+        if found.target is not None and found.target.encode() != entry.link:
+            self.blame(joined(path), "its target is not what the layer's tar has")
+        elif found.size != entry.size or not self._same_content(leaf.checksum, found):
+            self.blame(joined(path), "its content is not what the layer's tar has")
+
+    def _same_content(self, checksum: str, found: StoredFile) -> bool:
+        if found.target is not None:
+            return self.repo.file(checksum).target == found.target
+        if not self.repo.exists("file", checksum):
+            return False
+        return self._hash(checksum) == self._hash(found.checksum)
+
+    def _hash(self, checksum: str) -> bytes:
+        hasher = sha256()
+        for chunk in self.repo.content(checksum):
+            hasher.update(chunk)
+        return hasher.digest()

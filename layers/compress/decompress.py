@@ -1,0 +1,122 @@
+"""From the blob's chunks to the tar's: gzip, zstd or plain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import zstandard
+from isal import igzip_lib
+
+from layers.compress.gzip_header import has_whole_header
+from layers.compress.zstd_frames import is_frame, whole_frames
+from layers.errors import LayerError
+from layers.oci.media_type import Compression, may_be_unpacked
+
+if TYPE_CHECKING:
+    from layers.chunks import Chunks
+
+CHUNK = 1 << 20
+# Two chunks: a member's header can begin at the end of one.
+_MAX_HEADER = 2 * CHUNK
+_IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub errs
+_GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1
+# zstd's own limit for untrusted input (ZSTD_WINDOWLOG_LIMIT_DEFAULT is 27).
+_MAX_WINDOW = 1 << 27
+
+
+def decompressed(chunks: Chunks, media_type: str, compression: Compression) -> Chunks:
+    """The tar's bytes in pieces of at most 1 MiB; LayerError if the magic is not the type's.
+
+    Whatever follows what a decompressor understands is an error: nothing of a blob
+    is left unread.
+    """
+    head = next(chunks, b"")
+    while 0 < len(head) < 4 and (more := next(chunks, b"")):
+        head += more
+    found = _magic(head)
+    plain = compression is Compression.GZIP and may_be_unpacked(media_type)
+    if found is not compression and not (found is Compression.NONE and plain):
+        raise LayerError(
+            f"the layer's media type is {media_type}, but its first bytes say {found.name.lower()}"
+        )
+    return _READERS[found](_rejoined(head, chunks))
+
+
+def _rejoined(head: bytes, chunks: Chunks) -> Chunks:
+    if head:
+        yield head
+    yield from chunks
+
+
+def _magic(head: bytes) -> Compression:
+    if head.startswith(_GZIP_MAGIC):
+        return Compression.GZIP
+    if is_frame(head):
+        return Compression.ZSTD
+    return Compression.NONE
+
+
+def _plain(chunks: Chunks) -> Chunks:
+    for chunk in chunks:
+        yield from (chunk[at : at + CHUNK] for at in range(0, len(chunk), CHUNK))
+
+
+def gunzipped(chunks: Chunks) -> Chunks:
+    """Every member of the file, as gzip and Go read it; RFC 1952, 2.2."""
+    data = b""
+    while data := data or next(chunks, b""):
+        # isal finds a checksum wrong, or the deflated data invalid, where a header with
+        # optional fields comes to it in pieces.
+        while not has_whole_header(data) and (more := next(chunks, b"")):
+            data += more
+            if len(data) > _MAX_HEADER:
+                raise LayerError("gzip: a member's header does not end")
+        if not data.startswith(_GZIP_MAGIC):
+            raise LayerError("gzip: the data that follows a member is not another member")
+        member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        yield from _inflate(member, data, chunks)
+        data = member.unused_data
+
+
+def _inflate(member: igzip_lib.IgzipDecompressor, data: bytes, chunks: Chunks) -> Chunks:
+    try:
+        while True:
+            if piece := member.decompress(data, CHUNK):
+                yield piece
+            if member.eof:
+                return
+            data = next(chunks, b"") if member.needs_input else b""
+            if not data and member.needs_input:
+                raise LayerError("gzip: the data ends within a member")
+    except _IsalError as error:
+        raise LayerError(f"gzip: {error}") from None
+
+
+class _Source:
+    """Chunks as the file that zstandard reads from."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._rest or next(self._chunks, b"")
+        if size < 0:
+            size = len(data)
+        self._rest = data[size:]
+        return data[:size]
+
+
+def _unzstd(chunks: Chunks) -> Chunks:
+    """Every frame, also skippable ones, which zstd:chunked layers carry, and pzstd's begin with."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    source = _Source(whole_frames(chunks))
+    reader = decompressor.stream_reader(source, read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
+    try:
+        while piece := reader.read(CHUNK):
+            yield piece
+    except zstandard.ZstdError as error:
+        raise LayerError(f"zstd: {error}") from None
+
+
+_READERS = {Compression.NONE: _plain, Compression.GZIP: gunzipped, Compression.ZSTD: _unzstd}

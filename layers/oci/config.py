@@ -1,0 +1,96 @@
+"""The image config: the diffIDs of the layers, and when and for what the image was made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from layers.digest import Digest
+from layers.document import Document, array, mapping, parse_document, string
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from layers.oci.manifest import Manifest
+
+# RFC 3339, section 5.6, with as many digits of a second as Go writes.
+_TIME = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,30})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """`diff_ids` base first; `created` as written, or ""; `raw` are the original bytes."""
+
+    raw: bytes
+    diff_ids: tuple[Digest, ...]
+    created: str
+    architecture: str
+    os: str
+    variant: str
+
+    @property
+    def created_seconds(self) -> int:
+        """`created` in whole seconds since 1970, 0 where the config has none."""
+        return parse_time(self.created) if self.created else 0
+
+
+def parse_config(raw: bytes, manifest: Manifest) -> ImageConfig:
+    """The config of this manifest; LayerError if the two do not fit each other.
+
+    Format: image-spec config.md; docker's v1.2 image JSON has the same fields.
+    """
+    try:
+        document = parse_document(manifest.config.digest.check(raw, "the config"), "the config")
+        config = _config(raw, document)
+        if len(config.diff_ids) != len(manifest.layers):
+            raise LayerError(
+                f"the config has {len(config.diff_ids)} diff_ids,"
+                f" the manifest {len(manifest.layers)} layers"
+            )
+    except LayerError as error:
+        raise error.within(digest=str(manifest.config.digest)) from None
+    return config
+
+
+def parse_diff_ids(raw: bytes) -> tuple[Digest, ...]:
+    """The diffIDs of a config alone, base first: for a store that keeps no manifest."""
+    return _diff_ids(parse_document(raw, "the config"))
+
+
+def _diff_ids(document: Document) -> tuple[Digest, ...]:
+    rootfs = mapping(document, "rootfs", "the config")
+    if rootfs.get("type") != "layers":
+        raise LayerError("the config's rootfs is not of type 'layers'")
+    return tuple(Digest.parse(d) for d in array(rootfs, "diff_ids", "the config", []))
+
+
+def _config(raw: bytes, document: Document) -> ImageConfig:
+    diff_ids = _diff_ids(document)
+    created = string(document, "created", "the config", "") if document.get("created") else ""
+    if created:
+        parse_time(created)
+    return ImageConfig(
+        raw,
+        diff_ids,
+        created,
+        string(document, "architecture", "the config", ""),
+        string(document, "os", "the config", ""),
+        string(document, "variant", "the config", ""),
+    )
+
+
+def parse_time(text: str) -> int:
+    """RFC 3339 to whole seconds since 1970; before it, as for Go's zero time, 0."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise LayerError(f"not an RFC 3339 time: {text[:100]!r}")
+    day, clock, _, zone = match.groups()
+    try:
+        offset = "+00:00" if zone in "Zz" else zone
+        moment = datetime.fromisoformat(f"{day}T{clock.replace(':60', ':59')}{offset}")
+        return max(0, int(moment.astimezone(UTC).timestamp()))
+    except (ValueError, OverflowError):
+        raise LayerError(f"not a time: {text[:100]!r}") from None

@@ -1,0 +1,42 @@
+"""Which command made which layer, as an image's config tells it.
+
+Format: image-spec config.md, "history". An entry with `empty_layer` made no layer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layers.document import array, parse_document
+
+if TYPE_CHECKING:
+    from layers.oci.config import ImageConfig
+
+# How docker's classic builder writes what no shell ran.
+_NOT_RUN = "/bin/sh -c #(nop) "
+
+
+def layer_commands(config: ImageConfig) -> tuple[str, ...]:
+    """`created_by` for each layer, base first; "" where the history does not fit the layers.
+
+    The history is optional, and some builders write one that covers only their own layers;
+    then it is the topmost layers that it speaks of.
+    """
+    entries = array(parse_document(config.raw, "the config"), "history", "the config", [])
+    commands = [
+        str(entry.get("created_by") or entry.get("comment") or "")
+        for entry in entries
+        if isinstance(entry, dict) and not entry.get("empty_layer")
+    ]
+    missing = len(config.diff_ids) - len(commands)
+    if missing < 0:
+        return ("",) * len(config.diff_ids)
+    return ("",) * missing + tuple(commands)
+
+
+def shown_command(command: str) -> str:
+    """On one line, without what stands before every command of docker's builders."""
+    line = " ".join(command.split())
+    if line.startswith(_NOT_RUN):
+        return line.removeprefix(_NOT_RUN).strip()
+    return line.removeprefix("/bin/sh -c ").removesuffix("# buildkit").strip()

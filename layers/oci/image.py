@@ -1,0 +1,180 @@
+"""A resolved image: its manifest and config, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from itertools import groupby
+from typing import TYPE_CHECKING, Self
+
+from layers.digest import Digest
+from layers.errors import LayerError
+from layers.oci.layer_id import layer_ids
+from layers.oci.manifest import Descriptor
+from layers.oci.media_type import TAR_LAYER, Compression, layer_compression
+from layers.storage.records import StoredImage
+from layers.tar.writer import END
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from layers.oci.config import ImageConfig
+    from layers.oci.manifest import Index, Manifest
+    from layers.oci.reference import ImageName, Reference
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLayer:
+    """One layer of one image: its blob, the diffID to find in it, and its place.
+
+    `available` is what there is to fetch; mostly the very same blob.
+    """
+
+    blob: Descriptor
+    available: Descriptor
+    diff_id: Digest
+    id: str
+    parents: tuple[str, ...]  # layer ids, nearest first
+
+    @property
+    def compression(self) -> Compression:
+        """How the blob is packed; LayerError for a media type that we do not know."""
+        return _compression(self.blob)
+
+    @property
+    def available_compression(self) -> Compression:
+        """The same for what is to be fetched."""
+        return _compression(self.available)
+
+
+def _compression(blob: Descriptor) -> Compression:
+    try:
+        return layer_compression(blob.media_type)
+    except LayerError as error:
+        raise error.within(digest=str(blob.digest)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRecord:
+    """What an existing store knows of an image: all its names, manifests and indexes."""
+
+    names: tuple[str, ...]
+    documents: tuple[Manifest | Index, ...]
+
+
+@dataclass(frozen=True)
+class Image:
+    """`source` is what skopeo opens to find the blobs; `name` overrides the reference's.
+
+    `available` are the layers as the transport has them, where it keeps them otherwise than the
+    manifest says: containers-storage unpacks what it pulls. `kept` is what a store that we read
+    ourselves says of the image; its names count for more than the others.
+    """
+
+    reference: Reference
+    source: str
+    manifest: Manifest
+    config: ImageConfig
+    index: Index | None = None
+    name: ImageName | None = None
+    available: tuple[Descriptor, ...] | None = None
+    kept: KeptRecord | None = None
+
+    @property
+    def id(self) -> str:
+        """The image id, as podman shows it."""
+        return self.manifest.config.digest.hex
+
+    @property
+    def digest(self) -> Digest:
+        """What the reference resolves to: the index's digest, where there is one."""
+        return self.index.digest if self.index else self.manifest.digest
+
+    @cached_property
+    def layers(self) -> tuple[ImageLayer, ...]:
+        """Base first."""
+        blobs = self.manifest.layers
+        return _chain(zip(blobs, self.available or blobs, self.config.diff_ids, strict=True))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Under what the store knows it: the name asked for, and a list's by digest."""
+        if self.kept is not None:
+            return self.kept.names
+        name = self.name or self.reference.name
+        if name is None:
+            return ()
+        found = [name.at(name.digest)] if name.digest else [name]
+        if self.index:
+            found.append(name.at(self.index.digest))
+        return tuple(dict.fromkeys(str(n) for n in found))
+
+    def big_data(self) -> dict[str, bytes]:
+        """The original documents, under containers-storage's keys for them."""
+        data = {f"manifest-{self.manifest.digest}": self.manifest.raw}
+        if self.index:
+            data[f"manifest-{self.index.digest}"] = self.index.raw
+        for document in self.kept.documents if self.kept else ():
+            data[f"manifest-{document.digest}"] = document.raw
+        return data | {str(self.manifest.config.digest): self.config.raw}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlatImage(Image):
+    """An image with other layers than its own: all of its files are in the top one.
+
+    `merged` is that one's tar, uncompressed. The record has to have as many layers as the
+    config has diff_ids, since podman's `history` pairs them, so those below are empty.
+    Each goes by the digest of its own tar, and by the id that follows from these digests.
+    """
+
+    merged: Descriptor
+
+    @classmethod
+    def of(cls, image: Image, merged: Descriptor) -> Self:
+        """The image with all of its files in `merged`."""
+        parts = {part.name: getattr(image, part.name) for part in fields(Image)}
+        return cls(**parts, merged=merged)
+
+    @cached_property
+    def layers(self) -> tuple[ImageLayer, ...]:
+        """Base first."""
+        empty = Descriptor(TAR_LAYER, Digest.of(END), len(END))
+        tars = [empty] * (len(self.config.diff_ids) - 1) + [self.merged]
+        return _chain((tar, tar, tar.digest) for tar in tars)
+
+
+def _chain(layers: Iterable[tuple[Descriptor, Descriptor, Digest]]) -> tuple[ImageLayer, ...]:
+    """Layers by their blobs, what there is to fetch, and diffIDs, each on top of the last."""
+    triples = list(layers)
+    ids = layer_ids(diff_id for _, _, diff_id in triples)
+    return tuple(
+        ImageLayer(blob, available, diff_id, ids[n], tuple(reversed(ids[:n])))
+        for n, (blob, available, diff_id) in enumerate(triples)
+    )
+
+
+def stored_images(images: Iterable[Image]) -> list[StoredImage]:
+    """A record an image id, whatever order the images come in.
+
+    Two manifests can share a config, when the same layers were packed in two ways; then
+    the record has the names and manifests of both.
+    """
+    ordered = sorted(images, key=lambda image: (image.id, image.manifest.digest, image.names))
+    groups = groupby(ordered, key=lambda image: image.id)
+    return [_stored(image_id, list(group)) for image_id, group in groups]
+
+
+def _stored(image_id: str, group: list[Image]) -> StoredImage:
+    first = group[0]
+    # An index's, where the image was only ever asked for through one, as podman has it.
+    digest = next((image.digest for image in group if image.index is None), first.digest)
+    data = {key: value for image in group for key, value in image.big_data().items()}
+    return StoredImage(
+        image_id,
+        digest,
+        tuple(sorted({name for image in group for name in image.names})),
+        first.layers[-1].id if first.layers else "",
+        first.config.created,
+        data | {"manifest": first.manifest.raw},
+    )

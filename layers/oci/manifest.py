@@ -1,0 +1,125 @@
+"""Manifests and indexes, OCI's and docker's v2s2, with the bytes they were read from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from layers.digest import Digest
+from layers.document import Document, array, integer, mapping, parse_document, string
+from layers.errors import LayerError
+from layers.oci import media_type
+
+# containers-storage keeps a layer's parents in one mount option; overlayfs stacks at most
+# 500 lower layers (OVL_MAX_STACK, fs/overlayfs/params.c). podman refuses more as well.
+MAX_LAYERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A blob: what it is, its digest, and its size in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image for one platform; `raw` are the original bytes, `digest` is theirs."""
+
+    raw: bytes
+    digest: Digest
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Several manifests, for skopeo to choose a platform from."""
+
+    raw: bytes
+    digest: Digest
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+
+    def member(self, digest: Digest) -> Descriptor:
+        """The descriptor with this digest; LayerError if the index has none."""
+        for descriptor in self.manifests:
+            if descriptor.digest == digest:
+                return descriptor
+        raise LayerError(f"the index does not list {digest}", digest=str(self.digest))
+
+
+def parse_manifest(raw: bytes, algorithm: str = "sha256") -> Manifest | Index:
+    """A manifest or an index; LayerError for anything else, or what could be read as both.
+
+    The formats: image-spec manifest.md and image-index.md; docker "Image Manifest
+    Version 2, Schema 2". That `layers` and `manifests` exclude each other: CVE-2021-41190.
+    """
+    document = parse_document(raw, "the manifest")
+    _check_schema(document)
+    digest = Digest.of(raw, algorithm)
+    if "manifests" in document and ("layers" in document or "config" in document):
+        raise LayerError("the manifest could be read as an index, too", digest=str(digest))
+    try:
+        return (
+            _index(raw, digest, document)
+            if "manifests" in document
+            else _image(raw, digest, document)
+        )
+    except LayerError as error:
+        raise error.within(digest=str(digest)) from None
+
+
+def _check_schema(document: Document) -> None:
+    if document.get("schemaVersion") == 1 or document.get("mediaType") in media_type.DOCKER_SCHEMA1:
+        raise LayerError(
+            "docker schema 1 manifests are not supported",
+            hint="they have no config and no diffIDs; push the image again with a current tool",
+        )
+    if document.get("schemaVersion") != 2:
+        raise LayerError("the manifest's schemaVersion is not 2")
+
+
+def _index(raw: bytes, digest: Digest, document: Document) -> Index:
+    stated = string(document, "mediaType", "the index", media_type.OCI_INDEX)
+    if stated not in media_type.INDEXES:
+        raise LayerError(f"index media type {stated[:200]!r} is not known")
+    members = array(document, "manifests", "the index")
+    return Index(raw, digest, stated, tuple(_descriptor(m, "the index") for m in members))
+
+
+def _image(raw: bytes, digest: Digest, document: Document) -> Manifest:
+    config = _descriptor(mapping(document, "config", "the manifest"), "the manifest's config")
+    implied = (
+        media_type.DOCKER_MANIFEST
+        if config.media_type == media_type.DOCKER_CONFIG
+        else media_type.OCI_MANIFEST
+    )
+    stated = string(document, "mediaType", "the manifest", implied)
+    if stated not in media_type.MANIFESTS:
+        raise LayerError(f"manifest media type {stated[:200]!r} is not known")
+    if config.media_type not in media_type.CONFIGS or document.get("artifactType"):
+        raise LayerError(
+            f"not a container image: its config is {config.media_type[:200]!r}",
+            hint="artifacts (charts, signatures, …) have no root file system to import",
+        )
+    return Manifest(raw, digest, stated, config, _layers(document))
+
+
+def _layers(document: Document) -> tuple[Descriptor, ...]:
+    layers = array(document, "layers", "the manifest", [])
+    if len(layers) > MAX_LAYERS:
+        raise LayerError(f"the image has {len(layers)} layers; overlayfs stacks {MAX_LAYERS}")
+    return tuple(_descriptor(layer, f"layer {n}") for n, layer in enumerate(layers, 1))
+
+
+def _descriptor(value: object, what: str) -> Descriptor:
+    if not isinstance(value, dict):
+        raise LayerError(f"{what}: a descriptor is not a JSON object")
+    return Descriptor(
+        string(value, "mediaType", what),
+        Digest.parse(value.get("digest")),
+        integer(value, "size", what),
+    )

@@ -1,0 +1,157 @@
+"""The lock file: what a release's pullspecs were resolved to, with the documents themselves.
+
+Manifests and configs are in it as they came, so that whoever imports by it asks a registry
+for blobs alone. All of them are verified by their digests when they are used.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from layers.digest import Digest
+from layers.document import Document, integer, mapping, parse_document, string
+from layers.errors import LayerError
+from layers.oci.config import parse_config
+from layers.oci.image import Image
+from layers.oci.manifest import Index, Manifest, parse_manifest
+from layers.oci.reference import ImageName
+from layers.release.release import Component, Release, components
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FORMAT = 1
+# Of some hundred images, each with a manifest and a config of the usual size.
+MAX_LOCK_SIZE = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A release for one architecture, and its images by component."""
+
+    release: Release
+    images: Mapping[str, Image]
+
+
+def lock_document(locked: Mapping[str, Locked]) -> bytes:
+    """The lock file of some releases by architecture."""
+    documents: dict[str, str] = {}
+    for one in locked.values():
+        for image in one.images.values():
+            documents |= {str(digest): raw.decode() for digest, raw in _raw(image).items()}
+    whole = {
+        "import-release-lock": _FORMAT,
+        "releases": {arch: _release(one) for arch, one in locked.items()},
+        "documents": documents,
+    }
+    return json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _raw(image: Image) -> dict[Digest, bytes]:
+    raw = {image.manifest.digest: image.manifest.raw}
+    if image.index:
+        raw[image.index.digest] = image.index.raw
+    return raw | {image.manifest.config.digest: image.config.raw}
+
+
+def _release(locked: Locked) -> dict[str, Any]:
+    release = locked.release
+    return {
+        "name": release.name,
+        "version": release.version,
+        "stream": release.stream,
+        "images": {
+            name: _image(release.components[name], image) for name, image in locked.images.items()
+        },
+    }
+
+
+def _image(component: Component, image: Image) -> dict[str, str]:
+    check_lockable(component)
+    facts = {
+        "pullspec": component.pullspec,
+        "source": component.source,
+        "commit": component.commit,
+        "index": str(image.index.digest) if image.index else "",
+        "manifest": str(image.manifest.digest),
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def check_lockable(component: Component) -> None:
+    """LayerError for what only this machine has, and may have otherwise the next time."""
+    if component.reference.transport != "docker":
+        raise LayerError(
+            f"{component.pullspec} is in no registry, so it cannot be locked",
+            hint="push it to one, or leave --lock out",
+        )
+
+
+def parse_lock(raw: bytes, origin: str) -> dict[str, Locked]:
+    """By architecture; LayerError if it is no lock file, or a document in it is not itself."""
+    document = parse_document(raw, origin, MAX_LOCK_SIZE)
+    if integer(document, "import-release-lock", origin) != _FORMAT:
+        raise LayerError(f"{origin} is of another version of this format")
+    texts = mapping(document, "documents", origin)
+    releases = mapping(document, "releases", origin)
+    if not releases:
+        raise LayerError(f"{origin} has no release")
+    return {
+        arch: _locked(mapping(releases, arch, origin), texts, arch, origin) for arch in releases
+    }
+
+
+def _locked(document: Document, texts: Document, arch: str, origin: str) -> Locked:
+    listed = mapping(document, "images", origin)
+    images: dict[str, Image] = {}
+    found: list[Component] = []
+    for name in listed:
+        what = f"{origin}: {name[:100]}"
+        fields = mapping(listed, name, what)
+        component = Component(
+            name,
+            string(fields, "pullspec", what),
+            string(fields, "source", what, ""),
+            string(fields, "commit", what, ""),
+            origin=origin,
+        )
+        found.append(component)
+        images[name] = _stored(component, fields, texts, what)
+    name, version, stream = (
+        string(document, key, origin, "") for key in ("name", "version", "stream")
+    )
+    return Locked(Release(components(found), name, version, arch, stream), images)
+
+
+def _stored(component: Component, fields: Document, texts: Document, what: str) -> Image:
+    reference = component.reference
+    manifest = _manifest(fields, "manifest", texts, what)
+    index = _manifest(fields, "index", texts, what) if "index" in fields else None
+    if not isinstance(manifest, Manifest) or isinstance(index, Manifest):
+        raise LayerError(f"{what}: index and manifest are mixed up")
+    if isinstance(index, Index):
+        index.member(manifest.digest)
+    config = parse_config(_text(texts, str(manifest.config.digest), what), manifest)
+    image = Image(reference, reference.pinned(manifest.digest), manifest, config, index)
+    _check_promise(reference.name, image, what)
+    return image
+
+
+def _check_promise(name: ImageName | None, image: Image, what: str) -> None:
+    if name and name.digest and name.digest != image.digest:
+        raise LayerError(f"{what}: the pullspec is not what it is locked to, {image.digest}")
+
+
+def _manifest(fields: Document, key: str, texts: Document, what: str) -> Manifest | Index:
+    digest = Digest.parse(string(fields, key, what))
+    raw = digest.check(_text(texts, str(digest), what), "the document in the lock file")
+    return parse_manifest(raw, digest.algorithm)
+
+
+def _text(texts: Document, digest: str, what: str) -> bytes:
+    text = texts.get(digest)
+    if not isinstance(text, str):
+        raise LayerError(f"{what}: the lock file has no document {digest}")
+    return text.encode("utf-8", "surrogatepass")

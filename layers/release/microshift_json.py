@@ -1,0 +1,63 @@
+"""A MicroShift release file, with the images of a newer release put in."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from layers.document import Document, mapping, parse_document
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from layers.release.release import Release
+
+
+def updated(raw: bytes, release: Release, origin: str) -> bytes:
+    """The file's new bytes: keys that it has and the release names are replaced, others stay.
+
+    `release.base` becomes the release's version. LayerError if the file is none, or the
+    release has none of its images.
+    """
+    document = parse_document(raw, origin, numbers=Decimal)
+    images = mapping(document, "images", origin)
+    known = [name for name in images if name in release.components]
+    if not known:
+        raise LayerError(
+            f"{origin} names no component of the release",
+            hint=f"the release has {', '.join(sorted(release.components)[:20])}",
+        )
+    images.update({name: release.components[name].pullspec for name in known})
+    base = release.version or release.name
+    if not base:
+        raise LayerError(f"{origin}: no source says which release this is", hint="name it")
+    document["release"] = {**mapping(document, "release", origin, {}), "base": base}
+    return jq_text(document)
+
+
+def jq_text(document: Document) -> bytes:
+    """As `jq .` writes it: two spaces, keys in their order, no escapes but the needed ones.
+
+    A number that is a `Decimal` keeps its digits: since 1.7 jq, too, writes numbers as the
+    General Decimal Arithmetic has it.
+    """
+    return _text(document, "\n").encode() + b"\n"
+
+
+def _text(value: Any, newline: str) -> str:
+    inner = newline + "  "
+    if isinstance(value, dict) and value:
+        pairs = (f"{_string(key)}: {_text(one, inner)}" for key, one in value.items())
+        return "{" + inner + f",{inner}".join(pairs) + newline + "}"
+    if isinstance(value, list) and value:
+        return "[" + inner + f",{inner}".join(_text(one, inner) for one in value) + newline + "]"
+    if isinstance(value, str):
+        return _string(value)
+    return str(value) if isinstance(value, Decimal) else json.dumps(value)
+
+
+def _string(text: str) -> str:
+    """Half of a surrogate pair is no character; jq has a replacement for it, too."""
+    whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")

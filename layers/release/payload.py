@@ -1,0 +1,94 @@
+"""A release payload's list of images, found in the payload's own layers.
+
+Source: openshift/oc pkg/cli/admin/release/new.go: the ImageStream of all images is the file
+`release-manifests/image-references`. Layers are read as docs/semantics.md says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.entry import Entry, Kind
+from layers.errors import LayerError
+from layers.path import components
+from layers.tar.reader import TarReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from layers.chunks import Chunks
+
+_DIRECTORY = (b"release-manifests",)
+_FILE = (b"release-manifests", b"image-references")
+NAME = "release-manifests/image-references"
+_HIDING = frozenset(
+    [
+        (b".wh..wh..opq",),
+        (b".wh.release-manifests",),
+        (b"release-manifests", b".wh..wh..opq"),
+        (b"release-manifests", b".wh.image-references"),
+    ]
+)
+
+
+@dataclass(slots=True)
+class References:
+    """What a layer has of the file: its content, and whether it hides a lower layer's."""
+
+    content: bytes | None = None
+    hides: bool = False
+
+
+class _Unrecorded:
+    """A `tar.Recorder` that keeps nothing."""
+
+    def raw(self, data: bytes) -> None: ...
+    def begin_file(self, path: bytes, size: int) -> None: ...
+    def content(self, data: bytes) -> None: ...
+    def end_file(self) -> None: ...
+
+
+def find_references(chunks: Chunks) -> References:
+    """Read a layer's tar to its end; LayerError, with the path, if it is none."""
+    found = References()
+    tar = TarReader(chunks, _Unrecorded())
+    for entry in tar:
+        try:
+            _look(entry, tar, found)
+        except LayerError as error:
+            raise error.within(path=entry.path) from None
+    return found
+
+
+def _look(entry: Entry, tar: TarReader, found: References) -> None:
+    path = components(entry.path)
+    if path in _HIDING or (path in (_DIRECTORY, _FILE) and _is_whiteout_device(entry)):
+        found.hides = True
+    elif path == _FILE:
+        found.content = _content(entry, tar)
+    elif path == _DIRECTORY and entry.kind is not Kind.DIRECTORY:
+        found.content, found.hides = None, True
+
+
+def _is_whiteout_device(entry: Entry) -> bool:
+    return entry.kind is Kind.CHAR and entry.device == (0, 0)
+
+
+def _content(entry: Entry, tar: TarReader) -> bytes:
+    if entry.kind is not Kind.FILE:
+        raise LayerError("the list of a payload's images is not a regular file")
+    if entry.size > MAX_DOCUMENT_SIZE:
+        raise LayerError(f"the list of a payload's images has {entry.size} bytes")
+    return tar.whole()
+
+
+def topmost(layers: Iterable[References]) -> bytes | None:
+    """The file as the layers show it, nearest first; no more of them are asked than needed."""
+    for found in layers:
+        if found.content is not None:
+            return found.content
+        if found.hides:
+            return None
+    return None

@@ -1,0 +1,132 @@
+"""A release: named components, each an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from layers.errors import LayerError
+from layers.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from layers.digest import Digest
+
+_TEXT_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """An image of a release; `source` is a repository's URL, `commit` what it was built from.
+
+    `digest` is what the pullspec was resolved to, as text, "" as long as it is not. `origin`
+    is the source that names the component, for errors.
+    """
+
+    name: str
+    pullspec: str
+    source: str = ""
+    commit: str = ""
+    digest: str = ""
+    origin: str = field(default="", compare=False)
+
+    @property
+    def reference(self) -> Reference:
+        """The pullspec, parsed; LayerError if it is none."""
+        return Reference.parse(self.pullspec)
+
+    def at(self, digest: Digest) -> Component:
+        """The same, resolved."""
+        return replace(self, digest=str(digest))
+
+    def is_image(self, other: Component) -> bool:
+        """Whether both are the same image, as far as it is known, under the same name."""
+        unknown = not self.digest or not other.digest
+        return self.pullspec == other.pullspec and (unknown or self.digest == other.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What sources say; `name`, `version` and `arch` are "" where they do not, and `stream` is
+    that of a release controller, if one was asked."""
+
+    components: Mapping[str, Component]
+    name: str = ""
+    version: str = ""
+    arch: str = ""
+    stream: str = ""
+
+    def __post_init__(self) -> None:
+        """LayerError for what no log, commit or branch should have in it."""
+        for said in (self.name, self.version, self.arch, self.stream):
+            if not _is_plain(said):
+                raise LayerError(f"{said[:100]!r} is no name of a release, nor a version")
+
+    def chosen(self, only: Sequence[str], exclude: Sequence[str]) -> Release:
+        """The components that some pattern of `only` matches, if there are any, and none of
+        `exclude`; the patterns are those of fnmatch. LayerError if none is left, or a pattern
+        of `only` matches nothing."""
+        idle = next((p for p in only if not any(fnmatchcase(n, p) for n in self.components)), None)
+        if idle is not None:
+            raise LayerError(f"no component matches {idle!r}", hint=_known(self.components))
+        kept = {
+            name: component
+            for name, component in self.components.items()
+            if (not only or _matches(name, only)) and not _matches(name, exclude)
+        }
+        if not kept:
+            raise LayerError("no component is left to import", hint=_known(self.components))
+        return replace(self, components=kept)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _known(components: Mapping[str, Component]) -> str:
+    names = sorted(components)
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    listed = ", ".join(names[:20])
+    return f"the components are {listed}{more}" if names else "the sources name none"
+
+
+def components(found: Iterable[Component]) -> dict[str, Component]:
+    """By name; LayerError for a name that is none, or that two images have."""
+    by_name: dict[str, Component] = {}
+    for component in found:
+        _check(component)
+        present = by_name.setdefault(component.name, component)
+        if present.pullspec != component.pullspec:
+            raise LayerError(
+                f"component {component.name} is {present.pullspec} in {present.origin},"
+                f" and {component.pullspec} in {component.origin}",
+                hint="a source for one architecture alone is written ARCH=SOURCE",
+            )
+    return by_name
+
+
+def _check(component: Component) -> None:
+    name, origin = component.name, component.origin
+    if not name or " " in name or not _is_plain(name):
+        raise LayerError(f"{origin}: {name[:100]!r} is no name of a component")
+    for said in (component.source, component.commit, component.digest):
+        if not _is_plain(said):
+            raise LayerError(f"{origin}: {name}: {said[:100]!r} is no source, and no commit")
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it may go to terminals and into metadata: no controls, no halves of surrogates."""
+    return len(text) <= _TEXT_MAX and text.isprintable()
+
+
+def merged(releases: Sequence[Release]) -> Release:
+    """One release of all; the first that has a name, a version or an architecture gives it."""
+    return Release(
+        components(one for release in releases for one in release.components.values()),
+        next((release.name for release in releases if release.name), ""),
+        next((release.version for release in releases if release.version), ""),
+        next((release.arch for release in releases if release.arch), ""),
+    )

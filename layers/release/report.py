@@ -1,0 +1,183 @@
+"""What changed from one release to the next, as Markdown and as plain text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from layers.release.diff import Amount, ReleaseDiff
+    from layers.release.release import Component
+
+# Names, URLs and commits come from elsewhere: only what cannot be anything else is made a link.
+_GITHUB = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One release for one architecture, "" if that is not known.
+
+    `amounts` are layers under what became of them; `failed` is why components are missing;
+    `besides` is what else is new.
+    """
+
+    diff: ReleaseDiff
+    arch: str = ""
+    amounts: Mapping[str, Amount] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    besides: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """From what to what."""
+        old, new = self.diff.old or "nothing", self.diff.new or "a release without a name"
+        between = new if old == new else f"{old} → {new}"
+        return f"{between} ({self.arch})" if self.arch else between
+
+    @property
+    def counts(self) -> str:
+        """How many components of each kind."""
+        diff = self.diff
+        counts = f"{len(diff.changed)} changed, {len(diff.added)} added, "
+        counts += f"{len(diff.removed)} removed, {len(diff.unchanged)} unchanged"
+        counts += f", {len(self.failed)} failed" if self.failed else ""
+        return ", ".join([counts, *self.besides])
+
+    def rows(self) -> Iterator[Row]:
+        """One for each component that is not unchanged."""
+        for name, why in self.failed.items():
+            yield Row("failed", name, "", "", "", why)
+        for change in self.diff.changed:
+            old, new = change.old, change.new
+            yield Row(
+                "changed", new.name, old.pullspec, new.pullspec, old.commit, new.commit, new.source
+            )
+        for one in self.diff.added:
+            yield _row("added", one, "", one.pullspec)
+        for one in self.diff.removed:
+            yield _row("removed", one, one.pullspec, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A component; of a failed one, `to_commit` is the error."""
+
+    state: str
+    name: str
+    old: str
+    new: str
+    from_commit: str
+    to_commit: str
+    source: str = ""
+
+    @property
+    def commits(self) -> str:
+        """From which source commit to which, in short, or the error."""
+        if self.state == "failed":
+            return self.to_commit
+        known = [commit[:10] for commit in (self.from_commit, self.to_commit) if commit]
+        return " → ".join(dict.fromkeys(known))
+
+
+def _row(state: str, one: Component, old: str, new: str) -> Row:
+    return Row(state, one.name, old, new, "", one.commit, one.source)
+
+
+def plain(reports: Sequence[Report]) -> list[str]:
+    """Lines for a log."""
+    lines: list[str] = []
+    for report in reports:
+        lines.append(f"{report.title}: {report.counts}")
+        for row in report.rows():
+            between = " → ".join(text for text in (row.old, row.new) if text)
+            lines.append(f"  {row.state:<8} {row.name}  {between}  {row.commits}".rstrip())
+        lines += [f"  {name}: {amount(found)}" for name, found in report.amounts.items()]
+    return lines
+
+
+def amount(found: Amount) -> str:
+    """For people."""
+    return f"{found.layers:,} layers, {found.bytes:,} bytes"
+
+
+def markdown(reports: Sequence[Report], max_chars: int | None = None) -> str:
+    """For a pull request's body, in GitHub's dialect; cut at a whole row if it is too long,
+    with a last line that says how many rows are missing."""
+    lines = [line for report in reports for line in _section(report)]
+    whole = "\n".join(text for text, _ in lines).rstrip("\n")
+    return whole if max_chars is None or len(whole) <= max_chars else _cut(lines, max_chars)
+
+
+type _Line = tuple[str, bool]  # and whether it is a component's row
+
+
+def _cut(lines: Sequence[_Line], max_chars: int) -> str:
+    room = max_chars - len(_left_out(len(lines))) - 1
+    kept: list[str] = []
+    for text, _ in lines:
+        room -= len(text) + 1
+        if room < 0:
+            break
+        kept.append(text)
+    missing = sum(is_row for _, is_row in lines[len(kept) :])
+    whole = "\n".join([*kept, _left_out(missing)])
+    return whole if len(whole) <= max_chars else ""
+
+
+def _left_out(count: int) -> str:
+    return f"\n{count:,} more rows were left out."
+
+
+def _section(report: Report) -> Iterator[_Line]:
+    yield f"### {_escaped(report.title)}", False
+    yield "", False
+    yield f"{report.counts}.", False
+    if report.amounts:
+        yield from _amounts(report.amounts)
+    rows = list(report.rows())
+    if rows:
+        yield "", False
+        yield "| component | | from | to | source |", False
+        yield "| --- | --- | --- | --- | --- |", False
+    for row in rows:
+        cells = [_code(row.name), row.state, _code(row.old), _code(row.new), _commits(row)]
+        yield f"| {' | '.join(cells)} |", True
+    yield "", False
+
+
+def _amounts(amounts: Mapping[str, Amount]) -> Iterator[_Line]:
+    yield "", False
+    yield "| layers | count | bytes |", False
+    yield "| --- | ---: | ---: |", False
+    for name, found in amounts.items():
+        yield f"| {name} | {found.layers:,} | {found.bytes:,} |", False
+
+
+def _commits(row: Row) -> str:
+    if row.state == "failed" or not _GITHUB.fullmatch(row.source):
+        return _code(row.commits)
+    old, new = row.from_commit, row.to_commit
+    if row.state == "changed" and old != new and _COMMIT.fullmatch(old) and _COMMIT.fullmatch(new):
+        return f"[{row.commits}]({row.source}/compare/{old}...{new})"
+    if _COMMIT.fullmatch(new):
+        return f"[{new[:10]}]({row.source}/commit/{new})"
+    return ""
+
+
+def _code(text: str) -> str:
+    """A code span, in which nothing has a meaning; in a table a bar still ends the cell."""
+    if not text:
+        return ""
+    line = " ".join(text.split()).replace("|", "\\|")
+    ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
+    pad = " " if "`" in line else ""
+    return f"{ticks}{pad}{line}{pad}{ticks}"
+
+
+def _escaped(text: str) -> str:
+    line = " ".join(text.split())
+    return re.sub(r"([\\`*_\[\]<>#|@~!&])", r"\\\1", line)

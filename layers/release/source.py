@@ -1,0 +1,163 @@
+"""The files that tell which images a release has, each known by its content.
+
+Formats: MicroShift's assets/release/release-<arch>.json and the optional components' files;
+`oc adm release info -o json` (openshift/oc pkg/cli/admin/release/info.go, `type ReleaseInfo`);
+an ImageStream (openshift/api image/v1), as a payload's `release-manifests/image-references`;
+the release controller's API (openshift/release-controller, `type APITag`); a list.
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import BOM_UTF8
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layers.architecture import go_arch
+from layers.document import Document, array, mapping, parse_document, string
+from layers.errors import LayerError
+from layers.oci.reference import ImageName, Reference
+from layers.release.release import Component, Release, components
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_COMMIT = "io.openshift.build.commit.id"
+_SOURCE = "io.openshift.build.source-location"
+_JSON_WORDS = (b"null", b"true", b"false")
+_KINDS = "a MicroShift release file, `oc adm release info -o json`, an ImageStream, a list"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a release controller says of one release."""
+
+    name: str
+    phase: str
+    pullspec: str
+
+
+type Answers = tuple[Answer, ...]
+
+
+def parse_source(raw: bytes, origin: str) -> Release | Answers:
+    """What the content of a file, named `origin` in errors, says; LayerError if it is none.
+
+    A release controller's answer names only payloads, newest first.
+    """
+    raw = raw.removeprefix(BOM_UTF8)  # as editors elsewhere put it in front
+    text = raw.strip()
+    if text.startswith(b"<"):
+        raise LayerError(f"{origin} is HTML or XML", hint="is it the page of a log-in?")
+    if text.startswith((b"[", b'"')) or text in _JSON_WORDS:
+        raise LayerError(f"{origin} is JSON, but no object", hint=f"it can be {_KINDS}")
+    if not text.startswith(b"{"):
+        return _list(raw, origin)
+    document = parse_document(raw, origin)
+    if document.get("kind") == "ImageStream":
+        return image_stream(document, origin)
+    if "references" in document:
+        return _release_info(document, origin)
+    if "images" in document:
+        return _microshift(document, origin)
+    if "pullSpec" in document:
+        return (_answer(document, origin),)
+    if "tags" in document:
+        return tuple(_answer(one, origin) for one in _objects(document, "tags", origin))
+    raise LayerError(f"{origin} is no release that we know", hint=f"it can be {_KINDS}")
+
+
+def _microshift(document: Document, origin: str) -> Release:
+    images = mapping(document, "images", origin)
+    found = [_component(name, string(images, name, origin), origin) for name in images]
+    base = string(mapping(document, "release", origin, {}), "base", origin, "")
+    return Release(components(found), base, base)
+
+
+def _release_info(document: Document, origin: str) -> Release:
+    stream = image_stream(mapping(document, "references", origin), origin)
+    version = string(mapping(document, "metadata", origin, {}), "version", origin, "")
+    arch = string(mapping(document, "config", origin, {}), "architecture", origin, "")
+    return Release(stream.components, stream.name, version or stream.version, go_arch(arch))
+
+
+def image_stream(document: Document, origin: str) -> Release:
+    """An ImageStream, whose name is the release's; LayerError if it is none."""
+    if document.get("kind") != "ImageStream":
+        raise LayerError(f"{origin}: kind is not ImageStream")
+    name = string(mapping(document, "metadata", origin, {}), "name", origin, "")
+    tags = _objects(mapping(document, "spec", origin), "tags", origin)
+    return Release(components(_tag(tag, origin) for tag in tags), name, name)
+
+
+def _tag(tag: Document, origin: str) -> Component:
+    name = string(tag, "name", origin)
+    what = f"{origin}: {name[:100]}"
+    source = mapping(tag, "from", what)
+    if source.get("kind") != "DockerImage":
+        raise LayerError(f"{what} is no DockerImage, but {str(source.get('kind'))[:100]}")
+    said = mapping(tag, "annotations", what, {})
+    component = _component(name, string(source, "name", what), origin)
+    return Component(
+        name,
+        component.pullspec,
+        string(said, _SOURCE, what, ""),
+        string(said, _COMMIT, what, ""),
+        origin=origin,
+    )
+
+
+def _component(name: str, pullspec: str, origin: str) -> Component:
+    """Only registries: a document from elsewhere is not to name files of this machine."""
+    try:
+        ImageName.parse(pullspec)
+    except LayerError as error:
+        raise LayerError(f"{origin}: {name[:100]}: {error.message}") from None
+    return Component(name, pullspec, origin=origin)
+
+
+def _answer(document: Document, origin: str) -> Answer:
+    pullspec = string(document, "pullSpec", origin)
+    return Answer(
+        string(document, "name", origin),
+        string(document, "phase", origin),
+        _component("pullSpec", pullspec, origin).pullspec,
+    )
+
+
+def _objects(document: Document, key: str, origin: str) -> Iterator[Document]:
+    for value in array(document, key, origin):
+        if not isinstance(value, dict):
+            raise LayerError(f"{origin}: {key} has an entry that is no object")
+        yield value
+
+
+def _list(raw: bytes, origin: str) -> Release:
+    """A reference a line, with `NAME ` in front or without; `#` begins a comment."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise LayerError(f"{origin} is not text", hint=f"it can be {_KINDS}") from None
+    lines = [re.sub(r"(^|\s)#.*", "", line).split() for line in text.splitlines()]
+    found = [_line(words, f"{origin}:{n}") for n, words in enumerate(lines, 1) if words]
+    if not found:
+        raise LayerError(f"{origin} is empty", hint=f"it can be {_KINDS}")
+    names = [name for name, _, _ in found]
+    return Release(
+        components(
+            Component(name if names.count(name) == 1 else text, text, origin=where)
+            for name, text, where in found
+        )
+    )
+
+
+def _line(words: list[str], where: str) -> tuple[str, str, str]:
+    """The component's name, by default its repository, so that a new tag is a change of it."""
+    if len(words) > 2:
+        raise LayerError(f"{where}: not an image reference, nor a name and one: {words[0][:100]!r}")
+    try:
+        reference = Reference.parse(words[-1])
+    except LayerError as error:
+        raise LayerError(f"{where}: {error.message}", hint=error.hint) from None
+    repository = reference.name.repository if reference.name else str(reference)
+    return words[0] if len(words) == 2 else repository, words[-1], where

@@ -1,0 +1,76 @@
+"""What Docker's own store says of its images, and the manifest that it does not keep.
+
+Source: github.com/moby/moby image/store.go, image/fs.go (imagedb), layer/filestore.go
+(layerdb) and reference/store.go (repositories.json).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from layers.digest import Digest
+from layers.document import mapping, parse_document
+from layers.errors import LayerError
+from layers.oci import media_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_PLAIN_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+
+
+def parse_repositories(raw: bytes) -> dict[Digest, tuple[str, ...]]:
+    """repositories.json: the names of each image, written out in full."""
+    names: dict[Digest, list[str]] = {}
+    repositories = mapping(parse_document(raw, "repositories.json"), "Repositories", "it")
+    for references in repositories.values():
+        if not isinstance(references, dict):
+            raise LayerError("repositories.json has a repository that is not an object")
+        for name, image in references.items():
+            names.setdefault(Digest.parse(image), []).append(qualified(name))
+    return {image: tuple(sorted(found)) for image, found in names.items()}
+
+
+def qualified(name: str) -> str:
+    """Docker leaves out `docker.io/` and `library/` where it shows and keeps names.
+
+    Source: github.com/distribution/reference normalize.go, `splitDockerDomain`.
+    """
+    host, slash, rest = name.partition("/")
+    if not slash:
+        return f"docker.io/library/{name}"
+    if host == "docker.io" and "/" not in rest:
+        return f"docker.io/library/{rest}"
+    is_host = "." in host or ":" in host or host == "localhost" or host.lower() != host
+    return name if is_host else f"docker.io/{name}"
+
+
+def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:
+    """The chainID of each layer, base first: image-spec config.md, "Layer ChainID"."""
+    chain: list[Digest] = []
+    for diff_id in diff_ids:
+        chain.append(Digest.of(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
+    return tuple(chain)
+
+
+def manifest_for(config: bytes, layers: Sequence[tuple[Digest, int]]) -> bytes:
+    """A docker v2s2 manifest of this config and these uncompressed layers (diffID, size).
+
+    The registry's own named compressed blobs, and Docker keeps neither it nor them, so this
+    one has another digest.
+    """
+    document = {
+        "schemaVersion": 2,
+        "mediaType": media_type.DOCKER_MANIFEST,
+        "config": {
+            "mediaType": media_type.DOCKER_CONFIG,
+            "size": len(config),
+            "digest": str(Digest.of(config)),
+        },
+        "layers": [
+            {"mediaType": _PLAIN_LAYER, "size": size, "digest": str(diff_id)}
+            for diff_id, size in layers
+        ],
+    }
+    return json.dumps(document, separators=(",", ":")).encode()

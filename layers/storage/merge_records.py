@@ -1,0 +1,132 @@
+"""The records of two stores as those of one, when images are added to a store that is there.
+
+What is there keeps its records as they are, fields that we do not write included: a layer
+of the same id is the same layer. An image of the same id is the same config, so it gets
+the names and manifests of both. A name belongs to one image, the one that came last, as
+when podman tags an image.
+
+An image of the same id has other layers where one of the two is flattened. It has one top
+layer, ours; those that it had go, unless somebody else needs them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from layers.document import array, mapping, parse_records, string
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Set
+
+    from layers.document import Document
+    from layers.storage.records import StoredImage, StoredLayer
+
+_LAYERS = "the existing layers.json"
+_IMAGES = "the existing images.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUnion:
+    """The contents of layers.json and images.json; `replaced` are the ids of layers that were
+    there and are needed no more."""
+
+    layers: bytes
+    images: bytes
+    replaced: frozenset[str]
+
+
+def store_union(
+    layers: bytes | None,
+    images: bytes | None,
+    added_layers: Iterable[StoredLayer],
+    added_images: Iterable[StoredImage],
+) -> StoreUnion:
+    """Of the two files that are there, None for one that is not, and of what is added."""
+    before = _records(images, _IMAGES)
+    after = _images(before, added_images)
+    both = _layers(_records(layers, _LAYERS), added_layers)
+    replaced = _replaced(_tops(before), _tops(after), both)
+    kept = [record for record in both if record["id"] not in replaced]
+    return StoreUnion(_json(kept), _json(after), replaced)
+
+
+def _layers(present: list[Document], added: Iterable[StoredLayer]) -> list[Document]:
+    """Parents still come before their children."""
+    known = {record["id"] for record in present}
+    ordered = sorted(added, key=lambda layer: (len(layer.parents), layer.id))
+    return [*present, *(layer.record() for layer in ordered if layer.id not in known)]
+
+
+def _images(present: list[Document], added: Iterable[StoredImage]) -> list[Document]:
+    """Ordered by id."""
+    images = {image.id: image for image in added}
+    taken = {name for image in images.values() for name in image.names}
+    found = {record["id"]: _without(record, taken) for record in present}
+    for image in images.values():
+        found[image.id] = _union(found.get(image.id, {}), image.record())
+    return [found[image_id] for image_id in sorted(found)]
+
+
+def _replaced(before: Set[str], after: Set[str], layers: Iterable[Document]) -> frozenset[str]:
+    """The layers below these tops of images that are none any more, but for those that an
+    image has, or a layer of no image, as a container's or one that is pulled just now."""
+    parents = {record["id"]: string(record, "parent", _LAYERS, "") for record in layers}
+    lost = _with_parents(before - after, parents)
+    needed = _with_parents(after | (parents.keys() - lost), parents)
+    return frozenset(lost - needed)
+
+
+def _tops(images: Iterable[Document]) -> set[str]:
+    """The layers that images name; containers-storage keeps copies of a top layer for other
+    user namespaces (images.go, `MappedTopLayers`)."""
+    found: set[str] = set()
+    for record in images:
+        found.add(string(record, "layer", _IMAGES, ""))
+        found.update(map(str, array(record, "mapped-layers", _IMAGES, [])))
+    return found
+
+
+def _with_parents(ids: Iterable[str], parents: Mapping[str, str]) -> set[str]:
+    """These layers and all below them."""
+    found: set[str] = set()
+    for one in ids:
+        layer = one
+        while layer in parents and layer not in found:
+            found.add(layer)
+            layer = parents[layer]
+    return found
+
+
+def recorded_ids(raw: bytes | None, what: str) -> set[str]:
+    """The ids that layers.json or images.json has; none where there is no such file."""
+    return {record["id"] for record in _records(raw, what)}
+
+
+def _records(raw: bytes | None, what: str) -> list[Document]:
+    empty = raw is None or raw.strip() in (b"", b"null")
+    records = [] if raw is None or empty else parse_records(raw, what)
+    if not all(isinstance(record.get("id"), str) for record in records):
+        raise LayerError(f"{what} has a record without an id")
+    return records
+
+
+def _without(record: Document, names: set[str]) -> Document:
+    kept = [name for name in array(record, "names", _IMAGES, []) if name not in names]
+    return record | {"names": kept}
+
+
+def _union(present: Document, added: dict[str, Any]) -> Document:
+    """Ours, and what only the other one has."""
+    both = present | added
+    both["names"] = sorted({*array(present, "names", _IMAGES, []), *added["names"]}, key=str)
+    for field in ("big-data-sizes", "big-data-digests"):
+        both[field] = mapping(present, field, _IMAGES, {}) | added[field]
+    both["big-data-names"] = sorted(both["big-data-sizes"])
+    return both
+
+
+def _json(records: list[Document]) -> bytes:
+    return json.dumps(records, separators=(",", ":"), ensure_ascii=False).encode()

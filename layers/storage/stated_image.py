@@ -1,0 +1,69 @@
+"""What a commit says of an image in its store: a reference, and what that was resolved to.
+
+import-image and import-storage write a line an image into the commit's body, import-release a
+component into its metadata. None of it has all names of an image: one that comes out of another
+store keeps all that it had there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from layers.digest import Digest
+from layers.errors import LayerError
+from layers.oci.reference import ImageName, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from layers.release.release import Component
+
+
+@dataclass(frozen=True, slots=True)
+class StatedImage:
+    """`digest` is a manifest's or an index's; `name` is one that the store has the image by,
+    None where the reference has none."""
+
+    reference: str
+    digest: Digest
+    name: ImageName | None
+
+    @classmethod
+    def of_line(cls, line: str, given: str = "") -> Self | None:
+        """From a line of a commit's body, REFERENCE DIGEST, `given` being the name that the user
+        gave the image; None for a line that says nothing of an image."""
+        reference, _, digest = line.rpartition(" ")
+        return cls._parsed(reference, digest, given)
+
+    @classmethod
+    def of_component(cls, component: Component) -> Self | None:
+        """What a release's commit says; None if its image is not known there."""
+        return cls._parsed(component.pullspec, component.digest, "")
+
+    @classmethod
+    def _parsed(cls, reference: str, digest: str, given: str) -> Self | None:
+        try:
+            name = ImageName.parse(given) if given else Reference.parse(reference).name
+            return cls(reference, Digest.parse(digest), name)
+        except LayerError:
+            return None
+
+    def is_among(self, names: Iterable[str]) -> bool:
+        """Whether an image of these names has the one that it is said to have. A tag does not
+        count beside a digest, which stores keep alone."""
+        name = self.name
+        if name is None:
+            return True
+        if name.digest is None:
+            return name in _parsed(names)
+        places = [(one.repository, one.digest) for one in _parsed(names)]
+        return (name.repository, name.digest) in places
+
+
+def _parsed(names: Iterable[str]) -> Iterator[ImageName]:
+    for name in names:
+        try:
+            yield ImageName.parse(name)
+        except LayerError:  # no name that an import gives, but another tool may have
+            continue

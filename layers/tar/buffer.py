@@ -1,0 +1,45 @@
+"""Exact numbers of bytes out of chunks of any size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layers.chunks import Chunks
+
+
+class Buffer:
+    """Takes bytes from the front of a chunk stream; holds one chunk at a time."""
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self._chunk = b""
+        self._at = 0
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes, fewer only where the stream ends."""
+        end = self._at + count
+        if end <= len(self._chunk):
+            data = self._chunk[self._at : end]
+            self._at = end
+            return data
+        return b"".join(self.pieces(count))
+
+    def pieces(self, count: int) -> Chunks:
+        """The same, in the pieces in which they come."""
+        while count > 0 and (self._at < len(self._chunk) or self._refill()):
+            piece = self._chunk[self._at : self._at + count]
+            self._at += len(piece)
+            count -= len(piece)
+            yield piece
+
+    def rest(self) -> Chunks:
+        """All that is left."""
+        while self._at < len(self._chunk) or self._refill():
+            piece = self._chunk[self._at :]
+            self._at = len(self._chunk)
+            yield piece
+
+    def _refill(self) -> bool:
+        self._chunk, self._at = next(self._chunks, b""), 0
+        return bool(self._chunk)

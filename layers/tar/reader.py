@@ -1,0 +1,305 @@
+"""A tar as a stream of entries.
+
+Python's tarfile ends silently at a broken header or a stray zero block, and leaves
+what follows unread; here a tar is either read to its last byte or refused.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from layers.entry import Entry, Kind, Owner
+from layers.errors import LayerError, printable
+from layers.limits import TOO_LARGE, Limits
+from layers.tar.buffer import Buffer
+from layers.tar.header import BLOCK, ZERO_BLOCK, Header, parse_header
+from layers.tar.pax import Pax, Records, parse_records
+from layers.tar.sparse import SparseMap, check_map, expanded, old_gnu_map, pax_map
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layers.chunks import Chunks
+
+# Go's archive/tar reads at most 1 MiB of an extended header (maxSpecialFileSize).
+MAX_EXTENDED = 1 << 20
+# (uid_t) -1 means "leave it" to chown(2), so it cannot be an owner.
+_MAX_ID = 2**32 - 2
+
+_EXTENDED_FLAGS = (b"x", b"X", b"g", b"L", b"K")
+_FILE_FLAGS = (b"0", b"7", b"S")
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+class Recorder(Protocol):
+    """Who keeps the bytes that are not file contents, so that the tar can be made again."""
+
+    def raw(self, data: bytes) -> None:
+        """Bytes of the tar that no file will have: headers, padding, the end."""
+
+    def begin_file(self, path: bytes, size: int) -> None:
+        """A header is over; `size` bytes of the file's content are next."""
+
+    def content(self, data: bytes) -> None:
+        """Some of that content."""
+
+    def end_file(self) -> None:
+        """All of it was given."""
+
+
+class _Extended(NamedTuple):
+    """What extended headers said of the entry that follows them."""
+
+    pax: Pax = Pax()
+    path: bytes = b""
+    link: bytes = b""
+
+
+_NOTHING = _Extended()
+
+
+class TarReader:
+    """Iterates over a tar's entries, in the dialects v7, ustar, pax, GNU and star.
+
+    `content()` and `whole()` give the current file's content. What is not asked for is
+    passed over, and recorded as raw bytes, since no file will have it. Raises LayerError,
+    with the path where there is one, for whatever is not a complete tar.
+    """
+
+    def __init__(self, chunks: Chunks, recorder: Recorder, max_holes: int = Limits().size) -> None:
+        """`max_holes` bounds what the holes of all sparse files come to, in bytes."""
+        self._buffer = Buffer(chunks)
+        self._recorder = recorder
+        self._path = b""
+        self._unread = 0  # stored bytes of the current entry that are still in the buffer
+        self._padding = 0
+        self._taken = False
+        self._sparse: SparseMap | None = None
+        self._holes = max_holes
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Every entry, to the end marker and the zeros after it."""
+        extended = _NOTHING
+        while (header := self._next_header()) is not None:
+            if header.typeflag in _EXTENDED_FLAGS:
+                extended = self._extend(header, extended)
+                continue
+            yield self._begin(header, extended)
+            self._pass_over()
+            extended = _NOTHING
+        if extended is not _NOTHING:
+            raise LayerError("tar ends between an extended header and its entry")
+        self._end()
+
+    def content(self) -> Chunks:
+        """The current file's content, `size` bytes in pieces; to be read to its end."""
+        self._taken = True
+        if self._sparse is None:
+            return self._file_pieces()
+        return expanded(self._sparse, self._raw_pieces)
+
+    def whole(self) -> bytes:
+        """The same in one piece, for files known to be small."""
+        if self._sparse is not None:
+            return b"".join(self.content())
+        self._taken = True
+        size, recorder = self._unread, self._recorder
+        data = self._buffer.take(size)
+        if len(data) < size:
+            raise self._cut_short(size - len(data))
+        recorder.begin_file(self._path, size)
+        recorder.content(data)
+        recorder.end_file()
+        self._unread = 0
+        return data
+
+    def _next_header(self) -> Header | None:
+        block = self._block()
+        return None if block == ZERO_BLOCK else parse_header(block)
+
+    def _block(self) -> bytes:
+        block = self._buffer.take(BLOCK)
+        if len(block) < BLOCK:
+            raise LayerError("tar has no end marker: it was cut short")
+        self._recorder.raw(block)
+        return block
+
+    def _extend(self, header: Header, extended: _Extended) -> _Extended:
+        if not 0 <= header.size <= MAX_EXTENDED:
+            raise LayerError(f"extended tar header of {header.size} bytes")
+        padded = header.size + -header.size % BLOCK
+        data = self._buffer.take(padded)
+        if len(data) < padded:
+            raise LayerError("tar ends within an extended header")
+        self._recorder.raw(data)
+        data = data[: header.size]
+        match header.typeflag:
+            case b"x" | b"X":  # X is Solaris's letter for the same thing
+                return extended._replace(pax=Pax(parse_records(data)))
+            case b"L":
+                return extended._replace(path=data.partition(b"\0")[0])
+            case b"K":
+                return extended._replace(link=data.partition(b"\0")[0])
+        if extended is not _NOTHING:
+            raise LayerError("global PAX header between an extended header and its entry")
+        _check_global(parse_records(data))
+        return _NOTHING
+
+    def _begin(self, header: Header, extended: _Extended) -> Entry:
+        if extended is _NOTHING and header.typeflag != b"S":
+            return self._begin_plain(header)
+        pax = extended.pax
+        path = pax.text(b"GNU.sparse.name", pax.text(b"path", extended.path or header.name))
+        self._path, self._taken = path, False
+        if extended.path not in (b"", path):
+            # GNU tar takes the PAX name, Go the other one.
+            raise LayerError("PAX and GNU headers give the entry two names", path=path)
+        try:
+            return self._read_entry(header, extended)
+        except LayerError as error:
+            raise error.within(path=path) from None
+
+    def _begin_plain(self, header: Header) -> Entry:
+        """The same for most entries: one header, which says it all."""
+        self._path, self._taken = header.name, False
+        self._sparse, size = None, 0
+        try:
+            kind = _kind(header, header.name)
+            owner = _plain_owner(header.mode, header.uid, header.gid)
+            if kind is Kind.FILE:
+                size = header.size
+                if size < 0:
+                    raise LayerError(f"file of {size} bytes")
+        except LayerError as error:
+            raise error.within(path=header.name) from None
+        self._unread, self._padding = size, -size % BLOCK
+        device = (header.major, header.minor)
+        return Entry(header.name, kind, owner, size, header.link, device)
+
+    def _read_entry(self, header: Header, extended: _Extended) -> Entry:
+        kind = _kind(header, self._path)
+        pax = extended.pax
+        self._sparse, self._unread, size = None, 0, 0
+        if kind is Kind.FILE:  # POSIX gives only files a content; Go ignores others' size, too
+            self._unread = size = pax.number(b"size", header.size)
+            if size < 0:
+                raise LayerError(f"file of {size} bytes")
+            self._padding = -size % BLOCK
+            self._sparse = self._sparse_map(header, pax)
+        elif pax.sparse:
+            raise LayerError("sparse map of something that is no file")
+        link = pax.text(b"linkpath", extended.link or header.link)
+        if extended.link not in (b"", link):
+            raise LayerError("PAX and GNU headers give the link two targets")
+        return Entry(
+            self._path,
+            kind,
+            _owner(header, pax),
+            self._sparse.size if self._sparse else size,
+            link,
+            (header.major, header.minor),
+        )
+
+    def _sparse_map(self, header: Header, pax: Pax) -> SparseMap | None:
+        def take() -> bytes:
+            self._unread -= BLOCK
+            if self._unread < 0:
+                raise LayerError("sparse map is longer than the file's data")
+            return self._block()
+
+        sparse = pax_map(pax, take)
+        if header.typeflag == b"S":
+            if sparse is not None:
+                raise LayerError("PAX and GNU headers give the file two sparse maps")
+            sparse = old_gnu_map(header.block, self._block)
+        if sparse is not None:
+            check_map(sparse, self._unread)
+            self._holes -= sparse.size - self._unread
+            if self._holes < 0:
+                raise LayerError("sparse files unpack to too much", hint=TOO_LARGE)
+        return sparse
+
+    def _file_pieces(self) -> Chunks:
+        self._recorder.begin_file(self._path, self._unread)
+        for piece in self._pieces(self._unread):
+            self._recorder.content(piece)
+            yield piece
+        self._recorder.end_file()
+
+    def _raw_pieces(self, count: int) -> Chunks:
+        for piece in self._pieces(count):
+            self._recorder.raw(piece)
+            yield piece
+
+    def _pieces(self, count: int) -> Chunks:
+        left = count
+        for piece in self._buffer.pieces(count):
+            left -= len(piece)
+            self._unread -= len(piece)
+            yield piece
+        if left:
+            raise self._cut_short(left)
+
+    def _cut_short(self, missing: int) -> LayerError:
+        return LayerError(f"tar ends {missing} bytes before the file does", path=self._path)
+
+    def _pass_over(self) -> None:
+        """What of the entry was not read, and the padding to a whole block."""
+        if not self._taken:
+            for _ in self._raw_pieces(self._unread):
+                pass
+        if self._unread:
+            raise RuntimeError("the content of a tar entry was left half read")
+        if self._padding:
+            padding = self._buffer.take(self._padding)
+            if len(padding) < self._padding:
+                raise self._cut_short(self._padding - len(padding))
+            self._recorder.raw(padding)
+            self._padding = 0
+
+    def _end(self) -> None:
+        """The second zero block of the end marker, and nothing but zeros behind it."""
+        if self._block() != ZERO_BLOCK:
+            raise LayerError("tar has a single zero block where its end marker should be")
+        for piece in self._buffer.rest():
+            if piece.strip(b"\0"):
+                raise LayerError("tar goes on after its end marker")
+            self._recorder.raw(piece)
+
+
+def _kind(header: Header, path: bytes) -> Kind:
+    if header.typeflag == b"\0":  # v7 had no flag for directories, but ended their names in "/"
+        return Kind.DIRECTORY if path.endswith(b"/") else Kind.FILE
+    if header.typeflag in _FILE_FLAGS:
+        return Kind.FILE
+    kind = _KINDS.get(header.typeflag)
+    if kind is None:
+        raise LayerError(f"tar entry type {header.typeflag!r} is not known")
+    return kind
+
+
+# What a global header would change in every later entry.
+_MEANINGFUL = (b"path", b"linkpath", b"size", b"uid", b"gid", b"SCHILY.xattr.", b"GNU.sparse.")
+
+
+def _check_global(records: Records) -> None:
+    """GNU tar applies a global header's records, podman does not; most say only `comment`."""
+    for key, _ in records:
+        if key.startswith(_MEANINGFUL):
+            raise LayerError(f"global PAX header sets {printable(key)} for all entries")
+
+
+def _owner(header: Header, pax: Pax) -> Owner:
+    uid, gid = pax.number(b"uid", header.uid), pax.number(b"gid", header.gid)
+    return _plain_owner(header.mode, uid, gid)._replace(xattrs=pax.xattrs())
+
+
+@lru_cache(maxsize=4096)
+def _plain_owner(mode: int, uid: int, gid: int) -> Owner:
+    if mode < 0:
+        raise LayerError(f"file mode {mode}")
+    if not 0 <= uid <= _MAX_ID or not 0 <= gid <= _MAX_ID:
+        raise LayerError(f"owner {uid}:{gid} is none that Linux can have")
+    # Some writers put the file type's bits into the mode as well; tar has its own flag for it.
+    return Owner(mode & 0o7777, uid, gid)

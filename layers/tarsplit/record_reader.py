@@ -1,0 +1,130 @@
+"""Reading a tar-split record: the tar that it stands for, made again.
+
+Source of the format: github.com/vbatts/tar-split tar/storage/entry.go and tar/asm, as
+containers-storage (`overlay-layers/<id>.tar-split.gz`) and Docker
+(`layerdb/sha256/<chainID>/tar-split.json.gz`) both keep it.
+`layers.tarsplit.record_writer` writes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastcrc import crc64
+
+from layers.compress.decompress import gunzipped
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from layers.chunks import Chunks, OpenChunks
+
+_CONTENT = 1
+_RAW = 2
+_CRC_SIZE = 8
+# Ours have at most 1 MiB of raw bytes. tar-split's have an entry's headers, and older ones all
+# that follows the last entry.
+_LONGEST_LINE = 1 << 26
+
+
+class Content(NamedTuple):
+    """Where a file's content stands in the tar: its `path`, `size` in bytes, and CRC-64/ISO."""
+
+    path: bytes
+    size: int
+    crc: int | None
+
+
+type Segment = bytes | Content
+
+
+def segments(record: Chunks) -> Iterator[Segment]:
+    """The tar's parts in their order, from the gzipped record; LayerError if it is malformed.
+
+    The lines' `position` is not read, nor does tar-split read it.
+    """
+    for line in _lines(gunzipped(record)):
+        try:
+            segment = _segment(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            raise LayerError("the tar-split record has a line that is none") from None
+        if segment:
+            yield segment
+
+
+def _lines(chunks: Chunks) -> Iterator[bytes]:
+    """Lines without their ends; one may be longer than a chunk, but not without end."""
+    begun: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        size += len(first)
+        if size > _LONGEST_LINE:
+            raise LayerError(f"the tar-split record has a line of over {_LONGEST_LINE} bytes")
+        if others:
+            size = len(others[-1])
+            yield from filter(None, [b"".join(begun), *others[:-1]])
+            begun = [others[-1]]
+    yield from filter(None, [b"".join(begun)])
+
+
+def _segment(line: dict[str, Any]) -> Segment | None:
+    """None for an entry without content: its header is raw bytes like any other."""
+    if line["type"] == _RAW:
+        return binascii.a2b_base64(line["payload"], strict_mode=True)
+    if line["type"] != _CONTENT:
+        raise ValueError
+    size = int(line.get("size") or 0)
+    if size < 0:
+        raise ValueError
+    return Content(_path(line), size, _crc(line.get("payload"))) if size else None
+
+
+def _path(line: dict[str, Any]) -> bytes:
+    raw = line.get("name_raw")
+    return base64.b64decode(raw, validate=True) if raw else str(line["name"]).encode()
+
+
+def _crc(payload: str | None) -> int | None:
+    data = base64.b64decode(payload, validate=True) if payload else b""
+    if data and len(data) != _CRC_SIZE:
+        raise ValueError
+    return int.from_bytes(data) if data else None
+
+
+def tar_size(parts: Iterable[Segment]) -> int:
+    """The size in bytes of the tar that is made of these."""
+    return sum(part.size if isinstance(part, Content) else len(part) for part in parts)
+
+
+def assembled(parts: Iterable[Segment], read: Callable[[Content], Chunks]) -> OpenChunks:
+    """The tar's bytes; LayerError, with the path, for a file that is not what it was.
+
+    `read` gives a file's content, all of it. That nothing else is wrong, only the diffID
+    of the whole can prove.
+    """
+    for part in parts:
+        if isinstance(part, Content):
+            try:
+                yield from _checked(part, read(part))
+            except LayerError as error:
+                raise error.within(path=part.path) from None
+        else:
+            yield part
+
+
+def _checked(part: Content, chunks: Chunks) -> Chunks:
+    crc = 0
+    for chunk in chunks:
+        crc = crc64.go_iso(chunk, crc)
+        yield chunk
+    if part.crc is not None and crc != part.crc:
+        raise LayerError(
+            "the file's content is not what it was when the layer was unpacked",
+            hint="the store is damaged; a new pull mends it",
+        )

@@ -1,0 +1,170 @@
+"""tar-split: what of a layer's tar is not in its files, so that the tar can be made again.
+
+JSON lines in gzip, as github.com/vbatts/tar-split writes them (tar/storage/entry.go):
+type 2 holds raw bytes of the tar, type 1 stands for a file's content, with its CRC-64.
+tar-split's own writer also has a line for each entry without content; its reader passes
+over those, but refuses two of one name, so there are none here.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import zlib
+from typing import TYPE_CHECKING
+
+from fastcrc import crc64
+
+from layers.errors import LayerError
+from layers.path import normalized
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from layers.chunks import Chunks
+
+# One JSON line per this much of raw content, where a file's bytes are recorded raw.
+_RAW_LIMIT = 1 << 20
+_FLUSH = 1 << 16
+# The record is made in memory. Two million entries need a fifth of this; what may need more
+# are contents that no file of the tree has.
+MAX_RECORD = 1 << 30
+# zlib's output has been the same for decades, while isal's depends on the processor's
+# instruction set; and no time or file name is in the header: the same tar is to give the same
+# record on any machine. Level 3 takes half of level 6's time, for a fifth more bytes.
+_LEVEL = 3
+# What JSON writes as it is: printable ASCII but for the quote and the backslash.
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*")
+_GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+
+
+class TarSplit:
+    """Writes the record of one layer's tar while it is read; a `layers.tar.reader.Recorder`."""
+
+    def __init__(self) -> None:
+        self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._packed: list[bytes] = [_GZIP_HEADER]
+        self._packed_size = 0
+        self._lines: list[bytes] = []
+        self._pending = 0
+        self._crc32 = 0
+        self._length = 0
+        self._raw: list[bytes] = []
+        self._raw_size = 0
+        self._position = 0
+        self._file: tuple[bytes, int] = (b"", 0)
+        self._crc64 = 0
+        self.files = 0  # how many contents are left to the files
+
+    def raw(self, data: bytes) -> None:
+        """Bytes of the tar that are no file's content."""
+        self._raw.append(data)
+        self._raw_size += len(data)
+        if self._raw_size > _RAW_LIMIT:
+            self._cut_raw()
+
+    def begin_file(self, path: bytes, size: int) -> None:
+        """A file whose `size` bytes follow; of an empty one there is nothing to record."""
+        if size:
+            self._end_raw()
+        self._file, self._crc64 = (path, size), 0
+
+    def content(self, data: bytes) -> None:
+        """Some of the file's content: only its checksum is kept."""
+        self._crc64 = crc64.go_iso(data, self._crc64)
+
+    def end_file(self) -> None:
+        """All of the content was given."""
+        path, size = self._file
+        if size:
+            payload = binascii.b2a_base64(self._crc64.to_bytes(8), newline=False)
+            name = _json_string(normalized(path))
+            self._line(b'{"type":1,"name":%b,"size":%d,"payload":"%b"' % (name, size, payload))
+            self.files += 1
+
+    def finish(self) -> bytes:
+        """The whole record, gzip and all."""
+        self._end_raw()
+        self._flush()
+        self._packed.append(self._deflate.flush())
+        trailer = self._crc32.to_bytes(4, "little") + (self._length % 2**32).to_bytes(4, "little")
+        return b"".join([*self._packed, trailer])
+
+    def _cut_raw(self) -> None:
+        """Lines of the limit's size, and the rest held back: in what pieces the bytes come, from
+        the network or the repo, is not to be seen in the record."""
+        data = b"".join(self._raw)
+        rest = len(data) % _RAW_LIMIT
+        for at in range(0, len(data) - rest, _RAW_LIMIT):
+            self._raw_line(data[at : at + _RAW_LIMIT])
+        self._raw, self._raw_size = [data[len(data) - rest :]], rest
+
+    def _end_raw(self) -> None:
+        if self._raw_size:
+            self._raw_line(b"".join(self._raw))
+        self._raw, self._raw_size = [], 0
+
+    def _raw_line(self, data: bytes) -> None:
+        payload = binascii.b2a_base64(data, newline=False)
+        self._line(b'{"type":2,"payload":"%b"' % payload)
+
+    def _line(self, entry: bytes) -> None:
+        line = b'%b,"position":%d}\n' % (entry, self._position)
+        self._position += 1
+        self._lines.append(line)
+        self._pending += len(line)
+        if self._pending > _FLUSH:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = b"".join(self._lines)
+        self._lines, self._pending = [], 0
+        self._crc32 = zlib.crc32(data, self._crc32)
+        self._length += len(data)
+        self._packed.append(self._deflate.compress(data))
+        self._packed_size += len(self._packed[-1])
+        if self._packed_size > MAX_RECORD:
+            raise LayerError(
+                f"the layer's tar-split record would have more than {MAX_RECORD} bytes",
+                hint="too much of its content is in sparse files, or in files that nobody will see",
+            )
+
+
+def with_contents(record: bytes, contents: Mapping[int, Chunks]) -> bytes:
+    """The same record, with the contents of some files in it; the keys count the file lines.
+
+    Where a tar has a path twice, only the last one's content is in the tree afterwards.
+    """
+    copy = TarSplit()
+    files = -1
+    for line in _record_lines(record):
+        entry = json.loads(line)
+        files += entry["type"] == 1
+        if entry["type"] == 1 and files in contents:
+            for chunk in contents[files]:
+                copy.raw(chunk)
+        elif entry["type"] == 1:
+            copy._end_raw()
+            copy._line(line.rpartition(b',"position":')[0])
+        else:
+            copy.raw(base64.b64decode(entry["payload"]))
+    return copy.finish()
+
+
+def _record_lines(record: bytes) -> Iterator[bytes]:
+    """The record's lines one by one: unpacked, it can be far larger than memory."""
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    begun, packed = b"", record
+    while not unpacker.eof:
+        *lines, begun = (begun + unpacker.decompress(packed, _RAW_LIMIT)).split(b"\n")
+        packed = unpacker.unconsumed_tail
+        yield from lines
+
+
+def _json_string(path: bytes) -> bytes:
+    """A path of the tree, which is UTF-8, or the tree would have refused it."""
+    if _PLAIN.fullmatch(path):
+        return b'"%b"' % path
+    return json.dumps(path.decode(), ensure_ascii=False).encode()

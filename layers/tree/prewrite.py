@@ -1,0 +1,70 @@
+"""Directories that no lower layer can change are ostree's already, before those are looked at.
+
+Most of a layer is such: the layer lists the directory, and deletes nothing in it or below it.
+Whoever reads the layer can write these, and only the rest is to be settled
+(layers/tree/translate.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layers.ostree.objects import Stored, dirmeta, dirtree
+from layers.tree.node import Directory, Leaf, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from layers.tree.builder import LayerTree
+
+type Store = Callable[[str, bytes], str]
+
+
+def seal(tree: LayerTree, store: Store) -> None:
+    """Put in the place of each such directory what `store` makes of it.
+
+    `store` takes an object's kind, `dirtree` or `dirmeta`, and its bytes; its checksum.
+    """
+    directories = list(walk(tree.root))
+    replaced = _replaced(directories)
+    unresolved = {link.leaf for link in tree.links}
+    sealed: dict[Directory, Stored] = {}
+    for directory in reversed(directories):  # what is below comes first
+        for name, node in directory.entries.items():
+            if isinstance(node, Directory) and node in sealed:
+                directory.entries[name] = sealed[node]
+        if directory is not tree.root and directory not in replaced:
+            stored = _sealed(directory, unresolved, store)
+            if stored is not None:
+                sealed[directory] = stored
+
+
+def _replaced(directories: list[Directory]) -> set[Directory]:
+    """Those in whose place, or above it, this layer deletes what lower layers have: they get
+    whiteouts for it."""
+    found: set[Directory] = set()
+    for directory in directories:  # what is above comes first
+        for name, node in directory.entries.items():
+            if isinstance(node, Directory) and (
+                directory.opaque or directory in found or name in directory.whiteouts
+            ):
+                found.add(node)
+    return found
+
+
+def _sealed(directory: Directory, unresolved: set[Leaf], store: Store) -> Stored | None:
+    """None where it has to know what is below it."""
+    owner = directory.owner
+    if owner is None or directory.opaque or directory.whiteouts:
+        return None
+    files: dict[bytes, str] = {}
+    directories: dict[bytes, Stored] = {}
+    for name, node in directory.entries.items():
+        if isinstance(node, Leaf) and node not in unresolved:
+            files[name] = node.checksum
+        elif isinstance(node, Stored):
+            directories[name] = node
+        else:
+            return None
+    contents = store("dirtree", dirtree(files, directories))
+    return Stored(contents, store("dirmeta", dirmeta(owner)))

@@ -1,0 +1,31 @@
+"""A signal ends the program at whatever moment it comes."""
+
+import signal
+import sys
+
+import pytest
+
+from tests.tools.process import run
+
+#: Without a thread for the work, one in fifty is not heard.
+TRIES = 250
+IN_TURN = """
+from importer.cli.signals import interruptible
+print(interruptible(lambda: 3))
+interruptible(lambda: {}["the-key"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_no_moment_at_which_it_is_not_heard(number: signal.Signals) -> None:
+    program = [sys.executable, "-m", "tests.tools.signalled", str(number), str(TRIES)]
+    assert run(program) == "0\n"
+
+
+def test_what_the_work_gives_and_what_it_raises() -> None:
+    """A bug is a traceback, down to the line that has it."""
+    with pytest.raises(AssertionError) as failure:
+        run([sys.executable, "-c", IN_TURN])
+    assert "3\n" in str(failure.value)
+    assert "lambda" in str(failure.value)
+    assert "KeyError: 'the-key'" in str(failure.value)

@@ -1,0 +1,57 @@
+"""What a commit says of an image, read out of a line of its body or a release's component."""
+
+import pytest
+
+from layers.digest import Digest
+from layers.oci.reference import ImageName
+from layers.release.release import Component
+from layers.storage.stated_image import StatedImage
+
+DIGEST = Digest.of(b"manifest")
+OTHER = Digest.of(b"other")
+REPOSITORY = "example.org/a/b"
+
+
+@pytest.mark.parametrize(
+    ("reference", "names", "is_among"),
+    [
+        (f"{REPOSITORY}:1", [f"{REPOSITORY}:1"], True),
+        (f"{REPOSITORY}:1", ["example.org/x:1", f"{REPOSITORY}:1"], True),
+        (
+            f"{REPOSITORY}:1",
+            [f"{REPOSITORY}:2", f"{REPOSITORY}@{DIGEST}", "example.org/b:1"],
+            False,
+        ),
+        (f"{REPOSITORY}:1", [], False),
+        (REPOSITORY, [f"{REPOSITORY}:latest"], True),
+        (f"{REPOSITORY}@{DIGEST}", [f"{REPOSITORY}@{DIGEST}"], True),
+        (f"{REPOSITORY}@{DIGEST}", [f"{REPOSITORY}@{OTHER}", f"{REPOSITORY}:1"], False),
+        (f"{REPOSITORY}:1@{DIGEST}", [f"{REPOSITORY}@{DIGEST}"], True),
+        (f"docker-archive:/a b:{REPOSITORY}:1", [f"{REPOSITORY}:1"], True),
+        ("oci:/tmp/a b:t", [], True),
+        (f"{REPOSITORY}:1", ["no name", "a" * 64], False),
+    ],
+)
+def test_the_name_that_the_image_has_to_have(
+    reference: str, names: list[str], is_among: bool
+) -> None:
+    stated = StatedImage.of_line(f"{reference} {DIGEST}")
+    assert stated is not None
+    assert (stated.reference, stated.digest) == (reference, DIGEST)
+    assert stated.is_among(names) == is_among
+    assert StatedImage.of_component(Component("c", reference, digest=str(DIGEST))) == stated
+
+
+def test_a_given_name_counts_instead_of_the_references() -> None:
+    for reference in ("oci:/tmp/t", f"{REPOSITORY}:1"):
+        stated = StatedImage.of_line(f"{reference} {DIGEST}", "example.org/given:1")
+        assert stated == StatedImage(reference, DIGEST, ImageName("example.org/given", "1"))
+
+
+@pytest.mark.parametrize("line", ["", "words", f"{REPOSITORY}:1", f"{DIGEST}", f"short {DIGEST}"])
+def test_other_lines_say_nothing(line: str) -> None:
+    assert StatedImage.of_line(line) is None
+
+
+def test_a_component_that_was_never_resolved_says_nothing() -> None:
+    assert StatedImage.of_component(Component("c", f"{REPOSITORY}:1")) is None
