@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.ingest.job import LayerOptions
     from importer.progress import Progress
-    from layers.oci.image import Image, ImageLayer
     from layers.oci.reference import ImageName, Reference
+    from layers.storage.image import Image, ImageLayer
 
 _log = logging.getLogger(__name__)
 

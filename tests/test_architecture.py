@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,52 @@ def test_there_is_something_to_look_at() -> None:
 def test_layers_are_pure(path: Path) -> None:
     assert not imported(path) & EFFECTS
     assert not called(path) & OPENING_CALLS
+
+
+# The floors of layers/, lowest first; "" is the files beside the packages. A file imports from
+# its own package and from the floors below.
+FLOORS_OF_LAYERS = (
+    "", "ostree", "tar", "oci", "compress", "tarsplit", "tree", "storage", "release",
+)  # fmt: skip
+
+
+def layers_imports(path: Path) -> set[str]:
+    """The modules `layers.…` that a file imports, type-checking ones too, as `package.module`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from layers.oci import media_type` imports a module, too.
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {one for one in submodules if (ROOT / f"{one.replace('.', '/')}.py").exists()}
+            found.add(node.module)
+    return {one.removeprefix("layers.") for one in found if one.startswith("layers.")}
+
+
+def package_of(module: str) -> str:
+    """The package within layers/, "" for a file beside the packages."""
+    if (ROOT / "layers" / module).is_dir():
+        return module
+    return module.partition(".")[0] if "." in module else ""
+
+
+@pytest.mark.parametrize("path", LAYERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_layers_import_downwards_only(path: Path) -> None:
+    parts = path.relative_to(ROOT / "layers").parts
+    own = FLOORS_OF_LAYERS.index(parts[0] if len(parts) > 1 else "")
+    upwards = {m for m in layers_imports(path) if FLOORS_OF_LAYERS.index(package_of(m)) > own}
+    assert not upwards
+
+
+def test_no_two_files_of_layers_import_each_other() -> None:
+    graph = {
+        ".".join(path.relative_to(ROOT / "layers").with_suffix("").parts): layers_imports(path)
+        for path in LAYERS
+        if path.name != "__init__.py"
+    }
+    modules = {name: imports & graph.keys() for name, imports in graph.items()}
+    assert tuple(TopologicalSorter(modules).static_order())  # raises CycleError for a cycle
 
 
 @pytest.mark.parametrize("package", ["gi", "subprocess"])

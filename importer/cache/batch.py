@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
-    from layers.oci.image import ImageLayer
+    from layers.storage.image import ImageLayer
 
 _log = logging.getLogger(__name__)
 # An empty file without any permission: ostree gives the whiteout the quoted file's mode.

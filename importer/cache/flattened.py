@@ -17,9 +17,9 @@ from importer.cache.layer import find_layer, numbers
 from importer.cache.stack import fill, stacked
 from importer.cache.tree_tar import TreeTar
 from layers.digest import Digest
-from layers.oci.image import FlatImage, Image
 from layers.oci.manifest import Descriptor
 from layers.oci.media_type import TAR_LAYER
+from layers.storage.image import FlatImage, Image
 from layers.tree.translate import ROOT_OWNER
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from importer.cache.layer import LayerCommit
     from importer.repo.tree import Tree
     from importer.repo.writer import Repo
-    from layers.oci.image import ImageLayer
+    from layers.storage.image import ImageLayer
     from layers.tree.lower import Lower
 
 # The exported manifest would list the flattened layers beside a config that lists the

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from importer.ingest.worker_pool import Readers
     from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
-    from layers.oci.image import ImageLayer
+    from layers.storage.image import ImageLayer
 
     type Read = Callable[[Repo], ReadLayer]
     type Found = Callable[[ReadLayer], None]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory
-    from layers.oci.image import Image
+    from layers.storage.image import Image
 
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from importer.cache.layer import LayerCommit
-    from layers.oci.image import Image, ImageLayer
+    from layers.storage.image import Image, ImageLayer
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from layers.oci.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 if TYPE_CHECKING:
     from importer.repo.tree import Tree
     from importer.repo.writer import Repo
-    from layers.oci.image import Image
+    from layers.storage.image import Image
     from layers.tree.lower import Lower
 
 # As docker and podman show every image's root, whatever the layers' tars say of it; but

@@ -11,8 +11,8 @@ from layers.architecture import go_arch
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 from layers.oci.config import ImageConfig, parse_config
-from layers.oci.image import Image
 from layers.oci.manifest import Descriptor, Index, Manifest, parse_manifest
+from layers.storage.image import Image
 
 if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs

@@ -15,7 +15,6 @@ from importer.graphroot.source import SourceImage, SourceLayer, stored_reference
 from layers.digest import Digest
 from layers.errors import LayerError
 from layers.oci.config import parse_config
-from layers.oci.image import Image, KeptRecord
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.storage.foreign_records import (
     ImageRecord,
@@ -24,6 +23,7 @@ from layers.storage.foreign_records import (
     parse_images,
     parse_layers,
 )
+from layers.storage.image import Image, KeptRecord
 from layers.storage.records import big_data_file
 
 if TYPE_CHECKING:

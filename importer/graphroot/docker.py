@@ -25,9 +25,9 @@ from importer.graphroot.source import SourceImage, SourceLayer, stored_reference
 from layers.digest import Digest
 from layers.errors import LayerError
 from layers.oci.config import parse_config, parse_diff_ids
-from layers.oci.image import Image, KeptRecord
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories
+from layers.storage.image import Image, KeptRecord
 from layers.tarsplit.record_reader import segments, tar_size
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from importer.ingest.worker_pool import Readers
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
-    from layers.oci.image import ImageLayer
+    from layers.storage.image import ImageLayer
 
 
 @dataclass(frozen=True, slots=True)

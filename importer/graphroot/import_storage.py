@@ -19,14 +19,14 @@ from importer.graphroot.docker import Dockerroot
 from importer.graphroot.files import is_there, names_in
 from importer.graphroot.import_layers import MissingLayer, SourceReader
 from importer.repo.writer import Repo
-from layers.oci.select_image import select
+from layers.storage.select_image import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from importer.graphroot.source import Source, SourceImage, SourceLayer
     from importer.progress import Progress
-    from layers.oci.image import Image, ImageLayer
+    from layers.storage.image import Image, ImageLayer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

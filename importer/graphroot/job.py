@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from importer.ingest.object_writer import Store
     from importer.progress import Advance
     from layers.chunks import Chunks, OpenChunks
-    from layers.oci.image import ImageLayer
+    from layers.storage.image import ImageLayer
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from layers.digest import Digest
-    from layers.oci.image import Image
+    from layers.storage.image import Image
 
 
 @dataclass(frozen=True, slots=True)

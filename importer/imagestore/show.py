@@ -10,7 +10,7 @@ from importer.imagestore.layer_usage import LayerUsage, Usage
 from importer.render.table import Block, Column, Table, Text, first_of, shortened, size
 from layers.errors import printable
 from layers.oci.history import layer_commands, shown_command
-from layers.oci.select_image import select
+from layers.storage.select_image import select
 
 if TYPE_CHECKING:
     from importer.repo.writer import Repo

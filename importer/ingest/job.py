@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from importer.progress import Advance
     from layers.chunks import Chunks
     from layers.limits import Limits
-    from layers.oci.image import ImageLayer
+    from layers.storage.image import ImageLayer
     from layers.tree.builder import DeviceNodes, LayerTree
 
 _READ = 1 << 20

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from importer.ingest.job import ReadLayer
-    from layers.oci.image import ImageLayer
+    from layers.storage.image import ImageLayer
 
 # One more than can be unpacked at full speed, since another's blob is often slower to come
 # than a processor to unpack it.

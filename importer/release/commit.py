@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from importer.commit.target import Target
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
-    from layers.oci.image import Image
     from layers.release.diff import LayerSize
     from layers.release.release import Release
+    from layers.storage.image import Image
 
 # Branches without a history, of which there may be very many.
 _LAYERS = tuple(f"{name}/" for name in (LAYER, RECORD, FLATTENED, LABELLED))

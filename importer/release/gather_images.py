@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from importer.ingest.worker_pool import Readers
     from importer.progress import Progress
     from importer.repo.writer import Repo
-    from layers.oci.image import Image, ImageLayer
     from layers.release.release import Component
+    from layers.storage.image import Image, ImageLayer
 
 # Manifests that are asked for at once: short answers, for which nearly all time is waiting.
 _QUESTIONS = 4

@@ -11,7 +11,7 @@ from layers.release.payload import NAME, References, find_references, topmost
 
 if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs
-    from layers.oci.image import Image, ImageLayer
+    from layers.storage.image import Image, ImageLayer
 
 
 def image_references(blobs: Blobs, image: Image, max_layer_size: int) -> bytes:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.release.job import Origin
     from importer.store.writer import StoredDocuments
-    from layers.oci.image import Image
     from layers.release.release import Component, Release
+    from layers.storage.image import Image
 
 
 @dataclass(frozen=True, slots=True)

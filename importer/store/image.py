@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layers.oci.layer_id import layer_ids
 from layers.oci.reference import ImageName
+from layers.storage.layer_id import layer_ids
 
 if TYPE_CHECKING:
     from layers.digest import Digest

@@ -79,7 +79,7 @@ class StoreView:
         """What the commit says of images, if it is one of ours; LayerError as for `release`."""
         if self.release is not None:
             components = self.release.components.values()
-            found = [StatedImage.of_component(one) for one in components]
+            found = [StatedImage.of_component(one.pullspec, one.digest) for one in components]
         else:
             found = [StatedImage.of_line(line, self._given_name) for line in self._lines]
         return tuple(one for one in found if one is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
-from layers.oci.layer_id import link_name
+from layers.storage.layer_id import link_name
 
 if TYPE_CHECKING:
     from importer.repo.tree import Tree

@@ -11,8 +11,8 @@ from importer.errors import ImporterError
 from importer.store.remove_layer import remove_layer
 from layers.entry import Owner
 from layers.errors import LayerError
-from layers.oci.image import Image, ImageLayer, stored_images
-from layers.oci.layer_id import link_name
+from layers.storage.image import Image, ImageLayer, stored_images
+from layers.storage.layer_id import link_name
 from layers.storage.merge_records import recorded_ids, store_union
 from layers.storage.records import StoredLayer, big_data_file
 

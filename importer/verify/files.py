@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
-from layers.oci.layer_id import link_name
+from layers.storage.layer_id import link_name
 from layers.storage.records import big_data_file
 
 if TYPE_CHECKING:

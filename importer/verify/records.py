@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from layers.digest import Digest
 from layers.document import parse_records
 from layers.errors import Fault, LayerError
-from layers.oci.layer_id import child_id
 from layers.oci.reference import ImageName
+from layers.storage.layer_id import child_id
 from layers.storage.own_records import chain, image_record, layer_record
 from layers.storage.records import StoredImage, big_data_file
 

@@ -14,10 +14,10 @@ from layers.digest import Digest
 from layers.document import Document, integer, mapping, parse_document, string
 from layers.errors import LayerError
 from layers.oci.config import parse_config
-from layers.oci.image import Image
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import ImageName
 from layers.release.release import Component, Release, components
+from layers.storage.image import Image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

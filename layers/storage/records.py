@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
-from layers.oci.layer_id import link_name
 from layers.oci.media_type import Compression
+from layers.storage.layer_id import link_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,8 +17,6 @@ from layers.oci.reference import ImageName, Reference
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from layers.release.release import Component
-
 
 @dataclass(frozen=True, slots=True)
 class StatedImage:
@@ -37,9 +35,10 @@ class StatedImage:
         return cls._parsed(reference, digest, given)
 
     @classmethod
-    def of_component(cls, component: Component) -> Self | None:
-        """What a release's commit says; None if its image is not known there."""
-        return cls._parsed(component.pullspec, component.digest, "")
+    def of_component(cls, pullspec: str, digest: str) -> Self | None:
+        """Parse a release component's pullspec and digest. Return None if either is malformed,
+        as the digest of a component that was never resolved."""
+        return cls._parsed(pullspec, digest, "")
 
     @classmethod
     def _parsed(cls, reference: str, digest: str, given: str) -> Self | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from importer.ingest.job import ReadLayer
     from importer.ingest.worker_pool import Readers
-    from layers.oci.image import ImageLayer
+    from layers.storage.image import ImageLayer
 
 
 class Layer:

@@ -20,10 +20,10 @@ from layers.compress.decompress import decompressed
 from layers.digest import Digest
 from layers.errors import Fault, LayerError
 from layers.oci.config import parse_config
-from layers.oci.image import Image
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.oci.media_type import Compression
 from layers.oci.reference import Reference
+from layers.storage.image import Image
 from tests.conftest import FIXTURES
 from tests.semantics.test_semantics import ACCEPTED, CASES
 from tests.tools.fuzz import again_and_again, examples

@@ -20,7 +20,7 @@ from importer.repo.writer import Repo
 from importer.store.reader import find_stores
 from importer.verify.findings import Finding
 from importer.verify.store import verify
-from layers.oci.layer_id import link_name
+from layers.storage.layer_id import link_name
 from tests.tools import ostreerepo
 from tests.tools.expected import layer_ids
 from tests.tools.image import BuiltImage, Compression, build_oci

@@ -9,8 +9,8 @@ import pytest
 from layers.digest import Digest
 from layers.errors import LayerError
 from layers.oci.config import ImageConfig, parse_config, parse_time
-from layers.oci.layer_id import layer_ids, link_name
 from layers.oci.manifest import Descriptor, Manifest
+from layers.storage.layer_id import layer_ids, link_name
 from tests.tools import expected
 
 DIFF_IDS = [str(Digest.of(b"%d" % n)) for n in range(3)]

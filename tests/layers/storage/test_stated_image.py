@@ -4,7 +4,6 @@ import pytest
 
 from layers.digest import Digest
 from layers.oci.reference import ImageName
-from layers.release.release import Component
 from layers.storage.stated_image import StatedImage
 
 DIGEST = Digest.of(b"manifest")
@@ -39,7 +38,7 @@ def test_the_name_that_the_image_has_to_have(
     assert stated is not None
     assert (stated.reference, stated.digest) == (reference, DIGEST)
     assert stated.is_among(names) == is_among
-    assert StatedImage.of_component(Component("c", reference, digest=str(DIGEST))) == stated
+    assert StatedImage.of_component(reference, str(DIGEST)) == stated
 
 
 def test_a_given_name_counts_instead_of_the_references() -> None:
@@ -54,4 +53,4 @@ def test_other_lines_say_nothing(line: str) -> None:
 
 
 def test_a_component_that_was_never_resolved_says_nothing() -> None:
-    assert StatedImage.of_component(Component("c", f"{REPOSITORY}:1")) is None
+    assert StatedImage.of_component(f"{REPOSITORY}:1", "") is None

@@ -15,9 +15,9 @@ from layers.digest import Digest
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
 from layers.oci.manifest import Manifest, parse_manifest
-from layers.oci.select_image import select
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories, qualified
 from layers.storage.foreign_records import chain, parse_images, parse_layers
+from layers.storage.select_image import select
 from layers.tarsplit.record_reader import Content, assembled, segments, tar_size
 from layers.tree.builder import DeviceNodes
 from layers.tree.layer_reader import LayerReader

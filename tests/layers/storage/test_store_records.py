@@ -5,8 +5,8 @@ import base64
 import pytest
 
 from layers.digest import Digest
-from layers.oci.layer_id import layer_ids, link_name
 from layers.oci.media_type import Compression
+from layers.storage.layer_id import layer_ids, link_name
 from layers.storage.records import StoredImage, StoredLayer, big_data_file
 from tests.tools import expected
 

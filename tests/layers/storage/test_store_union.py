@@ -4,8 +4,8 @@ import json
 from typing import Any
 
 from layers.digest import Digest
-from layers.oci.layer_id import layer_ids
 from layers.oci.media_type import Compression
+from layers.storage.layer_id import layer_ids
 from layers.storage.merge_records import StoreUnion, store_union
 from layers.storage.records import StoredImage, StoredLayer
 

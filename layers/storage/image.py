@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 from layers.digest import Digest
 from layers.errors import LayerError
-from layers.oci.layer_id import layer_ids
 from layers.oci.manifest import Descriptor
 from layers.oci.media_type import TAR_LAYER, Compression, layer_compression
+from layers.storage.layer_id import layer_ids
 from layers.storage.records import StoredImage
 from layers.tar.writer import END
 
