@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from importer.cache.batch import LayerGroup
 from importer.cache.branches import image_branch, rootfs_branch
-from importer.cache.layer import check_devices, fetch_layer, find_layer
+from importer.cache.layer import check_devices, find_layer
 from importer.commit.images import check_target, commit_images, found_layers
 from importer.commit.result import Result
 from importer.commit.signing import check_keys
 from importer.commit.target import Form, Target
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
+from importer.ingest.fetch_layer import fetch_layer
 from importer.ingest.scheduler import LayerPool
 from importer.repo.writer import Repo
 from importer.store.writer import StoredDocuments
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.fetch.skopeo import Skopeo
-    from importer.ingest.job import LayerOptions
     from importer.progress import Progress
     from layers.oci.reference import ImageName, Reference
     from layers.storage.image import Image, ImageLayer
+    from layers.tree.read_layer import LayerOptions
 
 _log = logging.getLogger(__name__)
 

@@ -19,16 +19,43 @@ EFFECTS = {
 }  # fmt: skip
 OPENING_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
 
+# The floors of importer/, top first: a file imports from its own package and from floors below.
+# Packages on the same floor do not import each other.
+FLOORS: list[set[str]] = [
+    {"cli"},
+    {"imagestore"},
+    {"import_images"},
+    {"release"},
+    {"graphroot", "tree"},
+    {"commit"},
+    {"verify"},
+    {"store"},
+    {"ingest"},
+    {"cache"},
+    {"fetch"},
+    {"repo"},
+    {"files"},
+    {"render"},
+    {"process"},
+    {"errors", "progress"},
+]
 
-def imported(path: Path) -> set[str]:
-    """The top-level packages that a file imports, wherever in it the import stands."""
+
+def imported_modules(path: Path) -> set[str]:
+    """The dotted names of the modules that a file imports, wherever in it the import stands."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.add(node.module.partition(".")[0])
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level packages that a file imports, wherever in it the import stands."""
+    return {name.partition(".")[0] for name in imported_modules(path)}
 
 
 def called(path: Path) -> set[str]:
@@ -37,12 +64,41 @@ def called(path: Path) -> set[str]:
     return {call.func.id for call in calls if isinstance(call.func, ast.Name)}
 
 
+def floor_of(room: str) -> int:
+    """The number of a room's floor, 0 for the top one."""
+    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def rooms_entered(root: Path, path: Path) -> set[str]:
+    """The packages and modules directly in `root` that a file imports from."""
+    names = (name.split(".") for name in imported_modules(path))
+    below = {parts[1] for parts in names if parts[0] == root.name and len(parts) > 1}
+    return {one for one in below if (root / one).is_dir() or (root / f"{one}.py").is_file()}
+
+
+def climbing(root: Path, path: Path) -> list[str]:
+    """The rooms that a file imports from although they are not below its own."""
+    room = path.relative_to(root).parts[0].removesuffix(".py")
+    own = floor_of(room)
+    others = rooms_entered(root, path) - {room}
+    return sorted(other for other in others if floor_of(other) <= own)
+
+
 def test_there_is_something_to_look_at() -> None:
     assert len(LAYERS) > 10
     assert len(IMPORTER) > 10
 
 
-@pytest.mark.parametrize("path", LAYERS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", IMPORTER, ids=lambda path: str(path.relative_to(ROOT / "importer"))
+)
+def test_imports_run_downwards(path: Path) -> None:
+    """Those for type checking, too."""
+    if path != ROOT / "importer/__init__.py":
+        assert climbing(ROOT / "importer", path) == []
+
+
+@pytest.mark.parametrize("path", LAYERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_layers_are_pure(path: Path) -> None:
     assert not imported(path) & EFFECTS
     assert not called(path) & OPENING_CALLS
@@ -94,10 +150,12 @@ def test_no_two_files_of_layers_import_each_other() -> None:
     assert tuple(TopologicalSorter(modules).static_order())  # raises CycleError for a cycle
 
 
-@pytest.mark.parametrize("package", ["gi", "subprocess"])
-def test_one_door_each(package: str) -> None:
-    doors = [path.name for path in IMPORTER if package in imported(path)]
-    assert doors == [{"gi": "libostree.py", "subprocess": "process.py"}[package]]
+@pytest.mark.parametrize(
+    ("package", "door"), [("gi", "repo/libostree.py"), ("subprocess", "process.py")]
+)
+def test_one_door_each(package: str, door: str) -> None:
+    doors = [path for path in IMPORTER if package in imported(path)]
+    assert doors == [ROOT / "importer" / door]
 
 
 def test_only_one_file_prints_and_exits() -> None:
@@ -112,3 +170,18 @@ def test_the_checks_can_fail(tmp_path: Path) -> None:
     guilty.write_text("def f():\n import os.path\n from subprocess import run\n open('x')\n")
     assert imported(guilty) == {"os", "subprocess"}
     assert called(guilty) == {"open"}
+
+
+def test_the_check_of_the_floors_can_fail(tmp_path: Path) -> None:
+    root = tmp_path / "importer"
+    for room in ("cache", "ingest", "graphroot", "tree"):
+        (root / room).mkdir(parents=True)
+    (root / "progress.py").touch()
+    guilty, neighbour = root / "cache/guilty.py", root / "tree/neighbour.py"
+    guilty.write_text(
+        "from typing import TYPE_CHECKING\nfrom importer import progress\n"
+        "if TYPE_CHECKING:\n    from importer.ingest.job import Job\n"
+    )
+    neighbour.write_text("def f():\n    import importer.graphroot.source\n")
+    assert climbing(root, guilty) == ["ingest"]
+    assert climbing(root, neighbour) == ["graphroot"]

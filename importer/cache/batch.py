@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
 
-    from importer.ingest.job import ReadLayer
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
+    from layers.tree.read_layer import ReadLayer
 
 _log = logging.getLogger(__name__)
 # An empty file without any permission: ostree gives the whiteout the quoted file's mode.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import labelled_branch
 from importer.cache.layer import record_name
-from importer.commit.selinux import labelled_owner
-from importer.ingest.object_writer import WHOLE
+from importer.repo.labels import labelled_owner
+from importer.repo.staging import WHOLE
 from importer.repo.values import Message
 from layers.entry import Owner
 

@@ -1,4 +1,4 @@
-"""One layer, from its blob to its branch."""
+"""A layer as its branches have it: the cache that spares fetching and unpacking it again."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch, record_branch
 from importer.errors import ImporterError
-from importer.ingest.job import BlobJob
 from importer.repo.values import Commit
-from layers.errors import Fault, LayerError
+from layers.errors import LayerError
 from layers.tree.builder import DeviceNodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from importer.fetch.blobs import Blobs
-    from importer.ingest.job import LayerOptions, ReadLayer
-    from importer.ingest.worker_pool import Readers
     from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
-
-    type Read = Callable[[Repo], ReadLayer]
-    type Found = Callable[[ReadLayer], None]
 
 # What a layer commit's metadata is named by.
 KEY = "import-image."
@@ -117,44 +108,3 @@ def check_devices(layer: ImageLayer, found: LayerCommit, device_nodes: DeviceNod
             hint="--device-nodes=skip takes it so",
             digest=str(layer.blob.digest),
         )
-
-
-def read_layer(repo: Repo, layer: ImageLayer, read: Read, found: Found) -> None:
-    """Store the layer's files, by `read`; they are durable at the end, but handed over before.
-
-    The caller has the repo locked until the layer has its branches: see `LayerGroup`.
-    """
-    try:
-        with repo.transaction():
-            found(read(repo))
-    except Fault as error:
-        raise error.within(digest=str(layer.blob.digest)) from None
-
-
-def fetch_layer(
-    repo: Repo,
-    blobs: Blobs,
-    source: str,
-    layer: ImageLayer,
-    options: LayerOptions,
-    readers: Readers,
-    found: Found,
-) -> int:
-    """Store the files of a layer that is read out of its blob, as `read_layer` does, in as many
-    attempts as the user allows; the bytes that the last one added to the repo."""
-    job = BlobJob(layer, options)
-
-    def read(own: Repo) -> ReadLayer:
-        # The process first: who has opened a blob has somebody at the other end waiting.
-        with (
-            own.reading(readers) as reader,
-            blobs.pipe(source, layer.available) as (descriptor, advance),
-        ):
-            return own.read_layer(reader, job, descriptor, advance)
-
-    def attempt() -> int:
-        own = repo.again()
-        read_layer(own, layer, read, found)
-        return own.written_bytes
-
-    return blobs.retrying(attempt)

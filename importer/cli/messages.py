@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from importer.cli.progress_display import for_terminal
 from importer.cli.streams import say
-from importer.progress import Advance, Progress, for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from importer.progress import Advance, Progress
 
 # A program that shows a bar needs no more of them, and a fast blob comes in thousands of pieces.
 _EVENT_SECONDS = 0.1

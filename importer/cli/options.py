@@ -16,11 +16,11 @@ from importer.cache.branches import why_no_branch
 from importer.cli.types import Context, NotEmpty, Place, Text, YesNo
 from importer.commit.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
 from importer.fetch.skopeo import Skopeo
-from importer.ingest.job import LayerOptions
 from layers.errors import LayerError
 from layers.limits import Limits
 from layers.path import components
 from layers.tree.builder import DeviceNodes
+from layers.tree.read_layer import LayerOptions
 from layers.whiteout import refuse_quoted
 
 type Command = Callable[..., Any]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from importer.commit.selinux_policy import Policy
 from importer.errors import ImporterError
-from importer.repo.reader import SELINUX
+from importer.repo.labels import labelled_owner
 
 if TYPE_CHECKING:
     from importer.commit.target import Labelling
@@ -26,14 +26,6 @@ STORE_LABEL = "system_u:object_r:container_ro_file_t:s0"
 _OWN_STORE = "/var/lib/containers/storage/overlay"
 _DIRECTORY = 0o040755
 _OWN_POLICY = "base"
-
-
-def labelled_owner(owner: Owner, label: str | None) -> Owner:
-    """The same with this label, as the kernel and ostree have it: with a NUL at its end."""
-    if label is None:
-        return owner
-    xattrs = (*owner.xattrs, (SELINUX, label.encode() + b"\0"))
-    return owner._replace(xattrs=tuple(sorted(xattrs)))
 
 
 @dataclass(frozen=True, slots=True)

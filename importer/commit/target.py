@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from importer.ingest.job import LayerOptions
+    from layers.tree.read_layer import LayerOptions
 
 
 class Form(Enum):

@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.cache.batch import LayerGroup
-from importer.cache.layer import read_layer
 from importer.errors import ImporterError
 from importer.graphroot.job import StoreJob
+from importer.ingest.fetch_layer import lent_reader, read_layer, run_job
 from importer.ingest.scheduler import LayerPool
 from layers.errors import Fault
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from importer.graphroot.source import SourceLayer
-    from importer.ingest.job import LayerOptions, ReadLayer
     from importer.ingest.worker_pool import Readers
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
+    from layers.tree.read_layer import LayerOptions, ReadLayer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,9 @@ class SourceReader:
         try:
             with (
                 self._progress.blob(layer.diff_id.hex[:12], source.size) as advance,
-                repo.reading(readers) as reader,
+                lent_reader(repo, readers) as reader,
             ):
-                return repo.read_layer(reader, job, -1, partial(self._count, advance))
+                return run_job(repo, reader, job, -1, partial(self._count, advance))
         except Fault as error:
             raise error.within(digest=f"layer {layer.diff_id}") from None
 

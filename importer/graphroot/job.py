@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING
 from importer.graphroot.files import faults, opened, pieces
 from importer.graphroot.layer_directory import LayerDirectory
 from importer.graphroot.layer_walk import LayerWalk
-from importer.ingest.job import ReadLayer, read_tar
+from importer.ingest.job import read_tar
 from importer.ingest.object_writer import ObjectWriter
 from layers.chunks import check_size
 from layers.errors import LayerError
 from layers.tarsplit.record_reader import assembled, segments
+from layers.tree.read_layer import ReadLayer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from importer.graphroot.source import SourceLayer
-    from importer.ingest.job import LayerOptions
     from importer.ingest.object_writer import Store
     from importer.progress import Advance
     from layers.chunks import Chunks, OpenChunks
     from layers.storage.image import ImageLayer
+    from layers.tree.read_layer import LayerOptions
 
 
 @dataclass(frozen=True, slots=True)

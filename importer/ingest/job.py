@@ -13,40 +13,16 @@ from layers.chunks import DiffID, drain, verified
 from layers.compress.decompress import decompressed
 from layers.errors import LayerError
 from layers.tree.layer_reader import LayerReader
+from layers.tree.read_layer import ReadLayer
 
 if TYPE_CHECKING:
     from importer.ingest.object_writer import Store
     from importer.progress import Advance
     from layers.chunks import Chunks
-    from layers.limits import Limits
     from layers.storage.image import ImageLayer
-    from layers.tree.builder import DeviceNodes, LayerTree
+    from layers.tree.read_layer import LayerOptions
 
 _READ = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class LayerOptions:
-    """What a layer may contain."""
-
-    device_nodes: DeviceNodes
-    limits: Limits
-
-
-@dataclass(frozen=True, slots=True)
-class ReadLayer:
-    """A layer whose files are stored: its tree, its tar's size in bytes, its tar-split record.
-
-    `dropped_xattrs` counts those that are not in the tree. Without a record nobody could tell
-    whether the tree is the one that the diffID names; it is `verified` if it is known to be,
-    and so are those below it.
-    """
-
-    tree: LayerTree
-    dropped_xattrs: int
-    diff_size: int
-    record: bytes | None
-    verified: bool = True
 
 
 class Job(Protocol):

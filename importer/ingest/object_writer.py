@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from importer.ingest.read_ahead import AbandonedError, Channel
+from importer.repo.staging import WHOLE
 from layers.entry import Kind
 from layers.errors import Fault
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from layers.entry import Entry, Owner
     from layers.tree.node import Leaf
 
-# A file larger than this is streamed; smaller ones are held whole, so that one thread can
-# read the tar while others hash and write.
-WHOLE = 1 << 20
 # What waits for the writers at most: this many batches, of at most _BATCH_SIZE and one file.
 _WAITING = 3
 _BATCH_SIZE = 1 << 20

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from importer.ingest.job import ReadLayer
     from layers.storage.image import ImageLayer
+    from layers.tree.read_layer import ReadLayer
 
 # One more than can be unpacked at full speed, since another's blob is often slower to come
 # than a processor to unpack it.

@@ -23,8 +23,9 @@ from layers.tree.prewrite import seal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.ingest.job import Job, ReadLayer
+    from importer.ingest.job import Job
     from importer.progress import Advance
+    from layers.tree.read_layer import ReadLayer
 
 SIZE = struct.Struct("=Q")
 # Progress is told of after so many bytes, or so many times that there was some.

@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.cache.batch import LayerGroup
-from importer.cache.layer import LayerCommit, check_devices, fetch_layer, find_layer
+from importer.cache.layer import LayerCommit, check_devices, find_layer
 from importer.commit.images import found_layers
+from importer.ingest.fetch_layer import fetch_layer
 from importer.ingest.scheduler import LayerPool
 from layers.errors import Fault
 
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from importer.fetch.blobs import Blobs
-    from importer.ingest.job import LayerOptions, ReadLayer
     from importer.ingest.worker_pool import Readers
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from layers.release.release import Component
     from layers.storage.image import Image, ImageLayer
+    from layers.tree.read_layer import LayerOptions, ReadLayer
 
 # Manifests that are asked for at once: short answers, for which nearly all time is waiting.
 _QUESTIONS = 4

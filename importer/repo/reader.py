@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
 from importer.repo.content_object import from_be32, read_xattrs
+from importer.repo.labels import SELINUX
 from importer.repo.libostree import NO_PLACE, Gio, GLib, OSTree, faults
 from importer.repo.values import (
     Commit,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from importer.repo.values import ObjectKind
     from layers.chunks import Chunks
 
-SELINUX = b"security.selinux"
 _TYPES: dict[ObjectKind, Any] = {
     "commit": OSTree.ObjectType.COMMIT,
     "dirtree": OSTree.ObjectType.DIR_TREE,

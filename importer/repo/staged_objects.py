@@ -13,15 +13,9 @@ import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from importer.repo.object_file import ANY_UMASK, move_objects
 from importer.repo.staging import NewObjects, Place
-
-if TYPE_CHECKING:
-    from importer.ingest.job import Job, ReadLayer
-    from importer.ingest.worker_pool import Reader
-    from importer.progress import Advance
 
 _PREFIX = "import-image-"
 # A file system has one lock for moves between directories, and who waits for it keeps a processor
@@ -43,19 +37,17 @@ class LooseObjects:
         self._mode = mode
         self._objects = str(repo / "objects")
         self._reserved = reserved
-        self.new = NewObjects(self._place(), ANY_UMASK)
-        self._read_bytes = 0
+        self.new = NewObjects(self.new_place(), ANY_UMASK)
+        self._counted_bytes = 0
 
-    def read_layer(self, reader: Reader, job: Job, source: int, advance: Advance) -> ReadLayer:
-        """Have a layer read, and its objects written, by the process."""
-        done = reader.read(job, self._place(), source, advance)
-        self._read_bytes += done.written_bytes
-        return done.layer
+    def count_written(self, size: int) -> None:
+        """Add the bytes of content that another process wrote into a place of its own."""
+        self._counted_bytes += size
 
     @property
     def written_bytes(self) -> int:
         """What the files of contents took."""
-        return self.new.written_bytes + self._read_bytes
+        return self.new.written_bytes + self._counted_bytes
 
     def publish(self) -> None:
         """Move all objects to where they belong."""
@@ -63,8 +55,8 @@ class LooseObjects:
             for directory in self._directory.glob("*/*"):
                 move_objects(self._objects, str(directory))
 
-    def _place(self) -> Place:
-        """Another one, for whoever writes objects."""
+    def new_place(self) -> Place:
+        """Make a directory of its own for one writer of objects."""
         directory = tempfile.mkdtemp(dir=self._directory)
         return Place(self._mode, self._objects, directory, self._reserved)
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from layers.chunks import Chunks
     from layers.entry import Owner
 
+# A larger file, in bytes, is written in pieces. A smaller one is held whole, so that one thread
+# can read the tar while others hash and write.
+WHOLE = 1 << 20
 # So many objects are about what one directory has: a file system looks for a name ever longer.
 _FULL = 8192
 # How much is written before it is seen what room there is.

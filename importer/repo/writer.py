@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from importer.ingest.job import Job, ReadLayer
-    from importer.ingest.worker_pool import Reader, Readers
-    from importer.progress import Advance
     from importer.repo.commit_metadata import Base
+    from importer.repo.staging import Place
     from importer.repo.values import Commit, Message, StoredTree
     from layers.chunks import Chunks
     from layers.entry import Owner
@@ -187,25 +185,25 @@ class Repo(RepoReader):
         """Whether a file is worth a thread of its own: libostree's work takes none of ours."""
         return True
 
-    @contextmanager
-    def reading(self, readers: Readers) -> Iterator[Reader | None]:
-        """A process to read a layer with, or None where libostree has to write the files."""
-        if self.mode not in FORMATS:
-            yield None
-        else:
-            with readers.lent() as reader:
-                yield reader
+    @property
+    def writes_beside(self) -> bool:
+        """Whether this repo's mode lets objects be written beside libostree: see `new_place`."""
+        return self.mode in FORMATS
 
-    def read_layer(
-        self, reader: Reader | None, job: Job, source: int, advance: Advance
-    ) -> ReadLayer:
-        """Have a layer read, and its files stored; `source` is the descriptor that the job reads
-        from, or -1. `advance` may raise, to stop it."""
+    def new_place(self) -> Place:
+        """Return a directory for new objects of this transaction, which another process may fill.
+
+        Raise ImporterError if only libostree can write to a repo of this mode.
+        """
         loose = self._loose_objects()
-        if loose is None or reader is None:
-            return job.read(self, source, advance)
-        with faults("writing files"):
-            return loose.read_layer(reader, job, source, advance)
+        if loose is None:
+            raise ImporterError(f"only libostree can write to a repo of mode {self.mode}")
+        return loose.new_place()
+
+    def count_written(self, size: int) -> None:
+        """Add the bytes that another process wrote into its place to this transaction's."""
+        if self._loose is not None:
+            self._loose.count_written(size)
 
     def content(self, checksum: str) -> Chunks:
         """The content of a file's object, in pieces; also of one that is not published yet."""

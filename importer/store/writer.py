@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import LayerCommit, record_name
-from importer.commit.selinux import labelled_owner
 from importer.errors import ImporterError
+from importer.repo.labels import labelled_owner
 from importer.store.remove_layer import remove_layer
 from layers.entry import Owner
 from layers.errors import LayerError

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fastcrc import crc64
 
 from importer.errors import ImporterError
+from importer.repo.labels import SELINUX
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
 from layers.ostree.objects import file_hasher, symlink_checksum
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from layers.chunks import Chunks
     from layers.entry import Xattrs
 
-_LABEL = b"security.selinux"
 _ZEROS = bytes(1 << 16)
 
 
@@ -152,9 +152,9 @@ class LayerTar:
 
 def label_of(owner: Owner) -> Xattrs:
     """The SELinux label, as a list of at most one xattr."""
-    return tuple(xattr for xattr in owner.xattrs if xattr[0] == _LABEL)
+    return tuple(xattr for xattr in owner.xattrs if xattr[0] == SELINUX)
 
 
 def unlabelled(owner: Owner) -> Owner:
     """Without it."""
-    return owner._replace(xattrs=tuple(x for x in owner.xattrs if x[0] != _LABEL))
+    return owner._replace(xattrs=tuple(x for x in owner.xattrs if x[0] != SELINUX))

@@ -17,9 +17,9 @@ from tests.tools import patience
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from importer.ingest.job import ReadLayer
     from importer.ingest.worker_pool import Readers
     from layers.storage.image import ImageLayer
+    from layers.tree.read_layer import ReadLayer
 
 
 class Layer:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from importer.errors import FetchError, ImporterError
-from importer.ingest.job import ReadLayer
+from importer.ingest.fetch_layer import lent_reader, run_job
 from importer.ingest.object_writer import ObjectWriter
 from importer.ingest.worker_pool import Readers
 from importer.repo import writer as repo_module
@@ -24,6 +24,7 @@ from layers.errors import LayerError
 from layers.ostree.objects import Stored
 from layers.tree.builder import LayerTree
 from layers.tree.node import Directory, Gap, Leaf
+from layers.tree.read_layer import ReadLayer
 from tests.repo.test_loose import MODES, XATTRS, Mode, objects
 from tests.tools import ostreerepo, patience
 from tests.tools.process import run
@@ -128,9 +129,9 @@ def read(
     """In a process if there are any, and here if not."""
     with repo.locked(), repo.transaction():
         if readers is None:
-            return repo.read_layer(None, job, source, advance)
-        with repo.reading(readers) as reader:
-            return repo.read_layer(reader, job, source, advance)
+            return run_job(repo, None, job, source, advance)
+        with lent_reader(repo, readers) as reader:
+            return run_job(repo, reader, job, source, advance)
 
 
 def checksums(layer: ReadLayer) -> list[str]:

@@ -12,11 +12,11 @@ from importer.commit.result import Result
 from importer.commit.target import Form
 from importer.fetch.skopeo import Skopeo
 from importer.import_images import Job, import_images
-from importer.ingest.job import LayerOptions
 from importer.progress import Silence
 from layers.limits import Limits
 from layers.oci.reference import Reference
 from layers.tree.builder import DeviceNodes
+from layers.tree.read_layer import LayerOptions
 from tests.tools import ostreerepo, umoci
 from tests.tools.entry import Entry
 from tests.tools.image import LayerSource, build_oci

@@ -1,0 +1,35 @@
+"""What reading one layer takes and gives: values that go from one process to another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layers.limits import Limits
+    from layers.tree.builder import DeviceNodes, LayerTree
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOptions:
+    """What a layer may contain: which device nodes, how many bytes and entries."""
+
+    device_nodes: DeviceNodes
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLayer:
+    """A layer whose files are stored.
+
+    `tree` names the stored files by their checksums. `diff_size` is the size of the uncompressed
+    tar in bytes. `record` is the tar-split file (gzip), None for a layer that was read from a
+    directory without one. `dropped_xattrs` counts the xattrs that are not in the tree. `verified`
+    says that the layer's tar, and the tars of all layers below it, have their diffIDs.
+    """
+
+    tree: LayerTree
+    dropped_xattrs: int
+    diff_size: int
+    record: bytes | None
+    verified: bool = True
