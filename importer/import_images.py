@@ -22,7 +22,7 @@ from importer.fetch.resolver import Resolver
 from importer.ingest.fetch_layer import fetch_layer
 from importer.ingest.scheduler import LayerPool
 from importer.repo.writer import Repo
-from importer.store.writer import StoredDocuments
+from importer.store.documents import StoredDocuments
 
 if TYPE_CHECKING:
     from collections.abc import Callable

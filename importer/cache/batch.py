@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch, record_branch
-from importer.cache.layer import KEY, UNVERIFIED, numbers, record_name
+from importer.cache.layer import numbers, record_name
 from importer.cache.stack import stacked
+from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from layers.entry import Owner
 from layers.errors import Fault
@@ -90,17 +91,17 @@ class LayerGroup:
 
 def _facts(found: ReadLayer, whiteouts: int) -> Mapping[str, object]:
     facts: dict[str, object] = {
-        "diff-size": found.diff_size,
-        "whiteouts": whiteouts,
-        "opaque": found.tree.opaque_markers,
-        "devices": found.tree.skipped_devices,
-        "stray-devices": found.tree.stray_devices,
-        "dropped-xattrs": found.dropped_xattrs,
-        "uids": numbers(found.tree.uids),
-        "gids": numbers(found.tree.gids),
+        key.DIFF_SIZE: found.diff_size,
+        key.WHITEOUTS: whiteouts,
+        key.OPAQUE: found.tree.opaque_markers,
+        key.DEVICES: found.tree.skipped_devices,
+        key.STRAY_DEVICES: found.tree.stray_devices,
+        key.DROPPED_XATTRS: found.dropped_xattrs,
+        key.UIDS: numbers(found.tree.uids),
+        key.GIDS: numbers(found.tree.gids),
     }
     if not found.verified:
-        facts[UNVERIFIED] = "1"
+        facts[key.UNVERIFIED] = "1"
     return facts
 
 
@@ -145,11 +146,11 @@ def _commit(
 ) -> None:
     """Both commits are functions of the layer alone: they have no time and name no image."""
     parent = layer.parents[0] if layer.parents else ""
-    facts = {"diff-id": layer.diff_id, "parent": parent, **facts}
-    metadata = tuple((KEY + name, str(value)) for name, value in facts.items())
+    facts = {key.DIFF_ID: layer.diff_id, key.PARENT: parent, **facts}
+    metadata = tuple((name, str(value)) for name, value in facts.items())
     checksum = repo.write_commit(tree, Message(f"Layer {layer.id}", 0, metadata=metadata))
     if record is not None:
         subject = f"tar-split record of {layer.id}"
         repo.set_ref(record_branch(layer.id), repo.write_commit(record, Message(subject, 0)))
     repo.set_ref(layer_branch(layer.id), checksum)
-    _log.debug("layer %s: commit %s, %s bytes of tar", layer.id, checksum, facts["diff-size"])
+    _log.debug("layer %s: commit %s, %s bytes of tar", layer.id, checksum, facts[key.DIFF_SIZE])

@@ -16,6 +16,7 @@ from importer.cache.branches import flattened_branch, layer_branch
 from importer.cache.layer import find_layer, numbers
 from importer.cache.stack import fill, stacked
 from importer.cache.tree_tar import TreeTar
+from importer.repo import commit_keys as key
 from layers.digest import Digest
 from layers.oci.manifest import Descriptor
 from layers.oci.media_type import TAR_LAYER
@@ -52,8 +53,8 @@ def _known(repo: Repo, image: Image) -> FlatImage | None:
     if head is None:
         return None
     facts = repo.commit(head).metadata
-    digest = Digest.parse(facts["import-image.diff-id"])
-    flat = FlatImage.of(image, Descriptor(TAR_LAYER, digest, int(facts["import-image.diff-size"])))
+    digest = Digest.parse(facts[key.DIFF_ID])
+    flat = FlatImage.of(image, Descriptor(TAR_LAYER, digest, int(facts[key.DIFF_SIZE])))
     return flat if all(find_layer(repo, layer.id) for layer in flat.layers) else None
 
 
@@ -103,6 +104,7 @@ def _written(repo: Repo, lower: Lower | None) -> tuple[Tree, TreeTar]:
 
 
 def _commit(repo: Repo, layer: ImageLayer, tree: Tree, record: Tree, tar: TreeTar) -> None:
-    nothing = {"whiteouts": 0, "opaque": 0, "devices": 0, "stray-devices": 0, "dropped-xattrs": 0}
-    ids = {"uids": numbers(tar.uids), "gids": numbers(tar.gids)}
-    commit_layer(repo, layer, tree, record, {"diff-size": tar.size, **nothing, **ids})
+    none = (key.WHITEOUTS, key.OPAQUE, key.DEVICES, key.STRAY_DEVICES, key.DROPPED_XATTRS)
+    ids = {key.UIDS: numbers(tar.uids), key.GIDS: numbers(tar.gids)}
+    facts = {key.DIFF_SIZE: tar.size, **dict.fromkeys(none, 0), **ids}
+    commit_layer(repo, layer, tree, record, facts)

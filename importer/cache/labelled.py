@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import labelled_branch
 from importer.cache.layer import record_name
+from importer.repo.commit_keys import LABEL, LAYER
 from importer.repo.labels import labelled_owner
 from importer.repo.staging import WHOLE
 from importer.repo.values import Message
@@ -36,7 +37,7 @@ def labelled(repo: Repo, layer_id: str, layer: LayerCommit, label: str) -> Layer
     message = Message(
         f"Layer {layer_id} labelled",
         0,
-        metadata=(("import-image.label", label), ("import-image.layer", layer.commit.checksum)),
+        metadata=((LABEL, label), (LAYER, layer.commit.checksum)),
     )
     head = repo.resolve(branch)
     if head is None or repo.commit(head).message != message:

@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch, record_branch
 from importer.errors import ImporterError
+from importer.repo.commit_keys import (
+    DEVICES,
+    DIFF_SIZE,
+    GIDS,
+    OPAQUE,
+    STRAY_DEVICES,
+    UIDS,
+    UNVERIFIED,
+    WHITEOUTS,
+)
 from importer.repo.values import Commit
 from layers.errors import LayerError
 from layers.tree.builder import DeviceNodes
@@ -15,10 +25,6 @@ if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
-
-# What a layer commit's metadata is named by.
-KEY = "import-image."
-UNVERIFIED = "unverified"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +68,25 @@ def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
             f"{branch} was pulled in part only", hint="pull the whole of it, or delete the branch"
         )
     record = repo.resolve(record_branch(layer_id))
-    verified = KEY + UNVERIFIED not in commit.metadata
+    verified = UNVERIFIED not in commit.metadata
     if record is None and verified:
         return None
     files = repo.root(repo.commit(record)).leaves if record else {}
 
-    def count(name: str) -> int:
-        return int(commit.metadata[KEY + name])
+    def count(key: str) -> int:
+        return int(commit.metadata[key])
 
     return LayerCommit(
         commit,
         files.get(record_name(layer_id).encode()),
         verified,
-        count("diff-size"),
-        count("whiteouts"),
-        count("opaque"),
-        count("devices"),
-        count("stray-devices"),
-        _parsed(commit.metadata[KEY + "uids"]),
-        _parsed(commit.metadata[KEY + "gids"]),
+        count(DIFF_SIZE),
+        count(WHITEOUTS),
+        count(OPAQUE),
+        count(DEVICES),
+        count(STRAY_DEVICES),
+        _parsed(commit.metadata[UIDS]),
+        _parsed(commit.metadata[GIDS]),
     )
 
 

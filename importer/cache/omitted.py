@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.repo.commit_keys import DROPPED_XATTRS
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from importer.cache.layer import LayerCommit
     from importer.progress import Progress
-
-_XATTRS = "import-image.dropped-xattrs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class LeftOut:
     @classmethod
     def of(cls, layer: LayerCommit) -> LeftOut:
         """As the layer's commit has it."""
-        xattrs = int(layer.commit.metadata.get(_XATTRS, 0))
+        xattrs = int(layer.commit.metadata.get(DROPPED_XATTRS, 0))
         return cls(layer.devices + layer.stray_devices, xattrs)
 
     def document(self) -> dict[str, int]:

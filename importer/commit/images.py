@@ -17,9 +17,9 @@ from importer.commit.signing import sign
 from importer.commit.storage_conf import add_storage_conf
 from importer.commit.target import ExistingStore, Form, Target
 from importer.errors import ImporterError
+from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from importer.repo.writer import Repo
-from importer.store.reader import NAME_KEY
 from importer.store.writer import StoreTree, has_records, remove_store
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _message(target: Target, images: Sequence[Image], base: Base | None) -> Mess
 def _given_name(images: Sequence[Image]) -> dict[str, str]:
     """The name that the user gave the one image, instead of the reference's."""
     names = [str(image.name) for image in images if image.name is not None]
-    return {NAME_KEY: names[0]} if names else {}
+    return {key.NAME: names[0]} if names else {}
 
 
 def default_subject(references: Sequence[str]) -> str:
@@ -192,11 +192,11 @@ def newest(images: Sequence[Image], base: Base | None) -> int:
 
 def facts(target: Target, base: Base | None) -> dict[str, str]:
     """What a commit's metadata says of how it was made."""
-    found = {"form": target.form.value}
+    found = {key.FORM: target.form.value}
     if target.form is Form.STORE:
-        found["prefix"] = target.prefix
+        found[key.PREFIX] = target.prefix
     if base is not None:
-        found["base"] = base.commit.checksum
+        found[key.BASE] = base.commit.checksum
     if target.flatten:
-        found["flatten"] = "true"
-    return {f"import-image.{name}": value for name, value in found.items()}
+        found[key.FLATTEN] = "true"
+    return found

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from importer.cache.stack import fill, stacked
 from importer.errors import ImporterError
+from importer.files.oci_layout import Layout, manifest
 from importer.files.scratch import scratch
 from importer.process import CommandError, run
-from layers.digest import Digest
 from layers.entry import Owner
-from layers.oci.media_type import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
+from layers.oci.media_type import OCI_CONFIG
 
 if TYPE_CHECKING:
     from importer.repo.tree import Tree
@@ -68,21 +68,11 @@ def _runtime_config(repo: Repo, image: Image, lower: Lower | None) -> bytes:
 
 
 def _write_layout(home: Path, config: bytes) -> None:
-    """An OCI layout (image-layout.md) of the config alone: nothing is to be unpacked."""
-    (home / "blobs" / "sha256").mkdir(parents=True)
-    described = _put(home, config, OCI_CONFIG)
-    manifest = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": described, "layers": []}
-    tagged = _put(home, json.dumps(manifest).encode(), OCI_MANIFEST)
-    tagged["annotations"] = {"org.opencontainers.image.ref.name": _TAG}
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [tagged]}
-    (home / "index.json").write_text(json.dumps(index))
-    (home / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-
-
-def _put(home: Path, data: bytes, media_type: str) -> dict[str, object]:
-    digest = Digest.of(data)
-    (home / "blobs" / "sha256" / digest.hex).write_bytes(data)
-    return {"mediaType": media_type, "digest": str(digest), "size": len(data)}
+    """Write an OCI layout of the config without layers: umoci is not to unpack anything."""
+    layout = Layout(home)
+    layout.prepare()
+    layout.put(config)
+    layout.tag(_TAG, manifest(OCI_CONFIG, config, ()))
 
 
 def _write_accounts(repo: Repo, root: Path, lower: Lower | None) -> None:

@@ -14,7 +14,7 @@ from layers.digest import Digest
 from layers.oci.media_type import OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from layers.chunks import Chunks
 
@@ -65,12 +65,7 @@ class Layout:
         """A manifest under a tag, which another may have had before; its digest."""
         raw = _json(manifest)
         digest = self.put(raw)
-        entry = {
-            "mediaType": OCI_MANIFEST,
-            "digest": str(digest),
-            "size": len(raw),
-            "annotations": {_REF_NAME: name},
-        }
+        entry = _descriptor(OCI_MANIFEST, digest, len(raw)) | {"annotations": {_REF_NAME: name}}
         with _errors(self._directory):
             others = [one for one in self._listed() if _tag(one) != name]
             index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, entry]}
@@ -94,6 +89,25 @@ class Layout:
         part = path.with_name(f".{path.name}.partial")
         part.write_bytes(data)
         part.rename(path)
+
+
+def manifest(
+    config_type: str, config: bytes, layers: Iterable[tuple[str, Digest, int]]
+) -> dict[str, Any]:
+    """Return an image manifest, image-spec manifest.md.
+
+    `layers` has the media type, digest and size in bytes of each blob, base first.
+    """
+    return {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": _descriptor(config_type, Digest.of(config), len(config)),
+        "layers": [_descriptor(*layer) for layer in layers],
+    }
+
+
+def _descriptor(media_type: str, digest: Digest, size: int) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": str(digest), "size": size}
 
 
 def _tag(entry: dict[str, Any]) -> str | None:

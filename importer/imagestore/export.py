@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
-from importer.files.oci_layout import Layout
+from importer.files.oci_layout import Layout, manifest
 from importer.imagestore.show import choose_all
 from importer.render.table import Block, Text, size
 from layers.chunks import verified
 from layers.errors import Fault, LayerError
-from layers.oci.media_type import OCI_CONFIG, OCI_MANIFEST, TAR_LAYER
+from layers.oci.media_type import OCI_CONFIG, TAR_LAYER
 from layers.oci.reference import ImageName
 from layers.path import components
 from layers.tarsplit.record_reader import Content, assembled, segments
+from layers.tree.lower import find_leaf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,11 +115,7 @@ def _export_layer(repo: Repo, store: StoreView, layer: LayerRecord, layout: Layo
 
 
 def _file(tree: RepoDirectory, part: Content) -> str:
-    path = components(part.path)
-    node: RepoDirectory | None = tree
-    for name in path[:-1]:
-        node = node.directories.get(name) if node else None
-    found = node.leaves.get(path[-1]) if node and path else None
+    found = find_leaf(tree, components(part.path))
     if found is None:
         raise LayerError("the file is missing in the store", path=part.path)
     return found
@@ -127,16 +124,6 @@ def _file(tree: RepoDirectory, part: Content) -> str:
 def _manifest(image: ImageView) -> dict[str, Any]:
     """With whatever annotations the original has; its config is of the same bytes."""
     annotations = json.loads(image.manifest.raw).get("annotations")
-    return {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": {
-            "mediaType": OCI_CONFIG,
-            "digest": str(image.manifest.config.digest),
-            "size": len(image.config.raw),
-        },
-        "layers": [
-            {"mediaType": TAR_LAYER, "digest": str(layer.diff_id), "size": layer.diff_size}
-            for layer in image.layers
-        ],
-    } | ({"annotations": annotations} if annotations else {})
+    layers = [(TAR_LAYER, layer.diff_id, layer.diff_size) for layer in image.layers]
+    made = manifest(OCI_CONFIG, image.config.raw, layers)
+    return made | ({"annotations": annotations} if annotations else {})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from importer.errors import ImporterError
 from importer.imagestore.diff import StoreDiff, store_diff
 from importer.render.table import Block, Text, size
+from importer.repo.reachable import ancestors
 from importer.store.reader import NoStoreError, open_store
 
 if TYPE_CHECKING:
@@ -89,20 +90,15 @@ def store_history(repo: Repo, branch: str, prefix: str | None) -> History:
     head = repo.revision(branch)
     if head is None:
         raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
-    steps = []
-    checksum: str | None = head
-    while checksum is not None and repo.exists("commit", checksum):
-        parent = repo.parent(checksum)
-        steps.append(_step(repo, checksum, parent, prefix))
-        checksum = parent
-    return History(branch, tuple(steps), checksum)
+    commits = list(ancestors(repo, head))
+    parents = [*commits[1:], None]
+    steps = [_step(repo, *pair, prefix) for pair in zip(commits, parents, strict=True)]
+    return History(branch, tuple(steps), repo.parent(commits[-1].checksum))
 
 
-def _step(repo: Repo, checksum: str, parent: str | None, prefix: str | None) -> Step:
-    commit = repo.commit(checksum)
-    new = _store(repo, checksum, prefix)
-    here = parent is not None and repo.exists("commit", parent)
-    old = _store(repo, parent, prefix) if parent is not None and here else None
+def _step(repo: Repo, commit: Commit, parent: Commit | None, prefix: str | None) -> Step:
+    new = _store(repo, commit.checksum, prefix)
+    old = _store(repo, parent.checksum, prefix) if parent else None
     return Step(commit, store_diff(repo, old, new) if new else None)
 
 

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from importer.cache.branches import FLATTENED, LABELLED, is_cache
 from importer.render.table import Block, Text, several, size
-from importer.repo.reachable import commit_objects
+from importer.repo.commit_keys import store_prefix
+from importer.repo.reachable import ancestors, commit_objects
 from importer.repo.writer import Pruned
-from importer.store.reader import DEFAULT_PREFIX, PREFIX_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from importer.progress import Progress
     from importer.repo.reachable import Objects
     from importer.repo.values import Commit
@@ -98,24 +96,15 @@ def _needed(repo: Repo, refs: dict[str, str], keep: int | None, prefix: str | No
     found = _Needed(set(), set())
     for ref, checksum in refs.items():
         if not is_cache(ref):
-            for commit in _line(repo, checksum, keep):
+            for commit in ancestors(repo, checksum, keep):
                 _add_layers(repo, commit, prefix, found)
     return found
 
 
-def _line(repo: Repo, checksum: str | None, keep: int | None) -> Iterator[Commit]:
-    """The commit and its ancestors, as far as the repo has them."""
-    left = -1 if keep is None else keep
-    while checksum is not None and left != 0 and repo.exists("commit", checksum):
-        yield repo.commit(checksum)
-        checksum = repo.parent(checksum)
-        left -= 1
-
-
 def _add_layers(repo: Repo, commit: Commit, prefix: str | None, found: _Needed) -> None:
     """By the directories of the store, so that broken records lose no layer."""
-    where = prefix or str(commit.metadata.get(PREFIX_KEY, DEFAULT_PREFIX))
-    overlay = repo.root(commit).find(f"{where.strip('/')}/overlay")
+    where = store_prefix(commit, prefix).strip("/")
+    overlay = repo.root(commit).find(f"{where}/overlay")
     for name, directory in overlay.directories.items() if overlay else ():
         found.layers.add(name.decode())
         if (tree := directory.directories.get(b"diff")) is not None:
@@ -133,7 +122,7 @@ def _layer_id(repo: Repo, ref: str) -> str:
 def _unreachable(repo: Repo, refs: dict[str, str], keep: int | None) -> Pruned:
     needed: Objects = set()
     for checksum in refs.values():
-        for commit in _line(repo, checksum, keep):
+        for commit in ancestors(repo, checksum, keep):
             needed |= commit_objects(repo, commit)
     total = count = freed = 0
     for kind, checksum, on_disk in repo.objects():

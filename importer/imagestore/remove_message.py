@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from importer.commit.images import default_subject
 from importer.release.commit import release_body, release_metadata, release_subject
 from importer.release.recorded_options import kept_options
+from importer.repo.commit_keys import NAME, OURS
 from importer.repo.values import Message
-from importer.store.reader import NAME_KEY
 from layers.storage.stated_image import StatedImage
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from importer.store.reader import StoreView
     from layers.release.release import Release
 
-_OURS = "import-image."
-
 
 def removal_message(
     store: StoreView, gone: Sequence[ImageView], kept: list[ImageView], parent: str | None
@@ -31,10 +29,10 @@ def removal_message(
     if release is not None:
         return _release_message(store, release, gone, kept)
     facts = _facts(store.commit)
-    name = facts.get(NAME_KEY, "")
+    name = facts.get(NAME, "")
     lines = [line for line in old.body.splitlines() if _stays(line, name, gone, kept)]
     if not lines:
-        facts.pop(NAME_KEY, None)
+        facts.pop(NAME, None)
     derived = old.subject == default_subject(_references(old.body.splitlines()))
     newest = max(image.config.created_seconds for image in (*gone, *kept))
     timestamp = old.timestamp
@@ -80,4 +78,4 @@ def _references(lines: Iterable[str]) -> list[str]:
 
 
 def _facts(commit: Commit) -> dict[str, str]:
-    return {k: str(v) for k, v in commit.metadata.items() if k.startswith(_OURS)}
+    return {k: str(v) for k, v in commit.metadata.items() if k.startswith(OURS)}

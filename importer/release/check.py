@@ -16,7 +16,7 @@ from importer.release.recorded_options import new_options
 from importer.release.result import Difference, DiffResult
 from importer.release.sources import SourceName, is_source
 from importer.repo.writer import Repo
-from importer.store.writer import StoredDocuments
+from importer.store.documents import StoredDocuments
 from layers.release.diff import compare, compare_layers
 
 if TYPE_CHECKING:

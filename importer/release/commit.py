@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from importer.cache.branches import FLATTENED, LABELLED, LAYER, RECORD, RELEASE, release_branch
+from importer.cache.branches import RELEASE, is_cache, release_branch
 from importer.commit.base_tree import find_base
 from importer.commit.images import Contents, facts, newest
 from importer.commit.signing import sign
 from importer.errors import ImporterError
 from importer.release.recorded_options import new_options, options_metadata
+from importer.repo.commit_keys import BASE, store_prefix
+from importer.repo.reachable import ancestors
 from importer.repo.values import Commit, Message
 from importer.repo.writer import Repo
-from importer.store.reader import BASE_KEY, PREFIX_KEY
 from layers.release.commit_metadata import images_release, layer_sizes, metadata, stored_release
 from layers.release.diff import compare
 
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from layers.release.diff import LayerSize
     from layers.release.release import Release
     from layers.storage.image import Image
-
-# Branches without a history, of which there may be very many.
-_LAYERS = tuple(f"{name}/" for name in (LAYER, RECORD, FLATTENED, LABELLED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def _is_head(target: Target, draft: Draft, checksums: tuple[str, str], base: Bas
 
 def is_onto(commit: Commit, base: Base | None) -> bool:
     """Whether the commit was made from this very operating system, or without any."""
-    return commit.metadata.get(BASE_KEY) == (base.commit.checksum if base else None)
+    return commit.metadata.get(BASE) == (base.commit.checksum if base else None)
 
 
 def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:
@@ -141,7 +139,7 @@ def _message(target: Target, draft: Draft, base: Base | None) -> Message:
 def release_metadata(release: Release, how: dict[str, str]) -> tuple[tuple[str, str], ...]:
     """What a release's commit says, with the `commit.facts` of how it was made."""
     said = dict(metadata(release)) | how
-    if BASE_KEY in said:
+    if BASE in said:
         said.pop("version", None)  # the operating system's stays
     return tuple(sorted(said.items()))
 
@@ -205,13 +203,8 @@ def layers_of(repo: Repo, commit: Commit | None) -> dict[str, LayerSize]:
 
 
 def _record(repo: Repo, commit: Commit, directory: str, name: str) -> bytes | None:
-    found = repo.root(commit).find(f"{prefix_of(commit).strip('/')}/{directory}")
+    found = repo.root(commit).find(f"{store_prefix(commit).strip('/')}/{directory}")
     return found.read(name) if found else None
-
-
-def prefix_of(commit: Commit) -> str:
-    """Where the store lies in a commit of ours."""
-    return str(commit.metadata.get(PREFIX_KEY, ""))
 
 
 def drop_older(repo: Repo, branch: str, keep: int) -> tuple[str, ...]:
@@ -230,17 +223,12 @@ def drop_older(repo: Repo, branch: str, keep: int) -> tuple[str, ...]:
 
 
 def _history(repo: Repo, checksum: str | None) -> list[str]:
-    """From a commit back, as far as the repo has it."""
-    found: list[str] = []
-    while checksum is not None and repo.exists("commit", checksum):
-        found.append(checksum)
-        checksum = repo.parent(checksum)
-    return found
+    return [commit.checksum for commit in ancestors(repo, checksum)]
 
 
 def _needed_by_others(repo: Repo, branch: str) -> set[str]:
     needed: set[str] = set()
     for ref, checksum in repo.refs().items():
-        if ref != branch and not ref.startswith(_LAYERS):
+        if ref != branch and not is_cache(ref):
             needed.update(_history(repo, checksum))
     return needed

@@ -19,7 +19,6 @@ from importer.release.commit import (
     head_of,
     latest_release,
     layers_of,
-    prefix_of,
     release_of,
     resolved,
 )
@@ -27,8 +26,9 @@ from importer.release.gather_images import Gatherer
 from importer.release.plan import planned
 from importer.release.result import Imported, ReleaseResult
 from importer.release.sources import advising
+from importer.repo.commit_keys import store_prefix
 from importer.repo.writer import Repo
-from importer.store.writer import StoredDocuments
+from importer.store.documents import StoredDocuments
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.release.diff import compare, compare_layers
 from layers.release.lock import Locked, check_lockable, lock_document
@@ -117,7 +117,7 @@ def _documents(
     for head, part in zip(heads, parts, strict=True):
         commit = head or latest_release(repo, part.release.arch)
         if commit is not None:
-            known.add(repo.root(commit), prefix_of(commit))
+            known.add(repo.root(commit), store_prefix(commit))
     return known
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.progress import Progress
     from importer.release.job import Origin
-    from importer.store.writer import StoredDocuments
+    from importer.store.documents import StoredDocuments
     from layers.release.release import Component, Release
     from layers.storage.image import Image
 

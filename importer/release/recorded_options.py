@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from importer.commit.target import ExistingStore
-from importer.store.reader import PREFIX_KEY
+from importer.repo.commit_keys import FLATTEN, OPTIONS, PREFIX
 from layers.document import parse_document
 
 if TYPE_CHECKING:
@@ -19,31 +19,28 @@ if TYPE_CHECKING:
     from importer.commit.target import Target
     from importer.repo.values import Commit
 
-# Every import's commit says this and the prefix, see `commit.facts`.
-_FLATTEN = "import-image.flatten"
-_OTHERS = "import-release.options"
 _TRUE = "true"
 
 
 def options_metadata(target: Target) -> dict[str, str]:
     """What a release's commit says of them besides."""
-    return {_OTHERS: json.dumps(_others(target), sort_keys=True, separators=(",", ":"))}
+    return {OPTIONS: json.dumps(_others(target), sort_keys=True, separators=(",", ":"))}
 
 
 def kept_options(commit: Commit) -> dict[str, str]:
     """The same for a commit that is made of this one."""
-    return {key: str(value) for key, value in commit.metadata.items() if key == _OTHERS}
+    return {key: str(value) for key, value in commit.metadata.items() if key == OPTIONS}
 
 
 def new_options(commit: Commit, target: Target) -> tuple[str, ...]:
     """Those that have another value now than for the commit, as on the command line. Of what it
     does not say, since it is an older version's, none is known to have one."""
     says = commit.metadata
-    before = _without_none({"prefix": says.get(PREFIX_KEY), "flatten": says.get(_FLATTEN)})
+    before = _without_none({"prefix": says.get(PREFIX), "flatten": says.get(FLATTEN)})
     flatten = _TRUE if target.flatten else None
     now = _without_none({"prefix": target.prefix, "flatten": flatten})
-    if _OTHERS in says:
-        before |= parse_document(str(says[_OTHERS]).encode(), f"{commit.checksum}: {_OTHERS}")
+    if OPTIONS in says:
+        before |= parse_document(str(says[OPTIONS]).encode(), f"{commit.checksum}: {OPTIONS}")
         now |= _others(target)
     names = sorted(before.keys() | now.keys())
     return tuple(f"--{name}" for name in names if before.get(name) != now.get(name))

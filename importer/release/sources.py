@@ -14,7 +14,7 @@ from importer.fetch.resolver import Resolver
 from importer.files.replacement import read_file
 from importer.release.http import Http, chosen
 from importer.release.payload import image_references
-from importer.store.writer import StoredDocuments
+from importer.store.documents import StoredDocuments
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE, parse_document
 from layers.errors import Fault, LayerError

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.repo.commit_keys import OF_A_RELEASE, OURS
 from importer.repo.libostree import GLib, faults
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit, Message
     from importer.repo.writer import Repo
 
-_OURS = ("import-image.", "import-release.")
+_OURS = (OURS, OF_A_RELEASE)
 _REF_BINDING = "ostree.ref-binding"
 _COMPOSEFS_DIGEST = "ostree.composefs.digest.v0"
 

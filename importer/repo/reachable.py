@@ -1,11 +1,11 @@
-"""The objects of a commit, and what they weigh in the repo."""
+"""A commit's ancestors, its objects, and the bytes that these take in the repo."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from importer.repo.values import Commit, ObjectKind, RepoDirectory
     from importer.repo.writer import Repo
@@ -13,16 +13,30 @@ if TYPE_CHECKING:
 type Objects = set[tuple[ObjectKind, str]]
 
 
+def ancestors(repo: Repo, checksum: str | None, most: int | None = None) -> Iterator[Commit]:
+    """Yield a commit and its ancestors, newest first, as far as the repo has them.
+
+    `most` is the largest number of commits to yield; None is no limit.
+    """
+    left = -1 if most is None else most
+    while checksum is not None and left != 0 and repo.exists("commit", checksum):
+        yield repo.commit(checksum)
+        checksum = repo.parent(checksum)
+        left -= 1
+
+
 def commit_objects(repo: Repo, commit: Commit) -> Objects:
-    """The commit's own object and all that it needs; parents are not among them."""
+    """Return the commit's object and all objects that its tree needs, without its parents'."""
     found = tree_objects(repo.root(commit))
     found.add(("commit", commit.checksum))
     return found
 
 
 def tree_objects(root: RepoDirectory) -> Objects:
-    """A directory's objects, with those of all that is below it; each directory object is
-    looked into once, wherever it is."""
+    """Return the objects of a directory and of everything below it.
+
+    A directory object that occurs several times is read once.
+    """
     found: Objects = set()
     work = [root]
     while work:
@@ -37,5 +51,5 @@ def tree_objects(root: RepoDirectory) -> Objects:
 
 
 def storage_size(repo: Repo, objects: Iterable[tuple[ObjectKind, str]]) -> int:
-    """What they take in this repo, in bytes."""
+    """Return the bytes that these objects take in this repo."""
     return sum(repo.storage_size(kind, checksum) for kind, checksum in objects)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import is_cache
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
+from importer.repo.commit_keys import FORM, NAME, store_prefix
 from importer.store.image import ImageView
 from layers.digest import Digest
 from layers.errors import Fault, LayerError
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
     from layers.release.release import Release
     from layers.storage.own_records import ImageRecord, LayerRecord
 
-DEFAULT_PREFIX = "/usr/lib/containers/storage"
-PREFIX_KEY = "import-image.prefix"
-BASE_KEY = "import-image.base"
-NAME_KEY = "import-image.name"
-_FORM_KEY = "import-image.form"
 _MANIFEST = "manifest-"
 
 
@@ -86,11 +82,11 @@ class StoreView:
 
     @property
     def _given_name(self) -> str:
-        return str(self.commit.metadata.get(NAME_KEY, ""))
+        return str(self.commit.metadata.get(NAME, ""))
 
     @property
     def _lines(self) -> list[str]:
-        ours = self.commit.metadata.get(_FORM_KEY) == "store"
+        ours = self.commit.metadata.get(FORM) == "store"
         return self.commit.message.body.splitlines() if ours else []
 
     @cached_property
@@ -182,7 +178,7 @@ def open_store(repo: Repo, branch: str, prefix: str | None) -> StoreView:
     if head is None:
         raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
     commit = repo.commit(head)
-    where = prefix or str(commit.metadata.get(PREFIX_KEY, DEFAULT_PREFIX))
+    where = store_prefix(commit, prefix)
     top = repo.root(commit)
     root = top.find(where.strip("/"))
     if root is None or root.find("overlay-images") is None:

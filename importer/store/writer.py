@@ -14,7 +14,7 @@ from layers.errors import LayerError
 from layers.storage.image import Image, ImageLayer, stored_images
 from layers.storage.layer_id import link_name
 from layers.storage.merge_records import recorded_ids, store_union
-from layers.storage.records import StoredLayer, big_data_file
+from layers.storage.records import StoredLayer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
-    from layers.digest import Digest
     from layers.storage.merge_records import StoreUnion
     from layers.storage.records import StoredImage
 
@@ -191,25 +190,3 @@ def _stored_layers(images: Iterable[Image], layers: Mapping[str, LayerCommit]) -
         )
         for layer in chosen.values()
     ]
-
-
-class StoredDocuments:
-    """The manifests and configs that some stores' records hold; see `resolve.Documents`."""
-
-    def __init__(self) -> None:
-        self._images: list[RepoDirectory] = []
-
-    def add(self, root: RepoDirectory, prefix: str) -> None:
-        """Look into the store at `prefix` below this root, if there is one."""
-        images = root.find(f"{prefix.strip('/')}/overlay-images")
-        if images is not None:
-            self._images.extend(images.directories.values())
-
-    def find(self, digest: Digest) -> bytes | None:
-        """The document with this digest. What the repo holds is verified like all else."""
-        for key in (f"manifest-{digest}", str(digest)):
-            for image in self._images:
-                data = image.read(big_data_file(key))
-                if data is not None:
-                    return digest.check(data, "the record in the store")
-        return None

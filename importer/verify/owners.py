@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
-from importer.store.reader import BASE_KEY
+from importer.repo.commit_keys import BASE
 from importer.store.writer import DIRECTORY, FILE, LINK
 from importer.verify.rebuilt_tar import unlabelled
 
@@ -38,7 +38,7 @@ class OwnerCheck:
     @classmethod
     def of(cls, repo: Repo, store: StoreView, findings: Findings) -> Self:
         """For this store."""
-        checksum = store.commit.metadata.get(BASE_KEY)
+        checksum = store.commit.metadata.get(BASE)
         if checksum is None:
             return cls(repo, findings, None, False)
         known = isinstance(checksum, str) and _CHECKSUM.fullmatch(checksum)

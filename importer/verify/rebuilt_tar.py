@@ -13,10 +13,11 @@ from importer.repo.labels import SELINUX
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
 from layers.ostree.objects import file_hasher, symlink_checksum
-from layers.path import Path, components
+from layers.path import components
 from layers.tarsplit.record_reader import Content, segments
 from layers.tree.builder import DeviceNodes, LayerTree
 from layers.tree.layer_reader import LayerReader
+from layers.tree.lower import find_leaf
 from layers.tree.node import Leaf
 
 if TYPE_CHECKING:
@@ -112,19 +113,13 @@ class LayerTar:
         self.problems.append(Problem(path, text))
 
     def _file(self, part: Content) -> Chunks:
-        checksum = self._leaf(components(part.path))
+        checksum = find_leaf(self.root, components(part.path))
         if checksum is None:
             raise LayerError("is missing; the layer's tar has it")
         stored = self.repo.file(checksum)
         if stored.target is not None or stored.size != part.size:
             raise LayerError("its content is not what the layer's tar has")
         return self.repo.content(checksum)
-
-    def _leaf(self, path: Path) -> str | None:
-        node: RepoDirectory | None = self.root
-        for name in path[:-1]:
-            node = node.directories.get(name) if node else None
-        return node.leaves.get(path[-1]) if node and path else None
 
     def _describe(self, entry: Entry, reader: LayerReader) -> Described:
         """With the label that the stored file has: no tar knows it, the store's host does."""
@@ -144,7 +139,7 @@ class LayerTar:
         return Described(entry, checksum)
 
     def _stored(self, entry: Entry) -> StoredFile | None:
-        checksum = self._leaf(components(entry.path))
+        checksum = find_leaf(self.root, components(entry.path))
         if checksum is None or not self.repo.exists("file", checksum):
             return None
         return self.repo.file(checksum)

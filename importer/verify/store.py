@@ -9,6 +9,7 @@ from importer.cache.branches import layer_branch, record_branch
 from importer.cache.layer import find_layer, record_name
 from importer.errors import ImporterError
 from importer.render.table import Block, Text, several, size
+from importer.repo.commit_keys import DIFF_ID
 from importer.verify.files import FileCheck
 from importer.verify.findings import Finding, Findings
 from importer.verify.layer import LayerResult, StoredTrees, check_layer
@@ -170,7 +171,7 @@ class Verifier:
         head = self._repo.resolve(layer_branch(layer_id))
         if head is not None:
             commit = self._repo.commit(head)
-            facts = (commit.metadata.get("import-image.diff-id"), commit.contents)
+            facts = (commit.metadata.get(DIFF_ID), commit.contents)
             if facts != (str(trees.record.diff_id), trees.own.contents):
                 findings.add(f"branch {layer_branch(layer_id)} has another tree", layer=layer_id)
         head = self._repo.resolve(record_branch(layer_id))

@@ -34,12 +34,19 @@ class TreeDirectory(Protocol):
         """Its sub-directories."""
 
 
+def find_leaf(root: TreeDirectory, path: Path) -> str | None:
+    """Return the checksum of the file or symlink at a path below `root`, or None."""
+    node: TreeDirectory | None = root
+    for name in path[:-1]:
+        node = node.directories.get(name) if node else None
+    return node.leaves.get(path[-1]) if node and path else None
+
+
 class Lower:
     """A directory as seen through a stack of layers, nearest first; at least one layer has it."""
 
     def __init__(self, stack: Sequence[TreeDirectory]) -> None:
         self._stack = tuple(stack)
-        self._below: dict[bytes, Lower] = {}
 
     @property
     def meta(self) -> str:
@@ -61,9 +68,9 @@ class Lower:
         """The visible files and symlinks, with their objects' checksums."""
         return self._leaves
 
-    @property
+    @cached_property
     def directories(self) -> Mapping[bytes, Lower]:
-        """The visible sub-directories."""
+        """The visible sub-directories; each is merged once."""
         return {name: Lower(stack) for name, stack in self._directories.items()}
 
     @property
@@ -72,21 +79,16 @@ class Lower:
         return self._stack
 
     def directory(self, name: bytes) -> Lower | None:
-        """The visible sub-directory of this name; merged once, however often it is asked for."""
-        if name not in self._below and name in self._directories:
-            self._below[name] = Lower(self._directories[name])
-        return self._below.get(name)
+        """The visible sub-directory of this name."""
+        return self.directories.get(name)
 
     def leaf(self, name: bytes) -> str | None:
         """The checksum of the visible file or symlink of this name."""
         return self._leaves.get(name)
 
     def find_leaf(self, path: Path) -> str | None:
-        """The same, below this directory."""
-        node: Lower | None = self
-        for name in path[:-1]:
-            node = node.directory(name) if node else None
-        return node.leaf(path[-1]) if node and path else None
+        """Return the checksum of the visible file or symlink at a path below this directory."""
+        return find_leaf(self, path)
 
     @property
     def _leaves(self) -> Mapping[bytes, str]:

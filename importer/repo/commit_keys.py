@@ -1,0 +1,67 @@
+"""The keys that our commits' metadata has, and what each says.
+
+Values are text: libostree writes integers of the metadata in the machine's own byte order.
+The keys of a release's commit are in `layers.release.commit_metadata`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importer.repo.values import Commit
+
+OURS = "import-image."
+OF_A_RELEASE = "import-release."
+
+# -- a commit with images --
+
+# store, layers or rootfs: `importer.commit.target.Form`.
+FORM = OURS + "form"
+# The absolute path of the store in the commit.
+PREFIX = OURS + "prefix"
+# The checksum of the operating system's commit that the store was put onto.
+BASE = OURS + "base"
+# The name that the user gave the one image of the commit.
+NAME = OURS + "name"
+# "true" where images are flattened; otherwise absent.
+FLATTEN = OURS + "flatten"
+# The options of import-release that decide on the commit's content, as JSON.
+OPTIONS = OF_A_RELEASE + "options"
+
+# -- a commit of one layer --
+
+# The digest of the uncompressed tar.
+DIFF_ID = OURS + "diff-id"
+# Bytes of the uncompressed tar.
+DIFF_SIZE = OURS + "diff-size"
+# The id of the layer below, "" for a base.
+PARENT = OURS + "parent"
+# Quoted whiteouts in the tree; opaque markers in the tar.
+WHITEOUTS = OURS + "whiteouts"
+OPAQUE = OURS + "opaque"
+# Device nodes that were left out, below /dev and elsewhere.
+DEVICES = OURS + "devices"
+STRAY_DEVICES = OURS + "stray-devices"
+# User and group ids in the layer, in order, joined by commas.
+UIDS = OURS + "uids"
+GIDS = OURS + "gids"
+# Xattrs that were left out.
+DROPPED_XATTRS = OURS + "dropped-xattrs"
+# Present where no tar-split record proves that the tree is the diffID's.
+UNVERIFIED = OURS + "unverified"
+# Of a labelled layer: the SELinux label, and the checksum of the layer's own commit.
+LABEL = OURS + "label"
+LAYER = OURS + "layer"
+
+# Where an additional image store lies unless the user says otherwise.
+DEFAULT_PREFIX = "/usr/lib/containers/storage"
+
+
+def store_prefix(commit: Commit, prefix: str | None = None) -> str:
+    """Return the absolute path of the store in a commit.
+
+    `prefix` is the user's own answer. Without one, the commit's metadata says, and a commit
+    that says nothing is taken to have the store at DEFAULT_PREFIX.
+    """
+    return prefix or str(commit.metadata.get(PREFIX, DEFAULT_PREFIX))

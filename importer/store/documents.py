@@ -1,0 +1,33 @@
+"""The manifests and configs that stores of the repo have: they need not be fetched again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layers.storage.records import big_data_file
+
+if TYPE_CHECKING:
+    from importer.repo.values import RepoDirectory
+    from layers.digest import Digest
+
+
+class StoredDocuments:
+    """Finds documents in stores' image records; a `fetch.resolver.Documents`."""
+
+    def __init__(self) -> None:
+        self._images: list[RepoDirectory] = []
+
+    def add(self, root: RepoDirectory, prefix: str) -> None:
+        """Search the store at the absolute path `prefix` below `root` too, if there is one."""
+        images = root.find(f"{prefix.strip('/')}/overlay-images")
+        if images is not None:
+            self._images.extend(images.directories.values())
+
+    def find(self, digest: Digest) -> bytes | None:
+        """Return the document of this digest, or None. Raise LayerError if it is damaged."""
+        for key in (f"manifest-{digest}", str(digest)):
+            for image in self._images:
+                data = image.read(big_data_file(key))
+                if data is not None:
+                    return digest.check(data, "the record in the store")
+        return None
