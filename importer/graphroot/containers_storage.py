@@ -16,14 +16,9 @@ from layers.digest import Digest
 from layers.errors import LayerError
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
-from layers.storage.foreign_records import (
-    ImageRecord,
-    LayerRecord,
-    chain,
-    parse_images,
-    parse_layers,
-)
 from layers.storage.image import Image, KeptRecord
+from layers.storage.image_record import ImageRecord, any_images
+from layers.storage.layer_record import LayerRecord, any_layers, complete_chain
 from layers.storage.records import big_data_file
 
 if TYPE_CHECKING:
@@ -43,8 +38,8 @@ class Graphroot:
         self._path = path
         # podman writes a layer's record before its image's, and removes it after: in this
         # order, an image that is listed has its layers listed, too, whatever podman does.
-        self._images = self._parsed("overlay-images/images.json", parse_images)
-        self._layers = self._parsed("overlay-layers/layers.json", parse_layers)
+        self._images = self._parsed("overlay-images/images.json", any_images)
+        self._layers = self._parsed("overlay-layers/layers.json", any_layers)
 
     @cached_property
     def _records(self) -> dict[str, ImageRecord]:
@@ -69,7 +64,7 @@ class Graphroot:
     def _image(self, record: ImageRecord) -> SourceImage:
         with documents(record.names[0] if record.names else record.id[:12]):
             digests = _digests(record)
-        found = chain(self._layers, record.top_layer)
+        found = complete_chain(self._layers, record.layer)
         layers = [self._layer(layer) for layer in found or ()]
         complete = found is not None and all(is_there(layer.directory) for layer in layers)
         return SourceImage(
@@ -127,16 +122,16 @@ class Graphroot:
 
     def _check_chain(self, record: ImageRecord, diff_ids: tuple[Digest, ...]) -> None:
         """The layers that the store has must be those that the config names."""
-        layers = chain(self._layers, record.top_layer) or ()
+        layers = complete_chain(self._layers, record.layer) or ()
         if len(layers) != len(diff_ids):
             raise LayerError(
                 f"the store has {len(layers)} layers of it, the config's diff_ids {len(diff_ids)}"
             )
         for layer, diff_id in zip(layers, diff_ids, strict=True):
             self._check_plain(layer)
-            if layer.diff_id not in (None, diff_id):
+            if layer.diff not in (None, diff_id):
                 raise LayerError(
-                    f"layer {layer.id} is {layer.diff_id}, the config says {diff_id}",
+                    f"layer {layer.id} is {layer.diff}, the config says {diff_id}",
                     hint=_OTHER_LAYERS,
                 )
 

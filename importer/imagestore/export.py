@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from importer.store.reader import Stores, StoreView
     from layers.chunks import Chunks
     from layers.digest import Digest
-    from layers.storage.own_records import LayerRecord
+    from layers.storage.layer_record import LayerRecord
 
 
 @dataclass(frozen=True, slots=True)

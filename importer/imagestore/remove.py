@@ -14,7 +14,8 @@ from importer.render.table import Block, Text
 from importer.repo.commit_metadata import Base
 from importer.store.reader import Stores, StoreView, open_store
 from importer.store.remove_layer import remove_layer
-from layers.storage.own_records import records_json, with_blob
+from layers.storage.image_record import records_json
+from layers.storage.layer_record import with_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from importer.store.image import ImageView
     from importer.store.reader import Stores, StoreView
     from layers.digest import Digest
-    from layers.storage.own_records import LayerRecord
+    from layers.storage.layer_record import LayerRecord
 
 _COLUMNS = (
     Column("#", right=True),

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from layers.digest import Digest
     from layers.oci.config import ImageConfig
     from layers.oci.manifest import Descriptor, Index, Manifest
-    from layers.storage.own_records import ImageRecord, LayerRecord
+    from layers.storage.image_record import ImageRecord
+    from layers.storage.layer_record import LayerRecord
 
 
 @dataclass(frozen=True, slots=True)

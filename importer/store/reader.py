@@ -16,7 +16,8 @@ from layers.errors import Fault, LayerError
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.release.commit_metadata import stored_release
-from layers.storage.own_records import chain, image_records, layer_records
+from layers.storage.image_record import own_images
+from layers.storage.layer_record import chain, own_layers
 from layers.storage.records import big_data_file
 from layers.storage.stated_image import StatedImage
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit, RepoDirectory
     from importer.repo.writer import Repo
     from layers.release.release import Release
-    from layers.storage.own_records import ImageRecord, LayerRecord
+    from layers.storage.image_record import ImageRecord
+    from layers.storage.layer_record import LayerRecord
 
 _MANIFEST = "manifest-"
 
@@ -62,7 +64,7 @@ class StoreView:
     @cached_property
     def layers(self) -> dict[str, LayerRecord]:
         """Every layer's record, by its id."""
-        records = layer_records(self.file("overlay-layers", "layers.json"))
+        records = own_layers(self.file("overlay-layers", "layers.json"))
         return {record.id: record for record in records}
 
     @cached_property
@@ -92,7 +94,7 @@ class StoreView:
     @cached_property
     def images(self) -> tuple[ImageView, ...]:
         """Every image; LayerError, with its id, for one whose records are no good."""
-        records = image_records(self.file("overlay-images", "images.json"))
+        records = own_images(self.file("overlay-images", "images.json"))
         return tuple(self.image(record) for record in records)
 
     def image(self, record: ImageRecord) -> ImageView:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from importer.verify.findings import Findings
     from importer.verify.owners import OwnerCheck
     from importer.verify.records import RecordCheck
-    from layers.storage.own_records import LayerRecord
+    from layers.storage.layer_record import LayerRecord
 
 # They are read before anything else, and missed then.
 _RECORDS = {"layers.json", "images.json"}

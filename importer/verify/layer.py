@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
-    from layers.storage.own_records import LayerRecord
+    from layers.storage.layer_record import LayerRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from layers.digest import Digest
 from layers.document import parse_records
 from layers.errors import Fault, LayerError
 from layers.oci.reference import ImageName
+from layers.storage.image_record import own_image
 from layers.storage.layer_id import child_id
-from layers.storage.own_records import chain, image_record, layer_record
+from layers.storage.layer_record import chain, own_layer
 from layers.storage.records import StoredImage, big_data_file
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from importer.verify.findings import Findings
     from layers.document import Document
     from layers.oci.manifest import Descriptor
-    from layers.storage.own_records import ImageRecord, LayerRecord
+    from layers.storage.image_record import ImageRecord
+    from layers.storage.layer_record import LayerRecord
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class RecordCheck:
 
     def _read_layer(self, document: Document) -> bool:
         try:
-            record = layer_record(document)
+            record = own_layer(document)
         except LayerError as error:
             self.findings.add(error.message, path="overlay-layers/layers.json")
             return False
@@ -95,7 +97,7 @@ class RecordCheck:
 
     def _read_image(self, document: Document) -> bool:
         try:
-            record = image_record(document)
+            record = own_image(document)
         except LayerError as error:
             self.findings.add(error.message, path="overlay-images/images.json")
             return False

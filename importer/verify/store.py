@@ -19,7 +19,7 @@ from importer.verify.rebuilt_tar import label_of
 from importer.verify.records import RecordCheck
 from layers.errors import LayerError
 from layers.oci.media_type import layer_compression
-from layers.storage.own_records import chain
+from layers.storage.layer_record import chain
 from layers.storage.records import StoredLayer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from importer.store.reader import StoreView
     from layers.document import Document
     from layers.oci.manifest import Descriptor
-    from layers.storage.own_records import LayerRecord
+    from layers.storage.layer_record import LayerRecord
 
 
 @dataclass(slots=True)

@@ -16,7 +16,8 @@ from layers.entry import Kind, Owner
 from layers.errors import LayerError
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories, qualified
-from layers.storage.foreign_records import chain, parse_images, parse_layers
+from layers.storage.image_record import any_images
+from layers.storage.layer_record import any_layers, complete_chain
 from layers.storage.select_image import select
 from layers.tarsplit.record_reader import Content, assembled, segments, tar_size
 from layers.tree.builder import DeviceNodes
@@ -162,22 +163,22 @@ def layers_json(**more: Any) -> bytes:
 
 
 def test_layers_and_chains() -> None:
-    layers = parse_layers(layers_json(**{"diff-digest": SHA_B, "diff-size": 1}))
+    layers = any_layers(layers_json(**{"diff-digest": SHA_B, "diff-size": 1}))
     assert layers[A].diff_id == Digest.parse(SHA_A)
     assert (layers[A].diff_size, layers[A].parent, layers[A].complete) == (10240, "", True)
-    assert layers["c" * 64].diff_id is None
-    found = chain(layers, B)
+    assert layers["c" * 64].diff is None
+    found = complete_chain(layers, B)
     assert found is not None
     assert [layer.id for layer in found] == [A, B]
-    assert chain(layers, "") == ()
+    assert complete_chain(layers, "") == ()
 
 
 @pytest.mark.parametrize(
     "more", [{"parent": "d" * 64}, {"parent": B}, {"flags": {"incomplete": True}}]
 )
 def test_chains_that_do_not_end_in_a_base(more: dict[str, Any]) -> None:
-    assert chain(parse_layers(layers_json(**more)), B) is None
-    assert chain(parse_layers(layers_json(**more)), "e" * 64) is None
+    assert complete_chain(any_layers(layers_json(**more)), B) is None
+    assert complete_chain(any_layers(layers_json(**more)), "e" * 64) is None
 
 
 @pytest.mark.parametrize(
@@ -195,32 +196,32 @@ def test_chains_that_do_not_end_in_a_base(more: dict[str, Any]) -> None:
 )
 def test_layer_records_that_are_none(record: dict[str, Any]) -> None:
     with pytest.raises(LayerError):
-        parse_layers(json.dumps([record]).encode())
+        any_layers(json.dumps([record]).encode())
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[1]", b"[{}", b'[{"id": "a", "id": "b"}]'])
 def test_documents_that_are_none(raw: bytes) -> None:
     with pytest.raises(LayerError):
-        parse_layers(raw)
+        any_layers(raw)
     with pytest.raises(LayerError):
-        parse_images(raw)
+        any_images(raw)
 
 
 def test_images() -> None:
     full = {"id": A, "names": ["r.io/a:1"], "layer": B, "big-data-names": ["manifest"]}
     bare = {"id": B, "names": None}
-    first, second = parse_images(json.dumps([full, bare]).encode())
-    assert (first.names, first.top_layer, first.big_data) == (("r.io/a:1",), B, ("manifest",))
-    assert (second.names, second.top_layer, second.big_data) == ((), "", ())
-    with pytest.raises(LayerError, match="not a string"):
-        parse_images(json.dumps([{"id": A, "names": [1]}]).encode())
+    first, second = any_images(json.dumps([full, bare]).encode())
+    assert (first.names, first.layer, first.big_data) == (("r.io/a:1",), B, ("manifest",))
+    assert (second.names, second.layer, second.big_data) == ((), "", ())
+    with pytest.raises(LayerError, match="not a list of strings"):
+        any_images(json.dumps([{"id": A, "names": [1]}]).encode())
 
 
 def test_a_store_larger_than_a_manifest_may_be() -> None:
     records = [{"id": f"{n:064x}", "names": ["r.io/a/b/c/d:tag"] * 10} for n in range(20_000)]
     raw = json.dumps(records).encode()
     assert len(raw) > 4 << 20
-    assert len(parse_images(raw)) == 20_000
+    assert len(any_images(raw)) == 20_000
 
 
 # -- Docker --

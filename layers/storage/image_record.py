@@ -1,0 +1,100 @@
+"""The images of a containers-storage store, read from its images.json.
+
+`own_images` reads a store that we wrote, `any_images` any other; see
+`layers.storage.layer_record`. Source of the fields: github.com/containers/storage, images.go
+(`type Image`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from layers.digest import Digest
+from layers.document import array, parse_records, string
+from layers.errors import LayerError
+from layers.storage.layer_record import any_id, own_digest, own_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from layers.document import Document
+
+_FILE = "images.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """An image of images.json.
+
+    `known_digest` is the manifest's or index's, None where the record has none. `layer` is
+    the id of the top layer, "" for an image without layers. `created` is RFC 3339, or "".
+    `big_data` has the keys of its documents. `document` is the whole record.
+    """
+
+    id: str
+    known_digest: Digest | None
+    names: tuple[str, ...]
+    layer: str
+    created: str
+    big_data: tuple[str, ...]
+    document: Document
+
+    @property
+    def digest(self) -> Digest:
+        """The manifest's or index's digest. Raise LayerError if the record has none."""
+        if self.known_digest is None:
+            raise LayerError(f"{_FILE}: image {self.id[:12]}: digest is missing")
+        return self.known_digest
+
+
+def own_images(raw: bytes) -> list[ImageRecord]:
+    """Read the images.json of a store that we wrote, in its own order.
+
+    Raise LayerError, which names the image, if a field is missing or malformed.
+    """
+    return [own_image(document) for document in parse_records(raw, _FILE)]
+
+
+def own_image(document: Document) -> ImageRecord:
+    """Read one record of a store that we wrote. Raise LayerError as `own_images` does."""
+    what = f"{_FILE}: image {own_id(document, _FILE)[:12]}"
+    return ImageRecord(
+        own_id(document, what),
+        own_digest(document, "digest", what),
+        _texts(document, "names", what),
+        string(document, "layer", what, ""),
+        string(document, "created", what),
+        _texts(document, "big-data-names", what),
+        document,
+    )
+
+
+def any_images(raw: bytes) -> list[ImageRecord]:
+    """Read the images.json of any store. Raise LayerError if a record is malformed."""
+    return [_any_image(document) for document in parse_records(raw, _FILE)]
+
+
+def _any_image(document: Document) -> ImageRecord:
+    return ImageRecord(
+        any_id(document, _FILE),
+        None,
+        _texts(document, "names", _FILE),
+        string(document, "layer", _FILE, ""),
+        "",
+        _texts(document, "big-data-names", _FILE),
+        document,
+    )
+
+
+def records_json(records: Iterable[Document]) -> bytes:
+    """Write layers.json or images.json from its records, in their order."""
+    return json.dumps(list(records), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _texts(document: Document, key: str, what: str) -> tuple[str, ...]:
+    values: list[Any] = array(document, key, what, [])
+    if not all(isinstance(value, str) for value in values):
+        raise LayerError(f"{what}: {key} is not a list of strings")
+    return tuple(values)

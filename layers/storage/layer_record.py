@@ -1,0 +1,185 @@
+"""The layers of a containers-storage store, read from its layers.json.
+
+`own_layers` reads a store that we wrote, and asks for every field that we write.
+`any_layers` reads podman's, CRI-O's or Docker-made ones, which may lack most of them.
+`layers.storage.records` writes the records.
+
+Source of the fields: github.com/containers/storage, layers.go (`type Layer`,
+`incompleteFlag`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layers.digest import Digest
+from layers.document import integer, mapping, parse_records, string
+from layers.errors import LayerError
+from layers.oci.media_type import Compression, layer_compression
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from layers.document import Document
+    from layers.oci.manifest import Descriptor
+
+_FILE = "layers.json"
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """A layer of layers.json.
+
+    `parent` is "" for a base. The sizes are in bytes, 0 where the record has none. `diff` and
+    `blob` are the digests of the uncompressed tar and of the compressed one, None where the
+    record has none. `document` is the whole record.
+    """
+
+    id: str
+    parent: str
+    diff: Digest | None
+    diff_size: int
+    blob: Digest | None
+    blob_size: int
+    compression: Compression
+    complete: bool
+    document: Document
+
+    @property
+    def diff_id(self) -> Digest:
+        """The digest of the uncompressed tar. Raise LayerError if the record has none."""
+        return self._known("diff-digest", self.diff)
+
+    @property
+    def blob_digest(self) -> Digest:
+        """The digest of the compressed tar. Raise LayerError if the record has none."""
+        return self._known("compressed-diff-digest", self.blob)
+
+    def _known(self, key: str, digest: Digest | None) -> Digest:
+        if digest is None:
+            raise LayerError(f"{_FILE}: layer {self.id[:12]}: {key} is missing")
+        return digest
+
+
+def own_layers(raw: bytes) -> list[LayerRecord]:
+    """Read the layers.json of a store that we wrote, in its own order.
+
+    Raise LayerError, which names the layer, if a field is missing or malformed.
+    """
+    return [own_layer(document) for document in parse_records(raw, _FILE)]
+
+
+def own_layer(document: Document) -> LayerRecord:
+    """Read one record of a store that we wrote. Raise LayerError as `own_layers` does."""
+    what = f"{_FILE}: layer {own_id(document, _FILE)[:12]}"
+    return LayerRecord(
+        own_id(document, what),
+        string(document, "parent", what, ""),
+        own_digest(document, "diff-digest", what),
+        integer(document, "diff-size", what),
+        own_digest(document, "compressed-diff-digest", what),
+        integer(document, "compressed-size", what),
+        _compression(document, what),
+        True,
+        document,
+    )
+
+
+def any_layers(raw: bytes) -> dict[str, LayerRecord]:
+    """Read the layers.json of any store, by layer id; containers' layers are among them.
+
+    Raise LayerError if a record is malformed.
+    """
+    records = [_any_layer(document) for document in parse_records(raw, _FILE)]
+    return {record.id: record for record in records}
+
+
+def _any_layer(document: Document) -> LayerRecord:
+    diff = string(document, "diff-digest", _FILE, "")
+    return LayerRecord(
+        any_id(document, _FILE),
+        string(document, "parent", _FILE, ""),
+        Digest.parse(diff) if diff else None,
+        integer(document, "diff-size", _FILE) if document.get("diff-size") else 0,
+        None,
+        0,
+        Compression.NONE,
+        not mapping(document, "flags", _FILE, {}).get("incomplete"),
+        document,
+    )
+
+
+def chain(layers: Mapping[str, LayerRecord], top: str) -> tuple[LayerRecord, ...]:
+    """Return the layers from the base to `top`, a layer id; none for "".
+
+    Raise LayerError if one is missing, or is its own ancestor.
+    """
+    found: list[LayerRecord] = []
+    while top:
+        if top not in layers:
+            raise LayerError(f"{_FILE} has no layer {top}")
+        if len(found) == len(layers):
+            raise LayerError(f"layer {top} is one of its own parents")
+        found.append(layers[top])
+        top = layers[top].parent
+    return tuple(reversed(found))
+
+
+def complete_chain(layers: Mapping[str, LayerRecord], top: str) -> tuple[LayerRecord, ...] | None:
+    """Return the layers from the base to `top`, or None if one is missing or incomplete."""
+    try:
+        found = chain(layers, top)
+    except LayerError:
+        return None
+    return found if all(layer.complete for layer in found) else None
+
+
+def with_blob(record: LayerRecord, blobs: Iterable[Descriptor]) -> Document:
+    """Return a layer's record for when `blobs` are all the blobs that its images name.
+
+    The record names the blob with the smallest digest, as `importer.store.writer` does.
+    Without blobs it stays unchanged.
+    """
+    blob = min(blobs, key=lambda blob: blob.digest, default=None)
+    if blob is None or blob.digest == record.blob:
+        return record.document
+    changed: Document = {}
+    for key, value in record.document.items():
+        if key != "compression":
+            changed[key] = value
+        if key == "diff-size" and (kind := layer_compression(blob.media_type).value):
+            changed["compression"] = kind
+    return changed | {"compressed-diff-digest": str(blob.digest), "compressed-size": blob.size}
+
+
+def own_id(document: Document, what: str) -> str:
+    """Return a record's id. Raise LayerError unless it is 64 hex digits; it names directories."""
+    found = string(document, "id", what)
+    if len(found) != 64 or set(found) - _HEX:
+        raise LayerError(f"{what}: {found[:80]!r} is not an id of 64 hex digits")
+    return found
+
+
+def any_id(document: Document, what: str) -> str:
+    """Return a record's id. Raise LayerError unless it is alphanumeric; it names directories."""
+    found = string(document, "id", what)
+    if not found.isalnum() or not found.isascii():
+        raise LayerError(f"{what}: {found[:80]!r} is not an id")
+    return found
+
+
+def own_digest(document: Document, key: str, what: str) -> Digest:
+    """Return the digest under a key. Raise LayerError, which names the key, if it is none."""
+    try:
+        return Digest.parse(document.get(key))
+    except LayerError as error:
+        raise LayerError(f"{what}: {key}: {error.message}") from None
+
+
+def _compression(document: Document, what: str) -> Compression:
+    value = document.get("compression", 0)
+    if value not in [kind.value for kind in Compression]:
+        raise LayerError(f"{what}: compression {str(value)[:20]} is not known")
+    return Compression(value)
