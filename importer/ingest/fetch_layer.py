@@ -34,10 +34,8 @@ def lent_reader(repo: Repo, readers: Readers) -> Iterator[Reader | None]:
             yield reader
 
 
-def run_job(
-    repo: Repo, reader: Reader | None, job: Job, source: int, advance: Advance
-) -> ReadLayer:
-    """Read a layer and store its files in the repo's transaction.
+def run_job[T](repo: Repo, reader: Reader | None, job: Job[T], source: int, advance: Advance) -> T:
+    """Do a job, such as to read a layer, and store its files in the repo's transaction.
 
     `source` is the descriptor that the job reads from, -1 if it needs none. `advance` is told of
     the bytes read, and may raise to stop the job.
@@ -47,7 +45,7 @@ def run_job(
     with faults("writing files"):
         done = reader.read(job, repo.new_place(), source, advance)
     repo.count_written(done.written_bytes)
-    return done.layer
+    return done.found
 
 
 def read_layer(repo: Repo, layer: ImageLayer, read: Read, found: Found) -> None:

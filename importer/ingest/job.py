@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 _READ = 1 << 20
 
 
-class Job(Protocol):
-    """A layer to be read, and where it comes from; it can be sent to another process."""
+class Job[T](Protocol):
+    """Files to be read, such as a layer's, and where they come from; it can be sent to another
+    process. `T` is what is known of them afterwards."""
 
-    def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
+    def read(self, store: Store, source: int, advance: Advance) -> T:
         """Write the layer's files. `source` is a descriptor, or -1 where none is needed, which
         stays open; LayerError or ImporterError if the layer cannot be had."""
 

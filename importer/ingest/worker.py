@@ -19,13 +19,13 @@ import importer.ingest.job  # noqa: F401 - before the first request, which will 
 from importer.repo.staging import NewObjects, Place
 from layers.errors import Fault
 from layers.tree.prewrite import seal
+from layers.tree.read_layer import ReadLayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.ingest.job import Job
     from importer.progress import Advance
-    from layers.tree.read_layer import ReadLayer
 
 SIZE = struct.Struct("=Q")
 # Progress is told of after so many bytes, or so many times that there was some.
@@ -33,21 +33,21 @@ _MUCH = 1 << 20
 _OFTEN = 500
 
 
-class Read(NamedTuple):
-    """A layer to be read, and where its objects go."""
+class Read[T](NamedTuple):
+    """A job to be done, and where its objects go."""
 
-    job: Job
+    job: Job[T]
     place: Place
 
 
-class Done(NamedTuple):
-    """A layer that was read, and the bytes that its new files took."""
+class Done[T](NamedTuple):
+    """What a job found, such as a layer, and the bytes that its new files took."""
 
-    layer: ReadLayer
+    found: T
     written_bytes: int
 
 
-type Answer = Done | Exception
+type Answer[T] = Done[T] | Exception
 
 
 def serve(descriptor: int) -> None:
@@ -59,7 +59,7 @@ def serve(descriptor: int) -> None:
             _send(asker, _answer(request, source, asker))
 
 
-def _request(asker: socket.socket) -> tuple[Read, int]:
+def _request(asker: socket.socket) -> tuple[Read[object], int]:
     """The next one, with its descriptor or -1."""
     head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, 1)
     if len(head) < SIZE.size:
@@ -68,7 +68,7 @@ def _request(asker: socket.socket) -> tuple[Read, int]:
     left = memoryview(data)
     while left:
         left = left[asker.recv_into(left) or _gone() :]
-    request: Read = pickle.loads(data)  # noqa: S301 - our own
+    request: Read[object] = pickle.loads(data)  # noqa: S301 - our own
     return request, descriptors[0] if descriptors else -1
 
 
@@ -77,7 +77,7 @@ def _gone() -> int:
     raise SystemExit
 
 
-def _send(asker: socket.socket, answer: Answer | int) -> None:
+def _send(asker: socket.socket, answer: Answer[object] | int) -> None:
     data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
     try:
         asker.sendall(SIZE.pack(len(data)))
@@ -86,7 +86,7 @@ def _send(asker: socket.socket, answer: Answer | int) -> None:
         _gone()
 
 
-def _answer(request: Read, source: int, asker: socket.socket) -> Answer:
+def _answer(request: Read[object], source: int, asker: socket.socket) -> Answer[object]:
     progress = _Progress(lambda size: _send(asker, size))
     try:
         done = _read(request, source, progress.advance)
@@ -102,14 +102,15 @@ def _answer(request: Read, source: int, asker: socket.socket) -> Answer:
     return done
 
 
-def _read(request: Read, source: int, advance: Advance) -> Done:
+def _read[T](request: Read[T], source: int, advance: Advance) -> Done[T]:
     objects = NewObjects(request.place, umask=0)
     try:
-        layer = request.job.read(objects, source, advance)
-        seal(layer.tree, objects.write_meta)
+        found = request.job.read(objects, source, advance)
+        if isinstance(found, ReadLayer):
+            seal(found.tree, objects.write_meta)
     finally:
         objects.close()
-    return Done(layer, objects.written_bytes)
+    return Done(found, objects.written_bytes)
 
 
 class _Progress:

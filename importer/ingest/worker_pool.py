@@ -83,13 +83,13 @@ class Reader:
             self._process.close()
             self._process = None
 
-    def read(self, job: Job, place: Place, source: int, advance: Advance) -> Done:
+    def read[T](self, job: Job[T], place: Place, source: int, advance: Advance) -> Done[T]:
         """Have the job done; a `source` of -1 is none. LayerError or ImporterError as the job
         has it, OSError if its objects cannot be written, CommandError if the process is gone;
         `advance` may raise, to end it."""
         self.start()
         assert self._process is not None  # noqa: S101 - it was begun in the line above
-        answer = None
+        answer: Answer[T] | None = None
         try:
             answer = self._process.ask(Read(job, place), source, advance)
         finally:
@@ -117,7 +117,7 @@ class _Process:
     def close(self) -> None:
         self._opened.close()
 
-    def ask(self, request: Read, source: int, advance: Advance) -> Answer:
+    def ask[T](self, request: Read[T], source: int, advance: Advance) -> Answer[T]:
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
         try:
             descriptors = [source] if source >= 0 else []
@@ -125,13 +125,13 @@ class _Process:
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             raise self._server.failure() from None
-        while isinstance(answer := self._answer(), int):
+        while isinstance(answer := self._answer(request), int):
             advance(answer)
         return answer
 
-    def _answer(self) -> Answer | int:
+    def _answer[T](self, _request: Read[T]) -> Answer[T] | int:
         (size,) = SIZE.unpack(self._receive(SIZE.size))
-        answer: Answer | int = pickle.loads(self._receive(size))  # noqa: S301 - our own process
+        answer: Answer[T] | int = pickle.loads(self._receive(size))  # noqa: S301 - our own process
         return answer
 
     def _receive(self, size: int) -> bytearray:

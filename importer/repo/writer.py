@@ -6,7 +6,7 @@ import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from importer.errors import ImporterError
 from importer.repo.commit_metadata import commit_metadata, metadata_of
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 # libostree can read bare-split-xattrs repos, but not write to them.
 _WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")
+_META = {
+    "dirtree": (OSTree.ObjectType.DIR_TREE, GLib.VariantType.new("(a(say)a(sayay))")),
+    "dirmeta": (OSTree.ObjectType.DIR_META, GLib.VariantType.new("(uuua(ayay))")),
+}
 # How often a transaction that others are in the way of is begun anew; once is nearly always enough.
 _PREPARATIONS = 100
 
@@ -264,6 +268,17 @@ class Repo(RepoReader):
                 )
             self._dirmetas[owner] = bytes(checksum).hex()
         return self._dirmetas[owner]
+
+    def write_meta(self, kind: Literal["dirtree", "dirmeta"], data: bytes) -> str:
+        """Store the bytes of a directory's object; its checksum. See layers/ostree/objects.py."""
+        loose = self._loose_objects()
+        with faults(f"writing a {kind} object"):
+            if loose is not None:
+                return loose.new.write_meta(kind, data)
+            object_type, format_ = _META[kind]
+            variant = GLib.Variant.new_from_bytes(format_, GLib.Bytes.new(data), False)
+            _, checksum = self.handle.write_metadata(object_type, None, variant, None)
+        return bytes(checksum).hex()
 
     def tree(self, owner: Owner | str) -> Tree:
         """An empty root directory for a commit."""

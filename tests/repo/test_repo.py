@@ -11,6 +11,7 @@ from importer.repo.values import Message
 from importer.repo.writer import Repo
 from layers.chunks import Chunks
 from layers.entry import Owner
+from layers.ostree.objects import Stored, dirmeta, dirtree
 from tests.tools import ostreerepo
 from tests.tools.ostreerepo import Mode, ostree
 from tests.tools.process import run
@@ -250,3 +251,30 @@ def test_transactions_begin_and_end_side_by_side(repo: Path) -> None:
         one.result()
     with opened.locked_alone():
         pass  # nobody has kept the lock
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_directories_may_be_given_as_the_bytes_of_their_objects(tmp_path: Path, mode: Mode) -> None:
+    repo = Repo.open(ostreerepo.init(tmp_path / "repo", mode))
+    with repo.transaction():
+        file = repo.write_file(Owner(0o644, 0, 0), b"text\n")
+        below = Stored(
+            repo.write_meta("dirtree", dirtree({b"file": file}, {})),
+            repo.write_meta("dirmeta", dirmeta(Owner(0o2750, 3, 4, (USER,)))),
+        )
+        root = repo.write_meta("dirtree", dirtree({}, {b"below": below}))
+        tree = repo.tree_of(Stored(root, repo.write_meta("dirmeta", dirmeta(Owner(0o755, 0, 0)))))
+        tree.write()
+    with repo.transaction():
+        repo.set_ref("ours", repo.write_commit(tree, Message("ours", 0)))
+    ostreerepo.fsck(repo.path)
+    directory = tmp_path / "tree"
+    (directory / "below").mkdir(parents=True, mode=0o755)
+    (directory / "below/file").write_text("text\n")
+    os.setxattr(directory / "below", "user.a", USER[1])
+    os.chown(directory / "below", 3, 4)
+    (directory / "below").chmod(0o2750)
+    ostreerepo.commit(repo.path, "theirs", directory)
+    assert ostree(repo.path, "diff", "ours", "theirs") == ""
+    listed = [ostree(repo.path, "ls", "-R", "-C", "-X", ref) for ref in ("ours", "theirs")]
+    assert listed[0] == listed[1]
