@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from click.shell_completion import BashComplete, add_completion_class, split_arg_string
 
-from importer.cache.branches import is_cache
-from importer.repo.writer import Repo
-from importer.store.reader import find_stores
 from layers.errors import Fault
 
 if TYPE_CHECKING:
     import click
     from click.shell_completion import CompletionItem
+
+    from importer.repo.writer import Repo
 
 _WORDS = 'COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD'
 _LINE = 'COMP_LINE="${COMP_LINE:0:COMP_POINT}" COMP_WORDBREAKS="$COMP_WORDBREAKS"'
@@ -58,6 +57,8 @@ add_completion_class(Bash)
 
 def branches_like(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """The branches, without those of single layers."""
+    from importer.cache.branches import is_cache
+
     found: list[str] = []
     with suppress(Fault):  # whoever presses Tab wants no error
         if (repo := _repo(ctx)) is not None:
@@ -67,6 +68,8 @@ def branches_like(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 def images_like(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """The names of the images, and of those without a name the ids."""
+    from importer.store.reader import find_stores
+
     found: set[str] = set()
     with suppress(Fault):
         if (repo := _repo(ctx)) is not None:
@@ -77,5 +80,7 @@ def images_like(ctx: click.Context, _param: click.Parameter, incomplete: str) ->
 
 
 def _repo(ctx: click.Context) -> Repo | None:
+    from importer.repo.writer import Repo
+
     path = ctx.params.get("repo") or ctx.lookup_default("repo")
     return Repo.open(Path(path)) if path else None

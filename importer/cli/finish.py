@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+UNCHANGED = 77  # rpm-ostree's status for it
+INCOMPLETE = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes to standard output, and the exit status; `aside` goes to standard error."""
+    """The result: `text` goes to standard output, `aside` to standard error."""
 
     text: str
     status: int = 0
@@ -28,8 +32,11 @@ class Answer:
 
 
 def end(work: Callable[[], Answer], *, log_json: bool = False) -> NoReturn:
-    """Print the answer, or the error as one line and a hint, or as a line of --log-json; exit
-    as the README says."""
+    """Do the work, print its answer and exit with its status.
+
+    A Fault is printed as one line and a hint, or as one line of --log-json, and ends in exit
+    status 1.
+    """
     sys.exit(interruptible(lambda: _status(work, log_json=log_json)))
 
 

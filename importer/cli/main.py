@@ -34,9 +34,9 @@ def import_release() -> None:
 def import_storage() -> None:
     """The command import-storage."""
     _begin()
-    from importer.cli import import_image
+    from importer.cli import import_storage
 
-    _run(import_image.import_storage)
+    _run(import_storage.import_storage)
 
 
 def image_store() -> None:

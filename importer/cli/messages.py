@@ -12,16 +12,15 @@ import os
 import threading
 import time
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING
 
 from importer.cli.progress_display import for_terminal
 from importer.cli.streams import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from importer.cli.options.output import Messages
     from importer.progress import Advance, Progress
 
 # A program that shows a bar needs no more of them, and a fast blob comes in thousands of pieces.
@@ -81,7 +80,7 @@ class Events:
         finally:
             self._write({"event": "end", "blob": name, "bytes": done, "size": size})
 
-    def _write(self, event: dict[str, Any]) -> None:
+    def _write(self, event: Mapping[str, str | int]) -> None:
         line = json.dumps(event).encode() + b"\n"
         with self._lock, suppress(OSError):
             while line:
@@ -129,16 +128,14 @@ class _Details(logging.Handler):
             self._shown.message(f"debug: {record.getMessage()}")
 
 
-def progress_for(values: dict[str, Any]) -> Progress:
-    """What a command's options ask for."""
-    quiet = values["quiet"]
-    if quiet and values["verbose"]:
-        raise click.UsageError("--quiet and --verbose exclude each other")
-    shown: Progress = JsonLog() if values["log_json"] and not quiet else for_terminal(quiet=quiet)
-    if values["verbose"]:
+def progress_for(given: Messages) -> Progress:
+    """Return what tells the user of the work, as the command's options ask for."""
+    quiet = given.quiet
+    shown: Progress = JsonLog() if given.log_json and not quiet else for_terminal(quiet=quiet)
+    if given.verbose:
         logger = logging.getLogger("importer")
         logger.setLevel(logging.DEBUG)
         logger.handlers = [_Details(shown)]
         logger.propagate = False
-    descriptor = values["progress_fd"]
+    descriptor = given.progress_fd
     return shown if descriptor is None else Several(shown, Events(descriptor))

@@ -8,9 +8,11 @@ import click
 import pytest
 
 from importer.cli.image_store import image_store
-from importer.cli.import_image import import_image, import_storage
+from importer.cli.import_image import import_image
 from importer.cli.import_release import import_release
-from importer.cli.options import target
+from importer.cli.import_storage import import_storage
+from importer.cli.options.declare import Given
+from importer.cli.targets import TargetFields, target
 from tests.tools.importimage import run_import
 
 GOOD = ("--repo=/r", "quay.io/a/b:c")
@@ -76,10 +78,10 @@ def test_an_empty_value_is_a_usage_error_before_anything_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
-def parsed(*arguments: str) -> dict[str, object]:
+def parsed(*arguments: str) -> TargetFields:
     """The fields of the target that the arguments stand for."""
     context = import_image.make_context("import-image", [*GOOD, *arguments])
-    return target(context.params)
+    return target(Given(context))
 
 
 @pytest.mark.parametrize("value", ["", NOT_UTF8])

@@ -1,0 +1,11 @@
+"""The options of the commands, as dataclasses: what a command line gives, with types.
+
+In go the declarations (a field, its flag, its kind of value, its help); out come commands that
+parse, check and document them. Open declare.py first.
+
+To add an option: (1) add a field to the dataclass whose heading it belongs under; --help, the man
+page, completion and docs/reference/options.md follow from it. (2) Read it where the command makes
+its job: `given(TheDataclass).the_field`, in targets.py for what all importers have, else in the
+command's own file. An option of some commands alone gets a dataclass of its own, which these
+commands list in their `@command(...)`.
+"""

@@ -1,0 +1,264 @@
+"""Declare options as the fields of dataclasses, and commands by the dataclasses they take.
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Commit(Group):
+        HEADING = Heading.RESULT
+        RULES = (needs("subject", "branch"),)
+
+        subject: str | None = option("--subject", type=Text(), help="The commit's subject.")
+
+    @command("import-image", References, Commit)
+    def import_image(given: Given) -> None:
+        print(given(Commit).subject)
+
+click parses the command line; cloup groups the options in --help and checks the rules. A field
+that is left out, as in a test, has click's default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, cast, overload
+
+import click
+import cloup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from _typeshed import DataclassInstance
+
+    from importer.cli.options.rules import Rule
+    from importer.cli.options.types import ParamType
+
+type _Callback = Callable[..., None]
+type _Decorator = Callable[[_Callback], _Callback]
+type Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+type Check[T] = Callable[[click.Context, click.Parameter, T | None], T | None]
+
+SETTINGS = cloup.Context.settings(help_option_names=["-h", "--help"], max_content_width=100)
+_KEY = "declaration"
+
+
+class Heading(Enum):
+    """The headings of --help, in their order there."""
+
+    IMAGES = "Images"
+    RESULT = "Result"
+    SYSTEM = "Operating system"
+    LABELS = "Labels and signatures"
+    REGISTRY = "Registry"
+    OUTPUT = "Output"
+
+
+class Group:
+    """Base of the dataclasses whose fields are options of one heading."""
+
+    __slots__ = ()
+
+    HEADING: ClassVar[Heading]
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Declaration:
+    """`decorator` takes the parameter's name and returns what adds it to a function."""
+
+    decorator: Callable[[str], _Decorator]
+    positional: bool = False
+
+
+@overload
+def option[T](
+    *flags: str,
+    type: ParamType[T],
+    help: str,
+    metavar: str | None = None,
+    envvar: str | None = None,
+    check: Check[T] | None = None,
+    complete: Complete | None = None,
+) -> T | None: ...
+
+
+@overload
+def option[T](
+    *flags: str,
+    type: ParamType[T],
+    help: str,
+    default: T,
+    shown: str | None = None,
+    metavar: str | None = None,
+    envvar: str | None = None,
+) -> T: ...
+
+
+def option[T](
+    *flags: str,
+    type: ParamType[T],
+    help: str,
+    default: T | None = None,
+    shown: str | None = None,
+    metavar: str | None = None,
+    envvar: str | None = None,
+    check: Check[T] | None = None,
+    complete: Complete | None = None,
+) -> T | None:
+    """Declare an option with one value; without a `default` that is None if it is not given.
+
+    `shown` is the default as one would write it, for --help.
+    `check` is click's callback, called with the converted value.
+    """
+    return _option(
+        default, flags, type=type, help=help, default=shown or default, show_default=True,
+        metavar=metavar, envvar=envvar, show_envvar=bool(envvar),
+        callback=check, shell_complete=complete,
+    )  # fmt: skip
+
+
+def required[T](
+    *flags: str,
+    type: ParamType[T],
+    help: str,
+    metavar: str | None = None,
+    envvar: str | None = None,
+) -> T:
+    """Declare an option with one value that has to be given."""
+    return _option(
+        cast("T", None), flags, type=type, help=help, required=True,
+        metavar=metavar, envvar=envvar, show_envvar=bool(envvar),
+    )  # fmt: skip
+
+
+def several[T](
+    *flags: str,
+    type: ParamType[T],
+    help: str,
+    default: tuple[T, ...] = (),
+    metavar: str | None = None,
+    complete: Complete | None = None,
+) -> tuple[T, ...]:
+    """Declare an option that may be given several times."""
+    return _option(
+        default, flags, type=type, help=help, multiple=True, default=default,
+        show_default=bool(default), metavar=metavar, shell_complete=complete,
+    )  # fmt: skip
+
+
+def pair[T](*flags: str, type: ParamType[T], help: str, metavar: str) -> tuple[T, T] | None:
+    """Declare an option with two values."""
+    return _option(None, flags, type=type, help=help, nargs=2, metavar=metavar)
+
+
+def flag(*flags: str, help: str) -> bool:
+    """Declare an option without a value."""
+    return _option(False, flags, is_flag=True, help=help)
+
+
+def choice[E: Enum](*flags: str, default: E, help: str) -> E:
+    """Declare an option whose value is one of the Enum's, which are strings."""
+    kind = type(default)
+    return _option(
+        default, flags, type=click.Choice([one.value for one in kind]), default=default.value,
+        show_default=True, callback=lambda _context, _option, value: kind(value), help=help,
+    )  # fmt: skip
+
+
+def _option[T](absent: T, flags: Sequence[str], **settings: object) -> T:
+    return _field(
+        absent,
+        _Declaration(lambda name: click.option(*flags, name, cls=click.Option, **settings)),
+    )
+
+
+def argument[T](metavar: str, *, type: ParamType[T], complete: Complete | None = None) -> T:
+    """Declare a positional argument."""
+    return _argument(cast("T", None), metavar=metavar, type=type, shell_complete=complete)
+
+
+def arguments[T](
+    metavar: str, *, type: ParamType[T], required: bool = False, complete: Complete | None = None
+) -> tuple[T, ...]:
+    """Declare a positional argument that may be given several times."""
+    return _argument(
+        (), metavar=metavar, type=type, nargs=-1, required=required, shell_complete=complete
+    )
+
+
+def _argument[T](absent: T, **settings: object) -> T:
+    return _field(
+        absent,
+        _Declaration(lambda name: click.argument(name, cls=click.Argument, **settings), True),
+    )
+
+
+def _field[T](absent: T, declaration: _Declaration) -> T:
+    made: T = field(default=absent, metadata={_KEY: declaration})
+    return made
+
+
+class Given:
+    """What a command line gives, as the dataclasses that declare the options."""
+
+    def __init__(self, context: click.Context) -> None:
+        self._values = context.params
+
+    def __call__[G: Group](self, group: type[G]) -> G:
+        """Return the group's values. KeyError if the command does not take the group."""
+        return group(**{name: self._values[name] for name, _ in _declarations(group)})
+
+
+def command(name: str, *groups: type[Group]) -> Callable[[Callable[[Given], None]], cloup.Command]:
+    """Make a function a command with the options of these groups, and --version.
+
+    The function's docstring is the help. Below a heading the options keep the groups' order.
+    """
+
+    def decorate(work: Callable[[Given], None]) -> cloup.Command:
+        versioned = click.version_option(package_name="import-image")(_callback(work, groups))
+        return cloup.command(name, context_settings=SETTINGS)(versioned)
+
+    return decorate
+
+
+def subcommand(
+    name: str, *groups: type[Group]
+) -> Callable[[Callable[[Given], None]], cloup.Command]:
+    """Make a function a command that another command contains."""
+
+    def decorate(work: Callable[[Given], None]) -> cloup.Command:
+        return cloup.command(name, context_settings=SETTINGS)(_callback(work, groups))
+
+    return decorate
+
+
+def _callback(work: Callable[[Given], None], groups: Sequence[type[Group]]) -> _Callback:
+    def callback(**_values: object) -> None:
+        work(Given(click.get_current_context()))
+
+    callback.__doc__ = work.__doc__
+    decorated: _Callback = callback
+    rules = (rule.bind for group in groups for rule in group.RULES)
+    for add in reversed([*_decorators(groups), *rules]):
+        decorated = add(decorated)
+    return decorated
+
+
+def _decorators(groups: Sequence[type[Group]]) -> Iterator[_Decorator]:
+    """Positional arguments first, then the options, each heading's together."""
+    options: dict[Heading, list[_Decorator]] = {heading: [] for heading in Heading}
+    for group in groups:
+        for name, declaration in _declarations(group):
+            if declaration.positional:
+                yield declaration.decorator(name)
+            else:
+                options[group.HEADING].append(declaration.decorator(name))
+    for heading, declared in options.items():
+        if declared:
+            yield cloup.option_group(heading.value, *declared)
+
+
+def _declarations(group: type[Group]) -> Iterator[tuple[str, _Declaration]]:
+    for one in fields(cast("type[DataclassInstance]", group)):
+        yield one.name, one.metadata[_KEY]

@@ -1,0 +1,99 @@
+"""Options on the images: which ones, for which platform, and what their layers may hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from importer.cli.options.declare import (
+    Group,
+    Heading,
+    argument,
+    arguments,
+    choice,
+    flag,
+    option,
+)
+from importer.cli.options.types import NotEmpty, Number, Place, Size
+from layers.limits import Limits
+from layers.tree.builder import DeviceNodes
+
+_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References(Group):
+    """The images of import-image."""
+
+    HEADING = Heading.IMAGES
+
+    references: tuple[str, ...] = arguments("REF...", type=NotEmpty(), required=True)
+    name: str | None = option(
+        "--name", metavar="NAME", type=NotEmpty(), help="The image's name in the store."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graphroot(Group):
+    """The images of import-storage."""
+
+    HEADING = Heading.IMAGES
+
+    graphroot: Path = argument("GRAPHROOT", type=Place(readable=False))
+    names: tuple[str, ...] = arguments("[NAME]...", type=NotEmpty())
+    verified_only: bool = flag(
+        "--verified-only",
+        help="Refuse layers without a tar-split record, which cannot be verified.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture(Group):
+    """The architecture where an image has one alone."""
+
+    HEADING = Heading.IMAGES
+
+    arch: str | None = option(
+        "--arch", type=NotEmpty(), help="Take this architecture out of an index."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform(Group):
+    """The rest of the platform."""
+
+    HEADING = Heading.IMAGES
+
+    os: str | None = option(
+        "--os", type=NotEmpty(), help="Take this operating system out of an index."
+    )
+    variant: str | None = option(
+        "--variant", type=NotEmpty(), help="Take this variant of the architecture out of an index."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRules(Group):
+    """What a layer may hold."""
+
+    HEADING = Heading.IMAGES
+
+    device_nodes: DeviceNodes = choice(
+        "--device-nodes",
+        default=DeviceNodes.AUTO,
+        help="auto: leave out device nodes below /dev, refuse others; skip: leave out all; error:"
+        " refuse all.",
+    )
+    max_layer_size: int = option(
+        "--max-layer-size",
+        type=Size(),
+        default=_LIMITS.size,
+        shown=f"{_LIMITS.size >> 30}G",
+        help="Refuse a layer that unpacks to more bytes.",
+    )
+    max_layer_entries: int = option(
+        "--max-layer-entries",
+        type=Number(1),
+        default=_LIMITS.entries,
+        help="Refuse a layer that has more files.",
+    )

@@ -1,0 +1,65 @@
+"""Options on SELinux labels and on signatures of commits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloup.constraints import Equal
+
+from importer.cli.options.declare import Group, Heading, option
+from importer.cli.options.rules import demand, needs
+from importer.cli.options.types import Context, Place, Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels(Group):
+    """SELinux labels of the files."""
+
+    HEADING = Heading.LABELS
+    RULES = (
+        demand(
+            Equal("selinux_policy", "base"),
+            "onto",
+            error="--selinux-policy=base is only for --onto",
+        ),
+    )
+
+    selinux_label: str | None = option(
+        "--selinux-label", type=Context(), help="The SELinux label of all files of the store."
+    )
+    selinux_policy: str | None = option(
+        "--selinux-policy",
+        metavar="base|DIR",
+        type=Text(),
+        help="Label the new files by the SELinux policy of the operating system in --onto (base),"
+        " or of the root file system in DIR.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing(Group):
+    """Signatures of the commits."""
+
+    HEADING = Heading.LABELS
+    RULES = (needs("gpg_homedir", "gpg_sign", error="--gpg-homedir needs --gpg-sign"),)
+
+    gpg_sign: str | None = option(
+        "--gpg-sign", metavar="KEY", type=Text(), help="Sign the commit with this GPG key."
+    )
+    gpg_homedir: str | None = option(
+        "--gpg-homedir", metavar="DIR", type=Text(), help="The directory of GPG's keyring."
+    )
+    sign_from_file: Path | None = option(
+        "--sign-from-file",
+        metavar="FILE",
+        type=Place(),
+        help="Sign the commit with the secret key in this file, in base64.",
+    )
+    sign_type: str = option(
+        "--sign-type",
+        metavar="TYPE",
+        type=Text(),
+        default="ed25519",
+        help="The kind of the key in --sign-from-file.",
+    )

@@ -1,0 +1,63 @@
+"""Options on what a command prints."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+
+import click
+
+from importer.cli.options.declare import Group, Heading, flag, option
+from importer.cli.options.rules import exclusive
+from importer.cli.options.types import Number
+
+
+def _writable(_context: click.Context, _option: click.Parameter, value: int | None) -> int | None:
+    """Refuse a descriptor that cannot be written to, before the work begins."""
+    if value is not None:
+        try:
+            mode = fcntl.fcntl(value, fcntl.F_GETFL) & os.O_ACCMODE
+        except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) else "the number is too large"
+            raise click.BadParameter(f"{value} is not open: {why}") from None
+        if mode == os.O_RDONLY:
+            raise click.BadParameter(f"{value} is not open for writing")
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Messages(Group):
+    """Messages and progress on standard error."""
+
+    HEADING = Heading.OUTPUT
+    RULES = (exclusive("quiet", "verbose"),)
+
+    quiet: bool = flag("--quiet", "-q", help="Print errors alone: no progress, no messages.")
+    verbose: bool = flag("--verbose", "-v", help="Print more messages.")
+    log_json: bool = flag("--log-json", help="Print messages and errors as JSON, an object a line.")
+    progress_fd: int | None = option(
+        "--progress-fd",
+        metavar="N",
+        type=Number(0),
+        check=_writable,
+        help="Write progress to this file descriptor, a JSON object a line.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document(Group):
+    """The result on standard output."""
+
+    HEADING = Heading.OUTPUT
+
+    as_json: bool = flag("--json", help="Print the result as a JSON document.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchanged(Group):
+    """The exit status of an import that changes nothing."""
+
+    HEADING = Heading.OUTPUT
+
+    unchanged_exit_77: bool = flag("--unchanged-exit-77", help="Exit with 77 if nothing changed.")

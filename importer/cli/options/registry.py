@@ -1,0 +1,63 @@
+"""Options on registries: access, trust, patience. All but the last are skopeo's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from importer.cli.options.declare import Group, Heading, flag, option
+from importer.cli.options.types import NotEmpty, Number, YesNo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry(Group):
+    """How to reach a registry, and which signatures images must have."""
+
+    HEADING = Heading.REGISTRY
+
+    authfile: str | None = option(
+        "--authfile",
+        metavar="FILE",
+        type=NotEmpty(),
+        help="Registry credentials, as `skopeo login` writes them.",
+    )
+    creds: str | None = option(
+        "--creds",
+        metavar="USER[:PASSWORD]",
+        type=NotEmpty(),
+        help="Registry credentials.",
+    )
+    cert_dir: str | None = option(
+        "--cert-dir",
+        metavar="DIR",
+        type=NotEmpty(),
+        help="A directory with the registry's CA and with certificates of ours.",
+    )
+    tls_verify: bool | None = option(
+        "--tls-verify",
+        metavar="BOOL",
+        type=YesNo(),
+        help="With false, accept registries without valid TLS.",
+    )
+    policy: str | None = option(
+        "--policy",
+        metavar="FILE",
+        type=NotEmpty(),
+        help="A signature policy, containers-policy.json(5).",
+    )
+    insecure_policy: bool = flag(
+        "--insecure-policy", help="Check no signatures, whatever the policy says."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retries(Group):
+    """Patience with a registry."""
+
+    HEADING = Heading.REGISTRY
+
+    retry_times: int = option(
+        "--retry-times",
+        type=Number(0, 100),
+        default=0,
+        help="How many more times to try what could not be fetched.",
+    )

@@ -1,0 +1,156 @@
+"""Options of import-release alone: the release, and what is written beside its commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloup.constraints import IsSet
+
+from importer.cli.completion import branches_like
+from importer.cli.options.declare import Group, Heading, arguments, flag, option, pair, several
+from importer.cli.options.name_types import Architecture, Branch, ReleaseName
+from importer.cli.options.rules import at_least_one, demand, exclusive, needs, refuse
+from importer.cli.options.types import NotEmpty, Number, Place, Seconds
+
+_WHICH = "name the release: by sources or a --stream, by --locked alone, or by --diff alone"
+_WRITING = ("lock", "keep", "updates", "keep_going")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseSources(Group):
+    """Where the release is named, and which of its images are meant."""
+
+    HEADING = Heading.IMAGES
+
+    sources: tuple[str, ...] = arguments("[SOURCE]...", type=NotEmpty())
+    stream: str | None = option(
+        "--stream",
+        metavar="NAME",
+        type=NotEmpty(),
+        help="Take the newest release of this stream of a release controller.",
+    )
+    controller: str | None = option(
+        "--controller",
+        metavar="URL",
+        envvar="IMPORT_RELEASE_CONTROLLER",
+        type=NotEmpty(),
+        help="The release controller: a URL with {arch}, {stream} and {suffix} in it; without it,"
+        " OpenShift's.",
+    )
+    phases: tuple[str, ...] = several(
+        "--phase",
+        type=NotEmpty(),
+        default=("Accepted",),
+        help="Take a controller's release in this phase only; repeatable.",
+    )
+    arches: tuple[str, ...] = several(
+        "--arch",
+        type=Architecture(),
+        help="Import for this architecture; repeatable, each to a branch of its own.",
+    )
+    name: str | None = option("--release", type=ReleaseName(), help="The release's name.")
+    only: tuple[str, ...] = several(
+        "--only",
+        metavar="PATTERN",
+        type=NotEmpty(),
+        help="Import only components of such a name; repeatable.",
+    )
+    exclude: tuple[str, ...] = several(
+        "--exclude",
+        metavar="PATTERN",
+        type=NotEmpty(),
+        help="Leave out components of such a name; repeatable.",
+    )
+    locked: Path | None = option(
+        "--locked",
+        metavar="FILE",
+        type=Place(),
+        help="Import exactly what --lock wrote to this file, and ask registries for blobs alone.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseResult(Group):
+    """What becomes of the release."""
+
+    HEADING = Heading.RESULT
+    RULES = (
+        at_least_one("sources", "stream", "locked", "diff", error=_WHICH),
+        refuse(IsSet("locked"), "sources", "stream", error=_WHICH),
+        refuse(IsSet("diff"), "sources", "stream", "locked", error=_WHICH),
+        demand(~IsSet("diff"), "repo", error="--repo, or OSTREE_REPO, has to name the ostree repo"),
+        exclusive("lock", "locked"),
+        exclusive("check", "diff"),
+        refuse(IsSet("check"), *_WRITING, error="--check imports nothing, so {} has no use"),
+        refuse(IsSet("diff"), *_WRITING, error="--diff imports nothing, so {} has no use"),
+    )
+
+    check: bool = flag("--check", help="Import nothing; tell whether there is something new.")
+    diff: tuple[str, str] | None = pair(
+        "--diff",
+        metavar="OLD NEW",
+        type=NotEmpty(),
+        help="Import nothing; compare two branches, commits or sources.",
+    )
+    branch: str | None = option(
+        "--branch",
+        type=Branch(template=True),
+        complete=branches_like,
+        help="Commit to this branch, with {arch} in it for several architectures; without it,"
+        " to oci/release/STREAM/ARCH.",
+    )
+    keep: int | None = option(
+        "--keep", metavar="N", type=Number(1), help="Keep the newest N releases on the branch."
+    )
+    keep_going: bool = flag(
+        "--keep-going", help="Commit without the images that failed, and exit with 3."
+    )
+    updates: tuple[str, ...] = several(
+        "--update-json",
+        metavar="[ARCH=]FILE",
+        type=NotEmpty(),
+        help="Write the images into this MicroShift release file; repeatable.",
+    )
+    lock: Path | None = option(
+        "--lock", metavar="FILE", type=Place(), help="Write what was resolved to this file."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePatience(Group):
+    """Patience with registries and release controllers."""
+
+    HEADING = Heading.REGISTRY
+
+    timeout: float = option(
+        "--timeout",
+        type=Seconds(),
+        default=30.0,
+        help="How many seconds a release controller may be silent.",
+    )
+    retry_times: int = option(
+        "--retry-times",
+        type=Number(0, 100),
+        default=3,
+        help="How many more times to try what could not be fetched.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReport(Group):
+    """How the changes are told."""
+
+    HEADING = Heading.OUTPUT
+    RULES = (
+        exclusive("as_json", "as_markdown"),
+        needs("max_chars", "as_markdown", error="--max-chars is only for --markdown"),
+    )
+
+    as_markdown: bool = flag("--markdown", help="Print what changed, as Markdown.")
+    max_chars: int | None = option(
+        "--max-chars",
+        metavar="N",
+        type=Number(200),
+        help="Shorten the Markdown to this many characters.",
+    )

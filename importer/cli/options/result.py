@@ -1,0 +1,112 @@
+"""Options on the result: the repo, the branch, the commit and what is in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from importer.cli.completion import branches_like
+from importer.cli.options.declare import Group, Heading, choice, flag, option, required
+from importer.cli.options.name_types import Branch, Prefix
+from importer.cli.options.rules import not_for, only_for
+from importer.cli.options.types import Place, Text, Timestamp
+from importer.commit.target import Form
+
+_REPO = "The ostree repo; created in bare-user mode if it does not exist."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRepo(Group):
+    """The repo to import into."""
+
+    HEADING = Heading.RESULT
+
+    repo: Path = required("--repo", envvar="OSTREE_REPO", type=Place(), help=_REPO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionalRepo(Group):
+    """The repo of a command that has something to do without one, too."""
+
+    HEADING = Heading.RESULT
+
+    repo: Path | None = option("--repo", envvar="OSTREE_REPO", type=Place(), help=_REPO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToBranch(Group):
+    """The branch of the images."""
+
+    HEADING = Heading.RESULT
+
+    branch: str | None = option(
+        "--branch",
+        type=Branch(),
+        complete=branches_like,
+        help="Commit all images to this branch; without it, each image has a branch of its own.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape(Group):
+    """The form of the commit."""
+
+    HEADING = Heading.RESULT
+    # A layer's branch and commit are the same for everybody.
+    RULES = (
+        only_for(
+            "form",
+            Form.STORE,
+            "flatten",
+            "onto",
+            "storage_conf",
+            "selinux_label",
+            "selinux_policy",
+        ),
+        not_for(
+            "form", Form.LAYERS, "branch", "subject", "timestamp", "gpg_sign", "sign_from_file"
+        ),
+        only_for("form", Form.ROOTFS, "bundle"),
+    )
+
+    form: Form = choice(
+        "--form",
+        default=Form.STORE,
+        help="store: a containers-storage tree of the images; layers: the layers' branches alone;"
+        " rootfs: an image's root file system.",
+    )
+    bundle: bool = flag(
+        "--bundle", help="With --form=rootfs: an OCI runtime bundle, config.json and rootfs/."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreContents(Group):
+    """The store in the commit."""
+
+    HEADING = Heading.RESULT
+
+    flatten: bool = flag(
+        "--flatten", help="Store each image as one layer with all of its files and no whiteouts."
+    )
+    prefix: str = option(
+        "--prefix",
+        type=Prefix(),
+        default="/usr/lib/containers/storage",
+        help="The directory of the store in the commit.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit(Group):
+    """What the commit says of itself."""
+
+    HEADING = Heading.RESULT
+
+    subject: str | None = option("--subject", type=Text(empty=True), help="The commit's subject.")
+    timestamp: int | None = option(
+        "--timestamp",
+        type=Timestamp(),
+        help="The commit's time, @SECONDS or ISO 8601; without it, the time when the newest image"
+        " was created.",
+    )

@@ -1,0 +1,171 @@
+"""Options of image-store: the repo, and the stores, branches and images in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from importer.cli.completion import branches_like, images_like
+from importer.cli.options.declare import (
+    Group,
+    Heading,
+    argument,
+    arguments,
+    flag,
+    option,
+    required,
+    several,
+)
+from importer.cli.options.types import NotEmpty, Number, Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branches(Group):
+    """Any number of branches; without one, all."""
+
+    HEADING = Heading.IMAGES
+
+    branches: tuple[str, ...] = arguments("[BRANCH]...", type=NotEmpty(), complete=branches_like)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneBranch(Group):
+    """A branch."""
+
+    HEADING = Heading.IMAGES
+
+    branch: str = argument("BRANCH", type=NotEmpty(), complete=branches_like)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneImage(Group):
+    """An image."""
+
+    HEADING = Heading.IMAGES
+
+    image: str = argument("IMAGE", type=NotEmpty(), complete=images_like)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images(Group):
+    """One image or several."""
+
+    HEADING = Heading.IMAGES
+
+    images: tuple[str, ...] = arguments(
+        "IMAGE...", type=NotEmpty(), required=True, complete=images_like
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoStores(Group):
+    """Two stores to compare."""
+
+    HEADING = Heading.IMAGES
+
+    old: str = argument("A", type=NotEmpty(), complete=branches_like)
+    new: str = argument("B", type=NotEmpty(), complete=branches_like)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination(Group):
+    """An OCI layout to write."""
+
+    HEADING = Heading.RESULT
+
+    destination: str = argument("oci:DIR[:TAG]", type=NotEmpty())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InBranch(Group):
+    """The branches to search for an image."""
+
+    HEADING = Heading.IMAGES
+
+    branches: tuple[str, ...] = several(
+        "--branch",
+        metavar="NAME",
+        type=NotEmpty(),
+        complete=branches_like,
+        help="Search this branch only; repeatable.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores(Group):
+    """The repo, and the stores' place in it."""
+
+    HEADING = Heading.IMAGES
+
+    repo: Path = required("--repo", envvar="OSTREE_REPO", type=Place(), help="The ostree repo.")
+    prefix: str | None = option(
+        "--prefix",
+        metavar="DIR",
+        type=NotEmpty(),
+        help="The directory of the stores in their commits; without it, the one that each"
+        " commit's metadata names.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference(Group):
+    """How much of a difference is told."""
+
+    HEADING = Heading.RESULT
+
+    list_files: bool = flag("--files", help="List the files that differ.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal(Group):
+    """The branches to remove images from."""
+
+    HEADING = Heading.RESULT
+
+    branches: tuple[str, ...] = several(
+        "--branch",
+        metavar="NAME",
+        type=NotEmpty(),
+        complete=branches_like,
+        help="Remove from this branch; repeatable.",
+    )
+    all_branches: bool = flag(
+        "--all-branches", help="Remove from every branch that has the images."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruning(Group):
+    """How much is deleted."""
+
+    HEADING = Heading.RESULT
+
+    keep: int | None = option(
+        "--keep",
+        metavar="N",
+        type=Number(1),
+        help="Keep the newest N commits of each branch; without it, all.",
+    )
+    dry_run: bool = flag("--dry-run", "-n", help="Delete nothing; tell what would be deleted.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Group):
+    """The page of a report."""
+
+    HEADING = Heading.RESULT
+
+    output: Path = required(
+        "--output",
+        "-o",
+        metavar="FILE",
+        type=Place(directory=False, dash=True),
+        help="Write the page to this file; - is standard output.",
+    )
+    since: str | None = option(
+        "--since",
+        metavar="COMMIT",
+        type=NotEmpty(),
+        complete=branches_like,
+        help="Compare with this commit or branch; without it, with the parent commit.",
+    )

@@ -1,0 +1,46 @@
+"""Options on the operating system that the store is put into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloup.constraints import Equal
+
+from importer.cli.completion import branches_like
+from importer.cli.options.declare import Group, Heading, choice, flag, option
+from importer.cli.options.rules import demand, needs
+from importer.cli.options.types import Text
+from importer.commit.target import ExistingStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System(Group):
+    """The operating system's branch, and what changes in its tree."""
+
+    HEADING = Heading.SYSTEM
+    RULES = (
+        needs("onto", "branch", error="--onto needs --branch, the branch to commit the result to"),
+        demand(
+            ~Equal("existing_store", ExistingStore.ERROR),
+            "onto",
+            error="--existing-store is only for --onto",
+        ),
+    )
+
+    onto: str | None = option(
+        "--onto",
+        metavar="BRANCH",
+        type=Text(),
+        complete=branches_like,
+        help="Add the store to the operating system in this branch, and commit the result to"
+        " --branch.",
+    )
+    existing_store: ExistingStore = choice(
+        "--existing-store",
+        default=ExistingStore.ERROR,
+        help="With --onto, if the operating system has a store at the prefix already: refuse"
+        " (error), replace it (replace), or keep its images beside the new ones (merge).",
+    )
+    storage_conf: bool = flag(
+        "--storage-conf", help="Also name the store in /usr/etc/containers/storage.conf."
+    )

@@ -1,0 +1,40 @@
+"""Run an import and print its result."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NoReturn
+
+from importer.cli.finish import UNCHANGED, Answer, end
+from importer.cli.messages import progress_for
+from importer.cli.options.output import Document, Messages, Unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.cli.options.declare import Given
+    from importer.commit.result import Result
+    from importer.progress import Progress
+
+
+def end_import[J](
+    given: Given, make_job: Callable[[], J], work: Callable[[J, Progress], Result]
+) -> NoReturn:
+    """Make the job, do the work, print the result and exit."""
+
+    def answer() -> Answer:
+        result = _told(make_job(), work, progress_for(given(Messages)))
+        as_json = given(Document).as_json
+        text = json.dumps(result.document(), indent=2) if as_json else "\n".join(result.lines())
+        unchanged = result.unchanged and given(Unchanged).unchanged_exit_77
+        return Answer(text, UNCHANGED if unchanged else 0)
+
+    end(answer, log_json=given(Messages).log_json)
+
+
+def _told[J](job: J, work: Callable[[J, Progress], Result], progress: Progress) -> Result:
+    from importer.cache.omitted import tell_left_out
+
+    result = work(job, progress)
+    tell_left_out(result.layers, result.fetched, progress)
+    return result

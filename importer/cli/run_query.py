@@ -1,0 +1,35 @@
+"""Run a subcommand of image-store and print what it found."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from importer.cli.finish import Answer, end
+from importer.cli.options.output import Document, Messages
+from importer.cli.options.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.cli.options.declare import Given
+    from importer.render.table import Shown
+    from importer.repo.writer import Repo
+
+
+def end_query(given: Given, work: Callable[[Repo], Shown]) -> NoReturn:
+    """Open the repo, do the work, print the tables or the JSON document, and exit."""
+
+    def answer() -> Answer:
+        from importer.render.table import rendered
+        from importer.repo.writer import Repo
+
+        shown = work(Repo.open(given(Stores).repo))
+        if given(Document).as_json:
+            return Answer(json.dumps(shown.document(), indent=2), shown.status)
+        terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        return Answer(rendered(shown.blocks(), terminal=terminal), shown.status)
+
+    end(answer, log_json=given(Messages).log_json)

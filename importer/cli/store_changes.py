@@ -1,0 +1,104 @@
+"""The subcommands of image-store that change the repo, or write an image out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from importer.cli.messages import progress_for
+from importer.cli.options.declare import Given, subcommand
+from importer.cli.options.labels import Signing
+from importer.cli.options.output import Document, Messages
+from importer.cli.options.stores import (
+    Destination,
+    Images,
+    InBranch,
+    OneImage,
+    Pruning,
+    Removal,
+    Stores,
+)
+from importer.cli.run_query import end_query
+from importer.cli.targets import signing
+
+if TYPE_CHECKING:
+    from importer.render.table import Shown
+    from importer.repo.writer import Repo
+
+
+@subcommand("remove", Images, Stores, Removal, Signing, Messages, Document)
+def remove(given: Given) -> None:
+    """Commit branches again without these images.
+
+    The new commit is the one that an import of the remaining images alone would make. A branch
+    that import-image made for a single image is deleted with its last image. No space is freed
+    yet: see prune.
+    """
+
+    def work(repo: Repo) -> Shown:
+        from importer.imagestore.remove import own_stores, remove_images, stores_with
+        from importer.store.reader import find_stores
+
+        removal, prefix = given(Removal), given(Stores).prefix
+        stores = (
+            stores_with(repo, removal.branches, prefix)
+            if removal.branches
+            else own_stores(repo, find_stores(repo, (), prefix))
+        )
+        everywhere = removal.all_branches or bool(removal.branches)
+        keys = signing(given(Signing))
+        return remove_images(repo, stores, given(Images).images, keys, everywhere=everywhere)
+
+    end_query(given, work)
+
+
+@subcommand("prune", Stores, Pruning, Messages, Document)
+def prune(given: Given) -> None:
+    """Delete what is no longer needed.
+
+    First the branches of layers that no store has, then all objects that no branch needs.
+    prune waits until running imports have ended, and imports wait for prune.
+    """
+
+    def work(repo: Repo) -> Shown:
+        from importer.imagestore.prune import prune as prune_repo
+
+        pruning, progress = given(Pruning), progress_for(given(Messages))
+        prefix = given(Stores).prefix
+        return prune_repo(repo, pruning.keep, prefix, progress, dry_run=pruning.dry_run)
+
+    end_query(given, work)
+
+
+@subcommand("export", OneImage, Destination, InBranch, Stores, Messages, Document)
+def export(given: Given) -> None:
+    """Write an image into an OCI layout.
+
+    skopeo, podman and others read it. The layers are the original tars, byte for byte, and
+    the config is the original one: image id and diffIDs stay. The layers are not compressed,
+    so the manifest is new, and so is its digest, which this command prints. Without a TAG, the
+    layout has the tag of the image's name, or `latest`.
+    """
+    directory, tag = _destination(given(Destination).destination)
+
+    def work(repo: Repo) -> Shown:
+        from importer.imagestore.export import export_image
+        from importer.store.reader import find_stores
+
+        stores = find_stores(repo, given(InBranch).branches, given(Stores).prefix)
+        progress = progress_for(given(Messages))
+        return export_image(repo, stores, given(OneImage).image, directory, tag, progress)
+
+    end_query(given, work)
+
+
+def _destination(text: str) -> tuple[Path, str]:
+    transport, _, rest = text.partition(":")
+    directory, _, tag = rest.partition(":")
+    if transport != "oci" or not directory:
+        raise click.BadParameter(
+            f"{text!r} is neither oci:DIR nor oci:DIR:TAG", param_hint="oci:DIR[:TAG]"
+        )
+    return Path(directory), tag

@@ -1,0 +1,138 @@
+"""The subcommands of image-store that only read the repo."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from importer.cli.messages import progress_for
+from importer.cli.options.declare import Given, subcommand
+from importer.cli.options.output import Document, Messages
+from importer.cli.options.stores import (
+    Branches,
+    Difference,
+    InBranch,
+    OneBranch,
+    OneImage,
+    Report,
+    Stores,
+    TwoStores,
+)
+from importer.cli.run_query import end_query
+
+if TYPE_CHECKING:
+    from importer.render.table import Shown
+    from importer.repo.writer import Repo
+
+
+@subcommand("list", Branches, Stores, Messages, Document)
+def list_images(given: Given) -> None:
+    """List the images of these branches, or of all."""
+
+    def work(repo: Repo) -> Shown:
+        from importer.imagestore.list_images import Listing
+        from importer.store.reader import find_stores
+
+        stores = find_stores(repo, given(Branches).branches, given(Stores).prefix)
+        return Listing(stores, int(time.time()))
+
+    end_query(given, work)
+
+
+@subcommand("show", OneImage, InBranch, Stores, Messages, Document)
+def show(given: Given) -> None:
+    """Show an image layer by layer.
+
+    For each layer: the command that made it, what it ships, and how many bytes of that the
+    layers above delete or replace (HIDDEN).
+    """
+
+    def work(repo: Repo) -> Shown:
+        from importer.imagestore.show import image_details
+        from importer.store.reader import find_stores
+
+        stores = find_stores(repo, given(InBranch).branches, given(Stores).prefix)
+        return image_details(repo, stores, given(OneImage).image)
+
+    end_query(given, work)
+
+
+@subcommand("history", OneBranch, Stores, Messages, Document)
+def history(given: Given) -> None:
+    """Show the commits of a branch, and what each changed.
+
+    Newest first, with the images that were added, changed or removed.
+    """
+
+    def work(repo: Repo) -> Shown:
+        from importer.imagestore.history import store_history
+
+        return store_history(repo, given(OneBranch).branch, given(Stores).prefix)
+
+    end_query(given, work)
+
+
+@subcommand("diff", TwoStores, Stores, Difference, Messages, Document)
+def diff(given: Given) -> None:
+    """Show what differs from store A to store B.
+
+    A and B are branches or commits. Shown are images, layers, the files that differ in the
+    roots of images that both stores have, and the objects that a device with A has to fetch
+    for B.
+    """
+
+    def work(repo: Repo) -> Shown:
+        from importer.imagestore.diff import store_diff
+        from importer.store.reader import open_store
+
+        names, prefix = given(TwoStores), given(Stores).prefix
+        old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
+        return store_diff(repo, old, new, list_files=given(Difference).list_files)
+
+    end_query(given, work)
+
+
+@subcommand("verify", Branches, Stores, Messages, Document)
+def verify(given: Given) -> None:
+    """Verify the stores in these branches, or in all.
+
+    Every record is made again from the images' own documents and compared. Every layer's tar
+    is made again from the stored files: it must have the layer's diffID, and mean the tree
+    that is stored, whiteouts included. Exits with 1 if anything is wrong.
+    """
+
+    def work(repo: Repo) -> Shown:
+        from importer.store.reader import find_stores
+        from importer.verify.store import verify as verify_stores
+
+        prefix = given(Stores).prefix
+        stores = find_stores(repo, given(Branches).branches, prefix, broken=True)
+        return verify_stores(repo, stores.found, progress_for(given(Messages)))
+
+    end_query(given, work)
+
+
+@subcommand("report", OneBranch, Stores, Report, Messages, Document)
+def report(given: Given) -> None:
+    """Write a page that shows where the space of a store goes.
+
+    One HTML file that needs nothing else: a picture of the store by image, layer and
+    directory, what is shared and what is not, what flattening would save, the largest
+    directories, and what changed since the parent commit, or since --since.
+    """
+    from importer.imagestore.report_page import STDOUT, write_report
+
+    options, prefix = given(Report), given(Stores).prefix
+    if given(Document).as_json and options.output == STDOUT:
+        raise click.UsageError("--json and -o - exclude each other: both are standard output")
+
+    def work(repo: Repo) -> Shown:
+        from importer.imagestore.report_data import report_data
+        from importer.store.reader import open_store
+
+        store = open_store(repo, given(OneBranch).branch, prefix)
+        return write_report(report_data(repo, store, options.since, prefix), options.output)
+
+    end_query(given, work)

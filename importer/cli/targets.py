@@ -1,0 +1,122 @@
+"""Make the importers' jobs out of the options that they share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import click
+
+from importer.cli.options.images import LayerRules
+from importer.cli.options.labels import Labels, Signing
+from importer.cli.options.registry import Registry
+from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
+from importer.cli.options.system import System
+from importer.commit.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.cli.options.declare import Given
+    from importer.fetch.skopeo import Skopeo
+    from layers.tree.read_layer import LayerOptions
+
+
+class TargetFields(TypedDict):
+    """The fields of `Target`, for the jobs that extend it."""
+
+    repo: Path
+    form: Form
+    bundle: bool
+    flatten: bool
+    branch: str | None
+    onto: str | None
+    existing_store: ExistingStore
+    storage_conf: bool
+    labelling: Labelling
+    prefix: str
+    layer_options: LayerOptions
+    subject: str | None
+    timestamp: int | None
+    signing: tuple[GpgKey | KeyFile, ...]
+
+
+def target(given: Given) -> TargetFields:
+    """Return where images go, by the options of import-image and import-storage."""
+    shape = given(Shape)
+    repo, branch = given(NewRepo).repo, given(ToBranch).branch
+    return target_of(given, repo, branch, shape.form, bundle=shape.bundle)
+
+
+def target_of(
+    given: Given,
+    repo: Path,
+    branch: str | None,
+    form: Form = Form.STORE,
+    *,
+    bundle: bool = False,
+) -> TargetFields:
+    """Return where images go, by the options of all importers.
+
+    Raise click.UsageError if the images would be committed to the branch of --onto.
+    """
+    system, labels = given(System), given(Labels)
+    if system.onto is not None and system.onto == branch:
+        raise click.UsageError(
+            "--branch has to be another branch than --onto, which stays as it is"
+        )
+    contents, commit = given(StoreContents), given(Commit)
+    return TargetFields(
+        repo=repo,
+        form=form,
+        bundle=bundle,
+        flatten=contents.flatten,
+        branch=branch,
+        onto=system.onto,
+        existing_store=system.existing_store,
+        storage_conf=system.storage_conf,
+        labelling=Labelling(labels.selinux_label, labels.selinux_policy),
+        prefix=contents.prefix,
+        layer_options=layer_options(given),
+        subject=commit.subject,
+        timestamp=commit.timestamp,
+        signing=signing(given(Signing)),
+    )
+
+
+def layer_options(given: Given) -> LayerOptions:
+    """Return what a layer may hold."""
+    from layers.limits import Limits
+    from layers.tree.read_layer import LayerOptions
+
+    rules = given(LayerRules)
+    return LayerOptions(rules.device_nodes, Limits(rules.max_layer_size, rules.max_layer_entries))
+
+
+def signing(given: Signing) -> tuple[GpgKey | KeyFile, ...]:
+    """Return the keys to sign with, none if nothing is to be signed."""
+    keys: list[GpgKey | KeyFile] = []
+    if given.gpg_sign is not None:
+        keys.append(GpgKey(given.gpg_sign, given.gpg_homedir))
+    if given.sign_from_file is not None:
+        keys.append(KeyFile(given.sign_from_file, given.sign_type))
+    return tuple(keys)
+
+
+def skopeo(given: Given, retry_times: int, arch: str | None = None) -> Skopeo:
+    """Return how to call skopeo. `arch` is for images of several architectures."""
+    from importer.cli.options.images import Platform
+    from importer.fetch.skopeo import Skopeo
+
+    registry, platform = given(Registry), given(Platform)
+    return Skopeo(
+        authfile=registry.authfile,
+        creds=registry.creds,
+        cert_dir=registry.cert_dir,
+        tls_verify=registry.tls_verify,
+        policy=registry.policy,
+        insecure_policy=registry.insecure_policy,
+        arch=arch,
+        os=platform.os,
+        variant=platform.variant,
+        retry_times=retry_times,
+    )
