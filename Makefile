@@ -14,6 +14,7 @@ BIN    := $(VENV)/bin
 WORK   := .work
 
 INSTALLED := $(VENV)/.installed-$(notdir $(realpath $(PYTHON)))
+DOCS_INSTALLED := $(VENV)/.installed-docs
 
 # Seconds that `make fuzz` spends on each property.
 FUZZ_SECONDS ?= 60
@@ -58,6 +59,18 @@ check: setup ## lint, formatting, types, and the rules between the packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/test_architecture.py
+
+# The browser shows it from the disk; only the search box wants a server, such as
+# `.venv/bin/python -m http.server -d build/docs`.
+.PHONY: docs
+docs: $(DOCS_INSTALLED) ## build the site of docs/ in build/docs and check all links
+	$(BIN)/python -m fixtures.site.pictures docs/images
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+	$(BIN)/python -m fixtures.site.links build/docs
+
+$(DOCS_INSTALLED): pyproject.toml | $(INSTALLED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]' >&2
+	@touch $@
 
 .PHONY: setup
 setup: $(INSTALLED) ## build .venv with the commands in .venv/bin

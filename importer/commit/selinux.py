@@ -1,7 +1,7 @@
 """SELinux labels of the files that we add; images' files have none of their own.
 
 Without a label a file is `unlabeled_t`, which no container may read. Which label a store's
-files need: docs/device.md, "SELinux".
+files need: docs/how-to/selinux.md.
 """
 
 from __future__ import annotations

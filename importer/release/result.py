@@ -33,7 +33,7 @@ class Imported:
     dropped: tuple[str, ...]
 
     def amounts(self) -> dict[str, Amount]:
-        """Layers by what became of them; see docs/nightly.md."""
+        """Layers by what became of them; see docs/reference/import-release.md."""
         fetched = self.gathered.fetched
         new = packed(size for one, size in self.sizes.items() if one in fetched)
         return {

@@ -1,4 +1,4 @@
-"""docs/nightly.md: what it tells people to write is there."""
+"""The pages about import-release: what they tell people to write is there."""
 
 import re
 import subprocess
@@ -10,7 +10,9 @@ from importer.cli.import_release import import_release
 from layers.release.commit_metadata import metadata
 from layers.release.release import Component, Release
 
-TEXT = (Path(__file__).parent.parent.parent / "docs/nightly.md").read_text()
+DOCS = Path(__file__).parent.parent.parent / "docs"
+PAGES = ("how-to/nightly.md", "reference/import-release.md")
+TEXT = "\n".join((DOCS / page).read_text() for page in PAGES)
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
 

@@ -1,0 +1,150 @@
+"""docs/reference/json.md: its tables have the keys that the commands print, and no others."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools.entry import Entry, whiteout
+from tests.tools.image import build_oci
+from tests.tools.importimage import imported
+from tests.tools.importrelease import released
+from tests.tools.storecommand import answered
+
+TEXT = (Path(__file__).parent.parent.parent / "docs/reference/json.md").read_text()
+IMPORT = "## import-image and import-storage"
+#: The keys by which `diff` names an image.
+IMAGE = dict.fromkeys(("image_id", "names", "components", "digest"), True)
+Keys = Mapping[str, bool]
+
+
+def table(heading: str) -> dict[str, bool]:
+    """The key paths of a section's table, and whether each is always there."""
+    section = TEXT.split(f"\n{heading}\n", 1)[1]
+    section = re.split(r"\n## |\n`\w+`:\n", section, maxsplit=1)[0]
+    found: dict[str, bool] = {}
+    for keys, value in re.findall(r"^\| (`.*?) \| (.*) \|$", section, re.MULTILINE):
+        for key in re.findall(r"`([^`]+)`", keys):
+            found[key] = not value.startswith("*sometimes*")
+    return found
+
+
+def below(prefix: str, keys: Keys) -> dict[str, bool]:
+    """The same keys within an object; whether that is there is told by its own row."""
+    return {f"{prefix}.{key}": always for key, always in keys.items()}
+
+
+def paths(value: Any, at: str = "") -> Iterator[str]:
+    """The key paths of a document, and `PATH[]` for a list that has elements."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            path = f"{at}.{key}".lstrip(".")
+            yield path
+            yield from paths(inner, path)
+    elif isinstance(value, list) and value:
+        yield f"{at}[]"
+        for one in value:
+            yield from paths(one, f"{at}[]")
+
+
+def hold(documents: Iterable[dict[str, Any]], known: Keys) -> None:
+    """Compare: no key that is not told, none missing that is always there, none never seen."""
+    found = [set(paths(document)) for document in documents]
+    seen = set().union(*found)
+    assert {path for path in seen if not path.endswith("[]")} - known.keys() == set()
+    for one in found:
+        there = {path for path, always in known.items() if always and is_object(one, path)}
+        assert there - one == set()
+    assert {path for path, always in known.items() if always} - seen == set()
+
+
+def is_object(found: set[str], path: str) -> bool:
+    """Whether the document has what the key is in, and it is an object with keys."""
+    parent = path.rpartition(".")[0]
+    return not parent or any(one.startswith(f"{parent}.") for one in found)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repo with branches `one`, `two` and `night`; `images` is a layout, `list` a release."""
+    where = tmp_path_factory.mktemp("json")
+    base = [Entry(b"etc", "dir"), Entry(b"etc/motd", content=b"hello")]
+    build_oci(where / "images", "one", [base, [whiteout(b"etc/motd")]])
+    build_oci(where / "images", "two", [base, [Entry(b"new", content=b"two")]])
+    for tag in ("one", "two"):
+        call = (f"--branch={tag}", f"--name=q.io/a/b:{tag}", f"oci:{where}/images:{tag}")
+        imported(where / "repo", *call)
+    (where / "list").write_text(f"pod oci:{where}/images:one\n")
+    released(where / "repo", "--branch=night", "--release=first", where / "list")
+    (where / "list").write_text(f"pod oci:{where}/images:two\netcd oci:{where}/images:one\n")
+    return where
+
+
+def test_import(home: Path) -> None:
+    layout = f"oci:{home}/images:one"
+    documents = [
+        imported(home / "fresh", "--branch=one", "--name=q.io/a/b:1", layout),
+        imported(home / "fresh", "--form=layers", layout),
+        imported(home / "fresh", "--branch=flat", "--flatten", layout),
+    ]
+    hold(documents, table(IMPORT))
+
+
+def test_release_check(home: Path) -> None:
+    known = table("## import-release --check and --diff")
+    changes = {key: False for key in table("## import-release") if ".changes." in key}
+    sums = {f"{key}.{sum_}": False for key in known for sum_ in ("layers", "bytes")}
+    call = ("--branch=night", "--release=next", home / "list")
+    checked = released(home / "repo", "--check", *call)
+    compared = released(home / "repo", "--diff", "one", "two")
+    hold([checked, compared], known | changes | sums)
+
+
+def test_release(home: Path) -> None:
+    known = table("## import-release")
+    names = [key for key in known if re.fullmatch(r"releases\[\]\.layers\.\w+", key)]
+    sums = {f"{name}.{key}": True for name in names for key in ("layers", "bytes")}
+    told = {key: always for key, always in known.items() if "{}" not in key}
+    image = {key.partition(".")[2]: x for key, x in table(IMPORT).items() if key[:9] == "images[]."}
+    del image["commit"], image["branch"]
+    document = released(home / "repo", "--branch=night", "--release=next", home / "list")
+    hold([document], told | sums | below("releases[].images[]", image))
+
+
+def test_list_and_show(home: Path) -> None:
+    hold([answered(home / "repo", "list")], table("## image-store list"))
+    shown = answered(home / "repo", "show", "q.io/a/b:one")
+    hold([shown], table("## image-store show"))
+
+
+def compared() -> dict[str, bool]:
+    """The keys of `image-store diff`, those of its images too."""
+    places = ("images.added[]", "images.removed[]", "images.changed[].from", "images.changed[].to")
+    known = table("## image-store diff")
+    return known | {key: False for place in places for key in below(place, IMAGE)}
+
+
+def test_diff_and_history(home: Path) -> None:
+    repo = home / "repo"
+    found = [answered(repo, "diff", "one", "two"), answered(repo, "diff", "one", "two", "--files")]
+    hold(found, compared())
+    changes = dict.fromkeys(below("commits[].changes", compared()), False)
+    hold([answered(repo, "history", "night")], table("## image-store history") | changes)
+
+
+def test_verify(home: Path) -> None:
+    hold([answered(home / "repo", "verify")], table("## image-store verify"))
+
+
+def test_export_report_remove_prune(home: Path) -> None:
+    repo = home / "repo"
+    calls = {
+        "export": ("q.io/a/b:one", f"oci:{home}/exported"),
+        "report": ("one", f"--output={home}/page.html"),
+        "remove": ("q.io/a/b:two", "--branch=two"),
+        "prune": ("--dry-run",),
+    }
+    for command, arguments in calls.items():
+        hold([answered(repo, command, *arguments)], table(f"`{command}`:"))
