@@ -9,16 +9,20 @@ import signal
 import subprocess
 import threading
 from contextlib import ExitStack, contextmanager
+from math import inf
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
-from importer.errors import ImporterError
+from importer.errors import FetchError, ImporterError
+from importer.pipe import SILENCE, patient_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _log = logging.getLogger(__name__)
 _KILLED = "it was killed: if nobody did it, the kernel did for want of memory; see `journalctl -k`"
+# No registry sends a manifest of more, and no other program that we run writes more.
+_MAX_OUTPUT = 64 << 20
 _live: set[subprocess.Popen[bytes]] = set()
 # The signal handler takes it, too, in whatever thread of ours it interrupts.
 _live_lock = threading.RLock()
@@ -33,16 +37,43 @@ class CommandError(ImporterError):
         self.stderr = stderr
 
 
-def run(argv: Sequence[str]) -> bytes:
-    """The program's standard output; CommandError if its status is not 0."""
+def run(
+    argv: Sequence[str],
+    *,
+    pass_fds: Sequence[int] = (),
+    timeout: float = inf,
+    limit: int = _MAX_OUTPUT,
+) -> bytes:
+    """Run a program to its end; return its standard output.
+
+    Raise CommandError if its status is not 0, FetchError if it neither writes nor ends for
+    `timeout` seconds, ImporterError if it writes more than `limit` bytes.
+    """
     with _unnamed_file() as stderr:
-        with _started(argv, stderr, stdout=subprocess.PIPE) as child:
-            assert child.stdout is not None  # noqa: S101 - asked for in the line above
-            output = child.stdout.read()
-            status = child.wait()
+        with _started(argv, stderr, subprocess.PIPE, pass_fds) as child:
+            output = _output(child, argv[0], timeout, limit)
+            status = _status(child, argv[0], timeout)
         if status:
             raise CommandError(argv, status, _text(stderr))
     return output
+
+
+def _output(child: subprocess.Popen[bytes], name: str, timeout: float, limit: int) -> bytes:
+    assert child.stdout is not None  # noqa: S101 - `run` asked for it
+    output = bytearray()
+    for chunk in patient_chunks(child.stdout.fileno(), timeout, name):
+        output += chunk
+        if len(output) > limit:
+            raise ImporterError(f"{name} wrote more than {limit} bytes")
+    return bytes(output)
+
+
+def _status(child: subprocess.Popen[bytes], name: str, timeout: float) -> int:
+    try:
+        return child.wait(None if timeout == inf else timeout)
+    except subprocess.TimeoutExpired:
+        said = f"{name} closed its output, but has not ended for {timeout:g} s"
+        raise FetchError(said, hint=SILENCE) from None
 
 
 class Server:
@@ -66,9 +97,14 @@ class Server:
             )
             self._opened = opened.pop_all()  # closed in `stop`
 
-    def failure(self) -> CommandError:
-        """What it said when it went away."""
-        status = self._child.wait()
+    def failure(self, timeout: float | None = None) -> CommandError:
+        """Return what the program said when it ended; kill it if it has not ended by `timeout`
+        seconds."""
+        try:
+            status = self._child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            status = self._child.wait()
         return CommandError(self._argv, status, _text(self._stderr))
 
     def kill(self) -> None:
@@ -89,7 +125,7 @@ def _started(
     env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The running program; whatever happens, it is gone and reaped afterwards."""
-    _log.debug("running %s", shlex.join(map(_masked, argv)))
+    _log.debug("running %s", shlex.join(argv))
     try:
         # A group of its own: at Ctrl-C the terminal signals us alone, and we end it.
         with _live_lock:
@@ -118,11 +154,6 @@ def _started(
             child.stdout.close()
         with _live_lock:
             _live.discard(child)
-
-
-def _masked(argument: str) -> str:
-    """What a log may have of it: no password."""
-    return "--creds=***" if argument.startswith("--creds=") else argument
 
 
 def kill_all() -> None:

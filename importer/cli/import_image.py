@@ -55,13 +55,14 @@ def import_image(given: Given) -> None:
 
 def _job(given: Given) -> Job:
     from importer.import_images import Job
-    from layers.oci.reference import Reference
+    from layers.oci.reference import Reference, registries
 
-    images = given(References)
+    images, arch = given(References), given(Architecture).arch
+    references = tuple(dict.fromkeys(Reference.parse(text) for text in images.references))
     return Job(
-        references=tuple(dict.fromkeys(Reference.parse(text) for text in images.references)),
+        references=references,
         name=_name(images),
-        skopeo=skopeo(given, given(Retries).retry_times, given(Architecture).arch),
+        skopeo=skopeo(given, given(Retries).retry_times, registries(references), arch),
         **target(given),
     )
 

@@ -26,6 +26,7 @@ from importer.cli.options.system import System
 from importer.cli.targets import layer_options, skopeo, target_of
 
 if TYPE_CHECKING:
+    from importer.fetch.skopeo import Skopeo
     from importer.release.job import Origin, ReleaseJob
     from importer.release.result import DiffResult
     from importer.release.result import ReleaseResult as Imported
@@ -123,21 +124,30 @@ def _origin(given: Given) -> Origin:
     from importer.release.job import Origin
     from importer.release.sources import SourceName
 
-    sources, patience = given(ReleaseSources), given(ReleasePatience)
+    sources = given(ReleaseSources)
     return Origin(
         names=tuple(SourceName.parse(text) for text in sources.sources),
         stream=sources.stream or "",
         controller=sources.controller or OPENSHIFT,
         phases=frozenset(sources.phases),
-        timeout=patience.timeout,
         locked=sources.locked,
         arches=tuple(dict.fromkeys(sources.arches)),
         only=sources.only,
         exclude=sources.exclude,
         name=sources.name or "",
         limits=layer_options(given).limits,
-        skopeo=skopeo(given, patience.retry_times),
+        skopeo=_skopeo(given),
     )
+
+
+def _skopeo(given: Given) -> Skopeo:
+    from importer.fetch.credentials import refuse_unnamed
+    from importer.release.sources import registries_of
+
+    sources = given(ReleaseSources)
+    registries = registries_of([*sources.sources, *(given(ReleaseResult).diff or ())])
+    refuse_unnamed(given(Registry).creds, registries)
+    return skopeo(given, given(ReleasePatience).retry_times, registries)
 
 
 def _update(text: str) -> tuple[str, Path]:

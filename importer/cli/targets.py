@@ -14,6 +14,7 @@ from importer.cli.options.system import System
 from importer.commit.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from importer.cli.options.declare import Given
@@ -102,15 +103,21 @@ def signing(given: Signing) -> tuple[GpgKey | KeyFile, ...]:
     return tuple(keys)
 
 
-def skopeo(given: Given, retry_times: int, arch: str | None = None) -> Skopeo:
-    """Return how to call skopeo. `arch` is for images of several architectures."""
+def skopeo(
+    given: Given, retry_times: int, registries: Iterable[str], arch: str | None = None
+) -> Skopeo:
+    """Return how to call skopeo. `arch` is for images of several architectures.
+
+    Raise ImporterError if there are credentials, and the command line names several `registries`.
+    """
     from importer.cli.options.images import Platform
+    from importer.fetch.credentials import Credentials
     from importer.fetch.skopeo import Skopeo
 
     registry, platform = given(Registry), given(Platform)
     return Skopeo(
         authfile=registry.authfile,
-        creds=registry.creds,
+        creds=Credentials.for_one(registry.creds, registries),
         cert_dir=registry.cert_dir,
         tls_verify=registry.tls_verify,
         policy=registry.policy,
@@ -119,4 +126,5 @@ def skopeo(given: Given, retry_times: int, arch: str | None = None) -> Skopeo:
         os=platform.os,
         variant=platform.variant,
         retry_times=retry_times,
+        timeout=registry.timeout,
     )

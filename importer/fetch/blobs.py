@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import FetchError
-from importer.fetch.skopeo import Proxy, Skopeo
+from importer.fetch.proxy import Proxy
 from layers.chunks import verified
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import Fault, LayerError
@@ -16,6 +16,7 @@ from layers.errors import Fault, LayerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from importer.fetch.skopeo import Skopeo
     from importer.progress import Advance, Progress
     from layers.chunks import OpenChunks
     from layers.digest import Digest
@@ -33,6 +34,11 @@ class Blobs:
         self._lent: set[Proxy] = set()
         self._closed = threading.Event()
         self.fetched_bytes = 0
+
+    @property
+    def timeout(self) -> float:
+        """For how many seconds a blob's pipe may be silent."""
+        return self._skopeo.timeout
 
     def __enter__(self) -> Self:
         return self

@@ -75,7 +75,7 @@ def fetch_layer(
     Fetching is tried again as often as the user allows. Return the bytes that the last attempt
     added to the repo.
     """
-    job = BlobJob(layer, options)
+    job = BlobJob(layer, options, blobs.timeout)
 
     def read(own: Repo) -> ReadLayer:
         # The process first: who has opened a blob has somebody at the other end waiting.

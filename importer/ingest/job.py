@@ -3,12 +3,12 @@ in it, so that such a process need not load it."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from importer.ingest.object_writer import ObjectWriter
 from importer.ingest.read_ahead import ReadAhead
+from importer.pipe import patient_chunks
 from layers.chunks import DiffID, drain, verified
 from layers.compress.decompress import decompressed
 from layers.errors import LayerError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from layers.chunks import Chunks
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions
-
-_READ = 1 << 20
 
 
 class Job[T](Protocol):
@@ -40,11 +38,12 @@ class BlobJob:
 
     layer: ImageLayer
     options: LayerOptions
+    timeout: float  # in seconds: how long the blob's pipe may be silent
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
         """See `Job`; the blob is read to its end, whatever is wrong with what it holds."""
         available = self.layer.available
-        blob = verified(_pieces(source, advance), available.digest, available.size)
+        blob = verified(_pieces(source, self.timeout, advance), available.digest, available.size)
         try:
             tar = decompressed(blob, available.media_type, self.layer.available_compression)
             return read_tar(store, tar, self.layer, self.options)
@@ -53,8 +52,8 @@ class BlobJob:
             raise
 
 
-def _pieces(source: int, advance: Advance) -> Chunks:
-    while piece := os.read(source, _READ):
+def _pieces(source: int, timeout: float, advance: Advance) -> Chunks:
+    for piece in patient_chunks(source, timeout, "the registry"):
         advance(len(piece))
         yield piece
 

@@ -26,15 +26,13 @@ class Origin:
     """Where releases are named: sources, a controller's stream besides, or a lock file.
 
     `arches` are those that the user asks for, none if the sources are to say; `only` and
-    `exclude` are patterns of components; `name` overrides the sources'. `timeout` is in
-    seconds.
+    `exclude` are patterns of components; `name` overrides the sources'.
     """
 
     names: tuple[SourceName, ...]
     stream: str
     controller: str
     phases: frozenset[str]
-    timeout: float
     locked: Path | None
     arches: tuple[str, ...]
     only: tuple[str, ...]

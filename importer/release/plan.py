@@ -12,7 +12,14 @@ from importer.fetch.resolver import Resolver
 from importer.files.replacement import read_file
 from importer.release.http import Http, stream_url
 from importer.release.job import host_arch
-from importer.release.sources import Documents, SourceName, Sources, advising, naming
+from importer.release.sources import (
+    Documents,
+    SourceName,
+    Sources,
+    advising,
+    naming,
+    registries_in,
+)
 from layers.release.lock import MAX_LOCK_SIZE, Locked, parse_lock
 
 if TYPE_CHECKING:
@@ -63,6 +70,8 @@ def planned(origin: Origin, progress: Progress) -> Iterator[list[Part]]:
 def _part(origin: Origin, locked: Locked, stack: ExitStack, progress: Progress) -> Part:
     release = origin.release(locked.release)
     skopeo = replace(origin.skopeo, arch=release.arch)
+    if skopeo.creds is not None:
+        skopeo.creds.check(registries_in(release))
     blobs = stack.enter_context(Blobs(skopeo, progress))
     return Part(release, skopeo, blobs, locked.images)
 
@@ -70,7 +79,7 @@ def _part(origin: Origin, locked: Locked, stack: ExitStack, progress: Progress) 
 def _releases(origin: Origin, progress: Progress) -> list[Locked]:
     if origin.locked is not None:
         return _locked(origin, origin.locked)
-    documents = Documents(Http(origin.skopeo.retry_times, origin.timeout, progress.message))
+    documents = Documents(Http(origin.skopeo.retry_times, origin.skopeo.timeout, progress.message))
     arches = origin.architectures()
     return [Locked(_read(origin, arch, documents, progress), {}) for arch in arches]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,12 +18,12 @@ from importer.store.documents import StoredDocuments
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE, parse_document
 from layers.errors import Fault, LayerError
-from layers.oci.reference import Reference
+from layers.oci.reference import Reference, registries
 from layers.release.release import Release, merged
 from layers.release.source import image_stream, parse_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from importer.fetch.blobs import Blobs
     from importer.fetch.skopeo import Skopeo
@@ -154,13 +154,36 @@ class Sources:
 
 def is_source(text: str) -> bool:
     """Whether this can be a SOURCE: a URL, `-`, a file that there is, or an image."""
-    if text == "-" or text.startswith(("http://", "https://")) or _is_file(text):
+    if _is_document(text):
         return True
     try:
         Reference.parse(text)
     except LayerError:
         return False
     return True
+
+
+def registries_of(sources: Iterable[str]) -> set[str]:
+    """The registries that the command line names, by the pullspecs of release payloads."""
+    names = [SourceName.parse(text).text for text in sources]
+    return _registries(one for one in names if not _is_document(one))
+
+
+def registries_in(release: Release) -> set[str]:
+    """The registries of a release's images; a pullspec that is malformed is in none."""
+    return _registries(one.pullspec for one in release.components.values())
+
+
+def _registries(pullspecs: Iterable[str]) -> set[str]:
+    references = []
+    for text in pullspecs:
+        with suppress(LayerError):
+            references.append(Reference.parse(text))
+    return registries(references)
+
+
+def _is_document(text: str) -> bool:
+    return text == "-" or text.startswith(("http://", "https://")) or _is_file(text)
 
 
 def _is_file(text: str) -> bool:

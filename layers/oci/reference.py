@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from layers.digest import Digest
 from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # The grammar is that of github.com/distribution/reference, by which every container
 # tool reads names; transports are those of containers/image's transports/alltransports.
@@ -65,6 +68,11 @@ class ImageName:
     def at(self, digest: Digest) -> ImageName:
         """The same repository, by this digest."""
         return ImageName(self.repository, "", digest)
+
+    @property
+    def registry(self) -> str:
+        """The host, with its port if it has one."""
+        return self.repository.partition("/")[0]
 
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
@@ -129,6 +137,11 @@ class Reference:
         if self.transport == "docker":
             return str(self.name)
         return f"{self.transport}:{self.rest}"
+
+
+def registries(references: Iterable[Reference]) -> set[str]:
+    """The registries that skopeo asks for these images."""
+    return {one.name.registry for one in references if one.transport == "docker" and one.name}
 
 
 def _name_within(transport: str, rest: str) -> ImageName | None:

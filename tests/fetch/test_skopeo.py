@@ -1,6 +1,9 @@
 """skopeo's proxy, spoken to as the importer does, and what is made of skopeo's words."""
 
+import base64
 import json
+import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -10,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from importer.errors import FetchError, ImporterError
-from importer.fetch import skopeo
+from importer.fetch import proxy as proxies
 from importer.fetch.blobs import Blobs
-from importer.fetch.skopeo import Proxy, Skopeo, fetch_error
+from importer.fetch.complaint import fetch_error
+from importer.fetch.credentials import Credentials
+from importer.fetch.proxy import Proxy
+from importer.fetch.skopeo import Skopeo
 from importer.process import Server
 from importer.progress import Silence
 from layers import errors
@@ -75,28 +81,46 @@ def test_no_temporary_directory_is_needed(source: str, monkeypatch: pytest.Monke
 
 
 def test_argv_says_only_what_was_asked_for() -> None:
-    assert Skopeo().argv("inspect", "--raw", "x") == ["skopeo", "inspect", "--raw", "x"]
+    with Skopeo().command("inspect", "--raw", "x") as (argv, descriptors):
+        assert argv == ["skopeo", "inspect", "--raw", "x"]
+        assert descriptors == ()
 
 
 def test_argv_puts_each_option_where_skopeo_wants_it() -> None:
     everything = Skopeo(
-        "auth", "u:p", "certs", True, "policy", True, "arm64", "linux", "v8", retry_times=3
+        "auth", None, "certs", True, "policy", True, "arm64", "linux", "v8", retry_times=3
     )
-    assert everything.argv("inspect", "x") == [
-        "skopeo",
-        "--insecure-policy",
-        "--policy=policy",
-        "--override-arch=arm64",
-        "--override-os=linux",
-        "--override-variant=v8",
-        "inspect",
-        "--authfile=auth",
-        "--creds=u:p",
-        "--cert-dir=certs",
-        "--tls-verify=true",
-        "x",
-    ]
-    assert "--tls-verify=false" in Skopeo(tls_verify=False).argv("inspect", "x")
+    with everything.command("inspect", "x") as (argv, _):
+        assert argv == [
+            "skopeo",
+            "--insecure-policy",
+            "--policy=policy",
+            "--override-arch=arm64",
+            "--override-os=linux",
+            "--override-variant=v8",
+            "inspect",
+            "--authfile=auth",
+            "--cert-dir=certs",
+            "--tls-verify=true",
+            "x",
+        ]
+    with Skopeo(tls_verify=False).command("inspect", "x") as (argv, _):
+        assert "--tls-verify=false" in argv
+
+
+def test_credentials_are_in_no_argument() -> None:
+    """Whoever may call ps could read them there; an unnamed file of our own has them instead."""
+    creds = Credentials("r.example.org:5000", "me:se:cret")
+    assert "cret" not in repr(creds)
+    with Skopeo("theirs", creds).command("inspect", "x") as (argv, (descriptor,)):
+        assert argv == ["skopeo", "inspect", f"--authfile=/proc/self/fd/{descriptor}", "x"]
+        auth = json.loads(Path(f"/proc/self/fd/{descriptor}").read_bytes())
+        assert stat.S_IMODE(os.fstat(descriptor).st_mode) == 0o600
+        assert os.fstat(descriptor).st_nlink == 0
+    expected = {"auth": base64.b64encode(b"me:se:cret").decode()}
+    assert auth == {"auths": {"r.example.org:5000": expected}}
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
 
 
 def test_skopeo_knows_all_these_options(image: BuiltImage, tmp_path: Path) -> None:
@@ -315,13 +339,13 @@ def test_its_words_are_quoted_as_go_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "says"), [(skopeo._MESSAGE_SIZE, "unknown: x"), (40_000, "longer than")]
+    ("room", "says"), [(proxies._MESSAGE_SIZE, "unknown: x"), (40_000, "longer than")]
 )
 def test_a_registry_of_many_words(
     registry: Registry, image: BuiltImage, monkeypatch: pytest.MonkeyPatch, room: int, says: str
 ) -> None:
     """More of them than skopeo has in one message as a rule."""
-    monkeypatch.setattr(skopeo, "_MESSAGE_SIZE", room)
+    monkeypatch.setattr(proxies, "_MESSAGE_SIZE", room)
     error = {"code": "UNKNOWN", "message": "x\x1b" * 10_000}
     with FaultyProxy(registry.url) as between, Blobs(TRUSTING, Silence()) as blobs:
         between.add(Fault("/blobs/", 400, body=json.dumps({"errors": [error]}).encode()))

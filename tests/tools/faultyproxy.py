@@ -15,17 +15,22 @@ PIECE = 1 << 14
 HOP = {"connection", "keep-alive", "transfer-encoding"}
 
 
+Action = Literal["cut", "stall", "drip", "mute"]
+
+
 @dataclass
 class Fault:
     """What happens to answers for paths in which the regular expression `path` is found.
 
     `cut`: the connection ends after `after` bytes of the body. `stall`: it stops there, and
-    `reached` is set; it goes on once `go_on` is. An error status: with `body` for the answer.
+    `reached` is set; it goes on once `go_on` is. `drip`: from there it sends a byte every tenth of
+    a second until then. `mute`: not even the headers are sent. An error status: with `body` for
+    the answer.
     `times` is how many answers it spoils; the later ones are whole.
     """
 
     path: str
-    action: Literal["cut", "stall"] | int
+    action: Action | int
     after: int = 0
     times: int = 1 << 30
     body: bytes = b""
@@ -116,6 +121,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(fault.body)
             return
+        if fault and fault.action == "mute":
+            fault.reached.set()
+            fault.go_on.wait()
         names = ("Accept", "Range", "Authorization")
         # skopeo sends `Accept` once for each type.
         headers = {name: ", ".join(self.headers.get_all(name) or []) for name in names}
@@ -150,8 +158,12 @@ def _pieces(answer: requests.Response, fault: Fault | None) -> Iterator[bytes]:
     if fault is None:
         yield from answer.raw.stream(PIECE, decode_content=False)
         return
-    yield answer.raw.read(fault.after, decode_content=False)
-    fault.reached.set()
+    if fault.action != "mute":
+        yield answer.raw.read(fault.after, decode_content=False)
+        fault.reached.set()
     if fault.action == "stall":
         fault.go_on.wait()
+    while fault.action == "drip" and not fault.go_on.wait(0.1):
+        yield answer.raw.read(1, decode_content=False)
+    if fault.action != "cut":
         yield from answer.raw.stream(PIECE, decode_content=False)

@@ -1,11 +1,11 @@
-"""Options on registries: access, trust, patience. All but the last are skopeo's own."""
+"""Options on registries: access, trust, patience. All but the last two are skopeo's own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from importer.cli.options.declare import Group, Heading, flag, option
-from importer.cli.options.types import NotEmpty, Number, YesNo
+from importer.cli.options.types import NotEmpty, Number, Seconds, YesNo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Registry(Group):
         "--creds",
         metavar="USER[:PASSWORD]",
         type=NotEmpty(),
-        help="Registry credentials.",
+        help="Credentials for the one registry that the command line names.",
     )
     cert_dir: str | None = option(
         "--cert-dir",
@@ -46,6 +46,13 @@ class Registry(Group):
     )
     insecure_policy: bool = flag(
         "--insecure-policy", help="Check no signatures, whatever the policy says."
+    )
+    timeout: float = option(
+        "--timeout",
+        metavar="SECONDS",
+        type=Seconds(),
+        default=60.0,
+        help="How many seconds a registry or release controller may be silent.",
     )
 
 

@@ -11,7 +11,7 @@ from importer.cli.completion import branches_like
 from importer.cli.options.declare import Group, Heading, arguments, flag, option, pair, several
 from importer.cli.options.name_types import Architecture, Branch, ReleaseName
 from importer.cli.options.rules import at_least_one, demand, exclusive, needs, refuse
-from importer.cli.options.types import NotEmpty, Number, Place, Seconds
+from importer.cli.options.types import NotEmpty, Number, Place
 
 _WHICH = "name the release: by sources or a --stream, by --locked alone, or by --diff alone"
 _WRITING = ("lock", "keep", "updates", "keep_going")
@@ -123,12 +123,6 @@ class ReleasePatience(Group):
 
     HEADING = Heading.REGISTRY
 
-    timeout: float = option(
-        "--timeout",
-        type=Seconds(),
-        default=30.0,
-        help="How many seconds a release controller may be silent.",
-    )
     retry_times: int = option(
         "--retry-times",
         type=Number(0, 100),

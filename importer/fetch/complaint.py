@@ -1,0 +1,70 @@
+"""Turn what skopeo says of a failure into an error with a hint."""
+
+from __future__ import annotations
+
+import re
+
+from importer.errors import FetchError, ImporterError
+
+_LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+# Go's strconv.Quote, which JSON does not read: what an image's name or a registry says may be
+# anything.
+_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)", re.DOTALL)
+# What asking again does not help against, and what to do instead.
+_FINAL = (
+    ("server gave HTTP response to HTTPS client", "for a registry without TLS: --tls-verify=false"),
+    ("x509:", "give the registry's CA with --cert-dir, or --tls-verify=false"),
+    ("unauthorized", "log in with `skopeo login`, or give --authfile or --creds"),
+    ("authentication required", "log in with `skopeo login`, or give --authfile or --creds"),
+    # The kernel's words, not a registry's; skopeo looks into registries.conf.d below HOME as well.
+    (": permission denied", "is it, or the directory that HOME names, this user's?"),
+    ("denied", "log in with `skopeo login`, or give --authfile or --creds"),
+    ("manifest unknown", "there is no such tag or digest; `skopeo list-tags` lists the tags"),
+    ("name unknown", "the registry has no repository of that name"),
+    ("blob unknown", "the registry lacks what the manifest names; push the image again"),
+    ("corrupted blob", "the registry, or something on the way, changed it; nothing was imported"),
+    ("bytes in blob", "the registry, or something on the way, changed it; nothing was imported"),
+    ("unsupported manifest MIME type", "an index can list images only, OCI's or docker's alike"),
+    ("no such file or directory", "is the path right?"),
+    ("is a directory", "is the path right?"),
+    ("not a directory", "is the path right?"),
+    ("invalid tar header", "is it an archive as `skopeo copy` or `podman save` write it?"),
+    ("reading JSON file", "--authfile takes a file as `skopeo login` writes it"),
+    ("more than one image in oci", "name one by its tag: oci:DIR:TAG; index.json lists them"),
+    (
+        "no descriptor found for reference",
+        "there is no such tag; the layout's index.json lists them",
+    ),
+    ("identifier is not an image", "`podman images` lists what the store has"),
+    ("does not resolve to an image ID", "`podman images` lists what the store has"),
+    ("no image found in", "the index lists other platforms; see --arch, --os and --variant"),
+    ("no such host", "the registry's host name does not resolve"),
+    ("policy.json", "see containers-policy.json(5), or give --policy or --insecure-policy"),
+    ("rejected by policy", "see containers-policy.json(5), or give --policy or --insecure-policy"),
+)
+_PASSING = (
+    # The name server may be what nothing is heard of.
+    ("dial tcp: lookup ", "the registry's host name does not resolve"),
+    ("connection refused", "nothing listens there; is the registry up?"),
+)
+
+
+def fetch_error(source: str, said: str) -> ImporterError:
+    """skopeo's words as one line, and a hint; a FetchError if asking again may help."""
+    reasons: list[str] = _LOGRUS.findall(said)
+    message = _ESCAPE.sub(_unescaped, reasons[-1]) if reasons else said
+    said = " ".join(message.split())[:1000] or "skopeo said nothing"
+    line, signs = f"{source}: {said}", said.replace(source, "")  # whatever the image is called
+    hint = _hint(_FINAL, signs)
+    return ImporterError(line, hint=hint) if hint else FetchError(line, hint=_hint(_PASSING, signs))
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code = match[1]
+    if len(code) > 1:
+        return chr(int(code[1:], 16))
+    return " " if code in "abfnrtv" else code  # spaces of whatever kind become one
+
+
+def _hint(hints: tuple[tuple[str, str], ...], said: str) -> str:
+    return next((hint for sign, hint in hints if sign in said), "")

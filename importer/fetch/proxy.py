@@ -1,0 +1,195 @@
+"""Speak to one `skopeo experimental-image-proxy`: JSON messages, blobs through pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from contextlib import contextmanager, suppress
+from fcntl import fcntl
+from typing import TYPE_CHECKING, Any
+
+from importer.errors import FetchError, ImporterError
+from importer.fetch.complaint import fetch_error
+from importer.pipe import CHUNK, SILENCE, is_readable, patient_chunks
+from importer.process import Server
+from layers.chunks import drain
+from layers.digest import Digest
+from layers.errors import LayerError
+from layers.oci.manifest import Descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from importer.fetch.skopeo import Skopeo
+    from layers.chunks import Chunks
+
+# A message is no longer than a socket's buffer (unix(7)), which can be larger than skopeo's own
+# maxMsgSize: a registry's words are in it.
+_MESSAGE_SIZE = 1 << 20
+
+type _Pipe = tuple[int, int]
+
+# A blob at a time keeps one processor busy; Go's threads on several only pass it around.
+_ENVIRONMENT = {"GOMAXPROCS": "1"}
+_F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
+
+
+class Proxy:
+    """One `skopeo experimental-image-proxy`: JSON messages, blobs through pipes.
+
+    The protocol is that of containers/skopeo cmd/skopeo/proxy.go, version 0.2.x. One
+    request at a time; whoever wants two blobs at once takes two proxies. After an error
+    of its own, or a blob that was not read to its end, a proxy is closed for good.
+    """
+
+    def __init__(self, skopeo: Skopeo) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket = ours
+        ours.settimeout(skopeo.timeout)
+        self._timeout = skopeo.timeout
+        self._images: dict[str, int] = {}
+        self.closed = False
+        command = ("experimental-image-proxy", "--sockfd", str(theirs.fileno()))
+        with theirs, skopeo.command(*command) as (argv, descriptors):
+            self._server = Server(argv, [theirs.fileno(), *descriptors], _ENVIRONMENT)
+        version = str(self._call("skopeo", "Initialize")[0])
+        if not version.startswith("0.2."):
+            self.close()
+            raise ImporterError(f"skopeo speaks version {version} of its proxy protocol, not 0.2")
+
+    def platform_digest(self, source: str) -> Digest:
+        """The digest of the manifest that skopeo chooses for the wanted platform."""
+        digest, manifest = self._call_with_file(source, "GetManifest", self._image(source))
+        # Converted to OCI where it was not; the original has to be asked for.
+        drain(self._pieces(source, manifest))
+        return Digest.parse(digest)
+
+    def open(self, source: str) -> None:
+        """Open the image, which the signature policy has to allow; FetchError if not."""
+        self._image(source)
+
+    def layers(self, source: str) -> tuple[Descriptor, ...]:
+        """The layers as the transport has them, base first: not always packed as the manifest
+        says (containers/image, LayerInfosForCopy)."""
+        found, _ = self._call(source, "GetLayerInfo", self._image(source))
+        return tuple(
+            Descriptor(layer["media_type"], Digest.parse(layer["digest"]), layer["size"])
+            for layer in found
+        )
+
+    def blob(self, source: str, blob: Descriptor) -> Chunks:
+        """The blob's bytes as the transport gives them, unverified; FetchError if it fails."""
+        return self._pieces(source, self._get_blob(source, blob))
+
+    @contextmanager
+    def pipe(self, source: str, blob: Descriptor) -> Iterator[int]:
+        """The same as a pipe to be read to its end, by whatever process.
+
+        FetchError on leaving if it fails, also in place of a LayerError that was the consequence.
+        """
+        descriptor = self._get_blob(source, blob)
+        with self._finishing(source, descriptor) as finish:
+            try:
+                yield descriptor
+            except LayerError:
+                if self._has_ended(descriptor):  # otherwise the rest is not of interest
+                    finish()
+                raise
+            finish()
+
+    def _has_ended(self, descriptor: int) -> bool:
+        return is_readable(descriptor, self._timeout) and not os.read(descriptor, 1)
+
+    def _get_blob(self, source: str, blob: Descriptor) -> int:
+        digest, size = str(blob.digest), blob.size
+        return self._call_with_file(source, "GetBlob", self._image(source), digest, size)[1]
+
+    def close(self) -> None:
+        """End the process; once more does nothing."""
+        if not self.closed:
+            self.closed = True
+            self._socket.close()
+            self._server.stop()
+
+    def interrupt(self) -> None:
+        """From another thread: whoever reads from this proxy gets a FetchError."""
+        self._server.kill()
+
+    def _image(self, source: str) -> int:
+        if source not in self._images:
+            value, _ = self._call(source, "OpenImage", source)
+            self._images[source] = int(value)
+        return self._images[source]
+
+    def _call_with_file(self, source: str, method: str, *args: object) -> tuple[Any, int]:
+        """A request that is answered with a value and a pipe, the descriptor of which it is.
+
+        skopeo closes its end of the pipe only in FinishPipe, and FinishPipe blocks it until
+        all is written. Asked for at once, while we go on reading, the pipe ends as pipes do,
+        also where the registry breaks off; asked for after the last byte, it would leave us
+        waiting for bytes that never come.
+        """
+        value, pipe = self._call(source, method, *args)
+        if pipe is None:
+            raise ImporterError(f"skopeo's {method} answered without a pipe")
+        number, descriptor = pipe
+        self._send("FinishPipe", number)
+        with suppress(OSError):  # a larger pipe is faster, and may be denied
+            fcntl(descriptor, _F_SETPIPE_SZ, CHUNK)
+        return value, descriptor
+
+    def _pieces(self, source: str, descriptor: int) -> Chunks:
+        with self._finishing(source, descriptor) as finish:
+            yield from patient_chunks(descriptor, self._timeout, source)
+            finish()
+
+    @contextmanager
+    def _finishing(self, source: str, descriptor: int) -> Iterator[Callable[[], None]]:
+        """A pipe; to be called is what hears from skopeo whether that was all. Without it the
+        proxy is of no more use."""
+        complete = False
+
+        def finish() -> None:
+            nonlocal complete
+            self._receive(source)
+            complete = True
+
+        try:
+            yield finish
+        finally:
+            os.close(descriptor)
+            if not complete:
+                self.close()
+
+    def _call(self, source: str, method: str, *args: object) -> tuple[Any, _Pipe | None]:
+        try:
+            self._send(method, *args)
+            return self._receive(source)
+        except BaseException:
+            self.close()
+            raise
+
+    def _send(self, method: str, *args: object) -> None:
+        message = json.dumps({"method": method, "args": args}).encode()
+        with suppress(BrokenPipeError, TimeoutError):  # `_receive` finds out, and why
+            self._socket.send(message)
+
+    def _receive(self, source: str) -> tuple[Any, _Pipe | None]:
+        """An answer: its value, and a pipe's number and descriptor if it came with one."""
+        try:
+            data, descriptors, flags, _ = socket.recv_fds(self._socket, _MESSAGE_SIZE, 1)
+        except ConnectionResetError:
+            data, descriptors, flags = b"", [], 0
+        except TimeoutError:
+            said = f"{source}: skopeo has not answered for {self._timeout:g} s"
+            raise FetchError(said, hint=SILENCE) from None
+        if not data:
+            raise fetch_error(source, self._server.failure(self._timeout).stderr)
+        if flags & socket.MSG_TRUNC:
+            raise FetchError(f"{source}: skopeo's answer is longer than {_MESSAGE_SIZE} bytes")
+        answer = json.loads(data)
+        if not answer["success"]:
+            raise fetch_error(source, answer["error"])
+        pipe = (answer["pipeid"], descriptors[0]) if descriptors else None
+        return answer["value"], pipe
