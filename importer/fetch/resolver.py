@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import FetchError, ImporterError
+from importer.fetch.policy import has_to_ask
 from layers.architecture import go_arch
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
@@ -46,8 +47,7 @@ class Resolver:
         top = parse_manifest(raw, algorithm)
         source = reference.pinned(top.digest)
         index = top if isinstance(top, Index) else None
-        if self._skopeo.policy is not None:
-            # What is here already may have come under another policy.
+        if has_to_ask(self._skopeo, reference):
             self._blobs.check_policy(source)
         manifest = self._platform(reference, source, index) if index else top
         if isinstance(manifest, Index):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
+from importer.fetch.policy import has_to_ask
 from importer.fetch.resolver import Resolver
 from importer.files.replacement import read_file
 from importer.release.http import Http, stream_url
@@ -52,7 +53,7 @@ class Part:
             locked = self.locked.get(component.name)
             if locked is None:
                 return resolver.resolve(component.reference)
-            if self.skopeo.policy is not None:
+            if has_to_ask(self.skopeo, component.reference):
                 # The lock may have been written, and layers imported, under another policy.
                 self.blobs.check_policy(locked.source)
             return locked

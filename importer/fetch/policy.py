@@ -1,0 +1,47 @@
+"""The signature policy in force on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.oci.signature_policy import accepts_anything
+
+if TYPE_CHECKING:
+    from importer.fetch.skopeo import Skopeo
+    from layers.oci.reference import Reference
+
+# Where skopeo looks, and where newer versions may (container-libs, image/pkg/...): each file that
+# exists has to accept the image, since we do not know which of them this skopeo goes by.
+_PLACES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
+_OWN = "containers/policy.json"
+
+
+def has_to_ask(skopeo: Skopeo, reference: Reference) -> bool:
+    """Return whether skopeo has to be asked if the policy allows the image.
+
+    An image that is here already may have come under another policy, so this is asked at every
+    call; but not where the policy in force accepts anything.
+    """
+    if skopeo.insecure_policy:
+        return False
+    found = [_read(path) for path in _places(skopeo) if path.exists()]
+    return not found or not all(accepts_anything(raw, reference) for raw in found)
+
+
+def _places(skopeo: Skopeo) -> list[Path]:
+    if skopeo.policy is not None:
+        return [Path(skopeo.policy)]
+    homes = [Path.home() / ".config", Path(os.environ.get("XDG_CONFIG_HOME") or "/nonexistent")]
+    return [home / _OWN for home in homes] + [Path(place) for place in _PLACES]
+
+
+def _read(path: Path) -> bytes:
+    """Return the file, or nothing if it cannot be read: skopeo then says why."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_DOCUMENT_SIZE + 1)
+    except OSError:
+        return b""
