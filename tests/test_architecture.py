@@ -37,6 +37,7 @@ FLOORS: list[set[str]] = [
     {"files"},
     {"render"},
     {"process"},
+    {"pipe"},
     {"errors", "progress"},
 ]
 
