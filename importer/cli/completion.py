@@ -1,17 +1,15 @@
-"""What a shell offers at Tab: the branches and images of the repo that is meant.
+"""What a shell offers when Tab is pressed: branches and images of the repo in question.
 
-The scripts for zsh and fish are click's own, and so is most of bash's; `make completion` writes
-them.
+The scripts for bash, zsh and fish are click's own; `make completion` writes them.
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from click.shell_completion import BashComplete, add_completion_class, split_arg_string
+from click.shell_completion import BashComplete, add_completion_class
 
 from layers.errors import Fault
 
@@ -21,53 +19,69 @@ if TYPE_CHECKING:
 
     from importer.repo.writer import Repo
 
-_WORDS = 'COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD'
-_LINE = 'COMP_LINE="${COMP_LINE:0:COMP_POINT}" COMP_WORDBREAKS="$COMP_WORDBREAKS"'
+# bash(1), COMP_WORDBREAKS: those of its characters that references and options contain.
+_BREAKS = frozenset(":@=")
 
 
 class Bash(BashComplete):
-    """click's, for words with colons, as images' names are.
+    """click's completion for bash, for words that bash has cut at ":", "@" and "=".
 
-    bash breaks words at colons (COMP_WORDBREAKS in bash(1)), so that click sees several words,
-    and it puts what is offered in the place of what follows the last colon.
+    bash passes `a:b` as the three words `a`, `:`, `b`, and puts what is offered in the place of
+    the last one. (`a : b`, which no command here takes, looks the same.)
     """
 
-    source_template = BashComplete.source_template.replace(_WORDS, _LINE)
+    _kept = ""
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """The words before the one at the cursor, and that one."""
-        line = os.environ["COMP_LINE"]
-        words = split_arg_string(line)
-        incomplete = words.pop() if words[1:] and not line[-1:].isspace() else ""
-        return words[1:], incomplete
+        """Return the whole words before the cursor, and the one at the cursor."""
+        words, last = super().get_completion_args()
+        *before, incomplete = _rejoined([*words, last])
+        self._kept = incomplete.removesuffix("" if _is_break(last) else last)
+        return before, incomplete
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        """Without what bash has before the last colon."""
+        """Return what click offers, without the beginning that bash keeps."""
         found = super().get_completions(args, incomplete)
-        value = incomplete.partition("=")[2] if incomplete.startswith("--") else incomplete
-        known = value.rpartition(":")[0]
-        if known and ":" in os.environ.get("COMP_WORDBREAKS", ""):
-            for item in found:
-                item.value = item.value.removeprefix(f"{known}:")
+        kept = self._kept
+        if incomplete.startswith("--"):
+            kept = kept.partition("=")[2]
+        for item in found:
+            item.value = item.value.removeprefix(kept)
         return found
+
+
+def _rejoined(words: list[str]) -> list[str]:
+    joined: list[str] = []
+    cut = False
+    for word in words:
+        if joined and word and (cut or _is_break(word)):
+            joined[-1] += word
+        else:
+            joined.append(word)
+        cut = _is_break(word)
+    return joined
+
+
+def _is_break(word: str) -> bool:
+    return bool(word) and _BREAKS.issuperset(word)
 
 
 add_completion_class(Bash)
 
 
 def branches_like(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The branches, without those of single layers."""
+    """Return the branches that begin so, without the cache's."""
     from importer.cache.branches import is_cache
 
     found: list[str] = []
-    with suppress(Fault):  # whoever presses Tab wants no error
+    with suppress(Fault):  # an error has no place in a completion
         if (repo := _repo(ctx)) is not None:
             found = [ref for ref in repo.refs() if not is_cache(ref)]
     return [name for name in found if name.startswith(incomplete)]
 
 
 def images_like(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The names of the images, and of those without a name the ids."""
+    """Return the names of images, or the ids of those without a name, that begin so."""
     from importer.store.reader import find_stores
 
     found: set[str] = set()

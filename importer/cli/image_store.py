@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import click
 import cloup
 
-from importer.cli.options.declare import SETTINGS
+from importer.cli.options.declare import SETTINGS, versioned
 from importer.cli.store_changes import export, prune, remove
 from importer.cli.store_queries import diff, history, list_images, report, show, verify
 
 
 @cloup.group("image-store", context_settings=SETTINGS)
-@click.version_option(package_name="import-image")
+@versioned
 def image_store() -> None:
     """See, check and clean up the container images in an ostree repo.
 

@@ -1,13 +1,17 @@
-"""Where the console scripts begin.
+"""The entry points of the console scripts.
 
-Loading libostree's bindings takes a while, in which Python would answer Ctrl-C with a
-traceback; once loaded, the command line takes care of it.
+Python answers Ctrl-C with a traceback. While modules are loaded, SIGINT therefore ends the process
+at once; later `importer.cli.signals` handles it.
 """
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from typing import TYPE_CHECKING
+
+from importer.cli.streams import complete
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,18 +52,20 @@ def image_store() -> None:
 
 
 def _begin() -> None:
-    from importer.cli.streams import complete
-
+    """Prepare the process. Answer a lone --version without loading anything."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     complete()
+    if sys.argv[1:] == ["--version"]:
+        from importer.cli.version import version_text
+
+        program = os.path.basename(sys.argv[0])  # noqa: PTH119 # pathlib takes longer to load
+        sys.stdout.write(f"{version_text(program)}\n")
+        sys.exit()
 
 
 def _run(command: click.Command) -> None:
-    """With the config file's defaults."""
-    import os
-    import sys
-
+    """Run the command, with the config files' values as the options' defaults."""
     from importer.cli.config import config_files, default_map, read_config
     from importer.cli.finish import Answer, end
     from importer.errors import ImporterError
@@ -79,7 +85,9 @@ def _run(command: click.Command) -> None:
 
 
 def _only_asks(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether it is for help, or for what Tab offers: no mistake in a config file is in the
-    way of that."""
+    """Return whether the user asks for help, the version or completion.
+
+    These work even if a config file has a mistake.
+    """
     completing = any(name.endswith("_COMPLETE") and name[0] == "_" for name in environment)
     return completing or not {"-h", "--help", "--version"}.isdisjoint(arguments)

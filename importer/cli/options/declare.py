@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, ClassVar, cast, overload
 import click
 import cloup
 
+from importer.cli.version import PACKAGE, TEXT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -40,6 +42,9 @@ type Check[T] = Callable[[click.Context, click.Parameter, T | None], T | None]
 
 SETTINGS = cloup.Context.settings(help_option_names=["-h", "--help"], max_content_width=100)
 _KEY = "declaration"
+
+
+versioned = click.version_option(package_name=PACKAGE, message=TEXT)
 
 
 class Heading(Enum):
@@ -216,8 +221,7 @@ def command(name: str, *groups: type[Group]) -> Callable[[Callable[[Given], None
     """
 
     def decorate(work: Callable[[Given], None]) -> cloup.Command:
-        versioned = click.version_option(package_name="import-image")(_callback(work, groups))
-        return cloup.command(name, context_settings=SETTINGS)(versioned)
+        return cloup.command(name, context_settings=SETTINGS)(versioned(_callback(work, groups)))
 
     return decorate
 
