@@ -166,6 +166,12 @@ def test_only_one_file_prints_and_exits() -> None:
     assert exits == ["finish.py"]
 
 
+def test_the_command_line_is_typed() -> None:
+    """An option's value has a type from the declaration to the job."""
+    command_line = sorted((ROOT / "importer/cli").glob("**/*.py"))
+    assert [p.name for p in command_line if "typing.Any" in imported_modules(p)] == []
+
+
 def test_the_checks_can_fail(tmp_path: Path) -> None:
     guilty = tmp_path / "guilty.py"
     guilty.write_text("def f():\n import os.path\n from subprocess import run\n open('x')\n")

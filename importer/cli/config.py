@@ -1,12 +1,12 @@
-"""The defaults that a machine's or user's config file gives: `import-image/config.toml`.
+"""Read the config files, `import-image/config.toml`: defaults for options.
 
     repo = "/srv/repo"
     authfile = "/etc/import-image/auth.json"
     prefix = "/usr/lib/containers/storage"
 
-The user's, in the place of the XDG Base Directory Specification, counts for more than the
-machine's in /etc; an environment variable and an option count for more than both. Paths are
-absolute, or begin with `~/`: a file that counts everywhere has no other place to begin at.
+The machine's file is in /etc, the user's where the XDG Base Directory Specification puts it. An
+option comes before an environment variable, that before the user's file, and that before the
+machine's. Paths are absolute or begin with `~/`, since a command may run in any directory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,14 +23,19 @@ from importer.errors import ImporterError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+# A command's defaults by its parameters' names, or by a subcommand's name that one's defaults.
+type Defaults = dict[str, str | Defaults]
+
 _NAME = "import-image/config.toml"
-_KEYS = ("repo", "authfile", "prefix")
+KEYS = ("repo", "authfile", "prefix")
 _PATHS = ("repo", "authfile")  # of this machine; the prefix is a path in a commit
 
 
 def config_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where they may be, the weaker one first. A relative XDG_CONFIG_HOME is to be ignored,
-    as the specification says."""
+    """Return the paths of the config files, the machine's first.
+
+    A relative XDG_CONFIG_HOME is ignored, as the specification demands.
+    """
     home = Path(environment.get("XDG_CONFIG_HOME", ""))
     if not home.is_absolute():
         home = Path(environment.get("HOME", "/")) / ".config"
@@ -38,7 +43,10 @@ def config_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 def read_config(paths: Iterable[Path]) -> dict[str, str]:
-    """What they say together, the last one counting most; ImporterError for a mistake."""
+    """Return the values of all files, a later file's in place of an earlier one's.
+
+    A file that does not exist has no values. Raise ImporterError for a mistake in a file.
+    """
     found: dict[str, str] = {}
     for path in paths:
         try:
@@ -46,14 +54,14 @@ def read_config(paths: Iterable[Path]) -> dict[str, str]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except PermissionError as error:
-            # HOME may be another user's, as where a service changes its user and keeps the
-            # environment; a directory that is closed to us has no defaults for us. git, too,
-            # passes over its user's file then, and over no other.
+            # HOME may be another user's, as in a service that changes its user and keeps the
+            # environment. A directory that is closed to us has no defaults for us; git skips
+            # its user's file in this case, too.
             if not os.access(path.parent, os.X_OK, effective_ids=True):
                 continue
             raise ImporterError(f"config file {path}: {error.strerror}") from error
         except (OSError, UnicodeDecodeError) as error:
-            raise ImporterError(f"config file {path}: {_said(error)}") from error
+            raise ImporterError(f"config file {path}: {_why(error)}") from error
         found |= _parsed(path, text)
     return found
 
@@ -62,7 +70,7 @@ def _parsed(path: Path, text: str) -> dict[str, str]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        hint = "it has to be TOML, with strings in quotes"
+        hint = "a config file is TOML; strings are in quotes"
         raise ImporterError(f"config file {path}: {error}", hint=hint) from None
     try:
         return {key: _value(key, value) for key, value in document.items()}
@@ -71,8 +79,8 @@ def _parsed(path: Path, text: str) -> dict[str, str]:
 
 
 def _value(key: str, value: object) -> str:
-    if key not in _KEYS:
-        raise ImporterError(f"{key!r} is not known", hint=f"known: {', '.join(_KEYS)}")
+    if key not in KEYS:
+        raise ImporterError(f"{key!r} is not known", hint=f"the known keys: {', '.join(KEYS)}")
     if not isinstance(value, str):
         raise ImporterError(f"{key} is not a string")
     if key not in _PATHS:
@@ -80,25 +88,25 @@ def _value(key: str, value: object) -> str:
     place = Path(value).expanduser() if value.startswith("~/") else Path(value)
     if not place.is_absolute():
         raise ImporterError(
-            f"{key} is {value!r}", hint="an absolute path, or one with ~/, is meant"
+            f"{key} is {value!r}", hint="give an absolute path, or one that begins with ~/"
         )
     return str(place)
 
 
-def _said(error: OSError | UnicodeDecodeError) -> str:
-    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return "the file is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error.strerror)
 
 
-def default_map(command: click.Command, config: Mapping[str, str]) -> dict[str, Any]:
-    """The config as click takes it: defaults by the parameters' names.
+def default_map(command: click.Command, config: Mapping[str, str]) -> Defaults:
+    """Return the config as click takes it: defaults by the parameters' names.
 
-    A command that only looks at stores finds them where their commits say; for it the
-    prefix is no default, but would be an order.
+    image-store, a group, gets no prefix: it finds a store where the commit says. A prefix would
+    keep it from finding stores elsewhere.
     """
     if isinstance(command, click.Group):
         known = {key: value for key, value in config.items() if key != "prefix"}
         return {name: default_map(one, known) for name, one in command.commands.items()}
-    found: dict[str, Any] = {}
+    found: Defaults = {}
     for parameter in command.params:
         for key, value in config.items():
             if parameter.name is not None and f"--{key}" in parameter.opts:

@@ -1,4 +1,4 @@
-"""How a command ends: the only place that writes to standard output, and that exits."""
+"""End a command: print its result or its error, and exit. Nothing else does."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _status(work: Callable[[], Answer], *, log_json: bool) -> int:
 
 
 def _print(text: str) -> None:
-    """BrokenPipeError if nobody reads it, ImporterError if it cannot be written at all."""
+    """Print the text. Raise BrokenPipeError if it has no reader, else ImporterError."""
     try:
         if text:
             click.echo(text)
@@ -65,18 +65,18 @@ def _print(text: str) -> None:
             raise
         raise ImporterError(
             f"the result cannot be written: {error.strerror}",
-            hint="the work itself is done: once more, it gives the same result",
+            hint="the work itself is done; running the command again prints the same result",
         ) from None
 
 
 def _say(error: Fault, name: str = "", *, log_json: bool) -> None:
-    """Each on a line of its own, with a hint on another: what failed, then the whole."""
+    """Print an error line and a hint line; for several Failures those of each, then the whole."""
     for failed, fault in error.faults.items() if isinstance(error, Failures) else ():
         _say(fault, f"{failed}: ", log_json=log_json)
     if log_json:
         say(log_line("error", f"{name}{error}", hint=error.advice))
         return
-    # Registries and files have a say in what is said.
+    # The text may come from a registry or a file.
     say(escaped(f"error: {name}{error}"))
     if error.advice:
         say(escaped(f"hint: {error.advice}"))

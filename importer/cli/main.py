@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from importer.cli.streams import complete
@@ -20,39 +21,27 @@ if TYPE_CHECKING:
 
 
 def import_image() -> None:
-    """The command import-image."""
-    _begin()
-    from importer.cli import import_image
-
-    _run(import_image.import_image)
+    """Run the command import-image."""
+    _start("import_image")
 
 
 def import_release() -> None:
-    """The command import-release."""
-    _begin()
-    from importer.cli import import_release
-
-    _run(import_release.import_release)
+    """Run the command import-release."""
+    _start("import_release")
 
 
 def import_storage() -> None:
-    """The command import-storage."""
-    _begin()
-    from importer.cli import import_storage
-
-    _run(import_storage.import_storage)
+    """Run the command import-storage."""
+    _start("import_storage")
 
 
 def image_store() -> None:
-    """The command image-store."""
-    _begin()
-    from importer.cli import image_store
-
-    _run(image_store.image_store)
+    """Run the command image-store."""
+    _start("image_store")
 
 
-def _begin() -> None:
-    """Prepare the process. Answer a lone --version without loading anything."""
+def _start(name: str) -> None:
+    """Run the command of this name, in the file of this name. Answer a lone --version at once."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     complete()
@@ -61,7 +50,9 @@ def _begin() -> None:
 
         program = os.path.basename(sys.argv[0])  # noqa: PTH119 # pathlib takes longer to load
         sys.stdout.write(f"{version_text(program)}\n")
-        sys.exit()
+        return
+    command: click.Command = getattr(import_module(f"importer.cli.{name}"), name)
+    _run(command)
 
 
 def _run(command: click.Command) -> None:

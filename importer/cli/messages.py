@@ -1,7 +1,7 @@
-"""How the user is told what happens, out of the options that say so: a `Progress` for it all.
+"""Tell the user, or a program, what happens: a `Progress` as the options ask for.
 
---quiet: errors alone. --verbose: details as well. --log-json: a JSON object a line instead of
-text. --progress-fd: events for a program, besides.
+--quiet: errors alone. --verbose: details, too. --log-json: one JSON object a line in place of
+text. --progress-fd: events for a program, in addition.
 """
 
 from __future__ import annotations
@@ -23,35 +23,36 @@ if TYPE_CHECKING:
     from importer.cli.options.output import Messages
     from importer.progress import Advance, Progress
 
-# A program that shows a bar needs no more of them, and a fast blob comes in thousands of pieces.
+# Between two events of a blob: enough for a bar, and a fast blob comes in thousands of pieces.
 _EVENT_SECONDS = 0.1
 
 
 def log_line(level: str, message: str, **more: str) -> str:
-    """A line of --log-json: time in seconds since 1970, level (debug, info or error), message."""
+    """Return a line of --log-json. Time is in seconds since 1970; level is debug, info or error."""
     fields = {"time": round(time.time(), 3), "level": level, "message": message}
     return json.dumps(fields | {key: value for key, value in more.items() if value})
 
 
 class JsonLog:
-    """--log-json: messages, and the beginning of each blob."""
+    """Print messages and the beginning of each blob as JSON (--log-json)."""
 
     def message(self, text: str, level: str = "info") -> None:
-        """A line of its own."""
+        """Print one JSON object."""
         say(log_line(level, text))
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
-        """Said when it begins."""
+        """Print a message when the blob begins."""
         self.message(f"{name}: reading {size:,} bytes")
         yield lambda _count: None
 
 
 class Events:
-    """--progress-fd: a JSON object a line; each has an `event`.
+    """Write events to a descriptor, one JSON object a line (--progress-fd).
 
-    `message` (text), `begin` (blob, size), `progress` (blob, bytes so far, size) and `end`
-    (blob, bytes, size). When nobody reads any more, there are none.
+    The key `event` is `message` (with `text`), `begin` (`blob`, `size`), `progress` (`blob`,
+    `bytes` so far, `size`) or `end` (`blob`, `bytes`, `size`). Sizes are bytes. If the descriptor
+    has no reader any more, events are discarded.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -59,12 +60,12 @@ class Events:
         self._lock = threading.Lock()
 
     def message(self, text: str) -> None:
-        """An event."""
+        """Write a `message`."""
         self._write({"event": "message", "text": text})
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
-        """Its events; the last one is written however the blob ends."""
+        """Write the blob's events. `end` is written even if the blob fails."""
         self._write({"event": "begin", "blob": name, "size": size})
         done, last = 0, time.monotonic()
 
@@ -88,18 +89,18 @@ class Events:
 
 
 class Several:
-    """Tells all of them."""
+    """Pass everything on to several `Progress`."""
 
     def __init__(self, *parts: Progress) -> None:
         self._parts = parts
 
     def message(self, text: str) -> None:
-        """To each."""
+        """Pass the message on."""
         for part in self._parts:
             part.message(text)
 
     def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
-        """To each."""
+        """Pass the blob on."""
         return self._blob(name, size)
 
     @contextmanager
@@ -115,7 +116,7 @@ class Several:
 
 
 class _Details(logging.Handler):
-    """--verbose: what the modules log goes where the messages go."""
+    """Print what the modules log where messages go (--verbose)."""
 
     def __init__(self, shown: Progress) -> None:
         super().__init__(logging.DEBUG)

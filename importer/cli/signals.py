@@ -1,10 +1,10 @@
-"""Ctrl-C, SIGTERM and SIGHUP end the program at once, whatever it is doing.
+"""Let Ctrl-C, SIGTERM and SIGHUP end the program at once, whatever it is doing.
 
-Python runs a signal's handler in the main thread, between two steps of it. A signal that comes
-just before the main thread begins to wait for a lock is seen only when that wait is over, which
-may be never; and libostree, once called, may take seconds. So the work has a thread of its own,
-and the main thread only reads from a pipe, to which Python's C code writes each signal at once
-(`signal.set_wakeup_fd`).
+Python runs a signal's handler in the main thread, between two steps of bytecode. If a signal
+comes just before the main thread begins to wait for a lock, its handler runs after that wait,
+which may never end; and a call of libostree may take seconds. Therefore the work has a thread of
+its own, and the main thread only reads from a pipe, to which Python's C code writes each signal
+at once (`signal.set_wakeup_fd`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def interruptible[T](work: Callable[[], T]) -> T:
-    """What the work returns, or raises. To be called in the main thread, once."""
+    """Return what the work returns, or raise what it raises. Call this once, in the main thread."""
     wakeups, ours = os.pipe()
     os.set_blocking(ours, False)
     signal.set_wakeup_fd(ours)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # nohup(1), and a shell that starts us in the background, want some of them ignored.
+        # nohup(1), or a shell that starts us in the background, has set some to be ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
     done: Future[T] = Future()
@@ -50,9 +50,9 @@ def _finish[T](work: Callable[[], T], done: Future[T]) -> None:
 
 
 def _leave(number: int, _frame: object) -> None:
-    """At once, and by the signal, as a shell expects it of what it interrupts.
+    """End the process at once, by the signal itself, as a shell expects it.
 
-    Threads may be anywhere in libostree; an import that is cut off anywhere leaves a
+    Other threads may be anywhere in libostree. An import that is cut off at any point leaves a
     consistent repo, so there is nothing to wait for.
     """
     process.kill_all()

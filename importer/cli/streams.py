@@ -1,4 +1,4 @@
-"""Standard output and error where they cannot be written to any more."""
+"""Standard streams that are closed, full, or have no reader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TextIO
 
 
 def say(line: str) -> None:
-    """A line on standard error, at once; a log that is full or gone does not end the work."""
+    """Write a line to standard error at once. If it cannot be written, the work goes on."""
     try:
         sys.stderr.write(f"{line}\n")
         sys.stderr.flush()
@@ -17,15 +17,20 @@ def say(line: str) -> None:
 
 
 def mute(stream: TextIO) -> None:
-    """What it holds back, and all that comes, goes nowhere; Python would try again at its end."""
+    """Discard what the stream holds and what is written to it later.
+
+    Python would otherwise try again to write it when it exits.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def complete() -> None:
-    """Open those that were closed when we began: Python has None for them, and their numbers
-    would go to the first files that are opened."""
+    """Open /dev/null for each standard stream that was closed when the process began.
+
+    Otherwise Python has None for the stream, and the next file that is opened gets its number.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123

@@ -1,4 +1,4 @@
-"""What changed in a release, for a terminal."""
+"""The changes of a release, as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ _DIGEST = re.compile(r"@(\w+):([0-9a-f]{12})[0-9a-f]+")
 
 
 def rendered(reports: Sequence[Report]) -> list[str]:
-    """Lines with colours, as wide as the terminal; of a repository the last component is shown,
-    unless two differ in the rest alone, and of a digest 12 digits."""
-    # Only a terminal needs rich, whose import takes a good part of a short run's time.
+    """Return lines with colours, as wide as the terminal.
+
+    Of a repository only the last component is shown, unless old and new differ in the others
+    alone; of a digest, 12 digits.
+    """
+    # rich takes long to load, and only a terminal needs it.
     from rich.console import Console
 
     console = Console(file=StringIO(), force_terminal=True)
@@ -71,5 +74,5 @@ def _cells(row: Row) -> list[RenderableType]:
 
 
 def _short(pullspec: str) -> str:
-    """What tells one image from another, and two of which have room beside each other."""
+    """Return the repository's last component with 12 digits of the digest."""
     return _DIGEST.sub(r"@\1:\2", pullspec.rpartition("/")[2])

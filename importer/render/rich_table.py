@@ -1,4 +1,4 @@
-"""Tables on a terminal, in its width and colours: rich's."""
+"""Tables on a terminal, made by rich."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from importer.render.table import GAP, Block, Table, Text, of_columns, widest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What is folded any further cannot be read.
+# Characters; a column that is folded to fewer cannot be read.
 _NARROWEST = 12
 
 
 def on_terminal(blocks: Sequence[Block]) -> str:
-    """The blocks with colours and in the terminal's width, which is that of standard output."""
+    """Return the blocks as text with colours, in the width of standard output's terminal."""
     output = io.StringIO()
     width = shutil.get_terminal_size().columns
     console = Console(file=output, force_terminal=True, width=width, highlight=False)
@@ -35,7 +35,7 @@ def on_terminal(blocks: Sequence[Block]) -> str:
 
 
 def _print_table(console: Console, block: Table, terminal: int) -> None:
-    """In the terminal's width; columns that go below go there if all are wider than that."""
+    """Print in the terminal's width. If the columns need more, the `below` ones move below."""
     below = [number for number, column in enumerate(block.columns) if column.below]
     if below and _natural(block) > terminal:
         _print_in_two(console, block, below, terminal)
@@ -45,7 +45,7 @@ def _print_table(console: Console, block: Table, terminal: int) -> None:
 
 
 def _print_in_two(console: Console, block: Table, below: Sequence[int], terminal: int) -> None:
-    """What goes below is in one piece even where the terminal breaks its line: it can be copied."""
+    """Print each row with its `below` cells in lines below, unbroken so that one can copy them."""
     above = [number for number in range(len(block.columns)) if number not in below]
     upper, lower = of_columns(block, above), of_columns(block, below)
     console.width = _width(upper, terminal)
@@ -63,7 +63,7 @@ def _print_in_two(console: Console, block: Table, below: Sequence[int], terminal
 
 
 def _fitting(block: Table, width: int) -> list[int]:
-    """The columns' widths, in which one of them folds, or none."""
+    """Return the columns' widths. At most one column is narrower than its cells: it folds."""
     widths = [widest(block, number) for number in range(len(block.columns))]
     for number, column in enumerate(block.columns):
         if column.fold:
@@ -73,15 +73,17 @@ def _fitting(block: Table, width: int) -> list[int]:
 
 
 def _natural(block: Table) -> int:
-    """What it takes without folding."""
+    """Return the width of the table without folding, in characters."""
     gaps = len(GAP) * (len(block.columns) - 1)
     return sum(widest(block, number) for number in range(len(block.columns))) + gaps
 
 
 def _width(block: Table, terminal: int) -> int:
-    """The terminal's, in which columns fold; if that is too narrow for the table, what the
-    table takes without folding. Then the terminal breaks the lines; rich would leave columns
-    out."""
+    """Return the width to print the table in.
+
+    That is the terminal's, in which columns fold. If even folded columns need more, it is the
+    width without folding: the terminal then breaks the lines, where rich would omit columns.
+    """
     folded = sum(
         widest(block, number) - _least(block, number) for number in range(len(block.columns))
     )

@@ -1,14 +1,14 @@
-"""Tables for people: rich's on a terminal, aligned columns elsewhere."""
+"""Tables for people: made by rich on a terminal, aligned columns elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from layers.errors import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 GAP = "  "
 _MOST_NAMES = 3
@@ -23,9 +23,11 @@ _UNITS = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`right` for numbers; `fold` for text that may take several lines of a terminal, `below`
-    for what is to stay in one piece: where the terminal is too narrow, it goes to a line of
-    its own below the row. `optional` ones are left out where no row has anything in them.
+    """A column. `style` is one of rich's, such as "bold" or "red".
+
+    `right` aligns to the right, for numbers. `fold` breaks a cell into several lines on a narrow
+    terminal. `below` moves the cell to a line of its own below the row there, for text that has
+    to stay in one piece. `optional` leaves the column out if all its cells are empty.
     """
 
     title: str
@@ -38,7 +40,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text below their titles."""
+    """Rows of text below the columns' titles."""
 
     columns: Sequence[Column]
     rows: list[tuple[str, ...]] = field(default_factory=list)
@@ -47,8 +49,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A line; `style` is one of rich's, such as "bold" or "red". `verbatim` is a document of
-    our own, of whatever lines it has."""
+    """A line, or with `verbatim` a document of ours with any number of lines.
+
+    `style` is one of rich's, such as "bold" or "red".
+    """
 
     text: str
     style: str = ""
@@ -59,27 +63,28 @@ type Block = Table | Text
 
 
 class Shown(Protocol):
-    """What a command found out, for people and for programs, and its exit status."""
+    """What a command found, for people and for programs."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """Return the exit status of the command."""
 
     def blocks(self) -> list[Block]:
-        """For people."""
+        """Return tables and lines for people."""
 
-    def document(self) -> dict[str, Any]:
-        """The JSON document."""
+    def document(self) -> Mapping[str, object]:
+        """Return the JSON document."""
 
 
 def rendered(blocks: Sequence[Block], *, terminal: bool) -> str:
-    """The blocks as text, with the terminal's colours and width if it goes to one.
+    """Return the blocks as text; for a terminal, in its width and with colours.
 
-    Without colours if NO_COLOR is set (no-color.org); rich looks at it itself. Control
-    characters that an image or a commit brings are escaped.
+    rich leaves the colours out if NO_COLOR is set (no-color.org). Control characters, which an
+    image or a commit may contain, are escaped.
     """
     shown = [_visible(block) for block in blocks]
     if terminal:
-        # Only it needs rich, whose import takes a good part of a short run's time.
+        # rich takes long to load, and only a terminal needs it.
         from importer.render.rich_table import on_terminal
 
         return on_terminal(shown)
@@ -99,7 +104,7 @@ def _visible(block: Block) -> Block:
 
 
 def of_columns(block: Table, numbers: Sequence[int]) -> Table:
-    """With these of its columns alone."""
+    """Return the table with these of its columns alone."""
     rows = [tuple(row[number] for number in numbers) for row in block.rows]
     return replace(block, columns=[block.columns[number] for number in numbers], rows=rows)
 
@@ -121,7 +126,7 @@ def _line(row: Sequence[str], widths: Sequence[int], columns: Sequence[Column]) 
 
 
 def widest(block: Table, number: int) -> int:
-    """The characters of a column's longest cell or title."""
+    """Return the length of the column's longest cell or title, in characters."""
     return max(len(row[number]) for row in _lines(block))
 
 
@@ -130,7 +135,7 @@ def _lines(block: Table) -> list[tuple[str, ...]]:
 
 
 def size(count: int) -> str:
-    """Bytes for people, in powers of 1000 as podman writes them: `12.3 MB`."""
+    """Return a number of bytes as podman writes it, in powers of 1000: `12.3 MB`."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 999.5:
@@ -140,7 +145,10 @@ def size(count: int) -> str:
 
 
 def age(created: int, now: int) -> str:
-    """How long ago, in the largest unit that fits; "" where it is not known."""
+    """Return how long ago a time is, in the largest unit that fits: `3 days`.
+
+    Both times are seconds since 1970. The age of `created` 0, an unknown time, is "".
+    """
     if not created:
         return ""
     seconds = max(0, now - created)
@@ -151,16 +159,16 @@ def age(created: int, now: int) -> str:
 
 
 def several(count: int, noun: str) -> str:
-    """`1 layer`, `1,234 layers`."""
+    """Return a number with its noun: `1 layer`, `1,234 layers`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many characters of it, and a mark where it was longer."""
+    """Return the text cut to `most` characters, the last one `…` if the text was longer."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def first_of(names: Sequence[str]) -> str:
-    """Three of them, and how many more there are: all images can have the same base layer."""
+    """Return the first three names, and the number of the others: `a, b, c, 7 more`."""
     more = len(names) - _MOST_NAMES
     return ", ".join([*names[:_MOST_NAMES], f"{more} more"] if more > 0 else names)

@@ -37,7 +37,7 @@ def test_a_result_that_cannot_be_written_is_an_error(tmp_path: Path, source: str
     assert outcome.status == 1
     assert outcome.stderr.splitlines() == [
         "error: the result cannot be written: No space left on device",
-        "hint: the work itself is done: once more, it gives the same result",
+        "hint: the work itself is done; running the command again prints the same result",
     ]
     assert run_import(repo, source, "--quiet", "--unchanged-exit-77").status == 77
 
