@@ -14,6 +14,7 @@ from hypothesis import given
 
 from fixtures.images import definition
 from fixtures.images.definition import DefinitionError
+from tests import tools
 from tests.tools import ostreerepo, patience, umoci
 from tests.tools.busybox import busybox_layer
 from tests.tools.entry import Format, SparseStyle
@@ -588,3 +589,9 @@ def test_a_definition_that_was_written_is_read_back(layers: definition.Layers) -
 
 def tar_of(layers: definition.Layers) -> list[bytes]:
     return [tar_bytes(layer) for layer in layers]
+
+
+def test_index_names_every_helper() -> None:
+    text = tools.__doc__ or ""
+    helpers = {path.stem for path in Path(tools.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {name for name in helpers if f"`{name}`" not in text} == set()

@@ -1,0 +1,1 @@
+"""Tests of `importer/cache`: names of branches, flattened layers."""

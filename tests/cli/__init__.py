@@ -1,0 +1,1 @@
+"""Tests of `importer/cli`: options, messages, standard output, signals."""

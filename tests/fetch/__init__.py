@@ -1,0 +1,1 @@
+"""Tests of `importer/fetch`: skopeo, its answers and its errors."""

@@ -1,0 +1,1 @@
+"""Tests of `importer/files`: files that are replaced whole, and temporary ones."""

@@ -1,0 +1,1 @@
+"""Tests of `importer/graphroot`: `import-storage` of stores of podman and Docker."""

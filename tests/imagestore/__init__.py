@@ -1,0 +1,1 @@
+"""Tests of `importer/imagestore`: the subcommands of `image-store`, but for `verify`."""

@@ -1,0 +1,1 @@
+"""Tests of `layers/`, in the same packages: bytes in, values out, without a repo or a registry."""

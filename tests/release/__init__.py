@@ -1,0 +1,1 @@
+"""Tests of `importer/release`: `import-release`, its sources, files, reports and failures."""

@@ -1,0 +1,1 @@
+"""Tests of `layers/compress`: gzip and zstd, whole and broken."""

@@ -1,0 +1,1 @@
+"""Tests of `layers/ostree`: the bytes of objects, compared with libostree's."""

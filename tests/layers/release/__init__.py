@@ -1,0 +1,1 @@
+"""Tests of `layers/release`: what changed between two releases, and how it is told."""

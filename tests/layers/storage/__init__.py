@@ -1,0 +1,1 @@
+"""Tests of `layers/storage`: records of stores, read, written and merged; storage.conf."""

@@ -1,0 +1,1 @@
+"""Tests of `layers/tarsplit`: each tar comes back, to the last byte."""
