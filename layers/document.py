@@ -79,7 +79,12 @@ def _first_line(error: Exception) -> str:
 
 
 def string(document: Document, key: str, what: str, default: str | None = None) -> str:
-    """The string under `key`; LayerError if it is something else, or absent without a default."""
+    """Return the string under `key`, or the default where it is absent or `null`.
+
+    Raise LayerError if it is something else, or absent without a default.
+    """
+    if key in document and document[key] is None and default is not None:
+        return default
     return cast("str", _typed(document, key, what, str, default))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from layers.digest import Digest
 from layers.document import parse_records
 from layers.errors import Fault, LayerError
+from layers.oci.readable import check_image, check_index
 from layers.oci.reference import ImageName
 from layers.storage.image_record import own_image
 from layers.storage.layer_id import child_id
@@ -124,6 +125,7 @@ class RecordCheck:
             self.findings.add(error.message, image=label(record))
             return
         self.images.append(image)
+        self._check_readable(image)
         self._check_top(image)
         stored = StoredImage(
             image.manifest.config.digest.hex,
@@ -152,6 +154,16 @@ class RecordCheck:
         wanted = {"manifest", f"manifest-{record.digest}", f"sha256:{record.id}"}
         for key in sorted(wanted - set(record.big_data)):
             self.findings.add(f"images.json does not name its {key}", image=label(record))
+
+    def _check_readable(self, image: ImageView) -> None:
+        """One image that podman cannot read makes `podman images` fail for the whole store."""
+        try:
+            for manifest in image.manifests:
+                check_image(manifest, image.config)
+            for index in image.indexes:
+                check_index(index)
+        except LayerError as error:
+            self.findings.add(error.message, image=image.label)
 
     def _check_top(self, image: ImageView) -> None:
         """The image's own layers, or as many of which only the top one has anything in it."""

@@ -14,9 +14,9 @@ from layers.errors import LayerError
 if TYPE_CHECKING:
     from layers.oci.manifest import Manifest
 
-# RFC 3339, section 5.6, with as many digits of a second as Go writes.
+# RFC 3339, section 5.6, and what Go takes beside it: an hour of one digit, a comma.
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,30})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d?\d:\d\d:\d\d)([.,]\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )
 
 
@@ -64,12 +64,15 @@ def _diff_ids(document: Document) -> tuple[Digest, ...]:
     rootfs = mapping(document, "rootfs", "the config")
     if rootfs.get("type") != "layers":
         raise LayerError("the config's rootfs is not of type 'layers'")
-    return tuple(Digest.parse(d) for d in array(rootfs, "diff_ids", "the config", []))
+    try:
+        return tuple(Digest.parse(d) for d in array(rootfs, "diff_ids", "the config", []))
+    except LayerError as error:
+        raise LayerError(f"the config's diff_ids: {error.message}", hint=error.hint) from None
 
 
 def _config(raw: bytes, document: Document) -> ImageConfig:
     diff_ids = _diff_ids(document)
-    created = string(document, "created", "the config", "") if document.get("created") else ""
+    created = string(document, "created", "the config", "")
     if created:
         parse_time(created)
     return ImageConfig(
@@ -90,7 +93,9 @@ def parse_time(text: str) -> int:
     day, clock, _, zone = match.groups()
     try:
         offset = "+00:00" if zone in "Zz" else zone
-        moment = datetime.fromisoformat(f"{day}T{clock.replace(':60', ':59')}{offset}")
+        if day.startswith("0000"):  # a year that Go has and Python has not
+            day = f"0004{day[4:]}"
+        moment = datetime.fromisoformat(f"{day}T{clock.replace(':60', ':59'):0>8}{offset}")
         return max(0, int(moment.astimezone(UTC).timestamp()))
     except (ValueError, OverflowError):
         raise LayerError(f"not a time: {text[:100]!r}") from None

@@ -60,14 +60,12 @@ def parse_manifest(raw: bytes, algorithm: str = "sha256") -> Manifest | Index:
     document = parse_document(raw, "the manifest")
     _check_schema(document)
     digest = Digest.of(raw, algorithm)
-    if "manifests" in document and ("layers" in document or "config" in document):
+    has = {key for key, value in document.items() if value is not None}
+    if "manifests" in has and ("layers" in has or "config" in has):
         raise LayerError("the manifest could be read as an index, too", digest=str(digest))
     try:
-        return (
-            _index(raw, digest, document)
-            if "manifests" in document
-            else _image(raw, digest, document)
-        )
+        parse = _index if "manifests" in has else _image
+        return parse(raw, digest, document)
     except LayerError as error:
         raise error.within(digest=str(digest)) from None
 
@@ -78,12 +76,12 @@ def _check_schema(document: Document) -> None:
             "docker schema 1 manifests are not supported",
             hint="they have no config and no diffIDs; push the image again with a current tool",
         )
-    if document.get("schemaVersion") != 2:
+    if type(document.get("schemaVersion")) is not int or document["schemaVersion"] != 2:
         raise LayerError("the manifest's schemaVersion is not 2")
 
 
 def _index(raw: bytes, digest: Digest, document: Document) -> Index:
-    stated = string(document, "mediaType", "the index", media_type.OCI_INDEX)
+    stated = string(document, "mediaType", "the index", "") or media_type.OCI_INDEX
     if stated not in media_type.INDEXES:
         raise LayerError(f"index media type {stated[:200]!r} is not known")
     members = array(document, "manifests", "the index")
@@ -97,10 +95,12 @@ def _image(raw: bytes, digest: Digest, document: Document) -> Manifest:
         if config.media_type == media_type.DOCKER_CONFIG
         else media_type.OCI_MANIFEST
     )
-    stated = string(document, "mediaType", "the manifest", implied)
+    stated = string(document, "mediaType", "the manifest", "") or implied
     if stated not in media_type.MANIFESTS:
         raise LayerError(f"manifest media type {stated[:200]!r} is not known")
-    if config.media_type not in media_type.CONFIGS or document.get("artifactType"):
+    docker = document.get("mediaType") == media_type.DOCKER_MANIFEST
+    configs = media_type.CONFIGS + (media_type.OLD_DOCKER_CONFIGS if docker else ())
+    if config.media_type not in configs or string(document, "artifactType", "the manifest", ""):
         raise LayerError(
             f"not a container image: its config is {config.media_type[:200]!r}",
             hint="artifacts (charts, signatures, …) have no root file system to import",
@@ -119,7 +119,7 @@ def _descriptor(value: object, what: str) -> Descriptor:
     if not isinstance(value, dict):
         raise LayerError(f"{what}: a descriptor is not a JSON object")
     return Descriptor(
-        string(value, "mediaType", what),
+        string(value, "mediaType", what, ""),
         Digest.parse(value.get("digest")),
         integer(value, "size", what),
     )

@@ -22,6 +22,11 @@ TAR_LAYER = "application/vnd.oci.image.layer.v1.tar"
 MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 INDEXES = (OCI_INDEX, DOCKER_LIST)
 CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
+# Types that old tools gave docker configs. Docker takes the same: github.com/moby/moby
+# distribution/registry.go, `imageTypes`.
+OLD_DOCKER_CONFIGS = ("", "application/octet-stream", "application/json", "text/html")
+
+DOCKER_LAYERS = "application/vnd.docker."
 
 _LAYER_STEMS = (
     TAR_LAYER,

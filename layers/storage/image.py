@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 from layers.digest import Digest
 from layers.errors import LayerError
-from layers.oci.manifest import Descriptor
+from layers.oci.manifest import Descriptor, Index
 from layers.oci.media_type import TAR_LAYER, Compression, layer_compression
+from layers.oci.readable import check_image, check_index, check_manifest
 from layers.storage.layer_id import layer_ids
 from layers.storage.records import StoredImage
 from layers.tar.writer import END
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from layers.oci.config import ImageConfig
-    from layers.oci.manifest import Index, Manifest
+    from layers.oci.manifest import Manifest
     from layers.oci.reference import ImageName, Reference
 
 
@@ -79,6 +80,15 @@ class Image:
     name: ImageName | None = None
     available: tuple[Descriptor, ...] | None = None
     kept: KeptRecord | None = None
+
+    def __post_init__(self) -> None:
+        """Raise LayerError, naming the field, for an image that podman could not read back."""
+        check_image(self.manifest, self.config)
+        for document in (self.index, *(self.kept.documents if self.kept else ())):
+            if isinstance(document, Index):
+                check_index(document)
+            elif document is not None:
+                check_manifest(document)
 
     @property
     def id(self) -> str:

@@ -1,0 +1,87 @@
+"""Refuse images that podman cannot read back from its store.
+
+One such image makes `podman images` fail for the whole store, so that none of its images can
+be listed. Source: github.com/containers/image v5.34, manifest/docker_schema2.go
+(`Schema2FromManifest`), manifest/oci.go (`OCI1FromManifest`, `Inspect`), internal/manifest/
+common.go (`ValidateUnambiguousManifestFormat`), and containers/common libimage/inspect.go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from layers.document import parse_document
+from layers.errors import LayerError
+from layers.oci import go_structs, media_type
+from layers.oci.go_json import check
+from layers.oci.media_type import Compression, layer_compression
+
+if TYPE_CHECKING:
+    from layers.document import Document
+    from layers.oci.config import ImageConfig
+    from layers.oci.manifest import Index, Manifest
+
+_HINT = "podman and CRI-O cannot read such an image; one of them makes `podman images` fail"
+# A manifest with these could be read as one of another kind.
+_AMBIGUOUS = ("fslayers", "history")
+
+
+def check_image(manifest: Manifest, config: ImageConfig) -> None:
+    """Raise LayerError, naming the field, if podman could not read this image."""
+    check_manifest(manifest)
+    docker = manifest.media_type == media_type.DOCKER_MANIFEST
+    try:
+        document = parse_document(config.raw, "the config")
+        check(document, go_structs.OCI_CONFIG, "the config")
+        struct = go_structs.DOCKER_CONFIG if docker else go_structs.DOCKER_V1_CONFIG
+        check(document, struct, "the config")
+    except LayerError as error:
+        raise error.within(digest=str(manifest.config.digest), hint=_HINT) from None
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Raise LayerError, naming the field, if podman could not read this manifest."""
+    docker = manifest.media_type == media_type.DOCKER_MANIFEST
+    try:
+        document = parse_document(manifest.raw, "the manifest")
+        struct = go_structs.DOCKER_MANIFEST if docker else go_structs.OCI_MANIFEST
+        check(document, struct, "the manifest")
+        _check_unambiguous(document, "the manifest")
+        if docker:
+            _check_docker_types(document, manifest)
+        elif manifest.config.media_type != media_type.OCI_CONFIG:
+            raise LayerError(
+                f"the config of an OCI manifest has the media type {manifest.config.media_type!r}"
+            )
+    except LayerError as error:
+        raise error.within(digest=str(manifest.digest), hint=_HINT) from None
+
+
+def check_index(index: Index) -> None:
+    """Raise LayerError, naming the field, if skopeo could not read this index."""
+    docker = index.media_type == media_type.DOCKER_LIST
+    try:
+        document = parse_document(index.raw, "the index")
+        struct = go_structs.DOCKER_LIST if docker else go_structs.OCI_INDEX
+        check(document, struct, "the index")
+        _check_unambiguous(document, "the index")
+    except LayerError as error:
+        raise error.within(digest=str(index.digest), hint=_HINT) from None
+
+
+def _check_unambiguous(document: Document, what: str) -> None:
+    for key, value in document.items():
+        if value is not None and key.lower() in _AMBIGUOUS:
+            raise LayerError(f"{what} has a field {key[:20]!r}, as a docker schema 1 manifest has")
+
+
+def _check_docker_types(document: Document, manifest: Manifest) -> None:
+    """A docker manifest states its type, and has docker's layer types, of which none is zstd."""
+    if document.get("mediaType") != media_type.DOCKER_MANIFEST:
+        raise LayerError("the manifest has a docker config, but does not state docker's media type")
+    for number, layer in enumerate(manifest.layers, 1):
+        oci = not layer.media_type.startswith(media_type.DOCKER_LAYERS)
+        if oci or layer_compression(layer.media_type) is Compression.ZSTD:
+            raise LayerError(
+                f"layer {number} of a docker manifest has the media type {layer.media_type}"
+            )

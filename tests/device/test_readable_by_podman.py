@@ -1,0 +1,167 @@
+"""podman reads what we take, and none of what we refuse: `layers.oci.go_structs` asked of it.
+
+The images lie in a store that was made by hand, each with one field of another type, as an
+import would have written them before they were refused.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from layers.digest import Digest
+from layers.oci.media_type import OLD_DOCKER_CONFIGS
+from layers.storage.records import StoredImage
+from tests.tools.busybox import busybox_layer
+from tests.tools.gofields import SPELLINGS, Base, OddImage, edited, mixed, right, wrong
+from tests.tools.image import build_oci
+from tests.tools.importimage import imported, run_import
+from tests.tools.layout import Layout, digest_of
+from tests.tools.mediatype import OCI
+from tests.tools.podman import Podman, new_podman
+from tests.tools.process import CommandError
+from tests.tools.storecommand import answered, image_store
+from tests.tools.tamper import LooseStore, commit, copy, loose
+
+pytestmark = pytest.mark.root
+
+FAMILIES = (False, True)
+OLD_CONFIG_TYPES: tuple[dict[str, str], ...] = (
+    {},
+    *({"mediaType": one} for one in OLD_DOCKER_CONFIGS),
+    {"mediaType": OCI.config},
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """A repo with one good image of one layer, its store checked out, and that layer."""
+
+    repo: Path
+    good: str
+    store: LooseStore
+    base: Base
+    layout: Layout
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    where = tmp_path_factory.mktemp("readable")
+    built = build_oci(where / "layout", "t", [busybox_layer()])
+    imported(where / "repo", "--branch=good", f"oci:{where}/layout:t", "--name=localhost/good:1")
+    base = Base(built.layers[0].digest, built.layers[0].size, built.diff_ids[0])
+    store = loose(where / "repo", "good", where / "store")
+    return World(where / "repo", built.image_id, store, base, Layout(where / "layout"))
+
+
+def add(world: World, store: LooseStore, images: Iterable[OddImage]) -> None:
+    """Writes the images into the store, as an import does."""
+    path = store.path / "overlay-images/images.json"
+    records = json.loads(path.read_bytes())
+    layer = world.base.diff_id.partition(":")[2]
+    for image in images:
+        digest = Digest.of(image.manifest)
+        big_data = {
+            "manifest": image.manifest,
+            f"manifest-{digest}": image.manifest,
+            f"sha256:{image.id}": image.config,
+        }
+        name = f"localhost/odd-{len(records)}:1"
+        record = StoredImage(image.id, digest, (name,), layer, "", big_data)
+        folder = path.parent / image.id
+        folder.mkdir()
+        for file, data in record.files().items():
+            (folder / file).write_bytes(data)
+        records.append(record.record())
+    path.write_text(json.dumps(records))
+
+
+def is_read(podman: Podman, image: OddImage) -> bool:
+    """Whether podman can inspect the image."""
+    try:
+        found = podman.inspect(image.id)
+    except CommandError:
+        return False
+    return bool(found["Id"] == image.id)
+
+
+def as_dir(world: World, image: OddImage, where: Path) -> str:
+    """Writes the image for skopeo's dir: transport, which takes any manifest; returns the
+    reference."""
+    where.mkdir()
+    (where / "version").write_text("Directory Transport Version: 1.1\n")
+    (where / "manifest.json").write_bytes(image.manifest)
+    (where / image.id).write_bytes(image.config)
+    layer = world.layout.blob_path(world.base.digest)
+    (where / layer.name).write_bytes(layer.read_bytes())
+    return f"dir:{where}"
+
+
+@pytest.mark.parametrize("docker", FAMILIES, ids=["oci", "docker"])
+def test_podman_starts_an_image_with_every_field(
+    world: World, tmp_path: Path, docker: bool
+) -> None:
+    """In each spelling; they are imported, all in one store, and podman lists that."""
+    images = [right(world.base, docker, spelling) for spelling in SPELLINGS]
+    for number, image in enumerate(images):
+        reference = as_dir(world, image, tmp_path / f"image{number}")
+        imported(world.repo, "--branch=right", reference, f"--name=localhost/right{number}:1")
+        store = loose(world.repo, "right", tmp_path / f"store{number}")
+        podman = new_podman(tmp_path / "podman", store.path)
+        assert [found["Id"] for found in podman.images()] == [image.id]
+        assert is_read(podman, image)
+        assert podman.run(image.id).strip() == "started"
+
+
+def test_podman_reads_docker_images_that_call_their_config_otherwise(
+    world: World, tmp_path: Path
+) -> None:
+    for number, named in enumerate(OLD_CONFIG_TYPES):
+        plain = edited(f"old {number}", world.base, docker=True)
+        config = {"digest": digest_of(plain.config), "size": len(plain.config), **named}
+        image = edited(f"old {number}", world.base, docker=True, config=config)
+        reference = as_dir(world, image, tmp_path / f"image{number}")
+        imported(world.repo, "--branch=old-types", reference, f"--name=localhost/old{number}:1")
+    store = loose(world.repo, "old-types", tmp_path / "store")
+    podman = new_podman(tmp_path / "podman", store.path)
+    assert podman.run(image.id).strip() == "started"
+
+
+def test_podman_reads_no_field_of_another_type(world: World, tmp_path: Path) -> None:
+    store = copy(world.store, tmp_path / "store")
+    images = [image for docker in FAMILIES for image in wrong(world.base, docker)]
+    add(world, store, [*images, *mixed(world.base)])
+    podman = new_podman(tmp_path / "podman", store.path)
+    assert [image.name for image in images if is_read(podman, image)] == []
+    with pytest.raises(CommandError):
+        podman.images()
+
+
+def test_an_import_refuses_the_image(world: World, tmp_path: Path) -> None:
+    """A line with the field's name, and a hint with the reason."""
+    image = next(one for one in wrong(world.base, docker=False) if "Labels.a" in one.name)
+    outcome = run_import(world.repo, "--branch=wrong", as_dir(world, image, tmp_path / "image"))
+    assert outcome.status == 1
+    assert "config.Labels['a'] is the number 5, not a string" in outcome.stderr
+    assert "podman" in outcome.said("hint")[0]
+
+
+def test_a_store_that_has_one(world: World, tmp_path: Path) -> None:
+    """verify finds the image, list shows it, remove takes it out."""
+    odd = [one for one in wrong(world.base, docker=True) if "Labels.a" in one.name]
+    odd += mixed(world.base)
+    store = copy(world.store, tmp_path / "store")
+    add(world, store, odd)
+    commit(store, world.repo, "old")
+    verified = image_store(world.repo, "verify", "old", "--json")
+    assert verified.status == 1
+    (branch,) = verified.document["branches"]
+    faulty = {one for finding in branch["findings"] for one in finding["images"]}
+    assert len(faulty) == len(odd)
+    assert all("odd" in one for one in faulty)
+    listed = answered(world.repo, "list", "old")["images"]
+    assert {one["image_id"] for one in listed} == {world.good, *(one.id for one in odd)}
+    answered(world.repo, "remove", "--branch=old", *(one.id for one in odd))
+    assert answered(world.repo, "verify", "old")["ok"]
