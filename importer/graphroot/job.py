@@ -11,7 +11,7 @@ from importer.graphroot.layer_directory import LayerDirectory
 from importer.graphroot.layer_walk import LayerWalk
 from importer.ingest.job import read_tar
 from importer.ingest.object_writer import ObjectWriter
-from layers.chunks import check_size
+from layers.chunks import DiffID, check_size, drain
 from layers.errors import LayerError
 from layers.tarsplit.record_reader import assembled, segments
 from layers.tree.read_layer import ReadLayer
@@ -42,20 +42,36 @@ class StoreJob:
         record = self.source.record
         if record is None:
             return self._walk(store, advance)
-        found = self._assemble(store, _pieces(record), advance)
+        found = self._assemble(store, record, advance)
         return replace(found, verified=self.verified)
 
-    def _assemble(self, store: Store, record: OpenChunks, advance: Advance) -> ReadLayer:
+    def _assemble(self, store: Store, record: Path, advance: Advance) -> ReadLayer:
         """The tar made again from its record and files, then read as if it had been fetched."""
         with LayerDirectory(self.source.directory) as directory:
-            tar = assembled(segments(record), directory.content)
+            lines = _pieces(record)
+            tar = assembled(segments(lines), directory.content)
             try:
                 return read_tar(store, _counted(tar, advance), self.layer, self.options)
             except LayerError as error:
+                if error.path is None and self._is_intact(record, directory):
+                    raise  # the store has kept the image as it was: the image is at fault
                 raise directory.explained(error) from None
             finally:
                 tar.close()
-                record.close()
+                lines.close()
+
+    def _is_intact(self, record: Path, directory: LayerDirectory) -> bool:
+        """Whether the tar is the one of the diffID, whatever is wrong within it."""
+        lines = _pieces(record)
+        tar = assembled(segments(lines), directory.content)
+        try:
+            drain(iter(DiffID(tar, self.layer.diff_id, self.options.limits.size)))
+        except LayerError:
+            return False
+        finally:
+            tar.close()
+            lines.close()
+        return True
 
     def _walk(self, store: Store, advance: Advance) -> ReadLayer:
         """The directory as it is: nothing says that it is still what was unpacked there."""

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from layers.entry import Xattrs
     from layers.tarsplit.record_reader import Content
 
+# podman's record does not give every tar again; docs/semantics.md, "tar-split", has the list.
+_NOT_THE_TAR = (
+    "a file of the layer has changed since it was pulled, or the store could not record its tar;"
+    " import the image from its registry, with import-image"
+)
 # What open(2) says of a path that leads nowhere, or through something else than directories.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
@@ -91,10 +96,10 @@ class LayerDirectory:
     def explained(self, error: LayerError) -> LayerError:
         """The error, or what overlayfs has to do with it, where the path's xattrs tell.
 
-        One without a path is about the tar as a whole: its record or a file has changed.
+        An error without a path is about the tar as a whole: the record does not give it again.
         """
         if error.path is None:
-            return error.within(hint=DAMAGED)
+            return error.within(hint=_NOT_THE_TAR)
         try:
             path = components(error.path)
             for depth in range(1, len(path) + 1):

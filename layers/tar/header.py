@@ -103,9 +103,7 @@ def _mistaken_prefix(rest: bytes) -> bytes:
         number(rest[12:24])
     except LayerError:
         prefix = rest[:155].partition(b"\0")[0]
-        if not prefix.isascii():
-            raise
-        return prefix + b"/"
+        return prefix + b"/" if prefix.isascii() else b""
     return b""
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 type Records = tuple[tuple[bytes, bytes], ...]
 
 _LENGTH = re.compile(rb"([0-9]{1,10}) ")
-_DECIMAL = re.compile(rb"[0-9]{1,19}")
+_DECIMAL = re.compile(rb"0*[0-9]{1,19}")
 _XATTR = b"SCHILY.xattr."
 # Linux: XATTR_NAME_MAX and XATTR_SIZE_MAX, include/uapi/linux/limits.h.
 _XATTR_NAME_MAX = 255

@@ -2,6 +2,10 @@
 
 Python's tarfile ends silently at a broken header or a stray zero block, and leaves
 what follows unread; here a tar is either read to its last byte or refused.
+
+The end of a tar is two zero blocks (POSIX pax(1)). Layers without them, or with one, exist, and
+all container tools read them, as Go's archive/tar does; so they are read here, too. That a layer
+was not cut short is what its digest and diffID say.
 """
 
 from __future__ import annotations
@@ -79,7 +83,7 @@ class TarReader:
         self._holes = max_holes
 
     def __iter__(self) -> Iterator[Entry]:
-        """Every entry, to the end marker and the zeros after it."""
+        """Every entry; then record what follows the end marker."""
         extended = _NOTHING
         while (header := self._next_header()) is not None:
             if header.typeflag in _EXTENDED_FLAGS:
@@ -90,7 +94,8 @@ class TarReader:
             extended = _NOTHING
         if extended is not _NOTHING:
             raise LayerError("tar ends between an extended header and its entry")
-        self._end()
+        for piece in self._buffer.rest():
+            self._recorder.raw(piece)
 
     def content(self) -> Chunks:
         """The current file's content, `size` bytes in pieces; to be read to its end."""
@@ -115,14 +120,30 @@ class TarReader:
         return data
 
     def _next_header(self) -> Header | None:
-        block = self._block()
-        return None if block == ZERO_BLOCK else parse_header(block)
+        """Read the next entry's header. Return None at the end marker, whole, half or absent."""
+        block = self._block_or_end()
+        if block is None:
+            return None
+        if block != ZERO_BLOCK:
+            return parse_header(block)
+        if self._block_or_end() not in (None, ZERO_BLOCK):
+            raise LayerError("tar has a single zero block where its end marker should be")
+        return None
+
+    def _block_or_end(self) -> bytes | None:
+        """Read a block. Return None where the tar ends."""
+        block = self._buffer.take(BLOCK)
+        if not block:
+            return None
+        if len(block) < BLOCK:
+            raise LayerError("tar was cut short: it ends within a block")
+        self._recorder.raw(block)
+        return block
 
     def _block(self) -> bytes:
-        block = self._buffer.take(BLOCK)
-        if len(block) < BLOCK:
-            raise LayerError("tar has no end marker: it was cut short")
-        self._recorder.raw(block)
+        block = self._block_or_end()
+        if block is None:
+            raise LayerError("tar was cut short: it ends within an entry's headers")
         return block
 
     def _extend(self, header: Header, extended: _Extended) -> _Extended:
@@ -257,15 +278,6 @@ class TarReader:
                 raise self._cut_short(self._padding - len(padding))
             self._recorder.raw(padding)
             self._padding = 0
-
-    def _end(self) -> None:
-        """The second zero block of the end marker, and nothing but zeros behind it."""
-        if self._block() != ZERO_BLOCK:
-            raise LayerError("tar has a single zero block where its end marker should be")
-        for piece in self._buffer.rest():
-            if piece.strip(b"\0"):
-                raise LayerError("tar goes on after its end marker")
-            self._recorder.raw(piece)
 
 
 def _kind(header: Header, path: bytes) -> Kind:

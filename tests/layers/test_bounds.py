@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import pytest
@@ -50,6 +50,15 @@ def read(entries: Iterable[Entry], limits: Limits) -> LayerReader:
     for leaf, _ in reader:
         leaf.checksum = "0" * 64
     return reader
+
+
+def test_bytes_without_end_behind_the_end() -> None:
+    """They are no entries, but they are bytes of the layer."""
+    junk = (b"junk" * 1000 for _ in range(10**12))
+    tar = DiffID(chain(tar_stream([Entry(b"a")]), junk), Digest.of(b""), 50 * MIB)
+    with pytest.raises(LayerError, match="more than 52428800 bytes") as caught:
+        list(LayerReader(iter(tar), DeviceNodes.AUTO, Limits()))
+    assert "--max-layer-size" in caught.value.hint
 
 
 # -- entries --

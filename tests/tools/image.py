@@ -14,8 +14,19 @@ from tests.tools.mediatype import family
 from tests.tools.tarbuild import tar_bytes
 
 Compression = Literal["gzip", "zstd", "none"]
-#: A layer: its entries, or the uncompressed tar as it is.
-LayerSource = Sequence[Entry] | bytes
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A layer whose blob is as it is."""
+
+    tar: bytes
+    blob: bytes
+    media_type: str
+
+
+#: A layer: its entries, the uncompressed tar as it is, or the blob, too.
+LayerSource = Sequence[Entry] | bytes | Packed
 Document = dict[str, Any]
 Edit = Callable[[Document], None]
 
@@ -137,11 +148,14 @@ def build_oci(
     may change the finished documents in place, for the better or the worse. `docker` makes
     a v2 schema 2 manifest; most tools want such a one from a registry, not from a layout.
     """
-    tars = [one if isinstance(one, bytes) else tar_bytes(one) for one in layers]
+    tars = [_tar(one) for one in layers]
     layout, names = Layout(directory), family(docker)
     kinds = [compression] * len(tars) if isinstance(compression, str) else compression
-    types = layer_types or [names.of_layer(kind) for kind in kinds]
+    types = list(layer_types or []) or [names.of_layer(kind) for kind in kinds]
     packed = [compress(tar, kind) for tar, kind in zip(tars, kinds, strict=True)]
+    for number, one in enumerate(layers):
+        if isinstance(one, Packed):
+            packed[number], types[number] = one.blob, one.media_type
     blobs = [_put(layout, data, kind) for data, kind in zip(packed, types, strict=True)]
     platform = {"architecture": architecture, "os": os} | ({"variant": variant} if variant else {})
     diff_ids = [digest_of(tar) for tar in tars]
@@ -170,6 +184,12 @@ def build_index(
     blob = _put_json(layout, document, names.index, edit_index)
     layout.tag(tag, blob.descriptor())
     return BuiltIndex(directory, tag, blob, tuple(images))
+
+
+def _tar(layer: LayerSource) -> bytes:
+    if isinstance(layer, Packed):
+        return layer.tar
+    return layer if isinstance(layer, bytes) else tar_bytes(layer)
 
 
 def _put(layout: Layout, data: bytes, media_type: str) -> Blob:

@@ -70,6 +70,14 @@ def test_number_malformed(value: bytes) -> None:
         Pax(((b"size", value),)).number(b"size", 0)
 
 
+@pytest.mark.parametrize(
+    ("value", "number"), [(b"000", 0), (b"%024d" % 999, 999), (b"0" * 30 + b"7", 7)]
+)
+def test_number_with_zeros(value: bytes, number: int) -> None:
+    """Go's pax-pos-size-file.tar has such a size."""
+    assert Pax(((b"size", value),)).number(b"size", 1) == number
+
+
 def test_xattrs_sorted_with_empty_values() -> None:
     pax = Pax(((b"SCHILY.xattr.user.b", b""), (b"SCHILY.xattr.user.a", b"\xff"), (b"other", b"x")))
     assert pax.xattrs() == ((b"user.a", b"\xff"), (b"user.b", b""))
