@@ -101,11 +101,14 @@ def default_map(command: click.Command, config: Mapping[str, str]) -> Defaults:
     """Return the config as click takes it: defaults by the parameters' names.
 
     image-store, a group, gets no prefix: it finds a store where the commit says. A prefix would
-    keep it from finding stores elsewhere.
+    keep it from finding stores elsewhere. import-tree's prefix is not
+    that of a store.
     """
     if isinstance(command, click.Group):
         known = {key: value for key, value in config.items() if key != "prefix"}
         return {name: default_map(one, known) for name, one in command.commands.items()}
+    if command.name == "import-tree":
+        config = {key: value for key, value in config.items() if key != "prefix"}
     found: Defaults = {}
     for parameter in command.params:
         for key, value in config.items():

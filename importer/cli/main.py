@@ -35,6 +35,11 @@ def import_storage() -> None:
     _start("import_storage")
 
 
+def import_tree() -> None:
+    """Run the command import-tree."""
+    _start("import_tree")
+
+
 def image_store() -> None:
     """Run the command image-store."""
     _start("image_store")

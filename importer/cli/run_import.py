@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from importer.cli.finish import UNCHANGED, Answer, end
 from importer.cli.messages import progress_for
 from importer.cli.options.output import Document, Messages, Unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from importer.cli.options.declare import Given
     from importer.commit.result import Result
@@ -20,10 +20,31 @@ if TYPE_CHECKING:
 def end_import[J](
     given: Given, make_job: Callable[[], J], work: Callable[[J, Progress], Result]
 ) -> NoReturn:
+    """Make the job, import the images, print the result and exit."""
+    end_job(given, make_job, lambda job, progress: _told(job, work, progress))
+
+
+class Outcome(Protocol):
+    """What any job did, as it is printed."""
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether no ref was moved."""
+
+    def lines(self) -> Sequence[str]:
+        """Return what is printed without --json."""
+
+    def document(self) -> Mapping[str, object]:
+        """Return the JSON document."""
+
+
+def end_job[J](
+    given: Given, make_job: Callable[[], J], work: Callable[[J, Progress], Outcome]
+) -> NoReturn:
     """Make the job, do the work, print the result and exit."""
 
     def answer() -> Answer:
-        result = _told(make_job(), work, progress_for(given(Messages)))
+        result = work(make_job(), progress_for(given(Messages)))
         as_json = given(Document).as_json
         text = json.dumps(result.document(), indent=2) if as_json else "\n".join(result.lines())
         unchanged = result.unchanged and given(Unchanged).unchanged_exit_77

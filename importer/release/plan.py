@@ -11,8 +11,7 @@ from importer.fetch.blobs import Blobs
 from importer.fetch.policy import has_to_ask
 from importer.fetch.resolver import Resolver
 from importer.files.replacement import read_file
-from importer.release.controller import stream_url
-from importer.release.http import Http
+from importer.release.http import Http, stream_url
 from importer.release.job import host_arch
 from importer.release.sources import (
     Documents,
@@ -22,7 +21,6 @@ from importer.release.sources import (
     naming,
     registries_in,
 )
-from importer.release.url import shown
 from layers.release.lock import MAX_LOCK_SIZE, Locked, parse_lock
 
 if TYPE_CHECKING:
@@ -108,7 +106,7 @@ def _read(origin: Origin, arch: str, documents: Documents, progress: Progress) -
     with Blobs(skopeo, progress) as blobs:
         sources = Sources(documents, skopeo, blobs, origin.phases, origin.limits)
         release = sources.read(names)
-    with naming(shown(names[0].text)):
+    with naming(names[0].text):
         arch = _agreed(arch, release.arch)
     return replace(release, arch=arch, stream=_stream(origin.stream, names))
 

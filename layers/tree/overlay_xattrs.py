@@ -62,6 +62,12 @@ def check_complete(xattrs: Xattrs) -> None:
             )
 
 
+def without_opaque(xattrs: Xattrs, value: bytes) -> Xattrs:
+    """Return the xattrs without those that make a directory opaque by this value."""
+    names = [namespace + b"opaque" for namespace in _NAMESPACES]
+    return tuple(pair for pair in xattrs if not (pair[0] in names and pair[1] == value))
+
+
 def without_marks(xattrs: Xattrs) -> Xattrs:
     """The xattrs that the file itself has."""
     return tuple(x for x in xattrs if x[0] != _OVERRIDE and not x[0].startswith(_NAMESPACES))

@@ -62,6 +62,16 @@ class Prefix(NotEmpty):
         return text
 
 
+class TreePrefix(Prefix):
+    """The directory of a tree in a commit: an absolute path, or the root."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the path."""
+        return "/" if value == "/" else super().convert(value, param, ctx)
+
+
 class Architecture(ParamType[str]):
     """An architecture by Go's name or by uname's."""
 

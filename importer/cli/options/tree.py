@@ -1,0 +1,147 @@
+"""Options of import-tree, spelled as `ostree commit` spells its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from importer.cli.completion import branches_like
+from importer.cli.options.declare import (
+    Group,
+    Heading,
+    arguments,
+    choice,
+    flag,
+    option,
+    required,
+)
+from importer.cli.options.name_types import Branch, TreePrefix
+from importer.cli.options.rules import exclusive
+from importer.cli.options.types import Number, Place, Text, Timestamp
+from layers.tree.builder import DeviceNodes
+
+
+class Opaque(Enum):
+    """What to do with an opaque directory whose lower layers are unknown."""
+
+    KEEP = "keep"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trees(Group):
+    """The directories, and what to take of them."""
+
+    HEADING = Heading.IMAGES
+    RULES = (exclusive("selinux_policy_dir", "selinux_policy_from_base"),)
+
+    roots: tuple[Path, ...] = arguments("ROOT...", type=Place(readable=False), required=True)
+    device_nodes: DeviceNodes = choice(
+        "--device-nodes",
+        default=DeviceNodes.AUTO,
+        help="auto: leave out device nodes and fifos below /dev, refuse others; skip: leave out"
+        " all; error: refuse all. Whiteouts and backingFsBlockDev are none of these.",
+    )
+    opaque: Opaque = choice(
+        "--opaque",
+        default=Opaque.KEEP,
+        help="An opaque directory whose lower layers are not in the tree: keep its xattr, which"
+        " ostree deploys, or refuse it (error).",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes(Group):
+    """How files are committed otherwise than they are on disk."""
+
+    HEADING = Heading.IMAGES
+
+    owner_uid: int | None = option(
+        "--owner-uid", type=Number(0, 2**32 - 2), metavar="UID", help="Give all files this owner."
+    )
+    owner_gid: int | None = option(
+        "--owner-gid", type=Number(0, 2**32 - 2), metavar="GID", help="Give all files this group."
+    )
+    no_xattrs: bool = flag("--no-xattrs", help="Commit no extended attributes.")
+    canonical_permissions: bool = flag(
+        "--canonical-permissions",
+        help="Give all files the owner 0:0, no xattrs, and at most mode 0755.",
+    )
+    statoverride: Path | None = option(
+        "--statoverride",
+        type=Place(directory=False),
+        metavar="FILE",
+        help="Change modes: a line MODE PATH adds the bits, =MODE PATH sets them; decimal.",
+    )
+    skip_list: Path | None = option(
+        "--skip-list",
+        type=Place(directory=False),
+        metavar="FILE",
+        help="Leave out the files and directories that this file names, a path on each line.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeCommit(Group):
+    """The repo, the branch and the commit."""
+
+    HEADING = Heading.RESULT
+
+    branch: str = required("--branch", type=Branch(), help="Commit to this branch.")
+    tree_prefix: str = option(
+        "--prefix",
+        type=TreePrefix(),
+        default="/",
+        help="The directory in the commit that the trees go to.",
+    )
+    subject: str | None = option("--subject", type=Text(empty=True), help="The commit's subject.")
+    timestamp: int | None = option(
+        "--timestamp",
+        type=Timestamp(),
+        help="The commit's time, @SECONDS or ISO 8601; without it, now.",
+    )
+    jobs: int | None = option(
+        "--jobs",
+        type=Number(1, 1024),
+        help="How many processes read files at once; without it, one for each processor.",
+    )
+    no_cache: bool = flag(
+        "--no-cache",
+        help="Read all files again, also those that have not changed since the last commit.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OntoSystem(Group):
+    """The operating system's branch."""
+
+    HEADING = Heading.SYSTEM
+
+    onto: str | None = option(
+        "--onto",
+        metavar="BRANCH",
+        type=Text(),
+        complete=branches_like,
+        help="Put the trees over the operating system in this branch, at --prefix, and commit the"
+        " result to --branch.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeLabels(Group):
+    """SELinux labels of the files."""
+
+    HEADING = Heading.LABELS
+
+    selinux_policy_dir: Path | None = option(
+        "--selinux-policy",
+        metavar="DIR",
+        type=Place(),
+        help="Label the files by the SELinux policy of the root file system in DIR.",
+    )
+    selinux_policy_from_base: bool = flag(
+        "--selinux-policy-from-base",
+        help="Label the files by the policy of the operating system in --onto, or of the first"
+        " ROOT.",
+    )

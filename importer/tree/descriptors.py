@@ -1,0 +1,132 @@
+"""Directories below a root, reached by descriptors: no symlink on the way is followed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from layers.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from layers.entry import Xattrs
+    from layers.path import Path
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Not blocking, so that a fifo that took a file's place cannot keep us waiting.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_AS_ROOT = "run it as root, or make the file readable for this user"
+_CHANGED = "it changed while it was read; stop what writes to the tree, and try again"
+
+
+class Beneath:
+    """Opens directories below `root`, a descriptor, which stays the caller's.
+
+    The directories on the way to the last one stay open, since a walk asks for neighbours.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._opened: list[tuple[bytes, int]] = [(b"", os.dup(root))]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        for _name, descriptor in self._opened:
+            os.close(descriptor)
+        self._opened = []
+
+    def directory(self, path: Path) -> int:
+        """Return a descriptor of the directory, valid until the next call; OSError as open(2)."""
+        common = 0
+        for (name, _), wanted in zip(self._opened[1:], path, strict=False):
+            if name != wanted:
+                break
+            common += 1
+        while len(self._opened) > common + 1:
+            os.close(self._opened.pop()[1])
+        for name in path[common:]:
+            above = self._opened[-1][1]
+            self._opened.append((name, os.open(name, _DIRECTORY, dir_fd=above)))
+        return self._opened[-1][1]
+
+
+def open_root(path: bytes) -> int:
+    """Open a tree's root, which may be reached through symlinks; OSError as open(2)."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def open_file(name: bytes, directory: int) -> int:
+    """Open a file to read, leaving its access time where the kernel allows that (open(2))."""
+    try:
+        return os.open(name, _FILE | os.O_NOATIME, dir_fd=directory)
+    except PermissionError:
+        return os.open(name, _FILE, dir_fd=directory)
+
+
+def read_small(name: bytes, directory: int, limit: int) -> bytes | None:
+    """Return the content of a file, None if there is none; ImporterError beyond `limit` bytes."""
+    try:
+        descriptor = open_file(name, directory)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ImporterError(f"{printable(name)} has more than {limit} bytes")
+    return data
+
+
+def xattrs_of(descriptor: int | bytes) -> Xattrs:
+    """Return the xattrs of an open file, or of the path of a symlink, sorted by name.
+
+    Those without a value are left out, as libostree leaves them out.
+    """
+    try:
+        # Of a path the symlink itself is meant, and of a descriptor there is nothing to follow.
+        follow = isinstance(descriptor, int)
+        names = os.listxattr(descriptor, follow_symlinks=follow)
+        values = [
+            (os.fsencode(n), os.getxattr(descriptor, n, follow_symlinks=follow)) for n in names
+        ]
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return ()
+        raise
+    return tuple(sorted(pair for pair in values if pair[1])) if values else ()
+
+
+def symlink_path(name: bytes, directory: int) -> bytes:
+    """Return a path to a symlink in an open directory: lgetxattr(2) knows no descriptors."""
+    return b"/proc/self/fd/%d/%s" % (directory, name)
+
+
+def changed(root: bytes, path: Path) -> ImporterError:
+    """Return the error for a file or directory that is not as it was a moment ago."""
+    return ImporterError(f"{shown(root, path)}: {_CHANGED}")
+
+
+def shown(root: bytes, path: Path) -> str:
+    """Return a path below the root for people."""
+    return printable(b"/".join([root.rstrip(b"/"), *path]))
+
+
+@contextmanager
+def faults(root: bytes, path: Path) -> Iterator[None]:
+    """Turn the kernel's error into an ImporterError with the path."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise changed(root, path) from None
+    except PermissionError as error:
+        raise ImporterError(f"{shown(root, path)}: {error.strerror}", hint=_AS_ROOT) from None
+    except OSError as error:
+        raise ImporterError(f"{shown(root, path)}: {error.strerror}") from None

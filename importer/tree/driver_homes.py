@@ -1,0 +1,61 @@
+"""Finds the home directories of overlay graph drivers; see layers/ondisk/driver_home.py."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from importer.tree.descriptors import read_small
+from layers.ondisk.driver_home import DriverHome, read_home
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LINKS = b"l"
+# overlayfs takes 500 lower layers, each of some 30 bytes here.
+_LOWER_BYTES = 1 << 20
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def find_home(directory: int, names: Iterable[bytes]) -> DriverHome | None:
+    """Read the home at an open directory with sub-directories of these names; None if it is none.
+
+    OSError as the kernel has it.
+    """
+    lowers: dict[bytes, bytes | None] = {}
+    for name in names:
+        if name != _LINKS:
+            _note_layer(directory, name, lowers)
+    return read_home(_links(directory), lowers) if lowers else None
+
+
+def _note_layer(home: int, name: bytes, lowers: dict[bytes, bytes | None]) -> None:
+    """Add a layer and the content of its `lower` file, None without one."""
+    descriptor = os.open(name, _DIRECTORY, dir_fd=home)
+    try:
+        if _is(descriptor, b"link", stat.S_IFREG) and _is(descriptor, b"diff", stat.S_IFDIR):
+            lowers[name] = read_small(b"lower", descriptor, _LOWER_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def _is(directory: int, name: bytes, kind: int) -> bool:
+    with suppress(FileNotFoundError):
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return stat.S_IFMT(status.st_mode) == kind
+    return False
+
+
+def _links(home: int) -> dict[bytes, bytes]:
+    """Return the targets of the symlinks in `l`, by their names."""
+    descriptor = os.open(_LINKS, _DIRECTORY, dir_fd=home)
+    try:
+        found = {}
+        for name in map(os.fsencode, os.listdir(descriptor)):  # noqa: PTH208 - of a descriptor
+            with suppress(OSError):  # not a symlink: none of the driver's
+                found[name] = os.readlink(name, dir_fd=descriptor)
+        return found
+    finally:
+        os.close(descriptor)

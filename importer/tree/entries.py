@@ -1,0 +1,109 @@
+"""What a name in a directory on disk is, where ostree has no object for that."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from layers.errors import LayerError
+from layers.whiteout import OPAQUE_MARKER, QUOTED_PREFIX
+
+if TYPE_CHECKING:
+    import os
+
+    from layers.path import Path
+
+_FUSE_PREFIX = b".wh."
+_BACKING_DEVICE = b"backingFsBlockDev"
+_NAME_MAX = 255  # include/uapi/linux/limits.h
+_SELF_MADE = "ostree has no way to escape the name; rename the file, or leave it out by --skip-list"
+
+
+class Form(Enum):
+    """How something is written on disk that a commit has in another way, or not at all."""
+
+    CHAR = "char 0:0"  # a whiteout of overlayfs
+    XATTR = "whiteout xattr"  # the same, on an empty regular file
+    FUSE = ".wh. file"  # a whiteout of fuse-overlayfs
+    QUOTED = "quoted whiteout"  # made by `import-tree --in-place`
+    OPAQUE = "opaque xattr"  # of the directory itself
+    OPAQUE_FILE = "opaque .wh..wh..opq"  # in the directory, by fuse-overlayfs
+    DEVICE = "device"
+    FIFO = "fifo"
+    SOCKET = "socket"
+    BACKING = "backing device"  # of containers-storage's and Docker's quota code
+
+
+WHITEOUTS = (Form.CHAR, Form.XATTR, Form.FUSE, Form.QUOTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A thing of such a form: the path of its directory, and its name, b"" for the directory."""
+
+    directory: Path
+    name: bytes
+    form: Form
+
+
+def form_of_node(name: bytes, status: os.stat_result) -> Form | None:
+    """Return the form of what is no regular file, symlink or directory; None for those."""
+    mode = status.st_mode
+    if stat.S_ISCHR(mode) and status.st_rdev == 0:
+        return Form.CHAR
+    if stat.S_ISBLK(mode) and name == _BACKING_DEVICE:
+        return Form.BACKING
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return Form.DEVICE
+    if stat.S_ISFIFO(mode):
+        return Form.FIFO
+    return Form.SOCKET if stat.S_ISSOCK(mode) else None
+
+
+def form_of_fuse_file(name: bytes) -> Form | None:
+    """Return what fuse-overlayfs means by a regular file of this name (its main.c,
+    `create_whiteout` and `set_fd_opaque`)."""
+    if name == OPAQUE_MARKER:
+        return Form.OPAQUE_FILE
+    return Form.FUSE if name.startswith(_FUSE_PREFIX) else None
+
+
+def hidden_by(name: bytes, form: Form) -> bytes:
+    """Return the name that a whiteout of this form hides; LayerError if there is none."""
+    prefix = {Form.FUSE: _FUSE_PREFIX, Form.QUOTED: QUOTED_PREFIX}.get(form, b"")
+    hidden = name.removeprefix(prefix)
+    if hidden in (b"", b".", b".."):
+        raise LayerError("a whiteout that names nothing")
+    return hidden
+
+
+def check_name(name: bytes) -> None:
+    """Raise LayerError for a file's name that no commit can have, or that means a whiteout."""
+    if name.startswith(QUOTED_PREFIX):
+        raise LayerError(
+            "ostree would turn a file of this name into a whiteout when it deploys the commit",
+            hint=_SELF_MADE,
+        )
+    _check_utf8(name)
+
+
+def check_hidden(name: bytes) -> None:
+    """Raise LayerError for a name whose whiteout no commit can have."""
+    if len(QUOTED_PREFIX) + len(name) > _NAME_MAX:
+        raise LayerError(
+            f"the whiteout's name has {len(name)} bytes; quoted for ostree it is longer than"
+            f" {_NAME_MAX}",
+            hint="use a store without this layer, or rebuild the image with a shorter name",
+        )
+    _check_utf8(name)
+
+
+def _check_utf8(name: bytes) -> None:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        raise LayerError(
+            "the name is not UTF-8", hint="ostree's directory trees hold UTF-8 names only"
+        ) from None

@@ -1,0 +1,191 @@
+"""Directory trees to a commit: walk → objects → closed layers → tree → commit → ref."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from importer.commit.base_tree import CommitTree, find_base
+from importer.commit.selinux import Labels
+from importer.commit.selinux_policy import Policy
+from importer.commit.signing import check_keys, sign
+from importer.errors import ImporterError
+from importer.repo.commit_keys import BASE
+from importer.repo.values import Message
+from importer.repo.writer import Repo
+from importer.tree.descriptors import faults, open_root
+from importer.tree.known_files import KnownFiles, cache_path
+from importer.tree.result import TreeCounts, TreeResult
+from importer.tree.scan import TreeScan
+from importer.tree.scanned import Rules
+from importer.tree.store_files import FileStore
+from importer.tree.write_tree import TreeWriter
+from layers.errors import printable
+from layers.ondisk.close_layers import close_tree, settled_directories
+from layers.ondisk.commit_filter import CommitFilter
+from layers.ondisk.merge import check_collisions, merge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.progress import Progress
+    from importer.repo.commit_metadata import Base
+    from importer.repo.tree import Tree
+    from importer.tree.job import TreeJob
+    from importer.tree.scanned import Label
+    from layers.tree.translate import Settled
+
+
+def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
+    """Commit the trees.
+
+    Raise LayerError for what ostree cannot hold, ImporterError for what cannot be read or
+    written; then no ref has moved.
+    """
+    repo = Repo.open(job.repo, create=True)
+    repo.check_writable()
+    check_keys(repo, job.signing)
+    repo.check_place(job.branch)
+    if repo.mode == "bare-user-only":  # as `ostree commit` does there
+        job = replace(job, options=replace(job.options, canonical_permissions=True))
+    base = find_base(repo, job.onto, job.branch)
+    with repo.locked():
+        trees = _Trees(job, repo, base, progress)
+        with repo.transaction() as transaction:
+            tree = trees.tree()
+            contents, meta = tree.write()
+            head = repo.resolve(job.branch)
+            message = _message(job, base, repo, head)
+            if head is not None and repo.is_commit(repo.commit(head), tree, message, base):
+                transaction.abandon()
+        trees.save()
+        trees.counts.tell(progress)
+        if head is not None and transaction.abandoned:
+            sign(repo, head, job.signing)
+            return TreeResult(job.branch, head, True, contents, meta, trees.counts)
+        with repo.transaction():
+            message = _message(job, base, repo, None)
+            checksum = repo.write_commit(tree, message, base, head)
+            sign(repo, checksum, job.signing)
+            repo.set_ref(job.branch, checksum)
+    return TreeResult(job.branch, checksum, False, contents, meta, trees.counts)
+
+
+def _message(job: TreeJob, base: Base | None, repo: Repo, head: str | None) -> Message:
+    """Return what the commit says; with a `head`, at its time unless the user gives one, so that
+    both can be compared."""
+    when = job.timestamp
+    if when is None:
+        when = repo.commit(head).message.timestamp if head is not None else int(time.time())
+    facts = ((BASE, base.commit.checksum),) if base is not None else ()
+    return Message(job.subject, when, metadata=facts)
+
+
+class _Trees:
+    """The trees of a job, read into one."""
+
+    def __init__(self, job: TreeJob, repo: Repo, base: Base | None, progress: Progress) -> None:
+        self.counts = TreeCounts()
+        self._job = job
+        self._repo = repo
+        self._base = base
+        self._progress = progress
+        self._filter = CommitFilter(job.options)
+        self._policy = _policy(job, repo, base)
+        self._known: list[KnownFiles] = []
+
+    def tree(self) -> Tree:
+        """Read all trees, within a transaction; the commit's root."""
+        label = self._label() if self._policy is not None else None
+        whole: Settled | None = None
+        for root in self._job.roots:
+            found = self._read(root, label)
+            if found is not None and whole is not None:
+                merge(whole, found)
+            whole = whole or found
+        self._check_matched()
+        if whole is None:
+            raise ImporterError("the skip list leaves nothing to commit")
+        check_collisions(whole)
+        self.counts.whiteouts = sum(len(one.whiteouts) for one in settled_directories(whole))
+        return self._placed(whole, label)
+
+    def save(self) -> None:
+        """Keep what is known of the files, once their objects are in the repo."""
+        for known in self._known:
+            known.save()
+
+    def _read(self, root: Path, label: Label | None) -> Settled | None:
+        path = os.fsencode(os.path.abspath(root))  # noqa: PTH100 - a symlink stays in the name
+        with faults(path, ()):
+            descriptor = open_root(path)
+        try:
+            return self._scanned((path, descriptor), label)
+        finally:
+            os.close(descriptor)
+
+    def _scanned(self, root: tuple[bytes, int], label: Label | None) -> Settled | None:
+        job, keep_xattrs = self._job, self._job.options.keeps_xattrs
+        cache = cache_path(job.repo, root[0]) if job.cache else None
+        known = KnownFiles(cache, keep_xattrs=keep_xattrs)
+        rules = Rules(job.device_nodes, job.keep_opaque, keep_xattrs, label=label)
+        jobs = job.jobs or len(os.sched_getaffinity(0))
+        files = FileStore(self._repo, root, known, jobs=jobs, keep_xattrs=keep_xattrs)
+        with files:
+            scanned = TreeScan(root, rules, self._filter, files).run()
+        if scanned is None:
+            return None
+        settled, closing = close_tree(scanned.root, scanned.overlay_layers())
+        self.counts.add(scanned, closing, files.stored)
+        self._known.append(known)
+        return settled
+
+    def _check_matched(self) -> None:
+        """Raise ImporterError for a path of the statoverride or skip list that no tree has."""
+        adds, skips, sets = self._filter.unmatched
+        if adds or skips:
+            shown = ", ".join(printable(path) for path in [*adds, *skips][:5])
+            raise ImporterError(
+                f"no tree has these paths of --statoverride or --skip-list: {shown}",
+                hint="paths begin with a slash at the tree's root",
+            )
+        for path in sets:
+            self._progress.message(f"--statoverride: no tree has {printable(path)}; ignored")
+        for path in self._filter.ineffective:
+            self._progress.message(
+                f"--statoverride: no effect on {printable(path)}: a symlink has no mode of its own,"
+                " and a directory's is set by =MODE alone, as by `ostree commit`"
+            )
+
+    def _label(self) -> Label:
+        """Return what looks up a file's SELinux label at its place in the commit."""
+        policy, prefix = self._policy, self._job.prefix.rstrip("/")
+        if policy is None:
+            raise ValueError("there is no policy")
+
+        def label(path: bytes, mode: int) -> bytes | None:
+            place = prefix + path.decode("utf-8", "surrogateescape")
+            found = policy.label(place.rstrip("/") or "/", mode)
+            return found.encode() if found is not None else None
+
+        return label
+
+    def _placed(self, whole: Settled, label: Label | None) -> Tree:
+        writer = TreeWriter(self._repo, self._job.options, label)
+        if self._base is None and self._job.prefix == "/":
+            return self._repo.tree_of(writer.write(whole))
+        tree = CommitTree(self._repo, self._base, Labels(policy=self._policy))
+        place = tree.directory(self._job.prefix)
+        if self.counts.whiteouts:
+            tree.check_whiteouts(self.counts.whiteouts, None)
+        writer.overlay(place, tree.before(self._job.prefix), whole)
+        return tree.root
+
+
+def _policy(job: TreeJob, repo: Repo, base: Base | None) -> Policy | None:
+    if job.policy_from_base and base is not None:
+        return Policy.of_commit(repo, base.commit)
+    where = job.roots[0] if job.policy_from_base else job.selinux_policy
+    return Policy.of_directory(str(where)) if where is not None else None

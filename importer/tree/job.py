@@ -1,0 +1,41 @@
+"""What `import-tree` is asked to commit, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from layers.ondisk.commit_filter import CommitOptions
+from layers.tree.builder import DeviceNodes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.commit.target import GpgKey, KeyFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeJob:
+    """A commit of the directories `roots`, a later one over the earlier ones, on `branch`.
+
+    `onto` is the branch of an operating system that the trees are put into, at `prefix`, an
+    absolute path. `selinux_policy` is a root directory with a policy; `policy_from_base` takes
+    the one of `onto`, or of the first root. `timestamp` is in seconds since 1970, None for now.
+    `jobs` is how many processes read files at once, None for one on each processor.
+    """
+
+    repo: Path
+    branch: str
+    roots: tuple[Path, ...]
+    onto: str | None = None
+    prefix: str = "/"
+    options: CommitOptions = field(default_factory=CommitOptions)
+    device_nodes: DeviceNodes = DeviceNodes.AUTO
+    keep_opaque: bool = True
+    selinux_policy: Path | None = None
+    policy_from_base: bool = False
+    subject: str = ""
+    timestamp: int | None = None
+    signing: tuple[GpgKey | KeyFile, ...] = ()
+    jobs: int | None = None
+    cache: bool = True

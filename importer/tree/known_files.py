@@ -1,0 +1,108 @@
+"""Files whose objects are known from the last commit of the same tree: neither read nor hashed.
+
+A file is the same if device, inode, size, mtime and ctime are: ctime changes with content, mode,
+owner and xattrs, and no program can set it (inode(7)). Its record also has what was made of the
+file, so that other options give other objects. The cache is a file in the repo, below
+`tmp/cache`, which ostree leaves alone (ostree-repo.c, `_ostree_repo_prepare_transaction`).
+
+Format: a magic line, then 48 bytes a file: 16 of a hash of what identifies the file and the
+object's options, 32 of the object's checksum; at the end the SHA-256 of all before.
+"""
+
+from __future__ import annotations
+
+import time
+from hashlib import blake2b, sha256
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.files.atomic import new_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from importer.tree.file_batch import TreeFile
+
+_MAGIC = b"import-tree files 1\n"
+_KEY, _SUM = 16, 32
+# Device, inode, size; mtime, ctime; mode, uid, gid; the bits of the object; whether with xattrs.
+_FIELDS = Struct("=3Q2q3Q3Q?")
+# Two changes within the clock's granularity have the same ctime, so a file that changed just
+# before it was read may change again without notice: git's "racily clean" entries.
+_SETTLED = 2_000_000_000  # nanoseconds
+
+
+class KnownFiles:
+    """What is known of the files of one tree; `find` and `add`, then `save` what was of use."""
+
+    def __init__(self, path: Path | None, *, keep_xattrs: bool) -> None:
+        """`path` None stands for --no-cache: nothing is known, and nothing is kept.
+
+        `keep_xattrs` tells whether the objects have the files' own xattrs.
+        """
+        self._path = path
+        self._keep_xattrs = keep_xattrs
+        self._known = _load(path) if path is not None else {}
+        self._current: dict[bytes, bytes] = {}
+
+    def find(self, file: TreeFile) -> str | None:
+        """Return the checksum of the file's object; the repo may have lost that."""
+        if not self._known:
+            return None
+        checksum = self._known.get(self._key(file))
+        return checksum.hex() if checksum is not None else None
+
+    def add(self, file: TreeFile, checksum: str) -> None:
+        """Note a file's object, unless the file changed in the last two seconds."""
+        if self._path is None:
+            return
+        if time.time_ns() - max(file.seen.mtime, file.seen.ctime) > _SETTLED:
+            self._current[self._key(file)] = bytes.fromhex(checksum)
+
+    def _key(self, file: TreeFile) -> bytes:
+        packed = _FIELDS.pack(*file.seen, *file.bits, self._keep_xattrs)
+        return blake2b(packed + (file.label or b""), digest_size=_KEY).digest()
+
+    def save(self) -> None:
+        """Write the cache anew, with the files of this run alone."""
+        if self._path is None or self._current == self._known:
+            return
+        body = b"".join([_MAGIC, *(key + value for key, value in self._current.items())])
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with new_file(self._path.parent) as new:
+                new.file.write(body + sha256(body).digest())
+                new.replace(self._path)
+        except OSError as error:
+            raise ImporterError(
+                f"writing the cache {self._path}: {error.strerror}",
+                hint="--no-cache works without it",
+            ) from error
+
+
+def _load(path: Path) -> dict[bytes, bytes]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ImporterError(
+            f"reading the cache {path}: {error.strerror}", hint="--no-cache works without it"
+        ) from error
+    body, digest = data[:-_SUM], data[-_SUM:]
+    size = _KEY + _SUM
+    if not body.startswith(_MAGIC) or sha256(body).digest() != digest:
+        raise ImporterError(
+            f"the cache {path} is damaged", hint="remove it, or use --no-cache; it is made anew"
+        )
+    start = len(_MAGIC)
+    return {
+        body[at : at + _KEY]: body[at + _KEY : at + size]
+        for at in range(start, len(body) - size + 1, size)
+    }
+
+
+def cache_path(repo: Path, root: bytes) -> Path:
+    """Return where the cache of a tree is kept, by the tree's absolute path."""
+    return repo / "tmp/cache/import-tree" / sha256(root).hexdigest()

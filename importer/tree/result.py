@@ -1,0 +1,113 @@
+"""What `import-tree` did, for standard output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from importer.tree.entries import Form
+from layers.errors import printable
+from layers.path import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from importer.progress import Progress
+    from importer.tree.scanned import ScannedTree
+    from importer.tree.store_files import Stored
+    from layers.ondisk.close_layers import Closing
+    from layers.path import Path
+
+_SHOWN = 3
+
+
+@dataclass(slots=True)
+class TreeCounts:
+    """What the trees had: files and symlinks, how many of them were read and their bytes, and
+    how many the cache knew; directories; whiteouts in the commit, and those dropped since they
+    hid nothing; opaque directories expanded to whiteouts, and kept by their xattr; entries
+    left out."""
+
+    files: int = 0
+    cached: int = 0
+    read: int = 0
+    read_bytes: int = 0
+    directories: int = 0
+    whiteouts: int = 0
+    dropped_whiteouts: int = 0
+    expanded: int = 0
+    opaque: list[Path] = field(default_factory=list)
+    left_out: dict[Form, int] = field(default_factory=dict)
+
+    def add(self, scanned: ScannedTree, closing: Closing, stored: Stored) -> None:
+        """Add a tree's."""
+        self.files += stored.names
+        self.cached += stored.cached
+        self.read += stored.files
+        self.read_bytes += stored.size
+        self.directories += len(scanned.directories)
+        self.dropped_whiteouts += closing.dropped
+        self.expanded += closing.expanded
+        self.opaque += scanned.opaque
+        for mark in scanned.marks:
+            if mark.form in (Form.DEVICE, Form.FIFO, Form.SOCKET, Form.BACKING):
+                self.left_out[mark.form] = self.left_out.get(mark.form, 0) + 1
+
+    def tell(self, progress: Progress) -> None:
+        """Say what is not in the commit as it is on disk."""
+        if self.opaque:
+            progress.message(_opaque(self.opaque))
+        for form, count in self.left_out.items():
+            progress.message(f"left out: {count} {form.value}{'s' if count > 1 else ''}")
+
+    def document(self) -> dict[str, object]:
+        """Return the fields of the JSON document."""
+        return {
+            "files": self.files,
+            "cached": self.cached,
+            "read": self.read,
+            "read_bytes": self.read_bytes,
+            "directories": self.directories,
+            "whiteouts": self.whiteouts,
+            "dropped_whiteouts": self.dropped_whiteouts,
+            "opaque_expanded": self.expanded,
+            "opaque_kept": len(self.opaque),
+            "left_out": {form.name.lower(): count for form, count in self.left_out.items()},
+        }
+
+
+def _opaque(paths: Sequence[Path]) -> str:
+    shown = ", ".join(printable(joined(path)) for path in sorted(paths)[:_SHOWN])
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return (
+        f"opaque, with lower layers that are not in the tree: {shown}{more}; kept as an xattr,"
+        " which ostree deploys, and rpm-ostree and osbuild drop"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TreeResult:
+    """The commit on its branch; `unchanged` if the branch had it already. `contents` and `meta`
+    are its root's dirtree and dirmeta."""
+
+    branch: str
+    commit: str
+    unchanged: bool
+    contents: str
+    meta: str
+    counts: TreeCounts
+
+    def lines(self) -> list[str]:
+        """Return what is printed without --json: the commit."""
+        return [self.commit]
+
+    def document(self) -> dict[str, object]:
+        """Return the JSON document."""
+        return {
+            "commit": self.commit,
+            "branch": self.branch,
+            "unchanged": self.unchanged,
+            "dirtree": self.contents,
+            "dirmeta": self.meta,
+            **self.counts.document(),
+        }

@@ -1,0 +1,310 @@
+"""Walks a tree on disk: its directories and whiteouts become nodes, its files go to a store.
+
+Nothing below the root is reached but by descriptors of directories. A directory that changes
+during the walk, and a file that is not as it was seen when it is stored, is an error that names
+it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from importer.tree.descriptors import Beneath, changed, faults, open_file, xattrs_of
+from importer.tree.driver_homes import find_home
+from importer.tree.entries import (
+    Form,
+    Mark,
+    check_hidden,
+    check_name,
+    form_of_fuse_file,
+    form_of_node,
+    hidden_by,
+)
+from importer.tree.file_batch import Seen, TreeFile, seen, with_label
+from importer.tree.scanned import LayerPlace, ScannedTree
+from layers.entry import Owner
+from layers.errors import LayerError
+from layers.ondisk.commit_filter import Bits
+from layers.ondisk.driver_home import FUSE_HOMES
+from layers.path import joined
+from layers.tree.builder import DeviceNodes
+from layers.tree.node import Directory, Leaf
+from layers.tree.overlay_xattrs import (
+    check_complete,
+    is_opaque,
+    is_whiteout,
+    without_opaque,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.tree.scanned import Rules, Sink
+    from layers.ondisk.commit_filter import CommitFilter
+    from layers.path import Path
+
+_BITS = 0o7777
+
+
+class _Place(NamedTuple):
+    """A directory to be walked; `seen` None for the root."""
+
+    path: Path
+    node: Directory
+    bits: Bits
+    layer: LayerPlace | None
+    seen: Seen | None
+
+
+class TreeScan:
+    """Walks the tree at `root`, a path for messages and a descriptor.
+
+    Without a sink, files are passed over.
+    """
+
+    def __init__(
+        self, root: tuple[bytes, int], rules: Rules, commit_filter: CommitFilter, sink: Sink | None
+    ) -> None:
+        self._root, self._descriptor = root
+        self._rules = rules
+        self._filter = commit_filter
+        self._sink = sink
+        self._layers: dict[Path, LayerPlace] = {}
+        self._states: list[tuple[Path, Seen]] = []
+
+    def run(self) -> ScannedTree | None:
+        """Walk the tree; None if the skip list leaves its root out.
+
+        Raise LayerError for what ostree cannot hold, ImporterError for what cannot be read or
+        changes meanwhile; both name the path.
+        """
+        root = Directory(real=True)
+        self._found = ScannedTree(root)
+        bits = self._filter.apply(b"/", _bits(os.fstat(self._descriptor)), directory=True)
+        if bits is None:
+            return None
+        with Beneath(self._descriptor) as beneath:
+            work = [_Place((), root, bits, None, None)]
+            while work:
+                place = work.pop()
+                with faults(self._root, place.path):
+                    work += self._walk(place, beneath.directory(place.path))
+            self._check_unchanged(beneath)
+        return self._found
+
+    def _check_unchanged(self, beneath: Beneath) -> None:
+        """Compare each directory with what it was when it was walked."""
+        for path, before in self._states:
+            with faults(self._root, path):
+                if seen(os.fstat(beneath.directory(path))) != before:
+                    raise changed(self._root, path)
+
+    def _walk(self, place: _Place, descriptor: int) -> list[_Place]:
+        """Take in a directory, and return its sub-directories."""
+        state = seen(os.fstat(descriptor))
+        if place.seen not in (None, state):
+            raise changed(self._root, place.path)
+        self._states.append((place.path, state))
+        self._found.directories[place.path] = place.node
+        if place.layer is not None and place.layer.path == place.path:
+            self._found.layers.append(place.layer)
+        try:
+            self._take_owner(place, descriptor)
+        except LayerError as error:
+            raise error.within(path=self._full(place.path)) from None
+        entries = _entries(descriptor)
+        if place.layer is None and _has_links(entries):
+            self._note_home(place, descriptor, entries)
+        below = []
+        for name, status in entries:
+            if stat.S_ISDIR(status.st_mode):
+                found = self._directory(place, name, status)
+                if found is not None:
+                    below.append(found)
+            else:
+                self._file(place, descriptor, name, status)
+        return below
+
+    def _take_owner(self, place: _Place, descriptor: int) -> None:
+        """Set the directory's owner, and whether it hides what lower layers have."""
+        xattrs = xattrs_of(descriptor)
+        if is_opaque(xattrs):
+            if place.layer is not None:
+                place.node.opaque = True
+                xattrs = without_opaque(xattrs, b"y")
+                self._mark(place, b"", Form.OPAQUE)
+            else:
+                self._keep_opaque(place)
+        if place.layer is not None:
+            check_complete(xattrs)
+        label = self._label(place.path, stat.S_IFDIR | place.bits.mode)
+        kept = xattrs if self._rules.keep_xattrs else ()
+        place.node.owner = Owner(*place.bits, with_label(kept, label))
+
+    def _keep_opaque(self, place: _Place) -> None:
+        if not self._rules.keep_opaque:
+            raise LayerError(
+                "the directory is opaque, and which layers lie below is unknown",
+                hint="--opaque=keep commits its xattr, which ostree deploys",
+            )
+        if not self._rules.keep_xattrs:
+            raise LayerError(
+                "the directory is opaque by an xattr, which would not be committed",
+                hint="leave out --no-xattrs and --canonical-permissions; a bare-user-only repo"
+                " holds no xattrs",
+            )
+        self._found.opaque.append(place.path)
+
+    def _note_home(
+        self, place: _Place, descriptor: int, entries: list[tuple[bytes, os.stat_result]]
+    ) -> None:
+        """Note where the layers of a graph driver are, if this is its home."""
+        names = [name for name, status in entries if stat.S_ISDIR(status.st_mode)]
+        home = find_home(descriptor, names)
+        if home is None:
+            return
+        last = place.path[-1] if place.path else self._root.rstrip(b"/").rpartition(b"/")[2]
+        for layer, lowers in home.lowers.items():
+            if lowers is not None:
+                path = (*place.path, layer, b"diff")
+                below = tuple((*place.path, lower, b"diff") for lower in lowers)
+                self._layers[path] = LayerPlace(path, below, last in FUSE_HOMES)
+
+    def _directory(self, place: _Place, name: bytes, status: os.stat_result) -> _Place | None:
+        path = (*place.path, name)
+        bits = self._filter.apply(b"/" + joined(path), _bits(status), directory=True)
+        if bits is None:
+            return None
+        with self._within(place, name):
+            check_name(name)
+        layer = place.layer or self._layers.get(path)
+        node = place.node.entries[name] = Directory(real=True)
+        return _Place(path, node, bits, layer, seen(status))
+
+    def _file(self, place: _Place, descriptor: int, name: bytes, status: os.stat_result) -> None:
+        full = b"/" + joined((*place.path, name))
+        is_link = stat.S_ISLNK(status.st_mode)
+        bits = (self._filter.symlink if is_link else self._filter.apply)(full, _bits(status))
+        if bits is None:
+            return
+        if not self._is_plain(place, name, status) and self._is_other(
+            place, descriptor, name, status
+        ):
+            return
+        leaf = place.node.entries[name] = Leaf()
+        if self._sink is not None:
+            mode = (stat.S_IFLNK if is_link else stat.S_IFREG) | bits.mode
+            label = self._label((*place.path, name), mode)
+            file = TreeFile(
+                place.path, name, seen(status), bits, label, in_layer=place.layer is not None
+            )
+            self._sink.add(file, leaf, links=status.st_nlink)
+
+    def _is_plain(self, place: _Place, name: bytes, status: os.stat_result) -> bool:
+        """Whether the entry is a file or symlink at first sight, as nearly all are."""
+        mode = status.st_mode
+        return (
+            (stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and status.st_size > 0))
+            and not (place.layer is not None and place.layer.fuse)
+            and not name.startswith(b".ostree-wh.")
+            and name.isascii()
+        )
+
+    def _is_other(
+        self, place: _Place, descriptor: int, name: bytes, status: os.stat_result
+    ) -> bool:
+        """Take in what is no file for ostree; False for a file, whose name is checked."""
+        with self._within(place, name):
+            form = form_of_node(name, status)
+            if form is None and stat.S_ISREG(status.st_mode):
+                form = self._form_of_file(place, descriptor, name, status)
+            if form is None:
+                check_name(name)
+                return False
+            self._take(place, name, form)
+            return True
+
+    def _form_of_file(
+        self, place: _Place, descriptor: int, name: bytes, status: os.stat_result
+    ) -> Form | None:
+        """Return what a regular file stands for, if not for itself."""
+        if self._rules.own_whiteouts and joined((*place.path, name)) in self._rules.own_whiteouts:
+            return Form.QUOTED
+        if place.layer is not None and place.layer.fuse:
+            form = form_of_fuse_file(name)
+            if form is not None:
+                return form
+        if status.st_size:
+            return None
+        file = open_file(name, descriptor)
+        try:
+            return Form.XATTR if is_whiteout(xattrs_of(file)) else None
+        finally:
+            os.close(file)
+
+    def _take(self, place: _Place, name: bytes, form: Form) -> None:
+        """Take in what is no file for ostree."""
+        if form in (Form.DEVICE, Form.FIFO):
+            self._check_left_out(place, form)
+            if place.layer is not None:
+                # Where the layer has the node, what lower layers have there stays hidden.
+                check_hidden(name)
+                place.node.whiteouts.add(name)
+        elif form is Form.OPAQUE_FILE:
+            place.node.opaque = True
+        elif form not in (Form.SOCKET, Form.BACKING):
+            hidden = hidden_by(name, form)
+            check_hidden(hidden)
+            place.node.whiteouts.add(hidden)
+        if form is Form.XATTR and place.node.owner is not None:
+            # The value `x` tells overlayfs to look for such whiteouts.
+            owner = place.node.owner
+            place.node.owner = owner._replace(xattrs=without_opaque(owner.xattrs, b"x"))
+        self._mark(place, name, form)
+
+    def _check_left_out(self, place: _Place, form: Form) -> None:
+        """Raise LayerError unless --device-nodes allows to leave the node out."""
+        above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
+        in_dev = above[:1] == (b"dev",)
+        choice = self._rules.device_nodes
+        if choice is DeviceNodes.ERROR or (choice is DeviceNodes.AUTO and not in_dev):
+            what = "a fifo" if form is Form.FIFO else "a device node"
+            raise LayerError(
+                f"ostree cannot hold {what}", hint="--device-nodes=skip leaves such entries out"
+            )
+
+    def _mark(self, place: _Place, name: bytes, form: Form) -> None:
+        self._found.marks.append(Mark(place.path, name, form))
+
+    def _label(self, path: Path, mode: int) -> bytes | None:
+        return self._rules.label(b"/" + joined(path), mode) if self._rules.label else None
+
+    @contextmanager
+    def _within(self, place: _Place, name: bytes) -> Iterator[None]:
+        """Add the path to errors about an entry."""
+        with faults(self._root, (*place.path, name)):
+            try:
+                yield
+            except LayerError as error:
+                raise error.within(path=self._full((*place.path, name))) from None
+
+    def _full(self, path: Path) -> bytes:
+        return b"/".join([self._root.rstrip(b"/"), *path])
+
+
+def _entries(descriptor: int) -> list[tuple[bytes, os.stat_result]]:
+    """Return a directory's names in order, each with what lstat(2) says."""
+    with os.scandir(descriptor) as found:
+        entries = [(os.fsencode(one.name), one.stat(follow_symlinks=False)) for one in found]
+    return sorted(entries, key=lambda entry: entry[0])
+
+
+def _has_links(entries: list[tuple[bytes, os.stat_result]]) -> bool:
+    return any(name == b"l" and stat.S_ISDIR(status.st_mode) for name, status in entries)
+
+
+def _bits(status: os.stat_result) -> Bits:
+    return Bits(status.st_mode & _BITS, status.st_uid, status.st_gid)

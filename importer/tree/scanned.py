@@ -1,0 +1,80 @@
+"""What a walk of a tree is told, and what it finds: see importer/tree/scan.py."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from importer.errors import ImporterError
+from layers.ondisk.close_layers import OverlayLayer
+from layers.path import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.tree.entries import Mark
+    from importer.tree.file_batch import TreeFile
+    from layers.path import Path
+    from layers.tree.builder import DeviceNodes
+    from layers.tree.node import Directory, Leaf
+
+    type Label = Callable[[bytes, int], bytes | None]
+
+
+class Sink(Protocol):
+    """Takes the files to be stored; an `importer.tree.store_files.FileStore`."""
+
+    def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
+        """Store a file, and set the leaf's checksum sooner or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How to take what ostree cannot hold.
+
+    `own_whiteouts` are the paths of quoted whiteouts that `import-tree --in-place` made here.
+    `label` returns the SELinux label for an absolute path and a mode with its file type.
+    """
+
+    device_nodes: DeviceNodes
+    keep_opaque: bool = True
+    keep_xattrs: bool = True
+    own_whiteouts: frozenset[bytes] = frozenset()
+    label: Label | None = None
+
+
+class LayerPlace(NamedTuple):
+    """A layer of a graph driver: the path of its `diff`, its lowers' paths (nearest first), and
+    whether the driver may be fuse-overlayfs."""
+
+    path: Path
+    lowers: tuple[Path, ...]
+    fuse: bool
+
+
+@dataclass(slots=True)
+class ScannedTree:
+    """A tree's directories by path, its layers whose lowers are known, and what was found beside
+    files: `marks`, and `opaque` directories whose lowers are unknown."""
+
+    root: Directory
+    directories: dict[Path, Directory] = field(default_factory=dict)
+    layers: list[LayerPlace] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    opaque: list[Path] = field(default_factory=list)
+
+    def overlay_layers(self) -> list[OverlayLayer]:
+        """Return the layers as `close_tree` takes them; ImporterError if a lower was skipped."""
+        return [self._overlay_layer(place) for place in self.layers]
+
+    def _overlay_layer(self, place: LayerPlace) -> OverlayLayer:
+        for lower in place.lowers:
+            if lower not in self.directories:
+                raise ImporterError(
+                    f"layer {os.fsdecode(joined(place.path))} lies above"
+                    f" {os.fsdecode(joined(lower))}, which the skip list leaves out",
+                    hint="name both of them in the skip list, or neither",
+                )
+        lowers = tuple(self.directories[lower] for lower in place.lowers)
+        return OverlayLayer(self.directories[place.path], lowers)

@@ -1,0 +1,140 @@
+"""Stores a tree's files as objects, several batches at once, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from importer.ingest.fetch_layer import lent_reader, run_job
+from importer.ingest.worker_pool import Readers
+from importer.tree.file_batch import FileBatch
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from importer.repo.writer import Repo
+    from importer.tree.file_batch import TreeFile
+    from importer.tree.known_files import KnownFiles
+    from layers.tree.node import Leaf
+
+# A batch is large enough for its way to a process to cost nothing, and small enough that all
+# processes have work until the end.
+_BATCH_FILES = 256
+_BATCH_BYTES = 8 << 20
+
+
+@dataclass(slots=True)
+class Stored:
+    """Counts: names of files and symlinks; files that were read, their bytes; names of files
+    that the cache knew."""
+
+    names: int = 0
+    files: int = 0
+    size: int = 0
+    cached: int = 0
+
+
+class FileStore:
+    """Takes files one by one, and sets their leaves' checksums by the time that it is left.
+
+    `root` is a descriptor of the tree's root and stays the caller's. An error of a batch is
+    raised where a later file is added, or on leaving.
+    """
+
+    def __init__(
+        self,
+        repo: Repo,
+        root: tuple[bytes, int],
+        known: KnownFiles,
+        *,
+        jobs: int,
+        keep_xattrs: bool,
+    ) -> None:
+        self.stored = Stored()
+        self._repo = repo
+        self._path, self._root = root
+        self._known = known
+        self._keep_xattrs = keep_xattrs
+        self._readers = Readers()
+        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="files")
+        self._running: list[Future[None]] = []
+        self._failed = threading.Event()
+        self._batch: list[tuple[TreeFile, Leaf]] = []
+        self._batch_bytes = 0
+        self._first: dict[TreeFile, Leaf] = {}
+        self._others: list[tuple[Leaf, Leaf]] = []
+        self._objects = os.open(repo.path / "objects", os.O_RDONLY | os.O_DIRECTORY)
+        self._suffix = ".filez" if repo.mode == "archive" else ".file"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self._hand_over()
+                for batch in self._running:
+                    batch.result()
+                for leaf, first in self._others:
+                    leaf.checksum = first.checksum
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+            self._readers.close()
+            os.close(self._objects)
+
+    def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
+        """Store the file, or use what is known of it; `links` is how many names it has."""
+        self.stored.names += 1
+        checksum = self._known.find(file)
+        if checksum is not None and self._has(checksum):
+            self._known.add(file, checksum)
+            leaf.checksum = checksum
+            self.stored.cached += 1
+            return
+        if links > 1:
+            # Another name of the same file, to be stored with the same options, is not read.
+            first = self._first.setdefault(file._replace(directory=(), name=b""), leaf)
+            if first is not leaf:
+                self._others.append((leaf, first))
+                return
+        self._batch.append((file, leaf))
+        self._batch_bytes += file.seen.size
+        if len(self._batch) >= _BATCH_FILES or self._batch_bytes >= _BATCH_BYTES:
+            self._hand_over()
+
+    def _has(self, checksum: str) -> bool:
+        name = f"{checksum[:2]}/{checksum[2:]}{self._suffix}"
+        return os.access(name, os.F_OK, dir_fd=self._objects)
+
+    def _hand_over(self) -> None:
+        if self._failed.is_set():
+            for batch in self._running:
+                if batch.done():
+                    batch.result()
+        if self._batch:
+            self._running.append(self._pool.submit(self._store, self._batch))
+            self._batch, self._batch_bytes = [], 0
+
+    def _store(self, batch: list[tuple[TreeFile, Leaf]]) -> None:
+        try:
+            files = tuple(file for file, _ in batch)
+            job = FileBatch(self._path, files, self._keep_xattrs)
+            with lent_reader(self._repo, self._readers) as reader:
+                checksums = run_job(self._repo, reader, job, self._root, _ignore)
+        except BaseException:
+            self._failed.set()
+            raise
+        for (file, leaf), checksum in zip(batch, checksums, strict=True):
+            self._known.add(file, checksum)
+            leaf.checksum = checksum
+        self.stored.files += len(batch)
+        self.stored.size += sum(file.seen.size for file in files)
+
+
+def _ignore(_count: int) -> None:
+    pass

@@ -1,0 +1,1 @@
+"""Tests of layers/ondisk/: the options of `ostree commit`, and the home of a graph driver."""

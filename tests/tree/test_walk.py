@@ -1,0 +1,202 @@
+"""A tree that changes while it is read, and files that are known: in our own process."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from importer.errors import ImporterError
+from importer.repo.writer import Repo
+from importer.tree.descriptors import Beneath, open_root
+from importer.tree.file_batch import FileBatch, TreeFile, seen
+from importer.tree.known_files import KnownFiles, cache_path
+from importer.tree.scan import TreeScan
+from importer.tree.scanned import Rules
+from layers.ondisk.commit_filter import Bits, CommitFilter, CommitOptions
+from layers.tree.builder import DeviceNodes
+from layers.tree.node import Leaf
+from tests.tools.importimage import NOBODY, run_import
+from tests.tools.ostreerepo import init
+from tests.tools.treecommit import age, imported_tree, run_tree
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[tuple[bytes, int]]:
+    """The root as the walk takes it."""
+    descriptor = open_root(os.fsencode(root))
+    yield os.fsencode(root), descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A directory, a small file and a large one."""
+    root = tmp_path / "tree"
+    (root / "d").mkdir(parents=True)
+    (root / "d/small").write_text("small")
+    (root / "large").write_bytes(bytes(3 << 20))
+    return root
+
+
+class Meddler:
+    """A sink that changes the tree when it gets a file."""
+
+    def __init__(self, change: Callable[[], object]) -> None:
+        self._change = change
+
+    def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:  # noqa: ARG002
+        """See `importer.tree.scanned.Sink`."""
+        if file.name == b"small":
+            self._change()
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "new file": lambda root: (root / "new").touch(),
+    "new file below": lambda root: (root / "d/new").touch(),
+    "mode": lambda root: (root / "d").chmod(0o700),
+    "directory gone": lambda root: (root / "d").rename(root.parent / "d"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_directory_that_changes_is_named(tree: Path, change: str) -> None:
+    with opened(tree) as root:
+        meddler = Meddler(lambda: CHANGES[change](tree))
+        scan = TreeScan(root, Rules(DeviceNodes.AUTO), CommitFilter(CommitOptions()), meddler)
+        with pytest.raises(ImporterError, match=f"^{tree}.*: it changed while it was read"):
+            scan.run()
+
+
+def replaced(path: Path, make: Callable[[Path], object]) -> None:
+    """Something else at the path."""
+    path.unlink()
+    make(path)
+
+
+FILE_CHANGES: dict[str, Callable[[Path], object]] = {
+    "content": lambda path: path.write_bytes(path.read_bytes()[::-1] + b"!"),
+    "mode": lambda path: path.chmod(0o600),
+    "gone": lambda path: path.unlink(),
+    "symlink": lambda path: replaced(path, lambda new: new.symlink_to("/etc/passwd")),
+    "fifo": lambda path: replaced(path, os.mkfifo),
+}
+
+
+@pytest.mark.parametrize("name", ["d/small", "large"])
+@pytest.mark.parametrize("change", FILE_CHANGES)
+def test_a_file_that_changes_is_named(tree: Path, tmp_path: Path, name: str, change: str) -> None:
+    path = tree / name
+    parents = tuple(os.fsencode(part) for part in Path(name).parts[:-1])
+    file = TreeFile(parents, os.fsencode(path.name), seen(path.lstat()), Bits(0o644, 0, 0), None)
+    FILE_CHANGES[change](path)
+    repo = Repo.open(init(tmp_path / "repo"))
+    batch = FileBatch(os.fsencode(tree), (file,), keep_xattrs=True)
+    fails = pytest.raises(ImporterError, match=f"^{path}: ")
+    with opened(tree) as (_, root), repo.transaction(), fails:
+        batch.read(repo, root, lambda _count: None)
+    assert list((tmp_path / "repo/objects").glob("*/*.file")) == []
+
+
+def test_a_file_that_grows_while_it_is_read(tree: Path, tmp_path: Path) -> None:
+    """Found after the reading, which is why what is read is looked at twice."""
+    path = tree / "large"
+
+    class Growing:
+        """A store that appends to the file when it has got all of it."""
+
+        is_slow = False
+
+        def write_large_file(self, _owner: object, _size: int, chunks: Iterator[bytes]) -> str:
+            assert sum(map(len, chunks)) == 3 << 20
+            with path.open("ab") as file:
+                file.write(b"more")
+            return "0" * 64
+
+    file = TreeFile((), b"large", seen(path.lstat()), Bits(0o644, 0, 0), None)
+    batch = FileBatch(os.fsencode(tree), (file,), keep_xattrs=True)
+    with opened(tree) as (_, root), pytest.raises(ImporterError, match="large: it changed"):
+        batch.read(Growing(), root, lambda _count: None)  # type: ignore[arg-type]
+
+
+def test_a_symlink_on_the_way_is_not_followed(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tree / "link").symlink_to(tmp_path / "outside")
+    with opened(tree) as (_, root), Beneath(root) as beneath:
+        assert os.stat(b"small", dir_fd=beneath.directory((b"d",))).st_size == 5
+        with pytest.raises(NotADirectoryError):
+            beneath.directory((b"link",))
+        assert os.stat(b"small", dir_fd=beneath.directory((b"d",))).st_size == 5
+
+
+@pytest.mark.root
+def test_what_is_not_readable_is_named(unprivileged: Path) -> None:
+    (unprivileged / "tree").mkdir()
+    (unprivileged / "tree/small").touch(mode=0o600)
+    outcome = run_import(
+        unprivileged / "repo",
+        "--branch=os/b",
+        unprivileged / "tree",
+        command="import-tree",
+        wrapper=NOBODY,
+    )
+    assert outcome.status == 1
+    assert f"{unprivileged}/tree/small: Permission denied" in outcome.said("error")[0]
+    assert "run it as root" in outcome.said("hint")[0]
+
+
+# --- files that are known ---
+
+
+def known(path: Path | None, *, keep_xattrs: bool = True) -> KnownFiles:
+    """What is known, in a cache at this path."""
+    return KnownFiles(path, keep_xattrs=keep_xattrs)
+
+
+def test_a_file_is_known_by_what_it_is_and_what_is_made_of_it(tree: Path, tmp_path: Path) -> None:
+    age(tree)
+    file = TreeFile((), b"large", seen((tree / "large").lstat()), Bits(0o644, 0, 0), None)
+    cache = cache_path(tmp_path, b"/tree")
+    first = known(cache)
+    first.add(file, "ab" * 32)
+    first.save()
+    assert known(cache).find(file) == "ab" * 32
+    assert known(cache).find(file._replace(name=b"other")) == "ab" * 32
+    for other in (
+        file._replace(label=b"a_label"),
+        file._replace(bits=Bits(0o644, 0, 1)),
+        file._replace(seen=file.seen._replace(ctime=file.seen.ctime + 1)),
+        file._replace(seen=file.seen._replace(inode=file.seen.inode + 1)),
+    ):
+        assert known(cache).find(other) is None
+    assert known(cache, keep_xattrs=False).find(file) is None
+    assert known(None).find(file) is None
+
+
+def test_a_file_that_has_just_changed_is_not_known(tree: Path, tmp_path: Path) -> None:
+    (tree / "large").touch()
+    file = TreeFile((), b"large", seen((tree / "large").lstat()), Bits(0o644, 0, 0), None)
+    first = known(tmp_path / "cache")
+    first.add(file, "ab" * 32)
+    first.save()
+    assert known(tmp_path / "cache").find(file) is None
+
+
+@pytest.mark.root
+def test_the_cache_at_work(tree: Path, repo: Path) -> None:
+    age(tree)
+    assert imported_tree(repo, tree)["read"] == 2
+    again = imported_tree(repo, "--subject=again", tree)
+    assert (again["read"], again["cached"], again["unchanged"]) == (0, 2, False)
+    # An object that is gone from the repo is made again.
+    for path in (repo / "objects").glob("*/*.file"):
+        path.unlink()
+    assert imported_tree(repo, tree)["read"] == 2
+    assert imported_tree(repo, "--no-cache", tree)["read"] == 2
+    (cache,) = (repo / "tmp/cache/import-tree").iterdir()
+    cache.write_bytes(cache.read_bytes()[:-1] + b"x")
+    outcome = run_tree(repo, tree)
+    assert outcome.status == 1
+    assert "is damaged" in outcome.said("error")[0]
+    assert run_tree(repo, "--no-cache", tree).status == 0
