@@ -64,6 +64,7 @@ check: setup ## lint, formatting, types, and the rules between the packages
 # `.venv/bin/python -m http.server -d build/docs`.
 .PHONY: docs
 docs: $(DOCS_INSTALLED) ## build the site of docs/ in build/docs and check all links
+	$(BIN)/python -m fixtures.packaging.reference docs/reference
 	$(BIN)/python -m fixtures.site.pictures docs/images
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
 	$(BIN)/python -m fixtures.site.links build/docs

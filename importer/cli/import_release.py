@@ -120,7 +120,7 @@ def _job(given: Given, repo: Path) -> ReleaseJob:
 
 
 def _origin(given: Given) -> Origin:
-    from importer.release.http import OPENSHIFT
+    from importer.release.controller import OPENSHIFT
     from importer.release.job import Origin
     from importer.release.sources import SourceName
 

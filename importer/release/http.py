@@ -1,118 +1,194 @@
-"""HTTP for what release controllers and file servers say."""
+"""Get small documents by HTTP, from servers that may fail, stall or lie.
+
+Nothing that a server sends is read without a bound in size and time: neither headers, nor the
+body of an error or of a redirect.
+"""
 
 from __future__ import annotations
 
 import re
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from importer.errors import FetchError, ImporterError
+from importer.release.deadline import Deadline, session
+from importer.release.url import scrubbed, shown
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from layers.release.source import Answer, Answers
-
-# `{suffix}` is "-ARCH" on all architectures but amd64, whose streams have none.
-OPENSHIFT = (
-    "https://{arch}.ocp.releases.ci.openshift.org/api/v1/releasestream/{stream}{suffix}/latest"
-)
 # Answers that a server, or a proxy before it, gives while it is in trouble.
 _TEMPORARY = (429, 500, 502, 503, 504)
+_MOVED = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = 5
 _LONGEST_WAIT = 60
+_FIRST_WAIT = 0.5
 _CHUNK = 1 << 16
 # How urllib3 begins what it says of a connection.
-_OBJECT = re.compile(r"HTTPS?Connection(?:Pool)?\(.*?\): ")
+_OBJECT = re.compile(r"(?:Watched)?HTTPS?Connection(?:Pool)?\(.*?\): ")
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 class Http:
-    """Gets small documents; each try is bounded in time and size.
+    """Gets documents of at most 4 MiB, with as many more tries as `retry_times` says.
 
-    `timeout` is in seconds: for each silence of the server, and four times that for the
-    whole answer, so that one that comes byte by byte ends as well.
+    `timeout` is in seconds: the longest silence of a server, and a fourth of the longest time
+    for one try, so that an answer which comes byte by byte ends as well.
     """
 
     def __init__(self, retry_times: int, timeout: float, message: Callable[[str], None]) -> None:
         self._retry_times = retry_times
         self._timeout = timeout
         self._message = message
-        self._session = requests.Session()
-        # What fails before the answer begins; what fails within is tried again in `get`.
-        patience = Retry(
-            retry_times,
-            status_forcelist=_TEMPORARY,
-            allowed_methods=("GET",),
-            backoff_factor=0.5,
-            backoff_max=_LONGEST_WAIT,
-            retry_after_max=_LONGEST_WAIT,
-            raise_on_status=False,
-        )
-        for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=patience))
-        self._session.headers["Accept"] = "application/json"
 
     def get(self, url: str) -> bytes:
-        """The document; FetchError if it cannot be had, LayerError if it is too long."""
+        """Return the document. Raise FetchError if asking later may help, ImporterError if not,
+        LayerError if the document is too long."""
         for retry in range(self._retry_times):
             try:
-                return self._get(url)
-            except _BrokenOff as error:
-                delay = 0.5 * 2**retry
-                self._message(f"{error}; trying again in {delay} s")
+                return self._try(url)
+            except _TemporaryError as error:
+                delay = min(
+                    _FIRST_WAIT * 2**retry if error.wait is None else error.wait, _LONGEST_WAIT
+                )
+                self._message(f"{error}; trying again in {delay:g} s")
                 time.sleep(delay)
-        return self._get(url)
+        return self._try(url)
 
-    def _get(self, url: str) -> bytes:
+    def _try(self, url: str) -> bytes:
+        longest = 4 * self._timeout
+        with Deadline(longest) as deadline:
+            try:
+                return self._follow(url, deadline)
+            finally:
+                # In place of whatever a connection that was shut down looks like.
+                if deadline.over:
+                    said = f"{shown(url)}: the answer takes longer than {longest:g} s"
+                    raise _TemporaryError(said, hint=_SLOW) from None
+
+    def _follow(self, url: str, deadline: Deadline) -> bytes:
+        """Get the document, wherever it is by now."""
+        at = url
+        with session(deadline) as asking:
+            asking.headers.update(_HEADERS)
+            for _ in range(_MAX_REDIRECTS + 1):
+                found = self._ask(asking, at, url)
+                if isinstance(found, bytes):
+                    return found
+                at = found
+        raise ImporterError(f"{shown(url)}: more than {_MAX_REDIRECTS} redirects")
+
+    def _ask(self, asking: requests.Session, at: str, first: str) -> bytes | str:
+        """Return the document at this URL, or the URL that it redirects to."""
         try:
-            with self._session.get(url, timeout=self._timeout, stream=True) as answer:
-                if not answer.ok:
-                    raise _refusal(url, answer)
-                return self._body(url, answer)
+            # Credentials, of the URL or ~/.netrc, are for the server that the user has named.
+            auth = None if _server(at) == _server(first) else _no_credentials
+            with asking.get(at, timeout=self._timeout, stream=True, auth=auth) as answer:
+                if answer.status_code in _MOVED and "Location" in answer.headers:
+                    return _target(at, answer.headers["Location"])
+                if not 200 <= answer.status_code < 300:
+                    raise _refusal(at, answer)
+                return _body(at, answer)
         except requests.RequestException as error:
-            said = _said(error)
-            raise FetchError(f"{url}: {said}", hint=_hint(error, said)) from None
-
-    def _body(self, url: str, answer: requests.Response) -> bytes:
-        deadline = time.monotonic() + 4 * self._timeout
-        body = bytearray()
-        for chunk in _chunks(url, answer):
-            body += chunk
-            if len(body) > MAX_DOCUMENT_SIZE:
-                raise LayerError(f"{url}: the answer is longer than {MAX_DOCUMENT_SIZE} bytes")
-            if time.monotonic() > deadline:
-                raise _BrokenOff(f"{url}: the answer takes longer than {4 * self._timeout:g} s")
-        return bytes(body)
+            raise _failure(at, error) from None
+        except (UnicodeError, ValueError) as error:
+            raise ImporterError(f"{shown(at)}: {scrubbed(str(error), at)}") from None
 
 
-class _BrokenOff(FetchError):
-    """An answer that began and did not end."""
+class _TemporaryError(FetchError):
+    """Asking again may help, after `wait` seconds if the server says so."""
+
+    wait: float | None = None
+
+
+_SLOW = "--timeout gives it more seconds"
+
+
+def _server(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Instead of None, for which requests would look into ~/.netrc."""
+    return request
+
+
+def _target(url: str, location: str) -> str:
+    """Return where a redirect leads. Raise ImporterError if nobody should go there unasked."""
+    # requests has headers as Latin-1; servers send UTF-8, if anything.
+    target = urljoin(url, location.encode("latin-1", "replace").decode("utf-8", "replace"))
+    parts = urlsplit(target)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ImporterError(f"{shown(url)}: it redirects to {shown(target)[:200]!r}")
+    if urlsplit(url).scheme == "https" and parts.scheme == "http":
+        raise ImporterError(
+            f"{shown(url)}: it redirects to {shown(target)[:200]}, which is not encrypted",
+            hint="give that URL itself, if you trust the network",
+        )
+    if _server(target) != _server(url):
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return target
+
+
+def _body(url: str, answer: requests.Response) -> bytes:
+    encoding = answer.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        # What a few bytes unpack to has no bound, and we asked for them as they are.
+        raise ImporterError(f"{shown(url)}: the answer is packed with {encoding[:40]!r}")
+    body = bytearray()
+    for chunk in _chunks(url, answer):
+        body += chunk
+        if len(body) > MAX_DOCUMENT_SIZE:
+            raise LayerError(f"{shown(url)}: the answer is longer than {MAX_DOCUMENT_SIZE} bytes")
+    return bytes(body)
 
 
 def _chunks(url: str, answer: requests.Response) -> Iterator[bytes]:
     """As they come: `iter_content` would wait for a whole chunk, however slowly it fills."""
     try:
-        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
+        while chunk := answer.raw.read1(_CHUNK, decode_content=False):
             yield chunk
     except HTTPError as error:
-        raise _BrokenOff(f"{url}: the answer breaks off: {_said(error)}") from None
+        said = scrubbed(_said(error), url)
+        raise _TemporaryError(f"{shown(url)}: the answer breaks off: {said}") from None
 
 
 def _refusal(url: str, answer: requests.Response) -> ImporterError:
     status = f"{answer.status_code} {answer.reason or ''}".strip()[:200]
-    kind = FetchError if answer.status_code in _TEMPORARY else ImporterError
+    said = f"{shown(url)}: {status}"
+    if answer.status_code in _TEMPORARY:
+        error = _TemporaryError(said)
+        error.wait = _retry_after(answer)
+        return error
     hints = {
         401: "requests takes credentials from ~/.netrc",
         403: "requests takes credentials from ~/.netrc",
         404: "is the stream's name right, for this architecture?",
     }
-    return kind(f"{url}: {status}", hint=hints.get(answer.status_code, ""))
+    return ImporterError(said, hint=hints.get(answer.status_code, ""))
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    try:
+        return Retry().parse_retry_after(answer.headers["Retry-After"])
+    except (KeyError, HTTPError, ValueError, OverflowError):
+        return None
+
+
+def _failure(url: str, error: requests.RequestException) -> ImporterError:
+    said = _said(error)
+    # What requests refuses itself, such as a URL without a host, is a ValueError besides.
+    final = isinstance(error, ValueError | requests.exceptions.SSLError)
+    kind = ImporterError if final else _TemporaryError
+    return kind(f"{shown(url)}: {scrubbed(said, url)}", hint=_hint(error, said))
 
 
 def _said(error: Exception) -> str:
@@ -130,34 +206,9 @@ def _hint(error: requests.RequestException, said: str) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return "REQUESTS_CA_BUNDLE names the CA's file"
     if "timed out" in said:
-        return "--timeout gives it more seconds"
+        return _SLOW
     if "Connection refused" in said:
         return "nothing listens there; is the server up?"
     if "Failed to resolve" in said:
         return "the server's host name does not resolve"
     return ""
-
-
-def stream_url(template: str, stream: str, arch: str) -> str:
-    """The controller's URL of a stream; ImporterError if the template has unknown fields."""
-    suffix = "" if arch == "amd64" or stream.endswith(f"-{arch}") else f"-{arch}"
-    url = template
-    for field, value in (("arch", arch), ("stream", stream), ("suffix", suffix)):
-        url = url.replace(f"{{{field}}}", value)
-    if not template.startswith(("http://", "https://")) or "{" in url or "}" in url:
-        raise ImporterError(
-            f"{template!r} is no template of a URL", hint="its fields are {arch} {stream} {suffix}"
-        )
-    return url
-
-
-def chosen(answers: Answers, phases: frozenset[str], origin: str) -> Answer:
-    """The newest release in one of these phases; ImporterError if there is none."""
-    for answer in answers:
-        if answer.phase in phases:
-            return answer
-    found = ", ".join(f"{one.name} is {one.phase}" for one in answers[:3]) or "it names none"
-    raise ImporterError(
-        f"{origin}: no release is {' or '.join(sorted(phases))}: {found}",
-        hint="--phase allows another",
-    )

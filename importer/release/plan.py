@@ -11,7 +11,8 @@ from importer.fetch.blobs import Blobs
 from importer.fetch.policy import has_to_ask
 from importer.fetch.resolver import Resolver
 from importer.files.replacement import read_file
-from importer.release.http import Http, stream_url
+from importer.release.controller import stream_url
+from importer.release.http import Http
 from importer.release.job import host_arch
 from importer.release.sources import (
     Documents,
@@ -21,6 +22,7 @@ from importer.release.sources import (
     naming,
     registries_in,
 )
+from importer.release.url import shown
 from layers.release.lock import MAX_LOCK_SIZE, Locked, parse_lock
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ def _read(origin: Origin, arch: str, documents: Documents, progress: Progress) -
     with Blobs(skopeo, progress) as blobs:
         sources = Sources(documents, skopeo, blobs, origin.phases, origin.limits)
         release = sources.read(names)
-    with naming(names[0].text):
+    with naming(shown(names[0].text)):
         arch = _agreed(arch, release.arch)
     return replace(release, arch=arch, stream=_stream(origin.stream, names))
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Self
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
 from importer.files.replacement import read_file
-from importer.release.http import Http, chosen
+from importer.release.controller import chosen
 from importer.release.payload import image_references
+from importer.release.url import shown
 from importer.store.documents import StoredDocuments
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE, parse_document
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from importer.fetch.blobs import Blobs
     from importer.fetch.skopeo import Skopeo
+    from importer.release.http import Http
     from layers.limits import Limits
 
 _FOR_ARCH = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)
@@ -124,11 +126,11 @@ class Sources:
         return merged([self._read(name.text) for name in names])
 
     def _read(self, text: str) -> Release:
-        with naming(text):
+        with naming(shown(text)):
             raw = self.documents.find(text)
             if raw is None:
                 return self._payload(_reference(text), text)
-            return self._parsed(raw, "standard input" if text == "-" else text)
+            return self._parsed(raw, "standard input" if text == "-" else shown(text))
 
     def _parsed(self, raw: bytes, origin: str) -> Release:
         with advising("whoever wrote it has to mend it"):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.errors import ImporterError
-from importer.release.http import OPENSHIFT, stream_url
+from importer.release.controller import OPENSHIFT, stream_url
 from importer.release.sources import SourceName
 from layers.errors import LayerError
 from layers.release.commit_metadata import images_release, layer_sizes, stored_release

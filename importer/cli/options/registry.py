@@ -52,6 +52,7 @@ class Registry(Group):
         metavar="SECONDS",
         type=Seconds(),
         default=60.0,
+        shown="60",
         help="How many seconds a registry or release controller may be silent.",
     )
 
