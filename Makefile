@@ -40,6 +40,10 @@ run: setup packages-test ## import a real image and start it from the result; IM
 test: setup packages-test ## run all tests, a file on each processor; ARGS=… goes to pytest
 	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
+.PHONY: test-packaging
+test-packaging: setup packages-test packages-image packages-rpm ## build image and RPM, and run what is in them
+	$(BIN)/pytest -m packaging $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -m fuzz $(ARGS)
