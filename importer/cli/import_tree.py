@@ -9,12 +9,21 @@ import click
 from importer.cli.options.declare import Given, command
 from importer.cli.options.labels import Signing
 from importer.cli.options.output import Document, Messages, Unchanged
-from importer.cli.options.result import NewRepo
-from importer.cli.options.tree import Changes, OntoSystem, Opaque, TreeCommit, TreeLabels, Trees
+from importer.cli.options.result import OptionalRepo
+from importer.cli.options.tree import (
+    Changes,
+    InPlace,
+    OntoSystem,
+    Opaque,
+    TreeCommit,
+    TreeLabels,
+    Trees,
+)
 from importer.cli.run_import import end_job
 from importer.cli.targets import signing
 
 if TYPE_CHECKING:
+    from importer.tree.in_place import InPlaceJob
     from importer.tree.job import TreeJob
     from layers.ondisk.commit_filter import CommitOptions
 
@@ -23,8 +32,9 @@ if TYPE_CHECKING:
     "import-tree",
     Trees,
     Changes,
-    NewRepo,
+    OptionalRepo,
     TreeCommit,
+    InPlace,
     OntoSystem,
     TreeLabels,
     Signing,
@@ -39,22 +49,49 @@ def import_tree(given: Given) -> None:
     .ostree-wh.NAME, which ostree turns into whiteouts when it deploys the commit, and opaque
     directories of Docker's and podman's layers become whiteouts. Several ROOTs are laid over
     each other in their order.
+
+    With --in-place, the same translation is made in ROOT itself, for other programs to commit:
+    `ostree commit`, rpm-ostree or osbuild. --undo takes it back.
     """
+    if given(InPlace).in_place:
+        from importer.tree.in_place import translate_in_place
+
+        end_job(given, lambda: _in_place_job(given), translate_in_place)
     from importer.tree.import_tree import import_tree as commit_trees
 
     end_job(given, lambda: _job(given), commit_trees)
+
+
+def _in_place_job(given: Given) -> InPlaceJob:
+    from importer.tree.in_place import InPlaceJob
+
+    trees, how = given(Trees), given(InPlace)
+    if len(trees.roots) > 1:
+        raise click.UsageError("--in-place takes one ROOT")
+    return InPlaceJob(
+        root=trees.roots[0],
+        device_nodes=trees.device_nodes,
+        keep_opaque=trees.opaque is Opaque.KEEP,
+        undo=how.undo,
+        dry_run=how.dry_run,
+        force=how.force,
+        journal=how.journal,
+    )
 
 
 def _job(given: Given) -> TreeJob:
     from importer.tree.job import TreeJob
 
     trees, commit, labels = given(Trees), given(TreeCommit), given(TreeLabels)
+    repo = given(OptionalRepo).repo
+    if repo is None or commit.branch is None:
+        raise click.UsageError("--repo and --branch are needed, unless with --in-place")
     return TreeJob(
-        repo=given(NewRepo).repo,
+        repo=repo,
         branch=commit.branch,
         roots=trees.roots,
         onto=_onto(given),
-        prefix=commit.tree_prefix,
+        prefix=commit.tree_prefix or "/",
         options=_options(given(Changes)),
         device_nodes=trees.device_nodes,
         keep_opaque=trees.opaque is Opaque.KEEP,

@@ -23,7 +23,7 @@ from importer.tree.scanned import Rules
 from importer.tree.store_files import FileStore
 from importer.tree.write_tree import TreeWriter
 from layers.errors import printable
-from layers.ondisk.close_layers import close_tree, settled_directories
+from layers.ondisk.close_layers import close_tree, settled_paths
 from layers.ondisk.commit_filter import CommitFilter
 from layers.ondisk.merge import check_collisions, merge
 
@@ -109,7 +109,7 @@ class _Trees:
         if whole is None:
             raise ImporterError("the skip list leaves nothing to commit")
         check_collisions(whole)
-        self.counts.whiteouts = sum(len(one.whiteouts) for one in settled_directories(whole))
+        self.counts.whiteouts = sum(len(one.whiteouts) for _, one in settled_paths(whole))
         return self._placed(whole, label)
 
     def save(self) -> None:
@@ -138,7 +138,8 @@ class _Trees:
         if scanned is None:
             return None
         settled, closing = close_tree(scanned.root, scanned.overlay_layers())
-        self.counts.add(scanned, closing, files.stored)
+        self.counts.add_files(files.stored)
+        self.counts.add(scanned, closing)
         self._known.append(known)
         return settled
 

@@ -39,12 +39,15 @@ class TreeCounts:
     opaque: list[Path] = field(default_factory=list)
     left_out: dict[Form, int] = field(default_factory=dict)
 
-    def add(self, scanned: ScannedTree, closing: Closing, stored: Stored) -> None:
-        """Add a tree's."""
+    def add_files(self, stored: Stored) -> None:
+        """Add a tree's files."""
         self.files += stored.names
         self.cached += stored.cached
         self.read += stored.files
         self.read_bytes += stored.size
+
+    def add(self, scanned: ScannedTree, closing: Closing) -> None:
+        """Add what else a tree has."""
         self.directories += len(scanned.directories)
         self.dropped_whiteouts += closing.dropped
         self.expanded += closing.expanded
@@ -60,13 +63,18 @@ class TreeCounts:
         for form, count in self.left_out.items():
             progress.message(f"left out: {count} {form.value}{'s' if count > 1 else ''}")
 
-    def document(self) -> dict[str, object]:
-        """Return the fields of the JSON document."""
+    def files_document(self) -> dict[str, object]:
+        """Return the fields of the JSON document for files."""
         return {
             "files": self.files,
             "cached": self.cached,
             "read": self.read,
             "read_bytes": self.read_bytes,
+        }
+
+    def document(self) -> dict[str, object]:
+        """Return the other fields of the JSON document."""
+        return {
             "directories": self.directories,
             "whiteouts": self.whiteouts,
             "dropped_whiteouts": self.dropped_whiteouts,
@@ -109,5 +117,6 @@ class TreeResult:
             "unchanged": self.unchanged,
             "dirtree": self.contents,
             "dirmeta": self.meta,
+            **self.counts.files_document(),
             **self.counts.document(),
         }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from importer.tree.file_batch import with_label
 from layers.entry import Owner
 from layers.errors import LayerError
+from layers.ondisk.close_layers import settled_paths
 from layers.ondisk.merge import check_whiteouts
 from layers.ostree.objects import Stored, dirmeta, dirtree
 from layers.path import joined
@@ -37,7 +38,7 @@ class TreeWriter:
     def write(self, root: Settled, path: Path = ()) -> Stored:
         """Store all directories of the tree, which is at `path`; its root's objects."""
         stored: dict[int, Stored] = {}
-        for here, directory in reversed(_listed(root, path)):  # what is below comes first
+        for here, directory in reversed(settled_paths(root, path)):  # what is below comes first
             files = {name: leaf.checksum for name, leaf in directory.leaves.items()}
             for name in directory.whiteouts:
                 files[quoted(name)] = self.whiteout((*here, quoted(name)))
@@ -102,11 +103,3 @@ def _check_over(path: Path, before: RepoDirectory | None, directory: Settled) ->
                 path=joined((*path, hidden)),
                 hint="leave the name out of the tree, or the whiteout out of the base",
             )
-
-
-def _listed(root: Settled, path: Path) -> list[tuple[Path, Settled]]:
-    """Return every directory, parents first."""
-    found = [(path, root)]
-    for here, directory in found:
-        found += [((*here, name), one) for name, one in directory.directories.items()]
-    return found

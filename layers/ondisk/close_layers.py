@@ -18,7 +18,9 @@ from layers.tree.translate import Settled, settle
 from layers.whiteout import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from layers.path import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def close_tree(root: Directory, layers: Iterable[OverlayLayer]) -> tuple[Settled
         below = [SettledView(settled[lower]) for lower in layer.lowers]
         settled[layer.directory] = _close(layer.directory, below, closing)
     result = _as_it_is(root, settled)
-    closing.whiteouts = sum(len(one.whiteouts) for one in settled_directories(result))
+    closing.whiteouts = sum(len(one.whiteouts) for _, one in settled_paths(result))
     return result, closing
 
 
@@ -106,13 +108,12 @@ def _shallow(directory: Directory, closed: Mapping[Directory, Settled]) -> Settl
     return Settled(directory.owner, whiteouts=sorted(directory.whiteouts))
 
 
-def settled_directories(root: Settled) -> Iterator[Settled]:
-    """Yield every directory, parents first."""
-    work = [root]
-    while work:
-        directory = work.pop()
-        yield directory
-        work.extend(directory.directories.values())
+def settled_paths(root: Settled, path: Path = ()) -> list[tuple[Path, Settled]]:
+    """Return every directory with its path, parents first; `path` is the root's own."""
+    found = [(path, root)]
+    for here, directory in found:
+        found += [((*here, name), one) for name, one in directory.directories.items()]
+    return found
 
 
 class SettledView:

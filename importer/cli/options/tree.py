@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from cloup.constraints import IsSet
+
 from importer.cli.completion import branches_like
 from importer.cli.options.declare import (
     Group,
@@ -14,12 +16,13 @@ from importer.cli.options.declare import (
     choice,
     flag,
     option,
-    required,
 )
 from importer.cli.options.name_types import Branch, TreePrefix
-from importer.cli.options.rules import exclusive
+from importer.cli.options.rules import demand, exclusive, refuse
 from importer.cli.options.types import Number, Place, Text, Timestamp
 from layers.tree.builder import DeviceNodes
+
+_IN_PLACE = IsSet("in_place")
 
 
 class Opaque(Enum):
@@ -87,13 +90,18 @@ class TreeCommit(Group):
     """The repo, the branch and the commit."""
 
     HEADING = Heading.RESULT
+    RULES = (
+        demand(~_IN_PLACE, "repo", error="--repo is needed, unless with --in-place"),
+        demand(~_IN_PLACE, "branch", error="--branch is needed, unless with --in-place"),
+    )
 
-    branch: str = required("--branch", type=Branch(), help="Commit to this branch.")
-    tree_prefix: str = option(
+    branch: str | None = option(
+        "--branch", type=Branch(), complete=branches_like, help="Commit to this branch."
+    )
+    tree_prefix: str | None = option(
         "--prefix",
         type=TreePrefix(),
-        default="/",
-        help="The directory in the commit that the trees go to.",
+        help="The directory in the commit that the trees go to; without it, the root.",
     )
     subject: str | None = option("--subject", type=Text(empty=True), help="The commit's subject.")
     timestamp: int | None = option(
@@ -144,4 +152,42 @@ class TreeLabels(Group):
         "--selinux-policy-from-base",
         help="Label the files by the policy of the operating system in --onto, or of the first"
         " ROOT.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InPlace(Group):
+    """Translating a directory where it is."""
+
+    HEADING = Heading.RESULT
+    RULES = (
+        refuse(
+            _IN_PLACE,
+            *("branch", "tree_prefix", "onto", "subject", "timestamp", "jobs", "no_cache"),
+            *("owner_uid", "owner_gid", "no_xattrs", "canonical_permissions"),
+            *("statoverride", "skip_list", "selinux_policy_dir", "selinux_policy_from_base"),
+            *("gpg_sign", "sign_from_file"),
+            error="{} is not for --in-place",
+        ),
+        refuse(
+            ~_IN_PLACE, "undo", "dry_run", "force", "journal", error="{} is only for --in-place"
+        ),
+        exclusive("undo", "dry_run"),
+    )
+
+    in_place: bool = flag(
+        "--in-place",
+        help="Commit nothing; change ROOT itself, so that `ostree commit`, rpm-ostree and osbuild"
+        " commit what import-tree would.",
+    )
+    undo: bool = flag("--undo", help="With --in-place: undo what it did, by its journal.")
+    dry_run: bool = flag("--dry-run", help="With --in-place: print what would be changed.")
+    force: bool = flag(
+        "--force", help="With --in-place: change a tree that is mounted or in use as well."
+    )
+    journal: Path | None = option(
+        "--journal",
+        metavar="FILE",
+        type=Place(directory=False),
+        help="With --in-place: the journal for --undo; without it, a file beside ROOT.",
     )

@@ -1,0 +1,183 @@
+"""The changes that `import-tree --in-place` makes: each can be done, done again, and undone.
+
+A whiteout is translated by two of them: its quoted file appears, then the whiteout goes. In
+between both are there, so a kill at any moment leaves no deletion out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from importer.errors import ImporterError
+from importer.tree.descriptors import open_file, symlink_path, xattrs_of
+from layers.errors import printable
+
+if TYPE_CHECKING:
+    from layers.entry import Xattrs
+    from layers.path import Path
+
+_ACL = "system.posix_acl_access"
+# What a node is made as, before it gets its name back.
+_NEW = b".import-tree-undo"
+_CHANGED = "it is not as the journal says; somebody else has changed it since"
+
+
+class Change(Protocol):
+    """A change of one name, or of a directory's xattr."""
+
+    @property
+    def directory(self) -> Path:
+        """The path of the directory that it is made in."""
+
+    def do(self, directory: int) -> None:
+        """Make it, in an open directory. Idempotent. ImporterError if something else is there."""
+
+    def undo(self, directory: int) -> None:
+        """Take it back. Idempotent. ImporterError if something else is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Make an empty file `name`, of mode 0 and owner 0:0: a quoted whiteout."""
+
+    directory: Path
+    name: bytes
+
+    def do(self, directory: int) -> None:
+        """See `Change`."""
+        try:
+            descriptor = os.open(
+                self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0, dir_fd=directory
+            )
+        except FileExistsError:
+            _check_quoted(directory, self.name)
+            return
+        try:
+            # A directory may hand its group and its default ACL on.
+            if os.geteuid() == 0:
+                os.fchown(descriptor, 0, 0)
+            with suppress(OSError):
+                os.removexattr(descriptor, _ACL)
+        finally:
+            os.close(descriptor)
+
+    def undo(self, directory: int) -> None:
+        """See `Change`."""
+        with suppress(FileNotFoundError):
+            _check_quoted(directory, self.name)
+            os.unlink(self.name, dir_fd=directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What had a name: mode with the file type, owner, device number, mtime in nanoseconds."""
+
+    mode: int
+    uid: int
+    gid: int
+    device: int
+    mtime: int
+    xattrs: Xattrs = ()
+
+
+def node_at(directory: int, name: bytes) -> Node:
+    """Return what an empty file, device, fifo or socket is; OSError as the kernel has it."""
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    return Node(
+        status.st_mode,
+        status.st_uid,
+        status.st_gid,
+        status.st_rdev,
+        max(0, status.st_mtime_ns),
+        _xattrs(directory, name, status.st_mode),
+    )
+
+
+def _xattrs(directory: int, name: bytes, mode: int) -> Xattrs:
+    if not stat.S_ISREG(mode):
+        return xattrs_of(symlink_path(name, directory))
+    file = open_file(name, directory)
+    try:
+        return xattrs_of(file)
+    finally:
+        os.close(file)
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove `name`, which was `node`: a whiteout, or what ostree has no object for."""
+
+    directory: Path
+    name: bytes
+    node: Node
+
+    def do(self, directory: int) -> None:
+        """See `Change`."""
+        with suppress(FileNotFoundError):
+            self._check(directory)
+            os.unlink(self.name, dir_fd=directory)
+
+    def undo(self, directory: int) -> None:
+        """See `Change`."""
+        try:
+            self._check(directory)
+        except FileNotFoundError:
+            self._make(directory)
+
+    def _check(self, directory: int) -> None:
+        """FileNotFoundError if nothing is there."""
+        found = os.stat(self.name, dir_fd=directory, follow_symlinks=False)
+        same = stat.S_IFMT(found.st_mode) == stat.S_IFMT(self.node.mode)
+        if not same or found.st_rdev != self.node.device or found.st_size:
+            raise ImporterError(f"{printable(self.name)}: {_CHANGED}")
+
+    def _make(self, directory: int) -> None:
+        """Make the node under a name of ours; it gets its own when all of it is there."""
+        node = self.node
+        with suppress(FileNotFoundError):
+            os.unlink(_NEW, dir_fd=directory)
+        os.mknod(_NEW, stat.S_IFMT(node.mode), node.device, dir_fd=directory)
+        with suppress(PermissionError):  # it is ours already, or was never another's
+            os.chown(_NEW, node.uid, node.gid, dir_fd=directory)
+        os.chmod(_NEW, stat.S_IMODE(node.mode), dir_fd=directory)
+        for name, value in node.xattrs:
+            path = symlink_path(_NEW, directory)
+            os.setxattr(path, name, value, follow_symlinks=False)
+        os.utime(_NEW, ns=(node.mtime, node.mtime), dir_fd=directory, follow_symlinks=False)
+        os.rename(_NEW, self.name, src_dir_fd=directory, dst_dir_fd=directory)
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Remove the directory's own xattr `name`, which was `value`."""
+
+    directory: Path
+    name: bytes
+    value: bytes
+
+    def do(self, directory: int) -> None:
+        """See `Change`."""
+        if self._current(directory) is not None:
+            os.removexattr(directory, self.name)
+
+    def undo(self, directory: int) -> None:
+        """See `Change`."""
+        if self._current(directory) is None:
+            os.setxattr(directory, self.name, self.value)
+
+    def _current(self, directory: int) -> bytes | None:
+        value = dict(xattrs_of(directory)).get(self.name)
+        if value not in (None, self.value):
+            raise ImporterError(f"{printable(self.name)}: {_CHANGED}")
+        return value
+
+
+def _check_quoted(directory: int, name: bytes) -> None:
+    """FileNotFoundError if nothing is there, ImporterError for anything but an empty file."""
+    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISREG(found.st_mode) or found.st_size:
+        raise ImporterError(f"{printable(name)}: {_CHANGED}")

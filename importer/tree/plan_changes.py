@@ -1,0 +1,87 @@
+"""Works out what `import-tree --in-place` has to change, from what a walk has found."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from importer.tree.changes import Clear, Quote, Remove, node_at
+from importer.tree.descriptors import Beneath, faults, xattrs_of
+from importer.tree.entries import Form, hidden_by
+from layers.ondisk.close_layers import settled_paths
+from layers.tree.overlay_xattrs import without_opaque
+from layers.whiteout import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.tree.changes import Change
+    from importer.tree.entries import Mark
+    from importer.tree.scanned import ScannedTree
+    from layers.path import Path
+    from layers.tree.translate import Settled
+
+
+def plan_changes(
+    root: tuple[bytes, int], scanned: ScannedTree, settled: Settled
+) -> tuple[Change, ...]:
+    """Return the changes in the order to make them: quoted whiteouts appear, then the other
+    forms go, then directories are no longer opaque."""
+    present = _quoted(scanned)
+    quotes: list[Change] = []
+    surplus: list[Path] = []
+    for path, directory in settled_paths(settled):
+        wanted = set(directory.whiteouts)
+        there = present.get(path, set())
+        quotes += [Quote(path, quoted(name)) for name in sorted(wanted - there)]
+        surplus += [(*path, quoted(name)) for name in sorted(there - wanted)]
+    with Beneath(root[1]) as beneath:
+        removals = list(_removals(root[0], beneath, scanned, surplus))
+        clears = list(_clears(root[0], beneath, scanned))
+    return (*quotes, *removals, *clears)
+
+
+def _quoted(scanned: ScannedTree) -> dict[Path, set[bytes]]:
+    """Return the names that are quoted already, by their directories."""
+    found: dict[Path, set[bytes]] = {}
+    for mark in scanned.marks:
+        if mark.form is Form.QUOTED:
+            found.setdefault(mark.directory, set()).add(hidden_by(mark.name, mark.form))
+    return found
+
+
+def _removals(
+    root: bytes, beneath: Beneath, scanned: ScannedTree, surplus: list[Path]
+) -> Iterator[Change]:
+    paths = [(*mark.directory, mark.name) for mark in scanned.marks if _goes(mark)]
+    for path in sorted([*paths, *surplus]):
+        with faults(root, path):
+            node = node_at(beneath.directory(path[:-1]), path[-1])
+        yield Remove(path[:-1], path[-1], node)
+
+
+def _goes(mark: Mark) -> bool:
+    return mark.form not in (Form.QUOTED, Form.OPAQUE)
+
+
+def _clears(root: bytes, beneath: Beneath, scanned: ScannedTree) -> Iterator[Change]:
+    """Yield the removal of the xattrs that make a directory opaque, or announce whiteouts."""
+    values = {mark.directory: b"x" for mark in scanned.marks if mark.form is Form.XATTR}
+    values |= {mark.directory: b"y" for mark in scanned.marks if mark.form is Form.OPAQUE}
+    for path, value in sorted(values.items()):
+        with faults(root, path):
+            xattrs = xattrs_of(beneath.directory(path))
+        for pair in sorted(set(xattrs) - set(without_opaque(xattrs, value))):
+            yield Clear(path, *pair)
+
+
+def shown(change: Change) -> str:
+    """Return a change for people: what is done, and the path."""
+    match change:
+        case Quote(directory=directory, name=name):
+            return f"make {os.fsdecode(b'/'.join([*directory, name]))}"
+        case Remove(directory=directory, name=name):
+            return f"remove {os.fsdecode(b'/'.join([*directory, name]))}"
+        case Clear(directory=directory, name=name):
+            return f"clear {os.fsdecode(name)} of {os.fsdecode(b'/'.join(directory)) or '.'}"
+    raise TypeError(f"{change!r} is no change")
