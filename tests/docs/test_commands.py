@@ -1,0 +1,71 @@
+"""Every command line in the documentation has only options that there are."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from fixtures.packaging.manual import COMMANDS
+
+TOP = Path(__file__).parent.parent.parent
+PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+")
+#: Options of other programs that a page speaks of by themselves.
+OTHERS = {
+    "--help",
+    "--process-passthrough-whiteouts",
+    "--pull",
+    "--force",
+    "--repair",
+    "--decryption-key",
+}
+CALL = re.compile(rf"(?:^|[|;(] *|xargs |exec |-- )(?:\S*/)?({'|'.join(COMMANDS)})(?= )(.*)")
+
+
+def shown(page: Path) -> Iterator[str]:
+    """The lines of code of a page, continued ones joined."""
+    text = page.read_text().replace("\\\n", " ")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    plain = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    for block in [*blocks, *re.findall(r"^ {4}.*", plain, re.MULTILINE)]:
+        yield from (line.strip() for line in block.splitlines())
+    yield from (one for one in re.findall(r"`([^`\n]+)`", plain))
+
+
+def options(command: click.Command) -> set[str]:
+    """All options of a command."""
+    return {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+
+
+def named(name: str, arguments: str) -> click.Command:
+    """The command, or the one of image-store that the arguments name first."""
+    command = COMMANDS[name]
+    if isinstance(command, click.Group):
+        words = [word for word in arguments.split() if word in command.commands]
+        return command.commands[words[0]] if words else command
+    return command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_calls_have_known_options(page: Path) -> None:
+    for line in shown(page):
+        for name, arguments in CALL.findall(line):
+            ours = re.split(r" [|>;&]|\|\|", arguments)[0]
+            assert set(OPTION.findall(ours)) <= options(named(name, ours)), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_options_in_the_text_are_known(page: Path) -> None:
+    groups = [one for one in COMMANDS.values() if isinstance(one, click.Group)]
+    commands = [*COMMANDS.values(), *(sub for one in groups for sub in one.commands.values())]
+    known = {name for command in commands for name in options(command)} | OTHERS
+    alone = (line for line in shown(page) if line.startswith("--"))
+    assert {name for line in alone for name in OPTION.findall(line)} <= known
+
+
+def test_calls_are_found() -> None:
+    found = [call for page in PAGES for line in shown(page) for call in CALL.findall(line)]
+    assert len(found) > 40
+    assert {name for name, _ in found} >= {"import-image", "import-release", "image-store"}
