@@ -67,7 +67,7 @@ check: setup ## lint, formatting, types, and the rules between the packages
 # The browser shows it from the disk; only the search box wants a server, such as
 # `.venv/bin/python -m http.server -d build/docs`.
 .PHONY: docs
-docs: $(DOCS_INSTALLED) ## build the site of docs/ in build/docs and check all links
+docs: $(DOCS_INSTALLED) ## build the site of docs/ in build/docs, and check its links
 	$(BIN)/python -m fixtures.packaging.reference docs/reference
 	$(BIN)/python -m fixtures.site.pictures docs/images
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from fixtures.packaging.manual import COMMANDS
+from fixtures.packaging.commands import COMMANDS
 
 TOP = Path(__file__).parent.parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
