@@ -11,6 +11,8 @@ from layers.document import Document, mapping, parse_document
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from layers.release.release import Release
 
 
@@ -29,11 +31,31 @@ def updated(raw: bytes, release: Release, origin: str) -> bytes:
             hint=f"the release has {', '.join(sorted(release.components)[:20])}",
         )
     images.update({name: release.components[name].pullspec for name in known})
+    base = {"base": _base(release, origin)}
+    document["release"] = mapping(document, "release", origin, {}) | base
+    return jq_text(document)
+
+
+def new_release_file(release: Release, names: Sequence[str], origin: str) -> bytes:
+    """Return a release file with these components, as rebase.sh writes multus' and OLM's.
+
+    Raise LayerError if the release lacks one of them, or no source says which release it is.
+    """
+    missing = next((name for name in names if name not in release.components), None)
+    if missing is not None:
+        raise LayerError(
+            f"{origin}: the release has no component {missing}",
+            hint=f"it has {', '.join(sorted(release.components)[:20])}",
+        )
+    images = {name: release.components[name].pullspec for name in names}
+    return jq_text({"release": {"base": _base(release, origin)}, "images": images})
+
+
+def _base(release: Release, origin: str) -> str:
     base = release.version or release.name
     if not base:
         raise LayerError(f"{origin}: no source says which release this is", hint="name it")
-    document["release"] = {**mapping(document, "release", origin, {}), "base": base}
-    return jq_text(document)
+    return base
 
 
 def jq_text(document: Document) -> bytes:

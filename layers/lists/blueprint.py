@@ -1,0 +1,56 @@
+"""An osbuild blueprint: the images that it embeds.
+
+Format: the blueprint reference of osbuild.org, `[[containers]]` with `source` and `name`; `name`
+is what the image is called in the store.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import tomlkit
+
+from layers.errors import LayerError
+from layers.lists.listed import Listed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """A blueprint that embeds images."""
+
+    text: str
+    images: tuple[Listed, ...]
+
+    def pinned(self, references: Mapping[str, str]) -> bytes:
+        """Return the blueprint with these references; comments and all else stay."""
+        document = tomlkit.parse(self.text)
+        for container in document["containers"]:  # type: ignore[union-attr] # parsed before
+            source = str(container["source"])  # type: ignore[index]
+            if source in references:
+                container["source"] = references[source]  # type: ignore[index]
+        return tomlkit.dumps(document).encode()
+
+
+def read_blueprint(text: str, origin: str) -> Blueprint:
+    """Return the blueprint. Raise LayerError if the text is none."""
+    try:
+        document = tomllib.loads(text)  # tomlkit, which keeps comments, is less strict
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise LayerError(f"{origin} is not TOML: {str(error).splitlines()[0]}") from None
+    containers = document.get("containers")
+    if not isinstance(containers, list):
+        raise LayerError(f"{origin} is TOML without [[containers]]")
+    return Blueprint(text, tuple(_listed(one, origin) for one in containers))
+
+
+def _listed(container: object, origin: str) -> Listed:
+    table = container if isinstance(container, dict) else {}
+    source, name = table.get("source"), table.get("name", "")
+    if not isinstance(source, str) or not isinstance(name, str):
+        raise LayerError(f"{origin}: one of [[containers]] has no source, or no text for a name")
+    return Listed(source, f"{origin}: {source[:100]}", name)

@@ -1,0 +1,51 @@
+"""Which format a list of images has: its content says so, not its name."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from layers.errors import LayerError
+from layers.lists.blueprint import read_blueprint
+from layers.lists.lines import read_lines
+from layers.lists.manifests import read_manifests
+from layers.lists.quadlet import is_unit, read_unit
+from layers.yaml_text import decoded
+
+if TYPE_CHECKING:
+    from layers.lists.listed import ListFile
+
+KINDS = (
+    "a blueprint with [[containers]], a Compose file, Kubernetes manifests, a Quadlet unit,"
+    " or a list with one image a line"
+)
+_BLUEPRINT = re.compile(r"^\s*(\[\[\s*containers\b|containers\s*=)", re.MULTILINE)
+# `key: value` or `key:` at the margin, `---`, or JSON: no line of a plain list looks so.
+_YAML = re.compile(r"^(---|%YAML|[A-Za-z][\w.-]*:(\s|$)|\{)", re.MULTILINE)
+
+
+def read_list(raw: bytes, origin: str) -> ListFile:
+    """Return the images of a file. `origin` names the file in errors.
+
+    Raise LayerError if the file has none of the formats, or lists no image.
+    """
+    text = decoded(raw, origin)
+    text = text.removeprefix("\ufeff")
+    found = _read(text, origin)
+    if not found.images:
+        raise LayerError(f"{origin} lists no image", hint=f"it can be {KINDS}")
+    return found
+
+
+def _read(text: str, origin: str) -> ListFile:
+    if is_unit(text):
+        return read_unit(text, origin)
+    if _BLUEPRINT.search(text):
+        return read_blueprint(text, origin)
+    if _YAML.search(text):
+        manifests = read_manifests(text, origin)
+        if manifests is None:
+            raise LayerError(f"{origin} is YAML or JSON of no kind that we know",
+                             hint=f"it can be {KINDS}")  # fmt: skip
+        return manifests
+    return read_lines(text, origin)

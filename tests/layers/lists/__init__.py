@@ -1,0 +1,1 @@
+"""Lists of images in the formats that people have."""

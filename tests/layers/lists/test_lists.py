@@ -1,0 +1,175 @@
+"""What each format lists, and the file again with digests in place of tags."""
+
+from hashlib import sha256
+
+import pytest
+
+from layers.errors import LayerError
+from layers.lists.detect import read_list
+
+A, B, C = "quay.io/a/one:1", "localhost:5000/b/two:2.0", "registry.example.com/c/three"
+DIGEST = f"sha256:{'7' * 64}"
+PINNED = {one: f"{one.rpartition(':')[0] if one != C else one}@{DIGEST}" for one in (A, B, C)}
+
+BLUEPRINT = f"""\
+# the device's image
+name = "edge"
+version = "0.0.1"
+
+[[containers]]
+source = "{A}"   # the web server
+name = "localhost/web:latest"
+tls-verify = false
+
+[[containers]]
+source = '{B}'
+"""
+COMPOSE = f"""\
+# a stack
+x-base: &base
+  image: "{A}"  # shared
+  restart: always
+services:
+  web:
+    <<: *base
+  db:
+    image: {B}
+  built:
+    build: .
+  again:
+    <<: *base
+    image: '{C}'
+"""
+KUBERNETES = f"""\
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: p, annotations: {{image: "no image"}}}}
+spec:
+  initContainers:
+  - name: first
+    image: {A}
+  containers:
+  - image: "{B}"
+    name: second
+  volumes:
+  - name: data
+    image:
+      reference: {C}
+      pullPolicy: Never
+---
+# empty
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: apps/v1
+  kind: Deployment
+  spec:
+    template:
+      spec:
+        containers: [{{name: x, image: {A}}}]
+- apiVersion: batch/v1
+  kind: CronJob
+  spec:
+    jobTemplate:
+      spec:
+        template:
+          spec:
+            containers:
+            - {{name: y, image: '{C}'}}
+"""
+JSON = f'{{"apiVersion": "v1", "kind": "Pod", "spec": {{"containers": [{{"image": "{A}"}}]}}}}\n'
+CONTAINER = f"""\
+[Unit]
+Description=Image=nothing
+
+[Container]
+# Image={B}
+Image=replaced.example.com/x
+Image = {A}
+Exec=run Image=other
+"""
+IMAGE_UNIT = f"[Image]\nImage={C}\nTLSVerify=false\n"
+LINES = f"# images\n{A}\nweb  {B}   # with a name\n\n{C}\n"
+
+
+def _sum(reference: str) -> str:
+    return sha256(f"{reference}\n".encode()).hexdigest()
+
+
+IMAGE_LIST = "".join(f"{one},{_sum(one)}\n" for one in (A, B, C))
+
+
+@pytest.mark.parametrize(
+    ("text", "images"),
+    [
+        (BLUEPRINT, [(A, "localhost/web:latest"), (B, "")]),
+        (COMPOSE, [(A, ""), (B, ""), (C, "")]),
+        (KUBERNETES, [(A, ""), (B, ""), (C, ""), (A, ""), (C, "")]),
+        (JSON, [(A, "")]),
+        (CONTAINER, [(A, "")]),
+        (IMAGE_UNIT, [(C, "")]),
+        (LINES, [(A, ""), (B, "web"), (C, "")]),
+        (IMAGE_LIST, [(A, ""), (B, ""), (C, "")]),
+    ],
+    ids=["blueprint", "compose", "kubernetes", "json", "container", "image", "lines", "image-list"],
+)
+def test_images_and_pins(text: str, images: list[tuple[str, str]]) -> None:
+    """Pinned, the file is the same but for the references; with no digest it is the same."""
+    found = read_list(text.encode(), "file")
+    assert [(one.source, one.name) for one in found.images] == images
+    assert found.pinned({}) == text.encode()
+    expected = text
+    for one, pinned in PINNED.items():
+        if one in {source for source, _ in images}:
+            expected = expected.replace(_sum(one), _sum(pinned))
+            expected = "".join(
+                line if line.startswith("# Image=") else line.replace(one, pinned)
+                for line in expected.splitlines(keepends=True)
+            )
+    assert found.pinned(PINNED) == expected.replace(f"'{PINNED[B]}'", _toml(text)).encode()
+
+
+def _toml(text: str) -> str:
+    """tomlkit writes a changed literal string as a basic one."""
+    return f'"{PINNED[B]}"' if text == BLUEPRINT else f"'{PINNED[B]}'"
+
+
+def test_a_unit_of_a_unit_has_no_image_of_its_own() -> None:
+    with pytest.raises(LayerError, match="lists no image"):
+        read_list(b"[Container]\nImage=web.image\n", "web.container")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "lists no image"),
+        ("a b c\n", "file:1: not an image reference"),
+        ("[[containers]]\nname = 'x'\n", "has no source"),
+        ("[[containers]\n", "is not TOML"),
+        ("services: {web: {image: 'a/b:${TAG}'}}\n", "file:1: .*has a variable"),
+        ("services: {web: {image: [a]}}\n", "file:1: the image is not text"),
+        ("services: [\n", "is not YAML"),
+        ("services: {web: {image: |\n  a\n  b\n}}\n", "is not YAML"),
+        ("services:\n  web:\n    image: |\n      a\n", "not a value on one line"),
+        ("a: 1\n", "of no kind that we know"),
+        ("services: " + "[" * 5000 + "]" * 5000, "is not YAML that we read"),
+    ],
+)
+def test_what_is_no_list(text: str, said: str) -> None:
+    with pytest.raises(LayerError, match=said):
+        read_list(text.encode(), "file")
+
+
+def test_what_is_no_text() -> None:
+    with pytest.raises(LayerError, match="file is not UTF-8"):
+        read_list(b"\xff", "file")
+
+
+def test_aliases_are_walked_once() -> None:
+    """A billion laughs: each line doubles the one above."""
+    lines = ["a0: &a0 {containers: [{image: quay.io/a/b:1}]}"]
+    lines += [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
+    text = "apiVersion: v1\nkind: List\n" + "\n".join(lines) + "\n"
+    assert len(read_list(text.encode(), "file").images) == 1
