@@ -1,11 +1,12 @@
 """docs/images has the pictures that fixtures/site/pictures.py draws, and all of them are shown."""
 
+import re
 from pathlib import Path
 from xml.etree.ElementTree import parse
 
 import pytest
 
-from fixtures.site.pictures import PICTURES
+from fixtures.site.pictures import FLOORS, PICTURES
 
 TOP = Path(__file__).parent.parent.parent
 IMAGES = TOP / "docs" / "images"
@@ -24,6 +25,13 @@ def test_picture_can_be_read(name: str) -> None:
         at = {key: int(box.attrib.get(key, 0)) for key in ("x", "y", "width", "height")}
         assert at["x"] + at["width"] <= width
         assert at["y"] + at["height"] <= height
+
+
+def test_floors_have_all_packages() -> None:
+    shown = " ".join(packages for packages, _, _ in FLOORS)
+    files = (TOP / "importer").iterdir()
+    names = {path.stem for path in files if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert set(re.findall(r"\w+", shown)) == names - {"__init__"} | {"layers"}
 
 
 @pytest.mark.parametrize("name", PICTURES)
