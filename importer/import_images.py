@@ -1,42 +1,36 @@
-"""An import, as one sentence: reference → manifest → blob stream → tar entries →
-translated entries → mutable tree → commit → ref.
+"""An import of images, as two sentences: references → manifests → plan;
+plan → blob streams → tar entries → translated entries → trees → commits → refs.
 """
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from importer.cache.batch import LayerGroup
 from importer.cache.branches import image_branch, rootfs_branch
-from importer.cache.layer import check_devices, find_layer
-from importer.commit.images import check_target, commit_images, found_layers
+from importer.commit.dry_run import DryRun
+from importer.commit.images import check_target, commit_images
+from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, repo_to_plan_with
 from importer.commit.result import Result
 from importer.commit.signing import check_keys
 from importer.commit.target import Form, Target
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
-from importer.ingest.fetch_layer import fetch_layer
-from importer.ingest.scheduler import LayerPool
+from importer.ingest.executor import LocalExecutor
+from importer.ingest.import_layers import import_layers
+from importer.repo.commit_metadata import Base
 from importer.repo.writer import Repo
 from importer.store.documents import StoredDocuments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from importer.fetch.skopeo import Skopeo
     from importer.progress import Progress
+    from importer.repo.values import Commit
     from layers.oci.reference import ImageName, Reference
-    from layers.storage.image import Image, ImageLayer
-    from layers.tree.read_layer import LayerOptions
-
-_log = logging.getLogger(__name__)
-
-# Manifests that are asked for at once.
-_QUESTIONS = 2
+    from layers.storage.image import Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,30 +43,52 @@ class Job(Target):
 
 
 def import_images(job: Job, progress: Progress) -> Result:
-    """Do the job; LayerError or ImporterError if it cannot be done, and then no ref of an
-    image has moved."""
+    """Import the images. Raise LayerError or ImporterError if that cannot be done; then no ref
+    of an image has moved."""
     repo = Repo.open(job.repo, create=True)
-    repo.check_writable()
-    check_keys(repo, job.signing)
     # Until the store's commit is there, no branch of an image needs the layers: the lock keeps
     # them from `image-store prune`, the new ones as well as those that were here.
+    _check_repo(job, repo)
     with repo.locked(), Blobs(job.skopeo, progress) as blobs:
-        check_target(job, repo, job.onto, job.branch or "")
-        images = _resolve(job, repo, blobs)
-        missing = _missing(images, repo, job.layer_options)
-        _import_layers(job, repo, blobs, missing)
-        layers = found_layers(repo, images)
-        stores = commit_images(job, repo, _branches(job, images), progress)
-        fetched = frozenset(layer.id for layer, _ in missing)
-        return Result(stores, images, layers, fetched, blobs.fetched_bytes)
+        plan = _plan(job, repo, blobs)
+        executor = LocalExecutor(repo, blobs, job.layer_options, progress)
+        import_layers(repo, plan.layers.missing, executor, job.budget)
+        layers = plan.layers.after(repo)
+        stores = commit_images(job, repo, plan.branches, layers, progress)
+        fetched = frozenset(one.layer.id for one in plan.layers.missing)
+        return Result(stores, plan.images, layers, fetched, blobs.fetched_bytes)
 
 
-def _branches(job: Job, images: tuple[Image, ...]) -> dict[str, list[Image]]:
-    """Which images go to which branch."""
-    branches: dict[str, list[Image]] = {}
+def plan_import(job: Job, progress: Progress) -> DryRun:
+    """Find out what `import_images` would do. The repo is only read; an absent one stays so."""
+    with repo_to_plan_with(job.repo) as repo, Blobs(job.skopeo, progress) as blobs:
+        _check_repo(job, repo)
+        return DryRun(job, _plan(job, repo, blobs))
+
+
+def _check_repo(job: Job, repo: Repo) -> None:
+    repo.check_writable()
+    check_keys(repo, job.signing)
+
+
+def _plan(job: Job, repo: Repo, blobs: Blobs) -> Plan:
+    base = check_target(job, repo, job.onto, job.branch or "")
+    names = dict.fromkeys(_branch(job, reference) for reference in job.references)
+    heads = {name: _head(repo, name) for name in names}
+    images = _resolve(job, repo, blobs, heads)
+    planner = LayerPlanner(repo, job.layer_options.device_nodes)
     for image in images:
-        branches.setdefault(_branch(job, image.reference), []).append(image)
-    return branches
+        planner.add(image)
+    branches = tuple(
+        PlannedBranch(
+            name,
+            tuple(image for image in images if _branch(job, image.reference) == name),
+            head,
+            Base(base.commit, name) if base is not None else None,
+        )
+        for name, head in heads.items()
+    )
+    return Plan(images, branches if job.form is not Form.LAYERS else (), planner.plan())
 
 
 def _branch(job: Job, reference: Reference) -> str:
@@ -80,52 +96,29 @@ def _branch(job: Job, reference: Reference) -> str:
     return job.branch or own(reference)
 
 
-def _resolve(job: Job, repo: Repo, blobs: Blobs) -> tuple[Image, ...]:
+def _head(repo: Repo, branch: str) -> Commit | None:
+    repo.check_place(branch)
+    head = repo.resolve(branch)
+    return repo.commit(head) if head is not None else None
+
+
+def _resolve(
+    job: Job, repo: Repo, blobs: Blobs, heads: Mapping[str, Commit | None]
+) -> tuple[Image, ...]:
+    """Ask for the images. Manifests and configs that the branches' stores have are not fetched."""
     known = StoredDocuments()
-    for branch in {_branch(job, reference) for reference in job.references}:
-        repo.check_place(branch)
-        head = repo.resolve(branch)
+    for head in heads.values():
         if head is not None:
-            known.add(repo.root(repo.commit(head)), job.prefix)
+            known.add(repo.root(head), job.prefix)
     resolver = Resolver(job.skopeo, blobs, known)
-    with ThreadPoolExecutor(_QUESTIONS) as pool:
+    with ThreadPoolExecutor(job.budget.questions) as pool:
         asked = [pool.submit(resolver.resolve, r, job.name) for r in job.references]
         _wait(asked, blobs.close)
     return tuple(answer.result() for answer in asked)
 
 
-def _missing(
-    images: tuple[Image, ...], repo: Repo, options: LayerOptions
-) -> list[tuple[ImageLayer, str]]:
-    """The layers without a branch, each once and parents first, with where to fetch them."""
-    wanted: dict[str, tuple[ImageLayer, str]] = {}
-    for image in images:
-        for layer in image.layers:
-            _ = layer.compression  # an unknown media type is found before anything is fetched
-            wanted.setdefault(layer.id, (layer, image.source))
-    missing = []
-    for layer, source in wanted.values():
-        found = find_layer(repo, layer.id)
-        if found is None or not found.verified:
-            missing.append((layer, source))
-        else:
-            _log.debug("layer %s is here already", layer.id)
-            check_devices(layer, found, options.device_nodes)
-    return missing
-
-
-def _import_layers(
-    job: Job, repo: Repo, blobs: Blobs, missing: list[tuple[ImageLayer, str]]
-) -> None:
-    with LayerPool(lambda: LayerGroup(repo.again())) as pool:
-        for layer, source in missing:
-            fetch = partial(fetch_layer, repo, blobs, source, layer, job.layer_options)
-            pool.submit(layer, layer.available.size, fetch)
-        pool.wait(blobs.close)
-
-
 def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:
-    """Until all are done, or one has failed: then the others are stopped, and its error raised."""
+    """Wait until all are done, or one has failed: then stop the others, and raise its error."""
     done, running = wait(futures, return_when=FIRST_EXCEPTION)
     for future in done:
         if future.exception() is not None:

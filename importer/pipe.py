@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from importer.errors import FetchError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from layers.chunks import Chunks
 
 CHUNK = 1 << 20
@@ -33,16 +35,40 @@ def patient_chunks(descriptor: int, seconds: float, sender: str) -> Chunks:
     Only the time spent waiting counts, not the time that the caller takes for a chunk.
     Raise FetchError, naming `sender`, if fewer than 1 KiB come within `seconds` of waiting.
     """
+    return _patiently(descriptor, seconds, sender, lambda: os.read(descriptor, CHUNK), len)
+
+
+def patient_splice(descriptor: int, file: int, seconds: float, sender: str) -> Iterator[int]:
+    """Move the bytes of a pipe into a file, from its beginning on, until the pipe ends.
+
+    The bytes do not pass through this process. Yield the number of bytes moved each time. Raise
+    FetchError as `patient_chunks` does.
+    """
+    moved = 0
+
+    def move() -> int:
+        nonlocal moved
+        count = os.splice(descriptor, file, CHUNK, offset_dst=moved)
+        moved += count
+        return count
+
+    return _patiently(descriptor, seconds, sender, move, int)
+
+
+def _patiently[T](
+    descriptor: int, seconds: float, sender: str, take: Callable[[], T], size: Callable[[T], int]
+) -> Iterator[T]:
+    """Take from a pipe whenever it has bytes, until it ends. `size` is in bytes."""
     left, received = seconds, 0
     while True:
         began = time.monotonic()
         if not is_readable(descriptor, left):
             raise FetchError(f"{sender} has been silent for {seconds:g} s", hint=SILENCE)
         left -= time.monotonic() - began
-        chunk = os.read(descriptor, CHUNK)
-        if not chunk:
+        chunk = take()
+        if not size(chunk):
             return
-        received += len(chunk)
+        received += size(chunk)
         if received >= _ENOUGH:
             left, received = seconds, 0
         yield chunk

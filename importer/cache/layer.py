@@ -56,6 +56,14 @@ class LayerCommit:
         return self.labelled or self.commit
 
 
+def head_layer(repo: Repo, layer_id: str) -> LayerCommit:
+    """Return a layer that this run has seen or imported. Raise ImporterError if it is gone."""
+    found = find_layer(repo, layer_id)
+    if found is None:
+        raise ImporterError(f"branch {layer_branch(layer_id)} went away during the import")
+    return found
+
+
 def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
     """The layer, if an earlier run has finished it: tree and record."""
     branch = layer_branch(layer_id)

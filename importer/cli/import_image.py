@@ -9,7 +9,7 @@ import click
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import Architecture, LayerRules, Platform, References
 from importer.cli.options.labels import Labels, Signing
-from importer.cli.options.output import Document, Messages, Unchanged
+from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.registry import Registry, Retries
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     Retries,
     Messages,
     Document,
+    Rehearsal,
     Unchanged,
 )
 def import_image(given: Given) -> None:
@@ -48,9 +49,9 @@ def import_image(given: Given) -> None:
     writes it. Each layer is committed to a branch of its own. The images are committed to a
     branch with a store that podman and CRI-O use as an additional image store.
     """
-    from importer.import_images import import_images
+    from importer.import_images import import_images, plan_import
 
-    end_import(given, lambda: _job(given), import_images)
+    end_import(given, lambda: _job(given), import_images, plan_import)
 
 
 def _job(given: Given) -> Job:

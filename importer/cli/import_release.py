@@ -13,7 +13,7 @@ from importer.cli.messages import log_line, progress_for
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import LayerRules, Platform
 from importer.cli.options.labels import Labels, Signing
-from importer.cli.options.output import Document, Messages, Unchanged
+from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.registry import Registry
 from importer.cli.options.release import (
     ReleasePatience,
@@ -27,6 +27,7 @@ from importer.cli.targets import layer_options, skopeo, target_of
 
 if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
+    from importer.release.dry_run import ReleaseDryRun
     from importer.release.job import Origin, ReleaseJob
     from importer.release.result import DiffResult
     from importer.release.result import ReleaseResult as Imported
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     ReleasePatience,
     Messages,
     Document,
+    Rehearsal,
     ReleaseReport,
     Unchanged,
 )
@@ -69,7 +71,9 @@ def _work(given: Given) -> Answer:
         return _diff(given, repo, *result.diff)
     assert repo is not None  # a rule of ReleaseResult  # noqa: S101
     job = _job(given, repo)
-    return _check(given, job) if result.check else _import(given, job)
+    if result.check:
+        return _check(given, job)
+    return _plan(given, job) if given(Rehearsal).dry_run else _import(given, job)
 
 
 def _diff(given: Given, repo: Path | None, old: str, new: str) -> Answer:
@@ -85,6 +89,13 @@ def _check(given: Given, job: ReleaseJob) -> Answer:
     return _compared(given, check_release(job, progress_for(given(Messages))))
 
 
+def _plan(given: Given, job: ReleaseJob) -> Answer:
+    from importer.release.dry_run import plan_release
+
+    result = plan_release(job, progress_for(given(Messages)))
+    return _answer(given, result, result.lines())
+
+
 def _import(given: Given, job: ReleaseJob) -> Answer:
     from importer.release.import_release import import_release as import_all
 
@@ -96,7 +107,9 @@ def _import(given: Given, job: ReleaseJob) -> Answer:
     return replace(answer, aside="\n".join(aside))
 
 
-def _answer(given: Given, result: Imported | DiffResult, lines: list[str]) -> Answer:
+def _answer(
+    given: Given, result: Imported | DiffResult | ReleaseDryRun, lines: list[str]
+) -> Answer:
     as_json = given(Document).as_json
     text = json.dumps(result.document(), indent=2) if as_json else "\n".join(lines)
     if result.incomplete:

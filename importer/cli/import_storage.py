@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import Graphroot, LayerRules
 from importer.cli.options.labels import Labels, Signing
-from importer.cli.options.output import Document, Messages, Unchanged
+from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
 from importer.cli.run_import import end_import
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Signing,
     Messages,
     Document,
+    Rehearsal,
     Unchanged,
 )
 def import_storage(given: Given) -> None:
@@ -42,8 +43,9 @@ def import_storage(given: Given) -> None:
     all complete images are imported. The layers go to the same branches as import-image's.
     """
     from importer.graphroot.import_storage import import_storage as import_store
+    from importer.graphroot.import_storage import plan_storage
 
-    end_import(given, lambda: _job(given), import_store)
+    end_import(given, lambda: _job(given), import_store, plan_storage)
 
 
 def _job(given: Given) -> StorageJob:

@@ -7,20 +7,26 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from importer.cli.finish import UNCHANGED, Answer, end
 from importer.cli.messages import progress_for
-from importer.cli.options.output import Document, Messages, Unchanged
+from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from importer.cli.options.declare import Given
+    from importer.commit.dry_run import DryRun
     from importer.commit.result import Result
     from importer.progress import Progress
 
 
 def end_import[J](
-    given: Given, make_job: Callable[[], J], work: Callable[[J, Progress], Result]
+    given: Given,
+    make_job: Callable[[], J],
+    work: Callable[[J, Progress], Result],
+    plan: Callable[[J, Progress], DryRun],
 ) -> NoReturn:
-    """Make the job, import the images, print the result and exit."""
+    """Make the job, import the images, or with --dry-run plan it, print the result and exit."""
+    if given(Rehearsal).dry_run:
+        end_job(given, make_job, plan)
     end_job(given, make_job, lambda job, progress: _told(job, work, progress))
 
 

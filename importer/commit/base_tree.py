@@ -44,20 +44,15 @@ def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
     return Base(commit, branch)
 
 
-class CommitTree:
-    """A commit's tree in the making: the base's, or an empty one.
+class BaseTree:
+    """The tree of the base commit, or an empty one; it is only read.
 
-    What is asked for is what the base has; what is written goes into the new tree alone.
     Paths are absolute, and lead through directories only.
     """
 
-    def __init__(self, repo: Repo, base: Base | None, labels: Labels) -> None:
+    def __init__(self, repo: Repo, base: Base | None) -> None:
         self._repo = repo
-        self._labels = labels
         self._before = repo.root(base.commit) if base else None
-        self.root = (
-            repo.tree_of(base.commit) if base else repo.tree(labels.at("/", _DIRECTORY, S_IFDIR))
-        )
 
     def before(self, path: str) -> RepoDirectory | None:
         """The directory that the base has there."""
@@ -79,9 +74,9 @@ class CommitTree:
         directory = self.before(head)
         return directory.leaves.get(name.encode()) if directory else None
 
-    def directory(self, path: str) -> Tree:
-        """The directory in the new tree. The base's keep their owners, others are made."""
-        tree, here = self.root, PurePosixPath("/")
+    def check_directory(self, path: str) -> None:
+        """Raise ImporterError if the base has a file or symlink at the path, or above it."""
+        here = PurePosixPath("/")
         for name in PurePosixPath(path).relative_to("/").parts:
             here /= name
             if self._leaf(str(here)) is not None:
@@ -89,21 +84,6 @@ class CommitTree:
                     f"{here} of the base commit is not a directory",
                     hint=f"{path} must not lead through a file or symlink; see --prefix",
                 )
-            tree = tree.enter(name) or tree.directory(
-                name, self._labels.at(str(here), _DIRECTORY, S_IFDIR)
-            )
-        return tree
-
-    def write(self, path: str, content: bytes) -> None:
-        """A file; it keeps the owner, mode and label of the one that it replaces."""
-        head, _, name = path.rpartition("/")
-        present = self._leaf(path)
-        owner = (
-            self._repo.file(present).owner
-            if present is not None
-            else self._labels.at(path, _FILE, S_IFREG)
-        )
-        self.directory(head).file(name, self._repo.write_file(owner, content))
 
     def check_whiteouts(self, count: int, present: RepoDirectory | None) -> None:
         """ImporterError if a store with so many, and with what the base's own has, would not
@@ -121,6 +101,42 @@ class CommitTree:
                 f"the base commit enables composefs, and its own store has whiteouts: {_SHOWN}",
                 hint="--existing-store=replace leaves that store out",
             )
+
+
+class CommitTree(BaseTree):
+    """A commit's tree in the making, which begins as the base's, or empty.
+
+    What is asked for is what the base has; what is written goes into the new tree alone.
+    """
+
+    def __init__(self, repo: Repo, base: Base | None, labels: Labels) -> None:
+        super().__init__(repo, base)
+        self._labels = labels
+        self.root = (
+            repo.tree_of(base.commit) if base else repo.tree(labels.at("/", _DIRECTORY, S_IFDIR))
+        )
+
+    def directory(self, path: str) -> Tree:
+        """The directory in the new tree. The base's keep their owners, others are made."""
+        self.check_directory(path)
+        tree, here = self.root, PurePosixPath("/")
+        for name in PurePosixPath(path).relative_to("/").parts:
+            here /= name
+            tree = tree.enter(name) or tree.directory(
+                name, self._labels.at(str(here), _DIRECTORY, S_IFDIR)
+            )
+        return tree
+
+    def write(self, path: str, content: bytes) -> None:
+        """A file; it keeps the owner, mode and label of the one that it replaces."""
+        head, _, name = path.rpartition("/")
+        present = self._leaf(path)
+        owner = (
+            self._repo.file(present).owner
+            if present is not None
+            else self._labels.at(path, _FILE, S_IFREG)
+        )
+        self.directory(head).file(name, self._repo.write_file(owner, content))
 
 
 def _enables_composefs(conf: bytes) -> bool:

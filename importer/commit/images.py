@@ -5,26 +5,26 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from importer.cache.branches import layer_branch
 from importer.cache.flattened import NO_EXPORT, flattened
 from importer.cache.labelled import labelled
-from importer.cache.layer import LayerCommit, find_layer
-from importer.commit.base_tree import CommitTree, find_base
+from importer.cache.layer import LayerCommit, head_layer
+from importer.commit.base_tree import BaseTree, CommitTree, find_base
 from importer.commit.result import StoreCommit
 from importer.commit.rootfs import rootfs_tree
 from importer.commit.selinux import Labels
 from importer.commit.signing import sign
-from importer.commit.storage_conf import add_storage_conf
+from importer.commit.storage_conf import add_storage_conf, storage_conf
 from importer.commit.target import ExistingStore, Form, Target
 from importer.errors import ImporterError
 from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from importer.repo.writer import Repo
-from importer.store.writer import StoreTree, has_records, remove_store
+from importer.store.writer import StoreTree, check_records, has_records, remove_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from importer.commit.plan import PlannedBranch
     from importer.progress import Progress
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
@@ -36,87 +36,115 @@ _log = logging.getLogger(__name__)
 
 
 def commit_images(
-    target: Target, repo: Repo, branches: Mapping[str, Sequence[Image]], progress: Progress
+    target: Target,
+    repo: Repo,
+    branches: Iterable[PlannedBranch],
+    layers: Mapping[str, LayerCommit],
+    progress: Progress,
 ) -> tuple[StoreCommit, ...]:
-    """A commit of these images for each branch; none where only the layers are wanted."""
+    """Commit each branch's images; `layers` has the commit of every layer id.
+
+    Return no commit where only the layers are wanted.
+    """
     if target.form is Form.LAYERS:
         return ()
     if target.flatten:
         progress.message(NO_EXPORT)
-    return tuple(_commit(target, repo, branch, images) for branch, images in branches.items())
+    return tuple(_commit(target, repo, branch, layers) for branch in branches)
 
 
-def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> None:
-    """ImporterError for what would fail whatever the images are, before they are fetched.
+def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> Base | None:
+    """Return the commit of the operating system that the store goes into, None without `onto`.
 
-    A store without images is put onto the base, and nothing is kept of it: so it is known
-    whether there is a base, and a policy, and whether its own store and its files allow it.
+    Raise ImporterError for what would fail whatever the images are: a base, a policy or a
+    configuration that cannot be read, a base with a store or a file in the way. The repo is only
+    read.
     """
-    if onto is None and target.labelling.policy is None:
-        return
     base = find_base(repo, onto, branch)
-    with repo.transaction() as transaction:
-        transaction.abandon()
-        Contents(target, repo, [], base).tree()
+    if base is None and target.labelling.policy is None:
+        return None
+    Labels.wanted(repo, target.labelling, base)
+    tree = BaseTree(repo, base)
+    tree.check_directory(target.prefix)
+    present = _kept(target, tree.before(target.prefix))
+    tree.check_whiteouts(0, present)
+    if present is not None:
+        check_records(present)
+    if target.storage_conf:
+        storage_conf(tree, target.prefix)
+    return base
 
 
-def found_layers(repo: Repo, images: Iterable[Image]) -> dict[str, LayerCommit]:
-    """The commits of all the images' layers, by layer id."""
-    layers: dict[str, LayerCommit] = {}
-    for layer in (layer for image in images for layer in image.layers):
-        if layer.id not in layers:
-            found = find_layer(repo, layer.id)
-            if found is None:
-                raise ImporterError(f"branch {layer_branch(layer.id)} went away during the import")
-            layers[layer.id] = found
-    return layers
+def _kept(target: Target, present: RepoDirectory | None) -> RepoDirectory | None:
+    """Return the base's store if ours is to be added to it, None if ours takes its place."""
+    existing = target.existing_store
+    if present is None or existing is ExistingStore.REPLACE or not has_records(present):
+        return None
+    if existing is ExistingStore.MERGE:
+        return present
+    raise ImporterError(
+        f"the base commit has a store at {target.prefix} already",
+        hint="--existing-store=merge adds to it, --existing-store=replace removes it",
+    )
 
 
-def _commit(target: Target, repo: Repo, branch: str, images: Sequence[Image]) -> StoreCommit:
+def _commit(
+    target: Target, repo: Repo, branch: PlannedBranch, layers: Mapping[str, LayerCommit]
+) -> StoreCommit:
     """Commit the images, unless the branch has just that already.
 
-    The commit has no parent: it is to be a function of the images and of the base, not of
-    what was imported before.
+    The commit has no parent: it is a function of the images and of the base, not of what was
+    imported before.
     """
-    base = find_base(repo, target.onto, branch)
-    message = _message(target, images, base)
+    name, images, base = branch.name, branch.images, branch.base
+    message = image_message(target, images, base)
     with repo.locked():
-        contents = Contents(target, repo, images, base)
+        contents = Contents(target, repo, images, base, layers)
         with repo.transaction() as transaction:
             tree = contents.tree()
             tree.write()
-            head = repo.resolve(branch)
+            head = repo.resolve(name)
             if head is not None and repo.is_commit(repo.commit(head), tree, message, base):
                 transaction.abandon()
         if head is not None and transaction.abandoned:
             sign(repo, head, target.signing)
-            _log.debug("branch %s has commit %s already", branch, head)
-            return StoreCommit(branch, head, True, tuple(images))
+            _log.debug("branch %s has commit %s already", name, head)
+            return StoreCommit(name, head, True, images)
         with repo.transaction():
             checksum = repo.write_commit(tree, message, base)
             sign(repo, checksum, target.signing)
-            repo.set_ref(branch, checksum)
-    _log.debug("branch %s: commit %s", branch, checksum)
-    return StoreCommit(branch, checksum, False, tuple(images))
+            repo.set_ref(name, checksum)
+    _log.debug("branch %s: commit %s", name, checksum)
+    return StoreCommit(name, checksum, False, images)
 
 
 class Contents:
-    """What the commit's tree is to have; flattened and labelled layers are made at once."""
+    """The images of a commit's tree and their layers, flattened and labelled where wanted."""
 
     def __init__(
-        self, target: Target, repo: Repo, images: Sequence[Image], base: Base | None
+        self,
+        target: Target,
+        repo: Repo,
+        images: Sequence[Image],
+        base: Base | None,
+        layers: Mapping[str, LayerCommit],
     ) -> None:
+        """Make the flattened and labelled layers; `layers` has the commit of every layer id."""
         self._target = target
         self._repo = repo
         self._base = base
         self._images = [flattened(repo, one) for one in images] if target.flatten else images
         self._labels = Labels.wanted(repo, target.labelling, base)
-        self._layers = found_layers(repo, self._images)
+        self._layers = self._made(layers)
         if self._labels.store is not None:
             self._layers = {
                 layer_id: labelled(repo, layer_id, layer, self._labels.store)
                 for layer_id, layer in self._layers.items()
             }
+
+    def _made(self, layers: Mapping[str, LayerCommit]) -> dict[str, LayerCommit]:
+        ids = dict.fromkeys(layer.id for image in self._images for layer in image.layers)
+        return {one: layers.get(one) or head_layer(self._repo, one) for one in ids}
 
     def tree(self) -> Tree:
         """The root; to be called within a transaction."""
@@ -125,7 +153,9 @@ class Contents:
         tree = CommitTree(self._repo, self._base, self._labels)
         prefix = self._target.prefix
         directory = tree.directory(prefix)
-        present = self._kept(tree.before(prefix), directory)
+        present = _kept(self._target, tree.before(prefix))
+        if present is None:
+            remove_store(directory)
         tree.check_whiteouts(sum(layer.whiteouts for layer in self._layers.values()), present)
         store = StoreTree(self._repo, directory, self._labels.store, present)
         store.fill(self._images, self._layers)
@@ -141,23 +171,8 @@ class Contents:
             )
         return self._images[0]
 
-    def _kept(self, present: RepoDirectory | None, directory: Tree) -> RepoDirectory | None:
-        """The store that ours is to be added to, if there is one."""
-        existing = self._target.existing_store
-        if present is None:
-            return None
-        if existing is not ExistingStore.REPLACE and has_records(present):
-            if existing is ExistingStore.MERGE:
-                return present
-            raise ImporterError(
-                f"the base commit has a store at {self._target.prefix} already",
-                hint="--existing-store=merge adds to it, --existing-store=replace removes it",
-            )
-        remove_store(directory)
-        return None
 
-
-def _message(target: Target, images: Sequence[Image], base: Base | None) -> Message:
+def image_message(target: Target, images: Sequence[Image], base: Base | None) -> Message:
     # `layers.storage.stated_image` reads them.
     lines = sorted({f"{image.reference} {image.digest}" for image in images})
     names = sorted({str(image.reference) for image in images})

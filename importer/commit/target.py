@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from importer.ingest.budget import Budget
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,3 +74,4 @@ class Target:
     subject: str | None = None
     timestamp: int | None = None
     signing: tuple[GpgKey | KeyFile, ...] = ()
+    budget: Budget = field(default_factory=Budget)

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import storage_branch
-from importer.cache.layer import LayerCommit, check_devices, find_layer
-from importer.commit.images import check_target, commit_images, found_layers
+from importer.commit.dry_run import DryRun
+from importer.commit.images import check_target, commit_images
+from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, repo_to_plan_with
 from importer.commit.result import Result
 from importer.commit.signing import check_keys
-from importer.commit.target import Target
+from importer.commit.target import Form, Target
 from importer.errors import ImporterError
 from importer.graphroot.containers_storage import Graphroot
 from importer.graphroot.docker import Dockerroot
 from importer.graphroot.files import is_there, names_in
-from importer.graphroot.import_layers import MissingLayer, SourceReader
+from importer.graphroot.store_layers import StoreOrigin, store_origins, with_trust
+from importer.ingest.executor import LocalExecutor
+from importer.ingest.import_layers import import_layers
 from importer.repo.writer import Repo
 from layers.storage.select_image import select
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from importer.graphroot.source import Source, SourceImage, SourceLayer
+    from importer.graphroot.source import Source, SourceImage
     from importer.progress import Progress
-    from layers.storage.image import Image, ImageLayer
+    from layers.storage.image import Image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,26 +45,71 @@ class StorageJob(Target):
 
 
 def import_storage(job: StorageJob, progress: Progress) -> Result:
-    """Do the job; LayerError or ImporterError if it cannot be done, and then no ref of a
-    store has moved."""
-    source = open_source(job.graphroot, progress)
-    chosen = _chosen(source, job, progress)
-    images = tuple(source.load(image) for image in chosen)
+    """Import the store's images. Raise LayerError or ImporterError if that cannot be done; then
+    no ref of a store has moved."""
+    images = _images(job, progress)
     repo = Repo.open(job.repo, create=True)
+    _check_repo(job, repo)
+    with repo.locked():  # as import_images does, and for as long
+        planner = LayerPlanner(repo, job.layer_options.device_nodes)
+        plan = _plan(job, repo, images, planner)
+        before = {one.layer.id: planner.found(one.layer.id) for one in plan.layers.missing}
+        executor = LocalExecutor(repo, None, job.layer_options, progress)
+        _tell_unrecorded(plan, progress)
+        import_layers(repo, plan.layers.missing, executor, job.budget)
+        layers = plan.layers.after(repo)
+        stores = commit_images(job, repo, plan.branches, layers, progress)
+    new = frozenset(key for key in before if layers[key] != before[key])
+    return Result(stores, plan.images, layers, new, executor.read_bytes)
+
+
+def plan_storage(job: StorageJob, progress: Progress) -> DryRun:
+    """Find out what `import_storage` would do. The repo is only read; an absent one stays so."""
+    images = _images(job, progress)
+    with repo_to_plan_with(job.repo) as repo:
+        _check_repo(job, repo)
+        planner = LayerPlanner(repo, job.layer_options.device_nodes)
+        return DryRun(job, _plan(job, repo, images, planner))
+
+
+def _images(job: StorageJob, progress: Progress) -> list[tuple[Image, SourceImage]]:
+    source = open_source(job.graphroot, progress)
+    return [(source.load(image), image) for image in _chosen(source, job, progress)]
+
+
+def _check_repo(job: StorageJob, repo: Repo) -> None:
     repo.check_writable()
     check_keys(repo, job.signing)
     repo.check_place(_branch(job))
-    wanted = _wanted(zip(images, chosen, strict=True))
-    reader = SourceReader(job.layer_options, progress)
-    with repo.locked():  # as import_images does, and for as long
-        check_target(job, repo, job.onto, _branch(job))
-        before = {layer.id: find_layer(repo, layer.id) for layer, _ in wanted}
-        missing = _missing(job, wanted, before)
-        reader.import_layers(repo, missing)
-        layers = found_layers(repo, images)
-        stores = commit_images(job, repo, {_branch(job): images}, progress)
-    new = frozenset(key for key, found in layers.items() if found != before[key])
-    return Result(stores, images, layers, new, reader.bytes)
+
+
+def _plan(
+    job: StorageJob,
+    repo: Repo,
+    found: list[tuple[Image, SourceImage]],
+    planner: LayerPlanner,
+) -> Plan:
+    images, name = tuple(image for image, _ in found), _branch(job)
+    base = check_target(job, repo, job.onto, name)
+    origins = store_origins(found)
+    for image in images:
+        planner.add(image, [origins[layer.id] for layer in image.layers])
+    layers = planner.plan()
+    missing = with_trust(layers.missing, verified_only=job.verified_only)
+    head = repo.resolve(name)
+    branch = PlannedBranch(name, images, repo.commit(head) if head is not None else None, base)
+    branches = () if job.form is Form.LAYERS else (branch,)
+    return Plan(images, branches, replace(layers, missing=missing))
+
+
+def _tell_unrecorded(plan: Plan, progress: Progress) -> None:
+    for one in plan.layers.missing:
+        origin = one.origins[0]
+        if isinstance(origin, StoreOrigin) and origin.layer.record is None:
+            progress.message(
+                f"layer {one.layer.diff_id}: no tar-split record; taken as its directory is,"
+                " unverified"
+            )
 
 
 def _branch(job: StorageJob) -> str:
@@ -119,39 +167,3 @@ def _named(images: Sequence[SourceImage], name: str) -> SourceImage:
             f"{image}: not all of its layers are in the store", hint="pull it there again"
         )
     return image
-
-
-def _wanted(images: Iterable[tuple[Image, SourceImage]]) -> list[tuple[ImageLayer, SourceLayer]]:
-    """Each layer once, parents first; where the store has one twice, the one with a record."""
-    wanted: dict[str, tuple[ImageLayer, SourceLayer]] = {}
-    for image, found in images:
-        for layer, source in zip(image.layers, found.layers or (), strict=True):
-            _ = layer.compression  # an unknown media type is found before anything is read
-            present = wanted.setdefault(layer.id, (layer, source))
-            if present[1].record is None and source.record is not None:
-                wanted[layer.id] = (layer, source)
-    return list(wanted.values())
-
-
-def _missing(
-    job: StorageJob,
-    wanted: list[tuple[ImageLayer, SourceLayer]],
-    before: dict[str, LayerCommit | None],
-) -> list[MissingLayer]:
-    """What has no verified branch yet: what is not verified may have changed since."""
-    unverified: set[str] = set()
-    missing = []
-    for layer, source in wanted:
-        found = before[layer.id]
-        if found is not None and found.verified:
-            check_devices(layer, found, job.layer_options.device_nodes)
-            continue
-        if source.record is None or unverified.intersection(layer.parents):
-            unverified.add(layer.id)
-        if source.record is None and job.verified_only:
-            raise ImporterError(
-                f"layer {layer.diff_id} has no tar-split record to verify it by",
-                hint="pull the image again, or leave --verified-only out",
-            )
-        missing.append(MissingLayer(layer, source, layer.id not in unverified))
-    return missing

@@ -10,8 +10,8 @@ from importer.cache.branches import why_no_branch
 from importer.commit.base_tree import find_base
 from importer.errors import Failures, ImporterError
 from importer.release.commit import head_of, is_onto, is_release, layers_of, release_of
-from importer.release.gather_images import resolve_all
-from importer.release.plan import planned
+from importer.release.parts import opened_parts
+from importer.release.plan import resolve_all
 from importer.release.recorded_options import new_options
 from importer.release.result import Difference, DiffResult
 from importer.release.sources import SourceName, is_source
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from importer.progress import Progress
     from importer.release.job import Origin, ReleaseJob
-    from importer.release.plan import Part
+    from importer.release.parts import Part
     from importer.repo.values import Commit
     from layers.release.release import Component, Release
 
@@ -39,7 +39,7 @@ def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
     """What an import would change: images, the operating system below them, or by other options
     the rest of the commit. Of the images, only what tags are at is asked for."""
     repo = Repo.open(job.repo) if job.repo.exists() else None
-    with planned(job.origin, progress) as parts:
+    with opened_parts(job.origin, progress) as parts:
         releases = [part.release for part in parts]
         places = zip(job.branches(releases), job.bases(releases), parts, strict=True)
         return DiffResult(tuple(_check_part(job, repo, *place) for place in places))
@@ -53,7 +53,7 @@ def _check_part(
     base = find_base(repo, onto, branch)
     head = head_of(repo, branch)
     old = release_of(repo, head, branch)
-    release = _pinned(part) if old is not None else part.release
+    release = _pinned(part, job.budget.questions) if old is not None else part.release
     return Difference(
         release,
         compare(old, release),
@@ -64,11 +64,11 @@ def _check_part(
     )
 
 
-def _pinned(part: Part) -> Release:
+def _pinned(part: Part, questions: int) -> Release:
     """The release with the digests that its tags are at now."""
     components = part.release.components
     resolve = part.resolving(StoredDocuments())
-    images, faults = resolve_all(filter(_is_tag, components.values()), resolve)
+    images, faults = resolve_all(filter(_is_tag, components.values()), resolve, questions)
     if faults:
         named = {f"component {name}": fault for name, fault in faults.items()}
         raise Failures(f"{len(faults)} of {len(components)} images cannot be resolved", named)
@@ -139,5 +139,5 @@ def _of_source(origin: Origin, text: str, progress: Progress) -> Release:
         )
     arches = (name.arch,) if name.arch else origin.arches[:1]
     one = replace(origin, names=(name,), stream="", locked=None, arches=arches)
-    with planned(one, progress) as parts:
+    with opened_parts(one, progress) as parts:
         return parts[0].release

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import RELEASE, is_cache, release_branch
-from importer.commit.base_tree import find_base
 from importer.commit.images import Contents, facts, newest
 from importer.commit.signing import sign
 from importer.errors import ImporterError
@@ -21,6 +20,7 @@ from layers.release.diff import compare
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from importer.cache.layer import LayerCommit
     from importer.commit.target import Target
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
@@ -31,14 +31,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A release that is to be committed; `head` is the branch's commit before, `onto` the
-    operating system's branch, if there is one."""
+    """A release to be committed.
+
+    `head` is the branch's commit before, `base` the operating system's commit below, each None if
+    there is none. `images` are by component, `layers` are their layers' commits by layer id.
+    """
 
     branch: str
-    onto: str | None
+    base: Base | None
     head: Commit | None
     release: Release
     images: Mapping[str, Image]
+    layers: Mapping[str, LayerCommit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,8 @@ class _Tree:
 
     @classmethod
     def written(cls, target: Target, repo: Repo, draft: Draft) -> _Tree:
-        base = find_base(repo, draft.onto, draft.branch)
-        contents = Contents(target, repo, list(draft.images.values()), base)
+        base = draft.base
+        contents = Contents(target, repo, list(draft.images.values()), base, draft.layers)
         with repo.transaction() as transaction:
             tree = contents.tree()
             if _is_head(target, draft, tree.write(), base):

@@ -1,142 +1,74 @@
-"""All images of a release into the repo, going on where one of them cannot be had."""
+"""A release's layers into the repo, going on where one of them cannot be had."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from importer.cache.batch import LayerGroup
-from importer.cache.layer import LayerCommit, check_devices, find_layer
-from importer.commit.images import found_layers
-from importer.ingest.fetch_layer import fetch_layer
-from importer.ingest.scheduler import LayerPool
-from layers.errors import Fault
+from importer.cache.omitted import tell_left_out
+from importer.ingest.executor import LocalExecutor
+from importer.ingest.import_layers import import_layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping, Set
 
+    from importer.cache.layer import LayerCommit
     from importer.fetch.blobs import Blobs
-    from importer.ingest.worker_pool import Readers
     from importer.progress import Progress
+    from importer.release.job import ReleaseJob
+    from importer.release.plan import PartPlan
     from importer.repo.writer import Repo
-    from layers.release.release import Component
-    from layers.storage.image import Image, ImageLayer
-    from layers.tree.read_layer import LayerOptions, ReadLayer
-
-# Manifests that are asked for at once: short answers, for which nearly all time is waiting.
-_QUESTIONS = 4
-
-
-@dataclass(slots=True)
-class Gathered:
-    """Images by component, with the commits of their layers; `faults` says why others are not
-    there. `fetched` are the ids of the layers that were not here before."""
-
-    images: dict[str, Image] = field(default_factory=dict)
-    layers: dict[str, LayerCommit] = field(default_factory=dict)
-    fetched: set[str] = field(default_factory=set)
-    faults: dict[str, Fault] = field(default_factory=dict)
-    written_bytes: int = 0
-
-
-@dataclass(slots=True)
-class _Wanted:
-    layer: ImageLayer
-    sources: list[str]  # any of which has the blob
-    written_bytes: int = 0
-
-
-def resolve_all(
-    components: Iterable[Component], resolve: Callable[[Component], Image]
-) -> tuple[dict[str, Image], dict[str, Fault]]:
-    """Each component's image, or why there is none; each is asked for."""
-    with ThreadPoolExecutor(_QUESTIONS, thread_name_prefix="resolve") as pool:
-        asked = {one.name: pool.submit(resolve, one) for one in components}
-    faults = _faults(asked)
-    return {name: one.result() for name, one in asked.items() if name not in faults}, faults
-
-
-def _faults[K, T](futures: Mapping[K, Future[T]]) -> dict[K, Fault]:
-    """Those that were expected; any other error is raised."""
-    found: dict[K, Fault] = {}
-    for name, future in futures.items():
-        try:
-            future.result()
-        except Fault as fault:
-            found[name] = fault
-    return found
+    from layers.errors import Fault
+    from layers.storage.image import Image
 
 
 @dataclass(frozen=True, slots=True)
-class Gatherer:
-    """Imports layers into `repo`, from where `blobs` has them."""
+class Gathered:
+    """Images by component, and the commits of their layers by id.
 
-    repo: Repo
-    blobs: Blobs
-    options: LayerOptions
-    progress: Progress
+    `faults` tells why the other components are not there. `fetched` has the ids of the layers
+    that were not here before. `written_bytes` were added to the repo.
+    """
 
-    def gather(
-        self, components: Iterable[Component], resolve: Callable[[Component], Image]
-    ) -> Gathered:
-        """Resolve all, and import the layers that are missing."""
-        images, faults = resolve_all(components, resolve)
-        found = Gathered(faults=faults)
-        wanted: dict[str, _Wanted] = {}
-        for name, image in images.items():
-            try:
-                self._want(image, wanted)
-            except Fault as unwanted:
-                faults[name] = unwanted
-        broken = self._import(wanted, found)
-        for name, image in images.items():
-            fault = next((broken[one.id] for one in image.layers if one.id in broken), None)
-            if fault is not None:
-                faults.setdefault(name, fault)
-            if name not in faults:
-                found.images[name] = image
-        found.layers = found_layers(self.repo, found.images.values())
-        found.fetched = set(wanted) - broken.keys()
-        return found
+    images: Mapping[str, Image]
+    layers: Mapping[str, LayerCommit]
+    fetched: frozenset[str]
+    faults: Mapping[str, Fault]
+    written_bytes: int
 
-    def _want(self, image: Image, wanted: dict[str, _Wanted]) -> None:
-        """Note the layers of the image that are not here; LayerError if one cannot be taken."""
-        for layer in image.layers:
-            _ = layer.available_compression  # an unknown media type is found before it is fetched
-        for layer in image.layers:
-            found = find_layer(self.repo, layer.id)
-            if found is not None and found.verified:
-                check_devices(layer, found, self.options.device_nodes)
-            else:
-                sources = wanted.setdefault(layer.id, _Wanted(layer, [])).sources
-                if image.source not in sources:
-                    sources.append(image.source)
 
-    def _import(self, wanted: Mapping[str, _Wanted], found: Gathered) -> dict[str, Fault]:
-        """Several at once; what went wrong, by layer."""
-        with LayerPool(lambda: LayerGroup(self.repo.again())) as pool:
-            for one in wanted.values():
-                pool.submit(one.layer, one.layer.available.size, partial(self._read, one))
-        read_bytes = sum(one.written_bytes for one in wanted.values())
-        found.written_bytes = read_bytes + pool.written_bytes
-        return _faults(pool.done)
+def gather(
+    job: ReleaseJob,
+    repo: Repo,
+    plan: PartPlan,
+    blobs: Blobs,
+    before: Set[str],
+    progress: Progress,
+) -> Gathered:
+    """Import the plan's missing layers, but for those `before`, by id: what an earlier part of
+    the release has imported meanwhile."""
+    executor = LocalExecutor(repo, blobs, job.layer_options, progress)
+    missing = [one for one in plan.layers.missing if one.layer.id not in before]
+    broken, written = import_layers(repo, missing, executor, job.budget, keep_going=True)
+    faults = {**plan.faults, **_faults(plan.images, broken)}
+    images = {name: image for name, image in plan.images.items() if name not in faults}
+    ids = {layer.id for image in images.values() for layer in image.layers}
+    whole = replace(
+        plan.layers,
+        missing=tuple(one for one in plan.layers.missing if one.layer.id in ids),
+        cached={one: found for one, found in plan.layers.cached.items() if one in ids},
+    )
+    layers = whole.after(repo)
+    fetched = frozenset(one.layer.id for one in missing) - broken.keys()
+    tell_left_out(layers, fetched, progress)
+    return Gathered(images, layers, fetched, faults, written)
 
-    def _read(self, wanted: _Wanted, readers: Readers, found: Callable[[ReadLayer], None]) -> None:
-        """From the first repository that has it: images may share a layer, and one of their
-        repositories be broken."""
-        *others, last = wanted.sources
-        for source in others:
-            try:
-                return self._fetch(source, wanted, readers, found)
-            except Fault as fault:
-                self.progress.message(f"{fault}; another repository has it, too")
-        return self._fetch(last, wanted, readers, found)
 
-    def _fetch(
-        self, source: str, wanted: _Wanted, readers: Readers, found: Callable[[ReadLayer], None]
-    ) -> None:
-        wanted.written_bytes = fetch_layer(
-            self.repo, self.blobs, source, wanted.layer, self.options, readers, found
-        )
+def _faults(images: Mapping[str, Image], broken: Mapping[str, Fault]) -> dict[str, Fault]:
+    """Return the fault of each image that has a layer that could not be imported: the lowest's."""
+    found = {}
+    for name, image in images.items():
+        fault = next((broken[one.id] for one in image.layers if one.id in broken), None)
+        if fault is not None:
+            found[name] = fault
+    return found

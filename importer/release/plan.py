@@ -1,126 +1,118 @@
-"""The releases that a job is about, one for each architecture, before any image is asked for."""
+"""What import-release is going to do, for each architecture: computed first, then executed."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
-from importer.fetch.blobs import Blobs
-from importer.fetch.policy import has_to_ask
-from importer.fetch.resolver import Resolver
-from importer.files.replacement import read_file
-from importer.release.controller import stream_url
-from importer.release.http import Http
-from importer.release.job import host_arch
-from importer.release.sources import (
-    Documents,
-    SourceName,
-    Sources,
-    advising,
-    naming,
-    registries_in,
-)
-from importer.release.url import shown
-from layers.release.lock import MAX_LOCK_SIZE, Locked, parse_lock
+from importer.commit.images import check_target
+from importer.commit.plan import LayerPlan, LayerPlanner
+from importer.release.commit import head_of, latest_release, resolved
+from importer.release.files import check_files
+from importer.repo.commit_keys import store_prefix
+from importer.store.documents import StoredDocuments
+from layers.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from importer.fetch.skopeo import Skopeo
-    from importer.progress import Progress
-    from importer.release.job import Origin
-    from importer.store.documents import StoredDocuments
+    from importer.release.job import ReleaseJob
+    from importer.release.parts import Part
+    from importer.repo.commit_metadata import Base
+    from importer.repo.values import Commit
+    from importer.repo.writer import Repo
     from layers.release.release import Component, Release
     from layers.storage.image import Image
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A release for one architecture, and how its images are reached; `locked` has those
-    images, by component, that need not be resolved."""
+class PartPlan:
+    """A release for one architecture.
 
+    `head` is the branch's commit now, `base` the operating system's commit that the store goes
+    into, each None if there is none. `release` and `images` have the components that have an
+    image; `faults` tells why the others have none.
+    """
+
+    branch: str
+    head: Commit | None
+    base: Base | None
     release: Release
-    skopeo: Skopeo
-    blobs: Blobs
-    locked: Mapping[str, Image]
-
-    def resolving(self, known: StoredDocuments) -> Callable[[Component], Image]:
-        """What tells a component's image; `known` is asked before the registry is."""
-        resolver = Resolver(self.skopeo, self.blobs, known)
-
-        def resolve(component: Component) -> Image:
-            locked = self.locked.get(component.name)
-            if locked is None:
-                return resolver.resolve(component.reference)
-            if has_to_ask(self.skopeo, component.reference):
-                # The lock may have been written, and layers imported, under another policy.
-                self.blobs.check_policy(locked.source)
-            return locked
-
-        return resolve
+    images: Mapping[str, Image]
+    faults: Mapping[str, Fault]
+    layers: LayerPlan
 
 
-@contextmanager
-def planned(origin: Origin, progress: Progress) -> Iterator[list[Part]]:
-    """Read the sources; the parts' blobs can be read within the context."""
-    with ExitStack() as stack:
-        yield [_part(origin, locked, stack, progress) for locked in _releases(origin, progress)]
+def plan_parts(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> tuple[PartPlan, ...]:
+    """Resolve all images. Raise ImporterError for what no image could mend, before the first one
+    is asked for. The repo is only read."""
+    releases = [part.release for part in parts]
+    branches = job.branches(releases)
+    bases = [
+        check_target(job, repo, onto, branch)
+        for onto, branch in zip(job.bases(releases), branches, strict=True)
+    ]
+    heads = [head_of(repo, branch) for branch in branches]
+    check_files(job, releases)
+    known = _documents(repo, heads, releases)
+    places = zip(branches, heads, bases, strict=True)
+    return tuple(
+        _plan_part(job, repo, part, known, place) for part, place in zip(parts, places, strict=True)
+    )
 
 
-def _part(origin: Origin, locked: Locked, stack: ExitStack, progress: Progress) -> Part:
-    release = origin.release(locked.release)
-    skopeo = replace(origin.skopeo, arch=release.arch)
-    if skopeo.creds is not None:
-        skopeo.creds.check(registries_in(release))
-    blobs = stack.enter_context(Blobs(skopeo, progress))
-    return Part(release, skopeo, blobs, locked.images)
+def _documents(
+    repo: Repo, heads: Sequence[Commit | None], releases: Sequence[Release]
+) -> StoredDocuments:
+    """Manifests and configs that are here: in the branches' stores, or, where a release has a
+    branch of its own, in that of the last release for the same architecture."""
+    known = StoredDocuments()
+    for head, release in zip(heads, releases, strict=True):
+        commit = head or latest_release(repo, release.arch)
+        if commit is not None:
+            known.add(repo.root(commit), store_prefix(commit))
+    return known
 
 
-def _releases(origin: Origin, progress: Progress) -> list[Locked]:
-    if origin.locked is not None:
-        return _locked(origin, origin.locked)
-    documents = Documents(Http(origin.skopeo.retry_times, origin.skopeo.timeout, progress.message))
-    arches = origin.architectures()
-    return [Locked(_read(origin, arch, documents, progress), {}) for arch in arches]
+def _plan_part(
+    job: ReleaseJob,
+    repo: Repo,
+    part: Part,
+    known: StoredDocuments,
+    place: tuple[str, Commit | None, Base | None],
+) -> PartPlan:
+    components = part.release.components.values()
+    images, faults = resolve_all(components, part.resolving(known), job.budget.questions)
+    planner = LayerPlanner(repo, job.layer_options.device_nodes)
+    for name, image in images.items():
+        try:
+            planner.add(image)
+        except Fault as fault:
+            faults[name] = fault
+    found = {name: image for name, image in images.items() if name not in faults}
+    branch, head, base = place
+    release = resolved(part.release, found)
+    return PartPlan(branch, head, base, release, found, faults, planner.plan())
 
 
-def _locked(origin: Origin, path: Path) -> list[Locked]:
-    with naming(str(path)), advising("a file that --lock has written is whole"):
-        found = parse_lock(read_file(path, MAX_LOCK_SIZE), str(path))
-    missing = [arch for arch in origin.arches if arch not in found]
-    if missing:
-        raise ImporterError(
-            f"{path} has no release for {missing[0]}", hint=f"it has one for {', '.join(found)}"
-        )
-    return [one for arch, one in found.items() if not origin.arches or arch in origin.arches]
+def resolve_all(
+    components: Iterable[Component], resolve: Callable[[Component], Image], questions: int
+) -> tuple[dict[str, Image], dict[str, Fault]]:
+    """Ask for each component's image, `questions` at once. Return the images and the faults of
+    the others, by component."""
+    with ThreadPoolExecutor(questions, thread_name_prefix="resolve") as pool:
+        asked = {one.name: pool.submit(resolve, one) for one in components}
+    faults = _faults(asked)
+    return {name: one.result() for name, one in asked.items() if name not in faults}, faults
 
 
-def _read(origin: Origin, arch: str, documents: Documents, progress: Progress) -> Release:
-    names = [name for name in origin.names if name.arch in ("", arch)]
-    if origin.stream:
-        names.insert(0, SourceName(stream_url(origin.controller, origin.stream, arch), arch))
-    if not names:
-        raise ImporterError(f"no source is for {arch}")
-    skopeo = replace(origin.skopeo, arch=arch or None)
-    with Blobs(skopeo, progress) as blobs:
-        sources = Sources(documents, skopeo, blobs, origin.phases, origin.limits)
-        release = sources.read(names)
-    with naming(shown(names[0].text)):
-        arch = _agreed(arch, release.arch)
-    return replace(release, arch=arch, stream=_stream(origin.stream, names))
-
-
-def _stream(asked: str, names: list[SourceName]) -> str:
-    return next(filter(None, [asked, *(name.stream for name in names)]), "")
-
-
-def _agreed(asked: str, said: str) -> str:
-    if asked and said and asked != said:
-        raise ImporterError(
-            f"the release is for {said}, not {asked}",
-            hint="a source for one architecture alone is written ARCH=SOURCE",
-        )
-    return asked or said or host_arch()
+def _faults(futures: Mapping[str, Future[Image]]) -> dict[str, Fault]:
+    """Return the errors that were expected; any other error is raised."""
+    found: dict[str, Fault] = {}
+    for name, future in futures.items():
+        try:
+            future.result()
+        except Fault as fault:
+            found[name] = fault
+    return found

@@ -51,10 +51,10 @@ class Imported:
             "commit": self.commit.checksum,
             "parent": self.commit.parent,
             "unchanged": self.commit.unchanged,
-            **_release(self.release),
+            **release_document(self.release),
             "changes": self.diff.document(),
             "layers": {_key(name): one.document() for name, one in self.amounts().items()},
-            "failed": {name: _fault(one) for name, one in self.gathered.faults.items()},
+            "failed": {name: fault_document(one) for name, one in self.gathered.faults.items()},
             "dropped_commits": list(self.dropped),
             "images": [
                 {"component": name} | described(image, self.gathered.layers, self.gathered.fetched)
@@ -68,7 +68,8 @@ class Imported:
         return Report(self.diff, self.release.arch, self.amounts(), failed)
 
 
-def _release(release: Release) -> dict[str, str | None]:
+def release_document(release: Release) -> dict[str, str | None]:
+    """Return what a release is called, for JSON."""
     return {
         "arch": release.arch or None,
         "release": release.name or None,
@@ -80,7 +81,8 @@ def _key(name: str) -> str:
     return name.replace(" ", "_").replace("-", "")
 
 
-def _fault(fault: Fault) -> dict[str, str | None]:
+def fault_document(fault: Fault) -> dict[str, str | None]:
+    """Return an error, for JSON."""
     return {"error": str(fault), "hint": fault.hint or None}
 
 
@@ -161,7 +163,7 @@ class Difference:
             "new_base": self.new_base,
             "new_options": list(self.new_options),
             "first_release": self.first_release,
-            **_release(self.release),
+            **release_document(self.release),
             "old_release": self.diff.old or None,
             "changes": self.diff.document(),
             "layers": self.layers.document() if self.layers else None,

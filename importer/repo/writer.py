@@ -78,17 +78,25 @@ class Repo(RepoReader):
     def open(cls, path: Path, *, create: bool = False) -> Repo:
         """The repo at `path`, made there in bare-user mode if `create` and nothing is there."""
         repo = OSTree.Repo.new(Gio.File.new_for_path(str(path)))
-        with faults(f"opening repo {path}"):
-            begun = [entry.name for entry in path.iterdir()] if path.is_dir() else []
-            absent = not begun if path.exists() else True
-        # libostree makes the config first and `objects` last; `create` makes what is missing.
-        if create and (absent or ("config" in begun and "objects" not in begun)):
+        if create and cls.is_absent(path):
             with faults(f"creating repo {path}"):
                 path.mkdir(parents=True, exist_ok=True)
                 repo.create(OSTree.RepoMode.BARE_USER, None)
         with faults(f"opening repo {path}"):
             repo.open(None)
         return cls(path, repo)
+
+    @staticmethod
+    def is_absent(path: Path) -> bool:
+        """Whether there is no repo at `path` yet, but the place for one: nothing, an empty
+        directory, or a repo whose creation was cut off.
+
+        libostree makes the config first and `objects` last; `create` makes what is missing.
+        """
+        with faults(f"opening repo {path}"):
+            begun = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+            absent = not begun if path.exists() else True
+        return absent or ("config" in begun and "objects" not in begun)
 
     def again(self) -> Repo:
         """The same repo once more, for a transaction of its own."""

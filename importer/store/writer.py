@@ -162,6 +162,18 @@ def has_records(store: RepoDirectory) -> bool:
         return any(recorded_ids(part.read(name), name) for part, name in parts if part is not None)
 
 
+def check_records(store: RepoDirectory) -> None:
+    """Raise ImporterError if the store's records cannot be merged with those of images."""
+    layers, images = store.find("overlay-layers"), store.find("overlay-images")
+    with _reading_present():
+        store_union(
+            layers.read(_LAYERS) if layers else None,
+            images.read(_IMAGES) if images else None,
+            [],
+            [],
+        )
+
+
 def remove_store(tree: Tree) -> None:
     """Take a store out of its directory, and nothing else that may be in there."""
     for name in ("overlay", "overlay-layers", "overlay-images"):

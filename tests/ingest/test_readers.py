@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from importer.errors import FetchError, ImporterError
-from importer.ingest.fetch_layer import lent_reader, run_job
 from importer.ingest.object_writer import ObjectWriter
+from importer.ingest.run_job import lent_reader, run_job
 from importer.ingest.worker_pool import Readers
 from importer.repo import writer as repo_module
 from importer.repo.writer import Repo

@@ -55,6 +55,17 @@ class Document(Group):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal(Group):
+    """An import that is planned and not done."""
+
+    HEADING = Heading.OUTPUT
+
+    dry_run: bool = flag(
+        "--dry-run", help="Print what would be fetched and committed; write nothing."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unchanged(Group):
     """The exit status of an import that changes nothing."""
 

@@ -14,7 +14,7 @@ from importer.cli.options.rules import at_least_one, demand, exclusive, needs, r
 from importer.cli.options.types import NotEmpty, Number, Place
 
 _WHICH = "name the release: by sources or a --stream, by --locked alone, or by --diff alone"
-_WRITING = ("lock", "keep", "updates", "keep_going")
+_WRITING = ("lock", "keep", "updates", "keep_going", "dry_run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +138,7 @@ class ReleaseReport(Group):
     HEADING = Heading.OUTPUT
     RULES = (
         exclusive("as_json", "as_markdown"),
+        exclusive("dry_run", "as_markdown"),
         needs("max_chars", "as_markdown", error="--max-chars is only for --markdown"),
     )
 

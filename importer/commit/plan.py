@@ -1,0 +1,135 @@
+"""What an import is going to do: computed first, printed by --dry-run, then executed."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.cache.layer import check_devices, find_layer, head_layer
+from importer.files.scratch import scratch
+from importer.ingest.missing_layer import BlobOrigin, MissingLayer
+from importer.repo.writer import Repo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from importer.cache.layer import LayerCommit
+    from importer.ingest.missing_layer import Origin
+    from importer.repo.commit_metadata import Base
+    from importer.repo.values import Commit
+    from layers.storage.image import Image, ImageLayer
+    from layers.tree.builder import DeviceNodes
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBranch:
+    """A branch and the images to commit to it.
+
+    `head` is the branch's commit now, if there is one. `base` is the operating system's commit
+    that the store goes into, if there is one.
+    """
+
+    name: str
+    images: tuple[Image, ...]
+    head: Commit | None
+    base: Base | None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPlan:
+    """The layers of some images: those to be read, parents before children, and those that the
+    repo has, by layer id."""
+
+    missing: tuple[MissingLayer, ...]
+    cached: Mapping[str, LayerCommit]
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that there are to read."""
+        return sum(one.size for one in self.missing)
+
+    def after(self, repo: Repo) -> dict[str, LayerCommit]:
+        """Return the commits of all layers by layer id, once the missing ones are imported.
+
+        Raise ImporterError if a branch has gone meanwhile.
+        """
+        made = {one.layer.id: head_layer(repo, one.layer.id) for one in self.missing}
+        return {**self.cached, **made}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An import of images: executing it resolves and decides nothing more."""
+
+    images: tuple[Image, ...]
+    branches: tuple[PlannedBranch, ...]
+    layers: LayerPlan
+
+
+class LayerPlanner:
+    """Finds out which layers of images are missing; each layer is looked up once."""
+
+    def __init__(self, repo: Repo, device_nodes: DeviceNodes) -> None:
+        self._repo = repo
+        self._device_nodes = device_nodes
+        self._found: dict[str, LayerCommit | None] = {}
+        self._cached: dict[str, LayerCommit] = {}
+        self._missing: dict[str, MissingLayer] = {}
+
+    def found(self, layer_id: str) -> LayerCommit | None:
+        """Return the layer as the repo has it, verified or not; None if it has none."""
+        if layer_id not in self._found:
+            self._found[layer_id] = find_layer(self._repo, layer_id)
+        return self._found[layer_id]
+
+    def add(self, image: Image, origins: Sequence[Origin] | None = None) -> None:
+        """Plan for the layers of an image, all of them or none.
+
+        `origins` has one for each layer, base first; without it the layers are blobs that skopeo
+        finds in the image. Raise LayerError if one of the layers cannot be taken.
+        """
+        for layer in image.layers:
+            _ = layer.available_compression  # raises LayerError for an unknown media type
+        places = origins or [BlobOrigin(image.source, one.available) for one in image.layers]
+        wanted = [one for one in zip(image.layers, places, strict=True) if self._want(one[0])]
+        for layer, origin in wanted:
+            self._note(layer, origin)
+
+    def _want(self, layer: ImageLayer) -> bool:
+        """Whether the layer is missing. One that is not verified may have changed since."""
+        found = self.found(layer.id)
+        if found is None or not found.verified:
+            return True
+        _log.debug("layer %s is here already", layer.id)
+        check_devices(layer, found, self._device_nodes)
+        self._cached[layer.id] = found
+        return False
+
+    def _note(self, layer: ImageLayer, origin: Origin) -> None:
+        known = self._missing.get(layer.id)
+        if known is None:
+            self._missing[layer.id] = MissingLayer(layer, (origin,))
+        else:
+            origins = tuple(dict.fromkeys((*known.origins, origin)))
+            self._missing[layer.id] = MissingLayer(known.layer, origins, known.waiting + 1)
+
+    def plan(self) -> LayerPlan:
+        """Return the plan for all layers so far. What most images wait for comes first; a parent
+        has at least as many as its children, so it still comes before them."""
+        missing = sorted(self._missing.values(), key=lambda one: -one.waiting)
+        return LayerPlan(tuple(missing), dict(self._cached))
+
+
+@contextmanager
+def repo_to_plan_with(path: Path) -> Iterator[Repo]:
+    """Yield the repo at `path`, which is only read; an empty one for the moment if it is absent."""
+    if not Repo.is_absent(path):
+        yield Repo.open(path)
+        return
+    with scratch() as directory:
+        yield Repo.open(directory / "repo", create=True)

@@ -1,0 +1,35 @@
+"""How much an import does at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much is done at once.
+
+    `downloads`: blobs that are fetched; 6 is podman's and skopeo's own default. `jobs`: layers
+    that are read, each by a process of its own. `spool`: bytes of blobs that are fetched before a
+    job is free for them. `beside`: layers that are on their way to the disk or to their branches
+    beside those that are being read; with fewer, a job would wait for the disk. `questions`:
+    manifests and configs that are asked for; the answers are short, nearly all time is waiting.
+    """
+
+    downloads: int = 6
+    jobs: int = field(default_factory=processors)
+    spool: int = 1 << 30
+    beside: int = 3
+    questions: int = 16
+
+    @property
+    def unclosed(self) -> int:
+        """Return how many layers may have their trees in memory: from the beginning of reading
+        to the branch."""
+        return self.jobs + self.beside

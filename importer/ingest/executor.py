@@ -1,0 +1,180 @@
+"""Reads layers and stores their files: by processes of this machine, or by whatever else can."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+from importer.errors import ImporterError
+from importer.ingest.run_job import lent_reader, run_job
+from importer.ingest.worker_pool import Readers
+from importer.repo.libostree import faults
+from layers.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.fetch.blobs import Blobs
+    from importer.ingest.job import Job
+    from importer.ingest.missing_layer import MissingLayer, Origin
+    from importer.ingest.spool import SpooledBlob
+    from importer.progress import Advance, Progress
+    from importer.repo.writer import Repo
+    from layers.oci.manifest import Descriptor
+    from layers.storage.image import ImageLayer
+    from layers.tree.read_layer import LayerOptions, ReadLayer
+
+    type Found = Callable[[ReadLayer], None]
+
+
+class Executor(Protocol):
+    """Stores layers for a `LayerPool`, which decides about the order. Called by several threads."""
+
+    def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
+        """Fetch a layer's blob into the spool. An error is left in `into`, for its reader."""
+
+    def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:
+        """Read a layer and store its files.
+
+        `blob` is the layer's spooled blob, None to fetch it now. Call `found` once with the layer
+        when it is read; return when its files are durable, with the bytes that were added to the
+        repo. Raise LayerError if the layer is wrong, ImporterError if it cannot be had or stored.
+        """
+
+    def stop(self) -> None:
+        """Make all that is under way fail soon, since the import has failed."""
+
+    def close(self) -> None:
+        """Give back what is held. Nothing is under way any more."""
+
+
+class LocalExecutor:
+    """An `Executor` of processes on this machine, each of which reads one layer at a time."""
+
+    def __init__(
+        self, repo: Repo, blobs: Blobs | None, options: LayerOptions, progress: Progress
+    ) -> None:
+        """`blobs` fetches what has to be fetched; None if every layer is on this machine."""
+        self._repo = repo
+        self._blobs = blobs
+        self._options = options
+        self._progress = progress
+        self._readers = Readers()
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self.read_bytes = 0  # of layers that are on this machine
+
+    def close(self) -> None:
+        """End the processes."""
+        self._readers.close()
+
+    def stop(self) -> None:
+        """See `Executor`."""
+        self._stopped.set()
+        if self._blobs is not None:
+            self._blobs.close()
+
+    def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
+        """See `Executor`."""
+        origin = missing.origins[0]
+        try:
+            if self._blobs is None or origin.blob is None:
+                raise ImporterError(f"{origin.source} has no blob to fetch")
+            with (
+                self._blobs.pipe(origin.source, origin.blob) as (pipe, advance),
+                faults("spooling a blob"),
+            ):
+                into.fill(pipe, self._blobs.timeout, advance)
+        except BaseException as error:
+            into.end(error)
+        else:
+            into.end()
+
+    def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:
+        """See `Executor`. Every origin is tried: images may share a layer, and the repository of
+        one be broken."""
+        handed: list[ReadLayer] = []
+
+        def hand_over(layer: ReadLayer) -> None:
+            handed.append(layer)
+            found(layer)
+
+        spooled = [blob] if blob is not None else []
+        for origin in missing.origins[:-1]:
+            try:
+                return self._store(missing.layer, origin, spooled, hand_over)
+            except Fault as fault:
+                if handed:
+                    raise
+                self._progress.message(f"{fault}; another repository has it, too")
+        return self._store(missing.layer, missing.origins[-1], spooled, hand_over)
+
+    def _store(
+        self, layer: ImageLayer, origin: Origin, spooled: list[SpooledBlob], found: Found
+    ) -> int:
+        """Store the layer from this origin; a spooled blob serves the first attempt alone."""
+        timeout = self._blobs.timeout if self._blobs is not None else inf
+        job, blob = origin.job(layer, self._options, timeout), origin.blob
+        if blob is None or self._blobs is None:
+            return self._in_transaction(layer, partial(self._read_here, layer, origin, job), found)
+        blobs = self._blobs
+
+        def attempt() -> int:
+            if spooled:
+                read = partial(self._read_spooled, job, spooled.pop())
+            else:
+                read = partial(self._read_fetched, job, blobs, origin.source, blob)
+            return self._in_transaction(layer, read, found)
+
+        return blobs.retrying(attempt)
+
+    def _in_transaction(
+        self, layer: ImageLayer, read: Callable[[Repo], ReadLayer], found: Found
+    ) -> int:
+        """Store a layer's files in a transaction of their own, which is durable on return.
+
+        The caller keeps the repo locked until the layer has its branches: see
+        `importer.cache.batch.LayerGroup`.
+        """
+        own = self._repo.again()
+        try:
+            with own.transaction():
+                found(read(own))
+        except Fault as error:
+            raise error.within(digest=str(layer.blob.digest)) from None
+        return own.written_bytes
+
+    def _read_fetched(
+        self, job: Job[ReadLayer], blobs: Blobs, source: str, blob: Descriptor, repo: Repo
+    ) -> ReadLayer:
+        # The process first: who has opened a blob has somebody at the other end waiting.
+        with (
+            lent_reader(repo, self._readers) as reader,
+            blobs.pipe(source, blob) as (descriptor, advance),
+        ):
+            return run_job(repo, reader, job, descriptor, advance)
+
+    def _read_spooled(self, job: Job[ReadLayer], blob: SpooledBlob, repo: Repo) -> ReadLayer:
+        with lent_reader(repo, self._readers) as reader, blob.reading() as descriptor:
+            return run_job(repo, reader, job, descriptor, lambda _count: None)
+
+    def _read_here(
+        self, layer: ImageLayer, origin: Origin, job: Job[ReadLayer], repo: Repo
+    ) -> ReadLayer:
+        try:
+            with (
+                self._progress.blob(layer.diff_id.hex[:12], origin.size) as advance,
+                lent_reader(repo, self._readers) as reader,
+            ):
+                return run_job(repo, reader, job, -1, partial(self._count, advance))
+        except Fault as error:
+            raise error.within(digest=f"layer {layer.diff_id}") from None
+
+    def _count(self, advance: Advance, size: int) -> None:
+        if self._stopped.is_set():
+            raise ImporterError("stopped, since another layer failed")
+        with self._lock:
+            self.read_bytes += size
+        advance(size)

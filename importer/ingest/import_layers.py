@@ -1,0 +1,35 @@
+"""Layers into the repo, each to its branches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.cache.batch import LayerGroup
+from importer.ingest.layer_pool import LayerPool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from importer.ingest.budget import Budget
+    from importer.ingest.executor import Executor
+    from importer.ingest.missing_layer import MissingLayer
+    from importer.repo.writer import Repo
+    from layers.errors import Fault
+
+
+def import_layers(
+    repo: Repo,
+    missing: Sequence[MissingLayer],
+    executor: Executor,
+    budget: Budget,
+    *,
+    keep_going: bool = False,
+) -> tuple[dict[str, Fault], int]:
+    """Read the layers and set their branches; parents come before children in `missing`.
+
+    The caller keeps the repo locked until a commit needs the branches. Return the faults by layer
+    id, and the bytes added to the repo. Unless `keep_going`, raise the first fault instead.
+    """
+    pool = LayerPool(executor, lambda: LayerGroup(repo.again()), budget, repo.path / "tmp")
+    faults = pool.run(missing, keep_going=keep_going)
+    return faults, pool.written_bytes

@@ -1,0 +1,239 @@
+"""Layers in the making, several at once: some are fetched and read while others are closed.
+
+`importer.ingest.schedule` decides what is done next; here are the threads that do it.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from importer.errors import ImporterError
+from importer.ingest.schedule import NOT_BEGUN, Entry, Schedule, State, Work
+from importer.ingest.spool import SpooledBlob
+from layers.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from importer.ingest.budget import Budget
+    from importer.ingest.executor import Executor
+    from importer.ingest.missing_layer import MissingLayer
+    from layers.storage.image import ImageLayer
+    from layers.tree.read_layer import ReadLayer
+
+
+class Group(Protocol):
+    """Layers that are closed together; an `importer.cache.batch.LayerGroup`."""
+
+    @property
+    def written_bytes(self) -> int:
+        """Return the bytes that it has added to the repo."""
+
+    def writing(self) -> AbstractContextManager[object]:
+        """Open a transaction for the layers' trees."""
+
+    def write(self, layer: ImageLayer, found: ReadLayer) -> None:
+        """Write a layer's tree. Raise LayerError or ImporterError if it cannot be written."""
+
+    def commit(self, layers: Iterable[ImageLayer]) -> None:
+        """Commit these layers of the group, and set their branches."""
+
+
+class LayerPool:
+    """Reads and closes layers by the schedule. For one `run`.
+
+    A layer's tree is written while its files are still on their way to the disk, and the layers
+    that are there at the same time are closed together, since each sync of the disk takes a while.
+    """
+
+    def __init__(
+        self, executor: Executor, group: Callable[[], Group], budget: Budget, spool: Path
+    ) -> None:
+        """`spool` is a directory on the file system that holds the spooled blobs."""
+        self._executor = executor
+        self._group = group
+        self._budget = budget
+        self._spool = spool
+        self._changed = threading.Condition()
+        self._layers: dict[str, MissingLayer] = {}
+        self._schedule = Schedule(budget, [])
+        self._blobs: dict[Entry, SpooledBlob] = {}
+        self._found: dict[Entry, ReadLayer] = {}
+        self._errors: dict[str, BaseException] = {}
+        self.written_bytes = 0
+
+    def run(self, layers: Sequence[MissingLayer], *, keep_going: bool = False) -> dict[str, Fault]:
+        """Read and close all layers, parents before children. Return the faults by layer id.
+
+        A layer whose parent fails has the parent's fault. Unless `keep_going`, the first fault
+        stops the others and is raised; any other error is raised in either case.
+        """
+        self._layers = {one.layer.id: one for one in layers}
+        self._schedule = Schedule(self._budget, map(_work, layers))
+        remote = any(entry.work.is_remote for entry in self._schedule.entries.values())
+        loops = [self._read_some] * self._budget.unclosed + [self._close_some]
+        loops += [self._download_some] * (self._budget.downloads if remote else 0)
+        with ThreadPoolExecutor(len(loops), thread_name_prefix="layer") as threads:
+            for loop in loops if layers else ():
+                threads.submit(self._guarded, loop)
+            if not keep_going:
+                self._stop_at_an_error()
+        self._executor.close()
+        return self._faults(keep_going=keep_going)
+
+    def _guarded(self, loop: Callable[[], None]) -> None:
+        """Run one thread's loop; where it breaks, nobody waits for what it would have done."""
+        try:
+            loop()
+        except BaseException as error:
+            for entry in self._schedule.entries.values():
+                self._fail(entry, error)
+
+    def _stop_at_an_error(self) -> None:
+        with self._changed:
+            while not self._errors and not self._schedule.is_over:
+                self._changed.wait()
+            if not self._errors:
+                return
+        self._executor.stop()
+        with self._changed:
+            error = next(iter(self._errors.values()))
+            for entry in list(self._schedule.entries.values()):
+                if entry.state in NOT_BEGUN:
+                    self._fail(entry, error)
+
+    def _faults(self, *, keep_going: bool) -> dict[str, Fault]:
+        faults: dict[str, Fault] = {}
+        for layer_id, error in self._errors.items():
+            if not isinstance(error, Fault) or not keep_going:
+                raise error
+            faults[layer_id] = error
+        return faults
+
+    def _next[T](self, choose: Callable[[], T | None]) -> T | None:
+        """Wait until there is something to do. Return None when all layers are over."""
+        with self._changed:
+            while (chosen := choose()) is None and not self._schedule.is_over:
+                self._changed.wait()
+            if chosen is not None:
+                self._changed.notify_all()
+            return chosen
+
+    def _tell(self, event: Callable[[Entry], None], entry: Entry) -> None:
+        with self._changed:
+            event(entry)
+            self._changed.notify_all()
+
+    def _fail(self, entry: Entry, error: BaseException) -> None:
+        """Fail a layer, and those above it; the first error of a layer counts."""
+        with self._changed:
+            for one in self._schedule.fail(entry):
+                self._errors.setdefault(one.work.layer_id, error)
+                self._found.pop(one, None)
+                if (blob := self._blobs.pop(one, None)) is not None:
+                    blob.close()
+            self._changed.notify_all()
+
+    # --- fetching, in several threads ---
+
+    def _download_some(self) -> None:
+        while (begun := self._next(self._begin_download)) is not None:
+            entry, blob = begun
+            try:
+                self._executor.fetch(self._layers[entry.work.layer_id], blob)
+            finally:
+                self._tell(self._schedule.end_download, entry)
+
+    def _begin_download(self) -> tuple[Entry, SpooledBlob] | None:
+        entry = self._schedule.next_download()
+        if entry is None:
+            return None
+        try:
+            blob = self._blobs[entry] = SpooledBlob(self._spool)
+        except OSError as error:
+            raise ImporterError(
+                f"no blob can be spooled in {self._spool}: {error.strerror}",
+                hint="--spool-size=0 fetches no blob before it can be unpacked",
+            ) from None
+        return entry, blob
+
+    # --- reading, in several threads ---
+
+    def _read_some(self) -> None:
+        while (entry := self._next(self._schedule.next_read)) is not None:
+            blob = self._blobs.pop(entry, None)
+            try:
+                found = partial(self._hand_over, entry)
+                written = self._executor.store(self._layers[entry.work.layer_id], blob, found)
+            except BaseException as error:
+                self._fail(entry, error)
+            else:
+                self._tell(self._schedule.durable, entry)
+                with self._changed:
+                    self.written_bytes += written
+            finally:
+                if blob is not None:
+                    blob.close()
+                self._tell(self._schedule.leave, entry)
+
+    def _hand_over(self, entry: Entry, found: ReadLayer) -> None:
+        with self._changed:
+            self._found[entry] = found
+            self._schedule.found(entry)
+            self._changed.notify_all()
+
+    # --- closing, in one thread ---
+
+    def _close_some(self) -> None:
+        while (first := self._next(self._schedule.next_tree)) is not None:
+            layers = [first]
+            try:
+                self._close(self._group(), layers)
+            except BaseException as error:
+                for entry in layers:
+                    self._fail(entry, error)
+
+    def _close(self, group: Group, layers: list[Entry]) -> None:
+        with group.writing():
+            self._write(group, layers[0])
+            while (entry := self._next_of(layers)) is not None:
+                layers.append(entry)
+                self._write(group, entry)
+        sound = [entry for entry in layers if entry.state is State.CLOSING]
+        if sound:
+            group.commit(self._layers[entry.work.layer_id].layer for entry in sound)
+        self.written_bytes += group.written_bytes
+        for entry in sound:
+            self._tell(self._schedule.closed, entry)
+
+    def _write(self, group: Group, entry: Entry) -> None:
+        with self._changed:
+            found = self._found.pop(entry, None)
+        if found is None:
+            return  # its files could not be made durable, meanwhile
+        try:
+            group.write(self._layers[entry.work.layer_id].layer, found)
+        except Fault as fault:
+            self._fail(entry, fault)
+
+    def _next_of(self, layers: Sequence[Entry]) -> Entry | None:
+        """Wait for another layer whose tree can be written. Return None once the files of the
+        group's layers are durable: it is not to wait any longer."""
+        with self._changed:
+            while (entry := self._schedule.next_tree()) is None:
+                if all(one.state is not State.TAKEN for one in layers):
+                    return None
+                self._changed.wait()
+            return entry
+
+
+def _work(missing: MissingLayer) -> Work:
+    layer = missing.layer
+    parent = layer.parents[0] if layer.parents else None
+    is_remote = missing.origins[0].blob is not None
+    return Work(layer.id, parent, missing.size, missing.waiting, is_remote)

@@ -1,0 +1,40 @@
+"""Do one job, such as to read a layer, in a worker process or here, for a repo's transaction."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from importer.repo.libostree import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.ingest.job import Job
+    from importer.ingest.worker_pool import Reader, Readers
+    from importer.progress import Advance
+    from importer.repo.writer import Repo
+
+
+@contextmanager
+def lent_reader(repo: Repo, readers: Readers) -> Iterator[Reader | None]:
+    """Lend a process that reads a layer; None where libostree itself has to write the files."""
+    if not repo.writes_beside:
+        yield None
+    else:
+        with readers.lent() as reader:
+            yield reader
+
+
+def run_job[T](repo: Repo, reader: Reader | None, job: Job[T], source: int, advance: Advance) -> T:
+    """Do a job, such as to read a layer, and store its files in the repo's transaction.
+
+    `source` is the descriptor that the job reads from, -1 if it needs none. `advance` is told of
+    the bytes read, and may raise to stop the job.
+    """
+    if reader is None:
+        return job.read(repo, source, advance)
+    with faults("writing files"):
+        done = reader.read(job, repo.new_place(), source, advance)
+    repo.count_written(done.written_bytes)
+    return done.found

@@ -1,0 +1,237 @@
+"""Which layer is fetched, read and closed next: the decisions alone, without threads or files.
+
+`importer.ingest.layer_pool` asks and reports; a simulation can do the same in virtual time. The
+state of a layer, and what moves it on:
+
+    WAITING      nothing is begun          download -> DOWNLOADING   begin -> READING
+    DOWNLOADING  its blob is being spooled spooled  -> SPOOLED       begin -> READING
+    SPOOLED      its blob is spooled                                 begin -> READING
+    READING      a job reads its blob      found    -> READ
+    READ         its tree is in memory     durable  -> DURABLE       take  -> TAKEN
+    DURABLE      its files are durable                               take  -> CLOSING
+    TAKEN        its tree is being written durable  -> CLOSING
+    CLOSING      both                      closed   -> CLOSED
+    CLOSED       its branches are set
+    FAILED       from any but CLOSED, by an error; every layer above it fails with it
+
+A layer is taken once its parent is CLOSING or CLOSED, since the tree of a layer depends on the
+files below it. Three budgets bound the work: blobs that are fetched at once (DOWNLOADING, and
+READING from the registry), layers that are READING, and layers from READING to CLOSING, whose
+trees are in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from importer.ingest.budget import Budget
+
+
+class State(Enum):
+    """What has become of a layer; the table at the top of this file tells the transitions."""
+
+    WAITING = auto()
+    DOWNLOADING = auto()
+    SPOOLED = auto()
+    READING = auto()
+    READ = auto()
+    DURABLE = auto()
+    TAKEN = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+    FAILED = auto()
+
+
+_NEXT: dict[tuple[State, str], State] = {
+    (State.WAITING, "download"): State.DOWNLOADING,
+    (State.WAITING, "begin"): State.READING,
+    (State.DOWNLOADING, "spooled"): State.SPOOLED,
+    (State.DOWNLOADING, "begin"): State.READING,
+    (State.SPOOLED, "begin"): State.READING,
+    (State.READING, "found"): State.READ,
+    (State.READ, "durable"): State.DURABLE,
+    (State.READ, "take"): State.TAKEN,
+    (State.DURABLE, "take"): State.CLOSING,
+    (State.TAKEN, "durable"): State.CLOSING,
+    (State.CLOSING, "closed"): State.CLOSED,
+}
+NOT_BEGUN = frozenset({State.WAITING, State.DOWNLOADING, State.SPOOLED})
+_OVER = frozenset({State.CLOSED, State.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A layer's part in the schedule.
+
+    `size` in bytes is what there is to read. `waiting` counts the images that need the layer.
+    `is_remote` says that its blob takes a download.
+    """
+
+    layer_id: str
+    parent_id: str | None
+    size: int
+    waiting: int = 1
+    is_remote: bool = True
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A layer in the schedule. `parent` is None where the layer below is closed already."""
+
+    work: Work
+    parent: Entry | None
+    state: State = State.WAITING
+    children: list[Entry] = field(default_factory=list)
+
+    def moves(self, event: str) -> None:
+        """Change the state. KeyError, a bug of ours, if the event cannot happen in this state."""
+        self.state = _NEXT[self.state, event]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its tree can be written: it is read, and the layer below can be looked into."""
+        if self.state not in (State.READ, State.DURABLE):
+            return False
+        return self.parent is None or self.parent.state in (State.CLOSING, State.CLOSED)
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What closes the most first, then the largest, so that none is left alone at the end."""
+        return (-self.work.waiting, -self.work.size)
+
+
+class Schedule:
+    """The layers of an import, each after the one below it. Not for several threads at once."""
+
+    def __init__(self, budget: Budget, layers: Iterable[Work]) -> None:
+        """`layers` have parents before children."""
+        self._budget = budget
+        self.entries: dict[str, Entry] = {}
+        for work in layers:
+            parent = self.entries.get(work.parent_id or "")
+            entry = self.entries[work.layer_id] = Entry(work, parent)
+            if parent is not None:
+                parent.children.append(entry)
+        self._open = dict.fromkeys(self.entries.values())
+        self._downloading: set[Entry] = set()
+        self._spooled: set[Entry] = set()
+        self._reading: set[Entry] = set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every layer is CLOSED or FAILED."""
+        return not self._open
+
+    # --- downloads ---
+
+    def next_download(self) -> Entry | None:
+        """Choose a blob to spool, or None if there is none, no connection or no room."""
+        if len(self._downloading) >= self._budget.downloads or self._job_is_free():
+            return None
+        room = self._budget.spool - sum(one.work.size for one in self._spooled)
+        remote = (e for e in self._open if e.state is State.WAITING and e.work.is_remote)
+        chosen = min((e for e in remote if e.work.size <= room), key=_order, default=None)
+        if chosen is not None:
+            chosen.moves("download")
+            self._downloading.add(chosen)
+            self._spooled.add(chosen)
+        return chosen
+
+    def _job_is_free(self) -> bool:
+        """Whether a job will take a blob at once, so that it need not be spooled."""
+        first = islice(self._open, self._budget.unclosed)
+        return len(self._reading) < self._budget.jobs and any(map(self._can_begin, first))
+
+    def end_download(self, entry: Entry) -> None:
+        """Give the connection back: the blob is spooled, or its download has failed."""
+        self._downloading.discard(entry)
+        if entry.state is State.DOWNLOADING:
+            entry.moves("spooled")
+        elif entry.state is State.FAILED and entry not in self._reading:
+            self._spooled.discard(entry)
+
+    # --- reading ---
+
+    def next_read(self) -> Entry | None:
+        """Choose a layer to read, or None if there is none, or no job free.
+
+        Only the first layers that are not over are chosen from: the first of them can always be
+        closed, so that the layers whose trees are in memory do not wait for each other.
+        """
+        if len(self._reading) >= self._budget.jobs:
+            return None
+        first = islice(self._open, self._budget.unclosed)
+        chosen = min((e for e in first if self._can_begin(e)), key=_whole_first, default=None)
+        if chosen is not None:
+            if chosen.state is State.WAITING and chosen.work.is_remote:
+                self._downloading.add(chosen)
+            chosen.moves("begin")
+            self._reading.add(chosen)
+        return chosen
+
+    def _can_begin(self, entry: Entry) -> bool:
+        if entry.state is State.WAITING and entry.work.is_remote:
+            return len(self._downloading) < self._budget.downloads
+        return entry.state in NOT_BEGUN
+
+    def found(self, entry: Entry) -> None:
+        """Note that a layer's tree is here, unless a layer below has failed meanwhile."""
+        self.leave(entry)
+        if entry.state is not State.FAILED:
+            entry.moves("found")
+
+    def durable(self, entry: Entry) -> None:
+        """Note that a layer's files are durable, unless a layer below has failed meanwhile."""
+        if entry.state is not State.FAILED:
+            entry.moves("durable")
+
+    def leave(self, entry: Entry) -> None:
+        """Give the job back, with the connection and the room in the spool. Idempotent."""
+        if entry in self._reading:
+            self._reading.discard(entry)
+            self._downloading.discard(entry)
+            self._spooled.discard(entry)
+
+    # --- closing ---
+
+    def next_tree(self) -> Entry | None:
+        """Choose a layer whose tree can be written now."""
+        first = islice(self._open, self._budget.unclosed)
+        chosen = next((e for e in first if e.is_ready), None)
+        if chosen is not None:
+            chosen.moves("take")
+        return chosen
+
+    def closed(self, entry: Entry) -> None:
+        """Note that a layer has its branches."""
+        entry.moves("closed")
+        del self._open[entry]
+
+    def fail(self, entry: Entry) -> Iterator[Entry]:
+        """Note that a layer has failed. Yield it, and those above it that fail with it."""
+        work = [entry]
+        while work:
+            one = work.pop()
+            if one.state in _OVER:
+                continue
+            one.state = State.FAILED
+            del self._open[one]
+            if one not in self._reading and one not in self._downloading:
+                self._spooled.discard(one)
+            yield one
+            work.extend(one.children)
+
+
+def _order(entry: Entry) -> tuple[int, int]:
+    return entry.order
+
+
+def _whole_first(entry: Entry) -> tuple[bool, tuple[int, int]]:
+    """A blob that is here already keeps a job at its full speed, and frees the spool."""
+    return (entry.state is not State.SPOOLED, entry.order)

@@ -1,0 +1,126 @@
+"""The releases that a job is about, one for each architecture, before any image is asked for."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.fetch.blobs import Blobs
+from importer.fetch.policy import has_to_ask
+from importer.fetch.resolver import Resolver
+from importer.files.replacement import read_file
+from importer.release.controller import stream_url
+from importer.release.http import Http
+from importer.release.job import host_arch
+from importer.release.sources import (
+    Documents,
+    SourceName,
+    Sources,
+    advising,
+    naming,
+    registries_in,
+)
+from importer.release.url import shown
+from layers.release.lock import MAX_LOCK_SIZE, Locked, parse_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from importer.fetch.skopeo import Skopeo
+    from importer.progress import Progress
+    from importer.release.job import Origin
+    from importer.store.documents import StoredDocuments
+    from layers.release.release import Component, Release
+    from layers.storage.image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A release for one architecture, and how its images are reached; `locked` has those
+    images, by component, that need not be resolved."""
+
+    release: Release
+    skopeo: Skopeo
+    blobs: Blobs
+    locked: Mapping[str, Image]
+
+    def resolving(self, known: StoredDocuments) -> Callable[[Component], Image]:
+        """What tells a component's image; `known` is asked before the registry is."""
+        resolver = Resolver(self.skopeo, self.blobs, known)
+
+        def resolve(component: Component) -> Image:
+            locked = self.locked.get(component.name)
+            if locked is None:
+                return resolver.resolve(component.reference)
+            if has_to_ask(self.skopeo, component.reference):
+                # The lock may have been written, and layers imported, under another policy.
+                self.blobs.check_policy(locked.source)
+            return locked
+
+        return resolve
+
+
+@contextmanager
+def opened_parts(origin: Origin, progress: Progress) -> Iterator[list[Part]]:
+    """Read the sources; the parts' blobs can be read within the context."""
+    with ExitStack() as stack:
+        yield [_part(origin, locked, stack, progress) for locked in _releases(origin, progress)]
+
+
+def _part(origin: Origin, locked: Locked, stack: ExitStack, progress: Progress) -> Part:
+    release = origin.release(locked.release)
+    skopeo = replace(origin.skopeo, arch=release.arch)
+    if skopeo.creds is not None:
+        skopeo.creds.check(registries_in(release))
+    blobs = stack.enter_context(Blobs(skopeo, progress))
+    return Part(release, skopeo, blobs, locked.images)
+
+
+def _releases(origin: Origin, progress: Progress) -> list[Locked]:
+    if origin.locked is not None:
+        return _locked(origin, origin.locked)
+    documents = Documents(Http(origin.skopeo.retry_times, origin.skopeo.timeout, progress.message))
+    arches = origin.architectures()
+    return [Locked(_read(origin, arch, documents, progress), {}) for arch in arches]
+
+
+def _locked(origin: Origin, path: Path) -> list[Locked]:
+    with naming(str(path)), advising("a file that --lock has written is whole"):
+        found = parse_lock(read_file(path, MAX_LOCK_SIZE), str(path))
+    missing = [arch for arch in origin.arches if arch not in found]
+    if missing:
+        raise ImporterError(
+            f"{path} has no release for {missing[0]}", hint=f"it has one for {', '.join(found)}"
+        )
+    return [one for arch, one in found.items() if not origin.arches or arch in origin.arches]
+
+
+def _read(origin: Origin, arch: str, documents: Documents, progress: Progress) -> Release:
+    names = [name for name in origin.names if name.arch in ("", arch)]
+    if origin.stream:
+        names.insert(0, SourceName(stream_url(origin.controller, origin.stream, arch), arch))
+    if not names:
+        raise ImporterError(f"no source is for {arch}")
+    skopeo = replace(origin.skopeo, arch=arch or None)
+    with Blobs(skopeo, progress) as blobs:
+        sources = Sources(documents, skopeo, blobs, origin.phases, origin.limits)
+        release = sources.read(names)
+    with naming(shown(names[0].text)):
+        arch = _agreed(arch, release.arch)
+    return replace(release, arch=arch, stream=_stream(origin.stream, names))
+
+
+def _stream(asked: str, names: list[SourceName]) -> str:
+    return next(filter(None, [asked, *(name.stream for name in names)]), "")
+
+
+def _agreed(asked: str, said: str) -> str:
+    if asked and said and asked != said:
+        raise ImporterError(
+            f"the release is for {said}, not {asked}",
+            hint="a source for one architecture alone is written ARCH=SOURCE",
+        )
+    return asked or said or host_arch()
