@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from importer.cache.branches import FLATTENED, LABELLED, is_cache
 from importer.render.table import Block, Text, several, size
 from importer.repo.commit_keys import store_prefix
+from importer.repo.maintenance import Pruned
 from importer.repo.reachable import ancestors, commit_objects
-from importer.repo.writer import Pruned
 
 if TYPE_CHECKING:
     from importer.progress import Progress

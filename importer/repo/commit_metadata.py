@@ -10,9 +10,9 @@ from importer.repo.commit_keys import OF_A_RELEASE, OURS
 from importer.repo.libostree import GLib, faults
 
 if TYPE_CHECKING:
+    from importer.repo.reader import RepoReader
     from importer.repo.tree import Tree
     from importer.repo.values import Commit, Message
-    from importer.repo.writer import Repo
 
 _OURS = (OURS, OF_A_RELEASE)
 _REF_BINDING = "ostree.ref-binding"
@@ -27,7 +27,9 @@ class Base:
     branch: str
 
 
-def commit_metadata(repo: Repo, tree: Tree, message: Message, base: Base | None) -> GLib.Variant:
+def commit_metadata(
+    repo: RepoReader, tree: Tree, message: Message, base: Base | None
+) -> GLib.Variant:
     """What a new commit of this tree, written already, is to say; an `a{sv}`."""
     inherited = _inherited(repo, tree, base) if base is not None else {}
     said = {key: GLib.Variant("s", value) for key, value in message.metadata}
@@ -37,7 +39,7 @@ def commit_metadata(repo: Repo, tree: Tree, message: Message, base: Base | None)
     return GLib.Variant("a{sv}", kept | said)
 
 
-def _inherited(repo: Repo, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
+def _inherited(repo: RepoReader, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
     """The base's metadata, byte for byte, but for what says something of its own tree or
     ref, which would not be true of ours."""
     entries = _entries(metadata_of(repo, base.commit))
@@ -51,14 +53,14 @@ def _inherited(repo: Repo, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
     return {key: value for key, value in entries.items() if not key.startswith(_OURS)}
 
 
-def metadata_of(repo: Repo, commit: Commit) -> GLib.Variant:
+def metadata_of(repo: RepoReader, commit: Commit) -> GLib.Variant:
     """What a commit of the repo says, in the same form."""
     with faults(f"reading commit {commit.checksum}"):
         _, variant, _ = repo.handle.load_commit(commit.checksum)
     return variant.get_child_value(0)
 
 
-def _composefs_digest(repo: Repo, tree: Tree) -> GLib.Variant:
+def _composefs_digest(repo: RepoReader, tree: Tree) -> GLib.Variant:
     found = GLib.VariantDict.new(None)
     try:
         with faults("computing the composefs digest, which the base commit has"):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from importer.repo.reader import RepoReader
     from importer.repo.values import Commit, ObjectKind, RepoDirectory
-    from importer.repo.writer import Repo
 
 type Objects = set[tuple[ObjectKind, str]]
 
 
-def ancestors(repo: Repo, checksum: str | None, most: int | None = None) -> Iterator[Commit]:
+def ancestors(repo: RepoReader, checksum: str | None, most: int | None = None) -> Iterator[Commit]:
     """Yield a commit and its ancestors, newest first, as far as the repo has them.
 
     `most` is the largest number of commits to yield; None is no limit.
@@ -25,7 +25,7 @@ def ancestors(repo: Repo, checksum: str | None, most: int | None = None) -> Iter
         left -= 1
 
 
-def commit_objects(repo: Repo, commit: Commit) -> Objects:
+def commit_objects(repo: RepoReader, commit: Commit) -> Objects:
     """Return the commit's object and all objects that its tree needs, without its parents'."""
     found = tree_objects(repo.root(commit))
     found.add(("commit", commit.checksum))
@@ -50,6 +50,6 @@ def tree_objects(root: RepoDirectory) -> Objects:
     return found
 
 
-def storage_size(repo: Repo, objects: Iterable[tuple[ObjectKind, str]]) -> int:
+def storage_size(repo: RepoReader, objects: Iterable[tuple[ObjectKind, str]]) -> int:
     """Return the bytes that these objects take in this repo."""
     return sum(repo.storage_size(kind, checksum) for kind, checksum in objects)

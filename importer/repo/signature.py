@@ -9,24 +9,24 @@ from importer.repo.libostree import Gio, GLib, OSTree, faults
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from importer.repo.writer import Repo
+    from importer.repo.reader import RepoReader
 
 _TRIAL = b"import-image: can this key sign?"
 
 
-def sign_by_gpg(repo: Repo, checksum: str, key: str, homedir: str | None) -> None:
+def sign_by_gpg(repo: RepoReader, checksum: str, key: str, homedir: str | None) -> None:
     """Add a GPG signature; it lies beside the commit, whose checksum stays."""
     with faults(f"signing with key {key}"):
         repo.handle.sign_commit(checksum, key, homedir, None)
 
 
-def try_gpg(repo: Repo, key: str, homedir: str | None) -> None:
+def try_gpg(repo: RepoReader, key: str, homedir: str | None) -> None:
     """Sign a few bytes as a commit would be signed, and keep nothing of it."""
     with faults(f"signing with key {key}"):
         repo.handle.gpg_sign_data(GLib.Bytes.new(_TRIAL), None, [key], homedir, None)
 
 
-def is_signed_by_gpg(repo: Repo, checksum: str, keyring: Path) -> bool:
+def is_signed_by_gpg(repo: RepoReader, checksum: str, keyring: Path) -> bool:
     """Whether the commit has a valid signature by a key of this keyring file."""
     keys = Gio.File.new_for_path(str(keyring))
     try:
@@ -45,7 +45,7 @@ def try_kind(kind: str, secret: str) -> None:
         _signer(kind, secret).data(GLib.Bytes.new(_TRIAL), None)
 
 
-def sign_by_kind(repo: Repo, checksum: str, kind: str, secret: str) -> None:
+def sign_by_kind(repo: RepoReader, checksum: str, kind: str, secret: str) -> None:
     """Add a signature of such a kind, unless it is there."""
     with faults(f"signing by {kind}"):
         signer = _signer(kind, secret)
@@ -59,7 +59,7 @@ def _signer(kind: str, secret: str) -> OSTree.Sign:
     return signer
 
 
-def _is_signed(repo: Repo, checksum: str, signer: OSTree.Sign) -> bool:
+def _is_signed(repo: RepoReader, checksum: str, signer: OSTree.Sign) -> bool:
     """Whether just this signature is there; ed25519 gives the same one each time."""
     _, data = repo.handle.load_variant(OSTree.ObjectType.COMMIT, checksum)
     _, signature = signer.data(data.get_data_as_bytes(), None)

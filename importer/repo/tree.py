@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 from importer.repo.libostree import Gio, GLib, OSTree, faults
 
 if TYPE_CHECKING:
+    from importer.repo.object_store import ObjectStore
     from importer.repo.values import StoredTree
-    from importer.repo.writer import Repo
     from layers.entry import Owner
 
 
 class Tree:
     """A directory that is being put together for a commit."""
 
-    def __init__(self, repo: Repo, mtree: OSTree.MutableTree, owner: Owner | str | None) -> None:
+    def __init__(
+        self, repo: ObjectStore, mtree: OSTree.MutableTree, owner: Owner | str | None
+    ) -> None:
         self._repo = repo
         self._mtree = mtree
         self._root: Gio.File | None = None

@@ -17,7 +17,7 @@ from importer.errors import FetchError, ImporterError
 from importer.ingest.object_writer import ObjectWriter
 from importer.ingest.run_job import lent_reader, run_job
 from importer.ingest.worker_pool import Readers
-from importer.repo import writer as repo_module
+from importer.repo import object_store
 from importer.repo.writer import Repo
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
@@ -159,7 +159,7 @@ def test_same_as_libostree(
             ostreerepo.init(tmp_path / name, mode)
         sealed = read(Repo.open(tmp_path / "theirs"), job, readers).tree.root.entries[b"d"]
         ours = read(Repo.open(tmp_path / "ours"), job, None)
-        monkeypatch.setattr(repo_module, "FORMATS", {})
+        monkeypatch.setattr(object_store, "FORMATS", {})
         opened = Repo.open(tmp_path / "libostree")
         assert checksums(read(opened, job, None)) == checksums(ours)
         with opened.locked(), opened.transaction():

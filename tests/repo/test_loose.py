@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from importer.errors import ImporterError
-from importer.repo import staging
-from importer.repo import writer as repo_module
+from importer.repo import object_store, staging
 from importer.repo.staged_objects import LooseObjects
 from importer.repo.values import Message
 from importer.repo.writer import Repo
@@ -76,7 +75,7 @@ def test_same_as_libostree(tmp_path: Path, mode: Mode, monkeypatch: pytest.Monke
     for name in ("ours", "libostree"):
         ostreerepo.init(tmp_path / name, mode)
     ours = fill(Repo.open(tmp_path / "ours"))
-    monkeypatch.setattr(repo_module, "FORMATS", {})
+    monkeypatch.setattr(object_store, "FORMATS", {})
     assert fill(Repo.open(tmp_path / "libostree")) == ours
     assert objects(tmp_path / "ours") == objects(tmp_path / "libostree")
     ostreerepo.fsck(tmp_path / "ours")
