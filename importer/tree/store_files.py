@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from importer.ingest.fetch_layer import lent_reader, run_job
+from importer.ingest.run_job import lent_reader, run_job
 from importer.ingest.worker_pool import Readers
 from importer.tree.file_batch import FileBatch
 
