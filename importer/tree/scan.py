@@ -12,7 +12,8 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from importer.tree.descriptors import Beneath, changed, faults, open_file, xattrs_of
+from importer.files.trusted_xattrs import check_sees_trusted
+from importer.tree.descriptors import Beneath, changed, faults, open_file, shown, xattrs_of
 from importer.tree.driver_homes import find_home
 from importer.tree.entries import (
     Form,
@@ -110,6 +111,7 @@ class TreeScan:
         self._states.append((place.path, state))
         self._found.directories[place.path] = place.node
         if place.layer is not None and place.layer.path == place.path:
+            check_sees_trusted(shown(self._root, place.path), state.uid)
             self._found.layers.append(place.layer)
         try:
             self._take_owner(place, descriptor)
