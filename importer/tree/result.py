@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from layers.path import Path
 
 _SHOWN = 3
+_LEFT_OUT = {
+    Form.DEVICE: "devices",
+    Form.FIFO: "fifos",
+    Form.SOCKET: "sockets",
+    Form.BACKING: "backing_devices",
+}
 
 
 @dataclass(slots=True)
@@ -53,7 +59,7 @@ class TreeCounts:
         self.expanded += closing.expanded
         self.opaque += scanned.opaque
         for mark in scanned.marks:
-            if mark.form in (Form.DEVICE, Form.FIFO, Form.SOCKET, Form.BACKING):
+            if mark.form in _LEFT_OUT:
                 self.left_out[mark.form] = self.left_out.get(mark.form, 0) + 1
 
     def tell(self, progress: Progress) -> None:
@@ -80,7 +86,7 @@ class TreeCounts:
             "dropped_whiteouts": self.dropped_whiteouts,
             "opaque_expanded": self.expanded,
             "opaque_kept": len(self.opaque),
-            "left_out": {form.name.lower(): count for form, count in self.left_out.items()},
+            "left_out": {name: self.left_out.get(form, 0) for form, name in _LEFT_OUT.items()},
         }
 
 

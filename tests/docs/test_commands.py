@@ -20,6 +20,19 @@ OTHERS = {
     "--force",
     "--repair",
     "--decryption-key",
+    # Of `ostree commit`, which import-tree's options are compared with.
+    "--add-metadata-string",
+    "--bind-ref",
+    "--body",
+    "--bootable",
+    "--consume",
+    "--editor",
+    "--generate-composefs-metadata",
+    "--link-checkout-speedup",
+    "--orphan",
+    "--parent",
+    "--skip-if-unchanged",
+    "--tree",
 }
 CALL = re.compile(rf"(?:^|[|;(] *|xargs |exec |-- )(?:\S*/)?({'|'.join(COMMANDS)})(?= )(.*)")
 

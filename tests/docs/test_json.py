@@ -1,5 +1,6 @@
 """docs/reference/json.md: its tables have the keys that the commands print, and no others."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 
 from tests.tools.entry import Entry, whiteout
 from tests.tools.image import build_oci
-from tests.tools.importimage import imported
+from tests.tools.importimage import SCRIPT, imported, run_import
 from tests.tools.importrelease import released
+from tests.tools.process import run
 from tests.tools.storecommand import answered
 
 TEXT = (Path(__file__).parent.parent.parent / "docs/reference/json.md").read_text()
@@ -148,3 +150,16 @@ def test_export_report_remove_prune(home: Path) -> None:
     }
     for command, arguments in calls.items():
         hold([answered(repo, command, *arguments)], table(f"`{command}`:"))
+
+
+def test_import_tree(home: Path) -> None:
+    (home / "tree/dev").mkdir(parents=True)
+    call = ("--json", "--branch=tree", home / "tree")
+    hold(
+        [run_import(home / "repo", *call, command="import-tree").document], table("## import-tree")
+    )
+    for flags in ([], ["--dry-run"]):
+        script = SCRIPT.with_name("import-tree")
+        said = run([script, "--in-place", "--json", *flags, home / "tree"])
+        known = table("## import-tree --in-place")
+        hold([json.loads(said)], known | {"changes": bool(flags)} if flags else known)

@@ -3,8 +3,9 @@
 **Make images.** `image` builds an image, or an index, into an OCI layout, out of entries; `entry`
 is one entry of a layer's tar, `tarbuild` writes entries as a tar, right or wrong, with `header`,
 `pax` and `sparse` for their parts; `layout` is the OCI layout, `mediatype` the media types;
-`busybox` is a layer that can run; `strategies` makes random stacks of layers, `fuzz` runs
-property tests for a given time, `written` writes layers as a definition of `fixtures/images`.
+`busybox` is a layer that can run, `listedimages` are images whose layers list all directories;
+`strategies` makes random stacks of layers, `fuzz` runs property tests for a given time, `written`
+writes layers as a definition of `fixtures/images`.
 
 **Serve them.** `registry` is Debian's docker-registry on loopback, `registrystorage` its files,
 to be broken; `htpasswd`, `certificate` and `accesslog` give it passwords, TLS and a log to read;
@@ -15,10 +16,10 @@ nobody listens; `httpserver` serves a directory, `meter` also counts what was fe
 stalls and lies, `releaseworld` has both and a repo with the first release.
 
 **Run our commands.** `importimage` runs import-image and import-storage, `importrelease` import-
-release, `storecommand` image-store, all as processes; `make` runs a target of the Makefile;
-`session` lists the processes of a session, `signalled` signals a program at any moment, `process`
-runs any other command, `home` is an empty home directory, `patience` says how long to wait, `gpg`
-makes keyrings.
+release, `storecommand` image-store, `treecommit` import-tree beside `ostree commit`, all as
+processes; `make` runs a target of the Makefile; `session` lists the processes of a session,
+`signalled` signals a program at any moment, `process` runs any other command, `home` is an empty
+home directory, `patience` says how long to wait, `gpg` makes keyrings.
 
 **Read the result.** `ostreerepo` calls `ostree`, `store` reads a containers-storage tree as
 podman does, `snapshot` compares unpacked trees, `overlay` mounts layers, `expected` has what
@@ -28,6 +29,6 @@ by a reader of its own, `stack` reads layers over each other in memory, `tamper`
 
 **Other programs.** `podman` has storage of its own beside ours, `umoci` unpacks, `lab` reads the
 same layers by us, umoci and podman, `differences` lists where they differ on purpose;
-`dockerroot` writes Docker's store; `osbase` is a small operating system, `device` a sysroot that
-deploys it; `cgroup2` gives `podman run` a pure cgroup2.
+`dockerroot` writes Docker's store, `dockerd` runs the real Docker; `osbase` is a small operating
+system, `device` a sysroot that deploys it; `cgroup2` gives `podman run` a pure cgroup2.
 """

@@ -10,56 +10,18 @@ import pytest
 
 from tests.tools.dockerd import OF_A_CONTAINER, Docker, dockerd
 from tests.tools.dockerroot import chain_ids
-from tests.tools.entry import Entry, opaque, whiteout
 from tests.tools.expected import layer_ids
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
+from tests.tools.listedimages import IMAGES
 from tests.tools.ostreerepo import checkout, fsck, init, ls, ostree
 from tests.tools.process import run
 from tests.tools.snapshot import Snapshot, assert_same, snapshot
-from tests.tools.treecommit import BRANCH, CAPABILITY, imported_tree
+from tests.tools.treecommit import BRANCH, imported_tree
 from tests.tools.umoci import unpack
 
 pytestmark = pytest.mark.root
 
-# Each layer lists its directories: of one that is not listed, Docker makes mode 0755.
-IMAGES = {
-    "deletions": [
-        [
-            *(Entry(name, "dir") for name in (b"etc", b"usr", b"usr/doc")),
-            Entry(b"srv", "dir", mode=0o750, uid=33, gid=33),
-            *(Entry(name, content=name) for name in (b"etc/keep", b"etc/gone", b"etc/again")),
-            *(Entry(name, content=name) for name in (b"usr/doc/a", b"srv/page")),
-            Entry(b"etc/link", "symlink", link=b"keep"),
-            Entry(b"etc/caps", mode=0o755, xattrs={b"security.capability": CAPABILITY}),
-        ],
-        [
-            Entry(b"etc", "dir"),
-            Entry(b"usr", "dir"),
-            Entry(b"srv", "dir", mode=0o750, uid=33, gid=33),
-            *map(whiteout, (b"etc/gone", b"etc/again", b"etc/link", b"usr/doc", b"srv/page")),
-        ],
-        [Entry(b"etc", "dir"), Entry(b"etc/again", content=b"second")],
-    ],
-    "opaque": [
-        [
-            *(Entry(name, "dir") for name in (b"etc", b"app", b"app/conf", b"app/conf/deep")),
-            *(Entry(name, content=name) for name in (b"app/old", b"app/conf/deep/old")),
-        ],
-        [
-            Entry(b"app", "dir", mode=0o711),
-            opaque(b"app"),
-            Entry(b"app/conf", "dir"),
-            Entry(b"app/conf/deep", "dir"),
-            Entry(b"app/conf/deep/new", content=b"new"),
-        ],
-        [
-            Entry(b"app", "dir", mode=0o711),
-            Entry(b"app/conf", content=b"now a file"),
-            Entry(b"app/conf.d", "dir", mode=0o700),
-        ],
-    ],
-}
 NAMES = tuple(IMAGES)
 PLACE = "usr/lib/docker"
 
@@ -165,8 +127,23 @@ def test_a_writable_root_with_links_to_the_layers_works(deployed: Deployed, tmp_
             diff.rmdir()
             diff.symlink_to(store / "overlay2" / diff.parent.name / "diff")
         check_images(deployed, data, tmp_path)
+        with dockerd(data) as docker:
+            docker("rmi", "test/opaque:1")
+            assert docker.images().keys() == {"test/deletions:1"}
+        assert list(store.glob("overlay2/*/diff/app"))  # the links went, and not what they lead to
     finally:
         run(["umount", store])
+
+
+def test_docker_does_not_start_upon_a_read_only_store(deployed: Deployed, tmp_path: Path) -> None:
+    run(["mount", "--bind", "-o", "ro", deployed.store, tmp_path])
+    refused = pytest.raises(AssertionError, match="read-only file system")
+    try:
+        with refused, dockerd(tmp_path):
+            pass
+    finally:
+        while tmp_path.is_mount():
+            run(["umount", "--recursive", tmp_path])
 
 
 def test_docker_refuses_an_overlay_above_the_store(deployed: Deployed, tmp_path: Path) -> None:

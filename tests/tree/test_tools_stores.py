@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.images import definition
 from tests.tools.image import build_oci
 from tests.tools.importimage import NOBODY, imported_storage, run_import
+from tests.tools.listedimages import IMAGES
 from tests.tools.ostreerepo import checkout, fsck, init, ls, ostree
 from tests.tools.overlay import overlay_mount
 from tests.tools.podman import Podman, new_podman
@@ -25,16 +25,14 @@ from tests.tree.test_whiteouts import driver_home, write
 pytestmark = pytest.mark.root
 
 PLACE = "usr/lib/containers/storage"
-NAMES = ("deletions", "opaque-recreated")
 
 
 def test_podman_s_own_store(
-    podman: Podman, registry: Registry, fixtures: Path, layout: Path, tmp_path: Path, repo: Path
+    podman: Podman, registry: Registry, layout: Path, tmp_path: Path, repo: Path
 ) -> None:
     references = {}
-    for name in NAMES:
-        built = build_oci(layout, name, definition.load(fixtures / f"{name}.layers"))
-        references[name] = registry.push(built, f"tree/{name}:1")
+    for name, layers in IMAGES.items():
+        references[name] = registry.push(build_oci(layout, name, layers), f"tree/{name}:1")
     podman("pull", "--quiet", "--tls-verify=false", *references.values())
     tree = tmp_path / "tree"
     (tree / "usr/lib/containers").mkdir(parents=True)
@@ -45,11 +43,11 @@ def test_podman_s_own_store(
     assert document["opaque_expanded"] == 1
     assert not any(name.endswith("backingFsBlockDev") for name in ls(repo, BRANCH))
     # The layers are those of import-storage, which reads them by podman's records of their tars.
-    layers = init(tmp_path / "layers")
-    imported_storage(layers, "--form=layers", podman.home / "root")
+    records = init(tmp_path / "records")
+    imported_storage(records, "--form=layers", podman.home / "root")
     for layer in (one["id"] for one in store_layers(tree / PLACE)):
         ours = ostree(repo, "ls", "-d", "-C", BRANCH, f"/{PLACE}/overlay/{layer}/diff")
-        theirs = ostree(layers, "ls", "-d", "-C", f"oci/layer/{layer}", "/")
+        theirs = ostree(records, "ls", "-d", "-C", f"oci/layer/{layer}", "/")
         assert ours.split()[4] == theirs.split()[4]
     store = checkout(repo, BRANCH, tmp_path / "os") / PLACE
     device = new_podman(tmp_path / "device", store)

@@ -203,7 +203,12 @@ def test_devices_are_left_out_by_the_option(tmp_path: Path, repo: Path) -> None:
         outcome = run_tree(repo, root)
         assert "a device node" in outcome.said("error")[0]
         document = imported_tree(repo, "--device-nodes=skip", root)
-    assert document["left_out"] == {"device": 2, "socket": 1, "backing": 1}
+    assert document["left_out"] == {
+        "devices": 2,
+        "fifos": 0,
+        "sockets": 1,
+        "backing_devices": 1,
+    }
     # Where the layer has the node, what lower layers have there stays hidden.
     names = ls(repo, BRANCH)
     assert "/overlay2/top/diff/.ostree-wh.file" in names
