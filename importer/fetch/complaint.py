@@ -10,7 +10,9 @@ _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 # Go's strconv.Quote, which JSON does not read: what an image's name or a registry says may be
 # anything.
 _ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)", re.DOTALL)
-# What asking again does not help against, and what to do instead.
+_CHANGED = "the registry, or something on the way, changed it; nothing was imported"
+# What asking again does not help against, and what to do instead: signs in the words of skopeo 1.18
+# and of 1.22, which differ.
 _FINAL = (
     ("server gave HTTP response to HTTPS client", "for a registry without TLS: --tls-verify=false"),
     ("x509:", "give the registry's CA with --cert-dir, or --tls-verify=false"),
@@ -22,8 +24,12 @@ _FINAL = (
     ("manifest unknown", "there is no such tag or digest; `skopeo list-tags` lists the tags"),
     ("name unknown", "the registry has no repository of that name"),
     ("blob unknown", "the registry lacks what the manifest names; push the image again"),
-    ("corrupted blob", "the registry, or something on the way, changed it; nothing was imported"),
-    ("bytes in blob", "the registry, or something on the way, changed it; nothing was imported"),
+    ("corrupted blob", _CHANGED),
+    ("bytes in blob", _CHANGED),
+    # containers/image internal/image/{unparsed,oci_index,digest_validation}.go
+    ("does not match provided manifest digest", _CHANGED),
+    ("does not match selected manifest digest", _CHANGED),
+    ("does not match expected", _CHANGED),
     ("unsupported manifest MIME type", "an index can list images only, OCI's or docker's alike"),
     ("no such file or directory", "is the path right?"),
     ("is a directory", "is the path right?"),
@@ -49,14 +55,24 @@ _PASSING = (
 )
 
 
-def fetch_error(source: str, said: str) -> ImporterError:
-    """skopeo's words as one line, and a hint; a FetchError if asking again may help."""
+# The proxy's error_code (protocol 0.2.8, skopeo 1.22) for what skopeo itself would ask for again.
+# Its other codes say less than the words: "other" is a connection that was cut, too.
+_RETRYABLE = "retryable"
+
+
+def fetch_error(source: str, said: str, code: str = "") -> ImporterError:
+    """Return skopeo's words as one line, with a hint; a FetchError if asking again may help.
+
+    `code` is the proxy's error_code. Older proxies send none.
+    """
     reasons: list[str] = _LOGRUS.findall(said)
     message = _ESCAPE.sub(_unescaped, reasons[-1]) if reasons else said
     said = " ".join(message.split())[:1000] or "skopeo said nothing"
     line, signs = f"{source}: {said}", said.replace(source, "")  # whatever the image is called
     hint = _hint(_FINAL, signs)
-    return ImporterError(line, hint=hint) if hint else FetchError(line, hint=_hint(_PASSING, signs))
+    if hint and code != _RETRYABLE:
+        return ImporterError(line, hint=hint)
+    return FetchError(line, hint=hint or _hint(_PASSING, signs))
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -190,6 +190,6 @@ class Proxy:
             raise FetchError(f"{source}: skopeo's answer is longer than {_MESSAGE_SIZE} bytes")
         answer = json.loads(data)
         if not answer["success"]:
-            raise fetch_error(source, answer["error"])
+            raise fetch_error(source, answer["error"], answer.get("error_code", ""))
         pipe = (answer["pipeid"], descriptors[0]) if descriptors else None
         return answer["value"], pipe

@@ -291,6 +291,11 @@ def test_something_else_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("lstat /nobody/.config/containers/registries.conf.d: permission denied", "HOME"),
         ("Source image rejected: Running image x is rejected by policy.", "--insecure-policy"),
         ('no image found in image index for architecture "s390x"', "--arch"),
+        # skopeo 1.18, and 1.22
+        ("corrupted blob, expecting sha256:ab", "changed it"),
+        ("Manifest does not match provided manifest digest sha256:ab", "changed it"),
+        ("Image manifest does not match selected manifest digest sha256:ab", "changed it"),
+        ("blob digest sha256:cd does not match expected sha256:ab", "changed it"),
     ],
 )
 def test_what_asking_again_does_not_help_against(said: str, hint: str) -> None:
@@ -317,6 +322,17 @@ def test_what_it_may_help_against(said: str, hint: str) -> None:
     error = fetch_error("docker://example.org/a:b", said)
     assert isinstance(error, FetchError)
     assert hint in error.advice
+
+
+@pytest.mark.parametrize(
+    ("code", "again"), [("retryable", True), ("other", False), ("EPIPE", False), ("", False)]
+)
+def test_the_proxys_code_says_whether_asking_again_may_help(code: str, again: bool) -> None:
+    error = fetch_error("docker://example.org/a:b", "blob unknown to registry", code)
+    assert isinstance(error, FetchError) == again
+    assert "the registry lacks" in error.advice
+    # A connection that was cut has the code "other" as well.
+    assert isinstance(fetch_error("docker://example.org/a:b", "unexpected EOF", code), FetchError)
 
 
 def test_an_images_name_is_no_sign() -> None:
