@@ -94,6 +94,15 @@ def test_import(home: Path) -> None:
     hold(documents, table(IMPORT))
 
 
+def test_dry_run(home: Path) -> None:
+    layout = f"oci:{home}/images:two"
+    documents = [
+        imported(home / "planned", "--dry-run", "--branch=one", layout),
+        imported(home / "repo", "--dry-run", "--branch=two", "--name=q.io/a/b:two", layout),
+    ]
+    hold(documents, table("## import-image and import-storage, --dry-run"))
+
+
 def test_release_check(home: Path) -> None:
     known = table("## import-release --check and --diff")
     changes = {key: False for key in table("## import-release") if ".changes." in key}

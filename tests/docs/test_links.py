@@ -55,3 +55,10 @@ def test_a_dead_link_of_a_site_is_found(tmp_path: Path) -> None:
         "a.html: b.html#gone leads nowhere",
         "a.html: c.html leads nowhere",
     ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TOP)))
+def test_named_files_of_the_repository_exist(path: Path) -> None:
+    """Paths of modules, from the top or from importer/; a test may be named by its stem."""
+    for name in re.findall(r"`(\w[\w/-]*/[\w-]+\.(?:py|mk|md|toml|lock))`", path.read_text()):
+        assert (TOP / name).exists() or (TOP / "importer" / name).exists(), name
