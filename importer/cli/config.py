@@ -3,6 +3,9 @@
     repo = "/srv/repo"
     authfile = "/etc/import-image/auth.json"
     prefix = "/usr/lib/containers/storage"
+    jobs = 4
+    max-parallel-downloads = 6
+    spool-size = "1G"
 
 The machine's file is in /etc, the user's where the XDG Base Directory Specification puts it. An
 option comes before an environment variable, that before the user's file, and that before the
@@ -27,7 +30,8 @@ if TYPE_CHECKING:
 type Defaults = dict[str, str | Defaults]
 
 _NAME = "import-image/config.toml"
-KEYS = ("repo", "authfile", "prefix")
+_NUMBERS = ("jobs", "max-parallel-downloads", "spool-size")
+KEYS = ("repo", "authfile", "prefix", *_NUMBERS)
 _PATHS = ("repo", "authfile")  # of this machine; the prefix is a path in a commit
 
 
@@ -81,6 +85,8 @@ def _parsed(path: Path, text: str) -> dict[str, str]:
 def _value(key: str, value: object) -> str:
     if key not in KEYS:
         raise ImporterError(f"{key!r} is not known", hint=f"the known keys: {', '.join(KEYS)}")
+    if key in _NUMBERS and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if not isinstance(value, str):
         raise ImporterError(f"{key} is not a string")
     if key not in _PATHS:

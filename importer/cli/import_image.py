@@ -13,6 +13,7 @@ from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.registry import Registry, Retries
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
+from importer.cli.options.work import Work
 from importer.cli.run_import import end_import
 from importer.cli.targets import skopeo, target
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     Signing,
     Registry,
     Retries,
+    Work,
     Messages,
     Document,
     Rehearsal,

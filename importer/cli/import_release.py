@@ -14,15 +14,15 @@ from importer.cli.options.declare import Given, command
 from importer.cli.options.images import LayerRules, Platform
 from importer.cli.options.labels import Labels, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
-from importer.cli.options.registry import Registry
+from importer.cli.options.registry import Registry, Retries
 from importer.cli.options.release import (
-    ReleasePatience,
     ReleaseReport,
     ReleaseResult,
     ReleaseSources,
 )
 from importer.cli.options.result import Commit, OptionalRepo, StoreContents
 from importer.cli.options.system import System
+from importer.cli.options.work import Work
 from importer.cli.targets import layer_options, skopeo, target_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     Labels,
     Signing,
     Registry,
-    ReleasePatience,
+    Retries,
+    Work,
     Messages,
     Document,
     Rehearsal,
@@ -160,7 +161,7 @@ def _skopeo(given: Given) -> Skopeo:
     sources = given(ReleaseSources)
     registries = registries_of([*sources.sources, *(given(ReleaseResult).diff or ())])
     refuse_unnamed(given(Registry).creds, registries)
-    return skopeo(given, given(ReleasePatience).retry_times, registries)
+    return skopeo(given, given(Retries).retry_times, registries)
 
 
 def _update(text: str) -> tuple[str, Path]:

@@ -10,6 +10,7 @@ from importer.cli.options.labels import Labels, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
+from importer.cli.options.work import Work
 from importer.cli.run_import import end_import
 from importer.cli.targets import target
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     System,
     Labels,
     Signing,
+    Work,
     Messages,
     Document,
     Rehearsal,

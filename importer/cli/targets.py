@@ -11,6 +11,7 @@ from importer.cli.options.labels import Labels, Signing
 from importer.cli.options.registry import Registry
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
+from importer.cli.options.work import Work
 from importer.commit.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from importer.cli.options.declare import Given
     from importer.fetch.skopeo import Skopeo
+    from importer.ingest.budget import Budget
     from layers.tree.read_layer import LayerOptions
 
 
@@ -39,6 +41,7 @@ class TargetFields(TypedDict):
     subject: str | None
     timestamp: int | None
     signing: tuple[GpgKey | KeyFile, ...]
+    budget: Budget
 
 
 def target(given: Given) -> TargetFields:
@@ -81,6 +84,7 @@ def target_of(
         subject=commit.subject,
         timestamp=commit.timestamp,
         signing=signing(given(Signing)),
+        budget=given(Work).budget(),
     )
 
 

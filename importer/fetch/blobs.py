@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -131,10 +132,11 @@ class Blobs:
             try:
                 return attempt()
             except FetchError as error:
-                delay = 2**retry
+                # Others that broke off at the same moment are not to come back all at once.
+                delay = 2**retry * random.uniform(1, 1.4)  # noqa: S311 - no secret
                 if self._closed.is_set():
                     raise
-                self._progress.message(f"{error}; trying again in {delay} s")
+                self._progress.message(f"{error}; trying again in {delay:.0f} s")
                 self._closed.wait(delay)
         return attempt()
 

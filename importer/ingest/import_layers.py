@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from importer.cache.batch import LayerGroup
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from importer.ingest.missing_layer import MissingLayer
     from importer.repo.writer import Repo
     from layers.errors import Fault
+
+_log = logging.getLogger(__name__)
 
 
 def import_layers(
@@ -30,6 +33,14 @@ def import_layers(
     The caller keeps the repo locked until a commit needs the branches. Return the faults by layer
     id, and the bytes added to the repo. Unless `keep_going`, raise the first fault instead.
     """
+    if missing:
+        _log.debug(
+            "%s layers to read: %s downloads and %s jobs at once, %s bytes of spool",
+            len(missing),
+            budget.downloads,
+            budget.jobs,
+            budget.spool,
+        )
     pool = LayerPool(executor, lambda: LayerGroup(repo.again()), budget, repo.path / "tmp")
     faults = pool.run(missing, keep_going=keep_going)
     return faults, pool.written_bytes

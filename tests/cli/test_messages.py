@@ -161,7 +161,7 @@ def test_a_config_gives_defaults(image: tuple[BuiltImage, str], tmp_path: Path) 
 
 def test_a_config_names_the_credentials(tmp_path: Path) -> None:
     env = config(tmp_path, f'authfile = "{tmp_path}/none.json"\n')
-    done = run_plain(env, f"--repo={tmp_path}/repo", "-v", "127.0.0.1:1/a:t")
+    done = run_plain(env, f"--repo={tmp_path}/repo", "-v", "--retry-times=0", "127.0.0.1:1/a:t")
     assert f"--authfile={tmp_path}/none.json" in done.stderr
 
 
@@ -172,6 +172,7 @@ def test_a_config_names_the_credentials(tmp_path: Path) -> None:
         ('colour = "red"\n', "'colour' is not known"),
         ("repo = 7\n", "repo is not a string"),
         ('repo = "srv/repo"\n', "repo is 'srv/repo'"),
+        ("jobs = true\n", "jobs is not a string"),
     ],
 )
 def test_a_mistake_in_a_config_is_told(tmp_path: Path, text: str, said: str) -> None:
@@ -197,8 +198,9 @@ def test_paths_in_a_config_can_begin_at_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
-    (tmp_path / "config").write_text('repo = "~/repo"\nprefix = "/p"\n')
-    assert read_config([tmp_path / "config"]) == {"repo": "/home/me/repo", "prefix": "/p"}
+    (tmp_path / "config").write_text('repo = "~/repo"\nprefix = "/p"\njobs = 4\n')
+    found = {"repo": "/home/me/repo", "prefix": "/p", "jobs": "4"}
+    assert read_config([tmp_path / "config"]) == found
 
 
 def test_where_configs_are() -> None:

@@ -1,6 +1,7 @@
 """What the command line refuses before anything is done: values that could not be meant, and
 options that say nothing together."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from importer.cli.import_image import import_image
 from importer.cli.import_release import import_release
 from importer.cli.import_storage import import_storage
 from importer.cli.options.declare import Given
+from importer.cli.options.work import Work
 from importer.cli.targets import TargetFields, target
+from importer.ingest.budget import Budget
 from tests.tools.importimage import run_import
 
 GOOD = ("--repo=/r", "quay.io/a/b:c")
@@ -122,3 +125,14 @@ def test_where_there_is_no_commit_of_images_nothing_can_be_said_of_it(option: st
     assert parsed(option)
     with pytest.raises(click.UsageError, match="is not for --form=layers"):
         parsed(option, "--form=layers")
+
+
+@pytest.mark.parametrize("command", [import_image, import_storage, import_release])
+def test_how_much_is_done_at_once(command: click.Command, tmp_path: Path) -> None:
+    """The same options everywhere; without --jobs, a job for each processor that we may use."""
+    flags = ["--jobs=3", "--max-parallel-downloads=9", "--spool-size=2M"]
+    always = [f"--repo={tmp_path / 'repo'}", str(tmp_path)]
+    context = command.make_context(command.name, [*flags, *always])
+    assert Given(context)(Work).budget() == Budget(9, 3, 2 << 20)
+    context = command.make_context(command.name, always)
+    assert Given(context)(Work).budget() == Budget(6, len(os.sched_getaffinity(0)), 1 << 30)

@@ -47,7 +47,7 @@ class Outcome:
 
 class How(TypedDict, total=False):
     """`wrapper` is put before the command, `command` is another one than import-image; without
-    `tls`, import-image is given `--tls-verify=false`."""
+    `tls`, import-image is given `--tls-verify=false`. It tries nothing again unless they say so."""
 
     command: str
     env: Mapping[str, str]
@@ -66,6 +66,7 @@ class Run:
     ) -> None:
         script = SCRIPT.with_name(how.get("command", SCRIPT.name))
         trust = [] if how.get("tls") or script != SCRIPT else ["--tls-verify=false"]
+        trust += ["--retry-times=0"] if script == SCRIPT else []
         self.process = subprocess.Popen(
             [*how.get("wrapper", ()), script, f"--repo={repo}", *trust, *arguments],
             env={"PATH": os.environ["PATH"], "HOME": empty_home(), **how.get("env", {})},

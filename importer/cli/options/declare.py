@@ -55,6 +55,7 @@ class Heading(Enum):
     SYSTEM = "Operating system"
     LABELS = "Labels and signatures"
     REGISTRY = "Registry"
+    WORK = "Work at once"
     OUTPUT = "Output"
 
 

@@ -66,6 +66,6 @@ class Retries(Group):
     retry_times: int = option(
         "--retry-times",
         type=Number(0, 100),
-        default=0,
+        default=3,
         help="How many more times to try what could not be fetched.",
     )

@@ -118,20 +118,6 @@ class ReleaseResult(Group):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasePatience(Group):
-    """Patience with registries and release controllers."""
-
-    HEADING = Heading.REGISTRY
-
-    retry_times: int = option(
-        "--retry-times",
-        type=Number(0, 100),
-        default=3,
-        help="How many more times to try what could not be fetched.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseReport(Group):
     """How the changes are told."""
 
