@@ -102,7 +102,7 @@ def test_every_definition_is_named_in_the_document() -> None:
 def test_the_tests_that_other_documents_name_exist() -> None:
     """As `tests/test_x.py`, or as the name of a function."""
     named = set[str]()
-    for path in DOCUMENT.parent.glob("*.md"):
+    for path in DOCUMENT.parent.rglob("*.md"):
         named.update(re.findall(r"\b(test_\w+)(?=`|\.py)", path.read_text("utf-8")))
     modules = {path.stem for path in TESTS.rglob("test_*.py")}
     functions = {name for module in modules for name in functions_of(module)}

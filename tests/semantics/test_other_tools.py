@@ -1,0 +1,119 @@
+"""What docs/semantics.md says of umoci and podman, asked of them, so that no row can be wrong.
+
+A cell says "same" where the tool does what we do, "fails" where it fails, and anything else
+where it does something else. Each definition of a row has to do one of these.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from layers.errors import LayerError
+from tests.semantics.test_corpora import BLOBS, media_type_of, tar_of
+from tests.semantics.test_semantics import CASES, read, rows_of_tables
+from tests.tools import umoci
+from tests.tools.image import LayerSource, Packed, build_oci
+from tests.tools.lab import shown
+from tests.tools.overlay import overlay_mount
+from tests.tools.podman import new_podman
+from tests.tools.process import CommandError
+from tests.tools.stack import Listing, Stack
+from tests.tools.store import store_lowers
+
+pytestmark = pytest.mark.root
+
+type Outcome = Literal["same", "fails", "other"]
+#: A row's first cell, and the names of its definitions and blobs.
+ROWS = [
+    pytest.param(row, known, id=known[0])
+    for row, names in rows_of_tables()
+    if (known := [name for name in names if name in CASES or name in BLOBS])
+]
+BROKEN: Listing = {b"broken entry": ("", 0, 0, 0, {}, b"")}
+
+
+def layers_of(name: str) -> Sequence[LayerSource]:
+    """The layers of a definition, or the one that is the blob of this name."""
+    if name in CASES:
+        return CASES[name].layers
+    return [Packed(tar_of(name), BLOBS[name][1], media_type_of(name))]
+
+
+def of_ours(name: str) -> Listing | None:
+    """What we show; None where we refuse the last layer."""
+    if name in BLOBS and BLOBS[name][2]:
+        return None
+    try:
+        if name in CASES:
+            return read(CASES[name]).merged()
+        stack = Stack()
+        stack.add(tar_of(name))
+    except LayerError:
+        return None
+    return stack.merged()
+
+
+def of_umoci(layers: Sequence[LayerSource], space: Path) -> Listing | None:
+    """What umoci unpacks; None if it fails."""
+    build_oci(space / "oci", "t", layers, compression="none")
+    try:
+        return shown(umoci.unpack(space / "oci", "t", space / "root"))
+    except CommandError:
+        return None
+
+
+def of_podman(layers: Sequence[LayerSource], space: Path) -> Listing | None:
+    """What podman's store shows; None if podman fails."""
+    built = build_oci(space / "oci", "t", layers, compression="none")
+    podman = new_podman(space / "podman")
+    try:
+        podman("pull", "--quiet", f"oci:{space}/oci:t")
+    except CommandError:
+        return None
+    lowers = store_lowers(space / "podman/root", built.image_id)
+    with overlay_mount(lowers, space / "mnt") as mounted:
+        try:
+            return shown(mounted)
+        except FileNotFoundError:  # a whiteout of nothing: listed, and not there
+            return BROKEN
+
+
+def outcome(
+    name: str, tool: Callable[[Sequence[LayerSource], Path], Listing | None], space: Path
+) -> set[Outcome]:
+    """How what the tool does compares with what we do. A tool that fails where we refuse the
+    layer does the same."""
+    space.mkdir()
+    ours, theirs = of_ours(name), tool(layers_of(name), space)
+    shutil.rmtree(space)
+    if theirs is None:
+        return {"fails"} if ours is not None else {"fails", "same"}
+    return {"same"} if theirs == ours else {"other"}
+
+
+def claims(cell: str) -> set[Outcome]:
+    """What a cell says."""
+    said: set[Outcome] = set()
+    for part in re.split(r"[;,]", cell):
+        words = set(re.findall(r"\w+", part))
+        fails = {"fails", "fail", "unknown"} & words
+        said.add("same" if "same" in words else "fails" if fails else "other")
+    return said
+
+
+@pytest.mark.parametrize(("row", "names"), ROWS)
+def test_the_tools_do_what_the_row_says(row: str, names: list[str], tmp_path: Path) -> None:
+    _, _, _, of_one, of_other, *_ = (cell.strip() for cell in re.split(r"(?<!\\)\|", row))
+    cells = {"umoci": of_one, "podman": of_one if of_other == "the same" else of_other}
+    tools = {"umoci": of_umoci, "podman": of_podman}
+    wrong = [
+        f"{tool}, {name}: {cells[tool]!r} is {found}"
+        for tool in tools
+        for name in names
+        if not (found := outcome(name, tools[tool], tmp_path / name)) & claims(cells[tool])
+    ]
+    assert "\n".join(wrong) == ""
