@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from layers.errors import LayerError
+from layers.ostree.bounds import check_directory
 from layers.ostree.objects import Stored, dirmeta, dirtree
 from layers.tree.node import Directory, Leaf, walk
 
@@ -34,7 +36,10 @@ def seal(tree: LayerTree, store: Store) -> None:
             if isinstance(node, Directory) and node in sealed:
                 directory.entries[name] = sealed[node]
         if directory is not tree.root and directory not in replaced:
-            stored = _sealed(directory, unresolved, store)
+            try:
+                stored = _sealed(directory, unresolved, store)
+            except LayerError as error:
+                raise error.within(path=_path(tree.root, directory)) from None
             if stored is not None:
                 sealed[directory] = stored
 
@@ -66,5 +71,19 @@ def _sealed(directory: Directory, unresolved: set[Leaf], store: Store) -> Stored
             directories[name] = node
         else:
             return None
+    check_directory(files, directories)
     contents = store("dirtree", dirtree(files, directories))
     return Stored(contents, store("dirmeta", dirmeta(owner)))
+
+
+def _path(root: Directory, wanted: Directory) -> bytes:
+    """Return the path of a directory, for an error: no directory knows its own."""
+    work = [(b"", root)]
+    while work:
+        path, directory = work.pop()
+        if directory is wanted:
+            return path
+        for name, node in directory.entries.items():
+            if isinstance(node, Directory):
+                work.append((path + b"/" * bool(path) + name, node))
+    return b""

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from layers.entry import Owner
 from layers.errors import LayerError, printable
+from layers.ostree.bounds import check_directory, check_whiteout, may_be_too_large
 from layers.ostree.objects import Stored
 from layers.path import components, joined
 from layers.tree.node import Directory, Gap, Leaf, walk
+from layers.whiteout import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,9 +130,29 @@ def _close(place: _Place, curious: set[Directory]) -> Iterable[_Place]:
         if node.real or (below is not None and not place.hides(name)):
             yield _enter(place, name, node, below)
     if lower is not None and (place.opaque or directory.whiteouts):
-        hidden = lower.names if place.opaque else lower.names & directory.whiteouts
+        hidden = lower.names if place.opaque else set(filter(lower.shows, directory.whiteouts))
         here = settled.leaves.keys() | settled.directories.keys() | settled.stored.keys()
         settled.whiteouts = sorted(hidden - here)
+    _check_bounds(place)
+
+
+def _check_bounds(place: _Place) -> None:
+    settled = place.settled
+    for name in settled.whiteouts:
+        try:
+            check_whiteout(name)
+        except LayerError as error:
+            raise error.within(path=place.path(name)) from None
+    groups = (settled.leaves, settled.whiteouts, settled.directories, settled.stored)
+    if not may_be_too_large(sum(map(len, groups))):
+        return
+    try:
+        check_directory(
+            [*settled.leaves, *map(quoted, settled.whiteouts)],
+            [*settled.directories, *settled.stored],
+        )
+    except LayerError as error:
+        raise error.within(path=place.path(b"").rstrip(b"/")) from None
 
 
 def _check_passable(lower: Lower, name: bytes, place: _Place) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
+from layers.ostree.bounds import check_xattrs
 from layers.tree.acl import is_settable, says_what_the_mode_does
 
 # overlayfs keeps its own state in the first two (the kernel's overlayfs.rst, "redirect_dir",
@@ -33,7 +34,9 @@ def kept(owner: Owner, kind: Kind) -> Owner:
     """
     if not owner.xattrs:
         return owner
-    return owner._replace(xattrs=tuple(x for x in owner.xattrs if _is_kept(*x, kind)))
+    found = owner._replace(xattrs=tuple(x for x in owner.xattrs if _is_kept(*x, kind)))
+    check_xattrs(found.xattrs)
+    return found
 
 
 def _is_kept(name: bytes, value: bytes, kind: Kind) -> bool:
