@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch, record_branch
 from importer.cache.layer import numbers, record_name
-from importer.cache.stack import stacked
+from importer.cache.stack import Stacks
 from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from layers.entry import Owner
@@ -17,7 +17,7 @@ from layers.tree.translate import Settled, settle
 from layers.whiteout import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from importer.repo.tree import Tree
@@ -43,6 +43,12 @@ class _Closed:
     facts: Mapping[str, object]
 
 
+def layer_groups(repo: Repo) -> Callable[[], LayerGroup]:
+    """Return what makes the groups of one import, which share the stacks that they have read."""
+    stacks = Stacks()
+    return lambda: LayerGroup(repo.again(), stacks)
+
+
 class LayerGroup:
     """Layers whose trees one transaction writes, and whose commits the next one.
 
@@ -50,8 +56,9 @@ class LayerGroup:
     be, so that a kill at any point leaves no commit behind whose objects are missing.
     """
 
-    def __init__(self, repo: Repo) -> None:
+    def __init__(self, repo: Repo, stacks: Stacks) -> None:
         self._repo = repo
+        self._stacks = stacks
         self._closed: dict[str, _Closed] = {}
 
     @property
@@ -75,7 +82,7 @@ class LayerGroup:
 
     def _write(self, layer: ImageLayer, found: ReadLayer) -> _Closed:
         made = {name: closed.root for name, closed in self._closed.items()}
-        settled = settle(found.tree, stacked(self._repo, layer.parents, made))
+        settled = settle(found.tree, self._stacks.below(self._repo, layer.parents, made))
         tree, whiteouts = _layer_tree(self._repo, settled)
         root = self._repo.directory(*tree.write())
         record = record_tree(self._repo, layer, found.record) if found.record else None

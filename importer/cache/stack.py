@@ -10,7 +10,7 @@ from layers.tree.lower import Lower
 from layers.whiteout import unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from importer.repo.tree import Tree
     from importer.repo.writer import Repo
@@ -30,6 +30,35 @@ def stacked(
         for layer_id in layer_ids
     ]
     return Lower(roots) if roots else None
+
+
+class Stacks:
+    """Stacks of layers by their top layers' ids, so that what was read of one stack serves the
+    layers above it. Keeps the last few: an image's layers come one after the other."""
+
+    _KEPT = 8
+
+    def __init__(self) -> None:
+        self._tops: dict[str, Lower] = {}
+
+    def below(
+        self, repo: Repo, layer_ids: Sequence[str], made: Mapping[str, RepoDirectory]
+    ) -> Lower | None:
+        """The layers of these ids, nearest first, as seen from above; None if there are none.
+
+        `made` has those that are not committed yet.
+        """
+        known = next((n for n, one in enumerate(layer_ids) if one in self._tops), len(layer_ids))
+        lower = self._tops[layer_ids[known]] if known < len(layer_ids) else None
+        for layer_id in reversed(layer_ids[:known]):
+            root = made.get(layer_id) or repo.root(repo.head(layer_branch(layer_id)))
+            lower = Lower.above(lower, root)
+        if lower is not None:
+            self._tops.pop(layer_ids[0], None)  # so that it is the last again
+            self._tops[layer_ids[0]] = lower
+            for oldest in list(self._tops)[: -self._KEPT]:
+                del self._tops[oldest]
+        return lower
 
 
 def fill(tree: Tree, lower: Lower | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from importer.cache.batch import LayerGroup
+from importer.cache.batch import layer_groups
 from importer.ingest.layer_pool import LayerPool
 
 if TYPE_CHECKING:
@@ -41,6 +41,6 @@ def import_layers(
             budget.jobs,
             budget.spool,
         )
-    pool = LayerPool(executor, lambda: LayerGroup(repo.again()), budget, repo.path / "tmp")
+    pool = LayerPool(executor, layer_groups(repo), budget, repo.path / "tmp")
     faults = pool.run(missing, keep_going=keep_going)
     return faults, pool.written_bytes

@@ -1,0 +1,6 @@
+"""The records of image stores: containers-storage's, ours and other tools', and Docker's.
+
+In: layers.json, images.json, storage.conf and Docker's JSON, as bytes. Out: records as values,
+and the same files written again; layer ids, and the images that a store can have.
+Open `records.py` first.
+"""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from layers.whiteout import unquoted
+from layers.whiteout import quoted, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from layers.path import Path
 
@@ -43,60 +43,136 @@ def find_leaf(root: TreeDirectory, path: Path) -> str | None:
 
 
 class Lower:
-    """A directory as seen through a stack of layers, nearest first; at least one layer has it."""
+    """A directory as seen through a stack of layers, nearest first; at least one layer has it.
+
+    A stack is a layer on top of another stack. What is found out about a stack is kept, and
+    `above` shares it, so that an image's layers are closed in a time that grows with their
+    entries, however many layers there are.
+    """
 
     def __init__(self, stack: Sequence[TreeDirectory]) -> None:
-        self._stack = tuple(stack)
+        nearest, *others = stack
+        below: Lower | None = None
+        for layer in reversed(others):
+            below = Lower._made(layer, below)
+        self._init(nearest, below)
+
+    @classmethod
+    def above(cls, below: Lower | None, nearest: TreeDirectory) -> Lower:
+        """Return the stack of one more layer."""
+        return cls._made(nearest, below)
+
+    @classmethod
+    def _made(cls, nearest: TreeDirectory, below: Lower | None) -> Lower:
+        made = cls.__new__(cls)
+        made._init(nearest, below)
+        return made
+
+    def _init(self, nearest: TreeDirectory, below: Lower | None) -> None:
+        self._nearest = nearest
+        self._below = below
+        self._names: frozenset[bytes] | None = None
+        self._subdirectories: dict[bytes, Lower | None] = {}
 
     @property
     def meta(self) -> str:
         """The visible dirmeta: the nearest layer's."""
-        return self._stack[0].meta
-
-    @cached_property
-    def names(self) -> frozenset[bytes]:
-        """All that is visible here."""
-        return frozenset(self._leaves) | frozenset(self._directories)
+        return self._nearest.meta
 
     @property
     def only(self) -> TreeDirectory | None:
         """The layer's own directory, where no other layer has a part in it."""
-        return self._stack[0] if len(self._stack) == 1 else None
-
-    @property
-    def leaves(self) -> Mapping[bytes, str]:
-        """The visible files and symlinks, with their objects' checksums."""
-        return self._leaves
-
-    @cached_property
-    def directories(self) -> Mapping[bytes, Lower]:
-        """The visible sub-directories; each is merged once."""
-        return {name: Lower(stack) for name, stack in self._directories.items()}
+        return self._nearest if self._below is None else None
 
     @property
     def stack(self) -> Sequence[TreeDirectory]:
         """What is merged here, nearest first."""
-        return self._stack
+        return [one._nearest for one in self._chain()]
 
-    def directory(self, name: bytes) -> Lower | None:
-        """The visible sub-directory of this name."""
-        return self.directories.get(name)
+    @property
+    def names(self) -> frozenset[bytes]:
+        """All that is visible here."""
+        work: list[Lower] = []
+        visible: set[bytes] = set()
+        for one in self._chain():
+            if one._names is not None:
+                visible = set(one._names)
+                break
+            work.append(one)
+        for one in reversed(work):
+            one._add_to(visible)
+        self._names = frozenset(visible)
+        return self._names
+
+    def _add_to(self, visible: set[bytes]) -> None:
+        """Change the names that show below into those that show here."""
+        for name in self._nearest.leaves:
+            hidden = unquoted(name)
+            if hidden is None:
+                visible.add(name)
+            else:
+                visible.discard(hidden)
+        visible.update(self._nearest.directories)
+
+    def shows(self, name: bytes) -> bool:
+        """Return whether anything of this name is visible."""
+        for one in self._chain():
+            if name in one._nearest.directories or name in one._nearest.leaves:
+                return unquoted(name) is None
+            if quoted(name) in one._nearest.leaves:
+                return False
+        return False
 
     def leaf(self, name: bytes) -> str | None:
-        """The checksum of the visible file or symlink of this name."""
-        return self._leaves.get(name)
+        """Return the checksum of the visible file or symlink of this name, or None."""
+        for one in self._chain():
+            if name in one._nearest.leaves:
+                return one._nearest.leaves[name] if unquoted(name) is None else None
+            if name in one._nearest.directories or quoted(name) in one._nearest.leaves:
+                return None
+        return None
+
+    def directory(self, name: bytes) -> Lower | None:
+        """Return the visible sub-directory of this name, or None. The layers that say nothing
+        about the name have the one of the layers below them."""
+        work: list[Lower] = []
+        found: Lower | None = None
+        for one in self._chain():
+            if name in one._subdirectories:
+                found = one._subdirectories[name]
+                break
+            work.append(one)
+            if name in one._nearest.leaves or quoted(name) in one._nearest.leaves:
+                break  # nothing below shows
+        for one in reversed(work):
+            own = one._nearest.directories.get(name)
+            if own is not None:
+                found = Lower.above(found, own)
+            one._subdirectories[name] = found
+        return found
 
     def find_leaf(self, path: Path) -> str | None:
         """Return the checksum of the visible file or symlink at a path below this directory."""
-        return find_leaf(self, path)
+        directory: Lower | None = self
+        for name in path[:-1]:
+            directory = directory.directory(name) if directory else None
+        return directory.leaf(path[-1]) if directory and path else None
 
     @property
-    def _leaves(self) -> Mapping[bytes, str]:
+    def leaves(self) -> Mapping[bytes, str]:
+        """The visible files and symlinks, with their objects' checksums."""
         return self._merged[0]
 
-    @property
-    def _directories(self) -> Mapping[bytes, list[TreeDirectory]]:
-        return self._merged[1]
+    @cached_property
+    def directories(self) -> Mapping[bytes, Lower]:
+        """The visible sub-directories; each is merged once."""
+        return {name: Lower(stack) for name, stack in self._merged[1].items()}
+
+    def _chain(self) -> Iterator[Lower]:
+        one: Lower | None = self
+        while one is not None:
+            yield one
+            one = one._below
 
     @cached_property
     def _merged(self) -> tuple[dict[bytes, str], dict[bytes, list[TreeDirectory]]]:
@@ -104,7 +180,7 @@ class Lower:
         leaves: dict[bytes, str] = {}
         directories: dict[bytes, list[TreeDirectory]] = {}
         closed: set[bytes] = set()
-        for layer in self._stack:
+        for layer in self.stack:
             ended: set[bytes] = set()
             for name, checksum in layer.leaves.items():
                 hidden = unquoted(name)

@@ -91,6 +91,7 @@ class Stack:
     def __init__(self, device_nodes: str = "auto", limits: Limits | None = None) -> None:
         self.store = Store()
         self.layers: list[ReadLayer] = []
+        self._lower: Lower | None = None
         self._device_nodes = DeviceNodes(device_nodes)
         self._limits = limits
 
@@ -108,11 +109,12 @@ class Stack:
         tree = StoredDirectory(self.store, settled)
         record = reader.tar_split(lambda checksum: iter_once(self.store.things[checksum].content))
         self.layers.append(ReadLayer(reader, tree, settled, record, tar))
+        self._lower = Lower.above(self._lower, tree)
         return self.layers[-1]
 
     def lower(self) -> Lower | None:
         """All layers so far, as those above see them."""
-        return Lower([layer.tree for layer in reversed(self.layers)]) if self.layers else None
+        return self._lower
 
     def top(self) -> Listing:
         """The last layer's own tree, without the root."""

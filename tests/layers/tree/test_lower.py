@@ -1,9 +1,19 @@
 """What layers show together, as the kernel's overlayfs would."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layers.entry import Entry as TarEntry
+from layers.entry import Kind, Owner
+from layers.tree.builder import LayerTree
 from layers.tree.lower import Lower
+from layers.tree.translate import settle
+from layers.whiteout import quoted
+from tests.tools.fuzz import examples
 
 
 @dataclass
@@ -76,3 +86,77 @@ def test_each_directory_is_merged_once() -> None:
     """A layer with many links into one large directory would else be merged for each."""
     lower = Lower([Made("", {}, {b"d": Made("", {b"a": "1"})})])
     assert lower.directory(b"d") is lower.directory(b"d")
+
+
+NAMES = st.sampled_from([b"a", b"b", b"c", b"d"])
+
+
+@st.composite
+def directories(draw: st.DrawFn, depth: int = 2) -> Made:
+    """A directory of a layer, with no name twice."""
+    kinds = draw(st.dictionaries(NAMES, st.sampled_from(["leaf", "whiteout", "directory"])))
+    leaves = {
+        quoted(name) if kind == "whiteout" else name: kind
+        for name, kind in kinds.items()
+        if kind != "directory"
+    }
+    below = [name for name, kind in kinds.items() if kind == "directory" and depth]
+    return Made("", leaves, {name: draw(directories(depth - 1)) for name in below})
+
+
+@examples(300)
+@given(layers=st.lists(directories(), min_size=1, max_size=5))
+def test_each_name_by_itself_is_as_in_the_whole(layers: list[Made]) -> None:
+    """Whether a stack is made at once, or layer by layer, with questions in between."""
+    grown: Lower | None = None
+    for number, layer in enumerate(layers):
+        grown = Lower.above(grown, layer)
+        check_alike(grown, Lower(layers[number::-1]))
+
+
+def check_alike(one: Lower, other: Lower) -> None:
+    """Each name, asked for by itself of the one, is what the other's mappings have."""
+    assert one.names == other.leaves.keys() | other.directories.keys()
+    for name in (b"a", b"b", b"c", b"d"):
+        below, merged = one.directory(name), other.directories.get(name)
+        assert one.leaf(name) == other.leaves.get(name)
+        assert one.shows(name) == (name in one.names)
+        assert (below is None) == (merged is None)
+        if below is not None and merged is not None:
+            check_alike(below, merged)
+
+
+class Counted(dict[bytes, str]):
+    """Leaves that count how often they are looked at."""
+
+    looks = 0
+
+    def __contains__(self, name: object) -> bool:
+        Counted.looks += 1
+        return super().__contains__(name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        Counted.looks += len(self)
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+def test_the_work_for_a_layer_does_not_grow_with_the_layers_below(opaque: bool) -> None:
+    """Each layer deletes a file of the one before, or all that is there, as many images do."""
+    files, looks = 50, list[int]()
+    lower: Lower | None = None
+    for number in range(40):
+        layer = LayerTree()
+        for n in range(files):
+            layer.add(TarEntry(b"d/%d-%d" % (number, n), Kind.FILE, Owner(0o644, 0, 0)))
+        marker = b".wh..wh..opq" if opaque else b".wh.%d-0" % (number - 1)
+        layer.add(TarEntry(b"d/" + marker, Kind.FILE, Owner(0, 0, 0)))
+        Counted.looks = 0
+        settled = settle(layer, lower).directories[b"d"]
+        looks.append(Counted.looks)
+        leaves = dict.fromkeys(settled.leaves, "file")
+        leaves |= {quoted(name): "whiteout" for name in settled.whiteouts}
+        assert len(leaves) == files + (files if opaque else 1) * (number > 0)
+        lower = Lower.above(lower, Made("", {}, {b"d": Made("", Counted(leaves))}))
+    assert max(looks) <= 4 * files
+    assert looks[-1] <= looks[2]
