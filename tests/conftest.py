@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import ostreerepo
+from tests.tools import lacking, ostreerepo
 from tests.tools.importimage import NOBODY, SCRIPT
 from tests.tools.podman import Podman, new_podman
 from tests.tools.process import CommandError, run
@@ -26,6 +26,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips what needs root where we are not root; CI is."""
     if item.get_closest_marker("root") and os.geteuid() != 0:
         pytest.skip("needs root: owners, device nodes and mounts")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says how many tests a system with other packages than Debian's has skipped, and for what."""
+    for line in lacking.summary(terminalreporter.getreports("skipped")):
+        terminalreporter.write_line(line, yellow=True)
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,9 @@ other tools make of an image, `tarread` reads a tar by our reader, `tarsplit` a 
 by a reader of its own, `stack` reads layers over each other in memory, `tamper` alters a store,
 `chromium` looks at a page.
 
+**Packaging.** `container` is the container image of the commands, `recipe` the recipes for CI
+systems; `lacking` skips what needs a program that the system has no package of.
+
 **Other programs.** `podman` has storage of its own beside ours, `umoci` unpacks, `lab` reads the
 same layers by us, umoci and podman, `differences` lists where they differ on purpose;
 `dockerroot` writes Docker's store, `dockerd` runs the real Docker; `osbase` is a small operating

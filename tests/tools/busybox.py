@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from tests.tools.entry import Entry
+from tests.tools.lacking import need
 
-#: Where the package busybox-static puts it.
-BUSYBOX = Path("/bin/busybox")
 APPLETS = ("sh", "echo", "cat", "ls", "stat", "sleep", "true", "touch", "rm", "mkdir", "find")
 
 
@@ -16,5 +15,5 @@ def busybox_layer(*applets: str) -> list[Entry]:
         Entry(b"bin/" + name.encode(), "symlink", mode=0o777, link=b"busybox")
         for name in applets or APPLETS
     ]
-    binary = Entry(b"bin/busybox", mode=0o755, content=BUSYBOX.read_bytes())
+    binary = Entry(b"bin/busybox", mode=0o755, content=Path(need("busybox")).read_bytes())
     return [*(Entry(name, "dir", mode=0o755) for name in folders), binary, *links]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from tests.tools import patience
+from tests.tools.lacking import need
 
 FLAGS = (
     "--headless",
@@ -111,6 +112,7 @@ class Chromium:
         self._pages: dict[str, Page] = {}
 
     def __enter__(self) -> Self:
+        need("chromium")
         to_browser, self._sink = os.pipe()
         self._source, from_browser = os.pipe()
         # The browser reads from descriptor 3 and writes to descriptor 4. dash knows only one digit.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.tools import patience
+from tests.tools.lacking import need
 from tests.tools.process import Argument, run
 
 #: What a container's tree has beside its image's: Docker mounts over these.
@@ -67,7 +68,7 @@ def dockerd(data_root: Path) -> Iterator[Docker]:
     # A socket's path may have 107 bytes (unix(7)).
     home = Path(tempfile.mkdtemp(prefix="dockerd-", dir="/tmp"))
     argv = [
-        "dockerd",
+        need("dockerd"),
         f"--data-root={data_root}",
         f"--exec-root={home}/exec",
         f"--pidfile={home}/pid",

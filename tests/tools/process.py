@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from os import PathLike
 
-from tests.tools import patience
+from tests.tools import lacking, patience
 
 Argument = str | bytes | PathLike[str]
 
@@ -14,15 +14,21 @@ class CommandError(AssertionError):
 
 
 def run(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None) -> str:
-    """The command's standard output. A failure carries both outputs."""
-    done = subprocess.run(
-        argv,
-        env=env,
-        check=False,
-        capture_output=True,
-        stdin=subprocess.DEVNULL,
-        timeout=patience.SECONDS,
-    )
+    """The command's standard output. A failure carries both outputs.
+
+    The test is skipped if the system has no package of the program.
+    """
+    try:
+        done = subprocess.run(
+            argv,
+            env=env,
+            check=False,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=patience.SECONDS,
+        )
+    except FileNotFoundError:
+        lacking.missing(str(argv[0]))
     if done.returncode:
         words = " ".join(map(str, argv))
         output = (done.stdout + done.stderr).decode(errors="replace")

@@ -18,6 +18,7 @@ from tests.tools.accesslog import Request, parse_requests
 from tests.tools.certificate import Certificate, self_signed
 from tests.tools.htpasswd import htpasswd
 from tests.tools.image import Blob, BuiltImage, BuiltIndex
+from tests.tools.lacking import need
 from tests.tools.layout import digest_of
 from tests.tools.registrystorage import RegistryStorage
 
@@ -49,6 +50,7 @@ class Registry:
     # -- life --
 
     def __enter__(self) -> Self:
+        need("docker-registry")
         self._home = Path(tempfile.mkdtemp(prefix="registry-"))
         self._name = uuid.uuid4().hex
         #: The blobs as files, for tests that break them.
