@@ -1,4 +1,4 @@
-"""The other fault; `layers.errors` has the one for images."""
+"""Errors of this machine, the registry or the repo; `layers.errors` has those of images."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 class ImporterError(Fault):
-    """This machine, the registry or the repo is wrong; the image may be fine."""
+    """This machine, the registry or the repo is at fault; the image may be fine."""
 
 
 class FetchError(ImporterError):
-    """Something could not be fetched; asking again may help."""
+    """Something could not be fetched; trying again may help."""
 
     usual_hint = "if it fails only now and then, --retry-times=N asks again"
 
 
 class Failures(ImporterError):
-    """Several things went wrong, each under the name of what it happened to."""
+    """Several errors, by the names of the things that they happened to."""
 
     def __init__(self, message: str, faults: Mapping[str, Fault], *, hint: str = "") -> None:
         super().__init__(message, hint=hint)

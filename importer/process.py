@@ -108,11 +108,11 @@ class Server:
         return CommandError(self._argv, status, _text(self._stderr))
 
     def kill(self) -> None:
-        """Send it SIGKILL; whoever owns it still has to stop it."""
+        """Send SIGKILL; the owner still has to call `stop`."""
         self._child.kill()
 
     def stop(self) -> None:
-        """Make it end, and wait for that."""
+        """End the program and wait for its end."""
         self._opened.close()
 
 
@@ -124,7 +124,7 @@ def _started(
     pass_fds: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The running program; whatever happens, it is gone and reaped afterwards."""
+    """Start the program. It is ended and reaped when the context ends."""
     _log.debug("running %s", shlex.join(argv))
     try:
         # A group of its own: at Ctrl-C the terminal signals us alone, and we end it.
@@ -157,14 +157,14 @@ def _started(
 
 
 def kill_all() -> None:
-    """End every program that runs, and let no other begin; for an exit that waits for nothing."""
+    """End every running program and let no other start, for an immediate exit."""
     _live_lock.acquire()  # for good
     for child in list(_live):
         child.kill()
 
 
 def _unnamed_file() -> IO[bytes]:
-    """In memory, for the little that programs say: a disk may be full, and /tmp with it."""
+    """Open a file in memory: programs say little, and a disk, /tmp with it, may be full."""
     return os.fdopen(os.memfd_create("stderr"), "w+b")
 
 

@@ -1,4 +1,4 @@
-"""Layers that are closed together: translated, committed, and each on its branches."""
+"""Layers that are closed together: translated, committed, and put on their branches."""
 
 from __future__ import annotations
 
@@ -63,15 +63,15 @@ class LayerGroup:
 
     @property
     def written_bytes(self) -> int:
-        """What both transactions added to the repo's files."""
+        """Return the bytes that both transactions added to the repo's files."""
         return self._repo.written_bytes
 
     def writing(self) -> AbstractContextManager[object]:
-        """The first transaction."""
+        """Open the first transaction."""
         return self._repo.transaction()
 
     def write(self, layer: ImageLayer, found: ReadLayer) -> None:
-        """Translate a layer and write its tree; its parents are in the group, or committed.
+        """Translate a layer and write its tree. Its parents are in the group, or committed.
 
         The files that the tree names may still be on their way.
         """
@@ -89,7 +89,7 @@ class LayerGroup:
         return _Closed(tree, root, record, _facts(found, whiteouts))
 
     def commit(self, layers: Iterable[ImageLayer]) -> None:
-        """Those of the group, all of whose files are durable by now."""
+        """Commit these layers of the group, all of whose files are durable by now."""
         with self._repo.transaction():
             for layer in layers:
                 closed = self._closed[layer.id]
@@ -113,7 +113,7 @@ def _facts(found: ReadLayer, whiteouts: int) -> Mapping[str, object]:
 
 
 def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
-    """The tree, whiteouts quoted, and how many those are."""
+    """Return the tree with quoted whiteouts, and the number of whiteouts."""
     root = repo.tree(settled.meta)
     whiteout = repo.write_file(_WHITEOUT, b"")
     count = 0
@@ -133,7 +133,7 @@ def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
 
 
 def record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Tree:
-    """What the record's branch has, written already: the tar-split file as a store names it."""
+    """Write the tree of the record's branch: the tar-split file as a store names it."""
     tree = repo.tree(_ROOT)
     tree.file(record_name(layer.id), repo.write_file(_RECORD, record))
     tree.write()
@@ -143,7 +143,7 @@ def record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Tree:
 def commit_layer(
     repo: Repo, layer: ImageLayer, tree: Tree, record: Tree, facts: Mapping[str, object]
 ) -> None:
-    """Commit what a transaction has written, and set the layer's branches."""
+    """Commit the trees that a transaction has written, and set the layer's branches."""
     with repo.transaction():
         _commit(repo, layer, tree, record, facts)
 
@@ -151,7 +151,7 @@ def commit_layer(
 def _commit(
     repo: Repo, layer: ImageLayer, tree: Tree, record: Tree | None, facts: Mapping[str, object]
 ) -> None:
-    """Both commits are functions of the layer alone: they have no time and name no image."""
+    """Both commits depend on the layer alone: they have no time and name no image."""
     parent = layer.parents[0] if layer.parents else ""
     facts = {key.DIFF_ID: layer.diff_id, key.PARENT: parent, **facts}
     metadata = tuple((name, str(value)) for name, value in facts.items())

@@ -1,4 +1,4 @@
-"""The names of our branches."""
+"""The names of the branches that imports make."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ _NAME_ONE = "name one with --branch"
 
 
 def layer_branch(layer_id: str) -> str:
-    """Where a layer's tree is."""
+    """Return the branch of a layer's tree."""
     return f"{LAYER}/{layer_id}"
 
 
 def record_branch(layer_id: str) -> str:
-    """Where its tar-split record is."""
+    """Return the branch of a layer's tar-split record."""
     return f"{RECORD}/{layer_id}"
 
 
 def why_no_branch(name: str) -> str:
-    """Why an image cannot go to a branch of this name; "" if it can."""
+    """Return why images cannot be committed to a branch of this name, "" if they can."""
     if not _BRANCH.fullmatch(name) or any(len(part) > _NAME_MAX for part in name.split("/")):
         return "ostree has no branches of such a name"
     if _HEX.fullmatch(name):
@@ -55,27 +55,27 @@ def why_no_branch(name: str) -> str:
 
 
 def flattened_branch(top_layer_id: str) -> str:
-    """Where the layer is that a whole chain was flattened into."""
+    """Return the branch of the layer that a whole chain was flattened into."""
     return f"{FLATTENED}/{top_layer_id}"
 
 
 def labelled_branch(label_hash: str, layer_id: str) -> str:
-    """Where a layer is whose files have an SELinux label."""
+    """Return the branch of a layer whose files have an SELinux label."""
     return f"{LABELLED}/{label_hash}/{layer_id}"
 
 
 def rootfs_branch(reference: Reference) -> str:
-    """Where an image's root is, unless the user says."""
+    """Return the default branch of an image's root directory."""
     return ROOTFS + image_branch(reference).removeprefix(IMAGE)
 
 
 def is_cache(branch: str) -> bool:
-    """Whether it is a branch of a single layer, which imports make anew where it is missing."""
+    """Whether this is a branch of a single layer, which an import makes again if it is missing."""
     return branch.startswith(tuple(f"{one}/" for one in (LAYER, RECORD, FLATTENED, LABELLED)))
 
 
 def image_branch(reference: Reference) -> str:
-    """Where an image is, unless the user says; LayerError if the name is too long for that.
+    """Return the default branch of an image. Raise LayerError if the name is too long.
 
     A registry's reference ends in a tag or a digest, so none is the directory of another;
     what other transports name are paths, which lie in each other, and become one component.
@@ -88,7 +88,7 @@ def image_branch(reference: Reference) -> str:
 
 
 def storage_branch(path: Path) -> str:
-    """Where the images of an existing store are, unless the user says; one component, too."""
+    """Return the default branch of an existing store's images. The path is one component."""
     name = _escaped(str(path))
     if len(name) > _NAME_MAX:
         raise LayerError("the path is too long for a branch of that name", hint=_NAME_ONE)
@@ -96,7 +96,7 @@ def storage_branch(path: Path) -> str:
 
 
 def release_branch(name: str, arch: str) -> str:
-    """Where a release's images are, or those of a stream of releases, unless the user says."""
+    """Return the default branch of a release, or of a stream of releases."""
     names = [_escaped(name), _escaped(arch)]
     if any(len(name) > _NAME_MAX for name in names):
         raise LayerError("the release's name is too long for a branch", hint=_NAME_ONE)
@@ -104,7 +104,9 @@ def release_branch(name: str, arch: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """The text as one component: `_` doubled, all but letters, digits, `.` and `-` as _XX_."""
+    """Return the text as one component: `_` doubled, letters, digits, `.` and `-` as they are,
+    every other byte as _XX_.
+    """
     head, rest = text[:1], text[1:]
     return _escape(head, b"") + _escape(rest, b".-")
 

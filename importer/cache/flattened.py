@@ -41,14 +41,14 @@ NO_EXPORT = (
 
 
 def flattened(repo: Repo, image: Image) -> Image:
-    """The image with flattened layers instead of its own, whose branches are there already."""
+    """Return the image with flattened layers. The branches of its own layers are there already."""
     if not image.layers:
         return image
     return _known(repo, image) or _make(repo, image)
 
 
 def _known(repo: Repo, image: Image) -> FlatImage | None:
-    """What an earlier run has made, if all of its layers are there still."""
+    """Return what an earlier run has made, if all of its layers are still there."""
     head = repo.resolve(flattened_branch(image.layers[-1].id))
     if head is None:
         return None
@@ -89,7 +89,7 @@ def _import_merged(repo: Repo, image: Image) -> FlatImage:
 
 
 def _import_empty(repo: Repo, layer: ImageLayer) -> None:
-    """One of the layers that are only there to be as many as the config says."""
+    """Import an empty layer: the store needs as many layers as the config lists."""
     with repo.transaction():
         tree, tar = _written(repo, None)
         record = record_tree(repo, layer, tar.record)
@@ -97,7 +97,7 @@ def _import_empty(repo: Repo, layer: ImageLayer) -> None:
 
 
 def _written(repo: Repo, lower: Lower | None) -> tuple[Tree, TreeTar]:
-    """All that shows as one layer's tree, and the tar that it makes."""
+    """Write all visible files as one layer's tree. Return it with the tar that it makes."""
     tree = repo.tree(ROOT_OWNER)
     fill(tree, lower)
     return tree, TreeTar(repo, repo.directory(*tree.write()))

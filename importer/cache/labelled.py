@@ -32,7 +32,7 @@ _WRITERS = 2
 
 
 def labelled(repo: Repo, layer_id: str, layer: LayerCommit, label: str) -> LayerCommit:
-    """The layer with the label on all of its files and on its record."""
+    """Return the layer with the label on all of its files and on its record."""
     branch = labelled_branch(sha256(label.encode()).hexdigest()[:16], layer_id)
     message = Message(
         f"Layer {layer_id} labelled",
@@ -65,7 +65,7 @@ def _import(
 
 
 class _Relabeller:
-    """Writes each object again, once, with the label."""
+    """Writes each object again with the label, once."""
 
     def __init__(self, repo: Repo, label: str, pool: ThreadPoolExecutor) -> None:
         self._repo = repo
@@ -73,7 +73,7 @@ class _Relabeller:
         self._pool = pool
 
     def fill(self, tree: Tree, directory: RepoDirectory) -> None:
-        """Put the directory's content into the tree."""
+        """Add the directory's content to the tree, labelled."""
         files = _checksums(directory)
         written = dict(zip(files, self._pool.map(self.rewritten, files), strict=True))
         metas: dict[str, str] = {}
@@ -94,7 +94,7 @@ class _Relabeller:
         return known[checksum]
 
     def rewritten(self, checksum: str) -> str:
-        """The object with the label; its checksum."""
+        """Write the object with the label. Return its checksum."""
         file = self._repo.file(checksum)
         owner = labelled_owner(file.owner, self._label)
         if file.target is not None:
@@ -106,7 +106,7 @@ class _Relabeller:
 
 
 def _checksums(directory: RepoDirectory) -> list[str]:
-    """Of all files and symlinks in it and below, each once."""
+    """Return the checksums of all files and symlinks in the directory and below, each once."""
     found: dict[str, None] = {}
     work = [directory]
     while work:

@@ -52,7 +52,7 @@ class LayerCommit:
 
     @property
     def tree(self) -> StoredTree:
-        """The tree that goes into a store: the layer's own, or the same with SELinux labels."""
+        """Return the tree for a store: the layer's own, or the same with SELinux labels."""
         return self.labelled or self.commit
 
 
@@ -65,7 +65,7 @@ def head_layer(repo: Repo, layer_id: str) -> LayerCommit:
 
 
 def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
-    """The layer, if an earlier run has finished it: tree and record."""
+    """Return the layer if an earlier run has finished it, tree and record; None if not."""
     branch = layer_branch(layer_id)
     checksum = repo.resolve(branch)
     if checksum is None:
@@ -99,7 +99,7 @@ def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
 
 
 def numbers(ids: set[int]) -> str:
-    """User or group ids, as a layer commit's metadata lists them."""
+    """Return user or group ids as a layer commit's metadata lists them."""
     return ",".join(map(str, sorted(ids)))
 
 
@@ -108,12 +108,12 @@ def _parsed(numbers: str) -> tuple[int, ...]:
 
 
 def record_name(layer_id: str) -> str:
-    """The tar-split record's file name in overlay-layers."""
+    """Return the tar-split record's file name in overlay-layers."""
     return f"{layer_id}.tar-split.gz"
 
 
 def check_devices(layer: ImageLayer, found: LayerCommit, device_nodes: DeviceNodes) -> None:
-    """A layer that is here already may have been imported with more leave than now."""
+    """Raise LayerError if a cached layer omitted device nodes that `device_nodes` forbids now."""
     stray = device_nodes is DeviceNodes.AUTO and found.stray_devices
     if stray or (device_nodes is DeviceNodes.ERROR and (found.devices or found.stray_devices)):
         raise LayerError(

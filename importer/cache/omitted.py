@@ -1,4 +1,4 @@
-"""What of a layer is not in its tree, for the user to know."""
+"""Device nodes and xattrs that a layer's tree lacks, to tell the user."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """How many of a layer's device nodes, and how many of its files' xattrs, were left out."""
+    """How many device nodes and how many xattrs of a layer were left out."""
 
     devices: int
     xattrs: int
 
     @classmethod
     def of(cls, layer: LayerCommit) -> LeftOut:
-        """As the layer's commit has it."""
+        """Return the counts in the layer's commit."""
         xattrs = int(layer.commit.metadata.get(DROPPED_XATTRS, 0))
         return cls(layer.devices + layer.stray_devices, xattrs)
 
     def document(self) -> dict[str, int]:
-        """For JSON."""
+        """Return the counts for JSON."""
         return {"device_nodes": self.devices, "dropped_xattrs": self.xattrs}
 
 
 def tell_left_out(
     layers: Mapping[str, LayerCommit], fetched: Collection[str], progress: Progress
 ) -> None:
-    """A line for all layers that are new, by their ids; those that were here were told of."""
+    """Tell in one line what the fetched layers lack. `fetched` has their ids."""
     new = [LeftOut.of(layers[one]) for one in layers if one in fetched]
     some = sum(one != LeftOut(0, 0) for one in new)
     if not some:

@@ -1,4 +1,4 @@
-"""What a stack of layers shows, as one tree: whatever a layer deletes is not in it."""
+"""A stack of layers as one tree, without the files that a layer deletes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def stacked(
     repo: Repo, layer_ids: Iterable[str], made: Mapping[str, RepoDirectory] | None = None
 ) -> Lower | None:
-    """The layers of these ids, nearest first, as seen from above; None if there are none.
+    """Return the layers of these ids, nearest first, as seen from above; None without layers.
 
-    `made` has those that are not committed yet.
+    `made` has the roots of layers that are not committed yet.
     """
     known = made or {}
     roots = [
@@ -62,7 +62,7 @@ class Stacks:
 
 
 def fill(tree: Tree, lower: Lower | None) -> None:
-    """Put into the tree all that shows; a directory of a single layer is grafted unread."""
+    """Add all visible files to the tree. A directory of a single layer is grafted unread."""
     work = [(tree, lower)] if lower is not None else []
     while work:
         into, directory = work.pop()
@@ -76,7 +76,7 @@ def fill(tree: Tree, lower: Lower | None) -> None:
 
 
 def deletes(directory: TreeDirectory) -> bool:
-    """Whether there is a quoted whiteout in it, or further below."""
+    """Whether the directory has a quoted whiteout, directly or further below."""
     work = [directory]
     while work:
         node = work.pop()

@@ -1,4 +1,4 @@
-"""From images, whose layers are here, to a commit and its branch."""
+"""Commit images, whose layers are in the repo, to a branch."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Contents:
         return {one: layers.get(one) or head_layer(self._repo, one) for one in ids}
 
     def tree(self) -> Tree:
-        """The root; to be called within a transaction."""
+        """Return the root directory. Call within a transaction."""
         if self._target.form is Form.ROOTFS:
             return rootfs_tree(self._repo, self._only_image(), bundle=self._target.bundle)
         tree = CommitTree(self._repo, self._base, self._labels)
@@ -185,13 +185,13 @@ def image_message(target: Target, images: Sequence[Image], base: Base | None) ->
 
 
 def _given_name(images: Sequence[Image]) -> dict[str, str]:
-    """The name that the user gave the one image, instead of the reference's."""
+    """Return the metadata with the name that the user gave the one image."""
     names = [str(image.name) for image in images if image.name is not None]
     return {key.NAME: names[0]} if names else {}
 
 
 def default_subject(references: Sequence[str]) -> str:
-    """Of a commit of these images, in order."""
+    """Return the subject of a commit of these images."""
     if not references:
         return "no images"
     more = f" and {len(references) - 1} more" if len(references) > 1 else ""
@@ -199,14 +199,16 @@ def default_subject(references: Sequence[str]) -> str:
 
 
 def newest(images: Sequence[Image], base: Base | None) -> int:
-    """A device takes no commit that is older than the one it has (`timestamp-check` of
-    ostree pull), so the time is to grow with the OS's as with the images'."""
+    """Return the commit's time: the newest of the images' and of the base's.
+
+    A device takes no commit that is older than the one it has (`timestamp-check` of ostree pull).
+    """
     times = [image.config.created_seconds for image in images]
     return max([*times, base.commit.message.timestamp if base else 0], default=0)
 
 
 def facts(target: Target, base: Base | None) -> dict[str, str]:
-    """What a commit's metadata says of how it was made."""
+    """Return the metadata that says how the commit was made."""
     found = {key.FORM: target.form.value}
     if target.form is Form.STORE:
         found[key.PREFIX] = target.prefix

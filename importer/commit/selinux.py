@@ -37,7 +37,7 @@ class Labels:
 
     @classmethod
     def wanted(cls, repo: Repo, labelling: Labelling, base: Base | None) -> Labels:
-        """As the user says, or as the base commit's own files are."""
+        """Return the labels that the user asks for, else those of the base commit's files."""
         is_labelled = base is not None and repo.is_labelled(base.commit)
         policy = _policy(repo, labelling.policy or (_OWN_POLICY if is_labelled else None), base)
         if labelling.label is not None:
@@ -47,8 +47,10 @@ class Labels:
         return cls(STORE_LABEL if is_labelled else None, policy)
 
     def at(self, path: str, owner: Owner, kind: int) -> Owner:
-        """The owner of what we add at an absolute path outside of the store; `kind` is its
-        file type, as in a mode."""
+        """Return the owner, labelled, of a file at an absolute path outside of the store.
+
+        `kind` is the file type, as in a mode.
+        """
         if self.policy is None:
             return owner
         return labelled_owner(owner, self.policy.label(path, kind | owner.mode))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Policy:
-    """An SELinux policy: which label a path's file has."""
+    """An SELinux policy, which labels files by their paths."""
 
     def __init__(self, policy: OSTree.SePolicy, where: str) -> None:
         if policy.get_name() is None:
@@ -25,20 +25,22 @@ class Policy:
 
     @classmethod
     def of_directory(cls, root: str) -> Policy:
-        """That of the operating system whose root directory this is."""
+        """Open the policy of the operating system with this root directory."""
         with faults(f"reading the SELinux policy of {root}"):
             return cls(OSTree.SePolicy.new(Gio.File.new_for_path(root), None), root)
 
     @classmethod
     def of_commit(cls, repo: Repo, commit: Commit) -> Policy:
-        """That of an operating system's commit."""
+        """Open the policy of an operating system's commit."""
         with faults(f"reading the SELinux policy of commit {commit.checksum}"):
             policy = OSTree.SePolicy.new_from_commit(repo.handle, commit.checksum, None)
         return cls(policy, f"commit {commit.checksum}")
 
     def label(self, path: str, mode: int) -> str | None:
-        """Of a file of this mode, its type included, at this absolute path; None if the
-        policy has none for it."""
+        """Return the label of a file at this absolute path, None if the policy has none.
+
+        `mode` includes the file type.
+        """
         with faults(f"looking up the SELinux label of {path}"):
             _, label = self._policy.get_label(path, mode, None)
         return str(label) if label is not None else None

@@ -1,4 +1,4 @@
-"""Where images go, and in which form, as the command line asks for it."""
+"""Where images are committed, and in which form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Form(Enum):
-    """What is committed beside the layers."""
+    """What is committed beside the layers' branches."""
 
     STORE = "store"
     LAYERS = "layers"
@@ -32,7 +32,7 @@ class ExistingStore(Enum):
 
 @dataclass(frozen=True, slots=True)
 class GpgKey:
-    """A key in GPG's own keyring, and where that is."""
+    """A key in a GPG keyring; `homedir` None stands for GPG's default."""
 
     key: str
     homedir: str | None

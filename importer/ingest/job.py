@@ -1,5 +1,7 @@
-"""A layer's files read and stored: in a process of its own, or in ours. libostree has no part
-in it, so that such a process need not load it."""
+"""Read a layer and store its files, in a worker process or in this one.
+
+libostree has no part in it, so that a worker process does not load it.
+"""
 
 from __future__ import annotations
 
@@ -24,24 +26,28 @@ if TYPE_CHECKING:
 
 
 class Job[T](Protocol):
-    """Files to be read, such as a layer's, and where they come from; it can be sent to another
-    process. `T` is what is known of them afterwards."""
+    """Files to be read, such as a layer's, and where they come from.
+
+    A job can be sent to another process. `T` is the type of its result.
+    """
 
     def read(self, store: Store, source: int, advance: Advance) -> T:
-        """Write the layer's files. `source` is a descriptor, or -1 where none is needed, which
-        stays open; LayerError or ImporterError if the layer cannot be had."""
+        """Store the files. `source` is a descriptor, which stays open, or -1 if none is needed.
+
+        Raise LayerError or ImporterError if the files cannot be had.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class BlobJob:
-    """A layer whose blob comes through the descriptor; it is verified here."""
+    """A layer whose blob comes through the descriptor, and is verified here."""
 
     layer: ImageLayer
     options: LayerOptions
     timeout: float  # in seconds: how long the blob's pipe may be silent
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
-        """See `Job`; the blob is read to its end, whatever is wrong with what it holds."""
+        """See `Job`. The blob is read to its end, even if its content is wrong."""
         available = self.layer.available
         blob = verified(_pieces(source, self.timeout, advance), available.digest, available.size)
         try:
@@ -59,7 +65,7 @@ def _pieces(source: int, timeout: float, advance: Advance) -> Chunks:
 
 
 def read_tar(store: Store, chunks: Chunks, layer: ImageLayer, options: LayerOptions) -> ReadLayer:
-    """Write the layer's files while its tar passes by, and check the diffID of it all."""
+    """Store the layer's files while its tar passes by. Raise LayerError for a wrong diffID."""
     tar = DiffID(chunks, layer.diff_id, options.limits.size)
     with ReadAhead(iter(tar)) as ahead, ObjectWriter(store) as objects:
         reader = LayerReader(iter(ahead), options.device_nodes, options.limits)

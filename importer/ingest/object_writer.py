@@ -31,29 +31,29 @@ class Store(Protocol):
 
     @property
     def is_slow(self) -> bool:
-        """Whether writing a small file is worth a thread."""
+        """Whether writing a small file takes so long that a thread is worth it."""
 
     def write_file(self, owner: Owner, content: bytes) -> str:
-        """Store a file, the content in one piece; its checksum."""
+        """Store a file, the content in one piece. Return its checksum."""
 
     def write_symlink(self, owner: Owner, target: str) -> str:
-        """Store a symlink; its checksum."""
+        """Store a symlink. Return its checksum."""
 
     def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
-        """Store a file of `size` bytes that come in pieces; its checksum."""
+        """Store a file of `size` bytes that come in pieces. Return its checksum."""
 
     def content(self, checksum: str) -> Chunks:
-        """The content of a file that is stored, in pieces."""
+        """Yield the content of a stored file in pieces."""
 
 
 class Contents(Protocol):
-    """Whoever gives out files one after the other; a `layers.tree.layer_reader.LayerReader`."""
+    """The content of the current file; a `layers.tree.layer_reader.LayerReader`."""
 
     def whole(self) -> bytes:
-        """The current file's content."""
+        """Return the content in one piece."""
 
     def content(self) -> Chunks:
-        """The same in pieces, to be read to its end."""
+        """Yield the content in pieces; it has to be read to its end."""
 
 
 class _Job(NamedTuple):
@@ -63,8 +63,9 @@ class _Job(NamedTuple):
 
 
 class ObjectWriter:
-    """Writes files, large ones in threads, and small ones, in batches, where that is slow; on
-    leaving, all are stored.
+    """Stores files: large ones in threads; small ones in batches, if the store is slow.
+
+    When the context ends, all files are stored.
 
     The first error of a thread is raised where a later file is added, or on leaving.
     """
@@ -92,7 +93,7 @@ class ObjectWriter:
             self._pool.shutdown(cancel_futures=True)
 
     def add(self, leaf: Leaf, entry: Entry, contents: Contents) -> None:
-        """Store the entry that its layer is at, and set the leaf's checksum sooner or later."""
+        """Store the current entry, now or later, and then set the leaf's checksum."""
         if entry.size > WHOLE:
             self._add_large(leaf, entry, contents)
             return
@@ -139,7 +140,7 @@ class ObjectWriter:
             self._batch, self._batch_size = [], 0
 
     def _wait_for(self, written: Future[None]) -> None:
-        """Not yet, but before much more is added."""
+        """Wait for an earlier file once too many are under way."""
         if len(self._waiting) >= _WAITING:
             self._waiting.popleft().result()
         self._waiting.append(written)

@@ -15,7 +15,7 @@ _ROOM = 4
 
 
 class AbandonedError(Exception):
-    """Whoever took the chunks takes no more."""
+    """The thread that took the chunks takes no more."""
 
 
 class Channel:
@@ -30,7 +30,7 @@ class Channel:
         self._error: BaseException | None = None
 
     def put(self, chunk: bytes) -> None:
-        """Wait for room, and add a chunk; AbandonedError if nobody takes it any more."""
+        """Wait for room and add a chunk. Raise AbandonedError if nobody takes it any more."""
         with self._changed:
             while len(self._chunks) >= self._room and not self._abandoned:
                 self._changed.wait()
@@ -40,19 +40,19 @@ class Channel:
             self._changed.notify()
 
     def end(self, error: BaseException | None = None) -> None:
-        """That was all; or all that came before this error, which the taker gets."""
+        """Mark the end; with `error`, the taker gets that error after the chunks."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify()
 
     def abandon(self) -> None:
-        """Let the other side know that no more is taken."""
+        """Tell the other side that no more chunks are taken."""
         with self._changed:
             self._abandoned = True
             self._changed.notify()
 
     def __iter__(self) -> Chunks:
-        """All chunks, then the error if there is one."""
+        """Yield all chunks, then raise the error if there is one."""
         while (chunk := self._take()) is not None:
             yield chunk
         if self._error is not None:
@@ -90,7 +90,7 @@ class ReadAhead:
         self._thread.join()
 
     def __iter__(self) -> Chunks:
-        """The chunks, then the error if there was one."""
+        """Yield the chunks, then raise the error if there was one."""
         return iter(self._channel)
 
     def _read(self) -> None:

@@ -51,7 +51,7 @@ type Answer[T] = Done[T] | Exception
 
 
 def serve(descriptor: int) -> None:
-    """Answer, until whoever asks is gone."""
+    """Answer requests until the importing process is gone."""
     os.umask(0)  # files' modes are given as they are to be
     with socket.socket(fileno=descriptor) as asker:
         while True:
@@ -60,7 +60,7 @@ def serve(descriptor: int) -> None:
 
 
 def _request(asker: socket.socket) -> tuple[Read[object], int]:
-    """The next one, with its descriptor or -1."""
+    """Receive the next request, with its descriptor or -1."""
     head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, 1)
     if len(head) < SIZE.size:
         raise SystemExit  # who asked is gone
@@ -73,7 +73,7 @@ def _request(asker: socket.socket) -> tuple[Read[object], int]:
 
 
 def _gone() -> int:
-    """Killed: what was asked for is of no use to anybody."""
+    """Exit: the importing process was killed, so nobody needs the answer."""
     raise SystemExit
 
 
@@ -114,7 +114,7 @@ def _read[T](request: Read[T], source: int, advance: Advance) -> Done[T]:
 
 
 class _Progress:
-    """Adds up, since what a layer is read in may be small pieces."""
+    """Adds up the bytes read, since a layer may be read in small pieces."""
 
     def __init__(self, tell: Callable[[int], None]) -> None:
         self._tell = tell

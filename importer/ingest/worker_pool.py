@@ -1,4 +1,4 @@
-"""Processes that read layers, each one at a time.
+"""Worker processes, each of which reads one layer at a time.
 
 Python's threads wait for each other wherever they compute, and after every system call; processes
 do not. So one process reads a layer from its blob to its objects: unpacks it, which takes a thread
@@ -39,23 +39,21 @@ serve({descriptor})
 
 
 class Readers:
-    """Starts processes when they are needed, lends each to one thread at a time, and ends them
-    at the end."""
+    """Starts worker processes on demand and lends each to one thread at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._idle: list[Reader] = []
 
     def close(self) -> None:
-        """End them; nobody may have one."""
+        """End the processes; none may be lent."""
         for reader in self._idle:
             reader.close()
         self._idle.clear()
 
     @contextmanager
     def lent(self) -> Iterator[Reader]:
-        """A process that nobody else uses meanwhile, and that is begun already, since it takes
-        a while to be ready."""
+        """Lend a process to this thread alone. It is started already, since that takes a while."""
         with self._lock:
             reader = self._idle.pop() if self._idle else Reader()
         try:
@@ -67,13 +65,13 @@ class Readers:
 
 
 class Reader:
-    """One such process; begun anew where what it was doing has come to nothing."""
+    """One worker process, which is started anew after a failure."""
 
     def __init__(self) -> None:
         self._process: _Process | None = None
 
     def start(self) -> None:
-        """Begin the process; once more does nothing."""
+        """Start the process. Idempotent."""
         if self._process is None:
             self._process = _Process()
 
@@ -84,9 +82,11 @@ class Reader:
             self._process = None
 
     def read[T](self, job: Job[T], place: Place, source: int, advance: Advance) -> Done[T]:
-        """Have the job done; a `source` of -1 is none. LayerError or ImporterError as the job
-        has it, OSError if its objects cannot be written, CommandError if the process is gone;
-        `advance` may raise, to end it."""
+        """Do a job in the process. A `source` of -1 stands for no descriptor.
+
+        Raise the job's LayerError or ImporterError, OSError if its objects cannot be written,
+        CommandError if the process is gone. `advance` may raise to stop the job.
+        """
         self.start()
         assert self._process is not None  # noqa: S101 - it was begun in the line above
         answer: Answer[T] | None = None
@@ -101,7 +101,7 @@ class Reader:
 
 
 class _Process:
-    """It runs until it is closed."""
+    """A running worker process and the socket to it."""
 
     def __init__(self) -> None:
         with ExitStack() as opened:

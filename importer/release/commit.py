@@ -1,4 +1,4 @@
-"""A release's commit: the store of its images, the last release's commit as its parent."""
+"""Commit a release: a store of its images, with the last release's commit as parent."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ReleaseCommit:
 
 
 def resolved(release: Release, images: Mapping[str, Image]) -> Release:
-    """The release with the components that have an image, and what that is."""
+    """Return the release with the components that have an image, each with its digest."""
     return replace(
         release,
         components={
@@ -79,7 +79,7 @@ def commit_releases(target: Target, repo: Repo, drafts: Sequence[Draft]) -> list
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """A draft's tree, stored; or None if the branch has that release already."""
+    """A draft's stored tree; None if the branch has that release already."""
 
     draft: Draft
     base: Base | None
@@ -109,7 +109,7 @@ def _is_head(target: Target, draft: Draft, checksums: tuple[str, str], base: Bas
 
 
 def is_onto(commit: Commit, base: Base | None) -> bool:
-    """Whether the commit was made from this very operating system, or without any."""
+    """Whether the commit was made from this very base, or without one if there is none."""
     return commit.metadata.get(BASE) == (base.commit.checksum if base else None)
 
 
@@ -149,31 +149,31 @@ def release_metadata(release: Release, how: dict[str, str]) -> tuple[tuple[str, 
 
 
 def release_subject(release: Release, branch: str) -> str:
-    """Of a release's commit, unless the user says otherwise."""
+    """Return the default subject of a release's commit."""
     name = release.name or release.version or branch
     return f"{name} ({release.arch}), {len(release.components)} images"
 
 
 def release_body(release: Release) -> str:
-    """A line a component."""
+    """Return one line for each component."""
     return "\n".join(sorted(f"{one.name} {one.pullspec}" for one in release.components.values()))
 
 
 def _time(draft: Draft, base: Base | None) -> int:
-    """Never before the parent's, either: devices refuse an older commit."""
+    """Return the commit's time, never before the parent's: devices refuse an older commit."""
     parent = draft.head.message.timestamp if draft.head else 0
     return max(newest(list(draft.images.values()), base), parent)
 
 
 def head_of(repo: Repo, branch: str) -> Commit | None:
-    """The branch's commit, if there is one."""
+    """Return the branch's commit, None if there is none."""
     repo.check_place(branch)
     checksum = repo.resolve(branch)
     return repo.commit(checksum) if checksum is not None else None
 
 
 def latest_release(repo: Repo, arch: str) -> Commit | None:
-    """The newest commit on a branch that a release has by its own name."""
+    """Return the newest commit on a release's default branch for this architecture."""
     suffix = release_branch("", arch).rpartition("/")[2]
     found = [
         repo.commit(checksum)
@@ -196,12 +196,12 @@ def release_of(repo: Repo, commit: Commit | None, name: str) -> Release | None:
 
 
 def is_release(commit: Commit) -> bool:
-    """Whether import-release made it."""
+    """Whether import-release made the commit."""
     return stored_release(commit.metadata, commit.checksum) is not None
 
 
 def layers_of(repo: Repo, commit: Commit | None) -> dict[str, LayerSize]:
-    """The layers in a commit's store, by id."""
+    """Return the layers in a commit's store, by id."""
     raw = _record(repo, commit, "overlay-layers", "layers.json") if commit else None
     return layer_sizes(raw, commit.checksum) if raw and commit else {}
 

@@ -1,4 +1,4 @@
-"""A repo that is looked into."""
+"""A repo that is read: refs, commits and objects."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RepoReader:
         self._sizes: dict[str, int] = {}
 
     def resolve(self, ref: str) -> str | None:
-        """The commit that the ref names, or None if there is no such ref of our own.
+        """Return the commit that the ref names, None if there is no such ref of our own.
 
         Not by `resolve_rev`, which takes a name such as `feed` for the beginning of a
         checksum, and looks among the remotes' refs as well.
@@ -73,7 +73,7 @@ class RepoReader:
         return checksum
 
     def check_place(self, ref: str) -> None:
-        """ImporterError if there can be no such ref, since another lies below it or above it.
+        """Raise ImporterError if a ref below or above this one makes it impossible.
 
         Of a repo with very many refs only those are looked at.
         """
@@ -88,13 +88,13 @@ class RepoReader:
             raise ImporterError(f"no branch {ref} can be beside branch {others[0]}", hint=NO_PLACE)
 
     def revision(self, text: str) -> str | None:
-        """The commit that a ref, `REMOTE:REF`, checksum or `REF^` means, or None."""
+        """Return the commit that a ref, `REMOTE:REF`, checksum or `REF^` names, or None."""
         with faults(f"looking for commit {text}"):
             _, checksum = self.handle.resolve_rev(text, True)
         return str(checksum) if checksum else None
 
     def commit(self, checksum: str) -> Commit:
-        """A commit's own data."""
+        """Return a commit: its message, metadata and root."""
         with faults(f"reading commit {checksum}"):
             _, variant, state = self.handle.load_commit(checksum)
         metadata = variant.get_child_value(0).unpack()
@@ -109,26 +109,26 @@ class RepoReader:
         return Commit(checksum, hex_of(variant, 6), hex_of(variant, 7), message, metadata, partial)
 
     def head(self, ref: str) -> Commit:
-        """The commit of a ref that this run has seen or set; ImporterError if it is gone."""
+        """Return the commit of a ref that this run knows. Raise ImporterError if it is gone."""
         checksum = self.resolve(ref)
         if checksum is None:
             raise ImporterError(f"branch {ref} went away during the import")
         return self.commit(checksum)
 
     def root(self, commit: Commit) -> RepoDirectory:
-        """The root directory of a commit."""
+        """Return the root directory of a commit."""
         return RepoDirectory(self.handle, commit.contents, commit.meta)
 
     def content(self, checksum: str) -> Chunks:
-        """The content of a file's object, in pieces."""
+        """Yield the content of a file's object in pieces."""
         return object_content(self.handle, checksum)
 
     def directory(self, contents: str, meta: str) -> RepoDirectory:
-        """A directory by its dirtree's and dirmeta's checksums."""
+        """Return a directory by its dirtree's and dirmeta's checksums."""
         return RepoDirectory(self.handle, contents, meta)
 
     def file(self, checksum: str) -> StoredFile:
-        """What a file's object says beside its content."""
+        """Return owner, size and symlink target of a file's object."""
         with faults(f"reading object {checksum}"):
             _, _, info, xattrs = self.handle.load_file(checksum)
         owner = Owner(
@@ -142,7 +142,7 @@ class RepoReader:
         return StoredFile(checksum, owner, 0 if is_link else info.get_size(), target)
 
     def dirmeta(self, checksum: str) -> Owner:
-        """What a dirmeta object says."""
+        """Return the owner in a dirmeta object."""
         with faults(f"reading dirmeta {checksum}"):
             _, variant = self.handle.load_variant(OSTree.ObjectType.DIR_META, checksum)
         uid, gid, mode = (from_be32(variant.get_child_value(n).get_uint32()) for n in range(3))
@@ -159,32 +159,32 @@ class RepoReader:
         return bool(found)
 
     def file_size(self, checksum: str) -> int:
-        """The size of a file's content in bytes, 0 for a symlink; each is looked up once."""
+        """Return the size of a file's content in bytes, 0 for a symlink. Each is looked up once."""
         if checksum not in self._sizes:
             self._sizes[checksum] = self.file(checksum).size
         return self._sizes[checksum]
 
     def refs(self) -> dict[str, str]:
-        """All refs in order of their names, those of remotes as REMOTE:NAME; their commits."""
+        """Return the commits of all refs, in order of the names; a remote's are REMOTE:NAME."""
         with faults(f"reading the refs of repo {self.path}"):
             _, found = self.handle.list_refs(None)
         return dict(sorted(found.items()))
 
     def parent(self, checksum: str) -> str | None:
-        """The parent that a commit names; the repo need not have it."""
+        """Return the parent that a commit names; the repo need not have it."""
         with faults(f"reading commit {checksum}"):
             _, variant, _ = self.handle.load_commit(checksum)
             parent = OSTree.commit_get_parent(variant)
         return str(parent) if parent else None
 
     def storage_size(self, kind: ObjectKind, checksum: str) -> int:
-        """The bytes that an object takes in this repo; in an archive repo, those of a download."""
+        """Return the bytes that an object takes in this repo, in an archive repo packed."""
         with faults(f"reading object {checksum}"):
             _, size = self.handle.query_object_storage_size(_TYPES[kind], checksum)
         return int(size)
 
     def objects(self) -> Iterator[tuple[ObjectKind, str, int]]:
-        """Every loose object of the repo: kind, checksum, and its size on disk in bytes."""
+        """Yield every loose object of the repo: kind, checksum, and size on disk in bytes."""
         for path in (self.path / "objects").glob("??/*"):
             kind = _SUFFIXES.get(path.suffix)
             if kind is not None:

@@ -26,12 +26,11 @@ _moving = threading.Lock()
 class LooseObjects:
     """One transaction's objects; several threads may write `new` ones at once.
 
-    `publish` is to be called when all that was written is durable: until then the objects
-    are where no reader of the repo looks.
+    Call `publish` once the objects are durable; until then no reader of the repo sees them.
     """
 
     def __init__(self, repo: Path, mode: str, reserved: int) -> None:
-        """`reserved` is what is to stay free on the disk, in bytes."""
+        """`reserved` is how many bytes have to stay free on the disk."""
         _clear_abandoned(repo / "tmp")
         self._directory, self._held = _claimed(repo / "tmp")
         self._mode = mode
@@ -46,11 +45,11 @@ class LooseObjects:
 
     @property
     def written_bytes(self) -> int:
-        """What the files of contents took."""
+        """Return the bytes that the new content files take."""
         return self.new.written_bytes + self._counted_bytes
 
     def publish(self) -> None:
-        """Move all objects to where they belong."""
+        """Move all objects into the repo."""
         with _moving:
             for directory in self._directory.glob("*/*"):
                 move_objects(self._objects, str(directory))
@@ -61,14 +60,14 @@ class LooseObjects:
         return Place(self._mode, self._objects, directory, self._reserved)
 
     def close(self) -> None:
-        """Remove what was not published."""
+        """Remove the objects that were not published."""
         self.new.close()
         shutil.rmtree(self._directory, ignore_errors=True)
         os.close(self._held)
 
 
 def _claimed(tmp: Path) -> tuple[Path, int]:
-    """A new directory and a descriptor that holds its lock.
+    """Return a new directory, and a descriptor that holds its lock.
 
     Before it is locked, another import may take it for abandoned, and clear it away.
     """
@@ -83,7 +82,7 @@ def _claimed(tmp: Path) -> tuple[Path, int]:
 
 
 def _clear_abandoned(tmp: Path) -> None:
-    """Remove what killed imports left: a directory that nobody holds the lock of."""
+    """Remove the directories of killed imports: nobody holds their lock."""
     for directory in tmp.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             held = os.open(directory, os.O_RDONLY)

@@ -50,7 +50,7 @@ class NewObjects:
 
     @property
     def is_slow(self) -> bool:
-        """Whether a file is worth a thread of its own: one that is deflated."""
+        """Whether a file is worth a thread of its own: it is deflated."""
         return self._place.mode == "archive"
 
     def close(self) -> None:
@@ -60,34 +60,34 @@ class NewObjects:
 
     @property
     def written_bytes(self) -> int:
-        """What the files of contents took."""
+        """Return the bytes that the new content files take."""
         return sum(directory.bytes for directory in self._open)
 
     def write_file(self, owner: Owner, content: bytes) -> str:
-        """Store a file, the content in one piece; its checksum."""
+        """Store a file, the content in one piece. Return its checksum."""
         own = self._own()
         return self._note(own, own.write(content_of(owner, b""), content))
 
     def write_symlink(self, owner: Owner, target: str) -> str:
-        """Store a symlink; its checksum."""
+        """Store a symlink. Return its checksum."""
         own = self._own()
         return self._note(own, own.write(content_of(owner, target.encode()), b""))
 
     def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
-        """Store a file of `size` bytes that come in pieces; its checksum."""
+        """Store a file of `size` bytes that come in pieces. Return its checksum."""
         own = self._own()
         return self._note(own, own.write_large(content_of(owner, b""), size, chunks))
 
     def write_meta(self, kind: str, data: bytes) -> str:
-        """Store a `dirtree` or a `dirmeta`; its checksum."""
+        """Store a `dirtree` or a `dirmeta`. Return its checksum."""
         return self._own().write_meta(kind, data)[0].partition(".")[0]
 
     def has_written(self, checksum: str) -> bool:
-        """Whether a content object is here, and so not in the repo yet."""
+        """Whether a content object was written here and is not in the repo yet."""
         return self._found(checksum) is not None
 
     def content(self, checksum: str) -> Chunks:
-        """The content of a file that was written here, or that the repo has."""
+        """Yield the content of a file that was written here, or that the repo has."""
         mode, objects, _, _ = self._place
         name = checksum + FORMATS[mode].suffix
         path = self._found(checksum) or Path(objects, name[:2], name[2:])
@@ -112,7 +112,7 @@ class NewObjects:
         return found
 
     def _note(self, own: ObjectDirectory, written: Written) -> str:
-        """Stop before the disk is full, where libostree would."""
+        """Count a new file. Raise ImporterError when the disk is as full as libostree allows."""
         name, size = written
         if size >= 0:
             own.bytes += size
@@ -121,8 +121,10 @@ class NewObjects:
         return name.partition(".")[0]
 
     def _look(self) -> int:
-        """How much may be written before the disk is looked at again. Others write as well:
-        threads and layers side by side, and whoever else uses the disk."""
+        """Return how many bytes may be written before the disk is looked at again.
+
+        Other threads, layers and programs write to the disk at the same time.
+        """
         disk = os.statvfs(self._place.directory)
         free = disk.f_bavail * disk.f_frsize - self._place.reserved
         if free < 0:

@@ -1,4 +1,4 @@
-"""A tree that is being put together for a commit: libostree's mutable tree."""
+"""A commit's tree under construction: libostree's mutable tree."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Tree:
-    """A directory that is being put together for a commit."""
+    """A directory of a commit's tree under construction."""
 
     def __init__(
         self, repo: ObjectStore, mtree: OSTree.MutableTree, owner: Owner | str | None
@@ -25,23 +25,23 @@ class Tree:
             self.set_owner(owner)
 
     def file(self, name: str, checksum: str) -> None:
-        """A file or symlink that is stored already."""
+        """Add a file or symlink that is stored already."""
         with faults(f"adding {name}"):
             self._mtree.replace_file(name, checksum)
 
     def directory(self, name: str, owner: Owner | str) -> Tree:
-        """A sub-directory, new, with this owner or this dirmeta object."""
+        """Add a sub-directory with this owner, or with this dirmeta object."""
         with faults(f"adding {name}"):
             _, below = self._mtree.ensure_dir(name)
         return Tree(self._repo, below, owner)
 
     def set_owner(self, owner: Owner | str) -> None:
-        """Its owner, or its dirmeta object."""
+        """Set the directory's owner, or its dirmeta object."""
         meta = owner if isinstance(owner, str) else self._repo.write_dirmeta(owner)
         self._mtree.set_metadata_checksum(meta)
 
     def enter(self, name: str) -> Tree | None:
-        """The sub-directory of this name as it is; None if there is no such directory."""
+        """Return the sub-directory of this name as it is, None if there is none."""
         try:
             _, _, below = self._mtree.lookup(name)
         except GLib.Error as error:
@@ -51,24 +51,24 @@ class Tree:
         return Tree(self._repo, below, None) if below is not None else None
 
     def remove(self, name: str) -> None:
-        """Whatever has this name, if anything."""
+        """Remove the entry of this name, if there is one."""
         with faults(f"removing {name}"):
             self._mtree.remove(name, True)
 
     def graft(self, name: str, stored: StoredTree) -> None:
-        """A whole tree that is stored already, under this name; it is not read."""
+        """Add a tree that is stored already under this name, without reading it."""
         with faults(f"grafting {name}"):
             _, below = self._mtree.ensure_dir(name)
             below.fill_empty_from_dirtree(self._repo.handle, stored.contents, stored.meta)
 
     def write(self) -> tuple[str, str]:
-        """Store the directories' objects; the root's dirtree and dirmeta checksums."""
+        """Store the directories' objects. Return the root's dirtree and dirmeta checksums."""
         with faults("writing the tree"):
             _, self._root = self._repo.handle.write_mtree(self._mtree, None)
         return self._root.tree_get_contents_checksum(), self._root.tree_get_metadata_checksum()
 
     def written(self) -> Gio.File:
-        """The root as libostree wants it for a commit."""
+        """Return the root as libostree wants it for a commit. RuntimeError before `write`."""
         if self._root is None:
             raise RuntimeError("the tree is not written yet")
         return self._root

@@ -1,4 +1,4 @@
-"""What a repo has, as values."""
+"""Commits, files and directories of a repo, as values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from layers.ostree.objects import Stored
 
     class StoredTree(Protocol):
-        """What is known of a tree that the repo has: a Commit, or a RepoDirectory."""
+        """A tree in the repo: a Commit, or a RepoDirectory."""
 
         @property
         def contents(self) -> str: ...
@@ -34,8 +34,11 @@ _READ = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a commit says beside its tree. All values are text: libostree writes integers of
-    the metadata in the machine's own byte order, and the checksum would differ with it."""
+    """A commit's subject, time (seconds since 1970), body and metadata.
+
+    All values are text: libostree writes integers of the metadata in the machine's own byte order,
+    and the checksum would differ with it.
+    """
 
     subject: str
     timestamp: int
@@ -95,14 +98,14 @@ class RepoDirectory:
             raise ImporterError(f"reading directory {self.contents}: {error}") from None
 
     def find(self, path: str) -> RepoDirectory | None:
-        """The directory at this relative path."""
+        """Return the directory at this relative path, None if there is none."""
         node: RepoDirectory | None = self
         for name in Path(path).parts:
             node = node.directories.get(name.encode()) if node else None
         return node
 
     def read(self, name: str) -> bytes | None:
-        """The content of the file of this name, or None if there is none."""
+        """Return the content of the file of this name, None if there is none."""
         checksum = self.leaves.get(name.encode())
         if checksum is None:
             return None
