@@ -18,6 +18,7 @@ from importer.cli.options.tree import (
     TreeCommit,
     TreeLabels,
     Trees,
+    TreeWork,
 )
 from importer.cli.run_import import end_job
 from importer.cli.targets import signing
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     OntoSystem,
     TreeLabels,
     Signing,
+    TreeWork,
     Messages,
     Document,
     Unchanged,
@@ -83,6 +85,7 @@ def _job(given: Given) -> TreeJob:
     from importer.tree.job import TreeJob
 
     trees, commit, labels = given(Trees), given(TreeCommit), given(TreeLabels)
+    work = given(TreeWork)
     repo = given(OptionalRepo).repo
     if repo is None or commit.branch is None:
         raise click.UsageError("--repo and --branch are needed, unless with --in-place")
@@ -100,8 +103,8 @@ def _job(given: Given) -> TreeJob:
         subject=commit.subject or "",
         timestamp=commit.timestamp,
         signing=signing(given(Signing)),
-        jobs=commit.jobs,
-        cache=not commit.no_cache,
+        jobs=work.jobs,
+        cache=not work.no_cache,
     )
 
 

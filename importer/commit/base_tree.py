@@ -25,7 +25,7 @@ _FILE = Owner(0o644, 0, 0)
 _PREPARE_ROOT = tuple(
     f"{where}/ostree/prepare-root.conf" for where in ("/usr/etc", "/etc", "/usr/lib")
 )
-_SHOWN = "a composefs deployment would show them as files, and deleted files again"
+SHOWN_BY_COMPOSEFS = "a composefs deployment would show them as files, and deleted files again"
 
 
 def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
@@ -85,20 +85,26 @@ class BaseTree:
                     hint=f"{path} must not lead through a file or symlink; see --prefix",
                 )
 
+    def enables_composefs(self) -> bool:
+        """Return whether a device mounts a deployment of the base by composefs."""
+        conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
+        return conf is not None and _enables_composefs(conf)
+
     def check_whiteouts(self, count: int, present: RepoDirectory | None) -> None:
         """ImporterError if a store with so many, and with what the base's own has, would not
         work where the base is deployed."""
-        conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
-        if conf is None or not _enables_composefs(conf):
+        if not self.enables_composefs():
             return
         if count:
             raise ImporterError(
-                f"the base commit enables composefs, and the store has {count} whiteouts: {_SHOWN}",
+                f"the base commit enables composefs, and the store has {count} whiteouts:"
+                f" {SHOWN_BY_COMPOSEFS}",
                 hint="--flatten makes a store without whiteouts",
             )
         if present is not None and deletes(present):
             raise ImporterError(
-                f"the base commit enables composefs, and its own store has whiteouts: {_SHOWN}",
+                "the base commit enables composefs, and its own store has whiteouts:"
+                f" {SHOWN_BY_COMPOSEFS}",
                 hint="--existing-store=replace leaves that store out",
             )
 

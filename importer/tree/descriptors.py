@@ -72,6 +72,13 @@ def open_file(name: bytes, directory: int) -> int:
         return os.open(name, _FILE, dir_fd=directory)
 
 
+def entries_of(directory: int) -> list[tuple[bytes, os.stat_result]]:
+    """Return an open directory's names in order, each with what lstat(2) says."""
+    with os.scandir(directory) as found:
+        entries = [(os.fsencode(one.name), one.stat(follow_symlinks=False)) for one in found]
+    return sorted(entries, key=lambda entry: entry[0])
+
+
 def read_small(name: bytes, directory: int, limit: int) -> bytes | None:
     """Return the content of a file, None if there is none; ImporterError beyond `limit` bytes."""
     try:

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
+from layers.tree.builder import DeviceNodes
 from layers.whiteout import OPAQUE_MARKER, QUOTED_PREFIX
 
 if TYPE_CHECKING:
@@ -77,6 +78,19 @@ def hidden_by(name: bytes, form: Form) -> bytes:
     if hidden in (b"", b".", b".."):
         raise LayerError("a whiteout that names nothing")
     return hidden
+
+
+def check_left_out(above: Path, form: Form, choice: DeviceNodes) -> None:
+    """Raise LayerError unless --device-nodes allows to leave a device node or fifo out.
+
+    `above` is the path of its directory in the tree, or in its layer.
+    """
+    in_dev = above[:1] == (b"dev",)
+    if choice is DeviceNodes.ERROR or (choice is DeviceNodes.AUTO and not in_dev):
+        what = "a fifo" if form is Form.FIFO else "a device node"
+        raise LayerError(
+            f"ostree cannot hold {what}", hint="--device-nodes=skip leaves such entries out"
+        )
 
 
 def check_name(name: bytes) -> None:

@@ -7,12 +7,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from importer.commit.base_tree import CommitTree, find_base
+from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseTree, CommitTree, find_base
 from importer.commit.selinux import Labels
 from importer.commit.selinux_policy import Policy
 from importer.commit.signing import check_keys, sign
 from importer.errors import ImporterError
+from importer.ingest.budget import processors
 from importer.repo.commit_keys import BASE
+from importer.repo.commit_metadata import Base
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.tree.descriptors import faults, open_root
@@ -31,11 +33,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from importer.progress import Progress
-    from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
     from importer.tree.job import TreeJob
     from importer.tree.scanned import Label
     from layers.tree.translate import Settled
+
+_UNLABELLED = (
+    "the files of the base commit have SELinux labels, and the tree's keep those that they have on"
+    " disk; --selinux-policy-from-base labels them"
+)
 
 
 def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
@@ -58,11 +64,14 @@ def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
             contents, meta = tree.write()
             head = repo.resolve(job.branch)
             message = _message(job, base, repo, head)
-            if head is not None and repo.is_commit(repo.commit(head), tree, message, base):
-                transaction.abandon()
+            same = head is not None and repo.is_commit(repo.commit(head), tree, message, base)
+            if same and not trees.counts.read:
+                transaction.abandon()  # else an object may be there again that was lost
         trees.save()
         trees.counts.tell(progress)
-        if head is not None and transaction.abandoned:
+        if base is not None and repo.is_labelled(base.commit) and not trees.labels:
+            progress.message(_UNLABELLED)
+        if head is not None and same:
             sign(repo, head, job.signing)
             return TreeResult(job.branch, head, True, contents, meta, trees.counts)
         with repo.transaction():
@@ -70,7 +79,15 @@ def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
             checksum = repo.write_commit(tree, message, base, head)
             sign(repo, checksum, job.signing)
             repo.set_ref(job.branch, checksum)
+    if trees.counts.whiteouts:
+        _tell_composefs(repo, Base(repo.commit(checksum), job.branch), progress)
     return TreeResult(job.branch, checksum, False, contents, meta, trees.counts)
+
+
+def _tell_composefs(repo: Repo, made: Base, progress: Progress) -> None:
+    """Say if the whiteouts would not work where the commit itself is deployed."""
+    if BaseTree(repo, made).enables_composefs():
+        progress.message(f"the tree enables composefs: {SHOWN_BY_COMPOSEFS}")
 
 
 def _message(job: TreeJob, base: Base | None, repo: Repo, head: str | None) -> Message:
@@ -112,6 +129,11 @@ class _Trees:
         self.counts.whiteouts = sum(len(one.whiteouts) for _, one in settled_paths(whole))
         return self._placed(whole, label)
 
+    @property
+    def labels(self) -> bool:
+        """Return whether the files are labelled by a policy."""
+        return self._policy is not None
+
     def save(self) -> None:
         """Keep what is known of the files, once their objects are in the repo."""
         for known in self._known:
@@ -131,8 +153,14 @@ class _Trees:
         cache = cache_path(job.repo, root[0]) if job.cache else None
         known = KnownFiles(cache, keep_xattrs=keep_xattrs)
         rules = Rules(job.device_nodes, job.keep_opaque, keep_xattrs, label=label)
-        jobs = job.jobs or len(os.sched_getaffinity(0))
-        files = FileStore(self._repo, root, known, jobs=jobs, keep_xattrs=keep_xattrs)
+        files = FileStore(
+            self._repo,
+            root,
+            known,
+            self._progress,
+            jobs=job.jobs or processors(),
+            keep_xattrs=keep_xattrs,
+        )
         with files:
             scanned = TreeScan(root, rules, self._filter, files).run()
         if scanned is None:
@@ -179,8 +207,12 @@ class _Trees:
             return self._repo.tree_of(writer.write(whole))
         tree = CommitTree(self._repo, self._base, Labels(policy=self._policy))
         place = tree.directory(self._job.prefix)
-        if self.counts.whiteouts:
-            tree.check_whiteouts(self.counts.whiteouts, None)
+        if self.counts.whiteouts and tree.enables_composefs():
+            raise ImporterError(
+                f"the base commit enables composefs, and the tree has {self.counts.whiteouts}"
+                f" whiteouts: {SHOWN_BY_COMPOSEFS}",
+                hint="import-image --flatten makes an image store without whiteouts",
+            )
         writer.overlay(place, tree.before(self._job.prefix), whole)
         return tree.root
 

@@ -124,7 +124,7 @@ class _InPlace:
         self._root = root
         self._progress = progress
         self._counts = TreeCounts()
-        self._file = JournalFile(job.journal or _beside(root[0]), root[0])
+        self._file = JournalFile(_outside(job.journal or _beside(root[0]), root[0]), root[0])
 
     def run(self) -> InPlaceResult:
         """Do the job."""
@@ -211,6 +211,15 @@ class _InPlace:
                     except ImporterError as error:
                         raise ImporterError(f"{shown(root, change.directory)}/{error}") from None
         return gone
+
+
+def _outside(journal: Path, root: bytes) -> Path:
+    """Return the journal's path; ImporterError if it would be committed with the tree."""
+    if journal.resolve().is_relative_to(os.fsdecode(root)):
+        raise ImporterError(
+            f"the journal {journal} would be in the tree", hint="name a file elsewhere: --journal"
+        )
+    return journal
 
 
 def _beside(root: bytes) -> Path:

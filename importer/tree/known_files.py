@@ -3,7 +3,7 @@
 A file is the same if device, inode, size, mtime and ctime are: ctime changes with content, mode,
 owner and xattrs, and no program can set it (inode(7)). Its record also has what was made of the
 file, so that other options give other objects. The cache is a file in the repo, below
-`tmp/cache`, which ostree leaves alone (ostree-repo.c, `_ostree_repo_prepare_transaction`).
+`tmp/cache`, which ostree leaves alone (ostree-repo-commit.c, `cleanup_tmpdir`).
 
 Format: a magic line, then 48 bytes a file: 16 of a hash of what identifies the file and the
 object's options, 32 of the object's checksum; at the end the SHA-256 of all before.

@@ -13,12 +13,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.files.trusted_xattrs import check_sees_trusted
-from importer.tree.descriptors import Beneath, changed, faults, open_file, shown, xattrs_of
+from importer.tree.descriptors import (
+    Beneath,
+    changed,
+    entries_of,
+    faults,
+    open_file,
+    shown,
+    xattrs_of,
+)
 from importer.tree.driver_homes import find_home
 from importer.tree.entries import (
     Form,
     Mark,
     check_hidden,
+    check_left_out,
     check_name,
     form_of_fuse_file,
     form_of_node,
@@ -31,14 +40,9 @@ from layers.errors import LayerError
 from layers.ondisk.commit_filter import Bits
 from layers.ondisk.driver_home import FUSE_HOMES
 from layers.path import joined
-from layers.tree.builder import DeviceNodes
 from layers.tree.node import Directory, Leaf
-from layers.tree.overlay_xattrs import (
-    check_complete,
-    is_opaque,
-    is_whiteout,
-    without_opaque,
-)
+from layers.tree.overlay_xattrs import check_complete, is_opaque, is_whiteout, without_opaque
+from layers.whiteout import QUOTED_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +121,7 @@ class TreeScan:
             self._take_owner(place, descriptor)
         except LayerError as error:
             raise error.within(path=self._full(place.path)) from None
-        entries = _entries(descriptor)
+        entries = entries_of(descriptor)
         if place.layer is None and _has_links(entries):
             self._note_home(place, descriptor, entries)
         below = []
@@ -192,9 +196,8 @@ class TreeScan:
         bits = (self._filter.symlink if is_link else self._filter.apply)(full, _bits(status))
         if bits is None:
             return
-        if not self._is_plain(place, name, status) and self._is_other(
-            place, descriptor, name, status
-        ):
+        plain = self._is_plain(place, name, status)
+        if not plain and self._is_other(place, descriptor, name, status):
             return
         leaf = place.node.entries[name] = Leaf()
         if self._sink is not None:
@@ -211,7 +214,7 @@ class TreeScan:
         return (
             (stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and status.st_size > 0))
             and not (place.layer is not None and place.layer.fuse)
-            and not name.startswith(b".ostree-wh.")
+            and not name.startswith(QUOTED_PREFIX)
             and name.isascii()
         )
 
@@ -250,7 +253,8 @@ class TreeScan:
     def _take(self, place: _Place, name: bytes, form: Form) -> None:
         """Take in what is no file for ostree."""
         if form in (Form.DEVICE, Form.FIFO):
-            self._check_left_out(place, form)
+            above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
+            check_left_out(above, form, self._rules.device_nodes)
             if place.layer is not None:
                 # Where the layer has the node, what lower layers have there stays hidden.
                 check_hidden(name)
@@ -266,17 +270,6 @@ class TreeScan:
             owner = place.node.owner
             place.node.owner = owner._replace(xattrs=without_opaque(owner.xattrs, b"x"))
         self._mark(place, name, form)
-
-    def _check_left_out(self, place: _Place, form: Form) -> None:
-        """Raise LayerError unless --device-nodes allows to leave the node out."""
-        above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
-        in_dev = above[:1] == (b"dev",)
-        choice = self._rules.device_nodes
-        if choice is DeviceNodes.ERROR or (choice is DeviceNodes.AUTO and not in_dev):
-            what = "a fifo" if form is Form.FIFO else "a device node"
-            raise LayerError(
-                f"ostree cannot hold {what}", hint="--device-nodes=skip leaves such entries out"
-            )
 
     def _mark(self, place: _Place, name: bytes, form: Form) -> None:
         self._found.marks.append(Mark(place.path, name, form))
@@ -295,13 +288,6 @@ class TreeScan:
 
     def _full(self, path: Path) -> bytes:
         return b"/".join([self._root.rstrip(b"/"), *path])
-
-
-def _entries(descriptor: int) -> list[tuple[bytes, os.stat_result]]:
-    """Return a directory's names in order, each with what lstat(2) says."""
-    with os.scandir(descriptor) as found:
-        entries = [(os.fsencode(one.name), one.stat(follow_symlinks=False)) for one in found]
-    return sorted(entries, key=lambda entry: entry[0])
 
 
 def _has_links(entries: list[tuple[bytes, os.stat_result]]) -> bool:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Self
 from importer.ingest.run_job import lent_reader, run_job
 from importer.ingest.worker_pool import Readers
 from importer.tree.file_batch import FileBatch
+from layers.errors import printable
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
     from importer.tree.file_batch import TreeFile
     from importer.tree.known_files import KnownFiles
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 # processes have work until the end.
 _BATCH_FILES = 256
 _BATCH_BYTES = 8 << 20
+# Batches for each process that may wait.
+_AHEAD = 16
 
 
 @dataclass(slots=True)
@@ -35,6 +39,28 @@ class Stored:
     files: int = 0
     size: int = 0
     cached: int = 0
+
+
+class _Told:
+    """An `Advance` that keeps count until somebody is shown it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = 0
+        self._shown: Advance | None = None
+
+    def __call__(self, count: int, /) -> None:
+        """Count bytes that were read."""
+        with self._lock:
+            self._done += count
+            if self._shown is not None:
+                self._shown(count)
+
+    def show(self, advance: Advance) -> None:
+        """Tell what was counted so far, and from now on all."""
+        with self._lock:
+            self._shown = advance
+            advance(self._done)
 
 
 class FileStore:
@@ -49,6 +75,7 @@ class FileStore:
         repo: Repo,
         root: tuple[bytes, int],
         known: KnownFiles,
+        progress: Progress,
         *,
         jobs: int,
         keep_xattrs: bool,
@@ -57,11 +84,17 @@ class FileStore:
         self._repo = repo
         self._path, self._root = root
         self._known = known
+        self._progress = progress
         self._keep_xattrs = keep_xattrs
+        self._told = _Told()
+        self._lock = threading.Lock()
+        self._bytes = 0
         self._readers = Readers()
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="files")
         self._running: list[Future[None]] = []
         self._failed = threading.Event()
+        # The walk is far ahead of the files otherwise, and all of them in memory.
+        self._room = threading.Semaphore(jobs * _AHEAD)
         self._batch: list[tuple[TreeFile, Leaf]] = []
         self._batch_bytes = 0
         self._first: dict[TreeFile, Leaf] = {}
@@ -78,14 +111,21 @@ class FileStore:
         try:
             if error is None:
                 self._hand_over()
-                for batch in self._running:
-                    batch.result()
-                for leaf, first in self._others:
-                    leaf.checksum = first.checksum
+                self._finish()
         finally:
             self._pool.shutdown(cancel_futures=True)
             self._readers.close()
             os.close(self._objects)
+
+    def _finish(self) -> None:
+        """Wait until all files are stored; how many bytes there are is known by now."""
+        if self._running:
+            with self._progress.blob(printable(self._path), self._bytes) as advance:
+                self._told.show(advance)
+                for batch in self._running:
+                    batch.result()
+        for leaf, first in self._others:
+            leaf.checksum = first.checksum
 
     def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
         """Store the file, or use what is known of it; `links` is how many names it has."""
@@ -104,6 +144,7 @@ class FileStore:
                 return
         self._batch.append((file, leaf))
         self._batch_bytes += file.seen.size
+        self._bytes += file.seen.size
         if len(self._batch) >= _BATCH_FILES or self._batch_bytes >= _BATCH_BYTES:
             self._hand_over()
 
@@ -117,6 +158,7 @@ class FileStore:
                 if batch.done():
                     batch.result()
         if self._batch:
+            self._room.acquire()
             self._running.append(self._pool.submit(self._store, self._batch))
             self._batch, self._batch_bytes = [], 0
 
@@ -125,16 +167,15 @@ class FileStore:
             files = tuple(file for file, _ in batch)
             job = FileBatch(self._path, files, self._keep_xattrs)
             with lent_reader(self._repo, self._readers) as reader:
-                checksums = run_job(self._repo, reader, job, self._root, _ignore)
+                checksums = run_job(self._repo, reader, job, self._root, self._told)
         except BaseException:
             self._failed.set()
             raise
+        finally:
+            self._room.release()
         for (file, leaf), checksum in zip(batch, checksums, strict=True):
             self._known.add(file, checksum)
             leaf.checksum = checksum
-        self.stored.files += len(batch)
-        self.stored.size += sum(file.seen.size for file in files)
-
-
-def _ignore(_count: int) -> None:
-    pass
+        with self._lock:
+            self.stored.files += len(batch)
+            self.stored.size += sum(file.seen.size for file in files)

@@ -12,6 +12,7 @@ from importer.cli.image_store import image_store
 from importer.cli.import_image import import_image
 from importer.cli.import_release import import_release
 from importer.cli.import_storage import import_storage
+from importer.cli.import_tree import import_tree
 from importer.cli.options.declare import Given
 from importer.cli.options.work import Work
 from importer.cli.targets import TargetFields, target
@@ -26,6 +27,7 @@ COMMANDS = [
     import_image,
     import_storage,
     import_release,
+    import_tree,
     *(image_store.commands[name] for name in sorted(image_store.commands)),
 ]
 
@@ -70,6 +72,8 @@ def test_no_option_and_no_argument_may_be_empty(
         ("import-release", ["--lock=", "release.json"]),
         ("import-release", ["--diff", "", "release.json"]),
         ("import-release", [""]),
+        ("import-tree", [""]),
+        ("import-tree", ["--repo=", "tree"]),
     ],
 )
 def test_an_empty_value_is_a_usage_error_before_anything_is_made(
@@ -136,3 +140,31 @@ def test_how_much_is_done_at_once(command: click.Command, tmp_path: Path) -> Non
     assert Given(context)(Work).budget() == Budget(9, 3, 2 << 20)
     context = command.make_context(command.name, always)
     assert Given(context)(Work).budget() == Budget(6, len(os.sched_getaffinity(0)), 1 << 30)
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("--branch is needed", ["/tree"]),
+        ("--branch is not for --in-place", ["--in-place", "--branch=os/b", "/tree"]),
+        ("--prefix is not for --in-place", ["--in-place", "--prefix=/usr", "/tree"]),
+        ("--undo is only for --in-place", ["--branch=os/b", "--undo", "/tree"]),
+        ("--undo and --dry-run exclude", ["--in-place", "--undo", "--dry-run", "/tree"]),
+        ("--in-place takes one ROOT", ["--in-place", "/one", "/two"]),
+        ("--branch has to be another branch", ["--branch=os/b", "--onto=os/b", "/tree"]),
+        (
+            "--canonical-permissions gives all files the owner 0:0",
+            ["--branch=os/b", "--canonical-permissions", "--owner-uid=5", "/tree"],
+        ),
+        (
+            "--selinux-policy and --selinux-policy-from-base exclude",
+            ["--branch=os/b", "--selinux-policy=/", "--selinux-policy-from-base", "/tree"],
+        ),
+        ("is not in the range", ["--branch=os/b", "--owner-uid=4294967295", "/tree"]),
+    ],
+)
+def test_a_tree_s_options_that_do_not_fit(tmp_path: Path, said: str, arguments: list[str]) -> None:
+    outcome = run_import(tmp_path / "repo", *arguments, command="import-tree")
+    assert outcome.status == 2
+    assert said in outcome.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ assert not {"click", "gi", "importer.import_images"} & sys.modules.keys(), sys.m
 
 
 @pytest.mark.parametrize(
-    "command", ["import-image", "import-release", "import-storage", "image-store"]
+    "command", ["import-image", "import-release", "import-storage", "import-tree", "image-store"]
 )
 def test_a_lone_version_is_the_line_that_click_prints(command: str) -> None:
     program = SCRIPT.with_name(command)

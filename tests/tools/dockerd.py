@@ -101,6 +101,7 @@ def _wait(docker: Docker, process: subprocess.Popen[bytes], log: Path) -> None:
             ["docker", f"--host={docker.host}", "info", "--format={{.Driver}}"],
             capture_output=True,
             text=True,
+            timeout=patience.SECONDS,
         )
         if asked.returncode == 0 and asked.stdout.strip() == "overlay2":
             return

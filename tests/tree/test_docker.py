@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.device import new_device
 from tests.tools.dockerd import OF_A_CONTAINER, Docker, dockerd
 from tests.tools.dockerroot import chain_ids
 from tests.tools.expected import layer_ids
+from tests.tools.httpserver import http_server
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
 from tests.tools.listedimages import IMAGES
-from tests.tools.ostreerepo import checkout, fsck, init, ls, ostree
+from tests.tools.osbase import commit_os, os_tree
+from tests.tools.ostreerepo import fsck, init, ls, ostree
 from tests.tools.process import run
 from tests.tools.snapshot import Snapshot, assert_same, snapshot
 from tests.tools.treecommit import BRANCH, imported_tree
@@ -28,7 +31,7 @@ PLACE = "usr/lib/docker"
 
 @dataclass(frozen=True)
 class Deployed:
-    """A Docker store that was stopped, its commit, and the commit checked out."""
+    """A Docker store, its commit upon an OS, and the store as a device has it."""
 
     built: dict[str, BuiltImage]
     repo: Path
@@ -43,16 +46,21 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     """Two images with deletions, loaded into a real Docker whose store is then an OS's."""
     home = tmp_path_factory.mktemp("docker")
     built = {name: build_oci(home / "layout", name, layers) for name, layers in IMAGES.items()}
-    source = home / "tree" / PLACE
+    source = home / "source"
     source.mkdir(parents=True)
     with dockerd(source) as docker:
         for name in NAMES:
             docker.load(f"oci:{home}/layout:{name}", f"test/{name}:1")
         ids = docker.images()
-    repo = init(home / "repo")
-    document = imported_tree(repo, home / "tree")
+    repo = init(home / "repo", "archive")
+    commit_os(repo, "os/base", os_tree(home / "base"))
+    document = imported_tree(repo, "--onto=os/base", f"--prefix=/{PLACE}", source)
     fsck(repo)
-    store = checkout(repo, BRANCH, home / "os") / PLACE
+    with http_server(repo) as url:
+        device = new_device(home / "device", url)
+        device.pull(BRANCH)
+        device.deploy(BRANCH)
+    store = device.current.resolve() / PLACE
     yield Deployed(built, repo, source, store, ids, document)
     shutil.rmtree(home)
 
@@ -110,7 +118,10 @@ def test_every_layer_is_the_one_of_the_registry(deployed: Deployed, tmp_path: Pa
 
 
 def test_a_copy_of_the_store_works(deployed: Deployed, tmp_path: Path) -> None:
-    run(["cp", "-a", deployed.store, tmp_path / "data"])
+    # Files of the same content are one file in a deployment; Docker writes to two databases that
+    # begin alike, and locks both.
+    copy = ["cp", "-a", "--no-preserve=links"]
+    run([*copy, deployed.store, tmp_path / "data"])
     check_images(deployed, tmp_path / "data", tmp_path)
 
 
@@ -122,7 +133,13 @@ def test_a_writable_root_with_links_to_the_layers_works(deployed: Deployed, tmp_
     try:
         excluded = "--exclude=./overlay2/*/diff/*"
         data.mkdir()
-        run(["sh", "-c", f"tar -C {store} {excluded} -cf - . | tar -C {data} -xpf -"])
+        run(
+            [
+                "sh",
+                "-c",
+                f"tar -C {store} --hard-dereference {excluded} -cf - . | tar -C {data} -xpf -",
+            ]
+        )
         for diff in (data / "overlay2").glob("*/diff"):
             diff.rmdir()
             diff.symlink_to(store / "overlay2" / diff.parent.name / "diff")

@@ -250,5 +250,7 @@ def test_a_journal_that_is_none_is_refused(tree: Path, tmp_path: Path) -> None:
     outcome = in_place(f"--journal={tmp_path}/journal", tree)
     assert outcome.status == 1
     assert "is no journal of import-tree" in outcome.said("error")[0]
+    outcome = in_place(f"--journal={tree}/usr/journal", tree)
+    assert "would be in the tree" in outcome.said("error")[0]
     with pytest.raises(ImporterError, match="no place beside /"):
         translate_in_place(InPlaceJob(root=Path("/"), device_nodes=DeviceNodes.AUTO), Silence())

@@ -18,7 +18,7 @@ from layers.ondisk.commit_filter import Bits, CommitFilter, CommitOptions
 from layers.tree.builder import DeviceNodes
 from layers.tree.node import Leaf
 from tests.tools.importimage import NOBODY, run_import
-from tests.tools.ostreerepo import init
+from tests.tools.ostreerepo import fsck, init
 from tests.tools.treecommit import age, imported_tree, run_tree
 
 
@@ -193,6 +193,7 @@ def test_the_cache_at_work(tree: Path, repo: Path) -> None:
     for path in (repo / "objects").glob("*/*.file"):
         path.unlink()
     assert imported_tree(repo, tree)["read"] == 2
+    fsck(repo)
     assert imported_tree(repo, "--no-cache", tree)["read"] == 2
     (cache,) = (repo / "tmp/cache/import-tree").iterdir()
     cache.write_bytes(cache.read_bytes()[:-1] + b"x")

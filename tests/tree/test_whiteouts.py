@@ -237,4 +237,9 @@ def test_composefs_would_show_whiteouts(tmp_path: Path, repo: Path) -> None:
     commit_os(repo, "os/base", os_tree(tmp_path / "os", conf))
     whiteout(tmp_path / "one/d/x")
     outcome = run_tree(repo, "--onto=os/base", tmp_path / "one")
-    assert "the base commit enables composefs" in outcome.said("error")[0]
+    assert "the base commit enables composefs, and the tree has 1" in outcome.said("error")[0]
+    # Without a base the tree itself may be such a system.
+    whiteout(tmp_path / "os/d/x")
+    outcome = run_tree(repo, tmp_path / "os")
+    assert outcome.status == 0
+    assert "the tree enables composefs" in outcome.stderr

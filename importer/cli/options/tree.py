@@ -109,10 +109,21 @@ class TreeCommit(Group):
         type=Timestamp(),
         help="The commit's time, @SECONDS or ISO 8601; without it, now.",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeWork(Group):
+    """How much is done at once, and what is not done again."""
+
+    HEADING = Heading.WORK
+
     jobs: int | None = option(
         "--jobs",
+        "-j",
+        metavar="N",
         type=Number(1, 1024),
-        help="How many processes read files at once; without it, one for each processor.",
+        help="Read files in this many processes at once; without it, as many as there are"
+        " processors for this process.",
     )
     no_cache: bool = flag(
         "--no-cache",
