@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.commit.images import image_message
+from importer.render.table import several
 
 if TYPE_CHECKING:
     from importer.commit.plan import LayerPlan, Plan, PlannedBranch
@@ -92,16 +93,15 @@ def fetch_lines(layers: LayerPlan) -> list[str]:
 def branch_line(branch: PlannedBranch) -> str:
     """Return one line of what would be committed."""
     onto = f" onto {branch.base.commit.checksum}" if branch.base is not None else ""
-    count = len(branch.images)
-    return f"{branch.name}: {count} image{'' if count == 1 else 's'}{onto}"
+    return f"{branch.name}: {several(len(branch.images), 'image')}{onto}"
 
 
 def sum_line(layers: LayerPlan, images: int) -> str:
     """Return the sum of a plan as one line."""
     return (
-        f"would import {images} image{'' if images == 1 else 's'}:"
-        f" {len(layers.missing)} layers to fetch, {layers.size:,} bytes;"
-        f" {len(layers.cached)} layers are here"
+        f"would import {several(images, 'image')}:"
+        f" {several(len(layers.missing), 'layer')} to fetch, {several(layers.size, 'byte')};"
+        f" {several(len(layers.cached), 'layer')} in the repo"
     )
 
 
