@@ -20,9 +20,11 @@ from importer.cli.options.release import (
     ReleaseResult,
     ReleaseSources,
 )
+from importer.cli.options.release_files import ReleaseFiles
 from importer.cli.options.result import Commit, OptionalRepo, StoreContents
 from importer.cli.options.system import System
 from importer.cli.options.work import Work
+from importer.cli.release_files import file_updates
 from importer.cli.targets import layer_options, skopeo, target_of
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     LayerRules,
     OptionalRepo,
     ReleaseResult,
+    ReleaseFiles,
     StoreContents,
     Commit,
     System,
@@ -128,7 +131,8 @@ def _job(given: Given, repo: Path) -> ReleaseJob:
         keep_going=result.keep_going,
         keep=result.keep,
         lock=result.lock,
-        updates=tuple(_update(text) for text in result.updates),
+        files=file_updates(given),
+        image_references=given(ReleaseFiles).image_references,
         **target_of(given, repo, result.branch),
     )
 
@@ -164,16 +168,10 @@ def _skopeo(given: Given) -> Skopeo:
     return skopeo(given, given(Retries).retry_times, registries)
 
 
-def _update(text: str) -> tuple[str, Path]:
-    from importer.release.sources import SourceName
-
-    name = SourceName.parse(text)
-    return name.arch, Path(name.text)
-
-
 def _compared(given: Given, result: DiffResult) -> Answer:
     reports = result.reports()
-    text = _markdown(given, reports) or _for_people(reports, tty=sys.stdout.isatty())
+    files = [f"{path} would change" for path in result.updated]
+    text = _markdown(given, reports) or [*_for_people(reports, tty=sys.stdout.isatty()), *files]
     return _answer(given, result, text)
 
 

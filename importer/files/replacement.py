@@ -28,6 +28,7 @@ class Replacement:
         self.path = path
         self._final = path.resolve()  # a symlink stays one
         self._content = content
+        self._before: bytes | None = None
 
     def __enter__(self) -> Self:
         check_replaceable(self.path)
@@ -64,12 +65,21 @@ class Replacement:
         """Put it in place; False, and nothing done, if the file has just this content."""
         try:
             with suppress(FileNotFoundError):
-                if self._final.read_bytes() == self._content:
+                self._before = self._final.read_bytes()
+                if self._before == self._content:
                     return False
             self._new.replace(self._final)
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be replaced: {error.strerror}") from error
         return True
+
+    def restore(self) -> None:
+        """Put the file back that `publish` has replaced, or remove one that was not there."""
+        if self._before is None:
+            self._final.unlink()
+            return
+        with Replacement(self.path, self._before) as old:
+            old.publish()
 
 
 def check_replaceable(path: Path) -> None:

@@ -10,6 +10,7 @@ from importer.cache.branches import why_no_branch
 from importer.commit.base_tree import find_base
 from importer.errors import Failures, ImporterError
 from importer.release.commit import head_of, is_onto, is_release, layers_of, release_of
+from importer.release.files import changed_files
 from importer.release.parts import opened_parts
 from importer.release.plan import resolve_all
 from importer.release.recorded_options import new_options
@@ -42,22 +43,27 @@ def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
     with opened_parts(job.origin, progress) as parts:
         releases = [part.release for part in parts]
         places = zip(job.branches(releases), job.bases(releases), parts, strict=True)
-        return DiffResult(tuple(_check_part(job, repo, *place) for place in places))
+        found = tuple(_check_part(job, repo, *place) for place in places)
+        before = [one.before for one in found]
+        return DiffResult(found, changed_files(job, [one.release for one in found], before))
 
 
 def _check_part(
     job: ReleaseJob, repo: Repo | None, branch: str, onto: str | None, part: Part
 ) -> Difference:
     if repo is None:
-        return Difference(part.release, compare(None, part.release), branch)
+        release = _pinned(part, job.budget.questions) if job.files else part.release
+        return Difference(release, compare(None, release), branch)
     base = find_base(repo, onto, branch)
     head = head_of(repo, branch)
     old = release_of(repo, head, branch)
-    release = _pinned(part, job.budget.questions) if old is not None else part.release
+    asking = old is not None or bool(job.files)
+    release = _pinned(part, job.budget.questions) if asking else part.release
     return Difference(
         release,
         compare(old, release),
         branch,
+        before=old,
         new_base=head is not None and not is_onto(head, base),
         new_options=new_options(head, job) if head is not None else (),
         first_release=head is not None and not is_release(head),

@@ -123,7 +123,9 @@ def plan_release(job: ReleaseJob, progress: Progress) -> ReleaseDryRun:
         plans = plan_parts(job, repo, parts)
         check_faults([one.release.arch for one in plans], plans, keep_going=job.keep_going)
         planned = tuple(_part(job, repo, plan) for plan in plans)
-        return ReleaseDryRun(planned, changed_files(job, [one.release for one in plans]))
+        before = [release_of(repo, plan.head, plan.branch) for plan in plans]
+        files = changed_files(job, [plan.release for plan in plans], before)
+        return ReleaseDryRun(planned, files)
 
 
 def _part(job: ReleaseJob, repo: Repo, plan: PartPlan) -> PlannedPart:

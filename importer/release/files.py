@@ -1,4 +1,4 @@
-"""The files that import-release writes beside the commit: --lock and --update-json."""
+"""The files that import-release writes beside the commit: the lock and those with the images."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.files.replacement import Replacement, check_replaceable, read_file
-from importer.release.sources import advising
-from layers.document import MAX_DOCUMENT_SIZE
+from importer.files.replacement import Replacement, check_replaceable
+from importer.release.updates import FileKind, names_for
+from layers.release.kustomization import Names
 from layers.release.lock import Locked, check_lockable, lock_document
-from layers.release.microshift_json import updated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from importer.release.job import ReleaseJob
+    from importer.release.updates import FileUpdate
     from layers.release.release import Release
 
+    # The release of a branch's commit before the import, where it has one.
+    type Before = Sequence[Release | None]
 
-def check_files(job: ReleaseJob, releases: Sequence[Release]) -> None:
+
+def check_files(job: ReleaseJob, releases: Sequence[Release], before: Before) -> None:
     """Raise ImporterError for what is wrong with the files to be written, before anything is
     fetched."""
-    for path in [*filter(None, [job.lock]), *(path for _, path in job.updates)]:
+    for path in [*filter(None, [job.lock]), *(file.path for file in job.files)]:
         check_replaceable(path)
-    for arch, path in job.updates:
-        _updated(arch, path, releases)
+    for _ in _contents(job, releases, before):
+        pass
     for release in releases if job.lock else ():
         for component in release.components.values():
             check_lockable(component)
@@ -41,42 +43,50 @@ class Prepared:
     updates: tuple[Replacement, ...]
 
     def publish(self) -> tuple[str, ...]:
-        """Put the files into their places. Return the release files that have changed."""
-        if self.lock is not None:
-            self.lock.publish()
-        return tuple(str(file.path) for file in self.updates if file.publish())
+        """Put all files into their places, or none. Return those with images that have changed.
+
+        Raise ImporterError if one cannot be replaced. The ones before it then have their old
+        content again. (A process that is killed in between leaves some new and some old.)
+        """
+        done: list[Replacement] = []
+        try:
+            for file in (*filter(None, [self.lock]), *self.updates):
+                if file.publish():
+                    done.append(file)  # noqa: PERF401 # `done` has to tell how far it came
+        except ImporterError:
+            for file in reversed(done):
+                file.restore()
+            raise
+        return tuple(str(file.path) for file in self.updates if file in done)
 
 
 @contextmanager
-def prepared(job: ReleaseJob, locked: Sequence[Locked]) -> Iterator[Prepared]:
+def prepared(job: ReleaseJob, locked: Sequence[Locked], before: Before) -> Iterator[Prepared]:
     """Write the job's files about these releases, so that what can go wrong goes wrong before the
     commit. What is not published is removed at the end."""
     releases = [one.release for one in locked]
     content = lock_document({one.release.arch: one for one in locked}) if job.lock else b""
-    updates = [(path, _updated(arch, path, releases)) for arch, path in job.updates]
+    updates = [(file.path, new) for file, new in _contents(job, releases, before)]
     with ExitStack() as stack:
         lock = stack.enter_context(Replacement(job.lock, content)) if job.lock else None
         files = tuple(stack.enter_context(Replacement(*one)) for one in updates)
         yield Prepared(lock, files)
 
 
-def changed_files(job: ReleaseJob, releases: Sequence[Release]) -> tuple[str, ...]:
-    """Return the release files that the job would rewrite for these releases."""
+def changed_files(job: ReleaseJob, releases: Sequence[Release], before: Before) -> tuple[str, ...]:
+    """Return the files that the job would rewrite for these releases."""
     return tuple(
-        str(path)
-        for arch, path in job.updates
-        if _updated(arch, path, releases) != read_file(path, MAX_DOCUMENT_SIZE)
+        str(file.path) for file, new in _contents(job, releases, before) if new != file.old()
     )
 
 
-def _updated(arch: str, path: Path, releases: Sequence[Release]) -> bytes:
-    meant = [one for one in releases if arch in ("", one.arch)]
-    if len(meant) != 1:
-        raise ImporterError(
-            f"{path}: for which architecture is it?"
-            if meant
-            else f"{path} is for {arch}, and no release here is",
-            hint="write --update-json ARCH=FILE, for an architecture of this call",
-        )
-    with advising("it has to be a MicroShift release file"):
-        return updated(read_file(path, MAX_DOCUMENT_SIZE), meant[0], str(path))
+def _contents(
+    job: ReleaseJob, releases: Sequence[Release], before: Before
+) -> Iterator[tuple[FileUpdate, bytes]]:
+    for file in job.files:
+        release = file.release(releases)
+        known = [old for one, old in zip(releases, before, strict=True) if one is release and old]
+        names = Names({})
+        if file.kind is FileKind.KUSTOMIZATION:
+            names = names_for(release.arch, job.files, job.image_references, known)
+        yield file, file.content(release, names)

@@ -49,7 +49,9 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
         gathered = _gather_all(job, repo, plans, parts, progress)
         check_faults([plan.release.arch for plan in plans], gathered, keep_going=job.keep_going)
         drafts = [_draft(*one) for one in zip(parts, plans, gathered, strict=True)]
-        with prepared(job, [Locked(one.release, one.images) for one in drafts]) as files:
+        locked = [Locked(one.release, one.images) for one in drafts]
+        before = [release_of(repo, one.head, one.branch) for one in drafts]
+        with prepared(job, locked, before) as files:
             commits = commit_releases(job, repo, drafts)
             updated = files.publish()
         imported = tuple(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from importer.fetch.skopeo import Skopeo
+    from importer.release.updates import FileUpdate
     from layers.limits import Limits
     from layers.release.release import Release
 
@@ -75,14 +76,16 @@ class ReleaseJob(Target):
     """An import; `branch` and `onto` may hold `{arch}`.
 
     `keep` is how many releases stay on a branch, `lock` is the file to write what was resolved
-    to, `updates` are release files to rewrite, each for one architecture, or for the only one.
+    to, `files` are those that get the images. `image_references` are ImageStreams that say which
+    components the images' names in kustomizations mean.
     """
 
     origin: Origin
     keep_going: bool
     keep: int | None
     lock: Path | None
-    updates: tuple[tuple[str, Path], ...]
+    files: tuple[FileUpdate, ...] = ()
+    image_references: tuple[Path, ...] = ()
 
     def branches(self, releases: Sequence[Release]) -> list[str]:
         """Where each goes. ImporterError if nothing names it, or two would go to one branch."""

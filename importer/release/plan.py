@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.commit.images import check_target
 from importer.commit.plan import LayerPlan, LayerPlanner
-from importer.release.commit import head_of, latest_release, resolved
+from importer.release.commit import head_of, latest_release, release_of, resolved
 from importer.release.files import check_files
 from importer.repo.commit_keys import store_prefix
 from importer.store.documents import StoredDocuments
@@ -54,7 +54,8 @@ def plan_parts(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> tuple[Part
         for onto, branch in zip(job.bases(releases), branches, strict=True)
     ]
     heads = [head_of(repo, branch) for branch in branches]
-    check_files(job, releases)
+    before = [release_of(repo, *one) for one in zip(heads, branches, strict=True)]
+    check_files(job, releases, before)
     known = _documents(repo, heads, releases)
     places = zip(branches, heads, bases, strict=True)
     return tuple(

@@ -129,6 +129,7 @@ class ReleaseResult:
 class Difference:
     """Two releases, one of which may be no more than named; `layers` if both are in the repo.
 
+    `before` is the release of the branch's commit.
     `new_base`: the branch's commit was made from another operating system than --onto has now;
     `new_options`: with other values of these; `first_release`: by another command.
     """
@@ -137,6 +138,7 @@ class Difference:
     diff: ReleaseDiff
     branch: str | None = None
     layers: LayerDiff | None = None
+    before: Release | None = None
     new_base: bool = False
     new_options: tuple[str, ...] = ()
     first_release: bool = False
@@ -186,20 +188,23 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class DiffResult:
-    """What --check and --diff find; nothing is imported."""
+    """What --check and --diff find; nothing is imported. `updated` are files that an import
+    would rewrite."""
 
     parts: tuple[Difference, ...]
+    updated: tuple[str, ...] = ()
     incomplete: bool = field(default=False, init=False)
 
     @property
     def unchanged(self) -> bool:
         """Whether there is nothing new."""
-        return all(part.unchanged for part in self.parts)
+        return all(part.unchanged for part in self.parts) and not self.updated
 
     def document(self) -> dict[str, Any]:
         """The JSON document."""
         return {
             "unchanged": self.unchanged,
+            "updated_files": list(self.updated),
             "releases": [part.document() for part in self.parts],
         }
 

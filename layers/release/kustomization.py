@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 class Names:
     """What an entry's name stands for, beside a component's own name.
 
-    `images` are components' names by images' names without tag and digest; `before` is the
-    release that the file was made for, if that is known.
+    `images` are components' names by images' names without tag and digest. `before` are pullspecs
+    with components' names, of releases that the file may have been made for.
     """
 
     images: Mapping[str, str]
-    before: Release | None = None
+    before: tuple[tuple[str, str], ...] = ()
 
     def component(self, name: str, pullspec: str, release: Release) -> Component | None:
         """Return the release's component that an entry means, None if it means none."""
@@ -58,9 +58,9 @@ class Names:
         return known or next(self._formerly(pullspec, release), None)
 
     def _formerly(self, pullspec: str, release: Release) -> Iterator[Component]:
-        for old in self.before.components.values() if self.before else ():
-            if old.pullspec == pullspec and old.name in release.components:
-                yield release.components[old.name]
+        for old, name in self.before:
+            if old == pullspec and name in release.components:
+                yield release.components[name]
 
 
 def image_names(raw: bytes, origin: str) -> dict[str, str]:

@@ -36,6 +36,12 @@ def updated(raw: bytes, release: Release, origin: str) -> bytes:
     return jq_text(document)
 
 
+def named_pullspecs(raw: bytes, origin: str) -> list[tuple[str, str]]:
+    """Return the file's images, each a pullspec and a component's name, whatever they are."""
+    images = mapping(parse_document(raw, origin), "images", origin)
+    return [(one, name) for name, one in images.items() if isinstance(one, str)]
+
+
 def new_release_file(release: Release, names: Sequence[str], origin: str) -> bytes:
     """Return a release file with these components, as rebase.sh writes multus' and OLM's.
 

@@ -14,7 +14,7 @@ from importer.cli.options.rules import at_least_one, demand, exclusive, needs, r
 from importer.cli.options.types import NotEmpty, Number, Place
 
 _WHICH = "name the release: by sources or a --stream, by --locked alone, or by --diff alone"
-_WRITING = ("lock", "keep", "updates", "keep_going", "dry_run")
+_WRITING = ("lock", "keep", "keep_going", "dry_run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +105,6 @@ class ReleaseResult(Group):
     )
     keep_going: bool = flag(
         "--keep-going", help="Commit without the images that failed, and exit with 3."
-    )
-    updates: tuple[str, ...] = several(
-        "--update-json",
-        metavar="[ARCH=]FILE",
-        type=NotEmpty(),
-        help="Write the images into this MicroShift release file; repeatable.",
     )
     lock: Path | None = option(
         "--lock", metavar="FILE", type=Place(), help="Write what was resolved to this file."

@@ -29,6 +29,8 @@ def release(**digests: str) -> Release:
 NEW = release(multus_cni="a", operator_lifecycle_manager="b", operator_registry="c", pod="d")
 OLD = release(multus_cni="1", operator_lifecycle_manager="2", operator_registry="3", pod="4")
 
+FORMER = tuple((one.pullspec, one.name) for one in OLD.components.values())
+
 MULTUS = f"""
 images:
   - name: multus-cni
@@ -75,7 +77,10 @@ def test_entries_with_a_components_name() -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [Names(image_names(REFERENCES, "image-references")), Names({}, OLD)],
+    [
+        Names(image_names(REFERENCES, "image-references")),
+        Names({}, tuple((one.pullspec, one.name) for one in OLD.components.values())),
+    ],
     ids=["image-references", "the last release"],
 )
 def test_entries_with_an_images_name_and_what_a_patch_repeats(names: Names) -> None:

@@ -1,0 +1,131 @@
+"""A file that gets the images of a release: which one, and its new content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from importer.errors import ImporterError
+from importer.files.replacement import read_file
+from importer.release.sources import SourceName, advising
+from layers.architecture import go_arch, is_architecture
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.errors import LayerError
+from layers.release.crio_conf import PAUSE, with_pause_image
+from layers.release.kustomization import Names, image_names, updated_kustomization
+from layers.release.microshift_json import named_pullspecs, new_release_file, updated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from layers.release.release import Release
+
+
+def _arch_in(path: str) -> str:
+    stem = path.rpartition("/")[2].rpartition(".")[0]
+    ends = (stem[place + 1 :] for place, one in enumerate(stem) if one in "-._")
+    return next((go_arch(one) for one in ends if is_architecture(one)), "")
+
+
+class FileKind(Enum):
+    """The kinds of files, by the options that name them."""
+
+    RELEASE = "--update-json"
+    NEW_RELEASE = "--new-json"
+    KUSTOMIZATION = "--update-kustomization"
+    CRIO = "--update-crio"
+
+
+@dataclass(frozen=True, slots=True)
+class FileUpdate:
+    """A file for one architecture, or with `arch` "" for the only one.
+
+    `components` are those of a new release file, in its order.
+    """
+
+    kind: FileKind
+    path: Path
+    arch: str = ""
+    components: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, kind: FileKind, text: str, components: tuple[str, ...] = ()) -> Self:
+        """Return the file of `ARCH=FILE`, or of a FILE whose name may end in its architecture.
+
+        MicroShift's are called release-olm-x86_64.json, kustomization.aarch64.yaml,
+        10-microshift_amd64.conf.
+        """
+        name = SourceName.parse(text)
+        return cls(kind, Path(name.text), name.arch or _arch_in(name.text), components)
+
+    def release(self, releases: Sequence[Release]) -> Release:
+        """Return the release that the file is for. Raise ImporterError if that is none, or two."""
+        meant = [one for one in releases if self.arch in ("", one.arch)]
+        if len(meant) != 1:
+            raise ImporterError(
+                f"{self.path}: for which architecture is it?"
+                if meant
+                else f"{self.path} is for {self.arch}, and no release here is",
+                hint=f"write {self.kind.value} ARCH=FILE, for an architecture of this call",
+            )
+        return meant[0]
+
+    def old(self) -> bytes | None:
+        """Return the file's bytes, None for a new release file that does not exist yet."""
+        if self.kind is FileKind.NEW_RELEASE and not self.path.exists():
+            return None
+        return read_file(self.path, MAX_DOCUMENT_SIZE)
+
+    def content(self, release: Release, names: Names) -> bytes:
+        """Return the file's new bytes. Raise LayerError if the release does not fit the file."""
+        raw, origin = self.old() or b"", str(self.path)
+        with advising(_HINTS[self.kind]):
+            match self.kind:
+                case FileKind.RELEASE:
+                    return updated(raw, release, origin)
+                case FileKind.NEW_RELEASE:
+                    return new_release_file(release, self.components, origin)
+                case FileKind.KUSTOMIZATION:
+                    return updated_kustomization(raw, release, names, origin)
+                case FileKind.CRIO:
+                    return with_pause_image(raw, _pause(release, origin), origin)
+
+
+_HINTS = {
+    FileKind.RELEASE: "it has to be a MicroShift release file",
+    FileKind.NEW_RELEASE: "--components names components of the release",
+    FileKind.KUSTOMIZATION: "it has to be a kustomization file with images",
+    FileKind.CRIO: "it has to be a configuration file of CRI-O",
+}
+
+
+def _pause(release: Release, origin: str) -> str:
+    if PAUSE not in release.components:
+        raise LayerError(f"{origin}: the release has no component {PAUSE}, CRI-O's pause image")
+    return release.components[PAUSE].pullspec
+
+
+def names_for(
+    arch: str, files: Iterable[FileUpdate], references: Iterable[Path], before: Iterable[Release]
+) -> Names:
+    """Return what images' names in a kustomization for this architecture stand for.
+
+    The `references` are ImageStreams. What components had before is told by the release files of
+    the same call, as they are on the disk, and by the releases `before`.
+    """
+    images: dict[str, str] = {}
+    for path in references:
+        with advising("--image-references names ImageStreams, as OLM's image-references"):
+            images |= image_names(read_file(path, MAX_DOCUMENT_SIZE), str(path))
+    former = [(one.pullspec, one.name) for old in before for one in old.components.values()]
+    return Names(images, (*_former(arch, files), *former))
+
+
+def _former(arch: str, files: Iterable[FileUpdate]) -> Iterator[tuple[str, str]]:
+    for file in files:
+        if file.kind in (FileKind.RELEASE, FileKind.NEW_RELEASE) and file.arch in ("", arch):
+            raw = file.old()
+            if raw is not None:
+                yield from named_pullspecs(raw, str(file.path))
