@@ -12,6 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.trusted_xattrs import check_sees_trusted
 from importer.graphroot.files import faults, names_in, opened, pieces
 from importer.graphroot.layer_directory import xattrs
 from layers.entry import Entry, Kind, Owner
@@ -42,8 +43,6 @@ _KINDS = {
     stat.S_IFIFO: Kind.FIFO,
 }
 _MARKER = Owner(0, 0, 0)
-_CAP_SYS_ADMIN = 21  # include/uapi/linux/capability.h
-_WHOLE_MACHINE = ["0", "0", "4294967295"]
 
 
 class LayerWalk:
@@ -58,7 +57,7 @@ class LayerWalk:
 
     def __iter__(self) -> Iterator[tuple[Leaf, Entry]]:
         with faults(self._top):
-            _check_sees_trusted(self._top)
+            check_sees_trusted(os.fsdecode(self._top), os.lstat(self._top).st_uid)
         for entry in self._entries():
             leaf = self.tree.add(entry)
             if leaf is not None:
@@ -136,25 +135,3 @@ def _target(full: bytes) -> bytes:
 
 def _below(directory: bytes, name: bytes) -> bytes:
     return directory + b"/" + name if directory else name
-
-
-def _check_sees_trusted(top: bytes) -> None:
-    """ImporterError where an opaque directory could look like any other.
-
-    The kernel shows `trusted.*` to nobody but root (xattr(7)), and only root's own stores
-    have them: without them what a layer has deleted would be back.
-    """
-    if os.lstat(top).st_uid != os.geteuid() and not _sees_trusted():
-        raise ImporterError(
-            f"{os.fsdecode(top)} belongs to somebody else, whose overlay xattrs are not visible",
-            hint="run as root, or within `podman unshare` for a store of your own",
-        )
-
-
-def _sees_trusted() -> bool:
-    """Whether we have CAP_SYS_ADMIN in the machine's own user namespace."""
-    process = pathlib.Path("/proc/self")
-    status = process.joinpath("status").read_text()
-    effective = int(status.partition("CapEff:")[2].split()[0], 16)
-    uid_map = process.joinpath("uid_map").read_text().split()
-    return uid_map == _WHOLE_MACHINE and bool(effective >> _CAP_SYS_ADMIN & 1)

@@ -20,6 +20,9 @@ OTHERS = {
     "--force",
     "--repair",
     "--decryption-key",
+    # Of tar and cp.
+    "--hard-dereference",
+    "--no-preserve",
     # Of `ostree commit`, which import-tree's options are compared with.
     "--add-metadata-string",
     "--bind-ref",
