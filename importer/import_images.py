@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import image_branch, rootfs_branch
 from importer.commit.dry_run import DryRun
 from importer.commit.images import check_target, commit_images
+from importer.commit.layer_ids import chosen_layer_ids
 from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, repo_to_plan_with
 from importer.commit.result import Result
 from importer.commit.signing import check_keys
@@ -79,12 +80,14 @@ def _plan(job: Job, repo: Repo, blobs: Blobs) -> Plan:
     planner = LayerPlanner(repo, job.layer_options.device_nodes)
     for image in images:
         planner.add(image)
+    ids = chosen_layer_ids(job, repo, base)
     branches = tuple(
         PlannedBranch(
             name,
             tuple(image for image in images if _branch(job, image.reference) == name),
             head,
             Base(base.commit, name) if base is not None else None,
+            ids,
         )
         for name, head in heads.items()
     )

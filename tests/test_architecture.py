@@ -39,6 +39,8 @@ FLOORS: list[set[str]] = [
     {"process"},
     {"pipe"},
     {"errors", "progress"},
+    # Programs for devices, each a file by itself.
+    {"device"},
 ]
 
 

@@ -6,6 +6,7 @@ import cloup
 
 from importer.cli.options.declare import SETTINGS, versioned
 from importer.cli.store_changes import export, prune, remove
+from importer.cli.store_device import heal
 from importer.cli.store_queries import diff, history, list_images, report, show, verify
 
 
@@ -19,5 +20,5 @@ def image_store() -> None:
     """
 
 
-for _one in (list_images, show, history, diff, verify, remove, prune, export, report):
+for _one in (list_images, show, history, diff, verify, remove, prune, export, report, heal):
     image_store.add_command(_one)

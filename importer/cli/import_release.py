@@ -130,6 +130,7 @@ def _job(given: Given, repo: Path) -> ReleaseJob:
         origin=_origin(given),
         keep_going=result.keep_going,
         keep=result.keep,
+        keep_images=result.keep_images,
         lock=result.lock,
         files=file_updates(given),
         image_references=given(ReleaseFiles).image_references,

@@ -84,12 +84,14 @@ def diff(given: Given) -> None:
     """
 
     def work(repo: Repo) -> Shown:
-        from importer.imagestore.diff import store_diff
+        from importer.imagestore.diff import Wanted, store_diff
         from importer.store.reader import open_store
 
         names, prefix = given(TwoStores), given(Stores).prefix
         old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
-        return store_diff(repo, old, new, list_files=given(Difference).list_files)
+        wanted = given(Difference)
+        shown = Wanted(files=wanted.list_files, lost=wanted.lost, fail_on_lost=wanted.fail_on_lost)
+        return store_diff(repo, old, new, shown)
 
     end_query(given, work)
 

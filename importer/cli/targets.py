@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from importer.cli.options.declare import Given
     from importer.fetch.skopeo import Skopeo
     from importer.ingest.budget import Budget
+    from layers.storage.store_id import LayerIds
     from layers.tree.read_layer import LayerOptions
 
 
@@ -31,10 +32,13 @@ class TargetFields(TypedDict):
     form: Form
     bundle: bool
     flatten: bool
+    layer_ids: LayerIds | None
     branch: str | None
     onto: str | None
     existing_store: ExistingStore
     storage_conf: bool
+    crio_conf: bool
+    crio_internal_repair: bool | None
     labelling: Labelling
     prefix: str
     layer_options: LayerOptions
@@ -74,10 +78,13 @@ def target_of(
         form=form,
         bundle=bundle,
         flatten=contents.flatten,
+        layer_ids=contents.layer_ids,
         branch=branch,
         onto=system.onto,
         existing_store=system.existing_store,
         storage_conf=system.storage_conf,
+        crio_conf=system.crio_conf,
+        crio_internal_repair=system.crio_internal_repair,
         labelling=Labelling(labels.selinux_label, labels.selinux_policy),
         prefix=contents.prefix,
         layer_options=layer_options(given),
@@ -126,6 +133,7 @@ def skopeo(
         tls_verify=registry.tls_verify,
         policy=registry.policy,
         insecure_policy=registry.insecure_policy,
+        keep_signatures=registry.keep_signatures,
         arch=arch,
         os=platform.os,
         variant=platform.variant,

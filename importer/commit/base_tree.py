@@ -69,6 +69,19 @@ class BaseTree:
             )
         return b"".join(self._repo.content(found))
 
+    def files(self, *paths: str, suffix: str = "") -> dict[str, bytes]:
+        """Return the files of some of the base's directories, by name.
+
+        Of a name that several have, the last one counts. Raise ImporterError for a symlink.
+        """
+        found: dict[str, bytes] = {}
+        for path in paths:
+            place = self.before(path)
+            for name in map(bytes.decode, place.leaves if place else ()):
+                if name.endswith(suffix):
+                    found[name] = self.read(f"{path}/{name}") or b""
+        return found
+
     def _leaf(self, path: str) -> str | None:
         head, _, name = path.rpartition("/")
         directory = self.before(head)

@@ -42,7 +42,8 @@ class DryRun:
     def _moves(self, branch: PlannedBranch) -> bool:
         if branch.head is None:
             return True
-        said, would = branch.head.message, image_message(self.target, branch.images, branch.base)
+        said = branch.head.message
+        would = image_message(self.target, branch.images, branch.base, branch.layer_ids)
         metadata = branch.head.metadata
         return (said.subject, said.timestamp, said.body) != (
             would.subject,

@@ -9,6 +9,9 @@ from importer.cache.flattened import NO_EXPORT, flattened
 from importer.cache.labelled import labelled
 from importer.cache.layer import LayerCommit, head_layer
 from importer.commit.base_tree import BaseTree, CommitTree, find_base
+from importer.commit.crio_conf import add_crio_conf, made_crio_conf
+from importer.commit.layer_ids import change_of_ids
+from importer.commit.other_stores import other_stores
 from importer.commit.result import StoreCommit
 from importer.commit.rootfs import rootfs_tree
 from importer.commit.selinux import Labels
@@ -19,7 +22,9 @@ from importer.errors import ImporterError
 from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from importer.repo.writer import Repo
+from importer.store.layer_names import LayerNames
 from importer.store.writer import StoreTree, check_records, has_records, remove_store
+from layers.storage.store_id import LayerIds, StoreForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +55,10 @@ def commit_images(
         return ()
     if target.flatten:
         progress.message(NO_EXPORT)
-    return tuple(_commit(target, repo, branch, layers) for branch in branches)
+    stores = tuple(_commit(target, repo, branch, layers) for branch in branches)
+    for message in dict.fromkeys(one for store in stores for one in store.messages):
+        progress.message(message)
+    return stores
 
 
 def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> Base | None:
@@ -72,6 +80,9 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
         check_records(present)
     if target.storage_conf:
         storage_conf(tree, target.prefix)
+    if target.crio_conf:
+        repair = target.crio_internal_repair
+        made_crio_conf(tree, target.prefix, (), internal_repair=repair)
     return base
 
 
@@ -97,9 +108,10 @@ def _commit(
     imported before.
     """
     name, images, base = branch.name, branch.images, branch.base
-    message = image_message(target, images, base)
+    ids = branch.layer_ids
+    message = image_message(target, images, base, ids)
     with repo.locked():
-        contents = Contents(target, repo, images, base, layers)
+        contents = Contents(target, repo, images, base, layers, ids)
         with repo.transaction() as transaction:
             tree = contents.tree()
             tree.write()
@@ -109,17 +121,23 @@ def _commit(
         if head is not None and transaction.abandoned:
             sign(repo, head, target.signing)
             _log.debug("branch %s has commit %s already", name, head)
-            return StoreCommit(name, head, True, images)
+            return StoreCommit(name, head, True, images, contents.store_ids)
         with repo.transaction():
             checksum = repo.write_commit(tree, message, base)
             sign(repo, checksum, target.signing)
             repo.set_ref(name, checksum)
     _log.debug("branch %s: commit %s", name, checksum)
-    return StoreCommit(name, checksum, False, images)
+    change = change_of_ids(name, repo.commit(head) if head else None, ids)
+    messages = (*change, *contents.messages)
+    return StoreCommit(name, checksum, False, images, contents.store_ids, messages)
 
 
 class Contents:
-    """The images of a commit's tree and their layers, flattened and labelled where wanted."""
+    """The images of a commit's tree and their layers, flattened and labelled where wanted.
+
+    After `tree` was called, `store_ids` has the ids of the layers in the store by their
+    standard ids, and `messages` is what to tell the user.
+    """
 
     def __init__(
         self,
@@ -128,8 +146,12 @@ class Contents:
         images: Sequence[Image],
         base: Base | None,
         layers: Mapping[str, LayerCommit],
+        ids: LayerIds,
     ) -> None:
         """Make the flattened and labelled layers; `layers` has the commit of every layer id."""
+        self.store_ids: Mapping[str, str] = {}
+        self.messages: list[str] = []
+        self._ids = ids
         self._target = target
         self._repo = repo
         self._base = base
@@ -157,10 +179,17 @@ class Contents:
         if present is None:
             remove_store(directory)
         tree.check_whiteouts(sum(layer.whiteouts for layer in self._layers.values()), present)
-        store = StoreTree(self._repo, directory, self._labels.store, present)
-        store.fill(self._images, self._layers)
+        form = StoreForm.FLATTENED if self._target.flatten else StoreForm.QUOTED
+        names = LayerNames.of(self._repo, self._layers, self._ids, form, present)
+        self.store_ids = names.ids
+        store = StoreTree(self._repo, directory, names, self._labels.store, present)
+        names_of_images = store.fill(self._images, self._layers)
+        self.messages = other_stores(tree, prefix)
         if self._target.storage_conf:
             add_storage_conf(tree, prefix)
+        if self._target.crio_conf:
+            repair = self._target.crio_internal_repair
+            self.messages += add_crio_conf(tree, prefix, names_of_images, internal_repair=repair)
         return tree.root
 
     def _only_image(self) -> Image:
@@ -172,7 +201,9 @@ class Contents:
         return self._images[0]
 
 
-def image_message(target: Target, images: Sequence[Image], base: Base | None) -> Message:
+def image_message(
+    target: Target, images: Sequence[Image], base: Base | None, ids: LayerIds
+) -> Message:
     # `layers.storage.stated_image` reads them.
     lines = sorted({f"{image.reference} {image.digest}" for image in images})
     names = sorted({str(image.reference) for image in images})
@@ -180,7 +211,7 @@ def image_message(target: Target, images: Sequence[Image], base: Base | None) ->
         target.subject if target.subject is not None else default_subject(names),
         newest(images, base) if target.timestamp is None else target.timestamp,
         "\n".join(lines),
-        tuple(sorted((facts(target, base) | _given_name(images)).items())),
+        tuple(sorted((facts(target, base, ids) | _given_name(images)).items())),
     )
 
 
@@ -207,11 +238,13 @@ def newest(images: Sequence[Image], base: Base | None) -> int:
     return max([*times, base.commit.message.timestamp if base else 0], default=0)
 
 
-def facts(target: Target, base: Base | None) -> dict[str, str]:
+def facts(target: Target, base: Base | None, ids: LayerIds) -> dict[str, str]:
     """Return the metadata that says how the commit was made."""
     found = {key.FORM: target.form.value}
     if target.form is Form.STORE:
         found[key.PREFIX] = target.prefix
+        if ids is LayerIds.PRIVATE:
+            found[key.LAYER_IDS] = ids.value
     if base is not None:
         found[key.BASE] = base.commit.checksum
     if target.flatten:

@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoreCommit:
-    """A branch with a store; `unchanged` if it was there already, just so."""
+    """A branch with a store.
+
+    `unchanged` if the branch had just this commit before. `store_ids` has the layers' ids in
+    the store by their standard ids. `messages` are for the user.
+    """
 
     branch: str
     commit: str
     unchanged: bool
     images: tuple[Image, ...]
+    store_ids: Mapping[str, str]
+    messages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +74,41 @@ class Result:
             "commit": store.commit if store else None,
             "branch": store.branch if store else None,
         }
-        return described(image, self.layers, self.fetched) | place
+        ids = store.store_ids if store else {}
+        return described(image, self.layers, self.fetched, ids) | place
 
 
 def described(
-    image: Image, layers: Mapping[str, LayerCommit], fetched: Collection[str]
+    image: Image,
+    layers: Mapping[str, LayerCommit],
+    fetched: Collection[str],
+    store_ids: Mapping[str, str],
 ) -> dict[str, Any]:
-    """An image for JSON; `fetched` are the ids of the layers that were not here before."""
+    """Return an image for JSON.
+
+    `fetched` are the standard ids of the layers that were not here before; `store_ids` are
+    those in the store, which has none of the layers if the image is flattened.
+    """
     return {
         "reference": str(image.reference),
         "digest": str(image.digest),
         "image_id": image.id,
         "names": list(image.names),
-        "layers": [_layer(layer, layers[layer.id], fetched) for layer in image.layers],
+        "layers": [
+            _layer(layer, layers[layer.id], fetched, store_ids.get(layer.id))
+            for layer in image.layers
+        ],
     }
 
 
-def _layer(layer: ImageLayer, found: LayerCommit, fetched: Collection[str]) -> dict[str, Any]:
+def _layer(
+    layer: ImageLayer, found: LayerCommit, fetched: Collection[str], store_id: str | None
+) -> dict[str, Any]:
     return {
         "digest": str(layer.blob.digest),
         "diff_id": str(layer.diff_id),
         "layer_id": layer.id,
+        "store_layer_id": store_id,
         "commit": found.commit.checksum,
         "cached": layer.id not in fetched,
         "size": layer.blob.size,

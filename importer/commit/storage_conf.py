@@ -1,4 +1,4 @@
-"""The configuration that makes podman and CRI-O look into the store, as the OS's default."""
+"""Name the store in the configuration that podman and CRI-O read, as the OS's default."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from layers.errors import LayerError
-from layers.storage.storage_conf import with_store
+from layers.storage.storage_conf import drop_in, stores_of, with_store
 
 if TYPE_CHECKING:
     from importer.commit.base_tree import BaseTree, CommitTree
@@ -14,37 +14,68 @@ if TYPE_CHECKING:
 _NAME = "containers/storage.conf"
 # containers-storage.conf(5): this one counts only where there is none in /etc.
 _VENDOR = f"/usr/share/{_NAME}"
+# Of a file that is in both, the one in /etc counts.
+_DROP_INS = "containers/storage.conf.d"
+_OURS = "99-import-image.conf"
+_HINT = "containers-storage.conf(5) has its format"
 
 
 def add_storage_conf(tree: CommitTree, store: str) -> None:
-    """Name the store in the configuration that the OS ships, unless it is named already."""
-    path, made = storage_conf(tree, store)
-    if made is not None:
-        tree.write(path, made)
+    """Name the store in the main file, and in a drop-in where the OS has storage.conf.d."""
+    for path, content in storage_conf(tree, store).items():
+        tree.write(path, content)
 
 
-def storage_conf(tree: BaseTree, store: str) -> tuple[str, bytes | None]:
-    """Return the path of the OS's configuration, and what it has to be, None if it is that.
+def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
+    """Return the files to write, by their paths; none if the OS names the store already.
 
-    Raise ImporterError if the OS's configuration cannot be read, or not be written there.
+    Raise ImporterError if one of the OS's files cannot be read, or not be written there, or if
+    a drop-in that comes after ours names other stores instead.
     """
-    path = f"{_etc(tree)}/{_NAME}"
+    etc = etc_of(tree)
+    path = f"{etc}/{_NAME}"
     present = tree.read(path)
+    where = path if present is not None else _VENDOR
     found = present if present is not None else tree.read(_VENDOR)
     try:
         made = with_store(found, store)
     except LayerError as error:
-        where = path if present is not None else _VENDOR
+        raise ImporterError(f"{where} of the base commit: {error}", hint=_HINT) from None
+    files = {path: made} if made != found else {}
+    if any(tree.before(f"{root}/{_DROP_INS}") for root in (etc, "/usr/share")):
+        files |= _drop_in(tree, etc, made, store)
+    for one in files:
+        tree.check_directory(one.rpartition("/")[0])
+    return files
+
+
+def _drop_in(tree: BaseTree, etc: str, main: bytes, store: str) -> dict[str, bytes]:
+    drop_ins = tree.files(f"/usr/share/{_DROP_INS}", f"{etc}/{_DROP_INS}", suffix=".conf")
+    if store in _stores(main, drop_ins):
+        return {}
+    drop_ins[_OURS] = drop_in(store)
+    if store not in _stores(main, drop_ins):
+        later = ", ".join(name for name in sorted(drop_ins) if name > _OURS)
         raise ImporterError(
-            f"{where} of the base commit: {error}", hint="containers-storage.conf(5) has its format"
+            f"a drop-in of storage.conf in the base commit replaces what {_OURS} says: {later}",
+            hint="it has to end its list of stores with {append = true}",
+        )
+    return {f"{etc}/{_DROP_INS}/{_OURS}": drop_ins[_OURS]}
+
+
+def _stores(main: bytes, drop_ins: dict[str, bytes]) -> list[str]:
+    try:
+        return stores_of(main, (drop_ins[name] for name in sorted(drop_ins)))
+    except LayerError as error:
+        raise ImporterError(
+            f"a drop-in of storage.conf in the base commit: {error}", hint=_HINT
         ) from None
-    if made == found:
-        return path, None
-    tree.check_directory(path.rpartition("/")[0])
-    return path, made
 
 
-def _etc(tree: BaseTree) -> str:
-    """Where a commit has its defaults of /etc. ostree takes /etc for it where there is no
-    /usr/etc, and refuses to deploy a commit that has both (ostree-sysroot-deploy.c)."""
+def etc_of(tree: BaseTree) -> str:
+    """Return where a commit has its defaults of /etc.
+
+    ostree takes /etc for that where there is no /usr/etc, and refuses to deploy a commit that
+    has both (ostree-sysroot-deploy.c).
+    """
     return "/etc" if tree.before("/etc") and not tree.before("/usr/etc") else "/usr/etc"

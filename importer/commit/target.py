@@ -11,6 +11,7 @@ from importer.ingest.budget import Budget
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from layers.storage.store_id import LayerIds
     from layers.tree.read_layer import LayerOptions
 
 
@@ -58,16 +59,22 @@ class Labelling:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """`onto` is the branch of an OS that the store is put into; `branch` None means one for
-    each image."""
+    each image. `layer_ids` None keeps to the ids of the store before; see
+    `importer.commit.layer_ids`. `keep_images` is the number of earlier releases whose images stay
+    in the store; only a release has any."""
 
     repo: Path
     form: Form
     bundle: bool = False
     flatten: bool = False
+    layer_ids: LayerIds | None = None
     branch: str | None = None
     onto: str | None = None
     existing_store: ExistingStore = ExistingStore.ERROR
     storage_conf: bool = False
+    crio_conf: bool = False
+    crio_internal_repair: bool | None = None
+    keep_images: int = 0
     labelling: Labelling = Labelling()
     prefix: str
     layer_options: LayerOptions

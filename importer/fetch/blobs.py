@@ -29,7 +29,7 @@ class Blobs:
 
     def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
         self._skopeo = skopeo
-        self._progress = progress
+        self.progress = progress
         self._lock = threading.Lock()
         self._idle: list[Proxy] = []
         self._lent: set[Proxy] = set()
@@ -101,7 +101,7 @@ class Blobs:
         """
         name = blob.digest.hex[:12]
         try:
-            with self._proxy() as proxy, self._progress.blob(name, blob.size) as advance:
+            with self._proxy() as proxy, self.progress.blob(name, blob.size) as advance:
                 for chunk in verified(proxy.blob(source, blob), blob.digest, blob.size):
                     self._advance(advance, len(chunk))
                     yield chunk
@@ -115,7 +115,7 @@ class Blobs:
         try:
             with (
                 self._proxy() as proxy,
-                self._progress.blob(blob.digest.hex[:12], blob.size) as advance,
+                self.progress.blob(blob.digest.hex[:12], blob.size) as advance,
                 proxy.pipe(source, blob) as descriptor,
             ):
                 yield descriptor, partial(self._advance, advance)
@@ -136,7 +136,7 @@ class Blobs:
                 delay = 2**retry * random.uniform(1, 1.4)  # noqa: S311 - no secret
                 if self._closed.is_set():
                     raise
-                self._progress.message(f"{error}; trying again in {delay:.0f} s")
+                self.progress.message(f"{error}; trying again in {delay:.0f} s")
                 self._closed.wait(delay)
         return attempt()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import FetchError, ImporterError
 from importer.fetch.policy import has_to_ask
+from importer.fetch.signatures import Signatures
 from layers.architecture import go_arch
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
@@ -36,6 +37,7 @@ class Resolver:
         self._skopeo = skopeo
         self._blobs = blobs
         self._known = known
+        self._signatures = Signatures(skopeo, blobs.progress) if skopeo.keep_signatures else None
 
     def resolve(self, reference: Reference, name: ImageName | None = None) -> Image:
         """The image for the wanted platform.
@@ -55,7 +57,8 @@ class Resolver:
         config = self._config(source, manifest)
         self._check_platform(manifest, config)
         available = self._available(reference, source, manifest)
-        return Image(reference, source, manifest, config, index, name, available)
+        image = Image(reference, source, manifest, config, index, name, available)
+        return self._signatures.added(image) if self._signatures else image
 
     def _available(
         self, reference: Reference, source: str, manifest: Manifest

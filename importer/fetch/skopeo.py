@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Skopeo:
-    """skopeo's own options. `timeout` is ours: for how many seconds skopeo may be silent."""
+    """skopeo's own options, and two of ours.
+
+    `timeout` is for how many seconds skopeo may be silent. `keep_signatures` is whether images
+    are to have their signatures; see `importer.fetch.signatures`.
+    """
 
     authfile: str | None = None
     creds: Credentials | None = None
@@ -31,6 +35,7 @@ class Skopeo:
     variant: str | None = None
     retry_times: int = 0
     timeout: float = 60
+    keep_signatures: bool = False
 
     @contextmanager
     def command(self, *command: str) -> Iterator[tuple[list[str], tuple[int, ...]]]:

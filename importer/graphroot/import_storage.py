@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import storage_branch
 from importer.commit.dry_run import DryRun
 from importer.commit.images import check_target, commit_images
+from importer.commit.layer_ids import chosen_layer_ids
 from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, repo_to_plan_with
 from importer.commit.result import Result
 from importer.commit.signing import check_keys
@@ -97,7 +98,9 @@ def _plan(
     layers = planner.plan()
     missing = with_trust(layers.missing, verified_only=job.verified_only)
     head = repo.resolve(name)
-    branch = PlannedBranch(name, images, repo.commit(head) if head is not None else None, base)
+    ids = chosen_layer_ids(job, repo, base)
+    last = repo.commit(head) if head is not None else None
+    branch = PlannedBranch(name, images, last, base, ids)
     branches = () if job.form is Form.LAYERS else (branch,)
     return Plan(images, branches, replace(layers, missing=missing))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from importer.imagestore.tree_diff import TreeDiff, tree_diff
 from importer.render.table import Block, Column, Table, Text, several, size
 from importer.repo.reachable import commit_objects, storage_size
+from importer.store.lost import Lost, find_lost
 from layers.errors import printable
 
 if TYPE_CHECKING:
@@ -65,6 +66,15 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user wants to be told: the files of changed images, and what B lacks."""
+
+    files: bool = False
+    lost: bool = False
+    fail_on_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StoreDiff:
     """All that differs from `old` to `new`; None is no store at all."""
 
@@ -77,12 +87,13 @@ class StoreDiff:
     new_layers: tuple[str, ...]
     old_layers: tuple[str, ...]
     fetch: Fetch
-    list_files: bool = False
+    lost: Lost
+    wanted: Wanted
 
     @property
     def status(self) -> int:
-        """Always done."""
-        return 0
+        """1 if the user asked for that and the new store lacks something, else 0."""
+        return 1 if self.wanted.fail_on_lost and self.lost else 0
 
     def summary(self) -> str:
         """A line for people."""
@@ -98,7 +109,7 @@ class StoreDiff:
 
     def own_layers(self, image: ImageView) -> int:
         """How many layers of an image of the new store the old one has not."""
-        return _own(image, self.old)
+        return _own(self.new, image, self.old)
 
     def blocks(self) -> list[Block]:
         """A row an image that differs, its files if they are asked for, and the sums."""
@@ -111,7 +122,7 @@ class StoreDiff:
         )
         table.rows.extend(("-", *_called(one), "", "") for one in self.removed)
         blocks: list[Block] = [table, Text("")] if table.rows else []
-        if self.list_files:
+        if self.wanted.files:
             blocks += [line for one in self.changed for line in _file_lines(one)]
         layers = f"{len(self.new_layers)} new, {len(self.old_layers)} no longer there"
         return [
@@ -119,6 +130,7 @@ class StoreDiff:
             Text(f"images: {self.summary()}"),
             Text(f"layers: {layers}"),
             Text(f"a device with A fetches {self.fetch}"),
+            *(_lost_lines(self.lost) if self.wanted.lost else ()),
         ]
 
     def document(self) -> dict[str, Any]:
@@ -134,6 +146,7 @@ class StoreDiff:
             },
             "layers": {"added": list(self.new_layers), "removed": list(self.old_layers)},
             "fetch": self.fetch.document(),
+            "lost": self.lost.document(),
         }
 
     def _changed(self, one: Changed) -> dict[str, Any]:
@@ -143,7 +156,7 @@ class StoreDiff:
             "changed": one.files.changed,
         }
         files: dict[str, Any] = {kind: len(paths) for kind, paths in kinds.items()}
-        if self.list_files:
+        if self.wanted.files:
             files = {kind: [printable(path) for path in paths] for kind, paths in kinds.items()}
         return {"from": _image(one.old), "to": _image(one.new), "files": files}
 
@@ -161,9 +174,15 @@ def _called(image: ImageView) -> tuple[str, str]:
     return ", ".join(image.components), image.label
 
 
-def _own(image: ImageView, other: StoreView | None) -> int:
-    known = other.layers if other else {}
-    return sum(layer.id not in known for layer in image.layers)
+def _own(store: StoreView, image: ImageView, other: StoreView | None) -> int:
+    """Return how many layers of an image of `store` the other store has not."""
+    known = _known(other)
+    return sum(store.standard_ids[layer.id] not in known for layer in image.layers)
+
+
+def _known(store: StoreView | None) -> list[str]:
+    """Return the standard ids of a store's layers, in its order."""
+    return [store.standard_ids.get(one, one) for one in store.layers] if store else []
 
 
 def _counts(files: TreeDiff) -> str:
@@ -183,8 +202,15 @@ def _file_lines(one: Changed) -> Iterable[Text]:
     yield Text("")
 
 
+def _lost_lines(lost: Lost) -> Iterable[Text]:
+    images, layers = several(len(lost.images), "image"), several(len(lost.layers), "layer")
+    yield Text(f"B lacks {images} and {layers} of A")
+    yield from (Text(f"image {one.id[:12]}  {one.full_label}", "red") for one in lost.images)
+    yield from (Text(f"layer {one.store_id}", "red") for one in lost.layers)
+
+
 def store_diff(
-    repo: Repo, old: StoreView | None, new: StoreView, *, list_files: bool = False
+    repo: Repo, old: StoreView | None, new: StoreView, wanted: Wanted | None = None
 ) -> StoreDiff:
     """What is in `new` and was not in `old`, and the other way round."""
     before = _images(old) if old else {}
@@ -192,7 +218,7 @@ def store_diff(
     gone = [image for image_id, image in before.items() if image_id not in after]
     fresh = [image for image_id, image in after.items() if image_id not in before]
     pairs = _pairs(gone, fresh)
-    known = old.layers if old else {}
+    known, present = _known(old), _known(new)
     return StoreDiff(
         old,
         new,
@@ -200,10 +226,11 @@ def store_diff(
         tuple(image for image in gone if image.id not in {a.id for a, _ in pairs}),
         tuple(_changed(old, new, a, b) for a, b in pairs if old),
         len(before.keys() & after.keys()),
-        tuple(layer_id for layer_id in new.layers if layer_id not in known),
-        tuple(layer_id for layer_id in known if layer_id not in new.layers),
+        tuple(layer_id for layer_id in present if layer_id not in known),
+        tuple(layer_id for layer_id in known if layer_id not in present),
         fetch(repo, old, new),
-        list_files,
+        find_lost(old, new),
+        wanted or Wanted(),
     )
 
 
@@ -214,7 +241,7 @@ def _images(store: StoreView) -> dict[str, ImageView]:
 
 def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView) -> Changed:
     files = tree_diff(old.stack(before), new.stack(after))
-    return Changed(before, after, _own(after, old), files)
+    return Changed(before, after, _own(new, after, old), files)
 
 
 def _pairs(gone: list[ImageView], fresh: list[ImageView]) -> list[tuple[ImageView, ImageView]]:

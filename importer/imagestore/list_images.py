@@ -87,6 +87,7 @@ class Listing:
             "layers": len(image.layers),
             "size": image.size,
             "flattened": image.flattened,
+            "kept_from": image.record.kept_from or None,
             "branch": store.branch,
             "commit": store.commit.checksum,
             "created": image.config.created or None,

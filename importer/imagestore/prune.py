@@ -10,6 +10,7 @@ from importer.render.table import Block, Text, several, size
 from importer.repo.commit_keys import store_prefix
 from importer.repo.maintenance import Pruned
 from importer.repo.reachable import ancestors, commit_objects
+from layers.storage.store_id import possible_ids
 
 if TYPE_CHECKING:
     from importer.progress import Progress
@@ -78,8 +79,11 @@ def prune(
 
 @dataclass(frozen=True, slots=True)
 class _Needed:
-    """What the stores have in the commits that stay: layers by id, and their trees by the
-    checksums of their contents."""
+    """What the stores have in the commits that stay.
+
+    `layers` are the ids that layers have in the stores, `trees` the checksums of their trees'
+    contents.
+    """
 
     layers: set[str]
     trees: set[str]
@@ -89,7 +93,7 @@ class _Needed:
         if ref.startswith(f"{LABELLED}/"):
             tree = repo.root(repo.head(ref)).directories.get(b"diff")
             return tree is not None and tree.contents in self.trees
-        return _layer_id(repo, ref) in self.layers
+        return not self.layers.isdisjoint(possible_ids(_layer_id(repo, ref)))
 
 
 def _needed(repo: Repo, refs: dict[str, str], keep: int | None, prefix: str | None) -> _Needed:

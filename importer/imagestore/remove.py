@@ -157,18 +157,18 @@ class _StoreEdit:
     def _layers(self, gone: list[str]) -> None:
         layers = self._part("overlay-layers")
         for layer_id in gone:
-            remove_layer(self._tree, self._store.root, layer_id)
+            remove_layer(self._repo, self._tree, self._store.root, layer_id)
         records = [
-            with_blob(record, self._blobs(record.id))
+            with_blob(record, self._blobs(self._store.standard_ids[record.id]))
             for record in self._store.layers.values()
             if record.id not in gone
         ]
         self._rewrite(layers, "overlay-layers", "layers.json", records)
 
-    def _blobs(self, layer_id: str) -> list[Descriptor]:
-        """What the remaining images call the layer's blob."""
+    def _blobs(self, standard_id: str) -> list[Descriptor]:
+        """Return the blobs that the remaining images name for a layer."""
         images = [image for image in self._kept if not image.flattened]
-        return [blob for image in images for blob in image.blobs(layer_id)]
+        return [blob for image in images for blob in image.blobs(standard_id)]
 
     def _part(self, name: str) -> Tree:
         found = self._tree.enter(name)

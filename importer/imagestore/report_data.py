@@ -28,6 +28,7 @@ class LayerSpace:
     """A layer of the store: what made it, which images have it, where its bytes are."""
 
     id: str
+    standard_id: str
     command: str
     users: tuple[str, ...]
     space: Space
@@ -35,7 +36,7 @@ class LayerSpace:
     @property
     def label(self) -> str:
         """For people: the command, or the beginning of the id."""
-        return self.command or f"layer {self.id[:12]}"
+        return self.command or f"layer {self.standard_id[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class ReportData:
             if max((child.size for child in space.children if child.children), default=0)
             < 0.9 * space.size
         ]
-        found.sort(key=lambda one: (-one[2].size, one[0], one[1].id))
+        found.sort(key=lambda one: (-one[2].size, one[0], one[1].standard_id))
         return found[:_MOST_DIRECTORIES]
 
     def tree(self) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class ReportData:
         return {
             "layers": [
                 {
-                    "id": layer.id[:12],
+                    "id": layer.standard_id[:12],
                     "label": layer.label,
                     "users": list(layer.users),
                     "space": layer.space.pruned(smallest_of(layer.space)),
@@ -115,7 +116,7 @@ def report_data(repo: Repo, store: StoreView, since: str | None, prefix: str | N
     return ReportData(
         store,
         tuple(sorted(images, key=lambda one: (-one.size, one.image.label))),
-        tuple(sorted(layers, key=lambda layer: (-layer.space.size, layer.id))),
+        tuple(sorted(layers, key=lambda layer: (-layer.space.size, layer.standard_id))),
         _diff(repo, store, since, prefix),
     )
 
@@ -138,20 +139,23 @@ def _usage(repo: Repo, store: StoreView, image: ImageView) -> dict[str, LayerUsa
 
 
 def _layer(repo: Repo, store: StoreView, layer_id: str) -> LayerSpace:
-    users = store.users(layer_id)
+    standard_id = store.standard_ids[layer_id]
+    users = store.users(standard_id)
     command = ""
     if users:
-        ids = [layer.id for layer in users[0].layers]
-        command = shown_command(layer_commands(users[0].config)[ids.index(layer_id)])
+        ids = [store.standard_ids[layer.id] for layer in users[0].layers]
+        command = shown_command(layer_commands(users[0].config)[ids.index(standard_id)])
     labels = tuple(sorted(image.short_label for image in users))
-    return LayerSpace(layer_id, command, labels, space_of(store.diff(layer_id), repo.file_size))
+    space = space_of(store.diff(layer_id), repo.file_size)
+    return LayerSpace(layer_id, standard_id, command, labels, space)
 
 
 def _image(
     repo: Repo, store: StoreView, image: ImageView, usages: dict[str, dict[str, LayerUsage]]
 ) -> ImageSpace:
     own = usages[image.id]
-    shared = [layer.id for layer in image.layers if len(store.users(layer.id)) > 1]
+    known = store.standard_ids
+    shared = [one.id for one in image.layers if len(store.users(known[one.id])) > 1]
     gone = set().union(*(usage.gone for usage in own.values()))
     needed = set().union(*(usage.shown for usage in own.values()))
     for other_id, others in usages.items():

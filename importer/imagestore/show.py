@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
 from importer.imagestore.layer_usage import LayerUsage, Usage
-from importer.render.table import Block, Column, Table, Text, first_of, shortened, size
+from importer.render.table import Block, Column, Table, Text, first_of, several, shortened, size
 from layers.errors import printable
 from layers.oci.history import layer_commands, shown_command
 from layers.storage.select_image import select
@@ -34,9 +34,13 @@ _COMMAND_WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class LayerDetails:
-    """A layer as part of an image; `shared` are the images that have it, too."""
+    """A layer as part of an image; `shared` are the other images that have it.
+
+    `standard_id` is containers-storage's id, which `record` need not have.
+    """
 
     record: LayerRecord
+    standard_id: str
     command: str
     usage: LayerUsage
     shared: tuple[ImageView, ...]
@@ -46,7 +50,7 @@ class LayerDetails:
         command = printable(shown_command(self.command).encode())
         return (
             str(number),
-            self.record.id[:12],
+            self.standard_id[:12],
             size(self.usage.size),
             f"{self.usage.files:,}",
             f"{self.usage.whiteouts:,}",
@@ -58,7 +62,8 @@ class LayerDetails:
     def document(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "layer_id": self.record.id,
+            "layer_id": self.standard_id,
+            "store_layer_id": self.record.id,
             "diff_id": str(self.record.diff_id),
             "digest": str(self.record.blob_digest),
             "command": self.command,
@@ -100,6 +105,8 @@ class ImageDetails:
             *(("index", str(index.digest)) for index in image.indexes),
             ("platform", image.platform),
             ("created", image.config.created or "unknown"),
+            *((("signed", several(signed, "signature")),) if (signed := self._signed) else ()),
+            *((("kept from", kept),) if (kept := image.record.kept_from) else ()),
             *(("branch", self._branch(branch)) for branch in self.branches),
             ("size", f"{size(sum(layer.usage.size for layer in self.layers))} in files"),
             ("hidden", f"{size(hidden)} that layers above delete or replace" if hidden else "none"),
@@ -108,6 +115,11 @@ class ImageDetails:
             facts.append(("flattened", "yes: its layers are not the ones that its config names"))
         table = Table(_COLUMNS, [layer.row(n) for n, layer in enumerate(self.layers, 1)])
         return [*(Text(f"{key + ':':<10} {value}") for key, value in facts), Text(""), table]
+
+    @property
+    def _signed(self) -> int:
+        """The number of signatures of all of its manifests."""
+        return sum(map(len, self.image.record.signature_sizes.values()))
 
     def _branch(self, branch: str) -> str:
         return f"{branch} (flattened)" if branch in self.flattened else branch
@@ -125,6 +137,8 @@ class ImageDetails:
             "branches": list(self.branches),
             "flattened_branches": list(self.flattened),
             "flattened": self.image.flattened,
+            "signatures": self._signed,
+            "kept_from": self.image.record.kept_from or None,
             "size": sum(layer.usage.size for layer in self.layers),
             "hidden_size": sum(layer.usage.hidden for layer in self.layers),
             "layers": [layer.document() for layer in self.layers],
@@ -180,7 +194,13 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
     usage = Usage(store.stack(image), repo.file_size).layers[::-1]
     commands = layer_commands(image.config)
     details = tuple(
-        LayerDetails(record, command, used, _sharers(stores, record.id, image))
+        LayerDetails(
+            record,
+            store.standard_ids[record.id],
+            command,
+            used,
+            _sharers(stores, store.standard_ids[record.id], image),
+        )
         for record, command, used in zip(image.layers, commands, usage, strict=True)
     )
     return ImageDetails(
@@ -191,10 +211,10 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
     )
 
 
-def _sharers(stores: Stores, layer_id: str, image: ImageView) -> tuple[ImageView, ...]:
+def _sharers(stores: Stores, standard_id: str, image: ImageView) -> tuple[ImageView, ...]:
     """The other images with this layer, each once, with a name if any store has one for it."""
     found: dict[str, ImageView] = {}
-    for other in (other for store in stores.found for other in store.users(layer_id)):
+    for other in (other for store in stores.found for other in store.users(standard_id)):
         if other.id != image.id and (other.names or other.id not in found):
             found[other.id] = other
     return tuple(sorted(found.values(), key=lambda other: other.full_label))

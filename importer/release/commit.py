@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import RELEASE, is_cache, release_branch
 from importer.commit.images import Contents, facts, newest
+from importer.commit.layer_ids import change_of_ids, chosen_layer_ids
 from importer.commit.signing import sign
 from importer.errors import ImporterError
 from importer.release.recorded_options import new_options, options_metadata
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from layers.release.diff import LayerSize
     from layers.release.release import Release
     from layers.storage.image import Image
+    from layers.storage.store_id import LayerIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Draft:
 
     `head` is the branch's commit before, `base` the operating system's commit below, each None if
     there is none. `images` are by component, `layers` are their layers' commits by layer id.
+    `kept` are images of earlier releases.
     """
 
     branch: str
@@ -43,6 +46,7 @@ class Draft:
     release: Release
     images: Mapping[str, Image]
     layers: Mapping[str, LayerCommit]
+    kept: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class ReleaseCommit:
     checksum: str
     parent: str | None
     unchanged: bool
+    store_ids: Mapping[str, str]
+    messages: tuple[str, ...] = ()
 
 
 def resolved(release: Release, images: Mapping[str, Image]) -> Release:
@@ -84,17 +90,22 @@ class _Tree:
     draft: Draft
     base: Base | None
     tree: Tree | None
+    ids: LayerIds
+    store_ids: Mapping[str, str]
+    messages: tuple[str, ...] = ()
 
     @classmethod
     def written(cls, target: Target, repo: Repo, draft: Draft) -> _Tree:
         base = draft.base
-        contents = Contents(target, repo, list(draft.images.values()), base, draft.layers)
+        ids = chosen_layer_ids(target, repo, base, draft.head)
+        images = [*draft.images.values(), *draft.kept]
+        contents = Contents(target, repo, images, base, draft.layers, ids)
         with repo.transaction() as transaction:
             tree = contents.tree()
             if _is_head(target, draft, tree.write(), base):
                 transaction.abandon()
-                return cls(draft, base, None)
-        return cls(draft, base, tree)
+                return cls(draft, base, None, ids, contents.store_ids)
+        return cls(draft, base, tree, ids, contents.store_ids, tuple(contents.messages))
 
 
 def _is_head(target: Target, draft: Draft, checksums: tuple[str, str], base: Base | None) -> bool:
@@ -122,21 +133,22 @@ def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:
         )
     if tree is None:
         sign(repo, head or "", target.signing)
-        return ReleaseCommit(head or "", None, True)
-    message = _message(target, draft, written.base)
+        return ReleaseCommit(head or "", None, True, written.store_ids)
+    message = _message(target, draft, written.base, written.ids)
     checksum = repo.write_commit(tree, message, written.base, head)
     sign(repo, checksum, target.signing)
     repo.set_ref(draft.branch, checksum)
-    return ReleaseCommit(checksum, head, False)
+    messages = (*change_of_ids(draft.branch, draft.head, written.ids), *written.messages)
+    return ReleaseCommit(checksum, head, False, written.store_ids, messages)
 
 
-def _message(target: Target, draft: Draft, base: Base | None) -> Message:
+def _message(target: Target, draft: Draft, base: Base | None, ids: LayerIds) -> Message:
     release = draft.release
     return Message(
         release_subject(release, draft.branch) if target.subject is None else target.subject,
         _time(draft, base) if target.timestamp is None else target.timestamp,
         release_body(release),
-        release_metadata(release, facts(target, base) | options_metadata(target)),
+        release_metadata(release, facts(target, base, ids) | options_metadata(target)),
     )
 
 

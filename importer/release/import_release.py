@@ -18,10 +18,13 @@ from importer.release.commit import (
 )
 from importer.release.files import prepared
 from importer.release.gather_images import gather
+from importer.release.keep_images import images_to_keep
 from importer.release.parts import opened_parts
 from importer.release.plan import plan_parts
 from importer.release.result import Imported, ReleaseResult
 from importer.repo.writer import Repo
+from importer.store.lost import Lost, find_lost
+from importer.store.reader import NoStoreError, open_store
 from layers.release.diff import compare, compare_layers
 from layers.release.lock import Locked
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from importer.release.job import ReleaseJob
     from importer.release.parts import Part
     from importer.release.plan import PartPlan
+    from importer.repo.values import Commit
 
 
 def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
@@ -48,12 +52,16 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
         plans = plan_parts(job, repo, parts)
         gathered = _gather_all(job, repo, plans, parts, progress)
         check_faults([plan.release.arch for plan in plans], gathered, keep_going=job.keep_going)
-        drafts = [_draft(*one) for one in zip(parts, plans, gathered, strict=True)]
+        drafts = [
+            _draft(job, repo, progress, *one) for one in zip(parts, plans, gathered, strict=True)
+        ]
         locked = [Locked(one.release, one.images) for one in drafts]
         before = [release_of(repo, one.head, one.branch) for one in drafts]
         with prepared(job, locked, before) as files:
             commits = commit_releases(job, repo, drafts)
             updated = files.publish()
+        for message in dict.fromkeys(one for commit in commits for one in commit.messages):
+            progress.message(message)
         imported = tuple(
             _imported(job, repo, *one) for one in zip(drafts, commits, gathered, strict=True)
         )
@@ -96,9 +104,17 @@ def check_faults(
         )
 
 
-def _draft(part: Part, plan: PartPlan, found: Gathered) -> Draft:
-    release = resolved(part.release, found.images)
-    return Draft(plan.branch, plan.base, plan.head, release, found.images, found.layers)
+def _draft(
+    job: ReleaseJob,
+    repo: Repo,
+    progress: Progress,
+    part: Part,
+    plan: PartPlan,
+    found: Gathered,
+) -> Draft:
+    release, images = resolved(part.release, found.images), list(found.images.values())
+    kept = images_to_keep(repo, plan.head, release, images, job.keep_images, progress)
+    return Draft(plan.branch, plan.base, plan.head, release, found.images, found.layers, kept)
 
 
 def _imported(
@@ -106,6 +122,7 @@ def _imported(
 ) -> Imported:
     sizes = layers_of(repo, repo.commit(commit.checksum))
     before = layers_of(repo, draft.head)
+    lost = _lost(repo, draft.head, commit)  # before the old commit may be dropped
     return Imported(
         draft.branch,
         draft.release,
@@ -115,4 +132,16 @@ def _imported(
         sizes,
         found,
         drop_older(repo, draft.branch, job.keep) if job.keep is not None else (),
+        draft.kept,
+        lost,
     )
+
+
+def _lost(repo: Repo, head: Commit | None, commit: ReleaseCommit) -> Lost:
+    """Return what devices with the branch's last commit lose by the new one."""
+    new = open_store(repo, commit.checksum, None)
+    try:
+        old = open_store(repo, head.checksum, None) if head is not None else None
+    except NoStoreError:
+        old = None
+    return find_lost(old, new)

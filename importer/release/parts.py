@@ -10,6 +10,7 @@ from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.fetch.policy import has_to_ask
 from importer.fetch.resolver import Resolver
+from importer.fetch.signatures import Signatures
 from importer.files.replacement import read_file
 from importer.release.controller import stream_url
 from importer.release.http import Http
@@ -50,6 +51,8 @@ class Part:
     def resolving(self, known: StoredDocuments) -> Callable[[Component], Image]:
         """What tells a component's image; `known` is asked before the registry is."""
         resolver = Resolver(self.skopeo, self.blobs, known)
+        keeps = self.skopeo.keep_signatures
+        signatures = Signatures(self.skopeo, self.blobs.progress) if keeps else None
 
         def resolve(component: Component) -> Image:
             locked = self.locked.get(component.name)
@@ -58,7 +61,7 @@ class Part:
             if has_to_ask(self.skopeo, component.reference):
                 # The lock may have been written, and layers imported, under another policy.
                 self.blobs.check_policy(locked.source)
-            return locked
+            return signatures.added(locked) if signatures else locked
 
         return resolve
 

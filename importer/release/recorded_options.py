@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from importer.commit.layer_ids import said_layer_ids
 from importer.commit.target import ExistingStore
 from importer.repo.commit_keys import FLATTEN, OPTIONS, PREFIX
 from layers.document import parse_document
@@ -39,6 +40,9 @@ def new_options(commit: Commit, target: Target) -> tuple[str, ...]:
     before = _without_none({"prefix": says.get(PREFIX), "flatten": says.get(FLATTEN)})
     flatten = _TRUE if target.flatten else None
     now = _without_none({"prefix": target.prefix, "flatten": flatten})
+    if target.layer_ids is not None:
+        before["layer-ids"] = said_layer_ids(commit).value
+        now["layer-ids"] = target.layer_ids.value
     if OPTIONS in says:
         before |= parse_document(str(says[OPTIONS]).encode(), f"{commit.checksum}: {OPTIONS}")
         now |= _others(target)
@@ -50,12 +54,19 @@ def _others(target: Target) -> dict[str, str]:
     existing, labelling = target.existing_store, target.labelling
     return _without_none(
         {
+            "crio-conf": _TRUE if target.crio_conf else None,
+            "crio-internal-repair": _said(target.crio_internal_repair),
             "existing-store": None if existing is ExistingStore.ERROR else existing.value,
+            "keep-images": str(target.keep_images) if target.keep_images else None,
             "selinux-label": labelling.label,
             "selinux-policy": _policy(labelling.policy),
             "storage-conf": _TRUE if target.storage_conf else None,
         }
     )
+
+
+def _said(answer: bool | None) -> str | None:
+    return None if answer is None else str(answer).lower()
 
 
 def _policy(where: str | None) -> str | None:

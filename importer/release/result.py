@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from importer.release.commit import ReleaseCommit
     from importer.release.gather_images import Gathered
+    from importer.store.lost import Lost
     from layers.errors import Fault
     from layers.release.diff import LayerDiff, LayerSize, ReleaseDiff
     from layers.release.release import Release
+    from layers.storage.image import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Imported:
     sizes: Mapping[str, LayerSize]
     gathered: Gathered
     dropped: tuple[str, ...]
+    kept: tuple[Image, ...]
+    lost: Lost
 
     def amounts(self) -> dict[str, Amount]:
         """Layers by what became of them; see docs/reference/import-release.md."""
@@ -56,11 +60,20 @@ class Imported:
             "layers": {_key(name): one.document() for name, one in self.amounts().items()},
             "failed": {name: fault_document(one) for name, one in self.gathered.faults.items()},
             "dropped_commits": list(self.dropped),
+            "kept_images": [
+                {"image_id": one.id, "names": list(one.names), "release": one.kept_from}
+                for one in self.kept
+            ],
+            "lost": self.lost.document(),
             "images": [
-                {"component": name} | described(image, self.gathered.layers, self.gathered.fetched)
+                {"component": name} | self._image(image)
                 for name, image in self.gathered.images.items()
             ],
         }
+
+    def _image(self, image: Image) -> dict[str, Any]:
+        gathered = self.gathered
+        return described(image, gathered.layers, gathered.fetched, self.commit.store_ids)
 
     def report(self) -> Report:
         """For people."""

@@ -24,6 +24,8 @@ PREFIX = OURS + "prefix"
 BASE = OURS + "base"
 # The name that the user gave the one image of the commit.
 NAME = OURS + "name"
+# "private" where the store's layers have private ids; absent for standard ones.
+LAYER_IDS = OURS + "layer-ids"
 # "true" where images are flattened; otherwise absent.
 FLATTEN = OURS + "flatten"
 # The options of import-release that decide on the commit's content, as JSON.

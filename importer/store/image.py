@@ -52,7 +52,10 @@ class ImageView:
         return (*manifests, *(index.digest for index in self.indexes))
 
     def blobs(self, layer_id: str) -> list[Descriptor]:
-        """What its manifests call this layer of the config's, be the image flattened or not."""
+        """Return the blobs that its manifests name for a layer, given by its standard id.
+
+        A flattened image still has those of its config's layers.
+        """
         ids = layer_ids(self.config.diff_ids)
         if layer_id not in ids:
             return []
@@ -93,8 +96,7 @@ class ImageView:
     @property
     def flattened(self) -> bool:
         """Whether its layers are not those that its config names."""
-        ids = layer_ids(self.config.diff_ids)
-        return self.record.layer != (ids[-1] if ids else "")
+        return tuple(layer.diff_id for layer in self.layers) != self.config.diff_ids
 
     @property
     def size(self) -> int:

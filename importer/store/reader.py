@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import is_cache
@@ -18,8 +19,9 @@ from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.release.commit_metadata import stored_release
 from layers.storage.image_record import own_images
 from layers.storage.layer_record import chain, own_layers
-from layers.storage.records import big_data_file
+from layers.storage.records import SIGNATURE, big_data_file
 from layers.storage.stated_image import StatedImage
+from layers.storage.store_id import standard_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,6 +68,11 @@ class StoreView:
         """Every layer's record, by its id."""
         records = own_layers(self.file("overlay-layers", "layers.json"))
         return {record.id: record for record in records}
+
+    @cached_property
+    def standard_ids(self) -> dict[str, str]:
+        """Every layer's standard id, by the id that it has in this store."""
+        return standard_ids(self.layers)
 
     @cached_property
     def release(self) -> Release | None:
@@ -139,6 +146,24 @@ class StoreView:
         """One of the image's documents; LayerError if it is not there."""
         return self.file(f"overlay-images/{record.id}", big_data_file(key), key)
 
+    def signatures(self, record: ImageRecord) -> dict[Digest, tuple[bytes, ...]]:
+        """Return the signatures of an image's manifests, by these digests.
+
+        Raise LayerError if they are not there, or not of the sizes that the record says.
+        """
+        found: dict[Digest, tuple[bytes, ...]] = {}
+        for digest, sizes in record.signature_sizes.items():
+            data = self.big_data(record, f"{SIGNATURE}-{digest.hex}")
+            if sum(sizes) != len(data):
+                raise LayerError(
+                    f"the signatures of {digest} have other sizes than the record says"
+                )
+            ends = [*accumulate(sizes)]
+            found[digest] = tuple(
+                data[end - size : end] for size, end in zip(sizes, ends, strict=True)
+            )
+        return found
+
     def file(self, directory: str, name: str, shown: str = "") -> bytes:
         """The content of a file of the store; LayerError if it is not there."""
         place = self.root.find(directory)
@@ -166,9 +191,14 @@ class StoreView:
             raise LayerError(f"overlay-layers/{record_name(layer_id)} is missing in the store")
         return found
 
-    def users(self, layer_id: str) -> list[ImageView]:
-        """The images that have this layer."""
-        return [i for i in self.images if any(layer.id == layer_id for layer in i.layers)]
+    def users(self, standard_id: str) -> list[ImageView]:
+        """Return the images that have a layer, given by its standard id."""
+        known = self.standard_ids
+        return [
+            image
+            for image in self.images
+            if any(known[layer.id] == standard_id for layer in image.layers)
+        ]
 
 
 def open_store(repo: Repo, branch: str, prefix: str | None) -> StoreView:

@@ -1,4 +1,4 @@
-"""A layer that goes out of a store, with all that belongs to it."""
+"""Take a layer out of a store, with everything that belongs to it."""
 
 from __future__ import annotations
 
@@ -8,29 +8,49 @@ from importer.cache.layer import record_name
 from layers.storage.layer_id import link_name
 
 if TYPE_CHECKING:
+    from importer.repo.reader import RepoReader
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory
 
 
-def remove_layer(tree: Tree, store: RepoDirectory, layer_id: str) -> None:
-    """Take it out of `tree`, a copy of the `store`, but for its record in layers.json."""
+def remove_layer(repo: RepoReader, tree: Tree, store: RepoDirectory, layer_id: str) -> None:
+    """Remove a layer, by its id in the store, from `tree`, which is a copy of `store`.
+
+    Its record in layers.json stays; the caller writes that file anew.
+    """
     overlay, records = tree.enter("overlay"), tree.enter("overlay-layers")
     if overlay is not None:
         overlay.remove(layer_id)
-        for name in (link_name(layer_id), _drawn_link(store, layer_id)):
-            _remove_link(overlay, name)
+        links = overlay.enter("l")
+        for name in _links(repo, store, layer_id):
+            if links is not None:
+                links.remove(name)
     if records is not None:
         records.remove(record_name(layer_id))
         records.remove(layer_id)  # where containers-storage has more data of a layer
 
 
-def _drawn_link(store: RepoDirectory, layer_id: str) -> str:
-    """The layer's link, whose name containers-storage draws at random; "" if there is none."""
+def _links(repo: RepoReader, store: RepoDirectory, layer_id: str) -> list[str]:
+    """Return the names under `overlay/l` that lead to the layer: ours, and a drawn one."""
+    links = store.find("overlay/l")
+    names = {link_name(layer_id), read_link(store, layer_id)}
+    return [
+        name
+        for name in names
+        if links is not None and link_target(repo, links, name) == f"../{layer_id}/diff"
+    ]
+
+
+def read_link(store: RepoDirectory, layer_id: str) -> str:
+    """Return the content of a layer's file `link`, or "" if there is none.
+
+    containers-storage draws it at random; ours is one of `possible_links`.
+    """
     layer = store.find(f"overlay/{layer_id}")
     return ((layer and layer.read("link")) or b"").decode(errors="replace")
 
 
-def _remove_link(overlay: Tree, name: str) -> None:
-    links = overlay.enter("l")
-    if links is not None and name:
-        links.remove(name)
+def link_target(repo: RepoReader, links: RepoDirectory, name: str) -> str | None:
+    """Return where a name under `overlay/l` leads, or None if there is no such name."""
+    leaf = links.leaves.get(name.encode())
+    return repo.file(leaf).target if leaf is not None else None

@@ -12,7 +12,7 @@ from importer.store.remove_layer import remove_layer
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.storage.image import Image, ImageLayer, stored_images
-from layers.storage.layer_id import link_name
+from layers.storage.image_record import any_images
 from layers.storage.merge_records import recorded_ids, store_union
 from layers.storage.records import StoredLayer
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
+    from importer.store.layer_names import LayerNames
     from layers.storage.merge_records import StoreUnion
     from layers.storage.records import StoredImage
 
@@ -38,36 +39,47 @@ _REPLACE = "--existing-store=replace puts a new store in its place"
 class StoreTree:
     """Puts a store into a directory; to be used within a transaction.
 
-    `present` is the store that the directory has already and that is to be kept; what it
-    has of a layer stays as it is. All files that are added have the SELinux label.
+    `names` are the layers' ids and links in the store. `present` is the store that the
+    directory has already and that is to be kept; what it has of a layer stays as it is. All
+    files that are added have the SELinux label.
     """
 
     def __init__(
-        self, repo: Repo, tree: Tree, label: str | None = None, present: RepoDirectory | None = None
+        self,
+        repo: Repo,
+        tree: Tree,
+        names: LayerNames,
+        label: str | None = None,
+        present: RepoDirectory | None = None,
     ) -> None:
         self._repo = repo
         self._tree = tree
+        self._names = names
         self._present = present
         self._directory = labelled_owner(DIRECTORY, label)
         self._file = labelled_owner(FILE, label)
         self._link = labelled_owner(LINK, label)
 
-    def fill(self, images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> None:
-        """Put the images in; `layers` has the commit of every layer id.
+    def fill(self, images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> list[str]:
+        """Put the images in, and return the names of all images that the store now has.
 
-        The order of the images does not matter.
+        `layers` has the commit of each layer by its standard id. The order of the images does
+        not matter.
         """
         images = list(images)
-        stored, records = _stored_layers(images, layers), stored_images(images)
+        found = {self._names.ids[one]: layer for one, layer in layers.items()}
+        stored = _stored_layers(images, layers, self._names)
+        records = stored_images(images, self._names.ids)
         present = self._read("overlay-layers", _LAYERS), self._read("overlay-images", _IMAGES)
-        with _reading_present():
+        with reading_present():
             union = store_union(*present, stored, records)
         if self._present is not None:
             for layer_id in union.replaced:
-                remove_layer(self._tree, self._present, layer_id)
-        self._overlay(stored, layers)
-        self._overlay_layers(stored, layers, union)
+                remove_layer(self._repo, self._tree, self._present, layer_id)
+        self._overlay(stored, found)
+        self._overlay_layers(stored, found, union)
         self._overlay_images(records, union)
+        return [name for image in any_images(union.images) for name in image.names]
 
     def _read(self, part: str, name: str) -> bytes | None:
         present = self._before(part)
@@ -84,7 +96,7 @@ class StoreTree:
                 self._layer(tree.directory(layer.id, self._directory), layer, layers)
             # A kept layer's link may have another name, by which its own children know it.
             target = f"../{layer.id}/diff"
-            links.file(link_name(layer.id), self._repo.write_symlink(self._link, target))
+            links.file(layer.links[0], self._repo.write_symlink(self._link, target))
 
     def _layer(self, tree: Tree, layer: StoredLayer, layers: Mapping[str, LayerCommit]) -> None:
         tree.graft("diff", layers[layer.id].tree)
@@ -142,8 +154,8 @@ def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) ->
 
 
 @contextmanager
-def _reading_present() -> Iterator[None]:
-    """Records that the base commit has are not the image's fault."""
+def reading_present() -> Iterator[None]:
+    """Turn a LayerError of the base commit's records into an ImporterError."""
     try:
         yield
     except LayerError as error:
@@ -158,14 +170,14 @@ def has_records(store: RepoDirectory) -> bool:
         return True
     found = ((b"overlay-layers", _LAYERS), (b"overlay-images", _IMAGES))
     parts = ((store.directories.get(part), name) for part, name in found)
-    with _reading_present():
+    with reading_present():
         return any(recorded_ids(part.read(name), name) for part, name in parts if part is not None)
 
 
 def check_records(store: RepoDirectory) -> None:
     """Raise ImporterError if the store's records cannot be merged with those of images."""
     layers, images = store.find("overlay-layers"), store.find("overlay-images")
-    with _reading_present():
+    with reading_present():
         store_union(
             layers.read(_LAYERS) if layers else None,
             images.read(_IMAGES) if images else None,
@@ -180,7 +192,9 @@ def remove_store(tree: Tree) -> None:
         tree.remove(name)
 
 
-def _stored_layers(images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> list[StoredLayer]:
+def _stored_layers(
+    images: Iterable[Image], layers: Mapping[str, LayerCommit], names: LayerNames
+) -> list[StoredLayer]:
     """A record a layer id. Where images pack the same layer in several ways, the blob with
     the smallest digest is named, so that the order of the images makes no difference."""
     chosen: dict[str, ImageLayer] = {}
@@ -190,8 +204,8 @@ def _stored_layers(images: Iterable[Image], layers: Mapping[str, LayerCommit]) -
             chosen[layer.id] = layer
     return [
         StoredLayer(
-            layer.id,
-            layer.parents,
+            names.ids[layer.id],
+            tuple(names.ids[parent] for parent in layer.parents),
             layer.diff_id,
             layers[layer.id].diff_size,
             layer.blob.digest,
@@ -199,6 +213,7 @@ def _stored_layers(images: Iterable[Image], layers: Mapping[str, LayerCommit]) -
             layer.compression,
             layers[layer.id].uids,
             layers[layer.id].gids,
+            tuple(names.links[one] for one in (layer.id, *layer.parents)),
         )
         for layer in chosen.values()
     ]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
-from layers.storage.layer_id import link_name
+from importer.store.remove_layer import read_link
 from layers.storage.records import big_data_file
+from layers.storage.store_id import possible_ids, possible_links
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +40,7 @@ class FileCheck:
         """Every directory of the store, by what the records say must be in it."""
         layers = self.records.layers
         images = self.records.records
-        links = [link_name(layer_id) for layer_id in layers]
+        links = [self._link_of(layer_id) for layer_id in layers]
         all_layers, all_images = self.records.all_layers, self.records.all_records
         self._entries("overlay", (), [*layers, "l"], all_layers)
         self._entries("overlay/l", links, (), all_layers)
@@ -51,6 +52,18 @@ class FileCheck:
             files = [big_data_file(key) for key in image.big_data]
             self._entries(f"overlay-images/{image.id}", files, ())
 
+    def _link_of(self, layer_id: str) -> str:
+        """Return the layer's name under `overlay/l`: what it has, if it may, else the usual."""
+        known = self.records.standard_ids.get(layer_id, layer_id)
+        usual, other = possible_links(layer_id, known)
+        try:
+            found = read_link(self.store.root, layer_id)
+        except ImporterError:  # a damaged object, which `_content` reports
+            return usual
+        # Of a layer whose id is wrong, which RecordCheck reports, nobody can tell the link.
+        is_wrong = layer_id not in possible_ids(known)
+        return found if found == other or (found and is_wrong) else usual
+
     def _splits(self) -> list[str]:
         return [record_name(i) for i in self.records.layers if i not in self.unverified]
 
@@ -58,9 +71,9 @@ class FileCheck:
         directory = f"overlay/{record.id}"
         files = ["link", "lower"] if record.parent else ["link"]
         self._entries(directory, files, ["diff"])
-        self._content(directory, "link", link_name(record.id), record.id)
+        self._content(directory, "link", self._link_of(record.id), record.id)
         if record.parent:
-            lower = ":".join(f"l/{link_name(parent)}" for parent in self._parents(record))
+            lower = ":".join(f"l/{self._link_of(parent)}" for parent in self._parents(record))
             self._content(directory, "lower", lower, record.id)
         self._link(record.id)
 
@@ -90,7 +103,7 @@ class FileCheck:
             )
 
     def _link(self, layer_id: str) -> None:
-        name, target = link_name(layer_id), f"../{layer_id}/diff"
+        name, target = self._link_of(layer_id), f"../{layer_id}/diff"
         links = self.store.root.find("overlay/l")
         checksum = links.leaves.get(name.encode()) if links else None
         try:

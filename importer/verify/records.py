@@ -15,9 +15,9 @@ from layers.errors import Fault, LayerError
 from layers.oci.readable import check_image, check_index
 from layers.oci.reference import ImageName
 from layers.storage.image_record import own_image
-from layers.storage.layer_id import child_id
 from layers.storage.layer_record import chain, own_layer
-from layers.storage.records import StoredImage, big_data_file
+from layers.storage.records import SIGNATURE, StoredImage, big_data_file
+from layers.storage.store_id import possible_ids, standard_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +43,7 @@ class RecordCheck:
     store: StoreView
     findings: Findings
     layers: dict[str, LayerRecord] = field(default_factory=dict)
+    standard_ids: dict[str, str] = field(default_factory=dict)
     records: dict[str, ImageRecord] = field(default_factory=dict)
     images: list[ImageView] = field(default_factory=list)
     all_layers: bool = True
@@ -60,6 +61,7 @@ class RecordCheck:
             self._read_image(document) for document in images
         ]
         self.all_images = self.all_layers and self.all_records
+        self.standard_ids = standard_ids(self.layers)
         for record in self.layers.values():
             self._check_layer(record)
         for image in self.records.values():
@@ -67,13 +69,16 @@ class RecordCheck:
         self._check_names()
 
     def blobs(self, layer_id: str) -> list[Descriptor]:
-        """What the images that have this layer call its blob; nothing if not all are known.
+        """Return the blobs that images name for a layer, by its id in the store.
+
+        Return nothing if not all images are known.
 
         One that is flattened has it no more. In a store that images were merged into, a layer's
         record may still be what such an image brought.
         """
-        images = self.images if self.all_images else []
-        return [blob for image in images for blob in image.blobs(layer_id)]
+        known = self.standard_ids.get(layer_id)
+        images = self.images if self.all_images and known is not None else []
+        return [blob for image in images for blob in image.blobs(known or "")]
 
     def _documents(self, directory: str, name: str) -> list[Document] | None:
         path = f"{directory}/{name}"
@@ -108,9 +113,12 @@ class RecordCheck:
         return True
 
     def _check_layer(self, record: LayerRecord) -> None:
-        expected = child_id(record.parent, record.diff_id) if record.parent else record.diff_id.hex
-        if record.id != expected:
+        if not self._has_right_id(record):
             self.findings.add("its id does not follow from its diffID and parent", layer=record.id)
+
+    def _has_right_id(self, record: LayerRecord) -> bool:
+        known = self.standard_ids.get(record.id)
+        return known is not None and record.id in possible_ids(known)
 
     def _check_image(self, record: ImageRecord) -> None:
         self._check_big_data(record)
@@ -119,7 +127,12 @@ class RecordCheck:
         try:
             chain(self.layers, record.layer)
             image = self.store.image(record)
-            data = {key: self.store.big_data(record, key) for key in record.big_data}
+            signatures = self.store.signatures(record)
+            data = {
+                key: self.store.big_data(record, key)
+                for key in record.big_data
+                if not key.startswith(SIGNATURE)
+            }
         except Fault as error:
             self.all_images = False
             self.findings.add(error.message, image=label(record))
@@ -134,6 +147,8 @@ class RecordCheck:
             record.layer,
             image.config.created,
             data,
+            record.kept_from,
+            signatures,
         )
         self._check_fields(record.document, stored.record(), image=label(record))
         if f"manifest-{image.manifest.digest}" not in record.big_data:
@@ -146,7 +161,7 @@ class RecordCheck:
         for key in record.big_data:
             try:
                 data = self.store.big_data(record, key)
-                if key != "manifest":
+                if key != "manifest" and not key.startswith(SIGNATURE):
                     Digest.parse(key.removeprefix("manifest-")).check(data, key)
             except Fault as error:
                 place = f"{directory}/{big_data_file(key)}"
@@ -167,7 +182,7 @@ class RecordCheck:
 
     def _check_top(self, image: ImageView) -> None:
         """The image's own layers, or as many of which only the top one has anything in it."""
-        if not image.flattened:
+        if not image.flattened or not all(map(self._has_right_id, image.layers)):
             return
         lower = image.layers[:-1]
         empty = all(self._is_empty(layer) for layer in lower)

@@ -113,7 +113,7 @@ class Verifier:
         records = RecordCheck(store, findings)
         records.run()
         NameCheck(store, records, findings).run()
-        unverified = frozenset(i for i in records.layers if self._is_unverified(i))
+        unverified = frozenset(i for i in records.layers if self._is_unverified(records, i))
         owners = OwnerCheck.of(self._repo, store, findings)
         FileCheck(self._repo, store, records, findings, unverified, owners).run()
         result = Verified(store.branch, len(records.records), len(records.layers))
@@ -122,8 +122,13 @@ class Verifier:
         result.findings = sorted(findings.named(records.images))
         return result
 
-    def _is_unverified(self, layer_id: str) -> bool:
-        """Whether the layer came out of a store that had no tar-split record of it."""
+    def _is_unverified(self, records: RecordCheck, layer_id: str) -> bool:
+        """Return whether the layer came from a store without a tar-split file for it.
+
+        Such a layer has its standard id.
+        """
+        if records.standard_ids.get(layer_id) != layer_id:
+            return False
         found = find_layer(self._repo, layer_id)
         return found is not None and not found.verified
 
@@ -155,32 +160,32 @@ class Verifier:
         for path, problem in found.problems:
             findings.add(problem, layer=record.id, path=path)
         result.size += found.size
-        self._branches(trees, findings)
+        if (known := records.standard_ids.get(record.id)) is not None:
+            self._branches(trees, known, findings)
         if found.ids is not None:
             expected = expected_record(record, records.blobs(record.id), found.size, found.ids)
             records.check_layer_fields(record.id, expected)
 
-    def _branches(self, trees: StoredTrees, findings: Findings) -> None:
-        """What the next import would graft must be the same; it need not be there at all.
+    def _branches(self, trees: StoredTrees, standard_id: str, findings: Findings) -> None:
+        """Compare a layer with its branches, if there are any: the next import grafts these.
 
         A store with SELinux labels is made of other objects than the branches.
         """
-        layer_id = trees.record.id
+        layer_id, branch = trees.record.id, layer_branch(standard_id)
         if label_of(self._repo.dirmeta(trees.own.meta)):
             return
-        head = self._repo.resolve(layer_branch(layer_id))
+        head = self._repo.resolve(branch)
         if head is not None:
             commit = self._repo.commit(head)
             facts = (commit.metadata.get(DIFF_ID), commit.contents)
             if facts != (str(trees.record.diff_id), trees.own.contents):
-                findings.add(f"branch {layer_branch(layer_id)} has another tree", layer=layer_id)
-        head = self._repo.resolve(record_branch(layer_id))
+                findings.add(f"branch {branch} has another tree", layer=layer_id)
+        branch = record_branch(standard_id)
+        head = self._repo.resolve(branch)
         if head is not None:
             files = self._repo.root(self._repo.commit(head)).leaves
-            if files.get(record_name(layer_id).encode()) != trees.split:
-                findings.add(
-                    f"branch {record_branch(layer_id)} has another tar-split file", layer=layer_id
-                )
+            if files.get(record_name(standard_id).encode()) != trees.split:
+                findings.add(f"branch {branch} has another tar-split file", layer=layer_id)
 
 
 def expected_record(

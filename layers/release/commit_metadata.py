@@ -11,6 +11,8 @@ from layers.errors import LayerError
 from layers.oci.reference import ImageName
 from layers.release.diff import LayerSize
 from layers.release.release import Component, Release, components
+from layers.storage.layer_record import any_layers
+from layers.storage.store_id import standard_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,12 +91,17 @@ def _first_name(record: dict[str, Any]) -> str:
 
 
 def layer_sizes(layers_json: bytes, origin: str) -> dict[str, LayerSize]:
-    """The layers of a store by id, out of its layers.json."""
+    """Return the sizes of a store's layers by their standard ids, out of its layers.json.
+
+    A layer whose standard id nobody can tell goes by the id that it has.
+    """
+    layers = any_layers(layers_json)
+    standard = standard_ids(layers)
     return {
-        string(record, "id", origin): LayerSize(
-            _size(record, "compressed-size", origin), _size(record, "diff-size", origin)
+        standard.get(one, one): LayerSize(
+            _size(record.document, "compressed-size", origin), record.diff_size
         )
-        for record in parse_records(layers_json, origin)
+        for one, record in layers.items()
     }
 
 

@@ -17,7 +17,7 @@ from layers.storage.records import StoredImage
 from layers.tar.writer import END
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from layers.oci.config import ImageConfig
     from layers.oci.manifest import Manifest
@@ -69,7 +69,9 @@ class Image:
 
     `available` are the layers as the transport has them, where it keeps them otherwise than the
     manifest says: containers-storage unpacks what it pulls. `kept` is what a store that we read
-    ourselves says of the image; its names count for more than the others.
+    ourselves says of the image; its names count for more than the others. `kept_from` names the
+    release that the image is kept from, "" for one of the new release's own. `signatures` are those
+    of the manifest, as containers-storage keeps them.
     """
 
     reference: Reference
@@ -80,6 +82,8 @@ class Image:
     name: ImageName | None = None
     available: tuple[Descriptor, ...] | None = None
     kept: KeptRecord | None = None
+    kept_from: str = ""
+    signatures: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise LayerError, naming the field, for an image that podman could not read back."""
@@ -164,18 +168,20 @@ def _chain(layers: Iterable[tuple[Descriptor, Descriptor, Digest]]) -> tuple[Ima
     )
 
 
-def stored_images(images: Iterable[Image]) -> list[StoredImage]:
+def stored_images(images: Iterable[Image], ids: Mapping[str, str]) -> list[StoredImage]:
     """A record an image id, whatever order the images come in.
+
+    `ids` has the layers' ids in the store, by their standard ids.
 
     Two manifests can share a config, when the same layers were packed in two ways; then
     the record has the names and manifests of both.
     """
     ordered = sorted(images, key=lambda image: (image.id, image.manifest.digest, image.names))
     groups = groupby(ordered, key=lambda image: image.id)
-    return [_stored(image_id, list(group)) for image_id, group in groups]
+    return [_stored(image_id, list(group), ids) for image_id, group in groups]
 
 
-def _stored(image_id: str, group: list[Image]) -> StoredImage:
+def _stored(image_id: str, group: list[Image], ids: Mapping[str, str]) -> StoredImage:
     first = group[0]
     # An index's, where the image was only ever asked for through one, as podman has it.
     digest = next((image.digest for image in group if image.index is None), first.digest)
@@ -184,7 +190,20 @@ def _stored(image_id: str, group: list[Image]) -> StoredImage:
         image_id,
         digest,
         tuple(sorted({name for image in group for name in image.names})),
-        first.layers[-1].id if first.layers else "",
+        ids[first.layers[-1].id] if first.layers else "",
         first.config.created,
         data | {"manifest": first.manifest.raw},
+        first.kept_from if all(image.kept_from for image in group) else "",
+        _signatures(group),
     )
+
+
+def _signatures(group: list[Image]) -> dict[Digest, tuple[bytes, ...]]:
+    """Return the signatures of each manifest: an image of two names may be signed for each."""
+    found: dict[Digest, tuple[bytes, ...]] = {}
+    for image in group:
+        known = found.get(image.manifest.digest, ())
+        more = (one for one in image.signatures if one not in known)
+        if image.signatures:
+            found[image.manifest.digest] = (*known, *more)
+    return found

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layers.digest import Digest
-from layers.document import array, parse_records, string
+from layers.document import array, mapping, parse_records, string
 from layers.errors import LayerError
 from layers.storage.layer_record import any_id, own_digest, own_id
+from layers.storage.records import KEPT_FROM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +41,21 @@ class ImageRecord:
     created: str
     big_data: tuple[str, ...]
     document: Document
+
+    @property
+    def kept_from(self) -> str:
+        """The release that left the image, "" for none. Raise LayerError if malformed."""
+        flags = mapping(self.document, "flags", _FILE, {})
+        return string(flags, KEPT_FROM, _FILE, "")
+
+    @property
+    def signature_sizes(self) -> dict[Digest, tuple[int, ...]]:
+        """The sizes in bytes of each manifest's signatures. Raise LayerError if malformed."""
+        found = json.loads(string(self.document, "metadata", _FILE, "") or "{}")
+        sizes = mapping(found, "signatures-sizes", _FILE, {}) if isinstance(found, dict) else {}
+        return {
+            Digest.parse(digest): tuple(map(_size, array(sizes, digest, _FILE))) for digest in sizes
+        }
 
     @property
     def digest(self) -> Digest:
@@ -91,6 +107,12 @@ def _any_image(document: Document) -> ImageRecord:
 def records_json(records: Iterable[Document]) -> bytes:
     """Write layers.json or images.json from its records, in their order."""
     return json.dumps(list(records), separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _size(value: object) -> int:
+    if not isinstance(value, int) or value < 0:
+        raise LayerError(f"{_FILE}: a signature's size is not a number")
+    return value
 
 
 def _texts(document: Document, key: str, what: str) -> tuple[str, ...]:

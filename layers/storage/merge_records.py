@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _LAYERS = "the existing layers.json"
 _IMAGES = "the existing images.json"
+_NOTHING = "{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,8 @@ def _without(record: Document, names: set[str]) -> Document:
 def _union(present: Document, added: dict[str, Any]) -> Document:
     """Ours, and what only the other one has."""
     both = present | added
+    if added["metadata"] == _NOTHING:  # the signatures that the other one has stay
+        both["metadata"] = present.get("metadata", _NOTHING)
     both["names"] = sorted({*array(present, "names", _IMAGES, []), *added["names"]}, key=str)
     for field in ("big-data-sizes", "big-data-digests"):
         both[field] = mapping(present, field, _IMAGES, {}) | added[field]

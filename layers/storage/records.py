@@ -8,23 +8,32 @@ storage/storage_dest.go for which big data an image has.
 from __future__ import annotations
 
 import base64
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
 from layers.oci.media_type import Compression
-from layers.storage.layer_id import link_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# The flag of an image that an earlier release left; containers-storage ignores it (images.go,
+# `Image.Flags`).
+KEPT_FROM = "import-image.kept-from"
+# The keys of signatures begin with it.
+SIGNATURE = "signature"
 _PLAIN_KEY = re.compile(r"[a-z0-9.]*")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLayer:
-    """A layer in the store; sizes in bytes, `parents` ids nearest first."""
+    """A layer in the store.
+
+    Sizes are in bytes. `parents` has the store's ids of the layers below, nearest first.
+    `links` has the names under `overlay/l` of the layer itself and then of its parents.
+    """
 
     id: str
     parents: tuple[str, ...]
@@ -35,6 +44,7 @@ class StoredLayer:
     compression: Compression
     uids: tuple[int, ...]
     gids: tuple[int, ...]
+    links: tuple[str, ...] = ()
 
     @property
     def parent(self) -> str:
@@ -58,17 +68,25 @@ class StoredLayer:
         return fields | {"uidset": list(self.uids), "gidset": list(self.gids)}
 
     def link(self) -> bytes:
-        """The file `link`: the layer's name under `overlay/l`."""
-        return link_name(self.id).encode()
+        """Return the content of the file `link`: the layer's name under `overlay/l`."""
+        return self.links[0].encode()
 
     def lower(self) -> bytes:
-        """The file `lower`: the layers below as overlayfs is to stack them; none on a base."""
-        return ":".join(f"l/{link_name(parent)}" for parent in self.parents).encode()
+        """Return the content of the file `lower`: the layers below, in overlayfs's order.
+
+        It is empty for a base.
+        """
+        return ":".join(f"l/{link}" for link in self.links[1:]).encode()
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image in the store; `big_data` maps keys to original bytes, `created` is RFC 3339."""
+    """An image in the store.
+
+    `big_data` maps keys to original bytes, `created` is RFC 3339, `kept_from` is the release
+    that left the image, "" for one of the store's own release. `signatures` are those of manifests
+    by these digests.
+    """
 
     id: str
     digest: Digest
@@ -76,26 +94,58 @@ class StoredImage:
     top_layer: str
     created: str
     big_data: Mapping[str, bytes]
+    kept_from: str = ""
+    signatures: Mapping[Digest, tuple[bytes, ...]] = field(default_factory=dict)
+
+    @property
+    def all_data(self) -> dict[str, bytes]:
+        """The big data with the signatures.
+
+        containers-storage keeps those of a manifest in one piece, and those of the manifest that
+        the image goes by a second time under `signatures`.
+        """
+        found = dict(self.big_data)
+        for digest, signatures in self.signatures.items():
+            found[f"{SIGNATURE}-{digest.hex}"] = b"".join(signatures)
+        if own := self.signatures.get(self._manifest):
+            found[f"{SIGNATURE}s"] = b"".join(own)
+        return found
+
+    @property
+    def _manifest(self) -> Digest:
+        return Digest.of(self.big_data["manifest"])
+
+    def _metadata(self) -> str:
+        """Return what containers/image keeps of the signatures: their sizes in bytes.
+
+        Source: storage/storage_image.go, `storageImageMetadata`.
+        """
+        sizes = {str(one): [*map(len, self.signatures[one])] for one in sorted(self.signatures)}
+        own = [*map(len, self.signatures.get(self._manifest, ()))]
+        known = {"signature-sizes": own, "signatures-sizes": sizes}
+        return json.dumps({k: v for k, v in known.items() if v}, separators=(",", ":"))
 
     def record(self) -> dict[str, object]:
-        """The image's object in images.json."""
-        keys = sorted(self.big_data)
+        """Return the image's object in images.json."""
+        data = self.all_data
+        keys = sorted(data)
         top = {"layer": self.top_layer} if self.top_layer else {}
         return {
             "id": self.id,
             "digest": str(self.digest),
             "names": list(self.names),
             **top,
-            "metadata": "{}",
+            "metadata": self._metadata(),
             "big-data-names": keys,
-            "big-data-sizes": {key: len(self.big_data[key]) for key in keys},
-            "big-data-digests": {key: str(Digest.of(self.big_data[key])) for key in keys},
+            "big-data-sizes": {key: len(data[key]) for key in keys},
+            "big-data-digests": {key: str(Digest.of(data[key])) for key in keys},
             "created": self.created or "0001-01-01T00:00:00Z",  # Go's zero time
+            **({"flags": {KEPT_FROM: self.kept_from}} if self.kept_from else {}),
         }
 
     def files(self) -> dict[str, bytes]:
-        """The big data under the names that their files have."""
-        return {big_data_file(key): data for key, data in self.big_data.items()}
+        """Return the big data under the names that their files have."""
+        return {big_data_file(key): data for key, data in self.all_data.items()}
 
 
 def big_data_file(key: str) -> str:

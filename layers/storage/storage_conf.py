@@ -1,19 +1,23 @@
-"""storage.conf with one more additional image store in it.
+"""storage.conf, and podman 6's drop-ins of it, with one more additional image store.
 
-Format: containers-storage.conf(5). A file in /etc counts instead of the one in /usr/share,
-not beside it, and containers-storage 1.57 knows no drop-in directory; so ours has to say
-all that the other one says.
+Format: containers-storage.conf(5). A main file in /etc counts instead of the one in /usr/share,
+not beside it, so ours has to say all that the other one says. CRI-O and podman up to 5 read the
+main file alone. podman 6 reads the drop-ins of storage.conf.d after it: an array in one of them
+replaces what came before, unless the table `{append = true}` stands in it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
 from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # The manual page's own defaults: without them podman asks for a driver and a root.
 _NEW = b"""\
@@ -23,32 +27,72 @@ driver = "overlay"
 runroot = "/run/containers/storage"
 graphroot = "/var/lib/containers/storage"
 """
+_DROP_IN = """\
+# Container images that came with the operating system; see containers-storage.conf(5).
+[storage.options]
+additionalimagestores = [{store}, {{append = true}}]
+"""
 _KEY = "additionalimagestores"
+_APPEND = "append"
 
 
 def with_store(raw: bytes | None, store: str) -> bytes:
-    """The file with `store`, an absolute path, among the additional image stores.
+    """Return the main file with `store`, an absolute path, among the additional image stores.
 
-    Comments and all else stay as they are; a file that has it is not changed. None stands
-    for no file. LayerError if it is not TOML, or not of the form that podman reads.
+    Comments and everything else stay; a file that has the store already is not changed. None
+    stands for no file. Raise LayerError if it is not TOML, or not of the form that podman reads.
     """
-    try:
-        document = tomlkit.parse(_NEW if raw is None else raw)
-    except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
-        raise LayerError(f"storage.conf is not TOML: {str(error).splitlines()[0]}") from None
-    storage = _table(document, "storage")
-    options = _table(storage, "options", "storage.options")
+    document = _parsed(_NEW if raw is None else raw)
+    options = _table(_table(document, "storage"), "options", "storage.options")
     stores = options.setdefault(_KEY, tomlkit.array())
-    if not isinstance(stores, list):
-        raise LayerError(f"storage.conf: storage.options.{_KEY} is not an array")
-    if raw is not None and store in stores:
+    if raw is not None and store in _array(stores):
         return raw
-    stores.append(store)
+    _array(stores).append(store)
     return tomlkit.dumps(document).encode()
 
 
+def drop_in(store: str) -> bytes:
+    """Return a drop-in that adds `store`, an absolute path, to the stores named before it."""
+    return _DROP_IN.format(store=tomlkit.string(store).as_string()).encode()
+
+
+def stores_of(main: bytes | None, drop_ins: Iterable[bytes]) -> list[str]:
+    """Return the additional image stores that podman 6 reads, from the files in its order.
+
+    Raise LayerError if a file is not TOML, or not of the form that podman reads.
+    """
+    found: list[str] = []
+    for raw in (main, *drop_ins):
+        document = _parsed(raw or b"")
+        options = _table(_table(document, "storage"), "options", "storage.options")
+        if _KEY in options:
+            found = _added(found, _array(options[_KEY]))
+    return found
+
+
+def _added(before: list[str], values: list[Any]) -> list[str]:
+    """Return the stores after one file: its own, or behind those before, if it says append."""
+    own = [str(one) for one in values if isinstance(one, str)]
+    tables = [one for one in values if isinstance(one, dict)]
+    appends = any(one.get(_APPEND) for one in tables)
+    return [*before, *own] if appends else own
+
+
+def _parsed(raw: bytes) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(raw)
+    except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
+        raise LayerError(f"storage.conf is not TOML: {str(error).splitlines()[0]}") from None
+
+
+def _array(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise LayerError(f"storage.conf: storage.options.{_KEY} is not an array")
+    return value
+
+
 def _table(parent: dict[str, Any], key: str, name: str = "") -> dict[str, Any]:
-    """The table of this key, made where there is none; within `{}` there is no other kind."""
+    """Return the table of this key, made if there is none; in `{}` only inline ones may be."""
     made = tomlkit.inline_table() if isinstance(parent, InlineTable) else tomlkit.table()
     value = parent.setdefault(key, made)
     if not isinstance(value, dict):

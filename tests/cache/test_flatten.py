@@ -24,7 +24,7 @@ from tests.tools.podman import new_podman
 from tests.tools.process import CommandError, run
 from tests.tools.registry import Registry
 from tests.tools.snapshot import Snapshot, assert_same, snapshot
-from tests.tools.store import store_images, store_layers
+from tests.tools.store import store_images, store_layers, top_layer
 
 FIXTURES = sorted(
     path.stem for path in (Path(__file__).parent.parent.parent / "fixtures/images").glob("*.layers")
@@ -199,8 +199,11 @@ def test_podman_commits_a_container_of_it(flat: Flat, tmp_path: Path) -> None:
     podman("commit", "--quiet", "c", "localhost/committed")
     assert podman.run("localhost/committed") == "keep\n"
     assert podman.run("localhost/committed", "cat", "/added") == Path(__file__).read_text()
-    # The container's layer, and the commit's: nothing below is copied out of the store.
-    assert len(store_layers(podman.home / "root")) == 2
+    # The image has its parents in podman's own storage: an upgrade may take the store's away.
+    own = {layer["id"]: layer for layer in store_layers(podman.home / "root")}
+    top = top_layer(podman.home / "root", podman.inspect("localhost/committed")["Id"])
+    while top:
+        top = own[top].get("parent", "")
 
 
 @pytest.mark.root

@@ -9,7 +9,7 @@ import pytest
 
 from tests.tools.busybox import busybox_layer
 from tests.tools.entry import Entry, whiteout
-from tests.tools.expected import STORE, checked_out_store, layer_ids, merged, unpacked
+from tests.tools.expected import STORE, checked_out_store, layer_ids, merged, private_ids, unpacked
 from tests.tools.image import ImagePair, build_oci
 from tests.tools.importimage import imported
 from tests.tools.osbase import commit_os, os_tree
@@ -96,8 +96,8 @@ def test_what_another_image_needs_of_the_layers_stays(
     assert_sound(repo)
     store = checked_out_store(repo, "apps", tmp_path / "apps")
     layers = {layer["id"] for layer in store_layers(store)}
-    assert set(layer_ids(pair.two.diff_ids)) < layers
-    assert layer_ids(pair.one.diff_ids)[2] not in layers
+    assert set(private_ids(pair.two.diff_ids)) < layers
+    assert private_ids(pair.one.diff_ids)[2] not in layers
     assert len(layers) == 6
     podman = new_podman(tmp_path / "podman", store)
     assert [podman.run(name) for name in pair.names] == ["c\n", "other\n"]
@@ -168,7 +168,7 @@ def test_a_layer_keeps_its_record_though_an_image_has_it_packed_otherwise(
     imported(repo, *MERGE, names[1])
     upon = ("--onto=apps", "--branch=more", "--existing-store=merge", "--flatten")
     imported(repo, *upon, names[0])
-    base = layer_ids(gzip.diff_ids)[0]
+    base = private_ids(gzip.diff_ids)[0]
     found = []
     for branch in ("os", "apps", "more"):
         assert_sound(repo, branch)

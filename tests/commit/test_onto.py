@@ -8,7 +8,7 @@ import pytest
 
 from tests.tools.busybox import busybox_layer
 from tests.tools.entry import Entry, whiteout
-from tests.tools.expected import STORE, merged, unpacked
+from tests.tools.expected import STORE, merged, private_ids, unpacked
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.osbase import commit_os, metadata, os_tree
@@ -96,6 +96,7 @@ def test_the_metadata_of_the_base_is_kept_but_what_would_be_wrong_of_the_result(
         "ostree.ref-binding": "['apps']\n",
         "import-image.base": f"'{base}'\n",
         "import-image.form": "'store'\n",
+        "import-image.layer-ids": "'private'\n",
         "import-image.prefix": f"'/{STORE}'\n",
     }
     assert "2024-05-06 07:08:09" in ostree(repo, "show", "apps")  # the image is newer
@@ -308,7 +309,7 @@ def test_a_layer_with_other_files_under_the_same_id_is_refused(
     commit_os(repo, "plain", os_tree(tmp_path / "plain"))
     imported(repo, "--onto=plain", "--branch=store", image[0])
     tampered = checkout(repo, "store", tmp_path / "tampered", passthrough_whiteouts=False)
-    base = image[1].diff_ids[0].removeprefix("sha256:")
+    base = private_ids(image[1].diff_ids)[0]
     (tampered / STORE / "overlay" / base / "diff/a").write_text("something else\n")
     commit_os(repo, "os", tampered)
     said = refusal(repo, "--existing-store=merge", image[0])

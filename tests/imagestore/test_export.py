@@ -8,6 +8,7 @@ import pytest
 from fixtures.images import definition
 from tests.tools import umoci
 from tests.tools.entry import Entry, Sparse
+from tests.tools.expected import private_ids
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
 from tests.tools.podman import Podman
@@ -147,7 +148,7 @@ def test_a_damaged_layer_is_not_exported(registry: Registry, tmp_path: Path, lay
     repo, out = tmp_path / "repo", tmp_path / "out"
     imported(repo, "--branch=all", f"{registry.host}/export/one:1")
     store = loose(repo, "all", tmp_path / "loose")
-    (store.diff(built.diff_ids[0].partition(":")[2]) / "f").write_text("F")
+    (store.diff(private_ids(built.diff_ids)[0]) / "f").write_text("F")
     commit(store, repo, "damaged")
     outcome = image_store(repo, "export", "--branch=damaged", built.image_id, f"oci:{out}")
     assert outcome.status == 1

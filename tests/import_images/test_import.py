@@ -13,7 +13,7 @@ import pytest
 from fixtures.images import definition
 from layers.storage.records import big_data_file
 from tests.tools import ostreerepo
-from tests.tools.expected import STORE, checked_out_store, layer_ids, merged, unpacked
+from tests.tools.expected import STORE, checked_out_store, layer_ids, merged, private_ids, unpacked
 from tests.tools.image import BuiltImage, BuiltIndex, Compression, build_index, build_oci
 from tests.tools.importimage import SCRIPT, imported, run_import
 from tests.tools.ostreerepo import checkout, fsck, ls, refs, rev_parse
@@ -62,12 +62,13 @@ def umoci_tree(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Snap
 
 def expected_layers(repo: Path, built: BuiltImage, cached: bool = False) -> list[dict[str, Any]]:
     """The document's `layers`, from the image and the branches; markers are counted apart."""
-    ids = layer_ids(built.diff_ids)
+    ids = zip(layer_ids(built.diff_ids), private_ids(built.diff_ids), strict=True)
     return [
         {
             "digest": blob.digest,
             "diff_id": diff_id,
             "layer_id": layer_id,
+            "store_layer_id": store_id,
             "commit": rev_parse(repo, f"oci/layer/{layer_id}"),
             "cached": cached,
             "size": blob.size,
@@ -75,7 +76,9 @@ def expected_layers(repo: Path, built: BuiltImage, cached: bool = False) -> list
             "device_nodes": 0,
             "dropped_xattrs": 0,
         }
-        for blob, diff_id, layer_id in zip(built.layers, built.diff_ids, ids, strict=True)
+        for blob, diff_id, (layer_id, store_id) in zip(
+            built.layers, built.diff_ids, ids, strict=True
+        )
     ]
 
 
@@ -534,7 +537,7 @@ def test_the_layers_of_the_record_are_the_layers_of_the_image(
         repo, "cat", document["branch"], f"/{STORE}/overlay-layers/layers.json"
     )
     base, upper = json.loads(text)
-    ids = layer_ids(built.diff_ids)
+    ids = private_ids(built.diff_ids)
     assert (base["id"], upper["id"], upper["parent"]) == (*ids, ids[0])
     assert "parent" not in base
     for record, blob, diff_id in zip((base, upper), built.layers, built.diff_ids, strict=True):

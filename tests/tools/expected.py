@@ -23,6 +23,12 @@ def layer_ids(diff_ids: tuple[str, ...]) -> list[str]:
     return ids
 
 
+def private_ids(diff_ids: tuple[str, ...], form: str = "quoted") -> list[str]:
+    """The layers' ids in a store of ours: a hash of the form and of the standard id."""
+    named = (f"import-image:{form}:{one}" for one in layer_ids(diff_ids))
+    return [hashlib.sha256(name.encode()).hexdigest() for name in named]
+
+
 def unpacked(layout: Path, tag: str, dest: Path) -> Snapshot:
     """What umoci makes of `layout:tag`, with the root that podman gives every image."""
     found = snapshot(umoci.unpack(layout, tag, dest))

@@ -22,7 +22,7 @@ from importer.verify.findings import Finding
 from importer.verify.store import verify
 from layers.storage.layer_id import link_name
 from tests.tools import ostreerepo
-from tests.tools.expected import layer_ids
+from tests.tools.expected import layer_ids, private_ids
 from tests.tools.image import BuiltImage, Compression, build_oci
 from tests.tools.importimage import imported
 from tests.tools.ostreerepo import ls, ostree, refs
@@ -65,8 +65,18 @@ class Sound:
 
     @property
     def layers(self) -> list[str]:
-        """The ids of the first image's layers, base first; then the second one's own."""
+        """The first image's layers in the store, base first; then the second one's own."""
+        return [*private_ids(self.one.diff_ids), private_ids(self.two.diff_ids)[1]]
+
+    @property
+    def standard(self) -> list[str]:
+        """The same by their standard ids."""
         return [*layer_ids(self.one.diff_ids), layer_ids(self.two.diff_ids)[1]]
+
+    @property
+    def links(self) -> list[str]:
+        """The same by their links."""
+        return [link_name(one) for one in self.standard]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +124,7 @@ def beside(path: str, problem: str) -> Expect:
 
     def expect(sound: Sound) -> set[tuple[str, str, str]]:
         ids = sound.layers
-        links = {f"l{n}": link_name(layer) for n, layer in enumerate(ids)}
+        links = {f"l{n}": link for n, link in enumerate(sound.links)}
         names = {"i": sound.one.image_id, "j": sound.two.image_id}
         return {("", path.format(*ids, **links, **names), problem)}
 
@@ -309,12 +319,12 @@ def tar_split_of_no_layer(store: LooseStore, sound: Sound) -> None:
 
 @plants(beside("overlay/l/{l1}", "is missing"))
 def link_missing(store: LooseStore, sound: Sound) -> None:
-    (store.path / "overlay/l" / link_name(sound.layers[1])).unlink()
+    (store.path / "overlay/l" / sound.links[1]).unlink()
 
 
 @plants(beside("overlay/l/{l1}", "leads to"))
 def link_to_another_layer(store: LooseStore, sound: Sound) -> None:
-    path = store.path / "overlay/l" / link_name(sound.layers[1])
+    path = store.path / "overlay/l" / sound.links[1]
     path.unlink()
     path.symlink_to(f"../{sound.layers[0]}/diff")
 
@@ -327,7 +337,7 @@ def link_file_altered(store: LooseStore, sound: Sound) -> None:
 @plants(beside("overlay/{1}/lower", "says"))
 def wrong_lower(store: LooseStore, sound: Sound) -> None:
     path = store.path / "overlay" / sound.layers[1] / "lower"
-    path.write_text(f"l/{link_name(sound.layers[2])}")
+    path.write_text(f"l/{sound.links[2]}")
 
 
 @plants(beside("overlay/{1}/lower", "is missing"))
@@ -509,7 +519,7 @@ def files_of_other_owners_and_modes(store: LooseStore, sound: Sound) -> None:
     layer = store.path / "overlay" / sound.layers[1]
     (layer / "link").chmod(0o600)
     os.setxattr(layer / "lower", "user.a", b"b")
-    os.lchown(store.path / "overlay/l" / link_name(sound.layers[1]), 7, 8)
+    os.lchown(store.path / "overlay/l" / sound.links[1], 7, 8)
     (store.path / "overlay-layers/layers.json").chmod(0o600)
     (store.path / "overlay-layers/layers.lock").chmod(0)
     store.split(sound.layers[0]).chmod(0o4755)
@@ -539,7 +549,7 @@ def links_are_of_the_other_kind(store: LooseStore, sound: Sound) -> None:
     link = store.path / "overlay" / sound.layers[2] / "link"
     link.unlink()
     link.symlink_to("elsewhere")
-    link = store.path / "overlay/l" / link_name(sound.layers[0])
+    link = store.path / "overlay/l" / sound.links[0]
     link.unlink()
     link.write_text("x")
 
@@ -649,9 +659,9 @@ def test_a_damaged_object_is_found(sound: Sound, tmp_path: Path, damage: str) ->
 def test_a_layer_branch_that_differs_is_found(sound: Sound, tmp_path: Path) -> None:
     repo = tmp_path / "repo"
     shutil.copytree(sound.repo, repo, symlinks=True)
-    other = ostreerepo.rev_parse(repo, f"oci/layer/{sound.layers[2]}")
-    ostree(repo, "refs", "--delete", f"oci/layer/{sound.layers[1]}")
-    ostree(repo, "refs", f"--create=oci/layer/{sound.layers[1]}", other)
+    other = ostreerepo.rev_parse(repo, f"oci/layer/{sound.standard[2]}")
+    ostree(repo, "refs", "--delete", f"oci/layer/{sound.standard[1]}")
+    ostree(repo, "refs", f"--create=oci/layer/{sound.standard[1]}", other)
     (found,) = findings(repo, "all")
     assert (found.layer, found.problem[:10]) == (sound.layers[1], "branch oci")
 

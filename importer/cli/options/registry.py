@@ -47,6 +47,11 @@ class Registry(Group):
     insecure_policy: bool = flag(
         "--insecure-policy", help="Check no signatures, whatever the policy says."
     )
+    keep_signatures: bool = flag(
+        "--keep-signatures",
+        help="Keep the images' signatures in the store, for a signature policy of CRI-O on the"
+        " device: sigstore attachments, and simple signatures as registries.d says.",
+    )
     timeout: float = option(
         "--timeout",
         metavar="SECONDS",

@@ -103,6 +103,14 @@ class ReleaseResult(Group):
     keep: int | None = option(
         "--keep", metavar="N", type=Number(1), help="Keep the newest N releases on the branch."
     )
+    keep_images: int = option(
+        "--keep-images",
+        metavar="N",
+        type=Number(0),
+        default=0,
+        help="Keep the images of the last N releases in the store beside the new ones, for"
+        " containers and images on devices that need them after an upgrade or a rollback.",
+    )
     keep_going: bool = flag(
         "--keep-going", help="Commit without the images that failed, and exit with 3."
     )

@@ -9,8 +9,9 @@ from importer.cli.completion import branches_like
 from importer.cli.options.declare import Group, Heading, choice, flag, option, required
 from importer.cli.options.name_types import Branch, Prefix
 from importer.cli.options.rules import not_for, only_for
-from importer.cli.options.types import Place, Text, Timestamp
+from importer.cli.options.types import OneOf, Place, Text, Timestamp
 from importer.commit.target import Form
+from layers.storage.store_id import LayerIds
 
 _REPO = "The ostree repo; created in bare-user mode if it does not exist."
 
@@ -58,8 +59,10 @@ class Shape(Group):
             "form",
             Form.STORE,
             "flatten",
+            "layer_ids",
             "onto",
             "storage_conf",
+            "crio_conf",
             "selinux_label",
             "selinux_policy",
         ),
@@ -88,6 +91,14 @@ class StoreContents(Group):
 
     flatten: bool = flag(
         "--flatten", help="Store each image as one layer with all of its files and no whiteouts."
+    )
+    layer_ids: LayerIds | None = option(
+        "--layer-ids",
+        type=OneOf(LayerIds),
+        help="private: images that are pulled on a device copy the layers that they share with the"
+        " store, and outlive an upgrade; standard: they need the store's layers. Without this"
+        " option, a release and a store that images are merged into keep their ids, and other"
+        " stores have private ones.",
     )
     prefix: str = option(
         "--prefix",

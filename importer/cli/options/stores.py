@@ -16,7 +16,7 @@ from importer.cli.options.declare import (
     required,
     several,
 )
-from importer.cli.options.types import NotEmpty, Number, Place
+from importer.cli.options.types import NotEmpty, Number, Place, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +114,10 @@ class Difference(Group):
     HEADING = Heading.RESULT
 
     list_files: bool = flag("--files", help="List the files that differ.")
+    lost: bool = flag(
+        "--lost", help="List the images and layers that B lacks: what devices lose by the upgrade."
+    )
+    fail_on_lost: bool = flag("--fail-on-lost", help="Exit with 1 if B lacks an image or layer.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,3 +173,32 @@ class Report(Group):
         complete=branches_like,
         help="Compare with this commit or branch; without it, with the parent commit.",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnStorage(Group):
+    """The device's own storage, and the read-only stores beside it."""
+
+    HEADING = Heading.SYSTEM
+
+    root: Path = option(
+        "--root",
+        metavar="DIR",
+        type=Place(),
+        default=Path("/var/lib/containers/storage"),
+        help="The storage to heal.",
+    )
+    stores: tuple[Path, ...] = several(
+        "--store",
+        metavar="DIR",
+        type=Place(),
+        help="An additional image store beside it; repeatable. Without this option, all stores"
+        " that a configuration of podman or CRI-O names.",
+    )
+    lock_timeout: float = option(
+        "--lock-timeout",
+        type=Seconds(),
+        default=60.0,
+        help="How long to wait for another program that holds the storage's locks.",
+    )
+    dry_run: bool = flag("--dry-run", "-n", help="Remove nothing; tell what would be removed.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloup.constraints import Equal
+from cloup.constraints import Equal, IsSet
 
 from importer.cli.completion import branches_like
 from importer.cli.options.declare import Group, Heading, choice, flag, option
 from importer.cli.options.rules import demand, needs
-from importer.cli.options.types import Text
+from importer.cli.options.types import Text, YesNo
 from importer.commit.target import ExistingStore
 
 
@@ -24,6 +24,12 @@ class System(Group):
             ~Equal("existing_store", ExistingStore.ERROR),
             "onto",
             error="--existing-store is only for --onto",
+        ),
+        needs("crio_conf", "onto", error="--crio-conf is only for --onto"),
+        demand(
+            IsSet("crio_internal_repair"),
+            "crio_conf",
+            error="--crio-internal-repair is only for --crio-conf",
         ),
     )
 
@@ -42,5 +48,19 @@ class System(Group):
         " (error), replace it (replace), or keep its images beside the new ones (merge).",
     )
     storage_conf: bool = flag(
-        "--storage-conf", help="Also name the store in /usr/etc/containers/storage.conf."
+        "--storage-conf",
+        help="Also name the store in /usr/etc/containers/storage.conf, and in a drop-in where the"
+        " operating system has storage.conf.d.",
+    )
+    crio_conf: bool = flag(
+        "--crio-conf",
+        help="With --onto: also write /usr/etc/crio/crio.conf.d/50-import-image.conf, which pins"
+        " the store's images.",
+    )
+    crio_internal_repair: bool | None = option(
+        "--crio-internal-repair",
+        metavar="BOOL",
+        type=YesNo(),
+        help="With --crio-conf: set CRI-O's internal_repair; false keeps images and containers"
+        " after a crash.",
     )

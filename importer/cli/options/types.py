@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime
+from enum import Enum
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -166,6 +167,29 @@ class Size(ParamType[int]):
         if match is None:
             self.fail(f"{value!r} is not a size such as 64G", param, ctx)
         return int(int(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+class OneOf[E: Enum](ParamType[E]):
+    """One of an Enum's values, which are strings."""
+
+    def __init__(self, kind: type[E]) -> None:
+        self._kind = kind
+        self._choice = click.Choice([str(one.value) for one in kind])
+        self.name = "|".join(self._choice.choices)
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> E:
+        """Return the Enum's member."""
+        return self._kind(self._choice.convert(value, param, ctx))
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """Return the values as --help shows them."""
+        return self._choice.get_metavar(param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Offer the values."""
+        return self._choice.shell_complete(ctx, param, incomplete)
 
 
 class Number(ParamType[int]):

@@ -6,7 +6,7 @@ import pytest
 
 from layers.errors import LayerError
 from layers.ostree.prepare_root import composefs_enabled
-from layers.storage.storage_conf import with_store
+from layers.storage.storage_conf import drop_in, stores_of, with_store
 
 STORE = "/usr/lib/containers/storage"
 
@@ -106,3 +106,39 @@ def test_composefs_by_prepare_root_conf(text: str, enabled: bool) -> None:
 def test_what_is_no_key_file_is_refused(text: bytes) -> None:
     with pytest.raises(LayerError, match=r"prepare-root\.conf"):
         composefs_enabled(text)
+
+
+# -- drop-ins --
+
+MAIN = b'[storage.options]\nadditionalimagestores = ["/main"]\n'
+APPENDS = b'[storage.options]\nadditionalimagestores = ["/more", {append = true}]\n'
+REPLACES = b'[storage.options]\nadditionalimagestores = ["/alone"]\n'
+NOT_APPENDS = b'[storage.options]\nadditionalimagestores = ["/alone", {append = false}]\n'
+
+
+@pytest.mark.parametrize(
+    ("drop_ins", "found"),
+    [
+        ([], ["/main"]),
+        ([APPENDS], ["/main", "/more"]),
+        ([REPLACES], ["/alone"]),
+        ([NOT_APPENDS], ["/alone"]),
+        ([REPLACES, APPENDS], ["/alone", "/more"]),
+        ([APPENDS, REPLACES], ["/alone"]),
+        ([b"[storage]\ndriver = 'overlay'\n"], ["/main"]),
+        ([drop_in(STORE)], ["/main", STORE]),
+    ],
+)
+def test_what_podman_6_reads(drop_ins: list[bytes], found: list[str]) -> None:
+    assert stores_of(MAIN, drop_ins) == found
+
+
+def test_without_a_main_file() -> None:
+    assert stores_of(None, [drop_in("/with 'quotes\" \\ in it")]) == ["/with 'quotes\" \\ in it"]
+    assert stores_of(None, []) == []
+
+
+@pytest.mark.parametrize("text", [b"a =", b"storage = 1", b"[storage.options]\n" + b"a" * 3])
+def test_a_drop_in_that_is_none_is_refused(text: bytes) -> None:
+    with pytest.raises(LayerError, match=r"storage\.conf"):
+        stores_of(MAIN, [text])

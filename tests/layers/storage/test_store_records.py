@@ -18,7 +18,16 @@ def layer(number: int, compression: Compression = Compression.GZIP) -> StoredLay
     parents = tuple(reversed(IDS[:number]))
     blob = Digest.of(b"blob")
     return StoredLayer(
-        IDS[number], parents, DIFF_IDS[number], 10240, blob, 331, compression, (0, 33), (0,)
+        IDS[number],
+        parents,
+        DIFF_IDS[number],
+        10240,
+        blob,
+        331,
+        compression,
+        (0, 33),
+        (0,),
+        tuple(link_name(one) for one in (IDS[number], *parents)),
     )
 
 

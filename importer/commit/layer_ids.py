@@ -1,0 +1,63 @@
+"""Which ids the layers of a new store have: the user's choice, or those of the store before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.commit.target import ExistingStore, Form
+from importer.repo import commit_keys as key
+from importer.store.layer_names import layer_ids_of
+from importer.store.writer import has_records, reading_present
+from layers.storage.store_id import LayerIds
+
+if TYPE_CHECKING:
+    from importer.commit.target import Target
+    from importer.repo.commit_metadata import Base
+    from importer.repo.values import Commit, RepoDirectory
+    from importer.repo.writer import Repo
+
+CHANGED = (
+    "{branch}: the layers of the store have {now} ids now, and had {before} ones. On devices"
+    " with the old store, an image that was pulled beside it and shares layers with it has to be"
+    " pulled again, or removed with `podman rmi -f`; containers still start"
+)
+
+
+def chosen_layer_ids(
+    target: Target, repo: Repo, base: Base | None, last: Commit | None = None
+) -> LayerIds:
+    """Return the ids of a new store's layers.
+
+    The user's choice counts first. A release keeps to the ids of its branch's `last` commit, and
+    a store that images are merged into keeps to its own. Other stores have private ids.
+    """
+    if target.layer_ids is not None:
+        return target.layer_ids
+    if last is not None:
+        return said_layer_ids(last)
+    present = present_store(repo, base, target.prefix)
+    if present is not None and target.existing_store is ExistingStore.MERGE:
+        with reading_present():
+            return layer_ids_of(present)
+    return LayerIds.PRIVATE
+
+
+def present_store(repo: Repo, base: Base | None, prefix: str) -> RepoDirectory | None:
+    """Return the store that a base commit has at the prefix, or None if it has none."""
+    found = repo.root(base.commit).find(prefix.strip("/")) if base else None
+    return found if found is not None and has_records(found) else None
+
+
+def said_layer_ids(commit: Commit) -> LayerIds:
+    """Return the ids that a commit of ours says its store has."""
+    return LayerIds(commit.metadata.get(key.LAYER_IDS, LayerIds.STANDARD.value))
+
+
+def change_of_ids(branch: str, last: Commit | None, now: LayerIds) -> tuple[str, ...]:
+    """Return what to tell the user of a branch whose store changes to other ids."""
+    if last is None or last.metadata.get(key.FORM) != Form.STORE.value:
+        return ()
+    before = said_layer_ids(last)
+    if before is now:
+        return ()
+    return (CHANGED.format(branch=branch, now=now.value, before=before.value),)

@@ -1,0 +1,133 @@
+"""Fetch an image's signatures: sigstore attachments, and simple signatures of a lookaside server.
+
+skopeo hands out signatures only together with all layers of an image, so these few files are
+fetched beside it. Whether they are good is for the signature policy to say: skopeo asks the one in
+force at the import, CRI-O its own when it creates a container.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from importer.errors import FetchError, ImporterError
+from importer.fetch.blobs import Blobs
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.errors import LayerError
+from layers.oci.registries_d import lookaside, signature_urls
+from layers.oci.sigstore import MOST_SIGNATURES, attachment_tag, parse_attachments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.fetch.skopeo import Skopeo
+    from importer.progress import Progress
+    from layers.digest import Digest
+    from layers.oci.reference import ImageName
+    from layers.storage.image import Image
+
+# skopeo reads the user's directory instead of the system's, if there is one (docker/
+# registries_d.go), and these places where no file names a server.
+_OWN, _SYSTEM = Path(".config/containers/registries.d"), Path("/etc/containers/registries.d")
+_LOCAL = Path("/var/lib/containers/sigstore")
+# What registries say of a tag that is not there.
+_ABSENT = ("manifest unknown", "not found", "name unknown")
+
+
+class Signatures:
+    """Fetches signatures, with a limit to their number, their size and a server's silence."""
+
+    def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
+        self._timeout = skopeo.timeout
+        self._skopeo = skopeo
+        self._progress = progress
+
+    def added(self, image: Image) -> Image:
+        """Return the image with its platform manifest's signatures; none is no error.
+
+        Raise FetchError if a server cannot be asked, LayerError if a signature is malformed.
+        """
+        name = image.reference.name
+        if image.reference.transport != "docker" or name is None:
+            return image
+        digest = image.manifest.digest
+        simple = self._simple(name, digest)
+        return replace(image, signatures=(*simple, *self._attached(name, digest)))
+
+    def _attached(self, name: ImageName, digest: Digest) -> Iterator[bytes]:
+        """Yield sigstore signatures. Nobody signs the attachments themselves: no policy counts."""
+        source = f"docker://{name.repository}:{attachment_tag(digest)}"
+        skopeo = replace(self._skopeo, policy=None, insecure_policy=True)
+        with Blobs(skopeo, self._progress) as blobs:
+            raw = self._manifest(blobs, source)
+            for one in parse_attachments(raw) if raw is not None else ():
+                yield one.stored(blobs.read(source, one.blob))
+
+    def _manifest(self, blobs: Blobs, source: str) -> bytes | None:
+        try:
+            return blobs.manifest(source)
+        except ImporterError as error:
+            if any(sign in str(error).lower() for sign in _ABSENT):
+                return None
+            raise
+
+    def _simple(self, name: ImageName, digest: Digest) -> Iterator[bytes]:
+        base = _base(name)
+        for url in signature_urls(base, name, digest, MOST_SIGNATURES):
+            found = self._read(url)
+            if found is None:
+                return
+            yield found
+
+    def _read(self, url: str) -> bytes | None:
+        """Return what is at the URL, or None if there is nothing."""
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            return _read_file(Path(unquote(parts.path)))
+        if parts.scheme not in ("http", "https"):
+            raise ImporterError(f"{url}: signatures are read by file:, http: and https: alone")
+        return self._get(url)
+
+    def _get(self, url: str) -> bytes | None:
+        try:
+            with requests.get(url, timeout=self._timeout, stream=True) as answer:
+                if answer.status_code == requests.codes.not_found:
+                    return None
+                answer.raise_for_status()
+                found = answer.raw.read(MAX_DOCUMENT_SIZE + 1, decode_content=True)
+        except (requests.RequestException, OSError) as error:
+            raise FetchError(f"{url}: {error}") from None
+        return _bounded(bytes(found), url)
+
+
+def _base(name: ImageName) -> str:
+    """Return where the image's simple signatures are, by the machine's registries.d."""
+    home = Path.home() / _OWN
+    directory = home if home.is_dir() else _SYSTEM
+    try:
+        files = [(str(path), path.read_bytes()) for path in sorted(directory.glob("*.yaml"))]
+        return lookaside(files, name) or f"file://{_LOCAL}"
+    except LayerError as error:
+        raise ImporterError(str(error), hint="containers-registries.d(5) has its format") from None
+    except OSError as error:
+        raise ImporterError(f"{error.filename}: {error.strerror}") from None
+
+
+def _read_file(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            return _bounded(file.read(MAX_DOCUMENT_SIZE + 1), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ImporterError(f"{path}: {error.strerror}") from None
+
+
+def _bounded(found: bytes, where: str) -> bytes:
+    if len(found) > MAX_DOCUMENT_SIZE:
+        raise LayerError(f"{where} has more than {MAX_DOCUMENT_SIZE} bytes")
+    return found

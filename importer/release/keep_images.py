@@ -1,0 +1,92 @@
+"""Images of earlier releases that stay in the store beside the new release's.
+
+Containers that run when a device upgrades, and images that a device built or pulled over the
+store, go on working as long as the store has their images and layers; so does a rollback.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.cache.layer import find_layer
+from importer.graphroot.source import stored_reference
+from importer.repo.reachable import ancestors
+from importer.store.reader import NoStoreError, open_store
+from layers.release.diff import compare
+from layers.storage.image import Image, KeptRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from importer.progress import Progress
+    from importer.repo.values import Commit
+    from importer.repo.writer import Repo
+    from importer.store.image import ImageView
+    from importer.store.reader import StoreView
+    from layers.release.release import Release
+
+_GONE = (
+    "{image} of {release} is not kept: its layers are no longer in the repo, where"
+    " `image-store prune` keeps them as long as a commit has them"
+)
+
+
+def images_to_keep(
+    repo: Repo,
+    head: Commit | None,
+    release: Release,
+    images: Sequence[Image],
+    count: int,
+    progress: Progress,
+) -> tuple[Image, ...]:
+    """Return the images of the last `count` releases before this one that it has not itself.
+
+    `head` is the branch's commit so far, `images` are the release's own. A name that one of
+    these has is theirs alone. The result is the same for a release that is imported again.
+    """
+    taken = {name for image in images for name in image.names}
+    known = {image.id for image in images}
+    found: list[Image] = []
+    for store, before in _earlier(repo, head, release, count):
+        for view in sorted(store.images, key=lambda view: view.id):
+            if view.components and view.id not in known:
+                known.add(view.id)
+                image = _image(store, view, before.name or store.commit.checksum, taken)
+                taken.update(image.names)
+                if all(find_layer(repo, layer.id) for layer in image.layers):
+                    found.append(image)
+                else:
+                    progress.message(_GONE.format(image=view.label, release=image.kept_from))
+    return tuple(found)
+
+
+def _earlier(
+    repo: Repo, head: Commit | None, release: Release, count: int
+) -> Iterator[tuple[StoreView, Release]]:
+    """Yield the stores of other releases in the branch's history, newest first."""
+    seen = [release]
+    for commit in ancestors(repo, head.checksum if head else None):
+        if len(seen) > count:
+            return
+        try:
+            store = open_store(repo, commit.checksum, None)
+        except NoStoreError:
+            continue
+        before = store.release
+        if before is not None and not any(compare(before, one).is_empty for one in seen):
+            seen.append(before)
+            yield store, before
+
+
+def _image(store: StoreView, view: ImageView, release: str, taken: set[str]) -> Image:
+    names = tuple(name for name in view.names if name not in taken)
+    return Image(
+        stored_reference(view.names, f"containers-storage:@{view.id}"),
+        "",
+        view.manifest,
+        view.config,
+        view.indexes[0] if len(view.indexes) == 1 else None,
+        kept=KeptRecord(names, (view.manifest, *view.others, *view.indexes)),
+        kept_from=release,
+        signatures=store.signatures(view.record).get(view.manifest.digest, ()),
+    )

@@ -1,0 +1,61 @@
+"""What a device loses when one store takes another one's place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importer.store.image import ImageView
+    from importer.store.reader import StoreView
+
+
+@dataclass(frozen=True, slots=True)
+class LostLayer:
+    """A layer that the new store has not under the same id; nobody finds it by another one."""
+
+    standard_id: str
+    store_id: str
+
+    def document(self) -> dict[str, str]:
+        """Return the layer for JSON."""
+        return {"layer_id": self.standard_id, "store_layer_id": self.store_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The images and layers of an old store that the new one lacks.
+
+    Containers of these images no longer start. Images that a device pulled over a store with
+    standard ids break with these layers.
+    """
+
+    images: tuple[ImageView, ...]
+    layers: tuple[LostLayer, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.images or self.layers)
+
+    def document(self) -> dict[str, Any]:
+        """Return the images and layers for JSON."""
+        return {
+            "images": [
+                {"image_id": one.id, "names": list(one.names), "components": list(one.components)}
+                for one in self.images
+            ],
+            "layers": [layer.document() for layer in self.layers],
+        }
+
+
+def find_lost(old: StoreView | None, new: StoreView) -> Lost:
+    """Compare two stores by the ids that containers-storage knows; None is an empty store."""
+    if old is None:
+        return Lost((), ())
+    present = {image.id for image in new.images}
+    images = tuple(image for image in old.images if image.id not in present)
+    layers = tuple(
+        LostLayer(old.standard_ids.get(one, one), one)
+        for one in old.layers
+        if one not in new.layers
+    )
+    return Lost(images, layers)

@@ -1,0 +1,141 @@
+"""`--storage-conf` and `--crio-conf`: what podman and CRI-O of the device read."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tools.entry import Entry
+from tests.tools.expected import STORE
+from tests.tools.image import build_oci
+from tests.tools.importimage import imported, run_import
+from tests.tools.osbase import commit_os, os_tree
+from tests.tools.ostreerepo import ls, ostree
+from tests.tools.registry import Registry
+
+CRIO = "usr/etc/crio/crio.conf.d"
+DROP_IN = "usr/etc/containers/storage.conf.d"
+APPENDING = '[storage.options]\nadditionalimagestores = ["/vendor", {append = true}]\n'
+REPLACING = '[storage.options]\nadditionalimagestores = ["/vendor"]\n'
+
+
+@pytest.fixture
+def name(registry: Registry, layout: Path) -> str:
+    return registry.push(build_oci(layout, "t", [[Entry(b"a", content=b"a")]]), "conf/t:1")
+
+
+def put(repo: Path, tmp_path: Path, files: dict[str, str], *arguments: str) -> str:
+    """An import onto an OS with these files; what it told."""
+    commit_os(repo, "os", os_tree(tmp_path / "root", files))
+    outcome = run_import(repo, "--onto=os", "--branch=apps", *arguments)
+    assert outcome.status == 0, outcome.stderr
+    return outcome.stderr
+
+
+def toml(repo: Path, path: str) -> dict[str, Any]:
+    return tomllib.loads(ostree(repo, "cat", "apps", f"/{path}"))
+
+
+# -- storage.conf.d --
+
+
+@pytest.mark.parametrize("where", ["usr/share/containers/storage.conf.d", DROP_IN])
+def test_a_drop_in_outlasts_those_that_replace_what_the_main_file_says(
+    repo: Path, tmp_path: Path, name: str, where: str
+) -> None:
+    put(repo, tmp_path, {f"{where}/10-vendor.conf": REPLACING}, "--storage-conf", name)
+    main = toml(repo, "usr/etc/containers/storage.conf")
+    assert main["storage"]["options"]["additionalimagestores"] == [f"/{STORE}"]
+    found = toml(repo, f"{DROP_IN}/99-import-image.conf")["storage"]["options"]
+    assert found["additionalimagestores"] == [f"/{STORE}", {"append": True}]
+
+
+@pytest.mark.parametrize("said", [None, APPENDING, REPLACING.replace("/vendor", f"/{STORE}")])
+def test_no_drop_in_where_the_store_is_read_without_one(
+    repo: Path, tmp_path: Path, name: str, said: str | None
+) -> None:
+    """podman would list the images of a store twice that is named twice."""
+    files = {f"{DROP_IN}/10-vendor.conf": said} if said else {}
+    put(repo, tmp_path, files, "--storage-conf", name)
+    assert not [path for path in ls(repo, "apps") if "99-import-image" in path]
+
+
+def test_a_later_drop_in_that_hides_ours_is_an_error(repo: Path, tmp_path: Path, name: str) -> None:
+    commit_os(repo, "os", os_tree(tmp_path / "root", {f"{DROP_IN}/99-zz.conf": REPLACING}))
+    outcome = run_import(repo, "--onto=os", "--branch=apps", "--storage-conf", name)
+    assert outcome.status == 1
+    assert "replaces what 99-import-image.conf says: 99-zz.conf" in outcome.stderr
+
+
+# -- CRI-O --
+
+
+def test_the_images_are_pinned_by_all_of_their_names(
+    registry: Registry, repo: Path, tmp_path: Path, layout: Path, name: str
+) -> None:
+    built = build_oci(layout, "o", [[Entry(b"o", content=b"o")]])
+    registry.push(built, "conf/o:1")
+    by_digest = registry.by_digest(built, "conf/o")
+    told = put(repo, tmp_path, {}, "--crio-conf", name, by_digest)
+    crio = toml(repo, f"{CRIO}/50-import-image.conf")["crio"]
+    assert crio == {"image": {"pinned_images": sorted([name, by_digest])}}
+    assert "storage_option" not in told
+
+
+def test_what_the_base_says_before_is_kept_and_what_it_says_after_is_told(
+    repo: Path, tmp_path: Path, name: str
+) -> None:
+    files = {
+        "usr/etc/crio/crio.conf": '[crio]\nstorage_option = ["overlay.mountopt=nodev"]\n',
+        f"{CRIO}/10-vendor.conf": '[crio.image]\npinned_images = ["vendor*"]\n',
+        f"{CRIO}/90-vendor.conf": '[crio.image]\npinned_images = ["late"]\n',
+    }
+    flags = ("--crio-conf", "--crio-internal-repair=false")
+    told = put(repo, tmp_path, files, *flags, name)
+    crio = toml(repo, f"{CRIO}/50-import-image.conf")["crio"]
+    assert crio["image"]["pinned_images"] == sorted([name, "vendor*"])
+    assert crio["internal_repair"] is False
+    stores = [f"overlay.imagestore=/{STORE}"]
+    assert crio["storage_option"] == ["overlay.mountopt=nodev", *stores]
+    assert "sets storage_option" in told
+    assert "90-vendor.conf comes after ours and replaces its pinned_images" in told
+    assert "crio-wipe.service" in told
+
+
+@pytest.mark.parametrize("text", ["[crio", "[crio.image]\npinned_images = 1\n"])
+def test_a_crio_conf_that_cannot_be_read_is_an_error(
+    repo: Path, tmp_path: Path, name: str, text: str
+) -> None:
+    commit_os(repo, "os", os_tree(tmp_path / "root", {f"{CRIO}/10-a.conf": text}))
+    outcome = run_import(repo, "--onto=os", "--branch=apps", "--crio-conf", name)
+    assert outcome.status == 1
+    assert "10-a.conf of CRI-O in the base commit" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    "flags", [("--crio-conf",), ("--onto=os", "--branch=other", "--crio-internal-repair=false")]
+)
+def test_options_that_say_nothing(repo: Path, name: str, flags: tuple[str, ...]) -> None:
+    outcome = run_import(repo, *flags, name)
+    assert outcome.status == 2
+    assert "is only for --" in outcome.stderr
+
+
+# -- other stores --
+
+
+def test_other_images_of_the_base_are_told(repo: Path, tmp_path: Path, name: str) -> None:
+    imported(repo, "--branch=osbuild", "--prefix=/usr/share/containers/storage", name)
+    store = tmp_path / "osbuild"
+    ostree(repo, "checkout", "--user-mode", "osbuild", str(store))
+    root = os_tree(
+        tmp_path / "root", {f"{STORE}/abc/version": "Directory", f"{STORE}/abc/manifest.json": "{}"}
+    )
+    (root / "usr/share").mkdir(parents=True, exist_ok=True)
+    (store / "usr/share/containers").rename(root / "usr/share/containers")
+    commit_os(repo, "os", root)
+    outcome = run_import(repo, "--onto=os", "--branch=apps", name)
+    assert outcome.status == 0, outcome.stderr
+    assert "has a store at /usr/share/containers/storage too" in outcome.stderr
+    assert "has 1 images of skopeo's dir: transport" in outcome.stderr
