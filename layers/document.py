@@ -8,6 +8,7 @@ meaning two tools can differ is refused.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 # containers/image reads at most 4 MiB of manifest and the same of config
 # (iolimits.MaxManifestBodySize, MaxConfigBodySize).
 MAX_DOCUMENT_SIZE = 4 * 1024 * 1024
+
+# JSON may write a character beyond U+FFFF as an escaped surrogate pair (RFC 8259, section 7).
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 type Document = dict[str, Any]
 
@@ -49,17 +54,33 @@ def parse_records(raw: bytes, what: str) -> list[Document]:
 
 def _parsed(raw: bytes, what: str, numbers: Callable[[str], Any] | None = None) -> Any:
     try:
-        return json.loads(
+        value = json.loads(
             raw.decode("utf-8"),
             object_pairs_hook=_unambiguous,
             parse_constant=_refuse_constant,
             parse_int=numbers,
             parse_float=numbers,
         )
+        return _with_whole_characters(value) if _ESCAPED_SURROGATE.search(raw) else value
     except LayerError as error:
         raise LayerError(f"{what}: {error.message}") from None
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise LayerError(f"{what} is not JSON: {_first_line(error)}") from None
+
+
+def _with_whole_characters(value: Any) -> Any:
+    """Return the value with U+FFFD in the place of each half of a surrogate pair, as Go and jq read
+    one. No encoding has these halves, so that they could be written nowhere."""
+    match value:
+        case str():
+            return _SURROGATE.sub("\ufffd", value)
+        case list():
+            return [_with_whole_characters(one) for one in value]
+        case dict():
+            whole = _with_whole_characters
+            return _unambiguous([(whole(key), whole(one)) for key, one in value.items()])
+        case _:
+            return value
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> Document:
@@ -101,6 +122,17 @@ def array(document: Document, key: str, what: str, default: list[Any] | None = N
     if key in document and document[key] is None and default is not None:
         return default
     return cast("list[Any]", _typed(document, key, what, list, default))
+
+
+def strings(document: Document, key: str, what: str) -> tuple[str, ...]:
+    """Return the strings of the array under `key`, none where it is absent or `null`.
+
+    Raise LayerError if it is no array, or has anything else in it.
+    """
+    values = array(document, key, what, [])
+    if not all(isinstance(value, str) for value in values):
+        raise LayerError(f"{what}: {key} is not a list of strings")
+    return tuple(values)
 
 
 def mapping(document: Document, key: str, what: str, default: Document | None = None) -> Document:

@@ -37,11 +37,11 @@ class Fault(Exception):
         return self.hint or self.usual_hint
 
     def __str__(self) -> str:
-        """DIGEST: PATH: MESSAGE, on one line whatever bytes the path holds."""
+        """DIGEST: PATH: MESSAGE, on one line, whatever the path and the message quote."""
         parts = [self.digest] if self.digest else []
         if self.path is not None:
             parts.append(printable(self.path))
-        return ": ".join([*parts, self.message])
+        return ": ".join([*parts, escaped(self.message)])
 
 
 class LayerError(Fault):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
+
+
+_COUNTS = (DIFF_SIZE, WHITEOUTS, OPAQUE, DEVICES, STRAY_DEVICES)
+_NUMBER = re.compile("[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +85,39 @@ def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
     if record is None and verified:
         return None
     files = repo.root(repo.commit(record)).leaves if record else {}
-
-    def count(key: str) -> int:
-        return int(commit.metadata[key])
-
+    facts = {key: _numbers(commit, branch, key) for key in (*_COUNTS, UIDS, GIDS)}
     return LayerCommit(
         commit,
         files.get(record_name(layer_id).encode()),
         verified,
-        count(DIFF_SIZE),
-        count(WHITEOUTS),
-        count(OPAQUE),
-        count(DEVICES),
-        count(STRAY_DEVICES),
-        _parsed(commit.metadata[UIDS]),
-        _parsed(commit.metadata[GIDS]),
+        facts[DIFF_SIZE][0],
+        facts[WHITEOUTS][0],
+        facts[OPAQUE][0],
+        facts[DEVICES][0],
+        facts[STRAY_DEVICES][0],
+        facts[UIDS],
+        facts[GIDS],
     )
+
+
+def _numbers(commit: Commit, branch: str, key: str) -> tuple[int, ...]:
+    """Return the numbers that one key of a layer's commit has. Raise ImporterError if it has
+    something else."""
+    said = commit.metadata.get(key)
+    if said == "" and key not in _COUNTS:
+        return ()
+    numbers = said.split(",") if isinstance(said, str) else []
+    if not numbers or not all(_NUMBER.fullmatch(one) for one in numbers):
+        raise ImporterError(
+            f"{branch} is no layer of ours: {key} is {str(said)[:40]!r}",
+            hint=f"delete the branch (ostree refs --delete {branch}); the layer is imported again",
+        )
+    return tuple(map(int, numbers))
 
 
 def numbers(ids: set[int]) -> str:
     """Return user or group ids as a layer commit's metadata lists them."""
     return ",".join(map(str, sorted(ids)))
-
-
-def _parsed(numbers: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in numbers.split(",") if number)
 
 
 def record_name(layer_id: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layers.document import array, parse_document
+from layers.document import parse_document
 
 if TYPE_CHECKING:
     from layers.oci.config import ImageConfig
@@ -17,12 +17,15 @@ _NOT_RUN = "/bin/sh -c #(nop) "
 
 
 def layer_commands(config: ImageConfig) -> tuple[str, ...]:
-    """`created_by` for each layer, base first; "" where the history does not fit the layers.
+    """Return `created_by` for each layer, base first; "" where the history does not fit the layers.
 
     The history is optional, and some builders write one that covers only their own layers;
-    then it is the topmost layers that it speaks of.
+    then its entries are those of the topmost layers. A history that is no array, as an old store
+    may have, counts as none.
     """
-    entries = array(parse_document(config.raw, "the config"), "history", "the config", [])
+    entries = parse_document(config.raw, "the config").get("history")
+    if not isinstance(entries, list):
+        entries = []
     commands = [
         str(entry.get("created_by") or entry.get("comment") or "")
         for entry in entries

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +64,11 @@ def _base(release: Release, origin: str) -> str:
 
 
 def jq_text(document: Document) -> bytes:
-    """As `jq .` writes it: two spaces, keys in their order, no escapes but the needed ones.
+    """Return the document as `jq .` writes it, as MicroShift's own scripts do: two spaces, keys in
+    their order, no escapes but the needed ones.
 
     A number that is a `Decimal` keeps its digits: since 1.7 jq, too, writes numbers as the
-    General Decimal Arithmetic has it.
+    General Decimal Arithmetic has it. Python's json module writes no Decimal, hence the code here.
     """
     return _text(document, "\n").encode() + b"\n"
 
@@ -86,6 +86,4 @@ def _text(value: Any, newline: str) -> str:
 
 
 def _string(text: str) -> str:
-    """Half of a surrogate pair is no character; jq has a replacement for it, too."""
-    whole = re.sub("[\ud800-\udfff]", "\ufffd", text)
-    return json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

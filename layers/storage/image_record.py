@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from layers.digest import Digest
-from layers.document import array, mapping, parse_records, string
+from layers.document import array, mapping, parse_records, string, strings
 from layers.errors import LayerError
 from layers.storage.layer_record import any_id, own_digest, own_id
 from layers.storage.records import KEPT_FROM
@@ -79,10 +79,10 @@ def own_image(document: Document) -> ImageRecord:
     return ImageRecord(
         own_id(document, what),
         own_digest(document, "digest", what),
-        _texts(document, "names", what),
+        strings(document, "names", what),
         string(document, "layer", what, ""),
         string(document, "created", what),
-        _texts(document, "big-data-names", what),
+        strings(document, "big-data-names", what),
         document,
     )
 
@@ -96,10 +96,10 @@ def _any_image(document: Document) -> ImageRecord:
     return ImageRecord(
         any_id(document, _FILE),
         None,
-        _texts(document, "names", _FILE),
+        strings(document, "names", _FILE),
         string(document, "layer", _FILE, ""),
         "",
-        _texts(document, "big-data-names", _FILE),
+        strings(document, "big-data-names", _FILE),
         document,
     )
 
@@ -113,10 +113,3 @@ def _size(value: object) -> int:
     if not isinstance(value, int) or value < 0:
         raise LayerError(f"{_FILE}: a signature's size is not a number")
     return value
-
-
-def _texts(document: Document, key: str, what: str) -> tuple[str, ...]:
-    values: list[Any] = array(document, key, what, [])
-    if not all(isinstance(value, str) for value in values):
-        raise LayerError(f"{what}: {key} is not a list of strings")
-    return tuple(values)

@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from layers.document import array, mapping, parse_records, string
+from layers.document import mapping, parse_records, string, strings
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _tops(images: Iterable[Document]) -> set[str]:
     found: set[str] = set()
     for record in images:
         found.add(string(record, "layer", _IMAGES, ""))
-        found.update(map(str, array(record, "mapped-layers", _IMAGES, [])))
+        found.update(strings(record, "mapped-layers", _IMAGES))
     return found
 
 
@@ -115,7 +115,7 @@ def _records(raw: bytes | None, what: str) -> list[Document]:
 
 
 def _without(record: Document, names: set[str]) -> Document:
-    kept = [name for name in array(record, "names", _IMAGES, []) if name not in names]
+    kept = [name for name in strings(record, "names", _IMAGES) if name not in names]
     return record | {"names": kept}
 
 
@@ -124,7 +124,7 @@ def _union(present: Document, added: dict[str, Any]) -> Document:
     both = present | added
     if added["metadata"] == _NOTHING:  # the signatures that the other one has stay
         both["metadata"] = present.get("metadata", _NOTHING)
-    both["names"] = sorted({*array(present, "names", _IMAGES, []), *added["names"]}, key=str)
+    both["names"] = sorted({*strings(present, "names", _IMAGES), *added["names"]})
     for field in ("big-data-sizes", "big-data-digests"):
         both[field] = mapping(present, field, _IMAGES, {}) | added[field]
     both["big-data-names"] = sorted(both["big-data-sizes"])

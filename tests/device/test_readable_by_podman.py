@@ -129,6 +129,28 @@ def test_podman_reads_docker_images_that_call_their_config_otherwise(
     assert podman.run(image.id).strip() == "started"
 
 
+def test_half_of_a_surrogate_pair(world: World, tmp_path: Path) -> None:
+    """Go reads it as U+FFFD, and so do we, wherever an image is shown."""
+    plain = right(world.base, docker=False, spelling="missing")
+    document = json.loads(plain.config)
+    history = [{"created_by": "half \ud800 of it"}]
+    config = json.dumps(document | {"history": history, "variant": "\udfff"}).encode()
+    manifest = json.loads(plain.manifest)
+    manifest["config"] |= {"digest": digest_of(config), "size": len(config)}
+    image = OddImage("half", json.dumps(manifest).encode(), config)
+    reference = as_dir(world, image, tmp_path / "image")
+    imported(world.repo, "--branch=half", reference, "--name=localhost/half:1")
+    store = loose(world.repo, "half", tmp_path / "store")
+    podman = new_podman(tmp_path / "podman", store.path)
+    shown = podman("history", "--no-trunc", "--format={{.CreatedBy}}", image.id)
+    assert "half \ufffd of it" in shown
+    report = ["report", f"--output={tmp_path}/report.html", "half"]
+    for command in (["show", image.id, "--branch=half"], report, ["list", "half"]):
+        outcome = image_store(world.repo, *command)
+        assert outcome.status == 0, outcome.stderr
+    assert "half \ufffd of it" in image_store(world.repo, "show", image.id, "--branch=half").stdout
+
+
 def test_podman_reads_no_field_of_another_type(world: World, tmp_path: Path) -> None:
     store = copy(world.store, tmp_path / "store")
     images = [image for docker in FAMILIES for image in wrong(world.base, docker)]
