@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from layers.entry import Entry
 
 # Paths, link targets and xattrs together: this many bytes an entry, on average.
 _TEXT = 256
@@ -29,3 +35,28 @@ class Limits:
     def text(self) -> int:
         """Bytes of paths, link targets and xattrs, of all entries together."""
         return self.entries * _TEXT
+
+
+class Bound:
+    """Counts what is kept in memory of a layer's entries."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._entries = limits.entries
+        self._text = limits.text
+
+    def count(self, entry: Entry) -> None:
+        """Add an entry. Raise LayerError if there are more than the limits allow."""
+        self._entries -= 1
+        self._text -= len(entry.path) + len(entry.link)
+        if entry.owner.xattrs:
+            self._text -= sum(len(name) + len(value) for name, value in entry.owner.xattrs)
+        if self._entries < 0:
+            raise LayerError(
+                f"the layer has more than {self._limits.entries} entries", hint=TOO_MANY
+            )
+        if self._text < 0:
+            raise LayerError(
+                f"the layer's paths and xattrs are larger than {self._limits.text} bytes",
+                hint=TOO_MANY,
+            )

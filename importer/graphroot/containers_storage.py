@@ -6,14 +6,16 @@ this machine only is not looked at: containers, locks, mount points, `backingFsB
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.graphroot.files import DAMAGED, documents, is_there, read_file, records
+from importer.graphroot.files import DAMAGED, MAX_RECORDS, documents, records
 from importer.graphroot.source import SourceImage, SourceLayer, stored_reference
 from layers.digest import Digest
-from layers.errors import LayerError
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.errors import LayerError, printable
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.storage.image import Image, KeptRecord
@@ -23,7 +25,8 @@ from layers.storage.records import big_data_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from importer.graphroot.files import Directory
 
 _MANIFEST = "manifest"
 _OTHER_LAYERS = (
@@ -32,10 +35,11 @@ _OTHER_LAYERS = (
 
 
 class Graphroot:
-    """The store at `path`; a `Source`."""
+    """The store in a directory; a `Source`."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._place = directory.place
         # podman writes a layer's record before its image's, and removes it after: in this
         # order, an image that is listed has its layers listed, too, whatever podman does.
         self._images = self._parsed("overlay-images/images.json", any_images)
@@ -55,10 +59,11 @@ class Graphroot:
             return self._load(self._records[image.id])
 
     def _parsed[T](self, path: str, parse: Callable[[bytes], T]) -> T:
-        data = read_file(self._path / path)
+        name = os.fsencode(path)
+        data = self._directory.read(name, MAX_RECORDS)
         if data is None:
-            raise ImporterError(f"{self._path} has no {path}")
-        with records(self._path / path):
+            raise ImporterError(f"{printable(self._directory.path)} has no {path}")
+        with records(self._directory.full(name)):
             return parse(data)
 
     def _image(self, record: ImageRecord) -> SourceImage:
@@ -66,7 +71,7 @@ class Graphroot:
             digests = _digests(record)
         found = complete_chain(self._layers, record.layer)
         layers = [self._layer(layer) for layer in found or ()]
-        complete = found is not None and all(is_there(layer.directory) for layer in layers)
+        complete = found is not None and all(map(self._is_there, layers))
         return SourceImage(
             record.id,
             record.names,
@@ -75,9 +80,13 @@ class Graphroot:
         )
 
     def _layer(self, layer: LayerRecord) -> SourceLayer:
-        record = self._path / "overlay-layers" / f"{layer.id}.tar-split.gz"
-        directory = self._path / "overlay" / layer.id / "diff"
-        return SourceLayer(directory, record if is_there(record) else None, layer.diff_size)
+        record = f"overlay-layers/{layer.id}.tar-split.gz".encode()
+        kept = record if self._directory.is_there(record) else None
+        directory = f"overlay/{layer.id}/diff".encode()
+        return SourceLayer(self._place, directory, kept, layer.diff_size)
+
+    def _is_there(self, layer: SourceLayer) -> bool:
+        return self._directory.is_there(layer.directory)
 
     def _load(self, record: ImageRecord) -> Image:
         manifest = parse_manifest(self._manifest(record))
@@ -90,7 +99,7 @@ class Graphroot:
         reference = stored_reference(record.names, f"containers-storage:@{record.id}")
         return Image(
             reference,
-            str(self._path),
+            os.fsdecode(self._directory.path),
             manifest,
             config,
             indexes[0] if len(indexes) == 1 else None,
@@ -114,10 +123,11 @@ class Graphroot:
         return tuple(found)
 
     def _big_data(self, record: ImageRecord, key: str) -> bytes:
-        path = self._path / "overlay-images" / record.id / big_data_file(key)
-        data = read_file(path)
+        path = os.fsencode(f"overlay-images/{record.id}/{big_data_file(key)}")
+        data = self._directory.read(path, MAX_DOCUMENT_SIZE)
         if data is None:
-            raise ImporterError(f"{path} is missing", hint="pull the image again")
+            full = printable(self._directory.full(path))
+            raise ImporterError(f"{full} is missing", hint="pull the image again")
         return data
 
     def _check_chain(self, record: ImageRecord, diff_ids: tuple[Digest, ...]) -> None:
@@ -137,7 +147,7 @@ class Graphroot:
 
     def _check_plain(self, layer: LayerRecord) -> None:
         """A layer pulled with use_composefs has a directory of objects named by their digests."""
-        if is_there(self._path / "overlay" / layer.id / "composefs-data"):
+        if self._directory.is_there(f"overlay/{layer.id}/composefs-data".encode()):
             raise ImporterError(
                 f"layer {layer.id} is kept as composefs objects, which we cannot read",
                 hint='pull the image into a store without use_composefs = "true"',

@@ -11,19 +11,11 @@ import os
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.graphroot.files import (
-    documents,
-    faults,
-    is_there,
-    names_in,
-    opened,
-    pieces,
-    read_file,
-    records,
-)
+from importer.graphroot.files import MAX_RECORD, MAX_RECORDS, documents, records
 from importer.graphroot.source import SourceImage, SourceLayer, stored_reference
 from layers.digest import Digest
-from layers.errors import LayerError
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.errors import LayerError, printable
 from layers.oci.config import parse_config, parse_diff_ids
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories
@@ -31,30 +23,32 @@ from layers.storage.image import Image, KeptRecord
 from layers.tarsplit.record_reader import segments, tar_size
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from importer.graphroot.files import Directory
     from importer.progress import Progress
 
 _ID_LENGTH = 64
 _SIZE_DIGITS = 20  # of a number that 64 bits hold
+_LINE = 4096  # bytes
+DOCKER_HOME = b"image/overlay2"
+_CONFIGS = DOCKER_HOME + b"/imagedb/content/sha256"
 
 
 class Dockerroot:
-    """The store at `path`; a `Source`."""
+    """The store in a directory; a `Source`."""
 
-    def __init__(self, path: Path, progress: Progress) -> None:
-        self._path = path
-        self._home = path / "image" / "overlay2"
+    def __init__(self, directory: Directory, progress: Progress) -> None:
+        self._directory = directory
+        self._place = directory.place
         self._progress = progress
-        path = self._home / "repositories.json"
-        raw = read_file(path)
-        with records(path):
+        path = DOCKER_HOME + b"/repositories.json"
+        raw = directory.read(path, MAX_RECORDS)
+        with records(directory.full(path)):
             self._names = parse_repositories(raw) if raw else {}
 
     def images(self) -> list[SourceImage]:
         """Those of the imagedb, also those without a name."""
-        folder = self._home / "imagedb" / "content" / "sha256"
-        ids = [os.fsdecode(name) for name in names_in(folder) if len(name) == _ID_LENGTH]
+        with self._directory.directory(_CONFIGS) as folder:
+            ids = [os.fsdecode(name) for name in folder.names() if len(name) == _ID_LENGTH]
         return [self._image(Digest.parse(f"sha256:{name}")) for name in ids]
 
     def load(self, image: SourceImage) -> Image:
@@ -71,41 +65,54 @@ class Dockerroot:
             self._progress.message(f"{names[0] if names else digest.hex[:12]}: {error}")
             return SourceImage(digest.hex, names, (), None)
         layers = [self._layer(chain_id) for chain_id in chain]
-        there = [layer for layer in layers if layer is not None and is_there(layer.directory)]
+        there = [layer for layer in layers if layer is not None and self._is_there(layer)]
         complete = len(there) == len(layers)
         return SourceImage(digest.hex, names, (), tuple(there) if complete else None)
 
     def _config(self, image: Digest) -> bytes:
-        path = self._home / "imagedb" / "content" / "sha256" / image.hex
-        data = read_file(path)
+        path = _CONFIGS + b"/" + image.hex.encode()
+        data = self._directory.read(path, MAX_DOCUMENT_SIZE)
         if data is None:
-            raise ImporterError(f"{path} is missing")
+            raise ImporterError(f"{printable(self._directory.full(path))} is missing")
         return data
 
+    def _is_there(self, layer: SourceLayer) -> bool:
+        return self._directory.is_there(layer.directory)
+
     def _layer(self, chain_id: Digest) -> SourceLayer | None:
-        home = self._home / "layerdb" / chain_id.algorithm / chain_id.hex
-        cache = (read_file(home / "cache-id") or b"").decode("ascii", "replace").strip()
+        home = b"%b/layerdb/%b/%b" % (
+            DOCKER_HOME,
+            chain_id.algorithm.encode(),
+            chain_id.hex.encode(),
+        )
+        cache = self._line(home + b"/cache-id")
         if not cache.isalnum():
             return None
-        record = home / "tar-split.json.gz"
-        size = (read_file(home / "size") or b"").strip()
+        record = home + b"/tar-split.json.gz"
+        size = self._line(home + b"/size")
         return SourceLayer(
-            self._path / "overlay2" / cache / "diff",
-            record if is_there(record) else None,
+            self._place,
+            b"overlay2/" + cache + b"/diff",
+            record if self._directory.is_there(record) else None,
             int(size) if size.isdigit() and len(size) < _SIZE_DIGITS else 0,
         )
+
+    def _line(self, path: bytes) -> bytes:
+        """A file that has one line, or nothing."""
+        return (self._directory.read(path, _LINE) or b"").strip()
 
     def _load(self, image: SourceImage) -> Image:
         digest = Digest("sha256", image.id)
         raw = digest.check(self._config(digest), "the config")
         pairs = zip(parse_diff_ids(raw), image.layers or (), strict=True)
-        manifest = parse_manifest(manifest_for(raw, [(d, _tar_size(layer)) for d, layer in pairs]))
+        layers = [(diff_id, self._tar_size(layer)) for diff_id, layer in pairs]
+        manifest = parse_manifest(manifest_for(raw, layers))
         assert isinstance(manifest, Manifest)  # noqa: S101 - it was made so in the line above
         names = tuple(name for name in image.names if "@" not in name)
         self._tell_lost(sorted(set(image.names) - set(names)))
         return Image(
             stored_reference(names, f"docker-daemon:sha256:{image.id}"),
-            str(self._path),
+            os.fsdecode(self._directory.path),
             manifest,
             parse_config(raw, manifest),
             kept=KeptRecord(names, ()),
@@ -115,10 +122,8 @@ class Dockerroot:
         for name in names:
             self._progress.message(f"{name}: not kept, since Docker keeps no manifests")
 
-
-def _tar_size(layer: SourceLayer) -> int:
-    """The tar's; without its record, the size of the files is all that Docker remembers."""
-    if layer.record is None:
-        return layer.size
-    with faults(layer.record):
-        return tar_size(segments(pieces(opened(os.fsencode(layer.record)))))
+    def _tar_size(self, layer: SourceLayer) -> int:
+        """The tar's; without its record, the size of the files is all that Docker remembers."""
+        if layer.record is None:
+            return layer.size
+        return tar_size(segments(self._directory.pieces(layer.record, MAX_RECORD)))

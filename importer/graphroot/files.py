@@ -1,97 +1,196 @@
-"""Reading files that belong to somebody else: never locked, never written, their times kept."""
+"""Read files that belong to somebody else: never locked, never written, no symlink followed."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
+from importer.files import beneath
 from layers.errors import CHANGED, LayerError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+    from types import TracebackType
 
     from layers.chunks import OpenChunks
+    from layers.entry import Xattrs
 
 CHUNK = 1 << 20
+# A store's lists of layers, images and names: of a hundred thousand images, say.
+MAX_RECORDS = 64 << 20
+# A layer's tar-split record, gzipped: some 60 bytes an entry.
+MAX_RECORD = 1 << 30
 DAMAGED = "the store is damaged; a new pull mends it"
-# Not blocking, so that a fifo in a file's place cannot keep us waiting for ever.
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+# What open(2) says of a path that leads nowhere, or through something else than directories.
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+_SYMLINK = "stores have no symlinks there; was the store moved? name the directory that it is in"
 
 
-def opened(path: bytes, directory: int | None = None, flags: int = 0) -> int:
-    """A descriptor for the file, below this directory if one is given; OSError as open(2) has it.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory by its path, device and inode, to be sent to another process."""
 
-    The last component is not followed if it is a symlink. The access time stays where the
-    kernel lets us say so (O_NOATIME: open(2), for the owner and for root).
+    path: bytes
+    device: int
+    inode: int
+
+    def open(self) -> Directory:
+        """Open the directory. Raise ImporterError if another one has taken its place."""
+        found = Directory.named(Path(os.fsdecode(self.path)))
+        if found.place != self:
+            found.close()
+            raise ImporterError(f"{printable(self.path)} was replaced while it was read")
+        return found
+
+
+class Directory:
+    """A directory in a store, held by its descriptor, so that it stays the same one.
+
+    Paths are bytes, relative to it. Errors are ImporterErrors with the whole path.
     """
-    try:
-        return os.open(path, _FLAGS | flags | os.O_NOATIME, dir_fd=directory)
-    except PermissionError:
-        return os.open(path, _FLAGS | flags, dir_fd=directory)
+
+    def __init__(self, descriptor: int, path: bytes) -> None:
+        """Take the descriptor over. `path` is for messages."""
+        self.descriptor = descriptor
+        self.path = path
+
+    @classmethod
+    def named(cls, path: Path) -> Self:
+        """Open the directory that the user has named; the way to it may have symlinks."""
+        name = os.fsencode(path)
+        with faults(name):
+            return cls(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), name)
+
+    @property
+    def place(self) -> Place:
+        """Where another process finds this very directory."""
+        status = os.fstat(self.descriptor)
+        return Place(self.path, status.st_dev, status.st_ino)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self.descriptor)
+
+    def full(self, path: bytes) -> bytes:
+        """Return the whole path, for messages."""
+        return self.path + b"/" + path if path else self.path
+
+    def directory(self, path: bytes) -> Directory:
+        """Open a directory below."""
+        with faults(self.full(path)):
+            return Directory(beneath.open_directory(self.descriptor, path), self.full(path))
+
+    def is_there(self, path: bytes) -> bool:
+        """Return whether there is anything of this name, be it a symlink."""
+        with faults(self.full(path)):
+            try:
+                os.close(beneath.look_at(self.descriptor, path))
+            except OSError as error:
+                if error.errno in _ABSENT:
+                    return False
+                raise
+        return True
+
+    def names(self) -> list[bytes]:
+        """Return the names of what is in the directory, in order."""
+        with faults(self.path):
+            found = os.listdir(self.descriptor)  # noqa: PTH208 - of a descriptor
+        return sorted(map(os.fsencode, found))
+
+    def read(self, path: bytes, limit: int) -> bytes | None:
+        """Return a whole file, None if there is none. Raise ImporterError if it is no regular
+        file, or has more than `limit` bytes."""
+        return b"".join(self.pieces(path, limit)) if self.is_there(path) else None
+
+    def pieces(self, path: bytes, limit: int) -> OpenChunks:
+        """Yield a file's content. Raise ImporterError as `read` does, and if there is none."""
+        full = self.full(path)
+        with faults(full):
+            descriptor = beneath.open_file(self.descriptor, path)
+            try:
+                check_regular(descriptor, full)
+                yield from _bounded(descriptor, full, limit)
+            finally:
+                os.close(descriptor)
+
+
+def check_regular(descriptor: int, full: bytes) -> None:
+    """Raise ImporterError for what is no regular file, IsADirectoryError for a directory."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise ImporterError(f"{printable(full)} is no regular file")
+
+
+def _bounded(descriptor: int, full: bytes, limit: int) -> OpenChunks:
+    """The size is compared first: a sparse file of terabytes costs nobody anything but us."""
+    if os.fstat(descriptor).st_size > limit:
+        raise ImporterError(f"{printable(full)} has more than {limit} bytes")
+    for piece in pieces(descriptor):
+        limit -= len(piece)
+        if limit < 0:
+            raise ImporterError(f"{printable(full)} grows while it is read")
+        yield piece
 
 
 def pieces(descriptor: int) -> OpenChunks:
-    """All that the descriptor gives; closed afterwards."""
+    """Yield all that the descriptor gives."""
+    while piece := os.read(descriptor, CHUNK):
+        yield piece
+
+
+def xattrs(descriptor: int) -> Xattrs:
+    """Return the xattrs that we may see of what `look_at` found, sorted by name. Raise OSError
+    as listxattr(2) does."""
+    # A descriptor of O_PATH has no xattrs itself; by this name it has (proc_pid_fd(5)).
+    path = f"/proc/self/fd/{descriptor}"
     try:
-        while piece := os.read(descriptor, CHUNK):
-            yield piece
-    finally:
-        os.close(descriptor)
-
-
-def read_file(path: Path) -> bytes | None:
-    """The whole file, or None if there is none."""
-    with faults(path):
-        try:
-            return b"".join(pieces(opened(os.fsencode(path))))
-        except FileNotFoundError:
-            return None
-
-
-def is_there(path: Path) -> bool:
-    """Whether there is anything of this name; ImporterError if we may not know."""
-    with faults(path):
-        try:
-            path.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-    return True
-
-
-def names_in(path: Path | bytes) -> list[bytes]:
-    """What a directory has, in order."""
-    with faults(path):
-        descriptor = opened(os.fsencode(path), flags=os.O_DIRECTORY)
-        try:
-            return sorted(map(os.fsencode, os.listdir(descriptor)))  # noqa: PTH208 - of a descriptor
-        finally:
-            os.close(descriptor)
+        names = sorted(os.listxattr(path))
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return ()
+        raise
+    return tuple((os.fsencode(name), os.getxattr(path, name)) for name in names)
 
 
 @contextmanager
-def faults(path: Path | bytes) -> Iterator[None]:
-    """What the kernel says of a file becomes an ImporterError with the path."""
+def faults(path: bytes) -> Iterator[None]:
+    """Turn what the kernel says of a file into an ImporterError with the path."""
     try:
         yield
     except PermissionError as error:
         raise ImporterError(
-            f"{printable(os.fsencode(path))}: {error.strerror}",
+            f"{printable(path)}: {error.strerror}",
             hint="run as root, or within `podman unshare` for a store of your own",
         ) from None
     except OSError as error:
-        raise ImporterError(f"{printable(os.fsencode(path))}: {error.strerror}") from None
+        hint = _SYMLINK if error.errno in (errno.ELOOP, errno.ENOTDIR) else ""
+        raise ImporterError(f"{printable(path)}: {error.strerror}", hint=hint) from None
 
 
 @contextmanager
-def records(path: Path) -> Iterator[None]:
+def records(path: bytes) -> Iterator[None]:
     """A record of the store's that cannot be read is no image's fault."""
     try:
         yield
     except LayerError as error:
-        raise ImporterError(f"{path}: {error}", hint="the store is damaged") from None
+        said = f"{printable(path)}: {error}"
+        raise ImporterError(said, hint="the store is damaged") from None
 
 
 @contextmanager

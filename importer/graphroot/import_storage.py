@@ -17,8 +17,8 @@ from importer.commit.signing import check_keys
 from importer.commit.target import Form, Target
 from importer.errors import ImporterError
 from importer.graphroot.containers_storage import Graphroot
-from importer.graphroot.docker import Dockerroot
-from importer.graphroot.files import is_there, names_in
+from importer.graphroot.docker import DOCKER_HOME, Dockerroot
+from importer.graphroot.files import Directory
 from importer.graphroot.store_layers import StoreOrigin, store_origins, with_trust
 from importer.ingest.executor import LocalExecutor
 from importer.ingest.import_layers import import_layers
@@ -122,18 +122,23 @@ def _branch(job: StorageJob) -> str:
 
 def open_source(path: Path, progress: Progress) -> Source:
     """The store at the path; ImporterError for what is none, or of a kind that we cannot read."""
-    path = path.resolve()  # the way to a store may be a symlink; within it, none is followed
-    names = {os.fsdecode(name) for name in names_in(path)}
+    path = path.resolve()
+    directory = Directory.named(path)  # held open as long as we run
+    names = {os.fsdecode(name) for name in directory.names()}
     if "overlay-images" in names or "overlay-layers" in names:
-        return Graphroot(path)
-    if is_there(path / "image" / "overlay2"):
-        return Dockerroot(path, progress)
-    raise ImporterError(f"{path} is no store of images that we can read", hint=_hint(path, names))
+        return Graphroot(directory)
+    if "image" in names and directory.is_there(DOCKER_HOME):
+        return Dockerroot(directory, progress)
+    raise ImporterError(
+        f"{path} is no store of images that we can read", hint=_hint(path, directory, names)
+    )
 
 
-def _hint(path: Path, names: set[str]) -> str:
+def _hint(path: Path, directory: Directory, names: set[str]) -> str:
     drivers = sorted(name.removesuffix("-images") for name in names if name.endswith("-images"))
-    drivers += map(os.fsdecode, names_in(path / "image")) if "image" in names else []
+    if "image" in names:
+        with directory.directory(b"image") as docker_images:
+            drivers += map(os.fsdecode, docker_images.names())
     if drivers:
         return f"its driver is {drivers[0]}; only overlay and Docker's overlay2 can be read"
     # Docker 29 has no `image` in its own directory, unless it began as an older one.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from importer.graphroot.files import faults, opened, pieces
+from importer.graphroot.files import MAX_RECORD
 from importer.graphroot.layer_directory import LayerDirectory
 from importer.graphroot.layer_walk import LayerWalk
 from importer.ingest.job import read_tar
@@ -17,14 +17,17 @@ from layers.tarsplit.record_reader import assembled, segments
 from layers.tree.read_layer import ReadLayer
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
+    from importer.graphroot.files import Directory
     from importer.graphroot.source import SourceLayer
     from importer.ingest.object_writer import Store
     from importer.progress import Advance
     from layers.chunks import Chunks, OpenChunks
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions
+
+    type Record = Callable[[], OpenChunks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +42,19 @@ class StoreJob:
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:  # noqa: ARG002
         """See `Job`; `advance` is told of the tar's bytes, or of the files' where it has none."""
-        record = self.source.record
-        if record is None:
-            return self._walk(store, advance)
-        found = self._assemble(store, record, advance)
+        with self.source.store.open() as place, place.directory(self.source.directory) as layer:
+            if self.source.record is None:
+                return self._walk(store, layer, advance)
+            record = partial(place.pieces, self.source.record, MAX_RECORD)
+            found = self._assemble(store, record, layer, advance)
         return replace(found, verified=self.verified)
 
-    def _assemble(self, store: Store, record: Path, advance: Advance) -> ReadLayer:
+    def _assemble(
+        self, store: Store, record: Record, layer: Directory, advance: Advance
+    ) -> ReadLayer:
         """The tar made again from its record and files, then read as if it had been fetched."""
-        with LayerDirectory(self.source.directory) as directory:
-            lines = _pieces(record)
+        with LayerDirectory(layer) as directory:
+            lines = record()
             tar = assembled(segments(lines), directory.content)
             try:
                 return read_tar(store, _counted(tar, advance), self.layer, self.options)
@@ -60,9 +66,9 @@ class StoreJob:
                 tar.close()
                 lines.close()
 
-    def _is_intact(self, record: Path, directory: LayerDirectory) -> bool:
+    def _is_intact(self, record: Record, directory: LayerDirectory) -> bool:
         """Whether the tar is the one of the diffID, whatever is wrong within it."""
-        lines = _pieces(record)
+        lines = record()
         tar = assembled(segments(lines), directory.content)
         try:
             drain(iter(DiffID(tar, self.layer.diff_id, self.options.limits.size)))
@@ -73,9 +79,9 @@ class StoreJob:
             lines.close()
         return True
 
-    def _walk(self, store: Store, advance: Advance) -> ReadLayer:
+    def _walk(self, store: Store, layer: Directory, advance: Advance) -> ReadLayer:
         """The directory as it is: nothing says that it is still what was unpacked there."""
-        walk, size = LayerWalk(self.source.directory, self.options.device_nodes), 0
+        walk, size = LayerWalk(layer, self.options.device_nodes, self.options.limits), 0
         with ObjectWriter(store) as objects:
             for leaf, entry in walk:
                 size += entry.size
@@ -89,8 +95,3 @@ def _counted(chunks: Chunks, advance: Advance) -> Chunks:
     for chunk in chunks:
         advance(len(chunk))
         yield chunk
-
-
-def _pieces(path: Path) -> OpenChunks:
-    with faults(path):
-        yield from pieces(opened(os.fsencode(path)))

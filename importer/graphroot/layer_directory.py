@@ -7,14 +7,13 @@ import os
 import stat
 from typing import TYPE_CHECKING, Self
 
-from importer.graphroot.files import CHUNK, DAMAGED, faults, opened
+from importer.files.beneath import look_at, open_directory, open_file
+from importer.graphroot.files import DAMAGED, Directory, faults, pieces, xattrs
 from layers.errors import LayerError
 from layers.path import Path, components, joined
 from layers.tree.overlay_xattrs import check_complete
 
 if TYPE_CHECKING:
-    import pathlib
-
     from layers.chunks import Chunks
     from layers.entry import Xattrs
     from layers.tarsplit.record_reader import Content
@@ -31,20 +30,17 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 class LayerDirectory:
     """Gives the contents that a tar-split record asks for; nothing is followed out of it."""
 
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-        self._root = -1
+    def __init__(self, directory: Directory) -> None:
+        """Read from the layer's directory, which stays the caller's."""
+        self._root = directory
         self._parent: tuple[Path, int] = ((), -1)
 
     def __enter__(self) -> Self:
-        with faults(self.path):
-            self._root = opened(os.fsencode(self.path), flags=os.O_DIRECTORY)
-        self._parent = ((), os.dup(self._root))
+        self._parent = ((), os.dup(self._root.descriptor))
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._parent[1])
-        os.close(self._root)
 
     def content(self, part: Content) -> Chunks:
         """All of the file's bytes; LayerError if it is not there or of another size."""
@@ -61,15 +57,16 @@ class LayerDirectory:
                     hint=DAMAGED,
                 )
             with faults(self._full(path)):
-                while piece := os.read(descriptor, CHUNK):
-                    yield piece
+                yield from pieces(descriptor)
         finally:
             os.close(descriptor)
 
     def _open(self, path: Path) -> int:
         with faults(self._full(path)):
             try:
-                return opened(path[-1], self._directory(path[:-1])) if path else os.dup(self._root)
+                if not path:
+                    return os.dup(self._root.descriptor)
+                return open_file(self._directory(path[:-1]), path[-1])
             except OSError as error:
                 if error.errno not in _ABSENT:
                     raise
@@ -79,19 +76,14 @@ class LayerDirectory:
     def _directory(self, path: Path) -> int:
         """The one of the last call is kept: a tar has a directory's files one after the other."""
         if path != self._parent[0]:
-            descriptor = os.dup(self._root)
-            for name in path:
-                above = descriptor
-                try:
-                    descriptor = opened(name, above, os.O_DIRECTORY)
-                finally:
-                    os.close(above)
+            root = self._root.descriptor
+            descriptor = open_directory(root, joined(path)) if path else os.dup(root)
             os.close(self._parent[1])
             self._parent = (path, descriptor)
         return self._parent[1]
 
     def _full(self, path: Path) -> bytes:
-        return os.fsencode(self.path) + b"/" + joined(path)
+        return self._root.full(joined(path))
 
     def explained(self, error: LayerError) -> LayerError:
         """The error, or what overlayfs has to do with it, where the path's xattrs tell.
@@ -103,22 +95,16 @@ class LayerDirectory:
         try:
             path = components(error.path)
             for depth in range(1, len(path) + 1):
-                check_complete(xattrs(self._full(path[:depth])))
+                check_complete(self._xattrs(path[:depth]))
         except LayerError as cause:
             return cause.within(path=error.path)
         except OSError:
             pass  # what is not there has nothing to say
         return error
 
-
-def xattrs(full: bytes) -> Xattrs:
-    """All that the file has and that we may see, by name; OSError as listxattr(2) has it."""
-    try:
-        names = sorted(os.listxattr(full, follow_symlinks=False))
-    except OSError as error:
-        if error.errno == errno.ENOTSUP:
-            return ()
-        raise
-    return tuple(
-        (os.fsencode(name), os.getxattr(full, name, follow_symlinks=False)) for name in names
-    )
+    def _xattrs(self, path: Path) -> Xattrs:
+        descriptor = look_at(self._root.descriptor, joined(path))
+        try:
+            return xattrs(descriptor)
+        finally:
+            os.close(descriptor)

@@ -7,16 +7,17 @@ markers included, so that one set of rules decides what they mean.
 from __future__ import annotations
 
 import os
-import pathlib
 import stat
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.beneath import look_at, reopened
 from importer.files.trusted_xattrs import check_sees_trusted
-from importer.graphroot.files import faults, names_in, opened, pieces
-from importer.graphroot.layer_directory import xattrs
+from importer.graphroot.files import Directory, faults, pieces, xattrs
 from layers.entry import Entry, Kind, Owner
-from layers.errors import LayerError
+from layers.errors import LayerError, printable
+from layers.limits import Bound, Limits
 from layers.tree.builder import DeviceNodes, LayerTree
 from layers.tree.node import Leaf
 from layers.tree.overlay_xattrs import (
@@ -47,21 +48,30 @@ _MARKER = Owner(0, 0, 0)
 
 class LayerWalk:
     """Iterates over the files and symlinks to be stored, as
-    `layers.tree.layer_reader.LayerReader` does."""
+    `layers.tree.layer_reader.LayerReader` does.
 
-    def __init__(self, path: pathlib.Path, device_nodes: DeviceNodes) -> None:
-        self._top = os.fsencode(path)
+    Whoever owns the directory may change it meanwhile: each name is looked at once, and what is
+    read is what was looked at, wherever it is by then.
+    """
+
+    def __init__(self, directory: Directory, device_nodes: DeviceNodes, limits: Limits) -> None:
+        """Walk through the layer's directory, which stays the caller's."""
+        self._top = directory
+        self._bound = Bound(limits)
         self.tree = LayerTree(device_nodes)
         self.dropped_xattrs = 0
-        self._at: tuple[bytes, int] = (b"", 0)
+        self._descriptor = -1
+        self._at = Entry(b"", Kind.FILE, _MARKER)
 
     def __iter__(self) -> Iterator[tuple[Leaf, Entry]]:
-        with faults(self._top):
-            check_sees_trusted(os.fsdecode(self._top), os.lstat(self._top).st_uid)
+        with faults(self._top.path):
+            owner = os.fstat(self._top.descriptor).st_uid
+            check_sees_trusted(printable(self._top.path), owner)
         for entry in self._entries():
+            self._bound.count(entry)
             leaf = self.tree.add(entry)
             if leaf is not None:
-                self._at = (entry.path, entry.size)
+                self._at = entry
                 yield leaf, entry
 
     def whole(self) -> bytes:
@@ -70,43 +80,52 @@ class LayerWalk:
 
     def content(self) -> Chunks:
         """The same in pieces; ImporterError if the file changes meanwhile."""
-        path, size = self._at
-        full = self._full(path)
+        full, size = self._top.full(self._at.path), self._at.size
         with faults(full):
-            for piece in pieces(opened(full)):
-                size -= len(piece)
-                yield piece
+            descriptor = reopened(self._descriptor)
+            try:
+                for piece in pieces(descriptor):
+                    size -= len(piece)
+                    yield piece
+            finally:
+                os.close(descriptor)
         if size:
-            raise ImporterError(f"{os.fsdecode(full)} changed while it was read")
-
-    def _full(self, path: bytes) -> bytes:
-        return self._top + b"/" + path if path else self._top
+            raise ImporterError(f"{printable(full)} changed while it was read")
 
     def _entries(self) -> Iterator[Entry]:
         """Everything below the root, directories before what is in them."""
         work = [b""]
         while work:
-            directory = work.pop()
-            full = self._full(directory)
-            with faults(full):
-                opaque = is_opaque(xattrs(full))
-            if opaque:
-                yield Entry(_below(directory, OPAQUE_MARKER), Kind.FILE, _MARKER)
-            for name in names_in(full):
-                path = _below(directory, name)
-                entry = self._entry(path)
-                if entry is not None:
+            path = work.pop()
+            with self._top.directory(path) if path else nullcontext(self._top) as directory:
+                for entry in self._in(directory, path):
                     yield entry
                     if entry.kind is Kind.DIRECTORY:
-                        work.append(path)
+                        work.append(entry.path)
 
-    def _entry(self, path: bytes) -> Entry | None:
+    def _in(self, directory: Directory, path: bytes) -> Iterator[Entry]:
+        with faults(directory.path):
+            opaque = is_opaque(xattrs(directory.descriptor))
+        if opaque:
+            yield Entry(_below(path, OPAQUE_MARKER), Kind.FILE, _MARKER)
+        for name in directory.names():
+            full = directory.full(name)
+            with faults(full):
+                self._descriptor = look_at(directory.descriptor, name)
+            try:
+                entry = self._entry(_below(path, name), full)
+                if entry is not None:
+                    yield entry
+            finally:
+                os.close(self._descriptor)
+
+    def _entry(self, path: bytes, full: bytes) -> Entry | None:
         """None for a socket, which no tar can hold."""
-        full = self._full(path)
         with faults(full):
-            status = os.lstat(full)
-            found = xattrs(full)
-            link = _target(full) if stat.S_ISLNK(status.st_mode) else b""
+            status = os.fstat(self._descriptor)
+            found = xattrs(self._descriptor)
+            is_link = stat.S_ISLNK(status.st_mode)
+            link = os.readlink(b"", dir_fd=self._descriptor) if is_link else b""
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             return None
@@ -127,10 +146,6 @@ class LayerWalk:
         stored = kept(owner, kind)
         self.dropped_xattrs += len(owner.xattrs) - len(stored.xattrs)
         return stored
-
-
-def _target(full: bytes) -> bytes:
-    return os.readlink(full)  # noqa: PTH115 - pathlib has no bytes
 
 
 def _below(directory: bytes, name: bytes) -> bytes:

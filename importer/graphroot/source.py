@@ -10,8 +10,8 @@ from layers.oci.reference import ImageName, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from importer.graphroot.files import Place
     from layers.digest import Digest
     from layers.storage.image import Image
 
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 class SourceLayer:
     """A layer's files: its `directory`, and the tar-split `record` if the store keeps one.
 
-    `size` is the tar's in bytes as the store remembers it, 0 where it does not.
+    Both are paths relative to the store's own directory. `size` is the tar's in bytes as the
+    store remembers it, 0 where it does not.
     """
 
-    directory: Path
-    record: Path | None
+    store: Place
+    directory: bytes
+    record: bytes | None
     size: int
 
 

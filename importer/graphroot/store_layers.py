@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.graphroot.job import StoreJob
+from layers.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +38,7 @@ class StoreOrigin:
     @property
     def source(self) -> str:
         """See `Origin`."""
-        return str(self.layer.directory)
+        return printable(self.layer.store.path + b"/" + self.layer.directory)
 
     @property
     def blob(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
-from layers.limits import TOO_MANY, Limits
+from layers.limits import Bound, Limits
 from layers.tar.reader import TarReader
 from layers.tarsplit.record_writer import TarSplit, with_contents
 from layers.tree.builder import DeviceNodes, LayerTree
@@ -48,21 +48,9 @@ class LayerReader:
 
     def _bounded(self) -> Iterator[Entry]:
         """The tar's entries, as long as what is kept of them fits into memory."""
-        entries, text = self._limits.entries, self._limits.text
+        bound = Bound(self._limits)
         for entry in self._tar:
-            entries -= 1
-            text -= len(entry.path) + len(entry.link)
-            if entry.owner.xattrs:
-                text -= sum(len(name) + len(value) for name, value in entry.owner.xattrs)
-            if entries < 0:
-                raise LayerError(
-                    f"the layer has more than {self._limits.entries} entries", hint=TOO_MANY
-                )
-            if text < 0:
-                raise LayerError(
-                    f"the layer's paths and xattrs are larger than {self._limits.text} bytes",
-                    hint=TOO_MANY,
-                )
+            bound.count(entry)
             yield entry
 
     def _kept(self, entry: Entry) -> Owner:

@@ -1,0 +1,123 @@
+"""Open files beneath a directory without following a symlink, wherever on the way it is.
+
+Whoever owns a tree may change it while we read it: a path that was looked at may lead elsewhere
+when it is opened. So the whole way is opened by the kernel in one step, openat2(2), or, where the
+kernel or a seccomp filter has no such call, name by name, each beneath the descriptor of the last.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import stat
+from functools import cache
+
+_OPENAT2 = 437  # the same on all architectures since Linux 5.6
+_RESOLVE_NO_MAGICLINKS = 0x02  # include/uapi/linux/openat2.h
+_RESOLVE_NO_SYMLINKS = 0x04
+_RESOLVE_BENEATH = 0x08
+_RESOLVE = _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH
+# Not blocking, so that a fifo in a file's place cannot keep us waiting for ever.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_CALL = (errno.ENOSYS, errno.EPERM)
+
+
+class _How(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def open_file(directory: int, path: bytes) -> int:
+    """Return a descriptor that reads the file at `path`, relative to the directory's descriptor.
+
+    The access time stays where the kernel lets us say so (O_NOATIME: for the owner and for root).
+    Raise OSError as open(2) does; ELOOP for a symlink, EXDEV for a path with an empty name, `.`
+    or `..` in it.
+    """
+    try:
+        return _open(directory, path, _READ | os.O_NOATIME)
+    except PermissionError:
+        return _open(directory, path, _READ)
+
+
+def open_directory(directory: int, path: bytes) -> int:
+    """The same for a directory, whose names can be listed then."""
+    try:
+        return _open(directory, path, _READ | os.O_DIRECTORY | os.O_NOATIME)
+    except PermissionError:
+        return _open(directory, path, _READ | os.O_DIRECTORY)
+
+
+def look_at(directory: int, path: bytes) -> int:
+    """The same for whatever is there, a symlink or a device as well, without opening it
+    (O_PATH): it can be asked for its status, and be opened by `reopened`."""
+    return _open(directory, path, _LOOK)
+
+
+def reopened(descriptor: int) -> int:
+    """Return a descriptor that reads the file which `look_at` found, under whatever name it is
+    by now."""
+    path = f"/proc/self/fd/{descriptor}"
+    flags = _READ & ~os.O_NOFOLLOW
+    try:
+        return os.open(path, flags | os.O_NOATIME)
+    except PermissionError:
+        return os.open(path, flags)
+
+
+def _open(directory: int, path: bytes, flags: int) -> int:
+    names = path.split(b"/")
+    if any(name in (b"", b".", b"..") for name in names):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), os.fsdecode(path))
+    if _has_openat2():
+        return _openat2(directory, path, flags)
+    return _walk(directory, names, flags)
+
+
+@cache
+def _has_openat2() -> bool:
+    root = os.open("/", _LOOK | os.O_DIRECTORY)
+    try:
+        os.close(_openat2(root, b"proc", _LOOK))
+    except OSError as error:
+        return error.errno not in _NO_CALL
+    finally:
+        os.close(root)
+    return True
+
+
+def _openat2(directory: int, path: bytes, flags: int) -> int:
+    how = _How(flags, 0, _RESOLVE)
+    size = ctypes.c_size_t(ctypes.sizeof(how))
+    found: int = _libc.syscall(_OPENAT2, directory, path, ctypes.byref(how), size)
+    if found < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), os.fsdecode(path))
+    return found
+
+
+def _walk(directory: int, names: list[bytes], flags: int) -> int:
+    at = directory
+    try:
+        for name in names[:-1]:
+            below = _step(at, name)
+            if at != directory:
+                os.close(at)
+            at = below
+        return os.open(names[-1], flags, dir_fd=at)
+    finally:
+        if at != directory:
+            os.close(at)
+
+
+def _step(directory: int, name: bytes) -> int:
+    try:
+        return os.open(name, _LOOK | os.O_DIRECTORY, dir_fd=directory)
+    except NotADirectoryError:
+        if stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fsdecode(name)) from None
+        raise
