@@ -18,6 +18,7 @@ from importer.commit.signing import check_keys
 from importer.commit.target import Form, Target
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
+from importer.ingest.allowance import Allowance
 from importer.ingest.executor import LocalExecutor
 from importer.ingest.import_layers import import_layers
 from importer.repo.commit_metadata import Base
@@ -52,7 +53,7 @@ def import_images(job: Job, progress: Progress) -> Result:
     _check_repo(job, repo)
     with repo.locked(), Blobs(job.skopeo, progress) as blobs:
         plan = _plan(job, repo, blobs)
-        executor = LocalExecutor(repo, blobs, job.layer_options, progress)
+        executor = LocalExecutor(repo, blobs, job.layer_options, progress, Allowance(job.total))
         import_layers(repo, plan.layers.missing, executor, job.budget)
         layers = plan.layers.after(repo)
         stores = commit_images(job, repo, plan.branches, layers, progress)

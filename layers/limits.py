@@ -37,6 +37,10 @@ class Limits:
         return self.entries * _TEXT
 
 
+# Of all layers that one call reads. The memory that their entries take is in docs/security.md.
+CALL_LIMITS = Limits(256 << 30, 5_000_000)
+
+
 class Bound:
     """Counts what is kept in memory of a layer's entries."""
 
@@ -44,6 +48,11 @@ class Bound:
         self._limits = limits
         self._entries = limits.entries
         self._text = limits.text
+
+    @property
+    def entries(self) -> int:
+        """How many there were."""
+        return self._limits.entries - self._entries
 
     def count(self, entry: Entry) -> None:
         """Add an entry. Raise LayerError if there are more than the limits allow."""

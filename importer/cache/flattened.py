@@ -18,6 +18,7 @@ from importer.cache.stack import fill, stacked
 from importer.cache.tree_tar import TreeTar
 from importer.repo import commit_keys as key
 from layers.digest import Digest
+from layers.limits import Limits
 from layers.oci.manifest import Descriptor
 from layers.oci.media_type import TAR_LAYER
 from layers.storage.image import FlatImage, Image
@@ -40,11 +41,15 @@ NO_EXPORT = (
 )
 
 
-def flattened(repo: Repo, image: Image) -> Image:
-    """Return the image with flattened layers. The branches of its own layers are there already."""
+def flattened(repo: Repo, image: Image, limits: Limits) -> Image:
+    """Return the image with flattened layers. The branches of its own layers are there already.
+
+    Raise LayerError if the flattened layer breaks the limits: a few bytes with many hard links
+    are many files of that size in its tar.
+    """
     if not image.layers:
         return image
-    return _known(repo, image) or _make(repo, image)
+    return _known(repo, image) or _make(repo, image, limits)
 
 
 def _known(repo: Repo, image: Image) -> FlatImage | None:
@@ -58,9 +63,9 @@ def _known(repo: Repo, image: Image) -> FlatImage | None:
     return flat if all(find_layer(repo, layer.id) for layer in flat.layers) else None
 
 
-def _make(repo: Repo, image: Image) -> FlatImage:
+def _make(repo: Repo, image: Image, limits: Limits) -> FlatImage:
     with repo.locked():
-        flat = _import_merged(repo, image)
+        flat = _import_merged(repo, image, limits)
         for layer in flat.layers[:-1]:
             if find_layer(repo, layer.id) is None:
                 _import_empty(repo, layer)
@@ -77,11 +82,11 @@ def _layers(repo: Repo, image: Image) -> Iterator[LayerCommit]:
     return (layer for layer in found if layer is not None)
 
 
-def _import_merged(repo: Repo, image: Image) -> FlatImage:
+def _import_merged(repo: Repo, image: Image, limits: Limits) -> FlatImage:
     top = image.layers[-1]
     lower = stacked(repo, [top.id, *top.parents])
     with repo.transaction():
-        tree, tar = _written(repo, lower)
+        tree, tar = _written(repo, lower, limits)
         flat = FlatImage.of(image, Descriptor(TAR_LAYER, tar.digest, tar.size))
         record = record_tree(repo, flat.layers[-1], tar.record)
     _commit(repo, flat.layers[-1], tree, record, tar)
@@ -91,16 +96,16 @@ def _import_merged(repo: Repo, image: Image) -> FlatImage:
 def _import_empty(repo: Repo, layer: ImageLayer) -> None:
     """Import an empty layer: the store needs as many layers as the config lists."""
     with repo.transaction():
-        tree, tar = _written(repo, None)
+        tree, tar = _written(repo, None, Limits())
         record = record_tree(repo, layer, tar.record)
     _commit(repo, layer, tree, record, tar)
 
 
-def _written(repo: Repo, lower: Lower | None) -> tuple[Tree, TreeTar]:
+def _written(repo: Repo, lower: Lower | None, limits: Limits) -> tuple[Tree, TreeTar]:
     """Write all visible files as one layer's tree. Return it with the tar that it makes."""
     tree = repo.tree(ROOT_OWNER)
     fill(tree, lower)
-    return tree, TreeTar(repo, repo.directory(*tree.write()))
+    return tree, TreeTar(repo, repo.directory(*tree.write()), limits)
 
 
 def _commit(repo: Repo, layer: ImageLayer, tree: Tree, record: Tree, tar: TreeTar) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from layers.chunks import check_size
 from layers.digest import Digest
 from layers.entry import Entry, Kind
+from layers.limits import Bound, Limits
 from layers.path import Path, joined
 from layers.tar.writer import END, header, padding
 from layers.tarsplit.record_writer import TarSplit
@@ -22,7 +24,9 @@ class TreeTar:
     `size` is that of the whole tar in bytes, `record` its tar-split file.
     """
 
-    def __init__(self, repo: Repo, root: RepoDirectory) -> None:
+    def __init__(self, repo: Repo, root: RepoDirectory, limits: Limits) -> None:
+        self._limits = limits
+        self._bound = Bound(limits)
         self._repo = repo
         self._hasher = sha256()
         self._split = TarSplit()
@@ -59,6 +63,8 @@ class TreeTar:
         self._add_content(entry, checksum)
 
     def _add_header(self, entry: Entry) -> None:
+        self._bound.count(entry)
+        check_size(self.size + entry.size, self._limits.size)
         self.uids.add(entry.owner.uid)
         self.gids.add(entry.owner.gid)
         self._raw(header(entry))

@@ -13,6 +13,7 @@ from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, T
 from importer.cli.options.system import System
 from importer.cli.options.work import Work
 from importer.commit.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
+from layers.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,6 +43,7 @@ class TargetFields(TypedDict):
     labelling: Labelling
     prefix: str
     layer_options: LayerOptions
+    total: Limits
     subject: str | None
     timestamp: int | None
     signing: tuple[GpgKey | KeyFile, ...]
@@ -72,7 +74,7 @@ def target_of(
         raise click.UsageError(
             "--branch has to be another branch than --onto, which stays as it is"
         )
-    contents, commit = given(StoreContents), given(Commit)
+    contents, commit, rules = given(StoreContents), given(Commit), given(LayerRules)
     return TargetFields(
         repo=repo,
         form=form,
@@ -88,6 +90,7 @@ def target_of(
         labelling=Labelling(labels.selinux_label, labels.selinux_policy),
         prefix=contents.prefix,
         layer_options=layer_options(given),
+        total=Limits(rules.max_size, rules.max_entries),
         subject=commit.subject,
         timestamp=commit.timestamp,
         signing=signing(given(Signing)),
@@ -97,7 +100,6 @@ def target_of(
 
 def layer_options(given: Given) -> LayerOptions:
     """Return what a layer may hold."""
-    from layers.limits import Limits
     from layers.tree.read_layer import LayerOptions
 
     rules = given(LayerRules)

@@ -19,11 +19,13 @@ from importer.commit.signing import sign
 from importer.commit.storage_conf import add_storage_conf, storage_conf
 from importer.commit.target import ExistingStore, Form, Target
 from importer.errors import ImporterError
+from importer.ingest.allowance import Allowance
 from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.store.layer_names import LayerNames
 from importer.store.writer import StoreTree, check_records, has_records, remove_store
+from layers.errors import LayerError
 from layers.storage.store_id import LayerIds, StoreForm
 
 if TYPE_CHECKING:
@@ -155,7 +157,7 @@ class Contents:
         self._target = target
         self._repo = repo
         self._base = base
-        self._images = [flattened(repo, one) for one in images] if target.flatten else images
+        self._images = self._flattened(images) if target.flatten else images
         self._labels = Labels.wanted(repo, target.labelling, base)
         self._layers = self._made(layers)
         if self._labels.store is not None:
@@ -163,6 +165,21 @@ class Contents:
                 layer_id: labelled(repo, layer_id, layer, self._labels.store)
                 for layer_id, layer in self._layers.items()
             }
+
+    def _flattened(self, images: Sequence[Image]) -> list[Image]:
+        """Flatten the images, as long as they keep within the limits of a layer and of the call."""
+        own, allowance = self._target.layer_options, Allowance(self._target.total)
+        made = []
+        for image in images:
+            left = allowance.left(own)
+            try:
+                flat = flattened(self._repo, image, left.limits)
+                allowance.take(sum(layer.blob.size for layer in flat.layers), 0)
+            except LayerError as error:
+                found = allowance.explained(error, own, left)
+                raise found.within(digest=f"{image.reference}, flattened") from None
+            made.append(flat)
+        return made
 
     def _made(self, layers: Mapping[str, LayerCommit]) -> dict[str, LayerCommit]:
         ids = dict.fromkeys(layer.id for image in self._images for layer in image.layers)

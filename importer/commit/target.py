@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from importer.ingest.budget import Budget
+from layers.limits import CALL_LIMITS, Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +62,8 @@ class Target:
     """`onto` is the branch of an OS that the store is put into; `branch` None means one for
     each image. `layer_ids` None keeps to the ids of the store before; see
     `importer.commit.layer_ids`. `keep_images` is the number of earlier releases whose images stay
-    in the store; only a release has any."""
+    in the store; only a release has any. `total` bounds what
+    all layers that are read come to."""
 
     repo: Path
     form: Form
@@ -82,3 +84,4 @@ class Target:
     timestamp: int | None = None
     signing: tuple[GpgKey | KeyFile, ...] = ()
     budget: Budget = field(default_factory=Budget)
+    total: Limits = CALL_LIMITS

@@ -20,6 +20,7 @@ from importer.graphroot.containers_storage import Graphroot
 from importer.graphroot.docker import DOCKER_HOME, Dockerroot
 from importer.graphroot.files import Directory
 from importer.graphroot.store_layers import StoreOrigin, store_origins, with_trust
+from importer.ingest.allowance import Allowance
 from importer.ingest.executor import LocalExecutor
 from importer.ingest.import_layers import import_layers
 from importer.repo.writer import Repo
@@ -55,7 +56,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
         planner = LayerPlanner(repo, job.layer_options.device_nodes)
         plan = _plan(job, repo, images, planner)
         before = {one.layer.id: planner.found(one.layer.id) for one in plan.layers.missing}
-        executor = LocalExecutor(repo, None, job.layer_options, progress)
+        executor = LocalExecutor(repo, None, job.layer_options, progress, Allowance(job.total))
         _tell_unrecorded(plan, progress)
         import_layers(repo, plan.layers.missing, executor, job.budget)
         layers = plan.layers.after(repo)

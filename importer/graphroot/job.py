@@ -88,7 +88,15 @@ class StoreJob:
                 check_size(size, self.options.limits.size)
                 objects.add(leaf, entry, walk)
                 advance(entry.size)
-        return ReadLayer(walk.tree, walk.dropped_xattrs, self.source.size, None, self.verified)
+        return ReadLayer(
+            walk.tree,
+            walk.dropped_xattrs,
+            self.source.size,
+            None,
+            self.verified,
+            walk.entries,
+            size,
+        )
 
 
 def _counted(chunks: Chunks, advance: Advance) -> Chunks:

@@ -74,6 +74,11 @@ class LayerWalk:
                 self._at = entry
                 yield leaf, entry
 
+    @property
+    def entries(self) -> int:
+        """How many entries there were so far."""
+        return self._bound.entries
+
     def whole(self) -> bytes:
         """The current file's content."""
         return b"".join(self.content())

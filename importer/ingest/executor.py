@@ -11,12 +11,13 @@ from importer.errors import ImporterError
 from importer.ingest.run_job import lent_reader, run_job
 from importer.ingest.worker_pool import Readers
 from importer.repo.libostree import faults
-from layers.errors import Fault
+from layers.errors import Fault, LayerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.fetch.blobs import Blobs
+    from importer.ingest.allowance import Allowance
     from importer.ingest.job import Job
     from importer.ingest.missing_layer import MissingLayer, Origin
     from importer.ingest.spool import SpooledBlob
@@ -54,13 +55,19 @@ class LocalExecutor:
     """An `Executor` of processes on this machine, each of which reads one layer at a time."""
 
     def __init__(
-        self, repo: Repo, blobs: Blobs | None, options: LayerOptions, progress: Progress
+        self,
+        repo: Repo,
+        blobs: Blobs | None,
+        options: LayerOptions,
+        progress: Progress,
+        allowance: Allowance,
     ) -> None:
         """`blobs` fetches what has to be fetched; None if every layer is on this machine."""
         self._repo = repo
         self._blobs = blobs
         self._options = options
         self._progress = progress
+        self._allowance = allowance
         self._readers = Readers()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -98,6 +105,7 @@ class LocalExecutor:
         handed: list[ReadLayer] = []
 
         def hand_over(layer: ReadLayer) -> None:
+            self._allowance.take(layer.size, layer.entries)
             handed.append(layer)
             found(layer)
 
@@ -114,9 +122,24 @@ class LocalExecutor:
     def _store(
         self, layer: ImageLayer, origin: Origin, spooled: list[SpooledBlob], found: Found
     ) -> int:
+        """Store the layer from this origin, as long as the call may have one more."""
+        options = self._allowance.left(self._options)
+        try:
+            return self._store_within(options, layer, origin, spooled, found)
+        except LayerError as error:
+            raise self._allowance.explained(error, self._options, options) from None
+
+    def _store_within(
+        self,
+        options: LayerOptions,
+        layer: ImageLayer,
+        origin: Origin,
+        spooled: list[SpooledBlob],
+        found: Found,
+    ) -> int:
         """Store the layer from this origin; a spooled blob serves the first attempt alone."""
         timeout = self._blobs.timeout if self._blobs is not None else inf
-        job, blob = origin.job(layer, self._options, timeout), origin.blob
+        job, blob = origin.job(layer, options, timeout), origin.blob
         if blob is None or self._blobs is None:
             return self._in_transaction(layer, partial(self._read_here, layer, origin, job), found)
         blobs = self._blobs

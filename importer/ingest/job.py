@@ -72,4 +72,6 @@ def read_tar(store: Store, chunks: Chunks, layer: ImageLayer, options: LayerOpti
         for leaf, entry in reader:
             objects.add(leaf, entry, reader)
     record = reader.tar_split(store.content)
-    return ReadLayer(reader.tree, reader.dropped_xattrs, tar.size, record)
+    return ReadLayer(
+        reader.tree, reader.dropped_xattrs, tar.size, record, entries=reader.entries, size=tar.size
+    )

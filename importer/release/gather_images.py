@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from importer.cache.layer import LayerCommit
     from importer.fetch.blobs import Blobs
+    from importer.ingest.allowance import Allowance
     from importer.progress import Progress
     from importer.release.job import ReleaseJob
     from importer.release.plan import PartPlan
@@ -44,10 +45,11 @@ def gather(
     blobs: Blobs,
     before: Set[str],
     progress: Progress,
+    allowance: Allowance,
 ) -> Gathered:
     """Import the plan's missing layers, but for those `before`, by id: what an earlier part of
     the release has imported meanwhile."""
-    executor = LocalExecutor(repo, blobs, job.layer_options, progress)
+    executor = LocalExecutor(repo, blobs, job.layer_options, progress, allowance)
     missing = [one for one in plan.layers.missing if one.layer.id not in before]
     broken, written = import_layers(repo, missing, executor, job.budget, keep_going=True)
     faults = {**plan.faults, **_faults(plan.images, broken)}

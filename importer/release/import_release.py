@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from importer.cache.flattened import NO_EXPORT
 from importer.commit.signing import check_keys
 from importer.errors import Failures
+from importer.ingest.allowance import Allowance
 from importer.release.commit import (
     Draft,
     ReleaseCommit,
@@ -78,8 +79,9 @@ def _gather_all(
 ) -> list[Gathered]:
     found: list[Gathered] = []
     before: set[str] = set()
+    allowance = Allowance(job.total)
     for plan, part in zip(plans, parts, strict=True):
-        found.append(gather(job, repo, plan, part.blobs, before, progress))
+        found.append(gather(job, repo, plan, part.blobs, before, progress, allowance))
         before |= found[-1].fetched
     return found
 

@@ -30,6 +30,7 @@ class LayerReader:
         self, chunks: Chunks, device_nodes: DeviceNodes, limits: Limits | None = None
     ) -> None:
         self._limits = limits or Limits()
+        self._bound = Bound(self._limits)
         self._record = TarSplit()
         self._tar = TarReader(chunks, self._record, self._limits.size)
         self.tree = LayerTree(device_nodes)
@@ -48,10 +49,14 @@ class LayerReader:
 
     def _bounded(self) -> Iterator[Entry]:
         """The tar's entries, as long as what is kept of them fits into memory."""
-        bound = Bound(self._limits)
         for entry in self._tar:
-            bound.count(entry)
+            self._bound.count(entry)
             yield entry
+
+    @property
+    def entries(self) -> int:
+        """How many entries of the tar were read."""
+        return self._bound.entries
 
     def _kept(self, entry: Entry) -> Owner:
         try:

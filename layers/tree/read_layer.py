@@ -25,7 +25,8 @@ class ReadLayer:
     `tree` names the stored files by their checksums. `diff_size` is the size of the uncompressed
     tar in bytes. `record` is the tar-split file (gzip), None for a layer that was read from a
     directory without one. `dropped_xattrs` counts the xattrs that are not in the tree. `verified`
-    says that the layer's tar, and the tars of all layers below it, have their diffIDs.
+    says that the layer's tar, and the tars of all layers below it, have their diffIDs. `entries`
+    and `size` (bytes) count what was read: the tar, or the directory.
     """
 
     tree: LayerTree
@@ -33,3 +34,5 @@ class ReadLayer:
     diff_size: int
     record: bytes | None
     verified: bool = True
+    entries: int = 0
+    size: int = 0

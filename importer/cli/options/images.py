@@ -15,7 +15,7 @@ from importer.cli.options.declare import (
     option,
 )
 from importer.cli.options.types import NotEmpty, Number, Place, Size
-from layers.limits import Limits
+from layers.limits import CALL_LIMITS, Limits
 from layers.tree.builder import DeviceNodes
 
 _LIMITS = Limits()
@@ -74,7 +74,7 @@ class Platform(Group):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRules(Group):
-    """What a layer may hold."""
+    """What a layer, and all layers together, may hold."""
 
     HEADING = Heading.IMAGES
 
@@ -96,4 +96,17 @@ class LayerRules(Group):
         type=Number(1),
         default=_LIMITS.entries,
         help="Refuse a layer that has more files.",
+    )
+    max_size: int = option(
+        "--max-size",
+        type=Size(),
+        default=CALL_LIMITS.size,
+        shown=f"{CALL_LIMITS.size >> 30}G",
+        help="Refuse images whose new layers unpack to more bytes together.",
+    )
+    max_entries: int = option(
+        "--max-entries",
+        type=Number(1),
+        default=CALL_LIMITS.entries,
+        help="Refuse images whose new layers have more files together.",
     )

@@ -1,0 +1,89 @@
+"""What images may come to together, and what we make of them: a bomb stays small."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tools.image import BuiltImage, build_oci
+from tests.tools.importimage import Outcome, imported, run_import
+from tests.tools.importrelease import run_release
+from tests.tools.ostreerepo import refs
+from tests.tools.releaseworld import World
+from tests.tools.tarbuild import Entry
+
+MIB = 1 << 20
+
+
+def refused(outcome: Outcome, says: str, hint: str) -> None:
+    assert outcome.status == 1, outcome
+    assert says in "\n".join(outcome.said("error"))
+    assert hint in "\n".join(outcome.said("hint"))
+
+
+@pytest.fixture
+def linked(layout: Path) -> BuiltImage:
+    """A kilobyte of blob: one file of a MiB, and forty hard links to it."""
+    links = [Entry(b"l%d" % n, "hardlink", link=b"file") for n in range(40)]
+    return build_oci(
+        layout, "linked", [[Entry(b"file", content=bytes(MIB)), *links], [Entry(b"x")]]
+    )
+
+
+def test_a_flattened_layer_has_the_limits_of_a_layer(repo: Path, linked: BuiltImage) -> None:
+    """A tar without hard links, as a flattened one is, has the file forty-one times."""
+    reference = f"oci:{linked.directory}:linked"
+    assert run_import(repo, "--max-layer-size=30M", reference).status == 0
+    outcome = run_import(repo, "--max-layer-size=30M", "--flatten", reference)
+    refused(outcome, "unpacks to more than 31457280 bytes", "--max-layer-size")
+    assert "linked, flattened: " in outcome.said("error")[0]
+    outcome = run_import(repo, "--max-layer-entries=41", "--flatten", reference)
+    refused(outcome, "more than 41 entries", "--max-layer-entries")
+    assert imported(repo, "--max-layer-entries=42", "--flatten", reference)["commit"]
+
+
+def test_flattened_layers_have_the_limits_of_the_call(repo: Path, linked: BuiltImage) -> None:
+    reference = f"oci:{linked.directory}:linked"
+    imported(repo, reference)
+    outcome = run_import(repo, "--max-size=30M", "--flatten", reference)
+    refused(outcome, "of this call unpack to more than 31457280 bytes together", "--max-size")
+
+
+@pytest.fixture
+def three(layout: Path) -> BuiltImage:
+    """Three layers of a MiB and twenty files each."""
+    layers = [
+        [
+            Entry(b"f%d" % n, content=bytes([n]) * MIB),
+            *(Entry(b"%d-%d" % (n, m)) for m in range(19)),
+        ]
+        for n in range(3)
+    ]
+    return build_oci(layout, "three", layers)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--max-size=2500K", "unpack to more than 2560000 bytes together"),
+        ("--max-entries=50", "have more than 50 entries together"),
+    ],
+)
+def test_layers_have_limits_together(repo: Path, three: BuiltImage, option: str, says: str) -> None:
+    """None of them alone breaks it; what is here already does not count."""
+    reference = f"oci:{three.directory}:three"
+    refused(run_import(repo, option, reference), says, option.partition("=")[0])
+    assert [ref for ref in refs(repo) if ref.startswith("oci/image")] == []
+    imported(repo, reference)
+    assert run_import(repo, option, reference).status == 0
+
+
+def test_one_layer_that_is_more_than_the_call_may_have(repo: Path, three: BuiltImage) -> None:
+    outcome = run_import(repo, "--max-size=1M", f"oci:{three.directory}:three")
+    refused(outcome, "unpack to more than 1048576 bytes together", "--max-size")
+    outcome = run_import(repo, "--max-entries=5", f"oci:{three.directory}:three")
+    refused(outcome, "have more than 5 entries together", "--max-entries")
+
+
+def test_a_release_has_limits_for_all_its_images(repo: Path, world: World, tmp_path: Path) -> None:
+    outcome = run_release(repo, *world.file(world.first, tmp_path), "--max-size=50K")
+    refused(outcome, "unpack to more than 51200 bytes together", "--max-size")
