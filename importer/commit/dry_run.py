@@ -43,7 +43,7 @@ class DryRun:
         if branch.head is None:
             return True
         said = branch.head.message
-        would = image_message(self.target, branch.images, branch.base, branch.layer_ids)
+        would = image_message(self.target, branch)
         metadata = branch.head.metadata
         return (said.subject, said.timestamp, said.body) != (
             would.subject,

@@ -18,6 +18,7 @@ from importer.commit.selinux import Labels
 from importer.commit.signing import sign
 from importer.commit.storage_conf import add_storage_conf, storage_conf
 from importer.commit.target import ExistingStore, Form, Target
+from importer.commit.time import newest, tell_future
 from importer.errors import ImporterError
 from importer.ingest.allowance import Allowance
 from importer.repo import commit_keys as key
@@ -29,7 +30,7 @@ from layers.errors import LayerError
 from layers.storage.store_id import LayerIds, StoreForm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from importer.commit.plan import PlannedBranch
     from importer.progress import Progress
@@ -45,7 +46,7 @@ _log = logging.getLogger(__name__)
 def commit_images(
     target: Target,
     repo: Repo,
-    branches: Iterable[PlannedBranch],
+    branches: Sequence[PlannedBranch],
     layers: Mapping[str, LayerCommit],
     progress: Progress,
 ) -> tuple[StoreCommit, ...]:
@@ -57,6 +58,8 @@ def commit_images(
         return ()
     if target.flatten:
         progress.message(NO_EXPORT)
+    for branch in branches if target.timestamp is None else ():
+        tell_future(branch.images, progress)
     stores = tuple(_commit(target, repo, branch, layers) for branch in branches)
     for message in dict.fromkeys(one for store in stores for one in store.messages):
         progress.message(message)
@@ -111,7 +114,7 @@ def _commit(
     """
     name, images, base = branch.name, branch.images, branch.base
     ids = branch.layer_ids
-    message = image_message(target, images, base, ids)
+    message = image_message(target, branch)
     with repo.locked():
         contents = Contents(target, repo, images, base, layers, ids)
         with repo.transaction() as transaction:
@@ -218,17 +221,18 @@ class Contents:
         return self._images[0]
 
 
-def image_message(
-    target: Target, images: Sequence[Image], base: Base | None, ids: LayerIds
-) -> Message:
+def image_message(target: Target, branch: PlannedBranch) -> Message:
+    """Return what a commit of the branch's images says."""
+    images, base = branch.images, branch.base
+    time = target.timestamp
     # `layers.storage.stated_image` reads them.
     lines = sorted({f"{image.reference} {image.digest}" for image in images})
     names = sorted({str(image.reference) for image in images})
     return Message(
         target.subject if target.subject is not None else default_subject(names),
-        newest(images, base) if target.timestamp is None else target.timestamp,
+        newest(images, base, branch.head) if time is None else time,
         "\n".join(lines),
-        tuple(sorted((facts(target, base, ids) | _given_name(images)).items())),
+        tuple(sorted((facts(target, base, branch.layer_ids) | _given_name(images)).items())),
     )
 
 
@@ -244,15 +248,6 @@ def default_subject(references: Sequence[str]) -> str:
         return "no images"
     more = f" and {len(references) - 1} more" if len(references) > 1 else ""
     return references[0] + more
-
-
-def newest(images: Sequence[Image], base: Base | None) -> int:
-    """Return the commit's time: the newest of the images' and of the base's.
-
-    A device takes no commit that is older than the one it has (`timestamp-check` of ostree pull).
-    """
-    times = [image.config.created_seconds for image in images]
-    return max([*times, base.commit.message.timestamp if base else 0], default=0)
 
 
 def facts(target: Target, base: Base | None, ids: LayerIds) -> dict[str, str]:

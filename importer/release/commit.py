@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import RELEASE, is_cache, release_branch
-from importer.commit.images import Contents, facts, newest
+from importer.commit.images import Contents, facts
 from importer.commit.layer_ids import change_of_ids, chosen_layer_ids
 from importer.commit.signing import sign
+from importer.commit.time import newest
 from importer.errors import ImporterError
 from importer.release.recorded_options import new_options, options_metadata
 from importer.repo.commit_keys import BASE, store_prefix
@@ -174,7 +175,7 @@ def release_body(release: Release) -> str:
 def _time(draft: Draft, base: Base | None) -> int:
     """Return the commit's time, never before the parent's: devices refuse an older commit."""
     parent = draft.head.message.timestamp if draft.head else 0
-    return max(newest(list(draft.images.values()), base), parent)
+    return max(newest(draft.images.values(), base, None), parent)
 
 
 def head_of(repo: Repo, branch: str) -> Commit | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.flattened import NO_EXPORT
 from importer.commit.signing import check_keys
+from importer.commit.time import tell_future
 from importer.errors import Failures
 from importer.ingest.allowance import Allowance
 from importer.release.commit import (
@@ -115,6 +116,8 @@ def _draft(
     found: Gathered,
 ) -> Draft:
     release, images = resolved(part.release, found.images), list(found.images.values())
+    if job.timestamp is None:
+        tell_future(images, progress)
     kept = images_to_keep(repo, plan.head, release, images, job.keep_images, progress)
     return Draft(plan.branch, plan.base, plan.head, release, found.images, found.layers, kept)
 

@@ -1,0 +1,49 @@
+"""The time of a commit. A device takes no commit that is older than the one it has
+(`timestamp-check` of ostree pull), so the time has to grow with the OS's as with the images'."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from importer.progress import Progress
+    from importer.repo.commit_metadata import Base
+    from importer.repo.values import Commit
+    from layers.storage.image import Image
+
+# Clocks of build machines may be ahead of ours by hours; an image of another year is one that
+# would keep devices from every later upgrade.
+_TOLERANCE = 24 * 60 * 60
+
+
+def is_future(seconds: int) -> bool:
+    """Return whether a time, in seconds since 1970, is more than a day ahead."""
+    return seconds > time.time() + _TOLERANCE
+
+
+def newest(images: Iterable[Image], base: Base | None, head: Commit | None) -> int:
+    """Return the commit's time, in seconds since 1970: the newest image's or the base's.
+
+    An image of the future does not count. A branch whose head is of the future already keeps
+    that time, since devices would not take another.
+    """
+    times = [image.config.created_seconds for image in images]
+    known = [one for one in times if not is_future(one)]
+    if base is not None:
+        known.append(base.commit.message.timestamp)
+    if head is not None and is_future(head.message.timestamp):
+        known.append(head.message.timestamp)
+    return max(known, default=0)
+
+
+def tell_future(images: Iterable[Image], progress: Progress) -> None:
+    """Say which images do not count for the time of their commit."""
+    for image in images:
+        if is_future(image.config.created_seconds):
+            progress.message(
+                f"{image.reference}: made in the future, {image.config.created}; the commit's time"
+                " is that of the newest other image"
+            )
