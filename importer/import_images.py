@@ -37,10 +37,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(Target):
-    """An import, as the command line asks for it; `branch` None means one for each image."""
+    """An import, as the command line asks for it; `branch` None means one for each image.
+
+    `names` are the images' names in the store, where their references have none or another.
+    """
 
     references: tuple[Reference, ...]
-    name: ImageName | None
+    names: Mapping[Reference, ImageName]
     skopeo: Skopeo
 
 
@@ -116,7 +119,7 @@ def _resolve(
             known.add(repo.root(head), job.prefix)
     resolver = Resolver(job.skopeo, blobs, known)
     with ThreadPoolExecutor(job.budget.questions) as pool:
-        asked = [pool.submit(resolver.resolve, r, job.name) for r in job.references]
+        asked = [pool.submit(resolver.resolve, r, job.names.get(r)) for r in job.references]
         _wait(asked, blobs.close)
     return tuple(answer.result() for answer in asked)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
+from importer.cli.named_images import NamedImages
 from importer.cli.options.declare import Given, command
-from importer.cli.options.images import Architecture, LayerRules, Platform, References
+from importer.cli.options.images import Architecture, LayerRules, Lists, Platform, References
 from importer.cli.options.labels import Labels, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.registry import Registry, Retries
@@ -18,13 +17,15 @@ from importer.cli.run_import import end_import
 from importer.cli.targets import skopeo, target
 
 if TYPE_CHECKING:
+    from importer.commit.result import Result
     from importer.import_images import Job
-    from layers.oci.reference import ImageName
+    from importer.progress import Progress
 
 
 @command(
     "import-image",
     References,
+    Lists,
     Architecture,
     Platform,
     LayerRules,
@@ -48,31 +49,31 @@ def import_image(given: Given) -> None:
     """Import container images into an ostree repo.
 
     REF is registry/name@sha256:DIGEST or registry/name:TAG, or TRANSPORT:... as skopeo
-    writes it. Each layer is committed to a branch of its own. The images are committed to a
-    branch with a store that podman and CRI-O use as an additional image store.
+    writes it; NAME= before it is the image's name in the store. Each layer is committed to a
+    branch of its own. The images are committed to a branch with a store that podman and CRI-O
+    use as an additional image store.
     """
     from importer.import_images import import_images, plan_import
 
-    end_import(given, lambda: _job(given), import_images, plan_import)
+    def work(job: Job, progress: Progress) -> Result:
+        result = import_images(job, progress)
+        images.pin(result.images)
+        return result
+
+    images = NamedImages(given)
+    end_import(given, lambda: _job(given, images.read()), work, plan_import)
 
 
-def _job(given: Given) -> Job:
+def _job(given: Given, images: NamedImages) -> Job:
     from importer.import_images import Job
-    from layers.oci.reference import Reference, registries
+    from layers.oci.reference import registries
 
-    images, arch = given(References), given(Architecture).arch
-    references = tuple(dict.fromkeys(Reference.parse(text) for text in images.references))
+    references = tuple(images.names)
     return Job(
         references=references,
-        name=_name(images),
-        skopeo=skopeo(given, given(Retries).retry_times, registries(references), arch),
+        names={one: name for one, name in images.names.items() if name is not None},
+        skopeo=skopeo(
+            given, given(Retries).retry_times, registries(references), given(Architecture).arch
+        ),
         **target(given),
     )
-
-
-def _name(images: References) -> ImageName | None:
-    from layers.oci.reference import ImageName
-
-    if images.name is not None and len(images.references) > 1:
-        raise click.UsageError("--name is only for a single image")
-    return ImageName.parse(images.name) if images.name is not None else None

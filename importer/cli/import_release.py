@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from importer.cli.finish import INCOMPLETE, UNCHANGED, Answer, end
 from importer.cli.messages import log_line, progress_for
 from importer.cli.options.declare import Given, command
-from importer.cli.options.images import LayerRules, Platform
+from importer.cli.options.images import LayerRules, Lists, Platform
 from importer.cli.options.labels import Labels, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.registry import Registry, Retries
@@ -24,6 +24,7 @@ from importer.cli.options.release_files import ReleaseFiles
 from importer.cli.options.result import Commit, OptionalRepo, StoreContents
 from importer.cli.options.system import System
 from importer.cli.options.work import Work
+from importer.cli.pinned_lists import pinned, pinning_for
 from importer.cli.release_files import file_updates
 from importer.cli.targets import layer_options, skopeo, target_of
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @command(
     "import-release",
     ReleaseSources,
+    Lists,
     Platform,
     LayerRules,
     OptionalRepo,
@@ -103,8 +105,10 @@ def _plan(given: Given, job: ReleaseJob) -> Answer:
 def _import(given: Given, job: ReleaseJob) -> Answer:
     from importer.release.import_release import import_release as import_all
 
-    messages = given(Messages)
+    messages, pinning = given(Messages), pinning_for(given(Lists))
     result = import_all(job, progress_for(messages))
+    if pinning is not None:
+        pinning.write(pinned(result))
     reports = result.reports()
     aside = [] if messages.quiet else _aside(reports, log_json=messages.log_json)
     answer = _answer(given, result, _markdown(given, reports) or result.lines())
@@ -145,7 +149,10 @@ def _origin(given: Given) -> Origin:
 
     sources = given(ReleaseSources)
     return Origin(
-        names=tuple(SourceName.parse(text) for text in sources.sources),
+        names=(
+            *(SourceName.parse(text) for text in sources.sources),
+            *(SourceName(str(path)) for path in given(Lists).lists),
+        ),
         stream=sources.stream or "",
         controller=sources.controller or OPENSHIFT,
         phases=frozenset(sources.phases),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
+from importer.files.image_lists import read_image_lists
 from importer.files.replacement import read_file
 from importer.release.controller import chosen
 from importer.release.payload import image_references
@@ -123,7 +124,7 @@ class Sources:
 
     def read(self, names: Sequence[SourceName]) -> Release:
         """One release of all these sources. An error names the source it is about."""
-        return merged([self._read(name.text) for name in names])
+        return merged([self._read(text) for name in names for text in _expanded(name.text)])
 
     def _read(self, text: str) -> Release:
         with naming(shown(text)):
@@ -182,6 +183,13 @@ def _registries(pullspecs: Iterable[str]) -> set[str]:
         with suppress(LayerError):
             references.append(Reference.parse(text))
     return registries(references)
+
+
+def _expanded(text: str) -> list[str]:
+    """Return a source, or for a directory of lists its files that list an image."""
+    if text == "-" or not _is_file(text) or not Path(text).is_dir():
+        return [text]
+    return [str(one.path) for one in read_image_lists(Path(text)) if one.images]
 
 
 def _is_document(text: str) -> bool:

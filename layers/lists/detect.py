@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
@@ -29,12 +30,15 @@ def read_list(raw: bytes, origin: str) -> ListFile:
 
     Raise LayerError if the file has none of the formats, or lists no image.
     """
-    text = decoded(raw, origin)
-    text = text.removeprefix("\ufeff")
-    found = _read(text, origin)
+    found = parse_list(raw, origin)
     if not found.images:
         raise LayerError(f"{origin} lists no image", hint=f"it can be {KINDS}")
     return found
+
+
+def parse_list(raw: bytes, origin: str) -> ListFile:
+    """Return the images of a file, which may have none. Raise LayerError as `read_list`."""
+    return _read(decoded(raw.removeprefix(BOM_UTF8), origin), origin)
 
 
 def _read(text: str, origin: str) -> ListFile:

@@ -117,6 +117,12 @@ class Reference:
             return f"docker://{self.name.at(digest)}"
         return self.source
 
+    def by_digest(self, digest: Digest) -> str:
+        """Return the reference as a user writes it, by digest where it names a registry."""
+        if self.transport == "docker" and self.name is not None:
+            return str(self.name.at(digest))
+        return str(self)
+
     @property
     def source(self) -> str:
         """The text for skopeo: a tag beside a digest is left out, as skopeo takes only one."""

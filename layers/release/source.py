@@ -8,7 +8,6 @@ the release controller's API (openshift/release-controller, `type APITag`); a li
 
 from __future__ import annotations
 
-import re
 from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,16 +15,19 @@ from typing import TYPE_CHECKING
 from layers.architecture import go_arch
 from layers.document import Document, array, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.lists.detect import KINDS, parse_list
 from layers.oci.reference import ImageName, Reference
 from layers.release.release import Component, Release, components
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from layers.lists.listed import Listed
+
 _COMMIT = "io.openshift.build.commit.id"
 _SOURCE = "io.openshift.build.source-location"
 _JSON_WORDS = (b"null", b"true", b"false")
-_KINDS = "a MicroShift release file, `oc adm release info -o json`, an ImageStream, a list"
+_KINDS = f"a MicroShift release file, `oc adm release info -o json`, an ImageStream, {KINDS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ def parse_source(raw: bytes, origin: str) -> Release | Answers:
         return _microshift(document, origin)
     if "pullSpec" in document:
         return (_answer(document, origin),)
+    if "services" in document or {"kind", "apiVersion"} <= document.keys():
+        return _list(raw, origin)
     if "tags" in document:
         return tuple(_answer(one, origin) for one in _objects(document, "tags", origin))
     raise LayerError(f"{origin} is no release that we know", hint=f"it can be {_KINDS}")
@@ -133,31 +137,30 @@ def _objects(document: Document, key: str, origin: str) -> Iterator[Document]:
 
 
 def _list(raw: bytes, origin: str) -> Release:
-    """A reference a line, with `NAME ` in front or without; `#` begins a comment."""
+    """The images of a list in any of the formats of `layers.lists`."""
     try:
-        text = raw.decode("utf-8")
+        raw.decode("utf-8")
     except UnicodeDecodeError:
         raise LayerError(f"{origin} is not text", hint=f"it can be {_KINDS}") from None
-    lines = [re.sub(r"(^|\s)#.*", "", line).split() for line in text.splitlines()]
-    found = [_line(words, f"{origin}:{n}") for n, words in enumerate(lines, 1) if words]
+    found = [_listed(one) for one in parse_list(raw, origin).images]
     if not found:
-        raise LayerError(f"{origin} is empty", hint=f"it can be {_KINDS}")
+        raise LayerError(f"{origin} is empty: it lists no image", hint=f"it can be {_KINDS}")
     names = [name for name, _, _ in found]
+    texts = {text for _, text, _ in found}
+    several = {name for name in names if names.count(name) > 1 and len(texts) > 1}
     return Release(
         components(
-            Component(name if names.count(name) == 1 else text, text, origin=where)
+            Component(text if name in several else name, text, origin=where)
             for name, text, where in found
         )
     )
 
 
-def _line(words: list[str], where: str) -> tuple[str, str, str]:
+def _listed(image: Listed) -> tuple[str, str, str]:
     """The component's name, by default its repository, so that a new tag is a change of it."""
-    if len(words) > 2:
-        raise LayerError(f"{where}: not an image reference, nor a name and one: {words[0][:100]!r}")
     try:
-        reference = Reference.parse(words[-1])
+        reference = Reference.parse(image.source)
     except LayerError as error:
-        raise LayerError(f"{where}: {error.message}", hint=error.hint) from None
+        raise LayerError(f"{image.where}: {error.message}", hint=error.hint) from None
     repository = reference.name.repository if reference.name else str(reference)
-    return words[0] if len(words) == 2 else repository, words[-1], where
+    return image.name or repository, image.source, image.where

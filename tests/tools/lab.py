@@ -35,7 +35,7 @@ def import_job(repo: Path, *references: str, device_nodes: str = "auto") -> Job:
     return Job(
         repo=repo,
         references=tuple(Reference.parse(reference) for reference in references),
-        name=None,
+        names={},
         skopeo=Skopeo(insecure_policy=True),
         form=Form.STORE,
         branch="all",

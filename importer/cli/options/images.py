@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloup.constraints import IsSet
+
 from importer.cli.options.declare import (
     Group,
     Heading,
@@ -13,7 +15,9 @@ from importer.cli.options.declare import (
     choice,
     flag,
     option,
+    several,
 )
+from importer.cli.options.rules import at_least_one, demand
 from importer.cli.options.types import NotEmpty, Number, Place, Size
 from layers.limits import CALL_LIMITS, Limits
 from layers.tree.builder import DeviceNodes
@@ -22,12 +26,37 @@ _LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lists(Group):
+    """Files that list images."""
+
+    HEADING = Heading.IMAGES
+    RULES = (demand(IsSet("pin"), "lists", error="--pin is only for --from"),)
+
+    lists: tuple[Path, ...] = several(
+        "--from",
+        metavar="FILE|DIR",
+        type=Place(),
+        help="Import the images that a file lists: a blueprint, a Compose file, Kubernetes"
+        " manifests, a Quadlet unit, or one image a line; or a directory of units and manifests;"
+        " repeatable.",
+    )
+    pin: Path | None = option(
+        "--pin",
+        metavar="FILE|DIR",
+        type=Place(),
+        help="Write the file of --from again, with name@sha256:... in place of tags; several go"
+        " into a directory.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class References(Group):
     """The images of import-image."""
 
     HEADING = Heading.IMAGES
+    RULES = (at_least_one("references", "lists", error="name images: by REF, or a list by --from"),)
 
-    references: tuple[str, ...] = arguments("REF...", type=NotEmpty(), required=True)
+    references: tuple[str, ...] = arguments("[[NAME=]REF]...", type=NotEmpty())
     name: str | None = option(
         "--name", metavar="NAME", type=NotEmpty(), help="The image's name in the store."
     )

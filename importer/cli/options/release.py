@@ -13,8 +13,8 @@ from importer.cli.options.name_types import Architecture, Branch, ReleaseName
 from importer.cli.options.rules import at_least_one, demand, exclusive, needs, refuse
 from importer.cli.options.types import NotEmpty, Number, Place
 
-_WHICH = "name the release: by sources or a --stream, by --locked alone, or by --diff alone"
-_WRITING = ("lock", "keep", "keep_going", "dry_run")
+_WHICH = "name the release: by sources, a --stream or --from, by --locked alone, or by --diff alone"
+_WRITING = ("lock", "keep", "keep_going", "dry_run", "pin")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +76,9 @@ class ReleaseResult(Group):
 
     HEADING = Heading.RESULT
     RULES = (
-        at_least_one("sources", "stream", "locked", "diff", error=_WHICH),
-        refuse(IsSet("locked"), "sources", "stream", error=_WHICH),
-        refuse(IsSet("diff"), "sources", "stream", "locked", error=_WHICH),
+        at_least_one("sources", "stream", "lists", "locked", "diff", error=_WHICH),
+        refuse(IsSet("locked"), "sources", "stream", "lists", error=_WHICH),
+        refuse(IsSet("diff"), "sources", "stream", "lists", "locked", error=_WHICH),
         demand(~IsSet("diff"), "repo", error="--repo, or OSTREE_REPO, has to name the ostree repo"),
         exclusive("lock", "locked"),
         exclusive("check", "diff"),

@@ -1,0 +1,106 @@
+"""The images that a call of import-image names, with what they are called in the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import click
+
+from importer.cli.options.images import Lists, References
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from importer.cli.options.declare import Given
+    from importer.files.image_lists import ImageList, Pinning
+    from layers.oci.reference import ImageName, Reference
+    from layers.storage.image import Image
+
+
+class NamedImages:
+    """Images by reference, each with its name in the store, or None for the reference's own."""
+
+    def __init__(self, given: Given) -> None:
+        self._images, self._options = given(References), given(Lists)
+        self._lists: list[ImageList] = []
+        self._pinning: Pinning | None = None
+        self.names: dict[Reference, ImageName | None] = {}
+
+    def read(self) -> Self:
+        """Parse the references, and read the lists. Raise a Fault if one is wrong."""
+        from importer.files.image_lists import Pinning, read_image_lists
+
+        for path in self._options.lists:
+            self._lists += read_image_lists(path)
+        if self._options.pin is not None:
+            self._pinning = Pinning(self._lists, self._options.pin)
+        for reference, name in [*self._given(), *_listed(self._lists)]:
+            self._add(reference, name)
+        if self._images.name is not None:
+            self._name_the_only(self._images.name)
+        return self
+
+    def _given(self) -> Iterator[tuple[Reference, ImageName | None]]:
+        for text in self._images.references:
+            yield named_reference(text)
+
+    def _add(self, reference: Reference, name: ImageName | None) -> None:
+        known = self.names.setdefault(reference, name)
+        if known != name and None not in (known, name):
+            raise click.UsageError(f"{reference} has two names, {known} and {name}")
+        self.names[reference] = known or name
+
+    def _name_the_only(self, name: str) -> None:
+        from layers.oci.reference import ImageName
+
+        if len(self.names) > 1:
+            raise click.UsageError("--name is only for a single image; write NAME=REF for several")
+        self.names = dict.fromkeys(self.names, ImageName.parse(name))
+
+    def pin(self, images: Iterable[Image]) -> None:
+        """Write the lists again with these images' digests, if --pin says so."""
+        from layers.oci.reference import Reference
+
+        if self._pinning is None:
+            return
+        pinned = {image.reference: image.reference.by_digest(image.digest) for image in images}
+        sources = {one.source for found in self._lists for one in found.images}
+        self._pinning.write({one: pinned[Reference.parse(one)] for one in sources})
+
+
+def named_reference(text: str) -> tuple[Reference, ImageName | None]:
+    """Return the image of `NAME=REF` or `REF`.
+
+    "=" is no part of a name; in a path, as of `oci:a=b`, no name stands before it.
+    """
+    from layers.oci.reference import ImageName, Reference
+
+    name, equals, rest = text.partition("=")
+    if equals and _is_name(name):
+        return Reference.parse(rest), ImageName.parse(name)
+    return Reference.parse(text), None
+
+
+def _is_name(text: str) -> bool:
+    from layers.errors import LayerError
+    from layers.oci.reference import ImageName
+
+    try:
+        ImageName.parse(text)
+    except LayerError:
+        return False
+    return True
+
+
+def _listed(lists: Iterable[ImageList]) -> Iterator[tuple[Reference, ImageName | None]]:
+    from importer.errors import ImporterError
+    from layers.errors import LayerError
+    from layers.oci.reference import ImageName, Reference
+
+    for found in lists:
+        for one in found.images:
+            try:
+                name = ImageName.parse(one.name) if one.name else None
+                yield Reference.parse(one.source), name
+            except LayerError as error:
+                raise ImporterError(f"{one.where}: {error.message}", hint=error.hint) from None

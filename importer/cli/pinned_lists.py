@@ -1,0 +1,45 @@
+"""Write the lists of --from again, by --pin, with what import-release resolved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+
+if TYPE_CHECKING:
+    from importer.cli.options.images import Lists
+    from importer.files.image_lists import Pinning
+    from importer.release.result import ReleaseResult
+
+
+def pinning_for(options: Lists) -> Pinning | None:
+    """Return what writes the pinned files, None without --pin.
+
+    Raise ImporterError if a list cannot be read, or its pinned file cannot be written.
+    """
+    from importer.files.image_lists import Pinning, read_image_lists
+
+    if options.pin is None:
+        return None
+    lists = [one for path in options.lists for one in read_image_lists(path)]
+    return Pinning(lists, options.pin)
+
+
+def pinned(result: ReleaseResult) -> dict[str, str]:
+    """Return the components' references by digest, by their pullspecs.
+
+    Raise ImporterError if a tag is at two digests, as that of two architectures can be.
+    """
+    from layers.digest import Digest
+
+    found: dict[str, str] = {}
+    for part in result.parts:
+        for component in part.release.components.values():
+            digest = Digest.parse(component.digest)
+            text = component.reference.by_digest(digest)
+            if found.setdefault(component.pullspec, text) != text:
+                raise ImporterError(
+                    f"{component.pullspec} is another image for each architecture",
+                    hint="pin the list for one architecture",
+                )
+    return found

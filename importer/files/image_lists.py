@@ -1,0 +1,98 @@
+"""Files that list images (--from), and the same files with digests in place of tags (--pin)."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.files.replacement import Replacement, check_replaceable, read_file
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.errors import LayerError
+from layers.lists.detect import KINDS, parse_list, read_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from layers.lists.listed import Listed, ListFile
+
+# Of a directory: Quadlet units, as in /etc/containers/systemd and bootc's bound-images.d, and
+# manifests.
+_SUFFIXES = (".container", ".image", ".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageList:
+    """A file on the disk, and the images that it lists."""
+
+    path: Path
+    file: ListFile
+
+    @property
+    def images(self) -> tuple[Listed, ...]:
+        """Return the images in the file's order."""
+        return self.file.images
+
+
+def read_image_lists(path: Path) -> tuple[ImageList, ...]:
+    """Read a file, or the units and manifests of a directory.
+
+    Raise ImporterError if one cannot be read or is no list, or if there is no image at all.
+    """
+    try:
+        if not path.is_dir():
+            return (ImageList(path, read_list(_raw(path), str(path))),)
+        found = tuple(_members(path))
+    except LayerError as error:
+        raise ImporterError(str(error), hint=error.hint or f"it can be {KINDS}") from None
+    if not any(one.images for one in found):
+        raise ImporterError(
+            f"{path} has no file that lists an image", hint=f"such files end in {_SUFFIXES}"
+        )
+    return found
+
+
+def _members(directory: Path) -> Iterator[ImageList]:
+    for path in sorted(directory.iterdir()):
+        if path.suffix in _SUFFIXES:
+            yield ImageList(path, parse_list(_raw(path), str(path)))
+
+
+def _raw(path: Path) -> bytes:
+    return read_file(path, MAX_DOCUMENT_SIZE)
+
+
+class Pinning:
+    """The pinned files: one at `target`, or all in the directory `target` under their names."""
+
+    def __init__(self, lists: Sequence[ImageList], target: Path) -> None:
+        """Raise ImporterError if the files cannot be there, as far as that shows now."""
+        self._lists = lists
+        self._paths = [self._place(one, target) for one in lists]
+        twice = next((path for path in self._paths if self._paths.count(path) > 1), None)
+        if twice is not None:
+            raise ImporterError(f"two lists would be written to {twice}")
+        for path in self._paths:
+            check_replaceable(path)
+
+    def _place(self, one: ImageList, target: Path) -> Path:
+        if target.is_dir():
+            return target / one.path.name
+        if len(self._lists) > 1:
+            raise ImporterError(
+                f"{target} is no directory, and there are {len(self._lists)} lists to pin",
+                hint="make the directory",
+            )
+        return target
+
+    def write(self, references: Mapping[str, str]) -> None:
+        """Write all files, with the references in place of the sources that are their keys."""
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(Replacement(path, one.file.pinned(references)))
+                for path, one in zip(self._paths, self._lists, strict=True)
+            ]
+            for file in files:
+                file.publish()

@@ -1,0 +1,140 @@
+"""Images out of the files that people have, named as these say, and the files with digests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.tools.image import BuiltImage, build_oci
+from tests.tools.importimage import imported, run_import
+from tests.tools.importrelease import released, run_release
+from tests.tools.registry import Registry
+from tests.tools.tarbuild import Entry
+
+
+@dataclass(frozen=True)
+class Two:
+    """Two images in a registry, by tag and by digest."""
+
+    built: tuple[BuiltImage, BuiltImage]
+    tags: tuple[str, str]
+    digests: tuple[str, str]
+
+    def pinned(self, text: str) -> str:
+        for tag, digest in zip(self.tags, self.digests, strict=True):
+            text = text.replace(tag, digest)
+        return text
+
+
+@pytest.fixture(scope="module")
+def two(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Two:
+    where = tmp_path_factory.mktemp("lists")
+    one = build_oci(where / "layout", "one", [[Entry(b"one", content=b"1")]])
+    other = build_oci(where / "layout", "two", [[Entry(b"two", content=b"2")]])
+    names = ("lists/one:v1", "lists/two:v2")
+    tags = (registry.push(one, names[0]), registry.push(other, names[1]))
+    digests = (registry.by_digest(one, names[0]), registry.by_digest(other, names[1]))
+    return Two((one, other), tags, digests)
+
+
+def names(document: dict[str, object]) -> dict[str, list[str]]:
+    """The images' names in the store, by id."""
+    found = document["images"]
+    assert isinstance(found, list)
+    return {one["image_id"]: one["names"] for one in found}
+
+
+def test_a_blueprint_names_its_images(two: Two, tmp_path: Path) -> None:
+    blueprint, pinned = tmp_path / "blueprint.toml", tmp_path / "pinned.toml"
+    blueprint.write_text(
+        f'name = "edge"  # the device\n\n[[containers]]\nsource = "{two.tags[0]}"\n'
+        f'name = "localhost/web:latest"\n\n[[containers]]\nsource = "{two.tags[1]}"\n'
+    )
+    options = ["--tls-verify=false", "--branch=all", f"--from={blueprint}", f"--pin={pinned}"]
+    document = imported(tmp_path / "repo", *options)
+    assert names(document) == {
+        two.built[0].image_id: ["localhost/web:latest"],
+        two.built[1].image_id: [two.tags[1]],
+    }
+    assert pinned.read_text() == two.pinned(blueprint.read_text())
+    again = imported(tmp_path / "repo", "--tls-verify=false", "--branch=all", f"--from={pinned}")
+    assert again["fetched_bytes"] == 0
+
+
+def test_a_directory_of_units_and_a_reference_beside_it(two: Two, tmp_path: Path) -> None:
+    units, pinned = tmp_path / "bound-images.d", tmp_path / "pinned"
+    units.mkdir()
+    pinned.mkdir()
+    unit = tmp_path / "db.container"
+    unit.write_text(f"[Container]\nImage={two.tags[1]}\n")
+    (units / "db.container").symlink_to(unit)  # as bootc's bound images are
+    (units / "web.container").write_text("[Container]\nImage=web.image\n")
+    (units / "README").write_text("not a unit\n")
+    options = ["--tls-verify=false", "--branch=all", f"--from={units}", f"--pin={pinned}"]
+    document = imported(tmp_path / "repo", two.tags[0], *options)
+    assert set(names(document)) == {one.image_id for one in two.built}
+    assert (pinned / "db.container").read_text() == two.pinned(unit.read_text())
+    assert sorted(one.name for one in pinned.iterdir()) == ["db.container", "web.container"]
+
+
+def test_several_images_with_a_name_each(two: Two, tmp_path: Path) -> None:
+    layout = two.built[0].directory
+    document = imported(
+        tmp_path / "repo", "--branch=all", "--insecure-policy",
+        f"localhost/a:1=oci:{layout}:one", f"localhost/b:2=oci:{layout}:two",
+    )  # fmt: skip
+    assert names(document) == {
+        two.built[0].image_id: ["localhost/a:1"],
+        two.built[1].image_id: ["localhost/b:2"],
+    }
+
+
+def test_a_release_of_a_compose_file(two: Two, tmp_path: Path) -> None:
+    compose, pinned = tmp_path / "compose.yaml", tmp_path / "pinned.yaml"
+    compose.write_text(
+        f"services:\n  web: {{image: '{two.tags[0]}'}}  # kept\n  db:\n    image: {two.tags[1]}\n"
+    )
+    options = ["--branch=stack", f"--from={compose}"]
+    checked = run_release(tmp_path / "repo", "--check", *options)
+    assert checked.status == 0
+    assert not (tmp_path / "repo").exists()
+    document = released(tmp_path / "repo", *options, f"--pin={pinned}")
+    components = {one["component"] for one in document["releases"][0]["images"]}
+    assert components == {tag.rpartition(":")[0] for tag in two.tags}
+    assert pinned.read_text() == two.pinned(compose.read_text())
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        ("[[containers]]\nsource = 'busybox'\n", [], "list: busybox: 'busybox' names no registry"),
+        ("web quay.io/a/b:1\n", [], "list:1: 'web' names no registry"),
+        ("a: 1\n", [], "of no kind that we know"),
+        ("# none\n", [], "lists no image"),
+        ("oci:/none:t\n", ["--pin=/nonexistent/pinned"], "/nonexistent/pinned cannot be written"),
+    ],
+)
+def test_a_list_that_is_wrong_is_an_error_before_anything_is_made(
+    tmp_path: Path, content: str, options: list[str], said: str
+) -> None:
+    (tmp_path / "list").write_text(content)
+    outcome = run_import(tmp_path / "repo", f"--from={tmp_path}/list", *options)
+    assert outcome.status == 1
+    assert said in outcome.said("error")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pin=x", "oci:a:b"], "--pin is only for --from"),
+        ([], "name images"),
+        (["--name=localhost/x", "oci:a:b", "oci:c:d"], "--name is only for a single image"),
+        (["localhost/x=oci:a:b", "localhost/y=oci:a:b"], "oci:a:b has two names"),
+    ],
+)
+def test_what_is_not_clear_is_a_usage_error(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    outcome = run_import(tmp_path / "repo", *arguments)
+    assert outcome.status == 2
+    assert said in outcome.stderr
