@@ -89,7 +89,7 @@ def as_union(layers: bytes, images: bytes) -> str:
     """The records of a store, to which an image is added."""
     digest, kind = Digest.parse(DIGEST), own_layers(json_bytes(LAYERS))[0].compression
     layer = StoredLayer("f" * 64, (), digest, 1, digest, 1, kind, (0,), (0,))
-    image = StoredImage("f" * 64, digest, ("quay.io/x/y:1",), layer.id, "", {})
+    image = StoredImage("f" * 64, digest, ("quay.io/x/y:1",), layer.id, "", {"manifest": b"{}"})
     found = store_union(layers, images, [layer], [image])
     return (found.layers + found.images).decode()
 
