@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
-from layers.document import array, mapping, parse_records, string, strings
+from layers.document import array, mapping, parse_document, parse_records, string, strings
 from layers.errors import LayerError
 from layers.storage.layer_record import any_id, own_digest, own_id
 from layers.storage.records import KEPT_FROM
@@ -51,8 +51,9 @@ class ImageRecord:
     @property
     def signature_sizes(self) -> dict[Digest, tuple[int, ...]]:
         """The sizes in bytes of each manifest's signatures. Raise LayerError if malformed."""
-        found = json.loads(string(self.document, "metadata", _FILE, "") or "{}")
-        sizes = mapping(found, "signatures-sizes", _FILE, {}) if isinstance(found, dict) else {}
+        metadata = string(self.document, "metadata", _FILE, "") or "{}"
+        found = parse_document(metadata.encode(), f"{_FILE}: an image's metadata")
+        sizes = mapping(found, "signatures-sizes", _FILE, {})
         return {
             Digest.parse(digest): tuple(map(_size, array(sizes, digest, _FILE))) for digest in sizes
         }
@@ -110,6 +111,6 @@ def records_json(records: Iterable[Document]) -> bytes:
 
 
 def _size(value: object) -> int:
-    if not isinstance(value, int) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise LayerError(f"{_FILE}: a signature's size is not a number")
     return value

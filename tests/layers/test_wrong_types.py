@@ -94,6 +94,11 @@ def as_union(layers: bytes, images: bytes) -> str:
     return (found.layers + found.images).decode()
 
 
+def as_records(raw: bytes) -> str:
+    """The images of any store, and what is read of them later."""
+    return repr([(one, one.kept_from, one.signature_sizes) for one in any_images(raw)])
+
+
 LAYERS = [
     {
         "id": HEX,
@@ -115,7 +120,8 @@ IMAGES = [
         "names": [NAME],
         "layer": HEX,
         "mapped-layers": [HEX],
-        "metadata": "{}",
+        "metadata": json.dumps({"signatures-sizes": {DIGEST: [5, 6]}}),
+        "flags": {"import-image.kept-from": "4.20"},
         "big-data-names": ["manifest"],
         "big-data-sizes": {"manifest": 5},
         "big-data-digests": {"manifest": DIGEST},
@@ -201,7 +207,7 @@ PARSERS = {
     "layers.json": Parser(LAYERS, own_layers),
     "any-layers.json": Parser(LAYERS, any_layers),
     "images.json": Parser(IMAGES, own_images),
-    "any-images.json": Parser(IMAGES, any_images),
+    "any-images.json": Parser(IMAGES, as_records),
     "merged-layers.json": Parser(LAYERS, lambda raw: as_union(raw, json_bytes(IMAGES))),
     "merged-images.json": Parser(IMAGES, lambda raw: as_union(json_bytes(LAYERS), raw)),
     "repositories.json": Parser({"Repositories": {"a": {"a:1": DIGEST}}}, parse_repositories),
@@ -298,3 +304,12 @@ def test_a_line_of_tar_split_is_parsed_or_refused(line: dict[str, Any]) -> None:
             refused += 1
     assert taken
     assert refused
+
+
+def test_the_metadata_of_a_record_are_a_document_of_their_own() -> None:
+    for variant in variants({"signature-sizes": [5], "signatures-sizes": {DIGEST: [5, 6]}}):
+        record = IMAGES[0] | {"metadata": json.dumps(variant)}
+        try:
+            as_records(json_bytes([record]))
+        except LayerError:
+            continue
