@@ -7,6 +7,7 @@ that requires them, says that containers-storage finds them.
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +53,6 @@ class Signer:
             f"docker:\n  {self.registry.host}:\n    use-sigstore-attachments: true\n"
             f"    lookaside: {lookaside}\n    lookaside-staging: {lookaside}\n"
         )
-
-    def __del__(self) -> None:
-        for home in (self.gpg, self.other_gpg):
-            if home.exists():
-                stop_agent(home)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -106,8 +102,11 @@ class Signer:
 
 
 @pytest.fixture(scope="module")
-def signer(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer(tmp_path_factory.mktemp("signer"), registry)
+def signer(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signer]:
+    made = Signer(tmp_path_factory.mktemp("signer"), registry)
+    yield made
+    for home in (made.gpg, made.other_gpg):
+        stop_agent(home)
 
 
 def test_both_kinds_are_in_the_record_and_come_out_again(
