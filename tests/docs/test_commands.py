@@ -18,6 +18,7 @@ OTHERS = {
     "--process-passthrough-whiteouts",
     "--pull",
     "--force",
+    "--remove-signatures",
     "--repair",
     "--decryption-key",
     # Of tar and cp.
