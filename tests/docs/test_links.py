@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.site.links import faults
+from fixtures.site.root_pages import PAGES
 
 TOP = Path(__file__).parent.parent.parent
 FILES = sorted([*TOP.glob("*.md"), *(TOP / "docs").rglob("*.md")])
@@ -41,6 +42,7 @@ def test_every_page_of_docs_is_in_the_site() -> None:
     named = set(re.findall(r"[\w/-]+\.md", (TOP / "mkdocs.yml").read_text()))
     pages = {str(path.relative_to(TOP / "docs")) for path in (TOP / "docs").rglob("*.md")}
     assert pages - named == set()
+    assert named - pages == set(PAGES.values())
 
 
 def test_a_dead_link_of_a_site_is_found(tmp_path: Path) -> None:
