@@ -125,14 +125,17 @@ def skopeo(
     """
     from importer.cli.options.images import Platform
     from importer.fetch.credentials import Credentials
+    from importer.fetch.registries import registries_file
     from importer.fetch.skopeo import Skopeo
 
     registry, platform = given(Registry), given(Platform)
+    where = registry.registries_conf
     return Skopeo(
         authfile=registry.authfile,
         creds=Credentials.for_one(registry.creds, registries),
         cert_dir=registry.cert_dir,
         tls_verify=registry.tls_verify,
+        registries_conf=registries_file(where) if where is not None else None,
         policy=registry.policy,
         insecure_policy=registry.insecure_policy,
         keep_signatures=registry.keep_signatures,

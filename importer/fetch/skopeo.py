@@ -36,6 +36,7 @@ class Skopeo:
     retry_times: int = 0
     timeout: float = 60
     keep_signatures: bool = False
+    registries_conf: str | None = None
 
     @contextmanager
     def command(self, *command: str) -> Iterator[tuple[list[str], tuple[int, ...]]]:
@@ -48,6 +49,7 @@ class Skopeo:
 
     def _argv(self, authfile: str | None, *command: str) -> list[str]:
         everywhere = {
+            "--registries-conf": self.registries_conf,
             "--policy": self.policy,
             "--override-arch": self.arch,
             "--override-os": self.os,

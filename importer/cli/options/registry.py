@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from importer.cli.options.declare import Group, Heading, flag, option
-from importer.cli.options.types import NotEmpty, Number, Seconds, YesNo
+from importer.cli.options.types import NotEmpty, Number, Place, Seconds, YesNo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,13 @@ class Registry(Group):
         metavar="BOOL",
         type=YesNo(),
         help="With false, accept registries without valid TLS.",
+    )
+    registries_conf: Path | None = option(
+        "--registries-conf",
+        metavar="FILE",
+        type=Place(),
+        help="Mirrors: a containers-registries.conf(5) in place of the machine's own, or YAML of"
+        " OpenShift's ImageDigestMirrorSet and ImageTagMirrorSet. Images keep their names.",
     )
     policy: str | None = option(
         "--policy",
