@@ -57,14 +57,26 @@ class Blobs:
                 proxy.close()
             self._idle.clear()
 
+    def keep(self, count: int) -> None:
+        """End the idle proxies but for `count`: each takes memory."""
+        with self._lock:
+            ended, self._idle = self._idle[count:], self._idle[:count]
+        for proxy in ended:
+            proxy.close()
+
     def platform_digest(self, source: str) -> Digest:
         """The digest of the manifest that skopeo chooses out of an index."""
 
         def ask() -> Digest:
-            with self._proxy() as proxy:
+            with self._proxy(source) as proxy:
                 return proxy.platform_digest(source)
 
         return self.retrying(ask)
+
+    def opened(self, source: str) -> tuple[Digest, bytes]:
+        """Open an image once, without a retry. Return what `Proxy.manifest` does."""
+        with self._proxy(source) as proxy:
+            return proxy.manifest(source)
 
     def manifest(self, source: str) -> bytes:
         """The manifest or index of `source`, in its original bytes."""
@@ -74,7 +86,7 @@ class Blobs:
         """FetchError if the signature policy does not allow the image."""
 
         def ask() -> None:
-            with self._proxy() as proxy:
+            with self._proxy(source) as proxy:
                 proxy.open(source)
 
         self.retrying(ask)
@@ -83,7 +95,7 @@ class Blobs:
         """The layers' blobs as the transport has them, base first."""
 
         def ask() -> tuple[Descriptor, ...]:
-            with self._proxy() as proxy:
+            with self._proxy(source) as proxy:
                 return proxy.layers(source)
 
         return self.retrying(ask)
@@ -101,7 +113,7 @@ class Blobs:
         """
         name = blob.digest.hex[:12]
         try:
-            with self._proxy() as proxy, self.progress.blob(name, blob.size) as advance:
+            with self._proxy(source) as proxy, self.progress.blob(name, blob.size) as advance:
                 for chunk in verified(proxy.blob(source, blob), blob.digest, blob.size):
                     self._advance(advance, len(chunk))
                     yield chunk
@@ -114,7 +126,7 @@ class Blobs:
         be read to its end, with errors as `stream` has them."""
         try:
             with (
-                self._proxy() as proxy,
+                self._proxy(source) as proxy,
                 self.progress.blob(blob.digest.hex[:12], blob.size) as advance,
                 proxy.pipe(source, blob) as descriptor,
             ):
@@ -145,10 +157,12 @@ class Blobs:
             self.fetched_bytes += count
 
     @contextmanager
-    def _proxy(self) -> Iterator[Proxy]:
+    def _proxy(self, source: str) -> Iterator[Proxy]:
+        """Lend a proxy, if possible one that has the image open already."""
         with self._lock:
             if self._closed.is_set():
                 raise FetchError("stopped, since something else failed")
+            self._idle.sort(key=lambda one: one.has_open(source))
             proxy = self._idle.pop() if self._idle else None
         proxy = proxy or Proxy(self._skopeo)
         with self._lock:

@@ -13,8 +13,8 @@ from importer.errors import FetchError, ImporterError
 from importer.fetch.complaint import fetch_error
 from importer.pipe import CHUNK, SILENCE, is_readable, patient_chunks
 from importer.process import Server
-from layers.chunks import drain
 from layers.digest import Digest
+from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 from layers.oci.manifest import Descriptor
 
@@ -58,12 +58,24 @@ class Proxy:
             self.close()
             raise ImporterError(f"skopeo speaks version {version} of its proxy protocol, not 0.2")
 
+    def manifest(self, source: str) -> tuple[Digest, bytes]:
+        """Return the manifest for the wanted platform: its digest, and the manifest converted to
+        OCI. The bytes have the digest if the manifest was OCI's already."""
+        digest, pipe = self._call_with_file(source, "GetManifest", self._image(source))
+        data = bytearray()
+        for piece in self._pieces(source, pipe):
+            data += piece
+            if len(data) > MAX_DOCUMENT_SIZE:
+                raise LayerError(f"{source}: the manifest has more than {MAX_DOCUMENT_SIZE} bytes")
+        return Digest.parse(digest), bytes(data)
+
     def platform_digest(self, source: str) -> Digest:
-        """The digest of the manifest that skopeo chooses for the wanted platform."""
-        digest, manifest = self._call_with_file(source, "GetManifest", self._image(source))
-        # Converted to OCI where it was not; the original has to be asked for.
-        drain(self._pieces(source, manifest))
-        return Digest.parse(digest)
+        """Return the digest of the manifest that skopeo chooses for the wanted platform."""
+        return self.manifest(source)[0]
+
+    def has_open(self, source: str) -> bool:
+        """Whether the image is open, so that its blobs are asked for without another question."""
+        return source in self._images
 
     def open(self, source: str) -> None:
         """Open the image, which the signature policy has to allow; FetchError if not."""

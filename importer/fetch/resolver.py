@@ -10,8 +10,9 @@ from importer.errors import FetchError, ImporterError
 from importer.fetch.policy import has_to_ask
 from importer.fetch.signatures import Signatures
 from layers.architecture import go_arch
+from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
-from layers.errors import LayerError
+from layers.errors import Fault, LayerError
 from layers.oci.config import ImageConfig, parse_config
 from layers.oci.manifest import Descriptor, Index, Manifest, parse_manifest
 from layers.storage.image import Image
@@ -19,7 +20,6 @@ from layers.storage.image import Image
 if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs
     from importer.fetch.skopeo import Skopeo
-    from layers.digest import Digest
     from layers.oci.reference import ImageName, Reference
 
 
@@ -38,6 +38,8 @@ class Resolver:
         self._blobs = blobs
         self._known = known
         self._signatures = Signatures(skopeo, blobs.progress) if skopeo.keep_signatures else None
+        # By source: the platform's manifest as skopeo's proxy has given it, and its digest.
+        self._given: dict[str, tuple[Digest, bytes]] = {}
 
     def resolve(self, reference: Reference, name: ImageName | None = None) -> Image:
         """The image for the wanted platform.
@@ -80,10 +82,26 @@ class Resolver:
             return self._blobs.manifest(reference.source), "sha256"
         raw = self._known.find(digest)
         if raw is None:
+            raw = self._opened(reference, digest)
+        if raw is None:
             raw = digest.check(self._blobs.manifest(reference.source), "the manifest")
         if reference.tagged:
             self._check_tag(reference, digest)
         return raw, digest.algorithm
+
+    def _opened(self, reference: Reference, digest: Digest) -> bytes | None:
+        """Open the image, which has to be done anyway, and return its manifest if that comes in
+        its original bytes: neither an index, nor one of docker's, which skopeo converts.
+
+        Whatever fails is asked for again, by itself, so that the error is the usual one.
+        """
+        if reference.transport != "docker":
+            return None
+        try:
+            given = self._given[reference.source] = self._blobs.opened(reference.source)
+        except Fault:
+            return None
+        return given[1] if digest.of(given[1], digest.algorithm) == digest else None
 
     def _check_tag(self, reference: Reference, digest: Digest) -> None:
         """Whoever writes both a tag and a digest means one image by them."""
@@ -97,11 +115,19 @@ class Resolver:
     def _platform(self, reference: Reference, source: str, index: Index) -> Manifest | Index:
         chosen = self._known_platform(index)
         if chosen is None:
-            chosen = index.member(self._blobs.platform_digest(source))
+            chosen = index.member(self._chosen(source))
         raw = self._known.find(chosen.digest)
+        if raw is None and source in self._given:
+            given = self._given[source][1]
+            raw = given if Digest.of(given, chosen.digest.algorithm) == chosen.digest else None
         if raw is None:
             raw = self._original(reference, source, chosen)
         return parse_manifest(chosen.digest.check(raw, "the manifest"), chosen.digest.algorithm)
+
+    def _chosen(self, source: str) -> Digest:
+        """Return the digest of the manifest that skopeo chooses for the wanted platform."""
+        given = self._given.get(source)
+        return given[0] if given is not None else self._blobs.platform_digest(source)
 
     def _known_platform(self, index: Index) -> Descriptor | None:
         """The member that an earlier run chose, if it is here and for the wanted platform."""
