@@ -134,8 +134,8 @@ class Schedule:
         """Choose a blob to spool, or None if there is none, no connection or no room."""
         if len(self._downloading) >= self._budget.downloads or self._job_is_free():
             return None
-        room = self._budget.spool - sum(one.work.size for one in self._spooled)
         remote = (e for e in self._open if e.state is State.WAITING and e.work.is_remote)
+        room = self._room()
         chosen = min((e for e in remote if e.work.size <= room), key=_order, default=None)
         if chosen is not None:
             chosen.moves("download")
@@ -155,6 +155,10 @@ class Schedule:
             entry.moves("spooled")
         elif entry.state is State.FAILED and entry not in self._reading:
             self._spooled.discard(entry)
+
+    def is_spooled(self, entry: Entry) -> bool:
+        """Whether the blob is in the spool, or on its way into it."""
+        return entry in self._spooled
 
     # --- reading ---
 
@@ -176,9 +180,19 @@ class Schedule:
         return chosen
 
     def _can_begin(self, entry: Entry) -> bool:
-        if entry.state is State.WAITING and entry.work.is_remote:
-            return len(self._downloading) < self._budget.downloads
-        return entry.state in NOT_BEGUN
+        if entry.state is not State.WAITING or not entry.work.is_remote:
+            return entry.state in NOT_BEGUN
+        if len(self._downloading) >= self._budget.downloads:
+            return False
+        # A job that unpacks a blob as it comes keeps a connection for as long as it computes. With
+        # more jobs than connections, some of those are left for blobs that are fetched faster.
+        streaming = len(self._downloading & self._reading)
+        many = self._budget.jobs >= self._budget.downloads and entry.work.size <= self._room()
+        return not many or streaming < max(1, self._budget.downloads // 2)
+
+    def _room(self) -> int:
+        """Return the bytes that still fit into the spool."""
+        return self._budget.spool - sum(one.work.size for one in self._spooled)
 
     def found(self, entry: Entry) -> None:
         """Note that a layer's tree is here, unless a layer below has failed meanwhile."""
