@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking, so that a fifo that took a file's place cannot keep us waiting.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_A_ROOT = "ROOT has to be a directory that this user may read"
 _AS_ROOT = "run it as root, or make the file readable for this user"
 _CHANGED = "it changed while it was read; stop what writes to the tree, and try again"
 
@@ -60,8 +61,11 @@ class Beneath:
 
 
 def open_root(path: bytes) -> int:
-    """Open a tree's root, which may be reached through symlinks; OSError as open(2)."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Open a tree's root, which may be reached through symlinks; ImporterError if there is none."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ImporterError(f"{printable(path)}: {error.strerror}", hint=_A_ROOT) from None
 
 
 def open_file(name: bytes, directory: int) -> int:

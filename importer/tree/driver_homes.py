@@ -8,10 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from importer.tree.descriptors import read_small
-from layers.ondisk.driver_home import DriverHome, read_home
+from importer.tree.scanned import LayerPlace
+from layers.ondisk.driver_home import FUSE_HOMES, DriverHome, read_home
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from layers.path import Path
 
 _LINKS = b"l"
 # overlayfs takes 500 lower layers, each of some 30 bytes here.
@@ -19,11 +22,22 @@ _LOWER_BYTES = 1 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def find_home(directory: int, names: Iterable[bytes]) -> DriverHome | None:
-    """Read the home at an open directory with sub-directories of these names; None if it is none.
+def layers_at(
+    path: Path, driver: bytes, directory: int, names: Iterable[bytes]
+) -> Iterator[LayerPlace]:
+    """Yield the layers whose lowers are known, if the open directory is a driver's home.
 
-    OSError as the kernel has it.
+    `path` is the directory's in the tree, `driver` its own name, and `names` are those of its
+    sub-directories. OSError as the kernel has it.
     """
+    home = _find_home(directory, names)
+    for layer, lowers in home.lowers.items() if home is not None else ():
+        if lowers is not None:
+            below = tuple((*path, lower, b"diff") for lower in lowers)
+            yield LayerPlace((*path, layer, b"diff"), below, driver in FUSE_HOMES)
+
+
+def _find_home(directory: int, names: Iterable[bytes]) -> DriverHome | None:
     lowers: dict[bytes, bytes | None] = {}
     for name in names:
         if name != _LINKS:

@@ -93,6 +93,15 @@ def check_left_out(above: Path, form: Form, choice: DeviceNodes) -> None:
         )
 
 
+def check_empty(status: os.stat_result) -> None:
+    """Raise LayerError for a file with content that is named like a whiteout."""
+    if status.st_size:
+        raise LayerError(
+            "the file is named like a whiteout of fuse-overlayfs, and has content",
+            hint="fuse-overlayfs hides such a file; rename it, or leave it out by --skip-list",
+        )
+
+
 def check_name(name: bytes) -> None:
     """Raise LayerError for a file's name that no commit can have, or that means a whiteout."""
     if name.startswith(QUOTED_PREFIX):

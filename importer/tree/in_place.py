@@ -97,8 +97,7 @@ def translate_in_place(job: InPlaceJob, progress: Progress) -> InPlaceResult:
     on when the same command runs again.
     """
     path = os.fsencode(job.root.resolve())
-    with faults(path, ()):
-        descriptor = open_root(path)
+    descriptor = open_root(path)
     try:
         with _locked(path, descriptor):
             return _InPlace(job, (path, descriptor), progress).run()
@@ -134,7 +133,8 @@ class _InPlace:
         if self._job.undo:
             return self._result(self._undo())
         if self._job.dry_run:
-            return self._result(self._unfinished() + self._plan())
+            # What was begun and not made is planned once more by the walk.
+            return self._result(tuple(dict.fromkeys(self._unfinished() + self._plan())))
         unfinished = self._unfinished()
         if unfinished:
             self._make(unfinished)

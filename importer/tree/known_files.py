@@ -5,8 +5,9 @@ owner and xattrs, and no program can set it (inode(7)). Its record also has what
 file, so that other options give other objects. The cache is a file in the repo, below
 `tmp/cache`, which ostree leaves alone (ostree-repo-commit.c, `cleanup_tmpdir`).
 
-Format: a magic line, then 48 bytes a file: 16 of a hash of what identifies the file and the
-object's options, 32 of the object's checksum; at the end the SHA-256 of all before.
+Format: a magic line, then 137 bytes a file: what identifies the file and what was made of it, with
+a hash of its SELinux label, and 32 bytes of the object's checksum; at the end the SHA-256 of all
+before. Numbers are as the machine has them: no other machine has the same devices.
 """
 
 from __future__ import annotations
@@ -18,23 +19,29 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
+from importer.tree.file_batch import seen
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
     from pathlib import Path
 
-    from importer.tree.file_batch import TreeFile
+    from importer.tree.file_batch import Seen, TreeFile
+    from layers.ondisk.commit_filter import Bits
 
 _MAGIC = b"import-tree files 1\n"
-_KEY, _SUM = 16, 32
 # Device, inode, size; mtime, ctime; mode, uid, gid; the bits of the object; whether with xattrs.
 _FIELDS = Struct("=3Q2q3Q3Q?")
+_LABEL, _SUM = 16, 32
+_NO_LABEL = bytes(_LABEL)
+_KEY = _FIELDS.size + _LABEL
 # Two changes within the clock's granularity have the same ctime, so a file that changed just
 # before it was read may change again without notice: git's "racily clean" entries.
 _SETTLED = 2_000_000_000  # nanoseconds
 
 
 class KnownFiles:
-    """What is known of the files of one tree; `find` and `add`, then `save` what was of use."""
+    """What is known of the files of one tree: `find` and `add`, then `save` those of this run."""
 
     def __init__(self, path: Path | None, *, keep_xattrs: bool) -> None:
         """`path` None stands for --no-cache: nothing is known, and nothing is kept.
@@ -46,23 +53,32 @@ class KnownFiles:
         self._known = _load(path) if path is not None else {}
         self._current: dict[bytes, bytes] = {}
 
-    def find(self, file: TreeFile) -> str | None:
-        """Return the checksum of the file's object; the repo may have lost that."""
+    def find(
+        self, status: os.stat_result, bits: Bits, label: bytes | None, has: Callable[[str], bool]
+    ) -> str | None:
+        """Return the checksum of a file's object with these bits and label, and keep it known.
+
+        None if it is not known, or if the repo has lost the object: `has` tells.
+        """
         if not self._known:
             return None
-        checksum = self._known.get(self._key(file))
-        return checksum.hex() if checksum is not None else None
+        key = self._key(seen(status), bits, label)
+        value = self._known.get(key)
+        if value is None or not has(checksum := value.hex()):
+            return None
+        self._current[key] = value
+        return checksum
 
     def add(self, file: TreeFile, checksum: str) -> None:
         """Note a file's object, unless the file changed in the last two seconds."""
         if self._path is None:
             return
         if time.time_ns() - max(file.seen.mtime, file.seen.ctime) > _SETTLED:
-            self._current[self._key(file)] = bytes.fromhex(checksum)
+            self._current[self._key(file.seen, file.bits, file.label)] = bytes.fromhex(checksum)
 
-    def _key(self, file: TreeFile) -> bytes:
-        packed = _FIELDS.pack(*file.seen, *file.bits, self._keep_xattrs)
-        return blake2b(packed + (file.label or b""), digest_size=_KEY).digest()
+    def _key(self, found: Seen, bits: Bits, label: bytes | None) -> bytes:
+        hashed = blake2b(label, digest_size=_LABEL).digest() if label else _NO_LABEL
+        return _FIELDS.pack(*found, *bits, self._keep_xattrs) + hashed
 
     def save(self) -> None:
         """Write the cache anew, with the files of this run alone."""

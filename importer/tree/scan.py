@@ -22,10 +22,11 @@ from importer.tree.descriptors import (
     shown,
     xattrs_of,
 )
-from importer.tree.driver_homes import find_home
+from importer.tree.driver_homes import layers_at
 from importer.tree.entries import (
     Form,
     Mark,
+    check_empty,
     check_hidden,
     check_left_out,
     check_name,
@@ -34,11 +35,10 @@ from importer.tree.entries import (
     hidden_by,
 )
 from importer.tree.file_batch import Seen, TreeFile, seen, with_label
-from importer.tree.scanned import LayerPlace, ScannedTree
+from importer.tree.scanned import ScannedTree
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.ondisk.commit_filter import Bits
-from layers.ondisk.driver_home import FUSE_HOMES
 from layers.path import joined
 from layers.tree.node import Directory, Leaf
 from layers.tree.overlay_xattrs import check_complete, is_opaque, is_whiteout, without_opaque
@@ -47,7 +47,7 @@ from layers.whiteout import QUOTED_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from importer.tree.scanned import Rules, Sink
+    from importer.tree.scanned import LayerPlace, Rules, Sink
     from layers.ondisk.commit_filter import CommitFilter
     from layers.path import Path
 
@@ -169,15 +169,9 @@ class TreeScan:
     ) -> None:
         """Note where the layers of a graph driver are, if this is its home."""
         names = [name for name, status in entries if stat.S_ISDIR(status.st_mode)]
-        home = find_home(descriptor, names)
-        if home is None:
-            return
-        last = place.path[-1] if place.path else self._root.rstrip(b"/").rpartition(b"/")[2]
-        for layer, lowers in home.lowers.items():
-            if lowers is not None:
-                path = (*place.path, layer, b"diff")
-                below = tuple((*place.path, lower, b"diff") for lower in lowers)
-                self._layers[path] = LayerPlace(path, below, last in FUSE_HOMES)
+        driver = os.path.basename([self._root.rstrip(b"/"), *place.path][-1])  # noqa: PTH119
+        for layer in layers_at(place.path, driver, descriptor, names):
+            self._layers[layer.path] = layer
 
     def _directory(self, place: _Place, name: bytes, status: os.stat_result) -> _Place | None:
         path = (*place.path, name)
@@ -191,9 +185,11 @@ class TreeScan:
         return _Place(path, node, bits, layer, seen(status))
 
     def _file(self, place: _Place, descriptor: int, name: bytes, status: os.stat_result) -> None:
-        full = b"/" + joined((*place.path, name))
         is_link = stat.S_ISLNK(status.st_mode)
-        bits = (self._filter.symlink if is_link else self._filter.apply)(full, _bits(status))
+        bits: Bits | None = _bits(status)
+        if self._filter.does_anything and bits is not None:
+            full = b"/" + joined((*place.path, name))
+            bits = (self._filter.symlink if is_link else self._filter.apply)(full, bits)
         if bits is None:
             return
         plain = self._is_plain(place, name, status)
@@ -202,7 +198,11 @@ class TreeScan:
         leaf = place.node.entries[name] = Leaf()
         if self._sink is not None:
             mode = (stat.S_IFLNK if is_link else stat.S_IFREG) | bits.mode
-            label = self._label((*place.path, name), mode)
+            label = self._label((*place.path, name), mode) if self._rules.label else None
+            checksum = self._sink.find(status, bits, label)
+            if checksum is not None:
+                leaf.checksum = checksum
+                return
             file = TreeFile(
                 place.path, name, seen(status), bits, label, in_layer=place.layer is not None
             )
@@ -241,6 +241,7 @@ class TreeScan:
         if place.layer is not None and place.layer.fuse:
             form = form_of_fuse_file(name)
             if form is not None:
+                check_empty(status)
                 return form
         if status.st_size:
             return None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from importer.tree.entries import Mark
     from importer.tree.file_batch import TreeFile
+    from layers.ondisk.commit_filter import Bits
     from layers.path import Path
     from layers.tree.builder import DeviceNodes
     from layers.tree.node import Directory, Leaf
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 class Sink(Protocol):
     """Takes the files to be stored; an `importer.tree.store_files.FileStore`."""
+
+    def find(self, status: os.stat_result, bits: Bits, label: bytes | None) -> str | None:
+        """Return the checksum of a file that is stored already, with these bits and label."""
 
     def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
         """Store a file, and set the leaf's checksum sooner or later."""

@@ -16,16 +16,20 @@ from layers.errors import printable
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from importer.ingest.worker_pool import Reader
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
     from importer.tree.file_batch import TreeFile
     from importer.tree.known_files import KnownFiles
+    from layers.ondisk.commit_filter import Bits
     from layers.tree.node import Leaf
 
 # A batch is large enough for its way to a process to cost nothing, and small enough that all
 # processes have work until the end.
 _BATCH_FILES = 256
 _BATCH_BYTES = 8 << 20
+# So few files, where there are no more, are not worth the start of a process.
+_FEW = 16
 # Batches for each process that may wait.
 _AHEAD = 16
 
@@ -110,7 +114,6 @@ class FileStore:
     ) -> None:
         try:
             if error is None:
-                self._hand_over()
                 self._finish()
         finally:
             self._pool.shutdown(cancel_futures=True)
@@ -119,6 +122,10 @@ class FileStore:
 
     def _finish(self) -> None:
         """Wait until all files are stored; how many bytes there are is known by now."""
+        if not self._running and len(self._batch) <= _FEW:
+            self._store(self._batch, None)
+        else:
+            self._hand_over()
         if self._running:
             with self._progress.blob(printable(self._path), self._bytes) as advance:
                 self._told.show(advance)
@@ -127,15 +134,15 @@ class FileStore:
         for leaf, first in self._others:
             leaf.checksum = first.checksum
 
-    def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
-        """Store the file, or use what is known of it; `links` is how many names it has."""
+    def find(self, status: os.stat_result, bits: Bits, label: bytes | None) -> str | None:
+        """Return the checksum of the file's object, if it is known and the repo has it."""
         self.stored.names += 1
-        checksum = self._known.find(file)
-        if checksum is not None and self._has(checksum):
-            self._known.add(file, checksum)
-            leaf.checksum = checksum
-            self.stored.cached += 1
-            return
+        checksum = self._known.find(status, bits, label, self._has)
+        self.stored.cached += checksum is not None
+        return checksum
+
+    def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
+        """Store the file; `links` is how many names it has."""
         if links > 1:
             # Another name of the same file, to be stored with the same options, is not read.
             first = self._first.setdefault(file._replace(directory=(), name=b""), leaf)
@@ -159,20 +166,25 @@ class FileStore:
                     batch.result()
         if self._batch:
             self._room.acquire()
-            self._running.append(self._pool.submit(self._store, self._batch))
+            self._running.append(self._pool.submit(self._store_apart, self._batch))
             self._batch, self._batch_bytes = [], 0
 
-    def _store(self, batch: list[tuple[TreeFile, Leaf]]) -> None:
+    def _store_apart(self, batch: list[tuple[TreeFile, Leaf]]) -> None:
+        """Store a batch in a worker process, from a thread of the pool."""
         try:
-            files = tuple(file for file, _ in batch)
-            job = FileBatch(self._path, files, self._keep_xattrs)
             with lent_reader(self._repo, self._readers) as reader:
-                checksums = run_job(self._repo, reader, job, self._root, self._told)
+                self._store(batch, reader)
         except BaseException:
             self._failed.set()
             raise
         finally:
             self._room.release()
+
+    def _store(self, batch: list[tuple[TreeFile, Leaf]], reader: Reader | None) -> None:
+        """Store a batch, without a reader in this process, and set the leaves' checksums."""
+        files = tuple(file for file, _ in batch)
+        job = FileBatch(self._path, files, self._keep_xattrs)
+        checksums = run_job(self._repo, reader, job, self._root, self._told)
         for (file, leaf), checksum in zip(batch, checksums, strict=True):
             self._known.add(file, checksum)
             leaf.checksum = checksum

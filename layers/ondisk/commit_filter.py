@@ -55,6 +55,8 @@ class CommitFilter:
         self._unused_sets = set(self._sets)
         self._skip = set(options.skip_list)
         self.ineffective: list[bytes] = []
+        # Whether any file may be changed or left out; else `apply` need not be called.
+        self.does_anything = options != CommitOptions(no_xattrs=options.no_xattrs)
 
     def apply(self, path: bytes, bits: Bits, *, directory: bool = False) -> Bits | None:
         """Return the bits to commit, or None for a file to leave out.

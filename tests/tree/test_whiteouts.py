@@ -189,6 +189,23 @@ def test_what_a_commit_cannot_hold_is_named(tmp_path: Path, repo: Path, kind: st
     assert refs(repo) == []
 
 
+def test_a_fuse_whiteout_with_content_is_refused(tmp_path: Path, repo: Path) -> None:
+    base = write(tmp_path / "base", {".wh.x": "somebody's work"})
+    driver_home(tmp_path / "tree/fuse-overlayfs", {"base": base})
+    outcome = run_tree(repo, tmp_path / "tree")
+    assert outcome.status == 1
+    assert "base/diff/.wh.x: the file is named like a whiteout" in outcome.said("error")[0]
+
+
+@pytest.mark.parametrize("name", ["absent", "file"])
+def test_a_root_that_is_none(tmp_path: Path, repo: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    outcome = run_tree(repo, tmp_path / name)
+    assert outcome.status == 1
+    assert f"{tmp_path}/{name}: No" in outcome.said("error")[0]
+    assert "ROOT has to be a directory" in outcome.said("hint")[0]
+
+
 def test_devices_are_left_out_by_the_option(tmp_path: Path, repo: Path) -> None:
     base = write(tmp_path / "base", {"file": "", "other": ""})
     top = write(tmp_path / "top", {})
