@@ -1,0 +1,1 @@
+"""The containers-storage tree in a commit."""
