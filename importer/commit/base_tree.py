@@ -1,4 +1,4 @@
-"""The commit that a store is put into: an operating system's, or one of its own."""
+"""The tree that a store is put into: an operating system's, or one of its own."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ SHOWN_BY_COMPOSEFS = "a composefs deployment would show them as files, and delet
 
 
 def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
-    """The head of the branch to put a store onto, `REMOTE:BRANCH` for one that was pulled;
-    None if there is none to be."""
+    """Return the commit that the store is put onto, or None without `onto`.
+
+    `onto` is a branch, or `REMOTE:BRANCH`. Raise ImporterError if there is no such branch, or if
+    it was pulled in part only.
+    """
     if onto is None:
         return None
     checksum = repo.revision(onto) if ":" in onto else repo.resolve(onto)
@@ -55,11 +58,11 @@ class BaseTree:
         self._before = repo.root(base.commit) if base else None
 
     def before(self, path: str) -> RepoDirectory | None:
-        """The directory that the base has there."""
+        """Return the base's directory at a path, or None."""
         return self._before.find(path.strip("/")) if self._before else None
 
     def read(self, path: str) -> bytes | None:
-        """The file that the base has there; ImporterError for a symlink."""
+        """Return the base's file at a path, or None. Raise ImporterError for a symlink."""
         found = self._leaf(path)
         if found is None:
             return None
@@ -104,8 +107,11 @@ class BaseTree:
         return conf is not None and _enables_composefs(conf)
 
     def check_whiteouts(self, count: int, present: RepoDirectory | None) -> None:
-        """ImporterError if a store with so many, and with what the base's own has, would not
-        work where the base is deployed."""
+        """Raise ImporterError if a store's whiteouts would not work where the base is deployed.
+
+        `count` is the number of whiteouts in the new layers, `present` the base's own store that
+        stays.
+        """
         if not self.enables_composefs():
             return
         if count:
@@ -123,9 +129,9 @@ class BaseTree:
 
 
 class CommitTree(BaseTree):
-    """A commit's tree in the making, which begins as the base's, or empty.
+    """A commit's tree in the making. It begins as the base's tree, or empty.
 
-    What is asked for is what the base has; what is written goes into the new tree alone.
+    Reading asks the base; writing changes the new tree alone.
     """
 
     def __init__(self, repo: Repo, base: Base | None, labels: Labels) -> None:
@@ -136,7 +142,9 @@ class CommitTree(BaseTree):
         )
 
     def directory(self, path: str) -> Tree:
-        """The directory in the new tree. The base's keep their owners, others are made."""
+        """Return a directory of the new tree, made if missing. The base's directories keep their
+        owners.
+        """
         self.check_directory(path)
         tree, here = self.root, PurePosixPath("/")
         for name in PurePosixPath(path).relative_to("/").parts:
@@ -147,7 +155,7 @@ class CommitTree(BaseTree):
         return tree
 
     def write(self, path: str, content: bytes) -> None:
-        """A file; it keeps the owner, mode and label of the one that it replaces."""
+        """Write a file; it keeps the owner, mode and label of the file that it replaces."""
         head, _, name = path.rpartition("/")
         present = self._leaf(path)
         owner = (

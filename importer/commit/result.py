@@ -32,7 +32,9 @@ class StoreCommit:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """All that a call did; `fetched` are the ids of the layers that were not here before."""
+    """The result of a call. `fetched` are the standard ids of layers that the repo did not have
+    before.
+    """
 
     stores: tuple[StoreCommit, ...]
     images: tuple[Image, ...]
@@ -42,23 +44,23 @@ class Result:
 
     @property
     def incomplete(self) -> bool:
-        """Whether something is missing that was asked for: an import has all, or fails."""
+        """False: an import has everything that was asked for, or fails."""
         return False
 
     @property
     def unchanged(self) -> bool:
-        """Whether no ref was moved."""
+        """Whether no branch was moved."""
         return not self.fetched and all(store.unchanged for store in self.stores)
 
     def lines(self) -> list[str]:
-        """The commits: a store's each, or without stores the layers', base first."""
+        """Return the commits of the stores, or without stores those of the layers, base first."""
         if self.stores:
             return [store.commit for store in self.stores]
         ids = dict.fromkeys(layer.id for image in self.images for layer in image.layers)
         return [self.layers[layer_id].commit.checksum for layer_id in ids]
 
     def document(self) -> dict[str, Any]:
-        """The JSON document. `commit` and `branch` are null unless there is exactly one."""
+        """Return the JSON document. `commit` and `branch` are null unless there is exactly one."""
         only = self.stores[0] if len(self.stores) == 1 else None
         return {
             "commit": only.commit if only else None,

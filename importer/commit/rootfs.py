@@ -1,4 +1,4 @@
-"""An image's root as a commit's tree, with an OCI runtime's configuration if wanted."""
+"""Make a commit's tree of an image's root, with an OCI runtime's configuration if wanted."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _ACCOUNTS = ((b"etc", b"passwd"), (b"etc", b"group"))
 
 
 def rootfs_tree(repo: Repo, image: Image, *, bundle: bool) -> Tree:
-    """All that the image's layers show; with `bundle`, in `rootfs` beside `config.json`.
+    """Return the tree of all that the image's layers show, within a transaction.
 
-    To be called within a transaction. ImporterError if umoci, which makes the
-    configuration, refuses to.
+    With `bundle` it is in `rootfs`, beside `config.json`. Raise ImporterError if umoci, which
+    makes the configuration, fails.
     """
     top = image.layers[-1] if image.layers else None
     lower = stacked(repo, [top.id, *top.parents]) if top else None
@@ -47,9 +47,9 @@ def rootfs_tree(repo: Repo, image: Image, *, bundle: bool) -> Tree:
 
 
 def _runtime_config(repo: Repo, image: Image, lower: Lower | None) -> bytes:
-    """config.json (runtime-spec config.md) for the image, as `umoci raw unpack` would have it.
+    """Return config.json (runtime-spec config.md) of the image, as `umoci raw unpack` makes it.
 
-    Without a terminal: a bundle that comes with an OS is started by services.
+    It has no terminal: a bundle that comes with an OS is started by services.
     """
     with scratch() as home:
         _write_layout(home / "layout", image.config.raw)

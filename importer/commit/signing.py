@@ -1,4 +1,4 @@
-"""Signatures of a commit; they lie beside it, and its checksum stays."""
+"""Sign commits. Signatures lie beside a commit, whose checksum stays."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def sign(repo: Repo, checksum: str, keys: Iterable[GpgKey | KeyFile]) -> None:
 
 
 def check_keys(repo: Repo, keys: Iterable[GpgKey | KeyFile]) -> None:
-    """ImporterError if one of them cannot sign, before there is work to sign.
+    """Raise ImporterError if a key cannot sign, before there is work to sign.
 
-    libostree cannot be asked for that, so each signs something that nobody keeps.
+    libostree cannot be asked for that, so each key signs a few bytes that are thrown away.
     """
     for key in keys:
         if isinstance(key, GpgKey):
@@ -52,8 +52,11 @@ def check_keys(repo: Repo, keys: Iterable[GpgKey | KeyFile]) -> None:
 
 
 def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
-    """libostree adds the same signature a second time where it does not know the key, and it
-    does not read the keyrings of today's GnuPG; so it is given the key."""
+    """Sign with a GPG key, unless the commit has its signature.
+
+    libostree would add the same signature again where it does not know the key, and does not read
+    the keyrings of today's GnuPG. So it is given the key.
+    """
     homedir = [f"--homedir={key.homedir}"] if key.homedir else []
     with scratch() as directory:
         keyring = directory / "keyring.gpg"
@@ -66,9 +69,10 @@ def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
 
 @cache
 def _secrets(key: KeyFile) -> list[str]:
-    """One secret key a line, in base64, as `ostree commit --sign-from-file` takes them.
+    """Return the secret keys of a file, one a line in base64, as `ostree commit --sign-from-file`
+    does.
 
-    Read once, however many commits there are to sign: it may be a pipe.
+    The file is read once: it may be a pipe.
     """
     try:
         lines = key.path.read_text(encoding="ascii").split()

@@ -1,9 +1,10 @@
-"""A file that gets its name when it has its content: whoever is killed before leaves none.
+"""Write a file that gets its name when it has its content.
 
-As ostree writes its own (libglnx, glnx_open_tmpfile_linkable_at): O_TMPFILE makes a file without
-a name, and since linkat(2) replaces no other file, it has a temporary one for a moment only. On
-a file system without O_TMPFILE, such as NFS, it has that one from the beginning. Its process
-holds a lock of it; one whose lock nobody holds was left by a killed process.
+A killed process leaves no half-written file. As ostree writes its own (libglnx,
+glnx_open_tmpfile_linkable_at): O_TMPFILE makes a file without a name; since linkat(2) replaces no
+other file, the file has a temporary name for a moment. On a file system without O_TMPFILE, such as
+NFS, it has that name from the beginning. The process holds a lock of the file; a temporary file
+whose lock nobody holds was left by a killed process.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _NOT_THERE = (EOPNOTSUPP, EISDIR)
 
 
 class NewFile:
-    """One that is being written; OSError as the system has it."""
+    """A file that is being written. Errors are the system's OSError."""
 
     def __init__(self, directory: Path, descriptor: int, name: Path | None) -> None:
         self._directory = directory
@@ -37,7 +38,7 @@ class NewFile:
         self.file: BinaryIO = os.fdopen(descriptor, "wb")
 
     def replace(self, final: Path) -> None:
-        """Give it its name, whatever had that before."""
+        """Give the file its final name, in place of any file of that name."""
         self.file.flush()
         if self._name is None:
             self._name = self._linked()
@@ -52,7 +53,7 @@ class NewFile:
         return name
 
     def close(self) -> None:
-        """What has no name of its own by now goes."""
+        """Remove the file if it has not got its final name."""
         if self._name is not None:
             self._name.unlink(missing_ok=True)
         self.file.close()
@@ -60,7 +61,7 @@ class NewFile:
 
 @contextmanager
 def new_file(directory: Path) -> Iterator[NewFile]:
-    """One in this directory, from which those are removed that killed processes left."""
+    """Open a new file in a directory, and remove the files that killed processes left there."""
     _clear_abandoned(directory)
     descriptor = _unnamed(directory)
     opened = (descriptor, None) if descriptor is not None else _named(directory)
@@ -72,7 +73,7 @@ def new_file(directory: Path) -> Iterator[NewFile]:
 
 
 def _unnamed(directory: Path) -> int | None:
-    """None where there is no such thing."""
+    """Open a file without a name, or return None where the file system has no such files."""
     try:
         descriptor = os.open(directory, _UNNAMED | _FLAGS, 0o600)
     except OSError as error:
@@ -84,7 +85,11 @@ def _unnamed(directory: Path) -> int | None:
 
 
 def _named(directory: Path) -> tuple[int, Path]:
-    """Before it is locked, another process may take it for abandoned, and remove it."""
+    """Create a file with a temporary name, and lock it.
+
+    Another process may take the file for abandoned before it is locked, and remove it; then try
+    again.
+    """
     while True:
         name = _temporary(directory)
         descriptor = os.open(name, os.O_CREAT | os.O_EXCL | _FLAGS, 0o600)

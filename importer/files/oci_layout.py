@@ -1,4 +1,4 @@
-"""An OCI image layout on disk: image-spec image-layout.md."""
+"""Write an OCI image layout: image-spec image-layout.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Layout:
         self._blobs = directory / "blobs"
 
     def prepare(self) -> None:
-        """Make it, or make sure that it is one."""
+        """Create the layout. Raise ImporterError if the directory holds something else."""
         marker = self._directory / "oci-layout"
         with _errors(self._directory):
             if self._directory.exists() and not marker.exists() and any(self._directory.iterdir()):
@@ -42,11 +42,11 @@ class Layout:
                 self._replace(marker, _json({"imageLayoutVersion": "1.0.0"}))
 
     def has(self, digest: Digest) -> bool:
-        """Whether there is such a blob already."""
+        """Return whether the layout has a blob."""
         return self._path(digest).exists()
 
     def write(self, digest: Digest, chunks: Chunks) -> None:
-        """A blob; the chunks must raise at their end if they are not the right ones."""
+        """Write a blob. `chunks` must raise at their end if they do not have this digest."""
         path = self._path(digest)
         with _errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,13 +56,13 @@ class Layout:
                 new.replace(path)
 
     def put(self, data: bytes) -> Digest:
-        """A small blob; its digest."""
+        """Write a small blob, and return its digest."""
         digest = Digest.of(data)
         self.write(digest, (chunk for chunk in [data]))
         return digest
 
     def tag(self, name: str, manifest: dict[str, Any]) -> Digest:
-        """A manifest under a tag, which another may have had before; its digest."""
+        """Write a manifest under a tag, in place of any other there. Return its digest."""
         raw = _json(manifest)
         digest = self.put(raw)
         entry = _descriptor(OCI_MANIFEST, digest, len(raw)) | {"annotations": {_REF_NAME: name}}
@@ -120,7 +120,7 @@ def _json(document: dict[str, Any]) -> bytes:
 
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """The system's errors as ours."""
+    """Turn an OSError into an ImporterError that names the path."""
     try:
         yield
     except OSError as error:

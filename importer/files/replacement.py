@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole, or not at all."""
+"""Replace files as a whole, or not at all."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _NEW = 0o666
 
 
 class Replacement:
-    """New content, without a name until `publish`; whoever reads sees the old or the new.
+    """New content of a file, without a name until `publish`. Readers see the old file or the new
+    one.
 
-    Written before the work that it tells of is done, so that a full disk or a directory
-    without permission stops that work, and not its report.
+    The content is written before the work that it reports is done: a full disk, or a directory
+    without permission, stops the work and not its report.
     """
 
     def __init__(self, path: Path, content: bytes) -> None:
@@ -54,7 +55,7 @@ class Replacement:
         os.fsync(file.fileno())
 
     def _mode(self) -> int:
-        """The old file's permissions; a new one has those that the umask leaves."""
+        """Return the old file's permissions, or for a new file those that the umask leaves."""
         with suppress(FileNotFoundError):
             return self._final.stat().st_mode & 0o777
         umask = os.umask(0o077)
@@ -83,10 +84,10 @@ class Replacement:
 
 
 def check_replaceable(path: Path) -> None:
-    """ImporterError if no file can be put there, as far as that shows before one is written.
+    """Raise ImporterError if no file can be put at a path, as far as that can be known beforehand.
 
-    A device or pipe is no place for one: who may write to /dev would lose /dev/null. Nor is a
-    mount, as a container is given a single file: rename(2) does not replace it.
+    A device or pipe is refused: a user who may write to /dev would lose /dev/null. So is a mount,
+    as a container gets a single file: rename(2) does not replace it.
     """
     final = path.resolve()
     try:
@@ -107,7 +108,7 @@ def check_replaceable(path: Path) -> None:
 
 
 def _mount_of(path: Path) -> str:
-    """The number of the mount that the path is in: proc_pid_fdinfo(5), `mnt_id`."""
+    """Return the number of the mount that a path is in: proc_pid_fdinfo(5), `mnt_id`."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
@@ -117,7 +118,9 @@ def _mount_of(path: Path) -> str:
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """A file of the user's, of `limit` bytes at most; ImporterError if it cannot be read."""
+    """Read a file of at most `limit` bytes. Raise ImporterError if it cannot be read, or is
+    larger.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)

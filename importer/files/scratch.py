@@ -1,4 +1,4 @@
-"""A directory for files that other programs are to read, for a moment."""
+"""Provide a temporary directory for files that other programs read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """The directory, gone afterwards; ImporterError if it, or a file in it, cannot be made."""
+    """Yield the directory, and remove it afterwards.
+
+    Raise ImporterError if it, or a file in it, cannot be written.
+    """
     try:
         with TemporaryDirectory(prefix="import-image-") as name:
             yield Path(name)

@@ -1,0 +1,6 @@
+"""What `image-store` does: a file for each subcommand.
+
+In go a repo and the stores of its branches; out comes a value with `blocks` for people, `document`
+for JSON and a `status`, which cli/ prints. Only remove and prune change the repo.
+Open list_images.py first, the shortest; page/ has the templates of the report.
+"""

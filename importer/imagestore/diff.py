@@ -1,4 +1,4 @@
-"""`image-store diff`: from one store to another, and what a device fetches for it."""
+"""`image-store diff`: compare two stores, and tell what a device fetches for the new one."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What B has and A has not: objects, and the bytes that they take in this repo.
+    """Objects that store B needs and store A does not have, and their bytes in this repo.
 
-    In an archive repo those are the bytes that a pull over HTTP fetches without a static
-    delta; in a bare one the files are not compressed, so a pull fetches less.
+    In an archive repo the bytes are those that a pull over HTTP fetches without a static delta. In
+    a bare repo the files are not compressed, so a pull fetches less.
     """
 
     objects: int
@@ -46,7 +46,7 @@ class Fetch:
         return f"{size(self.size)} ({counted}): {objects}"
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the counts for JSON."""
         return {
             "objects": self.objects,
             "files": self.files,
@@ -57,7 +57,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """An image that both have, in different versions; `layers` counts B's new layers."""
+    """An image that both stores have in different versions. `layers` counts B's new layers."""
 
     old: ImageView
     new: ImageView
@@ -67,7 +67,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the user wants to be told: the files of changed images, and what B lacks."""
+    """Which parts of a difference the user asked for: changed files, and what B lacks."""
 
     files: bool = False
     lost: bool = False
@@ -76,7 +76,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class StoreDiff:
-    """All that differs from `old` to `new`; None is no store at all."""
+    """The difference from store `old` to store `new`. `old` is None if there is no old store."""
 
     old: StoreView | None
     new: StoreView
@@ -92,11 +92,11 @@ class StoreDiff:
 
     @property
     def status(self) -> int:
-        """1 if the user asked for that and the new store lacks something, else 0."""
+        """1 if the user asked for it and the new store lacks something, else 0."""
         return 1 if self.wanted.fail_on_lost and self.lost else 0
 
     def summary(self) -> str:
-        """A line for people."""
+        """Return the counts of images as one line."""
         counts = {
             "added": len(self.added),
             "changed": len(self.changed),
@@ -108,11 +108,11 @@ class StoreDiff:
         )
 
     def own_layers(self, image: ImageView) -> int:
-        """How many layers of an image of the new store the old one has not."""
+        """Return how many layers of an image of the new store the old store does not have."""
         return _own(self.new, image, self.old)
 
     def blocks(self) -> list[Block]:
-        """A row an image that differs, its files if they are asked for, and the sums."""
+        """Return a table of the images that differ, their files if asked for, and the sums."""
         table = Table(_COLUMNS)
         table.rows.extend(
             ("+", *_called(one), f"{self.own_layers(one):+d}", "new image") for one in self.added
@@ -134,7 +134,7 @@ class StoreDiff:
         ]
 
     def document(self) -> dict[str, Any]:
-        """Images by their ids and names; the files of a changed image's root by path."""
+        """Return the JSON document. Changed files are paths in the image's merged root."""
         return {
             "from": self.old.commit.checksum if self.old else None,
             "to": self.new.commit.checksum,
@@ -212,7 +212,7 @@ def _lost_lines(lost: Lost) -> Iterable[Text]:
 def store_diff(
     repo: Repo, old: StoreView | None, new: StoreView, wanted: Wanted | None = None
 ) -> StoreDiff:
-    """What is in `new` and was not in `old`, and the other way round."""
+    """Compare two stores in both directions."""
     before = _images(old) if old else {}
     after = _images(new)
     gone = [image for image_id, image in before.items() if image_id not in after]
@@ -235,7 +235,7 @@ def store_diff(
 
 
 def _images(store: StoreView) -> dict[str, ImageView]:
-    """By their ids, in the order of their components or names, as people look for them."""
+    """Return the images by id, in the order of their components or names."""
     return {image.id: image for image in sorted(store.images, key=lambda i: i.full_label)}
 
 
@@ -245,8 +245,11 @@ def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView
 
 
 def _pairs(gone: list[ImageView], fresh: list[ImageView]) -> list[tuple[ImageView, ImageView]]:
-    """An old and a new version of the same image: those of one component or repository, if
-    they are one on either side and for the same platform."""
+    """Pair the old and the new version of the same image.
+
+    Images are paired by component or repository, if each side has exactly one of them for the same
+    platform.
+    """
     found = []
     for image in fresh:
         before = [other for other in gone if _same(image, other)]
@@ -257,7 +260,7 @@ def _pairs(gone: list[ImageView], fresh: list[ImageView]) -> list[tuple[ImageVie
 
 
 def _same(one: ImageView, other: ImageView) -> bool:
-    """Of one component, if releases say so of both, else of one repository."""
+    """Return whether two images are of one component, or, without releases, of one repository."""
     if one.platform != other.platform:
         return False
     if one.components and other.components:
@@ -266,8 +269,10 @@ def _same(one: ImageView, other: ImageView) -> bool:
 
 
 def fetch(repo: Repo, old: StoreView | None, new: StoreView) -> Fetch:
-    """The objects of the new commit that the old one has not; the old one's parents count
-    for nothing, since a device need not have them."""
+    """Return the objects that the new commit needs and the old one does not have.
+
+    Parents of the old commit do not count: a device need not have them.
+    """
     objects = commit_objects(repo, new.commit)
     if old:
         objects -= commit_objects(repo, old.commit)

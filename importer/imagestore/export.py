@@ -1,8 +1,8 @@
-"""`image-store export`: an image as an OCI layout, its layers' tars made again from the store.
+"""`image-store export`: write an image into an OCI layout, with its layers' original tars.
 
-Format: image-spec image-layout.md. The blobs are the uncompressed tars, whose digests the
-config lists, so the config and the image id stay, while the manifest is a new one: nobody
-can make the compressed blobs again that the old manifest names.
+Format: image-spec image-layout.md. The blobs are the uncompressed tars, whose digests the config
+lists, so config and image id stay. The manifest is new: the compressed blobs that the old one names
+cannot be made again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """Where the image is now, and under which digest."""
+    """The image's place in the layout, and its new manifest's digest."""
 
     directory: Path
     tag: str
@@ -51,11 +51,11 @@ class Exported:
         return 0
 
     def blocks(self) -> list[Block]:
-        """The new manifest's digest alone, as an import prints its commit."""
+        """Return the new manifest's digest alone, as an import prints its commit."""
         return [Text(str(self.digest))]
 
     def document(self) -> dict[str, Any]:
-        """`source_digest` is that of the manifest that the store has."""
+        """Return the JSON document. `source_digest` is the digest of the manifest in the store."""
         return {
             "layout": str(self.directory),
             "tag": self.tag,
@@ -94,7 +94,7 @@ def export_image(
 
 
 def _tag(image: ImageView, text: str) -> str:
-    """Of the name that the user gave, or else of any that the image has."""
+    """Return the tag of the name that the user gave, or else of any name of the image."""
     names = [name for name in image.names if f"/{name}".endswith(f"/{text}")] or image.names
     tags = [tag for name in names if (tag := ImageName.parse(name).tag)]
     return tags[0] if tags else "latest"
@@ -122,7 +122,7 @@ def _file(tree: RepoDirectory, part: Content) -> str:
 
 
 def _manifest(image: ImageView) -> dict[str, Any]:
-    """With whatever annotations the original has; its config is of the same bytes."""
+    """Return the manifest, with the annotations of the original."""
     annotations = json.loads(image.manifest.raw).get("annotations")
     layers = [(TAR_LAYER, layer.diff_id, layer.diff_size) for layer in image.layers]
     made = manifest(OCI_CONFIG, image.config.raw, layers)

@@ -1,4 +1,4 @@
-"""`image-store history`: the commits of a branch, and what each changed."""
+"""`image-store history`: list the commits of a branch, and what each changed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A commit; `diff` is from its parent's store, None where it has no store itself."""
+    """A commit. `diff` compares its store with its parent's; it is None if the commit has no
+    store.
+    """
 
     commit: Commit
     diff: StoreDiff | None
 
     def blocks(self) -> list[Block]:
-        """As `ostree log` shows a commit, with the images that changed."""
+        """Return the commit as `ostree log` shows it, with the images that changed."""
         when = datetime.fromtimestamp(self.commit.message.timestamp, UTC).isoformat()
         lines: list[Block] = [
             Text(f"commit {self.commit.checksum}", "yellow"),
@@ -44,7 +46,7 @@ class Step:
         return [*lines, Text("")]
 
     def document(self) -> dict[str, Any]:
-        """As `diff` shows it."""
+        """Return the commit for JSON; `changes` is the document of `image-store diff`."""
         return {
             "commit": self.commit.checksum,
             "timestamp": self.commit.message.timestamp,
@@ -55,7 +57,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Newest first; `missing` is the parent of the last one, if the repo does not have it."""
+    """The commits, newest first. `missing` is the last one's parent if the repo lacks it."""
 
     branch: str
     steps: tuple[Step, ...]
@@ -67,14 +69,14 @@ class History:
         return 0
 
     def blocks(self) -> list[Block]:
-        """A paragraph a commit."""
+        """Return a paragraph for each commit."""
         blocks = [block for step in self.steps for block in step.blocks()]
         if self.missing:
             return [*blocks, Text(f"its parent {self.missing} is not in this repo")]
         return blocks[:-1]
 
     def document(self) -> dict[str, Any]:
-        """A list of commits."""
+        """Return the JSON document."""
         return {
             "branch": self.branch,
             "commits": [step.document() for step in self.steps],
@@ -83,9 +85,9 @@ class History:
 
 
 def store_history(repo: Repo, branch: str, prefix: str | None) -> History:
-    """From the branch's head to the first commit that the repo has.
+    """Follow a branch from its head to the first commit that the repo has.
 
-    import-image's own commits have no parent: they are functions of their images.
+    Commits of import-image have no parent. Raise ImporterError if there is no such branch.
     """
     head = repo.revision(branch)
     if head is None:
@@ -103,7 +105,7 @@ def _step(repo: Repo, commit: Commit, parent: Commit | None, prefix: str | None)
 
 
 def _store(repo: Repo, checksum: str, prefix: str | None) -> StoreView | None:
-    """None for a commit without one, such as those below the first --onto."""
+    """Return a commit's store, or None if it has none, such as commits below the first --onto."""
     try:
         return open_store(repo, checksum, prefix)
     except NoStoreError:

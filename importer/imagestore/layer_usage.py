@@ -1,4 +1,4 @@
-"""What the layers of one image ship, and what of it the layers above hide again."""
+"""Count what the layers of an image ship, and what the layers above them hide again."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class LayerUsage:
-    """Counts of one layer. `size` and `hidden` are bytes of file contents: all that it ships,
-    and what of it a layer above deletes or replaces; `hidden_files` counts the latter.
-    `shown` and `gone` are the checksums of the file objects on either side.
+    """Counts of one layer.
+
+    `size` is all bytes of file contents that it ships. `hidden` is the part that a layer above
+    deletes or replaces, and `hidden_files` counts those files. `shown` and `gone` are the
+    checksums of the file objects on either side.
     """
 
     files: int = 0
@@ -33,8 +35,8 @@ class LayerUsage:
 class Usage:
     """Walks the layers' trees together, as overlayfs merges them, each once.
 
-    `stack` has the layers nearest first, as `layers` has their counts afterwards;
-    `size_of` gives the size of a file's content by its object's checksum.
+    `stack` has the layers' trees nearest first, and `layers` their counts in the same order.
+    `size_of` returns the size of a file object's content in bytes, by its checksum.
     """
 
     def __init__(self, stack: Sequence[RepoDirectory], size_of: Callable[[str], int]) -> None:
@@ -47,7 +49,9 @@ class Usage:
     def _merge(
         self, stack: list[tuple[int, RepoDirectory]]
     ) -> list[list[tuple[int, RepoDirectory]]]:
-        """One directory of the merged tree; its sub-directories with all that merges there."""
+        """Count one merged directory. Return its sub-directories, each with all trees that merge
+        there.
+        """
         seen: set[bytes] = set()  # names that a nearer layer has as a leaf, or deletes
         merged: dict[bytes, list[tuple[int, RepoDirectory]]] = {}
         for number, directory in stack:

@@ -1,4 +1,4 @@
-"""`image-store list`: the images of all stores."""
+"""`image-store list`: list the images of all stores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the stores hold; `now` in seconds since 1970, for the ages."""
+    """The images of some stores. `now` is in seconds since 1970; ages count from it."""
 
     stores: Stores
     now: int
@@ -37,7 +37,7 @@ class Listing:
         return 0
 
     def blocks(self) -> list[Block]:
-        """A row a name, so that each can be copied from it; then what was passed over."""
+        """Return a row for each name, so that each can be copied, and then the skipped branches."""
         table = Table(_COLUMNS)
         for store in self.stores.found:
             for image in sorted(store.images, key=lambda i: i.full_label):
@@ -65,7 +65,7 @@ class Listing:
         return [row, *more]
 
     def document(self) -> dict[str, Any]:
-        """`images`, with the branches that were passed over beside them."""
+        """Return the JSON document: the images, and the branches that were skipped."""
         return {
             "images": [
                 self._image(store, image) for store in self.stores.found for image in store.images
@@ -96,6 +96,6 @@ class Listing:
 
 
 def _digest(image: ImageView, name: str) -> str:
-    """The beginning of its manifest's, unless the name has it."""
+    """Return the first digits of the manifest's digest, or "" if the name has the digest."""
     digest = image.manifest.digest
     return "" if name.endswith(f"@{digest}") else digest.hex[:12]

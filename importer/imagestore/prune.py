@@ -1,4 +1,4 @@
-"""`image-store prune`: the layers that no store needs, then the objects that no branch needs."""
+"""`image-store prune`: delete layers that no store needs, then objects that no branch needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pruning:
-    """The branches that went, the layers that these were of, and what was freed."""
+    """The branches that were deleted, the ids of their layers, and the space that was freed."""
 
     branches: tuple[str, ...]
     layers: tuple[str, ...]
@@ -34,7 +34,7 @@ class Pruning:
         return 0
 
     def blocks(self) -> list[Block]:
-        """Each layer, and the sum."""
+        """Return a line for each layer, and the sum."""
         layers = [Text(f"layer {layer_id}") for layer_id in self.layers]
         would = "would delete" if self.dry_run else "deleted"
         objects = f"{self.freed.objects:,} of {several(self.freed.total, 'object')}"
@@ -42,7 +42,7 @@ class Pruning:
         return [*layers, Text(f"{would} {gone}")]
 
     def document(self) -> dict[str, Any]:
-        """Layer ids, refs, counts and bytes."""
+        """Return the JSON document: layer ids, branches, counts and bytes."""
         return {
             "dry_run": self.dry_run,
             "layers": list(self.layers),
@@ -56,11 +56,11 @@ class Pruning:
 def prune(
     repo: Repo, keep: int | None, prefix: str | None, progress: Progress, *, dry_run: bool
 ) -> Pruning:
-    """Delete what is not needed, or only tell what that would be.
+    """Delete what is not needed, or with `dry_run` only tell what that is.
 
-    Nobody else writes to the repo meanwhile: an import holds the repo's lock from before it
-    looks for layers until its store is committed, so a layer that no store needs now is not
-    one that an import under way is about to need.
+    `keep` is how many commits of each branch stay; None keeps all. The repo is locked exclusively:
+    an import holds the lock from before it looks for layers until its store is committed, so no
+    running import needs a layer that no store needs now.
     """
     repo.check_writable()
     progress.message("locking the repo, waiting for imports that are under way")
@@ -89,7 +89,7 @@ class _Needed:
     trees: set[str]
 
     def has(self, repo: Repo, ref: str) -> bool:
-        """Whether the cache's branch is of a layer that a store has, under this label."""
+        """Return whether a store has the layer of a cache's branch, under the same label."""
         if ref.startswith(f"{LABELLED}/"):
             tree = repo.root(repo.head(ref)).directories.get(b"diff")
             return tree is not None and tree.contents in self.trees
@@ -106,7 +106,7 @@ def _needed(repo: Repo, refs: dict[str, str], keep: int | None, prefix: str | No
 
 
 def _add_layers(repo: Repo, commit: Commit, prefix: str | None, found: _Needed) -> None:
-    """By the directories of the store, so that broken records lose no layer."""
+    """Note the layers of a commit's store, by its directories: damaged records lose no layer."""
     where = store_prefix(commit, prefix).strip("/")
     overlay = repo.root(commit).find(f"{where}/overlay")
     for name, directory in overlay.directories.items() if overlay else ():
@@ -116,8 +116,11 @@ def _add_layers(repo: Repo, commit: Commit, prefix: str | None, found: _Needed) 
 
 
 def _layer_id(repo: Repo, ref: str) -> str:
-    """What the cache's branch is of; a flattened one is named after the layer that it replaces,
-    and its commit is that of the layer that it is."""
+    """Return the standard id of the layer that a branch of the cache holds.
+
+    A branch of a flattened layer is named after the layer that it replaces; its commit's subject
+    has the id of the layer that it holds.
+    """
     if not ref.startswith(f"{FLATTENED}/"):
         return ref.rpartition("/")[2]
     return repo.head(ref).message.subject.removeprefix("Layer ")

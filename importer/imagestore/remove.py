@@ -1,4 +1,4 @@
-"""`image-store remove`: a commit of the same branch without some of its images."""
+"""`image-store remove`: commit a branch again without some of its images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What was done to one branch; `commit` is None where the branch itself was deleted."""
+    """The change of one branch. `commit` is None if the branch itself was deleted."""
 
     branch: str
     commit: str | None
@@ -39,7 +39,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Removals:
-    """What was done to all of them."""
+    """The changes of all branches."""
 
     done: tuple[Removal, ...]
 
@@ -49,11 +49,11 @@ class Removals:
         return 0
 
     def blocks(self) -> list[Block]:
-        """The new commits, as an import prints them."""
+        """Return the new commits, as an import prints them."""
         return [Text(one.commit or f"deleted {one.branch}") for one in self.done]
 
     def document(self) -> dict[str, Any]:
-        """A list of branches; `commit` is null where the branch was deleted."""
+        """Return the JSON document. `commit` is null where the branch was deleted."""
         return {
             "branches": [
                 {
@@ -116,7 +116,7 @@ def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | Key
 
 
 def _check_unchanged(repo: Repo, store: StoreView) -> None:
-    """Imports may run beside us; what one has committed to the branch is not to be undone."""
+    """Raise ImporterError if another process has committed to the branch meanwhile."""
     if repo.resolve(store.branch) != store.commit.checksum:
         raise ImporterError(
             f"branch {store.branch} was committed to meanwhile",
@@ -134,8 +134,10 @@ def _entered(tree: Tree, prefix: str) -> Tree:
 
 
 class _StoreEdit:
-    """Takes out what only the removed images had; what stays is not touched, so that labels
-    and the records of other tools' images stay as they are."""
+    """Removes what only the removed images had.
+
+    Everything else stays as it is, with its labels, and so do the records of other tools' images.
+    """
 
     def __init__(self, repo: Repo, store: StoreView, tree: Tree, kept: list[ImageView]) -> None:
         self._repo = repo
@@ -144,7 +146,7 @@ class _StoreEdit:
         self._kept = kept
 
     def run(self) -> None:
-        """Layers, then images."""
+        """Remove layers, then images."""
         needed = {layer.id for image in self._kept for layer in image.layers}
         self._layers([layer_id for layer_id in self._store.layers if layer_id not in needed])
         gone = {image.id for image in self._store.images} - {image.id for image in self._kept}
@@ -177,7 +179,7 @@ class _StoreEdit:
         return found
 
     def _rewrite(self, tree: Tree, directory: str, name: str, records: list[Document]) -> None:
-        """The file keeps its owner and label."""
+        """Write a file of records anew; it keeps its owner and label."""
         place = self._store.root.find(directory)
         assert place is not None  # noqa: S101 - its records have been read
         owner = self._repo.file(place.leaves[name.encode()]).owner
@@ -185,15 +187,17 @@ class _StoreEdit:
 
 
 def _parent(repo: Repo, store: StoreView) -> str | None:
-    """Where a branch has a history it goes on, as import-release and `ostree commit` go on with
-    it; the commits of import-image have none."""
+    """Return the parent of the new commit, or None.
+
+    A branch with a history goes on with it; commits of import-image have no parent.
+    """
     head = store.commit
     goes_on = repo.parent(head.checksum) is not None or store.release is not None
     return head.checksum if goes_on else None
 
 
 def stores_with(repo: Repo, branches: Sequence[str], prefix: str | None) -> Stores:
-    """The stores of these branches of our own."""
+    """Return the stores of these branches. Raise ImporterError if a branch is missing."""
     for branch in branches:
         if repo.resolve(branch) is None:
             raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
@@ -201,6 +205,6 @@ def stores_with(repo: Repo, branches: Sequence[str], prefix: str | None) -> Stor
 
 
 def own_stores(repo: Repo, stores: Stores) -> Stores:
-    """Without those in remotes' branches, which are not ours to change."""
+    """Return the stores without those of remotes' branches, which are not ours to change."""
     found = tuple(store for store in stores.found if repo.resolve(store.branch) is not None)
     return Stores(found, stores.skipped)

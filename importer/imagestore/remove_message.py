@@ -1,4 +1,4 @@
-"""What a commit says after `image-store remove` took images out of its store."""
+"""Write the message of a commit from which `image-store remove` took images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 def removal_message(
     store: StoreView, gone: Sequence[ImageView], kept: list[ImageView], parent: str | None
 ) -> Message:
-    """What an import of the remaining images would say, unless the user had said otherwise."""
+    """Return the message that an import of the remaining images alone would write.
+
+    What the user chose, such as a subject, stays.
+    """
     old, release = store.commit.message, store.release
     if release is not None:
         return _release_message(store, release, gone, kept)
@@ -47,8 +50,10 @@ def removal_message(
 
 
 def _stays(line: str, given: str, gone: Sequence[ImageView], kept: list[ImageView]) -> bool:
-    """Whether the line means none of the images that go: another one may be of the same index,
-    and have lost the name to it."""
+    """Return whether a line of the body still holds: it means none of the removed images.
+
+    Another image may be of the same index, and have lost the name to it.
+    """
     stated = StatedImage.of_line(line, given)
     if stated is None or not any(stated.digest in image.digests for image in gone):
         return True
@@ -58,7 +63,7 @@ def _stays(line: str, given: str, gone: Sequence[ImageView], kept: list[ImageVie
 def _release_message(
     store: StoreView, release: Release, gone: Sequence[ImageView], kept: list[ImageView]
 ) -> Message:
-    """The same release without these images."""
+    """Return the message of the same release without these images."""
     digests = {str(digest) for image in gone for digest in image.digests}
     digests -= {str(digest) for image in kept for digest in image.digests}
     old = store.commit.message

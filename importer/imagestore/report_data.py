@@ -1,7 +1,7 @@
-"""What a report tells of a store: sizes by image, layer and directory, and what is shared.
+"""Collect a report's numbers: sizes by image, layer and directory, and what is shared.
 
-All sizes are bytes of file contents. The report is a function of the commit, and of the one
-that it is compared with.
+All sizes are bytes of file contents. The report is a function of the commit, and of the one that it
+is compared with.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _MOST_DIRECTORIES = 20
 
 @dataclass(frozen=True, slots=True)
 class LayerSpace:
-    """A layer of the store: what made it, which images have it, where its bytes are."""
+    """A layer of the store: the command that made it, the images that have it, and its
+    directories.
+    """
 
     id: str
     standard_id: str
@@ -35,15 +37,18 @@ class LayerSpace:
 
     @property
     def label(self) -> str:
-        """For people: the command, or the beginning of the id."""
+        """The command, or the beginning of the id."""
         return self.command or f"layer {self.standard_id[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSpace:
-    """An image. `shared` is in layers that other images have, too; `hidden` is shipped by a
-    layer and deleted or replaced by one above; `saved` is what the whole store would shrink
-    by, were this image flattened: hidden files that no other image needs either."""
+    """An image, with bytes of file contents.
+
+    `shared` is in layers that other images have too. `hidden` is what a layer ships and a layer
+    above deletes or replaces. `saved` is what the whole store would shrink by if this image were
+    flattened: hidden files that no other image needs.
+    """
 
     image: ImageView
     size: int
@@ -54,7 +59,7 @@ class ImageSpace:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """A report of `store`; `diff` is None where there is nothing to compare it with."""
+    """A report of `store`. `diff` is None if there is nothing to compare it with."""
 
     store: StoreView
     images: tuple[ImageSpace, ...]
@@ -63,17 +68,19 @@ class ReportData:
 
     @property
     def size(self) -> int:
-        """Of all layers, each once."""
+        """The bytes of all layers, each counted once."""
         return sum(layer.space.size for layer in self.layers)
 
     @property
     def unshared_size(self) -> int:
-        """What the images would take if each had all of its layers for itself."""
+        """The bytes that the images would take if none shared a layer."""
         return sum(image.size for image in self.images)
 
     def directories(self) -> list[tuple[str, LayerSpace, Space]]:
-        """The largest ones, with their paths; where one has nearly all of its parent's bytes,
-        the parent says nothing more and is left out."""
+        """Return the largest directories with their paths.
+
+        A directory is left out if one of its own sub-directories has nearly all of its bytes.
+        """
         found = [
             (path, layer, space)
             for layer in self.layers
@@ -85,7 +92,9 @@ class ReportData:
         return found[:_MOST_DIRECTORIES]
 
     def tree(self) -> dict[str, Any]:
-        """For the picture: layers by their places, and images that name those places."""
+        """Return the data of the picture: the layers, and for each image the indexes of its
+        layers.
+        """
         places = {layer.id: n for n, layer in enumerate(self.layers)}
         return {
             "layers": [
@@ -109,7 +118,7 @@ class ReportData:
 
 
 def report_data(repo: Repo, store: StoreView, since: str | None, prefix: str | None) -> ReportData:
-    """Of this store; compared with `since`, or with its parent commit if there is one here."""
+    """Return a store's report, compared with `since`, or with its parent if the repo has it."""
     usages = {image.id: _usage(repo, store, image) for image in store.images}
     layers = tuple(_layer(repo, store, layer_id) for layer_id in store.layers)
     images = tuple(_image(repo, store, image, usages) for image in store.images)

@@ -1,4 +1,4 @@
-"""`image-store report`: one page to look at, which needs nothing else and no network."""
+"""`image-store report`: write one HTML page that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NUMBERS = ("Layers", "Shared", "Hidden", "Flattening saves", "Files")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The report's file, or STDOUT, for the command's answer."""
+    """The file of the report, or STDOUT, for the command's answer."""
 
     path: Path
     data: ReportData
@@ -40,13 +40,13 @@ class Written:
         return 0
 
     def blocks(self) -> list[Block]:
-        """Where it is, or the page itself."""
+        """Return the file's path, or the page itself for STDOUT."""
         if self.path == STDOUT:
             return [Text(page(self.data).rstrip("\n"), verbatim=True)]
         return [Text(str(self.path))]
 
     def document(self) -> dict[str, Any]:
-        """The report's numbers, without the directories."""
+        """Return the JSON document: the numbers without the directories."""
         data = self.data
         return {
             "report": str(self.path),

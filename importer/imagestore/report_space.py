@@ -1,4 +1,4 @@
-"""Where a layer's bytes are: a tree of directories, for a picture that shows the larger ones."""
+"""Measure a layer's directories, for a picture of the larger ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEEPEST = 12
 
 @dataclass(slots=True)
 class Space:
-    """A file or directory: the bytes of file contents in it, and how many files those are."""
+    """A file or directory, with the bytes of the file contents in it and the number of files."""
 
     name: str
     size: int = 0
@@ -30,7 +30,7 @@ class Space:
     children: list[Space] = field(default_factory=list)
 
     def pruned(self, smallest: float, depth: int = 0) -> list[Any]:
-        """As JSON: [name, size, files, children], the largest child first."""
+        """Return [name, size, files, children] for JSON, the largest child first."""
         ordered = sorted(self.children, key=lambda child: (-child.size, child.name))
         if depth >= _DEEPEST:
             ordered = []
@@ -43,7 +43,7 @@ class Space:
         return [self.name, self.size, self.files, nodes]
 
     def directories(self, path: str = "") -> Iterator[tuple[str, Space]]:
-        """Every directory below, with its path; not the layer's root itself."""
+        """Yield every directory below this one with its path."""
         work = [(path, self)]
         while work:
             here, node = work.pop()
@@ -55,7 +55,7 @@ class Space:
 
 
 def space_of(root: RepoDirectory, size_of: Callable[[str], int]) -> Space:
-    """A layer's tree; whiteouts are not in it."""
+    """Measure a layer's tree, without whiteouts. `size_of` returns bytes by a file's checksum."""
     top = Space("")
     order: list[Space] = [top]
     work = [(root, top)]
@@ -76,5 +76,5 @@ def space_of(root: RepoDirectory, size_of: Callable[[str], int]) -> Space:
 
 
 def smallest_of(space: Space) -> float:
-    """What is worth showing of a layer."""
+    """Return the smallest size, in bytes, that the picture of a layer shows."""
     return max(1.0, space.size * _SMALLEST)

@@ -1,4 +1,4 @@
-"""`image-store show`: one image, layer by layer."""
+"""`image-store show`: show one image, layer by layer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LayerDetails:
     shared: tuple[ImageView, ...]
 
     def row(self, number: int) -> tuple[str, ...]:
-        """For the table."""
+        """Return the layer's row of the table."""
         command = printable(shown_command(self.command).encode())
         return (
             str(number),
@@ -60,7 +60,7 @@ class LayerDetails:
         )
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the layer for JSON."""
         return {
             "layer_id": self.standard_id,
             "store_layer_id": self.record.id,
@@ -80,8 +80,10 @@ class LayerDetails:
 
 @dataclass(frozen=True, slots=True)
 class ImageDetails:
-    """An image in one store; `branches` are all that have it, `flattened` those of them that
-    have it flattened."""
+    """An image in one store.
+
+    `branches` are all branches that have it, `flattened` those that have it flattened.
+    """
 
     image: ImageView
     branches: tuple[str, ...]
@@ -94,7 +96,7 @@ class ImageDetails:
         return 0
 
     def blocks(self) -> list[Block]:
-        """What it is, then a row a layer, base first."""
+        """Return the image's facts, then a row for each layer, base first."""
         image = self.image
         hidden = sum(layer.usage.hidden for layer in self.layers)
         facts = [
@@ -125,7 +127,7 @@ class ImageDetails:
         return f"{branch} (flattened)" if branch in self.flattened else branch
 
     def document(self) -> dict[str, Any]:
-        """The image with its layers, base first; sizes are bytes of file contents."""
+        """Return the JSON document. Layers are base first, sizes are bytes of file contents."""
         return {
             "image_id": self.image.id,
             "names": list(self.image.names),
@@ -155,15 +157,15 @@ class _Candidate:
 
 
 def choose(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
-    """The image that the user means, in the first store that has it under that name."""
+    """Return the image that `text` means, from the first store that has it by that name."""
     return choose_all(stores, text)[0]
 
 
 def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
-    """The image that the user means, in each store that has it; stores that know it by that
-    name come first, then those that have any name for it.
+    """Return the image that `text` means, from each store that has it.
 
-    ImporterError if there is none; LayerError if several different ones could be meant.
+    Stores that have it by that name come first, then those that have any name for it. Raise
+    ImporterError if there is no such image, LayerError if the text could mean several.
     """
     places: dict[str, list[tuple[StoreView, ImageView]]] = {}
     for store in stores.found:
@@ -187,8 +189,10 @@ def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
 
 
 def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
-    """All about the image that the user means by `text`; of one that is flattened in some
-    stores and not in others, the original layers."""
+    """Return everything about the image that `text` means.
+
+    Of an image that is flattened in some stores only, return the original layers.
+    """
     places = choose_all(stores, text)
     store, image = next((place for place in places if not place[1].flattened), places[0])
     usage = Usage(store.stack(image), repo.file_size).layers[::-1]
@@ -212,7 +216,7 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
 
 
 def _sharers(stores: Stores, standard_id: str, image: ImageView) -> tuple[ImageView, ...]:
-    """The other images with this layer, each once, with a name if any store has one for it."""
+    """Return the other images with this layer, each once, with a name if a store has one for it."""
     found: dict[str, ImageView] = {}
     for other in (other for store in stores.found for other in store.users(standard_id)):
         if other.id != image.id and (other.names or other.id not in found):

@@ -1,4 +1,4 @@
-"""Which files of an image's root differ between two of its versions."""
+"""Compare the merged roots of two versions of an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class TreeDiff:
-    """Paths of files and symlinks; directories count by what is in them."""
+    """Paths of files and symlinks that differ. A directory counts by what is in it."""
 
     added: list[bytes] = field(default_factory=list)
     removed: list[bytes] = field(default_factory=list)
@@ -23,7 +23,7 @@ class TreeDiff:
 
 
 def tree_diff(old: Sequence[RepoDirectory], new: Sequence[RepoDirectory]) -> TreeDiff:
-    """Of two stacks of layers, nearest first, each as overlayfs merges it."""
+    """Compare two stacks of layers, nearest first, each as overlayfs merges it."""
     found = TreeDiff()
     work: list[tuple[Path, Lower | None, Lower | None]] = [((), _merged(old), _merged(new))]
     while work:
@@ -60,6 +60,6 @@ def _directories(directory: Lower | None) -> dict[bytes, Lower]:
 
 
 def _contents(directory: Lower | None) -> list[str]:
-    """What decides on all that is below: the same twice is the same tree."""
+    """Return the checksums that decide on everything below a merged directory."""
     stack = directory.stack if directory else ()
     return [one.contents for one in stack if isinstance(one, RepoDirectory)]

@@ -1,4 +1,4 @@
-"""The manifests and configs that stores of the repo have: they need not be fetched again."""
+"""Find manifests and configs in the repo's stores, so that they are not fetched again."""
 
 from __future__ import annotations
 

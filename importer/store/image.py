@@ -1,4 +1,4 @@
-"""An image as a store in a commit has it: its record, its documents and its layers' records."""
+"""An image in a store: its record, its documents and its layers' records."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageView:
-    """An image of a store; `layers` base first, `components` what its release calls it, if
-    import-release made the commit. `others` are manifests of the same config beside the one
-    that podman shows: the same layers, packed in other ways."""
+    """An image of a store.
+
+    `layers` are base first. `components` are its names in a release. `others` are further
+    manifests of the same config: the same layers, compressed in other ways.
+    """
 
     record: ImageRecord
     manifest: Manifest
@@ -32,22 +34,22 @@ class ImageView:
 
     @property
     def id(self) -> str:
-        """As podman shows it: the config's digest."""
+        """The config digest's hex digits, podman's image id."""
         return self.record.id
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Under what podman finds it."""
+        """The names by which podman finds it."""
         return self.record.names
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
-        """All of them, podman's first."""
+        """All manifests, the one that podman shows first."""
         return (self.manifest, *self.others)
 
     @property
     def digests(self) -> tuple[Digest, ...]:
-        """Those of its manifests, and of the indexes that it came with."""
+        """The digests of its manifests and of the indexes that it came with."""
         manifests = [manifest.digest for manifest in self.manifests]
         return (*manifests, *(index.digest for index in self.indexes))
 
@@ -68,17 +70,17 @@ class ImageView:
 
     @property
     def label(self) -> str:
-        """One name for people, or the id."""
+        """Its first name, or the beginning of its id."""
         return self.names[0] if self.names else self.id[:12]
 
     @property
     def full_label(self) -> str:
-        """The label, behind what its release calls it."""
+        """The names in a release, followed by the label."""
         return "  ".join((*self.components, self.label))
 
     @property
     def short_label(self) -> str:
-        """What its release calls it; else the label's last part, a digest cut to 12 digits.
+        """The names in a release, or the label's last part with a digest cut to 12 digits.
 
         All images of a release may be of one repository.
         """

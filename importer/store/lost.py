@@ -1,4 +1,4 @@
-"""What a device loses when one store takes another one's place."""
+"""Find what a device loses when one store takes the place of another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LostLayer:
-    """A layer that the new store has not under the same id; nobody finds it by another one."""
+    """A layer of the old store that the new one does not have under the same id."""
 
     standard_id: str
     store_id: str

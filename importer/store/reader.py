@@ -1,4 +1,4 @@
-"""A store as a commit has it: its records read, its layers' trees at hand."""
+"""Read a store in a commit: its records, and its layers' trees."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MANIFEST = "manifest-"
 
 
 def _others(documents: Iterable[Manifest | Index], manifest: Manifest) -> tuple[Manifest, ...]:
-    """The same image's other manifests."""
+    """Return the other manifests of the same image."""
     return tuple(
         one
         for one in documents
@@ -48,11 +48,11 @@ def _others(documents: Iterable[Manifest | Index], manifest: Manifest) -> tuple[
 
 
 class NoStoreError(ImporterError):
-    """There is a commit, but no store in it."""
+    """The commit exists, but has no store."""
 
 
 class StoreView:
-    """The store at `prefix` in a commit; `branch` is what the user called it."""
+    """The store at `prefix` in a commit. `branch` is what the user called the commit."""
 
     def __init__(
         self, branch: str, commit: Commit, prefix: str, top: RepoDirectory, root: RepoDirectory
@@ -65,23 +65,27 @@ class StoreView:
 
     @cached_property
     def layers(self) -> dict[str, LayerRecord]:
-        """Every layer's record, by its id."""
+        """The layers' records by the ids that they have in the store."""
         records = own_layers(self.file("overlay-layers", "layers.json"))
         return {record.id: record for record in records}
 
     @cached_property
     def standard_ids(self) -> dict[str, str]:
-        """Every layer's standard id, by the id that it has in this store."""
+        """The layers' standard ids by the ids that they have in the store."""
         return standard_ids(self.layers)
 
     @cached_property
     def release(self) -> Release | None:
-        """The release that import-release wrote into the commit; LayerError if it is no good."""
+        """The release that import-release wrote into the commit. Raise LayerError if it is
+        malformed.
+        """
         return stored_release(self.commit.metadata, self.branch)
 
     @cached_property
     def stated(self) -> tuple[StatedImage, ...]:
-        """What the commit says of images, if it is one of ours; LayerError as for `release`."""
+        """The images that the commit's message or metadata names. Raise LayerError as `release`
+        does.
+        """
         if self.release is not None:
             components = self.release.components.values()
             found = [StatedImage.of_component(one.pullspec, one.digest) for one in components]
@@ -100,12 +104,12 @@ class StoreView:
 
     @cached_property
     def images(self) -> tuple[ImageView, ...]:
-        """Every image; LayerError, with its id, for one whose records are no good."""
+        """All images. Raise LayerError, with the image's id, if one's records are malformed."""
         records = own_images(self.file("overlay-images", "images.json"))
         return tuple(self.image(record) for record in records)
 
     def image(self, record: ImageRecord) -> ImageView:
-        """The image of a record, with its documents; LayerError if they are no good."""
+        """Return the image of a record. Raise LayerError if its documents are malformed."""
         try:
             documents = self._documents(record)
             manifest = self._manifest(record, documents)
@@ -126,7 +130,7 @@ class StoreView:
         return tuple(sorted(one.name for one in found if one.digest in known))
 
     def _manifest(self, record: ImageRecord, documents: Iterable[Manifest | Index]) -> Manifest:
-        """The one that podman shows."""
+        """Return the manifest that podman shows."""
         raw = self.big_data(record, "manifest")
         found = next((one for one in documents if one.raw == raw), None) or parse_manifest(raw)
         if isinstance(found, Index):
@@ -134,7 +138,7 @@ class StoreView:
         return found
 
     def _documents(self, record: ImageRecord) -> list[Manifest | Index]:
-        """Those that the store has under their digests."""
+        """Return the manifests and indexes that the store keeps under their digests."""
         keys = [key for key in record.big_data if key.startswith(_MANIFEST)]
         digests = [Digest.parse(key.removeprefix(_MANIFEST)) for key in keys]
         return [
@@ -143,7 +147,7 @@ class StoreView:
         ]
 
     def big_data(self, record: ImageRecord, key: str) -> bytes:
-        """One of the image's documents; LayerError if it is not there."""
+        """Return one of the image's documents. Raise LayerError if it is missing."""
         return self.file(f"overlay-images/{record.id}", big_data_file(key), key)
 
     def signatures(self, record: ImageRecord) -> dict[Digest, tuple[bytes, ...]]:
@@ -165,7 +169,7 @@ class StoreView:
         return found
 
     def file(self, directory: str, name: str, shown: str = "") -> bytes:
-        """The content of a file of the store; LayerError if it is not there."""
+        """Return the content of a file of the store. Raise LayerError if it is missing."""
         place = self.root.find(directory)
         content = place.read(name) if place else None
         if content is None:
@@ -173,18 +177,18 @@ class StoreView:
         return content
 
     def diff(self, layer_id: str) -> RepoDirectory:
-        """A layer's own tree; LayerError if it is not there."""
+        """Return a layer's own tree. Raise LayerError if it is missing."""
         found = self.root.find(f"overlay/{layer_id}/diff")
         if found is None:
             raise LayerError(f"overlay/{layer_id}/diff is missing in the store")
         return found
 
     def stack(self, image: ImageView) -> list[RepoDirectory]:
-        """The trees of an image's layers, nearest first, as overlayfs stacks them."""
+        """Return the trees of an image's layers, nearest first, as overlayfs stacks them."""
         return [self.diff(layer.id) for layer in reversed(image.layers)]
 
     def tar_split(self, layer_id: str) -> str:
-        """The checksum of a layer's tar-split file; LayerError if there is none."""
+        """Return the checksum of a layer's tar-split file. Raise LayerError if it is missing."""
         layers = self.root.find("overlay-layers")
         found = layers.leaves.get(record_name(layer_id).encode()) if layers else None
         if found is None:
@@ -202,9 +206,9 @@ class StoreView:
 
 
 def open_store(repo: Repo, branch: str, prefix: str | None) -> StoreView:
-    """The store in a branch or commit, where its metadata or `prefix` says it is.
+    """Open the store of a branch or commit, at `prefix` or where the metadata says.
 
-    ImporterError if there is no such commit, or no store in it.
+    Raise ImporterError if there is no such commit, NoStoreError if it has no store.
     """
     head = repo.revision(branch)
     if head is None:
@@ -222,7 +226,7 @@ def open_store(repo: Repo, branch: str, prefix: str | None) -> StoreView:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A branch that was not looked into any further, and why."""
+    """A branch that was skipped, and why."""
 
     branch: str
     reason: str
@@ -239,10 +243,10 @@ class Stores:
 def find_stores(
     repo: Repo, branches: tuple[str, ...], prefix: str | None, *, broken: bool = False
 ) -> Stores:
-    """The stores of these branches, or of all; of all, a branch without one is skipped, and
-    one whose records cannot be read, unless `broken` is what the caller looks for.
+    """Find the stores of these branches, or of all branches if none are given.
 
-    The branches of single layers are not even named.
+    Of all branches, those without a store are skipped, and so are those with unreadable records
+    unless `broken` is true. Branches of the cache are ignored.
     """
     if branches:
         return Stores(tuple(open_store(repo, branch, prefix) for branch in branches), ())

@@ -1,4 +1,4 @@
-"""The containers-storage tree of some images, grafted from their layers' commits."""
+"""Write the containers-storage tree of some images, grafted from their layers' commits."""
 
 from __future__ import annotations
 
@@ -37,11 +37,10 @@ _REPLACE = "--existing-store=replace puts a new store in its place"
 
 
 class StoreTree:
-    """Puts a store into a directory; to be used within a transaction.
+    """Puts a store into a directory, within a transaction.
 
-    `names` are the layers' ids and links in the store. `present` is the store that the
-    directory has already and that is to be kept; what it has of a layer stays as it is. All
-    files that are added have the SELinux label.
+    `names` are the layers' ids and links in the store. `present` is a store that the directory has
+    already and that stays; its layers stay as they are. All added files get the SELinux label.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class StoreTree:
                 self._write(directory, name, data)
 
     def _part(self, name: str) -> tuple[Tree, RepoDirectory | None]:
-        """One of the store's three directories, and what is there already."""
+        """Return one of the store's three directories, and what is there already."""
         return self._enter(self._tree, name), self._before(name)
 
     def _before(self, name: str) -> RepoDirectory | None:
@@ -144,7 +143,7 @@ class StoreTree:
 
 
 def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) -> None:
-    """ImporterError if the store has other files, or other labels, under the layer's id."""
+    """Raise ImporterError if the store has other files, or other labels, under a layer's id."""
     diff = present.directories.get(b"diff")
     if diff is None or (diff.contents, diff.meta) != (tree.contents, tree.meta):
         raise ImporterError(
@@ -163,8 +162,10 @@ def reading_present() -> Iterator[None]:
 
 
 def has_records(store: RepoDirectory) -> bool:
-    """Whether the directory is a store with an image or a layer, be it without a record;
-    empty ones come with distributions' packages."""
+    """Return whether a directory is a store with an image or a layer.
+
+    Distributions' packages bring empty stores.
+    """
     overlay = store.directories.get(b"overlay")
     if overlay is not None and any(b"diff" in d.directories for d in overlay.directories.values()):
         return True
@@ -195,8 +196,11 @@ def remove_store(tree: Tree) -> None:
 def _stored_layers(
     images: Iterable[Image], layers: Mapping[str, LayerCommit], names: LayerNames
 ) -> list[StoredLayer]:
-    """A record a layer id. Where images pack the same layer in several ways, the blob with
-    the smallest digest is named, so that the order of the images makes no difference."""
+    """Return one record for each layer id.
+
+    Where images compress the same layer in several ways, the record names the blob with the
+    smallest digest: the order of the images makes no difference.
+    """
     chosen: dict[str, ImageLayer] = {}
     for layer in (layer for image in images for layer in image.layers):
         present = chosen.setdefault(layer.id, layer)

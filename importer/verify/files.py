@@ -1,4 +1,4 @@
-"""The files of a store beside its layers' trees: all there, and nothing else."""
+"""Check the files of a store beside its layers' trees: all are there, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _RECORDS = {"layers.json", "images.json"}
 
 @dataclass(slots=True)
 class FileCheck:
-    """After the records were read; `unverified` are layers that may lack a tar-split file."""
+    """Checks files after the records were read. `unverified` are layers that may lack a tar-split
+    file.
+    """
 
     repo: Repo
     store: StoreView
@@ -37,7 +39,7 @@ class FileCheck:
     owners: OwnerCheck
 
     def run(self) -> None:
-        """Every directory of the store, by what the records say must be in it."""
+        """Check every directory of the store for what the records say must be in it."""
         layers = self.records.layers
         images = self.records.records
         links = [self._link_of(layer_id) for layer_id in layers]
@@ -78,7 +80,9 @@ class FileCheck:
         self._link(record.id)
 
     def _parents(self, record: LayerRecord) -> list[str]:
-        """Nearest first; no further than there are records, and never in a circle."""
+        """Return a layer's parents, nearest first, as far as there are records, and never in a
+        circle.
+        """
         found: list[str] = []
         layers: Mapping[str, LayerRecord] = self.records.layers
         while record.parent and record.parent not in found:
@@ -124,7 +128,9 @@ class FileCheck:
         directories: Iterable[str],
         complete: bool = True,
     ) -> None:
-        """What must be in a directory; if that is known `complete`, nothing else may be."""
+        """Check a directory for these files and directories; if `complete`, nothing else may be
+        there.
+        """
         place = self.store.root.find(path)
         if place is None:
             self.findings.add("the directory is missing", path=path)
@@ -142,7 +148,7 @@ class FileCheck:
             self.findings.add("belongs to no record", path=f"{path}/{name}")
 
     def _missing(self, path: str, names: set[str], others: set[str], otherwise: str) -> None:
-        """What is not there, or only as something else."""
+        """Report names that are missing, or that are of the other kind."""
         for name in sorted(names):
             problem = otherwise if name in others else "is missing"
             self.findings.add(problem, path=f"{path}/{name}")

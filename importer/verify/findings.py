@@ -1,4 +1,4 @@
-"""What `image-store verify` finds wrong."""
+"""Collect what `image-store verify` finds wrong."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """Something wrong: in which images, layer and path, as far as it belongs to any.
+    """A fault, with the images, the layer and the path that it belongs to, as far as there are
+    any.
 
-    `images` are names or short ids, `layer` a layer id. A path is below the layer's root
-    where there is a layer, else below the store's. They are sorted by where they are.
+    `images` are names or short ids, `layer` is the id that the layer has in the store. A path is
+    below the layer's root if there is a layer, else below the store's. Findings sort by their
+    places.
     """
 
     images: tuple[str, ...]
@@ -33,21 +35,21 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """Takes them down; a path's bytes are made printable."""
+    """Collects findings; the bytes of a path are made printable."""
 
     found: list[Finding] = field(default_factory=list)
 
     def add(
         self, problem: str, *, image: str = "", layer: str = "", path: bytes | str = b""
     ) -> None:
-        """Once each, as several images can lead to the same layer."""
+        """Add a finding, once: several images can lead to the same layer."""
         shown = printable(path) if isinstance(path, bytes) else path
         finding = Finding((image,) if image else (), layer, shown, problem)
         if finding not in self.found:
             self.found.append(finding)
 
     def named(self, images: list[ImageView]) -> list[Finding]:
-        """All of them, each layer's with the images that have the layer."""
+        """Return all findings, each layer's with the images that have the layer."""
         return [
             replace(finding, images=_users(images, finding.layer))
             if finding.layer and not finding.images

@@ -1,4 +1,4 @@
-"""One stored layer: its tar against its diffID, its tree against the tar."""
+"""Check one stored layer: its tar against its diffID, its tree against the tar."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoredTrees:
-    """What a layer is made of: `own` tree, `lower` trees nearest first, `split` the checksum
-    of its tar-split file. Two of them are equal if they hold the same objects."""
+    """The objects that a layer is made of.
+
+    `own` is its tree, `lower` are the trees below, nearest first, and `split` is the checksum of
+    its tar-split file. Two values are equal if they hold the same objects.
+    """
 
     diff_id: str
     split: str
@@ -36,7 +39,9 @@ class StoredTrees:
     def find(
         cls, store: StoreView, record: LayerRecord, below: Sequence[LayerRecord]
     ) -> Self | None:
-        """In the store, `below` base first; None if a tree or the tar-split file is missing."""
+        """Find a layer's objects; `below` is base first. Return None if a tree or tar-split file
+        is missing.
+        """
         ids = [record.id, *(layer.id for layer in reversed(below))]
         trees = [store.root.find(f"overlay/{layer_id}/diff") for layer_id in ids]
         found = tuple(tree for tree in trees if tree is not None)
@@ -50,8 +55,10 @@ class StoredTrees:
 
 @dataclass(frozen=True, slots=True)
 class LayerResult:
-    """What the check found: paths with what is wrong, and the tar's size in bytes; `ids` are
-    the owners and groups in the tar, None where it is not the one of the diffID."""
+    """The problems by path, and the tar's size in bytes.
+
+    `ids` are the owners and groups in the tar, None if the tar is not the diffID's.
+    """
 
     problems: tuple[tuple[bytes, str], ...]
     size: int
@@ -59,7 +66,7 @@ class LayerResult:
 
 
 def check_layer(repo: Repo, trees: StoredTrees) -> LayerResult:
-    """All of it; an object that cannot be read is a problem like any other."""
+    """Check a layer. An object that cannot be read is a problem like any other."""
     tar = LayerTar(repo, trees.own)
     problems: list[tuple[bytes, str]] = []
     try:
@@ -78,8 +85,11 @@ def check_layer(repo: Repo, trees: StoredTrees) -> LayerResult:
 def _compare(
     repo: Repo, trees: StoredTrees, tar: LayerTar, problems: list[tuple[bytes, str]]
 ) -> None:
-    """Only a tar that can be read means a tree; and if all files are right and the tar still
-    is not, then what its headers say of the tree is worth nothing."""
+    """Compare the tree with the tar's.
+
+    A tar that cannot be read means no tree. If all files are right and the tar still has another
+    digest, its headers are wrong and say nothing of the tree.
+    """
     if tar.broken:
         return
     if tar.diff_id != trees.diff_id and not tar.problems:

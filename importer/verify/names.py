@@ -1,4 +1,4 @@
-"""The images of a store and their names, against what its commit says of them."""
+"""Check the images of a store and their names against what its commit says."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NameCheck:
-    """After the records were read. Images that the commit says nothing of are no fault: a store
-    that was merged into has them."""
+    """Checks names after the records were read.
+
+    A store that was merged into has images that the commit does not name; that is no fault.
+    """
 
     store: StoreView
     records: RecordCheck
     findings: Findings
 
     def run(self) -> None:
-        """Nothing where not all records are known, whose faults have been told."""
+        """Check the names, if all records could be read; the others' faults are known then."""
         if not self.records.all_records:
             return
         try:

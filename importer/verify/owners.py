@@ -1,7 +1,7 @@
-"""Owners and modes of what a store has beside its layers' trees: an import writes all alike.
+"""Check owners and modes of a store's files beside its layers' trees: an import writes all alike.
 
-A store that is merged into one that is there keeps what that has, which may be another tool's.
-So what the base commit has just so is no fault.
+A store that was merged into keeps another tool's files as they were, so what the base commit has
+just so is no fault.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class OwnerCheck:
-    """`base` is the base commit's store, None if there is none; `is_base_gone` if the commit
-    is made from one that the repo has not, or not all of: nobody can tell then what was kept."""
+    """Checks owners and modes.
+
+    `base` is the base commit's store, None if there is none. `is_base_gone` is whether the commit
+    has a base that the repo lacks, wholly or in part: then nobody can tell what was kept.
+    """
 
     repo: Repo
     findings: Findings
@@ -37,7 +40,7 @@ class OwnerCheck:
 
     @classmethod
     def of(cls, repo: Repo, store: StoreView, findings: Findings) -> Self:
-        """For this store."""
+        """Make the check of a store."""
         checksum = store.commit.metadata.get(BASE)
         if checksum is None:
             return cls(repo, findings, None, False)
@@ -49,7 +52,7 @@ class OwnerCheck:
         return cls(repo, findings, base, commit.partial)
 
     def directory(self, path: str, place: RepoDirectory) -> None:
-        """A directory of the store, at this path of it."""
+        """Check a directory at this path of the store."""
         try:
             owner = unlabelled(self.repo.dirmeta(place.meta))
             if owner != DIRECTORY and not self._is_kept(owner, self._base_directory(path)):
@@ -58,7 +61,7 @@ class OwnerCheck:
             self.findings.add(error.message, path=path)
 
     def file(self, directory: str, place: RepoDirectory, name: str) -> None:
-        """A file or symlink in a directory of the store."""
+        """Check a file or symlink in a directory of the store."""
         path = f"{directory}/{name}"
         try:
             found = self.repo.file(place.leaves[name.encode()])

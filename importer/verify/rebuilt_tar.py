@@ -1,4 +1,4 @@
-"""A stored layer's tar, made again from its record and files, with every file checked."""
+"""Rebuild a stored layer's tar from its record and files, and check every file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ZEROS = bytes(1 << 16)
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What the tar says of a file or symlink, and the checksum of its object in that form."""
+    """The tar's entry of a file or symlink, and the checksum of the object that it means."""
 
     entry: Entry
     checksum: str
@@ -41,7 +41,7 @@ class Described:
 
 @dataclass(slots=True)
 class Problem:
-    """Something wrong with a path of the layer, or with all of it."""
+    """A fault at a path of the layer, or, without a path, of the whole layer."""
 
     path: bytes
     text: str
@@ -49,12 +49,12 @@ class Problem:
 
 @dataclass(slots=True)
 class LayerTar:
-    """Reads the tar of a layer to its end. Afterwards `diff_id` and `size` are those of what
-    record and files make together, `tree` is what that tar means, and `described` says what
-    of each leaf.
+    """Reads the tar of a layer to its end.
 
-    A file that is missing, or has another size, is made up with zeros, so that reading goes
-    on and what else is wrong is found as well. A LayerError ends it: `broken` then.
+    Afterwards `diff_id` and `size` are those of the tar that record and files make together,
+    `tree` is what that tar means, and `described` has its entry for each leaf. Zeros stand for a
+    file that is missing or of another size, so that reading goes on and finds other faults. A
+    LayerError ends it, and `broken` is then true.
     """
 
     repo: Repo
@@ -67,7 +67,7 @@ class LayerTar:
     broken: bool = False
 
     def read(self, record: Chunks) -> None:
-        """From its tar-split record."""
+        """Read the tar that a tar-split record describes."""
         hasher = sha256()
         reader = LayerReader(self._hashed(self._tar(record), hasher.update), DeviceNodes.SKIP)
         self.tree = reader.tree
@@ -94,7 +94,7 @@ class LayerTar:
                 yield part
 
     def _content(self, part: Content) -> Chunks:
-        """As many bytes as the record says, whatever is there."""
+        """Yield as many bytes of a file as the record says, whatever the file has."""
         crc, left = 0, part.size
         try:
             for chunk in self._file(part):
@@ -122,7 +122,7 @@ class LayerTar:
         return self.repo.content(checksum)
 
     def _describe(self, entry: Entry, reader: LayerReader) -> Described:
-        """With the label that the stored file has: no tar knows it, the store's host does."""
+        """Describe an entry with the stored file's SELinux label, which no tar knows."""
         stored = self._stored(entry)
         label = label_of(stored.owner) if stored else ()
         owner = entry.owner._replace(xattrs=tuple(sorted((*entry.owner.xattrs, *label))))
@@ -146,10 +146,10 @@ class LayerTar:
 
 
 def label_of(owner: Owner) -> Xattrs:
-    """The SELinux label, as a list of at most one xattr."""
+    """Return the SELinux label as a list of at most one xattr."""
     return tuple(xattr for xattr in owner.xattrs if xattr[0] == SELINUX)
 
 
 def unlabelled(owner: Owner) -> Owner:
-    """Without it."""
+    """Return the owner without its security.selinux xattr."""
     return owner._replace(xattrs=tuple(x for x in owner.xattrs if x[0] != SELINUX))

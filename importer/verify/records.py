@@ -1,7 +1,7 @@
-"""A store's records, against each other and against what lies beside them.
+"""Check a store's records against each other and against the files beside them.
 
-Everything in a record follows from the documents that the images came with, so each record
-is made again from those and compared, field by field.
+Everything in a record follows from the documents that the images came with. So each record is made
+again from these and compared, field by field.
 """
 
 from __future__ import annotations
@@ -33,11 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class RecordCheck:
-    """Reads all records that can be read; what cannot be is a finding, not an end.
+    """Reads all records that can be read; one that cannot be read is a finding, not the end.
 
-    What follows only from all records is not asked for where some are missing: `all_layers`
-    and `all_records` tell whether each record could be read, `all_images` whether each
-    image's documents are good as well.
+    Some checks need all records. `all_layers` and `all_records` tell whether each record could be
+    read, `all_images` whether each image's documents are valid too.
     """
 
     store: StoreView
@@ -51,7 +50,7 @@ class RecordCheck:
     all_images: bool = True
 
     def run(self) -> None:
-        """Records first, since where the files belong follows from them."""
+        """Read the records, then check them."""
         layers = self._documents("overlay-layers", "layers.json")
         images = self._documents("overlay-images", "images.json")
         self.all_layers = layers is not None and False not in [
@@ -156,7 +155,7 @@ class RecordCheck:
         self._check_digest_names(image)
 
     def _check_big_data(self, record: ImageRecord) -> None:
-        """Each document is there, under its key, and is what the key's digest says."""
+        """Check that each document is there under its key, and has the key's digest."""
         directory = f"overlay-images/{record.id}"
         for key in record.big_data:
             try:
@@ -171,7 +170,9 @@ class RecordCheck:
             self.findings.add(f"images.json does not name its {key}", image=label(record))
 
     def _check_readable(self, image: ImageView) -> None:
-        """One image that podman cannot read makes `podman images` fail for the whole store."""
+        """Report an image that podman cannot read: it makes `podman images` fail for the whole
+        store.
+        """
         try:
             for manifest in image.manifests:
                 check_image(manifest, image.config)
@@ -181,7 +182,9 @@ class RecordCheck:
             self.findings.add(error.message, image=image.label)
 
     def _check_top(self, image: ImageView) -> None:
-        """The image's own layers, or as many of which only the top one has anything in it."""
+        """Check that an image has its own layers, or as many flattened ones: all empty but the top
+        one.
+        """
         if not image.flattened or not all(map(self._has_right_id, image.layers)):
             return
         lower = image.layers[:-1]
@@ -209,7 +212,7 @@ class RecordCheck:
                 )
 
     def _check_names(self) -> None:
-        """podman takes the first image that has the name."""
+        """Report names that several images have: podman takes the first one."""
         owners: dict[str, list[str]] = {}
         for record in self.records.values():
             for name in record.names:
@@ -229,12 +232,14 @@ class RecordCheck:
             )
 
     def check_layer_fields(self, layer_id: str, expected: Document) -> None:
-        """A layer's record, against the one that its tar and blob give."""
+        """Compare a layer's record with the one that its tar and blob give."""
         self._check_fields(self.layers[layer_id].document, expected, layer=layer_id)
 
 
 def _digest(image: ImageView) -> Digest:
-    """The record's: of a manifest, or of an index that lists one."""
+    """Return the record's digest if a manifest has it or an index that lists one, else a
+    manifest's.
+    """
     manifests = [manifest.digest for manifest in image.manifests]
     listing = [
         index.digest
@@ -246,15 +251,15 @@ def _digest(image: ImageView) -> Digest:
 
 
 def differing(found: Document, expected: Document) -> Iterable[str]:
-    """The fields in which two records differ, in order."""
+    """Yield the fields in which two records differ, in order."""
     return (k for k in sorted(found.keys() | expected.keys()) if found.get(k) != expected.get(k))
 
 
 def shown(record: Document, key: str) -> str:
-    """A field for people."""
+    """Return a field for people."""
     return f"{str(record[key])[:100]}" if key in record else "absent"
 
 
 def label(record: ImageRecord) -> str:
-    """A name, or the beginning of the id."""
+    """Return an image's first name, or the beginning of its id."""
     return record.names[0] if record.names else record.id[:12]

@@ -1,4 +1,4 @@
-"""`image-store verify`: every record against every other, and against the objects."""
+"""`image-store verify`: check every record against every other, and against the objects."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Verified:
-    """One branch: its images and layers, the bytes of tars that were made again, the layers
-    that nothing can verify since their tars are unknown, and what is wrong."""
+    """The result for one branch.
+
+    `size` is the bytes of the tars that were rebuilt. `unverified` are layers that nothing can
+    verify, since their tars are unknown.
+    """
 
     branch: str
     images: int = 0
@@ -46,7 +49,7 @@ class Verified:
     findings: list[Finding] = field(default_factory=list)
 
     def verdict(self) -> Text:
-        """What was looked at, and whether it is sound."""
+        """Return the line of the branch: what was checked, and whether it is sound."""
         faults = several(len(self.findings), "fault") if self.findings else "ok"
         counts = f"{several(self.images, 'image')}, {several(self.layers, 'layer')}"
         return Text(
@@ -57,17 +60,17 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All that was looked at. Its status is 1 if anything is wrong."""
+    """The results of all branches. The status is 1 if anything is wrong."""
 
     branches: list[Verified]
 
     @property
     def status(self) -> int:
-        """1 if anything is wrong."""
+        """1 if anything is wrong, else 0."""
         return 1 if any(branch.findings for branch in self.branches) else 0
 
     def blocks(self) -> list[Block]:
-        """What is wrong, a line each, and a line a branch."""
+        """Return a line for each finding, and a line for each branch."""
         blocks: list[Block] = []
         for branch in self.branches:
             blocks += [Text(f"{branch.branch}: {one}", "red") for one in branch.findings]
@@ -79,7 +82,7 @@ class Verification:
         return blocks or [Text("no stores")]
 
     def document(self) -> dict[str, Any]:
-        """`ok`, and a list of findings a branch."""
+        """Return the JSON document: `ok`, and the findings of each branch."""
         return {
             "ok": self.status == 0,
             "branches": [self._branch(branch) for branch in self.branches],
@@ -100,7 +103,7 @@ class Verification:
 
 
 class Verifier:
-    """Verifies stores; a layer that several of them have, with all that is below it, once."""
+    """Verifies stores. A layer that several stores have upon the same layers is verified once."""
 
     def __init__(self, repo: Repo, progress: Progress) -> None:
         self._repo = repo
@@ -108,7 +111,7 @@ class Verifier:
         self._known: dict[StoredTrees, LayerResult] = {}
 
     def verify(self, store: StoreView) -> Verified:
-        """Everything in one store."""
+        """Verify one store."""
         findings = Findings()
         records = RecordCheck(store, findings)
         records.run()
@@ -194,9 +197,12 @@ def expected_record(
     tar_size: int,
     ids: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> Document:
-    """A layer's record, made again. Of several blobs it may name any: an import takes the one
-    with the smallest digest, but what a merged store has of a layer stays. Where no manifest
-    names its blob, what it says stands."""
+    """Return the record that a layer has to have.
+
+    Of several blobs it may name any: an import takes the one with the smallest digest, but a
+    merged store keeps what it has. If no manifest names the record's blob, the record's own fields
+    stand.
+    """
     named = [blob for blob in blobs if blob.digest == record.blob_digest]
     blob = min(named or blobs, key=lambda blob: blob.digest, default=None)
     try:
@@ -216,6 +222,6 @@ def expected_record(
 
 
 def verify(repo: Repo, stores: Iterable[StoreView], progress: Progress) -> Verification:
-    """All of them."""
+    """Verify all stores."""
     verifier = Verifier(repo, progress)
     return Verification([verifier.verify(store) for store in stores])

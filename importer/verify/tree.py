@@ -1,4 +1,4 @@
-"""A layer's tree as it is stored, against the tree that its tar means."""
+"""Compare a layer's stored tree with the tree that its tar means."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KINDS = {Kind.SYMLINK: "symlink", Kind.FILE: "file"}
 
 @dataclass(slots=True)
 class TreeCheck:
-    """Compares them name by name; `blame` is told of each path that differs, and how."""
+    """Compares the trees name by name; `blame` is called with each path that differs, and how."""
 
     repo: Repo
     tar: LayerTar
@@ -40,7 +40,7 @@ class TreeCheck:
     blame: Callable[[bytes, str], None]
 
     def compare(self) -> None:
-        """With the tar's tree on top of `lower`, as the import translates it."""
+        """Compare with the tar's tree on top of `lower`, as the import translates it."""
         try:
             settled = settle(self.tar.tree, self.lower)
         except LayerError as error:
@@ -68,7 +68,7 @@ class TreeCheck:
             self.blame(joined(path), error.message)
 
     def _owner(self, path: Path, expected: Owner, found: Owner) -> bool:
-        """Whether they are the same; the label is the host's affair."""
+        """Return whether two owners are the same, and report the difference, but for labels."""
         expected, found = unlabelled(expected), unlabelled(found)
         if expected.mode != found.mode:
             self.blame(
@@ -92,14 +92,14 @@ class TreeCheck:
             self._whiteout((*path, name), found.leaves[quoted(name)])
 
     def _is_below(self, path: Path, name: bytes) -> bool:
-        """Whether the layers below have something of this name to be hidden."""
+        """Return whether the layers below have a name that a whiteout could hide."""
         node = self.lower
         for part in path:
             node = node.directory(part) if node else None
         return node is not None and name in node.names
 
     def _whiteout(self, path: Path, checksum: str) -> None:
-        """ostree gives the device that it makes of the file the file's own mode and xattrs."""
+        """Check a whiteout's file: ostree gives the device its mode, owner and xattrs."""
         try:
             file = self.repo.file(checksum)
         except ImporterError as error:
@@ -128,7 +128,7 @@ class TreeCheck:
             self.blame(joined((*path, name)), "the directory is not in the layer's tar")
 
     def _leaf(self, path: Path, leaf: Leaf, checksum: str) -> None:
-        """How the two differ; not at all, if it is a second name under another label."""
+        """Report how two files differ. A second name under another label does not."""
         try:
             found = self.repo.file(checksum)
             described = self.tar.described.get(leaf)
