@@ -7,12 +7,15 @@ from tests.tools.make import BUILD, make
 from tests.tools.podman import Podman, new_podman
 
 NAME = "localhost/import-image:test"
+#: Given to make, whatever is committed while the tests run.
+REVISION = "0" * 40
+FIXED = (f"IMAGE_NAME={NAME}", f"REVISION={REVISION}", "SOURCE_DATE_EPOCH=1700000000")
 
 
 @cache
 def archive() -> Path:
     """The image as an oci-archive; `make image` builds it."""
-    make("image", f"IMAGE_NAME={NAME}")
+    make("image", *FIXED)
     (found,) = BUILD.glob("*.oci.tar")
     return found
 
