@@ -140,10 +140,13 @@ class Remove:
         node = self.node
         with suppress(FileNotFoundError):
             os.unlink(_NEW, dir_fd=directory)
-        os.mknod(_NEW, stat.S_IFMT(node.mode), node.device, dir_fd=directory)
+        umask = os.umask(0)  # chmod(2) would follow a symlink that took the name meanwhile
+        try:
+            os.mknod(_NEW, node.mode, node.device, dir_fd=directory)
+        finally:
+            os.umask(umask)
         with suppress(PermissionError):  # it is ours already, or was never another's
-            os.chown(_NEW, node.uid, node.gid, dir_fd=directory)
-        os.chmod(_NEW, stat.S_IMODE(node.mode), dir_fd=directory)
+            os.chown(_NEW, node.uid, node.gid, dir_fd=directory, follow_symlinks=False)
         for name, value in node.xattrs:
             path = symlink_path(_NEW, directory)
             os.setxattr(path, name, value, follow_symlinks=False)

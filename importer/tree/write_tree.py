@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from importer.errors import ImporterError
 from importer.tree.file_batch import with_label
 from layers.entry import Owner
 from layers.errors import LayerError
@@ -14,6 +15,8 @@ from layers.path import joined
 from layers.whiteout import QUOTED_PREFIX, quoted, unquoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
@@ -23,6 +26,15 @@ if TYPE_CHECKING:
     from layers.tree.translate import Settled
 
 _FILE = 0o100000
+
+
+class _Overlaid(NamedTuple):
+    """A directory of the tree that goes over the one that the base commit has, if it has one."""
+
+    path: Path
+    tree: Tree
+    before: RepoDirectory | None
+    directory: Settled
 
 
 class TreeWriter:
@@ -68,26 +80,36 @@ class TreeWriter:
         return self._whiteouts[label]
 
     def overlay(self, place: Tree, present: RepoDirectory | None, root: Settled) -> None:
-        """Put the tree over what a base commit has at a place; both LayerError, with the path,
-        for a name that one has and the other deletes, and ImporterError as libostree has it."""
-        work: list[tuple[Path, Tree, RepoDirectory | None, Settled]] = [((), place, present, root)]
+        """Put the tree over what a base commit has at a place.
+
+        Raise LayerError for a name that one has and the other deletes, ImporterError for a file
+        in a directory's place; both with the path.
+        """
+        work = [_Overlaid((), place, present, root)]
         while work:
-            path, tree, before, directory = work.pop()
-            _check_over(path, before, directory)
-            tree.set_owner(self.meta(directory))
-            for name, leaf in directory.leaves.items():
-                tree.file(name.decode(), leaf.checksum)
-            for name in directory.whiteouts:
-                tree.file(quoted(name).decode(), self.whiteout((*path, quoted(name))))
-            for name, below in directory.directories.items():
-                there = before.directories.get(name) if before is not None else None
-                if there is None:
-                    tree.graft(name.decode(), self.write(below, (*path, name)))
-                    continue
-                entered = tree.enter(name.decode())
-                if entered is None:
-                    raise RuntimeError(f"{name!r} is gone from the base's tree")
-                work.append(((*path, name), entered, there, below))
+            here = work.pop()
+            _check_over(here.path, here.before, here.directory)
+            try:
+                work += self._overlay(here)
+            except ImporterError as error:
+                raise error.within(path=joined(here.path) or None) from None
+
+    def _overlay(self, here: _Overlaid) -> Iterator[_Overlaid]:
+        """Put a directory's own entries in place; yield those that the base has, too."""
+        here.tree.set_owner(self.meta(here.directory))
+        for name, leaf in here.directory.leaves.items():
+            here.tree.file(name.decode(), leaf.checksum)
+        for name in here.directory.whiteouts:
+            path = (*here.path, quoted(name))
+            here.tree.file(quoted(name).decode(), self.whiteout(path))
+        for name, below in here.directory.directories.items():
+            path = (*here.path, name)
+            there = here.before.directories.get(name) if here.before is not None else None
+            entered = here.tree.enter(name.decode()) if there is not None else None
+            if entered is None:
+                here.tree.graft(name.decode(), self.write(below, path))
+            else:
+                yield _Overlaid(path, entered, there, below)
 
 
 def _check_over(path: Path, before: RepoDirectory | None, directory: Settled) -> None:

@@ -152,10 +152,10 @@ def test_onto_an_operating_system(plain: Path, tmp_path: Path, repo: Path) -> No
 def test_a_file_does_not_replace_a_directory_of_the_base(
     plain: Path, tmp_path: Path, repo: Path
 ) -> None:
-    commit_os(repo, "os/base", os_tree(tmp_path / "os", {"a/b": ""}))
+    commit_os(repo, "os/base", os_tree(tmp_path / "os", {"dir/b/c": ""}))
     outcome = run_tree(repo, "--onto=os/base", plain)
     assert outcome.status == 1
-    assert "Can't replace directory with file" in outcome.said("error")[0]
+    assert "dir: adding b: Can't replace directory with file" in outcome.said("error")[0]
 
 
 def test_without_a_base_the_prefix_is_made(plain: Path, tmp_path: Path, repo: Path) -> None:
