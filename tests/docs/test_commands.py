@@ -21,6 +21,12 @@ OTHERS = {
     "--remove-signatures",
     "--repair",
     "--decryption-key",
+    # Of podman, in the page about the container image, and of pipx.
+    "--cap-drop",
+    "--read-only",
+    "--security-opt",
+    "--system-site-packages",
+    "--tmpfs",
     # Of tar and cp.
     "--hard-dereference",
     "--no-preserve",
