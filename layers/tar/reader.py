@@ -10,46 +10,27 @@ was not cut short is what its digest and diffID say.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
-from layers.entry import Entry, Kind, Owner
-from layers.errors import LayerError, printable
+from layers.entry import Entry, Kind
+from layers.errors import LayerError
 from layers.limits import TOO_LARGE, Limits
 from layers.tar.buffer import Buffer
+from layers.tar.entry_fields import check_global, kind_of, owner_of, plain_owner
 from layers.tar.header import BLOCK, ZERO_BLOCK, Header, parse_header
-from layers.tar.pax import Pax, Records, parse_records
+from layers.tar.pax import Pax, parse_records
 from layers.tar.sparse import SparseMap, check_map, expanded, old_gnu_map, pax_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from layers.chunks import Chunks
+    from layers.tar.recorder import Recorder
 
 # Go's archive/tar reads at most 1 MiB of an extended header (maxSpecialFileSize).
 MAX_EXTENDED = 1 << 20
-# (uid_t) -1 means "leave it" to chown(2), so it cannot be an owner.
-_MAX_ID = 2**32 - 2
 
 _EXTENDED_FLAGS = (b"x", b"X", b"g", b"L", b"K")
-_FILE_FLAGS = (b"0", b"7", b"S")
-_KINDS = {kind.value: kind for kind in Kind}
-
-
-class Recorder(Protocol):
-    """Who keeps the bytes that are not file contents, so that the tar can be made again."""
-
-    def raw(self, data: bytes) -> None:
-        """Bytes of the tar that no file will have: headers, padding, the end."""
-
-    def begin_file(self, path: bytes, size: int) -> None:
-        """A header is over; `size` bytes of the file's content are next."""
-
-    def content(self, data: bytes) -> None:
-        """Some of that content."""
-
-    def end_file(self) -> None:
-        """All of it was given."""
 
 
 class _Extended(NamedTuple):
@@ -164,7 +145,7 @@ class TarReader:
                 return extended._replace(link=data.partition(b"\0")[0])
         if extended is not _NOTHING:
             raise LayerError("global PAX header between an extended header and its entry")
-        _check_global(parse_records(data))
+        check_global(parse_records(data))
         return _NOTHING
 
     def _begin(self, header: Header, extended: _Extended) -> Entry:
@@ -186,8 +167,8 @@ class TarReader:
         self._path, self._taken = header.name, False
         self._sparse, size = None, 0
         try:
-            kind = _kind(header, header.name)
-            owner = _plain_owner(header.mode, header.uid, header.gid)
+            kind = kind_of(header, header.name)
+            owner = plain_owner(header.mode, header.uid, header.gid)
             if kind is Kind.FILE:
                 size = header.size
                 if size < 0:
@@ -199,7 +180,7 @@ class TarReader:
         return Entry(header.name, kind, owner, size, header.link, device)
 
     def _read_entry(self, header: Header, extended: _Extended) -> Entry:
-        kind = _kind(header, self._path)
+        kind = kind_of(header, self._path)
         pax = extended.pax
         self._sparse, self._unread, size = None, 0, 0
         if kind is Kind.FILE:  # POSIX gives only files a content; Go ignores others' size, too
@@ -216,7 +197,7 @@ class TarReader:
         return Entry(
             self._path,
             kind,
-            _owner(header, pax),
+            owner_of(header, pax),
             self._sparse.size if self._sparse else size,
             link,
             (header.major, header.minor),
@@ -278,40 +259,3 @@ class TarReader:
                 raise self._cut_short(self._padding - len(padding))
             self._recorder.raw(padding)
             self._padding = 0
-
-
-def _kind(header: Header, path: bytes) -> Kind:
-    if header.typeflag == b"\0":  # v7 had no flag for directories, but ended their names in "/"
-        return Kind.DIRECTORY if path.endswith(b"/") else Kind.FILE
-    if header.typeflag in _FILE_FLAGS:
-        return Kind.FILE
-    kind = _KINDS.get(header.typeflag)
-    if kind is None:
-        raise LayerError(f"tar entry type {header.typeflag!r} is not known")
-    return kind
-
-
-# What a global header would change in every later entry.
-_MEANINGFUL = (b"path", b"linkpath", b"size", b"uid", b"gid", b"SCHILY.xattr.", b"GNU.sparse.")
-
-
-def _check_global(records: Records) -> None:
-    """GNU tar applies a global header's records, podman does not; most say only `comment`."""
-    for key, _ in records:
-        if key.startswith(_MEANINGFUL):
-            raise LayerError(f"global PAX header sets {printable(key)} for all entries")
-
-
-def _owner(header: Header, pax: Pax) -> Owner:
-    uid, gid = pax.number(b"uid", header.uid), pax.number(b"gid", header.gid)
-    return _plain_owner(header.mode, uid, gid)._replace(xattrs=pax.xattrs())
-
-
-@lru_cache(maxsize=4096)
-def _plain_owner(mode: int, uid: int, gid: int) -> Owner:
-    if mode < 0:
-        raise LayerError(f"file mode {mode}")
-    if not 0 <= uid <= _MAX_ID or not 0 <= gid <= _MAX_ID:
-        raise LayerError(f"owner {uid}:{gid} is none that Linux can have")
-    # Some writers put the file type's bits into the mode as well; tar has its own flag for it.
-    return Owner(mode & 0o7777, uid, gid)

@@ -41,7 +41,7 @@ _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
 class TarSplit:
-    """Writes the record of one layer's tar while it is read; a `layers.tar.reader.Recorder`."""
+    """Writes the record of one layer's tar while it is read; a `layers.tar.recorder.Recorder`."""
 
     def __init__(self) -> None:
         self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)

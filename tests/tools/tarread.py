@@ -7,7 +7,7 @@ from layers.tar.reader import TarReader
 
 
 class Listener:
-    """A `layers.tar.reader.Recorder` that puts the tar together again."""
+    """A `layers.tar.recorder.Recorder` that puts the tar together again."""
 
     def __init__(self) -> None:
         self.heard = b""

@@ -1,0 +1,21 @@
+"""Who is told of every byte of a tar while it is read."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Recorder(Protocol):
+    """Records a tar, so that it can be made again from the record and the files' contents."""
+
+    def raw(self, data: bytes) -> None:
+        """Record bytes that no file will have: headers, padding, the end marker."""
+
+    def begin_file(self, path: bytes, size: int) -> None:
+        """Begin a file: `size` bytes of its content come next."""
+
+    def content(self, data: bytes) -> None:
+        """Record some of that content."""
+
+    def end_file(self) -> None:
+        """End the file: all of its content was given."""
