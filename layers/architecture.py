@@ -1,4 +1,4 @@
-"""Processor architectures, under the names that Go and the registries have for them."""
+"""Processor architectures, by the names that Go and the registries use."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _KNOWN = frozenset(
 
 
 def go_arch(name: str) -> str:
-    """Go's name for what uname calls `name`; other names stay as they are."""
+    """Return Go's name for an architecture that uname calls `name`. Return other names
+    unchanged."""
     return _GO.get(name, name)
 
 
 def is_architecture(name: str) -> bool:
-    """Whether this is an architecture's name, in Go's or uname's spelling."""
+    """Return whether `name` is an architecture, in Go's or uname's spelling."""
     return go_arch(name) in _KNOWN

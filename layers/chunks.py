@@ -1,4 +1,4 @@
-"""Chunks that prove themselves: the digest and size are compared once the stream is drained."""
+"""Verify chunks while they pass: the digest and size are compared at the end of the stream."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ type OpenChunks = Generator[bytes]
 
 
 def verified(chunks: Chunks, digest: Digest, size: int) -> OpenChunks:
-    """The blob's chunks; LayerError at the end unless they have this digest and size in bytes.
+    """Yield the blob's chunks. Raise LayerError at the end unless they have this digest and size in
+    bytes.
 
-    One byte more than `size` is refused at once: a server that never stops sending must
-    not be listened to for ever.
+    More than `size` bytes are refused at once, since a server might never stop sending.
     """
     hasher, seen = digest.hasher(), 0
     for chunk in chunks:
@@ -41,7 +41,7 @@ def verified(chunks: Chunks, digest: Digest, size: int) -> OpenChunks:
 
 
 def check_size(size: int, max_size: int) -> None:
-    """LayerError if a layer has come to more bytes than it may."""
+    """Raise LayerError if a layer has more than `max_size` bytes."""
     if size > max_size:
         raise LayerError(
             f"the layer unpacks to more than {max_size} bytes",
@@ -50,7 +50,7 @@ def check_size(size: int, max_size: int) -> None:
 
 
 class DiffID:
-    """Hashes and counts the uncompressed tar as it passes; compared when it has ended."""
+    """Hashes and counts the uncompressed tar while it passes, and compares the hash at the end."""
 
     def __init__(self, chunks: Chunks, expected: Digest, max_size: int) -> None:
         self._chunks = chunks
@@ -60,10 +60,10 @@ class DiffID:
         self.size = 0
 
     def __iter__(self) -> Chunks:
-        """The same chunks; LayerError past `max_size` bytes, or at the end if the diffID differs.
+        """Yield the chunks. Raise LayerError after `max_size` bytes, or at the end if the diffID
+        differs.
 
-        The bound is what stands between us and a decompression bomb: a manifest gives
-        only the compressed size.
+        The bound protects from decompression bombs: a manifest only states the compressed size.
         """
         for chunk in self._chunks:
             self.size += len(chunk)

@@ -17,7 +17,7 @@ _LOWER_HEX = re.compile(r"[0-9a-f]+")
 
 
 class Hasher(Protocol):
-    """What of `hashlib` the readers use."""
+    """The part of `hashlib`'s interface that the readers use."""
 
     def update(self, data: bytes, /) -> None: ...
     def hexdigest(self) -> str: ...
@@ -25,14 +25,15 @@ class Hasher(Protocol):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Digest:
-    """`algorithm:hex`, checked."""
+    """A checked digest, `algorithm:hex`."""
 
     algorithm: str
     hex: str
 
     @classmethod
     def parse(cls, text: object) -> Self:
-        """From its text; LayerError if it is malformed or of an algorithm we cannot verify."""
+        """Parse a digest. Raise LayerError if it is malformed, or of an algorithm that we cannot
+        verify."""
         match = _DIGEST.fullmatch(text) if isinstance(text, str) else None
         if match is None:
             said = repr(text[:100]) if isinstance(text, str) else f"a {type(text).__name__}"
@@ -49,15 +50,16 @@ class Digest:
 
     @classmethod
     def of(cls, data: bytes, algorithm: str = "sha256") -> Self:
-        """Of these bytes."""
+        """Return the digest of these bytes."""
         return cls(algorithm, hashlib.new(algorithm, data).hexdigest())
 
     def hasher(self) -> Hasher:
-        """A new, empty hash of this algorithm."""
+        """Return a new, empty hash of this algorithm."""
         return hashlib.new(self.algorithm)
 
     def check(self, data: bytes, what: str) -> bytes:
-        """The data, if it has this digest; LayerError if not."""
+        """Return the data. Raise LayerError, which calls them `what`, if they have another
+        digest."""
         actual = Digest.of(data, self.algorithm)
         if actual != self:
             raise LayerError(

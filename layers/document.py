@@ -1,8 +1,7 @@
-"""JSON documents of an image, read strictly.
+"""Read an image's JSON documents strictly.
 
-Go's decoder, which the rest of the field uses, matches keys without regard to
-case and lets the last duplicate win; other decoders do not. A document on whose
-meaning two tools can differ is refused.
+Go's decoder, which most container tools use, matches keys without regard to case and lets the last
+duplicate win; other decoders do not. A document that two tools could read differently is refused.
 """
 
 from __future__ import annotations
@@ -34,8 +33,11 @@ def parse_document(
     limit: int = MAX_DOCUMENT_SIZE,
     numbers: Callable[[str], Any] | None = None,
 ) -> Document:
-    """The JSON object in `raw`; LayerError, naming `what`, for anything else, or anything longer
-    than `limit` bytes. `numbers` makes something else of each than an int or a float."""
+    """Return the JSON object in `raw`. Raise LayerError, naming `what`, if it is anything else, or
+    longer than `limit` bytes.
+
+    `numbers` converts each number from its text; by default numbers become int and float.
+    """
     if len(raw) > limit:
         raise LayerError(f"{what} has {len(raw)} bytes, more than {limit}")
     value = _parsed(raw, what, numbers)
@@ -45,7 +47,8 @@ def parse_document(
 
 
 def parse_records(raw: bytes, what: str) -> list[Document]:
-    """The JSON objects of the array in `raw`: a list that a machine keeps, of any length."""
+    """Return the JSON objects of the array in `raw`. Raise LayerError if it is anything else. No
+    bound on the size, since a machine keeps such a list."""
     value = _parsed(raw, what)
     if not isinstance(value, list) or not all(isinstance(record, dict) for record in value):
         raise LayerError(f"{what} is not a JSON array of objects")
@@ -110,7 +113,8 @@ def string(document: Document, key: str, what: str, default: str | None = None) 
 
 
 def integer(document: Document, key: str, what: str) -> int:
-    """The number under `key`, not negative."""
+    """Return the number under `key`. Raise LayerError if it is not a whole number from 0 to
+    2^63-1."""
     value = cast("int", _typed(document, key, what, int, None))
     if isinstance(value, bool) or not 0 <= value < 2**63:
         raise LayerError(f"{what}: {key} is not a size: {str(value)[:40]}")
@@ -118,7 +122,8 @@ def integer(document: Document, key: str, what: str) -> int:
 
 
 def array(document: Document, key: str, what: str, default: list[Any] | None = None) -> list[Any]:
-    """The array under `key`; `null` counts as empty, as Go writes an empty slice so."""
+    """Return the array under `key`, or the default where it is absent or `null`, as Go writes an
+    empty slice. Raise LayerError if it is anything else."""
     if key in document and document[key] is None and default is not None:
         return default
     return cast("list[Any]", _typed(document, key, what, list, default))
@@ -136,7 +141,8 @@ def strings(document: Document, key: str, what: str) -> tuple[str, ...]:
 
 
 def mapping(document: Document, key: str, what: str, default: Document | None = None) -> Document:
-    """The object under `key`; `null` counts as absent."""
+    """Return the object under `key`, or the default where it is absent or `null`. Raise LayerError
+    if it is anything else."""
     if key in document and document[key] is None and default is not None:
         return default
     return cast("Document", _typed(document, key, what, dict, default))

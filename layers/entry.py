@@ -1,4 +1,4 @@
-"""A tar entry, before anything is made of it."""
+"""A tar entry as it was read, before it becomes part of a tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ type Xattrs = tuple[tuple[bytes, bytes], ...]
 
 
 class Kind(Enum):
-    """What an entry makes; the values are the type flags of POSIX's ustar format."""
+    """What an entry makes. The values are the type flags of POSIX's ustar format."""
 
     FILE = b"0"
     HARDLINK = b"1"
@@ -21,7 +21,8 @@ class Kind(Enum):
 
 
 class Owner(NamedTuple):
-    """Who may do what with a file: permission bits (07777 at most), ids, xattrs sorted by name."""
+    """A file's permission bits (07777 at most), its user and group ids, and its xattrs, sorted by
+    name."""
 
     mode: int
     uid: int
@@ -30,7 +31,8 @@ class Owner(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One member: `path` and `link` as the tar spells them, `size` of the content in bytes."""
+    """One member of a tar. `path` and `link` as the tar spells them; `size` of the content in
+    bytes."""
 
     path: bytes
     kind: Kind

@@ -1,4 +1,4 @@
-"""The two faults, told apart by whose they are."""
+"""The two kinds of fault: the image's, here, and this machine's, in `importer.errors`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Self
 
 
 class Fault(Exception):
-    """An expected error: one line for the user, and a hint what to do about it.
+    """An expected error: one line for the user, and a hint what to do.
 
-    The digest and path are added by whoever knows them, on the way up, so the
-    code that finds a broken header need not know which layer it reads.
+    Callers add the digest and the path on the way up, so that the code that finds a broken header
+    need not know which layer it reads.
     """
 
     usual_hint = ""  # where there is no better one
@@ -24,7 +24,8 @@ class Fault(Exception):
         self.path = path
 
     def within(self, *, digest: str = "", path: bytes | None = None, hint: str = "") -> Self:
-        """The same error, with what it did not know yet; what it knows stays."""
+        """Return the same error with the digest, path and hint that it lacks. Keep those that it
+        has."""
         self.digest = self.digest or digest
         self.hint = self.hint or hint
         if self.path is None:
@@ -33,11 +34,11 @@ class Fault(Exception):
 
     @property
     def advice(self) -> str:
-        """What to do about it."""
+        """The hint, or the usual hint of this kind of fault."""
         return self.hint or self.usual_hint
 
     def __str__(self) -> str:
-        """DIGEST: PATH: MESSAGE, on one line, whatever the path and the message quote."""
+        """Return DIGEST: PATH: MESSAGE on one line, with control characters escaped."""
         parts = [self.digest] if self.digest else []
         if self.path is not None:
             parts.append(printable(self.path))
@@ -45,7 +46,7 @@ class Fault(Exception):
 
 
 class LayerError(Fault):
-    """The image is wrong: no machine would import it."""
+    """The image is wrong: no machine could import it."""
 
     usual_hint = "the image itself is at fault: it has to be built anew, or in another way"
 
@@ -55,11 +56,12 @@ CHANGED = "the registry, or something on the way, changed it; nothing was import
 
 
 def printable(path: bytes) -> str:
-    """A path for people: control characters and stray bytes escaped, cut at 300 characters."""
+    """Return a path for people: control characters and stray bytes escaped, cut at 300
+    characters."""
     shown = escaped(path.decode("utf-8", "backslashreplace"))
     return shown if len(shown) <= 300 else shown[:297] + "..."
 
 
 def escaped(text: str) -> str:
-    """On one line, and nothing in it that a terminal would obey."""
+    """Return the text on one line, with every character escaped that a terminal could obey."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

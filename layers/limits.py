@@ -1,4 +1,4 @@
-"""How much a layer may be, before it is refused."""
+"""The limits of a layer, beyond which it is refused."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ TOO_MANY = "if that is what you expect, raise --max-layer-entries"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What stands between us and a small blob that unpacks to a disk or a memory full.
+    """Protects from a small blob that unpacks to more than a disk or the memory holds.
 
-    `size` bounds the bytes of the uncompressed tar, and those that its sparse files'
-    holes stand for; far above any real layer, and below what would fill most disks before
-    anybody noticed. `entries` bounds what is kept in memory until the layer is complete,
-    which the report of tests/layers/test_bounds.py gives in bytes.
+    `size` bounds the bytes of the uncompressed tar, and the bytes of its sparse files' holes. It is
+    far above any real layer, and would fill few disks. `entries` bounds what is kept in memory
+    until the layer is complete; tests/layers/test_bounds.py reports the bytes an entry takes.
     """
 
     size: int = 64 << 30
@@ -33,7 +32,7 @@ class Limits:
 
     @property
     def text(self) -> int:
-        """Bytes of paths, link targets and xattrs, of all entries together."""
+        """The bound on paths, link targets and xattrs of all entries together, in bytes."""
         return self.entries * _TEXT
 
 
@@ -51,7 +50,7 @@ class Bound:
 
     @property
     def entries(self) -> int:
-        """How many there were."""
+        """The number of entries so far."""
         return self._limits.entries - self._entries
 
     def count(self, entry: Entry) -> None:

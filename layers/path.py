@@ -1,4 +1,4 @@
-"""Paths within a layer: bytes, relative to its root, no `.` and no `..` left in them."""
+"""Paths within a layer: bytes, relative to its root, without `.` and `..`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ type Path = tuple[bytes, ...]
 
 
 def components(path: bytes) -> Path:
-    """The names on the way from the layer's root; empty for the root itself.
+    """Split a path into its names. The root has none.
 
-    A leading `/` or `./` means the root, as for every tool that unpacks layers.
+    A leading `/` or `./` means the layer's root, as for every tool that unpacks layers. Raise
     LayerError if the path leaves the root, or no file system or ostree repo can hold it.
     """
     if len(path) > _PATH_MAX:
@@ -31,7 +31,8 @@ def components(path: bytes) -> Path:
 
 @lru_cache(maxsize=1024)
 def _parents(head: bytes) -> Path:
-    """A tar lists a directory's files one after the other, so the last parents come again."""
+    """Split the directory's path. Cached, since a tar lists a directory's files one after the
+    other."""
     return _resolved(head)
 
 
@@ -48,7 +49,7 @@ def _resolved(path: bytes) -> Path:
 
 
 def _check_length(path: bytes) -> None:
-    """What a marker hides must be a path that can be; its own may be longer."""
+    """Raise LayerError if the path is too long. For a whiteout, the path that it hides counts."""
     name = path.rpartition(b"/")[2]
     hidden = b"" if name == OPAQUE_MARKER else name.removeprefix(_WHITEOUT)
     if len(path) - len(name) + len(hidden) > _PATH_MAX:
@@ -69,12 +70,12 @@ def _checked(name: bytes) -> bytes:
 
 
 def normalized(path: bytes) -> bytes:
-    """The same path, spelled without what `components` passes over."""
+    """Return the path without the parts that `components` drops."""
     if path[:1] not in (b"/", b".") and b"//" not in path and b"/." not in path:
         return path.rstrip(b"/")  # what most paths are already
     return joined(components(path))
 
 
 def joined(path: Path) -> bytes:
-    """For people and for records."""
+    """Return the path with slashes, for people and for records."""
     return b"/".join(path)

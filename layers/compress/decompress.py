@@ -1,4 +1,4 @@
-"""From the blob's chunks to the tar's: gzip, zstd or plain."""
+"""Turn a layer's blob into its tar: gzip, zstd or plain."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MAX_WINDOW = 1 << 27
 
 
 def decompressed(chunks: Chunks, media_type: str, compression: Compression) -> Chunks:
-    """The tar's bytes in pieces of at most 1 MiB; LayerError if the magic is not the type's.
+    """Yield the tar's bytes in pieces of at most 1 MiB. Raise LayerError if the blob's first bytes
+    are of another compression than its media type, or the blob is damaged.
 
-    Whatever follows what a decompressor understands is an error: nothing of a blob
-    is left unread.
+    Bytes behind the last member or frame are an error: no byte of a blob is left unread.
     """
     head = next(chunks, b"")
     while 0 < len(head) < 4 and (more := next(chunks, b"")):
@@ -62,7 +62,8 @@ def _plain(chunks: Chunks) -> Chunks:
 
 
 def gunzipped(chunks: Chunks) -> Chunks:
-    """Every member of the file, as gzip and Go read it; RFC 1952, 2.2."""
+    """Yield the content of every gzip member, as gzip and Go do (RFC 1952, 2.2). Raise LayerError
+    if one is damaged or cut short."""
     data = b""
     while data := data or next(chunks, b""):
         # isal finds a checksum wrong, or the deflated data invalid, where a header with
@@ -93,7 +94,7 @@ def _inflate(member: igzip_lib.IgzipDecompressor, data: bytes, chunks: Chunks) -
 
 
 class _Source:
-    """Chunks as the file that zstandard reads from."""
+    """The file object that zstandard reads from, made of chunks."""
 
     def __init__(self, chunks: Chunks) -> None:
         self._chunks = chunks
@@ -108,7 +109,8 @@ class _Source:
 
 
 def _unzstd(chunks: Chunks) -> Chunks:
-    """Every frame, also skippable ones, which zstd:chunked layers carry, and pzstd's begin with."""
+    """Yield the content of every zstd frame. Skip skippable frames: zstd:chunked layers have them
+    at the end, pzstd's at the beginning."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
     source = _Source(whole_frames(chunks))
     reader = decompressor.stream_reader(source, read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]

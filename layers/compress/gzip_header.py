@@ -1,4 +1,4 @@
-"""Where a gzip member's header ends; RFC 1952, 2.3."""
+"""Find the end of a gzip member's header: RFC 1952, 2.3."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 
 
 def has_whole_header(data: bytes) -> bool:
-    """Whether the member that begins here has all of its header in `data`."""
+    """Return whether the gzip member at the start of `data` has its whole header in `data`."""
     if len(data) < _FIXED:
         return False
     flags, at = data[3], _FIXED

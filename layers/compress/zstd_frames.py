@@ -1,6 +1,6 @@
-"""Where zstd frames begin and end: RFC 8878, 3.1.
+"""Find the ends of zstd frames: RFC 8878, 3.1.
 
-zstandard's reader does not tell a stream that ended from one that was cut short.
+zstandard's reader does not tell a stream that ended from a stream that was cut short.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _RLE, _RESERVED = 1, 3
 
 
 def is_frame(head: bytes) -> bool:
-    """Whether a frame begins so: one of data, or one to be passed over (3.1.2)."""
+    """Return whether a zstd frame begins so: a data frame or a skippable one (RFC 8878, 3.1.2)."""
     return head[:4] == MAGIC or (head[1:4] == _SKIPPABLE and 0x50 <= head[0] <= 0x5F)
 
 
 def whole_frames(chunks: Chunks) -> Chunks:
-    """The same bytes; LayerError where they are no frame, or end within one."""
+    """Yield the same bytes. Raise LayerError if they are not frames, or end within a frame."""
     pieces: list[bytes] = []
     size = 0
     for piece in _pieces(Buffer(chunks)):

@@ -1,4 +1,4 @@
-"""The image config: the diffIDs of the layers, and when and for what the image was made."""
+"""The image config: the layers' diffIDs, and when and for which platform the image was made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _TIME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """`diff_ids` base first; `created` as written, or ""; `raw` are the original bytes."""
+    """A parsed config. `diff_ids` base first; `created` as written, or ""; `raw` the original
+    bytes."""
 
     raw: bytes
     diff_ids: tuple[Digest, ...]
@@ -33,14 +34,16 @@ class ImageConfig:
 
     @property
     def created_seconds(self) -> int:
-        """`created` in whole seconds since 1970, 0 where the config has none."""
+        """`created` in whole seconds since 1970; 0 where the config has none."""
         return parse_time(self.created) if self.created else 0
 
 
 def parse_config(raw: bytes, manifest: Manifest) -> ImageConfig:
-    """The config of this manifest; LayerError if the two do not fit each other.
+    """Parse the config of a manifest. Raise LayerError, with its digest, if the two do not fit
+    together.
 
     Format: image-spec config.md; docker's v1.2 image JSON has the same fields.
+    `layers.oci.readable` checks the fields that are not read here.
     """
     try:
         document = parse_document(manifest.config.digest.check(raw, "the config"), "the config")
@@ -56,7 +59,7 @@ def parse_config(raw: bytes, manifest: Manifest) -> ImageConfig:
 
 
 def parse_diff_ids(raw: bytes) -> tuple[Digest, ...]:
-    """The diffIDs of a config alone, base first: for a store that keeps no manifest."""
+    """Return the diffIDs of a config alone, base first. For a store that keeps no manifests."""
     return _diff_ids(parse_document(raw, "the config"))
 
 
@@ -86,7 +89,8 @@ def _config(raw: bytes, document: Document) -> ImageConfig:
 
 
 def parse_time(text: str) -> int:
-    """RFC 3339 to whole seconds since 1970; before it, as for Go's zero time, 0."""
+    """Return an RFC 3339 time in whole seconds since 1970; 0 for earlier ones, as Go's zero time.
+    Raise LayerError if it is no time."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise LayerError(f"not an RFC 3339 time: {text[:100]!r}")

@@ -25,7 +25,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d?:\d\d:[0-5]\d(?:[.,]\d+)?(?:Z|[+-]\d\d
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A JSON value that holds no others. `name` is for people."""
+    """A JSON value that contains no others. `name` describes it to people."""
 
     name: str
     accepts: Callable[[object], bool]
@@ -33,7 +33,7 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """A JSON array, Go's slice; each element is of one type, or null."""
+    """A JSON array, Go's slice. Each element is of one type, or null."""
 
     element: GoType
     name = "an array"
@@ -41,7 +41,7 @@ class Many:
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A JSON object, Go's map; each value is of one type, or null."""
+    """A JSON object, Go's map. Each value is of one type, or null."""
 
     value: GoType
     name = "an object"
@@ -49,7 +49,7 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """A JSON object whose fields have types of their own; other keys are ignored."""
+    """A JSON object with fields of different types. Other keys are ignored."""
 
     fields: Mapping[str, GoType]
     name = "an object"
@@ -73,7 +73,7 @@ def _is_time(value: object) -> bool:
 
 
 def _is_base64(value: object) -> bool:
-    """Go passes over line ends in base64, and over nothing else."""
+    """Return whether Go decodes the value: it ignores line ends in base64, and nothing else."""
     if not isinstance(value, str):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Which command made which layer, as an image's config tells it.
+"""Tell which command made which layer, from an image's config.
 
 Format: image-spec config.md, "history". An entry with `empty_layer` made no layer.
 """
@@ -38,7 +38,7 @@ def layer_commands(config: ImageConfig) -> tuple[str, ...]:
 
 
 def shown_command(command: str) -> str:
-    """On one line, without what stands before every command of docker's builders."""
+    """Return a command on one line, without the words that docker's builders put around it."""
     line = " ".join(command.split())
     if line.startswith(_NOT_RUN):
         return line.removeprefix(_NOT_RUN).strip()

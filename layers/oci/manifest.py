@@ -1,4 +1,4 @@
-"""Manifests and indexes, OCI's and docker's v2s2, with the bytes they were read from."""
+"""Manifests and indexes, OCI's and docker's v2s2, with their original bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_LAYERS = 500
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A blob: what it is, its digest, and its size in bytes."""
+    """A blob's media type, digest, and size in bytes."""
 
     media_type: str
     digest: Digest
@@ -25,7 +25,8 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image for one platform; `raw` are the original bytes, `digest` is theirs."""
+    """The manifest of one image for one platform. `raw` are the original bytes, `digest` is
+    theirs."""
 
     raw: bytes
     digest: Digest
@@ -36,7 +37,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Several manifests, for skopeo to choose a platform from."""
+    """An index or docker manifest list. skopeo chooses a platform from it."""
 
     raw: bytes
     digest: Digest
@@ -44,7 +45,7 @@ class Index:
     manifests: tuple[Descriptor, ...]
 
     def member(self, digest: Digest) -> Descriptor:
-        """The descriptor with this digest; LayerError if the index has none."""
+        """Return the descriptor with this digest. Raise LayerError if the index has none."""
         for descriptor in self.manifests:
             if descriptor.digest == digest:
                 return descriptor
@@ -52,10 +53,11 @@ class Index:
 
 
 def parse_manifest(raw: bytes, algorithm: str = "sha256") -> Manifest | Index:
-    """A manifest or an index; LayerError for anything else, or what could be read as both.
+    """Parse a manifest or an index. Raise LayerError for anything else, and for a document that
+    could be read as both.
 
-    The formats: image-spec manifest.md and image-index.md; docker "Image Manifest
-    Version 2, Schema 2". That `layers` and `manifests` exclude each other: CVE-2021-41190.
+    Formats: image-spec manifest.md and image-index.md; docker "Image Manifest Version 2, Schema 2".
+    `layers` and `manifests` exclude each other because of CVE-2021-41190.
     """
     document = parse_document(raw, "the manifest")
     _check_schema(document)

@@ -1,4 +1,4 @@
-"""Media types of OCI and docker v2s2 images, and what each says of a layer's bytes."""
+"""The media types of OCI and docker v2s2 images, and the compression that each implies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LAYER_STEMS = (
 
 
 class Compression(Enum):
-    """How a layer's tar is packed; the values are containers-storage's numbers for it.
+    """How a layer's tar is compressed. The values are containers-storage's numbers.
 
     Source: containers/storage pkg/archive, `const ( Uncompressed Compression = iota … )`.
     """
@@ -57,7 +57,7 @@ _SUFFIXES = {
 
 
 def layer_compression(media_type: str) -> Compression:
-    """What a layer of this media type is packed with; LayerError for one we do not know."""
+    """Return the compression of a layer of this media type. Raise LayerError for an unknown one."""
     if media_type.endswith("+encrypted"):
         raise LayerError(
             f"the layer is encrypted ({media_type})",
@@ -74,9 +74,9 @@ def layer_compression(media_type: str) -> Compression:
 
 
 def may_be_unpacked(media_type: str) -> bool:
-    """Whether the layer may be a plain tar in spite of a media type that says gzip.
+    """Return whether a layer of this media type may be a plain tar although the type says gzip.
 
-    skopeo's docker-archive and docker-daemon transports label every layer with docker's
-    gzip type, and then stream the plain tar (containers/image docker/internal/tarfile).
+    skopeo's docker-archive and docker-daemon transports label every layer with docker's gzip type,
+    and then stream the plain tar (containers/image docker/internal/tarfile).
     """
     return media_type == "application/vnd.docker.image.rootfs.diff.tar.gzip"

@@ -76,7 +76,8 @@ def _check_unambiguous(document: Document, what: str) -> None:
 
 
 def _check_docker_types(document: Document, manifest: Manifest) -> None:
-    """A docker manifest states its type, and has docker's layer types, of which none is zstd."""
+    """Raise LayerError unless the manifest states docker's media type and all layer types are
+    docker's; none of these is zstd."""
     if document.get("mediaType") != media_type.DOCKER_MANIFEST:
         raise LayerError("the manifest has a docker config, but does not state docker's media type")
     for number, layer in enumerate(manifest.layers, 1):

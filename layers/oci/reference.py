@@ -1,4 +1,4 @@
-"""What the user calls an image: a docker reference, or any skopeo transport."""
+"""The names of images as users write them: docker references, or any skopeo transport."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ TRANSPORTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ImageName:
-    """`registry/path[:tag][@digest]`, fully qualified; without tag and digest it means `latest`."""
+    """A qualified name, `registry/path[:tag][@digest]`. Without tag and digest it means
+    `latest`."""
 
     repository: str
     tag: str = ""
@@ -51,7 +52,7 @@ class ImageName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From its text; LayerError if it is malformed or names no registry."""
+        """Parse a name. Raise LayerError if it is malformed or names no registry."""
         rest, at, digest = text.partition("@")
         head, slash, last = rest.rpartition("/")
         final, colon, tag = last.partition(":")
@@ -66,12 +67,12 @@ class ImageName:
         return cls(repository, tag or ("" if parsed else "latest"), parsed)
 
     def at(self, digest: Digest) -> ImageName:
-        """The same repository, by this digest."""
+        """Return the name of the same repository with this digest and no tag."""
         return ImageName(self.repository, "", digest)
 
     @property
     def registry(self) -> str:
-        """The host, with its port if it has one."""
+        """The registry's host, with its port if it has one."""
         return self.repository.partition("/")[0]
 
     def __str__(self) -> str:
@@ -101,7 +102,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From the command line; `docker://` is implied where no transport is named."""
+        """Parse a reference of the command line. `docker://` is implied without a transport."""
         transport, colon, rest = text.partition(":")
         if not colon or transport not in TRANSPORTS:
             return cls("docker", f"//{text}", ImageName.parse(text))
@@ -112,7 +113,7 @@ class Reference:
         return cls(transport, rest, _name_within(transport, rest))
 
     def pinned(self, digest: Digest) -> str:
-        """The text for skopeo, by digest where the transport has digests."""
+        """Return the reference for skopeo, by digest where the transport has digests."""
         if self.transport == "docker" and self.name is not None:
             return f"docker://{self.name.at(digest)}"
         return self.source
@@ -125,7 +126,7 @@ class Reference:
 
     @property
     def source(self) -> str:
-        """The text for skopeo: a tag beside a digest is left out, as skopeo takes only one."""
+        """The reference for skopeo. It has no tag beside a digest, since skopeo takes only one."""
         if self.transport == "docker" and self.name is not None and self.name.digest:
             return f"docker://{self.name.at(self.name.digest)}"
         if self.transport == "docker" and self.name is not None:
@@ -134,7 +135,7 @@ class Reference:
 
     @property
     def tagged(self) -> str:
-        """The text for skopeo by tag alone, or "" where the user named no tag."""
+        """The reference for skopeo by its tag alone, "" if the user named no tag."""
         if self.transport != "docker" or self.name is None or not self.name.tag:
             return ""
         return f"docker://{self.name.repository}:{self.name.tag}"
@@ -151,7 +152,7 @@ def registries(references: Iterable[Reference]) -> set[str]:
 
 
 def _name_within(transport: str, rest: str) -> ImageName | None:
-    """The image name that the transport's own syntax carries, if there is one."""
+    """Return the image name that the transport's own syntax contains, or None."""
     if transport == "docker-archive":
         text = rest.partition(":")[2]
     elif transport == "containers-storage":

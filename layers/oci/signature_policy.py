@@ -39,10 +39,10 @@ def _passes(scope: str, scopes: Document, reference: Reference) -> bool:
 
 
 def _may_match(scope: str, reference: Reference) -> bool:
-    """Whether a scope could be one that the image is looked up by.
+    """Return whether the scope could be one that the image is looked up by.
 
-    A docker scope is HOST[/PATH[:TAG or @DIGEST]] or *.DOMAIN; those of other transports are
-    paths with rules of their own, so any of them counts.
+    A docker scope is HOST[/PATH[:TAG or @DIGEST]] or *.DOMAIN. Other transports' scopes are paths
+    with rules of their own, so any of them may match.
     """
     name = reference.name
     if reference.transport != "docker" or name is None:

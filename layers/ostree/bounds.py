@@ -1,9 +1,9 @@
-"""How much ostree and a device's file system hold: a commit beyond that can be made, but no
-device could pull or deploy it.
+"""The most that ostree and a device's file system hold. Larger commits can be made, but no device
+could pull or deploy them.
 
-Sources: libostree's OSTREE_MAX_METADATA_SIZE (ostree-core.h), which every pull over HTTP obeys;
-the kernel's NAME_MAX (include/uapi/linux/limits.h); the kernel's Documentation/filesystems/ext4/
-attributes.rst for the place of xattrs.
+Sources: libostree's OSTREE_MAX_METADATA_SIZE (ostree-core.h), which every pull over HTTP obeys; the
+kernel's NAME_MAX (include/uapi/linux/limits.h); the kernel's
+Documentation/filesystems/ext4/attributes.rst for the place of xattrs.
 """
 
 from __future__ import annotations

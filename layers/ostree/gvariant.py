@@ -1,7 +1,7 @@
-"""GVariant's serialisation, as much of it as ostree's objects take, and back.
+"""Write and read GVariant's serialisation, as far as ostree's objects need it.
 
-Source: GLib's manual, "GVariant Specification". Here are only types whose variable parts need
-no alignment: strings, byte arrays, and arrays and tuples of those.
+Source: GLib's manual, "GVariant Specification". Only types whose variable parts need no alignment:
+strings, byte arrays, and arrays and tuples of these.
 """
 
 from __future__ import annotations
@@ -15,20 +15,23 @@ if TYPE_CHECKING:
 
 
 def string(text: bytes) -> bytes:
-    """An `s`, from its UTF-8; a byte array, `ay`, is its bytes as they are."""
+    """Return a string, `s`, from its UTF-8. A byte array, `ay`, is its bytes unchanged."""
     return text + b"\0"
 
 
 def array(elements: Iterable[bytes]) -> bytes:
-    """An array of elements of no fixed size: where each ends is said behind them all."""
+    """Return an array of elements of variable size. The elements' ends follow them, as offsets."""
     parts = list(elements)
     body = b"".join(parts)
     return body + _offsets(len(body), list(accumulate(map(len, parts))))
 
 
 def members(*parts: bytes, fixed: bytes = b"") -> bytes:
-    """A tuple: `fixed` is what members of a fixed size come to, padding and all, and the parts
-    are the others. Where each but the last ends is said behind them, the first one's last."""
+    """Return a tuple. `fixed` are its members of fixed size, padding included; `parts` are the
+    members of variable size after them.
+
+    The ends of all parts but the last follow them as offsets, the first part's end last.
+    """
     body = fixed + b"".join(parts)
     if len(parts) == 2 and len(body) < 0xFF:
         return body + bytes((len(fixed) + len(parts[0]),))
@@ -37,7 +40,7 @@ def members(*parts: bytes, fixed: bytes = b"") -> bytes:
 
 
 def elements(data: bytes) -> list[bytes]:
-    """What `array` was given; ValueError if the data is not in order."""
+    """Return the elements that `array` was given. Raise ValueError if the data is malformed."""
     if not data:
         return []
     width = _width(len(data), 0)
@@ -49,7 +52,8 @@ def elements(data: bytes) -> list[bytes]:
 
 
 def parts(data: bytes, count: int) -> list[bytes]:
-    """The so many parts that `members` was given, without a fixed part; errors as above."""
+    """Return the `count` parts that `members` was given, for a tuple without a fixed member. Raise
+    ValueError if the data is malformed."""
     width = _width(len(data), 0)
     at = len(data) - width * (count - 1)
     if at < 0:
@@ -58,7 +62,7 @@ def parts(data: bytes, count: int) -> list[bytes]:
 
 
 def text(data: bytes) -> bytes:
-    """What `string` was given; ValueError if it has no end."""
+    """Return the text that `string` was given. Raise ValueError if it has no terminating NUL."""
     if data[-1:] != b"\0":
         raise ValueError("a string does not end")
     return data[:-1]
@@ -78,7 +82,7 @@ def _numbers(data: bytes, width: int) -> Sequence[int]:
 
 
 def _offsets(size: int, ends: list[int]) -> bytes:
-    """Numbers that are just wide enough for the whole, themselves included; little-endian."""
+    """Return the offsets, little-endian, just wide enough for the size of the whole container."""
     width = _width(size, len(ends))
     if width == 1:
         return bytes(ends)

@@ -1,7 +1,8 @@
-"""Objects of an ostree repo, as the bytes that their checksums are of, and that its files have.
+"""The objects of an ostree repo: the bytes that their checksums cover, and the bytes in their
+files.
 
-Source: ostree's manual, "Anatomy of an OSTree repository", and src/libostree/ostree-core.h for
-the types. libostree makes the same, but slowly where there are many, and not without itself.
+Source: ostree's manual, "Anatomy of an OSTree repository", and src/libostree/ostree-core.h for the
+types. libostree makes the same bytes, but slowly where there are many objects.
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ _FRAME = struct.Struct(">II")
 
 
 class Content(NamedTuple):
-    """An object to be written. `header` is what its checksum begins with; the other fields
-    are what a repo of its mode stores in the header's place."""
+    """A content object to be written: a file or a symlink.
+
+    The checksum covers `header` and the content. The other fields are what a repo of its mode
+    stores in the header's place.
+    """
 
     header: bytes
     mode: int  # with the file type's bits
@@ -42,15 +46,15 @@ class Content(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """A directory that is an object already: the checksums of its dirtree and its dirmeta."""
+    """A directory that is in the repo: the checksums of its dirtree and its dirmeta."""
 
     contents: str
     meta: str
 
 
 def content_of(owner: Owner, target: bytes) -> Content:
-    """Of a symlink to the target, or of a file where there is none. Linux gives every symlink
-    the mode 0777."""
+    """Return the object of a symlink to `target`, or of a file if `target` is empty. A symlink's
+    mode is always 0777, as in Linux."""
     return _symlink(owner, target) if target else _file(owner)
 
 
@@ -64,8 +68,11 @@ def _symlink(owner: Owner, target: bytes) -> Content:
 
 
 def _content(owner: Owner, kind: int, target: bytes) -> Content:
-    """The archive's header, `(tuuuusa(ayay))`, has the size besides, which is not known yet:
-    ostree-core.c, `_ostree_zlib_file_header_new`."""
+    """Make all headers of one object.
+
+    The archive's header, `(tuuuusa(ayay))`, holds the size too, which is not known yet: see
+    ostree-core.c, `_ostree_zlib_file_header_new`.
+    """
     mode, xattrs = kind | owner.mode, _xattrs(owner)
     numbers = _ZHEADER.pack(0, owner.uid, owner.gid, mode, 0)
     return Content(
@@ -78,33 +85,33 @@ def _content(owner: Owner, kind: int, target: bytes) -> Content:
 
 
 def content_header(owner: Owner, kind: int, target: bytes) -> bytes:
-    """What a content object's checksum begins with, and its stream: libostree's file header.
+    """Return the header that a content object's checksum and its stream begin with.
 
-    A be32 size, 4 zero bytes, then `(uuuusa(ayay))`: uid, gid, mode, rdev, target, xattrs.
-    Source: ostree-core.c, `_ostree_file_header_new`.
+    A be32 size, 4 zero bytes, then `(uuuusa(ayay))`: uid, gid, mode, rdev, target, xattrs. Source:
+    ostree-core.c, `_ostree_file_header_new`.
     """
     numbers = _HEADER.pack(owner.uid, owner.gid, kind | owner.mode, 0)
     return _framed(members(string(target), _xattrs(owner), fixed=numbers))
 
 
 def file_hasher(owner: Owner) -> Hasher:
-    """What a file's checksum is made with: update it with the content."""
+    """Return the hash of a file's object; the content is to be added to it."""
     return sha256(content_header(owner, FILE, b""))
 
 
 def symlink_checksum(owner: Owner, target: bytes) -> str:
-    """The checksum of a symlink's object."""
+    """Return the checksum of a symlink's object."""
     return sha256(content_header(owner._replace(mode=0o777), SYMLINK, target)).hexdigest()
 
 
 def dirmeta(owner: Owner) -> bytes:
-    """A directory's owner, mode and xattrs: `OSTREE_DIRMETA_GVARIANT_FORMAT`."""
+    """Return a directory's owner, mode and xattrs: `OSTREE_DIRMETA_GVARIANT_FORMAT`."""
     return _metadata(owner, DIRECTORY | owner.mode)
 
 
 def dirtree(files: Mapping[bytes, str], directories: Mapping[bytes, Stored]) -> bytes:
-    """What is in a directory, in the order of the names' bytes, files by their objects'
-    checksums: `OSTREE_TREE_GVARIANT_FORMAT`, `(a(say)a(sayay))`."""
+    """Return a directory's entries, sorted by the bytes of their names; `files` by the checksums of
+    their objects: `OSTREE_TREE_GVARIANT_FORMAT`, `(a(say)a(sayay))`."""
     return members(
         array([members(string(name), bytes.fromhex(files[name])) for name in sorted(files)]),
         array([_directory(name, directories[name]) for name in sorted(directories)]),
@@ -112,7 +119,8 @@ def dirtree(files: Mapping[bytes, str], directories: Mapping[bytes, Stored]) -> 
 
 
 def read_dirtree(data: bytes) -> tuple[dict[bytes, str], dict[bytes, Stored]]:
-    """What `dirtree` was given; ValueError if it is damaged."""
+    """Return the files and directories that `dirtree` was given. Raise ValueError if the data is
+    malformed."""
     files, directories = gvariant.parts(data, 2)
     pairs = (gvariant.parts(one, 2) for one in gvariant.elements(files))
     triples = (gvariant.parts(one, 3) for one in gvariant.elements(directories))
@@ -127,12 +135,13 @@ def _directory(name: bytes, stored: Stored) -> bytes:
 
 
 def _metadata(owner: Owner, mode: int) -> bytes:
-    """`(uuua(ayay))`"""
+    """Return `(uuua(ayay))`: uid, gid, mode, xattrs."""
     return members(_xattrs(owner), fixed=_META.pack(owner.uid, owner.gid, mode))
 
 
 def _xattrs(owner: Owner) -> bytes:
-    """`a(ayay)`: names end in a NUL, values do not; sorted, as libostree reads them from a disk."""
+    """Return `a(ayay)`: each name ends in a NUL, values do not. Sorted by name, as libostree reads
+    them from a disk."""
     return array([members(string(name), value) for name, value in owner.xattrs])
 
 

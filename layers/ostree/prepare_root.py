@@ -1,7 +1,7 @@
-"""Whether a deployment is mounted by composefs, by prepare-root.conf.
+"""Tell from prepare-root.conf whether a deployment is mounted by composefs.
 
-Format: ostree-prepare-root(1); a GKeyFile, whose `[composefs] enabled` is a boolean,
-`maybe`, `signed` or `verity`.
+Format: ostree-prepare-root(1); a GKeyFile, whose `[composefs] enabled` is a boolean, `maybe`,
+`signed` or `verity`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ _OFF = ("no", "false", "0")
 
 
 def composefs_enabled(raw: bytes) -> bool:
-    """As the file says it; false where it says nothing. LayerError if it cannot be read."""
+    """Return whether the file enables composefs; False where it does not say. Raise LayerError if
+    it is not a key file."""
     parser = ConfigParser(interpolation=None, strict=False, allow_no_value=True)
     try:
         parser.read_string(raw.decode())

@@ -1,5 +1,5 @@
-"""A release as the metadata of its commit keeps it: text, since libostree writes integers of
-the metadata in the machine's own byte order."""
+"""Keep a release in the metadata of its commit. As text, since libostree writes integers there in
+the machine's byte order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LIMIT = 64 << 20
 
 
 def metadata(release: Release) -> tuple[tuple[str, str], ...]:
-    """The keys and values, sorted; those that would be empty are left out."""
+    """Return the keys and values, sorted, without empty ones."""
     images = {name: _fields(one) for name, one in release.components.items()}
     values = {
         _VERSION: release.version,
@@ -49,7 +49,8 @@ def _fields(component: Component) -> dict[str, str]:
 
 
 def stored_release(values: Mapping[str, Any], origin: str) -> Release | None:
-    """The release of a commit's metadata, or None if the commit is of no release."""
+    """Return the release of a commit's metadata, or None if the commit has none. Raise LayerError
+    if it is malformed."""
     text = values.get(_IMAGES)
     if not isinstance(text, str):
         return None
@@ -73,8 +74,8 @@ def _component(name: str, fields: dict[str, Any], origin: str) -> Component:
 
 
 def images_release(images_json: bytes, origin: str) -> Release:
-    """What is known of a store that no release made: its images, each under its repository's
-    name, or under its own where several are from one repository."""
+    """Return the images of a store without a release. Each is named after its repository, or by its
+    own name if several are from one repository."""
     names = [_first_name(record) for record in parse_records(images_json, origin)]
     repositories = [ImageName.parse(name).repository for name in names if name]
     return Release(

@@ -1,4 +1,4 @@
-"""What differs between two releases, and between the layers of their stores."""
+"""Compare two releases, and the layers of their stores."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A component that both have, in two versions."""
+    """A component that both releases have, in different versions."""
 
     old: Component
     new: Component
 
     @property
     def name(self) -> str:
-        """The component's."""
+        """The component's name."""
         return self.new.name
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseDiff:
-    """Components by name; `old` is "" where there was no release before."""
+    """The components that differ, by name. `old` is "" if there was no release before."""
 
     old: str
     new: str
@@ -37,11 +37,11 @@ class ReleaseDiff:
 
     @property
     def is_empty(self) -> bool:
-        """Whether both have the same components."""
+        """Whether both releases have the same components."""
         return not (self.added or self.removed or self.changed)
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the JSON object."""
         return {
             "added": [_described(one) for one in self.added],
             "removed": [_described(one) for one in self.removed],
@@ -71,7 +71,7 @@ def _change(change: Change) -> dict[str, str | None]:
 
 
 def compare(old: Release | None, new: Release) -> ReleaseDiff:
-    """From the old to the new one."""
+    """Compare two releases. `old` is None if there was none."""
     before = old.components if old else {}
     after = new.components
     both = [Change(before[name], after[name]) for name in sorted(before.keys() & after.keys())]
@@ -91,7 +91,7 @@ def _only(these: Mapping[str, Component], those: Mapping[str, Component]) -> tup
 
 @dataclass(frozen=True, slots=True)
 class LayerSize:
-    """Of a layer in bytes: the blob's, and that of the tar in it."""
+    """A layer's sizes in bytes: the blob's, and the tar's in it."""
 
     packed: int
     unpacked: int
@@ -99,26 +99,27 @@ class LayerSize:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """So many layers, of so many bytes."""
+    """A number of layers, and their bytes."""
 
     layers: int
     bytes: int
 
     def document(self) -> dict[str, int]:
-        """For JSON."""
+        """Return the JSON object."""
         return {"layers": self.layers, "bytes": self.bytes}
 
 
 @dataclass(frozen=True, slots=True)
 class LayerDiff:
-    """New in the new store and no longer needed there, in unpacked bytes; kept, likewise."""
+    """The layers that are new in the new store, kept from the old one, or no longer needed. In
+    unpacked bytes."""
 
     new: Amount
     kept: Amount
     obsolete: Amount
 
     def document(self) -> dict[str, dict[str, int]]:
-        """For JSON."""
+        """Return the JSON object."""
         return {
             "new": self.new.document(),
             "kept": self.kept.document(),
@@ -127,7 +128,7 @@ class LayerDiff:
 
 
 def compare_layers(old: Mapping[str, LayerSize], new: Mapping[str, LayerSize]) -> LayerDiff:
-    """By layer id."""
+    """Compare the layers of two stores by their ids."""
     return LayerDiff(
         unpacked(new[one] for one in new.keys() - old.keys()),
         unpacked(new[one] for one in new.keys() & old.keys()),
@@ -136,12 +137,12 @@ def compare_layers(old: Mapping[str, LayerSize], new: Mapping[str, LayerSize]) -
 
 
 def unpacked(sizes: Iterable[LayerSize]) -> Amount:
-    """How many, and their tars' sizes."""
+    """Return the number of layers and the sum of their tars' sizes."""
     listed = [size.unpacked for size in sizes]
     return Amount(len(listed), sum(listed))
 
 
 def packed(sizes: Iterable[LayerSize]) -> Amount:
-    """How many, and their blobs' sizes."""
+    """Return the number of layers and the sum of their blobs' sizes."""
     listed = [size.packed for size in sizes]
     return Amount(len(listed), sum(listed))

@@ -1,7 +1,7 @@
-"""The lock file: what a release's pullspecs were resolved to, with the documents themselves.
+"""The lock file: the images that a release's pullspecs resolved to, with their documents.
 
-Manifests and configs are in it as they came, so that whoever imports by it asks a registry
-for blobs alone. All of them are verified by their digests when they are used.
+It contains manifests and configs as they came, so that an import by it fetches only blobs. Their
+digests are verified when they are used.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Locked:
 
 
 def lock_document(locked: Mapping[str, Locked]) -> bytes:
-    """The lock file of some releases by architecture."""
+    """Return the lock file of these releases, by architecture."""
     documents: dict[str, str] = {}
     for one in locked.values():
         for image in one.images.values():
@@ -81,7 +81,8 @@ def _image(component: Component, image: Image) -> dict[str, str]:
 
 
 def check_lockable(component: Component) -> None:
-    """LayerError for what only this machine has, and may have otherwise the next time."""
+    """Raise LayerError for an image that only this machine has, and that may be another next
+    time."""
     if component.reference.transport != "docker":
         raise LayerError(
             f"{component.pullspec} is in no registry, so it cannot be locked",
@@ -90,7 +91,8 @@ def check_lockable(component: Component) -> None:
 
 
 def parse_lock(raw: bytes, origin: str) -> dict[str, Locked]:
-    """By architecture; LayerError if it is no lock file, or a document in it is not itself."""
+    """Return the locked releases by architecture. Raise LayerError if the file is no lock file, or
+    a document in it has another digest."""
     document = parse_document(raw, origin, MAX_LOCK_SIZE)
     if integer(document, "import-release-lock", origin) != _FORMAT:
         raise LayerError(f"{origin} is of another version of this format")

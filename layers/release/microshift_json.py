@@ -1,4 +1,4 @@
-"""A MicroShift release file, with the images of a newer release put in."""
+"""Update a MicroShift release file with the images of a newer release."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 def updated(raw: bytes, release: Release, origin: str) -> bytes:
-    """The file's new bytes: keys that it has and the release names are replaced, others stay.
+    """Return the file's new bytes. Images that both the file and the release name are replaced; all
+    else stays.
 
-    `release.base` becomes the release's version. LayerError if the file is none, or the
+    `release.base` becomes the release's version. Raise LayerError if the file is malformed, or the
     release has none of its images.
     """
     document = parse_document(raw, origin, numbers=Decimal)

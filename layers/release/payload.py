@@ -35,14 +35,14 @@ _HIDING = frozenset(
 
 @dataclass(slots=True)
 class References:
-    """What a layer has of the file: its content, and whether it hides a lower layer's."""
+    """What one layer has of the file: its content, and whether the layer hides a lower layer's."""
 
     content: bytes | None = None
     hides: bool = False
 
 
 class _Unrecorded:
-    """A `tar.Recorder` that keeps nothing."""
+    """A `layers.tar.recorder.Recorder` that records nothing."""
 
     def raw(self, data: bytes) -> None: ...
     def begin_file(self, path: bytes, size: int) -> None: ...
@@ -85,7 +85,8 @@ def _content(entry: Entry, tar: TarReader) -> bytes:
 
 
 def topmost(layers: Iterable[References]) -> bytes | None:
-    """The file as the layers show it, nearest first; no more of them are asked than needed."""
+    """Return the file as the layers show it, or None. The layers come nearest first; no more of
+    them are read than needed."""
     for found in layers:
         if found.content is not None:
             return found.content

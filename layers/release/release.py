@@ -20,10 +20,11 @@ _TEXT_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """An image of a release; `source` is a repository's URL, `commit` what it was built from.
+    """An image of a release. `source` is a repository's URL, `commit` the commit that it was built
+    from.
 
-    `digest` is what the pullspec was resolved to, as text, "" as long as it is not. `origin`
-    is the source that names the component, for errors.
+    `digest` is the text of the digest that the pullspec resolved to, "" before. `origin` is the
+    source that names the component, for errors.
     """
 
     name: str
@@ -35,23 +36,24 @@ class Component:
 
     @property
     def reference(self) -> Reference:
-        """The pullspec, parsed; LayerError if it is none."""
+        """The parsed pullspec. Raise LayerError if it is malformed."""
         return Reference.parse(self.pullspec)
 
     def at(self, digest: Digest) -> Component:
-        """The same, resolved."""
+        """Return the component, resolved to this digest."""
         return replace(self, digest=str(digest))
 
     def is_image(self, other: Component) -> bool:
-        """Whether both are the same image, as far as it is known, under the same name."""
+        """Return whether both are the same image under the same name, as far as their digests are
+        known."""
         unknown = not self.digest or not other.digest
         return self.pullspec == other.pullspec and (unknown or self.digest == other.digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What sources say; `name`, `version` and `arch` are "" where they do not, and `stream` is
-    that of a release controller, if one was asked."""
+    """The components that sources name. `name`, `version` and `arch` are "" if no source has them;
+    `stream` is a release controller's, if one was asked."""
 
     components: Mapping[str, Component]
     name: str = ""
@@ -60,15 +62,17 @@ class Release:
     stream: str = ""
 
     def __post_init__(self) -> None:
-        """LayerError for what no log, commit or branch should have in it."""
+        """Raise LayerError for text that belongs in no log, commit or branch name."""
         for said in (self.name, self.version, self.arch, self.stream):
             if not _is_plain(said):
                 raise LayerError(f"{said[:100]!r} is no name of a release, nor a version")
 
     def chosen(self, only: Sequence[str], exclude: Sequence[str]) -> Release:
-        """The components that some pattern of `only` matches, if there are any, and none of
-        `exclude`; the patterns are those of fnmatch. LayerError if none is left, or a pattern
-        of `only` matches nothing."""
+        """Return the components that a pattern of `only` matches, all if there is none, without
+        those that `exclude` matches. Patterns are fnmatch's.
+
+        Raise LayerError if none is left, or a pattern of `only` matches nothing.
+        """
         idle = next((p for p in only if not any(fnmatchcase(n, p) for n in self.components)), None)
         if idle is not None:
             raise LayerError(f"no component matches {idle!r}", hint=_known(self.components))
@@ -94,7 +98,8 @@ def _known(components: Mapping[str, Component]) -> str:
 
 
 def components(found: Iterable[Component]) -> dict[str, Component]:
-    """By name; LayerError for a name that is none, or that two images have."""
+    """Return the components by name. Raise LayerError for a malformed name, and for a name of two
+    different images."""
     by_name: dict[str, Component] = {}
     for component in found:
         _check(component)
@@ -118,12 +123,14 @@ def _check(component: Component) -> None:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether it may go to terminals and into metadata: no controls, no halves of surrogates."""
+    """Return whether the text may go to terminals and into metadata: no control characters, no
+    surrogates."""
     return len(text) <= _TEXT_MAX and text.isprintable()
 
 
 def merged(releases: Sequence[Release]) -> Release:
-    """One release of all; the first that has a name, a version or an architecture gives it."""
+    """Return one release of all components. The first release with a name, a version or an
+    architecture gives it."""
     return Release(
         components(one for release in releases for one in release.components.values()),
         next((release.name for release in releases if release.name), ""),

@@ -19,10 +19,10 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One release for one architecture, "" if that is not known.
+    """The report of one release for one architecture, "" if it is unknown.
 
-    `amounts` are layers under what became of them; `failed` is why components are missing;
-    `besides` is what else is new.
+    `amounts` are the layers by what became of them. `failed` says why components are missing.
+    `besides` lists other news.
     """
 
     diff: ReleaseDiff
@@ -33,14 +33,14 @@ class Report:
 
     @property
     def title(self) -> str:
-        """From what to what."""
+        """The title: from which release to which."""
         old, new = self.diff.old or "nothing", self.diff.new or "a release without a name"
         between = new if old == new else f"{old} → {new}"
         return f"{between} ({self.arch})" if self.arch else between
 
     @property
     def counts(self) -> str:
-        """How many components of each kind."""
+        """Return the number of components of each kind."""
         diff = self.diff
         counts = f"{len(diff.changed)} changed, {len(diff.added)} added, "
         counts += f"{len(diff.removed)} removed, {len(diff.unchanged)} unchanged"
@@ -48,7 +48,7 @@ class Report:
         return ", ".join([counts, *self.besides])
 
     def rows(self) -> Iterator[Row]:
-        """One for each component that is not unchanged."""
+        """Return a row for each component that is not unchanged."""
         for name, why in self.failed.items():
             yield Row("failed", name, "", "", "", why)
         for change in self.diff.changed:
@@ -64,7 +64,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A component; of a failed one, `to_commit` is the error."""
+    """A component. `to_commit` of a failed one is the error."""
 
     state: str
     name: str
@@ -76,7 +76,7 @@ class Row:
 
     @property
     def commits(self) -> str:
-        """From which source commit to which, in short, or the error."""
+        """Return the source commits, from and to, abbreviated; or the error."""
         if self.state == "failed":
             return self.to_commit
         known = [commit[:10] for commit in (self.from_commit, self.to_commit) if commit]
@@ -88,7 +88,7 @@ def _row(state: str, one: Component, old: str, new: str) -> Row:
 
 
 def plain(reports: Sequence[Report]) -> list[str]:
-    """Lines for a log."""
+    """Return the report as lines for a log."""
     lines: list[str] = []
     for report in reports:
         lines.append(f"{report.title}: {report.counts}")
@@ -100,13 +100,13 @@ def plain(reports: Sequence[Report]) -> list[str]:
 
 
 def amount(found: Amount) -> str:
-    """For people."""
+    """Return an amount in words."""
     return f"{found.layers:,} layers, {found.bytes:,} bytes"
 
 
 def markdown(reports: Sequence[Report], max_chars: int | None = None) -> str:
-    """For a pull request's body, in GitHub's dialect; cut at a whole row if it is too long,
-    with a last line that says how many rows are missing."""
+    """Return the report for a pull request's body, in GitHub's dialect. If it is too long, it ends
+    after a whole row, and a last line says how many rows are missing."""
     lines = [line for report in reports for line in _section(report)]
     whole = "\n".join(text for text, _ in lines).rstrip("\n")
     return whole if max_chars is None or len(whole) <= max_chars else _cut(lines, max_chars)
@@ -169,7 +169,8 @@ def _commits(row: Row) -> str:
 
 
 def _code(text: str) -> str:
-    """A code span, in which nothing has a meaning; in a table a bar still ends the cell."""
+    """Return a code span, in which no character has a meaning. In a table a bar would still end the
+    cell."""
     if not text:
         return ""
     line = " ".join(text.split()).replace("|", "\\|")

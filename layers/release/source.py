@@ -1,9 +1,9 @@
-"""The files that tell which images a release has, each known by its content.
+"""Read the files that name a release's images. The content tells the format.
 
-Formats: MicroShift's assets/release/release-<arch>.json and the optional components' files;
-`oc adm release info -o json` (openshift/oc pkg/cli/admin/release/info.go, `type ReleaseInfo`);
-an ImageStream (openshift/api image/v1), as a payload's `release-manifests/image-references`;
-the release controller's API (openshift/release-controller, `type APITag`); a list.
+Formats: MicroShift's assets/release/release-<arch>.json and the optional components' files; `oc adm
+release info -o json` (openshift/oc pkg/cli/admin/release/info.go, `type ReleaseInfo`); an
+ImageStream (openshift/api image/v1), as a payload's `release-manifests/image-references`; the
+release controller's API (openshift/release-controller, `type APITag`); a list.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KINDS = f"a MicroShift release file, `oc adm release info -o json`, an ImageStr
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a release controller says of one release."""
+    """A release controller's answer about one release."""
 
     name: str
     phase: str
@@ -43,9 +43,10 @@ type Answers = tuple[Answer, ...]
 
 
 def parse_source(raw: bytes, origin: str) -> Release | Answers:
-    """What the content of a file, named `origin` in errors, says; LayerError if it is none.
+    """Return the release that a file contains, or a release controller's answers, newest first.
+    `origin` names the file in errors.
 
-    A release controller's answer names only payloads, newest first.
+    Raise LayerError if the file has none of the formats. A controller's answer only names payloads.
     """
     raw = raw.removeprefix(BOM_UTF8)  # as editors elsewhere put it in front
     text = raw.strip()
@@ -86,7 +87,8 @@ def _release_info(document: Document, origin: str) -> Release:
 
 
 def image_stream(document: Document, origin: str) -> Release:
-    """An ImageStream, whose name is the release's; LayerError if it is none."""
+    """Return the release of an ImageStream, which has its name. Raise LayerError if it is
+    malformed."""
     if document.get("kind") != "ImageStream":
         raise LayerError(f"{origin}: kind is not ImageStream")
     name = string(mapping(document, "metadata", origin, {}), "name", origin, "")
@@ -112,7 +114,8 @@ def _tag(tag: Document, origin: str) -> Component:
 
 
 def _component(name: str, pullspec: str, origin: str) -> Component:
-    """Only registries: a document from elsewhere is not to name files of this machine."""
+    """Return a component. Only registries are allowed: a document from elsewhere must not name
+    files of this machine."""
     try:
         ImageName.parse(pullspec)
     except LayerError as error:
@@ -137,7 +140,7 @@ def _objects(document: Document, key: str, origin: str) -> Iterator[Document]:
 
 
 def _list(raw: bytes, origin: str) -> Release:
-    """The images of a list in any of the formats of `layers.lists`."""
+    """Return the images of a list in any of the formats of `layers.lists`."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -157,7 +160,8 @@ def _list(raw: bytes, origin: str) -> Release:
 
 
 def _listed(image: Listed) -> tuple[str, str, str]:
-    """The component's name, by default its repository, so that a new tag is a change of it."""
+    """Return a component. Its name is its repository by default, so that a new tag is a change of
+    it."""
     try:
         reference = Reference.parse(image.source)
     except LayerError as error:

@@ -1,4 +1,4 @@
-"""Exact numbers of bytes out of chunks of any size."""
+"""Take exact numbers of bytes out of chunks of any size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Buffer:
-    """Takes bytes from the front of a chunk stream; holds one chunk at a time."""
+    """The front of a stream of chunks. Holds one chunk at a time."""
 
     def __init__(self, chunks: Chunks) -> None:
         self._chunks = chunks
@@ -17,7 +17,7 @@ class Buffer:
         self._at = 0
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes, fewer only where the stream ends."""
+        """Return the next `count` bytes, or fewer where the stream ends."""
         end = self._at + count
         if end <= len(self._chunk):
             data = self._chunk[self._at : end]
@@ -26,7 +26,8 @@ class Buffer:
         return b"".join(self.pieces(count))
 
     def pieces(self, count: int) -> Chunks:
-        """The same, in the pieces in which they come."""
+        """Yield the next `count` bytes in the pieces in which they arrive, fewer where the stream
+        ends."""
         while count > 0 and (self._at < len(self._chunk) or self._refill()):
             piece = self._chunk[self._at : self._at + count]
             self._at += len(piece)
@@ -34,7 +35,7 @@ class Buffer:
             yield piece
 
     def rest(self) -> Chunks:
-        """All that is left."""
+        """Yield all bytes that are left."""
         while self._at < len(self._chunk) or self._refill():
             piece = self._chunk[self._at :]
             self._at = len(self._chunk)

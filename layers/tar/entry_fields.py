@@ -38,15 +38,16 @@ _MEANINGFUL = (b"path", b"linkpath", b"size", b"uid", b"gid", b"SCHILY.xattr.", 
 
 
 def check_global(records: Records) -> None:
-    """GNU tar applies a global header's records, podman does not; most say only `comment`."""
+    """Raise LayerError if a global header changes every later entry: GNU tar obeys it, podman does
+    not. Most global headers only have a `comment`."""
     for key, _ in records:
         if key.startswith(_MEANINGFUL):
             raise LayerError(f"global PAX header sets {printable(key)} for all entries")
 
 
 def owner_of(header: Header, pax: Pax) -> Owner:
-    """Return the entry's owner, ids and xattrs of the extended header first. Raise LayerError if
-    Linux can have no such owner."""
+    """Return the entry's owner; the extended header's ids come before the block's. Raise LayerError
+    if Linux can have no such owner."""
     uid, gid = pax.number(b"uid", header.uid), pax.number(b"gid", header.gid)
     return plain_owner(header.mode, uid, gid)._replace(xattrs=pax.xattrs())
 

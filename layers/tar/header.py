@@ -1,7 +1,7 @@
-"""The 512 bytes in front of every tar entry.
+"""The block of 512 bytes in front of every tar entry.
 
-POSIX pax(1), "ustar Interchange Format", with GNU's and star's variations as GNU tar's
-manual ("Basic Tar Format") and libarchive's tar(5) describe them.
+POSIX pax(1), "ustar Interchange Format", with GNU's and star's variations as GNU tar's manual
+("Basic Tar Format") and libarchive's tar(5) describe them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ GNU_MAGIC = b"ustar  \x00"
 
 
 class Header(NamedTuple):
-    """The fields as the block has them, before extended headers change them.
+    """The fields of a header block, before extended headers change them.
 
-    `block` is the whole block, for what only sparse headers need.
+    `block` is the whole block, which only sparse headers need.
     """
 
     name: bytes
@@ -42,7 +42,7 @@ class Header(NamedTuple):
 
 
 def parse_header(block: bytes) -> Header:
-    """From 512 bytes; LayerError if the checksum or a number is wrong."""
+    """Parse a block of 512 bytes. Raise LayerError if the checksum or a number is wrong."""
     (name, mode, uid, gid, size, mtime, checksum, flag, link, magic, _, _, major, minor, rest) = (
         _FIELDS.unpack(block)
     )
@@ -64,7 +64,8 @@ def parse_header(block: bytes) -> Header:
 
 
 def _check_sum(block: bytes, field: bytes) -> None:
-    """The sum of all bytes with the field itself as blanks; old tars summed signed bytes."""
+    """Compare the checksum: the sum of all bytes, with the field itself as blanks. Old tars summed
+    signed bytes."""
     said = number(field)
     unsigned = _sum(block) - sum(field) + 8 * 0x20
     if said == unsigned:
@@ -76,14 +77,14 @@ def _check_sum(block: bytes, field: bytes) -> None:
 
 
 def _sum(block: bytes) -> int:
-    """Of 512 bytes, in a third of sum()'s time: Adler-32's lower half is the sum of the bytes
-    and 1, modulo 65521 (RFC 1950, 8.2), which 256 bytes cannot reach."""
+    """Return the sum of 512 bytes, in a third of sum()'s time. Adler-32's lower half is the sum of
+    the bytes and 1, modulo 65521 (RFC 1950, 8.2), which 256 bytes cannot reach."""
     half = BLOCK // 2
     return (adler32(block[:half]) & 0xFFFF) + (adler32(block[half:]) & 0xFFFF) - 2
 
 
 def _prefix(magic: bytes, rest: bytes) -> bytes:
-    """The leading part of a long name: POSIX has 155 bytes for it, star 131, GNU none."""
+    """Return the leading part of a long name: POSIX has 155 bytes for it, star 131, GNU none."""
     if rest[0] == 0:
         return b""
     if magic[:6] != _POSIX_MAGIC:
@@ -93,10 +94,11 @@ def _prefix(magic: bytes, rest: bytes) -> bytes:
 
 
 def _mistaken_prefix(rest: bytes) -> bytes:
-    """Go before 1.8 put POSIX's prefix into some GNU headers, where two times belong.
+    """Return the prefix that Go before 1.8 wrote into some GNU headers, where two times belong.
 
-    All container tools are written in Go, whose archive/tar still reads such names
-    (reader.go, readHeader, `hdr.AccessTime`); without the prefix files would be misplaced.
+    All container tools are written in Go, whose archive/tar still reads such names (reader.go,
+    readHeader, `hdr.AccessTime`). Without the prefix files would be misplaced. Bytes that are
+    neither numbers nor ASCII are ignored, as by Go.
     """
     try:
         number(rest[:12])
@@ -109,9 +111,10 @@ def _mistaken_prefix(rest: bytes) -> bytes:
 
 @lru_cache(maxsize=4096)
 def number(field: bytes) -> int:
-    """A numeric field: octal text, or base-256 where the first bit is set (GNU, star).
+    """Return a numeric field's value: octal text, or base-256 where the first bit is set (GNU,
+    star).
 
-    LayerError if it is neither, or does not fit into 63 bits.
+    Raise LayerError if the field is neither, or the number does not fit into 63 bits.
     """
     if field[0] & 0x80:
         return _base256(field)
@@ -124,7 +127,7 @@ def number(field: bytes) -> int:
 
 
 def _base256(field: bytes) -> int:
-    """Two's complement in all bits but the first; GNU tar's tar.h, `OLDGNU_FORMAT` numbers."""
+    """Return the two's complement of all bits but the first: GNU tar's tar.h, `OLDGNU_FORMAT`."""
     value = int.from_bytes(field) & ((1 << (8 * len(field) - 1)) - 1)
     if field[0] & 0x40:
         value -= 1 << (8 * len(field) - 1)

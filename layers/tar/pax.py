@@ -1,4 +1,4 @@
-"""PAX extended headers: `LENGTH KEY=VALUE\\n` records. Source: POSIX pax(1)."""
+r"""Read PAX extended headers: `LENGTH KEY=VALUE\n` records. Source: POSIX pax(1)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _XATTR_SIZE_MAX = 65536
 
 
 def parse_records(data: bytes) -> Records:
-    """The records in their order; LayerError if one is malformed."""
+    """Return the records in their order. Raise LayerError if one is malformed."""
     records, at = [], 0
     while at < len(data):
         match = _LENGTH.match(data, at)
@@ -37,9 +37,9 @@ def parse_records(data: bytes) -> Records:
 
 
 class Pax:
-    """What an extended header says of the next entry; the last record of a key wins.
+    """The records for the next entry; the last record of a key wins.
 
-    An empty value takes back the key, so that the header block's own field counts.
+    An empty value revokes the key, so that the header block's own field counts.
     """
 
     def __init__(self, records: Records = ()) -> None:
@@ -48,14 +48,14 @@ class Pax:
         self.sparse = any(key.startswith(b"GNU.sparse.") for key in self._values)
 
     def text(self, key: bytes, default: bytes) -> bytes:
-        """A path: no NUL may be in it, since no kernel would take it."""
+        """Return a path. Raise LayerError if it contains a NUL, which no kernel would accept."""
         value = self._values.get(key) or default
         if b"\0" in value:
             raise LayerError(f"PAX {key.decode()} has a NUL in it")
         return value
 
     def number(self, key: bytes, default: int) -> int:
-        """A decimal number that is not negative."""
+        """Return a decimal number of at most 63 bits. Raise LayerError if the value is none."""
         value = self._values.get(key)
         if not value:
             return default
@@ -64,17 +64,19 @@ class Pax:
         return int(value)
 
     def has(self, key: bytes) -> bool:
-        """Whether there is a record of this key, and not an empty one."""
+        """Return whether the key has a record that is not empty."""
         return bool(self._values.get(key))
 
     def value(self, key: bytes) -> bytes:
-        """The record's bytes, or none."""
+        """Return the record's value, empty where there is no record."""
         return self._values.get(key, b"")
 
     def xattrs(self) -> Xattrs:
-        """Extended attributes, sorted by name, as star began to write them and Go reads them.
+        """Return the extended attributes, sorted by name: star's `SCHILY.xattr.NAME`, as Go reads
+        them.
 
-        An xattr may have an empty value, so here empty does not mean absent.
+        An xattr may be empty, so here an empty value does not revoke the key. Raise LayerError if a
+        name or a value is longer than Linux allows.
         """
         found = sorted(
             (key[len(_XATTR) :], value)

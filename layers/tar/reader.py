@@ -1,11 +1,11 @@
-"""A tar as a stream of entries.
+"""Read a tar as a stream of entries.
 
-Python's tarfile ends silently at a broken header or a stray zero block, and leaves
-what follows unread; here a tar is either read to its last byte or refused.
+Python's tarfile stops silently at a broken header or a stray zero block, and leaves the rest
+unread. This reader reads a tar to its last byte, or refuses it.
 
-The end of a tar is two zero blocks (POSIX pax(1)). Layers without them, or with one, exist, and
-all container tools read them, as Go's archive/tar does; so they are read here, too. That a layer
-was not cut short is what its digest and diffID say.
+The end of a tar is two zero blocks (POSIX pax(1)). Layers without them, or with one, exist, and all
+container tools read them, as Go's archive/tar does. The digest and the diffID rule out that a layer
+was cut short.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EXTENDED_FLAGS = (b"x", b"X", b"g", b"L", b"K")
 
 
 class _Extended(NamedTuple):
-    """What extended headers said of the entry that follows them."""
+    """The extended headers before an entry."""
 
     pax: Pax = Pax()
     path: bytes = b""
@@ -45,15 +45,15 @@ _NOTHING = _Extended()
 
 
 class TarReader:
-    """Iterates over a tar's entries, in the dialects v7, ustar, pax, GNU and star.
+    """Iterates over a tar's entries, in the dialects v7, ustar, PAX, GNU and star.
 
-    `content()` and `whole()` give the current file's content. What is not asked for is
-    passed over, and recorded as raw bytes, since no file will have it. Raises LayerError,
-    with the path where there is one, for whatever is not a complete tar.
+    `content()` and `whole()` give the current file's content. Content that is not asked for is
+    skipped and recorded as raw bytes. Raises LayerError, with the path where there is one, if the
+    tar is malformed or incomplete.
     """
 
     def __init__(self, chunks: Chunks, recorder: Recorder, max_holes: int = Limits().size) -> None:
-        """`max_holes` bounds what the holes of all sparse files come to, in bytes."""
+        """Read from `chunks`. `max_holes` bounds all holes of sparse files together, in bytes."""
         self._buffer = Buffer(chunks)
         self._recorder = recorder
         self._path = b""
@@ -64,7 +64,7 @@ class TarReader:
         self._holes = max_holes
 
     def __iter__(self) -> Iterator[Entry]:
-        """Every entry; then record what follows the end marker."""
+        """Yield every entry; then record the bytes behind the end marker."""
         extended = _NOTHING
         while (header := self._next_header()) is not None:
             if header.typeflag in _EXTENDED_FLAGS:
@@ -79,14 +79,14 @@ class TarReader:
             self._recorder.raw(piece)
 
     def content(self) -> Chunks:
-        """The current file's content, `size` bytes in pieces; to be read to its end."""
+        """Yield the current file's content, `size` bytes in pieces. It must be read to its end."""
         self._taken = True
         if self._sparse is None:
             return self._file_pieces()
         return expanded(self._sparse, self._raw_pieces)
 
     def whole(self) -> bytes:
-        """The same in one piece, for files known to be small."""
+        """Return the current file's content in one piece. For files that are known to be small."""
         if self._sparse is not None:
             return b"".join(self.content())
         self._taken = True
@@ -163,7 +163,7 @@ class TarReader:
             raise error.within(path=path) from None
 
     def _begin_plain(self, header: Header) -> Entry:
-        """The same for most entries: one header, which says it all."""
+        """Begin an entry without extended headers, as most entries are."""
         self._path, self._taken = header.name, False
         self._sparse, size = None, 0
         try:
@@ -247,7 +247,7 @@ class TarReader:
         return LayerError(f"tar ends {missing} bytes before the file does", path=self._path)
 
     def _pass_over(self) -> None:
-        """What of the entry was not read, and the padding to a whole block."""
+        """Skip what was not read of the entry, and the padding to a whole block."""
         if not self._taken:
             for _ in self._raw_pieces(self._unread):
                 pass

@@ -1,7 +1,7 @@
-"""Sparse files, in the four ways tars have stored them.
+"""Read sparse files, in the four ways that tars have stored them.
 
-Source: GNU tar's manual, "Storing Sparse Files": the old GNU format in the header
-block, and PAX 0.0, 0.1 and 1.0.
+Source: GNU tar's manual, "Storing Sparse Files": the old GNU format in the header block, and PAX
+0.0, 0.1 and 1.0.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ _PAIR = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 
 
 class SparseMap(NamedTuple):
-    """The file's size with its holes, and where the stored pieces go: (offset, length)."""
+    """A sparse file's `size` in bytes, holes included, and where its stored pieces lie: (offset,
+    length)."""
 
     size: int
     pieces: tuple[tuple[int, int], ...]
 
 
 def old_gnu_map(header: bytes, take: Callable[[], bytes]) -> SparseMap:
-    """From a type 'S' header block and the extension blocks that `take` gives one by one."""
+    """Read the map of a type 'S' header block; `take` gives its extension blocks one by one."""
     if header[257:265] != GNU_MAGIC:
         raise LayerError("a type 'S' header that is not GNU's")  # star's has its map elsewhere
     pieces = _old_pieces(header[386:482], 4)
@@ -55,7 +56,8 @@ def _old_pieces(data: bytes, count: int) -> list[tuple[int, int]]:
 
 
 def pax_map(pax: Pax, take: Callable[[], bytes]) -> SparseMap | None:
-    """From PAX records, and for format 1.0 the blocks at the start of the data; None if absent."""
+    """Read the map of PAX records; in format 1.0 `take` gives the blocks at the start of the data.
+    Return None if there is no map."""
     if not pax.sparse:
         return None
     version = pax.value(b"GNU.sparse.major"), pax.value(b"GNU.sparse.minor")
@@ -82,7 +84,7 @@ def _map_in_records(pax: Pax) -> SparseMap:
 
 
 def _map_in_data(take: Callable[[], bytes]) -> tuple[tuple[int, int], ...]:
-    """Decimal lines, the first the number of pieces, padded to whole blocks."""
+    """Read decimal lines, padded to whole blocks. The first line is the number of pieces."""
     text = take()
     count = _decimal(text.partition(b"\n")[0])
     if count > MAX_PIECES:
@@ -110,7 +112,7 @@ def _decimal(text: bytes) -> int:
 
 
 def check_map(sparse: SparseMap, stored: int) -> None:
-    """LayerError unless the pieces are in order, apart, inside the file, and all there."""
+    """Raise LayerError unless the pieces are in order, disjoint, in the file, and all stored."""
     end = 0
     for offset, length in sparse.pieces:
         if offset < end or length < 0:
@@ -121,7 +123,8 @@ def check_map(sparse: SparseMap, stored: int) -> None:
 
 
 def expanded(sparse: SparseMap, pieces: Callable[[int], Chunks]) -> Chunks:
-    """The file's whole content: `pieces(n)` gives the next n stored bytes, holes are zeros."""
+    """Yield the file's whole content. `pieces(n)` gives the next n stored bytes; holes are
+    zeros."""
     at = 0
     for offset, length in sparse.pieces:
         yield from _zeros(offset - at)

@@ -1,7 +1,7 @@
-"""A tree's files as the members of a tar, always the same bytes for the same tree.
+"""Write a tree's files as the members of a tar: the same bytes for the same tree.
 
-Format: POSIX.1-2017 pax(1), "ustar Interchange Format" and "pax Extended Header"; xattrs
-as `SCHILY.xattr.NAME`, which Go's archive/tar, containers-storage and GNU tar read.
+Format: POSIX.1-2017 pax(1), "ustar Interchange Format" and "pax Extended Header"; xattrs as
+`SCHILY.xattr.NAME`, which Go's archive/tar, containers-storage and GNU tar read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PAX = b"x"
 
 
 def header(entry: Entry) -> bytes:
-    """The blocks before the entry's content; times are zero, since ostree keeps none."""
+    """Return the blocks before the entry's content. Times are zero, since ostree keeps none."""
     path = entry.path + b"/" if entry.kind is Kind.DIRECTORY else entry.path
     records = _records(entry, path)
     extended = b""
@@ -36,12 +36,12 @@ def header(entry: Entry) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """What follows a content of `size` bytes, up to the next block."""
+    """Return the zeros between a content of `size` bytes and the next block."""
     return bytes(-size % _BLOCK)
 
 
 def _records(entry: Entry, path: bytes) -> bytes:
-    """What the ustar header has no room for."""
+    """Return the PAX records for what the ustar header has no room for."""
     found: list[tuple[bytes, bytes]] = []
     for key, text in ((b"path", path), (b"linkpath", entry.link)):
         if len(text) > _NAME_SIZE or not text.isascii():
@@ -57,7 +57,7 @@ def _records(entry: Entry, path: bytes) -> bytes:
 
 
 def _record(key: bytes, value: bytes) -> bytes:
-    """`LENGTH KEY=VALUE` and a newline; the length counts its own digits."""
+    """Return `LENGTH KEY=VALUE` and a newline. The length counts its own digits."""
     rest = b" %b=%b\n" % (key, value)
     length = len(rest) + len(str(len(rest)))
     if len(str(length)) > len(str(len(rest))):

@@ -1,9 +1,8 @@
-"""Reading a tar-split record: the tar that it stands for, made again.
+"""Read a tar-split record, and make the tar again that it describes.
 
 Source of the format: github.com/vbatts/tar-split tar/storage/entry.go and tar/asm, as
 containers-storage (`overlay-layers/<id>.tar-split.gz`) and Docker
-(`layerdb/sha256/<chainID>/tar-split.json.gz`) both keep it.
-`layers.tarsplit.record_writer` writes it.
+(`layerdb/sha256/<chainID>/tar-split.json.gz`) keep it. `layers.tarsplit.record_writer` writes it.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ _LONGEST_LINE = 1 << 26
 
 
 class Content(NamedTuple):
-    """Where a file's content stands in the tar: its `path`, `size` in bytes, and CRC-64/ISO."""
+    """A file's content within the tar: its `path`, `size` in bytes, and CRC-64/ISO, None if
+    unknown."""
 
     path: bytes
     size: int
@@ -43,9 +43,10 @@ type Segment = bytes | Content
 
 
 def segments(record: Chunks) -> Iterator[Segment]:
-    """The tar's parts in their order, from the gzipped record; LayerError if it is malformed.
+    """Yield the tar's parts in their order, from the gzipped record. Raise LayerError if the record
+    is malformed.
 
-    The lines' `position` is not read, nor does tar-split read it.
+    The lines' `position` is ignored, as by tar-split.
     """
     for line in _lines(gunzipped(record)):
         try:
@@ -57,7 +58,7 @@ def segments(record: Chunks) -> Iterator[Segment]:
 
 
 def _lines(chunks: Chunks) -> Iterator[bytes]:
-    """Lines without their ends; one may be longer than a chunk, but not without end."""
+    """Yield lines without their newlines. A line may be longer than a chunk, up to a bound."""
     begun: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -74,7 +75,8 @@ def _lines(chunks: Chunks) -> Iterator[bytes]:
 
 
 def _segment(line: dict[str, Any]) -> Segment | None:
-    """None for an entry without content: its header is raw bytes like any other."""
+    """Return the part that a line describes. Return None for an entry without content, whose header
+    is raw bytes of another line."""
     if line["type"] == _RAW:
         return binascii.a2b_base64(line["payload"], strict_mode=True)
     if line["type"] != _CONTENT:
@@ -98,15 +100,14 @@ def _crc(payload: str | None) -> int | None:
 
 
 def tar_size(parts: Iterable[Segment]) -> int:
-    """The size in bytes of the tar that is made of these."""
+    """Return the size in bytes of the tar that these parts make."""
     return sum(part.size if isinstance(part, Content) else len(part) for part in parts)
 
 
 def assembled(parts: Iterable[Segment], read: Callable[[Content], Chunks]) -> OpenChunks:
-    """The tar's bytes; LayerError, with the path, for a file that is not what it was.
+    """Yield the tar's bytes. Raise LayerError, with the path, for a file whose content has changed.
 
-    `read` gives a file's content, all of it. That nothing else is wrong, only the diffID
-    of the whole can prove.
+    `read` gives a file's whole content. Only the diffID proves the rest of the tar.
     """
     for part in parts:
         if isinstance(part, Content):

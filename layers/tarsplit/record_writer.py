@@ -1,9 +1,10 @@
-"""tar-split: what of a layer's tar is not in its files, so that the tar can be made again.
+"""Write a tar-split record: the bytes of a layer's tar that are in no file, so that the tar can be
+made again.
 
-JSON lines in gzip, as github.com/vbatts/tar-split writes them (tar/storage/entry.go):
-type 2 holds raw bytes of the tar, type 1 stands for a file's content, with its CRC-64.
-tar-split's own writer also has a line for each entry without content; its reader passes
-over those, but refuses two of one name, so there are none here.
+JSON lines in gzip, as github.com/vbatts/tar-split writes them (tar/storage/entry.go): type 2 holds
+raw bytes of the tar, type 1 stands for a file's content, with its CRC-64. tar-split's own writer
+also has a line for each entry without content. Its reader skips these lines, but refuses two of one
+name, so this record has none.
 """
 
 from __future__ import annotations
@@ -59,24 +60,24 @@ class TarSplit:
         self.files = 0  # how many contents are left to the files
 
     def raw(self, data: bytes) -> None:
-        """Bytes of the tar that are no file's content."""
+        """Record bytes of the tar that are no file's content."""
         self._raw.append(data)
         self._raw_size += len(data)
         if self._raw_size > _RAW_LIMIT:
             self._cut_raw()
 
     def begin_file(self, path: bytes, size: int) -> None:
-        """A file whose `size` bytes follow; of an empty one there is nothing to record."""
+        """Begin a file of `size` bytes. An empty file leaves nothing to record."""
         if size:
             self._end_raw()
         self._file, self._crc64 = (path, size), 0
 
     def content(self, data: bytes) -> None:
-        """Some of the file's content: only its checksum is kept."""
+        """Add some of the file's content to its checksum."""
         self._crc64 = crc64.go_iso(data, self._crc64)
 
     def end_file(self) -> None:
-        """All of the content was given."""
+        """Record the file, all of whose content was given."""
         path, size = self._file
         if size:
             payload = binascii.b2a_base64(self._crc64.to_bytes(8), newline=False)
@@ -85,7 +86,7 @@ class TarSplit:
             self.files += 1
 
     def finish(self) -> bytes:
-        """The whole record, gzip and all."""
+        """Return the whole record, gzipped."""
         self._end_raw()
         self._flush()
         self._packed.append(self._deflate.flush())
@@ -93,8 +94,8 @@ class TarSplit:
         return b"".join([*self._packed, trailer])
 
     def _cut_raw(self) -> None:
-        """Lines of the limit's size, and the rest held back: in what pieces the bytes come, from
-        the network or the repo, is not to be seen in the record."""
+        """Write lines of the limit's size, and hold back the rest. The record must not show in what
+        pieces the bytes arrived from the network or the repo."""
         data = b"".join(self._raw)
         rest = len(data) % _RAW_LIMIT
         for at in range(0, len(data) - rest, _RAW_LIMIT):
@@ -133,9 +134,10 @@ class TarSplit:
 
 
 def with_contents(record: bytes, contents: Mapping[int, Chunks]) -> bytes:
-    """The same record, with the contents of some files in it; the keys count the file lines.
+    """Return the record with the contents of some files in it. The keys of `contents` count the
+    file lines.
 
-    Where a tar has a path twice, only the last one's content is in the tree afterwards.
+    Where a tar has a path twice, only the last content is in the tree.
     """
     copy = TarSplit()
     files = -1
@@ -154,7 +156,7 @@ def with_contents(record: bytes, contents: Mapping[int, Chunks]) -> bytes:
 
 
 def _record_lines(record: bytes) -> Iterator[bytes]:
-    """The record's lines one by one: unpacked, it can be far larger than memory."""
+    """Yield the record's lines one by one: unpacked, it can be far larger than memory."""
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     begun, packed = b"", record
     while not unpacker.eof:
@@ -164,7 +166,7 @@ def _record_lines(record: bytes) -> Iterator[bytes]:
 
 
 def _json_string(path: bytes) -> bytes:
-    """A path of the tree, which is UTF-8, or the tree would have refused it."""
+    """Return the JSON of a path. It is UTF-8, since the tree refuses other paths."""
     if _PLAIN.fullmatch(path):
         return b'"%b"' % path
     return json.dumps(path.decode(), ensure_ascii=False).encode()

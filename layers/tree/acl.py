@@ -1,4 +1,4 @@
-"""POSIX ACLs as the kernel takes them in an xattr.
+"""Judge POSIX ACLs as the kernel does when they are set as an xattr.
 
 Source: include/uapi/linux/posix_acl_xattr.h, and fs/posix_acl.c, `posix_acl_valid`.
 """
@@ -16,7 +16,7 @@ _TAGS = re.compile(rb"\x01\x02*\x04\x08*\x10?\x20")
 
 
 def is_settable(value: bytes) -> bool:
-    """Whether the xattr's value is an ACL that Linux would set."""
+    """Return whether the xattr's value is an ACL that Linux would set."""
     body = value[4:]
     if value[:4] != _VERSION or len(body) % _ENTRY.size:
         return False
@@ -33,5 +33,5 @@ def is_settable(value: bytes) -> bool:
 
 
 def says_what_the_mode_does(value: bytes) -> bool:
-    """Whether a settable ACL has only the owner, the group and all others."""
+    """Return whether a settable ACL only has entries for the owner, the group and others."""
     return len(value) == len(_VERSION) + 3 * _ENTRY.size

@@ -1,4 +1,4 @@
-"""A layer's own tree, as its tar's entries build it up."""
+"""Build a layer's own tree from the entries of its tar."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DeviceNodes(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LowerLink:
-    """A hardlink to something that this layer does not have; both paths as the tar spells them."""
+    """A hardlink to a file that this layer does not have. Both paths as the tar spells them."""
 
     leaf: Leaf
     path: bytes
@@ -41,9 +41,10 @@ class LowerLink:
 
 
 class LayerTree:
-    """Takes a tar's entries one by one, the last of a path winning.
+    """The tree of one layer, built entry by entry. The last entry of a path wins.
 
-    `add` returns the new leaf if the entry is a file or symlink, for the caller to store.
+    `add` returns the new leaf if the entry is a file or symlink; the caller stores it and sets its
+    checksum.
     """
 
     def __init__(self, device_nodes: DeviceNodes = DeviceNodes.AUTO) -> None:
@@ -60,7 +61,7 @@ class LayerTree:
         self._last_parent = self.root
 
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle: what the tree has become; nothing can be added to the copy."""
+        """Return the finished tree for pickle. Nothing can be added to the copy."""
         kept = {name: vars(self)[name] for name in _STATE}
         return {**kept, "root": rows(self.root)}
 
@@ -68,7 +69,8 @@ class LayerTree:
         vars(self).update(state, root=from_rows(state["root"]))
 
     def add(self, entry: Entry) -> Leaf | None:
-        """LayerError, with the path, for an entry that has no place in a layer."""
+        """Add an entry. Raise LayerError, with the path, for an entry that has no place in a
+        layer."""
         try:
             return self._add(components(entry.path), entry)
         except LayerError as error:
@@ -145,8 +147,8 @@ class LayerTree:
         entries[name] = leaf
 
     def _add_link(self, path: Path, entry: Entry) -> None:
-        """A second name of a file; what the link's own header says of owner and mode is not
-        looked at, as a hard link has none (umoci and GNU tar read it so, too)."""
+        """Add another name of a file. The link's own header says nothing of owner and mode, since a
+        hard link has none; umoci and GNU tar read it so, too."""
         present = self._find(components(entry.link))
         if isinstance(present, Gap):
             self._leave_gap(path, present)
@@ -159,7 +161,7 @@ class LayerTree:
         self._place(path, present)
 
     def _find(self, target: Path) -> Node | None:
-        """What this layer has so far at the target of a hardlink."""
+        """Return the node at the target of a hardlink, None if this layer has none so far."""
         node: Node | None = self.root
         for name in target:
             if not isinstance(node, Directory):
@@ -170,7 +172,7 @@ class LayerTree:
         return node
 
     def _parent(self, path: Path, *, real: bool) -> Directory:
-        """The directory that `path` lies in, made where the tar did not list it."""
+        """Return the directory that `path` lies in. Make it where the tar did not list it."""
         parents = path[:-1]
         if parents == self._last_parents and (self._last_parent.real or not real):
             return self._last_parent
@@ -201,7 +203,7 @@ class LayerTree:
         self._leave_gap(path, Gap.DEVICE)
 
     def _leave_gap(self, path: Path, gap: Gap) -> None:
-        """Nothing is at this path from now on, neither of this layer nor of one below."""
+        """Put a gap at this path: neither this layer nor a lower one has anything there."""
         name = path[-1]
         refuse_quoted(name)
         if gap is Gap.DEVICE:
@@ -216,7 +218,7 @@ class LayerTree:
         parent.whiteouts.add(name)
 
     def _lose(self, node: Node) -> None:
-        """Note of each file that goes with the node that its path is another's now."""
+        """Mark each file below the node as lost: another entry has its path now."""
         self._last_parents = None
         if isinstance(node, Leaf):
             node.lost = True

@@ -1,4 +1,4 @@
-"""A layer being read: the tar, the tree that it makes, and the record to make it again."""
+"""Read a layer: its tar becomes a tree, and a record from which the tar can be made again."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class LayerReader:
-    """Iterates over the files and symlinks to be stored; the rest goes into `tree` by itself.
+    """Iterates over the files and symlinks that are to be stored. All other entries go into `tree`
+    alone.
 
-    At each, `whole()` or `content()` gives a file's content; the leaf's checksum is for
-    the caller to set. Raises LayerError as TarReader and LayerTree do.
+    At each of them, `whole()` or `content()` gives a file's content, and the caller sets the leaf's
+    checksum. Raises LayerError as TarReader and LayerTree do.
     """
 
     def __init__(
@@ -48,14 +49,15 @@ class LayerReader:
                     self._recorded.append(leaf)
 
     def _bounded(self) -> Iterator[Entry]:
-        """The tar's entries, as long as what is kept of them fits into memory."""
+        """Yield the tar's entries. Raise LayerError if more is kept of them than the limits
+        allow."""
         for entry in self._tar:
             self._bound.count(entry)
             yield entry
 
     @property
     def entries(self) -> int:
-        """How many entries of the tar were read."""
+        """The number of the tar's entries that were read."""
         return self._bound.entries
 
     def _kept(self, entry: Entry) -> Owner:
@@ -67,18 +69,19 @@ class LayerReader:
         return owner
 
     def whole(self) -> bytes:
-        """The current file's content."""
+        """Return the current file's content."""
         return self._tar.whole()
 
     def content(self) -> Chunks:
-        """The same in pieces, to be read to its end."""
+        """Yield the current file's content in pieces. It must be read to its end."""
         return self._tar.content()
 
     def tar_split(self, read: Callable[[str], Chunks]) -> bytes:
-        """The record, once the tar was read to its end and all leaves are stored.
+        """Return the tar-split record, after the tar was read to its end and all leaves have
+        checksums.
 
-        `read` gives the content of an object, for files that another of the same path
-        replaced: they are not in the tree, so their content goes into the record.
+        `read` gives the content of an object. The record holds the contents of files whose path
+        another entry took, since the tree does not have them.
         """
         record = self._record.finish()
         gone = {

@@ -1,8 +1,7 @@
-"""What the layers below show at a directory: overlayfs's merge, read lazily.
+"""Read what the layers below show at a directory: overlayfs's merge, computed lazily.
 
-Source: the kernel's Documentation/filesystems/overlayfs.rst, "Whiteouts and opaque
-directories". The layers read here are ours, so they hold quoted whiteouts and nothing
-opaque.
+Source: the kernel's Documentation/filesystems/overlayfs.rst, "Whiteouts and opaque directories".
+Our layers have quoted whiteouts and nothing opaque.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class TreeDirectory(Protocol):
-    """One layer's directory, as stored."""
+    """A stored directory of one layer."""
 
     @property
     def meta(self) -> str:
@@ -27,11 +26,11 @@ class TreeDirectory(Protocol):
 
     @property
     def leaves(self) -> Mapping[bytes, str]:
-        """Names of files and symlinks, with their objects' checksums."""
+        """The names of its files and symlinks, with their objects' checksums."""
 
     @property
     def directories(self) -> Mapping[bytes, TreeDirectory]:
-        """Its sub-directories."""
+        """Its sub-directories by name."""
 
 
 def find_leaf(root: TreeDirectory, path: Path) -> str | None:
@@ -43,11 +42,11 @@ def find_leaf(root: TreeDirectory, path: Path) -> str | None:
 
 
 class Lower:
-    """A directory as seen through a stack of layers, nearest first; at least one layer has it.
+    """A directory as seen through a stack of layers, nearest first. At least one layer has it.
 
-    A stack is a layer on top of another stack. What is found out about a stack is kept, and
-    `above` shares it, so that an image's layers are closed in a time that grows with their
-    entries, however many layers there are.
+    A stack is a layer on top of another stack. `above` shares the answers that the lower stack has
+    found, so that closing an image's layers takes a time that grows with their entries, and not
+    with the number of layers.
     """
 
     def __init__(self, stack: Sequence[TreeDirectory]) -> None:
@@ -76,22 +75,22 @@ class Lower:
 
     @property
     def meta(self) -> str:
-        """The visible dirmeta: the nearest layer's."""
+        """The checksum of the visible dirmeta: the nearest layer's."""
         return self._nearest.meta
 
     @property
     def only(self) -> TreeDirectory | None:
-        """The layer's own directory, where no other layer has a part in it."""
+        """The layer's own directory, if it is the only one of the stack; else None."""
         return self._nearest if self._below is None else None
 
     @property
     def stack(self) -> Sequence[TreeDirectory]:
-        """What is merged here, nearest first."""
+        """The layers' own directories, nearest first."""
         return [one._nearest for one in self._chain()]
 
     @property
     def names(self) -> frozenset[bytes]:
-        """All that is visible here."""
+        """All visible names."""
         work: list[Lower] = []
         visible: set[bytes] = set()
         for one in self._chain():
@@ -165,7 +164,7 @@ class Lower:
 
     @cached_property
     def directories(self) -> Mapping[bytes, Lower]:
-        """The visible sub-directories; each is merged once."""
+        """The visible sub-directories by name."""
         return {name: Lower(stack) for name, stack in self._merged[1].items()}
 
     def _chain(self) -> Iterator[Lower]:
@@ -176,7 +175,8 @@ class Lower:
 
     @cached_property
     def _merged(self) -> tuple[dict[bytes, str], dict[bytes, list[TreeDirectory]]]:
-        """The nearest layer with a name decides; directories go on merging until one does not."""
+        """Merge the stack. The nearest layer with a name decides; directories merge downwards until
+        a layer ends them."""
         leaves: dict[bytes, str] = {}
         directories: dict[bytes, list[TreeDirectory]] = {}
         closed: set[bytes] = set()

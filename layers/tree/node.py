@@ -1,4 +1,4 @@
-"""What a layer's own tree is made of."""
+"""The nodes of a layer's own tree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Gap(Enum):
-    """What a name is taken for that ostree cannot hold: nothing is there, nor shines through."""
+    """Placeholder for an entry that ostree cannot store. It also hides a lower entry of that
+    name."""
 
     DEVICE = "a device node that was left out"
     WHITEOUT = "a whiteout as overlayfs writes it"
@@ -23,9 +24,9 @@ class Gap(Enum):
 
 @dataclass(slots=True, eq=False)
 class Leaf:
-    """A file or symlink; its object's checksum is known once it is stored.
+    """A file or symlink. Its object's checksum is known once it is stored.
 
-    `lost` if a later entry took a path of it: the tree may not have it there any more.
+    `lost` is true if a later entry took one of its paths: the tree may no longer have it there.
     """
 
     checksum: str = ""
@@ -38,10 +39,10 @@ type Node = Leaf | Directory | Stored | Gap
 
 @dataclass(slots=True, eq=False)
 class Directory:
-    """Names of this layer, and what it hides of the layers below.
+    """A directory of this layer, and what it hides of the layers below.
 
-    `owner` is None where the tar never lists the directory itself. A directory that only
-    whiteouts needed is not `real`: it is not to appear where no lower layer has it.
+    `owner` is None if the tar does not list the directory. `real` is false if only whiteouts needed
+    it: then it appears only where a lower layer has it.
     """
 
     owner: Owner | None = None
@@ -52,7 +53,7 @@ class Directory:
 
 
 def walk(root: Directory) -> Iterator[Directory]:
-    """Every directory, parents first; without recursion, however deep it is."""
+    """Yield every directory, parents first. Without recursion, so that the depth has no bound."""
     work = [root]
     while work:
         directory = work.pop()
@@ -65,7 +66,7 @@ type Row = tuple[Owner | None, dict[bytes, Leaf | Stored | Gap | int], set[bytes
 
 
 def rows(root: Directory) -> list[Row]:
-    """The tree as a list, for pickle, which would go as deep as the tree does."""
+    """Return the tree as a flat list, for pickle, which would recurse as deep as the tree."""
     directories = list(walk(root))
     numbers = {directory: number for number, directory in enumerate(directories)}
     return [
@@ -84,7 +85,7 @@ def rows(root: Directory) -> list[Row]:
 
 
 def from_rows(listed: Sequence[Row]) -> Directory:
-    """The inverse of `rows`."""
+    """Return the tree that `rows` was given."""
     directories = [Directory() for _ in listed]
     for one, (owner, entries, whiteouts, opaque, real) in zip(directories, listed, strict=True):
         one.owner, one.whiteouts, one.opaque, one.real = owner, whiteouts, opaque, real

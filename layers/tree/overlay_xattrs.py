@@ -1,9 +1,9 @@
-"""What overlayfs and fuse-overlayfs say by xattrs in a layer's directory.
+"""Read the xattrs that overlayfs and fuse-overlayfs set in a layer's directory.
 
-Sources: the kernel's Documentation/filesystems/overlayfs.rst ("Whiteouts and opaque
-directories", "redirect_dir", "Metadata only copy up"; whiteouts as xattrs since Linux 6.7,
-fs/overlayfs/util.c, ovl_path_check_xwhiteout_xattr); fuse-overlayfs, main.c; and
-containers-storage, pkg/idtools, for `user.containers.override_stat`.
+Sources: the kernel's Documentation/filesystems/overlayfs.rst ("Whiteouts and opaque directories",
+"redirect_dir", "Metadata only copy up"; whiteouts as xattrs since Linux 6.7, fs/overlayfs/util.c,
+ovl_path_check_xwhiteout_xattr); fuse-overlayfs, main.c; and containers-storage, pkg/idtools, for
+`user.containers.override_stat`.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ def _values(xattrs: Xattrs, mark: bytes) -> list[bytes]:
 
 
 def is_opaque(xattrs: Xattrs) -> bool:
-    """Whether a directory hides what lower layers have in it; the value `x` says less."""
+    """Return whether a directory is opaque. The value `x` marks something else."""
     return b"y" in _values(xattrs, b"opaque")
 
 
 def is_whiteout(xattrs: Xattrs) -> bool:
-    """Whether an empty regular file stands for a whiteout of its name."""
+    """Return whether an empty regular file stands for a whiteout of its name."""
     return bool(_values(xattrs, b"whiteout"))
 
 
 def check_complete(xattrs: Xattrs) -> None:
-    """LayerError for a file or directory whose content is in another layer's directory."""
+    """Raise LayerError for a file or directory whose content is in another layer's directory."""
     for mark in _ELSEWHERE:
         if _values(xattrs, mark):
             raise LayerError(
@@ -69,17 +69,17 @@ def without_opaque(xattrs: Xattrs, value: bytes) -> Xattrs:
 
 
 def without_marks(xattrs: Xattrs) -> Xattrs:
-    """The xattrs that the file itself has."""
+    """Return the file's own xattrs, without overlayfs's."""
     return tuple(x for x in xattrs if x[0] != _OVERRIDE and not x[0].startswith(_NAMESPACES))
 
 
 def overridden(
     owner: Owner, kind: Kind, device: tuple[int, int]
 ) -> tuple[Owner, Kind, tuple[int, int]]:
-    """Owner, kind and device as fuse-overlayfs or a `force_mask` store means them.
+    """Return owner, kind and device as fuse-overlayfs or a `force_mask` store means them.
 
-    Where files cannot be given to others, an xattr says whose they are. LayerError if it
-    is malformed.
+    Where files cannot be given to other users, an xattr holds the owner. Raise LayerError if it is
+    malformed.
     """
     said = dict(owner.xattrs).get(_OVERRIDE)
     if said is None:

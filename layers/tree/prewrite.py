@@ -1,8 +1,8 @@
-"""Directories that no lower layer can change are ostree's already, before those are looked at.
+"""Write the directories that no lower layer can change before the lower layers are looked at.
 
-Most of a layer is such: the layer lists the directory, and deletes nothing in it or below it.
-Whoever reads the layer can write these, and only the rest is to be settled
-(layers/tree/translate.py).
+Most of a layer is such: the layer lists the directory, and deletes nothing in it or below it. The
+process that reads the layer writes these, so that only the rest is left for
+layers/tree/translate.py.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ type Store = Callable[[str, bytes], str]
 
 
 def seal(tree: LayerTree, store: Store) -> None:
-    """Put in the place of each such directory what `store` makes of it.
+    """Write each such directory by `store`, and put a `Stored` in its place.
 
-    `store` takes an object's kind, `dirtree` or `dirmeta`, and its bytes; its checksum.
+    `store` takes an object's kind, `dirtree` or `dirmeta`, and its bytes, and returns its checksum.
+    Raise LayerError, with the path, for a directory that is too large for ostree.
     """
     directories = list(walk(tree.root))
     replaced = _replaced(directories)
@@ -45,8 +46,8 @@ def seal(tree: LayerTree, store: Store) -> None:
 
 
 def _replaced(directories: list[Directory]) -> set[Directory]:
-    """Those in whose place, or above it, this layer deletes what lower layers have: they get
-    whiteouts for it."""
+    """Return the directories that get whiteouts: this layer deletes what lower layers have in their
+    place, or above."""
     found: set[Directory] = set()
     for directory in directories:  # what is above comes first
         for name, node in directory.entries.items():
@@ -58,7 +59,7 @@ def _replaced(directories: list[Directory]) -> set[Directory]:
 
 
 def _sealed(directory: Directory, unresolved: set[Leaf], store: Store) -> Stored | None:
-    """None where it has to know what is below it."""
+    """Return the directory, written. Return None if it depends on the layers below."""
     owner = directory.owner
     if owner is None or directory.opaque or directory.whiteouts:
         return None

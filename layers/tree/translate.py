@@ -1,9 +1,9 @@
-"""Closing a layer: what it means on top of the layers below, in a tree without opaque markers.
+"""Close a layer: translate it, on top of the layers below, into a tree without opaque markers.
 
-The rules are those of docs/semantics.md. A whiteout hides what lower layers have and
-never what its own layer has; an opaque directory becomes one whiteout for each name that
-it hides, in it and in each directory below it that the layer makes anew, since an xattr
-would not survive rpm-ostree's and osbuild's commits.
+The rules are those of docs/semantics.md. A whiteout hides entries of lower layers, never those of
+its own layer. An opaque directory becomes one whiteout for each name that it hides, in it and in
+each directory below it that the layer makes anew: an opaque xattr would not survive rpm-ostree's
+and osbuild's commits.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ ROOT_OWNER = Owner(0o555, 0, 0)
 
 @dataclass(slots=True, eq=False)
 class Settled:
-    """A directory for ostree: `meta` is an owner, or the dirmeta checksum of a lower one; what
-    is `stored` ostree has already."""
+    """A directory ready for ostree. `meta` is an owner, or the dirmeta checksum of the lower
+    directory. `stored` are sub-directories that the repo has."""
 
     meta: Owner | str
     leaves: dict[bytes, Leaf] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A directory to be closed, and what is below it."""
+    """A directory to be closed, and the stack below it, None if no lower layer has it."""
 
     parent: _Place | None
     name: bytes
@@ -56,11 +56,12 @@ class _Place:
     opaque: bool  # nothing below shines through
 
     def hides(self, name: bytes) -> bool:
-        """Whether what the lower layers have under this name is deleted."""
+        """Return whether this layer deletes the lower layers' entry of this name."""
         return self.opaque or name in self.directory.whiteouts
 
     def path(self, name: bytes) -> bytes:
-        """The path of an entry, for people. Deep trees would be too many if all were kept."""
+        """Return the path of an entry, for errors. Computed on demand: in deep trees the paths
+        would take too much memory."""
         names, place = [name], self
         while place.parent is not None:
             names.append(place.name)
@@ -69,9 +70,10 @@ class _Place:
 
 
 def settle(tree: LayerTree, lower: Lower | None) -> Settled:
-    """The layer's tree over the merged tree below; `lower` is None for a base layer.
+    """Return the layer's tree on top of `lower`, the merged tree below; None for a base layer.
 
-    LayerError for a hardlink to something that neither has.
+    Raise LayerError, with the path, for a hardlink to a file that neither has, and for a directory
+    that ostree could not hold.
     """
     _resolve_links(tree, lower)
     curious = _curious(tree.root)
@@ -83,9 +85,9 @@ def settle(tree: LayerTree, lower: Lower | None) -> Settled:
 
 
 def _curious(root: Directory) -> set[Directory]:
-    """The directories that have to know what is below them.
+    """Return the directories that depend on the layers below.
 
-    For most of a layer the lower trees do not matter, and then they need not be read.
+    Most of a layer does not, and then the lower trees need not be read.
     """
     found: set[Directory] = set()
     for directory in reversed(list(walk(root))):
@@ -156,10 +158,10 @@ def _check_bounds(place: _Place) -> None:
 
 
 def _check_passable(lower: Lower, name: bytes, place: _Place) -> None:
-    """LayerError where an unlisted directory meets a file or symlink of a lower layer.
+    """Raise LayerError where an unlisted directory meets a file or symlink of a lower layer.
 
-    umoci and GNU tar follow the symlink, podman and containerd put a directory in its
-    place; of two trees that could be meant, one would be silently wrong.
+    umoci and GNU tar follow the symlink, podman and containerd put a directory in its place. One of
+    the two trees would be silently wrong.
     """
     if lower.leaf(name) is not None:
         raise LayerError(

@@ -1,7 +1,7 @@
-"""Which of an image's extended attributes go into the store.
+"""Choose which of an image's extended attributes are stored.
 
-What a kernel would refuse to set must not get there: ostree would store it, and then fail
-to check it out on the device.
+ostree would store an xattr that the kernel refuses to set, and then fail to check it out on the
+device.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _CAPABILITY_SIZES = {2: 20, 3: 24}
 
 
 def kept(owner: Owner, kind: Kind) -> Owner:
-    """The owner without the xattrs that are not to be stored.
+    """Return the owner with those xattrs that are to be stored. Raise LayerError if Linux, or ext4,
+    could not hold one of them.
 
-    Those of an empty value are among them: libostree leaves them out when it reads a file
-    back from a bare repo, whose fsck would then call the object corrupt. umoci and
-    `ostree commit` leave them out as well.
+    An empty xattr is dropped: libostree loses it when it reads a file of a bare repo, whose fsck
+    would then call the object corrupt. umoci and `ostree commit` drop it as well.
     """
     if not owner.xattrs:
         return owner
@@ -54,7 +54,7 @@ def _is_kept(name: bytes, value: bytes, kind: Kind) -> bool:
 
 
 def _is_known(name: bytes) -> bool:
-    """Whether Linux has the class, and the name is more than that."""
+    """Return whether Linux has the class of the xattr, and the name is longer than its class."""
     return name in _ACLS or (name.startswith(_CLASSES) and name not in _CLASSES)
 
 
@@ -66,7 +66,7 @@ def _check_acl(name: bytes, value: bytes, kind: Kind) -> None:
 
 
 def _check_capability(value: bytes) -> None:
-    """A capability that cannot be set must not be lost without a word, either."""
+    """Raise LayerError for a capability that Linux would not set: it must not be lost silently."""
     revision = value[3] if len(value) > 3 else 0
     if _CAPABILITY_SIZES.get(revision) != len(value):
         raise LayerError(f"security.capability of {len(value)} bytes is not one Linux can set")
