@@ -6,12 +6,14 @@ text. --progress-fd: events for a program, in addition.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
+import select
 import threading
 import time
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from importer.cli.progress_display import for_terminal
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 # Between two events of a blob: enough for a bar, and a fast blob comes in thousands of pieces.
 _EVENT_SECONDS = 0.1
+# Bytes of events that nobody reads now, and how long a slow reader has to take them at the end.
+_MOST_UNSENT = 1 << 20
+_LAST_SECONDS = 1.0
 
 
 def log_line(level: str, message: str, **more: str) -> str:
@@ -52,12 +57,17 @@ class Events:
 
     The key `event` is `message` (with `text`), `begin` (`blob`, `size`), `progress` (`blob`,
     `bytes` so far, `size`) or `end` (`blob`, `bytes`, `size`). Sizes are bytes. If the descriptor
-    has no reader any more, events are discarded.
+    has no reader any more, events are discarded. A reader that does not read keeps nobody waiting:
+    events are kept for later, up to a megabyte, and `progress` is left out meanwhile.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
+        self._unsent = bytearray()
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        atexit.register(self._finish)
 
     def message(self, text: str) -> None:
         """Write a `message`."""
@@ -83,9 +93,24 @@ class Events:
 
     def _write(self, event: Mapping[str, str | int]) -> None:
         line = json.dumps(event).encode() + b"\n"
-        with self._lock, suppress(OSError):
-            while line:
-                line = line[os.write(self._descriptor, line) :]
+        room = 0 if event["event"] == "progress" else _MOST_UNSENT
+        with self._lock:
+            if len(self._unsent) <= room:
+                self._unsent += line
+            self._send(0)
+
+    def _send(self, seconds: float) -> None:
+        """Write as much as can be written, waiting for at most so long before each piece."""
+        try:
+            # A pipe that is ready takes so much at once (pipe(7), poll(2)).
+            while self._unsent and self._poll.poll(seconds * 1000):
+                del self._unsent[: os.write(self._descriptor, self._unsent[: select.PIPE_BUF])]
+        except OSError:
+            self._unsent.clear()
+
+    def _finish(self) -> None:
+        with self._lock:
+            self._send(_LAST_SECONDS)
 
 
 class Several:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from importer.cli.streams import say
 from importer.progress import Silence
+from layers.errors import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,9 @@ class Lines:
     """Write one line for each event, for logs."""
 
     def message(self, text: str) -> None:
-        """Write the text at once."""
-        say(text)
+        """Write the text at once. Images and registries have a say in it: what a terminal would
+        obey is escaped."""
+        say(escaped(text))
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
@@ -59,7 +61,7 @@ class Bars:
 
     def message(self, text: str) -> None:
         """Print the text above the bars, as it is: rich's markup has no meaning in it."""
-        self._rich.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._rich.console.print(escaped(text), markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
@@ -67,7 +69,7 @@ class Bars:
         with self._lock:
             self._running += 1
             self._rich.start()
-        task = self._rich.add_task(name, total=size)
+        task = self._rich.add_task(escaped(name), total=size)
         try:
             yield lambda count: self._rich.update(task, advance=count)
         finally:

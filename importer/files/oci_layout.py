@@ -6,11 +6,15 @@ import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
+from importer.files.replacement import read_file
 from layers.digest import Digest
+from layers.document import MAX_DOCUMENT_SIZE, array, mapping, parse_document
+from layers.errors import LayerError
 from layers.oci.media_type import OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
     from layers.chunks import Chunks
 
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 
@@ -42,8 +47,20 @@ class Layout:
                 self._replace(marker, _json({"imageLayoutVersion": "1.0.0"}))
 
     def has(self, digest: Digest) -> bool:
-        """Return whether the layout has a blob."""
-        return self._path(digest).exists()
+        """Return whether the layout has this blob, and its content is the one of the digest."""
+        hasher = digest.hasher()
+        try:
+            descriptor = os.open(self._path(digest), _READ)
+        except OSError:
+            return False
+        try:
+            if not S_ISREG(os.fstat(descriptor).st_mode):
+                return False
+            while piece := os.read(descriptor, 1 << 20):
+                hasher.update(piece)
+        finally:
+            os.close(descriptor)
+        return hasher.hexdigest() == digest.hex
 
     def write(self, digest: Digest, chunks: Chunks) -> None:
         """Write a blob. `chunks` must raise at their end if they do not have this digest."""
@@ -77,18 +94,24 @@ class Layout:
         if not index.exists():
             return []
         try:
-            found: list[dict[str, Any]] = json.loads(index.read_bytes())["manifests"]
-        except (ValueError, KeyError, TypeError):
-            raise ImporterError(f"{index} is not an index of images") from None
+            document = parse_document(read_file(index, MAX_DOCUMENT_SIZE), "it")
+            found = array(document, "manifests", "it")
+            for one in found:
+                if not isinstance(one, dict):
+                    raise LayerError("one of its manifests is no object")
+                mapping(one, "annotations", "one of its manifests", {})
+        except LayerError as error:
+            raise ImporterError(f"{index} is not an index of images: {error}") from None
         return found
 
     def _path(self, digest: Digest) -> Path:
         return self._blobs / digest.algorithm / digest.hex
 
     def _replace(self, path: Path, data: bytes) -> None:
-        part = path.with_name(f".{path.name}.partial")
-        part.write_bytes(data)
-        part.rename(path)
+        with new_file(path.parent) as new:
+            new.file.write(data)
+            os.fchmod(new.file.fileno(), 0o644)
+            new.replace(path)
 
 
 def manifest(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import is_cache
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
+from importer.repo.breadth import check_breadth
 from importer.repo.commit_keys import FORM, NAME, store_prefix
 from importer.store.image import ImageView
 from layers.digest import Digest
@@ -62,6 +63,7 @@ class StoreView:
         self.prefix = prefix
         self.top = top
         self.root = root
+        self._checked: set[str] = set()
 
     @cached_property
     def layers(self) -> dict[str, LayerRecord]:
@@ -181,6 +183,9 @@ class StoreView:
         found = self.root.find(f"overlay/{layer_id}/diff")
         if found is None:
             raise LayerError(f"overlay/{layer_id}/diff is missing in the store")
+        if layer_id not in self._checked:
+            check_breadth(found, f"overlay/{layer_id}/diff")
+            self._checked.add(layer_id)
         return found
 
     def stack(self, image: ImageView) -> list[RepoDirectory]:

@@ -3,12 +3,17 @@
 import json
 import os
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from importer.cli.config import config_files, read_config
+from importer.cli.messages import Events
+from importer.cli.progress_display import for_terminal
 from importer.errors import ImporterError
 from tests.tools.home import empty_home
 from tests.tools.image import BuiltImage, build_oci
@@ -243,3 +248,63 @@ def test_a_home_that_is_closed_has_no_defaults(unprivileged: Path, closed: str) 
     else:
         assert done.returncode == 1
         assert done.stderr.startswith(f"error: config file {directory}/config.toml: Permission")
+
+
+def test_a_reader_that_stops_reading_keeps_nobody_waiting(
+    image: tuple[BuiltImage, str], tmp_path: Path
+) -> None:
+    """A pipe that is full from the beginning, and that nobody empties."""
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(sink, b"\0" * 4096)
+    os.set_blocking(sink, True)
+    done = subprocess.run(
+        [SCRIPT, "--repo", tmp_path / "repo", "--tls-verify=false", "-q",
+         f"--progress-fd={sink}", image[1]],
+        pass_fds=[sink], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+    os.close(sink)
+    os.close(source)
+    assert done.returncode == 0
+
+
+def test_a_reader_that_is_late_gets_all_events(tmp_path: Path) -> None:
+    """But for the progress in between; and each is whole."""
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    filling = 0
+    with suppress(BlockingIOError):
+        while True:
+            filling += os.write(sink, b"\n" * 4096)
+    os.set_blocking(sink, True)
+    events = Events(sink)
+    for number in range(300):
+        with events.blob(f"blob {number} {'x' * 100}", 10) as advance:
+            advance(10)
+    with os.fdopen(source, "rb") as reading, ThreadPoolExecutor(1) as pool:
+        text = pool.submit(reading.read)
+        events._finish()
+        os.close(sink)
+    found = lines(text.result()[filling:].decode())
+    assert [one["event"] for one in found] == ["begin", "end"] * 300
+
+
+ESCAPE = "\x1b]0;owned\x07"
+
+
+@pytest.mark.parametrize("tty", [False, True])
+def test_no_message_reaches_a_terminal_as_it_is(
+    tty: bool, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Names in stores and what registries say may hold what a terminal obeys."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: tty)
+    shown = for_terminal(quiet=False)
+    shown.message(f"{ESCAPE}: left out\n\x9b31m\ud800")
+    with shown.blob(f"blob{ESCAPE}", 5):
+        pass
+    said = capfd.readouterr().err
+    assert "owned" in said
+    for bad in ("\x1b]", "\x07", "\x9b", "\ud800"):
+        assert bad not in said
