@@ -27,15 +27,14 @@ from tests.tools.tarbuild import Entry, opaque, whiteout
 FIXTURES = sorted(
     path.stem for path in (Path(__file__).parent.parent.parent / "fixtures/images").glob("*.layers")
 )
-#: Every fixture as most people pack it, and otherwise; one of them in all six ways. That the
+#: Every fixture as gzip and as zstd; one of them in every way that podman reads. That the
 #: packing makes no difference to a layer's commit, test_determinism.py shows.
 PACKINGS: list[tuple[str, Compression, bool]] = [
     *((name, "gzip", False) for name in FIXTURES),
-    *((name, "zstd", True) for name in FIXTURES),
+    *((name, "zstd", False) for name in FIXTURES),
     ("deletions", "none", False),
     ("deletions", "none", True),
     ("deletions", "gzip", True),
-    ("deletions", "zstd", False),
 ]
 BASE = [Entry(b"a", "dir", mode=0o755), Entry(b"a/f", content=b"f\n"), Entry(b"b", content=b"b\n")]
 UPPER = [Entry(b"a", "dir", mode=0o700), opaque(b"a"), Entry(b"a/g"), whiteout(b"b")]
