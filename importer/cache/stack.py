@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch
 from importer.repo.values import RepoDirectory
+from layers.errors import LayerError
+from layers.ostree.bounds import check_directory
 from layers.tree.lower import Lower
 from layers.whiteout import unquoted
 
@@ -62,17 +64,25 @@ class Stacks:
 
 
 def fill(tree: Tree, lower: Lower | None) -> None:
-    """Add all visible files to the tree. A directory of a single layer is grafted unread."""
-    work = [(tree, lower)] if lower is not None else []
+    """Add all visible files to the tree. A directory of a single layer is grafted unread.
+
+    Raise LayerError, with the path, for a directory that is too large for ostree.
+    """
+    work = [(tree, lower, b"")] if lower is not None else []
     while work:
-        into, directory = work.pop()
+        into, directory, path = work.pop()
+        try:
+            check_directory(directory.leaves, directory.directories)
+        except LayerError as error:
+            raise error.within(path=path) from None
         for name, checksum in directory.leaves.items():
             into.file(name.decode(), checksum)
         for name, below in directory.directories.items():
             if isinstance(below.only, RepoDirectory) and not deletes(below.only):
                 into.graft(name.decode(), below.only)
             else:
-                work.append((into.directory(name.decode(), below.meta), below))
+                made = into.directory(name.decode(), below.meta)
+                work.append((made, below, path + b"/" * bool(path) + name))
 
 
 def deletes(directory: TreeDirectory) -> bool:

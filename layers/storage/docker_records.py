@@ -1,7 +1,7 @@
-"""What Docker's own store says of its images, and the manifest that it does not keep.
+"""Read the records of Docker's own store, and make the manifest that Docker does not keep.
 
-Source: github.com/moby/moby image/store.go, image/fs.go (imagedb), layer/filestore.go
-(layerdb) and reference/store.go (repositories.json).
+Source: github.com/moby/moby image/store.go, image/fs.go (imagedb), layer/filestore.go (layerdb) and
+reference/store.go (repositories.json).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _PLAIN_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 
 def parse_repositories(raw: bytes) -> dict[Digest, tuple[str, ...]]:
-    """repositories.json: the names of each image, written out in full."""
+    """Return each image's names, written out in full, from repositories.json. Raise LayerError if
+    it is malformed."""
     names: dict[Digest, list[str]] = {}
     repositories = mapping(parse_document(raw, "repositories.json"), "Repositories", "it")
     for references in repositories.values():
@@ -33,7 +34,7 @@ def parse_repositories(raw: bytes) -> dict[Digest, tuple[str, ...]]:
 
 
 def qualified(name: str) -> str:
-    """Docker leaves out `docker.io/` and `library/` where it shows and keeps names.
+    """Return a name with the `docker.io/` and `library/` that Docker leaves out.
 
     Source: github.com/distribution/reference normalize.go, `splitDockerDomain`.
     """
@@ -47,7 +48,7 @@ def qualified(name: str) -> str:
 
 
 def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:
-    """The chainID of each layer, base first: image-spec config.md, "Layer ChainID"."""
+    """Return the chainID of each layer, base first: image-spec config.md, "Layer ChainID"."""
     chain: list[Digest] = []
     for diff_id in diff_ids:
         chain.append(Digest.of(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
@@ -55,10 +56,10 @@ def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:
 
 
 def manifest_for(config: bytes, layers: Sequence[tuple[Digest, int]]) -> bytes:
-    """A docker v2s2 manifest of this config and these uncompressed layers (diffID, size).
+    """Return a docker v2s2 manifest of this config and these uncompressed layers (diffID, size).
 
-    The registry's own named compressed blobs, and Docker keeps neither it nor them, so this
-    one has another digest.
+    The registry's own manifest named compressed blobs. Docker keeps neither, so this manifest has
+    another digest.
     """
     document = {
         "schemaVersion": 2,

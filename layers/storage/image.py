@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageLayer:
-    """One layer of one image: its blob, the diffID to find in it, and its place.
+    """One layer of one image: its blob, the diffID of the tar in it, and its place.
 
-    `available` is what there is to fetch; mostly the very same blob.
+    `available` is the blob that can be fetched; usually the same one.
     """
 
     blob: Descriptor
@@ -39,12 +39,12 @@ class ImageLayer:
 
     @property
     def compression(self) -> Compression:
-        """How the blob is packed; LayerError for a media type that we do not know."""
+        """The blob's compression. Raise LayerError for an unknown media type."""
         return _compression(self.blob)
 
     @property
     def available_compression(self) -> Compression:
-        """The same for what is to be fetched."""
+        """The available blob's compression. Raise LayerError for an unknown media type."""
         return _compression(self.available)
 
 
@@ -57,7 +57,7 @@ def _compression(blob: Descriptor) -> Compression:
 
 @dataclass(frozen=True, slots=True)
 class KeptRecord:
-    """What an existing store knows of an image: all its names, manifests and indexes."""
+    """An image's record in an existing store: all its names, manifests and indexes."""
 
     names: tuple[str, ...]
     documents: tuple[Manifest | Index, ...]
@@ -65,13 +65,13 @@ class KeptRecord:
 
 @dataclass(frozen=True)
 class Image:
-    """`source` is what skopeo opens to find the blobs; `name` overrides the reference's.
+    """A resolved image. skopeo finds the blobs in `source`. `name` overrides the reference's name.
 
-    `available` are the layers as the transport has them, where it keeps them otherwise than the
-    manifest says: containers-storage unpacks what it pulls. `kept` is what a store that we read
-    ourselves says of the image; its names count for more than the others. `kept_from` names the
-    release that the image is kept from, "" for one of the new release's own. `signatures` are those
-    of the manifest, as containers-storage keeps them.
+    `available` are the layers that the transport has, where they differ from the manifest's:
+    containers-storage unpacks what it pulls. `kept` is the record of a store that we read
+    ourselves; its names replace the others. `kept_from` names the release that the image is kept
+    from, "" for one of the new release's own. `signatures` are the manifest's, as
+    containers-storage keeps them.
     """
 
     reference: Reference
@@ -96,23 +96,23 @@ class Image:
 
     @property
     def id(self) -> str:
-        """The image id, as podman shows it."""
+        """The image id, as podman shows it: the config's digest."""
         return self.manifest.config.digest.hex
 
     @property
     def digest(self) -> Digest:
-        """What the reference resolves to: the index's digest, where there is one."""
+        """The digest that the reference resolves to: the index's, where there is one."""
         return self.index.digest if self.index else self.manifest.digest
 
     @cached_property
     def layers(self) -> tuple[ImageLayer, ...]:
-        """Base first."""
+        """The layers, base first."""
         blobs = self.manifest.layers
         return _chain(zip(blobs, self.available or blobs, self.config.diff_ids, strict=True))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Under what the store knows it: the name asked for, and a list's by digest."""
+        """The names in the store: the reference's name, and an index's digest."""
         if self.kept is not None:
             return self.kept.names
         name = self.name or self.reference.name
@@ -124,7 +124,7 @@ class Image:
         return tuple(dict.fromkeys(str(n) for n in found))
 
     def big_data(self) -> dict[str, bytes]:
-        """The original documents, under containers-storage's keys for them."""
+        """Return the original documents by containers-storage's keys."""
         data = {f"manifest-{self.manifest.digest}": self.manifest.raw}
         if self.index:
             data[f"manifest-{self.index.digest}"] = self.index.raw
@@ -135,31 +135,31 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class FlatImage(Image):
-    """An image with other layers than its own: all of its files are in the top one.
+    """An image with other layers than its own: the top one has all of its files.
 
-    `merged` is that one's tar, uncompressed. The record has to have as many layers as the
-    config has diff_ids, since podman's `history` pairs them, so those below are empty.
-    Each goes by the digest of its own tar, and by the id that follows from these digests.
+    `merged` is the top layer's tar, uncompressed. podman's `history` pairs layers and diff_ids, so
+    there are as many layers as the config has diff_ids, and the lower ones are empty. Each layer
+    has the digest of its own tar, and the id that follows from these digests.
     """
 
     merged: Descriptor
 
     @classmethod
     def of(cls, image: Image, merged: Descriptor) -> Self:
-        """The image with all of its files in `merged`."""
+        """Return the image with all of its files in `merged`."""
         parts = {part.name: getattr(image, part.name) for part in fields(Image)}
         return cls(**parts, merged=merged)
 
     @cached_property
     def layers(self) -> tuple[ImageLayer, ...]:
-        """Base first."""
+        """The layers, base first."""
         empty = Descriptor(TAR_LAYER, Digest.of(END), len(END))
         tars = [empty] * (len(self.config.diff_ids) - 1) + [self.merged]
         return _chain((tar, tar, tar.digest) for tar in tars)
 
 
 def _chain(layers: Iterable[tuple[Descriptor, Descriptor, Digest]]) -> tuple[ImageLayer, ...]:
-    """Layers by their blobs, what there is to fetch, and diffIDs, each on top of the last."""
+    """Return the layers of these blobs, available blobs and diffIDs, each on top of the last."""
     triples = list(layers)
     ids = layer_ids(diff_id for _, _, diff_id in triples)
     return tuple(
@@ -169,12 +169,10 @@ def _chain(layers: Iterable[tuple[Descriptor, Descriptor, Digest]]) -> tuple[Ima
 
 
 def stored_images(images: Iterable[Image], ids: Mapping[str, str]) -> list[StoredImage]:
-    """A record an image id, whatever order the images come in.
+    """Return one record for each image id, whatever the order of the images.
 
-    `ids` has the layers' ids in the store, by their standard ids.
-
-    Two manifests can share a config, when the same layers were packed in two ways; then
-    the record has the names and manifests of both.
+    `ids` maps standard layer ids to the store's. Two manifests can share a config, if the same
+    layers were packed in two ways; then the record has the names and manifests of both.
     """
     ordered = sorted(images, key=lambda image: (image.id, image.manifest.digest, image.names))
     groups = groupby(ordered, key=lambda image: image.id)

@@ -1,4 +1,4 @@
-"""Layer ids: which layer, on top of which."""
+"""Layer ids: they name a layer on top of a certain chain of layers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def layer_ids(diff_ids: Iterable[Digest]) -> tuple[str, ...]:
-    """The containers-storage id of each layer, base first: 64 hex, or the base's own digest.
+    """Return the containers-storage id of each layer, base first: 64 hex digits.
 
-    As containers/image computes it (storage_dest.go, `layerID`); it is not the OCI
-    chainID, which would be the digest of the strings with their algorithm's name.
+    As containers/image computes it (storage_dest.go, `layerID`). It is not the OCI chainID, which
+    is the digest of the strings with their algorithm's name.
     """
     ids: list[str] = []
     for diff_id in diff_ids:
@@ -25,16 +25,15 @@ def layer_ids(diff_ids: Iterable[Digest]) -> tuple[str, ...]:
 
 
 def child_id(parent: str, diff_id: Digest) -> str:
-    """The id of a layer with this diffID on top of `parent`."""
+    """Return the id of a layer with this diffID on top of `parent`."""
     return hashlib.sha256(f"{parent}+{diff_id.hex}".encode()).hexdigest()
 
 
 def link_name(layer_id: str) -> str:
-    """The short name under `overlay/l`: 26 characters A-Z2-7, the same for an id for ever.
+    """Return the short name under `overlay/l`: 26 characters A-Z2-7, always the same for an id.
 
-    containers-storage draws it at random (overlay.go, `generateID(idLength)`); it only has
-    to be short, so that many fit into one mount option, and a store built anew must not
-    differ from the last one.
+    containers-storage draws it at random (overlay.go, `generateID(idLength)`). It only has to be
+    short, so that many fit into one mount option; and a store that is built again must not change.
     """
     digest = hashlib.sha256(f"link:{layer_id}".encode()).digest()
     return base64.b32encode(digest)[:26].decode()

@@ -31,8 +31,8 @@ _NOTHING = "{}"
 
 @dataclass(frozen=True, slots=True)
 class StoreUnion:
-    """The contents of layers.json and images.json; `replaced` are the ids of layers that were
-    there and are needed no more."""
+    """The contents of layers.json and images.json. `replaced` are the ids of layers that are no
+    longer needed."""
 
     layers: bytes
     images: bytes
@@ -45,7 +45,8 @@ def store_union(
     added_layers: Iterable[StoredLayer],
     added_images: Iterable[StoredImage],
 ) -> StoreUnion:
-    """Of the two files that are there, None for one that is not, and of what is added."""
+    """Merge the two files of a store, None for a missing one, with the added records. Raise
+    LayerError if a record is malformed."""
     before = _records(images, _IMAGES)
     after = _images(before, added_images)
     both = _layers(_records(layers, _LAYERS), added_layers)
@@ -55,14 +56,14 @@ def store_union(
 
 
 def _layers(present: list[Document], added: Iterable[StoredLayer]) -> list[Document]:
-    """Parents still come before their children."""
+    """Return the records of all layers, parents before children."""
     known = {record["id"] for record in present}
     ordered = sorted(added, key=lambda layer: (len(layer.parents), layer.id))
     return [*present, *(layer.record() for layer in ordered if layer.id not in known)]
 
 
 def _images(present: list[Document], added: Iterable[StoredImage]) -> list[Document]:
-    """Ordered by id."""
+    """Return the records of all images, by id."""
     images = {image.id: image for image in added}
     taken = {name for image in images.values() for name in image.names}
     found = {record["id"]: _without(record, taken) for record in present}
@@ -72,8 +73,8 @@ def _images(present: list[Document], added: Iterable[StoredImage]) -> list[Docum
 
 
 def _replaced(before: Set[str], after: Set[str], layers: Iterable[Document]) -> frozenset[str]:
-    """The layers below these tops of images that are none any more, but for those that an
-    image has, or a layer of no image, as a container's or one that is pulled just now."""
+    """Return the layers below tops that no image has any more. Keep the layers of other images, and
+    of none, as a container's or one that is being pulled."""
     parents = {record["id"]: string(record, "parent", _LAYERS, "") for record in layers}
     lost = _with_parents(before - after, parents)
     needed = _with_parents(after | (parents.keys() - lost), parents)
@@ -81,7 +82,7 @@ def _replaced(before: Set[str], after: Set[str], layers: Iterable[Document]) -> 
 
 
 def _tops(images: Iterable[Document]) -> set[str]:
-    """The layers that images name; containers-storage keeps copies of a top layer for other
+    """Return the layers that images name. containers-storage keeps copies of a top layer for other
     user namespaces (images.go, `MappedTopLayers`)."""
     found: set[str] = set()
     for record in images:
@@ -91,7 +92,7 @@ def _tops(images: Iterable[Document]) -> set[str]:
 
 
 def _with_parents(ids: Iterable[str], parents: Mapping[str, str]) -> set[str]:
-    """These layers and all below them."""
+    """Return these layers and all below them."""
     found: set[str] = set()
     for one in ids:
         layer = one
@@ -102,7 +103,7 @@ def _with_parents(ids: Iterable[str], parents: Mapping[str, str]) -> set[str]:
 
 
 def recorded_ids(raw: bytes | None, what: str) -> set[str]:
-    """The ids that layers.json or images.json has; none where there is no such file."""
+    """Return the ids in layers.json or images.json; none if there is no such file."""
     return {record["id"] for record in _records(raw, what)}
 
 
@@ -120,7 +121,7 @@ def _without(record: Document, names: set[str]) -> Document:
 
 
 def _union(present: Document, added: dict[str, Any]) -> Document:
-    """Ours, and what only the other one has."""
+    """Return our record, with the names and big data that only the other record has."""
     both = present | added
     if added["metadata"] == _NOTHING:  # the signatures that the other one has stay
         both["metadata"] = present.get("metadata", _NOTHING)

@@ -1,8 +1,8 @@
-"""Which of a store's images a name means, as podman looks them up.
+"""Choose one of a store's images by a name, as podman looks it up.
 
-Source: podman-images(1), and containers/common libimage/runtime.go, `LookupImage`: an exact
-name, an id or the beginning of just one, then the short name of just one image. A manifest's
-digest alone, or its beginning, which podman shows but does not look for, is taken as well.
+Source: podman-images(1), and containers/common libimage/runtime.go, `LookupImage`: an exact name,
+an id or the beginning of just one, then the short name of just one image. A manifest's digest
+alone, or its beginning, which podman shows but does not look for, is accepted as well.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Named(Protocol):
-    """An image to choose, or not."""
+    """An image that can be chosen."""
 
     @property
     def id(self) -> str:
-        """64 hex digits."""
+        """The image id: 64 hex digits."""
 
     @property
     def names(self) -> Iterable[str]:
-        """`repo:tag` and `repo@digest`, written out in full."""
+        """The names, `repo:tag` and `repo@digest`, written out in full."""
 
     @property
     def digests(self) -> Iterable[Digest]:
-        """Those of its manifests and indexes."""
+        """The digests of its manifests and indexes."""
 
 
 def select[T: Named](images: Sequence[T], text: str) -> T | None:
-    """The image that the name means, or None; LayerError if it means several."""
+    """Return the image that the text means, or None. Raise LayerError if it means several."""
     exact = [image for image in images if _wanted(text) in image.names]
     if exact:
         return _single(exact, text)
@@ -72,13 +72,14 @@ def _is_id(text: str) -> bool:
 
 
 def _wanted(text: str) -> str:
-    """With the tag that is meant where none is written."""
+    """Return the name, with the tag `latest` where none is written."""
     return text if "@" in text or ":" in text.rpartition("/")[2] else f"{text}:latest"
 
 
 def _matches(image: Named, text: str) -> bool:
-    """By the end of a name, at a slash: `nginx:1` for `docker.io/library/nginx:1`; a digest
-    may be of any of the image's manifests, whatever the name says beside it."""
+    """Return whether the text is the end of a name, from a slash on: `nginx:1` for
+    `docker.io/library/nginx:1`. A digest may be of any of the image's manifests, whatever digest
+    the name has."""
     repository, at, digest = _wanted(text).partition("@")
     if not at:
         return any(f"/{name}".endswith(f"/{repository}") for name in image.names)
@@ -88,7 +89,7 @@ def _matches(image: Named, text: str) -> bool:
 
 
 def _repository(name: str) -> str:
-    """Without tag and digest."""
+    """Return the name without tag and digest."""
     bare = name.partition("@")[0]
     head, slash, last = bare.rpartition("/")
     return head + slash + last.partition(":")[0]

@@ -1,8 +1,8 @@
-"""What a commit says of an image in its store: a reference, and what that was resolved to.
+"""Read what a commit states about an image: a reference, and the digest that it resolved to.
 
-import-image and import-storage write a line an image into the commit's body, import-release a
-component into its metadata. None of it has all names of an image: one that comes out of another
-store keeps all that it had there.
+import-image and import-storage write a line for each image into the commit's body, import-release a
+component into its metadata. Neither has all names of an image: an image that comes out of another
+store keeps all its names.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StatedImage:
-    """`digest` is a manifest's or an index's; `name` is one that the store has the image by,
-    None where the reference has none."""
+    """`digest` is a manifest's or an index's. `name` is one of the names in the store, None where
+    the reference has none."""
 
     reference: str
     digest: Digest
@@ -29,8 +29,8 @@ class StatedImage:
 
     @classmethod
     def of_line(cls, line: str, given: str = "") -> Self | None:
-        """From a line of a commit's body, REFERENCE DIGEST, `given` being the name that the user
-        gave the image; None for a line that says nothing of an image."""
+        """Parse a line of a commit's body, REFERENCE DIGEST. `given` is the name that the user gave
+        the image. Return None for any other line."""
         reference, _, digest = line.rpartition(" ")
         return cls._parsed(reference, digest, given)
 
@@ -49,8 +49,8 @@ class StatedImage:
             return None
 
     def is_among(self, names: Iterable[str]) -> bool:
-        """Whether an image of these names has the one that it is said to have. A tag does not
-        count beside a digest, which stores keep alone."""
+        """Return whether these are the names of the stated image. A tag does not count beside a
+        digest, since stores keep the digest alone."""
         name = self.name
         if name is None:
             return True
