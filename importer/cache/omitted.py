@@ -44,9 +44,10 @@ def tell_left_out(
         (sum(one.devices for one in new), "device node"),
         (sum(one.xattrs for one in new), "extended attribute"),
     )
-    parts = [_counted(count, what) for count, what in counts if count]
-    progress.message(f"left out of {_counted(some, 'layer')}: {', '.join(parts)}")
+    parts = [counted(count, what) for count, what in counts if count]
+    progress.message(f"left out of {counted(some, 'layer')}: {', '.join(parts)}")
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """Return a number of things, such as `1 layer` or `2,000 layers`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

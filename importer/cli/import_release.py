@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +107,9 @@ def _import(given: Given, job: ReleaseJob) -> Answer:
     from importer.release.import_release import import_release as import_all
 
     messages, pinning = given(Messages), pinning_for(given(Lists))
-    result = import_all(job, progress_for(messages))
+    progress, began = progress_for(messages), time.monotonic()
+    result = import_all(job, progress)
+    progress.message(result.summary(time.monotonic() - began))
     if pinning is not None:
         pinning.write(pinned(result))
     reports = result.reports()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from importer.cli.finish import UNCHANGED, Answer, end
@@ -62,6 +63,8 @@ def end_job[J](
 def _told[J](job: J, work: Callable[[J, Progress], Result], progress: Progress) -> Result:
     from importer.cache.omitted import tell_left_out
 
+    began = time.monotonic()
     result = work(job, progress)
     tell_left_out(result.layers, result.fetched, progress)
+    progress.message(result.summary(time.monotonic() - began))
     return result

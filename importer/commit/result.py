@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from importer.cache.omitted import LeftOut
+from importer.cache.omitted import LeftOut, counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -51,6 +51,17 @@ class Result:
     def unchanged(self) -> bool:
         """Whether no branch was moved."""
         return not self.fetched and all(store.unchanged for store in self.stores)
+
+    def summary(self, seconds: float) -> str:
+        """Return what the import did in so many seconds, as one line for people."""
+        ids = {layer.id for image in self.images for layer in image.layers}
+        reused = len(ids) - len(self.fetched & ids)
+        branches = [store.branch for store in self.stores]
+        where = f"; branch {branches[0]}" if len(branches) == 1 else ""
+        return (
+            f"{counted(len(self.images), 'image')}: {counted(len(self.fetched), 'layer')} fetched"
+            f" and {reused} reused, {self.fetched_bytes:,} bytes in {seconds:.1f} s{where}"
+        )
 
     def lines(self) -> list[str]:
         """Return the commits of the stores, or without stores those of the layers, base first."""

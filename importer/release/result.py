@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from importer.cache.omitted import counted
 from importer.commit.result import described
 from layers.release.diff import Amount, packed
 from layers.release.report import Report
@@ -116,6 +117,18 @@ class ReleaseResult:
     def incomplete(self) -> bool:
         """Whether images are missing that could not be had."""
         return any(part.gathered.faults for part in self.parts)
+
+    def summary(self, seconds: float) -> str:
+        """Return what the import did in so many seconds, as one line for people."""
+        images = sum(len(part.gathered.images) for part in self.parts)
+        fetched = sum(len(part.gathered.fetched) for part in self.parts)
+        layers = sum(len(part.gathered.layers) for part in self.parts)
+        branches = ", ".join(part.branch for part in self.parts)
+        return (
+            f"{counted(images, 'image')}: {counted(fetched, 'layer')} fetched and"
+            f" {layers - fetched} reused, {self.fetched_bytes:,} bytes in {seconds:.1f} s;"
+            f" branch {branches}"
+        )
 
     def lines(self) -> list[str]:
         """The commits."""

@@ -1,5 +1,7 @@
 """Standard output and error that are full, gone or closed."""
 
+import json
+import re
 import sys
 from pathlib import Path
 
@@ -65,3 +67,15 @@ def test_descriptors_that_were_closed_are_nobody_elses(tmp_path: Path, source: s
     repo = tmp_path / "repo"
     assert redirected(repo, "<&- >&- 2>&-", source, "--verbose").status == 0
     fsck(repo)
+
+
+def test_an_import_ends_with_a_line_of_what_it_did(tmp_path: Path, source: str) -> None:
+    """On standard error, and as an event; again, all is reused."""
+    events = tmp_path / "events"
+    first = redirected(tmp_path / "repo", f"7>{events}", source, "--branch=os/b", "--progress-fd=7")
+    again = run_import(tmp_path / "repo", source, "--branch=os/b")
+    done = r"1 image: 1 layer fetched and 0 reused, [\d,]+ bytes in [\d.]+ s; branch os/b"
+    assert re.fullmatch(done, first.stderr.splitlines()[-1]), first.stderr
+    assert re.fullmatch(done, json.loads(events.read_text().splitlines()[-1])["text"])
+    done = r"1 image: 0 layers fetched and 1 reused, [\d,]+ bytes in [\d.]+ s; branch os/b"
+    assert re.fullmatch(done, again.stderr.splitlines()[-1]), again.stderr
