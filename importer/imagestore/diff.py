@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from importer.imagestore.tree_diff import TreeDiff, tree_diff
-from importer.render.table import Block, Column, Table, Text, several, size
-from importer.repo.reachable import commit_objects, storage_size
+from importer.render.table import Block, Column, Table, Text, several
+from importer.repo.fetch_cost import Fetch, fetch_cost
 from importer.store.lost import Lost, find_lost
 from layers.errors import printable
 
@@ -25,34 +25,6 @@ _COLUMNS = (
     Column("LAYERS", right=True),
     Column("FILES", fold=True),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """Objects that store B needs and store A does not have, and their bytes in this repo.
-
-    In an archive repo the bytes are those that a pull over HTTP fetches without a static delta. In
-    a bare repo the files are not compressed, so a pull fetches less.
-    """
-
-    objects: int
-    files: int
-    size: int
-    archive: bool
-
-    def __str__(self) -> str:
-        counted = "compressed" if self.archive else "not compressed"
-        objects = f"{several(self.objects, 'object')}, {several(self.files, 'file')}"
-        return f"{size(self.size)} ({counted}): {objects}"
-
-    def document(self) -> dict[str, Any]:
-        """Return the counts for JSON."""
-        return {
-            "objects": self.objects,
-            "files": self.files,
-            "bytes": self.size,
-            "compressed": self.archive,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +200,7 @@ def store_diff(
         len(before.keys() & after.keys()),
         tuple(layer_id for layer_id in present if layer_id not in known),
         tuple(layer_id for layer_id in known if layer_id not in present),
-        fetch(repo, old, new),
+        fetch_cost(repo, old.commit if old else None, new.commit),
         find_lost(old, new),
         wanted or Wanted(),
     )
@@ -266,15 +238,3 @@ def _same(one: ImageView, other: ImageView) -> bool:
     if one.components and other.components:
         return not set(one.components).isdisjoint(other.components)
     return bool(one.repositories & other.repositories)
-
-
-def fetch(repo: Repo, old: StoreView | None, new: StoreView) -> Fetch:
-    """Return the objects that the new commit needs and the old one does not have.
-
-    Parents of the old commit do not count: a device need not have them.
-    """
-    objects = commit_objects(repo, new.commit)
-    if old:
-        objects -= commit_objects(repo, old.commit)
-    files = sum(kind == "file" for kind, _ in objects)
-    return Fetch(len(objects), files, storage_size(repo, objects), repo.mode == "archive")

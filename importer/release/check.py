@@ -16,6 +16,7 @@ from importer.release.plan import resolve_all
 from importer.release.recorded_options import new_options
 from importer.release.result import Difference, DiffResult
 from importer.release.sources import SourceName, is_source
+from importer.repo.fetch_cost import fetch_cost
 from importer.repo.writer import Repo
 from importer.store.documents import StoredDocuments
 from layers.release.diff import compare, compare_layers
@@ -97,10 +98,12 @@ def diff_releases(
         _of_commit(repo, commit, text) if repo and commit else _of_source(origin, text, progress)
         for text, commit in zip((old, new), commits, strict=True)
     ]
-    both = repo is not None and None not in commits
-    layers = compare_layers(*(layers_of(repo, one) for one in commits)) if repo and both else None
-    diff = compare(releases[0], releases[1])
-    return DiffResult((Difference(releases[1], diff, layers=layers),))
+    found = Difference(releases[1], compare(releases[0], releases[1]))
+    first, second = commits
+    if repo is not None and first is not None and second is not None:
+        layers = compare_layers(layers_of(repo, first), layers_of(repo, second))
+        found = replace(found, layers=layers, device=fetch_cost(repo, first, second))
+    return DiffResult((found,))
 
 
 def _commit(repo: Repo, text: str) -> Commit | None:

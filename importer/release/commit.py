@@ -18,6 +18,7 @@ from importer.repo.values import Commit, Message
 from importer.repo.writer import Repo
 from layers.release.commit_metadata import images_release, layer_sizes, metadata, stored_release
 from layers.release.diff import compare
+from layers.release.source_link import labelled_source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
     from layers.release.diff import LayerSize
-    from layers.release.release import Release
+    from layers.release.release import Component, Release
     from layers.storage.image import Image
     from layers.storage.store_id import LayerIds
 
@@ -62,15 +63,23 @@ class ReleaseCommit:
 
 
 def resolved(release: Release, images: Mapping[str, Image]) -> Release:
-    """Return the release with the components that have an image, each with its digest."""
-    return replace(
-        release,
-        components={
-            name: component.at(images[name].digest)
-            for name, component in release.components.items()
-            if name in images
-        },
-    )
+    """Return the release with the components that have an image, each with its digest.
+
+    Where the sources do not say what a component was built from, its image's labels do.
+    """
+    found = {
+        name: _labelled(component, images[name]).at(images[name].digest)
+        for name, component in release.components.items()
+        if name in images
+    }
+    return replace(release, components=found)
+
+
+def _labelled(component: Component, image: Image) -> Component:
+    if component.source or component.commit:
+        return component
+    source, commit = labelled_source(image.config)
+    return replace(component, source=source, commit=commit)
 
 
 def commit_releases(target: Target, repo: Repo, drafts: Sequence[Draft]) -> list[ReleaseCommit]:

@@ -24,6 +24,7 @@ from importer.release.keep_images import images_to_keep
 from importer.release.parts import opened_parts
 from importer.release.plan import plan_parts
 from importer.release.result import Imported, ReleaseResult
+from importer.repo.fetch_cost import fetch_cost
 from importer.repo.writer import Repo
 from importer.store.lost import Lost, find_lost
 from importer.store.reader import NoStoreError, open_store
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from importer.release.job import ReleaseJob
     from importer.release.parts import Part
     from importer.release.plan import PartPlan
+    from importer.repo.fetch_cost import Fetch
     from importer.repo.values import Commit
 
 
@@ -127,7 +129,8 @@ def _imported(
 ) -> Imported:
     sizes = layers_of(repo, repo.commit(commit.checksum))
     before = layers_of(repo, draft.head)
-    lost = _lost(repo, draft.head, commit)  # before the old commit may be dropped
+    # Before the old commit may be dropped.
+    lost, device = _lost(repo, draft.head, commit), _device(repo, draft, commit)
     return Imported(
         draft.branch,
         draft.release,
@@ -137,6 +140,7 @@ def _imported(
         sizes,
         found,
         drop_older(repo, draft.branch, job.keep) if job.keep is not None else (),
+        device,
         draft.kept,
         lost,
     )
@@ -150,3 +154,9 @@ def _lost(repo: Repo, head: Commit | None, commit: ReleaseCommit) -> Lost:
     except NoStoreError:
         old = None
     return find_lost(old, new)
+
+
+def _device(repo: Repo, draft: Draft, commit: ReleaseCommit) -> Fetch | None:
+    if draft.head is None or commit.unchanged:
+        return None
+    return fetch_cost(repo, draft.head, repo.commit(commit.checksum))

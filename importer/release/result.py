@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from importer.release.commit import ReleaseCommit
     from importer.release.gather_images import Gathered
+    from importer.repo.fetch_cost import Fetch
     from importer.store.lost import Lost
     from layers.errors import Fault
     from layers.release.diff import LayerDiff, LayerSize, ReleaseDiff
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A release that was imported for one architecture; `dropped` commits went by --keep."""
+    """A release that was imported for one architecture.
+
+    `dropped` commits went by --keep. `device` is what a device with the branch's last commit
+    fetches for the new one, None if there is none or it is the same.
+    """
 
     branch: str
     release: Release
@@ -34,6 +39,7 @@ class Imported:
     sizes: Mapping[str, LayerSize]
     gathered: Gathered
     dropped: tuple[str, ...]
+    device: Fetch | None
     kept: tuple[Image, ...]
     lost: Lost
 
@@ -59,6 +65,7 @@ class Imported:
             **release_document(self.release),
             "changes": self.diff.document(),
             "layers": {_key(name): one.document() for name, one in self.amounts().items()},
+            "device": self.device.document() if self.device else None,
             "failed": {name: fault_document(one) for name, one in self.gathered.faults.items()},
             "dropped_commits": list(self.dropped),
             "kept_images": [
@@ -79,7 +86,8 @@ class Imported:
     def report(self) -> Report:
         """For people."""
         failed = {name: str(fault) for name, fault in self.gathered.faults.items()}
-        return Report(self.diff, self.release.arch, self.amounts(), failed)
+        device = str(self.device or "")
+        return Report(self.diff, self.release.arch, self.amounts(), failed, device=device)
 
 
 def release_document(release: Release) -> dict[str, str | None]:
@@ -165,6 +173,7 @@ class Difference:
     branch: str | None = None
     layers: LayerDiff | None = None
     before: Release | None = None
+    device: Fetch | None = None
     new_base: bool = False
     new_options: tuple[str, ...] = ()
     first_release: bool = False
@@ -195,6 +204,7 @@ class Difference:
             "old_release": self.diff.old or None,
             "changes": self.diff.document(),
             "layers": self.layers.document() if self.layers else None,
+            "device": self.device.document() if self.device else None,
         }
 
     def report(self) -> Report:
@@ -209,7 +219,13 @@ class Difference:
             if found
             else {}
         )
-        return Report(self.diff, self.release.arch, amounts, besides=tuple(self._besides()))
+        return Report(
+            self.diff,
+            self.release.arch,
+            amounts,
+            besides=tuple(self._besides()),
+            device=str(self.device or ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layers.release.release import Component, Release
+from layers.release.source_link import compare_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,6 +68,7 @@ def _change(change: Change) -> dict[str, str | None]:
         "source": change.new.source or None,
         "from_commit": change.old.commit or None,
         "to_commit": change.new.commit or None,
+        "compare": compare_url(change.new.source, change.old.commit, change.new.commit) or None,
     }
 
 

@@ -6,15 +6,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from layers.release.source_link import commit_url, compare_url, is_forge
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from layers.release.diff import Amount, ReleaseDiff
     from layers.release.release import Component
-
-# Names, URLs and commits come from elsewhere: only what cannot be anything else is made a link.
-_GITHUB = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class Report:
     """The report of one release for one architecture, "" if it is unknown.
 
     `amounts` are the layers by what became of them. `failed` says why components are missing.
-    `besides` lists other news.
+    `besides` lists other news. `device` is what a device with the old release has to fetch.
     """
 
     diff: ReleaseDiff
@@ -30,6 +28,7 @@ class Report:
     amounts: Mapping[str, Amount] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     besides: tuple[str, ...] = ()
+    device: str = ""
 
     @property
     def title(self) -> str:
@@ -96,6 +95,7 @@ def plain(reports: Sequence[Report]) -> list[str]:
             between = " → ".join(text for text in (row.old, row.new) if text)
             lines.append(f"  {row.state:<8} {row.name}  {between}  {row.commits}".rstrip())
         lines += [f"  {name}: {amount(found)}" for name, found in report.amounts.items()]
+        lines += [f"  a device fetches: {report.device}"] if report.device else []
     return lines
 
 
@@ -136,6 +136,9 @@ def _section(report: Report) -> Iterator[_Line]:
     yield f"### {_escaped(report.title)}", False
     yield "", False
     yield f"{report.counts}.", False
+    if report.device:
+        yield "", False
+        yield f"A device with the last release fetches {report.device}.", False
     if report.amounts:
         yield from _amounts(report.amounts)
     rows = list(report.rows())
@@ -158,14 +161,12 @@ def _amounts(amounts: Mapping[str, Amount]) -> Iterator[_Line]:
 
 
 def _commits(row: Row) -> str:
-    if row.state == "failed" or not _GITHUB.fullmatch(row.source):
-        return _code(row.commits)
-    old, new = row.from_commit, row.to_commit
-    if row.state == "changed" and old != new and _COMMIT.fullmatch(old) and _COMMIT.fullmatch(new):
-        return f"[{row.commits}]({row.source}/compare/{old}...{new})"
-    if _COMMIT.fullmatch(new):
-        return f"[{new[:10]}]({row.source}/commit/{new})"
-    return ""
+    if row.state == "failed" or not commit_url(row.source, row.to_commit):
+        known = row.state == "failed" or not is_forge(row.source)
+        return _code(row.commits) if known else ""
+    if row.state == "changed" and (url := compare_url(row.source, row.from_commit, row.to_commit)):
+        return f"[{row.commits}]({url})"
+    return f"[{row.to_commit[:10]}]({commit_url(row.source, row.to_commit)})"
 
 
 def _code(text: str) -> str:

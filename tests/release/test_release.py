@@ -89,6 +89,8 @@ def test_the_second_nightly_fetches_the_layers_of_what_changed(world: World, cop
     assert part["layers"]["no_longer_needed"]["layers"] == 2
     assert part["layers"]["reused"]["layers"] == len(world.second.layers()) - 2
     assert part["parent"] == first
+    assert part["device"] == answered(copied, "diff", first, AMD64)["fetch"]
+    assert part["device"]["objects"] > 2
     assert history(copied, AMD64) == [part["commit"], first]
     fsck(copied)
 
@@ -113,6 +115,8 @@ def test_the_source_commits_of_a_change_are_told(world: World, copied: Path) -> 
     assert etcd["from_commit"] not in new
     assert etcd["to_commit"] in new
     assert etcd["source"] == "https://github.com/openshift/etcd"
+    between = f"{etcd['from_commit']}...{etcd['to_commit']}"
+    assert etcd["compare"] == f"https://github.com/openshift/etcd/compare/{between}"
 
 
 def test_the_same_nightly_again_moves_nothing(world: World, copied: Path) -> None:

@@ -58,6 +58,7 @@ def test_components_are_added_removed_changed_and_unchanged() -> None:
         "source": SOURCE,
         "from_commit": "1" * 40,
         "to_commit": "2" * 40,
+        "compare": f"{SOURCE}/compare/{'1' * 40}...{'2' * 40}",
     }
 
 

@@ -1,0 +1,62 @@
+"""Where a component was built from: its image's labels, and links to what changed since."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from layers.document import mapping, parse_document
+
+if TYPE_CHECKING:
+    from layers.oci.config import ImageConfig
+
+# Names, URLs and commits come from elsewhere: only what cannot be anything else is made a link.
+_FORGE = re.compile(r"https://(github\.com|gitlab\.com)/[\w./-]+[\w-]", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+# Source and commit: OpenShift's labels (openshift-eng/doozer), then image-spec annotations.md.
+_LABELS = (
+    ("io.openshift.build.source-location", "io.openshift.build.commit.id"),
+    ("org.opencontainers.image.source", "org.opencontainers.image.revision"),
+)
+_LONGEST = 500
+
+
+def labelled_source(config: ImageConfig) -> tuple[str, str]:
+    """Return the source's URL and its commit by the image's labels, "" where there is none."""
+    inner = mapping(parse_document(config.raw, "the config"), "config", "the config", {})
+    labels = mapping(inner, "Labels", "the config", {})
+    for source, commit in _LABELS:
+        if source in labels:
+            return _plain(labels[source]), _plain(labels.get(commit))
+    return "", ""
+
+
+def _plain(value: object) -> str:
+    fits = isinstance(value, str) and len(value) <= _LONGEST and value.isprintable()
+    return str(value) if fits else ""
+
+
+def compare_url(source: str, old: str, new: str) -> str:
+    """Return the page of the commits from one to another, "" if the forge is not known."""
+    base = _base(source)
+    if not base or old == new or not (_COMMIT.fullmatch(old) and _COMMIT.fullmatch(new)):
+        return ""
+    return f"{base}/compare/{old}...{new}"
+
+
+def commit_url(source: str, commit: str) -> str:
+    """Return the page of a commit, "" if the forge is not known."""
+    base = _base(source)
+    return f"{base}/commit/{commit}" if base and _COMMIT.fullmatch(commit) else ""
+
+
+def is_forge(source: str) -> bool:
+    """Return whether the source's pages are known."""
+    return bool(_base(source))
+
+
+def _base(source: str) -> str:
+    match = _FORGE.fullmatch(source.removesuffix(".git").removesuffix("/"))
+    if match is None:
+        return ""
+    return match[0] if match[1] == "github.com" else f"{match[0]}/-"
