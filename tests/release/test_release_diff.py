@@ -101,9 +101,10 @@ def test_check_tells_of_options_that_would_make_another_commit(
 
 
 def test_what_an_older_version_did_not_say_is_not_new(small: list[str], tmp_path: Path) -> None:
-    """Nor a new commit, which would have the same tree; what it did say is compared."""
+    """Nor a new commit, which would have the same tree; what it did say is compared. Older
+    versions knew standard layer ids alone."""
     repo = tmp_path / "repo"
-    released(repo, *small, "--storage-conf")
+    released(repo, *small, "--storage-conf", "--layer-ids=standard")
     old = [
         f"--add-metadata-string={key}={metadata(repo, 'small', key)}"
         for key in ("version", *COMMON_KEYS)
