@@ -172,3 +172,34 @@ def test_import_tree(home: Path) -> None:
         said = run([script, "--in-place", "--json", *flags, home / "tree"])
         known = table("## import-tree --in-place")
         hold([json.loads(said)], known | {"changes": bool(flags)} if flags else known)
+
+
+def rows(page: str, heading: str) -> dict[str, str]:
+    """The first table below a heading of a page in docs/reference, its first two columns."""
+    text = (Path(__file__).parent.parent.parent / "docs/reference" / page).read_text()
+    section = text.split(f"\n{heading}\n", 1)[1].split("\n## ", 1)[0]
+    return dict(re.findall(r"^\| `([^|]*?)` \| ([^|]*?) \|", section, re.MULTILINE))
+
+
+def test_progress_events(home: Path, tmp_path: Path) -> None:
+    told = {
+        event: {"event", *re.findall(r"`([^`]+)`", keys)}
+        for event, keys in rows("progress.md", "## --progress-fd").items()
+    }
+    events = tmp_path / "events"
+    wrapper = ("sh", "-c", f'exec "$@" 3> {events}', "sh")
+    how = (tmp_path / "repo", "--progress-fd=3", "--branch=new", f"oci:{home}/images:one")
+    assert run_import(*how, wrapper=wrapper).status == 0
+    found = [json.loads(line) for line in events.read_text().splitlines()]
+    assert all(set(event) == told[event["event"]] for event in found)
+    assert {event["event"] for event in found} >= {"begin", "end"}
+
+
+def test_log_lines(home: Path, tmp_path: Path) -> None:
+    told = set(rows("progress.md", "## --log-json"))
+    good = (tmp_path / "repo", "--log-json", "--verbose", "--branch=new", f"oci:{home}/images:one")
+    bad = (tmp_path / "repo", "--log-json", "--branch=new", f"oci:{home}/images:none")
+    for arguments in (good, bad):
+        lines = [json.loads(line) for line in run_import(*arguments).stderr.splitlines()]
+        assert lines
+        assert all(told - {"hint"} <= set(line) <= told for line in lines)
