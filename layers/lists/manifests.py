@@ -1,8 +1,9 @@
-"""YAML that names images: a Compose file, and Kubernetes manifests.
+"""YAML that names images: a Compose file, Kubernetes manifests, a MicroShift release file.
 
 Formats: the Compose specification, `services.*.image`; Kubernetes' PodSpec wherever it stands, as
 in a Pod, a template or a List: `image` in containers, initContainers and ephemeralContainers,
-and `image.reference` in volumes (the volume source `image`).
+and `image.reference` in volumes (the volume source `image`); `images` of MicroShift's
+assets/release/release-<arch>.json.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
 def read_manifests(text: str, origin: str) -> SpanList | None:
-    """Return the images of a Compose file or of manifests, None if the text is neither.
+    """Return the images of a file of one of these kinds, None if the text is of none.
 
     Raise LayerError if the text is neither YAML nor JSON, or an image is not on one line.
     """
@@ -34,6 +35,8 @@ def read_manifests(text: str, origin: str) -> SpanList | None:
             nodes = _services(top["services"])
         elif "kind" in top and "apiVersion" in top:
             nodes = _pods(document)
+        elif {"release", "images"} <= top.keys():
+            nodes = iter(keys(top["images"]).values())
         else:
             continue
         known = True

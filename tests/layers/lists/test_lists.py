@@ -80,6 +80,7 @@ items:
             - {{name: y, image: '{C}'}}
 """
 JSON = f'{{"apiVersion": "v1", "kind": "Pod", "spec": {{"containers": [{{"image": "{A}"}}]}}}}\n'
+RELEASE = f'{{\n  "release": {{"base": "4.20"}},\n  "images": {{"one": "{A}", "two": "{B}"}}\n}}\n'
 CONTAINER = f"""\
 [Unit]
 Description=Image=nothing
@@ -108,12 +109,23 @@ IMAGE_LIST = "".join(f"{one},{_sum(one)}\n" for one in (A, B, C))
         (COMPOSE, [(A, ""), (B, ""), (C, "")]),
         (KUBERNETES, [(A, ""), (B, ""), (C, ""), (A, ""), (C, "")]),
         (JSON, [(A, "")]),
+        (RELEASE, [(A, ""), (B, "")]),
         (CONTAINER, [(A, "")]),
         (IMAGE_UNIT, [(C, "")]),
         (LINES, [(A, ""), (B, "web"), (C, "")]),
         (IMAGE_LIST, [(A, ""), (B, ""), (C, "")]),
     ],
-    ids=["blueprint", "compose", "kubernetes", "json", "container", "image", "lines", "image-list"],
+    ids=[
+        "blueprint",
+        "compose",
+        "kubernetes",
+        "json",
+        "release",
+        "container",
+        "image",
+        "lines",
+        "image-list",
+    ],
 )
 def test_images_and_pins(text: str, images: list[tuple[str, str]]) -> None:
     """Pinned, the file is the same but for the references; with no digest it is the same."""
