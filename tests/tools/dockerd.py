@@ -22,6 +22,10 @@ OF_A_CONTAINER = (
     *("etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf", "proc", "sys"),
 )
 
+# A daemon that hangs answers never, however long one waits; a busy machine takes a few seconds.
+_ANSWER_SECONDS = 120
+_END_SECONDS = 60
+
 
 class Docker:
     """A running daemon; made by `dockerd`."""
@@ -87,11 +91,20 @@ def dockerd(data_root: Path) -> Iterator[Docker]:
             _wait(docker, process, home / "log")
             yield docker
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(patience.SECONDS)
+            _end(process)
             # The daemon bind-mounts its data root over itself and leaves that behind.
             subprocess.run(["umount", "--recursive", data_root], stderr=subprocess.DEVNULL)
             shutil.rmtree(home, ignore_errors=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the daemon; one that waits for a lock hears SIGKILL alone."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait(docker: Docker, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -101,7 +114,7 @@ def _wait(docker: Docker, process: subprocess.Popen[bytes], log: Path) -> None:
             ["docker", f"--host={docker.host}", "info", "--format={{.Driver}}"],
             capture_output=True,
             text=True,
-            timeout=patience.SECONDS,
+            timeout=_ANSWER_SECONDS,
         )
         if asked.returncode == 0 and asked.stdout.strip() == "overlay2":
             return
