@@ -154,7 +154,7 @@ def _missing(layer: str, layers: Dict[str, Record], elsewhere: Set[str]) -> Opti
     last = layer
     for one in _chain(layer, layers):
         last = layers[one].get("parent") or ""
-    return last if last and last not in elsewhere else None
+    return last if last and last not in layers and last not in elsewhere else None
 
 
 def _remove_images(root: Path, ids: Set[str]) -> None:
@@ -203,9 +203,11 @@ def _records(directory: Path, names: Iterable[str]) -> List[Record]:
 
 def _read(path: Path) -> List[Record]:
     try:
-        found = json.loads(path.read_bytes() or b"[]") or []
+        found = json.loads(path.read_bytes() or b"null")
     except ValueError as error:
         raise HealError(f"{path} is not JSON: {error}; see `podman system check`") from None
+    if found is None:  # Go writes an empty list so
+        return []
     if not isinstance(found, list) or not all(
         isinstance(one, dict) and one.get("id") for one in found
     ):
