@@ -48,6 +48,10 @@ test-packaging: setup packages-test packages-image packages-rpm ## build image a
 fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -m fuzz $(ARGS)
 
+.PHONY: fuzz-parsers
+fuzz-parsers: setup ## fuzz each parser of foreign bytes for FUZZ_SECONDS=60, guided by coverage
+	$(BIN)/python -m fixtures.fuzz $(FUZZ_SECONDS)
+
 # As root: podman's storage, umoci and mounts take it.
 .PHONY: bench
 bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fills docs/performance.md

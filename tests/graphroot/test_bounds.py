@@ -1,0 +1,86 @@
+"""A store with files that have no end: terabytes that cost their owner nothing."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools.dockerroot import docker_from_podman
+from tests.tools.expected import layer_ids
+from tests.tools.image import BuiltImage, build_oci
+from tests.tools.importimage import run_storage
+from tests.tools.podman import new_podman
+from tests.tools.process import run
+from tests.tools.registry import Registry
+from tests.tools.tarbuild import Entry
+
+pytestmark = pytest.mark.root
+
+TERABYTE = 1 << 40
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
+    files = [Entry(b"f%d" % n, content=b"f") for n in range(10)]
+    return build_oci(tmp_path_factory.mktemp("bounds") / "layout", "t", [files])
+
+
+@pytest.fixture(scope="module")
+def pulled(tmp_path_factory: pytest.TempPathFactory, registry: Registry, built: BuiltImage) -> Path:
+    podman = new_podman(tmp_path_factory.mktemp("bounds-store") / "podman")
+    podman("pull", "--quiet", "--tls-verify=false", registry.push(built, "graph-bounds:1"))
+    return podman.home / "root"
+
+
+@pytest.fixture
+def store(pulled: Path, tmp_path: Path) -> Iterator[Path]:
+    run(["cp", "-a", pulled, tmp_path / "store"])
+    yield tmp_path / "store"
+    shutil.rmtree(tmp_path / "store")
+
+
+def grown(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(TERABYTE)
+
+
+def refused(repo: Path, store: Path, *options: str) -> str:
+    outcome = run_storage(repo, *options, store)
+    assert outcome.status == 1, outcome
+    return outcome.said("error")[0]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "overlay-images/images.json",
+        "overlay-layers/layers.json",
+        "overlay-images/IMAGE/manifest",
+        "overlay-layers/LAYER.tar-split.gz",
+    ],
+)
+def test_a_sparse_file_is_not_read(repo: Path, store: Path, built: BuiltImage, where: str) -> None:
+    name = where.replace("LAYER", layer_ids(built.diff_ids)[0]).replace("IMAGE", built.image_id)
+    grown(store / name)
+    assert f"{store / name} has more than " in refused(repo, store)
+
+
+@pytest.mark.parametrize("name", ["repositories.json", "imagedb", "cache-id", "tar-split.json.gz"])
+def test_nor_in_dockers_store(
+    repo: Path, pulled: Path, built: BuiltImage, tmp_path: Path, name: str
+) -> None:
+    names = {"me/a": {"me/a:t": f"sha256:{built.image_id}"}}
+    home = docker_from_podman(pulled, tmp_path / "docker", names) / "image" / "overlay2"
+    if name == "imagedb":
+        grown(home / "imagedb" / "content" / "sha256" / built.image_id)
+    else:
+        grown(next(home.rglob(name)))
+    assert "has more than " in refused(repo, tmp_path / "docker")
+
+
+def test_entries_are_counted_in_a_walk(repo: Path, store: Path) -> None:
+    for record in store.rglob("*.tar-split.gz"):
+        record.unlink()
+    assert "more than 9 entries" in refused(repo, store, "--max-layer-entries=9")
+    assert run_storage(repo, "--max-layer-entries=10", store).status == 0
