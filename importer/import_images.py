@@ -57,7 +57,7 @@ def import_images(job: Job, progress: Progress) -> Result:
     with repo.locked(), Blobs(job.skopeo, progress) as blobs:
         plan = _plan(job, repo, blobs)
         executor = LocalExecutor(repo, blobs, job.layer_options, progress, Allowance(job.total))
-        import_layers(repo, plan.layers.missing, executor, job.budget)
+        import_layers(repo, plan.layers.missing, executor, job.budget, progress)
         layers = plan.layers.after(repo)
         stores = commit_images(job, repo, plan.branches, layers, progress)
         fetched = frozenset(one.layer.id for one in plan.layers.missing)

@@ -18,6 +18,13 @@ class Progress(Protocol):
     def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
         """Announce a blob of `size` bytes; leaving the context ends it."""
 
+    def layer(self, name: str, size: int, state: str) -> None:
+        """Tell that a layer of `size` bytes to be read has come to another state.
+
+        The states are waiting, downloading, spooled, unpacking, closing, and at last done or
+        failed. `name` is also the name of the layer's blob.
+        """
+
 
 class Advance(Protocol):
     """Receives the number of bytes that a blob has advanced by."""
@@ -30,6 +37,9 @@ class Silence:
 
     def message(self, text: str) -> None:
         """Drop the text."""
+
+    def layer(self, name: str, size: int, state: str) -> None:
+        """Show nothing of the layer."""
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:  # noqa: ARG002

@@ -45,6 +45,9 @@ class JsonLog:
         """Print one JSON object."""
         say(log_line(level, text))
 
+    def layer(self, name: str, size: int, state: str) -> None:
+        """Print nothing: a layer changes its state several times."""
+
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
         """Print a message when the blob begins."""
@@ -56,7 +59,8 @@ class Events:
     """Write events to a descriptor, one JSON object a line (--progress-fd).
 
     The key `event` is `message` (with `text`), `begin` (`blob`, `size`), `progress` (`blob`,
-    `bytes` so far, `size`) or `end` (`blob`, `bytes`, `size`). Sizes are bytes. If the descriptor
+    `bytes` so far, `size`), `end` (`blob`, `bytes`, `size`) or `layer` (`layer`, `size`, `state`).
+    Sizes are bytes. If the descriptor
     has no reader any more, events are discarded. A reader that does not read keeps nobody waiting:
     events are kept for later, up to a megabyte, and `progress` is left out meanwhile.
     """
@@ -72,6 +76,10 @@ class Events:
     def message(self, text: str) -> None:
         """Write a `message`."""
         self._write({"event": "message", "text": text})
+
+    def layer(self, name: str, size: int, state: str) -> None:
+        """Write a `layer`."""
+        self._write({"event": "layer", "layer": name, "size": size, "state": state})
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
@@ -123,6 +131,11 @@ class Several:
         """Pass the message on."""
         for part in self._parts:
             part.message(text)
+
+    def layer(self, name: str, size: int, state: str) -> None:
+        """Pass the layer on."""
+        for part in self._parts:
+            part.layer(name, size, state)
 
     def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
         """Pass the blob on."""

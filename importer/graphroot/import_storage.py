@@ -58,7 +58,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
         before = {one.layer.id: planner.found(one.layer.id) for one in plan.layers.missing}
         executor = LocalExecutor(repo, None, job.layer_options, progress, Allowance(job.total))
         _tell_unrecorded(plan, progress)
-        import_layers(repo, plan.layers.missing, executor, job.budget)
+        import_layers(repo, plan.layers.missing, executor, job.budget, progress)
         layers = plan.layers.after(repo)
         stores = commit_images(job, repo, plan.branches, layers, progress)
     new = frozenset(key for key in before if layers[key] != before[key])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from importer.ingest.budget import Budget
     from importer.ingest.executor import Executor
     from importer.ingest.missing_layer import MissingLayer
+    from importer.progress import Progress
     from importer.repo.writer import Repo
     from layers.errors import Fault
 
@@ -25,6 +26,7 @@ def import_layers(
     missing: Sequence[MissingLayer],
     executor: Executor,
     budget: Budget,
+    progress: Progress,
     *,
     keep_going: bool = False,
 ) -> tuple[dict[str, Fault], int]:
@@ -41,6 +43,6 @@ def import_layers(
             budget.jobs,
             budget.spool,
         )
-    pool = LayerPool(executor, layer_groups(repo), budget, repo.path / "tmp")
+    pool = LayerPool(executor, layer_groups(repo), budget, repo.path / "tmp", progress)
     faults = pool.run(missing, keep_going=keep_going)
     return faults, pool.written_bytes

@@ -23,8 +23,23 @@ if TYPE_CHECKING:
     from importer.ingest.budget import Budget
     from importer.ingest.executor import Executor
     from importer.ingest.missing_layer import MissingLayer
+    from importer.progress import Progress
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import ReadLayer
+
+
+_SHOWN = {
+    State.WAITING: "waiting",
+    State.DOWNLOADING: "downloading",
+    State.SPOOLED: "spooled",
+    State.READING: "unpacking",
+    State.READ: "closing",
+    State.DURABLE: "closing",
+    State.TAKEN: "closing",
+    State.CLOSING: "closing",
+    State.CLOSED: "done",
+    State.FAILED: "failed",
+}
 
 
 class Group(Protocol):
@@ -52,9 +67,15 @@ class LayerPool:
     """
 
     def __init__(
-        self, executor: Executor, group: Callable[[], Group], budget: Budget, spool: Path
+        self,
+        executor: Executor,
+        group: Callable[[], Group],
+        budget: Budget,
+        spool: Path,
+        progress: Progress,
     ) -> None:
         """`spool` is a directory on the file system that holds the spooled blobs."""
+        self._progress = progress
         self._executor = executor
         self._group = group
         self._budget = budget
@@ -76,6 +97,8 @@ class LayerPool:
         self._layers = {one.layer.id: one for one in layers}
         self._schedule = Schedule(self._budget, map(_work, layers))
         remote = any(entry.work.is_remote for entry in self._schedule.entries.values())
+        for entry in self._schedule.entries.values():
+            self._show(entry)
         loops = [self._read_some] * self._budget.unclosed + [self._close_some]
         loops += [self._download_some] * (self._budget.downloads if remote else 0)
         with ThreadPoolExecutor(len(loops), thread_name_prefix="layer") as threads:
@@ -124,9 +147,16 @@ class LayerPool:
                 self._changed.notify_all()
             return chosen
 
+    def _show(self, entry: Entry) -> None:
+        missing = self._layers[entry.work.layer_id]
+        self._progress.layer(missing.name, missing.size, _SHOWN[entry.state])
+
     def _tell(self, event: Callable[[Entry], None], entry: Entry) -> None:
         with self._changed:
+            before = entry.state
             event(entry)
+            if entry.state is not before:
+                self._show(entry)
             self._changed.notify_all()
 
     def _fail(self, entry: Entry, error: BaseException) -> None:
@@ -134,6 +164,7 @@ class LayerPool:
         with self._changed:
             for one in self._schedule.fail(entry):
                 self._errors.setdefault(one.work.layer_id, error)
+                self._show(one)
                 self._found.pop(one, None)
                 if (blob := self._blobs.pop(one, None)) is not None:
                     blob.close()
@@ -144,6 +175,7 @@ class LayerPool:
     def _download_some(self) -> None:
         while (begun := self._next(self._begin_download)) is not None:
             entry, blob = begun
+            self._show(entry)
             try:
                 self._executor.fetch(self._layers[entry.work.layer_id], blob)
             finally:
@@ -166,6 +198,7 @@ class LayerPool:
 
     def _read_some(self) -> None:
         while (entry := self._next(self._schedule.next_read)) is not None:
+            self._show(entry)
             blob = self._blobs.pop(entry, None)
             try:
                 found = partial(self._hand_over, entry)
@@ -185,6 +218,7 @@ class LayerPool:
         with self._changed:
             self._found[entry] = found
             self._schedule.found(entry)
+            self._show(entry)
             self._changed.notify_all()
 
     # --- closing, in one thread ---

@@ -66,3 +66,9 @@ class MissingLayer:
     def size(self) -> int:
         """Return the bytes that there are to read."""
         return self.origins[0].size
+
+    @property
+    def name(self) -> str:
+        """Return a short name for progress: of the blob, or of the tar where there is no blob."""
+        blob = self.origins[0].blob
+        return (blob.digest if blob is not None else self.layer.diff_id).hex[:12]

@@ -51,7 +51,7 @@ def gather(
     the release has imported meanwhile."""
     executor = LocalExecutor(repo, blobs, job.layer_options, progress, allowance)
     missing = [one for one in plan.layers.missing if one.layer.id not in before]
-    broken, written = import_layers(repo, missing, executor, job.budget, keep_going=True)
+    broken, written = import_layers(repo, missing, executor, job.budget, progress, keep_going=True)
     faults = {**plan.faults, **_faults(plan.images, broken)}
     images = {name: image for name, image in plan.images.items() if name not in faults}
     ids = {layer.id for image in images.values() for layer in image.layers}

@@ -14,7 +14,10 @@ import pytest
 from importer.ingest.budget import Budget
 from importer.ingest.layer_pool import LayerPool
 from importer.ingest.missing_layer import MissingLayer
+from importer.progress import Silence
+from layers.digest import Digest
 from layers.errors import LayerError
+from layers.oci.manifest import Descriptor
 from tests.tools import patience
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from importer.ingest.missing_layer import Origin
     from importer.ingest.spool import SpooledBlob
+    from importer.progress import Progress
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import ReadLayer
 
@@ -31,6 +35,7 @@ class Layer:
 
     def __init__(self, number: int, parents: int) -> None:
         self.id = str(number)
+        self.diff_id = Digest.of(b"%d" % number)
         self.parents = tuple(str(number - 1 - below) for below in range(parents))
 
 
@@ -92,7 +97,7 @@ class Place:
     """As much of an Origin as the pool looks at: a layer on this machine, or a blob elsewhere."""
 
     size: int
-    blob: str | None = None
+    blob: Descriptor | None = None
 
 
 class Working:
@@ -133,11 +138,12 @@ class Working:
         self.closed = True
 
 
+BLOB = Descriptor("application/octet-stream", Digest.of(b""), 1)
 TWO_JOBS = Budget(downloads=0, jobs=2, spool=0)
 
 
 def missing(
-    layers: Sequence[ImageLayer], sizes: Sequence[int] = (), blob: str | None = None
+    layers: Sequence[ImageLayer], sizes: Sequence[int] = (), blob: Descriptor | None = None
 ) -> list[MissingLayer]:
     """All of them on this machine, or all blobs of a registry."""
     places = [Place(size, blob) for size in sizes or [0] * len(layers)]
@@ -153,9 +159,11 @@ def pool_of(
     working: Working | None = None,
     budget: Budget = TWO_JOBS,
     spool: Path = Path("/var/tmp"),
+    told: Progress | None = None,
 ) -> LayerPool:
     """`fail` is asked before each step of reading, and of closing."""
-    return LayerPool(working or Working(log, fail), lambda: Together(log, fail), budget, spool)
+    executor = working or Working(log, fail)
+    return LayerPool(executor, lambda: Together(log, fail), budget, spool, told or Silence())
 
 
 def failing(what: str, number: int, kind: str, layer: str) -> None:
@@ -314,7 +322,7 @@ def test_a_bug_ends_it_and_is_shown(kind: str) -> None:
             raise ZeroDivisionError
 
     budget = Budget(downloads=2, jobs=1, spool=100)
-    layers = missing(chain(4), [1] * 4, "blob")
+    layers = missing(chain(4), [1] * 4, BLOB)
     with pytest.raises(ZeroDivisionError):
         pool_of(Log(), step, budget=budget).run(layers, keep_going=True)
 
@@ -335,7 +343,7 @@ def test_blobs_are_fetched_while_no_job_is_free() -> None:
         assert kind != "read" or fetched.wait(patience.SECONDS)
 
     budget = Budget(downloads=2, jobs=1, spool=35)
-    layers = missing([cast("ImageLayer", Layer(n, 0)) for n in range(6)], [10] * 6, "blob")
+    layers = missing([cast("ImageLayer", Layer(n, 0)) for n in range(6)], [10] * 6, BLOB)
     pool_of(log, step, budget=budget).run(layers)
     assert log.of("read")[0] not in log.of("fetch")  # a job that is free waits for no spool
     assert set(log.of("fetch")) == set(log.of("unspool"))
@@ -345,7 +353,7 @@ def test_blobs_are_fetched_while_no_job_is_free() -> None:
 def test_a_blob_that_does_not_fit_into_the_spool_is_not_spooled() -> None:
     log = Log()
     budget = Budget(downloads=2, jobs=1, spool=35)
-    pool_of(log, budget=budget).run(missing(chain(6), [36] * 6, "blob"))
+    pool_of(log, budget=budget).run(missing(chain(6), [36] * 6, BLOB))
     assert log.of("fetch") == []
     assert log.of("commit") == [str(n) for n in range(6)]
 
@@ -361,9 +369,33 @@ def test_who_reads_a_blob_hears_why_it_was_not_fetched() -> None:
 
     budget = Budget(downloads=2, jobs=1, spool=35)
     faults = pool_of(log, step, budget=budget).run(
-        missing([cast("ImageLayer", Layer(n, 0)) for n in range(6)], [10] * 6, "blob"),
+        missing([cast("ImageLayer", Layer(n, 0)) for n in range(6)], [10] * 6, BLOB),
         keep_going=True,
     )
     assert faults
     assert {str(fault) for fault in faults.values()} == {f"fetch {n}" for n in faults}
     assert len(log.of("commit")) == 6 - len(faults)
+
+
+class Told(Silence):
+    """A progress that keeps what it is told of layers."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, list[str]] = {}
+
+    def layer(self, name: str, size: int, state: str) -> None:
+        assert size == 7
+        self.states.setdefault(name, []).append(state)
+
+
+def test_each_layers_states_are_told() -> None:
+    told, log = Told(), Log()
+    fail = partial(failing, "read", 2)
+    pool_of(log, fail, told=told).run(missing(chain(4), [7] * 4), keep_going=True)
+    assert len(told.states) == 4
+    each = list(told.states.values())
+    assert {tuple(dict.fromkeys(states)) for states in each[:2]} == {
+        ("waiting", "unpacking", "closing", "done")
+    }
+    assert [states[0] for states in each] == ["waiting"] * 4
+    assert [states[-1] for states in each] == ["done", "done", "failed", "failed"]
