@@ -3,7 +3,7 @@
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Commit(Group):
         HEADING = Heading.RESULT
-        RULES = (needs("subject", "branch"),)
+        RULES = (needs("subject", "branch", error="--subject needs --branch"),)
 
         subject: str | None = option("--subject", type=Text(), help="The commit's subject.")
 
@@ -211,7 +211,7 @@ class Given:
         self._values = context.params
 
     def __call__[G: Group](self, group: type[G]) -> G:
-        """Return the group's values. KeyError if the command does not take the group."""
+        """Return the group's values. Raise KeyError if the command does not take the group."""
         return group(**{name: self._values[name] for name, _ in _declarations(group)})
 
 
