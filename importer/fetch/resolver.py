@@ -37,7 +37,7 @@ class Resolver:
         self._skopeo = skopeo
         self._blobs = blobs
         self._known = known
-        self._signatures = Signatures(skopeo, blobs.progress) if skopeo.keep_signatures else None
+        self._signatures = Signatures(skopeo, blobs) if skopeo.keep_signatures else None
         # By source: the platform's manifest as skopeo's proxy has given it, and its digest.
         self._given: dict[str, tuple[Digest, bytes]] = {}
 

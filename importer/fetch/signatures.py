@@ -7,12 +7,14 @@ force at the import, CRI-O its own when it creates a container.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from importer.errors import FetchError, ImporterError
 from importer.fetch.blobs import Blobs
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from importer.fetch.skopeo import Skopeo
-    from importer.progress import Progress
     from layers.digest import Digest
     from layers.oci.reference import ImageName
     from layers.storage.image import Image
@@ -34,17 +35,18 @@ if TYPE_CHECKING:
 # registries_d.go), and these places where no file names a server.
 _OWN, _SYSTEM = Path(".config/containers/registries.d"), Path("/etc/containers/registries.d")
 _LOCAL = Path("/var/lib/containers/sigstore")
+_CHUNK = 1 << 16
 # What registries say of a tag that is not there.
 _ABSENT = ("manifest unknown", "not found", "name unknown")
 
 
 class Signatures:
-    """Fetches signatures, with a limit to their number, their size and a server's silence."""
+    """Fetches signatures. Their number, their sizes and the time for each are bounded."""
 
-    def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
+    def __init__(self, skopeo: Skopeo, blobs: Blobs) -> None:
         self._timeout = skopeo.timeout
         self._skopeo = skopeo
-        self._progress = progress
+        self._blobs = blobs
 
     def added(self, image: Image) -> Image:
         """Return the image with its platform manifest's signatures; none is no error.
@@ -62,7 +64,7 @@ class Signatures:
         """Yield sigstore signatures. Nobody signs the attachments themselves: no policy counts."""
         source = f"docker://{name.repository}:{attachment_tag(digest)}"
         skopeo = replace(self._skopeo, policy=None, insecure_policy=True)
-        with Blobs(skopeo, self._progress) as blobs:
+        with Blobs(skopeo, self._blobs.progress) as blobs:
             raw = self._manifest(blobs, source)
             for one in parse_attachments(raw) if raw is not None else ():
                 yield one.stored(blobs.read(source, one.blob))
@@ -90,7 +92,7 @@ class Signatures:
             return _read_file(Path(unquote(parts.path)))
         if parts.scheme not in ("http", "https"):
             raise ImporterError(f"{url}: signatures are read by file:, http: and https: alone")
-        return self._get(url)
+        return self._blobs.retrying(lambda: self._get(url))
 
     def _get(self, url: str) -> bytes | None:
         try:
@@ -98,10 +100,20 @@ class Signatures:
                 if answer.status_code == requests.codes.not_found:
                     return None
                 answer.raise_for_status()
-                found = answer.raw.read(MAX_DOCUMENT_SIZE + 1, decode_content=True)
-        except (requests.RequestException, OSError) as error:
+                return self._body(answer, url)
+        except (requests.RequestException, HTTPError, OSError) as error:
             raise FetchError(f"{url}: {error}") from None
-        return _bounded(bytes(found), url)
+
+    def _body(self, answer: requests.Response, url: str) -> bytes:
+        """Read the answer; the whole of it may take as long as one silence of the server."""
+        end = time.monotonic() + self._timeout
+        found = bytearray()
+        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
+            found += chunk
+            _bounded(found, url)
+            if time.monotonic() > end:
+                raise FetchError(f"{url}: the answer takes more than {self._timeout:g} seconds")
+        return bytes(found)
 
 
 def _base(name: ImageName) -> str:
@@ -127,7 +139,7 @@ def _read_file(path: Path) -> bytes | None:
         raise ImporterError(f"{path}: {error.strerror}") from None
 
 
-def _bounded(found: bytes, where: str) -> bytes:
+def _bounded[T: (bytes, bytearray)](found: T, where: str) -> T:
     if len(found) > MAX_DOCUMENT_SIZE:
         raise LayerError(f"{where} has more than {MAX_DOCUMENT_SIZE} bytes")
     return found

@@ -52,7 +52,7 @@ class Part:
         """What tells a component's image; `known` is asked before the registry is."""
         resolver = Resolver(self.skopeo, self.blobs, known)
         keeps = self.skopeo.keep_signatures
-        signatures = Signatures(self.skopeo, self.blobs.progress) if keeps else None
+        signatures = Signatures(self.skopeo, self.blobs) if keeps else None
 
         def resolve(component: Component) -> Image:
             locked = self.locked.get(component.name)

@@ -15,7 +15,8 @@ import pytest
 
 from tests.tools.expected import checked_out_store
 from tests.tools.gpg import gpg, gpg_home, stop_agent
-from tests.tools.image import build_index, build_oci
+from tests.tools.httpserver import http_server
+from tests.tools.image import BuiltImage, build_index, build_oci
 from tests.tools.importimage import Outcome, run_import
 from tests.tools.podman import new_podman
 from tests.tools.process import CommandError, run
@@ -200,3 +201,42 @@ def test_an_image_without_signatures_has_none(
     assert signer.imported(repo, "--branch=none", registry.push(built, "signed/none:1")).status == 0
     (record,) = store_images(checked_out_store(repo, "none", tmp_path / "out"))
     assert (record["metadata"], "signatures" in record["big-data-names"]) == ("{}", False)
+
+
+# -- a lookaside server --
+
+
+def lookaside(
+    registry: Registry, home: Path, repo: Path, layout: Path, *bodies: bytes
+) -> tuple[Outcome, BuiltImage]:
+    """Imports an image whose signatures a web server has, by the home directory's registries.d."""
+    built = build_oci(layout, "t", [[Entry(b"e", content=str(home).encode())]])
+    reference = registry.push(built, "signed/web:1")
+    served = home / "web" / f"signed/web@sha256={built.digest.partition(':')[2]}"
+    served.mkdir(parents=True)
+    for number, body in enumerate(bodies, 1):
+        (served / f"signature-{number}").write_bytes(body)
+    where = home / ".config/containers/registries.d"
+    where.mkdir(parents=True)
+    with http_server(home / "web") as url:
+        (where / "a.yaml").write_text(f"docker:\n  {registry.host}:\n    lookaside: {url}\n")
+        flags = ("--keep-signatures", "--branch=web", "--retry-times=0", reference)
+        return run_import(repo, *flags, env={"HOME": str(home)}), built
+
+
+def test_signatures_come_over_http(
+    registry: Registry, repo: Path, tmp_path: Path, layout: Path
+) -> None:
+    outcome, built = lookaside(registry, tmp_path / "home", repo, layout, b"first", b"second")
+    assert outcome.status == 0, outcome.stderr
+    store = checked_out_store(repo, "web", tmp_path / "out")
+    kept = store / "overlay-images" / built.image_id / "signatures"
+    assert kept.read_bytes() == b"firstsecond"
+
+
+def test_a_signature_without_end_is_refused(
+    registry: Registry, repo: Path, tmp_path: Path, layout: Path
+) -> None:
+    outcome, _ = lookaside(registry, tmp_path / "home", repo, layout, bytes(5 << 20))
+    assert outcome.status == 1
+    assert "signature-1 has more than 4194304 bytes" in outcome.stderr
