@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.tools import patience
 from tests.tools.faultyproxy import Action, Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import Outcome, Run, imported, run_import
+from tests.tools.ostreerepo import fsck
 from tests.tools.registry import Registry
 from tests.tools.session import members
 from tests.tools.tarbuild import Entry
@@ -111,3 +113,25 @@ def test_a_skopeo_that_is_stopped(
     assert outcome.status == 0, outcome.stderr
     assert "trying again in 1 s" in outcome.stderr
     assert outcome.leftovers == []
+
+
+def test_a_process_of_ours_that_is_stopped_goes_on_when_it_may(
+    repo: Path, image: BuiltImage, between: FaultyProxy, reference: str
+) -> None:
+    """All of them, for longer than the timeout: nothing is lost, and nothing is given up."""
+    fault = between.add(Fault(image.layers[1].digest, "stall", 100, times=1))
+    running = Run(repo, "--timeout=2", "--retry-times=5", reference)
+    assert fault.reached.wait(patience.SECONDS)
+    found = [member.split() for member in members(running.process.pid)]
+    stopped = [int(pid) for pid, name in found if name != "skopeo"]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    fault.go_on.set()
+    with pytest.raises(subprocess.TimeoutExpired):
+        running.process.wait(3)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    outcome = running.finish()
+    assert outcome.status == 0, outcome.stderr
+    assert outcome.leftovers == []
+    fsck(repo)
