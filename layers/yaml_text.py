@@ -61,17 +61,32 @@ def documents(text: str, origin: str) -> list[Node]:
 
 
 def keys(node: Node | None) -> dict[str, Node]:
-    """Return a mapping's values by key, merged ones (`<<`) included; {} for another node."""
+    """Return a mapping's values by key, merged ones (`<<`) included; {} for another node.
+
+    A mapping that is merged several times, or into itself, counts once.
+    """
     found: dict[str, Node] = {}
-    for key, value in node.value if isinstance(node, MappingNode) else ():
-        if key.tag == _MERGE:
-            merged = value.value if isinstance(value, SequenceNode) else [value]
-            for one in merged:
-                if one is not node:
-                    found = keys(one) | found
-        elif isinstance(key, ScalarNode):
-            found[key.value] = value
+    seen: set[int] = set()
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, MappingNode) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        own = {key.value: value for key, value in one.value if _is_key(key)}
+        found = own | found
+        waiting += reversed(list(_merged(one)))
     return found
+
+
+def _is_key(key: Node) -> bool:
+    return isinstance(key, ScalarNode) and key.tag != _MERGE
+
+
+def _merged(node: MappingNode) -> Iterator[Node]:
+    for key, value in node.value:
+        if key.tag == _MERGE:
+            yield from items(value) or [value]
 
 
 def items(node: Node | None) -> list[Node]:

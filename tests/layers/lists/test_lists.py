@@ -185,3 +185,30 @@ def test_aliases_are_walked_once() -> None:
     lines += [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60)]
     text = "apiVersion: v1\nkind: List\n" + "\n".join(lines) + "\n"
     assert len(read_list(text.encode(), "file").images) == 1
+
+
+@pytest.mark.parametrize(
+    "merges",
+    [
+        [f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 60)],
+        [f"a{n}: &a{n} {{<<: *a{n - 1}}}" for n in range(1, 2000)],
+        ["a1: &a1 {<<: {<<: *a1}, image: quay.io/a/b:1}"],
+    ],
+    ids=["doubled", "in a row", "in a circle"],
+)
+def test_merges_are_followed_once(merges: list[str]) -> None:
+    lines = ["a0: &a0 {image: quay.io/a/b:1}", *merges, f"services: {{web: *a{len(merges)}}}"]
+    found = read_list(("\n".join(lines) + "\n").encode(), "file")
+    assert [one.source for one in found.images] == ["quay.io/a/b:1"]
+
+
+def test_what_a_mapping_merges_is_overridden_by_itself_and_in_order() -> None:
+    text = """\
+x: &x {image: quay.io/x/x:1, restart: no}
+y: &y {image: quay.io/y/y:1}
+services:
+  own: {<<: *x, image: quay.io/own/own:1}
+  first: {<<: [*y, *x]}
+"""
+    found = read_list(text.encode(), "file")
+    assert {one.source for one in found.images} == {"quay.io/own/own:1", "quay.io/y/y:1"}
