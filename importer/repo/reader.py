@@ -31,6 +31,8 @@ _TYPES: dict[ObjectKind, Any] = {
     "dirmeta": OSTree.ObjectType.DIR_META,
     "file": OSTree.ObjectType.FILE,
 }
+# By number (OstreeRepoMode in ostree-core.h): enums have no nicks in PyGObject 3.52 and later.
+_MODES = ("bare", "archive", "bare-user", "bare-user-only", "bare-split-xattrs")
 _SUFFIXES: dict[str, ObjectKind] = {
     ".commit": "commit",
     ".dirtree": "dirtree",
@@ -52,7 +54,7 @@ class RepoReader:
     def __init__(self, path: Path, handle: OSTree.Repo) -> None:
         self.path = path
         self.handle = handle
-        self.mode = handle.get_mode().value_nick.replace("_", "-")
+        self.mode = _MODES[int(handle.get_mode())]
         self._sizes: dict[str, int] = {}
 
     def resolve(self, ref: str) -> str | None:
