@@ -109,6 +109,7 @@ def test_list_has_every_image_of_every_branch(stores: Stores) -> None:
         "layers": 2,
         "size": sum(_tar_sizes(stores.two)),
         "flattened": False,
+        "kept_from": None,
         "branch": "all",
         "commit": rev_parse(stores.repo, "all"),
         "created": None,
@@ -184,6 +185,8 @@ def test_show_counts_what_each_layer_ships_and_hides(stores: Stores) -> None:
         "branches": ["all", "index"],
         "flattened_branches": [],
         "flattened": False,
+        "kept_from": None,
+        "signatures": 0,
         "size": 63 + 64 + 128 + 6 + 256,
         "hidden_size": 2 + 4 + 8 + 16 + 32 + 128,
     }
