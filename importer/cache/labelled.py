@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
 _ROOT = Owner(0o755, 0, 0)
 _DIFF = "diff"
-_WRITERS = 2
 
 
-def labelled(repo: Repo, layer_id: str, layer: LayerCommit, label: str) -> LayerCommit:
-    """Return the layer with the label on all of its files and on its record."""
+def labelled(repo: Repo, layer_id: str, layer: LayerCommit, label: str, jobs: int) -> LayerCommit:
+    """Return the layer with the label on all of its files and on its record.
+
+    `jobs` files are written at once.
+    """
     branch = labelled_branch(sha256(label.encode()).hexdigest()[:16], layer_id)
     message = Message(
         f"Layer {layer_id} labelled",
@@ -41,17 +43,23 @@ def labelled(repo: Repo, layer_id: str, layer: LayerCommit, label: str) -> Layer
     )
     head = repo.resolve(branch)
     if head is None or repo.commit(head).message != message:
-        head = _import(repo, layer_id, layer, label, message, branch)
+        head = _import(repo, layer_id, layer, label, message, branch, jobs)
     root = repo.root(repo.commit(head))
     record = root.leaves.get(record_name(layer_id).encode())
     return replace(layer, labelled=root.directories[_DIFF.encode()], record=record)
 
 
 def _import(
-    repo: Repo, layer_id: str, layer: LayerCommit, label: str, message: Message, branch: str
+    repo: Repo,
+    layer_id: str,
+    layer: LayerCommit,
+    label: str,
+    message: Message,
+    branch: str,
+    jobs: int,
 ) -> str:
     with repo.locked():
-        with repo.transaction(), ThreadPoolExecutor(_WRITERS) as pool:
+        with repo.transaction(), ThreadPoolExecutor(jobs) as pool:
             tree = repo.tree(_ROOT)
             writer = _Relabeller(repo, label, pool)
             writer.fill(tree.directory(_DIFF, _ROOT), repo.root(layer.commit))

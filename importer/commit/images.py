@@ -165,7 +165,7 @@ class Contents:
         self._layers = self._made(layers)
         if self._labels.store is not None:
             self._layers = {
-                layer_id: labelled(repo, layer_id, layer, self._labels.store)
+                layer_id: labelled(repo, layer_id, layer, self._labels.store, target.budget.jobs)
                 for layer_id, layer in self._layers.items()
             }
 
