@@ -132,10 +132,9 @@ def _fault(value: object, go_type: GoType) -> _Fault | None:
 
 
 def _known_fields(value: Document, struct: Struct) -> list[tuple[str, object, GoType]]:
-    folded = {_folded(name): its_type for name, its_type in struct.fields.items()}
-    return [
-        (key, one, folded[_folded(key)]) for key, one in value.items() if _folded(key) in folded
-    ]
+    folded = {folded_key(name): its_type for name, its_type in struct.fields.items()}
+    pairs = ((key, one, folded.get(folded_key(key))) for key, one in value.items())
+    return [(key, one, its_type) for key, one, its_type in pairs if its_type is not None]
 
 
 def _within(place: str, fault: _Fault | None) -> _Fault | None:
@@ -146,8 +145,8 @@ def _within(place: str, fault: _Fault | None) -> _Fault | None:
     return f"{place}{joint}{inner}", expected, value
 
 
-def _folded(key: str) -> str:
-    """Return the key as Go compares it: two characters beyond ASCII fold into it, U+212A (which
+def folded_key(key: str) -> str:
+    """Return a key as Go compares it. Two characters beyond ASCII fold into it, U+212A (which
     `lower` knows) and U+017F."""
     return key.replace("\u017f", "s").lower()
 

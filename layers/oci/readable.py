@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from layers.document import parse_document
 from layers.errors import LayerError
 from layers.oci import go_structs, media_type
-from layers.oci.go_json import check
+from layers.oci.go_json import check, folded_key
 from layers.oci.media_type import Compression, layer_compression
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from layers.oci.manifest import Index, Manifest
 
 _HINT = "podman and CRI-O cannot read such an image; one of them makes `podman images` fail"
-# A manifest with these could be read as one of another kind.
-_AMBIGUOUS = ("fslayers", "history")
+# A document with these could be read as one of another kind.
+_NOT_A_MANIFESTS = ("manifests", "fslayers", "history")
+_NOT_AN_INDEXS = ("config", "layers", "fslayers", "history")
 
 
 def check_image(manifest: Manifest, config: ImageConfig) -> None:
@@ -46,7 +47,7 @@ def check_manifest(manifest: Manifest) -> None:
         document = parse_document(manifest.raw, "the manifest")
         struct = go_structs.DOCKER_MANIFEST if docker else go_structs.OCI_MANIFEST
         check(document, struct, "the manifest")
-        _check_unambiguous(document, "the manifest")
+        _check_unambiguous(document, "the manifest", _NOT_A_MANIFESTS)
         if docker:
             _check_docker_types(document, manifest)
         elif manifest.config.media_type != media_type.OCI_CONFIG:
@@ -64,15 +65,15 @@ def check_index(index: Index) -> None:
         document = parse_document(index.raw, "the index")
         struct = go_structs.DOCKER_LIST if docker else go_structs.OCI_INDEX
         check(document, struct, "the index")
-        _check_unambiguous(document, "the index")
+        _check_unambiguous(document, "the index", _NOT_AN_INDEXS)
     except LayerError as error:
         raise error.within(digest=str(index.digest), hint=_HINT) from None
 
 
-def _check_unambiguous(document: Document, what: str) -> None:
+def _check_unambiguous(document: Document, what: str, foreign: tuple[str, ...]) -> None:
     for key, value in document.items():
-        if value is not None and key.lower() in _AMBIGUOUS:
-            raise LayerError(f"{what} has a field {key[:20]!r}, as a docker schema 1 manifest has")
+        if value is not None and folded_key(key) in foreign:
+            raise LayerError(f"{what} has a field {key[:20]!r}, as a document of another kind has")
 
 
 def _check_docker_types(document: Document, manifest: Manifest) -> None:

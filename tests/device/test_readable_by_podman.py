@@ -22,6 +22,7 @@ from tests.tools.layout import Layout, digest_of
 from tests.tools.mediatype import OCI
 from tests.tools.podman import Podman, new_podman
 from tests.tools.process import CommandError
+from tests.tools.store import store_images
 from tests.tools.storecommand import answered, image_store
 from tests.tools.tamper import LooseStore, commit, copy, loose
 
@@ -44,6 +45,7 @@ class World:
     store: LooseStore
     base: Base
     layout: Layout
+    layer: str
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +55,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     imported(where / "repo", "--branch=good", f"oci:{where}/layout:t", "--name=localhost/good:1")
     base = Base(built.layers[0].digest, built.layers[0].size, built.diff_ids[0])
     store = loose(where / "repo", "good", where / "store")
-    return World(where / "repo", built.image_id, store, base, Layout(where / "layout"))
+    (record,) = store_images(store.path)
+    layout, layer = Layout(where / "layout"), str(record["layer"])
+    return World(where / "repo", built.image_id, store, base, layout, layer)
 
 
-def add(world: World, store: LooseStore, images: Iterable[OddImage]) -> None:
-    """Writes the images into the store, as an import does."""
-    path = store.path / "overlay-images/images.json"
+def write_images(store: Path, layer: str, images: Iterable[OddImage]) -> None:
+    """Writes images of this layer into a store, as an import does."""
+    path = store / "overlay-images/images.json"
     records = json.loads(path.read_bytes())
-    layer = world.base.diff_id.partition(":")[2]
     for image in images:
         digest = Digest.of(image.manifest)
         big_data = {
@@ -151,12 +154,36 @@ def test_half_of_a_surrogate_pair(world: World, tmp_path: Path) -> None:
     assert "half \ufffd of it" in image_store(world.repo, "show", image.id, "--branch=half").stdout
 
 
+def reads_alone(world: World, image: OddImage, where: Path) -> bool:
+    """Whether podman can inspect the image in a store that has no other: it looks at the others
+    that have an image's layer, and fails if one of these is odd."""
+    where.mkdir()
+    for name in ("overlay", "overlay-layers"):
+        (where / name).symlink_to(world.store.path / name)
+    (where / "overlay-images").mkdir()
+    (where / "overlay-images/images.lock").touch()
+    (where / "overlay-images/images.json").write_text("[]")
+    write_images(where, world.layer, [image])
+    return is_read(new_podman(world.repo.parent / "podman", where), image)
+
+
 def test_podman_reads_no_field_of_another_type(world: World, tmp_path: Path) -> None:
-    store = copy(world.store, tmp_path / "store")
+    fine = [right(world.base, docker, spelling) for docker in FAMILIES for spelling in SPELLINGS]
     images = [image for docker in FAMILIES for image in wrong(world.base, docker)]
-    add(world, store, [*images, *mixed(world.base)])
+    images += mixed(world.base)
+    read = [
+        image.name
+        for number, image in enumerate([*fine, *images])
+        if reads_alone(world, image, tmp_path / str(number))
+    ]
+    assert read == [image.name for image in fine]
+
+
+def test_one_such_image_spoils_the_whole_store(world: World, tmp_path: Path) -> None:
+    store = copy(world.store, tmp_path / "store")
     podman = new_podman(tmp_path / "podman", store.path)
-    assert [image.name for image in images if is_read(podman, image)] == []
+    assert [image["Id"] for image in podman.images()] == [world.good]
+    write_images(store.path, world.layer, [next(wrong(world.base, docker=False))])
     with pytest.raises(CommandError):
         podman.images()
 
@@ -175,7 +202,7 @@ def test_a_store_that_has_one(world: World, tmp_path: Path) -> None:
     odd = [one for one in wrong(world.base, docker=True) if "Labels.a" in one.name]
     odd += mixed(world.base)
     store = copy(world.store, tmp_path / "store")
-    add(world, store, odd)
+    write_images(store.path, world.layer, odd)
     commit(store, world.repo, "old")
     verified = image_store(world.repo, "verify", "old", "--json")
     assert verified.status == 1

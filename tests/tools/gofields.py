@@ -134,6 +134,7 @@ def mixed(base: Base) -> list[OddImage]:
         edited("fsLayers", base, docker=False, fsLayers=[]),
         edited("history", base, docker=True, history=[]),
         edited("HISTORY", base, docker=False, HISTORY=[]),
+        edited("Manifests", base, docker=False, Manifests=[]),
         edited("an OCI manifest of a docker image", base, docker=True, mediaType=OCI.manifest),
         edited("a docker manifest of OCI layers", base, docker=False, mediaType=DOCKER.manifest),
         edited("a docker image without a type", base, docker=True, mediaType=None),

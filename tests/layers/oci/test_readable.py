@@ -117,6 +117,14 @@ def test_an_index_is_checked_as_well(docker: bool) -> None:
 
     check_index(parsed())
     check_index(parsed(manifests=[member | {"platform": {"os": None}}]))
-    for bad in ({"manifests": [member | {"platform": {"os": 5}}]}, {"fsLayers": [1]}):
+    check_index(parsed(config=None, Layers=None))
+    odd = member | {"platform": {"os": 5}}
+    bad_ones: list[dict[str, Any]] = [
+        {"manifests": [odd]},
+        {"fsLayers": [1]},
+        {"Config": {}},
+        {"LAYERS": []},
+    ]
+    for bad in bad_ones:
         with pytest.raises(LayerError, match="the index"):
             check_index(parsed(**bad))
