@@ -11,5 +11,7 @@ imports only from those above it in this list.
 - `tarsplit`: the record from which a tar can be made again
 - `tree`: from the entries to the directory tree that an ostree commit holds
 - `storage`: the records of containers-storage and Docker's stores
+- `lists`: files in which people list images: blueprints, Compose files, units, manifests
+- `ondisk`: what a directory tree on disk means to ostree
 - `release`: releases of many images: lists, differences, lock files, reports
 """

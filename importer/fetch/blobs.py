@@ -1,4 +1,4 @@
-"""Blobs, verified, from as many skopeo proxies as are wanted at once."""
+"""Fetch and verify blobs through a pool of skopeo proxies, one proxy for each blob at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Blobs:
-    """Lends its proxies to one reader each, and ends them all at the end."""
+    """A pool of proxies: lends each to one reader, and ends all of them on leaving."""
 
     def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
         self._skopeo = skopeo
@@ -38,7 +38,7 @@ class Blobs:
 
     @property
     def timeout(self) -> float:
-        """For how many seconds a blob's pipe may be silent."""
+        """Return for how many seconds a blob's pipe may be silent."""
         return self._skopeo.timeout
 
     def __enter__(self) -> Self:
@@ -48,7 +48,8 @@ class Blobs:
         self.close()
 
     def close(self) -> None:
-        """End all proxies; whoever still reads from one gets a FetchError, and no other."""
+        """End all proxies. A thread that still reads from one gets a FetchError, never another
+        exception."""
         with self._lock:
             self._closed.set()
             for proxy in self._lent:
@@ -58,14 +59,14 @@ class Blobs:
             self._idle.clear()
 
     def keep(self, count: int) -> None:
-        """End the idle proxies but for `count`: each takes memory."""
+        """End all idle proxies except `count`, since each takes memory."""
         with self._lock:
             ended, self._idle = self._idle[count:], self._idle[:count]
         for proxy in ended:
             proxy.close()
 
     def platform_digest(self, source: str) -> Digest:
-        """The digest of the manifest that skopeo chooses out of an index."""
+        """Return the digest of the manifest that skopeo chooses from an index."""
 
         def ask() -> Digest:
             with self._proxy(source) as proxy:
@@ -79,11 +80,11 @@ class Blobs:
             return proxy.manifest(source)
 
     def manifest(self, source: str) -> bytes:
-        """The manifest or index of `source`, in its original bytes."""
+        """Return the manifest or index of `source`, in its original bytes."""
         return self.retrying(lambda: self._skopeo.inspect_raw(source))
 
     def check_policy(self, source: str) -> None:
-        """FetchError if the signature policy does not allow the image."""
+        """Raise FetchError if the signature policy rejects the image."""
 
         def ask() -> None:
             with self._proxy(source) as proxy:
@@ -92,7 +93,7 @@ class Blobs:
         self.retrying(ask)
 
     def layers(self, source: str) -> tuple[Descriptor, ...]:
-        """The layers' blobs as the transport has them, base first."""
+        """Return the layers' blobs as the transport stores them, base first."""
 
         def ask() -> tuple[Descriptor, ...]:
             with self._proxy(source) as proxy:
@@ -101,15 +102,16 @@ class Blobs:
         return self.retrying(ask)
 
     def read(self, source: str, blob: Descriptor) -> bytes:
-        """A document in one piece."""
+        """Return a manifest or config. Raise LayerError if its size exceeds MAX_DOCUMENT_SIZE."""
         if blob.size > MAX_DOCUMENT_SIZE:
             raise LayerError(f"a document of {blob.size} bytes", digest=str(blob.digest))
         return self.retrying(lambda: b"".join(self.stream(source, blob)))
 
     def stream(self, source: str, blob: Descriptor) -> OpenChunks:
-        """The blob's bytes; FetchError or LayerError, with its digest, if they are not all right.
+        """Yield the blob's bytes. The blob is verified once the stream has ended without an error.
 
-        Only once the stream has ended without an error is the blob what it should be.
+        Raise FetchError if the transfer fails, LayerError if digest or size differ; both carry
+        the blob's digest.
         """
         name = blob.digest.hex[:12]
         try:
@@ -122,8 +124,11 @@ class Blobs:
 
     @contextmanager
     def pipe(self, source: str, blob: Descriptor) -> Iterator[tuple[int, Advance]]:
-        """The blob as a pipe, unverified, and who is to be told of the bytes that were read; to
-        be read to its end, with errors as `stream` has them."""
+        """Yield a pipe with the blob's unverified bytes, and a function to report bytes read.
+
+        The caller reads the pipe to its end and verifies the bytes. On leaving, raise FetchError,
+        with the blob's digest, if the transfer failed.
+        """
         try:
             with (
                 self._proxy(source) as proxy,
@@ -139,12 +144,13 @@ class Blobs:
         advance(count)
 
     def retrying[T](self, attempt: Callable[[], T]) -> T:
-        """Its result, after as many more attempts as the user allows; only fetching is retried."""
+        """Return the result of `attempt`. Retry a FetchError up to --retry-times times; raise any
+        other error at once."""
         for retry in range(self._skopeo.retry_times):
             try:
                 return attempt()
             except FetchError as error:
-                # Others that broke off at the same moment are not to come back all at once.
+                # Random, so that transfers which failed together do not retry all at once.
                 delay = 2**retry * random.uniform(1, 1.4)  # noqa: S311 - no secret
                 if self._closed.is_set():
                     raise
@@ -158,7 +164,7 @@ class Blobs:
 
     @contextmanager
     def _proxy(self, source: str) -> Iterator[Proxy]:
-        """Lend a proxy, if possible one that has the image open already."""
+        """Lend a proxy, preferably one in which the image is open already."""
         with self._lock:
             if self._closed.is_set():
                 raise FetchError("stopped, since something else failed")

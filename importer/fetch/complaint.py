@@ -1,4 +1,4 @@
-"""Turn what skopeo says of a failure into an error with a hint."""
+"""Turn skopeo's message about a failure into an error with a hint."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 # anything.
 _ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)", re.DOTALL)
 _CHANGED = "the registry, or something on the way, changed it; nothing was imported"
-# What asking again does not help against, and what to do instead: signs in the words of skopeo 1.18
-# and of 1.22, which differ.
+# Failures that a retry does not help against: text to look for in the messages of skopeo 1.18 and
+# of 1.22, which differ, and a hint what to do instead.
 _FINAL = (
     ("server gave HTTP response to HTTPS client", "for a registry without TLS: --tls-verify=false"),
     ("x509:", "give the registry's CA with --cert-dir, or --tls-verify=false"),
@@ -49,19 +49,19 @@ _FINAL = (
     ("rejected by policy", "see containers-policy.json(5), or give --policy or --insecure-policy"),
 )
 _PASSING = (
-    # The name server may be what nothing is heard of.
+    # The silent server may be the name server.
     ("dial tcp: lookup ", "the registry's host name does not resolve"),
     ("connection refused", "nothing listens there; is the registry up?"),
 )
 
 
-# The proxy's error_code (protocol 0.2.8, skopeo 1.22) for what skopeo itself would ask for again.
-# Its other codes say less than the words: "other" is a connection that was cut, too.
+# The proxy's error_code (protocol 0.2.8, skopeo 1.22) for errors that skopeo itself would retry.
+# Its other codes say less than the message: "other" also covers a connection that was cut.
 _RETRYABLE = "retryable"
 
 
 def fetch_error(source: str, said: str, code: str = "") -> ImporterError:
-    """Return skopeo's words as one line, with a hint; a FetchError if asking again may help.
+    """Return skopeo's message as one line, with a hint; a FetchError if a retry may help.
 
     `code` is the proxy's error_code. Older proxies send none.
     """

@@ -19,7 +19,7 @@ _HINT = "--authfile=FILE, as `skopeo login` writes it, has credentials for each 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """`text` is USER[:PASSWORD]; `registry` is the host, and port, that may see it."""
+    """`text` is USER[:PASSWORD]; `registry` is the only HOST[:PORT] that it is sent to."""
 
     registry: str
     text: str = field(repr=False)

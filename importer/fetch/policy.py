@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from layers.oci.reference import Reference
 
-# Where skopeo looks, and where newer versions may (container-libs, image/pkg/...): each file that
-# exists has to accept the image, since we do not know which of them this skopeo goes by.
+# Paths where skopeo looks, and where newer versions may (container-libs, image/pkg/...). Each file
+# that exists has to accept the image, since we do not know which of them this skopeo uses.
 _PLACES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
 _OWN = "containers/policy.json"
 
 
 def has_to_ask(skopeo: Skopeo, reference: Reference) -> bool:
-    """Return whether skopeo has to be asked if the policy allows the image.
+    """Return whether skopeo has to check the image against the policy.
 
-    An image that is here already may have come under another policy, so this is asked at every
-    call; but not where the policy in force accepts anything.
+    An image in the repo may have been imported under another policy, so each import checks again,
+    unless the policy in force accepts anything.
     """
     if skopeo.insecure_policy:
         return False
@@ -39,7 +39,7 @@ def _places(skopeo: Skopeo) -> list[Path]:
 
 
 def _read(path: Path) -> bytes:
-    """Return the file, or nothing if it cannot be read: skopeo then says why."""
+    """Return the file, or b"" if it cannot be read: skopeo then reports why."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_DOCUMENT_SIZE + 1)

@@ -38,9 +38,9 @@ _F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
 class Proxy:
     """One `skopeo experimental-image-proxy`: JSON messages, blobs through pipes.
 
-    The protocol is that of containers/skopeo cmd/skopeo/proxy.go, version 0.2.x. One
-    request at a time; whoever wants two blobs at once takes two proxies. After an error
-    of its own, or a blob that was not read to its end, a proxy is closed for good.
+    The protocol is that of containers/skopeo cmd/skopeo/proxy.go, version 0.2.x. A proxy
+    answers one request at a time; two blobs at once need two proxies. A proxy is closed for
+    good after an error of the protocol, and after a blob that was not read to its end.
     """
 
     def __init__(self, skopeo: Skopeo) -> None:
@@ -74,16 +74,18 @@ class Proxy:
         return self.manifest(source)[0]
 
     def has_open(self, source: str) -> bool:
-        """Whether the image is open, so that its blobs are asked for without another question."""
+        """Return whether the image is open, so that fetching its blobs needs no OpenImage."""
         return source in self._images
 
     def open(self, source: str) -> None:
-        """Open the image, which the signature policy has to allow; FetchError if not."""
+        """Open the image. Raise FetchError if the signature policy rejects it."""
         self._image(source)
 
     def layers(self, source: str) -> tuple[Descriptor, ...]:
-        """The layers as the transport has them, base first: not always packed as the manifest
-        says (containers/image, LayerInfosForCopy)."""
+        """Return the layers' blobs as the transport stores them, base first.
+
+        Their compression may differ from the manifest's (containers/image, LayerInfosForCopy).
+        """
         found, _ = self._call(source, "GetLayerInfo", self._image(source))
         return tuple(
             Descriptor(layer["media_type"], Digest.parse(layer["digest"]), layer["size"])
@@ -91,21 +93,22 @@ class Proxy:
         )
 
     def blob(self, source: str, blob: Descriptor) -> Chunks:
-        """The blob's bytes as the transport gives them, unverified; FetchError if it fails."""
+        """Yield the blob's bytes, unverified. Raise FetchError if the transfer fails."""
         return self._pieces(source, self._get_blob(source, blob))
 
     @contextmanager
     def pipe(self, source: str, blob: Descriptor) -> Iterator[int]:
-        """The same as a pipe to be read to its end, by whatever process.
+        """Yield a pipe with the blob's bytes, unverified; any process may read it to its end.
 
-        FetchError on leaving if it fails, also in place of a LayerError that was the consequence.
+        On leaving, raise FetchError if the transfer failed. It replaces a LayerError that a
+        transfer cut short has caused.
         """
         descriptor = self._get_blob(source, blob)
         with self._finishing(source, descriptor) as finish:
             try:
                 yield descriptor
             except LayerError:
-                if self._has_ended(descriptor):  # otherwise the rest is not of interest
+                if self._has_ended(descriptor):  # else the LayerError is not the transfer's fault
                     finish()
                 raise
             finish()
@@ -118,14 +121,14 @@ class Proxy:
         return self._call_with_file(source, "GetBlob", self._image(source), digest, size)[1]
 
     def close(self) -> None:
-        """End the process; once more does nothing."""
+        """End the process. Idempotent."""
         if not self.closed:
             self.closed = True
             self._socket.close()
             self._server.stop()
 
     def interrupt(self) -> None:
-        """From another thread: whoever reads from this proxy gets a FetchError."""
+        """Kill the process; another thread may call this. A reader then gets a FetchError."""
         self._server.kill()
 
     def _image(self, source: str) -> int:
@@ -135,12 +138,12 @@ class Proxy:
         return self._images[source]
 
     def _call_with_file(self, source: str, method: str, *args: object) -> tuple[Any, int]:
-        """A request that is answered with a value and a pipe, the descriptor of which it is.
+        """Send a request whose answer has a pipe. Return the answer's value and the descriptor.
 
-        skopeo closes its end of the pipe only in FinishPipe, and FinishPipe blocks it until
-        all is written. Asked for at once, while we go on reading, the pipe ends as pipes do,
-        also where the registry breaks off; asked for after the last byte, it would leave us
-        waiting for bytes that never come.
+        skopeo closes its end of the pipe only in FinishPipe, and FinishPipe blocks skopeo until
+        all is written. We send FinishPipe at once and read meanwhile, so that the pipe ends even
+        when the registry breaks off. Sent after the last byte, FinishPipe would come too late:
+        we would wait for bytes that never come.
         """
         value, pipe = self._call(source, method, *args)
         if pipe is None:
@@ -158,8 +161,8 @@ class Proxy:
 
     @contextmanager
     def _finishing(self, source: str, descriptor: int) -> Iterator[Callable[[], None]]:
-        """A pipe; to be called is what hears from skopeo whether that was all. Without it the
-        proxy is of no more use."""
+        """Yield a function that waits for skopeo's FinishPipe reply. If it is never called, the
+        proxy is closed."""
         complete = False
 
         def finish() -> None:
@@ -184,11 +187,11 @@ class Proxy:
 
     def _send(self, method: str, *args: object) -> None:
         message = json.dumps({"method": method, "args": args}).encode()
-        with suppress(BrokenPipeError, TimeoutError):  # `_receive` finds out, and why
+        with suppress(BrokenPipeError, TimeoutError):  # `_receive` raises with the reason
             self._socket.send(message)
 
     def _receive(self, source: str) -> tuple[Any, _Pipe | None]:
-        """An answer: its value, and a pipe's number and descriptor if it came with one."""
+        """Return an answer's value, and the pipe's number and descriptor if the answer has one."""
         try:
             data, descriptors, flags, _ = socket.recv_fds(self._socket, _MESSAGE_SIZE, 1)
         except ConnectionResetError:

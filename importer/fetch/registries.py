@@ -1,4 +1,4 @@
-"""The mirrors that skopeo asks: a registries.conf, or OpenShift's mirror sets as one."""
+"""The mirrors that skopeo uses: a registries.conf, or one made from OpenShift's mirror sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def registries_file(path: Path) -> str:
     """Return the path of a registries.conf for skopeo's --registries-conf.
 
     Mirror sets are translated into a file in memory, which exists as long as this process. Raise
-    ImporterError if the file cannot be read, or is neither.
+    ImporterError if the file cannot be read, or has neither format.
     """
     try:
         made = registries_conf(read_file(path, MAX_DOCUMENT_SIZE), str(path))

@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 
 
 class Documents(Protocol):
-    """Manifests and configs that are here already, by their digests."""
+    """Manifests and configs that the repo has already, by their digests."""
 
     def find(self, digest: Digest) -> bytes | None:
-        """The document's bytes, or None."""
+        """Return the document's bytes, or None if the repo lacks it."""
 
 
 class Resolver:
-    """Asks skopeo, and `known` before it: a digest names the same bytes for ever."""
+    """Resolve references: look a digest up in `known` first, then ask skopeo."""
 
     def __init__(self, skopeo: Skopeo, blobs: Blobs, known: Documents) -> None:
         self._skopeo = skopeo
         self._blobs = blobs
         self._known = known
         self._signatures = Signatures(skopeo, blobs) if skopeo.keep_signatures else None
-        # By source: the platform's manifest as skopeo's proxy has given it, and its digest.
+        # By source: the platform's manifest as skopeo's proxy returned it, and its digest.
         self._given: dict[str, tuple[Digest, bytes]] = {}
 
     def resolve(self, reference: Reference, name: ImageName | None = None) -> Image:
-        """The image for the wanted platform.
+        """Return the image for the wanted platform.
 
-        FetchError if skopeo cannot get it, LayerError if what it gets is not an image or
-        not the one that the reference's digest promises.
+        Raise FetchError if skopeo cannot fetch the image. Raise LayerError if the documents are
+        not those of an image, or do not have the reference's digest.
         """
         raw, algorithm = self._top(reference)
         top = parse_manifest(raw, algorithm)
@@ -65,7 +65,8 @@ class Resolver:
     def _available(
         self, reference: Reference, source: str, manifest: Manifest
     ) -> tuple[Descriptor, ...] | None:
-        """The layers' blobs, where the transport has others than the manifest lists."""
+        """Return the layers' blobs if the transport may have other ones than the manifest lists,
+        as containers-storage has; else None."""
         if reference.transport != "containers-storage":
             return None
         layers = self._blobs.layers(source)
@@ -90,10 +91,11 @@ class Resolver:
         return raw, digest.algorithm
 
     def _opened(self, reference: Reference, digest: Digest) -> bytes | None:
-        """Open the image, which has to be done anyway, and return its manifest if that comes in
-        its original bytes: neither an index, nor one of docker's, which skopeo converts.
+        """Open the image, which an import needs anyway, and return its manifest.
 
-        Whatever fails is asked for again, by itself, so that the error is the usual one.
+        Return None if skopeo does not give the original bytes: of an index it gives a member, and
+        it converts a Docker manifest. Return None after an error as well: the caller then fetches
+        the manifest alone, and raises the usual error.
         """
         if reference.transport != "docker":
             return None
@@ -104,7 +106,7 @@ class Resolver:
         return given[1] if digest.of(given[1], digest.algorithm) == digest else None
 
     def _check_tag(self, reference: Reference, digest: Digest) -> None:
-        """Whoever writes both a tag and a digest means one image by them."""
+        """Raise LayerError if the reference's tag does not have the reference's digest."""
         actual = digest.of(self._blobs.manifest(reference.tagged), digest.algorithm)
         if actual != digest:
             raise LayerError(
@@ -130,7 +132,7 @@ class Resolver:
         return given[0] if given is not None else self._blobs.platform_digest(source)
 
     def _known_platform(self, index: Index) -> Descriptor | None:
-        """The member that an earlier run chose, if it is here and for the wanted platform."""
+        """Return the index's only member that is known and for the wanted platform, or None."""
         found = [member for member in index.manifests if self._is_known_and_wanted(member)]
         return found[0] if len(found) == 1 else None
 
@@ -151,10 +153,11 @@ class Resolver:
         )
 
     def _original(self, reference: Reference, source: str, chosen: Descriptor) -> bytes:
-        """The chosen manifest as it was pushed; skopeo's proxy would convert it to OCI.
+        """Return the chosen manifest as it was pushed; skopeo's proxy would convert it to OCI.
 
-        A registry has it under its digest. In an OCI layout it is a blob like any other. Of
-        a dir:, skopeo reads nothing but what the index chooses, so we open the file itself.
+        A registry serves the manifest under its digest. In an OCI layout the manifest is a blob
+        like any other. Of a dir:, skopeo reads only the member that it chooses from the index, so
+        we open the file ourselves.
         """
         if reference.transport == "docker":
             return self._blobs.manifest(reference.pinned(chosen.digest))
@@ -168,9 +171,10 @@ class Resolver:
         return parse_config(raw or self._blobs.read(source, manifest.config), manifest)
 
     def _check_platform(self, manifest: Manifest, config: ImageConfig) -> None:
-        """An image without an index is for one platform; podman, too, takes it for what it is.
+        """Raise ImporterError if the image is not for the --arch, --os or --variant given.
 
-        Only where the user asks for another in so many words is it an error.
+        An image without an index is for one platform. Without these options it is taken as it
+        is, as podman does.
         """
         wanted = self._skopeo
         asked = {"arch": wanted.arch, "os": wanted.os, "variant": wanted.variant}

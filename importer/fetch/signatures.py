@@ -1,7 +1,7 @@
 """Fetch an image's signatures: sigstore attachments, and simple signatures of a lookaside server.
 
 skopeo hands out signatures only together with all layers of an image, so these few files are
-fetched beside it. Whether they are good is for the signature policy to say: skopeo asks the one in
+fetched without skopeo. Signature policies decide whether they are valid: skopeo applies the one in
 force at the import, CRI-O its own when it creates a container.
 """
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 _OWN, _SYSTEM = Path(".config/containers/registries.d"), Path("/etc/containers/registries.d")
 _LOCAL = Path("/var/lib/containers/sigstore")
 _CHUNK = 1 << 16
-# What registries say of a tag that is not there.
+# How registries report a missing tag.
 _ABSENT = ("manifest unknown", "not found", "name unknown")
 
 
 class Signatures:
-    """Fetches signatures. Their number, their sizes and the time for each are bounded."""
+    """Fetch signatures. Their number, their sizes and the time for each are bounded."""
 
     def __init__(self, skopeo: Skopeo, blobs: Blobs) -> None:
         self._timeout = skopeo.timeout
@@ -49,7 +49,7 @@ class Signatures:
         self._blobs = blobs
 
     def added(self, image: Image) -> Image:
-        """Return the image with its platform manifest's signatures; none is no error.
+        """Return the image with its platform manifest's signatures; an image may have none.
 
         Raise FetchError if a server cannot be asked, LayerError if a signature is malformed.
         """
@@ -61,7 +61,7 @@ class Signatures:
         return replace(image, signatures=(*simple, *self._attached(name, digest)))
 
     def _attached(self, name: ImageName, digest: Digest) -> Iterator[bytes]:
-        """Yield sigstore signatures. Nobody signs the attachments themselves: no policy counts."""
+        """Yield sigstore signatures. Attachments are unsigned, so no policy is applied to them."""
         source = f"docker://{name.repository}:{attachment_tag(digest)}"
         skopeo = replace(self._skopeo, policy=None, insecure_policy=True)
         with Blobs(skopeo, self._blobs.progress) as blobs:
@@ -86,7 +86,7 @@ class Signatures:
             yield found
 
     def _read(self, url: str) -> bytes | None:
-        """Return what is at the URL, or None if there is nothing."""
+        """Return the body at the URL, or None if there is none."""
         parts = urlsplit(url)
         if parts.scheme == "file":
             return _read_file(Path(unquote(parts.path)))
@@ -105,7 +105,7 @@ class Signatures:
             raise FetchError(f"{url}: {error}") from None
 
     def _body(self, answer: requests.Response, url: str) -> bytes:
-        """Read the answer; the whole of it may take as long as one silence of the server."""
+        """Return the answer's body; all of it has to come within one timeout."""
         end = time.monotonic() + self._timeout
         found = bytearray()
         while chunk := answer.raw.read1(_CHUNK, decode_content=True):
@@ -117,7 +117,7 @@ class Signatures:
 
 
 def _base(name: ImageName) -> str:
-    """Return where the image's simple signatures are, by the machine's registries.d."""
+    """Return the base URL of the image's simple signatures, by the machine's registries.d."""
     home = Path.home() / _OWN
     directory = home if home.is_dir() else _SYSTEM
     try:

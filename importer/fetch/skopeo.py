@@ -1,4 +1,4 @@
-"""How to call skopeo, which knows every transport, credential and signature policy."""
+"""Call skopeo, which handles transports, credentials and signature policies."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Skopeo:
     """skopeo's own options, and two of ours.
 
-    `timeout` is for how many seconds skopeo may be silent. `keep_signatures` is whether images
-    are to have their signatures; see `importer.fetch.signatures`.
+    `timeout` is for how many seconds skopeo may be silent. `keep_signatures` adds each image's
+    signatures; see `importer.fetch.signatures`.
     """
 
     authfile: str | None = None
@@ -67,7 +67,7 @@ class Skopeo:
     def inspect_raw(self, source: str) -> bytes:
         """Return the manifest or index of `source`, in its original bytes.
 
-        Raise FetchError if asking again may help, ImporterError if not.
+        Raise FetchError if a retry may help, ImporterError if not.
         """
         try:
             with self.command("inspect", "--raw", "--", source) as (argv, descriptors):
