@@ -5,21 +5,26 @@ is one entry of a layer's tar, `tarbuild` writes entries as a tar, right or wron
 `pax` and `sparse` for their parts; `layout` is the OCI layout, `mediatype` the media types;
 `busybox` is a layer that can run, `listedimages` are images whose layers list all directories;
 `strategies` makes random stacks of layers, `fuzz` runs property tests for a given time, `written`
-writes layers as a definition of `fixtures/images`.
+writes layers as a definition of `fixtures/images`. `estargz` makes eStargz layers, `gofields`
+documents with each field that podman decodes, right and wrong.
 
 **Serve them.** `registry` is Debian's docker-registry on loopback, `registrystorage` its files,
 to be broken; `htpasswd`, `certificate` and `accesslog` give it passwords, TLS and a log to read;
 `faultyproxy` stands in front of it and breaks what it is told to; `closedport` is a port where
-nobody listens; `httpserver` serves a directory, `meter` also counts what was fetched.
+nobody listens; `httpserver` serves a directory, `meter` also counts what was fetched. `rawserver`
+sends any bytes at any pace.
 
 **Releases.** `nightly` pushes nightly releases, `controller` is a release controller that fails,
-stalls and lies, `releaseworld` has both and a repo with the first release.
+stalls and lies, `releaseworld` has both and a repo with the first release. `rebase` writes
+MicroShift's files as its rebase.sh does.
 
 **Run our commands.** `importimage` runs import-image and import-storage, `importrelease` import-
 release, `storecommand` image-store, `treecommit` import-tree beside `ostree commit`, all as
 processes; `make` runs a target of the Makefile; `session` lists the processes of a session,
 `signalled` signals a program at any moment, `process` runs any other command, `home` is an empty
-home directory, `patience` says how long to wait, `gpg` makes keyrings.
+home directory, `patience` says how long to wait, `gpg` makes keyrings. `racer` exchanges paths
+while a command looks into a directory, `withoutopenat2` runs one to which the kernel denies
+openat2(2).
 
 **Read the result.** `ostreerepo` calls `ostree`, `store` reads a containers-storage tree as
 podman does, `snapshot` compares unpacked trees, `overlay` mounts layers, `expected` has what
