@@ -108,7 +108,7 @@ class Proxy:
             try:
                 yield descriptor
             except LayerError:
-                if self._has_ended(descriptor):  # else the LayerError is not the transfer's fault
+                if self._has_ended(descriptor):  # with bytes left, the transfer has not failed
                     finish()
                 raise
             finish()

@@ -1,7 +1,7 @@
 """A containers-storage graphroot of the overlay driver, read as it lies on disk.
 
-Layout: github.com/containers/storage docs/containers-storage-driver-overlay.md. What is of
-this machine only is not looked at: containers, locks, mount points, `backingFsBlockDev`.
+Layout: github.com/containers/storage docs/containers-storage-driver-overlay.md. Files that
+concern this machine only are ignored: containers, locks, mount points, `backingFsBlockDev`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Graphroot:
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
         self._place = directory.place
-        # podman writes a layer's record before its image's, and removes it after: in this
-        # order, an image that is listed has its layers listed, too, whatever podman does.
+        # podman writes a layer's record before its image's, and removes it after. Images are read
+        # first, so that each has its layers listed, even if podman changes the store meanwhile.
         self._images = self._parsed("overlay-images/images.json", any_images)
         self._layers = self._parsed("overlay-layers/layers.json", any_layers)
 
@@ -50,11 +50,12 @@ class Graphroot:
         return {record.id: record for record in self._images}
 
     def images(self) -> list[SourceImage]:
-        """Those of images.json."""
+        """Return the images of images.json."""
         return [self._image(record) for record in self._images]
 
     def load(self, image: SourceImage) -> Image:
-        """From the documents beside images.json; LayerError if they are not what they should be."""
+        """Return an image from the documents beside images.json. Raise LayerError if a document
+        does not have its digest."""
         with documents(str(image)):
             return self._load(self._records[image.id])
 
@@ -107,7 +108,8 @@ class Graphroot:
         )
 
     def _manifest(self, record: ImageRecord) -> bytes:
-        """The one that the store goes by, which is one of those under their digests as well."""
+        """Return the manifest that the store uses. Raise LayerError if the store has manifests by
+        digest, and this is none of them."""
         raw = self._big_data(record, _MANIFEST)
         digests = _digests(record)
         if digests and not any(Digest.of(raw, one.algorithm) == one for one in digests):
@@ -131,7 +133,7 @@ class Graphroot:
         return data
 
     def _check_chain(self, record: ImageRecord, diff_ids: tuple[Digest, ...]) -> None:
-        """The layers that the store has must be those that the config names."""
+        """Raise LayerError if the store's layers are not those that the config names."""
         layers = complete_chain(self._layers, record.layer) or ()
         if len(layers) != len(diff_ids):
             raise LayerError(
@@ -146,7 +148,8 @@ class Graphroot:
                 )
 
     def _check_plain(self, layer: LayerRecord) -> None:
-        """A layer pulled with use_composefs has a directory of objects named by their digests."""
+        """Raise ImporterError if the layer was pulled with use_composefs: it has a directory of
+        objects named by their digests."""
         if self._directory.is_there(f"overlay/{layer.id}/composefs-data".encode()):
             raise ImporterError(
                 f"layer {layer.id} is kept as composefs objects, which we cannot read",
@@ -155,6 +158,6 @@ class Graphroot:
 
 
 def _digests(record: ImageRecord) -> tuple[Digest, ...]:
-    """Those of its manifests and indexes."""
+    """Return the digests of the image's manifests and indexes."""
     keys = [key for key in record.big_data if key.startswith(f"{_MANIFEST}-")]
     return tuple(Digest.parse(key.removeprefix(f"{_MANIFEST}-")) for key in keys)

@@ -1,8 +1,8 @@
 """Docker's own store, driver overlay2, read as it lies on disk.
 
 Layout: github.com/moby/moby, image/fs.go, layer/filestore.go, daemon/graphdriver/overlay2.
-It has the configs and the layers. Manifests it does not keep, so an image gets one made for
-it, and cannot be reached by the digest that the registry has it under.
+Docker keeps configs and layers, but no manifests. So we make a manifest for each image; the
+image is not found under the digest that its registry has for it.
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ class Dockerroot:
             self._names = parse_repositories(raw) if raw else {}
 
     def images(self) -> list[SourceImage]:
-        """Those of the imagedb, also those without a name."""
+        """Return the images of the imagedb, including those without a name."""
         with self._directory.directory(_CONFIGS) as folder:
             ids = [os.fsdecode(name) for name in folder.names() if len(name) == _ID_LENGTH]
         return [self._image(Digest.parse(f"sha256:{name}")) for name in ids]
 
     def load(self, image: SourceImage) -> Image:
-        """From its config; LayerError if that is not what it should be."""
+        """Return an image from its config. Raise LayerError if the config does not have its
+        digest, or is malformed."""
         with documents(str(image)):
             return self._load(image)
 
@@ -61,7 +62,7 @@ class Dockerroot:
         try:
             chain = chain_ids(parse_diff_ids(self._config(digest)))
         except LayerError as error:
-            # The others may be as they should be.
+            # A damaged image does not stop the import of the others.
             self._progress.message(f"{names[0] if names else digest.hex[:12]}: {error}")
             return SourceImage(digest.hex, names, (), None)
         layers = [self._layer(chain_id) for chain_id in chain]
@@ -98,7 +99,7 @@ class Dockerroot:
         )
 
     def _line(self, path: bytes) -> bytes:
-        """A file that has one line, or nothing."""
+        """Return the only line of a file, b"" if there is no such file."""
         return (self._directory.read(path, _LINE) or b"").strip()
 
     def _load(self, image: SourceImage) -> Image:
@@ -123,7 +124,8 @@ class Dockerroot:
             self._progress.message(f"{name}: not kept, since Docker keeps no manifests")
 
     def _tar_size(self, layer: SourceLayer) -> int:
-        """The tar's; without its record, the size of the files is all that Docker remembers."""
+        """Return the tar's size in bytes. Without a tar-split record, return the total size of
+        the layer's files, which Docker keeps."""
         if layer.record is None:
             return layer.size
         return tar_size(segments(self._directory.pieces(layer.record, MAX_RECORD)))

@@ -1,4 +1,4 @@
-"""Read files that belong to somebody else: never locked, never written, no symlink followed."""
+"""Read a foreign store's files: nothing is locked or written, and no symlink is followed."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ MAX_RECORDS = 64 << 20
 # A layer's tar-split record, gzipped: some 60 bytes an entry.
 MAX_RECORD = 1 << 30
 DAMAGED = "the store is damaged; a new pull mends it"
-# What open(2) says of a path that leads nowhere, or through something else than directories.
+# open(2)'s errors for a path that does not exist, or leads through a file or a symlink.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _SYMLINK = "stores have no symlinks there; was the store moved? name the directory that it is in"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A directory by its path, device and inode, to be sent to another process."""
+    """Path, device and inode of a directory, for a worker process that opens it again."""
 
     path: bytes
     device: int
     inode: int
 
     def open(self) -> Directory:
-        """Open the directory. Raise ImporterError if another one has taken its place."""
+        """Open the directory. Raise ImporterError if another directory has taken its place."""
         found = Directory.named(Path(os.fsdecode(self.path)))
         if found.place != self:
             found.close()
@@ -56,20 +56,20 @@ class Directory:
     """
 
     def __init__(self, descriptor: int, path: bytes) -> None:
-        """Take the descriptor over. `path` is for messages."""
+        """Own the descriptor, which `close` closes. `path` is for messages."""
         self.descriptor = descriptor
         self.path = path
 
     @classmethod
     def named(cls, path: Path) -> Self:
-        """Open the directory that the user has named; the way to it may have symlinks."""
+        """Open a directory that the user named; its path may have symlinks."""
         name = os.fsencode(path)
         with faults(name):
             return cls(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), name)
 
     @property
     def place(self) -> Place:
-        """Where another process finds this very directory."""
+        """Return the `Place` from which another process can open this directory."""
         status = os.fstat(self.descriptor)
         return Place(self.path, status.st_dev, status.st_ino)
 
@@ -82,7 +82,7 @@ class Directory:
         self.close()
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         os.close(self.descriptor)
 
     def full(self, path: bytes) -> bytes:
@@ -95,7 +95,7 @@ class Directory:
             return Directory(beneath.open_directory(self.descriptor, path), self.full(path))
 
     def is_there(self, path: bytes) -> bool:
-        """Return whether there is anything of this name, be it a symlink."""
+        """Return whether the path exists, even as a dangling symlink."""
         with faults(self.full(path)):
             try:
                 os.close(beneath.look_at(self.descriptor, path))
@@ -106,18 +106,18 @@ class Directory:
         return True
 
     def names(self) -> list[bytes]:
-        """Return the names of what is in the directory, in order."""
+        """Return the directory's names, sorted."""
         with faults(self.path):
             found = os.listdir(self.descriptor)  # noqa: PTH208 - of a descriptor
         return sorted(map(os.fsencode, found))
 
     def read(self, path: bytes, limit: int) -> bytes | None:
-        """Return a whole file, None if there is none. Raise ImporterError if it is no regular
-        file, or has more than `limit` bytes."""
+        """Return a file's content, None if there is no such file. Raise ImporterError if it is not
+        a regular file, or has more than `limit` bytes."""
         return b"".join(self.pieces(path, limit)) if self.is_there(path) else None
 
     def pieces(self, path: bytes, limit: int) -> OpenChunks:
-        """Yield a file's content. Raise ImporterError as `read` does, and if there is none."""
+        """Yield a file's content. Raise ImporterError as `read` does, and if it is missing."""
         full = self.full(path)
         with faults(full):
             descriptor = beneath.open_file(self.descriptor, path)
@@ -129,7 +129,7 @@ class Directory:
 
 
 def check_regular(descriptor: int, full: bytes) -> None:
-    """Raise ImporterError for what is no regular file, IsADirectoryError for a directory."""
+    """Raise ImporterError unless the file is regular, IsADirectoryError for a directory."""
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -138,7 +138,10 @@ def check_regular(descriptor: int, full: bytes) -> None:
 
 
 def _bounded(descriptor: int, full: bytes, limit: int) -> OpenChunks:
-    """The size is compared first: a sparse file of terabytes costs nobody anything but us."""
+    """Yield the content. The size is compared first: a sparse file of terabytes costs nothing.
+
+    Raise ImporterError if there are more than `limit` bytes, also if the file grows meanwhile.
+    """
     if os.fstat(descriptor).st_size > limit:
         raise ImporterError(f"{printable(full)} has more than {limit} bytes")
     for piece in pieces(descriptor):
@@ -149,15 +152,17 @@ def _bounded(descriptor: int, full: bytes, limit: int) -> OpenChunks:
 
 
 def pieces(descriptor: int) -> OpenChunks:
-    """Yield all that the descriptor gives."""
+    """Yield the descriptor's bytes to its end, in chunks of at most CHUNK bytes."""
     while piece := os.read(descriptor, CHUNK):
         yield piece
 
 
 def xattrs(descriptor: int) -> Xattrs:
-    """Return the xattrs that we may see of what `look_at` found, sorted by name. Raise OSError
-    as listxattr(2) does."""
-    # A descriptor of O_PATH has no xattrs itself; by this name it has (proc_pid_fd(5)).
+    """Return the xattrs visible to this process of a descriptor from `look_at`, sorted by name.
+
+    Raise OSError as listxattr(2) does.
+    """
+    # flistxattr(2) rejects an O_PATH descriptor; its path in /proc works (proc_pid_fd(5)).
     path = f"/proc/self/fd/{descriptor}"
     try:
         names = sorted(os.listxattr(path))
@@ -170,7 +175,7 @@ def xattrs(descriptor: int) -> Xattrs:
 
 @contextmanager
 def faults(path: bytes) -> Iterator[None]:
-    """Turn what the kernel says of a file into an ImporterError with the path."""
+    """Turn an OSError into an ImporterError with the path, and a hint."""
     try:
         yield
     except PermissionError as error:
@@ -185,7 +190,7 @@ def faults(path: bytes) -> Iterator[None]:
 
 @contextmanager
 def records(path: bytes) -> Iterator[None]:
-    """A record of the store's that cannot be read is no image's fault."""
+    """Turn a LayerError about a record into an ImporterError: the store is damaged, no image."""
     try:
         yield
     except LayerError as error:
@@ -195,7 +200,8 @@ def records(path: bytes) -> Iterator[None]:
 
 @contextmanager
 def documents(image: str) -> Iterator[None]:
-    """What an image's documents say is its own; that one of them has changed is the store's."""
+    """Name the image in errors. A digest that does not match gets a hint that the store is
+    damaged, since the documents were verified when the image was pulled."""
     try:
         yield
     except LayerError as error:

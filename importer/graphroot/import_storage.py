@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageJob(Target):
-    """An import of the store at `graphroot`; without `names`, of all its images.
+    """An import of the images `names` of the store at `graphroot`; of all images if it is empty.
 
     `verified_only` refuses layers that cannot be verified by their diffID.
     """
@@ -47,8 +47,8 @@ class StorageJob(Target):
 
 
 def import_storage(job: StorageJob, progress: Progress) -> Result:
-    """Import the store's images. Raise LayerError or ImporterError if that cannot be done; then
-    no ref of a store has moved."""
+    """Import the store's images. Raise LayerError or ImporterError if that fails; then no ref of a
+    store has moved."""
     images = _images(job, progress)
     repo = Repo.open(job.repo, create=True)
     _check_repo(job, repo)
@@ -66,7 +66,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
 
 
 def plan_storage(job: StorageJob, progress: Progress) -> DryRun:
-    """Find out what `import_storage` would do. The repo is only read; an absent one stays so."""
+    """Return the plan of `import_storage`. The repo is only read; a missing one is not created."""
     images = _images(job, progress)
     with repo_to_plan_with(job.repo) as repo:
         _check_repo(job, repo)
@@ -117,12 +117,16 @@ def _tell_unrecorded(plan: Plan, progress: Progress) -> None:
 
 
 def _branch(job: StorageJob) -> str:
-    """A symlink on the way stays in the name; `.` and `..` do not."""
+    """Return the branch's name: --branch, or one made of the absolute path to the graphroot.
+
+    Symlinks in the path are kept, `.` and `..` are resolved.
+    """
     return job.branch or storage_branch(Path(os.path.abspath(job.graphroot)))  # noqa: PTH100
 
 
 def open_source(path: Path, progress: Progress) -> Source:
-    """The store at the path; ImporterError for what is none, or of a kind that we cannot read."""
+    """Return the store at the path. Raise ImporterError if there is none, or if its driver is not
+    supported."""
     path = path.resolve()
     directory = Directory.named(path)  # held open as long as we run
     names = {os.fsdecode(name) for name in directory.names()}

@@ -1,4 +1,4 @@
-"""A layer out of somebody's store: its tar made again, or, without a record, its directory."""
+"""Read a layer from an existing store: rebuild its tar, or, without a record, walk its files."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoreJob:
-    """An `importer.ingest.job.Job`. The layer is `verified` if its tar can be, and those below
-    it are."""
+    """An `importer.ingest.job.Job` that reads a layer of a store.
+
+    `verified` tells that the layer's tar can be checked, and that all layers below are verified.
+    """
 
     layer: ImageLayer
     source: SourceLayer
@@ -41,7 +43,7 @@ class StoreJob:
     options: LayerOptions
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:  # noqa: ARG002
-        """See `Job`; `advance` is told of the tar's bytes, or of the files' where it has none."""
+        """See `Job`; `advance` counts the bytes of the tar, or without a record of the files."""
         with self.source.store.open() as place, place.directory(self.source.directory) as layer:
             if self.source.record is None:
                 return self._walk(store, layer, advance)
@@ -52,7 +54,7 @@ class StoreJob:
     def _assemble(
         self, store: Store, record: Record, layer: Directory, advance: Advance
     ) -> ReadLayer:
-        """The tar made again from its record and files, then read as if it had been fetched."""
+        """Rebuild the tar from its record and files, and read it like a fetched one."""
         with LayerDirectory(layer) as directory:
             lines = record()
             tar = assembled(segments(lines), directory.content)
@@ -60,14 +62,14 @@ class StoreJob:
                 return read_tar(store, _counted(tar, advance), self.layer, self.options)
             except LayerError as error:
                 if error.path is None and self._is_intact(record, directory):
-                    raise  # the store has kept the image as it was: the image is at fault
+                    raise  # the tar has its diffID: the image is at fault, not the store
                 raise directory.explained(error) from None
             finally:
                 tar.close()
                 lines.close()
 
     def _is_intact(self, record: Record, directory: LayerDirectory) -> bool:
-        """Whether the tar is the one of the diffID, whatever is wrong within it."""
+        """Return whether the tar has the layer's diffID, even if its entries are malformed."""
         lines = record()
         tar = assembled(segments(lines), directory.content)
         try:
@@ -80,7 +82,7 @@ class StoreJob:
         return True
 
     def _walk(self, store: Store, layer: Directory, advance: Advance) -> ReadLayer:
-        """The directory as it is: nothing says that it is still what was unpacked there."""
+        """Read the directory as it is; no digest tells whether its files have changed."""
         walk, size = LayerWalk(layer, self.options.device_nodes, self.options.limits), 0
         with ObjectWriter(store) as objects:
             for leaf, entry in walk:

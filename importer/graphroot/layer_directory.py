@@ -1,4 +1,4 @@
-"""A layer's `diff` directory in somebody's store, as the place of its files' contents."""
+"""Read the contents of a layer's files from its `diff` directory in an existing store."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _NOT_THE_TAR = (
     "a file of the layer has changed since it was pulled, or the store could not record its tar;"
     " import the image from its registry, with import-image"
 )
-# What open(2) says of a path that leads nowhere, or through something else than directories.
+# open(2)'s errors for a path that does not exist, or leads through a file or a symlink.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class LayerDirectory:
-    """Gives the contents that a tar-split record asks for; nothing is followed out of it."""
+    """Read the contents that a tar-split record asks for, beneath the directory alone."""
 
     def __init__(self, directory: Directory) -> None:
-        """Read from the layer's directory, which stays the caller's."""
+        """Read from the layer's directory; the caller closes it."""
         self._root = directory
         self._parent: tuple[Path, int] = ((), -1)
 
@@ -43,7 +43,8 @@ class LayerDirectory:
         os.close(self._parent[1])
 
     def content(self, part: Content) -> Chunks:
-        """All of the file's bytes; LayerError if it is not there or of another size."""
+        """Yield all of a file's bytes. Raise LayerError if the file is missing, is not a regular
+        file, or has another size than the record says."""
         path = components(part.path)
         descriptor = self._open(path)
         try:
@@ -74,7 +75,8 @@ class LayerDirectory:
                 raise LayerError(message, hint=DAMAGED) from None
 
     def _directory(self, path: Path) -> int:
-        """The one of the last call is kept: a tar has a directory's files one after the other."""
+        """Return a directory's descriptor. It stays open until another directory is asked for,
+        since a tar has a directory's files one after the other."""
         if path != self._parent[0]:
             root = self._root.descriptor
             descriptor = open_directory(root, joined(path)) if path else os.dup(root)
@@ -86,9 +88,10 @@ class LayerDirectory:
         return self._root.full(joined(path))
 
     def explained(self, error: LayerError) -> LayerError:
-        """The error, or what overlayfs has to do with it, where the path's xattrs tell.
+        """Return the error, or its cause if the path's overlayfs xattrs tell one.
 
-        An error without a path is about the tar as a whole: the record does not give it again.
+        An error without a path means that the record does not give the layer's tar again; it gets
+        a hint that says so.
         """
         if error.path is None:
             return error.within(hint=_NOT_THE_TAR)
@@ -99,7 +102,7 @@ class LayerDirectory:
         except LayerError as cause:
             return cause.within(path=error.path)
         except OSError:
-            pass  # what is not there has nothing to say
+            pass  # a missing file has no xattrs that could explain the error
         return error
 
     def _xattrs(self, path: Path) -> Xattrs:

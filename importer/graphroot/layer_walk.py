@@ -1,4 +1,4 @@
-"""A layer as its directory shows it, for stores that have no record of the layer's tar.
+"""Read a layer from its directory, for stores that have no record of the layer's tar.
 
 The walk makes the entries that a tar of the directory would have, whiteouts and opaque
 markers included, so that one set of rules decides what they mean.
@@ -47,15 +47,14 @@ _MARKER = Owner(0, 0, 0)
 
 
 class LayerWalk:
-    """Iterates over the files and symlinks to be stored, as
-    `layers.tree.layer_reader.LayerReader` does.
+    """Iterate over the files and symlinks to store, as `layers.tree.layer_reader.LayerReader`.
 
-    Whoever owns the directory may change it meanwhile: each name is looked at once, and what is
-    read is what was looked at, wherever it is by then.
+    The directory may change meanwhile. So each name is opened once; attributes and content are
+    read through that descriptor, even if the file has been renamed since.
     """
 
     def __init__(self, directory: Directory, device_nodes: DeviceNodes, limits: Limits) -> None:
-        """Walk through the layer's directory, which stays the caller's."""
+        """Walk the layer's directory; the caller closes it."""
         self._top = directory
         self._bound = Bound(limits)
         self.tree = LayerTree(device_nodes)
@@ -76,15 +75,15 @@ class LayerWalk:
 
     @property
     def entries(self) -> int:
-        """How many entries there were so far."""
+        """Return how many entries the walk has found so far."""
         return self._bound.entries
 
     def whole(self) -> bytes:
-        """The current file's content."""
+        """Return the current file's content. Raise ImporterError as `content` does."""
         return b"".join(self.content())
 
     def content(self) -> Chunks:
-        """The same in pieces; ImporterError if the file changes meanwhile."""
+        """Yield the current file's content. Raise ImporterError if its size has changed."""
         full, size = self._top.full(self._at.path), self._at.size
         with faults(full):
             descriptor = reopened(self._descriptor)
@@ -98,7 +97,7 @@ class LayerWalk:
             raise ImporterError(f"{printable(full)} changed while it was read")
 
     def _entries(self) -> Iterator[Entry]:
-        """Everything below the root, directories before what is in them."""
+        """Yield all entries below the root, each directory before its own entries."""
         work = [b""]
         while work:
             path = work.pop()
@@ -125,7 +124,7 @@ class LayerWalk:
                 os.close(self._descriptor)
 
     def _entry(self, path: bytes, full: bytes) -> Entry | None:
-        """None for a socket, which no tar can hold."""
+        """Return the entry of a path, None for a socket, which no tar can hold."""
         with faults(full):
             status = os.fstat(self._descriptor)
             found = xattrs(self._descriptor)

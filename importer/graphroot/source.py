@@ -1,4 +1,4 @@
-"""An existing store of images, of whatever kind: what it has, and where."""
+"""An existing store of images, of any kind: its images, and where their layers are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SourceLayer:
     """A layer's files: its `directory`, and the tar-split `record` if the store keeps one.
 
     Both are paths relative to the store's own directory. `size` is the tar's in bytes as the
-    store remembers it, 0 where it does not.
+    store recorded it, 0 if it did not.
     """
 
     store: Place
@@ -32,7 +32,7 @@ class SourceLayer:
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """An image by the names of its store; `layers` base first, None if not all are there."""
+    """An image and its names in the store; `layers` base first, None if one of them is missing."""
 
     id: str
     names: tuple[str, ...]
@@ -44,19 +44,19 @@ class SourceImage:
 
 
 class Source(Protocol):
-    """A store; nothing in it is ever changed."""
+    """A store, which is only read."""
 
     def images(self) -> Sequence[SourceImage]:
-        """All that it lists."""
+        """Return all images that the store lists."""
 
     def load(self, image: SourceImage) -> Image:
-        """The image itself, its documents verified; only for one whose layers are there."""
+        """Return the image with verified documents; `image.layers` must not be None."""
 
 
 def stored_reference(names: Sequence[str], unnamed: str) -> Reference:
-    """What to call an image: by its first name if that is one that a registry could have.
+    """Return the first of the sorted names that a registry could have, else `unnamed`.
 
-    `unnamed` is skopeo's text for an image without any.
+    `unnamed` is a reference as skopeo writes it.
     """
     for name in sorted(names):
         try:

@@ -1,4 +1,4 @@
-"""The layers of an existing store as an import plans for them."""
+"""Where the layers of an existing store come from, for an import's plan."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 class StoreOrigin:
     """An `importer.ingest.missing_layer.Origin`: a directory of the store.
 
-    The layer is `verified` if its tar can be made again and checked, and those of the layers
-    below it can.
+    The layer is `verified` if its tar and the tars of all layers below can be rebuilt and checked.
     """
 
     layer: SourceLayer
@@ -32,7 +31,7 @@ class StoreOrigin:
 
     @property
     def size(self) -> int:
-        """See `Origin`: the tar's, as the store remembers it."""
+        """See `Origin`: the tar's size in bytes, as the store recorded it."""
         return self.layer.size
 
     @property
@@ -55,8 +54,8 @@ class StoreOrigin:
 
 
 def store_origins(images: Iterable[tuple[Image, SourceImage]]) -> dict[str, StoreOrigin]:
-    """Return where each layer is, by layer id. Where the store has a layer twice, take the one
-    with a tar-split record."""
+    """Return each layer's origin by layer id. If the store has a layer twice, prefer the one with
+    a tar-split record."""
     found: dict[str, StoreOrigin] = {}
     for image, source in images:
         for layer, place in zip(image.layers, source.layers or (), strict=True):

@@ -1,4 +1,4 @@
-"""What would change, or did: --check and --diff, which import nothing."""
+"""Compare releases for --check (with the branch) and --diff (two releases); nothing is imported."""
 
 from __future__ import annotations
 
@@ -31,15 +31,17 @@ if TYPE_CHECKING:
     from layers.release.release import Component, Release
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
-# A commit's parent, and so on, as ostree writes it; no image's reference ends so.
+# `REV^`, `REV^^`: a commit's ancestors in ostree's notation; no image's reference ends in `^`.
 _ANCESTOR = re.compile(r"(.+?)(\^+)")
-# As ostree writes a branch that was pulled from a remote.
+# `REMOTE:BRANCH`: a branch that was pulled from a remote, in ostree's notation.
 _PULLED = re.compile(r"[^/:]+:([^:]+)")
 
 
 def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
-    """What an import would change: images, the operating system below them, or by other options
-    the rest of the commit. Of the images, only what tags are at is asked for."""
+    """Return what an import would change: images, the operating system's commit, or options.
+
+    Of the registries, only the digests of tags are asked for.
+    """
     repo = Repo.open(job.repo) if job.repo.exists() else None
     with opened_parts(job.origin, progress) as parts:
         releases = [part.release for part in parts]
@@ -72,7 +74,7 @@ def _check_part(
 
 
 def _pinned(part: Part, questions: int) -> Release:
-    """The release with the digests that its tags are at now."""
+    """Return the release with its tags resolved to their present digests."""
     components = part.release.components
     resolve = part.resolving(StoredDocuments())
     images, faults = resolve_all(filter(_is_tag, components.values()), resolve, questions)
@@ -91,7 +93,7 @@ def _is_tag(component: Component) -> bool:
 def diff_releases(
     repo_path: Path | None, origin: Origin, old: str, new: str, progress: Progress
 ) -> DiffResult:
-    """From the old to the new: each a branch or a commit of the repo, or a source."""
+    """Return the difference from `old` to `new`: each is a branch, a commit, or a source."""
     repo = Repo.open(repo_path) if repo_path is not None and repo_path.exists() else None
     commits = [_commit(repo, text) if repo else None for text in (old, new)]
     releases = [
@@ -107,7 +109,7 @@ def diff_releases(
 
 
 def _commit(repo: Repo, text: str) -> Commit | None:
-    """The commit that the text names, if it looks like one, or is a branch."""
+    """Return the commit of a checksum, a branch or `REV^`; None if the text is none of these."""
     ancestor = _ANCESTOR.fullmatch(text)
     if ancestor:
         return _older(repo, _commit(repo, ancestor[1]), len(ancestor[2]), text)
@@ -139,7 +141,7 @@ def _of_commit(repo: Repo, commit: Commit, text: str) -> Release:
 
 
 def _of_source(origin: Origin, text: str, progress: Progress) -> Release:
-    """A source is for one architecture: the one that it says, or the only one of --arch."""
+    """Read a release from a source, for the architecture that it names, or the one of --arch."""
     name = SourceName.parse(text)
     if not is_source(name.text):
         raise ImporterError(

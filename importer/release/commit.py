@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A release to be committed.
+    """A release to commit.
 
-    `head` is the branch's commit before, `base` the operating system's commit below, each None if
-    there is none. `images` are by component, `layers` are their layers' commits by layer id.
+    `head` is the branch's present commit, `base` the operating system's commit below, each None
+    if there is none. `images` are by component, `layers` are their layers' commits by layer id.
     `kept` are images of earlier releases.
     """
 
@@ -53,7 +53,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseCommit:
-    """A branch's commit; `parent` is the one before, or None for an unchanged or first one."""
+    """A branch's commit; `parent` is None if the commit is unchanged or the branch's first."""
 
     checksum: str
     parent: str | None
@@ -63,9 +63,9 @@ class ReleaseCommit:
 
 
 def resolved(release: Release, images: Mapping[str, Image]) -> Release:
-    """Return the release with the components that have an image, each with its digest.
+    """Return the release with only the components that have an image, pinned to its digest.
 
-    Where the sources do not say what a component was built from, its image's labels do.
+    If the sources give neither repository nor commit of a component, its image's labels do.
     """
     found = {
         name: _labelled(component, images[name]).at(images[name].digest)
@@ -83,7 +83,8 @@ def _labelled(component: Component, image: Image) -> Component:
 
 
 def commit_releases(target: Target, repo: Repo, drafts: Sequence[Draft]) -> list[ReleaseCommit]:
-    """All refs move at once, each only if its release differs from the one it is at.
+    """Commit all drafts and move their refs in one transaction. A branch that has its release
+    already keeps its commit.
 
     The trees are durable before a commit names them; see importer/cache/layer.py.
     """
@@ -95,7 +96,7 @@ def commit_releases(target: Target, repo: Repo, drafts: Sequence[Draft]) -> list
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """A draft's stored tree; None if the branch has that release already."""
+    """A draft and its stored `tree`, None if the branch has that release already."""
 
     draft: Draft
     base: Base | None
@@ -119,8 +120,10 @@ class _Tree:
 
 
 def _is_head(target: Target, draft: Draft, checksums: tuple[str, str], base: Base | None) -> bool:
-    """Whether this tree is there already, and of this release: a new name for the same images
-    is none."""
+    """Return whether the branch's commit has this tree, release, base and options.
+
+    Releases with the same components count as the same, whatever their names.
+    """
     head = draft.head
     if head is None or (head.contents, head.meta) != checksums:
         return False
@@ -130,7 +133,7 @@ def _is_head(target: Target, draft: Draft, checksums: tuple[str, str], base: Bas
 
 
 def is_onto(commit: Commit, base: Base | None) -> bool:
-    """Whether the commit was made from this very base, or without one if there is none."""
+    """Return whether the commit was made from this base; for None, from none."""
     return commit.metadata.get(BASE) == (base.commit.checksum if base else None)
 
 
@@ -163,10 +166,10 @@ def _message(target: Target, draft: Draft, base: Base | None, ids: LayerIds) -> 
 
 
 def release_metadata(release: Release, how: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """What a release's commit says, with the `commit.facts` of how it was made."""
+    """Return the metadata of a release's commit; `how` are the `commit.facts` of its making."""
     said = dict(metadata(release)) | how
     if BASE in said:
-        said.pop("version", None)  # the operating system's stays
+        said.pop("version", None)  # `version` is then the operating system's
     return tuple(sorted(said.items()))
 
 
@@ -206,8 +209,11 @@ def latest_release(repo: Repo, arch: str) -> Commit | None:
 
 
 def release_of(repo: Repo, commit: Commit | None, name: str) -> Release | None:
-    """The release that a commit holds, `name` in errors; of one that import-release did not
-    make, its store's images. None if it has no store."""
+    """Return the release that a commit holds; `name` is the commit's name in errors.
+
+    For a commit that import-release did not make, the components are its store's images. Return
+    None if the commit is None or has no store.
+    """
     if commit is None:
         return None
     found = stored_release(commit.metadata, name)
@@ -218,7 +224,7 @@ def release_of(repo: Repo, commit: Commit | None, name: str) -> Release | None:
 
 
 def is_release(commit: Commit) -> bool:
-    """Whether import-release made the commit."""
+    """Return whether import-release made the commit."""
     return stored_release(commit.metadata, commit.checksum) is not None
 
 
@@ -234,9 +240,9 @@ def _record(repo: Repo, commit: Commit, directory: str, name: str) -> bytes | No
 
 
 def drop_older(repo: Repo, branch: str, keep: int) -> tuple[str, ...]:
-    """Forget the branch's commits but the last `keep`, unless another ref leads to them.
+    """Delete the branch's commits except the last `keep`, unless another ref leads to them.
 
-    What only they need goes with the next `image-store prune` or `ostree prune`.
+    Return their checksums. The next `image-store prune` or `ostree prune` deletes their objects.
     """
     history = _history(repo, repo.resolve(branch))
     with repo.locked():

@@ -1,4 +1,4 @@
-"""Release controllers: the URL of a stream, and which of the releases there to take."""
+"""Release controllers: the URL of a stream, and the choice of one of its releases."""
 
 from __future__ import annotations
 

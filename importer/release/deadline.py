@@ -1,7 +1,7 @@
-"""An HTTP session whose connections end at a deadline, whatever a server sends until then.
+"""An HTTP session whose connections end at a deadline, whatever the server sends.
 
-A timeout of a socket is for each silence: a server that sends a byte of a header now and then, or
-one `100 Continue` after the other, would keep us for ever.
+A socket's timeout limits each silence only: a server that sends a byte of a header now and then,
+or one `100 Continue` after the other, would never let a request end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """Shuts all connections that are begun within it down, `seconds` after its beginning."""
+    """A context that shuts down all its connections `seconds` after it was entered."""
 
     def __init__(self, seconds: float) -> None:
         self.over = False
@@ -43,8 +43,8 @@ class Deadline:
             self._sockets.clear()
 
     def watch(self, connection: socket.socket) -> socket.socket:
-        """Include this connection; return it."""
-        # A descriptor of our own, since TLS takes the connection's away from its object.
+        """Add a connection, and return it."""
+        # A duplicate, since TLS detaches the descriptor from the socket object.
         copy = socket.socket(fileno=os.dup(connection.fileno()))
         with self._lock:
             self._sockets.append(copy)
@@ -60,12 +60,12 @@ class Deadline:
 
 
 def _shut(connection: socket.socket) -> None:
-    with suppress(OSError):  # the other end was faster
+    with suppress(OSError):  # the server has closed the connection already
         connection.shutdown(socket.SHUT_RDWR)
 
 
 def session(deadline: Deadline) -> requests.Session:
-    """Return a session that retries nothing, follows nothing, and ends at the deadline."""
+    """Return a session that retries nothing, follows no redirect, and ends at the deadline."""
     made = _Session()
     for scheme in ("https://", "http://"):
         made.mount(scheme, _Adapter(deadline))
@@ -74,7 +74,7 @@ def session(deadline: Deadline) -> requests.Session:
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
-        """None: requests would read a redirect's body to its end, even if told not to follow."""
+        """Return None: requests reads a redirect's body to its end, even if it must not follow."""
         return None
 
 
@@ -96,7 +96,7 @@ class _Adapter(HTTPAdapter):
 
 
 def _pools(deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
-    """urllib3's pools by scheme, whose connections the deadline watches."""
+    """Return urllib3's pool classes by scheme; the deadline ends their connections."""
 
     class WatchedHTTPConnection(HTTPConnection):
         def _new_conn(self) -> socket.socket:

@@ -1,4 +1,4 @@
-"""What import-release would do, for standard output: --dry-run."""
+"""The result of `import-release --dry-run`, for standard output."""
 
 from __future__ import annotations
 
@@ -29,15 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlannedPart:
-    """A release for one architecture that is not imported; `diff` is to the branch's commit.
-    `unchanged` if nothing would be fetched and the branch would stay."""
+    """The plan of a release for one architecture.
+
+    `diff` compares it with the branch's commit. `unchanged` tells that nothing would be fetched
+    and the branch would stay.
+    """
 
     plan: PartPlan
     diff: ReleaseDiff
     unchanged: bool
 
     def lines(self) -> list[str]:
-        """Return the text: what would be fetched and committed, what cannot be had, and a sum."""
+        """Return the text: layers to fetch, commits to make, images that fail, and a sum."""
         plan = self.plan
         onto = f" onto {plan.base.commit.checksum}" if plan.base is not None else ""
         commit = f"commit {plan.branch}: {len(plan.images)} images{onto}"
@@ -71,20 +74,19 @@ class PlannedPart:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseDryRun:
-    """A plan that is not executed, one part for each architecture. `updated` are the release
-    files that would be rewritten."""
+    """A plan, one part for each architecture. `updated` are paths of files to rewrite."""
 
     parts: tuple[PlannedPart, ...]
     updated: tuple[str, ...]
 
     @property
     def unchanged(self) -> bool:
-        """Whether the import would fetch nothing, move no branch and rewrite no file."""
+        """Return whether the import would fetch nothing, move no branch and rewrite no file."""
         return all(part.unchanged for part in self.parts) and not self.updated
 
     @property
     def incomplete(self) -> bool:
-        """Whether images are missing that could not be had."""
+        """Return whether images could not be resolved."""
         return any(part.plan.faults for part in self.parts)
 
     def lines(self) -> list[str]:
@@ -113,9 +115,9 @@ class ReleaseDryRun:
 
 
 def plan_release(job: ReleaseJob, progress: Progress) -> ReleaseDryRun:
-    """Find out what `import_release` would do. Nothing is written; an absent repo stays so.
+    """Return the plan of `import_release`. Nothing is written; a missing repo is not created.
 
-    Raise Failures if images cannot be had, unless the job is to keep going.
+    Raise Failures if images cannot be resolved, unless `job.keep_going`.
     """
     with repo_to_plan_with(job.repo) as repo, opened_parts(job.origin, progress) as parts:
         repo.check_writable()

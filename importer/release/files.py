@@ -1,4 +1,4 @@
-"""The files that import-release writes beside the commit: the lock and those with the images."""
+"""Files that import-release writes beside the commit: the lock, and files that list the images."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 
 def check_files(job: ReleaseJob, releases: Sequence[Release], before: Before) -> None:
-    """Raise ImporterError for what is wrong with the files to be written, before anything is
-    fetched."""
+    """Raise ImporterError, before anything is fetched, if a file cannot take its release."""
     for path in [*filter(None, [job.lock]), *(file.path for file in job.files)]:
         check_replaceable(path)
     for _ in _contents(job, releases, before):
@@ -37,16 +36,16 @@ def check_files(job: ReleaseJob, releases: Sequence[Release], before: Before) ->
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Files that are written, but not in their places yet."""
+    """Files written under temporary names."""
 
     lock: Replacement | None
     updates: tuple[Replacement, ...]
 
     def publish(self) -> tuple[str, ...]:
-        """Put all files into their places, or none. Return those with images that have changed.
+        """Rename all files into place, or none. Return the paths whose images have changed.
 
-        Raise ImporterError if one cannot be replaced. The ones before it then have their old
-        content again. (A process that is killed in between leaves some new and some old.)
+        Raise ImporterError if a file cannot be replaced. The files renamed before then get their
+        old content back. (A kill in between leaves some files new and some old.)
         """
         done: list[Replacement] = []
         try:
@@ -62,8 +61,8 @@ class Prepared:
 
 @contextmanager
 def prepared(job: ReleaseJob, locked: Sequence[Locked], before: Before) -> Iterator[Prepared]:
-    """Write the job's files about these releases, so that what can go wrong goes wrong before the
-    commit. What is not published is removed at the end."""
+    """Write the job's files for these releases under temporary names, so that errors come before
+    the commit. Files that were not published are removed on leaving."""
     releases = [one.release for one in locked]
     content = lock_document({one.release.arch: one for one in locked}) if job.lock else b""
     updates = [(file.path, new) for file, new in _contents(job, releases, before)]

@@ -1,4 +1,4 @@
-"""A release's layers into the repo, going on where one of them cannot be had."""
+"""Import a release's layers into the repo; the layers of other images go on if one fails."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Gathered:
     """Images by component, and the commits of their layers by id.
 
-    `faults` tells why the other components are not there. `fetched` has the ids of the layers
-    that were not here before. `written_bytes` were added to the repo.
+    `faults` are the errors of the other components. `fetched` are the ids of the layers that the
+    repo lacked. `written_bytes` were added to the repo.
     """
 
     images: Mapping[str, Image]
@@ -47,8 +47,8 @@ def gather(
     progress: Progress,
     allowance: Allowance,
 ) -> Gathered:
-    """Import the plan's missing layers, but for those `before`, by id: what an earlier part of
-    the release has imported meanwhile."""
+    """Import the plan's missing layers, except the ids in `before`, which an earlier architecture
+    of the release has imported since."""
     executor = LocalExecutor(repo, blobs, job.layer_options, progress, allowance)
     missing = [one for one in plan.layers.missing if one.layer.id not in before]
     broken, written = import_layers(repo, missing, executor, job.budget, progress, keep_going=True)
@@ -67,7 +67,7 @@ def gather(
 
 
 def _faults(images: Mapping[str, Image], broken: Mapping[str, Fault]) -> dict[str, Fault]:
-    """Return the fault of each image that has a layer that could not be imported: the lowest's."""
+    """Return a fault for each image with failed layers: the one of the lowest such layer."""
     found = {}
     for name, image in images.items():
         fault = next((broken[one.id] for one in image.layers if one.id in broken), None)

@@ -1,7 +1,7 @@
 """Get small documents by HTTP, from servers that may fail, stall or lie.
 
-Nothing that a server sends is read without a bound in size and time: neither headers, nor the
-body of an error or of a redirect.
+All that a server sends is bounded in size and time, including headers and the bodies of errors
+and redirects.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from layers.errors import LayerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Answers that a server, or a proxy before it, gives while it is in trouble.
+# Status codes of temporary failures, from a server or a proxy before it.
 _TEMPORARY = (429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _LONGEST_WAIT = 60
 _FIRST_WAIT = 0.5
 _CHUNK = 1 << 16
-# How urllib3 begins what it says of a connection.
+# The object's name with which urllib3 begins a message about a connection.
 _OBJECT = re.compile(r"(?:Watched)?HTTPS?Connection(?:Pool)?\(.*?\): ")
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 class Http:
-    """Gets documents of at most 4 MiB, with as many more tries as `retry_times` says.
+    """Get documents of at most 4 MiB, with up to `retry_times` retries.
 
-    `timeout` is in seconds: the longest silence of a server, and a fourth of the longest time
-    for one try, so that an answer which comes byte by byte ends as well.
+    `timeout` is the longest silence of a server, in seconds. One try takes at most four times as
+    long, so that an answer which comes byte by byte ends as well.
     """
 
     def __init__(self, retry_times: int, timeout: float, message: Callable[[str], None]) -> None:
@@ -49,8 +49,8 @@ class Http:
         self._message = message
 
     def get(self, url: str) -> bytes:
-        """Return the document. Raise FetchError if asking later may help, ImporterError if not,
-        LayerError if the document is too long."""
+        """Return the document. Raise FetchError if a later try may help, ImporterError if not.
+        Raise LayerError if the document is too long."""
         for retry in range(self._retry_times):
             try:
                 return self._try(url)
@@ -68,13 +68,13 @@ class Http:
             try:
                 return self._follow(url, deadline)
             finally:
-                # In place of whatever a connection that was shut down looks like.
+                # Replaces the error of the connection that the deadline has shut down.
                 if deadline.over:
                     said = f"{shown(url)}: the answer takes longer than {longest:g} s"
                     raise _TemporaryError(said, hint=_SLOW) from None
 
     def _follow(self, url: str, deadline: Deadline) -> bytes:
-        """Get the document, wherever it is by now."""
+        """Get the document, following redirects. Raise ImporterError for too many of them."""
         at = url
         with session(deadline) as asking:
             asking.headers.update(_HEADERS)
@@ -88,7 +88,7 @@ class Http:
     def _ask(self, asking: requests.Session, at: str, first: str) -> bytes | str:
         """Return the document at this URL, or the URL that it redirects to."""
         try:
-            # Credentials, of the URL or ~/.netrc, are for the server that the user has named.
+            # Credentials, of the URL or ~/.netrc, are sent only to the server that the user named.
             auth = None if _server(at) == _server(first) else _no_credentials
             with asking.get(at, timeout=self._timeout, stream=True, auth=auth) as answer:
                 if answer.status_code in _MOVED and "Location" in answer.headers:
@@ -103,7 +103,7 @@ class Http:
 
 
 class _TemporaryError(FetchError):
-    """Asking again may help, after `wait` seconds if the server says so."""
+    """An error that a retry may help; `wait` seconds are those of the server's Retry-After."""
 
     wait: float | None = None
 
@@ -117,13 +117,14 @@ def _server(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Instead of None, for which requests would look into ~/.netrc."""
+    """Return the request as it is. With auth=None, requests would read ~/.netrc."""
     return request
 
 
 def _target(url: str, location: str) -> str:
-    """Return where a redirect leads. Raise ImporterError if nobody should go there unasked."""
-    # requests has headers as Latin-1; servers send UTF-8, if anything.
+    """Return a redirect's URL. Raise ImporterError if its scheme is not HTTP's, or if it leaves
+    HTTPS for HTTP."""
+    # requests decodes headers as Latin-1; servers send UTF-8, if anything but ASCII.
     target = urljoin(url, location.encode("latin-1", "replace").decode("utf-8", "replace"))
     parts = urlsplit(target)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -141,7 +142,7 @@ def _target(url: str, location: str) -> str:
 def _body(url: str, answer: requests.Response) -> bytes:
     encoding = answer.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
-        # What a few bytes unpack to has no bound, and we asked for them as they are.
+        # We asked for identity; a few compressed bytes may unpack to any size.
         raise ImporterError(f"{shown(url)}: the answer is packed with {encoding[:40]!r}")
     body = bytearray()
     for chunk in _chunks(url, answer):
@@ -152,7 +153,7 @@ def _body(url: str, answer: requests.Response) -> bytes:
 
 
 def _chunks(url: str, answer: requests.Response) -> Iterator[bytes]:
-    """As they come: `iter_content` would wait for a whole chunk, however slowly it fills."""
+    """Yield bytes as they arrive; `iter_content` would wait until a whole chunk is full."""
     try:
         while chunk := answer.raw.read1(_CHUNK, decode_content=False):
             yield chunk
@@ -185,14 +186,14 @@ def _retry_after(answer: requests.Response) -> float | None:
 
 def _failure(url: str, error: requests.RequestException) -> ImporterError:
     said = _said(error)
-    # What requests refuses itself, such as a URL without a host, is a ValueError besides.
+    # An error of requests' own checks, such as a URL without a host, is also a ValueError.
     final = isinstance(error, ValueError | requests.exceptions.SSLError)
     kind = ImporterError if final else _TemporaryError
     return kind(f"{shown(url)}: {scrubbed(said, url)}", hint=_hint(error, said))
 
 
 def _said(error: Exception) -> str:
-    """The innermost reason, as requests and urllib3 wrap it several times."""
+    """Return the innermost error's message; requests and urllib3 wrap errors several times."""
     inner = getattr(error, "reason", None)
     for one in error.args:
         inner = one if isinstance(one, Exception) else inner

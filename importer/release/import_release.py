@@ -1,4 +1,4 @@
-"""The nightly job, as one sentence: sources → release → images → commit → what changed."""
+"""A whole import of a release: sources → release → images → commit → report of changes."""
 
 from __future__ import annotations
 
@@ -44,14 +44,17 @@ if TYPE_CHECKING:
 
 
 def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
-    """Import a release. Raise LayerError or ImporterError if that cannot be done; then no ref has
-    moved. Raise Failures if images cannot be had, unless the job is to keep going."""
+    """Import a release.
+
+    Raise LayerError or ImporterError if the import fails; then no ref has moved. Raise Failures
+    if images cannot be imported, unless `job.keep_going`.
+    """
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
     check_keys(repo, job.signing)
     if job.flatten:
         progress.message(NO_EXPORT)
-    # No prune may come between the layers' commits and the release's, which needs them.
+    # The lock keeps a prune from deleting layers' commits before the release's commit names them.
     with repo.locked(), opened_parts(job.origin, progress) as parts:
         plans = plan_parts(job, repo, parts)
         gathered = _gather_all(job, repo, plans, parts, progress)
@@ -92,7 +95,7 @@ def _gather_all(
 def check_faults(
     arches: Sequence[str], gathered: Sequence[Gathered | PartPlan], *, keep_going: bool
 ) -> None:
-    """Raise Failures, with all faults, if some of the images cannot be had and all are wanted."""
+    """Raise Failures with all faults if images have failed, unless `keep_going`."""
     shown = [f" ({arch})" if len(arches) > 1 else "" for arch in arches]
     faults = {
         f"component {name}{arch}": fault
@@ -147,7 +150,7 @@ def _imported(
 
 
 def _lost(repo: Repo, head: Commit | None, commit: ReleaseCommit) -> Lost:
-    """Return what devices with the branch's last commit lose by the new one."""
+    """Return the images and layers that the new commit lacks and the branch's last commit has."""
     new = open_store(repo, commit.checksum, None)
     try:
         old = open_store(repo, head.checksum, None) if head is not None else None

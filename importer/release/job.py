@@ -1,4 +1,4 @@
-"""What a call of import-release is to do."""
+"""The options of an import-release call: where the release is named, and where it goes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where releases are named: sources, a controller's stream besides, or a lock file.
+    """Where releases are named: sources and a controller's stream, or a lock file.
 
-    `arches` are those that the user asks for, none if the sources are to say; `only` and
-    `exclude` are patterns of components; `name` overrides the sources'.
+    `arches` are the architectures of --arch; if empty, the sources name them. `only` and
+    `exclude` are patterns of component names. `name` overrides the release's own name.
     """
 
     names: tuple[SourceName, ...]
@@ -43,15 +43,17 @@ class Origin:
     skopeo: Skopeo
 
     def architectures(self) -> tuple[str, ...]:
-        """Which to read the sources for; "" if what they hold may say. ImporterError if a
-        source is for another, or nothing is for one of them."""
+        """Return the architectures to import; `("",)` takes the source's own.
+
+        Raise ImporterError if a source is for an architecture that --arch does not name.
+        """
         named = dict.fromkeys(name.arch for name in self.names if name.arch)
         if self.arches:
             _check_asked(self.arches, named)
         return self.arches or tuple(named) or ((host_arch(),) if self.stream else ("",))
 
     def release(self, found: Release) -> Release:
-        """The release that sources name, with what the user says of it."""
+        """Return the sources' release with the job's name, and the components that it selects."""
         chosen = found.chosen(self.only, self.exclude)
         if not self.name:
             return chosen
@@ -59,7 +61,7 @@ class Origin:
 
 
 def host_arch() -> str:
-    """This machine's."""
+    """Return this machine's architecture, by its Go name."""
     return go_arch(platform.machine())
 
 
@@ -75,9 +77,9 @@ def _check_asked(arches: tuple[str, ...], named: dict[str, None]) -> None:
 class ReleaseJob(Target):
     """An import; `branch` and `onto` may hold `{arch}`.
 
-    `keep` is how many releases stay on a branch, `lock` is the file to write what was resolved
-    to, `files` are those that get the images. `image_references` are ImageStreams that say which
-    components the images' names in kustomizations mean.
+    `keep` is how many releases stay on a branch, None for all. `lock` is the lock file to write.
+    `files` are the files that get the images' digests. `image_references` are ImageStreams that
+    map images' names in kustomizations to components.
     """
 
     origin: Origin
@@ -88,7 +90,8 @@ class ReleaseJob(Target):
     image_references: tuple[Path, ...] = ()
 
     def branches(self, releases: Sequence[Release]) -> list[str]:
-        """Where each goes. ImporterError if nothing names it, or two would go to one branch."""
+        """Return each release's branch. Raise ImporterError if a release has neither --branch nor
+        a name, or if two releases have the same branch."""
         branches = [self._branch(release) for release in releases]
         if len(set(branches)) < len(branches):
             raise ImporterError(
@@ -98,8 +101,11 @@ class ReleaseJob(Target):
         return branches
 
     def bases(self, releases: Sequence[Release]) -> list[str | None]:
-        """The operating system's branch for each, None if there is to be none. ImporterError if
-        two architectures would go into one system, or one would be committed to its branch."""
+        """Return each release's operating system branch, None without --onto.
+
+        Raise ImporterError if two architectures have the same one, or if a release's own branch
+        is the operating system's.
+        """
         if self.onto is None:
             return [None] * len(releases)
         if len(releases) > 1 and "{arch}" not in self.onto:

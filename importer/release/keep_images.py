@@ -1,7 +1,7 @@
-"""Images of earlier releases that stay in the store beside the new release's.
+"""Keep images of earlier releases in the store, beside the new release's.
 
-Containers that run when a device upgrades, and images that a device built or pulled over the
-store, go on working as long as the store has their images and layers; so does a rollback.
+Containers that exist when a device upgrades, and images that a device built on or pulled over the
+store, work as long as the store has their images and layers; so does a rollback.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def images_to_keep(
     count: int,
     progress: Progress,
 ) -> tuple[Image, ...]:
-    """Return the images of the last `count` releases before this one that it has not itself.
+    """Return the images of the last `count` releases that the new release lacks.
 
-    `head` is the branch's commit so far, `images` are the release's own. A name that one of
-    these has is theirs alone. The result is the same for a release that is imported again.
+    `head` is the branch's present commit, `images` are the release's own. A name of one of these
+    is removed from the earlier images. Importing a release again gives the same result.
     """
     taken = {name for image in images for name in image.names}
     known = {image.id for image in images}

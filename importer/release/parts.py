@@ -1,4 +1,4 @@
-"""The releases that a job is about, one for each architecture, before any image is asked for."""
+"""Read a job's sources: a release for each architecture, before any image is resolved."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A release for one architecture, and how its images are reached; `locked` has those
-    images, by component, that need not be resolved."""
+    """A release for one architecture, and skopeo for its registries.
+
+    `locked` are the images of a lock file, by component; they need not be resolved.
+    """
 
     release: Release
     skopeo: Skopeo
@@ -49,7 +51,7 @@ class Part:
     locked: Mapping[str, Image]
 
     def resolving(self, known: StoredDocuments) -> Callable[[Component], Image]:
-        """What tells a component's image; `known` is asked before the registry is."""
+        """Return a function that resolves a component to its image, from `known` if possible."""
         resolver = Resolver(self.skopeo, self.blobs, known)
         keeps = self.skopeo.keep_signatures
         signatures = Signatures(self.skopeo, self.blobs) if keeps else None
@@ -68,7 +70,7 @@ class Part:
 
 @contextmanager
 def opened_parts(origin: Origin, progress: Progress) -> Iterator[list[Part]]:
-    """Read the sources; the parts' blobs can be read within the context."""
+    """Read the sources, and yield the parts. Their proxies end on leaving."""
     with ExitStack() as stack:
         yield [_part(origin, locked, stack, progress) for locked in _releases(origin, progress)]
 

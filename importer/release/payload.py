@@ -1,4 +1,4 @@
-"""The list of a release's images, out of its payload image; nothing else is unpacked."""
+"""Read the list of a release's images from its payload image; nothing else is unpacked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def image_references(blobs: Blobs, image: Image, max_layer_size: int) -> bytes:
-    """The file `release-manifests/image-references`; LayerError if the image has none.
+    """Return the file `release-manifests/image-references`. Raise LayerError if there is none.
 
-    Layers are read from the top until one decides. Each is drained and both its digests
-    are compared before what it holds is believed.
+    Layers are read from the top until one has the file or hides it. Each layer is read to its
+    end and both its digests are compared before its content is used.
     """
 
     def one(layer: ImageLayer) -> References:
@@ -40,7 +40,7 @@ def _find(blobs: Blobs, source: str, layer: ImageLayer, max_size: int) -> Refere
         found = find_references(iter(DiffID(chunks, layer.diff_id, max_size)))
         drain(blob)
     except LayerError as error:
-        drain(blob)  # where the blob itself is broken, that is the error to tell
+        drain(blob)  # an error of the blob itself comes first
         raise error.within(digest=str(layer.blob.digest)) from None
     finally:
         blob.close()

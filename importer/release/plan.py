@@ -1,4 +1,4 @@
-"""What import-release is going to do, for each architecture: computed first, then executed."""
+"""The plan of an import-release for each architecture: computed first, then executed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 class PartPlan:
     """A release for one architecture.
 
-    `head` is the branch's commit now, `base` the operating system's commit that the store goes
-    into, each None if there is none. `release` and `images` have the components that have an
-    image; `faults` tells why the others have none.
+    `head` is the branch's present commit, `base` the operating system's commit that the store
+    goes into, each None if there is none. `release` and `images` have the components that were
+    resolved; `faults` are the errors of the others.
     """
 
     branch: str
@@ -45,8 +45,10 @@ class PartPlan:
 
 
 def plan_parts(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> tuple[PartPlan, ...]:
-    """Resolve all images. Raise ImporterError for what no image could mend, before the first one
-    is asked for. The repo is only read."""
+    """Resolve all images, and find the missing layers. The repo is only read.
+
+    Raise ImporterError for wrong options, branches or files before the first image is resolved.
+    """
     releases = [part.release for part in parts]
     branches = job.branches(releases)
     bases = [
@@ -66,8 +68,8 @@ def plan_parts(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> tuple[Part
 def _documents(
     repo: Repo, heads: Sequence[Commit | None], releases: Sequence[Release]
 ) -> StoredDocuments:
-    """Manifests and configs that are here: in the branches' stores, or, where a release has a
-    branch of its own, in that of the last release for the same architecture."""
+    """Return the manifests and configs that the repo has: those of the branches' commits, or, for
+    a new branch, those of the last release for the same architecture."""
     known = StoredDocuments()
     for head, release in zip(heads, releases, strict=True):
         commit = head or latest_release(repo, release.arch)
@@ -101,8 +103,7 @@ def _plan_part(
 def resolve_all(
     components: Iterable[Component], resolve: Callable[[Component], Image], questions: int
 ) -> tuple[dict[str, Image], dict[str, Fault]]:
-    """Ask for each component's image, `questions` at once. Return the images and the faults of
-    the others, by component."""
+    """Resolve the components, `questions` at once. Return images and faults, by component."""
     with ThreadPoolExecutor(questions, thread_name_prefix="resolve") as pool:
         asked = {one.name: pool.submit(resolve, one) for one in components}
     faults = _faults(asked)
@@ -110,7 +111,7 @@ def resolve_all(
 
 
 def _faults(futures: Mapping[str, Future[Image]]) -> dict[str, Fault]:
-    """Return the errors that were expected; any other error is raised."""
+    """Return the Faults of the futures; raise any other error."""
     found: dict[str, Fault] = {}
     for name, future in futures.items():
         try:

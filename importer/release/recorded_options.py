@@ -1,7 +1,7 @@
-"""The options that a release's commit was made with, as far as what is in it depends on them.
+"""Record in a release's commit the options that its content depends on, and compare them.
 
-A run with others makes another commit, and --check, which makes nothing, has to tell so by what
-the last commit says of itself.
+A run with other options makes another commit. --check makes no commit, so it compares its options
+with those that the branch's commit records.
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ _TRUE = "true"
 
 
 def options_metadata(target: Target) -> dict[str, str]:
-    """What a release's commit says of them besides."""
+    """Return the metadata that records the options without a key of their own."""
     return {OPTIONS: json.dumps(_others(target), sort_keys=True, separators=(",", ":"))}
 
 
 def kept_options(commit: Commit) -> dict[str, str]:
-    """The same for a commit that is made of this one."""
+    """Return the recorded options for a commit that is made from this one."""
     return {key: str(value) for key, value in commit.metadata.items() if key == OPTIONS}
 
 
 def new_options(commit: Commit, target: Target) -> tuple[str, ...]:
-    """Those that have another value now than for the commit, as on the command line. Of what it
-    does not say, since it is an older version's, none is known to have one."""
+    """Return the options, written `--name`, whose values differ from the commit's.
+
+    A commit of an older version lacks the record; its unrecorded options count as equal.
+    """
     says = commit.metadata
     before = _without_none({"prefix": says.get(PREFIX), "flatten": says.get(FLATTEN)})
     flatten = _TRUE if target.flatten else None
@@ -70,7 +72,8 @@ def _said(answer: bool | None) -> str | None:
 
 
 def _policy(where: str | None) -> str | None:
-    """A directory's place is the machine's own, and the commit is to be the same on all."""
+    """Return --selinux-policy for the record, "directory" for a path: paths differ between
+    machines, and the commit must not."""
     return where if where in (None, "base") else "directory"
 
 

@@ -1,4 +1,4 @@
-"""What a call of import-release found and did, for standard output."""
+"""The results of import-release, --check and --diff, for standard output."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Imported:
     """A release that was imported for one architecture.
 
-    `dropped` commits went by --keep. `device` is what a device with the branch's last commit
-    fetches for the new one, None if there is none or it is the same.
+    `dropped` are the commits that --keep deleted. `device` is what a device with the branch's
+    last commit fetches for the new one, None if there is no last commit or it is the same.
     """
 
     branch: str
@@ -44,7 +44,7 @@ class Imported:
     lost: Lost
 
     def amounts(self) -> dict[str, Amount]:
-        """Layers by what became of them; see docs/reference/import-release.md."""
+        """Return the layers by what became of them; see docs/reference/import-release.md."""
         fetched = self.gathered.fetched
         new = packed(size for one, size in self.sizes.items() if one in fetched)
         return {
@@ -56,7 +56,7 @@ class Imported:
         }
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the JSON document."""
         return {
             "branch": self.branch,
             "commit": self.commit.checksum,
@@ -84,14 +84,14 @@ class Imported:
         return described(image, gathered.layers, gathered.fetched, self.commit.store_ids)
 
     def report(self) -> Report:
-        """For people."""
+        """Return the report for people."""
         failed = {name: str(fault) for name, fault in self.gathered.faults.items()}
         device = str(self.device or "")
         return Report(self.diff, self.release.arch, self.amounts(), failed, device=device)
 
 
 def release_document(release: Release) -> dict[str, str | None]:
-    """Return what a release is called, for JSON."""
+    """Return a release's names, for JSON."""
     return {
         "arch": release.arch or None,
         "release": release.name or None,
@@ -110,7 +110,7 @@ def fault_document(fault: Fault) -> dict[str, str | None]:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseResult:
-    """One part for each architecture; `updated` are the release files that were rewritten."""
+    """One part for each architecture; `updated` are paths of the files that were rewritten."""
 
     parts: tuple[Imported, ...]
     fetched_bytes: int
@@ -118,12 +118,12 @@ class ReleaseResult:
 
     @property
     def unchanged(self) -> bool:
-        """Whether no ref was moved, and no file rewritten."""
+        """Return whether no ref was moved, and no file rewritten."""
         return all(part.commit.unchanged for part in self.parts) and not self.updated
 
     @property
     def incomplete(self) -> bool:
-        """Whether images are missing that could not be had."""
+        """Return whether images are missing that could not be imported."""
         return any(part.gathered.faults for part in self.parts)
 
     def summary(self, seconds: float) -> str:
@@ -139,11 +139,11 @@ class ReleaseResult:
         )
 
     def lines(self) -> list[str]:
-        """The commits."""
+        """Return the commits' checksums."""
         return [part.commit.checksum for part in self.parts]
 
     def document(self) -> dict[str, Any]:
-        """The JSON document. `commit` and `branch` are null unless there is exactly one."""
+        """Return the JSON document. `commit` and `branch` are null unless there is exactly one."""
         only = self.parts[0] if len(self.parts) == 1 else None
         return {
             "commit": only.commit.checksum if only else None,
@@ -155,17 +155,17 @@ class ReleaseResult:
         }
 
     def reports(self) -> list[Report]:
-        """For people, one for each architecture."""
+        """Return the reports for people, one for each architecture."""
         return [part.report() for part in self.parts]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two releases, one of which may be no more than named; `layers` if both are in the repo.
+    """The difference of two releases; `layers` and `device` only if both are in the repo.
 
-    `before` is the release of the branch's commit.
-    `new_base`: the branch's commit was made from another operating system than --onto has now;
-    `new_options`: with other values of these; `first_release`: by another command.
+    `before` is the release of the branch's commit. `new_base` tells that this commit was made
+    from another commit of the operating system than --onto is at now. `new_options` are options
+    whose values it was not made with. `first_release` tells that another command made it.
     """
 
     release: Release
@@ -180,11 +180,11 @@ class Difference:
 
     @property
     def unchanged(self) -> bool:
-        """Whether there is nothing new."""
+        """Return whether there is nothing new."""
         return self.diff.is_empty and not self._besides()
 
     def _besides(self) -> list[str]:
-        """What is new beside the images, for people."""
+        """Return the changes other than images, for people."""
         found = {
             "another operating system": self.new_base,
             f"other values of {', '.join(self.new_options)}": self.new_options,
@@ -193,7 +193,7 @@ class Difference:
         return [text for text, is_so in found.items() if is_so]
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the JSON document."""
         return {
             "branch": self.branch,
             "unchanged": self.unchanged,
@@ -208,7 +208,7 @@ class Difference:
         }
 
     def report(self) -> Report:
-        """For people."""
+        """Return the report for people."""
         found = self.layers
         amounts = (
             {
@@ -230,8 +230,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class DiffResult:
-    """What --check and --diff find; nothing is imported. `updated` are files that an import
-    would rewrite."""
+    """The result of --check and --diff. `updated` are paths of files that an import would
+    rewrite."""
 
     parts: tuple[Difference, ...]
     updated: tuple[str, ...] = ()
@@ -239,11 +239,11 @@ class DiffResult:
 
     @property
     def unchanged(self) -> bool:
-        """Whether there is nothing new."""
+        """Return whether there is nothing new."""
         return all(part.unchanged for part in self.parts) and not self.updated
 
     def document(self) -> dict[str, Any]:
-        """The JSON document."""
+        """Return the JSON document."""
         return {
             "unchanged": self.unchanged,
             "updated_files": list(self.updated),
@@ -251,5 +251,5 @@ class DiffResult:
         }
 
     def reports(self) -> list[Report]:
-        """For people, one for each architecture."""
+        """Return the reports for people, one for each architecture."""
         return [part.report() for part in self.parts]

@@ -1,4 +1,4 @@
-"""From what the command line names to a release: files, URLs, payload images, streams."""
+"""Read a release from the sources of the command line: files, URLs, payload images, streams."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SourceName:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """`ARCH=SOURCE`, or a file or URL that ends in `-ARCH.json`, or any other text."""
+        """Parse `ARCH=SOURCE`, or a file or URL that ends in `-ARCH.json`, or any other text."""
         match = _FOR_ARCH.fullmatch(text)
         if match and is_architecture(match[1]):
             return cls(match[2], go_arch(match[1]))
@@ -58,14 +58,14 @@ class SourceName:
 
     @property
     def stream(self) -> str:
-        """The stream that a controller's URL names, or ""."""
+        """Return the stream that a controller's URL names, or ""."""
         match = _STREAM_IN_URL.fullmatch(self.text)
         return match[1] if match else ""
 
 
 @contextmanager
 def naming(source: str) -> Iterator[None]:
-    """Put the source's name in front of what is wrong with it."""
+    """Put the source's name in front of errors."""
     try:
         yield
     except Fault as error:
@@ -77,7 +77,7 @@ def naming(source: str) -> Iterator[None]:
 
 @contextmanager
 def advising(hint: str) -> Iterator[None]:
-    """What is wrong is a document of the user's or of a server's, and no image."""
+    """Replace the hint of a LayerError: a document of the user's or a server's is at fault."""
     try:
         yield
     except LayerError as error:
@@ -85,15 +85,17 @@ def advising(hint: str) -> Iterator[None]:
 
 
 class Documents:
-    """What URLs, files and standard input hold, read once for all architectures: a pipe gives
-    it only once, and a server may have another release the next time."""
+    """Documents of URLs, files and standard input, each read once for all architectures.
+
+    A pipe can be read only once, and a server may have another release the next time.
+    """
 
     def __init__(self, http: Http) -> None:
         self._http = http
         self._read: dict[str, bytes] = {}
 
     def find(self, text: str) -> bytes | None:
-        """The document, or None if the text names none, but an image."""
+        """Return the document, or None if the text names neither a URL, a file nor `-`."""
         if text not in self._read:
             raw = self._get(text)
             if raw is None:
@@ -111,9 +113,9 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Reads sources for one architecture; `blobs` and `skopeo` are for that one.
+    """Read sources for one architecture, which `blobs` and `skopeo` are made for.
 
-    `phases` are those that a controller's release may be in.
+    `phases` are the phases that a controller's release may be in.
     """
 
     documents: Documents
@@ -123,7 +125,7 @@ class Sources:
     limits: Limits
 
     def read(self, names: Sequence[SourceName]) -> Release:
-        """One release of all these sources. An error names the source it is about."""
+        """Return the release merged from these sources. An error names its source."""
         return merged([self._read(text) for name in names for text in _expanded(name.text)])
 
     def _read(self, text: str) -> Release:
@@ -156,7 +158,7 @@ class Sources:
 
 
 def is_source(text: str) -> bool:
-    """Whether this can be a SOURCE: a URL, `-`, a file that there is, or an image."""
+    """Return whether this can be a SOURCE: a URL, `-`, an existing file, or an image."""
     if _is_document(text):
         return True
     try:
@@ -167,13 +169,13 @@ def is_source(text: str) -> bool:
 
 
 def registries_of(sources: Iterable[str]) -> set[str]:
-    """The registries that the command line names, by the pullspecs of release payloads."""
+    """Return the registries of the release payloads that the command line names."""
     names = [SourceName.parse(text).text for text in sources]
     return _registries(one for one in names if not _is_document(one))
 
 
 def registries_in(release: Release) -> set[str]:
-    """The registries of a release's images; a pullspec that is malformed is in none."""
+    """Return the registries of a release's images; malformed pullspecs are left out."""
     return _registries(one.pullspec for one in release.components.values())
 
 
@@ -186,7 +188,7 @@ def _registries(pullspecs: Iterable[str]) -> set[str]:
 
 
 def _expanded(text: str) -> list[str]:
-    """Return a source, or for a directory of lists its files that list an image."""
+    """Return the source; for a directory, its files that list an image."""
     if text == "-" or not _is_file(text) or not Path(text).is_dir():
         return [text]
     return [str(one.path) for one in read_image_lists(Path(text)) if one.images]
@@ -200,13 +202,13 @@ def _is_file(text: str) -> bool:
     try:
         return bool(text) and Path(text).exists()
     except PermissionError:
-        return True  # whoever opens it is told so
-    except OSError:  # a name too long for one
+        return True  # opening the file gives the user this error
+    except OSError:  # the text is too long for a path
         return False
 
 
 def _standard_input() -> bytes:
-    # Python has none if the descriptor was closed when it began.
+    # sys.stdin is None if descriptor 0 was closed when Python started.
     return sys.stdin.buffer.read(MAX_DOCUMENT_SIZE + 1) if sys.stdin is not None else b""
 
 

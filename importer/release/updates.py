@@ -1,4 +1,4 @@
-"""A file that gets the images of a release: which one, and its new content."""
+"""Compute the new content of a file that lists a release's images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FileKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FileUpdate:
-    """A file for one architecture, or with `arch` "" for the only one.
+    """A file to update with the release for `arch`; "" if there is only one release.
 
     `components` are those of a new release file, in its order.
     """
@@ -61,7 +61,7 @@ class FileUpdate:
         return cls(kind, Path(name.text), name.arch or _arch_in(name.text), components)
 
     def release(self, releases: Sequence[Release]) -> Release:
-        """Return the release that the file is for. Raise ImporterError if that is none, or two."""
+        """Return the release for this file. Raise ImporterError if none or several match."""
         meant = [one for one in releases if self.arch in ("", one.arch)]
         if len(meant) != 1:
             raise ImporterError(
@@ -110,10 +110,10 @@ def _pause(release: Release, origin: str) -> str:
 def names_for(
     arch: str, files: Iterable[FileUpdate], references: Iterable[Path], before: Iterable[Release]
 ) -> Names:
-    """Return what images' names in a kustomization for this architecture stand for.
+    """Return the components that images' names in this architecture's kustomizations stand for.
 
-    The `references` are ImageStreams. What components had before is told by the release files of
-    the same call, as they are on the disk, and by the releases `before`.
+    `references` are paths of ImageStreams. Earlier images of components come from the call's
+    release files as they are on disk, and from the releases `before`.
     """
     images: dict[str, str] = {}
     for path in references:

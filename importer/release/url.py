@@ -1,4 +1,4 @@
-"""URLs as people may see them: without passwords."""
+"""Remove passwords from URLs in messages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ _USER = re.compile(r"(https?://)([^/?#]*)@")
 
 
 def shown(text: str) -> str:
-    """Return a text with every URL in it freed of its user and password."""
+    """Return the text without the user and password of any URL in it."""
     return _USER.sub(r"\1", text)
 
 
 def scrubbed(said: str, url: str) -> str:
-    """Return what a library says of a URL, without the password of the URL."""
+    """Return a library's message about a URL, without the URL's password."""
     match = _USER.search(url)
     password = match[2].partition(":")[2] if match else ""
     for spelling in {password, unquote(password)} - {""}:
