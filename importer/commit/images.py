@@ -59,7 +59,8 @@ def commit_images(
     if target.flatten:
         progress.message(NO_EXPORT)
     for branch in branches if target.timestamp is None else ():
-        tell_future(branch.images, progress)
+        time = newest(branch.images, branch.base, branch.head)
+        tell_future(branch.images, time, progress)
     stores = tuple(_commit(target, repo, branch, layers) for branch in branches)
     for message in dict.fromkeys(one for store in stores for one in store.messages):
         progress.message(message)

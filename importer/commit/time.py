@@ -39,11 +39,17 @@ def newest(images: Iterable[Image], base: Base | None, head: Commit | None) -> i
     return max(known, default=0)
 
 
-def tell_future(images: Iterable[Image], progress: Progress) -> None:
-    """Say which images do not count for the time of their commit."""
-    for image in images:
-        if is_future(image.config.created_seconds):
-            progress.message(
-                f"{image.reference}: made in the future, {image.config.created}; the commit's time"
-                " is that of the newest other image"
-            )
+def tell_future(images: Iterable[Image], seconds: int, progress: Progress) -> None:
+    """Say which images do not count for the time of their commit, `seconds` since 1970, and what
+    to do if there is nothing else that counts."""
+    future = [image for image in images if is_future(image.config.created_seconds)]
+    for image in future:
+        progress.message(
+            f"{image.reference}: made in the future, {image.config.created}; this does not count"
+            " for the commit's time"
+        )
+    if future and seconds == 0:
+        progress.message(
+            "the commit's time is 1970-01-01, since no image and no base has a time that counts;"
+            " a device with a newer commit does not take this one: set the time by --timestamp"
+        )

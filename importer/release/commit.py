@@ -159,7 +159,7 @@ def _message(target: Target, draft: Draft, base: Base | None, ids: LayerIds) -> 
     release = draft.release
     return Message(
         release_subject(release, draft.branch) if target.subject is None else target.subject,
-        _time(draft, base) if target.timestamp is None else target.timestamp,
+        commit_time(draft) if target.timestamp is None else target.timestamp,
         release_body(release),
         release_metadata(release, facts(target, base, ids) | options_metadata(target)),
     )
@@ -184,10 +184,11 @@ def release_body(release: Release) -> str:
     return "\n".join(sorted(f"{one.name} {one.pullspec}" for one in release.components.values()))
 
 
-def _time(draft: Draft, base: Base | None) -> int:
-    """Return the commit's time, never before the parent's: devices refuse an older commit."""
+def commit_time(draft: Draft) -> int:
+    """Return the commit's time, in seconds since 1970: never before the parent's, since devices
+    refuse an older commit."""
     parent = draft.head.message.timestamp if draft.head else 0
-    return max(newest(draft.images.values(), base, None), parent)
+    return max(newest(draft.images.values(), draft.base, None), parent)
 
 
 def head_of(repo: Repo, branch: str) -> Commit | None:

@@ -13,6 +13,7 @@ from importer.release.commit import (
     Draft,
     ReleaseCommit,
     commit_releases,
+    commit_time,
     drop_older,
     layers_of,
     release_of,
@@ -121,10 +122,11 @@ def _draft(
     found: Gathered,
 ) -> Draft:
     release, images = resolved(part.release, found.images), list(found.images.values())
-    if job.timestamp is None:
-        tell_future(images, progress)
     kept = images_to_keep(repo, plan.head, release, images, job.keep_images, progress)
-    return Draft(plan.branch, plan.base, plan.head, release, found.images, found.layers, kept)
+    draft = Draft(plan.branch, plan.base, plan.head, release, found.images, found.layers, kept)
+    if job.timestamp is None:
+        tell_future(images, commit_time(draft), progress)
+    return draft
 
 
 def _imported(

@@ -35,9 +35,12 @@ def test_an_image_of_the_future_does_not_count(repo: Path, references: list[str]
     outcome = run_import(repo, "--branch=os/b", *references[:2])
     assert outcome.status == 0, outcome.stderr
     assert timestamp(repo, "os/b") == THEN
-    assert "future: made in the future, 9999-12-31T23:59:59Z" in outcome.stderr
+    assert "future: made in the future, 9999-12-31T23:59:59Z; this does not" in outcome.stderr
+    assert "1970-01-01" not in outcome.stderr
     outcome = run_import(repo, "--branch=os/c", references[1])
     assert timestamp(repo, "os/c") == EPOCH
+    assert "the commit's time is 1970-01-01, since no image and no base" in outcome.stderr
+    assert "set the time by --timestamp" in outcome.stderr
     outcome = run_import(repo, "--branch=os/d", "--timestamp=@5", references[1])
     assert "future" not in outcome.stderr.replace("layout:future", "")
     assert imported(repo, "--branch=os/b", *references[:2])["unchanged"] is True
