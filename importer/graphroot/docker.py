@@ -11,7 +11,8 @@ import os
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.graphroot.files import MAX_RECORD, MAX_RECORDS, documents, records
+from importer.graphroot.files import MAX_RECORDS, documents, records
+from importer.graphroot.record import Record
 from importer.graphroot.source import SourceImage, SourceLayer, stored_reference
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
@@ -20,7 +21,7 @@ from layers.oci.config import parse_config, parse_diff_ids
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories
 from layers.storage.image import Image, KeptRecord
-from layers.tarsplit.record_reader import segments, tar_size
+from layers.tarsplit.record_reader import tar_size
 
 if TYPE_CHECKING:
     from importer.graphroot.files import Directory
@@ -128,4 +129,5 @@ class Dockerroot:
         the layer's files, which Docker keeps."""
         if layer.record is None:
             return layer.size
-        return tar_size(segments(self._directory.pieces(layer.record, MAX_RECORD)))
+        with Record(self._directory, layer.record).parts() as parts:
+            return tar_size(parts)

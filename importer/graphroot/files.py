@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 # A store's lists of layers, images and names: of a hundred thousand images, say.
 MAX_RECORDS = 64 << 20
-# A layer's tar-split record, gzipped: some 60 bytes an entry.
-MAX_RECORD = 1 << 30
 DAMAGED = "the store is damaged; a new pull mends it"
 # open(2)'s errors for a path that does not exist, or leads through a file or a symlink.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
-from importer.graphroot.files import MAX_RECORD
 from importer.graphroot.layer_directory import LayerDirectory
 from importer.graphroot.layer_walk import LayerWalk
+from importer.graphroot.record import Record
 from importer.ingest.job import read_tar
 from importer.ingest.object_writer import ObjectWriter
 from layers.chunks import DiffID, check_size, drain
 from layers.errors import LayerError
-from layers.tarsplit.record_reader import assembled, segments
+from layers.tarsplit.record_reader import assembled
 from layers.tree.read_layer import ReadLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from importer.graphroot.files import Directory
     from importer.graphroot.source import SourceLayer
     from importer.ingest.object_writer import Store
     from importer.progress import Advance
-    from layers.chunks import Chunks, OpenChunks
+    from layers.chunks import Chunks
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions
-
-    type Record = Callable[[], OpenChunks]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ class StoreJob:
         with self.source.store.open() as place, place.directory(self.source.directory) as layer:
             if self.source.record is None:
                 return self._walk(store, layer, advance)
-            record = partial(place.pieces, self.source.record, MAX_RECORD)
+            record = Record(place, self.source.record)
             found = self._assemble(store, record, layer, advance)
         return replace(found, verified=self.verified)
 
@@ -55,9 +50,8 @@ class StoreJob:
         self, store: Store, record: Record, layer: Directory, advance: Advance
     ) -> ReadLayer:
         """Rebuild the tar from its record and files, and read it like a fetched one."""
-        with LayerDirectory(layer) as directory:
-            lines = record()
-            tar = assembled(segments(lines), directory.content)
+        with LayerDirectory(layer) as directory, record.parts() as parts:
+            tar = assembled(parts, directory.content)
             try:
                 return read_tar(store, _counted(tar, advance), self.layer, self.options)
             except LayerError as error:
@@ -66,19 +60,17 @@ class StoreJob:
                 raise directory.explained(error) from None
             finally:
                 tar.close()
-                lines.close()
 
     def _is_intact(self, record: Record, directory: LayerDirectory) -> bool:
         """Return whether the tar has the layer's diffID, even if its entries are malformed."""
-        lines = record()
-        tar = assembled(segments(lines), directory.content)
-        try:
-            drain(iter(DiffID(tar, self.layer.diff_id, self.options.limits.size)))
-        except LayerError:
-            return False
-        finally:
-            tar.close()
-            lines.close()
+        with record.parts() as parts:
+            tar = assembled(parts, directory.content)
+            try:
+                drain(iter(DiffID(tar, self.layer.diff_id, self.options.limits.size)))
+            except LayerError:
+                return False
+            finally:
+                tar.close()
         return True
 
     def _walk(self, store: Store, layer: Directory, advance: Advance) -> ReadLayer:

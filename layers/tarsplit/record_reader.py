@@ -48,7 +48,12 @@ def segments(record: Chunks) -> Iterator[Segment]:
 
     The lines' `position` is ignored, as by tar-split.
     """
-    for line in _lines(gunzipped(record)):
+    return described(gunzipped(record))
+
+
+def described(lines: Chunks) -> Iterator[Segment]:
+    """Yield the same from the record's lines, unpacked already."""
+    for line in _lines(lines):
         try:
             segment = _segment(json.loads(line))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):

@@ -1,11 +1,18 @@
 """A store with files that have no end: terabytes that cost their owner nothing."""
 
+import gzip
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from importer.errors import ImporterError
+from importer.graphroot import record
+from importer.graphroot.docker import Dockerroot
+from importer.graphroot.files import Directory
+from importer.progress import Silence
+from layers.tarsplit.record_reader import tar_size
 from tests.tools.dockerroot import docker_from_podman
 from tests.tools.expected import layer_ids
 from tests.tools.image import BuiltImage, build_oci
@@ -79,8 +86,54 @@ def test_nor_in_dockers_store(
     assert "has more than " in refused(repo, tmp_path / "docker")
 
 
+NOTHING = b'{"type":1,"name":"f","size":0}\n'
+LINES = 100_000
+
+
+def bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Bounds a record's lines at those that it has and LINES more, which it gets. The lines."""
+    lines = gzip.decompress(path.read_bytes())
+    monkeypatch.setattr(record, "MAX_UNPACKED", len(lines) + LINES * len(NOTHING))
+    path.write_bytes(gzip.compress(lines + LINES * NOTHING))
+    assert path.stat().st_size < 30_000
+    return lines
+
+
+def test_a_record_is_bounded_once_unpacked(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = store.rglob("*.tar-split.gz")
+
+    def size() -> int:
+        with Directory.named(store) as directory:
+            found = record.Record(directory, bytes(path.relative_to(store)))
+            with found.parts() as parts:
+                return tar_size(parts)
+
+    whole = size()
+    lines = bounded(path, monkeypatch)
+    assert size() == whole > 0
+    path.write_bytes(gzip.compress(lines + (LINES + 1) * NOTHING))
+    with pytest.raises(ImporterError, match=rf"^{path} has more than \d+ bytes once unpacked"):
+        size()
+
+
+def test_nor_is_dockers_read_beyond(
+    pulled: Path, built: BuiltImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"me/a": {"me/a:t": f"sha256:{built.image_id}"}}
+    root = docker_from_podman(pulled, tmp_path / "docker", names)
+    (path,) = root.rglob("tar-split.json.gz")
+    with Directory.named(root) as directory:
+        docker = Dockerroot(directory, Silence())
+        (image,) = docker.images()
+        lines = bounded(path, monkeypatch)
+        assert docker.load(image).digest
+        path.write_bytes(gzip.compress(lines + (LINES + 1) * NOTHING))
+        with pytest.raises(ImporterError, match=rf"^{path} has more than \d+ bytes once"):
+            docker.load(image)
+
+
 def test_entries_are_counted_in_a_walk(repo: Path, store: Path) -> None:
-    for record in store.rglob("*.tar-split.gz"):
-        record.unlink()
+    for path in store.rglob("*.tar-split.gz"):
+        path.unlink()
     assert "more than 9 entries" in refused(repo, store, "--max-layer-entries=9")
     assert run_storage(repo, "--max-layer-entries=10", store).status == 0
