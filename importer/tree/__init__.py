@@ -1,4 +1,4 @@
-"""`import-tree`: any directory tree that has whiteouts, to ostree; or translated where it is.
+"""`import-tree`: commit a directory tree that has whiteouts, or translate the tree in place.
 
 In: a TreeJob (directories, options of `ostree commit`, a branch) or an InPlaceJob (a directory).
 Out: a commit, as TreeResult; or a changed directory, with a journal to undo it.

@@ -1,7 +1,7 @@
-"""The changes that `import-tree --in-place` makes: each can be done, done again, and undone.
+"""The changes that `import-tree --in-place` makes: each can be made, repeated and undone.
 
-A whiteout is translated by two of them: its quoted file appears, then the whiteout goes. In
-between both are there, so a kill at any moment leaves no deletion out.
+A whiteout is translated by two changes: first its quoted file is made, then the whiteout is
+removed. In between both exist, so a kill at any moment loses no deletion.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from layers.path import Path
 
 _ACL = "system.posix_acl_access"
-# What a node is made as, before it gets its name back.
+# The temporary name of a node that `undo` makes.
 _NEW = b".import-tree-undo"
 _CHANGED = "it is not as the journal says; somebody else has changed it since"
 
@@ -31,13 +31,15 @@ class Change(Protocol):
 
     @property
     def directory(self) -> Path:
-        """The path of the directory that it is made in."""
+        """Return the path of the directory in which the change is made."""
 
     def do(self, directory: int) -> None:
-        """Make it, in an open directory. Idempotent. ImporterError if something else is there."""
+        """Make the change in an open directory. Idempotent. Raise ImporterError if the name now
+        belongs to something else."""
 
     def undo(self, directory: int) -> None:
-        """Take it back. Idempotent. ImporterError if something else is there."""
+        """Undo the change. Idempotent. Raise ImporterError if the name now belongs to something
+        else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Quote:
             _check_quoted(directory, self.name)
             return
         try:
-            # A directory may hand its group and its default ACL on.
+            # The file may have inherited the directory's group and default ACL.
             if os.geteuid() == 0:
                 os.fchown(descriptor, 0, 0)
             with suppress(OSError):
@@ -74,7 +76,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What had a name: mode with the file type, owner, device number, mtime in nanoseconds."""
+    """A removed node: mode with the file type, owner, device number, mtime in nanoseconds."""
 
     mode: int
     uid: int
@@ -85,7 +87,7 @@ class Node:
 
 
 def node_at(directory: int, name: bytes) -> Node:
-    """Return what an empty file, device, fifo or socket is; OSError as the kernel has it."""
+    """Return an empty file, device, fifo or socket as a Node. Raise OSError as stat(2) does."""
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     return Node(
         status.st_mode,
@@ -109,7 +111,7 @@ def _xattrs(directory: int, name: bytes, mode: int) -> Xattrs:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Remove `name`, which was `node`: a whiteout, or what ostree has no object for."""
+    """Remove `name`, which is `node`: a whiteout, or an entry that ostree cannot store."""
 
     directory: Path
     name: bytes
@@ -129,14 +131,14 @@ class Remove:
             self._make(directory)
 
     def _check(self, directory: int) -> None:
-        """FileNotFoundError if nothing is there."""
+        """Raise ImporterError if `name` is another node, FileNotFoundError if it is missing."""
         found = os.stat(self.name, dir_fd=directory, follow_symlinks=False)
         same = stat.S_IFMT(found.st_mode) == stat.S_IFMT(self.node.mode)
         if not same or found.st_rdev != self.node.device or found.st_size:
             raise ImporterError(f"{printable(self.name)}: {_CHANGED}")
 
     def _make(self, directory: int) -> None:
-        """Make the node under a name of ours; it gets its own when all of it is there."""
+        """Make the node under a temporary name, and rename it when it is complete."""
         node = self.node
         with suppress(FileNotFoundError):
             os.unlink(_NEW, dir_fd=directory)
@@ -145,7 +147,7 @@ class Remove:
             os.mknod(_NEW, node.mode, node.device, dir_fd=directory)
         finally:
             os.umask(umask)
-        with suppress(PermissionError):  # it is ours already, or was never another's
+        with suppress(PermissionError):  # only root may; a user's node has its owner already
             os.chown(_NEW, node.uid, node.gid, dir_fd=directory, follow_symlinks=False)
         for name, value in node.xattrs:
             path = symlink_path(_NEW, directory)
@@ -156,7 +158,7 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """Remove the directory's own xattr `name`, which was `value`."""
+    """Remove the directory's own xattr `name`, whose value is `value`."""
 
     directory: Path
     name: bytes
@@ -180,7 +182,7 @@ class Clear:
 
 
 def _check_quoted(directory: int, name: bytes) -> None:
-    """FileNotFoundError if nothing is there, ImporterError for anything but an empty file."""
+    """Raise FileNotFoundError if the name is missing, ImporterError unless it is an empty file."""
     found = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if not stat.S_ISREG(found.st_mode) or found.st_size:
         raise ImporterError(f"{printable(name)}: {_CHANGED}")

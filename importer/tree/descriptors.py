@@ -1,4 +1,4 @@
-"""Directories below a root, reached by descriptors: no symlink on the way is followed."""
+"""Open directories below a root by descriptors; no symlink on the way is followed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from layers.path import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Not blocking, so that a fifo that took a file's place cannot keep us waiting.
+# O_NONBLOCK, so that opening a fifo that has replaced a file does not block.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _A_ROOT = "ROOT has to be a directory that this user may read"
 _AS_ROOT = "run it as root, or make the file readable for this user"
@@ -27,9 +27,9 @@ _CHANGED = "it changed while it was read; stop what writes to the tree, and try 
 
 
 class Beneath:
-    """Opens directories below `root`, a descriptor, which stays the caller's.
+    """Open directories below `root`, a descriptor that the caller closes.
 
-    The directories on the way to the last one stay open, since a walk asks for neighbours.
+    The directories on the way to the last one stay open, since a walk goes to neighbours next.
     """
 
     def __init__(self, root: int) -> None:
@@ -46,7 +46,8 @@ class Beneath:
         self._opened = []
 
     def directory(self, path: Path) -> int:
-        """Return a descriptor of the directory, valid until the next call; OSError as open(2)."""
+        """Return a descriptor of the directory, valid until the next call. Raise OSError as
+        open(2) does."""
         common = 0
         for (name, _), wanted in zip(self._opened[1:], path, strict=False):
             if name != wanted:
@@ -61,7 +62,7 @@ class Beneath:
 
 
 def open_root(path: bytes) -> int:
-    """Open a tree's root, which may be reached through symlinks; ImporterError if there is none."""
+    """Open a tree's root; its path may have symlinks. Raise ImporterError if it is missing."""
     try:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -84,7 +85,8 @@ def entries_of(directory: int) -> list[tuple[bytes, os.stat_result]]:
 
 
 def read_small(name: bytes, directory: int, limit: int) -> bytes | None:
-    """Return the content of a file, None if there is none; ImporterError beyond `limit` bytes."""
+    """Return a file's content, None if there is no file. Raise ImporterError for more than
+    `limit` bytes."""
     try:
         descriptor = open_file(name, directory)
     except FileNotFoundError:
@@ -99,10 +101,10 @@ def read_small(name: bytes, directory: int, limit: int) -> bytes | None:
 def xattrs_of(descriptor: int | bytes) -> Xattrs:
     """Return the xattrs of an open file, or of the path of a symlink, sorted by name.
 
-    Those without a value are left out, as libostree leaves them out.
+    Empty xattrs are left out, as libostree does.
     """
     try:
-        # Of a path the symlink itself is meant, and of a descriptor there is nothing to follow.
+        # A path names the symlink itself; a descriptor has nothing to follow.
         follow = isinstance(descriptor, int)
         names = os.listxattr(descriptor, follow_symlinks=follow)
         values = [
@@ -121,7 +123,7 @@ def symlink_path(name: bytes, directory: int) -> bytes:
 
 
 def changed(root: bytes, path: Path) -> ImporterError:
-    """Return the error for a file or directory that is not as it was a moment ago."""
+    """Return the error for a file or directory that has changed during the walk."""
     return ImporterError(f"{shown(root, path)}: {_CHANGED}")
 
 
@@ -132,7 +134,7 @@ def shown(root: bytes, path: Path) -> str:
 
 @contextmanager
 def faults(root: bytes, path: Path) -> Iterator[None]:
-    """Turn the kernel's error into an ImporterError with the path."""
+    """Turn an OSError into an ImporterError with the path."""
     try:
         yield
     except FileNotFoundError:

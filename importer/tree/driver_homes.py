@@ -1,4 +1,4 @@
-"""Finds the home directories of overlay graph drivers; see layers/ondisk/driver_home.py."""
+"""Find the home directories of overlay graph drivers; see layers/ondisk/driver_home.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from layers.path import Path
 
 _LINKS = b"l"
-# overlayfs takes 500 lower layers, each of some 30 bytes here.
+# overlayfs takes at most 500 lower layers; each has some 30 bytes in a `lower` file.
 _LOWER_BYTES = 1 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -27,8 +27,8 @@ def layers_at(
 ) -> Iterator[LayerPlace]:
     """Yield the layers whose lowers are known, if the open directory is a driver's home.
 
-    `path` is the directory's in the tree, `driver` its own name, and `names` are those of its
-    sub-directories. OSError as the kernel has it.
+    `path` is the directory's path in the tree, `driver` its last name, and `names` are its
+    sub-directories. Raise OSError as open(2) and read(2) do.
     """
     home = _find_home(directory, names)
     for layer, lowers in home.lowers.items() if home is not None else ():
@@ -46,7 +46,7 @@ def _find_home(directory: int, names: Iterable[bytes]) -> DriverHome | None:
 
 
 def _note_layer(home: int, name: bytes, lowers: dict[bytes, bytes | None]) -> None:
-    """Add a layer and the content of its `lower` file, None without one."""
+    """Add a layer, with the content of its `lower` file, None if it has no such file."""
     descriptor = os.open(name, _DIRECTORY, dir_fd=home)
     try:
         if _is(descriptor, b"link", stat.S_IFREG) and _is(descriptor, b"diff", stat.S_IFDIR):
@@ -68,7 +68,7 @@ def _links(home: int) -> dict[bytes, bytes]:
     try:
         found = {}
         for name in map(os.fsencode, os.listdir(descriptor)):  # noqa: PTH208 - of a descriptor
-            with suppress(OSError):  # not a symlink: none of the driver's
+            with suppress(OSError):  # not a symlink, so the driver did not make it
                 found[name] = os.readlink(name, dir_fd=descriptor)
         return found
     finally:

@@ -1,4 +1,4 @@
-"""What a name in a directory on disk is, where ostree has no object for that."""
+"""Classify entries of a directory on disk that ostree cannot store: whiteouts, devices, sockets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SELF_MADE = "ostree has no way to escape the name; rename the file, or leave it
 
 
 class Form(Enum):
-    """How something is written on disk that a commit has in another way, or not at all."""
+    """A form of an entry on disk that a commit stores otherwise, or not at all."""
 
     CHAR = "char 0:0"  # a whiteout of overlayfs
     XATTR = "whiteout xattr"  # the same, on an empty regular file
@@ -42,7 +42,7 @@ WHITEOUTS = (Form.CHAR, Form.XATTR, Form.FUSE, Form.QUOTED)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A thing of such a form: the path of its directory, and its name, b"" for the directory."""
+    """An entry of such a form: its directory's path, and its name, b"" for the directory."""
 
     directory: Path
     name: bytes
@@ -50,7 +50,7 @@ class Mark:
 
 
 def form_of_node(name: bytes, status: os.stat_result) -> Form | None:
-    """Return the form of what is no regular file, symlink or directory; None for those."""
+    """Return the form of a device, fifo or socket; None for other entries."""
     mode = status.st_mode
     if stat.S_ISCHR(mode) and status.st_rdev == 0:
         return Form.CHAR
@@ -64,15 +64,17 @@ def form_of_node(name: bytes, status: os.stat_result) -> Form | None:
 
 
 def form_of_fuse_file(name: bytes) -> Form | None:
-    """Return what fuse-overlayfs means by a regular file of this name (its main.c,
-    `create_whiteout` and `set_fd_opaque`)."""
+    """Return the form of fuse-overlayfs's whiteouts and opaque markers, None for another name.
+
+    Source: github.com/containers/fuse-overlayfs main.c, `create_whiteout` and `set_fd_opaque`.
+    """
     if name == OPAQUE_MARKER:
         return Form.OPAQUE_FILE
     return Form.FUSE if name.startswith(_FUSE_PREFIX) else None
 
 
 def hidden_by(name: bytes, form: Form) -> bytes:
-    """Return the name that a whiteout of this form hides; LayerError if there is none."""
+    """Return the name that a whiteout of this form hides. Raise LayerError if it hides none."""
     prefix = {Form.FUSE: _FUSE_PREFIX, Form.QUOTED: QUOTED_PREFIX}.get(form, b"")
     hidden = name.removeprefix(prefix)
     if hidden in (b"", b".", b".."):
@@ -81,7 +83,7 @@ def hidden_by(name: bytes, form: Form) -> bytes:
 
 
 def check_left_out(above: Path, form: Form, choice: DeviceNodes) -> None:
-    """Raise LayerError unless --device-nodes allows to leave a device node or fifo out.
+    """Raise LayerError unless --device-nodes allows leaving a device node or fifo out.
 
     `above` is the path of its directory in the tree, or in its layer.
     """
@@ -94,7 +96,7 @@ def check_left_out(above: Path, form: Form, choice: DeviceNodes) -> None:
 
 
 def check_empty(status: os.stat_result) -> None:
-    """Raise LayerError for a file with content that is named like a whiteout."""
+    """Raise LayerError for a whiteout's file that has content."""
     if status.st_size:
         raise LayerError(
             "the file is named like a whiteout of fuse-overlayfs, and has content",
@@ -103,7 +105,7 @@ def check_empty(status: os.stat_result) -> None:
 
 
 def check_name(name: bytes) -> None:
-    """Raise LayerError for a file's name that no commit can have, or that means a whiteout."""
+    """Raise LayerError for a file's name that a commit cannot store, or that quotes a whiteout."""
     if name.startswith(QUOTED_PREFIX):
         raise LayerError(
             "ostree would turn a file of this name into a whiteout when it deploys the commit",
@@ -113,7 +115,7 @@ def check_name(name: bytes) -> None:
 
 
 def check_hidden(name: bytes) -> None:
-    """Raise LayerError for a name whose whiteout no commit can have."""
+    """Raise LayerError for a name whose quoted whiteout a commit cannot store."""
     if len(QUOTED_PREFIX) + len(name) > _NAME_MAX:
         raise LayerError(
             f"the whiteout's name has {len(name)} bytes; quoted for ostree it is longer than"

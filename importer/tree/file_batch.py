@@ -1,4 +1,4 @@
-"""Files of a tree read and stored as objects, by a worker process or by a thread of ours."""
+"""Read a tree's files and store them as objects, in a worker process or in a thread."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WHOLE = 1 << 20
 
 
 class Seen(NamedTuple):
-    """What lstat(2) said of a file when the tree was walked; times in nanoseconds."""
+    """The result of lstat(2) for a file when the tree was walked; times in nanoseconds."""
 
     device: int
     inode: int
@@ -61,9 +61,9 @@ def seen(status: os.stat_result) -> Seen:
 
 
 class TreeFile(NamedTuple):
-    """A regular file or symlink to be stored with these bits, and with this SELinux label.
+    """A regular file or symlink to store with these bits and this SELinux label.
 
-    `in_layer` if it is in an overlay layer, which may have its content elsewhere.
+    `in_layer` tells that the file is in an overlay layer, which may keep its content elsewhere.
     """
 
     directory: Path
@@ -75,7 +75,7 @@ class TreeFile(NamedTuple):
 
 
 def with_label(xattrs: Xattrs, label: bytes | None) -> Xattrs:
-    """Return the xattrs with this SELinux label, ended by a NUL, in place of their own."""
+    """Return the xattrs with this SELinux label, ended by a NUL, in place of their own label."""
     if label is None:
         return xattrs
     others = (pair for pair in xattrs if pair[0] != SELINUX)
@@ -84,16 +84,16 @@ def with_label(xattrs: Xattrs, label: bytes | None) -> Xattrs:
 
 @dataclass(frozen=True, slots=True)
 class FileBatch:
-    """A job for `importer.ingest.worker_pool`: files below `root`, of which a descriptor comes
-    along; the answer has a checksum for each, in order."""
+    """A job for `importer.ingest.worker_pool`: files below `root`, whose descriptor is sent with
+    the job. The result is a checksum for each file, in order."""
 
     root: bytes
     files: tuple[TreeFile, ...]
     keep_xattrs: bool
 
     def read(self, store: Store, source: int, advance: Advance) -> tuple[str, ...]:
-        """See `importer.ingest.job.Job`. Raise ImporterError for a file that cannot be read, or
-        is not as it was seen; LayerError for one that ostree cannot hold."""
+        """See `importer.ingest.job.Job`. Raise ImporterError for a file that cannot be read or has
+        changed since the walk. Raise LayerError for a file that ostree cannot store."""
         with Beneath(source) as beneath:
             return tuple(self._store(store, beneath, file, advance) for file in self.files)
 
@@ -144,7 +144,7 @@ class FileBatch:
             raise self._changed(file)
 
     def _symlink(self, store: Store, directory: int, file: TreeFile) -> str:
-        """Store a symlink; the kernel has no way to hold it open meanwhile."""
+        """Store a symlink, read by its name. Raise ImporterError if it changed since the walk."""
         xattrs = xattrs_of(symlink_path(file.name, directory)) if self.keep_xattrs else ()
         target = os.readlink(file.name, dir_fd=directory)
         self._check(file, os.stat(file.name, dir_fd=directory, follow_symlinks=False))

@@ -1,4 +1,4 @@
-"""Directory trees to a commit: walk → objects → closed layers → tree → commit → ref."""
+"""Commit directory trees: walk → objects → closed layers → tree → commit → ref."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _UNLABELLED = (
 def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
     """Commit the trees.
 
-    Raise LayerError for what ostree cannot hold, ImporterError for what cannot be read or
-    written; then no ref has moved.
+    Raise LayerError for an entry that ostree cannot store. Raise ImporterError if the trees cannot
+    be read or the repo cannot be written. After an error no ref has moved.
     """
     repo = Repo.open(job.repo, create=True)
     repo.check_writable()
@@ -69,7 +69,7 @@ def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
             message = _message(job, base, repo, head)
             same = head is not None and repo.is_commit(repo.commit(head), tree, message, base)
             if same and not trees.counts.read:
-                transaction.abandon()  # else an object may be there again that was lost
+                transaction.abandon()  # files that were read may restore lost objects
         trees.save()
         trees.counts.tell(progress)
         if base is not None and repo.is_labelled(base.commit) and not trees.labels:
@@ -89,8 +89,8 @@ def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Keep Python from looking for cycles among the tree's nodes, again and again as they grow:
-    a third of the time where no file is read. All of them live until the end."""
+    """Disable Python's garbage collector: it would search the tree's growing nodes for cycles
+    again and again, a third of the time if no file is read. All nodes live until the end."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -101,14 +101,14 @@ def _without_collector() -> Iterator[None]:
 
 
 def _tell_composefs(repo: Repo, made: Base, progress: Progress) -> None:
-    """Say if the whiteouts would not work where the commit itself is deployed."""
+    """Report that the whiteouts do not work if the commit is deployed with composefs."""
     if BaseTree(repo, made).enables_composefs():
         progress.message(f"the tree enables composefs: {SHOWN_BY_COMPOSEFS}")
 
 
 def _message(job: TreeJob, base: Base | None, repo: Repo, head: str | None) -> Message:
-    """Return what the commit says; with a `head`, at its time unless the user gives one, so that
-    both can be compared."""
+    """Return the commit's message. Without --timestamp, its time is that of `head`, if given, so
+    that the two commits can be compared."""
     when = job.timestamp
     if when is None:
         when = repo.commit(head).message.timestamp if head is not None else int(time.time())
@@ -130,7 +130,7 @@ class _Trees:
         self._known: list[KnownFiles] = []
 
     def tree(self) -> Tree:
-        """Read all trees, within a transaction; the commit's root."""
+        """Read all trees within a transaction, and return the commit's root."""
         label = self._label() if self._policy is not None else None
         whole: Settled | None = None
         for root in self._job.roots:
@@ -151,7 +151,7 @@ class _Trees:
         return self._policy is not None
 
     def save(self) -> None:
-        """Keep what is known of the files, once their objects are in the repo."""
+        """Save the caches of known files. Call it once the files' objects are in the repo."""
         for known in self._known:
             known.save()
 
@@ -187,7 +187,7 @@ class _Trees:
         return settled
 
     def _check_matched(self) -> None:
-        """Raise ImporterError for a path of the statoverride or skip list that no tree has."""
+        """Raise ImporterError if a path of the statoverride or skip list is in no tree."""
         adds, skips, sets = self._filter.unmatched
         if adds or skips:
             shown = ", ".join(printable(path) for path in [*adds, *skips][:5])
@@ -204,7 +204,7 @@ class _Trees:
             )
 
     def _label(self) -> Label:
-        """Return what looks up a file's SELinux label at its place in the commit."""
+        """Return a function that looks up a file's SELinux label by its path in the commit."""
         policy, prefix = self._policy, self._job.prefix.rstrip("/")
         if policy is None:
             raise ValueError("there is no policy")

@@ -1,4 +1,4 @@
-"""`import-tree --in-place`: walk → plan → journal → changes; or the journal's changes, undone."""
+"""Translate a tree in place: walk → plan → journal → changes; or undo the journal's changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SUFFIX = ".import-tree-journal"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InPlaceJob:
-    """A translation of the directory `root` on the disk, or its undoing by the journal.
+    """A translation of the directory `root` on the disk, or with `undo` its reversal.
 
     `journal` None stands for a file beside the root. `force` changes a tree that is in use.
     """
@@ -51,7 +51,7 @@ class InPlaceJob:
 
 @dataclass(frozen=True, slots=True)
 class InPlaceResult:
-    """What was changed, or with --dry-run would be; `journal` is where --undo finds it."""
+    """The changes that were made, or with --dry-run would be; --undo reads `journal`."""
 
     job: InPlaceJob
     journal: Path
@@ -60,7 +60,7 @@ class InPlaceResult:
 
     @property
     def unchanged(self) -> bool:
-        """Whether there was nothing to change."""
+        """Return whether there was nothing to change."""
         return not self.changes
 
     def lines(self) -> list[str]:
@@ -90,11 +90,11 @@ class InPlaceResult:
 
 
 def translate_in_place(job: InPlaceJob, progress: Progress) -> InPlaceResult:
-    """Change the tree, or undo that.
+    """Translate the tree, or undo a translation.
 
-    Raise LayerError for what ostree cannot hold, then nothing has been changed; ImporterError
-    for a tree that is in use or changes meanwhile. What an error or a kill has interrupted goes
-    on when the same command runs again.
+    Raise LayerError for an entry that ostree cannot store; then nothing has changed. Raise
+    ImporterError for a tree that is in use or changes meanwhile. After an error or a kill, the
+    same command continues the work.
     """
     path = os.fsencode(job.root.resolve())
     descriptor = open_root(path)
@@ -107,7 +107,7 @@ def translate_in_place(job: InPlaceJob, progress: Progress) -> InPlaceResult:
 
 @contextmanager
 def _locked(path: bytes, descriptor: int) -> Iterator[None]:
-    """Keep a second import-tree out of the tree."""
+    """Lock the tree. Raise ImporterError if another import-tree has locked it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -126,14 +126,14 @@ class _InPlace:
         self._file = JournalFile(_outside(job.journal or _beside(root[0]), root[0]), root[0])
 
     def run(self) -> InPlaceResult:
-        """Do the job."""
+        """Run the job, and return its result."""
         self._file.load()
         if not (self._job.force or self._job.dry_run):
             self._check_unused()
         if self._job.undo:
             return self._result(self._undo())
         if self._job.dry_run:
-            # What was begun and not made is planned once more by the walk.
+            # The walk finds unfinished changes again, hence the dict.
             return self._result(tuple(dict.fromkeys(self._unfinished() + self._plan())))
         unfinished = self._unfinished()
         if unfinished:
@@ -157,11 +157,11 @@ class _InPlace:
             )
 
     def _unfinished(self) -> tuple[Change, ...]:
-        """Return the changes that an earlier run began, and may not have made."""
+        """Return the changes of the journal that an earlier run may not have made."""
         return self._file.journal.changes[self._file.journal.done :]
 
     def _plan(self) -> tuple[Change, ...]:
-        """Walk the tree and work out the changes; nothing is changed yet."""
+        """Walk the tree and return the changes to make; nothing is changed yet."""
         job = self._job
         own = self._file.journal.own_whiteouts
         rules = Rules(job.device_nodes, job.keep_opaque, own_whiteouts=own)
@@ -195,7 +195,8 @@ class _InPlace:
         return changes
 
     def _each(self, changes: Sequence[Change], work: Callable[[Change, int], None]) -> int:
-        """Do the work for each change, in its directory; how many directories were gone."""
+        """Call `work` for each change and its open directory. Return how many changes were
+        skipped, since their directory no longer exists."""
         root, descriptor = self._root
         gone = 0
         with Beneath(descriptor) as beneath:
@@ -214,7 +215,7 @@ class _InPlace:
 
 
 def _outside(journal: Path, root: bytes) -> Path:
-    """Return the journal's path; ImporterError if it would be committed with the tree."""
+    """Return the journal's path. Raise ImporterError if it is inside the tree."""
     if journal.resolve().is_relative_to(os.fsdecode(root)):
         raise ImporterError(
             f"the journal {journal} would be in the tree", hint="name a file elsewhere: --journal"
@@ -223,7 +224,7 @@ def _outside(journal: Path, root: bytes) -> Path:
 
 
 def _beside(root: bytes) -> Path:
-    """Return where the journal is unless the user says; ImporterError for the root directory."""
+    """Return the journal's default path. Raise ImporterError for the root directory."""
     path = Path(os.fsdecode(root))
     if not path.name:
         raise ImporterError("the journal has no place beside /", hint="name a file with --journal")

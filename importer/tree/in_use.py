@@ -1,4 +1,4 @@
-"""Whether a tree is mounted, or in use: proc_pid_mountinfo(5), proc_pid_fd(5)."""
+"""Find out whether a tree is mounted or in use: proc_pid_mountinfo(5), proc_pid_fd(5)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 _PROC = Path("/proc")
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
-# An overlay's layers, among the options of its super block.
+# Mount options of overlayfs that name its layers.
 _LAYERS = re.compile(rb"(?:lowerdir\+?|upperdir|workdir)=([^,]*)")
 
 
 def use_of(root: bytes) -> str | None:
-    """Return how a tree is in use, for people; None if nothing shows that it is.
+    """Return a text that says how a tree is in use, None if no use is found.
 
     `root` is an absolute path without symlinks. A mount counts in any mount namespace that this
     user may look into; the root itself may be a mount point.

@@ -1,4 +1,4 @@
-"""What `import-tree` is asked to commit, and how."""
+"""The job of `import-tree`: directories to commit, and options."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The journal of `import-tree --in-place`: what was changed in a tree, to go on with or to undo.
+"""The journal of `import-tree --in-place`: the changes to a tree, to continue or to undo them.
 
-A line of JSON each: first what the file is, then the changes in their order, and after each
-group of them whether all were done. The file is replaced as a whole; the changes of a group are
-in it before the first of them is made.
+Each line is JSON: first a header, then the changes in order; a line after each group tells that
+all its changes were made. The file is replaced as a whole; it has all changes of a group before
+the first one is made.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _DONE = {"done": True}
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The changes of a tree, and how many of them, from the first on, are known to be done."""
+    """The changes of a tree; the first `done` of them are known to be made."""
 
     changes: tuple[Change, ...] = ()
     done: int = 0
 
     @property
     def own_whiteouts(self) -> frozenset[bytes]:
-        """The paths of the quoted whiteouts that were made."""
+        """Return the paths of the quoted whiteouts that were made."""
         made = (one for one in self.changes if isinstance(one, Quote))
         return frozenset(b"/".join([*one.directory, one.name]) for one in made)
 
@@ -53,7 +53,7 @@ class JournalFile:
     journal: Journal = field(default_factory=Journal)
 
     def load(self) -> None:
-        """Read the journal, if there is one; ImporterError if it is damaged."""
+        """Read the journal, if there is one. Raise ImporterError if it is damaged."""
         try:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
@@ -69,15 +69,15 @@ class JournalFile:
             ) from None
 
     def begin(self, changes: Sequence[Change]) -> None:
-        """Add changes that are to be made."""
+        """Write a group of changes to the journal before they are made."""
         self._write(Journal((*self.journal.changes, *changes), self.journal.done))
 
     def finish(self) -> None:
-        """Note that all changes are made."""
+        """Write to the journal that all changes are made."""
         self._write(Journal(self.journal.changes, len(self.journal.changes)))
 
     def remove(self) -> None:
-        """Remove the file: nothing is left to undo."""
+        """Remove the journal, when all changes are undone."""
         try:
             self.path.unlink(missing_ok=True)
         except OSError as error:

@@ -1,13 +1,13 @@
-"""Files whose objects are known from the last commit of the same tree: neither read nor hashed.
+"""Cache the checksums of a tree's files, so that unchanged files are neither read nor hashed.
 
-A file is the same if device, inode, size, mtime and ctime are: ctime changes with content, mode,
-owner and xattrs, and no program can set it (inode(7)). Its record also has what was made of the
-file, so that other options give other objects. The cache is a file in the repo, below
-`tmp/cache`, which ostree leaves alone (ostree-repo-commit.c, `cleanup_tmpdir`).
+A file is unchanged if its device, inode, size, mtime and ctime are: ctime changes with content,
+mode, owner and xattrs, and no program can set it (inode(7)). A record also has the mode, owner
+and label with which the file was stored, so that other options miss the cache. The cache is a file
+in the repo, below `tmp/cache`, which ostree leaves alone (ostree-repo-commit.c, `cleanup_tmpdir`).
 
-Format: a magic line, then 137 bytes a file: what identifies the file and what was made of it, with
-a hash of its SELinux label, and 32 bytes of the object's checksum; at the end the SHA-256 of all
-before. Numbers are as the machine has them: no other machine has the same devices.
+Format: a magic line, then 137 bytes a file: the file's lstat(2) fields, the mode and owner of its
+object, a hash of its SELinux label, and 32 bytes of the object's checksum; at the end the SHA-256
+of all before. Numbers are in native byte order, since a cache is used on one machine only.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _SETTLED = 2_000_000_000  # nanoseconds
 
 
 class KnownFiles:
-    """What is known of the files of one tree: `find` and `add`, then `save` those of this run."""
+    """The cache of one tree's files. `save` keeps only those that `find` or `add` had this run."""
 
     def __init__(self, path: Path | None, *, keep_xattrs: bool) -> None:
-        """`path` None stands for --no-cache: nothing is known, and nothing is kept.
+        """Load the cache from `path`; None stands for --no-cache: nothing is loaded or saved.
 
         `keep_xattrs` tells whether the objects have the files' own xattrs.
         """
@@ -56,9 +56,9 @@ class KnownFiles:
     def find(
         self, status: os.stat_result, bits: Bits, label: bytes | None, has: Callable[[str], bool]
     ) -> str | None:
-        """Return the checksum of a file's object with these bits and label, and keep it known.
+        """Return the checksum of a file's object with these bits and label, and keep its record.
 
-        None if it is not known, or if the repo has lost the object: `has` tells.
+        Return None if the file is unknown, or if `has` tells that the repo lacks the object.
         """
         if not self._known:
             return None
@@ -81,7 +81,7 @@ class KnownFiles:
         return _FIELDS.pack(*found, *bits, self._keep_xattrs) + hashed
 
     def save(self) -> None:
-        """Write the cache anew, with the files of this run alone."""
+        """Replace the cache by one with the files of this run only."""
         if self._path is None or self._current == self._known:
             return
         body = b"".join([_MAGIC, *(key + value for key, value in self._current.items())])

@@ -1,4 +1,4 @@
-"""The files of --statoverride and --skip-list."""
+"""Read the files of --statoverride and --skip-list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIMIT = 64 << 20
 
 
 def read_statoverride(path: Path | None) -> StatOverride:
-    """Read the file; ImporterError if it cannot be read, or has a line of another form."""
+    """Read the file. Raise ImporterError if it cannot be read, or a line is malformed."""
     if path is None:
         return StatOverride()
     try:
@@ -29,5 +29,5 @@ def read_statoverride(path: Path | None) -> StatOverride:
 
 
 def read_skip_list(path: Path | None) -> frozenset[bytes]:
-    """Read the file; ImporterError if it cannot be read."""
+    """Read the file. Raise ImporterError if it cannot be read."""
     return parse_skip_list(read_file(path, _LIMIT)) if path is not None else frozenset()

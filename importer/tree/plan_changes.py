@@ -1,4 +1,4 @@
-"""Works out what `import-tree --in-place` has to change, from what a walk has found."""
+"""Compute the changes of `import-tree --in-place` from the result of a walk."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 def plan_changes(
     root: tuple[bytes, int], scanned: ScannedTree, settled: Settled
 ) -> tuple[Change, ...]:
-    """Return the changes in the order to make them: quoted whiteouts appear, then the other
-    forms go, then directories are no longer opaque."""
+    """Return the changes in order: make quoted whiteouts, remove the other forms, then clear the
+    xattrs of opaque directories."""
     present = _quoted(scanned)
     quotes: list[Change] = []
     surplus: list[Path] = []
@@ -42,7 +42,7 @@ def plan_changes(
 
 
 def _quoted(scanned: ScannedTree) -> dict[Path, set[bytes]]:
-    """Return the names that are quoted already, by their directories."""
+    """Return the names whose quoted whiteouts exist already, by directory."""
     found: dict[Path, set[bytes]] = {}
     for mark in scanned.marks:
         if mark.form is Form.QUOTED:
@@ -76,7 +76,7 @@ def _clears(root: bytes, beneath: Beneath, scanned: ScannedTree) -> Iterator[Cha
 
 
 def shown(change: Change) -> str:
-    """Return a change for people: what is done, and the path."""
+    """Return a change as a line for people: the action and the path."""
     match change:
         case Quote(directory=directory, name=name):
             return f"make {os.fsdecode(b'/'.join([*directory, name]))}"

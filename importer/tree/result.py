@@ -1,4 +1,4 @@
-"""What `import-tree` did, for standard output."""
+"""The result of `import-tree`, for standard output."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ _LEFT_OUT = {
 
 @dataclass(slots=True)
 class TreeCounts:
-    """What the trees had: files and symlinks, how many of them were read and their bytes, and
-    how many the cache knew; directories; whiteouts in the commit, and those dropped since they
-    hid nothing; opaque directories expanded to whiteouts, and kept by their xattr; entries
-    left out."""
+    """Counts of the trees' files, directories, whiteouts, opaque directories and left-out entries.
+
+    Files include symlinks; some were read (with their bytes), others were in the cache. Whiteouts
+    are in the commit, or dropped if they hide nothing. Opaque directories are expanded to
+    whiteouts, or kept by their xattr.
+    """
 
     files: int = 0
     cached: int = 0
@@ -46,14 +48,14 @@ class TreeCounts:
     left_out: dict[Form, int] = field(default_factory=dict)
 
     def add_files(self, stored: Stored) -> None:
-        """Add a tree's files."""
+        """Add the counts of a tree's files."""
         self.files += stored.names
         self.cached += stored.cached
         self.read += stored.files
         self.read_bytes += stored.size
 
     def add(self, scanned: ScannedTree, closing: Closing) -> None:
-        """Add what else a tree has."""
+        """Add a tree's other counts."""
         self.directories += len(scanned.directories)
         self.dropped_whiteouts += closing.dropped
         self.expanded += closing.expanded
@@ -63,7 +65,7 @@ class TreeCounts:
                 self.left_out[mark.form] = self.left_out.get(mark.form, 0) + 1
 
     def tell(self, progress: Progress) -> None:
-        """Say what is not in the commit as it is on disk."""
+        """Report opaque directories with unknown lower layers, and entries left out."""
         if self.opaque:
             progress.message(_opaque(self.opaque))
         for form, count in self.left_out.items():

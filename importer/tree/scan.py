@@ -1,8 +1,7 @@
-"""Walks a tree on disk: its directories and whiteouts become nodes, its files go to a store.
+"""Walk a tree on disk: directories and whiteouts become nodes, files go to a store.
 
-Nothing below the root is reached but by descriptors of directories. A directory that changes
-during the walk, and a file that is not as it was seen when it is stored, is an error that names
-it.
+All below the root is opened by descriptors of directories. A directory that changes during the
+walk, and a file that changes before it is stored, is an error that names the path.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ _BITS = 0o7777
 
 
 class _Place(NamedTuple):
-    """A directory to be walked; `seen` None for the root."""
+    """A directory to walk; `seen` is None for the root."""
 
     path: Path
     node: Directory
@@ -65,9 +64,9 @@ class _Place(NamedTuple):
 
 
 class TreeScan:
-    """Walks the tree at `root`, a path for messages and a descriptor.
+    """A walk of the tree at `root`, a path for messages and a descriptor.
 
-    Without a sink, files are passed over.
+    Without a sink, files are not stored.
     """
 
     def __init__(
@@ -81,10 +80,10 @@ class TreeScan:
         self._states: list[tuple[Path, Seen]] = []
 
     def run(self) -> ScannedTree | None:
-        """Walk the tree; None if the skip list leaves its root out.
+        """Walk the tree, and return it; None if the skip list leaves its root out.
 
-        Raise LayerError for what ostree cannot hold, ImporterError for what cannot be read or
-        changes meanwhile; both name the path.
+        Raise LayerError for an entry that ostree cannot store. Raise ImporterError for an entry
+        that cannot be read or changes meanwhile. Both name the path.
         """
         root = Directory(real=True)
         self._found = ScannedTree(root)
@@ -101,14 +100,14 @@ class TreeScan:
         return self._found
 
     def _check_unchanged(self, beneath: Beneath) -> None:
-        """Compare each directory with what it was when it was walked."""
+        """Raise ImporterError if a directory has changed since it was walked."""
         for path, before in self._states:
             with faults(self._root, path):
                 if seen(os.fstat(beneath.directory(path))) != before:
                     raise changed(self._root, path)
 
     def _walk(self, place: _Place, descriptor: int) -> list[_Place]:
-        """Take in a directory, and return its sub-directories."""
+        """Add a directory's entries to the tree, and return its sub-directories."""
         state = seen(os.fstat(descriptor))
         if place.seen not in (None, state):
             raise changed(self._root, place.path)
@@ -135,7 +134,7 @@ class TreeScan:
         return below
 
     def _take_owner(self, place: _Place, descriptor: int) -> None:
-        """Set the directory's owner, and whether it hides what lower layers have."""
+        """Set the directory's owner, and whether it is opaque."""
         xattrs = xattrs_of(descriptor)
         if is_opaque(xattrs):
             if place.layer is not None:
@@ -167,7 +166,7 @@ class TreeScan:
     def _note_home(
         self, place: _Place, descriptor: int, entries: list[tuple[bytes, os.stat_result]]
     ) -> None:
-        """Note where the layers of a graph driver are, if this is its home."""
+        """Record a graph driver's layers if the directory is its home."""
         names = [name for name, status in entries if stat.S_ISDIR(status.st_mode)]
         driver = os.path.basename([self._root.rstrip(b"/"), *place.path][-1])  # noqa: PTH119
         for layer in layers_at(place.path, driver, descriptor, names):
@@ -221,7 +220,8 @@ class TreeScan:
     def _is_other(
         self, place: _Place, descriptor: int, name: bytes, status: os.stat_result
     ) -> bool:
-        """Take in what is no file for ostree; False for a file, whose name is checked."""
+        """Add an entry that is no file for ostree, and return True. Return False for a file, once
+        its name is checked."""
         with self._within(place, name):
             form = form_of_node(name, status)
             if form is None and stat.S_ISREG(status.st_mode):
@@ -235,7 +235,7 @@ class TreeScan:
     def _form_of_file(
         self, place: _Place, descriptor: int, name: bytes, status: os.stat_result
     ) -> Form | None:
-        """Return what a regular file stands for, if not for itself."""
+        """Return the form of a regular file that is a whiteout or an opaque marker, else None."""
         if self._rules.own_whiteouts and joined((*place.path, name)) in self._rules.own_whiteouts:
             return Form.QUOTED
         if place.layer is not None and place.layer.fuse:
@@ -252,12 +252,12 @@ class TreeScan:
             os.close(file)
 
     def _take(self, place: _Place, name: bytes, form: Form) -> None:
-        """Take in what is no file for ostree."""
+        """Add an entry that is no file for ostree."""
         if form in (Form.DEVICE, Form.FIFO):
             above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
             check_left_out(above, form, self._rules.device_nodes)
             if place.layer is not None:
-                # Where the layer has the node, what lower layers have there stays hidden.
+                # The node is left out, but must still hide a lower layer's entry of its name.
                 check_hidden(name)
                 place.node.whiteouts.add(name)
         elif form is Form.OPAQUE_FILE:

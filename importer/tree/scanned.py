@@ -1,4 +1,4 @@
-"""What a walk of a tree is told, and what it finds: see importer/tree/scan.py."""
+"""The rules and the result of a tree's walk; see importer/tree/scan.py."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Takes the files to be stored; an `importer.tree.store_files.FileStore`."""
+    """A store for the walk's files; see `importer.tree.store_files.FileStore`."""
 
     def find(self, status: os.stat_result, bits: Bits, label: bytes | None) -> str | None:
-        """Return the checksum of a file that is stored already, with these bits and label."""
+        """Return the checksum of a file that is stored already with these bits and label, or
+        None."""
 
     def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
-        """Store a file, and set the leaf's checksum sooner or later."""
+        """Store a file. The leaf's checksum is set when the store is left, at the latest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How to take what ostree cannot hold.
+    """Rules for entries that ostree cannot store.
 
     `own_whiteouts` are the paths of quoted whiteouts that `import-tree --in-place` made here.
     `label` returns the SELinux label for an absolute path and a mode with its file type.
@@ -59,8 +60,11 @@ class LayerPlace(NamedTuple):
 
 @dataclass(slots=True)
 class ScannedTree:
-    """A tree's directories by path, its layers whose lowers are known, and what was found beside
-    files: `marks`, and `opaque` directories whose lowers are unknown."""
+    """A walked tree: directories by path, and layers whose lowers are known.
+
+    `marks` are the entries that are no files for ostree. `opaque` are the paths of opaque
+    directories whose lower layers are unknown.
+    """
 
     root: Directory
     directories: dict[Path, Directory] = field(default_factory=dict)
@@ -69,7 +73,8 @@ class ScannedTree:
     opaque: list[Path] = field(default_factory=list)
 
     def overlay_layers(self) -> list[OverlayLayer]:
-        """Return the layers as `close_tree` takes them; ImporterError if a lower was skipped."""
+        """Return the layers for `close_tree`. Raise ImporterError if the skip list leaves a lower
+        layer out."""
         return [self._overlay_layer(place) for place in self.layers]
 
     def _overlay_layer(self, place: LayerPlace) -> OverlayLayer:

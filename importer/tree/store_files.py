@@ -1,4 +1,4 @@
-"""Stores a tree's files as objects, several batches at once, each in a process of its own."""
+"""Store a tree's files as objects, several batches at once, each in a worker process."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from layers.ondisk.commit_filter import Bits
     from layers.tree.node import Leaf
 
-# A batch is large enough for its way to a process to cost nothing, and small enough that all
+# A batch is large enough that sending it to a process costs little, and small enough that all
 # processes have work until the end.
 _BATCH_FILES = 256
 _BATCH_BYTES = 8 << 20
-# So few files, where there are no more, are not worth the start of a process.
+# A tree with fewer files is stored without starting a process.
 _FEW = 16
-# Batches for each process that may wait.
+# How many batches may wait for each process.
 _AHEAD = 16
 
 
@@ -46,7 +46,7 @@ class Stored:
 
 
 class _Told:
-    """An `Advance` that keeps count until somebody is shown it."""
+    """An `Advance` that counts until `show` names a display, and then reports to it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,17 +61,17 @@ class _Told:
                 self._shown(count)
 
     def show(self, advance: Advance) -> None:
-        """Tell what was counted so far, and from now on all."""
+        """Report the count so far to `advance`, and later counts at once."""
         with self._lock:
             self._shown = advance
             advance(self._done)
 
 
 class FileStore:
-    """Takes files one by one, and sets their leaves' checksums by the time that it is left.
+    """A store for files, added one by one; on leaving, all their leaves have checksums.
 
-    `root` is a descriptor of the tree's root and stays the caller's. An error of a batch is
-    raised where a later file is added, or on leaving.
+    `root` is a descriptor of the tree's root; the caller closes it. An error of a batch is raised
+    when a later file is added, or on leaving.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class FileStore:
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="files")
         self._running: list[Future[None]] = []
         self._failed = threading.Event()
-        # The walk is far ahead of the files otherwise, and all of them in memory.
+        # Without this bound the walk runs far ahead, and keeps all waiting files in memory.
         self._room = threading.Semaphore(jobs * _AHEAD)
         self._batch: list[tuple[TreeFile, Leaf]] = []
         self._batch_bytes = 0
@@ -121,7 +121,7 @@ class FileStore:
             os.close(self._objects)
 
     def _finish(self) -> None:
-        """Wait until all files are stored; how many bytes there are is known by now."""
+        """Wait until all files are stored, and show progress: the total of bytes is known now."""
         if not self._running and len(self._batch) <= _FEW:
             self._store(self._batch, None)
         else:
@@ -135,7 +135,7 @@ class FileStore:
             leaf.checksum = first.checksum
 
     def find(self, status: os.stat_result, bits: Bits, label: bytes | None) -> str | None:
-        """Return the checksum of the file's object, if it is known and the repo has it."""
+        """Return the checksum of the file's object if the cache knows it and the repo has it."""
         self.stored.names += 1
         checksum = self._known.find(status, bits, label, self._has)
         self.stored.cached += checksum is not None
@@ -144,7 +144,7 @@ class FileStore:
     def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
         """Store the file; `links` is how many names it has."""
         if links > 1:
-            # Another name of the same file, to be stored with the same options, is not read.
+            # A hard link of a file with the same options is read only once.
             first = self._first.setdefault(file._replace(directory=(), name=b""), leaf)
             if first is not leaf:
                 self._others.append((leaf, first))

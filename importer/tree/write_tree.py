@@ -1,4 +1,4 @@
-"""Writes a closed tree's directories as objects, and puts them into a commit's tree."""
+"""Write a closed tree's directories as objects, and put them into a commit's tree."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FILE = 0o100000
 
 
 class _Overlaid(NamedTuple):
-    """A directory of the tree that goes over the one that the base commit has, if it has one."""
+    """A directory of the tree, and the base commit's directory at its path, None if it has none."""
 
     path: Path
     tree: Tree
@@ -38,7 +38,7 @@ class _Overlaid(NamedTuple):
 
 
 class TreeWriter:
-    """Writes to a repo's transaction; all files of the tree are stored already."""
+    """Write a tree's directories in a repo's transaction; its files are stored already."""
 
     def __init__(self, repo: Repo, options: CommitOptions, label: Label | None) -> None:
         self._repo = repo
@@ -48,9 +48,9 @@ class TreeWriter:
         self._metas: dict[Owner | str, str] = {}
 
     def write(self, root: Settled, path: Path = ()) -> Stored:
-        """Store all directories of the tree, which is at `path`; its root's objects."""
+        """Store all directories of the tree at `path`. Return its root's dirtree and dirmeta."""
         stored: dict[int, Stored] = {}
-        for here, directory in reversed(settled_paths(root, path)):  # what is below comes first
+        for here, directory in reversed(settled_paths(root, path)):  # children before parents
             files = {name: leaf.checksum for name, leaf in directory.leaves.items()}
             for name in directory.whiteouts:
                 files[quoted(name)] = self.whiteout((*here, quoted(name)))
@@ -60,7 +60,7 @@ class TreeWriter:
         return stored[id(root)]
 
     def meta(self, directory: Settled) -> str:
-        """Store a directory's owner, mode and xattrs; the dirmeta object's checksum."""
+        """Store a directory's owner, mode and xattrs. Return the dirmeta object's checksum."""
         owner = directory.meta
         if isinstance(owner, str):
             return owner
@@ -69,9 +69,9 @@ class TreeWriter:
         return self._metas[owner]
 
     def whiteout(self, path: Path) -> str:
-        """Store the empty file that quotes a whiteout at the path; its checksum.
+        """Store the empty file that quotes a whiteout at the path. Return its checksum.
 
-        As import-image writes it, but with the label that `ostree commit` would give it.
+        The file is the one that import-image writes, with the label that `ostree commit` gives it.
         """
         label = self._label(b"/" + joined(path), _FILE) if self._label is not None else None
         if label not in self._whiteouts:
@@ -80,10 +80,10 @@ class TreeWriter:
         return self._whiteouts[label]
 
     def overlay(self, place: Tree, present: RepoDirectory | None, root: Settled) -> None:
-        """Put the tree over what a base commit has at a place.
+        """Merge the tree into the base commit's tree at `place`; `present` is its directory there.
 
-        Raise LayerError for a name that one has and the other deletes, ImporterError for a file
-        in a directory's place; both with the path.
+        Raise LayerError for a name that one tree has and the other deletes. Raise ImporterError
+        for a file where the other tree has a directory. Both have the path.
         """
         work = [_Overlaid((), place, present, root)]
         while work:
@@ -95,7 +95,7 @@ class TreeWriter:
                 raise error.within(path=joined(here.path) or None) from None
 
     def _overlay(self, here: _Overlaid) -> Iterator[_Overlaid]:
-        """Put a directory's own entries in place; yield those that the base has, too."""
+        """Write a directory's entries, and yield the sub-directories that the base has as well."""
         here.tree.set_owner(self.meta(here.directory))
         for name, leaf in here.directory.leaves.items():
             here.tree.file(name.decode(), leaf.checksum)
