@@ -1,4 +1,4 @@
-"""What an import tells while it runs; `importer.cli.progress_display` shows it."""
+"""The progress and messages of a running import; `importer.cli.progress_display` shows them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from layers.digest import Digest
 
 type Chunks = Iterator[bytes]
-# Chunks that hold something open: whoever stops early has to `close` them.
+# Chunks that hold a file open: a reader that stops early has to `close` them.
 type OpenChunks = Generator[bytes]
 
 

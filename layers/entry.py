@@ -9,7 +9,7 @@ type Xattrs = tuple[tuple[bytes, bytes], ...]
 
 
 class Kind(Enum):
-    """What an entry makes. The values are the type flags of POSIX's ustar format."""
+    """The kind of an entry. The values are the type flags of POSIX's ustar format."""
 
     FILE = b"0"
     HARDLINK = b"1"

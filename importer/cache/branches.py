@@ -70,7 +70,7 @@ def rootfs_branch(reference: Reference) -> str:
 
 
 def is_cache(branch: str) -> bool:
-    """Whether this is a branch of a single layer, which an import makes again if it is missing."""
+    """Return whether this is a branch of a single layer; an import recreates a missing one."""
     return branch.startswith(tuple(f"{one}/" for one in (LAYER, RECORD, FLATTENED, LABELLED)))
 
 

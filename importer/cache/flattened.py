@@ -70,7 +70,7 @@ def _make(repo: Repo, image: Image, limits: Limits) -> FlatImage:
             if find_layer(repo, layer.id) is None:
                 _import_empty(repo, layer)
         if all(layer.verified for layer in _layers(repo, image)):
-            # What is remembered is to be what the diffIDs mean, and nothing else.
+            # Cached trees must be what the diffIDs mean, and nothing else.
             with repo.transaction():
                 made = repo.head(layer_branch(flat.layers[-1].id))
                 repo.set_ref(flattened_branch(image.layers[-1].id), made.checksum)

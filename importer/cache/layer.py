@@ -34,10 +34,10 @@ _NUMBER = re.compile("[0-9]{1,19}")
 
 @dataclass(frozen=True, slots=True)
 class LayerCommit:
-    """A layer as its branches have it.
+    """A layer in its branches.
 
     `diff_size` is the size of the uncompressed tar in bytes; `record` the checksum of the
-    tar-split file's object, None for a layer whose tar nobody has; `whiteouts` counts the
+    tar-split file's object, None for a layer whose tar is not kept; `whiteouts` counts the
     quoted whiteouts in the tree, `opaque` the opaque markers in the tar; `devices` and
     `stray_devices` the device nodes that were left out, below /dev and elsewhere. Only what is
     `verified` is known to be the layer that its diffID names, and so are those below it.

@@ -86,7 +86,7 @@ def fill(tree: Tree, lower: Lower | None) -> None:
 
 
 def deletes(directory: TreeDirectory) -> bool:
-    """Whether the directory has a quoted whiteout, directly or further below."""
+    """Return whether the directory has a quoted whiteout, directly or further below."""
     work = [directory]
     while work:
         node = work.pop()

@@ -1,4 +1,4 @@
-"""What a shell offers when Tab is pressed: branches and images of the repo in question.
+"""Shell completion of the branches and images of the repo that the command line names.
 
 The scripts for bash, zsh and fish are click's own; `make completion` writes them.
 """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Between two events of a blob: enough for a bar, and a fast blob comes in thousands of pieces.
 _EVENT_SECONDS = 0.1
-# Bytes of events that nobody reads now, and how long a slow reader has to take them at the end.
+# Bytes of events kept for a slow reader, and how many seconds it has at the end to read them.
 _MOST_UNSENT = 1 << 20
 _LAST_SECONDS = 1.0
 
@@ -60,9 +60,9 @@ class Events:
 
     The key `event` is `message` (with `text`), `begin` (`blob`, `size`), `progress` (`blob`,
     `bytes` so far, `size`), `end` (`blob`, `bytes`, `size`) or `layer` (`layer`, `size`, `state`).
-    Sizes are bytes. If the descriptor
-    has no reader any more, events are discarded. A reader that does not read keeps nobody waiting:
-    events are kept for later, up to a megabyte, and `progress` is left out meanwhile.
+    Sizes are in bytes. If the descriptor has no reader any more, events are discarded. A slow
+    reader does not delay the import: up to a megabyte of events is kept for it, and `progress`
+    events are left out meanwhile.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -32,11 +32,11 @@ def end_import[J](
 
 
 class Outcome(Protocol):
-    """What any job did, as it is printed."""
+    """The result of a job, as it is printed."""
 
     @property
     def unchanged(self) -> bool:
-        """Whether no ref was moved."""
+        """Return whether no ref was moved."""
 
     def lines(self) -> Sequence[str]:
         """Return what is printed without --json."""

@@ -107,7 +107,7 @@ def layer_options(given: Given) -> LayerOptions:
 
 
 def signing(given: Signing) -> tuple[GpgKey | KeyFile, ...]:
-    """Return the keys to sign with, none if nothing is to be signed."""
+    """Return the keys to sign with, none without signing options."""
     keys: list[GpgKey | KeyFile] = []
     if given.gpg_sign is not None:
         keys.append(GpgKey(given.gpg_sign, given.gpg_homedir))

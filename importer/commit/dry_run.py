@@ -1,4 +1,4 @@
-"""What an import would do, for standard output: --dry-run."""
+"""The plan that --dry-run prints to standard output."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class DryRun:
 
     @property
     def incomplete(self) -> bool:
-        """Whether something that was asked for is missing: a plan has all, or there is none."""
+        """Return whether requested images are missing: never, since a plan has all images."""
         return False
 
     @property
     def unchanged(self) -> bool:
-        """Whether the import would fetch nothing and move no branch.
+        """Return whether the import would fetch nothing and move no branch.
 
         A branch is compared by what its commit says of itself: the images, the time, the subject,
         the base, and the form, prefix and flattening of the store. What a commit does not say,

@@ -93,7 +93,7 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
 
 
 def _kept(target: Target, present: RepoDirectory | None) -> RepoDirectory | None:
-    """Return the base's store if ours is to be added to it, None if ours takes its place."""
+    """Return the base's store if the import adds to it, None if the import replaces it."""
     existing = target.existing_store
     if present is None or existing is ExistingStore.REPLACE or not has_records(present):
         return None

@@ -1,4 +1,4 @@
-"""Which ids the layers of a new store have: the user's choice, or those of the store before."""
+"""Choose the layer ids of a new store: the user's choice, or the kind that the last store has."""
 
 from __future__ import annotations
 

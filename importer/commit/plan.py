@@ -1,4 +1,4 @@
-"""What an import is going to do: computed first, printed by --dry-run, then executed."""
+"""The plan of an import: computed first, printed by --dry-run, then executed."""
 
 from __future__ import annotations
 
@@ -103,7 +103,8 @@ class LayerPlanner:
             self._note(layer, origin)
 
     def _want(self, layer: ImageLayer) -> bool:
-        """Whether the layer is missing. One that is not verified may have changed since."""
+        """Return whether to import the layer: it is missing, or not verified, so it may have
+        changed since."""
         found = self.found(layer.id)
         if found is None or not found.verified:
             return True

@@ -1,4 +1,4 @@
-"""What an import made, for standard output."""
+"""The result of an import, for standard output."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Result:
 
     @property
     def unchanged(self) -> bool:
-        """Whether no branch was moved."""
+        """Return whether no branch was moved."""
         return not self.fetched and all(store.unchanged for store in self.stores)
 
     def summary(self, seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Where images are committed, and in which form."""
+"""The branch to which images are committed, and the form of the commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Form(Enum):
-    """What is committed beside the layers' branches."""
+    """The form of the commit that an import makes beside the layers' branches."""
 
     STORE = "store"
     LAYERS = "layers"
@@ -25,7 +25,7 @@ class Form(Enum):
 
 
 class ExistingStore(Enum):
-    """What to do with images that the base commit has under the prefix already."""
+    """How to treat images that the base commit has under the prefix already."""
 
     ERROR = "error"
     REPLACE = "replace"

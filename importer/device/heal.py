@@ -57,7 +57,7 @@ class HealError(Exception):
 
 @dataclass(frozen=True)
 class Broken:
-    """An image whose layers are gone: its id and names, and the layer that nobody has."""
+    """An image whose layers are gone: its id and names, and the layer that is in no store."""
 
     id: str
     names: Tuple[str, ...]
@@ -70,7 +70,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Healed:
-    """What was removed, or would be: images, ids of layers; `stuck` are containers that stay."""
+    """The images and layer ids that were removed, or would be; `stuck` are containers that stay."""
 
     images: Tuple[Broken, ...]
     layers: Tuple[str, ...]
@@ -150,7 +150,7 @@ def _chain(layer: str, layers: Dict[str, Record]) -> Iterator[str]:
 
 
 def _missing(layer: str, layers: Dict[str, Record], elsewhere: Set[str]) -> Optional[str]:
-    """Return the first layer of a chain that nobody has, or None if the chain is whole."""
+    """Return the first layer of a chain that is in no store, or None if the chain is whole."""
     last = layer
     for one in _chain(layer, layers):
         last = layers[one].get("parent") or ""
@@ -158,7 +158,7 @@ def _missing(layer: str, layers: Dict[str, Record], elsewhere: Set[str]) -> Opti
 
 
 def _remove_images(root: Path, ids: Set[str]) -> None:
-    """Remove the records first: whoever reads them must not look for files that are gone."""
+    """Remove the records first, so that no reader looks for files that are gone."""
     if ids:
         _drop(root / "overlay-images" / "images.json", ids)
     for one in ids:

@@ -4,7 +4,7 @@ A killed process leaves no half-written file. As ostree writes its own (libglnx,
 glnx_open_tmpfile_linkable_at): O_TMPFILE makes a file without a name; since linkat(2) replaces no
 other file, the file has a temporary name for a moment. On a file system without O_TMPFILE, such as
 NFS, it has that name from the beginning. The process holds a lock of the file; a temporary file
-whose lock nobody holds was left by a killed process.
+without a lock was left by a killed process.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _named(directory: Path) -> tuple[int, Path]:
 
 
 def _hold(descriptor: int) -> None:
-    with suppress(OSError):  # a file system without locks: then nobody finds it abandoned, either
+    with suppress(OSError):  # a file system without locks: no process removes abandoned files there
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 

@@ -1,8 +1,8 @@
 """Open files beneath a directory without following a symlink, wherever on the way it is.
 
-Whoever owns a tree may change it while we read it: a path that was looked at may lead elsewhere
-when it is opened. So the whole way is opened by the kernel in one step, openat2(2), or, where the
-kernel or a seccomp filter has no such call, name by name, each beneath the descriptor of the last.
+A tree may change while we read it: a path that was checked may lead elsewhere when it is opened.
+So the kernel opens the whole path in one step, openat2(2). If the kernel or a seccomp filter lacks
+that call, we open name by name, each beneath the descriptor of the last.
 """
 
 from __future__ import annotations

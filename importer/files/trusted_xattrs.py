@@ -1,4 +1,4 @@
-"""Whether this process sees the xattrs by which root's overlayfs marks opaque directories."""
+"""Check that this process sees the xattrs with which root's overlayfs marks opaque directories."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _WHOLE_MACHINE = ["0", "0", "4294967295"]
 def check_sees_trusted(layer: str, owner: int) -> None:
     """Raise ImporterError where an opaque directory could look like any other.
 
-    The kernel shows `trusted.*` to nobody but root (xattr(7)), and only root's own stores have
-    them: without them what a layer has deleted would be back. `owner` is the layer's uid.
+    The kernel shows `trusted.*` to root only (xattr(7)), and only root's own stores have them.
+    Without them, files that a layer has deleted would reappear. `owner` is the layer's uid.
     """
     if owner != os.geteuid() and not _sees_trusted():
         raise ImporterError(

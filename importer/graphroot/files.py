@@ -60,7 +60,7 @@ class Directory:
 
     @classmethod
     def named(cls, path: Path) -> Self:
-        """Open a directory that the user named; its path may have symlinks."""
+        """Open a directory that the user names; its path may have symlinks."""
         name = os.fsencode(path)
         with faults(name):
             return cls(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), name)

@@ -1,4 +1,4 @@
-"""Where the layers of an existing store come from, for an import's plan."""
+"""Find the layers of an existing store for an import's plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `image-store` does: a file for each subcommand.
+"""The subcommands of `image-store`, each in a file of its own.
 
 In go a repo and the stores of its branches; out comes a value with `blocks` for people, `document`
 for JSON and a `status`, which cli/ prints. Only remove and prune change the repo.

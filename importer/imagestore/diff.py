@@ -39,7 +39,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which parts of a difference the user asked for: changed files, and what B lacks."""
+    """The parts of a difference to show: changed files, and files that B lacks."""
 
     files: bool = False
     lost: bool = False

@@ -79,7 +79,7 @@ def prune(
 
 @dataclass(frozen=True, slots=True)
 class _Needed:
-    """What the stores have in the commits that stay.
+    """Layers of the stores in the commits that stay.
 
     `layers` are the ids that layers have in the stores, `trees` the checksums of their trees'
     contents.

@@ -1,4 +1,4 @@
-"""What all layers of one call may come to together."""
+"""The bound on the size of all layers of one call together."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class LocalExecutor:
     def _read_fetched(
         self, job: Job[ReadLayer], blobs: Blobs, source: str, blob: Descriptor, repo: Repo
     ) -> ReadLayer:
-        # The process first: who has opened a blob has somebody at the other end waiting.
+        # Wait for the process before opening the blob: an open blob keeps skopeo waiting.
         with (
             lent_reader(repo, self._readers) as reader,
             blobs.pipe(source, blob) as (descriptor, advance),

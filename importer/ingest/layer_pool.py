@@ -110,7 +110,7 @@ class LayerPool:
         return self._faults(keep_going=keep_going)
 
     def _guarded(self, loop: Callable[[], None]) -> None:
-        """Run one thread's loop; where it breaks, nobody waits for what it would have done."""
+        """Run one thread's loop. If it raises, fail all layers, so that no thread waits for it."""
         try:
             loop()
         except BaseException as error:

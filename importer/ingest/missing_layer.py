@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Origin(Protocol):
-    """Where a layer can be had."""
+    """A place from which a layer can be read."""
 
     @property
     def size(self) -> int:
-        """Return the bytes that there are to read, 0 if nobody knows."""
+        """Return how many bytes there are to read, 0 if unknown."""
 
     @property
     def source(self) -> str:

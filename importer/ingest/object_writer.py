@@ -27,11 +27,11 @@ _WRITERS = min(2, os.cpu_count() or 1)
 
 
 class Store(Protocol):
-    """Where objects go: a `Repo`, or `NewObjects` of one."""
+    """A destination of objects: a `Repo`, or `NewObjects` of one."""
 
     @property
     def is_slow(self) -> bool:
-        """Whether writing a small file takes so long that a thread is worth it."""
+        """Return whether writing a small file takes so long that a thread is worth it."""
 
     def write_file(self, owner: Owner, content: bytes) -> str:
         """Store a file, the content in one piece. Return its checksum."""

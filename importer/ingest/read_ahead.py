@@ -30,7 +30,7 @@ class Channel:
         self._error: BaseException | None = None
 
     def put(self, chunk: bytes) -> None:
-        """Wait for room and add a chunk. Raise AbandonedError if nobody takes it any more."""
+        """Wait for room and add a chunk. Raise AbandonedError if the reader has gone."""
         with self._changed:
             while len(self._chunks) >= self._room and not self._abandoned:
                 self._changed.wait()
@@ -69,11 +69,11 @@ class Channel:
 
 
 class ReadAhead:
-    """What a thread of its own reads ahead of whoever iterates over it.
+    """Chunks that a thread reads ahead of the iteration over them.
 
     Reading, verifying and unpacking a blob need Python only once a chunk, so the thread runs
-    beside one that makes something of the chunks. On leaving, the thread has ended; it may
-    be in the middle of what it reads from, which nobody else may then go on reading.
+    beside the one that uses the chunks. On leaving, the thread has ended. It may have stopped in
+    the middle of its source, which must not be read any further.
     """
 
     def __init__(self, chunks: Chunks) -> None:

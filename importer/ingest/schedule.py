@@ -1,4 +1,4 @@
-"""Which layer is fetched, read and closed next: the decisions alone, without threads or files.
+"""Decide which layer is fetched, read and closed next, without threads or files.
 
 `importer.ingest.layer_pool` asks and reports; a simulation can do the same in virtual time. The
 state of a layer, and what moves it on:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class State(Enum):
-    """What has become of a layer; the table at the top of this file tells the transitions."""
+    """The state of a layer; the table at the top of this file has the transitions."""
 
     WAITING = auto()
     DOWNLOADING = auto()
@@ -95,14 +95,15 @@ class Entry:
 
     @property
     def is_ready(self) -> bool:
-        """Whether its tree can be written: it is read, and the layer below can be looked into."""
+        """Return whether the tree can be written: it is read, the parent is CLOSING or CLOSED."""
         if self.state not in (State.READ, State.DURABLE):
             return False
         return self.parent is None or self.parent.state in (State.CLOSING, State.CLOSED)
 
     @property
     def order(self) -> tuple[int, int]:
-        """What closes the most first, then the largest, so that none is left alone at the end."""
+        """Return the sort key of the queue: layers that the most others wait for first, then the
+        largest, so that no large layer is left alone at the end."""
         return (-self.work.waiting, -self.work.size)
 
 
@@ -125,7 +126,7 @@ class Schedule:
 
     @property
     def is_over(self) -> bool:
-        """Whether every layer is CLOSED or FAILED."""
+        """Return whether every layer is CLOSED or FAILED."""
         return not self._open
 
     # --- downloads ---
@@ -144,7 +145,7 @@ class Schedule:
         return chosen
 
     def _job_is_free(self) -> bool:
-        """Whether a job will take a blob at once, so that it need not be spooled."""
+        """Return whether a job will take a blob at once, so that it need not be spooled."""
         first = islice(self._open, self._budget.unclosed)
         return len(self._reading) < self._budget.jobs and any(map(self._can_begin, first))
 
@@ -157,7 +158,7 @@ class Schedule:
             self._spooled.discard(entry)
 
     def is_spooled(self, entry: Entry) -> bool:
-        """Whether the blob is in the spool, or on its way into it."""
+        """Return whether the blob is in the spool, or on its way into it."""
         return entry in self._spooled
 
     # --- reading ---

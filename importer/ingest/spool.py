@@ -34,8 +34,8 @@ class SpooledBlob:
         self._users = 2  # the thread that fills the file, and the thread that has it read
 
     def close(self) -> None:
-        """Note that nobody reads the blob any more. The kernel removes the file once it is also
-        not being filled."""
+        """Note that the blob has no more readers. The kernel removes the file once its writer has
+        closed it as well."""
         with self._changed:
             self._users -= 1
             if not self._users:

@@ -41,7 +41,7 @@ class Read[T](NamedTuple):
 
 
 class Done[T](NamedTuple):
-    """What a job found, such as a layer, and the bytes that its new files took."""
+    """A job's result, such as a layer, and the bytes that its new files take."""
 
     found: T
     written_bytes: int
@@ -52,7 +52,7 @@ type Answer[T] = Done[T] | Exception
 
 def serve(descriptor: int) -> None:
     """Answer requests until the importing process is gone."""
-    os.umask(0)  # files' modes are given as they are to be
+    os.umask(0)  # files get exactly the mode given to open(2)
     with socket.socket(fileno=descriptor) as asker:
         while True:
             request, source = _request(asker)
@@ -73,7 +73,7 @@ def _request(asker: socket.socket) -> tuple[Read[object], int]:
 
 
 def _gone() -> int:
-    """Exit: the importing process was killed, so nobody needs the answer."""
+    """Exit: the importing process was killed, so no process waits for the answer."""
     raise SystemExit
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where releases are named: sources and a controller's stream, or a lock file.
+    """The origin of releases: sources and a controller's stream, or a lock file.
 
     `arches` are the architectures of --arch; if empty, the sources name them. `only` and
     `exclude` are patterns of component names. `name` overrides the release's own name.

@@ -63,7 +63,7 @@ type Block = Table | Text
 
 
 class Shown(Protocol):
-    """What a command found, for people and for programs."""
+    """A command's result, for people and for programs."""
 
     @property
     def status(self) -> int:

@@ -30,7 +30,7 @@ class Base:
 def commit_metadata(
     repo: RepoReader, tree: Tree, message: Message, base: Base | None
 ) -> GLib.Variant:
-    """What a new commit of this tree, written already, is to say; an `a{sv}`."""
+    """Return the metadata of a new commit of this stored tree, an `a{sv}`."""
     inherited = _inherited(repo, tree, base) if base is not None else {}
     said = {key: GLib.Variant("s", value) for key, value in message.metadata}
     # What is said takes the place of what is inherited also in the order, which the
@@ -54,7 +54,7 @@ def _inherited(repo: RepoReader, tree: Tree, base: Base) -> dict[str, GLib.Varia
 
 
 def metadata_of(repo: RepoReader, commit: Commit) -> GLib.Variant:
-    """What a commit of the repo says, in the same form."""
+    """Return the metadata of a commit of the repo, an `a{sv}`."""
     with faults(f"reading commit {commit.checksum}"):
         _, variant, _ = repo.handle.load_commit(commit.checksum)
     return variant.get_child_value(0)

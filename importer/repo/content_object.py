@@ -78,7 +78,7 @@ def store_stream(repo: OSTree.Repo, header: bytes, size: int, chunks: Chunks) ->
     """Store a content object of `size` bytes that come in pieces; its checksum.
 
     It goes to libostree through a pipe, since `OstreeContentWriter` does not work in archive
-    repos; libostree computes the checksum, which nobody can know yet.
+    repos; libostree computes the checksum, which is not known in advance.
     """
     source, sink = os.pipe()
     with ThreadPoolExecutor(1) as pool:

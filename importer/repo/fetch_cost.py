@@ -1,4 +1,4 @@
-"""What a device has to fetch to get from one commit to another."""
+"""Compute what a device fetches to upgrade from one commit to another."""
 
 from __future__ import annotations
 

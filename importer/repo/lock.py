@@ -1,4 +1,4 @@
-"""The lock of a repo: shared by whoever writes, exclusive for whoever deletes."""
+"""The lock of a repo: writers hold it shared, deletion holds it exclusively."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RepoLock(RepoReader):
 
     @contextmanager
     def locked_alone(self) -> Iterator[None]:
-        """Hold the lock exclusively: nobody else writes.
+        """Hold the lock exclusively: no other process writes.
 
         Wait for imports that are under way, as long as the repo's lock-timeout-secs say (see
         ostree.repo-config(5)). Raise ImporterError after that.

@@ -1,4 +1,4 @@
-"""What a repo loses: refs, commits, and the objects that no ref needs."""
+"""Delete refs, commits, and the objects that no ref needs."""
 
 from __future__ import annotations
 

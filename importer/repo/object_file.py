@@ -60,7 +60,7 @@ class BareUser:
         return [content.target + b"\0"] if content.target else chunks
 
     def decoded(self, file: BinaryIO) -> Chunks:
-        """All of it."""
+        """Yield the whole content."""
         while chunk := file.read(_READ):
             yield chunk
 
@@ -88,7 +88,7 @@ class Archive:
             yield from _deflated(chunks)
 
     def decoded(self, file: BinaryIO) -> Chunks:
-        """What follows the header, in pieces of a bounded size, however well it is packed."""
+        """Yield the inflated content after the header, in pieces of at most _READ bytes."""
         file.seek(8 + int.from_bytes(file.read(4)))
         inflate = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE)
         while not inflate.eof:
@@ -98,7 +98,7 @@ class Archive:
             yield inflate.decompress(packed, _READ)
 
     def mode(self, content: Content) -> int:  # noqa: ARG002 - the Protocol's
-        """Readable for whoever serves the repo."""
+        """Return the file's mode: readable, so that any user's server can serve the repo."""
         return 0o644
 
     def finish(self, descriptor: int, content: Content) -> None:
@@ -192,7 +192,7 @@ class ObjectDirectory:
 
     def _write(self, name: str, content: Content, pieces: Iterable[Buffer]) -> int:
         mode = self._form.mode(content)
-        # What nobody may write to, nobody but root could give an xattr.
+        # Only root can set an xattr on a file without write permission.
         begin = mode if mode & 0o200 and not mode & self._umask else 0o600
         descriptor = os.open(name, _NEW, begin, dir_fd=self._new)
         written = 0

@@ -50,7 +50,7 @@ class ObjectStore(RepoReader):
 
     @property
     def writes_beside(self) -> bool:
-        """Whether this repo's mode lets objects be written beside libostree: see `new_place`."""
+        """Return whether we can write objects of this repo's mode ourselves: see `new_place`."""
         return self.mode in FORMATS
 
     def new_place(self) -> Place:
@@ -72,7 +72,7 @@ class ObjectStore(RepoReader):
 
     @property
     def is_slow(self) -> bool:
-        """Whether a file is worth a thread of its own: libostree's work takes none of ours."""
+        """Return whether a file is worth a thread: libostree runs without Python's lock."""
         return True
 
     def content(self, checksum: str) -> Chunks:
@@ -151,7 +151,7 @@ class ObjectStore(RepoReader):
 
     @property
     def has_unpublished(self) -> bool:
-        """Whether this transaction has objects that no reader of the repo sees yet."""
+        """Return whether this transaction has objects that no reader of the repo sees yet."""
         return self._beside is not None
 
     def publish(self) -> None:

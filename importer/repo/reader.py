@@ -151,11 +151,11 @@ class RepoReader:
         return Owner(mode & 0o7777, uid, gid, read_xattrs(variant.get_child_value(3)))
 
     def is_labelled(self, commit: Commit) -> bool:
-        """Whether the commit's files have SELinux labels, as the root directory does."""
+        """Return whether the commit's files have SELinux labels, as the root directory does."""
         return any(name == SELINUX for name, _ in self.dirmeta(commit.meta).xattrs)
 
     def exists(self, kind: ObjectKind, checksum: str) -> bool:
-        """Whether the repo has the object."""
+        """Return whether the repo has the object."""
         with faults(f"looking for object {checksum}"):
             _, found = self.handle.has_object(_TYPES[kind], checksum, None)
         return bool(found)

@@ -27,7 +27,7 @@ def try_gpg(repo: RepoReader, key: str, homedir: str | None) -> None:
 
 
 def is_signed_by_gpg(repo: RepoReader, checksum: str, keyring: Path) -> bool:
-    """Whether the commit has a valid signature by a key of this keyring file."""
+    """Return whether the commit has a valid signature by a key of this keyring file."""
     keys = Gio.File.new_for_path(str(keyring))
     try:
         result = repo.handle.verify_commit_ext(checksum, None, keys, None)
@@ -60,7 +60,7 @@ def _signer(kind: str, secret: str) -> OSTree.Sign:
 
 
 def _is_signed(repo: RepoReader, checksum: str, signer: OSTree.Sign) -> bool:
-    """Whether just this signature is there; ed25519 gives the same one each time."""
+    """Return whether just this signature is there; ed25519 gives the same one each time."""
     _, data = repo.handle.load_variant(OSTree.ObjectType.COMMIT, checksum)
     _, signature = signer.data(data.get_data_as_bytes(), None)
     _, detached = repo.handle.read_commit_detached_metadata(checksum, None)

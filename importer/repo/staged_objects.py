@@ -82,7 +82,7 @@ def _claimed(tmp: Path) -> tuple[Path, int]:
 
 
 def _clear_abandoned(tmp: Path) -> None:
-    """Remove the directories of killed imports: nobody holds their lock."""
+    """Remove the directories of killed imports, whose locks are free."""
     for directory in tmp.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             held = os.open(directory, os.O_RDONLY)

@@ -50,7 +50,7 @@ class NewObjects:
 
     @property
     def is_slow(self) -> bool:
-        """Whether a file is worth a thread of its own: it is deflated."""
+        """Return whether a file is worth a thread of its own: it is deflated."""
         return self._place.mode == "archive"
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class NewObjects:
         return self._own().write_meta(kind, data)[0].partition(".")[0]
 
     def has_written(self, checksum: str) -> bool:
-        """Whether a content object was written here and is not in the repo yet."""
+        """Return whether a content object was written here and is not in the repo yet."""
         return self._found(checksum) is not None
 
     def content(self, checksum: str) -> Chunks:

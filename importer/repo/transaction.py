@@ -88,7 +88,7 @@ class Transactions(ObjectStore):
         return Tree(self, mtree, None)
 
     def is_commit(self, commit: Commit, tree: Tree, message: Message, base: Base | None) -> bool:
-        """Whether `write_commit` would write this very commit."""
+        """Return whether `write_commit` would write this very commit."""
         root = tree.written()
         checksums = root.tree_get_contents_checksum(), root.tree_get_metadata_checksum()
         if (commit.contents, commit.meta) != checksums:

@@ -35,7 +35,7 @@ class Repo(Transactions, RepoLock, Maintenance):
 
     @staticmethod
     def is_absent(path: Path) -> bool:
-        """Whether there is no repo at `path` yet, but the place for one: nothing, an empty
+        """Return whether there is no repo at `path` yet, but the place for one: nothing, an empty
         directory, or a repo whose creation was cut off.
 
         libostree makes the config first and `objects` last; `create` makes what is missing.
@@ -46,7 +46,7 @@ class Repo(Transactions, RepoLock, Maintenance):
         return absent or ("config" in begun and "objects" not in begun)
 
     def again(self) -> Repo:
-        """Open the same repo once more, for a transaction of its own."""
+        """Open the same repo again, for a transaction of its own."""
         return Repo.open(self.path)
 
     def check_writable(self) -> None:

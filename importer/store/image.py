@@ -65,12 +65,12 @@ class ImageView:
 
     @property
     def repositories(self) -> frozenset[str]:
-        """Its names without tags and digests."""
+        """Return the image's names without tags and digests."""
         return frozenset(ImageName.parse(name).repository for name in self.names)
 
     @property
     def label(self) -> str:
-        """Its first name, or the beginning of its id."""
+        """Return the image's first name, or the beginning of its id."""
         return self.names[0] if self.names else self.id[:12]
 
     @property
@@ -97,7 +97,7 @@ class ImageView:
 
     @property
     def flattened(self) -> bool:
-        """Whether its layers are not those that its config names."""
+        """Return whether the image's layers are not those that its config names."""
         return tuple(layer.diff_id for layer in self.layers) != self.config.diff_ids
 
     @property

@@ -208,7 +208,7 @@ class TreeScan:
             self._sink.add(file, leaf, links=status.st_nlink)
 
     def _is_plain(self, place: _Place, name: bytes, status: os.stat_result) -> bool:
-        """Whether the entry is a file or symlink at first sight, as nearly all are."""
+        """Return whether the entry is a file or symlink at first sight, as nearly all are."""
         mode = status.st_mode
         return (
             (stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and status.st_size > 0))

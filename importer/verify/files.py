@@ -62,7 +62,7 @@ class FileCheck:
             found = read_link(self.store.root, layer_id)
         except ImporterError:  # a damaged object, which `_content` reports
             return usual
-        # Of a layer whose id is wrong, which RecordCheck reports, nobody can tell the link.
+        # The link of a layer with a wrong id, which RecordCheck reports, is unknown.
         is_wrong = layer_id not in possible_ids(known)
         return found if found == other or (found and is_wrong) else usual
 

@@ -30,7 +30,7 @@ class OwnerCheck:
     """Checks owners and modes.
 
     `base` is the base commit's store, None if there is none. `is_base_gone` is whether the commit
-    has a base that the repo lacks, wholly or in part: then nobody can tell what was kept.
+    has a base that the repo lacks, wholly or in part: then it is unknown what was kept.
     """
 
     repo: Repo

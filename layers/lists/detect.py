@@ -1,4 +1,4 @@
-"""Which format a list of images has: its content says so, not its name."""
+"""Detect the format of a list of images by its content, not its name."""
 
 from __future__ import annotations
 

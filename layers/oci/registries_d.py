@@ -1,4 +1,4 @@
-"""Where the simple signatures of a registry's images lie: containers-registries.d(5).
+"""Find the URL of the simple signatures of a registry's images: containers-registries.d(5).
 
 A lookaside server has them at BASE/REPOSITORY@ALGORITHM=HEX/signature-N, N from 1, where
 REPOSITORY is without the registry's host. Source: github.com/containers/image

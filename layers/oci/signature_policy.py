@@ -1,4 +1,4 @@
-"""What a signature policy says of an image, as far as we need to know before we ask skopeo.
+"""Tell whether a signature policy accepts any image, so that skopeo need not check.
 
 Source: containers-policy.json(5); github.com/containers/image signature/policy_config.go and
 policy_eval.go (`requirementsForImageRef`).

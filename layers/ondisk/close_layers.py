@@ -33,7 +33,7 @@ class OverlayLayer:
 
 @dataclass(slots=True)
 class Closing:
-    """What became of whiteouts and opaque directories, counted."""
+    """Counts of whiteouts and opaque directories by their outcome."""
 
     whiteouts: int = 0  # quoted, in the result
     dropped: int = 0  # hid nothing
@@ -133,5 +133,5 @@ class SettledView:
 
     @cached_property
     def directories(self) -> Mapping[bytes, SettledView]:
-        """Its sub-directories."""
+        """Return the directory's sub-directories by name."""
         return {name: SettledView(one) for name, one in self._settled.directories.items()}

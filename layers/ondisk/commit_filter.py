@@ -1,4 +1,4 @@
-"""What `ostree commit`'s options make of a file's owner and mode, and which files they leave out.
+"""Apply `ostree commit`'s options to a file's owner and mode, and leave out skipped files.
 
 Source: ostree's src/ostree/ot-builtin-commit.c, `commit_filter`, and
 src/libostree/ostree-repo-commit.c, `_ostree_repo_commit_modifier_apply`.
@@ -36,7 +36,8 @@ class CommitOptions:
 
     @property
     def keeps_xattrs(self) -> bool:
-        """Whether the files' own xattrs are committed; --canonical-permissions drops them too."""
+        """Return whether the files' own xattrs are committed: neither --no-xattrs nor
+        --canonical-permissions is given."""
         return not (self.no_xattrs or self.canonical_permissions)
 
 
@@ -80,7 +81,8 @@ class CommitFilter:
             if not directory or path == b"/":
                 return mode | added
             self.ineffective.append(path)
-            # ostree's second call finds nothing to add any more, but what is to be set.
+            # ostree filters a directory twice: the second call has no bits left to add, but
+            # may still set the mode.
         if path in self._sets:
             self._unused_sets.discard(path)
             return self._sets[path]

@@ -1,4 +1,4 @@
-"""Which layers lie below which, in the home directory of an overlay graph driver.
+"""Find the lower layers of each layer in the home directory of an overlay graph driver.
 
 Layout, the same for containers-storage's `overlay`, Docker's `overlay2` and `fuse-overlayfs`:
 `HOME/ID/diff` is a layer, `HOME/l/LINK` a symlink to `../ID/diff`, and `HOME/ID/lower` names the

@@ -95,7 +95,7 @@ def content_header(owner: Owner, kind: int, target: bytes) -> bytes:
 
 
 def file_hasher(owner: Owner) -> Hasher:
-    """Return the hash of a file's object; the content is to be added to it."""
+    """Return the hash of a file's object so far; the caller adds the content."""
     return sha256(content_header(owner, FILE, b""))
 
 

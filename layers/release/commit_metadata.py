@@ -94,7 +94,7 @@ def _first_name(record: dict[str, Any]) -> str:
 def layer_sizes(layers_json: bytes, origin: str) -> dict[str, LayerSize]:
     """Return the sizes of a store's layers by their standard ids, out of its layers.json.
 
-    A layer whose standard id nobody can tell goes by the id that it has.
+    A layer whose standard id is unknown is listed under its own id.
     """
     layers = any_layers(layers_json)
     standard = standard_ids(layers)

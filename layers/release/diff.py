@@ -38,7 +38,7 @@ class ReleaseDiff:
 
     @property
     def is_empty(self) -> bool:
-        """Whether both releases have the same components."""
+        """Return whether both releases have the same components."""
         return not (self.added or self.removed or self.changed)
 
     def document(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What an entry's name stands for, beside a component's own name.
+    """The components that entries' names stand for, beside components' own names.
 
     `images` are components' names by images' names without tag and digest. `before` are pullspecs
     with components' names, of releases that the file may have been made for.

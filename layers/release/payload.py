@@ -35,7 +35,7 @@ _HIDING = frozenset(
 
 @dataclass(slots=True)
 class References:
-    """What one layer has of the file: its content, and whether the layer hides a lower layer's."""
+    """One layer's copy of the file: its content, and whether the layer hides a lower layer's."""
 
     content: bytes | None = None
     hides: bool = False

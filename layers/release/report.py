@@ -1,4 +1,4 @@
-"""What changed from one release to the next, as Markdown and as plain text."""
+"""Report the changes from one release to the next, as Markdown and as plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a component was built from: its image's labels, and links to what changed since."""
+"""Find a component's source repository by its image's labels, and link to the changes since."""
 
 from __future__ import annotations
 

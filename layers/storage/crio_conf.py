@@ -30,7 +30,7 @@ _HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class CrioConf:
-    """What a file of CRI-O's says; None for an array that it does not have."""
+    """The settings of a CRI-O configuration file; None for an array that it lacks."""
 
     pinned_images: tuple[str, ...] | None
     storage_option: tuple[str, ...] | None

@@ -1,12 +1,11 @@
-"""The records of two stores as those of one, when images are added to a store that is there.
+"""Merge the records of two stores, when images are added to an existing store.
 
-What is there keeps its records as they are, fields that we do not write included: a layer
-of the same id is the same layer. An image of the same id is the same config, so it gets
-the names and manifests of both. A name belongs to one image, the one that came last, as
-when podman tags an image.
+Existing records stay as they are, including fields that we do not write: a layer of the same id
+is the same layer. An image of the same id has the same config, so it gets the names and manifests
+of both. A name belongs to one image, the one that came last, as when podman tags an image.
 
-An image of the same id has other layers where one of the two is flattened. It has one top
-layer, ours; those that it had go, unless somebody else needs them.
+An image of the same id has other layers if one of the two is flattened. It has one top layer,
+ours; its old layers are removed, unless another image needs them.
 """
 
 from __future__ import annotations

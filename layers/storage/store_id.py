@@ -1,9 +1,9 @@
-"""The ids that layers have in our stores: containers-storage's own, or private ones.
+"""Compute the ids of layers in our stores: containers-storage's own, or private ones.
 
 containers-storage takes two layers of one id for the same layer. An image that is pulled on a
 device therefore gets the store's layers as parents, if the store has them under their standard
 ids (`layers.storage.layer_id`), and breaks when a later release drops them. Under private ids
-the store's layers are nobody's parents: containers-storage finds them by the digests of their
+the store's layers are parents of no layer: containers-storage finds them by the digests of their
 tars and copies them, without a download.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class LayerIds(Enum):
-    """Which ids the layers of a store have."""
+    """The kind of ids that a store's layers have."""
 
     PRIVATE = "private"
     STANDARD = "standard"

@@ -1,4 +1,4 @@
-"""What a tar header, and the extended headers before it, say of an entry: its kind and owner.
+"""Read an entry's kind and owner from its tar header and the extended headers before it.
 
 Format: POSIX pax(1), "ustar Interchange Format" and "pax Extended Header".
 """

@@ -24,7 +24,7 @@ _STATE = ("links", "opaque_markers", "skipped_devices", "stray_devices", "uids",
 
 
 class DeviceNodes(Enum):
-    """What to do with device nodes and fifos, which ostree cannot hold."""
+    """How to treat device nodes and fifos, which ostree cannot hold."""
 
     AUTO = "auto"
     SKIP = "skip"
@@ -86,7 +86,7 @@ class LayerTree:
         if is_whiteout(name):
             self._add_whiteout(path, entry)
         elif entry.kind is Kind.CHAR and entry.device == (0, 0):
-            # Somebody packed an overlayfs upper directory as it was: a whiteout already.
+            # The layer has overlayfs's own form of a whiteout.
             self._leave_gap(path, Gap.WHITEOUT)
         elif entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.FIFO):
             self._leave_out_device(path, entry.kind)

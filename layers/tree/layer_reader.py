@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LayerReader:
-    """Iterates over the files and symlinks that are to be stored. All other entries go into `tree`
+    """Iterate over the files and symlinks to store. All other entries go into `tree`
     alone.
 
     At each of them, `whole()` or `content()` gives a file's content, and the caller sets the leaf's

@@ -30,7 +30,7 @@ class TreeDirectory(Protocol):
 
     @property
     def directories(self) -> Mapping[bytes, TreeDirectory]:
-        """Its sub-directories by name."""
+        """Return the directory's sub-directories by name."""
 
 
 def find_leaf(root: TreeDirectory, path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""What reading one layer takes and gives: values that go from one process to another."""
+"""The options and the result of reading one layer: values sent from one process to another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LayerOptions:
-    """What a layer may contain: which device nodes, how many bytes and entries."""
+    """Rules for a layer's content: device nodes, and limits in bytes and entries."""
 
     device_nodes: DeviceNodes
     limits: Limits

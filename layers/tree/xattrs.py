@@ -26,8 +26,8 @@ _CAPABILITY_SIZES = {2: 20, 3: 24}
 
 
 def kept(owner: Owner, kind: Kind) -> Owner:
-    """Return the owner with those xattrs that are to be stored. Raise LayerError if Linux, or ext4,
-    could not hold one of them.
+    """Return the owner with the xattrs that a commit stores. Raise LayerError for an xattr that
+    Linux or ext4 could not hold.
 
     An empty xattr is dropped: libostree loses it when it reads a file of a bare repo, whose fsck
     would then call the object corrupt. umoci and `ostree commit` drop it as well.

@@ -205,7 +205,7 @@ def _field[T](absent: T, declaration: _Declaration) -> T:
 
 
 class Given:
-    """What a command line gives, as the dataclasses that declare the options."""
+    """A parsed command line, as the dataclasses that declare the options."""
 
     def __init__(self, context: click.Context) -> None:
         self._values = context.params

@@ -103,7 +103,7 @@ class Platform(Group):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerRules(Group):
-    """What a layer, and all layers together, may hold."""
+    """Bounds on a layer's content, and on all layers together."""
 
     HEADING = Heading.IMAGES
 

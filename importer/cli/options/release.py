@@ -19,7 +19,7 @@ _WRITING = ("lock", "keep", "keep_going", "dry_run", "pin")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseSources(Group):
-    """Where the release is named, and which of its images are meant."""
+    """Options that name the release, and select its images."""
 
     HEADING = Heading.IMAGES
 
@@ -72,7 +72,7 @@ class ReleaseSources(Group):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseResult(Group):
-    """What becomes of the release."""
+    """Options for the commits and files that the release goes into."""
 
     HEADING = Heading.RESULT
     RULES = (

@@ -110,7 +110,7 @@ class StoreContents(Group):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit(Group):
-    """What the commit says of itself."""
+    """Options for the commit's metadata."""
 
     HEADING = Heading.RESULT
 

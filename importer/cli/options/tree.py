@@ -26,7 +26,7 @@ _IN_PLACE = IsSet("in_place")
 
 
 class Opaque(Enum):
-    """What to do with an opaque directory whose lower layers are unknown."""
+    """How to treat an opaque directory whose lower layers are unknown."""
 
     KEEP = "keep"
     ERROR = "error"
