@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from importer.errors import FetchError, ImporterError
+from layers.errors import escaped
 
 _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 # Go's strconv.Quote, which JSON does not read: what an image's name or a registry says may be
@@ -67,7 +68,8 @@ def fetch_error(source: str, said: str, code: str = "") -> ImporterError:
     """
     reasons: list[str] = _LOGRUS.findall(said)
     message = _ESCAPE.sub(_unescaped, reasons[-1]) if reasons else said
-    said = " ".join(message.split())[:1000] or "skopeo said nothing"
+    # Cut the text that is shown: an escape takes more characters than the byte it stands for.
+    said = escaped(" ".join(message.split()))[:1000] or "skopeo said nothing"
     line, signs = f"{source}: {said}", said.replace(source, "")  # whatever the image is called
     hint = _hint(_FINAL, signs)
     if hint and code != _RETRYABLE:

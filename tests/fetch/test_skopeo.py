@@ -350,7 +350,7 @@ def test_its_words_are_quoted_as_go_does() -> None:
     """A registry's own words are among them: no byte of those may be a traceback."""
     said = r'level=fatal msg="\x1b[31m \a\v \xff \U0001f600 \u200b \\ \"denied\" \q"'
     error = fetch_error("dir:x", said)
-    assert str(error) == 'dir:x: \x1b[31m \xff \U0001f600 \u200b \\ "denied" q'
+    assert str(error) == 'dir:x: \\x1b[31m \xff \U0001f600 \\u200b \\ "denied" q'
     assert "skopeo login" in error.advice
 
 
