@@ -46,9 +46,9 @@ class Stacks:
     def below(
         self, repo: Repo, layer_ids: Sequence[str], made: Mapping[str, RepoDirectory]
     ) -> Lower | None:
-        """The layers of these ids, nearest first, as seen from above; None if there are none.
+        """Return the merged view of the layers of these ids, nearest first; None for no layers.
 
-        `made` has those that are not committed yet.
+        `made` has the roots of layers that are not committed yet, by layer id.
         """
         known = next((n for n, one in enumerate(layer_ids) if one in self._tops), len(layer_ids))
         lower = self._tops[layer_ids[known]] if known < len(layer_ids) else None
@@ -56,7 +56,7 @@ class Stacks:
             root = made.get(layer_id) or repo.root(repo.head(layer_branch(layer_id)))
             lower = Lower.above(lower, root)
         if lower is not None:
-            self._tops.pop(layer_ids[0], None)  # so that it is the last again
+            self._tops.pop(layer_ids[0], None)  # moves the entry to the end
             self._tops[layer_ids[0]] = lower
             for oldest in list(self._tops)[: -self._KEPT]:
                 del self._tops[oldest]

@@ -34,7 +34,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def open_file(directory: int, path: bytes) -> int:
     """Return a descriptor that reads the file at `path`, relative to the directory's descriptor.
 
-    The access time stays where the kernel lets us say so (O_NOATIME: for the owner and for root).
+    The access time is kept if the kernel allows that (O_NOATIME: for the owner and for root).
     Raise OSError as open(2) does; ELOOP for a symlink, EXDEV for a path with an empty name, `.`
     or `..` in it.
     """
@@ -45,7 +45,7 @@ def open_file(directory: int, path: bytes) -> int:
 
 
 def open_directory(directory: int, path: bytes) -> int:
-    """The same for a directory, whose names can be listed then."""
+    """Return a descriptor of the directory at `path`, to list its names. See `open_file`."""
     try:
         return _open(directory, path, _READ | os.O_DIRECTORY | os.O_NOATIME)
     except PermissionError:
@@ -53,14 +53,15 @@ def open_directory(directory: int, path: bytes) -> int:
 
 
 def look_at(directory: int, path: bytes) -> int:
-    """The same for whatever is there, a symlink or a device as well, without opening it
-    (O_PATH): it can be asked for its status, and be opened by `reopened`."""
+    """Return an O_PATH descriptor of the entry at `path`, of any type, a symlink included.
+
+    The descriptor gives the entry's status; `reopened` opens it to read. See `open_file`.
+    """
     return _open(directory, path, _LOOK)
 
 
 def reopened(descriptor: int) -> int:
-    """Return a descriptor that reads the file which `look_at` found, under whatever name it is
-    by now."""
+    """Return a descriptor that reads the file of `look_at`'s descriptor, even if it was renamed."""
     path = f"/proc/self/fd/{descriptor}"
     flags = _READ & ~os.O_NOFOLLOW
     try:

@@ -248,5 +248,6 @@ def _order(entry: Entry) -> tuple[int, int]:
 
 
 def _whole_first(entry: Entry) -> tuple[bool, tuple[int, int]]:
-    """A blob that is here already keeps a job at its full speed, and frees the spool."""
+    """Return the sort key for jobs: whole blobs first, which keep a job at full speed and free the
+    spool."""
     return (entry.state is not State.SPOOLED, entry.order)

@@ -25,7 +25,7 @@ class SpooledBlob:
     """A blob on its way into an unnamed file: one thread fills it while another feeds a job."""
 
     def __init__(self, directory: Path) -> None:
-        """`directory` is on the file system that is to hold the blob."""
+        """Make an empty spool file without a name in `directory`."""
         self._file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - `close`
         self._changed = threading.Condition()
         self._size = 0

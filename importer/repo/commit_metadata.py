@@ -40,8 +40,8 @@ def commit_metadata(
 
 
 def _inherited(repo: RepoReader, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
-    """The base's metadata, byte for byte, but for what says something of its own tree or
-    ref, which would not be true of ours."""
+    """Return the base's metadata, byte for byte, except entries about the base's own tree or ref,
+    which would be wrong for the new commit."""
     entries = _entries(metadata_of(repo, base.commit))
     entries.pop("ostree.sizes", None)
     if _REF_BINDING in entries:
@@ -71,7 +71,7 @@ def _composefs_digest(repo: RepoReader, tree: Tree) -> GLib.Variant:
 
 
 def _entries(metadata: GLib.Variant) -> dict[str, GLib.Variant]:
-    """The values of an `a{sv}`, as they are, in their order."""
+    """Return the values of an `a{sv}` unchanged, by key, in their order."""
     children = (metadata.get_child_value(n) for n in range(metadata.n_children()))
     return {
         child.get_child_value(0).get_string(): child.get_child_value(1).get_variant()

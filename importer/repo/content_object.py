@@ -21,23 +21,24 @@ if TYPE_CHECKING:
 
 
 def from_be32(value: int) -> int:
-    """A number as a GVariant of the repo has it, in the machine's own order."""
+    """Return a big-endian number of the repo's GVariants in the machine's byte order."""
     return int(struct.unpack(">I", struct.pack("=I", value))[0])
 
 
 def read_xattrs(variant: GLib.Variant) -> Xattrs:
-    """The inverse of `xattrs_variant`."""
+    """Return the xattrs of a variant that `xattrs_variant` made."""
     pairs = (variant.get_child_value(n) for n in range(variant.n_children()))
     return tuple((bytes_of(pair, 0).rstrip(b"\0"), bytes_of(pair, 1)) for pair in pairs)
 
 
 def xattrs_variant(owner: Owner) -> GLib.Variant:
-    """Names end in a NUL, values do not; sorted, as libostree reads them from a disk."""
+    """Return the owner's xattrs as `a(ayay)`: names end in a NUL, values do not. They are sorted,
+    as libostree reads them from a disk."""
     return GLib.Variant("a(ayay)", [(name + b"\0", value) for name, value in owner.xattrs])
 
 
 def dirmeta_variant(owner: Owner) -> GLib.Variant:
-    """A directory's object, as libostree makes it."""
+    """Return a directory's dirmeta object, as libostree makes it."""
     info = Gio.FileInfo()
     info.set_file_type(Gio.FileType.DIRECTORY)
     info.set_attribute_uint32("unix::uid", owner.uid)
@@ -47,7 +48,7 @@ def dirmeta_variant(owner: Owner) -> GLib.Variant:
 
 
 def check_canonical(owner: Owner, kind: int) -> None:
-    """ImporterError for what a bare-user-only repo cannot hold.
+    """Raise ImporterError for an owner or mode that a bare-user-only repo cannot store.
 
     Source: ostree-core.c, `_ostree_validate_bareuseronly_mode`, and that such a repo
     keeps neither owners nor xattrs (ostree.repo-config(5)).

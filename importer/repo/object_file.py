@@ -27,36 +27,36 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 # From this size on a file's way to the disk is begun at once (mm/fadvise.c: DONTNEED starts to
 # write what is dirty), so that less is left for when all of them have to be there.
 _SOON = 64 << 10
-# What a umask may take away: nothing is known of it.
+# The mode bits that an unknown umask may take away.
 ANY_UMASK = 0o777
 
 
 class Format(Protocol):
-    """How a repo's mode stores an object."""
+    """The format in which a repo's mode stores an object."""
 
     suffix: str
 
     def encoded(self, content: Content, size: int, chunks: Iterable[Buffer]) -> Iterable[Buffer]:
-        """The object file's bytes."""
+        """Return the object file's bytes."""
 
     def decoded(self, file: BinaryIO) -> Chunks:
-        """The content again."""
+        """Yield the content of an object file."""
 
     def mode(self, content: Content) -> int:
-        """The object file's mode."""
+        """Return the object file's mode."""
 
     def finish(self, descriptor: int, content: Content) -> None:
-        """The object file's other attributes."""
+        """Set the object file's other attributes."""
 
 
 class BareUser:
-    """The content as it is, mode and owner in an xattr. Source: ostree-repo-commit.c,
+    """The plain content, with mode and owner in an xattr. Source: ostree-repo-commit.c,
     `commit_loose_regfile_object`, and `OSTREE_REPO_MODE_BARE_USER` in ostree-core.h."""
 
     suffix = ".file"
 
     def encoded(self, content: Content, size: int, chunks: Iterable[Buffer]) -> Iterable[Buffer]:  # noqa: ARG002 - the Protocol's
-        """A symlink is a file with the target and a NUL."""
+        """Return the content; for a symlink, its target and a NUL."""
         return [content.target + b"\0"] if content.target else chunks
 
     def decoded(self, file: BinaryIO) -> Chunks:
@@ -65,11 +65,11 @@ class BareUser:
             yield chunk
 
     def mode(self, content: Content) -> int:
-        """Readable for the owner, and never setuid."""
+        """Return the file's mode: readable for the owner, and never setuid."""
         return 0o644 if content.target else (content.mode | 0o400) & 0o775
 
     def finish(self, descriptor: int, content: Content) -> None:
-        """At time 0, as objects are hard-linked."""
+        """Set the xattr, and mtime 0: objects are hard-linked."""
         os.setxattr(descriptor, "user.ostreemeta", content.ostreemeta)
         os.utime(descriptor, (0, 0))
 
@@ -81,7 +81,8 @@ class Archive:
     suffix = ".filez"
 
     def encoded(self, content: Content, size: int, chunks: Iterable[Buffer]) -> Iterable[Buffer]:
-        """The size is the header's first field, a big-endian 64-bit number."""
+        """Yield the header, whose first field is the size in 64 bits, big-endian, and the content
+        deflated."""
         prefix, fields = content.zheader[:8], content.zheader[16:]
         yield prefix + size.to_bytes(8) + fields
         if not content.target:
@@ -102,7 +103,7 @@ class Archive:
         return 0o644
 
     def finish(self, descriptor: int, content: Content) -> None:
-        """All is in the file."""
+        """Set nothing: the header has all attributes."""
 
 
 def _deflated(chunks: Iterable[Buffer]) -> Iterable[Buffer]:

@@ -40,13 +40,16 @@ def is_signed_by_gpg(repo: RepoReader, checksum: str, keyring: Path) -> bool:
 
 
 def try_kind(kind: str, secret: str) -> None:
-    """The same by one of libostree's own kinds of signature, with a secret key in base64."""
+    """Sign a trial text by one of libostree's kinds of signature, with a secret key in base64.
+
+    Raise ImporterError if that fails.
+    """
     with faults(f"signing by {kind}"):
         _signer(kind, secret).data(GLib.Bytes.new(_TRIAL), None)
 
 
 def sign_by_kind(repo: RepoReader, checksum: str, kind: str, secret: str) -> None:
-    """Add a signature of such a kind, unless it is there."""
+    """Add a signature of this kind to the commit, unless the commit has it."""
     with faults(f"signing by {kind}"):
         signer = _signer(kind, secret)
         if not _is_signed(repo, checksum, signer):

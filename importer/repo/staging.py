@@ -100,7 +100,7 @@ class NewObjects:
         return next((path for path in places if path.exists()), None)
 
     def _own(self) -> ObjectDirectory:
-        """This thread's directory: two threads in one would wait for each other."""
+        """Return this thread's directory; threads that share one would wait for each other."""
         found: ObjectDirectory | None = getattr(self._threads, "directory", None)
         if found is None or found.files >= _FULL:
             mode, objects, directory, _ = self._place
