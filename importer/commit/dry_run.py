@@ -33,9 +33,9 @@ class DryRun:
     def unchanged(self) -> bool:
         """Return whether the import would fetch nothing and move no branch.
 
-        A branch is compared by what its commit says of itself: the images, the time, the subject,
-        the base, and the form, prefix and flattening of the store. What a commit does not say,
-        such as its SELinux labels, is not compared.
+        A branch is compared by its commit's metadata: the images, the time, the subject, the
+        base, and the form, prefix and flattening of the store. What the metadata does not record,
+        such as SELinux labels, is not compared.
         """
         return not self.plan.layers.missing and not any(map(self._moves, self.plan.branches))
 

@@ -70,7 +70,7 @@ def commit_images(
 def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> Base | None:
     """Return the commit of the operating system that the store goes into, None without `onto`.
 
-    Raise ImporterError for what would fail whatever the images are: a base, a policy or a
+    Raise ImporterError for faults that do not depend on the images: a base, a policy or a
     configuration that cannot be read, a base with a store or a file in the way. The repo is only
     read.
     """

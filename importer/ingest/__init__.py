@@ -1,6 +1,6 @@
-"""Layers into the repo: fetched, unpacked by processes of their own, written as objects, closed.
+"""Import layers into the repo: fetch, unpack in worker processes, write objects, close.
 
-In: the missing layers of a plan, each with where it can be had. Out: the layers' branches.
-Open `schedule.py` first: which layer is next, and the states it goes through. `layer_pool.py` has
-the threads, `executor.py` what they do, `job.py` what runs in a worker process.
+In: the missing layers of a plan, each with its origin. Out: the layers' branches.
+Open `schedule.py` first: which layer is next, and the states of a layer. `layer_pool.py` has the
+threads, `executor.py` their work, `job.py` the work of a worker process.
 """

@@ -1,4 +1,4 @@
-"""Reads layers and stores their files: by processes of this machine, or by whatever else can."""
+"""Read layers and store their files, in processes of this machine; the Protocol allows others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Executor(Protocol):
 
         `blob` is the layer's spooled blob, None to fetch it now. Call `found` once with the layer
         when it is read; return when its files are durable, with the bytes that were added to the
-        repo. Raise LayerError if the layer is wrong, ImporterError if it cannot be had or stored.
+        repo. Raise LayerError if the layer is wrong, ImporterError if it cannot be read or stored.
         """
 
     def stop(self) -> None:

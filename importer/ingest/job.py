@@ -34,7 +34,7 @@ class Job[T](Protocol):
     def read(self, store: Store, source: int, advance: Advance) -> T:
         """Store the files. `source` is a descriptor, which stays open, or -1 if none is needed.
 
-        Raise LayerError or ImporterError if the files cannot be had.
+        Raise LayerError if the layer is wrong, ImporterError if its files cannot be read.
         """
 
 

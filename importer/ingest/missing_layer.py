@@ -1,4 +1,4 @@
-"""A layer that an import has to read, and where it can be had: values, to be planned with."""
+"""Values for an import's plan: a layer to read, and the place from which it is read."""
 
 from __future__ import annotations
 
