@@ -43,6 +43,8 @@ def _hint(said: str) -> str:
         return (
             "the disk is full; free space, or see min-free-space-percent in ostree.repo-config(5)"
         )
+    if "Input/output error" in said:
+        return "the disk of the repo fails: see dmesg(1); then check the repo by `ostree fsck`"
     if "Permission denied" in said or "Read-only file system" in said:
         return "the repo must be writable for the user who imports"
     return ""

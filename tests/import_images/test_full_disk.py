@@ -1,4 +1,4 @@
-"""The space of the repo's file system runs out at many points of an import."""
+"""The repo's file system runs out of space at many points of an import, or fails."""
 
 import os
 import shutil
@@ -141,3 +141,33 @@ def test_no_inodes_are_left(need: Need, share: float) -> None:
     before, after = need.before[1], need.after[1]
     need.disk.begin()
     need.disk.check(f"nr_inodes={min(before + int((after - before) * share), after - 1)}")
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> Iterator[Path]:
+    """An ext4 of 64 MB whose device has 12 MB: beyond these each write is an I/O error."""
+    back, place = tmp_path / "back", tmp_path / "place"
+    back.mkdir()
+    place.mkdir()
+    run(["mount", "-t", "tmpfs", "-o", "size=12M", "tmpfs", back])
+    run(["truncate", "--size=64M", back / "device"])
+    run(["mkfs.ext4", "-q", "-O", "^has_journal", back / "device"])
+    run(["mount", "-o", "loop", back / "device", place])
+    yield place
+    unmount(place)
+    unmount(back)
+
+
+def test_a_disk_that_fails(failing: Path, layout: Path) -> None:
+    """The kernel takes the writes, and tells of the error when they are to be durable."""
+    repo = init(failing / "repo", "bare-user")
+    build_oci(layout, "small", [SMALL])
+    imported(repo, "--branch=os/images", f"oci:{layout}:small")
+    before = images(repo)
+    build_oci(layout, "large", [[Entry(b"large", content=noise(600_000))]])
+    outcome = run_import(repo, "--branch=os/images", f"oci:{layout}:large")
+    assert (outcome.status, outcome.stdout) == (1, ""), outcome
+    (error,) = outcome.said("error")
+    assert error.endswith("Input/output error")
+    assert ["dmesg" in hint for hint in outcome.said("hint")] == [True], outcome
+    assert images(repo) == before
