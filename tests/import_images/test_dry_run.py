@@ -139,7 +139,9 @@ def test_an_existing_store(podman: Podman, images: list[str], tmp_path: Path) ->
     done = imported_storage(repo, "--branch=os/store", root)
     layers = {one["layer_id"] for image in done["images"] for one in image["layers"]}
     assert {one["layer_id"] for one in plan["fetch"]} == layers
-    assert {str(Path(one["from"][0]).parent) for one in plan["fetch"]} == {str(root / "overlay")}
+    sources = [Path(one["from"][0]) for one in plan["fetch"]]
+    assert {path.name for path in sources} == {"diff"}
+    assert {path.parent.parent for path in sources} == {root / "overlay"}
     flags = ("--dry-run", "--unchanged-exit-77", "--branch=os/store")
     before = files(repo)
     assert run_storage(repo, *flags, root).status == 77

@@ -73,9 +73,9 @@ def rows_of_tables() -> list[tuple[str, list[str]]]:
 
 
 def functions_of(module: str) -> set[str]:
-    """The test functions of a file."""
-    (path, *_) = [*TESTS.rglob(f"{module}.py"), TESTS / "none"]
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if path.exists() else []
+    """The test functions of a file, or of the files that have this name in several packages."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in TESTS.rglob(f"{module}.py"))
+    nodes = (node for tree in trees for node in ast.walk(tree))
     return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
 
 
