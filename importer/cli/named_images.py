@@ -28,17 +28,21 @@ class NamedImages:
 
     def read(self) -> Self:
         """Parse the references, and read the lists. Raise a Fault if one is wrong."""
+        if self._options.lists:
+            self._read_lists()
+        for reference, name in [*self._given(), *_listed(self._lists)]:
+            self._add(reference, name)
+        if self._images.name is not None:
+            self._name_the_only(self._images.name)
+        return self
+
+    def _read_lists(self) -> None:
         from importer.files.image_lists import Pinning, read_image_lists
 
         for path in self._options.lists:
             self._lists += read_image_lists(path)
         if self._options.pin is not None:
             self._pinning = Pinning(self._lists, self._options.pin)
-        for reference, name in [*self._given(), *_listed(self._lists)]:
-            self._add(reference, name)
-        if self._images.name is not None:
-            self._name_the_only(self._images.name)
-        return self
 
     def _given(self) -> Iterator[tuple[Reference, ImageName | None]]:
         for text in self._images.references:

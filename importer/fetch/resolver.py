@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import FetchError, ImporterError
 from importer.fetch.policy import has_to_ask
-from importer.fetch.signatures import Signatures
 from layers.architecture import go_arch
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
@@ -19,6 +18,7 @@ from layers.storage.image import Image
 
 if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs
+    from importer.fetch.signatures import Signatures
     from importer.fetch.skopeo import Skopeo
     from layers.oci.reference import ImageName, Reference
 
@@ -37,7 +37,7 @@ class Resolver:
         self._skopeo = skopeo
         self._blobs = blobs
         self._known = known
-        self._signatures = Signatures(skopeo, blobs) if skopeo.keep_signatures else None
+        self._signatures = _signatures(skopeo, blobs) if skopeo.keep_signatures else None
         # By source: the platform's manifest as skopeo's proxy returned it, and its digest.
         self._given: dict[str, tuple[Digest, bytes]] = {}
 
@@ -194,3 +194,10 @@ def _read_file(path: Path) -> bytes:
             return file.read(MAX_DOCUMENT_SIZE + 1)
     except OSError as error:
         raise FetchError(f"{path}: {error.strerror}") from None
+
+
+def _signatures(skopeo: Skopeo, blobs: Blobs) -> Signatures:
+    # Its HTTP and YAML libraries take a good part of a short run to load.
+    from importer.fetch.signatures import Signatures
+
+    return Signatures(skopeo, blobs)
