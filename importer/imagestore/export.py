@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
 from importer.files.oci_layout import Layout, manifest
+from importer.imagestore.done import Done
 from importer.imagestore.show import choose_all
 from importer.render.table import Block, Text, size
 from layers.chunks import verified
@@ -37,18 +38,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(Done):
     """The image's place in the layout, and its new manifest's digest."""
 
     directory: Path
     tag: str
     digest: Digest
     image: ImageView
-
-    @property
-    def status(self) -> int:
-        """Always done."""
-        return 0
 
     def blocks(self) -> list[Block]:
         """Return the new manifest's digest alone, as an import prints its commit."""

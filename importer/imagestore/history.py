@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
 from importer.imagestore.diff import StoreDiff, store_diff
+from importer.imagestore.done import Done
 from importer.render.table import Block, Text, size
 from importer.repo.reachable import ancestors
 from importer.store.reader import NoStoreError, open_store
@@ -56,17 +57,12 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class History(Done):
     """The commits, newest first. `missing` is the last one's parent if the repo lacks it."""
 
     branch: str
     steps: tuple[Step, ...]
     missing: str | None
-
-    @property
-    def status(self) -> int:
-        """Always done."""
-        return 0
 
     def blocks(self) -> list[Block]:
         """Return a paragraph for each commit."""

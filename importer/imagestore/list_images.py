@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from importer.imagestore.done import Done
 from importer.render.table import Block, Column, Table, Text, age, size
 
 if TYPE_CHECKING:
@@ -25,16 +26,11 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Done):
     """The images of some stores. `now` is in seconds since 1970; ages count from it."""
 
     stores: Stores
     now: int
-
-    @property
-    def status(self) -> int:
-        """Always done."""
-        return 0
 
     def blocks(self) -> list[Block]:
         """Return a row for each name, so that each can be copied, and then the skipped branches."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from importer.cache.branches import FLATTENED, LABELLED, is_cache
+from importer.imagestore.done import Done
 from importer.render.table import Block, Text, several, size
 from importer.repo.commit_keys import store_prefix
 from importer.repo.maintenance import Pruned
@@ -20,18 +21,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Pruning:
+class Pruning(Done):
     """The branches that were deleted, the ids of their layers, and the space that was freed."""
 
     branches: tuple[str, ...]
     layers: tuple[str, ...]
     freed: Pruned
     dry_run: bool
-
-    @property
-    def status(self) -> int:
-        """Always done."""
-        return 0
 
     def blocks(self) -> list[Block]:
         """Return a line for each layer, and the sum."""

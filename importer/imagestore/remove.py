@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from importer.cache.branches import IMAGE
 from importer.commit.signing import check_keys, sign
 from importer.errors import ImporterError
+from importer.imagestore.done import Done
 from importer.imagestore.remove_message import removal_message
 from importer.imagestore.show import choose
 from importer.render.table import Block, Text
@@ -38,15 +39,10 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
-class Removals:
+class Removals(Done):
     """The changes of all branches."""
 
     done: tuple[Removal, ...]
-
-    @property
-    def status(self) -> int:
-        """Always done."""
-        return 0
 
     def blocks(self) -> list[Block]:
         """Return the new commits, as an import prints them."""

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from importer.errors import ImporterError
 from importer.files.replacement import Replacement
+from importer.imagestore.done import Done
 from importer.render.table import Block, Text, several, shortened, size
 
 if TYPE_CHECKING:
@@ -28,16 +29,11 @@ _NUMBERS = ("Layers", "Shared", "Hidden", "Flattening saves", "Files")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Written(Done):
     """The file of the report, or STDOUT, for the command's answer."""
 
     path: Path
     data: ReportData
-
-    @property
-    def status(self) -> int:
-        """Always done."""
-        return 0
 
     def blocks(self) -> list[Block]:
         """Return the file's path, or the page itself for STDOUT."""

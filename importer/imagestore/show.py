@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
+from importer.imagestore.done import Done
 from importer.imagestore.layer_usage import LayerUsage, Usage
 from importer.render.table import Block, Column, Table, Text, first_of, several, shortened, size
 from layers.errors import printable
@@ -79,7 +80,7 @@ class LayerDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageDetails:
+class ImageDetails(Done):
     """An image in one store.
 
     `branches` are all branches that have it, `flattened` those that have it flattened.
@@ -89,11 +90,6 @@ class ImageDetails:
     branches: tuple[str, ...]
     flattened: tuple[str, ...]
     layers: tuple[LayerDetails, ...]
-
-    @property
-    def status(self) -> int:
-        """Always done."""
-        return 0
 
     def blocks(self) -> list[Block]:
         """Return the image's facts, then a row for each layer, base first."""
