@@ -33,6 +33,7 @@ FLOORS: list[set[str]] = [
     {"ingest"},
     {"cache"},
     {"fetch"},
+    {"workers"},
     {"repo"},
     {"files"},
     {"render"},
@@ -190,7 +191,7 @@ def test_the_check_of_the_floors_can_fail(tmp_path: Path) -> None:
     guilty, neighbour = root / "cache/guilty.py", root / "tree/neighbour.py"
     guilty.write_text(
         "from typing import TYPE_CHECKING\nfrom importer import progress\n"
-        "if TYPE_CHECKING:\n    from importer.ingest.job import Job\n"
+        "if TYPE_CHECKING:\n    from importer.ingest.budget import Budget\n"
     )
     neighbour.write_text("def f():\n    import importer.graphroot.source\n")
     assert climbing(root, guilty) == ["ingest"]

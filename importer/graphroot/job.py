@@ -18,8 +18,8 @@ from layers.tree.read_layer import ReadLayer
 if TYPE_CHECKING:
     from importer.graphroot.files import Directory
     from importer.graphroot.source import SourceLayer
-    from importer.ingest.object_writer import Store
     from importer.progress import Advance
+    from importer.workers.job import Store
     from layers.chunks import Chunks
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoreJob:
-    """An `importer.ingest.job.Job` that reads a layer of a store.
+    """An `importer.workers.job.Job` that reads a layer of a store.
 
     `verified` tells that the layer's tar can be checked, and that all layers below are verified.
     """

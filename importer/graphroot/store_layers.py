@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from importer.graphroot.source import SourceImage, SourceLayer
-    from importer.ingest.job import Job
     from importer.ingest.missing_layer import MissingLayer
+    from importer.workers.job import Job
     from layers.storage.image import Image, ImageLayer
     from layers.tree.read_layer import LayerOptions, ReadLayer
 

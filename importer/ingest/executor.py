@@ -8,9 +8,10 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import ImporterError
-from importer.ingest.run_job import lent_reader, run_job
-from importer.ingest.worker_pool import Readers
+from importer.ingest.job import Sealed
 from importer.repo.libostree import faults
+from importer.workers.pool import Workers
+from importer.workers.run_job import lent_worker, run_job
 from layers.errors import Fault, LayerError
 
 if TYPE_CHECKING:
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
     from importer.fetch.blobs import Blobs
     from importer.ingest.allowance import Allowance
-    from importer.ingest.job import Job
     from importer.ingest.missing_layer import MissingLayer, Origin
     from importer.ingest.spool import SpooledBlob
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
+    from importer.workers.job import Job
+    from importer.workers.pool import Worker
     from layers.oci.manifest import Descriptor
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions, ReadLayer
@@ -68,14 +70,14 @@ class LocalExecutor:
         self._options = options
         self._progress = progress
         self._allowance = allowance
-        self._readers = Readers()
+        self._workers = Workers(Sealed.__module__)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.read_bytes = 0  # of layers that are on this machine
 
     def close(self) -> None:
         """End the processes."""
-        self._readers.close()
+        self._workers.close()
 
     def stop(self) -> None:
         """See `Executor`."""
@@ -174,14 +176,14 @@ class LocalExecutor:
     ) -> ReadLayer:
         # Wait for the process before opening the blob: an open blob keeps skopeo waiting.
         with (
-            lent_reader(repo, self._readers) as reader,
+            lent_worker(repo, self._workers) as worker,
             blobs.pipe(source, blob) as (descriptor, advance),
         ):
-            return run_job(repo, reader, job, descriptor, advance)
+            return _run(repo, worker, job, descriptor, advance)
 
     def _read_spooled(self, job: Job[ReadLayer], blob: SpooledBlob, repo: Repo) -> ReadLayer:
-        with lent_reader(repo, self._readers) as reader, blob.reading() as descriptor:
-            return run_job(repo, reader, job, descriptor, lambda _count: None)
+        with lent_worker(repo, self._workers) as worker, blob.reading() as descriptor:
+            return _run(repo, worker, job, descriptor, lambda _count: None)
 
     def _read_here(
         self, layer: ImageLayer, origin: Origin, job: Job[ReadLayer], repo: Repo
@@ -189,9 +191,9 @@ class LocalExecutor:
         try:
             with (
                 self._progress.blob(layer.diff_id.hex[:12], origin.size) as advance,
-                lent_reader(repo, self._readers) as reader,
+                lent_worker(repo, self._workers) as worker,
             ):
-                return run_job(repo, reader, job, -1, partial(self._count, advance))
+                return _run(repo, worker, job, -1, partial(self._count, advance))
         except Fault as error:
             raise error.within(digest=f"layer {layer.diff_id}") from None
 
@@ -201,3 +203,10 @@ class LocalExecutor:
         with self._lock:
             self.read_bytes += size
         advance(size)
+
+
+def _run(
+    repo: Repo, worker: Worker | None, job: Job[ReadLayer], source: int, advance: Advance
+) -> ReadLayer:
+    """Read a layer; a process also writes the directories that no lower layer can change."""
+    return run_job(repo, worker, job if worker is None else Sealed(job), source, advance)

@@ -1,4 +1,4 @@
-"""Read a layer and store its files, in a worker process or in this one.
+"""Jobs that read a layer and store its files, in a worker process or in this one.
 
 libostree has no part in it, so that a worker process does not load it.
 """
@@ -6,7 +6,7 @@ libostree has no part in it, so that a worker process does not load it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from importer.ingest.object_writer import ObjectWriter
 from importer.ingest.read_ahead import ReadAhead
@@ -15,27 +15,15 @@ from layers.chunks import DiffID, drain, verified
 from layers.compress.decompress import decompressed
 from layers.errors import LayerError
 from layers.tree.layer_reader import LayerReader
+from layers.tree.prewrite import seal
 from layers.tree.read_layer import ReadLayer
 
 if TYPE_CHECKING:
-    from importer.ingest.object_writer import Store
     from importer.progress import Advance
+    from importer.workers.job import Job, Store
     from layers.chunks import Chunks
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions
-
-
-class Job[T](Protocol):
-    """Files to be read, such as a layer's, and where they come from.
-
-    A job can be sent to another process. `T` is the type of its result.
-    """
-
-    def read(self, store: Store, source: int, advance: Advance) -> T:
-        """Store the files. `source` is a descriptor, which stays open, or -1 if none is needed.
-
-        Raise LayerError if the layer is wrong, ImporterError if its files cannot be read.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +63,16 @@ def read_tar(store: Store, chunks: Chunks, layer: ImageLayer, options: LayerOpti
     return ReadLayer(
         reader.tree, reader.dropped_xattrs, tar.size, record, entries=reader.entries, size=tar.size
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A layer's job that also writes the directories that no lower layer can change."""
+
+    job: Job[ReadLayer]
+
+    def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
+        """See `Job`. Raise LayerError for a directory that is too large for ostree."""
+        found = self.job.read(store, source, advance)
+        seal(found.tree, store.write_meta)
+        return found

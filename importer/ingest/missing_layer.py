@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from importer.ingest.job import BlobJob
 
 if TYPE_CHECKING:
-    from importer.ingest.job import Job
+    from importer.workers.job import Job
     from layers.oci.manifest import Descriptor
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions, ReadLayer

@@ -15,8 +15,9 @@ from layers.errors import Fault
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from importer.workers.job import Store
     from layers.chunks import Chunks
-    from layers.entry import Entry, Owner
+    from layers.entry import Entry
     from layers.tree.node import Leaf
 
 # What waits for the writers at most: this many batches, of at most _BATCH_SIZE and one file.
@@ -24,26 +25,6 @@ _WAITING = 3
 _BATCH_SIZE = 1 << 20
 _BATCH_COUNT = 128
 _WRITERS = min(2, os.cpu_count() or 1)
-
-
-class Store(Protocol):
-    """A destination of objects: a `Repo`, or `NewObjects` of one."""
-
-    @property
-    def is_slow(self) -> bool:
-        """Return whether writing a small file takes so long that a thread is worth it."""
-
-    def write_file(self, owner: Owner, content: bytes) -> str:
-        """Store a file, the content in one piece. Return its checksum."""
-
-    def write_symlink(self, owner: Owner, target: str) -> str:
-        """Store a symlink. Return its checksum."""
-
-    def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
-        """Store a file of `size` bytes that come in pieces. Return its checksum."""
-
-    def content(self, checksum: str) -> Chunks:
-        """Yield the content of a stored file in pieces."""
 
 
 class Contents(Protocol):

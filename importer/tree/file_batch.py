@@ -22,8 +22,8 @@ from layers.errors import LayerError
 from layers.tree.overlay_xattrs import check_complete
 
 if TYPE_CHECKING:
-    from importer.ingest.object_writer import Store
     from importer.progress import Advance
+    from importer.workers.job import Store
     from layers.chunks import Chunks
     from layers.entry import Xattrs
     from layers.ondisk.commit_filter import Bits
@@ -84,7 +84,7 @@ def with_label(xattrs: Xattrs, label: bytes | None) -> Xattrs:
 
 @dataclass(frozen=True, slots=True)
 class FileBatch:
-    """A job for `importer.ingest.worker_pool`: files below `root`, whose descriptor is sent with
+    """A job for `importer.workers.pool`: files below `root`, whose descriptor is sent with
     the job. The result is a checksum for each file, in order."""
 
     root: bytes
@@ -92,7 +92,7 @@ class FileBatch:
     keep_xattrs: bool
 
     def read(self, store: Store, source: int, advance: Advance) -> tuple[str, ...]:
-        """See `importer.ingest.job.Job`. Raise ImporterError for a file that cannot be read or has
+        """See `importer.workers.job.Job`. Raise ImporterError for a file that cannot be read or has
         changed since the walk. Raise LayerError for a file that ostree cannot store."""
         with Beneath(source) as beneath:
             return tuple(self._store(store, beneath, file, advance) for file in self.files)

@@ -8,19 +8,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from importer.ingest.run_job import lent_reader, run_job
-from importer.ingest.worker_pool import Readers
 from importer.tree.file_batch import FileBatch
+from importer.workers.pool import Workers
+from importer.workers.run_job import lent_worker, run_job
 from layers.errors import printable
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from importer.ingest.worker_pool import Reader
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
     from importer.tree.file_batch import TreeFile
     from importer.tree.known_files import KnownFiles
+    from importer.workers.pool import Worker
     from layers.ondisk.commit_filter import Bits
     from layers.tree.node import Leaf
 
@@ -93,7 +93,7 @@ class FileStore:
         self._told = _Told()
         self._lock = threading.Lock()
         self._bytes = 0
-        self._readers = Readers()
+        self._workers = Workers(FileBatch.__module__)
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="files")
         self._running: list[Future[None]] = []
         self._failed = threading.Event()
@@ -117,7 +117,7 @@ class FileStore:
                 self._finish()
         finally:
             self._pool.shutdown(cancel_futures=True)
-            self._readers.close()
+            self._workers.close()
             os.close(self._objects)
 
     def _finish(self) -> None:
@@ -172,19 +172,19 @@ class FileStore:
     def _store_apart(self, batch: list[tuple[TreeFile, Leaf]]) -> None:
         """Store a batch in a worker process, from a thread of the pool."""
         try:
-            with lent_reader(self._repo, self._readers) as reader:
-                self._store(batch, reader)
+            with lent_worker(self._repo, self._workers) as worker:
+                self._store(batch, worker)
         except BaseException:
             self._failed.set()
             raise
         finally:
             self._room.release()
 
-    def _store(self, batch: list[tuple[TreeFile, Leaf]], reader: Reader | None) -> None:
-        """Store a batch, without a reader in this process, and set the leaves' checksums."""
+    def _store(self, batch: list[tuple[TreeFile, Leaf]], worker: Worker | None) -> None:
+        """Store a batch, without a worker in this process, and set the leaves' checksums."""
         files = tuple(file for file, _ in batch)
         job = FileBatch(self._path, files, self._keep_xattrs)
-        checksums = run_job(self._repo, reader, job, self._root, self._told)
+        checksums = run_job(self._repo, worker, job, self._root, self._told)
         for (file, leaf), checksum in zip(batch, checksums, strict=True):
             self._known.add(file, checksum)
             leaf.checksum = checksum

@@ -7,7 +7,7 @@ layers/tree/translate.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from layers.errors import LayerError
 from layers.ostree.bounds import check_directory
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from layers.tree.builder import LayerTree
 
-type Store = Callable[[str, bytes], str]
+type Store = Callable[[Literal["dirtree", "dirmeta"], bytes], str]
 
 
 def seal(tree: LayerTree, store: Store) -> None:

@@ -1,1 +1,1 @@
-"""Tests of `importer/ingest`: the order of layers, worker processes, what happens if one dies."""
+"""Tests of `importer/ingest`: the order of layers, and what happens if one fails."""

@@ -1,9 +1,9 @@
-"""A process that reads layers for an import: see importer/ingest/worker_pool.py.
+"""A process that works for an import: see importer/workers/pool.py.
 
-A request is an 8-byte number and as many bytes, a pickled `Read`; a descriptor may come with it.
-The answer is any number of pickled numbers, the bytes that were read since the last one, and then
-what was read, a pickled `Done`, or a pickled exception, all in the same form. Both ends are the
-same program, so there is no version and no foreign input.
+A request is an 8-byte number and as many bytes, a pickled `Write` or `Run`; a descriptor may come
+with it. The answer is any number of pickled numbers, the bytes that were read since the last one,
+and then a pickled `Done`, or a pickled exception, all in the same form. Both ends are the same
+program, so there is no version and no foreign input.
 """
 
 from __future__ import annotations
@@ -15,17 +15,14 @@ import struct
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
-import importer.ingest.job  # noqa: F401 - before the first request, which will need it
 from importer.repo.staging import NewObjects, Place
 from layers.errors import Fault
-from layers.tree.prewrite import seal
-from layers.tree.read_layer import ReadLayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.ingest.job import Job
     from importer.progress import Advance
+    from importer.workers.job import Job, Task
 
 SIZE = struct.Struct("=Q")
 # Progress is told of after so many bytes, or so many times that there was some.
@@ -33,33 +30,54 @@ _MUCH = 1 << 20
 _OFTEN = 500
 
 
-class Read[T](NamedTuple):
-    """A job to be done, and where its objects go."""
+class Write[T](NamedTuple):
+    """A request to do a job whose objects go into `place`."""
 
     job: Job[T]
     place: Place
 
+    def done(self, source: int, advance: Advance) -> Done[T]:
+        """Do the job."""
+        umask = os.umask(0)  # files get exactly the mode given to open(2)
+        objects = NewObjects(self.place, umask=0)
+        try:
+            found = self.job.read(objects, source, advance)
+        finally:
+            objects.close()
+            os.umask(umask)
+        return Done(found, objects.written_bytes)
+
+
+class Run[T](NamedTuple):
+    """A request to do a task, which writes no objects."""
+
+    task: Task[T]
+
+    def done(self, _source: int, _advance: Advance) -> Done[T]:
+        """Do the task."""
+        return Done(self.task.run(), 0)
+
 
 class Done[T](NamedTuple):
-    """A job's result, such as a layer, and the bytes that its new files take."""
+    """The result of a job or task, such as a layer, and the bytes that its new files take."""
 
     found: T
     written_bytes: int
 
 
+type Request[T] = Write[T] | Run[T]
 type Answer[T] = Done[T] | Exception
 
 
 def serve(descriptor: int) -> None:
     """Answer requests until the importing process is gone."""
-    os.umask(0)  # files get exactly the mode given to open(2)
     with socket.socket(fileno=descriptor) as asker:
         while True:
             request, source = _request(asker)
             _send(asker, _answer(request, source, asker))
 
 
-def _request(asker: socket.socket) -> tuple[Read[object], int]:
+def _request(asker: socket.socket) -> tuple[Request[object], int]:
     """Receive the next request, with its descriptor or -1."""
     head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, 1)
     if len(head) < SIZE.size:
@@ -68,7 +86,7 @@ def _request(asker: socket.socket) -> tuple[Read[object], int]:
     left = memoryview(data)
     while left:
         left = left[asker.recv_into(left) or _gone() :]
-    request: Read[object] = pickle.loads(data)  # noqa: S301 - our own
+    request: Request[object] = pickle.loads(data)  # noqa: S301 - our own
     return request, descriptors[0] if descriptors else -1
 
 
@@ -86,10 +104,10 @@ def _send(asker: socket.socket, answer: Answer[object] | int) -> None:
         _gone()
 
 
-def _answer(request: Read[object], source: int, asker: socket.socket) -> Answer[object]:
+def _answer(request: Request[object], source: int, asker: socket.socket) -> Answer[object]:
     progress = _Progress(lambda size: _send(asker, size))
     try:
-        done = _read(request, source, progress.advance)
+        done = request.done(source, progress.advance)
         progress.tell()
     except (Fault, OSError) as error:
         return error
@@ -100,17 +118,6 @@ def _answer(request: Read[object], source: int, asker: socket.socket) -> Answer[
         if source >= 0:
             os.close(source)
     return done
-
-
-def _read[T](request: Read[T], source: int, advance: Advance) -> Done[T]:
-    objects = NewObjects(request.place, umask=0)
-    try:
-        found = request.job.read(objects, source, advance)
-        if isinstance(found, ReadLayer):
-            seal(found.tree, objects.write_meta)
-    finally:
-        objects.close()
-    return Done(found, objects.written_bytes)
 
 
 class _Progress:

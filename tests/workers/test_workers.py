@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from importer.errors import FetchError, ImporterError
+from importer.ingest.job import Sealed
 from importer.ingest.object_writer import ObjectWriter
-from importer.ingest.run_job import lent_reader, run_job
-from importer.ingest.worker_pool import Readers
 from importer.repo import object_store
 from importer.repo.writer import Repo
+from importer.workers.pool import Workers
+from importer.workers.run_job import lent_worker, run_job
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
 from layers.ostree.objects import Stored
@@ -32,14 +33,14 @@ from tests.tools.process import run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from importer.ingest.object_writer import Store
     from importer.progress import Advance
+    from importer.workers.job import Store
     from layers.chunks import Chunks
 
 
 @pytest.fixture
-def readers() -> Iterator[Readers]:
-    running = Readers()
+def workers() -> Iterator[Workers]:
+    running = Workers(Sealed.__module__)
     yield running
     running.close()
 
@@ -122,16 +123,16 @@ def nothing(_: int) -> None:
 def read(
     repo: Repo,
     job: Job,
-    readers: Readers | None,
+    workers: Workers | None,
     source: int = -1,
     advance: Callable[[int], None] = nothing,
 ) -> ReadLayer:
     """In a process if there are any, and here if not."""
     with repo.locked(), repo.transaction():
-        if readers is None:
+        if workers is None:
             return run_job(repo, None, job, source, advance)
-        with lent_reader(repo, readers) as reader:
-            return run_job(repo, reader, job, source, advance)
+        with lent_worker(repo, workers) as worker:
+            return run_job(repo, worker, Sealed(job), source, advance)
 
 
 def checksums(layer: ReadLayer) -> list[str]:
@@ -149,7 +150,7 @@ def modes_of_directories(repo: Path) -> set[int]:
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 @pytest.mark.parametrize("mode", ["bare-user", "archive"])
 def test_same_as_libostree(
-    tmp_path: Path, mode: Mode, umask: int, readers: Readers, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, mode: Mode, umask: int, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The directory's own objects besides, which libostree has to write later."""
     job = FilesJob(tuple(files()))
@@ -157,7 +158,7 @@ def test_same_as_libostree(
     try:
         for name in ("theirs", "ours", "libostree"):
             ostreerepo.init(tmp_path / name, mode)
-        sealed = read(Repo.open(tmp_path / "theirs"), job, readers).tree.root.entries[b"d"]
+        sealed = read(Repo.open(tmp_path / "theirs"), job, workers).tree.root.entries[b"d"]
         ours = read(Repo.open(tmp_path / "ours"), job, None)
         monkeypatch.setattr(object_store, "FORMATS", {})
         opened = Repo.open(tmp_path / "libostree")
@@ -187,19 +188,19 @@ def metadata(repo: Path) -> dict[str, tuple[int, list[str], bytes]]:
     }
 
 
-def test_what_the_repo_has_is_not_written_again(tmp_path: Path, readers: Readers) -> None:
+def test_what_the_repo_has_is_not_written_again(tmp_path: Path, workers: Workers) -> None:
     path = ostreerepo.init(tmp_path / "repo", "bare-user")
     first, again = Repo.open(path).again(), Repo.open(path).again()
     job = FilesJob(tuple(files()))
     assert (
-        read(first, job, readers).tree.root.entries == read(again, job, readers).tree.root.entries
+        read(first, job, workers).tree.root.entries == read(again, job, workers).tree.root.entries
     )
     assert first.written_bytes > 5_000_000
     assert again.written_bytes == 0
 
 
 def test_many_files_go_into_several_directories(
-    tmp_path: Path, readers: Readers, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And come out of all of them."""
     monkeypatch.setattr("importer.repo.staging._FULL", 100)
@@ -208,13 +209,13 @@ def test_many_files_go_into_several_directories(
     found = checksums(read(Repo.open(path), many, None))
     assert len(set(found)) == 1000
     assert len(objects(path)) == 1000
-    assert read(Repo.open(path), many, readers).diff_size == 0
+    assert read(Repo.open(path), many, workers).diff_size == 0
 
 
-def test_a_tree_of_any_depth_comes_back(tmp_path: Path, readers: Readers) -> None:
+def test_a_tree_of_any_depth_comes_back(tmp_path: Path, workers: Workers) -> None:
     """What is not stored yet, as it may depend on lower layers; pickle would go as deep."""
     path = ostreerepo.init(tmp_path / "repo", "bare-user")
-    found = read(Repo.open(path), DeepJob(), readers).tree
+    found = read(Repo.open(path), DeepJob(), workers).tree
     names = []
     node = found.root
     while b"a" in node.entries:
@@ -245,15 +246,15 @@ class DeepJob:
 
 
 @pytest.mark.parametrize("size", [0, 5, 100_000])
-def test_a_descriptor_can_be_handed_over(tmp_path: Path, readers: Readers, size: int) -> None:
+def test_a_descriptor_can_be_handed_over(tmp_path: Path, workers: Workers, size: int) -> None:
     """Another each time; progress is told of, and a process goes on after an error."""
     repo = Repo.open(ostreerepo.init(tmp_path / "repo", "bare-user"))
     for n in range(3):
         told: list[int] = []
         with pytest.raises(LayerError, match="wrong"):
-            read(repo, FailingJob(LayerError("wrong")), readers)
+            read(repo, FailingJob(LayerError("wrong")), workers)
         with fed(b"%d" % n * size) as source:
-            found = read(repo, DrainingJob(), readers, source, told.append)
+            found = read(repo, DrainingJob(), workers, source, told.append)
         assert found.record == b"%d" % n * size
         assert sum(told) == -(-size // 10) << 20
 
@@ -285,24 +286,24 @@ def fed(data: bytes) -> Iterator[int]:
     ],
 )
 def test_an_expected_error_comes_as_it_is(
-    tmp_path: Path, readers: Readers, error: ImporterError | LayerError
+    tmp_path: Path, workers: Workers, error: ImporterError | LayerError
 ) -> None:
     repo = Repo.open(ostreerepo.init(tmp_path / "repo", "bare-user"))
     with pytest.raises(type(error)) as caught:
-        read(repo, FailingJob(error), readers)
+        read(repo, FailingJob(error), workers)
     assert vars(caught.value) == vars(error)
     assert str(caught.value) == str(error)
 
 
-def test_a_bug_is_shown_with_where_it_was(tmp_path: Path, readers: Readers) -> None:
+def test_a_bug_is_shown_with_where_it_was(tmp_path: Path, workers: Workers) -> None:
     repo = Repo.open(ostreerepo.init(tmp_path / "repo", "bare-user"))
     with pytest.raises(ZeroDivisionError) as caught:
-        read(repo, FailingJob(ZeroDivisionError("a bug")), readers)
+        read(repo, FailingJob(ZeroDivisionError("a bug")), workers)
     assert "raise self.error" in caught.value.__notes__[0]
-    assert read(repo, FilesJob(()), readers).diff_size == 0
+    assert read(repo, FilesJob(()), workers).diff_size == 0
 
 
-def test_who_is_told_of_progress_can_end_it(tmp_path: Path, readers: Readers) -> None:
+def test_who_is_told_of_progress_can_end_it(tmp_path: Path, workers: Workers) -> None:
     """And the next layer has a process all the same."""
     repo = Repo.open(ostreerepo.init(tmp_path / "repo", "bare-user"))
 
@@ -311,23 +312,23 @@ def test_who_is_told_of_progress_can_end_it(tmp_path: Path, readers: Readers) ->
 
     job = FilesJob(tuple(files()))
     with pytest.raises(ImporterError, match="stopped"):
-        read(repo, job, readers, advance=stop)
+        read(repo, job, workers, advance=stop)
     assert list((tmp_path / "repo").glob("objects/*/*")) == []
-    read(repo, job, readers)
+    read(repo, job, workers)
     assert len(objects(tmp_path / "repo")) == len(set(files()))
 
 
 @pytest.mark.parametrize("moment", ["before", "while"])
 def test_a_process_that_was_killed_is_an_error_of_one_line(
-    tmp_path: Path, readers: Readers, moment: str
+    tmp_path: Path, workers: Workers, moment: str
 ) -> None:
     """Nothing of it stays in the repo, and the next layer has another one."""
     path = ostreerepo.init(tmp_path / "repo", "bare-user")
     repo = Repo.open(path)
     job = FilesJob(tuple(files()))
-    with readers.lent() as reader:
-        assert reader._process is not None
-        process = reader._process._server._child
+    with workers.lent() as worker:
+        assert worker._process is not None
+        process = worker._process._server._child
 
     def kill(_: int = 0) -> None:
         os.kill(process.pid, 9)
@@ -336,18 +337,18 @@ def test_a_process_that_was_killed_is_an_error_of_one_line(
         kill()
         process.wait()
     with pytest.raises(ImporterError, match="ended with status -9") as caught:
-        read(repo, job, readers, advance=kill)
+        read(repo, job, workers, advance=kill)
     assert "\n" not in str(caught.value)
     assert "memory" in caught.value.hint
     assert list(path.glob("objects/*/*")) == []
     assert list((path / "tmp").glob("import-image-*")) == []
-    read(repo, job, readers)
+    read(repo, job, workers)
     assert len(objects(path)) == len(set(files()))
 
 
 @pytest.mark.parametrize("descriptors", [1, 2, 3, 4, 6])
 def test_one_that_cannot_be_started_leaves_no_descriptor_open(
-    tmp_path: Path, readers: Readers, monkeypatch: pytest.MonkeyPatch, descriptors: int
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch, descriptors: int
 ) -> None:
     """For want of descriptors, or, with enough of them, of the program."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
@@ -356,25 +357,25 @@ def test_one_that_cannot_be_started_leaves_no_descriptor_open(
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(before) + 1 + descriptors, hard))
     try:
-        with pytest.raises((OSError, ImporterError)), readers.lent():
+        with pytest.raises((OSError, ImporterError)), workers.lent():
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     # Not equal: what earlier tests have left to the garbage collector may go meanwhile.
     assert open_descriptors().items() <= before.items()
     with pytest.raises(ImporterError, match="none is not installed") as caught:
-        read(repo, FilesJob(()), readers)
+        read(repo, FilesJob(()), workers)
     assert "\n" not in str(caught.value)
 
 
 def test_one_that_may_not_be_started_is_an_error_of_one_line(
-    tmp_path: Path, readers: Readers, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "program"
     program.write_text("")
     program.chmod(0o644)
     monkeypatch.setattr(sys, "executable", str(program))
-    with pytest.raises(ImporterError) as caught, readers.lent():
+    with pytest.raises(ImporterError) as caught, workers.lent():
         pass
     assert str(caught.value) == f"{program} cannot be started: Permission denied"
 
@@ -389,7 +390,7 @@ def open_descriptors() -> dict[int, str]:
 
 
 @pytest.mark.root
-def test_a_full_disk_is_told_as_the_system_tells_it(tmp_path: Path, readers: Readers) -> None:
+def test_a_full_disk_is_told_as_the_system_tells_it(tmp_path: Path, workers: Workers) -> None:
     place = tmp_path / "small"
     place.mkdir()
     run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place])
@@ -397,7 +398,7 @@ def test_a_full_disk_is_told_as_the_system_tells_it(tmp_path: Path, readers: Rea
         repo = Repo.open(ostreerepo.init(place / "repo", "bare-user"))
         large = One(Owner(0o644, 0, 0), b"", b"x" * 5_000_000)
         with pytest.raises(ImporterError, match="No space left") as caught:
-            read(repo, FilesJob((large,)), readers)
+            read(repo, FilesJob((large,)), workers)
         assert "min-free-space" in caught.value.hint
     finally:
         run(["umount", "--lazy", place])  # the repo is still open

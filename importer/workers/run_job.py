@@ -10,31 +10,31 @@ from importer.repo.libostree import faults
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from importer.ingest.job import Job
-    from importer.ingest.worker_pool import Reader, Readers
     from importer.progress import Advance
     from importer.repo.writer import Repo
+    from importer.workers.job import Job
+    from importer.workers.pool import Worker, Workers
 
 
 @contextmanager
-def lent_reader(repo: Repo, readers: Readers) -> Iterator[Reader | None]:
-    """Lend a process that reads a layer; None where libostree itself has to write the files."""
+def lent_worker(repo: Repo, workers: Workers) -> Iterator[Worker | None]:
+    """Lend a process that can write objects; None where libostree itself has to write the files."""
     if not repo.writes_beside:
         yield None
     else:
-        with readers.lent() as reader:
-            yield reader
+        with workers.lent() as worker:
+            yield worker
 
 
-def run_job[T](repo: Repo, reader: Reader | None, job: Job[T], source: int, advance: Advance) -> T:
+def run_job[T](repo: Repo, worker: Worker | None, job: Job[T], source: int, advance: Advance) -> T:
     """Do a job, such as to read a layer, and store its files in the repo's transaction.
 
     `source` is the descriptor that the job reads from, -1 if it needs none. `advance` is told of
     the bytes read, and may raise to stop the job.
     """
-    if reader is None:
+    if worker is None:
         return job.read(repo, source, advance)
     with faults("writing files"):
-        done = reader.read(job, repo.new_place(), source, advance)
+        done = worker.write(job, repo.new_place(), source, advance)
     repo.count_written(done.written_bytes)
     return done.found

@@ -1,4 +1,4 @@
-"""Worker processes, each of which reads one layer at a time.
+"""Worker processes, each of which does one job or task at a time.
 
 Python's threads wait for each other wherever they compute, and after every system call; processes
 do not. So one process reads a layer from its blob to its objects: unpacks it, which takes a thread
@@ -16,16 +16,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.ingest.worker import SIZE, Done, Read
 from importer.process import Server
+from importer.workers.worker import SIZE, Run, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from importer.ingest.job import Job
-    from importer.ingest.worker import Answer
     from importer.progress import Advance
     from importer.repo.staging import Place
+    from importer.workers.job import Job, Task
+    from importer.workers.worker import Answer, Done, Request
 
 # With the same modules as ours, wherever they were found: an editable install has no directory
 # in `sys.path`.
@@ -33,47 +33,53 @@ _PATH = [*sys.path, str(Path(__file__).parent.parent.parent)]
 _MAIN = """\
 import sys
 sys.path[:] = {path!r}
-from importer.ingest.worker import serve
+import {preload}
+from importer.workers.worker import serve
 serve({descriptor})
 """
 
 
-class Readers:
+class Workers:
     """Starts worker processes on demand and lends each to one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str) -> None:
+        """`preload` names the module of the jobs: a process loads it while it waits for the
+        first."""
+        self._preload = preload
         self._lock = threading.Lock()
-        self._idle: list[Reader] = []
+        self._idle: list[Worker] = []
 
     def close(self) -> None:
         """End the processes; none may be lent."""
-        for reader in self._idle:
-            reader.close()
+        for worker in self._idle:
+            worker.close()
         self._idle.clear()
 
     @contextmanager
-    def lent(self) -> Iterator[Reader]:
+    def lent(self) -> Iterator[Worker]:
         """Lend a process to this thread alone. It is started already, since that takes a while."""
         with self._lock:
-            reader = self._idle.pop() if self._idle else Reader()
+            worker = self._idle.pop() if self._idle else Worker(self._preload)
         try:
-            reader.start()
-            yield reader
+            worker.start()
+            yield worker
         finally:
             with self._lock:
-                self._idle.append(reader)
+                self._idle.append(worker)
 
 
-class Reader:
+class Worker:
     """One worker process, which is started anew after a failure."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str) -> None:
+        """`preload` names the module that the process loads when it starts."""
+        self._preload = preload
         self._process: _Process | None = None
 
     def start(self) -> None:
         """Start the process. Idempotent."""
         if self._process is None:
-            self._process = _Process()
+            self._process = _Process(self._preload)
 
     def close(self) -> None:
         """End the process."""
@@ -81,17 +87,25 @@ class Reader:
             self._process.close()
             self._process = None
 
-    def read[T](self, job: Job[T], place: Place, source: int, advance: Advance) -> Done[T]:
+    def write[T](self, job: Job[T], place: Place, source: int, advance: Advance) -> Done[T]:
         """Do a job in the process. A `source` of -1 stands for no descriptor.
 
         Raise the job's LayerError or ImporterError, OSError if its objects cannot be written,
         CommandError if the process is gone. `advance` may raise to stop the job.
         """
+        return self._done(Write(job, place), source, advance)
+
+    def run[T](self, task: Task[T]) -> T:
+        """Do a task in the process. Raise the task's LayerError or ImporterError, CommandError if
+        the process is gone."""
+        return self._done(Run(task), -1, lambda _count: None).found
+
+    def _done[T](self, request: Request[T], source: int, advance: Advance) -> Done[T]:
         self.start()
         assert self._process is not None  # noqa: S101 - it was begun in the line above
         answer: Answer[T] | None = None
         try:
-            answer = self._process.ask(Read(job, place), source, advance)
+            answer = self._process.ask(request, source, advance)
         finally:
             if answer is None:
                 self.close()
@@ -103,12 +117,12 @@ class Reader:
 class _Process:
     """A running worker process and the socket to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: str) -> None:
         with ExitStack() as opened:
             self._socket, theirs = socket.socketpair()
             opened.callback(self._socket.close)
             with theirs:
-                main = _MAIN.format(path=_PATH, descriptor=theirs.fileno())
+                main = _MAIN.format(path=_PATH, preload=preload, descriptor=theirs.fileno())
                 argv = [sys.executable, "-S", "-E", "-c", main]
                 self._server = Server(argv, [theirs.fileno()])
             opened.callback(self._server.stop)
@@ -117,7 +131,7 @@ class _Process:
     def close(self) -> None:
         self._opened.close()
 
-    def ask[T](self, request: Read[T], source: int, advance: Advance) -> Answer[T]:
+    def ask[T](self, request: Request[T], source: int, advance: Advance) -> Answer[T]:
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
         try:
             descriptors = [source] if source >= 0 else []
@@ -129,7 +143,7 @@ class _Process:
             advance(answer)
         return answer
 
-    def _answer[T](self, _request: Read[T]) -> Answer[T] | int:
+    def _answer[T](self, _request: Request[T]) -> Answer[T] | int:
         (size,) = SIZE.unpack(self._receive(SIZE.size))
         answer: Answer[T] | int = pickle.loads(self._receive(size))  # noqa: S301 - our own process
         return answer
