@@ -39,6 +39,8 @@ def _hint(said: str) -> str:
         return "give --repo an ostree repo, or a path where there is nothing yet"
     if "refs/heads" in said or said.startswith("Conflict"):
         return NO_PLACE
+    if "sync" in said and "No space left" in said:
+        return "the disk is full, or the device below it: see dmesg(1); free space there"
     if "min-free-space" in said or "No space left" in said:
         return (
             "the disk is full; free space, or see min-free-space-percent in ostree.repo-config(5)"

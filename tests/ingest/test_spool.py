@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,11 +21,14 @@ def ignore(_: int) -> None:
 
 @contextmanager
 def fed(*pieces: bytes, wait: threading.Event | None = None) -> Iterator[int]:
-    """A pipe that these are written to, the last one when the event is set."""
+    """A pipe that these are written to, the last one when the event is set.
+
+    The reader may leave before the end.
+    """
     source, sink = os.pipe()
 
     def write() -> None:
-        with os.fdopen(sink, "wb", buffering=0) as file:
+        with suppress(BrokenPipeError), os.fdopen(sink, "wb", buffering=0) as file:
             for number, piece in enumerate(pieces):
                 if wait is not None and number == len(pieces) - 1:
                     wait.wait(patience.SECONDS)
