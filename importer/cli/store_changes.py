@@ -74,31 +74,35 @@ def prune(given: Given) -> None:
 
 @subcommand("export", OneImage, Destination, InBranch, Stores, Messages, Document)
 def export(given: Given) -> None:
-    """Write an image into an OCI layout.
+    """Write an image as an OCI layout, or as a directory of skopeo's dir: transport.
 
     skopeo, podman and others read it. The layers are the original tars, byte for byte, and
-    the config is the original one: image id and diffIDs stay. The layers are not compressed,
-    so the manifest is new, and so is its digest, which this command prints. Without a TAG, the
-    layout has the tag of the image's name, or `latest`.
+    the config is the original one: image id and diffIDs stay. The layers are not compressed.
+    Where those of the registry were, the manifest is new, and so is its digest, which this
+    command prints; signatures are then left out. Without a TAG, the layout has the tag of the
+    image's name, or `latest`.
     """
     directory, tag = _destination(given(Destination).destination)
 
     def work(repo: Repo) -> Shown:
-        from importer.imagestore.export import export_image
+        from importer.imagestore.export import Place, export_image
         from importer.store.reader import find_stores
 
         stores = find_stores(repo, given(InBranch).branches, given(Stores).prefix)
-        progress = progress_for(given(Messages))
-        return export_image(repo, stores, given(OneImage).image, directory, tag, progress)
+        to, progress = Place(directory, tag), progress_for(given(Messages))
+        return export_image(repo, stores, given(OneImage).image, to, progress)
 
     end_query(given, work)
 
 
-def _destination(text: str) -> tuple[Path, str]:
+def _destination(text: str) -> tuple[Path, str | None]:
+    """Return the directory, and the tag of a layout: "" if none is given, None for dir:."""
     transport, _, rest = text.partition(":")
     directory, _, tag = rest.partition(":")
-    if transport != "oci" or not directory:
-        raise click.BadParameter(
-            f"{text!r} is neither oci:DIR nor oci:DIR:TAG", param_hint="oci:DIR[:TAG]"
-        )
-    return Path(directory), tag
+    if transport == "dir" and rest:
+        return Path(rest), None
+    if transport == "oci" and directory:
+        return Path(directory), tag
+    raise click.BadParameter(
+        f"{text!r} is none of oci:DIR, oci:DIR:TAG, dir:DIR", param_hint="oci:DIR[:TAG]|dir:DIR"
+    )

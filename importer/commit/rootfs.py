@@ -11,6 +11,7 @@ from importer.errors import ImporterError
 from importer.files.oci_layout import Layout, manifest
 from importer.files.scratch import scratch
 from importer.process import CommandError, run
+from layers.digest import Digest
 from layers.entry import Owner
 from layers.oci.media_type import OCI_CONFIG
 
@@ -69,10 +70,11 @@ def _runtime_config(repo: Repo, image: Image, lower: Lower | None) -> bytes:
 
 def _write_layout(home: Path, config: bytes) -> None:
     """Write an OCI layout of the config without layers: umoci is not to unpack anything."""
-    layout = Layout(home)
+    layout = Layout(home, _TAG)
     layout.prepare()
-    layout.put(config)
-    layout.tag(_TAG, manifest(OCI_CONFIG, config, ()))
+    layout.write(Digest.of(config), iter([config]))
+    raw = manifest(OCI_CONFIG, config, ())
+    layout.finish(raw, Digest.of(raw))
 
 
 def _write_accounts(repo: Repo, root: Path, lower: Lower | None) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import contextmanager
-from pathlib import Path
-from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
-from importer.files.atomic import new_file
+from importer.files.blob_file import has_content, naming, replace_file
 from importer.files.replacement import read_file
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, array, mapping, parse_document
@@ -18,25 +14,28 @@ from layers.errors import LayerError
 from layers.oci.media_type import OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from layers.chunks import Chunks
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 
 class Layout:
-    """An OCI layout on disk. Files appear under their names when they are complete."""
+    """An OCI layout on disk, and one tag in it. Files have their names once they are complete."""
 
-    def __init__(self, directory: Path) -> None:
+    manifest_types = (OCI_MANIFEST,)
+
+    def __init__(self, directory: Path, tag: str) -> None:
         self._directory = directory
         self._blobs = directory / "blobs"
+        self._tag = tag
 
     def prepare(self) -> None:
         """Create the layout. Raise ImporterError if the directory holds something else."""
         marker = self._directory / "oci-layout"
-        with _errors(self._directory):
+        with naming(self._directory):
             if self._directory.exists() and not marker.exists() and any(self._directory.iterdir()):
                 raise ImporterError(
                     f"{self._directory} is not empty, and no OCI layout",
@@ -44,50 +43,32 @@ class Layout:
                 )
             self._blobs.mkdir(parents=True, exist_ok=True)
             if not marker.exists():
-                self._replace(marker, _json({"imageLayoutVersion": "1.0.0"}))
+                replace_file(marker, iter([_json({"imageLayoutVersion": "1.0.0"})]))
 
     def has(self, digest: Digest) -> bool:
         """Return whether the layout has this blob, and its content is the one of the digest."""
-        hasher = digest.hasher()
-        try:
-            descriptor = os.open(self._path(digest), _READ)
-        except OSError:
-            return False
-        try:
-            if not S_ISREG(os.fstat(descriptor).st_mode):
-                return False
-            while piece := os.read(descriptor, 1 << 20):
-                hasher.update(piece)
-        finally:
-            os.close(descriptor)
-        return hasher.hexdigest() == digest.hex
+        return has_content(self._path(digest), digest)
 
     def write(self, digest: Digest, chunks: Chunks) -> None:
         """Write a blob. `chunks` must raise at their end if they do not have this digest."""
         path = self._path(digest)
-        with _errors(path):
+        with naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with new_file(path.parent) as new:
-                new.file.writelines(chunks)
-                os.fchmod(new.file.fileno(), 0o644)
-                new.replace(path)
+            replace_file(path, chunks)
 
-    def put(self, data: bytes) -> Digest:
-        """Write a small blob, and return its digest."""
-        digest = Digest.of(data)
-        self.write(digest, (chunk for chunk in [data]))
-        return digest
+    def write_signatures(self, _signatures: Sequence[bytes]) -> int:
+        """Return 0: a layout has no place for signatures, in skopeo's eyes either."""
+        return 0
 
-    def tag(self, name: str, manifest: dict[str, Any]) -> Digest:
-        """Write a manifest under a tag, in place of any other there. Return its digest."""
-        raw = _json(manifest)
-        digest = self.put(raw)
-        entry = _descriptor(OCI_MANIFEST, digest, len(raw)) | {"annotations": {_REF_NAME: name}}
-        with _errors(self._directory):
-            others = [one for one in self._listed() if _tag(one) != name]
+    def finish(self, raw: bytes, digest: Digest) -> None:
+        """Write an OCI manifest under the tag, in place of any other there."""
+        self.write(digest, iter([raw]))
+        entry = _descriptor(OCI_MANIFEST, digest, len(raw))
+        entry |= {"annotations": {_REF_NAME: self._tag}}
+        with naming(self._directory):
+            others = [one for one in self._listed() if _tag_of(one) != self._tag]
             index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, entry]}
-            self._replace(self._directory / "index.json", _json(index))
-        return digest
+            replace_file(self._directory / "index.json", iter([_json(index)]))
 
     def _listed(self) -> list[dict[str, Any]]:
         index = self._directory / "index.json"
@@ -107,44 +88,33 @@ class Layout:
     def _path(self, digest: Digest) -> Path:
         return self._blobs / digest.algorithm / digest.hex
 
-    def _replace(self, path: Path, data: bytes) -> None:
-        with new_file(path.parent) as new:
-            new.file.write(data)
-            os.fchmod(new.file.fileno(), 0o644)
-            new.replace(path)
-
 
 def manifest(
-    config_type: str, config: bytes, layers: Iterable[tuple[str, Digest, int]]
-) -> dict[str, Any]:
+    config_type: str,
+    config: bytes,
+    layers: Iterable[tuple[str, Digest, int]],
+    annotations: dict[str, Any] | None = None,
+) -> bytes:
     """Return an image manifest, image-spec manifest.md.
 
     `layers` has the media type, digest and size in bytes of each blob, base first.
     """
-    return {
+    document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
         "config": _descriptor(config_type, Digest.of(config), len(config)),
         "layers": [_descriptor(*layer) for layer in layers],
     }
+    return _json(document | ({"annotations": annotations} if annotations else {}))
 
 
 def _descriptor(media_type: str, digest: Digest, size: int) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": str(digest), "size": size}
 
 
-def _tag(entry: dict[str, Any]) -> str | None:
+def _tag_of(entry: dict[str, Any]) -> str | None:
     return (entry.get("annotations") or {}).get(_REF_NAME)
 
 
 def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-@contextmanager
-def _errors(path: Path) -> Iterator[None]:
-    """Turn an OSError into an ImporterError that names the path."""
-    try:
-        yield
-    except OSError as error:
-        raise ImporterError(f"writing {path}: {error.strerror}") from error

@@ -103,7 +103,7 @@ class ImageDetails(Done):
             *(("index", str(index.digest)) for index in image.indexes),
             ("platform", image.platform),
             ("created", image.config.created or "unknown"),
-            *((("signed", several(signed, "signature")),) if (signed := self._signed) else ()),
+            *((("signed", several(signed, "signature")),) if (signed := image.signatures) else ()),
             *((("kept from", kept),) if (kept := image.record.kept_from) else ()),
             *(("branch", self._branch(branch)) for branch in self.branches),
             ("size", f"{size(sum(layer.usage.size for layer in self.layers))} in files"),
@@ -113,11 +113,6 @@ class ImageDetails(Done):
             facts.append(("flattened", "yes: its layers are not the ones that its config names"))
         table = Table(_COLUMNS, [layer.row(n) for n, layer in enumerate(self.layers, 1)])
         return [*(Text(f"{key + ':':<10} {value}") for key, value in facts), Text(""), table]
-
-    @property
-    def _signed(self) -> int:
-        """The number of signatures of all of its manifests."""
-        return sum(map(len, self.image.record.signature_sizes.values()))
 
     def _branch(self, branch: str) -> str:
         return f"{branch} (flattened)" if branch in self.flattened else branch
@@ -135,7 +130,7 @@ class ImageDetails(Done):
             "branches": list(self.branches),
             "flattened_branches": list(self.flattened),
             "flattened": self.image.flattened,
-            "signatures": self._signed,
+            "signatures": self.image.signatures,
             "kept_from": self.image.record.kept_from or None,
             "size": sum(layer.usage.size for layer in self.layers),
             "hidden_size": sum(layer.usage.hidden for layer in self.layers),

@@ -101,6 +101,11 @@ class ImageView:
         return tuple(layer.diff_id for layer in self.layers) != self.config.diff_ids
 
     @property
+    def signatures(self) -> int:
+        """The number of signatures of all of its manifests."""
+        return sum(map(len, self.record.signature_sizes.values()))
+
+    @property
     def size(self) -> int:
         """Bytes of its layers' tars, uncompressed."""
         return sum(layer.diff_size for layer in self.layers)

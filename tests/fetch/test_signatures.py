@@ -146,6 +146,36 @@ def test_both_kinds_are_in_the_record_and_come_out_again(
             run([*argv, source, f"dir:{tmp_path / 'wrong'}"], env=podman.environment)
 
 
+def test_an_export_has_them_if_its_manifest_is_the_signed_one(
+    signer: Signer, repo: Path, tmp_path: Path, layout: Path
+) -> None:
+    build_oci(layout, "plain", [[Entry(b"a", content=b"plain")]], compression="none")
+    build_oci(layout, "gzip", [[Entry(b"a", content=b"gzip")]], compression="gzip")
+    names = [
+        signer.push(f"oci:{layout}:{tag}", f"signed/{tag}:1", "--preserve-digests")
+        for tag in ("plain", "gzip")
+    ]
+    assert signer.imported(repo, "--branch=signed", *names).status == 0
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    known = signer.known(names[0], theirs)
+    assert answered(repo, "export", names[0], f"dir:{ours}")["signatures"] == len(known)
+    assert {one.name: one.read_bytes() for one in ours.iterdir()} == {
+        one.name: one.read_bytes() for one in theirs.iterdir()
+    }
+    into = image_store(repo, "export", names[0], f"oci:{tmp_path / 'layout'}")
+    assert f"{len(known)} signatures left out: an OCI layout has no place for them" in into.stderr
+    for target in (f"dir:{tmp_path / 'new'}", f"oci:{tmp_path / 'layout'}"):
+        compressed = image_store(repo, "export", names[1], target)
+        assert "signatures left out: they sign another manifest" in compressed.stderr
+    assert not list((tmp_path / "new").glob("signature-*"))
+    store = checked_out_store(repo, "signed", tmp_path / "store")
+    podman = new_podman(tmp_path / "podman", store)
+    argv = ["skopeo", "copy", "--quiet", f"containers-storage:{names[1]}", f"dir:{tmp_path}/out"]
+    with pytest.raises(CommandError, match="signatures"):
+        run(argv, env=podman.environment)
+    run([*argv, "--remove-signatures"], env=podman.environment)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_policy_in_force_at_the_import_decides(
     signer: Signer, repo: Path, tmp_path: Path, layout: Path, kind: str

@@ -69,6 +69,7 @@ def test_the_tars_are_the_original_ones(
         "source_digest": built.digest,
         "image_id": built.image_id,
         "diff_ids": list(built.diff_ids),
+        "signatures": 0,
     }
     assert len(found) == 4  # two layers, config, manifest
 
@@ -174,6 +175,47 @@ def test_what_cannot_be_exported_is_refused(
     assert image_store(repo, "export", name, f"oci:{tmp_path}/out").status == 0
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
-    outcome = image_store(repo, "export", name, f"oci:{tmp_path}/full")
-    assert (outcome.status, sorted((tmp_path / "full").iterdir())) == (1, [tmp_path / "full/file"])
-    assert image_store(repo, "export", name, f"dir:{tmp_path}/full").status == 2
+    for transport in ("oci", "dir"):
+        outcome = image_store(repo, "export", name, f"{transport}:{tmp_path}/full")
+        assert outcome.status == 1
+        assert sorted((tmp_path / "full").iterdir()) == [tmp_path / "full/file"]
+    for wrong in (f"docker-archive:{tmp_path}/full", "oci:", "dir:", f"{tmp_path}/full"):
+        assert image_store(repo, "export", name, wrong).status == 2
+
+
+# -- manifests of layers that are plain tars, and skopeo's dir: --
+
+
+@pytest.mark.parametrize("docker", [False, True])
+def test_a_manifest_of_plain_tars_stays(
+    registry: Registry, tmp_path: Path, layout: Path, *, docker: bool
+) -> None:
+    built = build_oci(layout, "t", [[Entry(b"f", content=b"f")]], compression="none", docker=docker)
+    name = registry.push(built, f"export/plain-{docker:d}:t")
+    imported(tmp_path / "repo", name)
+    into = [export(tmp_path / "repo", name, f"{one}:{tmp_path}/{one}") for one in ("oci", "dir")]
+    assert into[1]["digest"] == built.digest
+    assert into[1]["tag"] is None
+    assert (tmp_path / "dir/manifest.json").read_bytes() == built.read(built.manifest)
+    # A layout is OCI's, so docker's manifest does not stay in it.
+    assert (into[0]["digest"] == built.digest) is not docker
+    for source in (f"oci:{tmp_path}/oci:t", f"dir:{tmp_path}/dir"):
+        run(["skopeo", "--insecure-policy", "copy", source, f"oci:{tmp_path}/copy:t"])
+        assert _tags(tmp_path / "copy") == {"t": built.image_id}
+
+
+def test_a_directory_is_of_the_last_image_alone(
+    registry: Registry, tmp_path: Path, layout: Path
+) -> None:
+    one, two = two_images(registry, layout)
+    repo, out = tmp_path / "repo", tmp_path / "out"
+    imported(repo, "--branch=all", f"{registry.host}/export/one:1", f"{registry.host}/export/two:2")
+    export(repo, two.image_id, f"dir:{out}")
+    (out / "signature-1").write_bytes(b"of another image")
+    (out / "notes").touch()
+    export(repo, one.image_id, f"dir:{out}")
+    blobs_of_one = {digest.partition(":")[2] for digest in (*one.diff_ids, one.config_digest)}
+    wanted = {*blobs_of_one, "manifest.json", "notes", "version"}
+    assert {path.name for path in out.iterdir()} == wanted
+    run(["skopeo", "--insecure-policy", "copy", f"dir:{out}", f"oci:{tmp_path}/copy:t"])
+    assert _tags(tmp_path / "copy") == {"t": one.image_id}

@@ -69,11 +69,11 @@ class TwoStores(Group):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination(Group):
-    """An OCI layout to write."""
+    """An OCI layout or a directory to write."""
 
     HEADING = Heading.RESULT
 
-    destination: str = argument("oci:DIR[:TAG]", type=NotEmpty())
+    destination: str = argument("oci:DIR[:TAG]|dir:DIR", type=NotEmpty())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,53 @@
+"""Blobs as files: written as a whole, and believed only after their content was hashed."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from stat import S_ISREG
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.files.atomic import new_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from layers.digest import Digest
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def has_content(path: Path, digest: Digest) -> bool:
+    """Return whether the path is a regular file whose content has this digest."""
+    hasher = digest.hasher()
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError:
+        return False
+    try:
+        if not S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        while piece := os.read(descriptor, 1 << 20):
+            hasher.update(piece)
+    finally:
+        os.close(descriptor)
+    return hasher.hexdigest() == digest.hex
+
+
+def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file of mode 0644, in place of any other of that name. Raise OSError."""
+    with new_file(path.parent) as new:
+        new.file.writelines(chunks)
+        os.fchmod(new.file.fileno(), 0o644)
+        new.replace(path)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn an OSError into an ImporterError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise ImporterError(f"writing {path}: {error.strerror}") from error
