@@ -20,6 +20,7 @@ from importer.cli.options.stores import (
     Removal,
     Stores,
 )
+from importer.cli.options.work import Jobs
 from importer.cli.run_query import end_query
 from importer.cli.targets import signing
 
@@ -72,7 +73,7 @@ def prune(given: Given) -> None:
     end_query(given, work)
 
 
-@subcommand("export", OneImage, Destination, InBranch, Stores, Messages, Document)
+@subcommand("export", OneImage, Destination, InBranch, Stores, Jobs, Messages, Document)
 def export(given: Given) -> None:
     """Write an image as an OCI layout, or as a directory of skopeo's dir: transport.
 
@@ -85,12 +86,14 @@ def export(given: Given) -> None:
     directory, tag = _destination(given(Destination).destination)
 
     def work(repo: Repo) -> Shown:
-        from importer.imagestore.export import Place, export_image
+        from importer.imagestore.export import export_image
+        from importer.imagestore.export_place import Place
         from importer.store.reader import find_stores
 
         stores = find_stores(repo, given(InBranch).branches, given(Stores).prefix)
         to, progress = Place(directory, tag), progress_for(given(Messages))
-        return export_image(repo, stores, given(OneImage).image, to, progress)
+        image, jobs = given(OneImage).image, given(Jobs).count
+        return export_image(repo, stores, image, to, progress, jobs)
 
     end_query(given, work)
 

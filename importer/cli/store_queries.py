@@ -20,6 +20,7 @@ from importer.cli.options.stores import (
     Stores,
     TwoStores,
 )
+from importer.cli.options.work import Jobs
 from importer.cli.run_query import end_query
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def diff(given: Given) -> None:
     end_query(given, work)
 
 
-@subcommand("verify", Branches, Stores, Messages, Document)
+@subcommand("verify", Branches, Stores, Jobs, Messages, Document)
 def verify(given: Given) -> None:
     """Verify the stores in these branches, or in all.
 
@@ -111,7 +112,8 @@ def verify(given: Given) -> None:
 
         prefix = given(Stores).prefix
         stores = find_stores(repo, given(Branches).branches, prefix, broken=True)
-        return verify_stores(repo, stores.found, progress_for(given(Messages)))
+        progress, jobs = progress_for(given(Messages)), given(Jobs).count
+        return verify_stores(repo, stores.found, progress, jobs)
 
     end_query(given, work)
 

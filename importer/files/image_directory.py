@@ -63,6 +63,10 @@ class ImageDirectory:
         """Write a blob. `chunks` must raise at their end if they do not have this digest."""
         self._write(digest.hex, chunks)
 
+    def written_elsewhere(self, digest: Digest) -> None:
+        """Note a blob that another process has written: it stays when the image is finished."""
+        self._written.add(digest.hex)
+
     def write_signatures(self, signatures: Sequence[bytes]) -> int:
         """Write the signatures of the manifest. Return their number."""
         for number, signature in enumerate(signatures, 1):

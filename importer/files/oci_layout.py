@@ -56,6 +56,9 @@ class Layout:
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, chunks)
 
+    def written_elsewhere(self, _digest: Digest) -> None:
+        """Note nothing: blobs stay in a layout, whoever wrote them."""
+
     def write_signatures(self, _signatures: Sequence[bytes]) -> int:
         """Return 0: a layout has no place for signatures, in skopeo's eyes either."""
         return 0

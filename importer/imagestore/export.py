@@ -6,53 +6,30 @@ uncompressed tars, whose digests the config lists, so config and image id stay.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
-from importer.files.image_directory import ImageDirectory
-from importer.files.oci_layout import Layout
 from importer.imagestore.done import Done
+from importer.imagestore.export_layer import LayerExport
 from importer.imagestore.exported_manifest import exported_manifest
 from importer.imagestore.show import choose_all
 from importer.render.table import Block, Text, several, size
-from layers.chunks import verified
-from layers.errors import Fault, LayerError
+from importer.workers.tasks import Tasks, processes
 from layers.oci.reference import ImageName
-from layers.path import components
-from layers.tarsplit.record_reader import Content, assembled, segments
-from layers.tree.lower import find_leaf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from importer.imagestore.export_place import Place, Target
     from importer.imagestore.exported_manifest import ExportedManifest
     from importer.progress import Progress
-    from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
     from importer.store.reader import Stores, StoreView
-    from layers.chunks import Chunks
     from layers.digest import Digest
     from layers.storage.layer_record import LayerRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an image goes: an OCI layout, and the tag in it, "" for the tag that the image has.
-
-    With `tag` None the directory is one of skopeo's transport dir:.
-    """
-
-    directory: Path
-    tag: str | None
-
-    def target(self) -> Target:
-        """Return the layout or directory to write."""
-        if self.tag is None:
-            return ImageDirectory(self.directory)
-        return Layout(self.directory, self.tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +58,12 @@ class Exported(Done):
         }
 
 
-class Target(Protocol):
-    """A place for one image. `finish` writes its manifest, when all else is there."""
-
-    @property
-    def manifest_types(self) -> tuple[str, ...]: ...
-    def prepare(self) -> None: ...
-    def has(self, digest: Digest, /) -> bool: ...
-    def write(self, digest: Digest, chunks: Chunks, /) -> None: ...
-    def write_signatures(self, signatures: Sequence[bytes], /) -> int: ...
-    def finish(self, raw: bytes, digest: Digest, /) -> None: ...
-
-
-def export_image(repo: Repo, stores: Stores, text: str, to: Place, progress: Progress) -> Exported:
+def export_image(
+    repo: Repo, stores: Stores, text: str, to: Place, progress: Progress, jobs: int
+) -> Exported:
     """Write the image to its destination, which is made if there is none.
+
+    At most `jobs` processes read layers.
 
     Raise LayerError for a layer that cannot be made again. An OCI layout is then as before, but
     for blobs that nothing names; a directory has no manifest.
@@ -104,10 +73,10 @@ def export_image(repo: Repo, stores: Stores, text: str, to: Place, progress: Pro
         to = replace(to, tag=_tag(image, text))
     target = to.target()
     target.prepare()
-    for layer in image.layers:
-        if not target.has(layer.diff_id):
-            progress.message(f"exporting layer {layer.id[:12]}, {size(layer.diff_size)}")
-            _export_layer(repo, store, layer, target)
+    missing = _missing(image, target, jobs)
+    _export_layers(repo, store, missing, to, progress, jobs)
+    for layer in missing:
+        target.written_elsewhere(layer.diff_id)
     made = exported_manifest(image, target.manifest_types)
     target.write(made.config, iter([image.config.raw]))
     signatures = store.signatures(image.record).get(made.digest, ())
@@ -115,6 +84,33 @@ def export_image(repo: Repo, stores: Stores, text: str, to: Place, progress: Pro
     target.finish(made.raw, made.digest)
     _tell_left_signatures(image, made, written, progress)
     return Exported(to, made.digest, image, written)
+
+
+def _missing(image: ImageView, target: Target, jobs: int) -> list[LayerRecord]:
+    """Return the image's layers that the target lacks, each tar once, base first."""
+    layers = list(reversed({one.diff_id: one for one in reversed(image.layers)}.values()))
+    with ThreadPoolExecutor(jobs) as threads:  # hashing does without Python's lock
+        has = threads.map(target.has, [layer.diff_id for layer in layers])
+    return [layer for layer, is_there in zip(layers, has, strict=True) if not is_there]
+
+
+def _export_layers(
+    repo: Repo,
+    store: StoreView,
+    layers: Sequence[LayerRecord],
+    to: Place,
+    progress: Progress,
+    jobs: int,
+) -> None:
+    """Write the layers' tars. Of several layers that fail, the first one's error is raised."""
+    exports = [LayerExport.of(repo, store, layer, to) for layer in layers]
+    count = processes(jobs, (one.size for one in exports))
+    with Tasks(count, LayerExport.__module__) as tasks:
+        largest_first = sorted(exports, key=lambda one: -one.size)
+        begun = {one: tasks.begin(one) for one in largest_first}
+        for one in exports:
+            progress.message(f"exporting layer {one.layer_id[:12]}, {size(one.size)}")
+            begun[one].result()
 
 
 def _original(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
@@ -146,24 +142,3 @@ def _tag(image: ImageView, text: str) -> str:
     names = [name for name in image.names if f"/{name}".endswith(f"/{text}")] or image.names
     tags = [tag for name in names if (tag := ImageName.parse(name).tag)]
     return tags[0] if tags else "latest"
-
-
-def _export_layer(repo: Repo, store: StoreView, layer: LayerRecord, target: Target) -> None:
-    tree, record = store.diff(layer.id), repo.content(store.tar_split(layer.id))
-
-    def read(part: Content) -> Chunks:
-        return repo.content(_file(tree, part))
-
-    try:
-        tar = assembled(segments(record), read)
-        target.write(layer.diff_id, verified(tar, layer.diff_id, layer.diff_size))
-    except Fault as error:
-        hint = "`image-store verify` tells what is wrong with the store"
-        raise error.within(digest=f"layer {layer.id[:12]}", hint=hint) from None
-
-
-def _file(tree: RepoDirectory, part: Content) -> str:
-    found = find_leaf(tree, components(part.path))
-    if found is None:
-        raise LayerError("the file is missing in the store", path=part.path)
-    return found

@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
+from importer.repo.writer import Repo
 from importer.verify.rebuilt_tar import LayerTar
 from importer.verify.tree import TreeCheck
+from layers.ostree.objects import Stored
 from layers.tree.lower import Lower
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from importer.repo.values import RepoDirectory
-    from importer.repo.writer import Repo
     from importer.store.reader import StoreView
     from layers.storage.layer_record import LayerRecord
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTrees:
-    """The objects that a layer is made of.
-
-    `own` is its tree, `lower` are the trees below, nearest first, and `split` is the checksum of
-    its tar-split file. Two values are equal if they hold the same objects.
-    """
-
-    diff_id: str
-    split: str
-    checksums: tuple[str, ...]
-    record: LayerRecord = field(compare=False)
-    own: RepoDirectory = field(compare=False)
-    lower: tuple[RepoDirectory, ...] = field(compare=False)
-
-    @classmethod
-    def find(
-        cls, store: StoreView, record: LayerRecord, below: Sequence[LayerRecord]
-    ) -> Self | None:
-        """Find a layer's objects; `below` is base first. Return None if a tree or tar-split file
-        is missing.
-        """
-        ids = [record.id, *(layer.id for layer in reversed(below))]
-        trees = [store.root.find(f"overlay/{layer_id}/diff") for layer_id in ids]
-        found = tuple(tree for tree in trees if tree is not None)
-        records = store.root.find("overlay-layers")
-        split = records.leaves.get(record_name(record.id).encode()) if records else None
-        if len(found) < len(ids) or split is None:
-            return None
-        checksums = tuple(part for tree in found for part in (tree.contents, tree.meta))
-        return cls(str(record.diff_id), split, checksums, record, found[0], found[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,36 +34,71 @@ class LayerResult:
     ids: tuple[tuple[int, ...], tuple[int, ...]] | None
 
 
-def check_layer(repo: Repo, trees: StoredTrees) -> LayerResult:
-    """Check a layer. An object that cannot be read is a problem like any other."""
-    tar = LayerTar(repo, trees.own)
-    problems: list[tuple[bytes, str]] = []
-    try:
-        tar.read(repo.content(trees.split))
-        _compare(repo, trees, tar, problems)
-    except ImporterError as error:
-        problems.append((error.path or b"", error.message))
-    said = {problem.path for problem in tar.problems}
-    problems = [problem for problem in problems if not problem[0] or problem[0] not in said]
-    problems += [(problem.path, problem.text) for problem in tar.problems]
-    right = tar.diff_id == trees.diff_id
-    ids = tuple(sorted(tar.tree.uids)), tuple(sorted(tar.tree.gids))
-    return LayerResult(tuple(problems), tar.size, ids if right else None)
+@dataclass(frozen=True, slots=True)
+class LayerCheck:
+    """A task: check a layer by the objects that it is made of.
 
-
-def _compare(
-    repo: Repo, trees: StoredTrees, tar: LayerTar, problems: list[tuple[bytes, str]]
-) -> None:
-    """Compare the tree with the tar's.
-
-    A tar that cannot be read means no tree. If all files are right and the tar still has another
-    digest, its headers are wrong and say nothing of the tree.
+    `trees` are its own tree and the trees below, nearest first. `split` is the checksum of its
+    tar-split file, `size` the bytes of its tar, as its record says. Two checks are equal if they
+    read the same objects.
     """
-    if tar.broken:
-        return
-    if tar.diff_id != trees.diff_id and not tar.problems:
-        text = f"record and files make a tar of {tar.diff_id}, not of {trees.diff_id}"
-        problems.append((b"", text))
-        return
-    lower = Lower(trees.lower) if trees.lower else None
-    TreeCheck(repo, tar, lower, lambda path, text: problems.append((path, text))).compare()
+
+    repo: Path
+    diff_id: str
+    split: str
+    trees: tuple[Stored, ...]
+    size: int = field(compare=False)
+
+    @classmethod
+    def of(
+        cls, repo: Repo, store: StoreView, record: LayerRecord, below: Sequence[LayerRecord]
+    ) -> Self | None:
+        """Find a layer's objects; `below` is base first. Return None if a tree or tar-split file
+        is missing."""
+        ids = [record.id, *(layer.id for layer in reversed(below))]
+        trees = [store.root.find(f"overlay/{layer_id}/diff") for layer_id in ids]
+        found = tuple(Stored(tree.contents, tree.meta) for tree in trees if tree is not None)
+        records = store.root.find("overlay-layers")
+        split = records.leaves.get(record_name(record.id).encode()) if records else None
+        if len(found) < len(ids) or split is None:
+            return None
+        return cls(repo.path, str(record.diff_id), split, found, record.diff_size)
+
+    def run(self) -> LayerResult:
+        """Check the layer. An object that cannot be read is a problem like any other."""
+        repo = Repo.open(self.repo)
+        own, *lower = (repo.directory(*stored) for stored in self.trees)
+        tar = LayerTar(repo, own)
+        problems: list[tuple[bytes, str]] = []
+        try:
+            tar.read(repo.content(self.split))
+            self._compare(repo, lower, tar, problems)
+        except ImporterError as error:
+            problems.append((error.path or b"", error.message))
+        said = {problem.path for problem in tar.problems}
+        problems = [problem for problem in problems if not problem[0] or problem[0] not in said]
+        problems += [(problem.path, problem.text) for problem in tar.problems]
+        ids = tuple(sorted(tar.tree.uids)), tuple(sorted(tar.tree.gids))
+        right = tar.diff_id == self.diff_id
+        return LayerResult(tuple(problems), tar.size, ids if right else None)
+
+    def _compare(
+        self,
+        repo: Repo,
+        lower: Sequence[RepoDirectory],
+        tar: LayerTar,
+        problems: list[tuple[bytes, str]],
+    ) -> None:
+        """Compare the tree with the tar's.
+
+        A tar that cannot be read means no tree. If all files are right and the tar still has
+        another digest, its headers are wrong and say nothing of the tree.
+        """
+        if tar.broken:
+            return
+        if tar.diff_id != self.diff_id and not tar.problems:
+            text = f"record and files make a tar of {tar.diff_id}, not of {self.diff_id}"
+            problems.append((b"", text))
+            return
+        below = Lower(lower) if lower else None
+        TreeCheck(repo, tar, below, lambda path, text: problems.append((path, text))).compare()

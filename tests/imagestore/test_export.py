@@ -1,11 +1,16 @@
 """`image-store export`: the layers' tars byte for byte, in a layout that others accept."""
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from fixtures.images import definition
+from importer.imagestore.export import export_image
+from importer.imagestore.export_place import Place
+from importer.repo.writer import Repo
+from importer.store.reader import find_stores
 from tests.tools import umoci
 from tests.tools.entry import Entry, Sparse
 from tests.tools.expected import private_ids
@@ -18,6 +23,7 @@ from tests.tools.snapshot import assert_same, snapshot
 from tests.tools.storecommand import answered, image_store
 from tests.tools.tamper import commit, loose
 from tests.tools.tarbuild import tar_bytes
+from tests.tools.told import Told
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures" / "images"
 # What is not in the tree, or there in another form: the record has it.
@@ -72,6 +78,34 @@ def test_the_tars_are_the_original_ones(
         "signatures": 0,
     }
     assert len(found) == 4  # two layers, config, manifest
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_processes_write_the_same(
+    registry: Registry,
+    tmp_path: Path,
+    layout: Path,
+    jobs: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One layer twice; then only what is damaged is written again."""
+    tars = [tar_bytes(ODD), *(tar_bytes([Entry(b"file%d" % n, content=b"x")]) for n in range(3))]
+    tars.insert(2, tars[1])
+    reference = registry.push(build_oci(layout, "t", tars), "export/several:t")
+    imported(tmp_path / "repo", reference)
+    monkeypatch.setattr("importer.workers.tasks._WORTH", 1)
+    repo, out = Repo.open(tmp_path / "repo"), tmp_path / "out"
+    stores = find_stores(repo, (), None)
+    told = Told()
+    export_image(repo, stores, reference, Place(out, "t"), told, jobs)
+    assert len(told.messages) == 4
+    ids = [f"sha256:{sha256(tar).hexdigest()}" for tar in tars]
+    assert [blobs(out)[one] for one in ids] == tars
+    for one in ids[3:]:
+        (out / "blobs" / one.replace(":", "/")).write_bytes(b"damaged")
+    export_image(repo, stores, reference, Place(out, "t"), told, jobs)
+    assert len(told.messages) == 4 + 2
+    assert [blobs(out)[one] for one in ids] == tars
 
 
 @pytest.mark.root

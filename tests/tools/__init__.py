@@ -22,9 +22,9 @@ MicroShift's files as its rebase.sh does.
 release, `storecommand` image-store, `treecommit` import-tree beside `ostree commit`, all as
 processes; `make` runs a target of the Makefile; `session` lists the processes of a session,
 `signalled` signals a program at any moment, `process` runs any other command, `home` is an empty
-home directory, `patience` says how long to wait, `gpg` makes keyrings. `racer` exchanges paths
-while a command looks into a directory, `withoutopenat2` runs one to which the kernel denies
-openat2(2).
+home directory, `patience` says how long to wait, `told` keeps messages, `gpg` makes keyrings.
+`racer` exchanges paths while a command looks into a directory, `withoutopenat2` runs one to which
+the kernel denies openat2(2).
 
 **Read the result.** `ostreerepo` calls `ostree`, `store` reads a containers-storage tree as
 podman does, `snapshot` compares unpacked trees, `overlay` mounts layers, `expected` has what

@@ -29,6 +29,7 @@ from tests.tools.ostreerepo import ls, ostree, refs
 from tests.tools.registry import Registry
 from tests.tools.storecommand import image_store
 from tests.tools.tamper import LooseStore, Record, commit, copy, loose
+from tests.tools.told import Told
 
 LAYERS = definition.parse("""
 layer
@@ -94,7 +95,7 @@ def findings(repo: Path, *branches: str) -> list[Finding]:
     opened = Repo.open(repo)
     stores = find_stores(opened, branches, None, broken=True).found
     assert stores
-    return [f for one in verify(opened, stores, Silence()).branches for f in one.findings]
+    return [f for one in verify(opened, stores, Silence(), 2).branches for f in one.findings]
 
 
 Plant = Callable[[LooseStore, Sound], None]
@@ -628,6 +629,35 @@ def test_a_finding_names_the_images_that_have_the_layer(sound: Sound, tmp_path: 
     images = {f.path: f.images for f in findings(planted)}
     one, two = sound.names
     assert images == {"etc/keep": (one, two), "etc/gone": (one,)}
+
+
+@pytest.mark.root
+def test_more_processes_find_and_tell_the_same(
+    sound: Sound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faults in two layers, and a damaged object that two stores have."""
+    repo = tmp_path / "repo"
+    shutil.copytree(sound.repo, repo)
+    altered = copy(sound.loose, tmp_path / "copy")
+    file_altered(altered, sound)
+    whiteout_removed(altered, sound)
+    commit(altered, repo, "altered")
+    object_file(repo, "altered", ostree_path(sound, 2, "other")).write_text("damaged")
+    opened, results = Repo.open(repo), []
+    monkeypatch.setattr("importer.workers.tasks._WORTH", 1)
+    for jobs in (1, 2, 3):
+        told = Told()
+        stores = find_stores(opened, ("altered", "all"), None, broken=True).found
+        document = verify(opened, stores, told, jobs).document()
+        results.append((document, told.messages))
+    assert results[0] == results[1] == results[2]
+    assert len(results[0][1]) == 6
+    assert [len(one["findings"]) for one in results[0][0]["branches"]] == [5, 1]
+
+
+def ostree_path(sound: Sound, layer: int, path: str) -> str:
+    """The path in the commit of a layer's file."""
+    return f"/usr/lib/containers/storage/overlay/{sound.layers[layer]}/diff/{path}"
 
 
 def object_file(repo: Path, branch: str, path: str) -> Path:

@@ -6,9 +6,30 @@ from dataclasses import dataclass
 
 from importer.cli.options.declare import Group, Heading, option
 from importer.cli.options.types import Number, Size
-from importer.ingest.budget import Budget
+from importer.ingest.budget import Budget, processors
 
 _DEFAULT = Budget()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jobs(Group):
+    """The processes of a command that reads stored layers."""
+
+    HEADING = Heading.WORK
+
+    jobs: int | None = option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        type=Number(1, 1024),
+        help="Read this many layers at once, each in a process of its own; without it, as many as"
+        " there are processors for this process.",
+    )
+
+    @property
+    def count(self) -> int:
+        """Return how many processes there are to be."""
+        return processors() if self.jobs is None else self.jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,80 @@
+"""The result of `image-store verify`, for people and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from importer.render.table import Block, Text, several, size
+
+if TYPE_CHECKING:
+    from importer.verify.findings import Finding
+
+
+@dataclass(slots=True)
+class Verified:
+    """The result for one branch.
+
+    `size` is the bytes of the tars that were rebuilt. `unverified` are layers that nothing can
+    verify, since their tars are unknown.
+    """
+
+    branch: str
+    images: int = 0
+    layers: int = 0
+    size: int = 0
+    unverified: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def verdict(self) -> Text:
+        """Return the line of the branch: what was checked, and whether it is sound."""
+        faults = several(len(self.findings), "fault") if self.findings else "ok"
+        counts = f"{several(self.images, 'image')}, {several(self.layers, 'layer')}"
+        return Text(
+            f"{self.branch}: {counts}, {size(self.size)} of tars made again: {faults}",
+            "red" if self.findings else "green",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The results of all branches. The status is 1 if anything is wrong."""
+
+    branches: list[Verified]
+
+    @property
+    def status(self) -> int:
+        """1 if anything is wrong, else 0."""
+        return 1 if any(branch.findings for branch in self.branches) else 0
+
+    def blocks(self) -> list[Block]:
+        """Return a line for each finding, and a line for each branch."""
+        blocks: list[Block] = []
+        for branch in self.branches:
+            blocks += [Text(f"{branch.branch}: {one}", "red") for one in branch.findings]
+            blocks += [
+                Text(f"{branch.branch}: layer {one[:12]}: nothing says what its tar was", "yellow")
+                for one in branch.unverified
+            ]
+            blocks.append(branch.verdict())
+        return blocks or [Text("no stores")]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document: `ok`, and the findings of each branch."""
+        return {
+            "ok": self.status == 0,
+            "branches": [self._branch(branch) for branch in self.branches],
+        }
+
+    def _branch(self, verified: Verified) -> dict[str, Any]:
+        return {
+            "branch": verified.branch,
+            "images": verified.images,
+            "layers": verified.layers,
+            "tar_size": verified.size,
+            "unverified_layers": verified.unverified,
+            "findings": [
+                {"images": list(f.images), "layer": f.layer, "path": f.path, "problem": f.problem}
+                for f in verified.findings
+            ],
+        }
