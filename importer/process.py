@@ -8,8 +8,10 @@ import shlex
 import signal
 import subprocess
 import threading
-from contextlib import ExitStack, contextmanager
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from math import inf
+from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
@@ -23,6 +25,8 @@ _log = logging.getLogger(__name__)
 _KILLED = "it was killed: if nobody did it, the kernel did for want of memory; see `journalctl -k`"
 # No registry sends a manifest of more, and no other program that we run writes more.
 _MAX_OUTPUT = 64 << 20
+# Seconds between two looks at what a program has moved, and the bytes that count as something.
+_LOOK, _ENOUGH = 1.0, 1 << 10
 _live: set[subprocess.Popen[bytes]] = set()
 # The signal handler takes it, too, in whatever thread of ours it interrupts.
 _live_lock = threading.RLock()
@@ -56,6 +60,41 @@ def run(
         if status:
             raise CommandError(argv, status, _text(stderr))
     return output
+
+
+def run_transfer(argv: Sequence[str], *, pass_fds: Sequence[int], timeout: float) -> None:
+    """Run a program that moves much and says nothing, such as `skopeo copy`.
+
+    Raise CommandError if its status is not 0, FetchError if it has neither read nor written 1 KiB
+    for `timeout` seconds.
+    """
+    with _unnamed_file() as stderr:
+        with _started(argv, stderr, pass_fds=pass_fds) as child:
+            status = _busy(child, argv[0], timeout)
+        if status:
+            raise CommandError(argv, status, _text(stderr))
+
+
+def _busy(child: subprocess.Popen[bytes], name: str, timeout: float) -> int:
+    """Wait for the program's end as long as it moves bytes. Return its status."""
+    moved, since = 0, time.monotonic()
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(min(timeout, _LOOK))
+        now = _moved(child.pid)
+        if now - moved >= _ENOUGH:
+            moved, since = now, time.monotonic()
+        elif time.monotonic() - since >= timeout:
+            raise FetchError(f"{name} has moved nothing for {timeout:g} s", hint=SILENCE)
+
+
+def _moved(pid: int) -> int:
+    """Return how many bytes a program has read and written: proc_pid_io(5), files and sockets."""
+    try:
+        fields = Path(f"/proc/{pid}/io").read_text().split()
+    except OSError:
+        return 0  # it ends just now, or we may not look
+    return int(fields[fields.index("rchar:") + 1]) + int(fields[fields.index("wchar:") + 1])
 
 
 def _output(child: subprocess.Popen[bytes], name: str, timeout: float, limit: int) -> bytes:

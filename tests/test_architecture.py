@@ -24,6 +24,7 @@ OPENING_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
 FLOORS: list[set[str]] = [
     {"cli"},
     {"imagestore"},
+    {"embed"},
     {"import_images"},
     {"release"},
     {"graphroot", "tree"},

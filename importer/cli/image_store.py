@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cloup
 
+from importer.cli.embed import embed
 from importer.cli.options.declare import SETTINGS, versioned
 from importer.cli.store_changes import export, prune, remove
 from importer.cli.store_device import heal
@@ -20,5 +21,5 @@ def image_store() -> None:
     """
 
 
-for _one in (list_images, show, history, diff, verify, remove, prune, export, report, heal):
+for _one in (list_images, show, history, diff, verify, remove, prune, export, report, embed, heal):
     image_store.add_command(_one)

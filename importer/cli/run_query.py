@@ -22,11 +22,21 @@ if TYPE_CHECKING:
 def end_query(given: Given, work: Callable[[Repo], Shown]) -> NoReturn:
     """Open the repo, do the work, print the tables or the JSON document, and exit."""
 
-    def answer() -> Answer:
-        from importer.render.table import rendered
+    def in_repo() -> Shown:
         from importer.repo.writer import Repo
 
-        shown = work(Repo.open(given(Stores).repo))
+        return work(Repo.open(given(Stores).repo))
+
+    end_shown(given, in_repo)
+
+
+def end_shown(given: Given, work: Callable[[], Shown]) -> NoReturn:
+    """Do the work, print the tables or the JSON document, and exit."""
+
+    def answer() -> Answer:
+        from importer.render.table import rendered
+
+        shown = work()
         if given(Document).as_json:
             return Answer(json.dumps(shown.document(), indent=2), shown.status)
         terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

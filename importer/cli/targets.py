@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypedDict
 
 import click
 
 from importer.cli.options.images import LayerRules
 from importer.cli.options.labels import Labels, Signing
-from importer.cli.options.registry import Registry
+from importer.cli.options.registry import Access, Registry
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
 from importer.cli.options.work import Work
@@ -123,12 +124,20 @@ def skopeo(
 
     Raise ImporterError if there are credentials, and the command line names several `registries`.
     """
+    made = skopeo_of(given, given(Registry), retry_times, registries, arch)
+    return replace(made, keep_signatures=given(Registry).keep_signatures)
+
+
+def skopeo_of(
+    given: Given, registry: Access, retry_times: int, registries: Iterable[str], arch: str | None
+) -> Skopeo:
+    """Return how to call skopeo, by the options of all commands that call it."""
     from importer.cli.options.images import Platform
     from importer.fetch.credentials import Credentials
     from importer.fetch.registries import registries_file
     from importer.fetch.skopeo import Skopeo
 
-    registry, platform = given(Registry), given(Platform)
+    platform = given(Platform)
     where = registry.registries_conf
     return Skopeo(
         authfile=registry.authfile,
@@ -138,7 +147,6 @@ def skopeo(
         registries_conf=registries_file(where) if where is not None else None,
         policy=registry.policy,
         insecure_policy=registry.insecure_policy,
-        keep_signatures=registry.keep_signatures,
         arch=arch,
         os=platform.os,
         variant=platform.variant,

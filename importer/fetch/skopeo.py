@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 from importer.errors import FetchError
 from importer.fetch.complaint import fetch_error
-from importer.process import CommandError, run
+from importer.process import CommandError, run, run_transfer
+from layers.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from importer.fetch.credentials import Credentials
+
+_INSECURE = "--insecure-policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Skopeo:
             "--cert-dir": self.cert_dir,
             "--tls-verify": None if self.tls_verify is None else str(self.tls_verify).lower(),
         }
-        insecure = ["--insecure-policy"] if self.insecure_policy else []
+        insecure = [_INSECURE] if self.insecure_policy else []
         name, *arguments = command
         return ["skopeo", *insecure, *_options(everywhere), name, *_options(access), *arguments]
 
@@ -76,6 +80,31 @@ class Skopeo:
             raise fetch_error(source, error.stderr) from None
         except FetchError as error:
             raise FetchError(f"{source}: {error}", hint=error.hint) from None
+
+    def copy(self, source: str, to: str, digest_file: Path) -> Digest:
+        """Copy an image that we have written ourselves. Return the digest that its manifest has at
+        the destination.
+
+        Raise FetchError if a retry may help, ImporterError if not. No signature policy is asked:
+        such a policy is for what comes from outside.
+        """
+        with self.command(
+            "copy", f"--retry-times={self.retry_times}", f"--digestfile={digest_file}", source, to
+        ) as (argv, descriptors):
+            try:
+                run_transfer(_to_destination(argv), pass_fds=descriptors, timeout=self.timeout)
+            except CommandError as error:
+                raise fetch_error(to, error.stderr) from None
+            except FetchError as error:
+                raise FetchError(f"{to}: {error}", hint=error.hint) from None
+        return Digest.parse(digest_file.read_text().strip())
+
+
+def _to_destination(argv: list[str]) -> list[str]:
+    """Return the command line of `skopeo copy` whose options on access are for the destination."""
+    sided = ("--cert-dir=", "--tls-verify=")
+    options = [one.replace("--", "--dest-", 1) if one.startswith(sided) else one for one in argv]
+    return [options[0], *([] if _INSECURE in options else [_INSECURE]), *options[1:]]
 
 
 def _options(values: dict[str, str | None]) -> list[str]:

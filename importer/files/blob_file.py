@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from hashlib import sha256
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
+from layers.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from layers.digest import Digest
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -44,10 +44,23 @@ def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
         new.replace(path)
 
 
+def new_blob(directory: Path, chunks: Iterable[bytes]) -> tuple[Digest, int]:
+    """Write a file of mode 0644 that is named by its sha256. Return this digest, and the size in
+    bytes. Raise OSError."""
+    hasher, size = sha256(), 0
+    with new_file(directory) as new:
+        for chunk in chunks:
+            hasher.update(chunk)
+            size += new.file.write(chunk)
+        os.fchmod(new.file.fileno(), 0o644)
+        new.replace(directory / hasher.hexdigest())
+    return Digest("sha256", hasher.hexdigest()), size
+
+
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def naming(path: Path, doing: str = "writing") -> Iterator[None]:
     """Turn an OSError into an ImporterError that names the path."""
     try:
         yield
     except OSError as error:
-        raise ImporterError(f"writing {path}: {error.strerror}") from error
+        raise ImporterError(f"{doing} {path}: {error.strerror}") from error

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
-from importer.files.blob_file import has_content, naming, replace_file
+from importer.files.blob_file import has_content, naming, new_blob, replace_file
 from importer.files.replacement import read_file
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, array, mapping, parse_document
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from layers.chunks import Chunks
+    from layers.chunks import Chunks, OpenChunks
 
+_PIECE = 1 << 20
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 
@@ -55,6 +56,20 @@ class Layout:
         with naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(path, chunks)
+
+    def read(self, digest: Digest) -> OpenChunks:
+        """Yield a blob's bytes. Raise ImporterError if it cannot be read."""
+        path = self._path(digest)
+        with naming(path, "reading"), path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    def add(self, chunks: Chunks) -> tuple[Digest, int]:
+        """Write a blob whose digest only its end tells. Return its sha256 digest and its size."""
+        directory = self._blobs / "sha256"
+        with naming(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            return new_blob(directory, chunks)
 
     def written_elsewhere(self, _digest: Digest) -> None:
         """Note nothing: blobs stay in a layout, whoever wrote them."""

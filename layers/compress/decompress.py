@@ -33,7 +33,7 @@ def decompressed(chunks: Chunks, media_type: str, compression: Compression) -> C
     head = next(chunks, b"")
     while 0 < len(head) < 4 and (more := next(chunks, b"")):
         head += more
-    found = _magic(head)
+    found = compression_of(head)
     plain = compression is Compression.GZIP and may_be_unpacked(media_type)
     if found is not compression and not (found is Compression.NONE and plain):
         raise LayerError(
@@ -48,7 +48,8 @@ def _rejoined(head: bytes, chunks: Chunks) -> Chunks:
     yield from chunks
 
 
-def _magic(head: bytes) -> Compression:
+def compression_of(head: bytes) -> Compression:
+    """Return the compression of a blob that begins with these bytes, four at least."""
     if head.startswith(_GZIP_MAGIC):
         return Compression.GZIP
     if is_frame(head):

@@ -150,10 +150,11 @@ def test_verify(home: Path) -> None:
     hold([answered(home / "repo", "verify")], table("## image-store verify"))
 
 
-def test_export_report_remove_prune(home: Path) -> None:
+def test_export_embed_report_remove_prune(home: Path) -> None:
     repo = home / "repo"
     calls = {
         "export": ("q.io/a/b:one", f"oci:{home}/exported"),
+        "embed": ("two", f"--base=oci:{home}/images:one", f"--to=oci:{home}/embedded"),
         "report": ("one", f"--output={home}/page.html"),
         "remove": ("q.io/a/b:two", "--branch=two"),
         "prune": ("--dry-run",),

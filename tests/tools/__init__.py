@@ -38,6 +38,6 @@ systems; `lacking` skips what needs a program that the system has no package of.
 **Other programs.** `podman` has storage of its own beside ours, `umoci` unpacks, `lab` reads the
 same layers by us, umoci and podman, `differences` lists where they differ on purpose;
 `dockerroot` writes Docker's store, `dockerd` runs the real Docker; `osbase` is a small operating
-system, `device` a sysroot that deploys it; `cgroup2` gives `podman run` a pure cgroup2,
-`rootless` is a user without privileges.
+system, `device` a sysroot that deploys it, `bootc` imports an image as bootc does; `cgroup2`
+gives `podman run` a pure cgroup2, `rootless` is a user without privileges.
 """

@@ -2,7 +2,9 @@
 
 from collections.abc import Generator
 
+from layers.compress.decompress import decompressed
 from layers.entry import Entry, Kind
+from layers.oci.media_type import layer_compression
 from layers.tar.reader import TarReader
 
 
@@ -46,3 +48,8 @@ def read_tar(data: bytes, size: int = 1 << 16) -> list[tuple[Entry, bytes]]:
 def paths(data: bytes) -> list[bytes]:
     """The entries' paths as the tar spells them."""
     return [entry.path for entry, _ in read_tar(data)]
+
+
+def unpacked_blob(blob: bytes, media_type: str) -> bytes:
+    """The tar in a layer's blob."""
+    return b"".join(decompressed(iter([blob]), media_type, layer_compression(media_type)))

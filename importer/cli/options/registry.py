@@ -10,7 +10,7 @@ from importer.cli.options.types import NotEmpty, Number, Place, Seconds, YesNo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Registry(Group):
+class Access(Group):
     """How to reach a registry, and which signatures images must have."""
 
     HEADING = Heading.REGISTRY
@@ -55,11 +55,6 @@ class Registry(Group):
     insecure_policy: bool = flag(
         "--insecure-policy", help="Check no signatures, whatever the policy says."
     )
-    keep_signatures: bool = flag(
-        "--keep-signatures",
-        help="Keep the images' signatures in the store, for a signature policy of CRI-O on the"
-        " device: sigstore attachments, and simple signatures as registries.d says.",
-    )
     timeout: float = option(
         "--timeout",
         metavar="SECONDS",
@@ -67,6 +62,17 @@ class Registry(Group):
         default=60.0,
         shown="60",
         help="How many seconds a registry or release controller may be silent.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry(Access):
+    """How to import from a registry."""
+
+    keep_signatures: bool = flag(
+        "--keep-signatures",
+        help="Keep the images' signatures in the store, for a signature policy of CRI-O on the"
+        " device: sigstore attachments, and simple signatures as registries.d says.",
     )
 
 

@@ -73,6 +73,22 @@ class Text(ParamType[str]):
         return text
 
 
+class KeyValue(ParamType[tuple[str, str]]):
+    """KEY=VALUE; the value may be empty."""
+
+    name = "KEY=VALUE"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return key and value."""
+        text = Text(empty=True).convert(value, param, ctx)
+        key, equals, rest = text.partition("=")
+        if not key or not equals:
+            self.fail(f"{text!r} is not of the form KEY=VALUE", param, ctx)
+        return key, rest
+
+
 class Context(Text):
     """An SELinux context, in the form user:role:type[:level]."""
 

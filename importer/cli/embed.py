@@ -1,0 +1,74 @@
+"""The subcommand `image-store embed`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.cli.messages import progress_for
+from importer.cli.options.declare import Given, subcommand
+from importer.cli.options.embed import BaseAndDestination, NewImage, PackingWork
+from importer.cli.options.images import Architecture, Platform
+from importer.cli.options.output import Document, Messages
+from importer.cli.options.registry import Access, Retries
+from importer.cli.options.stores import OneBranch, Stores
+from importer.cli.run_query import end_shown
+from importer.cli.targets import skopeo_of
+
+if TYPE_CHECKING:
+    from importer.embed.job import Job
+    from importer.render.table import Shown
+
+
+@subcommand(
+    "embed",
+    OneBranch,
+    BaseAndDestination,
+    Architecture,
+    Platform,
+    Stores,
+    NewImage,
+    Access,
+    Retries,
+    PackingWork,
+    Messages,
+    Document,
+)
+def embed(given: Given) -> None:
+    """Put a store into a bootable container image.
+
+    The new image is the base image, unchanged, with layers on top that hold the store's
+    layers, and a last one with its records. A layer of the store makes the same bytes every
+    time, so that a registry and a device fetch only what has changed. The store may have no
+    whiteouts. Prints the new manifest's digest.
+    """
+
+    def work() -> Shown:
+        from importer.embed.embed import embed as embed_store
+
+        return embed_store(_job(given), progress_for(given(Messages)))
+
+    end_shown(given, work)
+
+
+def _job(given: Given) -> Job:
+    from importer.embed.job import Contents, Job
+    from layers.oci.reference import Reference, registries
+
+    images, new, amount = given(BaseAndDestination), given(NewImage), given(PackingWork)
+    base, to = Reference.parse(images.base), Reference.parse(images.to)
+    arch, retries = given(Architecture).arch, given(Retries).retry_times
+    return Job(
+        repo=given(Stores).repo,
+        branch=given(OneBranch).branch,
+        prefix=given(Stores).prefix,
+        base=base,
+        to=to,
+        skopeo=skopeo_of(given, given(Access), retries, registries([base, to]), arch),
+        jobs=amount.workers,
+        downloads=amount.max_parallel_downloads,
+        contents=Contents(
+            dict(new.labels), dict(new.annotations), new.bound, new.selinux_equivalence
+        ),
+        compression=new.compression,
+        max_layers=new.max_layers,
+    )

@@ -1,0 +1,99 @@
+"""Options of `image-store embed`: the base image, the destination, the new image's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from importer.cli.options.declare import Group, Heading, choice, flag, option, required, several
+from importer.cli.options.types import KeyValue, NotEmpty, Number
+from importer.ingest.budget import processors
+from layers.compress.compress import BlobCompression
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseAndDestination(Group):
+    """The two images, each of any skopeo transport."""
+
+    HEADING = Heading.IMAGES
+
+    base: str = required(
+        "--base",
+        metavar="REF",
+        type=NotEmpty(),
+        help="The container image that the store is put into: registry/name:TAG,"
+        " registry/name@sha256:DIGEST, or TRANSPORT:... as skopeo writes it.",
+    )
+    to: str = required(
+        "--to",
+        metavar="REF",
+        type=NotEmpty(),
+        help="Where the new image goes: oci:DIR[:TAG], or any other REF that skopeo copies to.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewImage(Group):
+    """What the new image has beside base and store."""
+
+    HEADING = Heading.RESULT
+
+    compression: BlobCompression = choice(
+        "--compression",
+        default=BlobCompression.GZIP,
+        help="The new layers' compression. zstd is faster and smaller; bootc reads it since 2024.",
+    )
+    labels: tuple[tuple[str, str], ...] = several(
+        "--label", metavar="KEY=VALUE", type=KeyValue(), help="Add a label; repeatable."
+    )
+    annotations: tuple[tuple[str, str], ...] = several(
+        "--annotation",
+        metavar="KEY=VALUE",
+        type=KeyValue(),
+        help="Add an annotation to the manifest; repeatable.",
+    )
+    selinux_equivalence: bool = flag(
+        "--selinux-equivalence",
+        help="Let the SELinux policy of the base label the store as podman's own storage: add a"
+        " line to its file_contexts.subs.",
+    )
+    bound: bool = flag(
+        "--bound",
+        help="Also make each image one of bootc's logically bound images; bootc then pulls them"
+        " into a storage of its own as well.",
+    )
+    max_layers: int = option(
+        "--max-layers",
+        metavar="N",
+        type=Number(1, 500),
+        default=128,
+        help="The most layers that the image may have, the base's included. If there would be"
+        " more, layers that the same images have go together.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackingWork(Group):
+    """How much is done at once."""
+
+    HEADING = Heading.WORK
+
+    jobs: int | None = option(
+        "--jobs",
+        "-j",
+        metavar="N",
+        type=Number(1, 1024),
+        help="Compress this many layers at once; without it, as many as there are processors for"
+        " this process.",
+    )
+    max_parallel_downloads: int = option(
+        "--max-parallel-downloads",
+        metavar="N",
+        type=Number(1, 1024),
+        default=6,
+        help="Fetch at most this many blobs of the base at once.",
+    )
+
+    @property
+    def workers(self) -> int:
+        """Return how many layers to compress at once."""
+        return processors() if self.jobs is None else self.jobs

@@ -1,0 +1,103 @@
+"""The base image: its blobs in a layout, and what it has at a few paths."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.fetch.resolver import Resolver
+from importer.store.documents import StoredDocuments
+from layers.compress.decompress import compression_of, decompressed
+from layers.entry import Kind, Owner
+from layers.errors import Fault
+from layers.oci.media_type import DOCKER_LAYERS, TAR_LAYER, Compression, layer_compression
+from layers.path import Path, joined
+from layers.tree.watched import Watched, WatchedPaths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.fetch.blobs import Blobs
+    from importer.fetch.skopeo import Skopeo
+    from importer.files.oci_layout import Layout
+    from layers.chunks import Chunks
+    from layers.oci.manifest import Descriptor
+    from layers.oci.reference import Reference
+    from layers.storage.image import Image
+
+_SUFFIX = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """An image whose blobs are in the layout. `layers` are these blobs, base first; `found` is
+    what it has at the paths that were asked for."""
+
+    image: Image
+    layers: tuple[Descriptor, ...]
+    found: dict[Path, Watched]
+
+    def owner(self, path: Path) -> Owner | None:
+        """Return the owner of a directory, or None if the base has none there.
+
+        Raise ImporterError if the base has something else there.
+        """
+        there = self.found.get(path)
+        if there is not None and there.kind is not Kind.DIRECTORY:
+            raise ImporterError(
+                f"/{joined(path).decode()} of the base image is not a directory",
+                hint="the store's path must not lead through a file or symlink; see --prefix of"
+                " the import",
+            )
+        return there.owner if there is not None else None
+
+
+def resolve_base(skopeo: Skopeo, blobs: Blobs, reference: Reference) -> Image:
+    """Return the base's manifest and config. Raise FetchError or LayerError as Resolver does."""
+    try:
+        image = Resolver(skopeo, blobs, StoredDocuments()).resolve(reference)
+        for layer in image.layers:
+            _ = layer.available_compression  # raises LayerError for an unknown media type
+    except Fault as error:
+        raise error.within(digest=str(reference)) from None
+    return image
+
+
+def fetch_base(
+    image: Image, blobs: Blobs, layout: Layout, downloads: int, wanted: Callable[[Path], bool]
+) -> BaseImage:
+    """Put the base's layers into the layout, and read its paths that are `wanted`."""
+    with ThreadPoolExecutor(downloads) as pool:
+        fetched = pool.map(
+            lambda layer: _fetch(image.source, layer.available, blobs, layout), image.layers
+        )
+        layers = tuple(fetched)
+    watched = WatchedPaths(wanted)
+    for blob in layers:
+        watched.add_layer(partial(_tar, layout, blob))
+    return BaseImage(image, layers, watched.found)
+
+
+def _tar(layout: Layout, blob: Descriptor) -> Chunks:
+    kind = layer_compression(blob.media_type)
+    return decompressed(layout.read(blob.digest), blob.media_type, kind)
+
+
+def _fetch(source: str, blob: Descriptor, blobs: Blobs, layout: Layout) -> Descriptor:
+    """Put a blob into the layout. Return it with OCI's media type."""
+
+    def write() -> None:
+        with closing(blobs.stream(source, blob)) as chunks:
+            layout.write(blob.digest, chunks)
+
+    if not layout.has(blob.digest):
+        blobs.retrying(write)
+    if not blob.media_type.startswith(DOCKER_LAYERS):
+        return blob
+    with closing(layout.read(blob.digest)) as chunks:
+        found = compression_of(next(chunks, b""))
+    return replace(blob, media_type=TAR_LAYER + _SUFFIX[found])

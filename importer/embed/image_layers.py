@@ -1,0 +1,212 @@
+"""The layers that the new image has beside the base's: which files go into which, written."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.cache.layer import record_name
+from importer.embed.extra_files import bound_images, configuration, equivalence, path_of
+from importer.embed.layer_tar import LayerTar, Source, unlabelled
+from importer.embed.result import Written
+from layers.compress.compress import BlobCompression, compressed
+from layers.digest import Digest
+from layers.entry import Owner
+from layers.oci.derive import NewLayer
+from layers.oci.manifest import Descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from importer.embed.base_image import BaseImage
+    from importer.embed.job import Contents
+    from importer.embed.store_layers import StoreLayers
+    from importer.files.oci_layout import Layout
+    from importer.progress import Advance, Progress
+    from importer.repo.writer import Repo
+    from importer.store.reader import StoreView
+    from layers.chunks import Chunks
+    from layers.path import Path
+    from layers.storage.packing import Packing
+
+_DIRECTORY = Owner(0o755, 0, 0)
+_OVERLAY, _RECORDS = b"overlay", b"overlay-layers"
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A layer to write: its members, and what it is for. `size` is about its tar's, in bytes."""
+
+    members: Mapping[Path, Source]
+    store_layers: tuple[str, ...]
+    images: tuple[str, ...]
+    created_by: str
+    name: str
+    size: int
+
+
+class ImageLayers:
+    """The layers of a packed store, and last the one with its records.
+
+    Each file of the store is in exactly one of them.
+    """
+
+    def __init__(
+        self,
+        repo: Repo,
+        store: StoreView,
+        contents: Contents,
+        packing: Packing,
+        layers: StoreLayers,
+    ) -> None:
+        self._repo = repo
+        self._store = store
+        self._contents = contents
+        self._packing = packing
+        self._labels = layers.labels
+        self._sizes = {layer.id: layer.size for layer in layers.packed}
+        self._prefix = path_of(store.prefix)
+        self._extra = configuration(store)
+        if contents.bound:
+            self._extra |= bound_images(store)
+        led = (path[:end] for path in self._extra for end in range(1, len(path) + 1))
+        self._watched = {*led, *(self._prefix[:end] for end in range(1, len(self._prefix) + 1))}
+
+    def watches(self, path: Path) -> bool:
+        """Return whether the base's file or directory at a path has to be known."""
+        size = len(self._prefix)
+        return path in self._watched or (path[:size] == self._prefix and len(path) <= size + 2)
+
+    def write(
+        self,
+        layout: Layout,
+        base: BaseImage,
+        compression: BlobCompression,
+        jobs: int,
+        progress: Progress,
+    ) -> tuple[Written, ...]:
+        """Write the layers into the layout, several at once. Return them, base first."""
+        for path in sorted(self._extra.keys() & base.found.keys()):
+            shown = b"/".join(path).decode()
+            progress.message(f"/{shown} of the base image is replaced by the branch's")
+        planned = [*map(self._group, self._packing.groups), self._last(base)]
+        writer = _Writer(self._repo, self._owners(base), layout, compression, progress)
+        with ThreadPoolExecutor(jobs) as pool:
+            return tuple(pool.map(writer.write, planned))
+
+    def _group(self, group: tuple[str, ...]) -> _Planned:
+        members = {path: source for one in group for path, source in self._files(one).items()}
+        images = self._users(group)
+        more = f" and {len(images) - 1} more" if len(images) > 1 else ""
+        count = f"{len(group)} layers" if len(group) > 1 else "a layer"
+        said = f"image-store embed: {count} of {images[0]}{more}"
+        return _Planned(members, group, images, said, group[-1][:12], self._size(group))
+
+    def _users(self, group: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(label for one in group for label in self._labels[one])) or ("",)
+
+    def _files(self, layer_id: str) -> dict[Path, Source]:
+        """Return the layer's own directory, and the record of its tar if there is one."""
+        found: dict[Path, Source] = {}
+        overlay, records = self._store.root.find("overlay"), self._store.root.find("overlay-layers")
+        if overlay is not None:
+            name = layer_id.encode()
+            found[(*self._prefix, _OVERLAY, name)] = overlay.directories[name]
+        record = record_name(layer_id).encode()
+        if records is not None and record in records.leaves:
+            found[(*self._prefix, _RECORDS, record)] = records.leaves[record]
+        return found
+
+    def _last(self, base: BaseImage) -> _Planned:
+        """Return the last layer: all of the store that no other one has, and the extra files."""
+        members = self._rest()
+        members |= self._extra
+        if self._contents.equivalence:
+            members |= equivalence(base, self._store.prefix)
+        last = self._packing.last
+        said = f"image-store embed: records of {len(self._store.images)} images"
+        users = self._users(last) if last else ()
+        return _Planned(members, last, users, said, "records", self._size(last))
+
+    def _size(self, group: tuple[str, ...]) -> int:
+        return sum(self._sizes[one] for one in group)
+
+    def _rest(self) -> dict[Path, Source]:
+        grouped = {one for group in self._packing.groups for one in group}
+        names = {one.encode() for one in grouped} | {record_name(one).encode() for one in grouped}
+        found: dict[Path, Source] = {}
+        for part, directory in self._store.root.directories.items():
+            if part not in (_OVERLAY, _RECORDS):
+                found[(*self._prefix, part)] = directory
+                continue
+            inside: dict[bytes, Source] = {**directory.directories, **directory.leaves}
+            for name, source in inside.items():
+                if name not in names:
+                    found[(*self._prefix, part, name)] = source
+        found |= {(*self._prefix, name): one for name, one in self._store.root.leaves.items()}
+        return found
+
+    def _owners(self, base: BaseImage) -> Callable[[Path], Owner]:
+        """Return a function that tells a directory's owner: the store's own, else the base's."""
+        size = len(self._prefix)
+
+        def owner(path: Path) -> Owner:
+            there = base.owner(path)
+            if path[:size] != self._prefix and there is not None:
+                return there
+            directory = self._store.top.find(b"/".join(path).decode())
+            return self._repo.dirmeta(directory.meta) if directory is not None else _DIRECTORY
+
+        return lambda path: unlabelled(owner(path))
+
+
+class _Writer:
+    """Writes planned layers into a layout."""
+
+    def __init__(
+        self,
+        repo: Repo,
+        owners: Callable[[Path], Owner],
+        layout: Layout,
+        compression: BlobCompression,
+        progress: Progress,
+    ) -> None:
+        self._repo = repo
+        self._owners = owners
+        self._layout = layout
+        self._compression = compression
+        self._progress = progress
+
+    def write(self, planned: _Planned) -> Written:
+        """Write one layer. Called from several threads."""
+        tar = LayerTar(self._repo, self._owners)
+        hashed = _Hashed()
+        with self._progress.blob(planned.name, planned.size) as advance:
+            chunks = hashed.read(tar.chunks(planned.members), advance)
+            digest, size = self._layout.add(compressed(chunks, self._compression))
+        blob = Descriptor(self._compression.media_type, digest, size)
+        layer = NewLayer(blob, hashed.digest, planned.created_by)
+        return Written(layer, hashed.size, planned.store_layers, planned.images, tar.capable)
+
+
+class _Hashed:
+    """Hashes and counts a tar while it passes."""
+
+    def __init__(self) -> None:
+        self._hasher = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def digest(self) -> Digest:
+        """The diffID, once the tar has passed."""
+        return Digest("sha256", self._hasher.hexdigest())
+
+    def read(self, chunks: Chunks, advance: Advance) -> Chunks:
+        """Yield the chunks."""
+        for chunk in chunks:
+            self._hasher.update(chunk)
+            self.size += len(chunk)
+            advance(len(chunk))
+            yield chunk

@@ -1,0 +1,45 @@
+"""What to embed where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from layers.compress.compress import BlobCompression
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from importer.fetch.skopeo import Skopeo
+    from layers.oci.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the image gets beside the store. `bound` and `equivalence` are the options --bound and
+    --selinux-equivalence."""
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    bound: bool = False
+    equivalence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An image to make. `prefix` is where the store lies in the branch, None for where its
+    metadata says. `jobs` layers are packed at once, `downloads` blobs are fetched at once.
+    `max_layers` bounds the image's layers, the base's included."""
+
+    repo: Path
+    branch: str
+    prefix: str | None
+    base: Reference
+    to: Reference
+    skopeo: Skopeo
+    jobs: int
+    downloads: int
+    contents: Contents = field(default_factory=Contents)
+    compression: BlobCompression = BlobCompression.GZIP
+    max_layers: int = 128

@@ -1,0 +1,73 @@
+"""The embedded image, for people and for programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.render.table import Block, Text
+
+if TYPE_CHECKING:
+    from importer.store.reader import StoreView
+    from layers.digest import Digest
+    from layers.oci.derive import NewLayer
+    from layers.oci.reference import Reference
+    from layers.storage.image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A layer of the new image. `store_layers` are the ids of the store's layers that it has;
+    `images` are the labels of their images. `tar_size` in bytes."""
+
+    layer: NewLayer
+    tar_size: int
+    store_layers: tuple[str, ...]
+    images: tuple[str, ...]
+    capable: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the layer for JSON."""
+        return {
+            "digest": str(self.layer.blob.digest),
+            "diff_id": str(self.layer.diff_id),
+            "size": self.layer.blob.size,
+            "tar_size": self.tar_size,
+            "store_layers": list(self.store_layers),
+            "images": list(self.images),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The new image's manifest and config digests, and the layers that it has beside the base's."""
+
+    to: Reference
+    digest: Digest
+    config: Digest
+    base: Image
+    store: StoreView
+    layers: tuple[Written, ...]
+
+    @property
+    def status(self) -> int:
+        """Return 0."""
+        return 0
+
+    def blocks(self) -> list[Block]:
+        """Return the manifest's digest alone, as an import prints its commit."""
+        return [Text(str(self.digest))]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document. Sizes are in bytes."""
+        return {
+            "destination": str(self.to),
+            "digest": str(self.digest),
+            "image_id": self.config.hex,
+            "base": str(self.base.reference),
+            "base_digest": str(self.base.digest),
+            "base_layers": len(self.base.layers),
+            "branch": self.store.branch,
+            "commit": self.store.commit.checksum,
+            "layers": [layer.document() for layer in self.layers],
+        }

@@ -1,0 +1,87 @@
+"""The store's layers as packing sees them, and what may not go into an OCI image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from layers.errors import printable
+from layers.path import Path, joined
+from layers.storage.packing import PackedLayer
+from layers.whiteout import is_whiteout, unquoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.repo.values import RepoDirectory
+    from importer.repo.writer import Repo
+    from importer.store.reader import StoreView
+
+# Bytes of a tar's headers for one file: its own, and an extended one for its long path.
+_HEADERS = 3 * 512
+WHITEOUTS = (
+    "a container image cannot carry whiteouts of a store: import the images with"
+    " --flatten, into a branch of its own"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLayers:
+    """The layers of a store, parents first, and the labels of each layer's images."""
+
+    packed: tuple[PackedLayer, ...]
+    labels: dict[str, tuple[str, ...]]
+
+
+def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
+    """Return the store's layers. Raise ImporterError if one has a whiteout."""
+    users: dict[str, list[str]] = {one: [] for one in store.layers}
+    labels: dict[str, list[str]] = {one: [] for one in store.layers}
+    for image in sorted(store.images, key=lambda one: (one.full_label, one.id)):
+        for layer in image.layers:
+            users[layer.id].append(image.id)
+            labels[layer.id].append(image.short_label)
+    packed = tuple(
+        PackedLayer(
+            layer.id,
+            layer.parent,
+            bool(layer.parent) and _lower(store, layer.id) is None,
+            _size(repo, store, layer.id),
+            frozenset(users[layer.id]),
+        )
+        for layer in store.layers.values()
+    )
+    return StoreLayers(packed, {one: tuple(found) for one, found in labels.items()})
+
+
+def _lower(store: StoreView, layer_id: str) -> str | None:
+    """Return the checksum of a layer's file `lower`, or None where it has the whole tree."""
+    directory = store.root.find(f"overlay/{layer_id}")
+    return directory.leaves.get(b"lower") if directory else None
+
+
+def _size(repo: Repo, store: StoreView, layer_id: str) -> int:
+    """Return about how many bytes the layer has in a tar."""
+    size = 0
+    for path, checksum in _leaves(store.diff(layer_id)):
+        if unquoted(path[-1]) is not None or is_whiteout(path[-1]):
+            raise ImporterError(
+                f"branch {store.branch}: layer {layer_id[:12]} has the whiteout"
+                f" {printable(joined(path))}",
+                hint=WHITEOUTS,
+            )
+        size += _HEADERS + (repo.file_size(checksum) if checksum else 0)
+    return size
+
+
+def _leaves(root: RepoDirectory) -> Iterator[tuple[Path, str]]:
+    """Yield every file with its checksum, and every directory below the root with ""."""
+    work: list[tuple[Path, RepoDirectory]] = [((), root)]
+    while work:
+        path, directory = work.pop()
+        for name, checksum in directory.leaves.items():
+            yield (*path, name), checksum
+        for name, below in directory.directories.items():
+            yield (*path, name), ""
+            work.append(((*path, name), below))

@@ -1,0 +1,84 @@
+"""Pack a store's layers into the layers of an OCI image.
+
+A layer's tar cannot link to a file of another tar. So a layer that holds the whole merged tree of
+itself and its parents (a cut layer) repeats the parents' bytes, unless they are in the same tar.
+Three rules decide, and each looks at few layers, so that most blobs stay the same when an image
+changes:
+
+1. A small layer goes into the image's last layer, which is new every time.
+2. A layer goes with the topmost cut layer above it that the same images have: whoever fetches
+   the cut layer anew fetches these bytes in any case.
+3. Any other layer has an OCI layer of its own. A layer that several images share is one of these,
+   where only some of the images cut it.
+
+If that gives too many layers, all that the same images have go together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# Bytes of a layer's tar below which no OCI layer is made for it: about what the request for a
+# blob costs, in bytes of a slow connection.
+SMALL = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLayer:
+    """A layer of the store. `size` in bytes of its tar; `images` are the ids of its images."""
+
+    id: str
+    parent: str
+    cut: bool
+    size: int
+    images: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Layer ids: those of each OCI layer, and those that go into the last one."""
+
+    groups: tuple[tuple[str, ...], ...]
+    last: tuple[str, ...]
+
+
+def pack(layers: Sequence[PackedLayer], most: int) -> Packing:
+    """Pack the layers into at most `most` groups, if that is possible. Parents come first in
+    `layers`.
+
+    The groups that most images share come first, as a container image has its base first.
+    """
+    large = [layer for layer in layers if layer.size >= SMALL]
+    last = tuple(layer.id for layer in layers if layer.size < SMALL)
+    hosts = _hosts(layers)
+    groups = _grouped(large, lambda layer: hosts[layer.id])
+    if len(groups) > most:
+        groups = _grouped(large, lambda layer: layer.images)
+    return Packing(groups, last)
+
+
+def _hosts(layers: Sequence[PackedLayer]) -> dict[str, str]:
+    """Return for each layer the one that gives its OCI layer the name: by rule 2, or itself."""
+    users = {layer.id: layer.images for layer in layers}
+    above: dict[str, str] = {}
+    for layer in reversed(layers):
+        host = above.get(layer.id, layer.id if layer.cut else "")
+        if host:
+            above[layer.id] = host
+            if users.get(layer.parent) == layer.images:
+                above[layer.parent] = host
+    return {layer.id: above.get(layer.id, layer.id) for layer in layers}
+
+
+def _grouped(
+    layers: Sequence[PackedLayer], key: Callable[[PackedLayer], object]
+) -> tuple[tuple[str, ...], ...]:
+    found: dict[object, list[PackedLayer]] = {}
+    for layer in layers:
+        found.setdefault(key(layer), []).append(layer)
+    ordered = sorted(found.values(), key=lambda group: -max(len(one.images) for one in group))
+    return tuple(tuple(layer.id for layer in group) for group in ordered)

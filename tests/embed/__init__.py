@@ -1,0 +1,1 @@
+"""Tests of `importer/embed`: a store in a container image."""

@@ -1,0 +1,92 @@
+"""Embedded images where they are used: imported as bootc does it and deployed, and by podman."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.embed.conftest import CONTEXTS, POLICY, Site
+from tests.tools import bootc, umoci
+from tests.tools.device import OS, Device
+from tests.tools.expected import STORE, merged, unpacked
+from tests.tools.osbase import commit_os, os_tree
+from tests.tools.ostreerepo import checkout, fsck, ostree
+from tests.tools.podman import Podman, new_podman
+from tests.tools.process import run
+from tests.tools.snapshot import assert_same, snapshot
+
+pytestmark = pytest.mark.root
+
+#: As the base image has it; libostree reads the file contexts, and no more of the policy.
+SYSTEM = {
+    f"usr/{POLICY}": CONTEXTS,
+    "usr/etc/selinux/config": "SELINUX=enforcing\nSELINUXTYPE=small\n",
+    "usr/etc/selinux/small/policy/policy.33": "not read\n",
+}
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    """A sysroot whose repo has a commit `os`."""
+    device = Device(tmp_path / "device")
+    device.sysroot.mkdir(parents=True)
+    run(["ostree", "admin", "init-fs", "--modern", device.sysroot])
+    device.admin("os-init", OS)
+    ostree(device.repo, "config", "set", "sysroot.bootloader", "none")
+    root = os_tree(tmp_path / "os", SYSTEM)
+    commit_os(device.repo, "os", root, f"--selinux-policy={root}")
+    return device
+
+
+def label(path: Path) -> str:
+    return os.getxattr(path, "security.selinux", follow_symlinks=False).rstrip(b"\0").decode()
+
+
+def test_bootc_deploys_it(site: Site, tmp_path: Path, device: Device) -> None:
+    out = tmp_path / "out"
+    site.embed("two", f"oci:{out}:t", "--selinux-equivalence")
+    tars = bootc.derived_layers(out, "t", site.base)
+    bootc.import_image(device.repo, "os", tars, tmp_path / "work", "booted")
+    fsck(device.repo)
+    device.admin("deploy", f"--os={OS}", "--karg=root=none", "booted")
+    device.boot()
+    store = device.current / STORE
+    plain = checkout(site.repo, "two", tmp_path / "plain") / STORE
+    assert_same(snapshot(store), snapshot(plain), ("deployed", "committed"))
+    # By the rule for podman's own storage, which the last layer makes one for the store as well.
+    assert label(store / "overlay-images/images.json") == "system_u:object_r:store_t:s0"
+    assert label(device.current / "usr/lib/os-release") == "system_u:object_r:lib_t:s0"
+    podman = new_podman(tmp_path / "podman", store)
+    assert podman.run("q.io/a/one:1") == "one"
+    assert podman.run("q.io/a/two:1") == "two"
+    for tag, built in site.images.items():
+        if tag != "three":
+            theirs = unpacked(site.home / "images", tag, tmp_path / f"umoci-{tag}")
+            assert_same(merged(store, built.image_id, tmp_path / f"merged-{tag}"), theirs)
+
+
+def built_upon(podman: Podman, layout: Path, home: Path) -> Path:
+    """The tree of an image that `podman build` makes FROM the embedded one."""
+    podman("pull", "--quiet", f"oci:{layout}:t")
+    (home / "Containerfile").write_text("FROM localhost/embedded\nCOPY more /usr/lib/more\n")
+    (home / "more").write_text("more\n")
+    image = podman("images", "--quiet").split()[0]
+    podman("tag", image, "localhost/embedded")
+    podman.build(home, "localhost/derived")
+    copied = home / "copied"
+    podman("push", "--quiet", "localhost/derived", f"oci:{copied}:t")
+    return copied
+
+
+def test_podman_builds_upon_it(site: Site, tmp_path: Path, podman: Podman) -> None:
+    site.embed("two", f"oci:{tmp_path}/out:t")
+    (tmp_path / "context").mkdir()
+    derived = built_upon(podman, tmp_path / "out", tmp_path / "context")
+    root = snapshot(umoci.unpack(derived, "t", tmp_path / "derived"))
+    plain = snapshot(umoci.unpack(tmp_path / "out", "t", tmp_path / "plain"))
+    assert root.pop(b"usr/lib/more").size == 5
+    assert_same(root, plain, ("built upon", "embedded"))
+    run(["skopeo", "--insecure-policy", "copy", f"oci:{tmp_path}/out:t", f"dir:{tmp_path}/dir"])
+    manifest = json.loads((tmp_path / "dir/manifest.json").read_bytes())
+    assert manifest == bootc.manifest_of(tmp_path / "out", "t")

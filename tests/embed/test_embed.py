@@ -1,0 +1,228 @@
+"""`image-store embed`: the new image's documents and layers, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.embed.conftest import BASE, BIG, POLICY, Site
+from tests.tools import umoci
+from tests.tools.bootc import derived_layers, manifest_of
+from tests.tools.entry import Entry, whiteout
+from tests.tools.expected import STORE
+from tests.tools.image import build_oci
+from tests.tools.importimage import imported
+from tests.tools.layout import Layout, digest_of
+from tests.tools.ostreerepo import checkout, ostree
+from tests.tools.process import run
+from tests.tools.registry import Registry
+from tests.tools.snapshot import assert_same, snapshot
+from tests.tools.storecommand import image_store
+from tests.tools.tarread import read_tar
+
+BOUND = b"usr/lib/bootc/bound-images.d/"
+GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+def config_of(layout: Path, tag: str) -> dict[str, Any]:
+    digest = manifest_of(layout, tag)["config"]["digest"]
+    found: dict[str, Any] = json.loads(Layout(layout).blob_path(digest).read_bytes())
+    return found
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("branch", ["two", "flat"])
+def test_the_store_is_right_to_the_byte(site: Site, tmp_path: Path, branch: str) -> None:
+    site.embed(branch, f"oci:{tmp_path}/out:t")
+    root = umoci.unpack(tmp_path / "out", "t", tmp_path / "root")
+    store = checkout(site.repo, branch, tmp_path / "store") / STORE
+    assert_same(snapshot(root / STORE), snapshot(store), ("embedded", "committed"))
+    shutil.rmtree(root / "usr/lib/containers")
+    plain = umoci.unpack(site.base.directory, site.base.tag, tmp_path / "base")
+    assert_same(snapshot(root), snapshot(plain), ("embedded", "base"))
+
+
+def test_zstd_has_the_same_tars(site: Site, tmp_path: Path) -> None:
+    gzip = site.embed("two", f"oci:{tmp_path}/out:gzip")
+    zstd = site.embed("two", f"oci:{tmp_path}/out:zstd", "--compression=zstd")
+    ids = [[one["diff_id"] for one in document["layers"]] for document in (gzip, zstd)]
+    assert ids[0] == ids[1]
+    types = [one["mediaType"] for one in manifest_of(tmp_path / "out", "zstd")["layers"]]
+    assert types == [GZIP, *["application/vnd.oci.image.layer.v1.tar+zstd"] * len(ids[0])]
+    tars = derived_layers(tmp_path / "out", "zstd", site.base)
+    assert [digest_of(tar) for tar in tars] == ids[0]
+
+
+def test_base_and_documents(site: Site, tmp_path: Path) -> None:
+    flags = ("--label=a=b", "--label=containers.bootc=2", "--annotation=c=d=e")
+    document = site.embed("two", f"oci:{tmp_path}/out", *flags)
+    manifest = manifest_of(tmp_path / "out", "latest")
+    blobs = manifest["layers"]
+    assert [one["digest"] for one in blobs[:1]] == list(site.base.layer_digests)
+    assert [one["digest"] for one in blobs[1:]] == [one["digest"] for one in document["layers"]]
+    commit = ostree(site.repo, "rev-parse", "two").strip()
+    assert manifest["annotations"] == {
+        "kept": "yes",
+        "org.opencontainers.image.base.digest": site.base.digest,
+        "org.opencontainers.image.created": "2024-05-06T07:08:09Z",
+        "import-image.commit": commit,
+        "c": "d=e",
+    }
+    config = config_of(tmp_path / "out", "latest")
+    assert config["config"] == {
+        "Labels": {"containers.bootc": "2", "a": "b"},
+        "Cmd": ["/sbin/init"],
+    }
+    assert config["rootfs"]["diff_ids"][:1] == list(site.base.diff_ids)
+    assert len(config["history"]) == len(config["rootfs"]["diff_ids"])
+    assert config["created"] == "2024-05-06T07:08:09Z"
+    assert (document["commit"], document["base_layers"]) == (commit, 1)
+    # Two layers that both images have, one of each image, and the last one.
+    assert [len(one["images"]) for one in document["layers"]] == [2, 2, 1, 1, 0]
+
+
+def test_what_ostree_stores_once_is_in_a_tar_once(site: Site, tmp_path: Path) -> None:
+    site.embed("two", f"oci:{tmp_path}/out")
+    tars = derived_layers(tmp_path / "out", "latest", site.base)
+    found = [one for tar in tars for one in read_tar(tar)]
+    links = {entry.path.rpartition(b"/")[2]: entry.link for entry, _ in found if entry.link}
+    assert links[b"big"].endswith(b"/data/again")
+    assert not links.keys() & {b"other-mode", b"empty"}
+    assert sum(len(content) == BIG for _, content in found) == 4
+
+
+def test_the_same_input_gives_the_same_bytes(site: Site, tmp_path: Path) -> None:
+    """From a repo of another mode, too, whose objects come in other pieces."""
+    one = site.embed("two", f"oci:{tmp_path}/one", "--jobs=1")
+    ostree(tmp_path / "archive", "init", "--mode=archive")
+    ostree(tmp_path / "archive", "pull-local", site.repo, "two")
+    two = Site(tmp_path, site.base, site.images)
+    (tmp_path / "archive").rename(two.repo)
+    assert two.embed("two", f"oci:{tmp_path}/two", "--jobs=4")["digest"] == one["digest"]
+
+
+def test_the_next_night_shares_what_did_not_change(site: Site, tmp_path: Path) -> None:
+    first = site.embed("two", f"oci:{tmp_path}/out:1")
+    second = site.embed("night", f"oci:{tmp_path}/out:2")
+    old = {one["digest"] for one in first["layers"]}
+    new = [one for one in second["layers"] if one["digest"] not in old]
+    assert [one["images"] for one in new] == [["three:1"], []]
+    assert len(second["layers"]) == len(first["layers"])
+
+
+def test_source_date_epoch(site: Site, tmp_path: Path) -> None:
+    flags = ("--quiet", f"--base=oci:{site.base.directory}:os", f"--to=oci:{tmp_path}/out:t")
+    env = {"SOURCE_DATE_EPOCH": "1000000000"}
+    outcome = image_store(site.repo, "embed", "two", *flags, env=env)
+    assert outcome.status == 0
+    assert outcome.stdout.strip().startswith("sha256:")
+    assert config_of(tmp_path / "out", "t")["created"] == "2001-09-09T01:46:40Z"
+    outcome = image_store(site.repo, "embed", "two", *flags, env={"SOURCE_DATE_EPOCH": "now"})
+    assert (outcome.status, "not seconds since 1970" in outcome.stderr) == (1, True)
+
+
+def test_to_a_registry_and_from_one(site: Site, tmp_path: Path, registry: Registry) -> None:
+    base = registry.push(site.base, "embed/os:1")
+    there = f"{registry.host}/embed/device:1"
+    flags = ("--quiet", "--tls-verify=false", f"--base={base}", f"--to={there}")
+    outcome = image_store(site.repo, "embed", "two", *flags)
+    assert outcome.status == 0, outcome.stderr
+    raw = run(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{there}"])
+    manifest = json.loads(raw)
+    assert manifest["annotations"]["org.opencontainers.image.base.name"] == base
+    shown = run(["skopeo", "inspect", "--tls-verify=false", f"docker://{there}"])
+    assert json.loads(shown)["Digest"] == outcome.stdout.strip()
+    docker = build_oci(tmp_path / "docker", "os", [BASE], docker=True)
+    base = registry.push(docker, "embed/docker:1")
+    flags = ("--quiet", "--tls-verify=false", f"--base={base}", f"--to=oci:{tmp_path}/out:t")
+    assert image_store(site.repo, "embed", "two", *flags).status == 0
+    types = {one["mediaType"] for one in manifest_of(tmp_path / "out", "t")["layers"]}
+    assert types == {GZIP}
+
+
+def test_selinux_equivalence(site: Site, tmp_path: Path) -> None:
+    site.embed("two", f"oci:{tmp_path}/out:t", "--selinux-equivalence")
+    tar = derived_layers(tmp_path / "out", "t", site.base)[-1]
+    last = {entry.path.decode(): content for entry, content in read_tar(tar)}
+    line = "/usr/lib/containers/storage /var/lib/containers/storage\n"
+    assert last[f"{POLICY}.subs"].decode() == f"/srv/www /var/www\n{line}"
+    assert POLICY not in last
+    none = build_oci(tmp_path / "none", "os", [BASE[:3]])
+    flags = (f"--base=oci:{none.directory}:os", f"--to=oci:{tmp_path}/o", "--selinux-equivalence")
+    outcome = image_store(site.repo, "embed", "two", *flags)
+    assert (outcome.status, "has no SELinux policy" in outcome.stderr) == (1, True)
+
+
+def test_bound_images(site: Site, tmp_path: Path) -> None:
+    site.embed("two", f"oci:{tmp_path}/out:t", "--bound")
+    found = read_tar(derived_layers(tmp_path / "out", "t", site.base)[-1])
+    links = {one.path.rpartition(b"/")[2]: one.link for one, _ in found if BOUND in one.path}
+    del links[b""]  # the directory
+    units = {b"/" + one.path: content for one, content in found}
+    assert sorted(units[target] for target in links.values()) == [
+        b"[Image]\nImage=q.io/a/one:1\n",
+        b"[Image]\nImage=q.io/a/two:1\n",
+    ]
+    assert all(target.endswith(b"/" + name) for name, target in links.items())
+
+
+def test_capabilities_are_told(site: Site, tmp_path: Path) -> None:
+    flags = (f"--base=oci:{site.base.directory}:os", f"--to=oci:{tmp_path}/out:t")
+    outcome = image_store(site.repo, "embed", "two", *flags)
+    assert "one:1, two:1: files have capabilities, which bootc before 1.1.3" in outcome.stderr
+
+
+def test_configuration_goes_with_the_store(site: Site, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    image = f"q.io/a/one:1=oci:{site.home}/images:one"
+    imported(repo, "--branch=conf", "--storage-conf", image)
+    conf = b"etc/containers/storage.conf"
+    base = build_oci(
+        tmp_path / "base", "os", [[*BASE, Entry(b"etc/containers", "dir", mode=0o700), Entry(conf)]]
+    )
+    flags = (f"--base=oci:{base.directory}:os", f"--to=oci:{tmp_path}/out:t")
+    outcome = image_store(repo, "embed", "conf", *flags)
+    assert "/etc/containers/storage.conf of the base image is replaced" in outcome.stderr
+    last = {e.path: (e, c) for e, c in read_tar(derived_layers(tmp_path / "out", "t", base)[-1])}
+    assert b"/usr/lib/containers/storage" in last[conf][1]
+    assert last[b"etc/containers/"][0].owner.mode == 0o700
+
+
+def refusal(repo: Path, branch: str, *flags: str) -> str:
+    outcome = image_store(repo, "embed", branch, *flags)
+    assert outcome.status == 1
+    return outcome.stderr
+
+
+def test_what_is_refused(site: Site, tmp_path: Path) -> None:
+    repo, home = tmp_path / "repo", tmp_path / "images"
+    gone = build_oci(home, "gone", [[Entry(b"a", content=b"a")], [whiteout(b"a")]])
+    imported(repo, "--branch=quoted", f"q.io/a/gone:1=oci:{gone.directory}:gone")
+    base, to = f"--base=oci:{site.base.directory}:os", f"--to=oci:{tmp_path}/out:t"
+    assert "has the whiteout .ostree-wh.a" in refusal(repo, "quoted", base, to)
+    assert not (tmp_path / "out").exists()
+    assert "no branch nothing" in refusal(repo, "nothing", base, to)
+    site.embed("two", f"oci:{tmp_path}/first:t")
+    again = refusal(site.repo, "two", f"--base=oci:{tmp_path}/first:t", to)
+    assert "has a store of its own at /usr/lib/containers/storage" in again
+    few = refusal(site.repo, "two", base, to, "--max-layers=3")
+    assert "more than 3" in few
+    odd = build_oci(home, "odd", [[Entry(b"usr", "symlink", link=b"x")]])
+    assert "/usr of the base image is not a directory" in refusal(
+        site.repo, "two", f"--base=oci:{odd.directory}:odd", to
+    )
+    assert not (tmp_path / "out/index.json").exists()
+
+
+def test_layers_go_together_where_there_would_be_too_many(site: Site, tmp_path: Path) -> None:
+    document = site.embed("two", f"oci:{tmp_path}/out", "--max-layers=5")
+    assert [len(one["store_layers"]) for one in document["layers"]] == [2, 1, 1, 0]
+
+
+def test_an_image_of_another_architecture_is_told(site: Site, tmp_path: Path) -> None:
+    other = build_oci(tmp_path / "base", "os", [BASE], architecture="arm64")
+    flags = (f"--base=oci:{other.directory}:os", f"--to=oci:{tmp_path}/out:t")
+    outcome = image_store(site.repo, "embed", "two", *flags)
+    assert "q.io/a/one:1 is for linux/amd64, and the base image for linux/arm64" in outcome.stderr
