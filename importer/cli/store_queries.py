@@ -9,7 +9,9 @@ import click
 
 from importer.cli.messages import progress_for
 from importer.cli.options.declare import Given, subcommand
+from importer.cli.options.images import Architecture, Platform
 from importer.cli.options.output import Document, Messages
+from importer.cli.options.registry import Access, Retries
 from importer.cli.options.stores import (
     Branches,
     Difference,
@@ -22,6 +24,7 @@ from importer.cli.options.stores import (
 )
 from importer.cli.options.work import Jobs
 from importer.cli.run_query import end_query
+from importer.cli.targets import skopeo_of
 
 if TYPE_CHECKING:
     from importer.render.table import Shown
@@ -75,26 +78,50 @@ def history(given: Given) -> None:
     end_query(given, work)
 
 
-@subcommand("diff", TwoStores, Stores, Difference, Messages, Document)
+@subcommand(
+    "diff",
+    TwoStores,
+    Architecture,
+    Platform,
+    Stores,
+    Difference,
+    Access,
+    Retries,
+    Messages,
+    Document,
+)
 def diff(given: Given) -> None:
     """Show what differs from store A to store B.
 
     A and B are branches or commits. Shown are images, layers, the files that differ in the
     roots of images that both stores have, and the objects that a device with A has to fetch
-    for B.
+    for B. With --layers, A and B are container images, such as embed makes.
     """
 
     def work(repo: Repo) -> Shown:
         from importer.imagestore.diff import Wanted, store_diff
         from importer.store.reader import open_store
 
+        wanted = given(Difference)
+        if wanted.layers:
+            return _layers_diff(given, repo)
         names, prefix = given(TwoStores), given(Stores).prefix
         old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
-        wanted = given(Difference)
         shown = Wanted(files=wanted.list_files, lost=wanted.lost, fail_on_lost=wanted.fail_on_lost)
         return store_diff(repo, old, new, shown)
 
     end_query(given, work)
+
+
+def _layers_diff(given: Given, repo: Repo) -> Shown:
+    from importer.imagestore.diff_layers import diff_layers
+    from layers.oci.reference import Reference, registries
+
+    names = given(TwoStores)
+    old, new = (Reference.parse(name) for name in (names.old, names.new))
+    arch, retries = given(Architecture).arch, given(Retries).retry_times
+    skopeo = skopeo_of(given, given(Access), retries, registries([old, new]), arch)
+    return diff_layers(repo, skopeo, old, new, progress_for(given(Messages)))
 
 
 @subcommand("verify", Branches, Stores, Jobs, Messages, Document)

@@ -17,7 +17,7 @@ from importer.fetch.blobs import Blobs
 from importer.repo.writer import Repo
 from importer.store.reader import open_store
 from layers.digest import Digest
-from layers.oci.derive import Derivation, derived_config, derived_manifest
+from layers.oci.derive import STORE_COMMIT, Derivation, derived_config, derived_manifest
 from layers.storage.packing import pack
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from layers.path import Path
     from layers.storage.image import Image
 
-_COMMIT = "import-image.commit"
 _EPOCH = "SOURCE_DATE_EPOCH"
 
 
@@ -88,7 +87,7 @@ def _derivation(job: Job, store: StoreView, base: Image, seconds: int) -> Deriva
         str(name) if name is not None and job.base.transport == "docker" else "",
         base.digest,
         job.contents.labels,
-        {_COMMIT: store.commit.checksum, **job.contents.annotations},
+        {STORE_COMMIT: store.commit.checksum, **job.contents.annotations},
     )
 
 

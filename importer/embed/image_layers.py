@@ -11,6 +11,7 @@ from importer.cache.layer import record_name
 from importer.embed.extra_files import bound_images, configuration, equivalence, path_of
 from importer.embed.layer_tar import LayerTar, Source, unlabelled
 from importer.embed.result import Written
+from importer.render.table import several
 from layers.compress.compress import BlobCompression, compressed
 from layers.digest import Digest
 from layers.entry import Owner
@@ -126,7 +127,8 @@ class ImageLayers:
         if self._contents.equivalence:
             members |= equivalence(base, self._store.prefix)
         last = self._packing.last
-        said = f"image-store embed: records of {len(self._store.images)} images"
+        count = several(len(self._store.images), "image")
+        said = f"image-store embed: records of {count}"
         users = self._users(last) if last else ()
         return _Planned(members, last, users, said, "records", self._size(last))
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from layers.digest import Digest
     from layers.oci.manifest import Descriptor
 
+# The commit of ours whose store is in the image.
+STORE_COMMIT = "import-image.commit"
 _BASE_DIGEST = "org.opencontainers.image.base.digest"
 _BASE_NAME = "org.opencontainers.image.base.name"
 _CREATED = "org.opencontainers.image.created"

@@ -13,7 +13,7 @@ from tests.tools.image import build_oci
 from tests.tools.importimage import SCRIPT, imported, run_import
 from tests.tools.importrelease import released
 from tests.tools.process import run
-from tests.tools.storecommand import answered
+from tests.tools.storecommand import answered, image_store
 
 TEXT = (Path(__file__).parent.parent.parent / "docs/reference/json.md").read_text()
 IMPORT = "## import-image and import-storage"
@@ -144,6 +144,17 @@ def test_diff_and_history(home: Path) -> None:
     hold(found, compared())
     changes = dict.fromkeys(below("commits[].changes", compared()), False)
     hold([answered(repo, "history", "night")], table("## image-store history") | changes)
+
+
+def test_diff_layers(home: Path) -> None:
+    for branch in ("one", "two"):
+        to = f"--to=oci:{home}/night:{branch}"
+        image_store(home / "repo", "embed", "two", f"--base=oci:{home}/images:{branch}", to)
+    images = [f"oci:{home}/night:one", f"oci:{home}/night:two", f"oci:{home}/images:one"]
+    pairs = [images[:2], images[1:]]
+    found = [answered(home / "repo", "diff", "--layers", "--quiet", *pair) for pair in pairs]
+    ostree = {f"ostree.{key}": False for key in ("objects", "files", "bytes", "compressed")}
+    hold(found, table("## image-store diff --layers") | ostree)
 
 
 def test_verify(home: Path) -> None:

@@ -16,6 +16,7 @@ from importer.cli.options.declare import (
     required,
     several,
 )
+from importer.cli.options.rules import exclusive
 from importer.cli.options.types import NotEmpty, Number, Place, Seconds
 
 
@@ -112,10 +113,19 @@ class Difference(Group):
     """How much of a difference is told."""
 
     HEADING = Heading.RESULT
+    RULES = tuple(
+        exclusive("layers", other) for other in ("list_files", "lost", "fail_on_lost", "prefix")
+    )
 
     list_files: bool = flag("--files", help="List the files that differ.")
     lost: bool = flag(
         "--lost", help="List the images and layers that B lacks: what devices lose by the upgrade."
+    )
+    layers: bool = flag(
+        "--layers",
+        help="A and B are container images, REF or TRANSPORT:... as skopeo writes them: tell which"
+        " layers a device with A pulls for B, and if they were made by embed from commits of this"
+        " repo, what ostree would fetch.",
     )
     fail_on_lost: bool = flag("--fail-on-lost", help="Exit with 1 if B lacks an image or layer.")
 

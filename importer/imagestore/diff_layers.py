@@ -1,0 +1,139 @@
+"""`image-store diff --layers`: what a device with one container image pulls for another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.fetch.blobs import Blobs
+from importer.fetch.resolver import Resolver
+from importer.imagestore.done import Done
+from importer.render.table import Block, Column, Table, Text, several, shortened, size
+from importer.repo.fetch_cost import Fetch, fetch_cost
+from importer.store.documents import StoredDocuments
+from layers.document import mapping, parse_document, string
+from layers.errors import Fault
+from layers.oci.derive import STORE_COMMIT
+from layers.oci.history import layer_commands, shown_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from importer.fetch.skopeo import Skopeo
+    from importer.progress import Progress
+    from importer.repo.values import Commit
+    from importer.repo.writer import Repo
+    from layers.oci.manifest import Descriptor
+    from layers.oci.reference import Reference
+    from layers.storage.image import Image
+
+_COLUMNS = (
+    Column("NEW LAYER"),
+    Column("SIZE", right=True),
+    Column("COMMAND", below=True, style="dim"),
+)
+_COMMAND_WIDTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlob:
+    """A layer that only B has, and the command that made it."""
+
+    blob: Descriptor
+    command: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the layer for JSON."""
+        return {
+            "digest": str(self.blob.digest),
+            "size": self.blob.size,
+            "command": self.command,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LayersDiff(Done):
+    """The layers that B has and A has not. `ostree` is what ostree would fetch for the stores in
+    them, None if the repo lacks one of their commits."""
+
+    old: Image
+    new: Image
+    added: tuple[NewBlob, ...]
+    ostree: Fetch | None
+
+    def blocks(self) -> list[Block]:
+        """Return a row for each new layer, and the sums."""
+        table = Table(_COLUMNS)
+        table.rows.extend(
+            (
+                one.blob.digest.hex[:12],
+                size(one.blob.size),
+                shortened(shown_command(one.command), _COMMAND_WIDTH),
+            )
+            for one in self.added
+        )
+        layers = self.new.manifest.layers
+        pulled = f"{size(_size(one.blob for one in self.added))} of {size(_size(layers))}"
+        told: list[Block] = [table, Text("")] if table.rows else []
+        told.append(
+            Text(
+                f"a device with A pulls {len(self.added)} of {several(len(layers), 'layer')},"
+                f" {pulled}"
+            )
+        )
+        if self.ostree is not None:
+            told.append(Text(f"the stores in them by ostree: {self.ostree}"))
+        return told
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document. Sizes are in bytes."""
+        layers = self.new.manifest.layers
+        return {
+            "from": str(self.old.digest),
+            "to": str(self.new.digest),
+            "layers": [one.document() for one in self.added],
+            "pull": {"layers": len(self.added), "bytes": _size(one.blob for one in self.added)},
+            "total": {"layers": len(layers), "bytes": _size(layers)},
+            "ostree": self.ostree.document() if self.ostree is not None else None,
+        }
+
+
+def _size(blobs: Iterable[Descriptor]) -> int:
+    return sum(blob.size for blob in blobs)
+
+
+def diff_layers(
+    repo: Repo, skopeo: Skopeo, old: Reference, new: Reference, progress: Progress
+) -> LayersDiff:
+    """Compare the manifests of two images. No layer is fetched."""
+    with Blobs(skopeo, progress) as blobs:
+        resolver = Resolver(skopeo, blobs, StoredDocuments())
+        before, after = (_resolved(resolver, one) for one in (old, new))
+    known = {layer.digest for layer in before.manifest.layers}
+    pairs = zip(after.manifest.layers, layer_commands(after.config), strict=True)
+    added = tuple(NewBlob(blob, command) for blob, command in pairs if blob.digest not in known)
+    return LayersDiff(before, after, added, _by_ostree(repo, before, after))
+
+
+def _resolved(resolver: Resolver, reference: Reference) -> Image:
+    try:
+        return resolver.resolve(reference)
+    except Fault as error:
+        raise error.within(digest=str(reference)) from None
+
+
+def _by_ostree(repo: Repo, old: Image, new: Image) -> Fetch | None:
+    commits = [_commit(repo, image) for image in (old, new)]
+    before, after = commits
+    return fetch_cost(repo, before, after) if before is not None and after is not None else None
+
+
+def _commit(repo: Repo, image: Image) -> Commit | None:
+    """Return the commit whose store was embedded, or None if the repo has not the whole of it."""
+    document = parse_document(image.manifest.raw, "the manifest")
+    annotations = mapping(document, "annotations", "the manifest", {})
+    checksum = string(annotations, STORE_COMMIT, "the manifest's annotations", "")
+    if not checksum or not repo.exists("commit", checksum):
+        return None
+    commit = repo.commit(checksum)
+    return None if commit.partial else commit
