@@ -19,7 +19,7 @@ from importer.commit.target import Form, Target
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.ingest.allowance import Allowance
-from importer.ingest.executor import LocalExecutor
+from importer.ingest.executors import opened_executors
 from importer.ingest.import_layers import import_layers
 from importer.repo.commit_metadata import Base
 from importer.repo.writer import Repo
@@ -54,14 +54,19 @@ def import_images(job: Job, progress: Progress) -> Result:
     # Until the store's commit is there, no branch of an image needs the layers: the lock keeps
     # them from `image-store prune`, the new ones as well as those that were here.
     _check_repo(job, repo)
-    with repo.locked(), Blobs(job.skopeo, progress) as blobs:
+    with (
+        repo.locked(),
+        Blobs(job.skopeo, progress) as blobs,
+        opened_executors(job.cluster, repo, progress) as executors,
+    ):
+        executor = executors.make(blobs, job.layer_options, Allowance(job.total))
         plan = _plan(job, repo, blobs)
-        executor = LocalExecutor(repo, blobs, job.layer_options, progress, Allowance(job.total))
-        import_layers(repo, plan.layers.missing, executor, job.budget, progress)
+        budget = executors.budget(job.budget, plan.layers.missing)
+        import_layers(repo, plan.layers.missing, executor, budget, progress)
         layers = plan.layers.after(repo)
         stores = commit_images(job, repo, plan.branches, layers, progress)
         fetched = frozenset(one.layer.id for one in plan.layers.missing)
-        return Result(stores, plan.images, layers, fetched, blobs.fetched_bytes)
+        return Result(stores, plan.images, layers, fetched, blobs.fetched_bytes, executor.readers)
 
 
 def plan_import(job: Job, progress: Progress) -> DryRun:

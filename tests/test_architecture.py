@@ -157,7 +157,12 @@ def test_no_two_files_of_layers_import_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("package", "door"), [("gi", "repo/libostree.py"), ("subprocess", "process.py")]
+    ("package", "door"),
+    [
+        ("gi", "repo/libostree.py"),
+        ("subprocess", "process.py"),
+        ("distributed", "ingest/cluster/dask.py"),
+    ],
 )
 def test_one_door_each(package: str, door: str) -> None:
     doors = [path for path in IMPORTER if package in imported(path)]

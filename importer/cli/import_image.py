@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.cli.named_images import NamedImages
+from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import Architecture, LayerRules, Lists, Platform, References
 from importer.cli.options.labels import Labels, Signing
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     Registry,
     Retries,
     Work,
+    OnCluster,
     Messages,
     Document,
     Rehearsal,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from importer.cli.finish import INCOMPLETE, UNCHANGED, Answer, end
 from importer.cli.messages import log_line, progress_for
+from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import LayerRules, Lists, Platform
 from importer.cli.options.labels import Labels, Signing
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     Registry,
     Retries,
     Work,
+    OnCluster,
     Messages,
     Document,
     Rehearsal,

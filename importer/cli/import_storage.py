@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import Graphroot, LayerRules
 from importer.cli.options.labels import Labels, Signing
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     Labels,
     Signing,
     Work,
+    OnCluster,
     Messages,
     Document,
     Rehearsal,

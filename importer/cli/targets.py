@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from importer.cli.options.cluster import OnCluster
 from importer.cli.options.images import LayerRules
 from importer.cli.options.labels import Labels, Signing
 from importer.cli.options.registry import Access, Registry
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from importer.cli.options.declare import Given
     from importer.fetch.skopeo import Skopeo
     from importer.ingest.budget import Budget
+    from importer.ingest.cluster.address import Cluster
     from layers.storage.store_id import LayerIds
     from layers.tree.read_layer import LayerOptions
 
@@ -49,6 +51,7 @@ class TargetFields(TypedDict):
     timestamp: int | None
     signing: tuple[GpgKey | KeyFile, ...]
     budget: Budget
+    cluster: Cluster | None
 
 
 def target(given: Given) -> TargetFields:
@@ -96,6 +99,7 @@ def target_of(
         timestamp=commit.timestamp,
         signing=signing(given(Signing)),
         budget=given(Work).budget(),
+        cluster=given(OnCluster).cluster_of(given(Work).jobs),
     )
 
 

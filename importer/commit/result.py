@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from importer.cache.omitted import LeftOut, counted
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from importer.cache.layer import LayerCommit
+    from importer.ingest.cluster.request import ReadBy
     from layers.storage.image import Image, ImageLayer
 
 
@@ -33,7 +35,7 @@ class StoreCommit:
 @dataclass(frozen=True, slots=True)
 class Result:
     """The result of a call. `fetched` are the standard ids of layers that the repo did not have
-    before.
+    before. `readers` are a cluster's workers, by the standard ids of the layers that they read.
     """
 
     stores: tuple[StoreCommit, ...]
@@ -41,6 +43,7 @@ class Result:
     layers: dict[str, LayerCommit]
     fetched: frozenset[str]
     fetched_bytes: int
+    readers: Mapping[str, ReadBy] = MappingProxyType({})
 
     @property
     def incomplete(self) -> bool:
@@ -88,7 +91,7 @@ class Result:
             "branch": store.branch if store else None,
         }
         ids = store.store_ids if store else {}
-        return described(image, self.layers, self.fetched, ids) | place
+        return described(image, self.layers, self.fetched, ids, self.readers) | place
 
 
 def described(
@@ -96,11 +99,13 @@ def described(
     layers: Mapping[str, LayerCommit],
     fetched: Collection[str],
     store_ids: Mapping[str, str],
+    readers: Mapping[str, ReadBy],
 ) -> dict[str, Any]:
     """Return an image for JSON.
 
     `fetched` are the standard ids of the layers that were not here before; `store_ids` are
-    those in the store, which has none of the layers if the image is flattened.
+    those in the store, which has none of the layers if the image is flattened. `readers` are a
+    cluster's workers, by the standard ids of the layers that they read.
     """
     return {
         "reference": str(image.reference),
@@ -109,6 +114,7 @@ def described(
         "names": list(image.names),
         "layers": [
             _layer(layer, layers[layer.id], fetched, store_ids.get(layer.id))
+            | _reader(readers.get(layer.id))
             for layer in image.layers
         ],
     }
@@ -130,3 +136,10 @@ def _layer(
         **LeftOut.of(found).document(),
         **({} if found.verified else {"verified": False}),
     }
+
+
+def _reader(reader: ReadBy | None) -> dict[str, Any]:
+    """Return the worker of a cluster that read a layer, nothing without a cluster."""
+    if reader is None:
+        return {}
+    return {"read_by": {"worker": reader.worker, "seconds": round(reader.seconds, 3)}}

@@ -12,6 +12,7 @@ from layers.limits import CALL_LIMITS, Limits
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from importer.ingest.cluster.address import Cluster
     from layers.storage.store_id import LayerIds
     from layers.tree.read_layer import LayerOptions
 
@@ -63,7 +64,7 @@ class Target:
     each image. `layer_ids` None keeps to the ids of the store before; see
     `importer.commit.layer_ids`. `keep_images` is the number of earlier releases whose images stay
     in the store; only a release has any. `total` bounds what
-    all layers that are read come to."""
+    all layers that are read come to. `cluster` reads them; None stands for this machine."""
 
     repo: Path
     form: Form
@@ -84,4 +85,5 @@ class Target:
     timestamp: int | None = None
     signing: tuple[GpgKey | KeyFile, ...] = ()
     budget: Budget = field(default_factory=Budget)
+    cluster: Cluster | None = None
     total: Limits = CALL_LIMITS

@@ -37,6 +37,11 @@ class Blobs:
         self.fetched_bytes = 0
 
     @property
+    def skopeo(self) -> Skopeo:
+        """Return how skopeo is called."""
+        return self._skopeo
+
+    @property
     def timeout(self) -> float:
         """Return for how many seconds a blob's pipe may be silent."""
         return self._skopeo.timeout
@@ -140,7 +145,7 @@ class Blobs:
             raise error.within(digest=str(blob.digest)) from None
 
     def _advance(self, advance: Advance, count: int) -> None:
-        self._count(count)
+        self.count(count)
         advance(count)
 
     def retrying[T](self, attempt: Callable[[], T]) -> T:
@@ -158,7 +163,8 @@ class Blobs:
                 self._closed.wait(delay)
         return attempt()
 
-    def _count(self, count: int) -> None:
+    def count(self, count: int) -> None:
+        """Count bytes that were fetched, by these proxies or elsewhere."""
         with self._lock:
             self.fetched_bytes += count
 

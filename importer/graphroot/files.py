@@ -7,6 +7,7 @@ import os
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -30,21 +31,35 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 _SYMLINK = "stores have no symlinks there; was the store moved? name the directory that it is in"
 
 
+@cache
+def _boot() -> str:
+    """Return the id of this kernel's boot: random(4), /proc/sys/kernel/random/boot_id."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Path, device and inode of a directory, for a worker process that opens it again."""
+    """Path, device and inode of a directory, for a worker process that opens it again.
+
+    Each kernel gives a shared file system a device number of its own; `boot` is the kernel's id.
+    """
 
     path: bytes
     device: int
     inode: int
+    boot: str
 
     def open(self) -> Directory:
         """Open the directory. Raise ImporterError if another directory has taken its place."""
         found = Directory.named(Path(os.fsdecode(self.path)))
-        if found.place != self:
+        if not self._is_same(found.place):
             found.close()
             raise ImporterError(f"{printable(self.path)} was replaced while it was read")
         return found
+
+    def _is_same(self, other: Place) -> bool:
+        same_device = self.device == other.device or self.boot != other.boot
+        return same_device and self.inode == other.inode
 
 
 class Directory:
@@ -69,7 +84,7 @@ class Directory:
     def place(self) -> Place:
         """Return the `Place` from which another process can open this directory."""
         status = os.fstat(self.descriptor)
-        return Place(self.path, status.st_dev, status.st_ino)
+        return Place(self.path, status.st_dev, status.st_ino, _boot())
 
     def __enter__(self) -> Self:
         return self

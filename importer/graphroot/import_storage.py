@@ -21,7 +21,7 @@ from importer.graphroot.docker import DOCKER_HOME, Dockerroot
 from importer.graphroot.files import Directory
 from importer.graphroot.store_layers import StoreOrigin, store_origins, with_trust
 from importer.ingest.allowance import Allowance
-from importer.ingest.executor import LocalExecutor
+from importer.ingest.executors import opened_executors
 from importer.ingest.import_layers import import_layers
 from importer.repo.writer import Repo
 from layers.storage.select_image import select
@@ -52,17 +52,19 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     images = _images(job, progress)
     repo = Repo.open(job.repo, create=True)
     _check_repo(job, repo)
-    with repo.locked():  # as import_images does, and for as long
+    # Locked as by import_images, and for as long.
+    with repo.locked(), opened_executors(job.cluster, repo, progress) as executors:
         planner = LayerPlanner(repo, job.layer_options.device_nodes)
         plan = _plan(job, repo, images, planner)
         before = {one.layer.id: planner.found(one.layer.id) for one in plan.layers.missing}
-        executor = LocalExecutor(repo, None, job.layer_options, progress, Allowance(job.total))
+        executor = executors.make(None, job.layer_options, Allowance(job.total))
         _tell_unrecorded(plan, progress)
-        import_layers(repo, plan.layers.missing, executor, job.budget, progress)
+        budget = executors.budget(job.budget, plan.layers.missing)
+        import_layers(repo, plan.layers.missing, executor, budget, progress)
         layers = plan.layers.after(repo)
         stores = commit_images(job, repo, plan.branches, layers, progress)
     new = frozenset(key for key in before if layers[key] != before[key])
-    return Result(stores, plan.images, layers, new, executor.read_bytes)
+    return Result(stores, plan.images, layers, new, executor.read_bytes, executor.readers)
 
 
 def plan_storage(job: StorageJob, progress: Progress) -> DryRun:

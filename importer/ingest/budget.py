@@ -15,7 +15,8 @@ def processors() -> int:
 class Budget:
     """How much is done at once.
 
-    `downloads`: blobs that are fetched; 6 is podman's and skopeo's own default. `jobs`: layers
+    `downloads`: blobs that are fetched; 6 is podman's and skopeo's own default; 0 if this process
+    fetches none, since the workers of a cluster do. `jobs`: layers
     that are read, each by a process of its own. `spool`: bytes of blobs that are fetched before a
     job is free for them. `beside`: layers that are on their way to the disk or to their branches
     beside those that are being read; with fewer, a job would wait for the disk. `questions`:

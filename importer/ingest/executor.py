@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import ImporterError
 from importer.ingest.job import Sealed
+from importer.ingest.origins import Origins
 from importer.repo.libostree import faults
 from importer.workers.pool import Workers
 from importer.workers.run_job import lent_worker, run_job
-from layers.errors import Fault, LayerError
+from layers.errors import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.fetch.blobs import Blobs
     from importer.ingest.allowance import Allowance
+    from importer.ingest.cluster.request import ReadBy
     from importer.ingest.missing_layer import MissingLayer, Origin
+    from importer.ingest.origins import Found
     from importer.ingest.spool import SpooledBlob
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     from layers.oci.manifest import Descriptor
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions, ReadLayer
-
-    type Found = Callable[[ReadLayer], None]
 
 
 class Executor(Protocol):
@@ -67,13 +68,13 @@ class LocalExecutor:
         """`blobs` fetches what has to be fetched; None if every layer is on this machine."""
         self._repo = repo
         self._blobs = blobs
-        self._options = options
         self._progress = progress
-        self._allowance = allowance
+        self._origins = Origins(options, allowance, progress)
         self._workers = Workers(Sealed.__module__)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.read_bytes = 0  # of layers that are on this machine
+        self.readers: dict[str, ReadBy] = {}  # no worker of a cluster reads any
 
     def close(self) -> None:
         """End the processes."""
@@ -102,34 +103,13 @@ class LocalExecutor:
             into.end()
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:
-        """See `Executor`. Every origin is tried: images may share a layer, and the repository of
-        one be broken."""
-        handed: list[ReadLayer] = []
-
-        def hand_over(layer: ReadLayer) -> None:
-            self._allowance.take(layer.size, layer.entries)
-            handed.append(layer)
-            found(layer)
-
+        """See `Executor`."""
         spooled = [blob] if blob is not None else []
-        for origin in missing.origins[:-1]:
-            try:
-                return self._store(missing.layer, origin, spooled, hand_over)
-            except Fault as fault:
-                if handed:
-                    raise
-                self._progress.message(f"{fault}; another repository has it, too")
-        return self._store(missing.layer, missing.origins[-1], spooled, hand_over)
 
-    def _store(
-        self, layer: ImageLayer, origin: Origin, spooled: list[SpooledBlob], found: Found
-    ) -> int:
-        """Store the layer from this origin, as long as the call may have one more."""
-        options = self._allowance.left(self._options)
-        try:
-            return self._store_within(options, layer, origin, spooled, found)
-        except LayerError as error:
-            raise self._allowance.explained(error, self._options, options) from None
+        def store(origin: Origin, options: LayerOptions, found: Found) -> int:
+            return self._store_within(options, missing.layer, origin, spooled, found)
+
+        return self._origins.try_each(missing, store, found)
 
     def _store_within(
         self,

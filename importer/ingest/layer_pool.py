@@ -95,7 +95,7 @@ class LayerPool:
         stops the others and is raised; any other error is raised in either case.
         """
         self._layers = {one.layer.id: one for one in layers}
-        self._schedule = Schedule(self._budget, map(_work, layers))
+        self._schedule = Schedule(self._budget, map(self._work, layers))
         remote = any(entry.work.is_remote for entry in self._schedule.entries.values())
         for entry in self._schedule.entries.values():
             self._show(entry)
@@ -108,6 +108,12 @@ class LayerPool:
                 self._stop_at_an_error()
         self._executor.close()
         return self._faults(keep_going=keep_going)
+
+    def _work(self, missing: MissingLayer) -> Work:
+        layer = missing.layer
+        parent = layer.parents[0] if layer.parents else None
+        is_remote = self._budget.downloads > 0 and missing.origins[0].blob is not None
+        return Work(layer.id, parent, missing.size, missing.waiting, is_remote)
 
     def _guarded(self, loop: Callable[[], None]) -> None:
         """Run one thread's loop. If it raises, fail all layers, so that no thread waits for it."""
@@ -264,10 +270,3 @@ class LayerPool:
                     return None
                 self._changed.wait()
             return entry
-
-
-def _work(missing: MissingLayer) -> Work:
-    layer = missing.layer
-    parent = layer.parents[0] if layer.parents else None
-    is_remote = missing.origins[0].blob is not None
-    return Work(layer.id, parent, missing.size, missing.waiting, is_remote)

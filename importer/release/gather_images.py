@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.omitted import tell_left_out
-from importer.ingest.executor import LocalExecutor
 from importer.ingest.import_layers import import_layers
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from importer.cache.layer import LayerCommit
     from importer.fetch.blobs import Blobs
     from importer.ingest.allowance import Allowance
+    from importer.ingest.cluster.request import ReadBy
+    from importer.ingest.executors import Executors
     from importer.progress import Progress
     from importer.release.job import ReleaseJob
     from importer.release.plan import PartPlan
@@ -28,7 +29,8 @@ class Gathered:
     """Images by component, and the commits of their layers by id.
 
     `faults` are the errors of the other components. `fetched` are the ids of the layers that the
-    repo lacked. `written_bytes` were added to the repo.
+    repo lacked. `written_bytes` were added to the repo. `readers` are a cluster's workers, by the
+    ids of the layers that they read.
     """
 
     images: Mapping[str, Image]
@@ -36,6 +38,7 @@ class Gathered:
     fetched: frozenset[str]
     faults: Mapping[str, Fault]
     written_bytes: int
+    readers: Mapping[str, ReadBy]
 
 
 def gather(
@@ -46,12 +49,14 @@ def gather(
     before: Set[str],
     progress: Progress,
     allowance: Allowance,
+    executors: Executors,
 ) -> Gathered:
     """Import the plan's missing layers, except the ids in `before`, which an earlier architecture
     of the release has imported since."""
-    executor = LocalExecutor(repo, blobs, job.layer_options, progress, allowance)
+    executor = executors.make(blobs, job.layer_options, allowance)
     missing = [one for one in plan.layers.missing if one.layer.id not in before]
-    broken, written = import_layers(repo, missing, executor, job.budget, progress, keep_going=True)
+    budget = executors.budget(job.budget, missing)
+    broken, written = import_layers(repo, missing, executor, budget, progress, keep_going=True)
     faults = {**plan.faults, **_faults(plan.images, broken)}
     images = {name: image for name, image in plan.images.items() if name not in faults}
     ids = {layer.id for image in images.values() for layer in image.layers}
@@ -63,7 +68,7 @@ def gather(
     layers = whole.after(repo)
     fetched = frozenset(one.layer.id for one in missing) - broken.keys()
     tell_left_out(layers, fetched, progress)
-    return Gathered(images, layers, fetched, faults, written)
+    return Gathered(images, layers, fetched, faults, written, executor.readers)
 
 
 def _faults(images: Mapping[str, Image], broken: Mapping[str, Fault]) -> dict[str, Fault]:

@@ -9,6 +9,7 @@ from importer.commit.signing import check_keys
 from importer.commit.time import tell_future
 from importer.errors import Failures
 from importer.ingest.allowance import Allowance
+from importer.ingest.executors import opened_executors
 from importer.release.commit import (
     Draft,
     ReleaseCommit,
@@ -35,6 +36,7 @@ from layers.release.lock import Locked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from importer.ingest.executors import Executors
     from importer.progress import Progress
     from importer.release.gather_images import Gathered
     from importer.release.job import ReleaseJob
@@ -56,9 +58,13 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
     if job.flatten:
         progress.message(NO_EXPORT)
     # The lock keeps a prune from deleting layers' commits before the release's commit names them.
-    with repo.locked(), opened_parts(job.origin, progress) as parts:
+    with (
+        repo.locked(),
+        opened_parts(job.origin, progress) as parts,
+        opened_executors(job.cluster, repo, progress) as executors,
+    ):
         plans = plan_parts(job, repo, parts)
-        gathered = _gather_all(job, repo, plans, parts, progress)
+        gathered = _gather_all(job, repo, plans, parts, progress, executors)
         check_faults([plan.release.arch for plan in plans], gathered, keep_going=job.keep_going)
         drafts = [
             _draft(job, repo, progress, *one) for one in zip(parts, plans, gathered, strict=True)
@@ -83,12 +89,13 @@ def _gather_all(
     plans: Sequence[PartPlan],
     parts: Sequence[Part],
     progress: Progress,
+    executors: Executors,
 ) -> list[Gathered]:
     found: list[Gathered] = []
     before: set[str] = set()
     allowance = Allowance(job.total)
     for plan, part in zip(plans, parts, strict=True):
-        found.append(gather(job, repo, plan, part.blobs, before, progress, allowance))
+        found.append(gather(job, repo, plan, part.blobs, before, progress, allowance, executors))
         before |= found[-1].fetched
     return found
 

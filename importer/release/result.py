@@ -81,7 +81,8 @@ class Imported:
 
     def _image(self, image: Image) -> dict[str, Any]:
         gathered = self.gathered
-        return described(image, gathered.layers, gathered.fetched, self.commit.store_ids)
+        ids = self.commit.store_ids
+        return described(image, gathered.layers, gathered.fetched, ids, gathered.readers)
 
     def report(self) -> Report:
         """Return the report for people."""

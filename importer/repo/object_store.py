@@ -15,6 +15,7 @@ from importer.repo.content_object import (
 from importer.repo.libostree import GLib, OSTree, faults
 from importer.repo.object_file import FORMATS
 from importer.repo.reader import RepoReader
+from importer.repo.shared_objects import SharedObjects
 from importer.repo.staged_objects import LooseObjects
 from layers.ostree.objects import DIRECTORY, FILE, SYMLINK, content_header
 
@@ -62,6 +63,18 @@ class ObjectStore(RepoReader):
         if beside is None:
             raise ImporterError(f"only libostree can write to a repo of mode {self.mode}")
         return beside.new_place()
+
+    def shared_objects(self) -> SharedObjects:
+        """Return a directory for objects that other machines write, outside of any transaction.
+
+        The caller keeps the repo locked while it is used, and closes it. Raise ImporterError if
+        only libostree can write to a repo of this mode.
+        """
+        if not self.writes_beside:
+            raise ImporterError(f"only libostree can write to a repo of mode {self.mode}")
+        with faults(f"writing to repo {self.path}"):
+            _, reserved = self.handle.get_min_free_space_bytes()
+            return SharedObjects(self.path, self.mode, reserved)
 
     def count_written(self, size: int) -> None:
         """Add the bytes that another process wrote into its place to this transaction's."""

@@ -20,7 +20,7 @@ from importer.repo.staging import NewObjects, Place
 _PREFIX = "import-image-"
 # A file system has one lock for moves between directories, and who waits for it keeps a processor
 # busy (fs/namei.c, lock_rename()).
-_moving = threading.Lock()
+moving = threading.Lock()
 
 
 class LooseObjects:
@@ -31,8 +31,8 @@ class LooseObjects:
 
     def __init__(self, repo: Path, mode: str, reserved: int) -> None:
         """`reserved` is how many bytes have to stay free on the disk."""
-        _clear_abandoned(repo / "tmp")
-        self._directory, self._held = _claimed(repo / "tmp")
+        clear_abandoned(repo / "tmp")
+        self._directory, self._held = claimed(repo / "tmp")
         self._mode = mode
         self._objects = str(repo / "objects")
         self._reserved = reserved
@@ -50,7 +50,7 @@ class LooseObjects:
 
     def publish(self) -> None:
         """Move all objects into the repo."""
-        with _moving:
+        with moving:
             for directory in self._directory.glob("*/*"):
                 move_objects(self._objects, str(directory))
 
@@ -66,8 +66,8 @@ class LooseObjects:
         os.close(self._held)
 
 
-def _claimed(tmp: Path) -> tuple[Path, int]:
-    """Return a new directory, and a descriptor that holds its lock.
+def claimed(tmp: Path) -> tuple[Path, int]:
+    """Return a new directory in `tmp`, and a descriptor that holds its lock.
 
     Before it is locked, another import may take it for abandoned, and clear it away.
     """
@@ -81,7 +81,7 @@ def _claimed(tmp: Path) -> tuple[Path, int]:
             os.close(held)
 
 
-def _clear_abandoned(tmp: Path) -> None:
+def clear_abandoned(tmp: Path) -> None:
     """Remove the directories of killed imports, whose locks are free."""
     for directory in tmp.glob(f"{_PREFIX}*"):
         with suppress(OSError):

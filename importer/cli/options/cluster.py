@@ -1,0 +1,63 @@
+"""Options on a cluster that reads the layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.cli.options.declare import Group, Heading, option
+from importer.cli.options.rules import needs
+from importer.cli.options.types import ParamType, Seconds
+from importer.errors import ImporterError
+from importer.ingest.cluster.address import Address, Cluster
+
+if TYPE_CHECKING:
+    import click
+
+
+class ClusterAddress(ParamType[Address]):
+    """`local:N`, or the address of a Dask scheduler."""
+
+    name = "ADDRESS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        """Return the address."""
+        if isinstance(value, Address):
+            return value
+        try:
+            return Address.parse(str(value))
+        except ImporterError as error:
+            self.fail(f"{error}; it is {error.hint}", param, ctx)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnCluster(Group):
+    """A Dask cluster, which needs the extra import-image[cluster]."""
+
+    HEADING = Heading.WORK
+    RULES = (needs("cluster_wait", "cluster", error="--cluster-wait needs --cluster"),)
+
+    cluster: Address | None = option(
+        "--cluster",
+        metavar="ADDRESS",
+        type=ClusterAddress(),
+        help="Have the layers read by the workers of a Dask cluster: the scheduler's tcp://HOST:PORT"
+        " or tls://HOST:PORT, or local:N for N workers here. All workers have the repo at the same"
+        " path; --jobs is then how many layers they are given at once.",
+    )
+    cluster_wait: float | None = option(
+        "--cluster-wait",
+        metavar="SECONDS",
+        type=Seconds(),
+        help="How many seconds the cluster may be without any worker; without it, 300.",
+    )
+
+    def cluster_of(self, jobs: int | None) -> Cluster | None:
+        """Return the cluster as the importers take it; `jobs` is the value of --jobs."""
+        if self.cluster is None:
+            return None
+        default = Cluster(self.cluster)
+        wait = default.wait if self.cluster_wait is None else self.cluster_wait
+        return Cluster(self.cluster, jobs, wait)

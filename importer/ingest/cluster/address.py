@@ -1,0 +1,52 @@
+"""The address of a Dask cluster, as the command line gives it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from importer.errors import ImporterError
+
+_LOCAL = re.compile(r"local:([1-9]\d{0,3})")
+_SCHEDULER = re.compile(r"(?:tcp|tls)://[^\s/@]+:\d{1,5}")
+_HINT = "local:N, or a Dask scheduler's address such as tcp://HOST:8786 or tls://HOST:8786"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`text` is a scheduler's address, or `local:N`; then `workers` is N, and else 0."""
+
+    text: str
+    workers: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the address. Raise ImporterError if it has another form."""
+        local = _LOCAL.fullmatch(text)
+        if local is not None:
+            return cls(text, int(local[1]))
+        if _SCHEDULER.fullmatch(text) is None:
+            raise ImporterError(f"{text[:200]!r} is no address of a cluster", hint=_HINT)
+        return cls(text)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Return whether nobody else can read what goes to the workers."""
+        return bool(self.workers) or self.text.startswith("tls://")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The cluster that reads the layers.
+
+    `layers` is how many layers it is given at once; None derives that from the workers' threads.
+    `wait` is for how many seconds there may be no worker.
+    """
+
+    address: Address
+    layers: int | None = None
+    wait: float = 300

@@ -1,0 +1,88 @@
+"""The things that a worker must have in common with the importing process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Self
+
+from importer.errors import ImporterError
+
+_NONCE = "nonce"
+_SAME = "the import and all workers need the same versions, for instance the same container image"
+_PATH = "the repo has to be on a file system that all workers have at the same path"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The versions that decide a commit's bytes, and a file that only the right directory has.
+
+    `directory` is the directory for the workers' objects. Its file `nonce` has the text `nonce`.
+    """
+
+    program: str
+    isal: str
+    directory: str
+    nonce: str
+
+    @classmethod
+    def made(cls, directory: Path) -> Self:
+        """Write the nonce into the directory. Return the agreement for the workers."""
+        nonce = secrets.token_hex(16)
+        (directory / _NONCE).write_text(nonce)
+        return cls(_version("import-image"), _version("isal"), str(directory), nonce)
+
+    def check(self) -> None:
+        """Raise ImporterError unless this process has these versions and sees this directory."""
+        for name, wanted in (("import-image", self.program), ("isal", self.isal)):
+            if (found := _version(name)) != wanted:
+                said = f"it has {name} {found}, and the importing process has {wanted}"
+                raise ImporterError(said, hint=_SAME)
+        try:
+            nonce = Path(self.directory, _NONCE).read_text()
+        except OSError as error:
+            said = f"it does not see the repo: {self.directory}: {error.strerror}"
+            raise ImporterError(said, hint=_PATH) from None
+        if nonce != self.nonce:
+            raise ImporterError(f"{self.directory} is not the same directory there", hint=_PATH)
+
+    def answered(self) -> str:
+        """Check, and write the nonce into a new file as proof. Return the file's name."""
+        self.check()
+        try:
+            descriptor, path = tempfile.mkstemp(prefix="seen-", dir=self.directory)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(self.nonce)
+                file.flush()
+                os.fsync(descriptor)
+        except OSError as error:
+            said = f"it cannot write to the repo: {self.directory}: {error.strerror}"
+            raise ImporterError(said, hint=_PATH) from None
+        return Path(path).name
+
+    def prove(self, name: str) -> None:
+        """Look at a worker's proof, and remove it. Raise ImporterError if it is not here, or if
+        another user wrote it: this process could not move that user's files."""
+        path = Path(self.directory, name)
+        try:
+            nonce, owner = path.read_text(), path.stat().st_uid
+            path.unlink()
+        except OSError as error:
+            said = f"a file that it wrote into the repo is not here: {error.strerror}"
+            raise ImporterError(said, hint=_PATH) from None
+        if nonce != self.nonce:
+            raise ImporterError("a file that it wrote into the repo differs here", hint=_PATH)
+        if owner != os.geteuid():
+            said = f"it writes to the repo as user {owner}, the importing process as {os.geteuid()}"
+            raise ImporterError(said, hint="run the workers as the user who runs the import")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

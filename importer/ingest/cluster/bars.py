@@ -1,0 +1,69 @@
+"""The progress of layers that workers read, as their events tell it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from importer.progress import Advance, Progress
+
+
+class Bars:
+    """Passes each event on to the bar of its layer. Used by several threads."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Bar] = {}
+
+    def add(self, layer_id: str, bar: Bar) -> None:
+        """Send the layer's events to this bar."""
+        self._bars[layer_id] = bar
+
+    def hear(self, event: Mapping[str, str | int]) -> None:
+        """Pass on an event; see `importer.ingest.cluster.task`."""
+        bar = self._bars.get(str(event["layer"]))
+        if bar is not None:
+            bar.hear(event)
+
+
+class Bar:
+    """A layer's bar, shown from when a worker begins to read the layer."""
+
+    def __init__(self, progress: Progress, name: str, size: int) -> None:
+        """`size` in bytes is what there is to read."""
+        self._progress = progress
+        self._name = name
+        self._size = size
+        self._lock = threading.Lock()
+        self._shown = ExitStack()
+        self._advance: Advance | None = None
+        self._told = 0
+        self._ended = False
+
+    def hear(self, event: Mapping[str, str | int]) -> None:
+        """Show what a worker tells."""
+        with self._lock:
+            if self._ended:
+                return
+            if "message" in event:
+                self._progress.message(str(event["message"]))
+            self._show(int(event.get("bytes", 0)))
+
+    def end(self, count: int | None = None) -> None:
+        """Take the bar away; before, show that `count` bytes were read, if they were."""
+        with self._lock:
+            if count is not None:
+                self._show(count)
+            self._ended = True
+            self._shown.close()
+
+    def _show(self, count: int) -> None:
+        if self._advance is None:
+            blob = self._progress.blob(self._name, self._size)
+            self._advance = self._shown.enter_context(blob)
+        if count > self._told:  # a second attempt begins at 0
+            self._advance(count - self._told)
+            self._told = count

@@ -1,0 +1,216 @@
+"""The one door to Dask: its client, a cluster on this machine, and the task on a worker."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
+from distributed.security import Security
+
+from importer.errors import ImporterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from importer.ingest.cluster.address import Address
+
+_log = logging.getLogger(__name__)
+# Dask prints what these log, and what loggers below them do; its errors come to us as exceptions.
+_LOGGERS = ("distributed", "tornado", "asyncio", "bokeh")
+# Seconds for the scheduler's first answer, for workers here to start, and to take leave.
+_CONNECT = 30
+_START = 120
+_LEAVE = 5
+
+
+class ClusterError(ImporterError):
+    """The cluster is gone, so no other layer can be read either."""
+
+
+class _Quietly(logging.Handler):
+    """Passes Dask's messages on to our own log, which --verbose shows."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _log.debug("%s: %s", record.name, record.getMessage())
+
+
+def _quieten() -> None:
+    for name in [*_LOGGERS, *logging.root.manager.loggerDict]:
+        if name.partition(".")[0] in _LOGGERS:
+            logger = logging.getLogger(name)
+            logger.handlers = [_Quietly()] if name in _LOGGERS else []
+            logger.propagate = name not in _LOGGERS
+
+
+class Dask:
+    """A connection to a scheduler. Its methods may be called by several threads."""
+
+    def __init__(self, address: Address) -> None:
+        """Connect, or start workers here. Raise ClusterError if nobody answers."""
+        self._address = address
+        _quieten()
+        warnings.filterwarnings("ignore", module="distributed")
+        with ExitStack() as opened:
+            try:
+                where = self._local(opened) if address.workers else address.text
+                self._client = Client(
+                    where, timeout=_CONNECT, set_as_default=False, direct_to_workers=False
+                )
+                if address.workers:
+                    self._client.wait_for_workers(address.workers, timeout=_START)
+            except (OSError, RuntimeError, ValueError) as error:
+                said = f"the Dask scheduler {address} does not answer: {error}"
+                raise ClusterError(said, hint=_hint(address)) from None
+            opened.callback(self._leave)
+            self._opened = opened.pop_all()
+
+    def _local(self, opened: ExitStack) -> LocalCluster:
+        """Start workers. Nobody else on this machine can give them work: see `Security`."""
+        cluster = LocalCluster(
+            n_workers=self._address.workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            protocol="tls://",
+            security=Security.temporary(),
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+        opened.callback(cluster.close, timeout=_LEAVE)
+        return cluster
+
+    def close(self) -> None:
+        """Take leave; what is under way there is stopped. Idempotent."""
+        self._opened.close()
+
+    def _leave(self) -> None:
+        with suppress(Exception):  # the scheduler may be gone, and then there is nothing to close
+            self._client.close(timeout=_LEAVE)
+
+    @property
+    def dashboard(self) -> str:
+        """Return the dashboard's address, "" if the scheduler has none."""
+        with suppress(Exception):  # Dask has no other way to tell that there is none
+            return str(self._client.dashboard_link or "")
+        return ""
+
+    def workers(self) -> Mapping[str, int]:
+        """Return each worker's address and its number of threads."""
+        try:
+            found: dict[str, int] = self._client.nthreads()
+        except (OSError, RuntimeError, ValueError, AttributeError, CancelledError):
+            raise self._gone() from None
+        return found
+
+    def everywhere[T](self, function: Callable[[], T]) -> Mapping[str, T | BaseException]:
+        """Return what the function returns or raises on each worker."""
+        try:
+            answers: dict[str, T | BaseException] = self._client.run(function, on_error="return")
+        except (OSError, RuntimeError, CancelledError):
+            raise self._gone() from None
+        return answers
+
+    def listen(self, topic: str, handler: Callable[[Mapping[str, str | int]], None]) -> None:
+        """Call the handler with each event of the topic, in a thread of Dask's."""
+        self._client.subscribe_topic(topic, lambda event: handler(event[1]))
+
+    def submit[T, R](
+        self,
+        function: Callable[[T], R],
+        argument: T,
+        key: str,
+        priority: int,
+        workers: Iterable[str] | None,
+    ) -> Running[R]:
+        """Queue a task: the highest priority first, on one of the workers, or on any if None, or if
+        these are gone by then."""
+        try:
+            future = self._client.submit(
+                function,
+                argument,
+                key=key,
+                priority=priority,
+                workers=None if workers is None else sorted(workers),
+                allow_other_workers=workers is not None,
+                pure=False,
+            )
+        except (OSError, RuntimeError, AttributeError, CancelledError):
+            raise self._gone() from None
+        return Running(future, self._gone)
+
+    def _gone(self) -> ClusterError:
+        return ClusterError(
+            f"the connection to the Dask scheduler {self._address} is lost",
+            hint="layers that have their branches stay in the repo, and are not read again",
+        )
+
+
+class Running[R]:
+    """A task that is queued or under way."""
+
+    def __init__(self, future: Future[R], gone: Callable[[], ClusterError]) -> None:
+        self._future = future
+        self._gone = gone
+        self._stopped = False
+
+    def result(self) -> R:
+        """Wait for the task's result.
+
+        Raise ClusterError if the scheduler is lost, ImporterError if the task was stopped or has
+        cost the life of several workers; or what the task raised.
+        """
+        try:
+            found: R = self._future.result()
+        except CancelledError:
+            if self._stopped:
+                raise ImporterError("stopped, since something else failed") from None
+            raise self._gone() from None
+        except KilledWorker as error:
+            said = f"it was tried on several workers, which all died; the last was {_last(error)}"
+            raise ImporterError(said, hint="see the workers' logs; often memory is short") from None
+        return found
+
+    def stop(self) -> None:
+        """Have the task dropped, or stopped soon if it is under way."""
+        self._stopped = True
+        with suppress(Exception):  # the scheduler may be gone; the task is then lost anyway
+            self._future.cancel(force=True)
+
+
+def _last(error: KilledWorker) -> str:
+    return str(getattr(error.last_worker, "address", error.last_worker))
+
+
+class ThisTask:
+    """The task that this thread of a worker runs."""
+
+    def __init__(self) -> None:
+        self._worker = get_worker()
+        self._key = self._worker.get_current_task()
+
+    @property
+    def worker(self) -> str:
+        """Return the worker's address."""
+        return str(self._worker.address)
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Return whether nobody waits for the task any more (Dask's "Worker State Machine")."""
+        known = self._worker.state.tasks.get(self._key)
+        return known is None or known.state == "cancelled"
+
+    def tell(self, topic: str, event: Mapping[str, str | int]) -> None:
+        """Log an event for who listens to the topic."""
+        self._worker.log_event(topic, dict(event))
+
+
+def _hint(address: Address) -> str:
+    if address.text.startswith("tls://"):
+        return "is it there, and are Dask's TLS files set (distributed.comm.tls in its config)?"
+    return "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
+
+
+__all__: Sequence[str] = ("ClusterError", "Dask", "Running", "ThisTask")

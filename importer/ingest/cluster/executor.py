@@ -1,0 +1,148 @@
+"""Have layers read by the workers of a cluster, and move their files into the repo."""
+
+from __future__ import annotations
+
+import threading
+from math import inf
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.ingest.cluster.bars import Bar
+from importer.ingest.cluster.for_workers import for_workers
+from importer.ingest.cluster.request import Answer, Download, ReadBy
+from importer.ingest.cluster.session import Wanted
+from importer.ingest.origins import Origins
+from importer.repo.libostree import faults
+from layers.errors import Fault, LayerError
+
+if TYPE_CHECKING:
+    from importer.fetch.blobs import Blobs
+    from importer.ingest.allowance import Allowance
+    from importer.ingest.cluster.request import Refusal
+    from importer.ingest.cluster.session import Session
+    from importer.ingest.missing_layer import MissingLayer, Origin
+    from importer.ingest.origins import Found
+    from importer.ingest.spool import SpooledBlob
+    from importer.progress import Progress
+    from layers.tree.read_layer import LayerOptions
+
+# Workers that a layer is tried on, if those before could not read it. (Dask has its own number
+# for workers that die of a task: distributed.scheduler.allowed-failures.)
+_WORKERS = 3
+# A layer that one more image waits for goes before any that is larger by less than a terabyte.
+_TERABYTE = 1 << 40
+
+
+class ClusterExecutor:
+    """An `importer.ingest.executor.Executor` of workers on other machines."""
+
+    def __init__(
+        self,
+        session: Session,
+        blobs: Blobs | None,
+        options: LayerOptions,
+        progress: Progress,
+        allowance: Allowance,
+    ) -> None:
+        """`blobs` counts what is fetched; None if every layer is in a store.
+
+        Raise ImporterError if skopeo's options do not suit the workers.
+        """
+        self._session = session
+        self._blobs = blobs
+        self._skopeo = for_workers(blobs.skopeo, session.address) if blobs is not None else None
+        self._progress = progress
+        self._origins = Origins(options, allowance, progress)
+        self._lock = threading.Lock()
+        self.read_bytes = 0  # of layers of a store
+        self.readers: dict[str, ReadBy] = {}
+
+    def close(self) -> None:
+        """See `Executor`. The session goes on: another part of a release may need it."""
+
+    def stop(self) -> None:
+        """See `Executor`."""
+        self._session.stop()
+
+    def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
+        """See `Executor`. Workers fetch their own blobs, so that there is nothing to spool."""
+        into.end(ImporterError(f"{missing.name} is fetched by a worker"))
+
+    def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:  # noqa: ARG002
+        """See `Executor`."""
+
+        def store(origin: Origin, options: LayerOptions, found: Found) -> int:
+            return self._store(missing, origin, options, found)
+
+        return self._origins.try_each(missing, store, found)
+
+    def _store(
+        self, missing: MissingLayer, origin: Origin, options: LayerOptions, found: Found
+    ) -> int:
+        """Have the layer read, and move its files into the repo. They are durable by then; the
+        moves are with the transaction that writes the layer's tree."""
+        bar = Bar(self._progress, missing.name, missing.size)
+        self._session.bars.add(missing.layer.id, bar)
+        try:
+            answer = self._read(missing, self._wanted(missing, origin, options))
+            bar.end(answer.read_bytes)
+        except Fault as fault:
+            raise fault.within(digest=_digest(missing, origin)) from None
+        finally:
+            bar.end()
+        self._note(missing, answer)
+        found(answer.found)
+        with faults("moving files into the repo"):
+            self._session.adopt(answer.directory)
+        return answer.written_bytes
+
+    def _wanted(self, missing: MissingLayer, origin: Origin, options: LayerOptions) -> Wanted:
+        timeout = self._skopeo.timeout if self._skopeo is not None else inf
+        download = None
+        if self._skopeo is not None and origin.blob is not None:
+            download = Download(self._skopeo, origin.source, origin.blob)
+        job = origin.job(missing.layer, options, timeout)
+        priority = missing.waiting * _TERABYTE + missing.size
+        return Wanted(missing.layer.id, job, download, missing.size, priority)
+
+    def _read(self, missing: MissingLayer, wanted: Wanted) -> Answer:
+        """Have the layer read; if a worker cannot, then by another one."""
+        tried: list[str] = []
+        others: set[str] | None = None
+        while True:
+            answer = self._session.read(wanted, others)
+            if isinstance(answer, Answer):
+                return answer
+            tried.append(answer.worker)
+            fault = _fault(answer)
+            others = self._session.others(tried)
+            if isinstance(fault, LayerError) or not others or len(tried) == _WORKERS:
+                raise fault
+            self._progress.message(f"{missing.name}: {fault}; another worker tries it")
+
+    def _note(self, missing: MissingLayer, answer: Answer) -> None:
+        with self._lock:
+            self.readers[missing.layer.id] = ReadBy(answer.worker, answer.seconds)
+            if self._blobs is None:
+                self.read_bytes += answer.read_bytes
+        if self._blobs is not None:
+            self._blobs.count(answer.read_bytes)
+
+
+def _digest(missing: MissingLayer, origin: Origin) -> str:
+    """Return the layer's name for errors: of its blob, or of its tar where there is none."""
+    if origin.blob is None:
+        return f"layer {missing.layer.diff_id}"
+    return str(missing.layer.blob.digest)
+
+
+def _fault(refusal: Refusal) -> Fault:
+    """Return a worker's error. The image's own fault is the same on any worker."""
+    try:
+        with faults("writing files"):
+            raise refusal.error
+    except LayerError as error:
+        return error
+    except Fault as fault:
+        fault.message = f"worker {refusal.worker}: {fault.message}"
+        return fault

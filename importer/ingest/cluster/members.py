@@ -1,0 +1,117 @@
+"""The workers of a cluster: waited for, put to the proof, and watched."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.ingest.cluster.dask import ClusterError
+from layers.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from importer.ingest.cluster.address import Cluster
+    from importer.ingest.cluster.agreement import Agreement
+    from importer.ingest.cluster.dask import Dask
+    from importer.progress import Progress
+
+# Seconds between two looks at the list of workers.
+_LOOK = 1.0
+
+
+class Members:
+    """Watches in a thread of its own, until `close`."""
+
+    def __init__(self, cluster: Cluster, dask: Dask, progress: Progress) -> None:
+        self._cluster = cluster
+        self._dask = dask
+        self._progress = progress
+        self._over = threading.Event()
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._over.set()
+
+    def first(self) -> int:
+        """Wait for the first workers. Return the number of their threads. Raise ClusterError if
+        there is none for too long."""
+        deadline = time.monotonic() + self._cluster.wait
+        threads = self._dask.workers()
+        if not threads:
+            self._tell("no worker yet")
+        while not threads:
+            if time.monotonic() > deadline:
+                raise self._none()
+            time.sleep(_LOOK)
+            threads = self._dask.workers()
+        dashboard = self._dask.dashboard
+        self._tell(_counted(threads) + (f"; dashboard {dashboard}" if dashboard else ""))
+        return sum(threads.values())
+
+    def prove(self, agreement: Agreement) -> None:
+        """Have each worker prove the agreement. Raise ImporterError for the first that cannot."""
+        answers = self._dask.everywhere(agreement.answered)
+        for worker, answer in sorted(answers.items()):
+            try:
+                if isinstance(answer, BaseException):
+                    raise _fault(answer)
+                agreement.prove(answer)
+            except Fault as fault:
+                raise of_worker(fault, worker) from None
+
+    def watch(self, fail: Callable[[ImporterError], None]) -> None:
+        """Tell when workers come and go. Call `fail` if there is none for too long, or if the
+        scheduler is lost."""
+        threading.Thread(target=self._watch, args=(fail,), name="workers", daemon=True).start()
+
+    def _watch(self, fail: Callable[[ImporterError], None]) -> None:
+        before: Mapping[str, int] | None = None
+        seen = time.monotonic()
+        while not self._over.wait(_LOOK):
+            try:
+                threads = self._dask.workers()
+            except ClusterError as error:
+                return fail(error)
+            if before is not None and threads.keys() != before.keys():
+                self._tell(f"{_counted(threads)} now")
+            before = threads
+            if threads:
+                seen = time.monotonic()
+            elif time.monotonic() > seen + self._cluster.wait:
+                return fail(self._none())
+        return None
+
+    def _tell(self, text: str) -> None:
+        self._progress.message(f"cluster {self._cluster.address}: {text}")
+
+    def _none(self) -> ClusterError:
+        return ClusterError(
+            f"cluster {self._cluster.address} has had no worker for {self._cluster.wait:g} s",
+            hint="start one with `dask worker ADDRESS`, or wait longer with --cluster-wait",
+        )
+
+
+def of_worker(fault: Fault, worker: str) -> Fault:
+    """Return the fault with the worker's address before its message."""
+    fault.message = f"worker {worker}: {fault.message}"
+    return fault
+
+
+def _fault(error: BaseException) -> Fault:
+    """Return a worker's answer as an expected error. Raise it if it is none."""
+    if isinstance(error, Fault):
+        return error
+    if isinstance(error, ImportError):
+        said = f"import-image cannot be loaded: {error}"
+        hint = "install import-image there, in the version that runs here"
+        return ImporterError(said, hint=hint)
+    raise error
+
+
+def _counted(threads: Mapping[str, int]) -> str:
+    workers, layers = len(threads), sum(threads.values())
+    plural = "" if workers == 1 else "s"
+    return f"{workers} worker{plural} for {layers} layer{'' if layers == 1 else 's'} at once"

@@ -1,0 +1,184 @@
+"""One import's use of a cluster: connected when the first layer is to be read."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.ingest.cluster.agreement import Agreement
+from importer.ingest.cluster.bars import Bars
+from importer.ingest.cluster.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from importer.ingest.cluster.address import Address, Cluster
+    from importer.ingest.cluster.dask import Dask, Running
+    from importer.ingest.cluster.request import Answer, Download, Refusal
+    from importer.progress import Progress
+    from importer.repo.shared_objects import SharedObjects
+    from importer.repo.writer import Repo
+    from importer.workers.job import Job
+    from layers.tree.read_layer import ReadLayer
+
+# Layers that are given to a cluster at once if the user says nothing: so many that Dask can see
+# that more workers would help; and for each thread of a worker, so that it need not wait.
+_AT_ONCE = 64
+_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A layer that is wanted: `size` bytes to read; the highest `priority` goes first."""
+
+    layer_id: str
+    job: Job[ReadLayer]
+    download: Download | None
+    size: int
+    priority: int
+
+    @property
+    def key(self) -> str:
+        """Return Dask's key. Its part before the first `-` is a class of sizes: Dask learns for
+        each how long a task takes, and places tasks and asks for workers by that."""
+        megabytes = 4 ** max(0, (self.size >> 20).bit_length() + 1 >> 1)
+        return f"layer_{megabytes}M-{self.layer_id[:12]}-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """What is there once the cluster is in use."""
+
+    dask: Dask
+    shared: SharedObjects
+    agreement: Agreement
+    layers: int
+
+
+class Session:
+    """A connection to the cluster, and the directory that workers write to. A context manager,
+    within which the repo is locked."""
+
+    def __init__(self, cluster: Cluster, repo: Repo, progress: Progress) -> None:
+        self._cluster = cluster
+        self._repo = repo
+        self._progress = progress
+        self._topic = f"import-image-{secrets.token_hex(8)}"
+        self._opened = ExitStack()
+        self._connection: _Connection | None = None
+        self._lock = threading.Lock()
+        self._running: set[Running[Answer | Refusal]] = set()
+        self._failure: ImporterError | None = None
+        self.bars = Bars()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    @property
+    def address(self) -> Address:
+        """Return the cluster's address, as the user gave it."""
+        return self._cluster.address
+
+    def start(self) -> int:
+        """Connect, and have each worker prove that it sees the repo. Idempotent.
+
+        Return how many layers the cluster is given at once. Raise ImporterError if a worker has
+        another version or another file system, or if there is no worker for too long.
+        """
+        if self._connection is None:
+            self._connection = self._connected()
+        return self._connection.layers
+
+    def _connected(self) -> _Connection:
+        try:
+            from importer.ingest.cluster.dask import Dask
+            from importer.ingest.cluster.members import Members
+        except ModuleNotFoundError as error:
+            raise ImporterError(
+                f"--cluster needs Dask: {error.name} is not installed",
+                hint="pip install 'import-image[cluster]'",
+            ) from None
+        shared = self._opened.enter_context(self._repo.shared_objects())
+        dask = Dask(self.address)
+        self._opened.callback(dask.close)
+        dask.listen(self._topic, self.bars.hear)
+        members = Members(self._cluster, dask, self._progress)
+        threads = members.first()
+        agreement = Agreement.made(shared.directory)
+        members.prove(agreement)
+        members.watch(self._fail)
+        self._opened.callback(members.close)
+        layers = self._cluster.layers or max(_AT_ONCE, _AHEAD * threads)
+        return _Connection(dask, shared, agreement, layers)
+
+    @property
+    def _in_use(self) -> _Connection:
+        if self._connection is None:
+            raise RuntimeError("the session is not started")
+        return self._connection
+
+    def others(self, workers: Iterable[str]) -> set[str]:
+        """Return the addresses of all other workers."""
+        return set(self._in_use.dask.workers()) - set(workers)
+
+    def read(self, wanted: Wanted, workers: Iterable[str] | None) -> Answer | Refusal:
+        """Have a layer read, on one of these workers or on any.
+
+        Raise ClusterError if the cluster is lost, ImporterError if the session is stopped, or if
+        the layer has cost the life of several workers.
+        """
+        from importer.ingest.cluster.dask import ClusterError
+
+        running = self._submitted(wanted, workers)
+        try:
+            return running.result()
+        except ClusterError as error:
+            self._fail(error)
+            raise
+        except ImporterError:
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+        finally:
+            with self._lock:
+                self._running.discard(running)
+
+    def _submitted(
+        self, wanted: Wanted, workers: Iterable[str] | None
+    ) -> Running[Answer | Refusal]:
+        from importer.ingest.cluster.task import read_layer
+
+        use = self._in_use
+        place, job, download = use.shared.place, wanted.job, wanted.download
+        request = Request(wanted.layer_id, self._topic, use.agreement, place, job, download)
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            running = use.dask.submit(read_layer, request, wanted.key, wanted.priority, workers)
+            self._running.add(running)
+        return running
+
+    def adopt(self, directory: str) -> None:
+        """Move the objects of a worker's directory into the repo."""
+        self._in_use.shared.adopt(directory)
+
+    def stop(self) -> None:
+        """Make all that is under way fail soon."""
+        self._fail(ImporterError("stopped, since another layer failed"))
+
+    def _fail(self, error: ImporterError) -> None:
+        with self._lock:
+            self._failure = self._failure or error
+            running = list(self._running)
+        for one in running:
+            one.stop()

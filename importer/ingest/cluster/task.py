@@ -1,0 +1,151 @@
+"""Read one layer on a worker: fetch, verify, unpack, write objects, make them durable.
+
+The worker needs skopeo and this program, but not libostree. A process beside the worker's own
+reads the layer, as on one machine, so that the worker goes on answering its scheduler.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from importer.errors import FetchError, ImporterError
+from importer.fetch.blobs import Blobs
+from importer.files.sync import synced
+from importer.ingest.cluster.dask import ThisTask
+from importer.ingest.cluster.request import Answer, Refusal
+from importer.ingest.job import Sealed
+from importer.workers.pool import Workers
+from layers.errors import Fault, LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from importer.ingest.cluster.request import Download, Request
+    from importer.progress import Advance
+    from importer.repo.staging import Place
+    from importer.workers.worker import Done
+    from layers.tree.read_layer import ReadLayer
+
+# The processes stay for the next layer, and end with the worker.
+_processes = Workers(Sealed.__module__)
+# Seconds between two events of a layer, and between two looks whether it is still wanted.
+_SOON = 0.5
+
+
+def read_layer(request: Request) -> Answer | Refusal:
+    """Read the layer. Return a Refusal if that fails, so that Dask does not try it again here."""
+    task = ThisTask()
+    began = time.monotonic()
+    try:
+        request.agreement.check()
+        with _Watch(task, request).running() as watch:
+            directory, done = _read(request, watch)
+    except (Fault, OSError) as error:
+        return Refusal(_portable(error), task.worker)
+    seconds = time.monotonic() - began
+    count = watch.count
+    return Answer(done.found, directory, done.written_bytes, count, task.worker, seconds)
+
+
+def _portable(error: Fault | OSError) -> Fault | OSError:
+    """Return an error that can be sent: of a kind of ours, with a text and a hint."""
+    if isinstance(error, OSError | LayerError | FetchError):
+        return error
+    plain = ImporterError(error.message, hint=error.hint)
+    return plain.within(digest=error.digest, path=error.path)
+
+
+def _read(request: Request, watch: _Watch) -> tuple[str, Done[ReadLayer]]:
+    """Return the directory with the layer's objects, and the layer."""
+    if request.download is None:
+        return _attempt(request, watch.place(), -1, watch.advance)
+    download = request.download
+    with Blobs(download.skopeo, watch) as blobs:
+        watch.stop = blobs.close
+        return blobs.retrying(lambda: _fetched(request, download, blobs, watch))
+
+
+def _fetched(
+    request: Request, download: Download, blobs: Blobs, watch: _Watch
+) -> tuple[str, Done[ReadLayer]]:
+    watch.begin()
+    with blobs.pipe(download.source, download.blob) as (source, _):
+        return _attempt(request, watch.place(), source, watch.advance)
+
+
+def _attempt(
+    request: Request, place: Place, source: int, advance: Advance
+) -> tuple[str, Done[ReadLayer]]:
+    with synced(place.directory), _processes.lent() as process:
+        done = process.write(Sealed(request.job), place, source, advance)
+    return place.directory, done
+
+
+class _Watch:
+    """Tells the importing process of progress, and stops when nobody waits for the layer; the
+    `Progress` of this layer's `Blobs`."""
+
+    def __init__(self, task: ThisTask, request: Request) -> None:
+        self._task = task
+        self._request = request
+        self._over = threading.Event()
+        self._unwanted = False
+        self._told = 0
+        self.count = 0
+        self.stop: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def running(self) -> Iterator[_Watch]:
+        """Watch in a thread of its own."""
+        thread = threading.Thread(target=self._run, name="watch")
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            thread.join()
+
+    def _run(self) -> None:
+        self._tell(begin=self._task.worker)
+        while not self._over.wait(_SOON):
+            if self._task.is_unwanted:
+                self._unwanted = True
+                self.stop()
+                return
+            if self.count != self._told:
+                self._told = self.count
+                self._tell(bytes=self.count)
+
+    def _tell(self, **event: str | int) -> None:
+        self._task.tell(self._request.topic, {"layer": self._request.layer_id, **event})
+
+    def place(self) -> Place:
+        """Make a directory for one attempt alone: what a failed one leaves is never published."""
+        place = self._request.place
+        return place._replace(directory=tempfile.mkdtemp(dir=place.directory))
+
+    def begin(self) -> None:
+        """Count from 0: the blob is fetched from its beginning."""
+        self.count = 0
+
+    def advance(self, count: int) -> None:
+        """Count bytes. Raise ImporterError if the layer is not wanted any more."""
+        self.count += count
+        if self._unwanted:
+            raise ImporterError("stopped: nobody waits for the layer")
+
+    def message(self, text: str) -> None:
+        """Show a line to the user."""
+        self._tell(message=text)
+
+    def layer(self, name: str, size: int, state: str) -> None:
+        """Tell nothing: the importing process knows the layer's state."""
+
+    @contextmanager
+    def blob(self, name: str, size: int) -> Iterator[Advance]:  # noqa: ARG002 - the Protocol's
+        """Count nothing here: `advance` does."""
+        yield lambda _count: None
