@@ -15,23 +15,25 @@ from importer.cache.batch import commit_layer, record_tree
 from importer.cache.branches import flattened_branch, layer_branch
 from importer.cache.layer import find_layer, numbers
 from importer.cache.stack import fill, stacked
-from importer.cache.tree_tar import TreeTar
+from importer.cache.tree_tar import ReadTree
 from importer.repo import commit_keys as key
+from importer.workers.tasks import Tasks, processes
 from layers.digest import Digest
+from layers.errors import LayerError
 from layers.limits import Limits
 from layers.oci.manifest import Descriptor
 from layers.oci.media_type import TAR_LAYER
+from layers.ostree.objects import Stored
 from layers.storage.image import FlatImage, Image
 from layers.tree.translate import ROOT_OWNER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator, Sequence
 
     from importer.cache.layer import LayerCommit
-    from importer.repo.tree import Tree
+    from importer.cache.tree_tar import Tar
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
-    from layers.tree.lower import Lower
 
 # The exported manifest would list the flattened layers beside a config that lists the
 # originals; podman pull, umoci and docker compare the two and refuse such an image.
@@ -41,40 +43,63 @@ NO_EXPORT = (
 )
 
 
-def flattened(repo: Repo, image: Image, limits: Limits) -> Image:
-    """Return the image with flattened layers. The branches of its own layers are there already.
+def flattened(repo: Repo, images: Sequence[Image], limits: Limits, jobs: int) -> Generator[Image]:
+    """Yield the images with flattened layers, in order; close it before its end to give the lock
+    back. The branches of the images' own layers are there already.
 
-    Raise LayerError if the flattened layer breaks the limits: a few bytes with many hard links
-    are many files of that size in its tar.
+    At most `jobs` processes read the merged trees. Raise LayerError if a flattened layer breaks
+    the limits: a few bytes with many hard links are many files of that size in its tar.
     """
-    if not image.layers:
-        return image
-    return _known(repo, image) or _make(repo, image, limits)
+    tops = {image.layers[-1].id: image for image in reversed(images) if image.layers}
+    merged = {top: _known(repo, image) for top, image in reversed(tops.items())}
+    missing = [tops[top] for top, known in merged.items() if known is None]
+    with repo.locked():
+        trees = _write_trees(repo, missing)
+        count = processes(jobs, (_size(repo, image) for image in missing))
+        with Tasks(count, ReadTree.__module__) as tasks:
+            tars = tasks.ordered(ReadTree(repo.path, tree, limits) for tree in trees)
+            made = zip(trees, tars, strict=True)
+            for image in images:
+                top = image.layers[-1].id if image.layers else None
+                if top is not None and merged[top] is None:
+                    merged[top] = _import(repo, image, *next(made))
+                blob = merged[top] if top is not None else None
+                yield image if blob is None else FlatImage.of(image, blob)
 
 
-def _known(repo: Repo, image: Image) -> FlatImage | None:
-    """Return what an earlier run has made, if all of its layers are still there."""
+def _known(repo: Repo, image: Image) -> Descriptor | None:
+    """Return the top layer that an earlier run has made, if all of its layers are still there."""
     head = repo.resolve(flattened_branch(image.layers[-1].id))
     if head is None:
         return None
     facts = repo.commit(head).metadata
     digest = Digest.parse(facts[key.DIFF_ID])
-    flat = FlatImage.of(image, Descriptor(TAR_LAYER, digest, int(facts[key.DIFF_SIZE])))
-    return flat if all(find_layer(repo, layer.id) for layer in flat.layers) else None
+    blob = Descriptor(TAR_LAYER, digest, int(facts[key.DIFF_SIZE]))
+    layers = FlatImage.of(image, blob).layers
+    return blob if all(find_layer(repo, layer.id) for layer in layers) else None
 
 
-def _make(repo: Repo, image: Image, limits: Limits) -> FlatImage:
-    with repo.locked():
-        flat = _import_merged(repo, image, limits)
-        for layer in flat.layers[:-1]:
-            if find_layer(repo, layer.id) is None:
-                _import_empty(repo, layer)
-        if all(layer.verified for layer in _layers(repo, image)):
-            # Cached trees must be what the diffIDs mean, and nothing else.
-            with repo.transaction():
-                made = repo.head(layer_branch(flat.layers[-1].id))
-                repo.set_ref(flattened_branch(image.layers[-1].id), made.checksum)
-    return flat
+def _write_trees(repo: Repo, images: Sequence[Image]) -> list[Stored]:
+    """Write all visible files of each image as one layer's tree, for other processes to read.
+
+    Raise LayerError, with the image, for a directory that is too large for ostree.
+    """
+    trees: list[Stored] = []
+    if not images:
+        return trees
+    with repo.transaction():
+        for image in images:
+            tree, top = repo.tree(ROOT_OWNER), image.layers[-1]
+            try:
+                fill(tree, stacked(repo, [top.id, *top.parents]))
+            except LayerError as error:
+                raise error.within(digest=f"{image.reference}, flattened") from None
+            trees.append(Stored(*tree.write()))
+    return trees
+
+
+def _size(repo: Repo, image: Image) -> int:
+    return sum(layer.diff_size for layer in _layers(repo, image))
 
 
 def _layers(repo: Repo, image: Image) -> Iterator[LayerCommit]:
@@ -82,33 +107,35 @@ def _layers(repo: Repo, image: Image) -> Iterator[LayerCommit]:
     return (layer for layer in found if layer is not None)
 
 
-def _import_merged(repo: Repo, image: Image, limits: Limits) -> FlatImage:
-    top = image.layers[-1]
-    lower = stacked(repo, [top.id, *top.parents])
-    with repo.transaction():
-        tree, tar = _written(repo, lower, limits)
-        flat = FlatImage.of(image, Descriptor(TAR_LAYER, tar.digest, tar.size))
-        record = record_tree(repo, flat.layers[-1], tar.record)
-    _commit(repo, flat.layers[-1], tree, record, tar)
-    return flat
+def _import(repo: Repo, image: Image, merged: Stored, tar: Tar) -> Descriptor:
+    """Commit the flattened layers of an image, whose merged tree makes this tar. Return the
+    top layer's blob."""
+    blob = Descriptor(TAR_LAYER, tar.digest, tar.size)
+    layers = FlatImage.of(image, blob).layers
+    _import_layer(repo, layers[-1], merged, tar)
+    for layer in layers[:-1]:
+        if find_layer(repo, layer.id) is None:
+            _import_empty(repo, layer)
+    if all(layer.verified for layer in _layers(repo, image)):
+        # Cached trees must be what the diffIDs mean, and nothing else.
+        with repo.transaction():
+            made = repo.head(layer_branch(layers[-1].id))
+            repo.set_ref(flattened_branch(image.layers[-1].id), made.checksum)
+    return blob
 
 
 def _import_empty(repo: Repo, layer: ImageLayer) -> None:
     """Import an empty layer: the store needs as many layers as the config lists."""
     with repo.transaction():
-        tree, tar = _written(repo, None, Limits())
+        empty = Stored(*repo.tree(ROOT_OWNER).write())
+    _import_layer(repo, layer, empty, ReadTree(repo.path, empty, Limits()).run())
+
+
+def _import_layer(repo: Repo, layer: ImageLayer, stored: Stored, tar: Tar) -> None:
+    with repo.transaction():
+        tree = repo.tree_of(stored)
+        tree.write()
         record = record_tree(repo, layer, tar.record)
-    _commit(repo, layer, tree, record, tar)
-
-
-def _written(repo: Repo, lower: Lower | None, limits: Limits) -> tuple[Tree, TreeTar]:
-    """Write all visible files as one layer's tree. Return it with the tar that it makes."""
-    tree = repo.tree(ROOT_OWNER)
-    fill(tree, lower)
-    return tree, TreeTar(repo, repo.directory(*tree.write()), limits)
-
-
-def _commit(repo: Repo, layer: ImageLayer, tree: Tree, record: Tree, tar: TreeTar) -> None:
     none = (key.WHITEOUTS, key.OPAQUE, key.DEVICES, key.STRAY_DEVICES, key.DROPPED_XATTRS)
     ids = {key.UIDS: numbers(tar.uids), key.GIDS: numbers(tar.gids)}
     facts = {key.DIFF_SIZE: tar.size, **dict.fromkeys(none, 0), **ids}

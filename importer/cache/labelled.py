@@ -8,82 +8,109 @@ layer's tree as `diff` and its tar-split record beside it.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
+from itertools import batched, chain
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import labelled_branch
+from importer.cache.label_objects import LabelObjects
 from importer.cache.layer import record_name
 from importer.repo.commit_keys import LABEL, LAYER
 from importer.repo.labels import labelled_owner
-from importer.repo.staging import WHOLE
 from importer.repo.values import Message
+from importer.workers.pool import Workers
+from importer.workers.run_job import lent_worker, run_job
+from importer.workers.tasks import processes
 from layers.entry import Owner
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from importer.cache.layer import LayerCommit
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
 
+# Objects of a batch: enough that sending it to a process costs little, and few enough that all
+# processes have work until the end.
+_BATCH = 128
 _ROOT = Owner(0o755, 0, 0)
 _DIFF = "diff"
 
 
-def labelled(repo: Repo, layer_id: str, layer: LayerCommit, label: str, jobs: int) -> LayerCommit:
-    """Return the layer with the label on all of its files and on its record.
+def labelled(
+    repo: Repo, layers: Mapping[str, LayerCommit], label: str, jobs: int
+) -> dict[str, LayerCommit]:
+    """Return the layers, by their ids, with the label on all of their files and records.
 
-    `jobs` files are written at once.
+    Layers that no branch has with this label are read and written by `jobs` processes.
     """
-    branch = labelled_branch(sha256(label.encode()).hexdigest()[:16], layer_id)
-    message = Message(
-        f"Layer {layer_id} labelled",
-        0,
-        metadata=((LABEL, label), (LAYER, layer.commit.checksum)),
-    )
-    head = repo.resolve(branch)
-    if head is None or repo.commit(head).message != message:
-        head = _import(repo, layer_id, layer, label, message, branch, jobs)
-    root = repo.root(repo.commit(head))
-    record = root.leaves.get(record_name(layer_id).encode())
-    return replace(layer, labelled=root.directories[_DIFF.encode()], record=record)
+    with closing(Workers(LabelObjects.__module__)) as workers:
+        writer = _Labeller(repo, label, jobs, workers)
+        return {layer_id: writer.layer(layer_id, layer) for layer_id, layer in layers.items()}
 
 
-def _import(
-    repo: Repo,
-    layer_id: str,
-    layer: LayerCommit,
-    label: str,
-    message: Message,
-    branch: str,
-    jobs: int,
-) -> str:
-    with repo.locked():
-        with repo.transaction(), ThreadPoolExecutor(jobs) as pool:
-            tree = repo.tree(_ROOT)
-            writer = _Relabeller(repo, label, pool)
-            writer.fill(tree.directory(_DIFF, _ROOT), repo.root(layer.commit))
-            if layer.record is not None:
-                tree.file(record_name(layer_id), writer.rewritten(layer.record))
-            tree.write()
-        with repo.transaction():
-            checksum = repo.write_commit(tree, message)
-            repo.set_ref(branch, checksum)
-    return checksum
+class _Labeller:
+    """Writes layers again with the label, each object of a layer once."""
 
-
-class _Relabeller:
-    """Writes each object again with the label, once."""
-
-    def __init__(self, repo: Repo, label: str, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, repo: Repo, label: str, jobs: int, workers: Workers) -> None:
         self._repo = repo
         self._label = label
-        self._pool = pool
+        self._jobs = jobs
+        self._workers = workers
 
-    def fill(self, tree: Tree, directory: RepoDirectory) -> None:
+    def layer(self, layer_id: str, layer: LayerCommit) -> LayerCommit:
+        """Return the layer with the label, from its branch or made now."""
+        repo = self._repo
+        branch = labelled_branch(sha256(self._label.encode()).hexdigest()[:16], layer_id)
+        message = Message(
+            f"Layer {layer_id} labelled",
+            0,
+            metadata=((LABEL, self._label), (LAYER, layer.commit.checksum)),
+        )
+        head = repo.resolve(branch)
+        if head is None or repo.commit(head).message != message:
+            head = self._import(layer_id, layer, message, branch)
+        root = repo.root(repo.commit(head))
+        record = root.leaves.get(record_name(layer_id).encode())
+        return replace(layer, labelled=root.directories[_DIFF.encode()], record=record)
+
+    def _import(self, layer_id: str, layer: LayerCommit, message: Message, branch: str) -> str:
+        repo, record = self._repo, layer.record
+        with repo.locked():
+            with repo.transaction():
+                directory = repo.root(layer.commit)
+                files = _checksums(directory) + ([record] if record else [])
+                written = dict(zip(files, self._written(files, layer.diff_size), strict=True))
+                tree = repo.tree(_ROOT)
+                self._fill(tree.directory(_DIFF, _ROOT), directory, written)
+                if record is not None:
+                    tree.file(record_name(layer_id), written[record])
+                tree.write()
+            with repo.transaction():
+                checksum = repo.write_commit(tree, message)
+                repo.set_ref(branch, checksum)
+        return checksum
+
+    def _written(self, files: Sequence[str], size: int) -> Iterator[str]:
+        """Write the labelled objects of these files, which have `size` bytes together. Return
+        their checksums, in order."""
+        batches = list(batched(files, _BATCH))
+        beside = processes(self._jobs, [size // max(1, len(batches))] * len(batches)) > 1
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="label") as threads:
+            write = partial(self._write, beside=beside)
+            return chain.from_iterable(list(threads.map(write, batches)))
+
+    def _write(self, batch: Sequence[str], *, beside: bool) -> tuple[str, ...]:
+        job = LabelObjects(self._repo.path, self._label, tuple(batch))
+        with lent_worker(self._repo, self._workers) if beside else nullcontext() as worker:
+            return run_job(self._repo, worker, job, -1, lambda _count: None)
+
+    def _fill(self, tree: Tree, directory: RepoDirectory, written: Mapping[str, str]) -> None:
         """Add the directory's content to the tree, labelled."""
-        files = _checksums(directory)
-        written = dict(zip(files, self._pool.map(self.rewritten, files), strict=True))
         metas: dict[str, str] = {}
         tree.set_owner(self._meta(directory.meta, metas))
         work = [(tree, directory)]
@@ -100,17 +127,6 @@ class _Relabeller:
             owner = labelled_owner(self._repo.dirmeta(checksum), self._label)
             known[checksum] = self._repo.write_dirmeta(owner)
         return known[checksum]
-
-    def rewritten(self, checksum: str) -> str:
-        """Write the object with the label. Return its checksum."""
-        file = self._repo.file(checksum)
-        owner = labelled_owner(file.owner, self._label)
-        if file.target is not None:
-            return self._repo.write_symlink(owner, file.target)
-        content = self._repo.content(checksum)
-        if file.size > WHOLE:
-            return self._repo.write_large_file(owner, file.size, content)
-        return self._repo.write_file(owner, b"".join(content))
 
 
 def _checksums(directory: RepoDirectory) -> list[str]:

@@ -23,6 +23,8 @@ from layers.errors import LayerError
 from layers.tree.builder import DeviceNodes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
@@ -115,7 +117,7 @@ def _numbers(commit: Commit, branch: str, key: str) -> tuple[int, ...]:
     return tuple(map(int, numbers))
 
 
-def numbers(ids: set[int]) -> str:
+def numbers(ids: Iterable[int]) -> str:
     """Return user or group ids as a layer commit's metadata lists them."""
     return ",".join(map(str, sorted(ids)))
 

@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from importer.repo.writer import Repo
 from layers.chunks import check_size
 from layers.digest import Digest
 from layers.entry import Entry, Kind
 from layers.limits import Bound, Limits
-from layers.path import Path, joined
+from layers.ostree.objects import Stored
+from layers.path import joined
 from layers.tar.writer import END, header, padding
 from layers.tarsplit.record_writer import TarSplit
 
 if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory
-    from importer.repo.writer import Repo
+    from layers.path import Path as TarPath
+
+
+@dataclass(frozen=True, slots=True)
+class Tar:
+    """The tar of a tree: its digest, size in bytes, tar-split file, and the owners in it."""
+
+    digest: Digest
+    size: int
+    record: bytes
+    uids: frozenset[int]
+    gids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTree:
+    """A task: make the tar of a tree that the repo has, within the limits of a layer."""
+
+    repo: Path
+    tree: Stored
+    limits: Limits
+
+    def run(self) -> Tar:
+        """Read every file. Raise LayerError if the tar breaks the limits, ImporterError if an
+        object cannot be read."""
+        repo = Repo.open(self.repo)
+        return TreeTar(repo, repo.directory(*self.tree), self.limits).tar()
 
 
 class TreeTar:
-    """Reads every file of the tree once; the root itself is no member of the tar.
-
-    `size` is that of the whole tar in bytes, `record` its tar-split file.
-    """
+    """Reads every file of the tree once; the root itself is no member of the tar."""
 
     def __init__(self, repo: Repo, root: RepoDirectory, limits: Limits) -> None:
         self._limits = limits
@@ -30,16 +57,21 @@ class TreeTar:
         self._repo = repo
         self._hasher = sha256()
         self._split = TarSplit()
-        self.size = 0
-        self.uids: set[int] = set()
-        self.gids: set[int] = set()
-        self._add_all(root)
-        self._raw(END)
-        self.digest = Digest("sha256", self._hasher.hexdigest())
-        self.record = self._split.finish()
+        self._root = root
+        self._size = 0
+        self._uids: set[int] = set()
+        self._gids: set[int] = set()
 
-    def _add_all(self, root: RepoDirectory) -> None:
-        work: list[tuple[Path, RepoDirectory]] = [((), root)]
+    def tar(self) -> Tar:
+        """Read the tree. Raise LayerError if the tar breaks the limits."""
+        self._add_all()
+        self._raw(END)
+        digest = Digest("sha256", self._hasher.hexdigest())
+        uids, gids = frozenset(self._uids), frozenset(self._gids)
+        return Tar(digest, self._size, self._split.finish(), uids, gids)
+
+    def _add_all(self) -> None:
+        work: list[tuple[TarPath, RepoDirectory]] = [((), self._root)]
         while work:
             path, directory = work.pop()
             if path:
@@ -49,10 +81,10 @@ class TreeTar:
             for name, below in sorted(directory.directories.items(), reverse=True):
                 work.append(((*path, name), below))
 
-    def _add_directory(self, path: Path, meta: str) -> None:
+    def _add_directory(self, path: TarPath, meta: str) -> None:
         self._add_header(Entry(joined(path), Kind.DIRECTORY, self._repo.dirmeta(meta)))
 
-    def _add_leaf(self, path: Path, checksum: str) -> None:
+    def _add_leaf(self, path: TarPath, checksum: str) -> None:
         file = self._repo.file(checksum)
         if file.target is not None:
             link = file.target.encode()
@@ -64,9 +96,9 @@ class TreeTar:
 
     def _add_header(self, entry: Entry) -> None:
         self._bound.count(entry)
-        check_size(self.size + entry.size, self._limits.size)
-        self.uids.add(entry.owner.uid)
-        self.gids.add(entry.owner.gid)
+        check_size(self._size + entry.size, self._limits.size)
+        self._uids.add(entry.owner.uid)
+        self._gids.add(entry.owner.gid)
         self._raw(header(entry))
 
     def _add_content(self, entry: Entry, checksum: str) -> None:
@@ -84,4 +116,4 @@ class TreeTar:
 
     def _hash(self, data: bytes) -> None:
         self._hasher.update(data)
-        self.size += len(data)
+        self._size += len(data)

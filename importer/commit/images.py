@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from importer.cache.flattened import NO_EXPORT, flattened
+from importer.cache.flattened import NO_EXPORT
 from importer.cache.labelled import labelled
 from importer.cache.layer import LayerCommit, head_layer
 from importer.commit.base_tree import BaseTree, CommitTree, find_base
 from importer.commit.crio_conf import add_crio_conf, made_crio_conf
+from importer.commit.flatten_images import flattened_images
 from importer.commit.layer_ids import change_of_ids
 from importer.commit.other_stores import other_stores
 from importer.commit.result import StoreCommit
@@ -20,13 +21,11 @@ from importer.commit.storage_conf import add_storage_conf, storage_conf
 from importer.commit.target import ExistingStore, Form, Target
 from importer.commit.time import newest, tell_future
 from importer.errors import ImporterError
-from importer.ingest.allowance import Allowance
 from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.store.layer_names import LayerNames
 from importer.store.writer import StoreTree, check_records, has_records, remove_store
-from layers.errors import LayerError
 from layers.storage.store_id import LayerIds, StoreForm
 
 if TYPE_CHECKING:
@@ -61,7 +60,10 @@ def commit_images(
     for branch in branches if target.timestamp is None else ():
         time = newest(branch.images, branch.base, branch.head)
         tell_future(branch.images, time, progress)
-    stores = tuple(_commit(target, repo, branch, layers) for branch in branches)
+    images = flattened_images(target, repo, {branch.name: branch.images for branch in branches})
+    stores = tuple(
+        _commit(target, repo, branch, images[branch.name], layers) for branch in branches
+    )
     for message in dict.fromkeys(one for store in stores for one in store.messages):
         progress.message(message)
     return stores
@@ -106,9 +108,14 @@ def _kept(target: Target, present: RepoDirectory | None) -> RepoDirectory | None
 
 
 def _commit(
-    target: Target, repo: Repo, branch: PlannedBranch, layers: Mapping[str, LayerCommit]
+    target: Target,
+    repo: Repo,
+    branch: PlannedBranch,
+    stored: Sequence[Image],
+    layers: Mapping[str, LayerCommit],
 ) -> StoreCommit:
-    """Commit the images, unless the branch has just that already.
+    """Commit the branch's images, unless the branch has just that already. `stored` are the
+    images with the layers that the store has.
 
     The commit has no parent: it is a function of the images and of the base, not of what was
     imported before.
@@ -117,7 +124,7 @@ def _commit(
     ids = branch.layer_ids
     message = image_message(target, branch)
     with repo.locked():
-        contents = Contents(target, repo, images, base, layers, ids)
+        contents = Contents(target, repo, stored, base, layers, ids)
         with repo.transaction() as transaction:
             tree = contents.tree()
             tree.write()
@@ -139,7 +146,7 @@ def _commit(
 
 
 class Contents:
-    """The images of a commit's tree and their layers, flattened and labelled where wanted.
+    """The images of a commit's tree and their layers, labelled where wanted.
 
     After `tree` was called, `store_ids` has the ids of the layers in the store by their
     standard ids, and `messages` is what to tell the user.
@@ -154,36 +161,19 @@ class Contents:
         layers: Mapping[str, LayerCommit],
         ids: LayerIds,
     ) -> None:
-        """Make the flattened and labelled layers; `layers` has the commit of every layer id."""
+        """Make the labelled layers; `layers` has the commits of layers that are not flattened."""
         self.store_ids: Mapping[str, str] = {}
         self.messages: list[str] = []
         self._ids = ids
         self._target = target
         self._repo = repo
         self._base = base
-        self._images = self._flattened(images) if target.flatten else images
+        self._images = images
         self._labels = Labels.wanted(repo, target.labelling, base)
         self._layers = self._made(layers)
         if self._labels.store is not None:
-            self._layers = {
-                layer_id: labelled(repo, layer_id, layer, self._labels.store, target.budget.jobs)
-                for layer_id, layer in self._layers.items()
-            }
-
-    def _flattened(self, images: Sequence[Image]) -> list[Image]:
-        """Flatten the images, as long as they keep within the limits of a layer and of the call."""
-        own, allowance = self._target.layer_options, Allowance(self._target.total)
-        made = []
-        for image in images:
-            left = allowance.left(own)
-            try:
-                flat = flattened(self._repo, image, left.limits)
-                allowance.take(sum(layer.blob.size for layer in flat.layers), 0)
-            except LayerError as error:
-                found = allowance.explained(error, own, left)
-                raise found.within(digest=f"{image.reference}, flattened") from None
-            made.append(flat)
-        return made
+            jobs = target.budget.jobs
+            self._layers = labelled(repo, self._layers, self._labels.store, jobs)
 
     def _made(self, layers: Mapping[str, LayerCommit]) -> dict[str, LayerCommit]:
         ids = dict.fromkeys(layer.id for image in self._images for layer in image.layers)

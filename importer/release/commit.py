@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import RELEASE, is_cache, release_branch
+from importer.commit.flatten_images import flattened_images
 from importer.commit.images import Contents, facts
 from importer.commit.layer_ids import change_of_ids, chosen_layer_ids
 from importer.commit.signing import sign
@@ -109,7 +110,8 @@ class _Tree:
     def written(cls, target: Target, repo: Repo, draft: Draft) -> _Tree:
         base = draft.base
         ids = chosen_layer_ids(target, repo, base, draft.head)
-        images = [*draft.images.values(), *draft.kept]
+        named = {draft.branch: [*draft.images.values(), *draft.kept]}
+        images = flattened_images(target, repo, named)[draft.branch]
         contents = Contents(target, repo, images, base, draft.layers, ids)
         with repo.transaction() as transaction:
             tree = contents.tree()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
 from importer.workers.pool import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from importer.workers.job import Task
@@ -32,6 +33,7 @@ class Tasks:
 
     def __init__(self, count: int, preload: str) -> None:
         """Use `count` processes; 1 is this process. `preload` names the module of the tasks."""
+        self._count = count
         self._workers = Workers(preload) if count > 1 else None
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="task")
 
@@ -48,6 +50,20 @@ class Tasks:
     def begin[T](self, task: Task[T]) -> Future[T]:
         """Queue a task. Its result raises LayerError or ImporterError if the task does."""
         return self._pool.submit(self._run, task)
+
+    def ordered[T](self, tasks: Iterable[Task[T]]) -> Iterator[T]:
+        """Do the tasks and yield their results in order.
+
+        No more than two tasks for each process are begun and not yielded yet: results can be
+        large.
+        """
+        begun: deque[Future[T]] = deque()
+        for task in tasks:
+            begun.append(self.begin(task))
+            if len(begun) > 2 * self._count:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
     def _run[T](self, task: Task[T]) -> T:
         if self._workers is None:

@@ -1,0 +1,48 @@
+"""The images of a call with flattened layers, within the limits of a layer and of a commit."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from importer.cache.flattened import flattened
+from importer.ingest.allowance import Allowance
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from importer.commit.target import Target
+    from importer.repo.writer import Repo
+    from layers.storage.image import Image
+
+
+def flattened_images(
+    target: Target, repo: Repo, branches: Mapping[str, Sequence[Image]]
+) -> Mapping[str, Sequence[Image]]:
+    """Return each branch's images, flattened if the target says so; the keys are the branches.
+
+    The images of all branches are read by `jobs` processes. Raise LayerError, with the image, if a
+    flattened layer or all of a branch break the limits.
+    """
+    if not target.flatten:
+        return branches
+    limits = Allowance(target.total).left(target.layer_options).limits
+    images = [image for group in branches.values() for image in group]
+    with closing(flattened(repo, images, limits, target.budget.jobs)) as flat:
+        return {name: _within_limits(target, group, flat) for name, group in branches.items()}
+
+
+def _within_limits(target: Target, images: Sequence[Image], flat: Iterator[Image]) -> list[Image]:
+    """Take the flattened form of each image from `flat`. Raise LayerError if they are too large
+    together."""
+    own, allowance, taken = target.layer_options, Allowance(target.total), []
+    for image in images:
+        left = allowance.left(own)
+        try:
+            taken.append(next(flat))
+            allowance.take(sum(layer.blob.size for layer in taken[-1].layers), 0)
+        except LayerError as error:
+            found = allowance.explained(error, own, left)
+            raise found.within(digest=f"{image.reference}, flattened") from None
+    return taken
