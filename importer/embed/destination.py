@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from importer.files.large_scratch import large_scratch
 from importer.files.oci_layout import Layout
-from importer.files.scratch import scratch
 from layers.digest import Digest
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def destination(to: Reference, skopeo: Skopeo) -> Iterator[Destination]:
         directory, _, tag = to.rest.partition(":")
         yield _prepared(Destination(Path(directory), tag or _TAG, skopeo, ""))
         return
-    with scratch(large=True) as private:
+    with large_scratch() as private:
         yield _prepared(Destination(private / "layout", _TAG, skopeo, to.source))
 
 

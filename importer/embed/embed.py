@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from importer.embed.base_image import BaseImage, fetch_base, resolve_base
+from importer.embed.checks import check_base, tell_capabilities, tell_place, tell_platforms
 from importer.embed.destination import destination
-from importer.embed.extra_files import is_policy, path_of
+from importer.embed.extra_files import is_policy
 from importer.embed.image_layers import ImageLayers
 from importer.embed.result import Embedded
 from importer.embed.store_layers import store_layers
@@ -21,13 +22,17 @@ from layers.oci.derive import STORE_COMMIT, Derivation, derived_config, derived_
 from layers.storage.packing import pack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from importer.embed.job import Job
     from importer.embed.result import Written
+    from importer.embed.store_layers import StoreLayers
     from importer.files.oci_layout import Layout
     from importer.progress import Progress
     from importer.store.reader import StoreView
     from layers.path import Path
     from layers.storage.image import Image
+    from layers.storage.packing import Packing
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 
@@ -40,34 +45,43 @@ def embed(job: Job, progress: Progress) -> Embedded:
     """
     repo = Repo.open(job.repo)
     store = open_store(repo, job.branch, job.prefix)
-    found = store_layers(repo, store)
-    created = _time()
-    with (
-        Blobs(job.skopeo, progress) as blobs,
-        destination(job.to, job.skopeo) as place,
-    ):
+    tell_place(store, progress)
+    found, now = store_layers(repo, store), _time()
+    with Blobs(job.skopeo, progress) as blobs, destination(job.to, job.skopeo) as place:
         image = resolve_base(job.skopeo, blobs, job.base)
-        room = job.max_layers - len(image.layers) - 1
-        packing = pack(found.packed, room)
-        if len(packing.groups) > room:
-            raise ImporterError(
-                f"the image would have {len(image.layers) + len(packing.groups) + 1} layers, more"
-                f" than {job.max_layers}",
-                hint="--max-layers allows more; podman takes 500, Docker 127",
-            )
-        _tell_platforms(store, image, progress)
+        tell_platforms(store, image, progress)
+        packing = _packed(found, len(image.layers), job.max_layers)
         layers = ImageLayers(repo, store, job.contents, packing, found)
-        base = fetch_base(
-            image, blobs, place.layout, job.downloads, lambda p: is_policy(p) or layers.watches(p)
-        )
-        _check_store(store, base)
+        base = fetch_base(image, blobs, place.layout, job.downloads, _wanted(layers))
+        check_base(store, base)
         written = layers.write(place.layout, base, job.compression, job.jobs, progress)
-        seconds = max(image.config.created_seconds, store.commit.message.timestamp)
-        said = _derivation(job, store, image, seconds if created is None else created)
+        said = _derivation(job, store, image, _created(image, store) if now is None else now)
         config, manifest = _documents(place.layout, base, written, said)
         digest = place.publish(manifest)
-    _tell_capabilities(written, progress)
+    tell_capabilities(written, progress)
     return Embedded(job.to, digest, config, image, store, written)
+
+
+def _packed(found: StoreLayers, below: int, most: int) -> Packing:
+    """Pack the store's layers. Raise ImporterError if that gives an image of more than `most`
+    layers. `below` is the number of the base's."""
+    room = most - below - 1
+    packing = pack(found.packed, room)
+    if len(packing.groups) > room:
+        raise ImporterError(
+            f"the image would have {below + len(packing.groups) + 1} layers, more than {most}",
+            hint="--max-layers allows more; podman takes 500, Docker 127",
+        )
+    return packing
+
+
+def _wanted(layers: ImageLayers) -> Callable[[Path], bool]:
+    return lambda path: is_policy(path) or layers.watches(path)
+
+
+def _created(base: Image, store: StoreView) -> int:
+    """Return the later time of the base's and of the store's commit."""
+    return max(base.config.created_seconds, store.commit.message.timestamp)
 
 
 def _time() -> int | None:
@@ -103,37 +117,3 @@ def _documents(
         base.image.manifest.raw, base.layers, layers, (digest, len(config)), said
     )
     return digest, manifest
-
-
-def _check_store(store: StoreView, base: BaseImage) -> None:
-    """Raise ImporterError if the base has images where the store goes."""
-    prefix: Path = path_of(store.prefix)
-    for place in ((b"overlay-images", b"images.json"), (b"overlay-layers", b"layers.json")):
-        there = base.found.get((*prefix, *place))
-        if there is not None and (there.content is None or there.content.strip() not in _EMPTY):
-            raise ImporterError(
-                f"the base image has a store of its own at {store.prefix}",
-                hint="embed into an image without a store, or import to another --prefix",
-            )
-
-
-_EMPTY = (b"", b"[]", b"null")
-
-
-def _tell_platforms(store: StoreView, base: Image, progress: Progress) -> None:
-    for image in store.images:
-        if image.config.architecture != base.config.architecture:
-            progress.message(
-                f"{image.label} is for {image.platform}, and the base image for"
-                f" {base.config.os}/{base.config.architecture}"
-            )
-
-
-def _tell_capabilities(written: tuple[Written, ...], progress: Progress) -> None:
-    """Warn of images that an old bootc changes: it drops all xattrs of a layer's files (bootc,
-    "tar: Propagate PAX extensions", in 1.1.3)."""
-    names = sorted({name for one in written if one.capable for name in one.images})
-    if names:
-        progress.message(
-            f"{', '.join(names)}: files have capabilities, which bootc before 1.1.3 does not keep"
-        )

@@ -66,27 +66,34 @@ def test_bootc_deploys_it(site: Site, tmp_path: Path, device: Device) -> None:
             assert_same(merged(store, built.image_id, tmp_path / f"merged-{tag}"), theirs)
 
 
-def built_upon(podman: Podman, layout: Path, home: Path) -> Path:
-    """The tree of an image that `podman build` makes FROM the embedded one."""
-    podman("pull", "--quiet", f"oci:{layout}:t")
-    (home / "Containerfile").write_text("FROM localhost/embedded\nCOPY more /usr/lib/more\n")
-    (home / "more").write_text("more\n")
-    image = podman("images", "--quiet").split()[0]
-    podman("tag", image, "localhost/embedded")
-    podman.build(home, "localhost/derived")
-    copied = home / "copied"
-    podman("push", "--quiet", "localhost/derived", f"oci:{copied}:t")
-    return copied
+def built(podman: Podman, home: Path, containerfile: str) -> Path:
+    """The root file system of what `podman build` makes of a Containerfile."""
+    context, layout = home / "context", home / "built"
+    context.mkdir()
+    (context / "Containerfile").write_text(containerfile)
+    (context / "more").write_text("more\n")
+    podman.build(context, "localhost/derived")
+    podman("push", "--quiet", "localhost/derived", f"oci:{layout}:t")
+    return umoci.unpack(layout, "t", home / "root")
 
 
 def test_podman_builds_upon_it(site: Site, tmp_path: Path, podman: Podman) -> None:
     site.embed("two", f"oci:{tmp_path}/out:t")
-    (tmp_path / "context").mkdir()
-    derived = built_upon(podman, tmp_path / "out", tmp_path / "context")
-    root = snapshot(umoci.unpack(derived, "t", tmp_path / "derived"))
+    text = f"FROM oci:{tmp_path}/out:t\nCOPY more /usr/lib/more\n"
+    root = snapshot(built(podman, tmp_path, text))
     plain = snapshot(umoci.unpack(tmp_path / "out", "t", tmp_path / "plain"))
     assert root.pop(b"usr/lib/more").size == 5
     assert_same(root, plain, ("built upon", "embedded"))
     run(["skopeo", "--insecure-policy", "copy", f"oci:{tmp_path}/out:t", f"dir:{tmp_path}/dir"])
     manifest = json.loads((tmp_path / "dir/manifest.json").read_bytes())
     assert manifest == bootc.manifest_of(tmp_path / "out", "t")
+
+
+def test_a_containerfile_copies_the_store(site: Site, tmp_path: Path, podman: Podman) -> None:
+    site.embed("two", f"oci:{tmp_path}/out:t")
+    copied = f"COPY --from=oci:{tmp_path}/out:t /{STORE} /{STORE}\n"
+    mounted = f"RUN --mount=type=bind,from=oci:{tmp_path}/out:t,target=/mnt ls /mnt/{STORE} >&2\n"
+    base = f"FROM oci:{site.home}/images:three\n"
+    root = built(podman, tmp_path, base + mounted + copied)
+    plain = checkout(site.repo, "two", tmp_path / "plain")
+    assert_same(snapshot(root / STORE), snapshot(plain / STORE), ("copied", "committed"))
