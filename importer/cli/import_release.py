@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from importer.cli.credentials import credentials
 from importer.cli.finish import INCOMPLETE, UNCHANGED, Answer, end
 from importer.cli.messages import log_line, progress_for
 from importer.cli.options.cluster import OnCluster
@@ -177,7 +178,7 @@ def _skopeo(given: Given) -> Skopeo:
 
     sources = given(ReleaseSources)
     registries = registries_of([*sources.sources, *(given(ReleaseResult).diff or ())])
-    refuse_unnamed(given(Registry).creds, registries)
+    refuse_unnamed(credentials(given(Registry)), registries)
     return skopeo(given, given(Retries).retry_times, registries)
 
 

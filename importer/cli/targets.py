@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import click
 
+from importer.cli.credentials import credentials
 from importer.cli.options.cluster import OnCluster
 from importer.cli.options.images import LayerRules
 from importer.cli.options.labels import Labels, Signing
@@ -145,7 +146,7 @@ def skopeo_of(
     where = registry.registries_conf
     return Skopeo(
         authfile=registry.authfile,
-        creds=Credentials.for_one(registry.creds, registries),
+        creds=Credentials.for_one(credentials(registry), registries),
         cert_dir=registry.cert_dir,
         tls_verify=registry.tls_verify,
         registries_conf=registries_file(where) if where is not None else None,

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from importer.cli.credentials import credentials
+from importer.cli.options.registry import Registry as RegistryOptions
+from importer.errors import ImporterError
 from tests.tools import patience
 from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
@@ -17,12 +20,13 @@ from tests.tools.releaseworld import World
 from tests.tools.session import members
 from tests.tools.tarbuild import Entry
 
-CREDS = "--creds=user:not-to-be-seen"
+HIDDEN = "not-to-be-seen"
+CREDS = f"--creds=user:{HIDDEN}"
 
 
 @pytest.fixture(scope="module")
 def locked() -> Iterator[Registry]:
-    with Registry(auth=("user", "not-to-be-seen")) as running:
+    with Registry(auth=("user", HIDDEN)) as running:
         yield running
 
 
@@ -53,25 +57,67 @@ def test_they_reach_the_registry_beside_another_transport(
     assert len(found["images"]) == 2
 
 
-def test_no_process_shows_them(repo: Path, locked: Registry, image: BuiltImage) -> None:
-    """Neither skopeo's arguments nor its environment; ours are the user's own affair."""
+def shown_while_reading(repo: Path, locked: Registry, image: BuiltImage, how: str) -> list[str]:
+    """What ps shows of each process of an import that waits for its blob."""
     reference = locked.push(image, "creds:t")
     with FaultyProxy(locked.url) as between:
         fault = between.add(Fault(image.layers[0].digest, "stall"))
-        running = Run(repo, CREDS, between.through(reference))
+        running = Run(repo, how, between.through(reference))
         assert fault.reached.wait(patience.SECONDS)
         shown = [_shown(int(one.split()[0])) for one in members(running.process.pid)]
         fault.go_on.set()
         assert running.finish().status == 0
     assert any("experimental-image-proxy" in text for text in shown)
-    assert [text for text in shown if "not-to-be-seen" in text and "skopeo" in text] == []
+    return shown
 
 
 def _shown(pid: int) -> str:
-    """What ps shows of a process, but for our own command line."""
     parts = [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
-    own = b"import-image" in parts[0].partition(b"\0--")[0]
-    return "" if own else b" ".join(parts).decode("utf-8", "replace")
+    return b" ".join(parts).decode("utf-8", "replace")
+
+
+def test_no_process_but_ours_shows_them(repo: Path, locked: Registry, image: BuiltImage) -> None:
+    """Neither skopeo's arguments nor its environment; ours are the user's own affair."""
+    seen = [one for one in shown_while_reading(repo, locked, image, CREDS) if HIDDEN in one]
+    assert ["import-image" in one for one in seen] == [True] * len(seen)
+    assert [one for one in seen if "skopeo" in one] == []
+
+
+def test_from_a_file_no_process_shows_them(
+    repo: Path, locked: Registry, image: BuiltImage, tmp_path: Path
+) -> None:
+    file = tmp_path / "creds"
+    file.write_text(f"user:{HIDDEN}\n")
+    shown = shown_while_reading(repo, locked, image, f"--creds-file={file}")
+    assert [one for one in shown if HIDDEN in one] == []
+
+
+def test_from_standard_input(
+    repo: Path, locked: Registry, image: BuiltImage, tmp_path: Path
+) -> None:
+    file = tmp_path / "creds"
+    file.write_text(f"user:{HIDDEN}")
+    reference = locked.push(image, "creds:t")
+    wrapper = ["sh", "-c", f'exec "$@" <{file}', "sh"]
+    imported(repo, "--creds-file=-", reference, wrapper=wrapper)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "has no credentials"),
+        (b"user:a\nuser:b\n", "something else than USER:PASSWORD"),
+        (b":password", "something else than USER:PASSWORD"),
+        (b"user:\xff", "not UTF-8"),
+        (b"u" * (1 << 17), "has more than"),
+    ],
+)
+def test_a_file_without_credentials(repo: Path, tmp_path: Path, content: bytes, says: str) -> None:
+    file = tmp_path / "creds"
+    file.write_bytes(content)
+    with pytest.raises(ImporterError, match=says) as refused:
+        credentials(RegistryOptions(creds_file=file))
+    assert str(file) in str(refused.value)
 
 
 # -- import-release --

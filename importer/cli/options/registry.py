@@ -1,4 +1,4 @@
-"""Options on registries: access, trust, patience. All but the last two are skopeo's own."""
+"""Options on registries: access, trust, patience. Most are skopeo's own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from importer.cli.options.declare import Group, Heading, flag, option
+from importer.cli.options.rules import exclusive
 from importer.cli.options.types import NotEmpty, Number, Place, Seconds, YesNo
 
 
@@ -14,6 +15,7 @@ class Access(Group):
     """How to reach a registry, and which signatures images must have."""
 
     HEADING = Heading.REGISTRY
+    RULES = (exclusive("creds", "creds_file"),)
 
     authfile: str | None = option(
         "--authfile",
@@ -25,7 +27,15 @@ class Access(Group):
         "--creds",
         metavar="USER[:PASSWORD]",
         type=NotEmpty(),
-        help="Credentials for the one registry that the command line names.",
+        help="Credentials for the one registry that the command line names. Other users of this"
+        " machine see them in the process table; --creds-file shows them to nobody.",
+    )
+    creds_file: Path | None = option(
+        "--creds-file",
+        metavar="FILE",
+        type=Place(directory=False, dash=True),
+        help="A file with USER[:PASSWORD] on one line, in place of --creds. `-` reads standard"
+        " input.",
     )
     cert_dir: str | None = option(
         "--cert-dir",
