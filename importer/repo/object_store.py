@@ -98,7 +98,7 @@ class ObjectStore(RepoReader):
         """Store a file, the content in one piece. Return its checksum."""
         beside = self._beside_libostree()
         if beside is not None:
-            with faults("writing a file"):
+            with faults(f"writing a file to repo {self.path}"):
                 return beside.new.write_file(owner, content)
         return store_object(self.handle, self._header(owner, FILE, ""), content)
 
@@ -106,7 +106,7 @@ class ObjectStore(RepoReader):
         """Store a symlink. Return its checksum. Linux gives every symlink the mode 0777."""
         beside = self._beside_libostree()
         if beside is not None:
-            with faults("writing a symlink"):
+            with faults(f"writing a symlink to repo {self.path}"):
                 return beside.new.write_symlink(owner, target)
         owner = owner._replace(mode=0o777)
         return store_object(self.handle, self._header(owner, SYMLINK, target), b"")
@@ -116,7 +116,7 @@ class ObjectStore(RepoReader):
         beside = self._beside_libostree()
         if beside is None:
             return store_stream(self.handle, self._header(owner, FILE, ""), size, chunks)
-        with faults("writing a large file"):
+        with faults(f"writing a large file to repo {self.path}"):
             return beside.new.write_large_file(owner, size, chunks)
 
     def write_dirmeta(self, owner: Owner) -> str:
@@ -125,7 +125,7 @@ class ObjectStore(RepoReader):
             if self.mode == "bare-user-only":
                 check_canonical(owner, DIRECTORY)
             variant = dirmeta_variant(owner)
-            with faults("writing a dirmeta object"):
+            with faults(f"writing a dirmeta object to repo {self.path}"):
                 _, checksum = self.handle.write_metadata(
                     OSTree.ObjectType.DIR_META, None, variant, None
                 )
@@ -136,7 +136,7 @@ class ObjectStore(RepoReader):
         """Store the bytes of a directory's object, see layers/ostree/objects.py. Return its
         checksum."""
         beside = self._beside_libostree()
-        with faults(f"writing a {kind} object"):
+        with faults(f"writing a {kind} object to repo {self.path}"):
             if beside is not None:
                 return beside.new.write_meta(kind, data)
             object_type, format_ = _META[kind]
@@ -170,7 +170,7 @@ class ObjectStore(RepoReader):
     def publish(self) -> None:
         """Move the objects to where readers look; they have to be durable."""
         if self._beside is not None:
-            with faults("moving files into the repo"):
+            with faults(f"moving files into repo {self.path}"):
                 self._beside.publish()
             self.written_bytes += self._beside.written_bytes
 

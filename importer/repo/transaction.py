@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from importer.errors import ImporterError
 from importer.repo.commit_metadata import commit_metadata, metadata_of
 from importer.repo.libostree import Gio, GLib, OSTree, faults
 from importer.repo.object_store import ObjectStore
@@ -12,11 +14,13 @@ from importer.repo.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit, Message, StoredTree
     from layers.entry import Owner
 
+_log = logging.getLogger(__name__)
 # How often a transaction that others are in the way of is begun anew; once is nearly always enough.
 _PREPARATIONS = 100
 
@@ -35,6 +39,11 @@ class Transaction:
 class Transactions(ObjectStore):
     """A repo with one transaction at a time."""
 
+    def __init__(self, path: Path, handle: OSTree.Repo) -> None:
+        super().__init__(path, handle)
+        # The commits before and after this transaction, of each ref that it sets.
+        self._refs: dict[str, tuple[str | None, str]] = {}
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Commit at the end, abort on any error; several threads may write meanwhile.
@@ -42,23 +51,61 @@ class Transactions(ObjectStore):
         Files are moved into place after libostree has synced the disk, so a commit that names
         them has to be written in a later transaction.
         """
+        self._refs = {}
         with faults(f"preparing to write to repo {self.path}"):
             self._prepare()
         transaction = Transaction()
-        committed = False
         try:
-            yield transaction
-            if not transaction.abandoned:
-                with faults("committing the transaction"):
-                    _, stats = self.handle.commit_transaction(None)
-                committed = True
-                self.written_bytes += stats.content_bytes_written
+            with self._aborted_on_error():
+                yield transaction
+                if not transaction.abandoned:
+                    self._commit()
+            if transaction.abandoned:
+                self._abort()
+            else:
                 self.publish()
         finally:
-            if not committed:
-                with faults("aborting the transaction"):
-                    self.handle.abort_transaction(None)
             self.discard()
+
+    def _commit(self) -> None:
+        try:
+            with faults("committing the transaction"):
+                _, stats = self.handle.commit_transaction(None)
+        except ImporterError as error:
+            try:
+                self._move_back()
+            except ImporterError as another:
+                error.message += f"; then {another.message}"
+            raise
+        self.written_bytes += stats.content_bytes_written
+
+    def _abort(self) -> None:
+        with faults("aborting the transaction"):
+            self.handle.abort_transaction(None)
+
+    @contextmanager
+    def _aborted_on_error(self) -> Iterator[None]:
+        """Abort on any error, and raise that error even if the disk does not let us abort: the
+        next transaction clears away what is left."""
+        try:
+            yield
+        except BaseException:
+            try:
+                self._abort()
+            except ImporterError as another:
+                _log.debug("after an error: %s", another)
+            raise
+
+    def _move_back(self) -> None:
+        """Move back the refs that libostree has moved before its commit failed.
+
+        It writes them one after the other, and the repo's mtime behind each
+        (ostree-repo-refs.c, `_ostree_repo_write_ref`).
+        """
+        for ref, (before, after) in self._refs.items():
+            if before != after and self.resolve(ref) == after:
+                with faults(f"moving back branch {ref}"):
+                    self.handle.set_ref_immediate(None, ref, before, None)
 
     def _prepare(self) -> None:
         """Begin a transaction.
@@ -118,4 +165,5 @@ class Transactions(ObjectStore):
 
     def set_ref(self, ref: str, checksum: str) -> None:
         """Point the ref at the commit, when the transaction is committed."""
+        self._refs[ref] = self.resolve(ref), checksum
         self.handle.transaction_set_ref(None, ref, checksum)

@@ -34,7 +34,7 @@ def run_job[T](repo: Repo, worker: Worker | None, job: Job[T], source: int, adva
     """
     if worker is None:
         return job.read(repo, source, advance)
-    with faults("writing files"):
+    with faults(f"writing files to repo {repo.path}"):
         done = worker.write(job, repo.new_place(), source, advance)
     repo.count_written(done.written_bytes)
     return done.found

@@ -24,7 +24,8 @@ processes; `make` runs a target of the Makefile; `session` lists the processes o
 `signalled` signals a program at any moment, `process` runs any other command, `home` is an empty
 home directory, `patience` says how long to wait, `told` keeps messages, `gpg` makes keyrings.
 `racer` exchanges paths while a command looks into a directory, `withoutopenat2` runs one to which
-the kernel denies openat2(2).
+the kernel denies openat2(2). `faultydisk` lets a chosen write of a command fail: `supervised`
+starts the command, `syscalls` tells which file a system call is about.
 
 **Read the result.** `ostreerepo` calls `ostree`, `store` reads a containers-storage tree as
 podman does, `snapshot` compares unpacked trees, `overlay` mounts layers, `expected` has what
