@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import image_branch, rootfs_branch
 from importer.commit.dry_run import DryRun
 from importer.commit.images import check_target, commit_images
-from importer.commit.layer_ids import chosen_layer_ids
 from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, repo_to_plan_with
 from importer.commit.result import Result
 from importer.commit.signing import check_keys
 from importer.commit.target import Form, Target
+from importer.commit.whiteouts import chosen_kind
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.ingest.allowance import Allowance
@@ -85,18 +85,18 @@ def _plan(job: Job, repo: Repo, blobs: Blobs) -> Plan:
     base = check_target(job, repo, job.onto, job.branch or "")
     names = dict.fromkeys(_branch(job, reference) for reference in job.references)
     heads = {name: _head(repo, name) for name in names}
+    kinds = {name: chosen_kind(job, repo, name, base, head) for name, head in heads.items()}
     images = _resolve(job, repo, blobs, heads)
     planner = LayerPlanner(repo, job.layer_options.device_nodes)
     for image in images:
         planner.add(image)
-    ids = chosen_layer_ids(job, repo, base)
     branches = tuple(
         PlannedBranch(
             name,
             tuple(image for image in images if _branch(job, image.reference) == name),
             head,
             Base(base.commit, name) if base is not None else None,
-            ids,
+            kinds[name],
         )
         for name, head in heads.items()
     )

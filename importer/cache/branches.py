@@ -19,7 +19,8 @@ IMAGE = "oci/image"
 STORAGE = "oci/storage"
 # By the top layer's id: the layer that has all of the files that this one and those below show.
 FLATTENED = "oci/flattened"
-
+# By a cut layer's private id, or by a hash of the SELinux label and that id.
+CUT = "oci/cut"
 # By a hash of the SELinux label, and the layer's id.
 LABELLED = "oci/labelled"
 ROOTFS = "oci/rootfs"
@@ -59,6 +60,11 @@ def flattened_branch(top_layer_id: str) -> str:
     return f"{FLATTENED}/{top_layer_id}"
 
 
+def cut_branch(store_id: str, label_hash: str = "") -> str:
+    """Return the branch of a cut layer; `label_hash` is "" for files without an SELinux label."""
+    return "/".join(part for part in (CUT, label_hash, store_id) if part)
+
+
 def labelled_branch(label_hash: str, layer_id: str) -> str:
     """Return the branch of a layer whose files have an SELinux label."""
     return f"{LABELLED}/{label_hash}/{layer_id}"
@@ -71,7 +77,7 @@ def rootfs_branch(reference: Reference) -> str:
 
 def is_cache(branch: str) -> bool:
     """Return whether this is a branch of a single layer; an import recreates a missing one."""
-    return branch.startswith(tuple(f"{one}/" for one in (LAYER, RECORD, FLATTENED, LABELLED)))
+    return branch.startswith(tuple(f"{one}/" for one in (LAYER, RECORD, FLATTENED, CUT, LABELLED)))
 
 
 def image_branch(reference: Reference) -> str:

@@ -53,6 +53,11 @@ def labelled(
         return {layer_id: writer.layer(layer_id, layer) for layer_id, layer in layers.items()}
 
 
+def label_hash(label: str) -> str:
+    """Return the part of a branch's name that stands for the label, 16 hex digits."""
+    return sha256(label.encode()).hexdigest()[:16]
+
+
 class _Labeller:
     """Writes layers again with the label, each object of a layer once."""
 
@@ -65,7 +70,7 @@ class _Labeller:
     def layer(self, layer_id: str, layer: LayerCommit) -> LayerCommit:
         """Return the layer with the label, from its branch or made now."""
         repo = self._repo
-        branch = labelled_branch(sha256(self._label.encode()).hexdigest()[:16], layer_id)
+        branch = labelled_branch(label_hash(self._label), layer_id)
         message = Message(
             f"Layer {layer_id} labelled",
             0,
@@ -76,7 +81,7 @@ class _Labeller:
             head = self._import(layer_id, layer, message, branch)
         root = repo.root(repo.commit(head))
         record = root.leaves.get(record_name(layer_id).encode())
-        return replace(layer, labelled=root.directories[_DIFF.encode()], record=record)
+        return replace(layer, shown=root.directories[_DIFF.encode()], record=record)
 
     def _import(self, layer_id: str, layer: LayerCommit, message: Message, branch: str) -> str:
         repo, record = self._repo, layer.record

@@ -43,6 +43,9 @@ class LayerCommit:
     quoted whiteouts in the tree, `opaque` the opaque markers in the tar; `devices` and
     `stray_devices` the device nodes that were left out, below /dev and elsewhere. Only what is
     `verified` is known to be the layer that its diffID names, and so are those below it.
+
+    `shown` is the tree that a store has in place of the layer's own: with SELinux labels, or cut.
+    `added_entries` counts the entries that a cut layer holds beside its own, None if it is not cut.
     """
 
     commit: Commit
@@ -55,12 +58,13 @@ class LayerCommit:
     stray_devices: int
     uids: tuple[int, ...]
     gids: tuple[int, ...]
-    labelled: RepoDirectory | None = None
+    shown: RepoDirectory | None = None
+    added_entries: int | None = None
 
     @property
     def tree(self) -> StoredTree:
-        """Return the tree for a store: the layer's own, or the same with SELinux labels."""
-        return self.labelled or self.commit
+        """Return the tree for a store: the layer's own unless there is one in its place."""
+        return self.shown or self.commit
 
 
 def head_layer(repo: Repo, layer_id: str) -> LayerCommit:

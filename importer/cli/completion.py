@@ -82,7 +82,7 @@ def branches_like(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 def images_like(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of images, or the ids of those without a name, that begin so."""
-    from importer.store.reader import find_stores
+    from importer.store.find import find_stores
 
     found: set[str] = set()
     with suppress(Fault):

@@ -3,6 +3,7 @@
     repo = "/srv/repo"
     authfile = "/etc/import-image/auth.json"
     prefix = "/usr/lib/containers/storage"
+    whiteouts = "none"
     jobs = 4
     max-parallel-downloads = 6
     spool-size = "1G"
@@ -31,7 +32,7 @@ type Defaults = dict[str, str | Defaults]
 
 _NAME = "import-image/config.toml"
 _NUMBERS = ("jobs", "max-parallel-downloads", "spool-size")
-KEYS = ("repo", "authfile", "prefix", *_NUMBERS)
+KEYS = ("repo", "authfile", "prefix", "whiteouts", *_NUMBERS)
 _PATHS = ("repo", "authfile")  # of this machine; the prefix is a path in a commit
 
 

@@ -40,7 +40,7 @@ def remove(given: Given) -> None:
 
     def work(repo: Repo) -> Shown:
         from importer.imagestore.remove import own_stores, remove_images, stores_with
-        from importer.store.reader import find_stores
+        from importer.store.find import find_stores
 
         removal, prefix = given(Removal), given(Stores).prefix
         stores = (
@@ -88,7 +88,7 @@ def export(given: Given) -> None:
     def work(repo: Repo) -> Shown:
         from importer.imagestore.export import export_image
         from importer.imagestore.export_place import Place
-        from importer.store.reader import find_stores
+        from importer.store.find import find_stores
 
         stores = find_stores(repo, given(InBranch).branches, given(Stores).prefix)
         to, progress = Place(directory, tag), progress_for(given(Messages))

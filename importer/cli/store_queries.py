@@ -37,7 +37,7 @@ def list_images(given: Given) -> None:
 
     def work(repo: Repo) -> Shown:
         from importer.imagestore.list_images import Listing
-        from importer.store.reader import find_stores
+        from importer.store.find import find_stores
 
         stores = find_stores(repo, given(Branches).branches, given(Stores).prefix)
         return Listing(stores, int(time.time()))
@@ -55,7 +55,7 @@ def show(given: Given) -> None:
 
     def work(repo: Repo) -> Shown:
         from importer.imagestore.show import image_details
-        from importer.store.reader import find_stores
+        from importer.store.find import find_stores
 
         stores = find_stores(repo, given(InBranch).branches, given(Stores).prefix)
         return image_details(repo, stores, given(OneImage).image)
@@ -134,7 +134,7 @@ def verify(given: Given) -> None:
     """
 
     def work(repo: Repo) -> Shown:
-        from importer.store.reader import find_stores
+        from importer.store.find import find_stores
         from importer.verify.store import verify as verify_stores
 
         prefix = given(Stores).prefix

@@ -17,6 +17,7 @@ from importer.cli.options.system import System
 from importer.cli.options.work import Work
 from importer.commit.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
 from layers.limits import Limits
+from layers.storage.store_id import Whiteouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,8 @@ class TargetFields(TypedDict):
     bundle: bool
     flatten: bool
     layer_ids: LayerIds | None
+    whiteouts: Whiteouts | None
+    usual_whiteouts: Whiteouts
     branch: str | None
     onto: str | None
     existing_store: ExistingStore
@@ -86,6 +89,7 @@ def target_of(
         bundle=bundle,
         flatten=contents.flatten,
         layer_ids=contents.layer_ids,
+        **_whiteouts(given, form),
         branch=branch,
         onto=system.onto,
         existing_store=system.existing_store,
@@ -102,6 +106,24 @@ def target_of(
         budget=given(Work).budget(),
         cluster=given(OnCluster).cluster_of(given(Work).jobs),
     )
+
+
+class _Whiteouts(TypedDict):
+    whiteouts: Whiteouts | None
+    usual_whiteouts: Whiteouts
+
+
+def _whiteouts(given: Given, form: Form) -> _Whiteouts:
+    """Return the form that the user asks for, and the one of stores whose user does not.
+
+    Raise click.UsageError if the command line asks for one, and there will be no store.
+    """
+    found = given(StoreContents).whiteouts
+    if found is None or given.is_configured("whiteouts"):
+        return _Whiteouts(whiteouts=None, usual_whiteouts=found or Whiteouts.QUOTED)
+    if form is not Form.STORE:
+        raise click.UsageError("--whiteouts is only for --form=store")
+    return _Whiteouts(whiteouts=found, usual_whiteouts=Whiteouts.QUOTED)
 
 
 def layer_options(given: Given) -> LayerOptions:

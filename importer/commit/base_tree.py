@@ -106,21 +106,10 @@ class BaseTree:
         conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
         return conf is not None and _enables_composefs(conf)
 
-    def check_whiteouts(self, count: int, present: RepoDirectory | None) -> None:
-        """Raise ImporterError if a store's whiteouts would not work where the base is deployed.
-
-        `count` is the number of whiteouts in the new layers, `present` the base's own store that
-        stays.
-        """
-        if not self.enables_composefs():
-            return
-        if count:
-            raise ImporterError(
-                f"the base commit enables composefs, and the store has {count} whiteouts:"
-                f" {SHOWN_BY_COMPOSEFS}",
-                hint="--flatten makes a store without whiteouts",
-            )
-        if present is not None and deletes(present):
+    def check_whiteouts(self, present: RepoDirectory | None) -> None:
+        """Raise ImporterError if the whiteouts of `present`, the base's own store that stays,
+        would not work where the base is deployed."""
+        if present is not None and self.enables_composefs() and deletes(present):
             raise ImporterError(
                 "the base commit enables composefs, and its own store has whiteouts:"
                 f" {SHOWN_BY_COMPOSEFS}",

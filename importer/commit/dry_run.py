@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.commit.images import image_message
 from importer.render.table import several
+from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
 
 if TYPE_CHECKING:
     from importer.commit.plan import LayerPlan, Plan, PlannedBranch
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from layers.storage.image import Image
 
     type Json = dict[str, object]
+
+# They are absent where the store is as it always was.
+_KIND = (LAYER_IDS, STORE_WHITEOUTS, FLATTEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,12 @@ class DryRun:
             return True
         said = branch.head.message
         would = image_message(self.target, branch)
-        metadata = branch.head.metadata
+        before, after = branch.head.metadata, dict(would.metadata)
         return (said.subject, said.timestamp, said.body) != (
             would.subject,
             would.timestamp,
             would.body,
-        ) or any(metadata.get(key) != value for key, value in would.metadata)
+        ) or any(before.get(one) != after.get(one) for one in {*after, *_KIND})
 
     def lines(self) -> list[str]:
         """Return the text: a line for each layer to be fetched and for each branch, then a sum."""

@@ -6,27 +6,23 @@ import logging
 from typing import TYPE_CHECKING
 
 from importer.cache.flattened import NO_EXPORT
-from importer.cache.labelled import labelled
-from importer.cache.layer import LayerCommit, head_layer
-from importer.commit.base_tree import BaseTree, CommitTree, find_base
-from importer.commit.crio_conf import add_crio_conf, made_crio_conf
+from importer.cache.layer import LayerCommit
+from importer.commit.base_tree import BaseTree, find_base
+from importer.commit.contents import Contents, kept_store
+from importer.commit.crio_conf import made_crio_conf
 from importer.commit.flatten_images import flattened_images
-from importer.commit.layer_ids import change_of_ids
-from importer.commit.other_stores import other_stores
 from importer.commit.result import StoreCommit
-from importer.commit.rootfs import rootfs_tree
 from importer.commit.selinux import Labels
 from importer.commit.signing import sign
-from importer.commit.storage_conf import add_storage_conf, storage_conf
-from importer.commit.target import ExistingStore, Form, Target
+from importer.commit.storage_conf import storage_conf
+from importer.commit.target import Form, Target
 from importer.commit.time import newest, tell_future
-from importer.errors import ImporterError
+from importer.commit.whiteouts import changes
 from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from importer.repo.writer import Repo
-from importer.store.layer_names import LayerNames
-from importer.store.writer import StoreTree, check_records, has_records, remove_store
-from layers.storage.store_id import LayerIds, StoreForm
+from importer.store.writer import check_records
+from layers.storage.store_id import LayerIds, StoreKind, Whiteouts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,8 +30,6 @@ if TYPE_CHECKING:
     from importer.commit.plan import PlannedBranch
     from importer.progress import Progress
     from importer.repo.commit_metadata import Base
-    from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory
     from layers.storage.image import Image
 
 
@@ -82,8 +76,8 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
     Labels.wanted(repo, target.labelling, base)
     tree = BaseTree(repo, base)
     tree.check_directory(target.prefix)
-    present = _kept(target, tree.before(target.prefix))
-    tree.check_whiteouts(0, present)
+    present = kept_store(target, tree.before(target.prefix))
+    tree.check_whiteouts(present)
     if present is not None:
         check_records(present)
     if target.storage_conf:
@@ -92,19 +86,6 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
         repair = target.crio_internal_repair
         made_crio_conf(tree, target.prefix, (), internal_repair=repair)
     return base
-
-
-def _kept(target: Target, present: RepoDirectory | None) -> RepoDirectory | None:
-    """Return the base's store if the import adds to it, None if the import replaces it."""
-    existing = target.existing_store
-    if present is None or existing is ExistingStore.REPLACE or not has_records(present):
-        return None
-    if existing is ExistingStore.MERGE:
-        return present
-    raise ImporterError(
-        f"the base commit has a store at {target.prefix} already",
-        hint="--existing-store=merge adds to it, --existing-store=replace removes it",
-    )
 
 
 def _commit(
@@ -121,10 +102,10 @@ def _commit(
     imported before.
     """
     name, images, base = branch.name, branch.images, branch.base
-    ids = branch.layer_ids
+    kind = branch.kind
     message = image_message(target, branch)
     with repo.locked():
-        contents = Contents(target, repo, stored, base, layers, ids)
+        contents = Contents(target, repo, stored, base, layers, kind)
         with repo.transaction() as transaction:
             tree = contents.tree()
             tree.write()
@@ -134,82 +115,16 @@ def _commit(
         if head is not None and transaction.abandoned:
             sign(repo, head, target.signing)
             _log.debug("branch %s has commit %s already", name, head)
-            return StoreCommit(name, head, True, images, contents.store_ids)
+            return StoreCommit(name, head, True, images, contents.store_ids, contents.added_entries)
         with repo.transaction():
             checksum = repo.write_commit(tree, message, base)
             sign(repo, checksum, target.signing)
             repo.set_ref(name, checksum)
     _log.debug("branch %s: commit %s", name, checksum)
-    change = change_of_ids(name, repo.commit(head) if head else None, ids)
-    messages = (*change, *contents.messages)
-    return StoreCommit(name, checksum, False, images, contents.store_ids, messages)
-
-
-class Contents:
-    """The images of a commit's tree and their layers, labelled where wanted.
-
-    After `tree` was called, `store_ids` has the ids of the layers in the store by their
-    standard ids, and `messages` is what to tell the user.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        repo: Repo,
-        images: Sequence[Image],
-        base: Base | None,
-        layers: Mapping[str, LayerCommit],
-        ids: LayerIds,
-    ) -> None:
-        """Make the labelled layers; `layers` has the commits of layers that are not flattened."""
-        self.store_ids: Mapping[str, str] = {}
-        self.messages: list[str] = []
-        self._ids = ids
-        self._target = target
-        self._repo = repo
-        self._base = base
-        self._images = images
-        self._labels = Labels.wanted(repo, target.labelling, base)
-        self._layers = self._made(layers)
-        if self._labels.store is not None:
-            jobs = target.budget.jobs
-            self._layers = labelled(repo, self._layers, self._labels.store, jobs)
-
-    def _made(self, layers: Mapping[str, LayerCommit]) -> dict[str, LayerCommit]:
-        ids = dict.fromkeys(layer.id for image in self._images for layer in image.layers)
-        return {one: layers.get(one) or head_layer(self._repo, one) for one in ids}
-
-    def tree(self) -> Tree:
-        """Return the root directory. Call within a transaction."""
-        if self._target.form is Form.ROOTFS:
-            return rootfs_tree(self._repo, self._only_image(), bundle=self._target.bundle)
-        tree = CommitTree(self._repo, self._base, self._labels)
-        prefix = self._target.prefix
-        directory = tree.directory(prefix)
-        present = _kept(self._target, tree.before(prefix))
-        if present is None:
-            remove_store(directory)
-        tree.check_whiteouts(sum(layer.whiteouts for layer in self._layers.values()), present)
-        form = StoreForm.FLATTENED if self._target.flatten else StoreForm.QUOTED
-        names = LayerNames.of(self._repo, self._layers, self._ids, form, present)
-        self.store_ids = names.ids
-        store = StoreTree(self._repo, directory, names, self._labels.store, present)
-        names_of_images = store.fill(self._images, self._layers)
-        self.messages = other_stores(tree, prefix)
-        if self._target.storage_conf:
-            add_storage_conf(tree, prefix)
-        if self._target.crio_conf:
-            repair = self._target.crio_internal_repair
-            self.messages += add_crio_conf(tree, prefix, names_of_images, internal_repair=repair)
-        return tree.root
-
-    def _only_image(self) -> Image:
-        if len(self._images) > 1:
-            raise ImporterError(
-                f"{len(self._images)} images on one branch cannot be one root file system",
-                hint="import them one by one, each to a branch of its own",
-            )
-        return self._images[0]
+    last = repo.commit(head) if head else None
+    messages = (*changes(name, last, kind), *contents.messages)
+    ids, added = contents.store_ids, contents.added_entries
+    return StoreCommit(name, checksum, False, images, ids, added, messages)
 
 
 def image_message(target: Target, branch: PlannedBranch) -> Message:
@@ -223,7 +138,7 @@ def image_message(target: Target, branch: PlannedBranch) -> Message:
         target.subject if target.subject is not None else default_subject(names),
         newest(images, base, branch.head) if time is None else time,
         "\n".join(lines),
-        tuple(sorted((facts(target, base, branch.layer_ids) | _given_name(images)).items())),
+        tuple(sorted((facts(target, base, branch.kind) | _given_name(images)).items())),
     )
 
 
@@ -241,13 +156,15 @@ def default_subject(references: Sequence[str]) -> str:
     return references[0] + more
 
 
-def facts(target: Target, base: Base | None, ids: LayerIds) -> dict[str, str]:
+def facts(target: Target, base: Base | None, kind: StoreKind) -> dict[str, str]:
     """Return the metadata that says how the commit was made."""
     found = {key.FORM: target.form.value}
     if target.form is Form.STORE:
         found[key.PREFIX] = target.prefix
-        if ids is LayerIds.PRIVATE:
-            found[key.LAYER_IDS] = ids.value
+        if kind.ids is LayerIds.PRIVATE:
+            found[key.LAYER_IDS] = kind.ids.value
+        if kind.whiteouts is Whiteouts.NONE:
+            found[key.STORE_WHITEOUTS] = kind.whiteouts.value
     if base is not None:
         found[key.BASE] = base.commit.checksum
     if target.flatten:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.commit.target import ExistingStore, Form
+from importer.errors import ImporterError
 from importer.repo import commit_keys as key
 from importer.store.layer_names import layer_ids_of
 from importer.store.writer import has_records, reading_present
-from layers.storage.store_id import LayerIds
+from layers.storage.store_id import LayerIds, Whiteouts
 
 if TYPE_CHECKING:
     from importer.commit.target import Target
@@ -24,13 +25,26 @@ CHANGED = (
 
 
 def chosen_layer_ids(
-    target: Target, repo: Repo, base: Base | None, last: Commit | None = None
+    target: Target,
+    repo: Repo,
+    base: Base | None,
+    last: Commit | None = None,
+    whiteouts: Whiteouts = Whiteouts.QUOTED,
 ) -> LayerIds:
     """Return the ids of a new store's layers.
 
     The user's choice counts first. A release keeps to the ids of its branch's `last` commit, and
-    a store that images are merged into keeps to its own. Other stores have private ids.
+    a store that images are merged into keeps to its own. Other stores have private ids, and so has
+    each store without whiteouts: an image that was pulled over the same id in another form would
+    have other files. Raise ImporterError if the user wants standard ids there.
     """
+    if whiteouts is Whiteouts.NONE:
+        if target.layer_ids is LayerIds.STANDARD:
+            raise ImporterError(
+                "a store without whiteouts cannot have standard layer ids",
+                hint="leave --layer-ids=standard out, or use --flatten",
+            )
+        return LayerIds.PRIVATE
     if target.layer_ids is not None:
         return target.layer_ids
     if last is not None:

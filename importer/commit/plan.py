@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit
     from layers.storage.image import Image, ImageLayer
-    from layers.storage.store_id import LayerIds
+    from layers.storage.store_id import StoreKind
     from layers.tree.builder import DeviceNodes
 
 _log = logging.getLogger(__name__)
@@ -32,14 +32,14 @@ class PlannedBranch:
     """A branch and the images to commit to it.
 
     `head` is the branch's commit now, if there is one. `base` is the operating system's commit
-    that the store goes into, if there is one. `layer_ids` are those of the store.
+    that the store goes into, if there is one. `kind` is the kind of the store.
     """
 
     name: str
     images: tuple[Image, ...]
     head: Commit | None
     base: Base | None
-    layer_ids: LayerIds
+    kind: StoreKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ class StoreCommit:
     """A branch with a store.
 
     `unchanged` if the branch had just this commit before. `store_ids` has the layers' ids in
-    the store by their standard ids. `messages` are for the user.
+    the store by their standard ids. `added_entries` counts the entries that each cut layer holds
+    beside its own, by standard ids. `messages` are for the user.
     """
 
     branch: str
@@ -29,6 +30,7 @@ class StoreCommit:
     unchanged: bool
     images: tuple[Image, ...]
     store_ids: Mapping[str, str]
+    added_entries: Mapping[str, int]
     messages: tuple[str, ...] = ()
 
 
@@ -90,8 +92,8 @@ class Result:
             "commit": store.commit if store else None,
             "branch": store.branch if store else None,
         }
-        ids = store.store_ids if store else {}
-        return described(image, self.layers, self.fetched, ids, self.readers) | place
+        ids, added = (store.store_ids, store.added_entries) if store else ({}, {})
+        return described(image, self.layers, self.fetched, ids, added, self.readers) | place
 
 
 def described(
@@ -99,13 +101,15 @@ def described(
     layers: Mapping[str, LayerCommit],
     fetched: Collection[str],
     store_ids: Mapping[str, str],
+    added: Mapping[str, int],
     readers: Mapping[str, ReadBy],
 ) -> dict[str, Any]:
     """Return an image for JSON.
 
     `fetched` are the standard ids of the layers that were not here before; `store_ids` are
-    those in the store, which has none of the layers if the image is flattened. `readers` are a
-    cluster's workers, by the standard ids of the layers that they read.
+    those in the store, which has none of the layers if the image is flattened. `added` counts the
+    entries that cut layers hold beside their own. `readers` are a cluster's workers, by the
+    standard ids of the layers that they read.
     """
     return {
         "reference": str(image.reference),
@@ -114,6 +118,7 @@ def described(
         "names": list(image.names),
         "layers": [
             _layer(layer, layers[layer.id], fetched, store_ids.get(layer.id))
+            | ({"added_entries": added[layer.id]} if layer.id in added else {})
             | _reader(readers.get(layer.id))
             for layer in image.layers
         ],

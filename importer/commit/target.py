@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.ingest.budget import Budget
 from layers.limits import CALL_LIMITS, Limits
+from layers.storage.store_id import Whiteouts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,17 +61,20 @@ class Labelling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """`onto` is the branch of an OS that the store is put into; `branch` None means one for
-    each image. `layer_ids` None keeps to the ids of the store before; see
-    `importer.commit.layer_ids`. `keep_images` is the number of earlier releases whose images stay
-    in the store; only a release has any. `total` bounds what
-    all layers that are read come to. `cluster` reads them; None stands for this machine."""
+    """`onto` is the branch of an OS that the store is put into; `branch` None means one for each
+    image. `layer_ids` None keeps to the ids of the store before; see `importer.commit.layer_ids`.
+    `whiteouts` None takes what the target needs, or the `usual_whiteouts`; see
+    `importer.commit.whiteouts`. `keep_images` is the number of earlier releases whose images stay
+    in the store; only a release has any. `total` bounds what all layers that are read come to.
+    `cluster` reads them; None stands for this machine."""
 
     repo: Path
     form: Form
     bundle: bool = False
     flatten: bool = False
     layer_ids: LayerIds | None = None
+    whiteouts: Whiteouts | None = None
+    usual_whiteouts: Whiteouts = Whiteouts.QUOTED
     branch: str | None = None
     onto: str | None = None
     existing_store: ExistingStore = ExistingStore.ERROR

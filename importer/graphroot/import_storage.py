@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import storage_branch
 from importer.commit.dry_run import DryRun
 from importer.commit.images import check_target, commit_images
-from importer.commit.layer_ids import chosen_layer_ids
 from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, repo_to_plan_with
 from importer.commit.result import Result
 from importer.commit.signing import check_keys
 from importer.commit.target import Form, Target
+from importer.commit.whiteouts import chosen_kind
 from importer.errors import ImporterError
 from importer.graphroot.containers_storage import Graphroot
 from importer.graphroot.docker import DOCKER_HOME, Dockerroot
@@ -101,9 +101,8 @@ def _plan(
     layers = planner.plan()
     missing = with_trust(layers.missing, verified_only=job.verified_only)
     head = repo.resolve(name)
-    ids = chosen_layer_ids(job, repo, base)
     last = repo.commit(head) if head is not None else None
-    branch = PlannedBranch(name, images, last, base, ids)
+    branch = PlannedBranch(name, images, last, base, chosen_kind(job, repo, name, base, last))
     branches = () if job.form is Form.LAYERS else (branch,)
     return Plan(images, branches, replace(layers, missing=missing))
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from importer.imagestore.exported_manifest import ExportedManifest
     from importer.progress import Progress
     from importer.repo.writer import Repo
+    from importer.store.find import Stores
     from importer.store.image import ImageView
-    from importer.store.reader import Stores, StoreView
+    from importer.store.reader import StoreView
     from layers.digest import Digest
     from layers.storage.layer_record import LayerRecord
 

@@ -10,7 +10,7 @@ from layers.whiteout import unquoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from importer.repo.values import RepoDirectory
+    from layers.tree.lower import TreeDirectory
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Usage:
     `size_of` returns the size of a file object's content in bytes, by its checksum.
     """
 
-    def __init__(self, stack: Sequence[RepoDirectory], size_of: Callable[[str], int]) -> None:
+    def __init__(self, stack: Sequence[TreeDirectory], size_of: Callable[[str], int]) -> None:
         self.layers = [LayerUsage() for _ in stack]
         self._size_of = size_of
         work = [list(enumerate(stack))]
@@ -47,13 +47,13 @@ class Usage:
             work.extend(self._merge(work.pop()))
 
     def _merge(
-        self, stack: list[tuple[int, RepoDirectory]]
-    ) -> list[list[tuple[int, RepoDirectory]]]:
+        self, stack: list[tuple[int, TreeDirectory]]
+    ) -> list[list[tuple[int, TreeDirectory]]]:
         """Count one merged directory. Return its sub-directories, each with all trees that merge
         there.
         """
         seen: set[bytes] = set()  # names that a nearer layer has as a leaf, or deletes
-        merged: dict[bytes, list[tuple[int, RepoDirectory]]] = {}
+        merged: dict[bytes, list[tuple[int, TreeDirectory]]] = {}
         for number, directory in stack:
             self.layers[number].directories += 1
             ended: set[bytes] = set()
@@ -81,7 +81,7 @@ class Usage:
             usage.hidden += size
             usage.hidden_files += 1
 
-    def _hide(self, number: int, root: RepoDirectory) -> None:
+    def _hide(self, number: int, root: TreeDirectory) -> None:
         work = [root]
         while work:
             directory = work.pop()

@@ -9,8 +9,9 @@ from importer.imagestore.done import Done
 from importer.render.table import Block, Column, Table, Text, age, size
 
 if TYPE_CHECKING:
+    from importer.store.find import Stores
     from importer.store.image import ImageView
-    from importer.store.reader import Stores, StoreView
+    from importer.store.reader import StoreView
 
 _COLUMNS = (
     Column("COMPONENT", below=True, optional=True),

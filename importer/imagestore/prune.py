@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from importer.cache.branches import FLATTENED, LABELLED, is_cache
+from importer.cache.branches import CUT, FLATTENED, LABELLED, is_cache
 from importer.imagestore.done import Done
 from importer.render.table import Block, Text, several, size
 from importer.repo.commit_keys import store_prefix
@@ -85,7 +85,10 @@ class _Needed:
     trees: set[str]
 
     def has(self, repo: Repo, ref: str) -> bool:
-        """Return whether a store has the layer of a cache's branch, under the same label."""
+        """Return whether a store has the layer of a cache's branch: with the same label, and cut
+        or not."""
+        if ref.startswith(f"{CUT}/"):
+            return repo.head(ref).contents in self.trees
         if ref.startswith(f"{LABELLED}/"):
             tree = repo.root(repo.head(ref)).directories.get(b"diff")
             return tree is not None and tree.contents in self.trees
@@ -114,12 +117,12 @@ def _add_layers(repo: Repo, commit: Commit, prefix: str | None, found: _Needed) 
 def _layer_id(repo: Repo, ref: str) -> str:
     """Return the standard id of the layer that a branch of the cache holds.
 
-    A branch of a flattened layer is named after the layer that it replaces; its commit's subject
-    has the id of the layer that it holds.
+    The name of a flattened or a cut layer's branch does not have the id; its commit's subject,
+    which begins with "Layer ID", has it.
     """
-    if not ref.startswith(f"{FLATTENED}/"):
+    if not ref.startswith((f"{FLATTENED}/", f"{CUT}/")):
         return ref.rpartition("/")[2]
-    return repo.head(ref).message.subject.removeprefix("Layer ")
+    return repo.head(ref).message.subject.split(" ")[1]
 
 
 def _unreachable(repo: Repo, refs: dict[str, str], keep: int | None) -> Pruned:

@@ -13,7 +13,8 @@ from importer.imagestore.remove_message import removal_message
 from importer.imagestore.show import choose
 from importer.render.table import Block, Text
 from importer.repo.commit_metadata import Base
-from importer.store.reader import Stores, StoreView, open_store
+from importer.store.find import Stores
+from importer.store.reader import StoreView, open_store
 from importer.store.remove_layer import remove_layer
 from layers.storage.image_record import records_json
 from layers.storage.layer_record import with_blob

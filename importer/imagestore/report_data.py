@@ -143,7 +143,7 @@ def _diff(repo: Repo, store: StoreView, since: str | None, prefix: str | None) -
 
 
 def _usage(repo: Repo, store: StoreView, image: ImageView) -> dict[str, LayerUsage]:
-    used = Usage(store.stack(image), repo.file_size).layers[::-1]
+    used = Usage(store.own_stack(image), repo.file_size).layers[::-1]
     return {layer.id: usage for layer, usage in zip(image.layers, used, strict=True)}
 
 
@@ -155,7 +155,7 @@ def _layer(repo: Repo, store: StoreView, layer_id: str) -> LayerSpace:
         ids = [store.standard_ids[layer.id] for layer in users[0].layers]
         command = shown_command(layer_commands(users[0].config)[ids.index(standard_id)])
     labels = tuple(sorted(image.short_label for image in users))
-    space = space_of(store.diff(layer_id), repo.file_size)
+    space = space_of(store.own(store.layers[layer_id]), repo.file_size)
     return LayerSpace(layer_id, standard_id, command, labels, space)
 
 

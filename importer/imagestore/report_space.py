@@ -12,7 +12,7 @@ from layers.whiteout import unquoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from importer.repo.values import RepoDirectory
+    from layers.tree.lower import TreeDirectory
 
 # No picture shows more: what is smaller than this share of its layer becomes "others".
 _SMALLEST = 1 / 400
@@ -54,7 +54,7 @@ class Space:
                     work.append((place, child))
 
 
-def space_of(root: RepoDirectory, size_of: Callable[[str], int]) -> Space:
+def space_of(root: TreeDirectory, size_of: Callable[[str], int]) -> Space:
     """Measure a layer's tree, without whiteouts. `size_of` returns bytes by a file's checksum."""
     top = Space("")
     order: list[Space] = [top]

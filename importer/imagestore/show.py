@@ -15,8 +15,9 @@ from layers.storage.select_image import select
 
 if TYPE_CHECKING:
     from importer.repo.writer import Repo
+    from importer.store.find import Stores
     from importer.store.image import ImageView
-    from importer.store.reader import Stores, StoreView
+    from importer.store.reader import StoreView
     from layers.digest import Digest
     from layers.storage.layer_record import LayerRecord
 
@@ -186,7 +187,7 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
     """
     places = choose_all(stores, text)
     store, image = next((place for place in places if not place[1].flattened), places[0])
-    usage = Usage(store.stack(image), repo.file_size).layers[::-1]
+    usage = Usage(store.own_stack(image), repo.file_size).layers[::-1]
     commands = layer_commands(image.config)
     details = tuple(
         LayerDetails(

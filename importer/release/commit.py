@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import RELEASE, is_cache, release_branch
+from importer.commit.contents import Contents
 from importer.commit.flatten_images import flattened_images
-from importer.commit.images import Contents, facts
-from importer.commit.layer_ids import change_of_ids, chosen_layer_ids
+from importer.commit.images import facts
 from importer.commit.signing import sign
 from importer.commit.time import newest
+from importer.commit.whiteouts import changes
 from importer.errors import ImporterError
 from importer.release.recorded_options import new_options, options_metadata
 from importer.repo.commit_keys import BASE, store_prefix
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from layers.release.diff import LayerSize
     from layers.release.release import Component, Release
     from layers.storage.image import Image
-    from layers.storage.store_id import LayerIds
+    from layers.storage.store_id import StoreKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,14 @@ class Draft:
     """A release to commit.
 
     `head` is the branch's present commit, `base` the operating system's commit below, each None
-    if there is none. `images` are by component, `layers` are their layers' commits by layer id.
-    `kept` are images of earlier releases.
+    if there is none. `kind` is the kind of the store. `images` are by component, `layers` are their
+    layers' commits by layer id. `kept` are images of earlier releases.
     """
 
     branch: str
     base: Base | None
     head: Commit | None
+    kind: StoreKind
     release: Release
     images: Mapping[str, Image]
     layers: Mapping[str, LayerCommit]
@@ -60,6 +62,7 @@ class ReleaseCommit:
     parent: str | None
     unchanged: bool
     store_ids: Mapping[str, str]
+    added_entries: Mapping[str, int]
     messages: tuple[str, ...] = ()
 
 
@@ -102,23 +105,23 @@ class _Tree:
     draft: Draft
     base: Base | None
     tree: Tree | None
-    ids: LayerIds
     store_ids: Mapping[str, str]
+    added_entries: Mapping[str, int]
     messages: tuple[str, ...] = ()
 
     @classmethod
     def written(cls, target: Target, repo: Repo, draft: Draft) -> _Tree:
         base = draft.base
-        ids = chosen_layer_ids(target, repo, base, draft.head)
         named = {draft.branch: [*draft.images.values(), *draft.kept]}
         images = flattened_images(target, repo, named)[draft.branch]
-        contents = Contents(target, repo, images, base, draft.layers, ids)
+        contents = Contents(target, repo, images, base, draft.layers, draft.kind)
         with repo.transaction() as transaction:
             tree = contents.tree()
             if _is_head(target, draft, tree.write(), base):
                 transaction.abandon()
-                return cls(draft, base, None, ids, contents.store_ids)
-        return cls(draft, base, tree, ids, contents.store_ids, tuple(contents.messages))
+        changed = None if transaction.abandoned else tree
+        ids, added = contents.store_ids, contents.added_entries
+        return cls(draft, base, changed, ids, added, tuple(contents.messages))
 
 
 def _is_head(target: Target, draft: Draft, checksums: tuple[str, str], base: Base | None) -> bool:
@@ -148,22 +151,23 @@ def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:
         )
     if tree is None:
         sign(repo, head or "", target.signing)
-        return ReleaseCommit(head or "", None, True, written.store_ids)
-    message = _message(target, draft, written.base, written.ids)
+        return ReleaseCommit(head or "", None, True, written.store_ids, written.added_entries)
+    message = _message(target, draft, written.base)
     checksum = repo.write_commit(tree, message, written.base, head)
     sign(repo, checksum, target.signing)
     repo.set_ref(draft.branch, checksum)
-    messages = (*change_of_ids(draft.branch, draft.head, written.ids), *written.messages)
-    return ReleaseCommit(checksum, head, False, written.store_ids, messages)
+    messages = (*changes(draft.branch, draft.head, draft.kind), *written.messages)
+    ids, added = written.store_ids, written.added_entries
+    return ReleaseCommit(checksum, head, False, ids, added, messages)
 
 
-def _message(target: Target, draft: Draft, base: Base | None, ids: LayerIds) -> Message:
+def _message(target: Target, draft: Draft, base: Base | None) -> Message:
     release = draft.release
     return Message(
         release_subject(release, draft.branch) if target.subject is None else target.subject,
         commit_time(draft) if target.timestamp is None else target.timestamp,
         release_body(release),
-        release_metadata(release, facts(target, base, ids) | options_metadata(target)),
+        release_metadata(release, facts(target, base, draft.kind) | options_metadata(target)),
     )
 
 

@@ -130,7 +130,9 @@ def _draft(
 ) -> Draft:
     release, images = resolved(part.release, found.images), list(found.images.values())
     kept = images_to_keep(repo, plan.head, release, images, job.keep_images, progress)
-    draft = Draft(plan.branch, plan.base, plan.head, release, found.images, found.layers, kept)
+    draft = Draft(
+        plan.branch, plan.base, plan.head, plan.kind, release, found.images, found.layers, kept
+    )
     if job.timestamp is None:
         tell_future(images, commit_time(draft), progress)
     return draft

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.commit.images import check_target
 from importer.commit.plan import LayerPlan, LayerPlanner
+from importer.commit.whiteouts import chosen_kind
 from importer.release.commit import head_of, latest_release, release_of, resolved
 from importer.release.files import check_files
 from importer.repo.commit_keys import store_prefix
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from layers.release.release import Component, Release
     from layers.storage.image import Image
+    from layers.storage.store_id import StoreKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,14 @@ class PartPlan:
     """A release for one architecture.
 
     `head` is the branch's present commit, `base` the operating system's commit that the store
-    goes into, each None if there is none. `release` and `images` have the components that were
-    resolved; `faults` are the errors of the others.
+    goes into, each None if there is none. `kind` is the kind of the store. `release` and `images`
+    have the components that were resolved; `faults` are the errors of the others.
     """
 
     branch: str
     head: Commit | None
     base: Base | None
+    kind: StoreKind
     release: Release
     images: Mapping[str, Image]
     faults: Mapping[str, Fault]
@@ -57,9 +60,13 @@ def plan_parts(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> tuple[Part
     ]
     heads = [head_of(repo, branch) for branch in branches]
     before = [release_of(repo, *one) for one in zip(heads, branches, strict=True)]
+    kinds = [
+        chosen_kind(job, repo, branch, base, head, head)
+        for branch, base, head in zip(branches, bases, heads, strict=True)
+    ]
     check_files(job, releases, before)
     known = _documents(repo, heads, releases)
-    places = zip(branches, heads, bases, strict=True)
+    places = zip(branches, heads, bases, kinds, strict=True)
     return tuple(
         _plan_part(job, repo, part, known, place) for part, place in zip(parts, places, strict=True)
     )
@@ -83,7 +90,7 @@ def _plan_part(
     repo: Repo,
     part: Part,
     known: StoredDocuments,
-    place: tuple[str, Commit | None, Base | None],
+    place: tuple[str, Commit | None, Base | None, StoreKind],
 ) -> PartPlan:
     components = part.release.components.values()
     images, faults = resolve_all(components, part.resolving(known), job.budget.questions)
@@ -95,9 +102,9 @@ def _plan_part(
         except Fault as fault:
             faults[name] = fault
     found = {name: image for name, image in images.items() if name not in faults}
-    branch, head, base = place
+    branch, head, base, kind = place
     release = resolved(part.release, found)
-    return PartPlan(branch, head, base, release, found, faults, planner.plan())
+    return PartPlan(branch, head, base, kind, release, found, faults, planner.plan())
 
 
 def resolve_all(

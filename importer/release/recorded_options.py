@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from importer.commit.layer_ids import said_layer_ids
 from importer.commit.target import ExistingStore
 from importer.repo.commit_keys import FLATTEN, OPTIONS, PREFIX
+from importer.store.whiteouts import said_whiteouts
 from layers.document import parse_document
+from layers.storage.store_id import Whiteouts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +44,9 @@ def new_options(commit: Commit, target: Target) -> tuple[str, ...]:
     before = _without_none({"prefix": says.get(PREFIX), "flatten": says.get(FLATTEN)})
     flatten = _TRUE if target.flatten else None
     now = _without_none({"prefix": target.prefix, "flatten": flatten})
+    if target.whiteouts is not None and not target.flatten:
+        before["whiteouts"] = (said_whiteouts(commit) or Whiteouts.QUOTED).value
+        now["whiteouts"] = target.whiteouts.value
     if target.layer_ids is not None:
         before["layer-ids"] = said_layer_ids(commit).value
         now["layer-ids"] = target.layer_ids.value

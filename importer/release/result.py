@@ -81,8 +81,9 @@ class Imported:
 
     def _image(self, image: Image) -> dict[str, Any]:
         gathered = self.gathered
-        ids = self.commit.store_ids
-        return described(image, gathered.layers, gathered.fetched, ids, gathered.readers)
+        ids, added = self.commit.store_ids, self.commit.added_entries
+        fetched, readers = gathered.fetched, gathered.readers
+        return described(image, gathered.layers, fetched, ids, added, readers)
 
     def report(self) -> Report:
         """Return the report for people."""

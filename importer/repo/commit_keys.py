@@ -26,6 +26,8 @@ BASE = OURS + "base"
 NAME = OURS + "name"
 # "private" where the store's layers have private ids; absent for standard ones.
 LAYER_IDS = OURS + "layer-ids"
+# "none" where the store has no whiteouts; absent where they are quoted.
+STORE_WHITEOUTS = OURS + "store-whiteouts"
 # "true" where images are flattened; otherwise absent.
 FLATTEN = OURS + "flatten"
 # The options of import-release that decide on the commit's content, as JSON.
@@ -55,6 +57,9 @@ UNVERIFIED = OURS + "unverified"
 # Of a labelled layer: the SELinux label, and the checksum of the layer's own commit.
 LABEL = OURS + "label"
 LAYER = OURS + "layer"
+# Of a cut layer: how many entries of the layers below it holds, and a sha256 of all their trees.
+ADDED_ENTRIES = OURS + "added-entries"
+STACK = OURS + "stack"
 
 # Where an additional image store lies unless the user says otherwise.
 DEFAULT_PREFIX = "/usr/lib/containers/storage"

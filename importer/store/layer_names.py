@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 from importer.cache.layer import record_name
 from importer.store.remove_layer import link_target, read_link
-from layers.storage.layer_record import any_layers
-from layers.storage.store_id import LayerIds, possible_links, private_id, standard_ids
+from importer.store.whiteouts import standard_ids_in
+from layers.storage.store_id import LayerIds, StoreForm, possible_links, private_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,15 +16,21 @@ if TYPE_CHECKING:
     from importer.cache.layer import LayerCommit
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
-    from layers.storage.store_id import StoreForm
+    from layers.storage.image import ImageLayer
 
 
 @dataclass(frozen=True, slots=True)
 class LayerNames:
-    """Each layer's id in the store, and its name under `overlay/l`, by its standard id."""
+    """Each layer's id in the store, and its name under `overlay/l`, by its standard id.
+
+    `form` is that of the layers; `cut` are the standard ids of those below which overlayfs mounts
+    nothing.
+    """
 
     ids: Mapping[str, str]
     links: Mapping[str, str]
+    form: StoreForm
+    cut: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -45,7 +51,20 @@ class LayerNames:
         if which is LayerIds.STANDARD:
             private.clear()
         ids = {one: private_id(one, form) if one in private else one for one in layers}
-        return cls(ids, {one: _link(repo, ids[one], one, present) for one in ids})
+        links = {one: _link(repo, ids[one], one, present) for one in ids}
+        cut = frozenset(one for one, layer in layers.items() if layer.added_entries is not None)
+        return cls(ids, links, form, cut)
+
+    def chain(self, layer: ImageLayer) -> tuple[str, ...]:
+        """Return the links of a layer and of the layers that overlayfs mounts below it."""
+        found = [self.links[layer.id]]
+        last = layer.id
+        for parent in layer.parents:
+            if last in self.cut:
+                break
+            found.append(self.links[parent])
+            last = parent
+        return tuple(found)
 
 
 def _link(repo: Repo, store_id: str, standard_id: str, present: RepoDirectory | None) -> str:
@@ -66,9 +85,7 @@ def layer_ids_of(store: RepoDirectory) -> LayerIds:
     if its layers.json cannot be read.
     """
     records = store.find("overlay-layers")
-    raw = records.read("layers.json") if records else None
-    layers = any_layers(raw) if raw and raw.strip() != b"null" else {}
-    standard = {one for one, known in standard_ids(layers).items() if one == known}
+    standard = {one for one, known in standard_ids_in(store).items() if one == known}
     split = records.leaves if records else {}
     has_standard = any(record_name(one).encode() in split for one in standard)
     return LayerIds.STANDARD if has_standard else LayerIds.PRIVATE

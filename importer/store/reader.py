@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from importer.cache.branches import is_cache
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.repo.breadth import check_breadth
 from importer.repo.commit_keys import FORM, NAME, store_prefix
 from importer.store.image import ImageView
+from importer.store.whiteouts import is_cut, said_whiteouts, whiteouts_in
 from layers.digest import Digest
-from layers.errors import Fault, LayerError
+from layers.errors import LayerError
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.release.commit_metadata import stored_release
@@ -23,15 +22,19 @@ from layers.storage.layer_record import chain, own_layers
 from layers.storage.records import SIGNATURE, big_data_file
 from layers.storage.stated_image import StatedImage
 from layers.storage.store_id import standard_ids
+from layers.tree.lower import Lower
+from layers.tree.own_part import OwnPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from importer.repo.values import Commit, RepoDirectory
     from importer.repo.writer import Repo
     from layers.release.release import Release
     from layers.storage.image_record import ImageRecord
     from layers.storage.layer_record import LayerRecord
+    from layers.storage.store_id import Whiteouts
+    from layers.tree.lower import TreeDirectory
 
 _MANIFEST = "manifest-"
 
@@ -188,9 +191,40 @@ class StoreView:
             self._checked.add(layer_id)
         return found
 
+    @cached_property
+    def whiteouts(self) -> Whiteouts | None:
+        """How the layers delete files, by the commit's metadata, else by the store itself; None
+        for a store that fits both forms."""
+        return said_whiteouts(self.commit) or whiteouts_in(self.root)
+
+    def is_cut(self, record: LayerRecord) -> bool:
+        """Return whether a layer has its parents' files, and is mounted without them."""
+        standard_id = self.standard_ids.get(record.id, "")
+        return bool(record.parent) and is_cut(self.root, record.id, standard_id)
+
+    def mounted(self, layers: Sequence[LayerRecord]) -> list[LayerRecord]:
+        """Return those of a chain of layers, base first, that overlayfs stacks, nearest first."""
+        found: list[LayerRecord] = []
+        for record in reversed(layers):
+            found.append(record)
+            if self.is_cut(record):
+                break
+        return found
+
     def stack(self, image: ImageView) -> list[RepoDirectory]:
         """Return the trees of an image's layers, nearest first, as overlayfs stacks them."""
-        return [self.diff(layer.id) for layer in reversed(image.layers)]
+        return [self.diff(layer.id) for layer in self.mounted(image.layers)]
+
+    def own(self, record: LayerRecord) -> TreeDirectory:
+        """Return a layer's own part of its tree, whiteouts quoted."""
+        if not self.is_cut(record):
+            return self.diff(record.id)
+        below = self.mounted(chain(self.layers, record.parent))
+        return OwnPart(self.diff(record.id), Lower([self.diff(one.id) for one in below]))
+
+    def own_stack(self, image: ImageView) -> list[TreeDirectory]:
+        """Return the own parts of all layers of an image, nearest first."""
+        return [self.own(layer) for layer in reversed(image.layers)]
 
     def tar_split(self, layer_id: str) -> str:
         """Return the checksum of a layer's tar-split file. Raise LayerError if it is missing."""
@@ -227,43 +261,3 @@ def open_store(repo: Repo, branch: str, prefix: str | None) -> StoreView:
             f"branch {branch} has no store at {where}", hint="--prefix says where the store is"
         )
     return StoreView(branch, commit, where, top, root)
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A branch that was skipped, and why."""
-
-    branch: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """The stores of a repo."""
-
-    found: tuple[StoreView, ...]
-    skipped: tuple[Skipped, ...]
-
-
-def find_stores(
-    repo: Repo, branches: tuple[str, ...], prefix: str | None, *, broken: bool = False
-) -> Stores:
-    """Find the stores of these branches, or of all branches if none are given.
-
-    Of all branches, those without a store are skipped, and so are those with unreadable records
-    unless `broken` is true. Branches of the cache are ignored.
-    """
-    if branches:
-        return Stores(tuple(open_store(repo, branch, prefix) for branch in branches), ())
-    found: list[StoreView] = []
-    skipped: list[Skipped] = []
-    for branch in repo.refs():
-        if is_cache(branch):
-            continue
-        try:
-            store = open_store(repo, branch, prefix)
-            _ = broken or store.images
-            found.append(store)
-        except Fault as error:
-            skipped.append(Skipped(branch, str(error)))
-    return Stores(tuple(found), tuple(skipped))

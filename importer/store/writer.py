@@ -15,6 +15,7 @@ from layers.storage.image import Image, ImageLayer, stored_images
 from layers.storage.image_record import any_images
 from layers.storage.merge_records import recorded_ids, store_union
 from layers.storage.records import StoredLayer
+from layers.storage.store_id import StoreForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -100,8 +101,11 @@ class StoreTree:
     def _layer(self, tree: Tree, layer: StoredLayer, layers: Mapping[str, LayerCommit]) -> None:
         tree.graft("diff", layers[layer.id].tree)
         self._write(tree, "link", layer.link())
-        if layer.parents:
-            self._write(tree, "lower", layer.lower())
+        if lower := layer.lower():
+            self._write(tree, "lower", lower)
+        elif self._names.form is StoreForm.NONE:
+            # What `podman image diff` mounts below a layer without others (overlay.go, `get`).
+            tree.directory("empty", self._directory)
 
     def _overlay_layers(
         self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit], union: StoreUnion
@@ -217,7 +221,7 @@ def _stored_layers(
             layer.compression,
             layers[layer.id].uids,
             layers[layer.id].gids,
-            tuple(names.links[one] for one in (layer.id, *layer.parents)),
+            names.chain(layer),
         )
         for layer in chosen.values()
     ]

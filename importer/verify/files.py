@@ -9,7 +9,7 @@ from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.store.remove_layer import read_link
 from layers.storage.records import big_data_file
-from layers.storage.store_id import possible_ids, possible_links
+from layers.storage.store_id import StoreForm, form_of, possible_ids, possible_links
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,13 +71,33 @@ class FileCheck:
 
     def _layer(self, record: LayerRecord) -> None:
         directory = f"overlay/{record.id}"
-        files = ["link", "lower"] if record.parent else ["link"]
-        self._entries(directory, files, ["diff"])
+        lower = ":".join(f"l/{self._link_of(one)}" for one in self._mounted_below(record))
+        files = ["link", "lower"] if lower else ["link"]
+        self._entries(directory, files, ["diff", *self._empty(record, lower)])
         self._content(directory, "link", self._link_of(record.id), record.id)
-        if record.parent:
-            lower = ":".join(f"l/{self._link_of(parent)}" for parent in self._parents(record))
+        if lower:
             self._content(directory, "lower", lower, record.id)
         self._link(record.id)
+
+    def _empty(self, record: LayerRecord, lower: str) -> list[str]:
+        """Return ["empty"] for a layer that has such a directory: what is mounted below it."""
+        known = self.records.standard_ids.get(record.id, "")
+        if lower or (form := form_of(record.id, known)) in (StoreForm.QUOTED, StoreForm.FLATTENED):
+            return []
+        present = self.store.root.find(f"overlay/{record.id}/empty")
+        # A layer under its standard id may be of an older store, or podman's.
+        return ["empty"] if form is StoreForm.NONE or present is not None else []
+
+    def _mounted_below(self, record: LayerRecord) -> list[str]:
+        """Return the layers that overlayfs mounts below this one, nearest first."""
+        if record.id in self.records.cut:
+            return []
+        found = []
+        for parent in self._parents(record):
+            found.append(parent)
+            if parent in self.records.cut:
+                break
+        return found
 
     def _parents(self, record: LayerRecord) -> list[str]:
         """Return a layer's parents, nearest first, as far as there are records, and never in a

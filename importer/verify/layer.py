@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Self
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.repo.writer import Repo
+from importer.verify.cut import CutCheck
 from importer.verify.rebuilt_tar import LayerTar
 from importer.verify.tree import TreeCheck
 from layers.ostree.objects import Stored
 from layers.tree.lower import Lower
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from importer.repo.values import RepoDirectory
     from importer.store.reader import StoreView
@@ -39,30 +40,41 @@ class LayerCheck:
     """A task: check a layer by the objects that it is made of.
 
     `trees` are its own tree and the trees below, nearest first. `split` is the checksum of its
-    tar-split file, `size` the bytes of its tar, as its record says. Two checks are equal if they
-    read the same objects.
+    tar-split file, `cut` tells whether its tree holds those below. `size` is the bytes of its tar,
+    as its record says. Two checks are equal if they read the same objects.
     """
 
     repo: Path
     diff_id: str
     split: str
     trees: tuple[Stored, ...]
+    cut: bool
     size: int = field(compare=False)
 
     @classmethod
     def of(
-        cls, repo: Repo, store: StoreView, record: LayerRecord, below: Sequence[LayerRecord]
+        cls,
+        repo: Repo,
+        store: StoreView,
+        record: LayerRecord,
+        below: Sequence[LayerRecord],
+        cut: Collection[str],
     ) -> Self | None:
-        """Find a layer's objects; `below` is base first. Return None if a tree or tar-split file
-        is missing."""
-        ids = [record.id, *(layer.id for layer in reversed(below))]
+        """Find a layer's objects; `below` is base first, `cut` are the ids of cut layers. Return
+        None if a tree or tar-split file is missing."""
+        ids = [record.id]
+        for layer in reversed(below):
+            ids.append(layer.id)
+            if layer.id in cut:
+                break
         trees = [store.root.find(f"overlay/{layer_id}/diff") for layer_id in ids]
         found = tuple(Stored(tree.contents, tree.meta) for tree in trees if tree is not None)
         records = store.root.find("overlay-layers")
         split = records.leaves.get(record_name(record.id).encode()) if records else None
         if len(found) < len(ids) or split is None:
             return None
-        return cls(repo.path, str(record.diff_id), split, found, record.diff_size)
+        is_cut = record.id in cut
+        return cls(repo.path, str(record.diff_id), split, found, is_cut, record.diff_size)
 
     def run(self) -> LayerResult:
         """Check the layer. An object that cannot be read is a problem like any other."""
@@ -101,4 +113,9 @@ class LayerCheck:
             problems.append((b"", text))
             return
         below = Lower(lower) if lower else None
-        TreeCheck(repo, tar, below, lambda path, text: problems.append((path, text))).compare()
+        check = TreeCheck(repo, tar, below, lambda path, text: problems.append((path, text)))
+        settled = check.settled()
+        if settled is not None and self.cut:
+            CutCheck(check).compare(settled)
+        elif settled is not None:
+            check.compare(settled)

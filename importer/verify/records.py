@@ -7,8 +7,10 @@ again from these and compared, field by field.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from importer.store.whiteouts import is_cut
 from layers.digest import Digest
 from layers.document import parse_records
 from layers.errors import Fault, LayerError
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from layers.storage.layer_record import LayerRecord
 
 
-@dataclass(slots=True)
+@dataclass
 class RecordCheck:
     """Reads all records that can be read; one that cannot be read is a finding, not the end.
 
@@ -66,6 +68,16 @@ class RecordCheck:
         for image in self.records.values():
             self._check_image(image)
         self._check_names()
+
+    @cached_property
+    def cut(self) -> frozenset[str]:
+        """The ids of the layers that hold those below, in a store without whiteouts."""
+        known = self.standard_ids
+        return frozenset(
+            record.id
+            for record in self.layers.values()
+            if record.parent and is_cut(self.store.root, record.id, known.get(record.id, ""))
+        )
 
     def blobs(self, layer_id: str) -> list[Descriptor]:
         """Return the blobs that images name for a layer, by its id in the store.

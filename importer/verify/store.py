@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.cache.branches import layer_branch, record_branch
+from importer.cache.branches import cut_branch, layer_branch, record_branch
 from importer.cache.layer import find_layer, record_name
 from importer.errors import ImporterError
 from importer.render.table import size
@@ -13,6 +13,7 @@ from importer.repo.commit_keys import DIFF_ID
 from importer.verify.expected import expected_record
 from importer.verify.files import FileCheck
 from importer.verify.findings import Findings
+from importer.verify.forms import check_forms
 from importer.verify.layer import LayerCheck
 from importer.verify.names import NameCheck
 from importer.verify.owners import OwnerCheck
@@ -74,6 +75,7 @@ class Verifier:
         records = RecordCheck(store, findings)
         records.run()
         NameCheck(store, records, findings).run()
+        check_forms(store, records, findings)
         unverified = frozenset(i for i in records.layers if self._is_unverified(records, i))
         owners = OwnerCheck.of(self._repo, store, findings)
         FileCheck(self._repo, store, records, findings, unverified, owners).run()
@@ -101,7 +103,7 @@ class Verifier:
                 findings.add("no image has it", layer=layer_id)
             try:
                 below = chain(records.layers, record.parent)
-                check = LayerCheck.of(self._repo, store, record, below)
+                check = LayerCheck.of(self._repo, store, record, below, records.cut)
             except (LayerError, ImporterError) as error:
                 findings.add(error.message, layer=layer_id)
                 continue
@@ -146,9 +148,14 @@ class Verifier:
         head = self._repo.resolve(branch)
         if head is not None:
             commit = self._repo.commit(head)
+            contents = commit.contents if check.cut else own.contents
             facts = (commit.metadata.get(DIFF_ID), commit.contents)
-            if facts != (str(record.diff_id), own.contents):
+            if facts != (str(record.diff_id), contents):
                 findings.add(f"branch {branch} has another tree", layer=layer_id)
+        branch = cut_branch(layer_id)
+        head = self._repo.resolve(branch)
+        if head is not None and self._repo.commit(head).contents != own.contents:
+            findings.add(f"branch {branch} has another tree", layer=layer_id)
         branch = record_branch(standard_id)
         head = self._repo.resolve(branch)
         if head is not None:

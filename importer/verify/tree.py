@@ -39,17 +39,21 @@ class TreeCheck:
     lower: Lower | None
     blame: Callable[[bytes, str], None]
 
-    def compare(self) -> None:
-        """Compare with the tar's tree on top of `lower`, as the import translates it."""
+    def settled(self) -> Settled | None:
+        """Return the tar's tree on top of `lower`, as the import translates it, or report why it
+        cannot be."""
         try:
-            settled = settle(self.tar.tree, self.lower)
+            return settle(self.tar.tree, self.lower)
         except LayerError as error:
             self.blame(error.path or b"", error.message)
-            return
+            return None
+
+    def compare(self, settled: Settled) -> None:
+        """Compare with the settled tree."""
         work: list[tuple[Path, Settled, RepoDirectory]] = [((), settled, self.tar.root)]
         while work:
             path, expected, found = work.pop()
-            self._meta(path, expected, found)
+            self.meta(path, expected, found)
             self._whiteouts(path, expected, found)
             self._leaves(path, expected, found)
             self._directories(path, expected, found)
@@ -57,7 +61,8 @@ class TreeCheck:
                 below = (*path, name)
                 work.append((below, expected.directories[name], found.directories[name]))
 
-    def _meta(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+    def meta(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+        """Compare the owners of two directories."""
         if expected.meta == found.meta:
             return
         try:
@@ -119,7 +124,7 @@ class TreeCheck:
         for name in sorted(expected.leaves.keys() & there.keys()):
             leaf = expected.leaves[name]
             if leaf.checksum != there[name]:
-                self._leaf((*path, name), leaf, there[name])
+                self.leaf((*path, name), leaf, there[name])
 
     def _directories(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
         for name in sorted(expected.directories.keys() - found.directories.keys()):
@@ -127,7 +132,7 @@ class TreeCheck:
         for name in sorted(found.directories.keys() - expected.directories.keys()):
             self.blame(joined((*path, name)), "the directory is not in the layer's tar")
 
-    def _leaf(self, path: Path, leaf: Leaf, checksum: str) -> None:
+    def leaf(self, path: Path, leaf: Leaf, checksum: str) -> None:
         """Report how two files differ. A second name under another label does not."""
         try:
             found = self.repo.file(checksum)

@@ -32,7 +32,8 @@ class StoredLayer:
     """A layer in the store.
 
     Sizes are in bytes. `parents` has the store's ids of the layers below, nearest first.
-    `links` has the names under `overlay/l` of the layer itself and then of its parents.
+    `links` has the names under `overlay/l` of the layer itself and then of the layers that are
+    mounted below it: of all its parents, or those down to the nearest cut one.
     """
 
     id: str
@@ -74,7 +75,7 @@ class StoredLayer:
     def lower(self) -> bytes:
         """Return the content of the file `lower`: the layers below, in overlayfs's order.
 
-        It is empty for a base.
+        It is empty for a base and for a cut layer.
         """
         return ":".join(f"l/{link}" for link in self.links[1:]).encode()
 

@@ -9,6 +9,7 @@ tars and copies them, without a download.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -29,13 +30,36 @@ class LayerIds(Enum):
 
 
 class StoreForm(Enum):
-    """How a store shows that a layer deletes files.
+    """How a layer in a store deletes files of the layers below.
 
+    QUOTED has a whiteout for each. NONE has no whiteouts: a layer that deletes files is cut, so it
+    holds the layers below, too. FLATTENED is a layer of a flattened image, which deletes nothing.
     The form is part of a private id: the same id never stands for two different trees.
     """
 
     QUOTED = "quoted"
+    NONE = "none"
     FLATTENED = "flattened"
+
+
+class Whiteouts(Enum):
+    """The value of --whiteouts: the form of all layers in a store that are not flattened."""
+
+    QUOTED = "quoted"
+    NONE = "none"
+
+    @property
+    def form(self) -> StoreForm:
+        """Return the form of a layer."""
+        return StoreForm(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreKind:
+    """The properties that all layers of a store share."""
+
+    ids: LayerIds
+    whiteouts: Whiteouts = Whiteouts.QUOTED
 
 
 def private_id(standard_id: str, form: StoreForm) -> str:
@@ -48,14 +72,21 @@ def possible_ids(standard_id: str) -> frozenset[str]:
     return frozenset({standard_id, *(private_id(standard_id, form) for form in StoreForm)})
 
 
+def form_of(store_id: str, standard_id: str) -> StoreForm | None:
+    """Return the form that a private id stands for, or None if the id is not private."""
+    return next((form for form in StoreForm if private_id(standard_id, form) == store_id), None)
+
+
 def possible_links(store_id: str, standard_id: str) -> tuple[str, str]:
     """Return the names that a layer may have under `overlay/l`, the usual one first.
 
-    The usual name depends on the standard id alone: containers know their layers by it, and
-    still start when the store changes from standard to private ids. The other one is for a
-    store that has the layer under two ids.
+    Containers know their layers by the usual name. It depends on the standard id alone, so that
+    they still start when the store changes from standard to private ids. A layer of form NONE has
+    a name of its own: a container that was made over whiteouts must not start over another tree.
+    The other name is for a store that has the layer under two ids.
     """
-    return link_name(standard_id), link_name(f"again:{store_id}")
+    own = form_of(store_id, standard_id) is StoreForm.NONE
+    return link_name(store_id if own else standard_id), link_name(f"again:{store_id}")
 
 
 def standard_ids(layers: Mapping[str, LayerRecord]) -> dict[str, str]:

@@ -7,7 +7,7 @@ Our layers have quoted whiteouts and nothing opaque.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from layers.whiteout import quoted, unquoted
 
@@ -30,6 +30,19 @@ class TreeDirectory(Protocol):
 
     @property
     def directories(self) -> Mapping[bytes, TreeDirectory]:
+        """Return the directory's sub-directories by name."""
+
+
+@runtime_checkable
+class StoredDirectory(TreeDirectory, Protocol):
+    """A directory that ostree has; `contents` is its dirtree's checksum."""
+
+    @property
+    def contents(self) -> str:
+        """The checksum of its dirtree object, which decides on everything in the directory."""
+
+    @property
+    def directories(self) -> Mapping[bytes, StoredDirectory]:
         """Return the directory's sub-directories by name."""
 
 

@@ -396,14 +396,21 @@ def test_storage_conf_without_an_operating_system(
 
 
 @pytest.mark.parametrize("enabled", ["yes", "true", "maybe", "signed", "verity"])
-def test_whiteouts_are_refused_where_composefs_would_not_see_them(
-    repo: Path, tmp_path: Path, image: tuple[str, BuiltImage], enabled: str
+def test_no_whiteouts_are_written_where_composefs_would_not_see_them(
+    repo: Path, tmp_path: Path, layout: Path, image: tuple[str, BuiltImage], enabled: str
 ) -> None:
     files = {"usr/lib/ostree/prepare-root.conf": f"# c\n[composefs]\nenabled={enabled}\n"}
     commit_os(repo, "os", os_tree(tmp_path / "root", files))
-    said = refusal(repo, image[0])
-    assert "enables composefs, and the store has 1 whiteouts" in said
-    assert "--flatten" in said
+    said = refusal(repo, "--whiteouts=quoted", image[0])
+    assert "enables composefs, which would show quoted whiteouts as files" in said
+    assert "without --whiteouts=quoted" in said
+    outcome = run_import(repo, "--onto=os", "--branch=apps", image[0])
+    assert "the base commit enables composefs, which shows no whiteouts" in outcome.stderr
+    assert not [path for path in ls(repo, "apps") if ".ostree-wh." in path]
+    tree = checkout(repo, "apps", tmp_path / "apps", passthrough_whiteouts=False)
+    ours = merged(tree / STORE, image[1].image_id, tmp_path / "merged")
+    assert_same(ours, unpacked(layout, "t", tmp_path / "umoci"), ("store", "umoci"))
+    assert metadata(repo, "apps")["import-image.store-whiteouts"] == "'none'\n"
     put(repo, "--flatten", image[0])
     assert not [path for path in ls(repo, "apps") if ".ostree-wh." in path]
 

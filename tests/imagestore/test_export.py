@@ -10,7 +10,7 @@ from fixtures.images import definition
 from importer.imagestore.export import export_image
 from importer.imagestore.export_place import Place
 from importer.repo.writer import Repo
-from importer.store.reader import find_stores
+from importer.store.find import find_stores
 from tests.tools import umoci
 from tests.tools.entry import Entry, Sparse
 from tests.tools.expected import private_ids

@@ -9,7 +9,7 @@ import pytest
 from importer.errors import ImporterError
 from importer.imagestore.remove import remove_images
 from importer.repo.writer import Repo
-from importer.store.reader import find_stores
+from importer.store.find import find_stores
 from tests.tools import ostreerepo, patience
 from tests.tools.expected import layer_ids
 from tests.tools.faultyproxy import Fault, FaultyProxy

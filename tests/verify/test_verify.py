@@ -17,7 +17,7 @@ import pytest
 from fixtures.images import definition
 from importer.progress import Silence
 from importer.repo.writer import Repo
-from importer.store.reader import find_stores
+from importer.store.find import find_stores
 from importer.verify.findings import Finding
 from importer.verify.store import verify
 from layers.storage.layer_id import link_name

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, cast, overload
 
 import click
 import cloup
+from click.core import ParameterSource
 
 from importer.cli.version import PACKAGE, TEXT
 
@@ -208,11 +209,16 @@ class Given:
     """A parsed command line, as the dataclasses that declare the options."""
 
     def __init__(self, context: click.Context) -> None:
+        self._context = context
         self._values = context.params
 
     def __call__[G: Group](self, group: type[G]) -> G:
         """Return the group's values. Raise KeyError if the command does not take the group."""
         return group(**{name: self._values[name] for name, _ in _declarations(group)})
+
+    def is_configured(self, name: str) -> bool:
+        """Return whether a config file has given the field's value, and not the command line."""
+        return self._context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
 
 
 def command(name: str, *groups: type[Group]) -> Callable[[Callable[[Given], None]], cloup.Command]:

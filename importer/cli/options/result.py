@@ -11,7 +11,7 @@ from importer.cli.options.name_types import Branch, Prefix
 from importer.cli.options.rules import not_for, only_for
 from importer.cli.options.types import OneOf, Place, Text, Timestamp
 from importer.commit.target import Form
-from layers.storage.store_id import LayerIds
+from layers.storage.store_id import LayerIds, Whiteouts
 
 _REPO = "The ostree repo; created in bare-user mode if it does not exist."
 
@@ -99,6 +99,14 @@ class StoreContents(Group):
         " store, and outlive an upgrade; standard: they need the store's layers. Without this"
         " option, a release and a store that images are merged into keep their ids, and other"
         " stores have private ones.",
+    )
+    whiteouts: Whiteouts | None = option(
+        "--whiteouts",
+        type=OneOf(Whiteouts),
+        help="quoted: the store has whiteouts, which ostree makes when it is deployed; none: it has"
+        " plain files only, for composefs and for OCI layers, and a layer that deletes files holds"
+        " the files of the layers below, too. Without this option, none for --onto an operating"
+        " system with composefs, else quoted.",
     )
     prefix: str = option(
         "--prefix",

@@ -1,0 +1,130 @@
+"""Make the tree of a commit: its images, with labelled or cut layers where wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.cache.cut import cut_layers
+from importer.cache.labelled import labelled
+from importer.cache.layer import LayerCommit, head_layer
+from importer.commit.base_tree import CommitTree
+from importer.commit.crio_conf import add_crio_conf
+from importer.commit.other_stores import other_stores
+from importer.commit.rootfs import rootfs_tree
+from importer.commit.selinux import Labels
+from importer.commit.storage_conf import add_storage_conf
+from importer.commit.target import ExistingStore, Form, Target
+from importer.commit.whiteouts import cuts
+from importer.errors import ImporterError
+from importer.store.layer_names import LayerNames
+from importer.store.writer import StoreTree, has_records, remove_store
+from layers.storage.store_id import StoreForm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from importer.repo.commit_metadata import Base
+    from importer.repo.tree import Tree
+    from importer.repo.values import RepoDirectory
+    from importer.repo.writer import Repo
+    from layers.storage.image import Image
+    from layers.storage.store_id import StoreKind
+
+
+def kept_store(target: Target, present: RepoDirectory | None) -> RepoDirectory | None:
+    """Return the base's store if the import adds to it, None if the import replaces it."""
+    existing = target.existing_store
+    if present is None or existing is ExistingStore.REPLACE or not has_records(present):
+        return None
+    if existing is ExistingStore.MERGE:
+        return present
+    raise ImporterError(
+        f"the base commit has a store at {target.prefix} already",
+        hint="--existing-store=merge adds to it, --existing-store=replace removes it",
+    )
+
+
+class Contents:
+    """The images of a commit's tree and their layers, labelled and cut where wanted.
+
+    After `tree` was called, `store_ids` has the ids of the layers in the store by their
+    standard ids, and `messages` is what to tell the user.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        repo: Repo,
+        images: Sequence[Image],
+        base: Base | None,
+        layers: Mapping[str, LayerCommit],
+        kind: StoreKind,
+    ) -> None:
+        """Make the labelled and cut layers; `layers` has the commits of layers that are not
+        flattened."""
+        self.store_ids: Mapping[str, str] = {}
+        self.messages: list[str] = []
+        self._kind = kind
+        self._target = target
+        self._repo = repo
+        self._base = base
+        self._images = images
+        self._labels = Labels.wanted(repo, target.labelling, base)
+        self._layers = self._made(layers)
+        if self._labels.store is not None:
+            jobs = target.budget.jobs
+            self._layers = labelled(repo, self._layers, self._labels.store, jobs)
+        if self._form is StoreForm.NONE:
+            self._layers = self._cut()
+
+    @property
+    def added_entries(self) -> dict[str, int]:
+        """The number of entries that each cut layer holds beside its own, by standard ids."""
+        found = {one: layer.added_entries for one, layer in self._layers.items()}
+        return {one: added for one, added in found.items() if added is not None}
+
+    @property
+    def _form(self) -> StoreForm:
+        return StoreForm.FLATTENED if self._target.flatten else self._kind.whiteouts.form
+
+    def _made(self, layers: Mapping[str, LayerCommit]) -> dict[str, LayerCommit]:
+        ids = dict.fromkeys(layer.id for image in self._images for layer in image.layers)
+        return {one: layers.get(one) or head_layer(self._repo, one) for one in ids}
+
+    def _cut(self) -> dict[str, LayerCommit]:
+        parents = {one.id: one.parents for image in self._images for one in image.layers}
+        most = self._target.total.entries
+        return cut_layers(self._repo, self._layers, parents, self._labels.store, most)
+
+    def tree(self) -> Tree:
+        """Return the root directory. Call within a transaction."""
+        if self._target.form is Form.ROOTFS:
+            return rootfs_tree(self._repo, self._only_image(), bundle=self._target.bundle)
+        tree = CommitTree(self._repo, self._base, self._labels)
+        prefix = self._target.prefix
+        directory = tree.directory(prefix)
+        present = kept_store(self._target, tree.before(prefix))
+        if present is None:
+            remove_store(directory)
+        tree.check_whiteouts(present)
+        names = LayerNames.of(self._repo, self._layers, self._kind.ids, self._form, present)
+        self.store_ids = names.ids
+        store = StoreTree(self._repo, directory, names, self._labels.store, present)
+        names_of_images = store.fill(self._images, self._layers)
+        self.messages = other_stores(tree, prefix)
+        if self._form is StoreForm.NONE:
+            self.messages += cuts(self._target, tree, self.added_entries)
+        if self._target.storage_conf:
+            add_storage_conf(tree, prefix)
+        if self._target.crio_conf:
+            repair = self._target.crio_internal_repair
+            self.messages += add_crio_conf(tree, prefix, names_of_images, internal_repair=repair)
+        return tree.root
+
+    def _only_image(self) -> Image:
+        if len(self._images) > 1:
+            raise ImporterError(
+                f"{len(self._images)} images on one branch cannot be one root file system",
+                hint="import them one by one, each to a branch of its own",
+            )
+        return self._images[0]

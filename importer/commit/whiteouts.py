@@ -1,0 +1,121 @@
+"""Choose how the layers of a new store delete files: the user's choice, or what the target needs.
+
+Both forms have the same images and layers, but other ids, links and trees. Devices notice the
+change, so a branch keeps its form until the user asks for the other one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.commit.base_tree import BaseTree
+from importer.commit.layer_ids import change_of_ids, chosen_layer_ids, present_store
+from importer.commit.target import ExistingStore, Form
+from importer.errors import ImporterError
+from importer.store.whiteouts import said_whiteouts, whiteouts_in
+from importer.store.writer import reading_present
+from layers.storage.store_id import StoreKind, Whiteouts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from importer.commit.target import Target
+    from importer.repo.commit_metadata import Base
+    from importer.repo.values import Commit
+    from importer.repo.writer import Repo
+
+_TAKEN = (
+    "the base commit enables composefs, which shows no whiteouts: the store has none"
+    " (--whiteouts=none)"
+)
+_DEVICES = (
+    "on devices with the old store, containers of its images have to be made again, and images"
+    " that were pulled or built over it have to be pulled or built again"
+)
+
+
+def chosen_kind(
+    target: Target,
+    repo: Repo,
+    branch: str,
+    base: Base | None,
+    head: Commit | None,
+    last: Commit | None = None,
+) -> StoreKind:
+    """Return the kind of a new store on a branch.
+
+    `head` is the branch's commit. `last` is the same for a release, which keeps to its layer ids.
+    Raise ImporterError if the choices exclude each other, if the base cannot have what was chosen,
+    or if the form would change without --whiteouts.
+    """
+    if target.form is not Form.STORE or target.flatten:
+        return StoreKind(chosen_layer_ids(target, repo, base, last))
+    whiteouts = _chosen(target, repo, base)
+    if target.whiteouts is None:
+        _check_kept(target, repo, branch, base, head, whiteouts)
+    return StoreKind(chosen_layer_ids(target, repo, base, last, whiteouts), whiteouts)
+
+
+def _chosen(target: Target, repo: Repo, base: Base | None) -> Whiteouts:
+    if not BaseTree(repo, base).enables_composefs():
+        return target.whiteouts or target.usual_whiteouts
+    if target.whiteouts is Whiteouts.QUOTED:
+        raise ImporterError(
+            "the base commit enables composefs, which would show quoted whiteouts as files, and"
+            " deleted files again",
+            hint="without --whiteouts=quoted, the store has no whiteouts",
+        )
+    return Whiteouts.NONE
+
+
+def _check_kept(
+    target: Target,
+    repo: Repo,
+    branch: str,
+    base: Base | None,
+    head: Commit | None,
+    chosen: Whiteouts,
+) -> None:
+    """Raise ImporterError if the branch, or the store that the base has, is of the other form."""
+    before = {f"branch {branch}": said_whiteouts(head)}
+    if target.existing_store is not ExistingStore.ERROR:
+        present = present_store(repo, base, target.prefix)
+        with reading_present():
+            found = whiteouts_in(present) if present is not None else None
+        before["the base commit"] = found
+    for place, form in before.items():
+        if form not in (None, chosen):
+            raise ImporterError(
+                f"{place} has a store with --whiteouts={form.value}, and this import would write"
+                f" one with --whiteouts={chosen.value}",
+                hint=f"--whiteouts={form.value} keeps to the form; --whiteouts={chosen.value}"
+                f" changes it: {_DEVICES}",
+            )
+
+
+def _change_of_whiteouts(branch: str, last: Commit | None, now: Whiteouts) -> tuple[str, ...]:
+    """Return what to tell the user of a branch whose store changes to the other form."""
+    before = said_whiteouts(last)
+    if before in (None, now):
+        return ()
+    return (f"{branch}: the store is --whiteouts={now.value} now: {_DEVICES}",)
+
+
+def changes(branch: str, last: Commit | None, now: StoreKind) -> tuple[str, ...]:
+    """Return what to tell the user of a branch whose store changes to another kind."""
+    form = _change_of_whiteouts(branch, last, now.whiteouts)
+    return form or change_of_ids(branch, last, now.ids)
+
+
+def cuts(target: Target, base: BaseTree, added_entries: Mapping[str, int]) -> Iterator[str]:
+    """Yield what to tell the user of a store without whiteouts.
+
+    `added_entries` counts the entries that each cut layer holds beside its own.
+    """
+    if target.whiteouts is None and base.enables_composefs():
+        yield _TAKEN
+    if added_entries:
+        yield (
+            f"layers that delete files hold the layers below, too: {len(added_entries):,}, with"
+            f" {sum(added_entries.values()):,} more entries"
+        )

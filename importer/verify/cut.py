@@ -1,0 +1,106 @@
+"""Compare a cut layer's tree with what its tar makes of the layers below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layers.path import Path, joined
+from layers.tree.lower import Lower, StoredDirectory
+from layers.whiteout import unquoted
+
+if TYPE_CHECKING:
+    from importer.repo.values import RepoDirectory
+    from importer.verify.tree import TreeCheck
+    from layers.tree.translate import Settled
+
+    type Place = tuple[Path, Settled, RepoDirectory, Lower | None]
+    type Below = tuple[Path, Lower, RepoDirectory]
+
+
+@dataclass(slots=True)
+class CutCheck:
+    """Compares the trees name by name. `tree` compares what the layer's tar has itself."""
+
+    tree: TreeCheck
+
+    def compare(self, settled: Settled) -> None:
+        """Compare with the layer's tree, as an import translates it on top of the layers below."""
+        deletes = False
+        work: list[Place] = [((), settled, self.tree.tar.root, self.tree.lower)]
+        while work:
+            place = work.pop()
+            path, expected, found, below = place
+            deletes = deletes or bool(expected.whiteouts)
+            self.tree.meta(path, expected, found)
+            self._names(place)
+            for name in expected.directories.keys() & found.directories.keys():
+                deeper = below.directory(name) if below is not None else None
+                there = expected.directories[name], found.directories[name]
+                work.append(((*path, name), *there, deeper))
+        if not deletes:
+            self._blame((), "the layer has no file `lower`, and its tar deletes nothing")
+
+    def _blame(self, path: Path, problem: str) -> None:
+        self.tree.blame(joined(path), problem)
+
+    def _names(self, place: Place) -> None:
+        """Compare the names of one directory, and the files of the layer's tar."""
+        path, expected, found, below = place
+        own = expected.leaves.keys() | expected.directories.keys()
+        hidden = set(expected.whiteouts)
+        shown = (below.names if below is not None else frozenset()) - hidden - own
+        there = found.leaves.keys() | found.directories.keys()
+        for name in sorted(there - own - shown):
+            self._blame((*path, name), _stray(name, hidden))
+        for name in sorted(own - there):
+            self._blame((*path, name), "is missing; the layer's tar has it")
+        self._own(path, expected, found)
+        if below is not None:
+            for name in sorted(shown):
+                self._below((*path, name), name, below, found)
+
+    def _own(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+        for name in sorted(expected.leaves.keys() & found.leaves.keys()):
+            leaf = expected.leaves[name]
+            if leaf.checksum != found.leaves[name]:
+                self.tree.leaf((*path, name), leaf, found.leaves[name])
+        for name in sorted(expected.leaves.keys() & found.directories.keys()):
+            self._blame((*path, name), "is a directory; the layer's tar has none")
+        for name in sorted(expected.directories.keys() & found.leaves.keys()):
+            self._blame((*path, name), "is no directory; the layer's tar has one")
+
+    def _below(self, path: Path, name: bytes, below: Lower, found: RepoDirectory) -> None:
+        """Compare a name that only the layers below have, with everything in it."""
+        expected = below.directory(name)
+        if expected is None:
+            if found.leaves.get(name) != below.leaf(name):
+                self._blame(path, "is not as a layer below has it")
+        elif name not in found.directories:
+            self._blame(path, "is not the directory that a layer below has")
+        else:
+            self._trees((path, expected, found.directories[name]))
+
+    def _trees(self, top: Below) -> None:
+        work = [top]
+        while work:
+            path, expected, found = work.pop()
+            if expected.meta != found.meta:
+                self._blame(path, "its mode, owner or xattrs are not as a layer below has them")
+            only = expected.only
+            if isinstance(only, StoredDirectory) and only.contents == found.contents:
+                continue
+            for name in sorted(found.leaves.keys() | found.directories.keys() | expected.names):
+                deeper, there = expected.directory(name), found.directories.get(name)
+                if deeper is not None and there is not None:
+                    work.append(((*path, name), deeper, there))
+                elif found.leaves.get(name) != expected.leaf(name) or deeper or there:
+                    self._blame((*path, name), "is not as the layers below have it")
+
+
+def _stray(name: bytes, hidden: set[bytes]) -> str:
+    if unquoted(name) is not None:
+        return "a whiteout, in a store without whiteouts"
+    if name in hidden:
+        return "is there, and the layer's tar deletes it"
+    return "is neither in the layer's tar nor in the layers below"

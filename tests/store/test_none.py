@@ -1,0 +1,360 @@
+"""`--whiteouts=none`: a store of plain files, and the rules that keep containers right over it.
+
+Each rule is one of design.md, section 9; breaking it once gave containers wrong files.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fixtures.images import definition
+from tests.conftest import FIXTURES
+from tests.tools import ostreerepo
+from tests.tools.busybox import busybox_layer
+from tests.tools.expected import STORE, layer_ids, merged, private_ids, unpacked
+from tests.tools.image import BuiltImage, build_oci
+from tests.tools.importimage import imported, imported_storage, run_import, run_storage
+from tests.tools.ostreerepo import checkout, ls, refs, rev_parse
+from tests.tools.podman import new_podman
+from tests.tools.registry import Registry
+from tests.tools.snapshot import assert_same
+from tests.tools.store import store_images, store_layers
+from tests.tools.storecommand import image_store
+from tests.tools.tarbuild import Entry, opaque, whiteout
+
+pytestmark = pytest.mark.root
+
+NONE, QUOTED = "--whiteouts=none", "--whiteouts=quoted"
+BASE = [
+    *(Entry(name, "dir", mode=0o755) for name in (b"d", b"d/sub", b"d/sub/deep", b"srv")),
+    *(Entry(name, content=name) for name in (b"d/a", b"d/b", b"d/sub/x", b"d/sub/deep/y", b"x")),
+]
+FIRST_CUT = [whiteout(b"d/a"), opaque(b"d/sub"), Entry(b"d/sub", "dir"), Entry(b"d/sub/new")]
+BETWEEN = [Entry(b"d/e", content=b"e\n"), Entry(b"d/a", content=b"again\n")]
+SECOND_CUT = [whiteout(b"x"), Entry(b"srv/z")]
+ABOVE = [Entry(b"x", content=b"back\n")]
+SHOWN = ["/d:", "a", "b", "e", "sub", "/d/sub:", "new"]
+OTHER = [Entry(b"o", content=b"other\n")]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Three images of common layers in one repo, and their stores of both forms."""
+
+    repo: Path
+    layout: Path
+    home: Path
+    long: BuiltImage
+    names: tuple[str, ...]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of the first image's layers: busybox, base, cut, between, cut, above."""
+        return private_ids(self.long.diff_ids, "none")
+
+    def store(self, form: str) -> Path:
+        """The store on a branch of that name, as plain files."""
+        return self.home / form / STORE
+
+
+@pytest.fixture(scope="module")
+def family(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Family:
+    home = tmp_path_factory.mktemp("family")
+    below = [busybox_layer(), BASE, FIRST_CUT]
+    images = {
+        "long": [*below, BETWEEN, SECOND_CUT, ABOVE],
+        "mid": [*below, OTHER],
+        "plain": [*below[:2], OTHER],
+    }
+    built = {tag: build_oci(home / "layout", tag, layers) for tag, layers in images.items()}
+    names = tuple(registry.push(one, f"none/{tag}:1") for tag, one in built.items())
+    repo = home / "repo"
+    for form, flag in (("none", NONE), ("quoted", QUOTED)):
+        imported(repo, f"--branch={form}", flag, *names)
+        checkout(repo, form, home / form, passthrough_whiteouts=False)
+    return Family(repo, home / "layout", home, built["long"], names)
+
+
+def read(store: Path, layer: str, name: str) -> str:
+    """A file of a layer's directory, "" if it is not there."""
+    path = store / "overlay" / layer / name
+    return path.read_text() if path.exists() else ""
+
+
+# -- the rules --
+
+
+def test_links_are_of_the_form(family: Family) -> None:
+    """Rule 1: no link of one form leads to a layer of the other one."""
+    links = {form: set((family.store(form) / "overlay/l").iterdir()) for form in ("none", "quoted")}
+    names = {form: {link.name for link in found} for form, found in links.items()}
+    assert len(names["none"]) == len(store_layers(family.store("none")))
+    assert not names["none"] & names["quoted"]
+    for link in links["none"]:
+        assert read(family.store("none"), link.readlink().parts[1], "link") == link.name
+
+
+def test_ids_are_private_to_the_form(family: Family) -> None:
+    """Rule 2."""
+    found = {one["id"] for one in store_layers(family.store("none"))}
+    assert set(family.ids) < found
+    assert not found & {one["id"] for one in store_layers(family.store("quoted"))}
+    assert not found & set(layer_ids(family.long.diff_ids))
+    outcome = run_import(family.repo, "--branch=x", NONE, "--layer-ids=standard", family.names[0])
+    assert outcome.status == 1
+    assert "cannot have standard layer ids" in outcome.stderr
+
+
+def test_a_layer_is_the_same_whatever_images_are_beside_it(family: Family, repo: Path) -> None:
+    """Rule 3: a layer's tree, link and `lower` depend on its own chain alone."""
+    imported(repo, "--branch=alone", NONE, family.names[1])
+    alone = ls(repo, "alone", f"/{STORE}/overlay")
+    assert set(alone) < set(ls(family.repo, "none", f"/{STORE}/overlay"))
+    for one in private_ids(family.long.diff_ids, "none")[:3]:
+        path = f"/{STORE}/overlay/{one}"
+        trees = [
+            ostreerepo.ostree(where, "ls", "-R", "-C", "-X", branch, path)
+            for where, branch in ((repo, "alone"), (family.repo, "none"))
+        ]
+        assert trees[0] == trees[1]
+
+
+def test_lower_ends_at_a_cut_layer(family: Family) -> None:
+    """Rule 4: a cut layer has none; a layer above has those down to it, and it is the last."""
+    store = family.store("none")
+    busybox, base, cut, between, second, above = family.ids
+    links = {one: f"l/{read(store, one, 'link')}" for one in family.ids}
+    assert [read(store, one, "lower") for one in (busybox, cut, second)] == ["", "", ""]
+    assert read(store, base, "lower") == links[busybox]
+    assert read(store, between, "lower") == links[cut]
+    assert read(store, above, "lower") == links[second]
+    (mid,) = [one["layer"] for one in store_images(store) if "none/mid:1" in one["names"][0]]
+    assert read(store, mid, "lower") == links[cut]
+
+
+def test_a_layer_without_lower_has_an_empty_directory(family: Family) -> None:
+    """Rule 5: `podman image diff` mounts it below."""
+    for layer in (family.store("none") / "overlay").iterdir():
+        if layer.name != "l":
+            empty = layer / "empty"
+            assert empty.is_dir() is not (layer / "lower").exists()
+            assert not (empty.is_dir() and [*empty.iterdir()])
+    assert not [*(family.store("quoted") / "overlay").glob("*/empty")]
+
+
+def test_the_records_are_the_originals(family: Family) -> None:
+    """Rule 6: parents, digests, sizes, images and tar-split files."""
+    none, quoted = family.store("none"), family.store("quoted")
+    names = dict(zip(described(none), described(quoted), strict=True))
+    assert described(none) == described(quoted)
+    assert len(names) == len(store_layers(none))
+    for mine, theirs in zip(family.ids, private_ids(family.long.diff_ids), strict=True):
+        splits = (
+            (store / "overlay-layers" / f"{one}.tar-split.gz").read_bytes()
+            for store, one in ((none, mine), (quoted, theirs))
+        )
+        assert len(set(splits)) == 1
+    images = [[one | {"layer": ""} for one in store_images(store)] for store in (none, quoted)]
+    assert images[0] == images[1]
+
+
+def described(store: Path) -> dict[tuple[str, ...], dict[str, object]]:
+    """The records of a store's layers without ids, by the diffIDs from the base to the layer."""
+    known = {one["id"]: one for one in store_layers(store)}
+
+    def chain(record: dict[str, str]) -> tuple[str, ...]:
+        below = chain(known[record["parent"]]) if "parent" in record else ()
+        return (*below, record["diff-digest"])
+
+    return dict(
+        sorted(
+            (chain(one), {key: one[key] for key in one if key not in ("id", "parent")})
+            for one in known.values()
+        )
+    )
+
+
+def test_two_stores_of_different_forms_beside_each_other(family: Family, tmp_path: Path) -> None:
+    """Rule 7: by rule 1, podman starts each image from the store that it found it in."""
+    for stores in (("none", "quoted"), ("quoted", "none")):
+        plain = checkout(family.repo, "quoted", tmp_path / f"{stores[0]}-first") / STORE
+        paths = {"none": family.store("none"), "quoted": plain}
+        podman = new_podman(tmp_path / f"podman-{stores[0]}", *(paths[one] for one in stores))
+        for name in family.names:
+            assert podman.run(name, "cat", "/d/b") == "d/b"
+        assert (
+            podman.run(family.names[0], "ls", "/d", "/d/sub")
+            == "/d:\na\nb\ne\nsub\n\n/d/sub:\nnew\n"
+        )
+
+
+# -- the trees --
+
+
+def test_no_name_of_a_whiteout_is_in_the_store(family: Family) -> None:
+    assert not [path for path in ls(family.repo, "none") if ".ostree-wh." in path]
+    assert [path for path in ls(family.repo, "quoted") if ".ostree-wh." in path]
+
+
+def test_fixtures_mean_what_umoci_unpacks(
+    registry: Registry, repo: Path, tmp_path: Path, layout: Path
+) -> None:
+    """The kernel's overlay over a plain checkout; verified, and each layer's tar made again."""
+    images = {
+        path.stem: build_oci(layout, path.stem, definition.load(path))
+        for path in sorted(FIXTURES.glob("*.layers"))
+    }
+    names = [registry.push(built, f"none-fixtures/{tag}:1") for tag, built in images.items()]
+    imported(repo, "--branch=all", NONE, *names)
+    outcome = image_store(repo, "verify", "all")
+    assert outcome.status == 0, outcome.stdout
+    store = checkout(repo, "all", tmp_path / "plain", passthrough_whiteouts=False) / STORE
+    for tag, built in images.items():
+        assert_same(
+            merged(store, built.image_id, tmp_path / f"merged-{tag}"),
+            unpacked(layout, tag, tmp_path / f"umoci-{tag}"),
+            ("store", f"umoci {tag}"),
+        )
+    ostreerepo.fsck(repo)
+
+
+def test_entries_that_the_form_adds_are_told(family: Family, repo: Path) -> None:
+    outcome = run_import(repo, "--json", "--branch=one", NONE, family.names[0])
+    layers = outcome.document["images"][0]["layers"]
+    added = [layer.get("added_entries") for layer in layers]
+    # busybox has 10 entries more than its own names; the base has d/b, x, srv and d itself.
+    store = family.store("none")
+    trees = [{*(store / "overlay" / one / "diff").rglob("*")} for one in family.ids]
+    own = [None, None, {"d", "d/sub", "d/sub/new"}, None, {"srv", "srv/z"}, None]
+    expected = [
+        len(trees[number]) - len(names) if names is not None else None
+        for number, names in enumerate(own)
+    ]
+    assert added == expected
+    total = sum(filter(None, added))
+    assert (
+        f"layers that delete files hold the layers below, too: 2, with {total} more entries"
+        in outcome.stderr
+    )
+    quoted = imported(repo, "--branch=quoted", QUOTED, family.names[0])
+    assert not [one for one in quoted["images"][0]["layers"] if "added_entries" in one]
+
+
+def test_the_form_costs_directories_alone(family: Family, repo: Path) -> None:
+    imported(repo, "--branch=quoted", family.names[0])
+    before = objects(repo)
+    imported(repo, "--branch=one", NONE, family.names[0])
+    new = objects(repo) - before
+    listed = ostreerepo.ostree(repo, "ls", "-R", "-C", "one", f"/{STORE}/overlay").splitlines()
+    files = {line.split()[4] for line in listed if "/diff/" in line and not line.startswith("d")}
+    assert files
+    assert not {f"{one}.file" for one in files} & new
+
+
+def objects(repo: Path) -> set[str]:
+    """The names of a repo's objects."""
+    return {path.name for path in (repo / "objects").glob("*/*")}
+
+
+# -- the form of a branch --
+
+
+def test_a_branch_keeps_its_form_until_the_user_says_otherwise(family: Family, repo: Path) -> None:
+    imported(repo, "--branch=one", NONE, family.names[0])
+    head = rev_parse(repo, "one")
+    outcome = run_import(repo, "--branch=one", family.names[1])
+    assert outcome.status == 1
+    (error,), (hint,) = outcome.said("error"), outcome.said("hint")
+    assert error == (
+        "branch one has a store with --whiteouts=none, and this import would write one with"
+        " --whiteouts=quoted"
+    )
+    assert "--whiteouts=none keeps to the form" in hint
+    assert "containers of its images have to be made again" in hint
+    assert rev_parse(repo, "one") == head
+    planned = run_import(repo, "--branch=one", "--dry-run", "--json", QUOTED, family.names[0])
+    assert planned.document["unchanged"] is False
+    changed = run_import(repo, "--branch=one", QUOTED, family.names[0])
+    assert (
+        "one: the store is --whiteouts=quoted now: on devices with the old store" in changed.stderr
+    )
+    imported(repo, "--branch=other", QUOTED, family.names[0])
+    assert rev_parse(repo, "one") == rev_parse(repo, "other")
+
+
+def test_another_run_finds_the_cut_trees(family: Family, repo: Path) -> None:
+    first = imported(repo, "--branch=one", NONE, family.names[0])
+    cuts = {ref: rev_parse(repo, ref) for ref in refs(repo) if ref.startswith("oci/cut/")}
+    assert {ref.rpartition("/")[2] for ref in cuts} == {family.ids[2], family.ids[4]}
+    again = imported(repo, "--branch=one", NONE, family.names[0])
+    assert again["unchanged"]
+    assert again["images"][0]["layers"] == [
+        one | {"cached": True} for one in first["images"][0]["layers"]
+    ]
+    assert {ref: rev_parse(repo, ref) for ref in refs(repo) if ref.startswith("oci/cut/")} == cuts
+
+
+def test_prune_keeps_the_cut_trees_of_stores(family: Family, repo: Path) -> None:
+    imported(repo, "--branch=one", NONE, family.names[0])
+    before = refs(repo)
+    assert image_store(repo, "prune").status == 0
+    assert refs(repo) == before
+    imported(repo, "--branch=one", NONE, family.names[1])
+    gone = image_store(repo, "prune", "--json").document
+    assert f"oci/cut/{family.ids[4]}" in gone["branches"]
+    assert f"oci/cut/{family.ids[2]}" not in gone["branches"]
+    assert gone["layers"] == sorted(layer_ids(family.long.diff_ids)[3:])
+    imported(repo, "--branch=one", QUOTED, family.names[1])
+    assert image_store(repo, "prune").status == 0
+    assert not [ref for ref in refs(repo) if ref.startswith("oci/cut/")]
+
+
+def test_labels_are_on_the_files_of_cut_layers(family: Family, repo: Path) -> None:
+    label = "--selinux-label=system_u:object_r:container_ro_file_t:s0"
+    imported(repo, "--branch=one", NONE, label, family.names[0])
+    listed = ostreerepo.ostree(repo, "ls", "-R", "-X", "one", f"/{STORE}/overlay").splitlines()
+    assert len(listed) > 50
+    assert not [line for line in listed if "container_ro_file_t" not in line]
+    assert image_store(repo, "verify", "one").status == 0
+    assert image_store(repo, "prune").status == 0
+    again = imported(repo, "--branch=one", NONE, label, family.names[0])
+    assert again["unchanged"]
+    imported(repo, "--branch=one", NONE, family.names[0])
+    assert image_store(repo, "verify", "one").status == 0
+
+
+def test_a_layer_that_cannot_be_verified_is_not_cut(family: Family, tmp_path: Path) -> None:
+    """Other machines could have other files under the same id and link."""
+    podman = new_podman(tmp_path / "podman")
+    podman("pull", "--quiet", "--tls-verify=false", family.names[0])
+    base, other = (layer_ids(family.long.diff_ids)[number] for number in (1, 5))
+    root = podman.home / "root"
+    for number, one in enumerate((other, base)):
+        (root / "overlay-layers" / f"{one}.tar-split.gz").unlink()
+        repo = tmp_path / f"repo-{number}"
+        outcome = run_storage(repo, "--branch=one", NONE, root)
+        assert outcome.status == 1
+        assert "has no tar-split record to verify it by" in outcome.said("error")[0]
+    imported_storage(tmp_path / "repo", "--branch=one", "--flatten", root)
+
+
+def test_an_unverified_layer_without_deletions_is_as_ever(
+    family: Family, repo: Path, tmp_path: Path
+) -> None:
+    podman = new_podman(tmp_path / "podman")
+    podman("pull", "--quiet", "--tls-verify=false", family.names[2])
+    base = layer_ids(family.long.diff_ids)[0]
+    (podman.home / "root/overlay-layers" / f"{base}.tar-split.gz").unlink()
+    imported_storage(repo, "--branch=one", NONE, podman.home / "root")
+    store = checkout(repo, "one", tmp_path / "b", passthrough_whiteouts=False) / STORE
+    assert base in {one["id"] for one in store_layers(store)}
+    assert image_store(repo, "verify", "one").status == 0
+    assert new_podman(tmp_path / "podman-2", store).run(family.names[2], "cat", "/o") == "other\n"
+
+
+def test_more_entries_than_allowed_are_refused(family: Family, repo: Path) -> None:
+    outcome = run_import(repo, "--branch=one", NONE, "--max-entries=40", family.names[0])
+    assert outcome.status == 1
+    assert "layers delete files, and would hold" in outcome.said("error")[0]
+    assert "--flatten" in outcome.said("hint")[0]
