@@ -8,7 +8,7 @@ from importer.cache.cut import cut_layers
 from importer.cache.labelled import labelled
 from importer.cache.layer import LayerCommit, head_layer
 from importer.commit.base_tree import CommitTree
-from importer.commit.crio_conf import add_crio_conf
+from importer.commit.crio_conf import add_crio_conf, tell_unread
 from importer.commit.other_stores import other_stores
 from importer.commit.rootfs import rootfs_tree
 from importer.commit.selinux import Labels
@@ -116,6 +116,7 @@ class Contents:
             self.messages += cuts(self._target, tree, self.added_entries)
         if self._target.storage_conf:
             add_storage_conf(tree, prefix)
+            self.messages += [] if self._target.crio_conf else tell_unread(tree, prefix)
         if self._target.crio_conf:
             repair = self._target.crio_internal_repair
             self.messages += add_crio_conf(tree, prefix, names_of_images, internal_repair=repair)

@@ -25,6 +25,10 @@ _STORAGE_OPTION = (
     "the base commit's CRI-O configuration sets storage_option, so CRI-O does not read"
     " storage.conf: {path} adds the store to that option"
 )
+_NOT_READ = (
+    "the base commit's CRI-O configuration sets storage_option, so CRI-O does not read"
+    " storage.conf and does not find the store: --crio-conf adds the store to that option"
+)
 _REPLACED = "the base commit's crio.conf.d/{name} comes after ours and replaces its {key}"
 REPAIR = (
     "with internal_repair = false, CRI-O keeps its containers and images after a crash; after a"
@@ -39,6 +43,18 @@ def add_crio_conf(
     path, content, told = made_crio_conf(tree, store, names, internal_repair=internal_repair)
     tree.write(path, content)
     return told
+
+
+def tell_unread(tree: BaseTree, store: str) -> list[str]:
+    """Return a message if CRI-O of the base reads other options than those of storage.conf."""
+    etc = etc_of(tree)
+    drop_ins = tree.files(f"{etc}/crio/crio.conf.d")
+    files = [("crio.conf", tree.read(f"{etc}/crio/crio.conf") or b""), *sorted(drop_ins.items())]
+    try:
+        option = _last(_parsed(name, raw).storage_option for name, raw in files)
+    except ImporterError as error:
+        return [f"whether CRI-O will find the store cannot be told: {error}"]
+    return [_NOT_READ] if option and not names_store(option, store) else []
 
 
 def made_crio_conf(

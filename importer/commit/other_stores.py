@@ -29,7 +29,7 @@ def other_stores(tree: CommitTree, prefix: str) -> list[str]:
     count = sum(b"version" in one.leaves and b"manifest.json" in one.leaves for one in below)
     if count:
         told.append(
-            f"the base commit has {count} images of skopeo's dir: transport in {prefix}, as"
+            f"the base commit has images of skopeo's dir: transport in {prefix} ({count}), as"
             " MicroShift's image builder puts them there; they stay beside the store, and a boot"
             " that copies them makes second copies in /var"
         )

@@ -103,6 +103,18 @@ def test_what_the_base_says_before_is_kept_and_what_it_says_after_is_told(
     assert "crio-wipe.service" in told
 
 
+def test_a_crio_that_reads_no_storage_conf_is_told_of(
+    repo: Path, tmp_path: Path, name: str
+) -> None:
+    crio = {f"{CRIO}/10-vendor.conf": '[crio]\nstorage_option = ["overlay.mountopt=nodev"]\n'}
+    told = put(repo, tmp_path, crio, "--storage-conf", name)
+    assert "CRI-O does not read storage.conf and does not find the store: --crio-conf" in told
+    named = {f"{CRIO}/20-store.conf": f'[crio]\nstorage_option = ["overlay.imagestore=/{STORE}"]\n'}
+    assert "storage_option" not in put(repo, tmp_path / "b", crio | named, "--storage-conf", name)
+    broken = put(repo, tmp_path / "c", {f"{CRIO}/10-vendor.conf": "[crio"}, "--storage-conf", name)
+    assert "cannot be told: 10-vendor.conf of CRI-O in the base commit" in broken
+
+
 @pytest.mark.parametrize("text", ["[crio", "[crio.image]\npinned_images = 1\n"])
 def test_a_crio_conf_that_cannot_be_read_is_an_error(
     repo: Path, tmp_path: Path, name: str, text: str
@@ -138,4 +150,4 @@ def test_other_images_of_the_base_are_told(repo: Path, tmp_path: Path, name: str
     outcome = run_import(repo, "--onto=os", "--branch=apps", name)
     assert outcome.status == 0, outcome.stderr
     assert "has a store at /usr/share/containers/storage too" in outcome.stderr
-    assert "has 1 images of skopeo's dir: transport" in outcome.stderr
+    assert f"has images of skopeo's dir: transport in /{STORE} (1)" in outcome.stderr

@@ -139,6 +139,18 @@ def test_a_release_keeps_its_ids_until_it_is_told_otherwise(
     assert {one["store_layer_id"] for one in difference["lost"]["layers"]} == pair.standard()
 
 
+def test_an_upgrade_costs_the_same_with_either_ids(repo: Path, pair: Pair) -> None:
+    costs = []
+    for kind in ("standard", "private"):
+        imported(repo, f"--branch=old-{kind}", f"--layer-ids={kind}", pair.names[0])
+        imported(repo, f"--branch=new-{kind}", f"--layer-ids={kind}", *pair.names)
+        costs.append(answered(repo, "diff", f"old-{kind}", f"new-{kind}")["fetch"])
+    standard, private = costs
+    # The commit's metadata says that the ids are private.
+    assert 0 < private["bytes"] - standard["bytes"] < 64
+    assert private == standard | {"bytes": private["bytes"]}
+
+
 def test_a_store_of_ours_is_imported_as_any_other(repo: Path, tmp_path: Path, pair: Pair) -> None:
     imported(repo, "--branch=apps", *pair.names)
     store, ids = stored(repo, "apps", tmp_path / "apps")
