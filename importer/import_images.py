@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import image_branch, rootfs_branch
-from importer.commit.dry_run import DryRun
 from importer.commit.images import check_target, commit_images
 from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, repo_to_plan_with
 from importer.commit.result import Result
@@ -18,17 +17,17 @@ from importer.commit.target import Form, Target
 from importer.commit.whiteouts import chosen_kind
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
-from importer.ingest.allowance import Allowance
-from importer.ingest.executors import opened_executors
-from importer.ingest.import_layers import import_layers
 from importer.repo.commit_metadata import Base
 from importer.repo.writer import Repo
 from importer.store.documents import StoredDocuments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from importer.commit.dry_run import DryRun
     from importer.fetch.skopeo import Skopeo
+    from importer.ingest.cluster.request import ReadBy
+    from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
     from importer.repo.values import Commit
     from layers.oci.reference import ImageName, Reference
@@ -54,23 +53,37 @@ def import_images(job: Job, progress: Progress) -> Result:
     # Until the store's commit is there, no branch of an image needs the layers: the lock keeps
     # them from `image-store prune`, the new ones as well as those that were here.
     _check_repo(job, repo)
-    with (
-        repo.locked(),
-        Blobs(job.skopeo, progress) as blobs,
-        opened_executors(job.cluster, repo, progress) as executors,
-    ):
-        executor = executors.make(blobs, job.layer_options, Allowance(job.total))
+    with repo.locked(), Blobs(job.skopeo, progress) as blobs:
         plan = _plan(job, repo, blobs)
-        budget = executors.budget(job.budget, plan.layers.missing)
-        import_layers(repo, plan.layers.missing, executor, budget, progress)
+        readers = _import_layers(job, repo, blobs, plan.layers.missing, progress)
         layers = plan.layers.after(repo)
         stores = commit_images(job, repo, plan.branches, layers, progress)
         fetched = frozenset(one.layer.id for one in plan.layers.missing)
-        return Result(stores, plan.images, layers, fetched, blobs.fetched_bytes, executor.readers)
+        return Result(stores, plan.images, layers, fetched, blobs.fetched_bytes, readers)
+
+
+def _import_layers(
+    job: Job, repo: Repo, blobs: Blobs, missing: Sequence[MissingLayer], progress: Progress
+) -> Mapping[str, ReadBy]:
+    """Import the missing layers. Return a cluster's workers by the layers that they read."""
+    if not missing:
+        return {}
+    # An import that finds nothing new does not load what reads layers.
+    from importer.ingest.allowance import Allowance
+    from importer.ingest.executors import opened_executors
+    from importer.ingest.import_layers import import_layers
+
+    with opened_executors(job.cluster, repo, progress) as executors:
+        executor = executors.make(blobs, job.layer_options, Allowance(job.total))
+        budget = executors.budget(job.budget, missing)
+        import_layers(repo, missing, executor, budget, progress)
+        return executor.readers
 
 
 def plan_import(job: Job, progress: Progress) -> DryRun:
     """Find out what `import_images` would do. The repo is only read; an absent one stays so."""
+    from importer.commit.dry_run import DryRun
+
     with repo_to_plan_with(job.repo) as repo, Blobs(job.skopeo, progress) as blobs:
         _check_repo(job, repo)
         return DryRun(job, _plan(job, repo, blobs))

@@ -16,7 +16,6 @@ machine's. Paths are absolute or begin with `~/`, since a command may run in any
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +71,8 @@ def read_config(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def _parsed(path: Path, text: str) -> dict[str, str]:
+    import tomllib  # only where there is a config file
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

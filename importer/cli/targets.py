@@ -161,17 +161,15 @@ def skopeo_of(
     """Return how to call skopeo, by the options of all commands that call it."""
     from importer.cli.options.images import Platform
     from importer.fetch.credentials import Credentials
-    from importer.fetch.registries import registries_file
     from importer.fetch.skopeo import Skopeo
 
     platform = given(Platform)
-    where = registry.registries_conf
     return Skopeo(
         authfile=registry.authfile,
         creds=Credentials.for_one(credentials(registry), registries),
         cert_dir=registry.cert_dir,
         tls_verify=registry.tls_verify,
-        registries_conf=registries_file(where) if where is not None else None,
+        registries_conf=_registries_conf(registry.registries_conf),
         policy=registry.policy,
         insecure_policy=registry.insecure_policy,
         arch=arch,
@@ -180,3 +178,12 @@ def skopeo_of(
         retry_times=retry_times,
         timeout=registry.timeout,
     )
+
+
+def _registries_conf(given: Path | None) -> str | None:
+    if given is None:
+        return None
+    # Its YAML library takes a tenth of a short run to load.
+    from importer.fetch.registries import registries_file
+
+    return registries_file(given)

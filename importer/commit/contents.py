@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from importer.cache.cut import cut_layers
-from importer.cache.labelled import labelled
 from importer.cache.layer import LayerCommit, head_layer
 from importer.commit.base_tree import CommitTree
-from importer.commit.crio_conf import add_crio_conf, tell_unread
 from importer.commit.other_stores import other_stores
-from importer.commit.rootfs import rootfs_tree
 from importer.commit.selinux import Labels
-from importer.commit.storage_conf import add_storage_conf
 from importer.commit.target import ExistingStore, Form, Target
 from importer.commit.whiteouts import cuts
 from importer.errors import ImporterError
@@ -21,7 +16,7 @@ from importer.store.writer import StoreTree, has_records, remove_store
 from layers.storage.store_id import StoreForm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
@@ -72,6 +67,8 @@ class Contents:
         self._labels = Labels.wanted(repo, target.labelling, base)
         self._layers = self._made(layers)
         if self._labels.store is not None:
+            from importer.cache.labelled import labelled
+
             jobs = target.budget.jobs
             self._layers = labelled(repo, self._layers, self._labels.store, jobs)
         if self._form is StoreForm.NONE:
@@ -92,6 +89,8 @@ class Contents:
         return {one: layers.get(one) or head_layer(self._repo, one) for one in ids}
 
     def _cut(self) -> dict[str, LayerCommit]:
+        from importer.cache.cut import cut_layers
+
         parents = {one.id: one.parents for image in self._images for one in image.layers}
         most = self._target.total.entries
         return cut_layers(self._repo, self._layers, parents, self._labels.store, most)
@@ -99,6 +98,8 @@ class Contents:
     def tree(self) -> Tree:
         """Return the root directory. Call within a transaction."""
         if self._target.form is Form.ROOTFS:
+            from importer.commit.rootfs import rootfs_tree
+
             return rootfs_tree(self._repo, self._only_image(), bundle=self._target.bundle)
         tree = CommitTree(self._repo, self._base, self._labels)
         prefix = self._target.prefix
@@ -114,13 +115,22 @@ class Contents:
         self.messages = other_stores(tree, prefix)
         if self._form is StoreForm.NONE:
             self.messages += cuts(self._target, tree, self.added_entries)
-        if self._target.storage_conf:
-            add_storage_conf(tree, prefix)
-            self.messages += [] if self._target.crio_conf else tell_unread(tree, prefix)
-        if self._target.crio_conf:
-            repair = self._target.crio_internal_repair
-            self.messages += add_crio_conf(tree, prefix, names_of_images, internal_repair=repair)
+        if self._target.storage_conf or self._target.crio_conf:
+            self._configure(tree, names_of_images)
         return tree.root
+
+    def _configure(self, tree: CommitTree, names: Iterable[str]) -> None:
+        """Name the store and its images in the configuration files where wanted."""
+        from importer.commit.crio_conf import add_crio_conf, tell_unread
+        from importer.commit.storage_conf import add_storage_conf
+
+        target, prefix = self._target, self._target.prefix
+        if target.storage_conf:
+            add_storage_conf(tree, prefix)
+            self.messages += [] if target.crio_conf else tell_unread(tree, prefix)
+        if target.crio_conf:
+            repair = target.crio_internal_repair
+            self.messages += add_crio_conf(tree, prefix, names, internal_repair=repair)
 
     def _only_image(self) -> Image:
         if len(self._images) > 1:

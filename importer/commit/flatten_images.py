@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 def flattened_images(
     target: Target, repo: Repo, branches: Mapping[str, Sequence[Image]]
 ) -> Mapping[str, Sequence[Image]]:
-    """Return each branch's images, flattened if the target says so; the keys are the branches.
+    """Return each branch's images, flattened; the keys are the branches.
 
     The images of all branches are read by `jobs` processes. Raise LayerError, with the image, if a
     flattened layer or all of a branch break the limits.
     """
-    if not target.flatten:
-        return branches
     limits = Allowance(target.total).left(target.layer_options).limits
     images = [image for group in branches.values() for image in group]
     with closing(flattened(repo, images, limits, target.budget.jobs)) as flat:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from importer.cache.flattened import NO_EXPORT
 from importer.cache.layer import LayerCommit
 from importer.commit.base_tree import BaseTree, find_base
 from importer.commit.contents import Contents, kept_store
-from importer.commit.crio_conf import made_crio_conf
-from importer.commit.flatten_images import flattened_images
 from importer.commit.result import StoreCommit
 from importer.commit.selinux import Labels
 from importer.commit.signing import sign
-from importer.commit.storage_conf import storage_conf
 from importer.commit.target import Form, Target
 from importer.commit.time import newest, tell_future
 from importer.commit.whiteouts import changes
@@ -49,18 +45,30 @@ def commit_images(
     """
     if target.form is Form.LAYERS:
         return ()
-    if target.flatten:
-        progress.message(NO_EXPORT)
     for branch in branches if target.timestamp is None else ():
         time = newest(branch.images, branch.base, branch.head)
         tell_future(branch.images, time, progress)
-    images = flattened_images(target, repo, {branch.name: branch.images for branch in branches})
+    images = _images(target, repo, branches, progress)
     stores = tuple(
         _commit(target, repo, branch, images[branch.name], layers) for branch in branches
     )
     for message in dict.fromkeys(one for store in stores for one in store.messages):
         progress.message(message)
     return stores
+
+
+def _images(
+    target: Target, repo: Repo, branches: Sequence[PlannedBranch], progress: Progress
+) -> Mapping[str, Sequence[Image]]:
+    """Return the images to commit by their branches, flattened where wanted."""
+    images = {branch.name: branch.images for branch in branches}
+    if not target.flatten:
+        return images
+    from importer.cache.flattened import NO_EXPORT
+    from importer.commit.flatten_images import flattened_images
+
+    progress.message(NO_EXPORT)
+    return flattened_images(target, repo, images)
 
 
 def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> Base | None:
@@ -81,8 +89,12 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
     if present is not None:
         check_records(present)
     if target.storage_conf:
+        from importer.commit.storage_conf import storage_conf
+
         storage_conf(tree, target.prefix)
     if target.crio_conf:
+        from importer.commit.crio_conf import made_crio_conf
+
         repair = target.crio_internal_repair
         made_crio_conf(tree, target.prefix, (), internal_repair=repair)
     return base

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from importer.ingest.job import BlobJob
-
 if TYPE_CHECKING:
     from importer.workers.job import Job
     from layers.oci.manifest import Descriptor
@@ -48,6 +46,9 @@ class BlobOrigin:
 
     def job(self, layer: ImageLayer, options: LayerOptions, timeout: float) -> Job[ReadLayer]:
         """See `Origin`."""
+        # Only an import that reads a layer needs what unpacks one.
+        from importer.ingest.job import BlobJob
+
         return BlobJob(layer, options, timeout)
 
 
