@@ -61,6 +61,8 @@ bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fill
 	$(SUDO) $(BIN)/python -m fixtures.bench.network $(MEASURE)
 	$(BIN)/python -m fixtures.bench.simulation $(if $(findstring --document,$(MEASURE)),--document docs/performance.md)
 	$(SUDO) $(BIN)/python -m fixtures.bench.trees $(MEASURE)
+	$(SUDO) $(BIN)/python -m fixtures.bench.cluster $(MEASURE)
+	$(BIN)/python -m fixtures.bench.cluster_simulation $(if $(findstring --document,$(MEASURE)),--document docs/performance.md)
 
 MEASURE = --size=$(SIZE) --rounds=$(ROUNDS) $(if $(filter large,$(SIZE)),--document=docs/performance.md)
 

@@ -32,6 +32,11 @@ _AT_ONCE = 64
 _AHEAD = 2
 
 
+def layers_at_once(asked: int | None, threads: int) -> int:
+    """Return how many layers a cluster is given at once: as `asked`, or by its workers' threads."""
+    return asked or max(_AT_ONCE, _AHEAD * threads)
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """A layer that is wanted: `size` bytes to read; the highest `priority` goes first."""
@@ -118,7 +123,7 @@ class Session:
         members.prove(agreement)
         members.watch(self._fail)
         self._opened.callback(members.close)
-        layers = self._cluster.layers or max(_AT_ONCE, _AHEAD * threads)
+        layers = layers_at_once(self._cluster.layers, threads)
         return _Connection(dask, shared, agreement, layers)
 
     @property
