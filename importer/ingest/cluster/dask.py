@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # Dask prints what these log, and what loggers below them do; its errors come to us as exceptions.
 _LOGGERS = ("distributed", "tornado", "asyncio", "bokeh")
-# Seconds for the scheduler's first answer, for workers here to start, and to take leave.
-_CONNECT = 30
+# Seconds for workers here to start, and to take leave.
 _START = 120
 _LEAVE = 5
+
+
+_TLS = "Dask's own config names the files for TLS: distributed.comm.tls"
 
 
 class ClusterError(ImporterError):
@@ -56,10 +58,8 @@ class Dask:
         warnings.filterwarnings("ignore", module="distributed")
         with ExitStack() as opened:
             try:
-                where = self._local(opened) if address.workers else address.text
-                self._client = Client(
-                    where, timeout=_CONNECT, set_as_default=False, direct_to_workers=False
-                )
+                where = self._local(opened) if address.workers else _checked(address)
+                self._client = Client(where, set_as_default=False, direct_to_workers=False)
                 if address.workers:
                     self._client.wait_for_workers(address.workers, timeout=_START)
             except (OSError, RuntimeError, ValueError) as error:
@@ -207,9 +207,17 @@ class ThisTask:
         self._worker.log_event(topic, dict(event))
 
 
+def _checked(address: Address) -> str:
+    """Return the scheduler's address. Raise ClusterError if Dask lacks its files for TLS."""
+    is_tls = address.text.startswith("tls://")
+    if is_tls and Security().get_connection_args("client").get("ssl_context") is None:
+        raise ClusterError(f"Dask has no certificates to reach {address}", hint=_TLS)
+    return address.text
+
+
 def _hint(address: Address) -> str:
     if address.text.startswith("tls://"):
-        return "is it there, and are Dask's TLS files set (distributed.comm.tls in its config)?"
+        return f"is it there? {_TLS}"
     return "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
 
 

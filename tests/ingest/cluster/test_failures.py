@@ -205,6 +205,14 @@ def test_no_worker_comes(
     check_failed(outcome, repo, f"cluster {dask.address} has had no worker for 0.5 s")
 
 
+def test_there_is_no_scheduler(registry: Registry, image: BuiltImage, repo: Path) -> None:
+    flags = ["--branch=os/images", "--cluster=tcp://127.0.0.1:1"]
+    env = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    outcome = run_import(repo, *flags, registry.push(image, "failing:t"), env=env)
+    check_failed(outcome, repo, "the Dask scheduler tcp://127.0.0.1:1 does not answer: ")
+    assert outcome.said("hint")[0].startswith("start one with `dask scheduler`")
+
+
 def test_modes_that_only_libostree_writes(
     registry: Registry, image: BuiltImage, tmp_path: Path
 ) -> None:
