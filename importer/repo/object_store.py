@@ -14,6 +14,7 @@ from importer.repo.content_object import (
 )
 from importer.repo.libostree import GLib, OSTree, faults
 from importer.repo.object_file import FORMATS
+from importer.repo.pulled_objects import PulledObjects
 from importer.repo.reader import RepoReader
 from importer.repo.shared_objects import SharedObjects
 from importer.repo.staged_objects import LooseObjects
@@ -75,6 +76,12 @@ class ObjectStore(RepoReader):
         with faults(f"writing to repo {self.path}"):
             _, reserved = self.handle.get_min_free_space_bytes()
             return SharedObjects(self.path, self.mode, reserved)
+
+    def pulled_objects(self) -> PulledObjects:
+        """Return a directory for objects that are pulled from other machines, outside of any
+        transaction. The caller keeps the repo locked while it is used, and closes it."""
+        with faults(f"writing to repo {self.path}"):
+            return PulledObjects(self.path, self.handle)
 
     def count_written(self, size: int) -> None:
         """Add the bytes that another process wrote into its place to this transaction's."""

@@ -27,6 +27,8 @@ OTHERS = {
     "--security-opt",
     "--system-site-packages",
     "--tmpfs",
+    # Of `dask worker`.
+    "--local-directory",
     # Of tar and cp.
     "--hard-dereference",
     "--no-preserve",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.cli.options.declare import Group, Heading, option
+from importer.cli.options.declare import Group, Heading, flag, option
 from importer.cli.options.rules import needs
 from importer.cli.options.types import ParamType, Seconds
 from importer.errors import ImporterError
@@ -37,15 +37,18 @@ class OnCluster(Group):
     """A Dask cluster, which needs the extra import-image[cluster]."""
 
     HEADING = Heading.WORK
-    RULES = (needs("cluster_wait", "cluster", error="--cluster-wait needs --cluster"),)
+    RULES = (
+        needs("cluster_wait", "cluster", error="--cluster-wait needs --cluster"),
+        needs("collect", "cluster", error="--collect needs --cluster"),
+    )
 
     cluster: Address | None = option(
         "--cluster",
         metavar="ADDRESS",
         type=ClusterAddress(),
         help="Have the layers read by the workers of a Dask cluster: the scheduler's tcp://HOST:PORT"
-        " or tls://HOST:PORT, or local:N for N workers here. All workers have the repo at the same"
-        " path; --jobs is then how many layers they are given at once.",
+        " or tls://HOST:PORT, or local:N for N workers here. Without --collect all workers have"
+        " the repo at the same path. --jobs is how many layers they are given at once.",
     )
     cluster_wait: float | None = option(
         "--cluster-wait",
@@ -54,10 +57,16 @@ class OnCluster(Group):
         help="How many seconds the cluster may be without any worker; without it, 300.",
     )
 
+    collect: bool = flag(
+        "--collect",
+        help="With --cluster: the workers do not see the repo. Each keeps a layer's files in a repo"
+        " of its own until they are pulled, by HTTP.",
+    )
+
     def cluster_of(self, jobs: int | None) -> Cluster | None:
         """Return the cluster as the importers take it; `jobs` is the value of --jobs."""
         if self.cluster is None:
             return None
         default = Cluster(self.cluster)
         wait = default.wait if self.cluster_wait is None else self.cluster_wait
-        return Cluster(self.cluster, jobs, wait)
+        return Cluster(self.cluster, jobs, wait, self.collect)

@@ -44,9 +44,11 @@ class Cluster:
     """The cluster that reads the layers.
 
     `layers` is how many layers it is given at once; None derives that from the workers' threads.
-    `wait` is for how many seconds there may be no worker.
+    `wait` is for how many seconds there may be no worker. `collect`: each worker has a repo of its
+    own, from which the files are pulled.
     """
 
     address: Address
     layers: int | None = None
     wait: float = 300
+    collect: bool = False

@@ -21,7 +21,8 @@ _PATH = "the repo has to be on a file system that all workers have at the same p
 class Agreement:
     """The versions that decide a commit's bytes, and a file that only the right directory has.
 
-    `directory` is the directory for the workers' objects. Its file `nonce` has the text `nonce`.
+    `directory` is the directory for the workers' objects; its file `nonce` has the text `nonce`.
+    Both are "" if each worker has a repo of its own.
     """
 
     program: str
@@ -30,11 +31,14 @@ class Agreement:
     nonce: str
 
     @classmethod
-    def made(cls, directory: Path) -> Self:
+    def made(cls, directory: Path | None) -> Self:
         """Write the nonce into the directory. Return the agreement for the workers."""
+        program, isal = _version("import-image"), _version("isal")
+        if directory is None:
+            return cls(program, isal, "", "")
         nonce = secrets.token_hex(16)
         (directory / _NONCE).write_text(nonce)
-        return cls(_version("import-image"), _version("isal"), str(directory), nonce)
+        return cls(program, isal, str(directory), nonce)
 
     def check(self) -> None:
         """Raise ImporterError unless this process has these versions and sees this directory."""
@@ -42,6 +46,10 @@ class Agreement:
             if (found := _version(name)) != wanted:
                 said = f"it has {name} {found}, and the importing process has {wanted}"
                 raise ImporterError(said, hint=_SAME)
+        if self.directory:
+            self._check_directory()
+
+    def _check_directory(self) -> None:
         try:
             nonce = Path(self.directory, _NONCE).read_text()
         except OSError as error:
@@ -51,8 +59,11 @@ class Agreement:
             raise ImporterError(f"{self.directory} is not the same directory there", hint=_PATH)
 
     def answered(self) -> str:
-        """Check, and write the nonce into a new file as proof. Return the file's name."""
+        """Check, and write the nonce into a new file as proof. Return the file's name, "" if there
+        is no directory in common."""
         self.check()
+        if not self.directory:
+            return ""
         try:
             descriptor, path = tempfile.mkstemp(prefix="seen-", dir=self.directory)
             with os.fdopen(descriptor, "w") as file:
@@ -67,6 +78,8 @@ class Agreement:
     def prove(self, name: str) -> None:
         """Look at a worker's proof, and remove it. Raise ImporterError if it is not here, or if
         another user wrote it: this process could not move that user's files."""
+        if not self.directory:
+            return
         path = Path(self.directory, name)
         try:
             nonce, owner = path.read_text(), path.stat().st_uid

@@ -7,6 +7,7 @@ import warnings
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from distributed.security import Security
@@ -173,6 +174,11 @@ class Running[R]:
             raise ImporterError(said, hint="see the workers' logs; often memory is short") from None
         return found
 
+    def forget(self) -> None:
+        """Let the worker forget the result."""
+        with suppress(Exception):  # the scheduler may be gone, and the worker notices that, too
+            self._future.release()
+
     def stop(self) -> None:
         """Have the task dropped, or stopped soon if it is under way."""
         self._stopped = True
@@ -195,6 +201,21 @@ class ThisTask:
     def worker(self) -> str:
         """Return the worker's address."""
         return str(self._worker.address)
+
+    @property
+    def host(self) -> str:
+        """Return the worker's IP address."""
+        return urlsplit(self.worker).hostname or ""
+
+    @property
+    def directory(self) -> str:
+        """Return the worker's own directory, which Dask removes with the worker."""
+        return str(self._worker.local_directory)
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Return whether nobody holds the task's result any more."""
+        return self._key not in self._worker.state.tasks
 
     @property
     def is_unwanted(self) -> bool:

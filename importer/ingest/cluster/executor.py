@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.ingest.cluster.bars import Bar
 from importer.ingest.cluster.for_workers import for_workers
-from importer.ingest.cluster.request import Answer, Download, ReadBy
+from importer.ingest.cluster.request import Answer, Download, ReadBy, of_worker
 from importer.ingest.cluster.session import Wanted
 from importer.ingest.origins import Origins
 from importer.repo.libostree import faults
@@ -84,7 +84,7 @@ class ClusterExecutor:
         bar = Bar(self._progress, missing.name, missing.size)
         self._session.bars.add(missing.layer.id, bar)
         try:
-            answer = self._read(missing, self._wanted(missing, origin, options))
+            answer, written = self._read(missing, self._wanted(missing, origin, options))
             bar.end(answer.read_bytes)
         except Fault as fault:
             raise fault.within(digest=_digest(missing, origin)) from None
@@ -92,9 +92,7 @@ class ClusterExecutor:
             bar.end()
         self._note(missing, answer)
         found(answer.found)
-        with faults("moving files into the repo"):
-            self._session.adopt(answer.directory)
-        return answer.written_bytes
+        return written
 
     def _wanted(self, missing: MissingLayer, origin: Origin, options: LayerOptions) -> Wanted:
         timeout = self._skopeo.timeout if self._skopeo is not None else inf
@@ -105,20 +103,32 @@ class ClusterExecutor:
         priority = missing.waiting * _TERABYTE + missing.size
         return Wanted(missing.layer.id, job, download, missing.size, priority)
 
-    def _read(self, missing: MissingLayer, wanted: Wanted) -> Answer:
-        """Have the layer read; if a worker cannot, then by another one."""
+    def _read(self, missing: MissingLayer, wanted: Wanted) -> tuple[Answer, int]:
+        """Have the layer read, and take its files; if that fails with a worker, then with another
+        one. Return the answer, and the bytes of new files."""
         tried: list[str] = []
         others: set[str] | None = None
         while True:
-            answer = self._session.read(wanted, others)
-            if isinstance(answer, Answer):
-                return answer
+            with self._session.read(wanted, others) as answer:
+                try:
+                    return self._taken(answer)
+                except LayerError:
+                    raise  # the image's own fault is the same on any worker
+                except Fault as error:
+                    fault = of_worker(error, answer.worker)
             tried.append(answer.worker)
-            fault = _fault(answer)
             others = self._session.others(tried)
-            if isinstance(fault, LayerError) or not others or len(tried) == _WORKERS:
+            if not others or len(tried) == _WORKERS:
                 raise fault
             self._progress.message(f"{missing.name}: {fault}; another worker tries it")
+
+    def _taken(self, answer: Answer | Refusal) -> tuple[Answer, int]:
+        """Move the files into the repo. Raise the worker's fault if it has read no layer."""
+        if isinstance(answer, Answer):
+            with faults("moving files into the repo"):
+                return answer, self._session.take(answer)
+        with faults("writing files"):
+            raise answer.error
 
     def _note(self, missing: MissingLayer, answer: Answer) -> None:
         with self._lock:
@@ -134,15 +144,3 @@ def _digest(missing: MissingLayer, origin: Origin) -> str:
     if origin.blob is None:
         return f"layer {missing.layer.diff_id}"
     return str(missing.layer.blob.digest)
-
-
-def _fault(refusal: Refusal) -> Fault:
-    """Return a worker's error. The image's own fault is the same on any worker."""
-    try:
-        with faults("writing files"):
-            raise refusal.error
-    except LayerError as error:
-        return error
-    except Fault as fault:
-        fault.message = f"worker {refusal.worker}: {fault.message}"
-        return fault

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.ingest.cluster.dask import ClusterError
+from importer.ingest.cluster.request import of_worker
 from layers.errors import Fault
 
 if TYPE_CHECKING:
@@ -92,12 +93,6 @@ class Members:
             f"cluster {self._cluster.address} has had no worker for {self._cluster.wait:g} s",
             hint="start one with `dask worker ADDRESS`, or wait longer with --cluster-wait",
         )
-
-
-def of_worker(fault: Fault, worker: str) -> Fault:
-    """Return the fault with the worker's address before its message."""
-    fault.message = f"worker {worker}: {fault.message}"
-    return fault
 
 
 def _fault(error: BaseException) -> Fault:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,14 +28,15 @@ class Download:
 class Request:
     """A layer to read.
 
-    A worker makes a directory for the layer's objects in `place.directory`. `download` is None
-    for a layer of a store. Events are logged under `topic`, with the layer's id.
+    A worker makes a directory for the layer's objects in `place.directory`; without a place it
+    keeps them in a repo of its own. `download` is None for a layer of a store. Events are logged
+    under `topic`, with the layer's id.
     """
 
     layer_id: str
     topic: str
     agreement: Agreement
-    place: Place
+    place: Place | None
     job: Job[ReadLayer]
     download: Download | None
 
@@ -45,15 +46,27 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Parcel:
+    """A worker's repo; the `commit` has all files.
+
+    Its `url` has a secret in it, and is served until Dask forgets the task.
+    """
+
+    url: str = field(repr=False)
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A layer that was read.
 
-    Its objects are durable, in `directory`. `written_bytes` are what the new files take,
-    `read_bytes` what the blob or the store gave; `seconds` are those on the worker.
+    `files` is the directory where its objects are, durable; or the repo to pull them from.
+    `written_bytes` are what the new files take, `read_bytes` what the blob or the store gave;
+    `seconds` are those on the worker.
     """
 
     found: ReadLayer
-    directory: str
+    files: str | Parcel
     written_bytes: int
     read_bytes: int
     worker: str
@@ -74,3 +87,9 @@ class Refusal:
 
     error: Fault | OSError
     worker: str
+
+
+def of_worker(fault: Fault, worker: str) -> Fault:
+    """Return the fault with the worker's address before its message."""
+    fault.message = f"worker {worker}: {fault.message}"
+    return fault

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import secrets
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.ingest.cluster.agreement import Agreement
 from importer.ingest.cluster.bars import Bars
-from importer.ingest.cluster.request import Request
+from importer.ingest.cluster.request import Parcel, Request
+from importer.repo.pulled_objects import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from importer.ingest.cluster.address import Address, Cluster
     from importer.ingest.cluster.dask import Dask, Running
     from importer.ingest.cluster.request import Answer, Download, Refusal
     from importer.progress import Progress
+    from importer.repo.pulled_objects import PulledObjects
     from importer.repo.shared_objects import SharedObjects
     from importer.repo.writer import Repo
     from importer.workers.job import Job
@@ -60,7 +62,8 @@ class _Connection:
     """What is there once the cluster is in use."""
 
     dask: Dask
-    shared: SharedObjects
+    shared: SharedObjects | None
+    pulled: PulledObjects | None
     agreement: Agreement
     layers: int
 
@@ -113,18 +116,23 @@ class Session:
                 f"--cluster needs Dask: {error.name} is not installed",
                 hint="pip install 'import-image[cluster]'",
             ) from None
-        shared = self._opened.enter_context(self._repo.shared_objects())
+        shared, pulled = self._places()
         dask = Dask(self.address)
         self._opened.callback(dask.close)
         dask.listen(self._topic, self.bars.hear)
         members = Members(self._cluster, dask, self._progress)
         threads = members.first()
-        agreement = Agreement.made(shared.directory)
+        agreement = Agreement.made(shared.directory if shared is not None else None)
         members.prove(agreement)
         members.watch(self._fail)
         self._opened.callback(members.close)
         layers = layers_at_once(self._cluster.layers, threads)
-        return _Connection(dask, shared, agreement, layers)
+        return _Connection(dask, shared, pulled, agreement, layers)
+
+    def _places(self) -> tuple[SharedObjects | None, PulledObjects | None]:
+        if self._cluster.collect:
+            return None, self._opened.enter_context(self._repo.pulled_objects())
+        return self._opened.enter_context(self._repo.shared_objects()), None
 
     @property
     def _in_use(self) -> _Connection:
@@ -136,15 +144,25 @@ class Session:
         """Return the addresses of all other workers."""
         return set(self._in_use.dask.workers()) - set(workers)
 
-    def read(self, wanted: Wanted, workers: Iterable[str] | None) -> Answer | Refusal:
-        """Have a layer read, on one of these workers or on any.
+    @contextmanager
+    def read(self, wanted: Wanted, workers: Iterable[str] | None) -> Iterator[Answer | Refusal]:
+        """Have a layer read, on one of these workers or on any. Yield the answer, which the worker
+        keeps until the context ends.
 
         Raise ClusterError if the cluster is lost, ImporterError if the session is stopped, or if
         the layer has cost the life of several workers.
         """
+        running = self._submitted(wanted, workers)
+        try:
+            yield self._result(running)
+        finally:
+            running.forget()
+            with self._lock:
+                self._running.discard(running)
+
+    def _result(self, running: Running[Answer | Refusal]) -> Answer | Refusal:
         from importer.ingest.cluster.dask import ClusterError
 
-        running = self._submitted(wanted, workers)
         try:
             return running.result()
         except ClusterError as error:
@@ -154,9 +172,6 @@ class Session:
             if self._failure is not None:
                 raise self._failure from None
             raise
-        finally:
-            with self._lock:
-                self._running.discard(running)
 
     def _submitted(
         self, wanted: Wanted, workers: Iterable[str] | None
@@ -164,7 +179,8 @@ class Session:
         from importer.ingest.cluster.task import read_layer
 
         use = self._in_use
-        place, job, download = use.shared.place, wanted.job, wanted.download
+        place = use.shared.place if use.shared is not None else None
+        job, download = wanted.job, wanted.download
         request = Request(wanted.layer_id, self._topic, use.agreement, place, job, download)
         with self._lock:
             if self._failure is not None:
@@ -173,9 +189,18 @@ class Session:
             self._running.add(running)
         return running
 
-    def adopt(self, directory: str) -> None:
-        """Move the objects of a worker's directory into the repo."""
-        self._in_use.shared.adopt(directory)
+    def take(self, answer: Answer) -> int:
+        """Move the layer's objects into the repo. Return the bytes of new files.
+
+        Raise OSError if they cannot be moved, ImporterError if they cannot be pulled.
+        """
+        use, files = self._in_use, answer.files
+        if isinstance(files, Parcel):
+            assert use.pulled is not None  # noqa: S101 - so it was asked for
+            return use.pulled.pull(Source(files.url, files.commit))
+        assert use.shared is not None  # noqa: S101 - so it was asked for
+        use.shared.adopt(files)
+        return answer.written_bytes
 
     def stop(self) -> None:
         """Make all that is under way fail soon."""

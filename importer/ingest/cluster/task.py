@@ -9,13 +9,14 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from importer.errors import FetchError, ImporterError
 from importer.fetch.blobs import Blobs
 from importer.files.sync import synced
 from importer.ingest.cluster.dask import ThisTask
+from importer.ingest.cluster.outbox import Outbox
 from importer.ingest.cluster.request import Answer, Refusal
 from importer.ingest.job import Sealed
 from importer.workers.pool import Workers
@@ -24,7 +25,7 @@ from layers.errors import Fault, LayerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from importer.ingest.cluster.request import Download, Request
+    from importer.ingest.cluster.request import Parcel, Request
     from importer.progress import Advance
     from importer.repo.staging import Place
     from importer.workers.worker import Done
@@ -42,13 +43,15 @@ def read_layer(request: Request) -> Answer | Refusal:
     began = time.monotonic()
     try:
         request.agreement.check()
-        with _Watch(task, request).running() as watch:
-            directory, done = _read(request, watch)
+        with ExitStack() as failing, _Watch(task, request).running() as watch:
+            files = _Files(task, request, failing)
+            done = _read(request, files, watch)
+            packed = files.packed()
+            failing.pop_all()
     except (Fault, OSError) as error:
         return Refusal(_portable(error), task.worker)
     seconds = time.monotonic() - began
-    count = watch.count
-    return Answer(done.found, directory, done.written_bytes, count, task.worker, seconds)
+    return Answer(done.found, packed, done.written_bytes, watch.count, task.worker, seconds)
 
 
 def _portable(error: Fault | OSError) -> Fault | OSError:
@@ -59,30 +62,61 @@ def _portable(error: Fault | OSError) -> Fault | OSError:
     return plain.within(digest=error.digest, path=error.path)
 
 
-def _read(request: Request, watch: _Watch) -> tuple[str, Done[ReadLayer]]:
-    """Return the directory with the layer's objects, and the layer."""
+def _read(request: Request, files: _Files, watch: _Watch) -> Done[ReadLayer]:
     if request.download is None:
-        return _attempt(request, watch.place(), -1, watch.advance)
+        return files.write(-1, watch.advance)
     download = request.download
     with Blobs(download.skopeo, watch) as blobs:
         watch.stop = blobs.close
-        return blobs.retrying(lambda: _fetched(request, download, blobs, watch))
+
+        def attempt() -> Done[ReadLayer]:
+            watch.begin()
+            with blobs.pipe(download.source, download.blob) as (source, _):
+                return files.write(source, watch.advance)
+
+        return blobs.retrying(attempt)
 
 
-def _fetched(
-    request: Request, download: Download, blobs: Blobs, watch: _Watch
-) -> tuple[str, Done[ReadLayer]]:
-    watch.begin()
-    with blobs.pipe(download.source, download.blob) as (source, _):
-        return _attempt(request, watch.place(), source, watch.advance)
+class _Files:
+    """The layer's files: in the repo that all workers see, or in a repo of this worker's own."""
 
+    def __init__(self, task: ThisTask, request: Request, failing: ExitStack) -> None:
+        """`failing` is closed unless the layer is read."""
+        self._task = task
+        self._request = request
+        self._directory = ""
+        self._outbox: Outbox | None = None
+        if request.place is None:
+            self._outbox = Outbox(task.directory, task.host)
+            failing.callback(self._outbox.close)
 
-def _attempt(
-    request: Request, place: Place, source: int, advance: Advance
-) -> tuple[str, Done[ReadLayer]]:
-    with synced(place.directory), _processes.lent() as process:
-        done = process.write(Sealed(request.job), place, source, advance)
-    return place.directory, done
+    def write(self, source: int, advance: Advance) -> Done[ReadLayer]:
+        """Read the layer, in a directory for this attempt alone: what a failed one leaves is never
+        published."""
+        with _processes.lent() as process:
+            if self._outbox is not None:
+                # The importing process writes the directories, since a commit brings files alone.
+                place = self._outbox.place()
+                done = process.write(self._request.job, place, source, advance)
+            else:
+                place = self._shared_place()
+                with synced(place.directory):
+                    done = process.write(Sealed(self._request.job), place, source, advance)
+        self._directory = place.directory
+        return done
+
+    def _shared_place(self) -> Place:
+        place = self._request.place
+        assert place is not None  # noqa: S101 - else there is an outbox
+        return place._replace(directory=tempfile.mkdtemp(dir=place.directory))
+
+    def packed(self) -> str | Parcel:
+        """Return where the files of the last attempt are to be had."""
+        if self._outbox is None:
+            return self._directory
+        parcel = self._outbox.packed(self._directory)
+        self._outbox.close_once(lambda: self._task.is_forgotten)
+        return parcel
 
 
 class _Watch:
@@ -122,11 +156,6 @@ class _Watch:
 
     def _tell(self, **event: str | int) -> None:
         self._task.tell(self._request.topic, {"layer": self._request.layer_id, **event})
-
-    def place(self) -> Place:
-        """Make a directory for one attempt alone: what a failed one leaves is never published."""
-        place = self._request.place
-        return place._replace(directory=tempfile.mkdtemp(dir=place.directory))
 
     def begin(self) -> None:
         """Count from 0: the blob is fetched from its beginning."""

@@ -1,0 +1,97 @@
+"""Objects that `ostree pull` fetches from other machines by HTTP, into a repo beside this one.
+
+Each pull is a process: within one, pulls of libostree at the same time wait for each other for ever
+now and then (seen with 2025.2).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from importer.process import run_transfer
+from importer.repo.libostree import Gio, OSTree, faults
+from importer.repo.staged_objects import claimed, clear_abandoned, moving
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_REMOTE = "worker"
+# Seconds without a kilobyte.
+_SILENCE = 60
+_CONTENT = (".file", ".filez")
+
+
+class Source(NamedTuple):
+    """The URL of an archive repo, and a commit in it."""
+
+    url: str
+    commit: str
+
+
+class PulledObjects:
+    """A directory of our own below the repo's `tmp`, for repos that each pull one commit.
+
+    What the repo has already is not fetched: it is the parent of these repos. The commit itself
+    stays behind; the files that it names are moved into the repo.
+    """
+
+    def __init__(self, repo: Path, handle: OSTree.Repo) -> None:
+        top = Path(os.path.abspath(repo))  # noqa: PTH100 - symlinks stay
+        clear_abandoned(top / "tmp")
+        self._repo = top
+        self._mode = handle.get_mode()
+        self._directory, self._held = claimed(top / "tmp")
+
+    def __enter__(self) -> PulledObjects:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+        os.close(self._held)
+
+    def pull(self, source: Source) -> int:
+        """Pull the files of a commit, which are durable on return. Return the bytes that the new
+        ones take.
+
+        libostree verifies each checksum. Raise FetchError if nothing comes for a minute,
+        ImporterError if the commit cannot be had.
+        """
+        place = Path(tempfile.mkdtemp(dir=self._directory))
+        try:
+            with faults("making a repo to pull into"):
+                self._make(place, source.url)
+            pull = ["ostree", "pull", f"--repo={place}", "--disable-static-deltas"]
+            run_transfer([*pull, _REMOTE, source.commit], pass_fds=(), timeout=_SILENCE)
+            with faults("moving files into the repo"), moving:
+                return self._move(place / "objects")
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _make(self, place: Path, url: str) -> None:
+        """Make a repo in an empty directory; its config alone, which others cannot read, has the
+        URL."""
+        made = OSTree.Repo.new(Gio.File.new_for_path(str(place)))
+        made.create(self._mode, None)
+        config = made.copy_config()
+        config.set_string("core", "parent", str(self._repo))
+        section = f'remote "{_REMOTE}"'
+        config.set_string(section, "url", url)
+        config.set_boolean(section, "gpg-verify", False)  # the checksum came from the worker
+        made.write_config(config)
+
+    def _move(self, objects: Path) -> int:
+        size = 0
+        for part in objects.iterdir():
+            target = self._repo / "objects" / part.name
+            for file in part.iterdir():
+                if file.suffix in _CONTENT:
+                    target.mkdir(mode=0o775, exist_ok=True)
+                    size += file.lstat().st_size
+                    file.rename(target / file.name)
+        return size
