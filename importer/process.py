@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -30,6 +31,19 @@ _LOOK, _ENOUGH = 1.0, 1 << 10
 _live: set[subprocess.Popen[bytes]] = set()
 # The signal handler takes it, too, in whatever thread of ours it interrupts.
 _live_lock = threading.RLock()
+
+
+# In front of each command line: see `end_with_thread`.
+_prefix: list[str] = []
+
+
+def end_with_thread() -> None:
+    """From now on, have the kernel kill each program when the thread that started it ends, with
+    its process at the latest (prctl(2), PR_SET_PDEATHSIG).
+
+    For a process that others may kill, and whose threads live as long as it does.
+    """
+    _prefix[:] = ["setpriv", "--pdeathsig", "KILL", "--"]
 
 
 class CommandError(ImporterError):
@@ -166,10 +180,12 @@ def _started(
     """Start the program. It is ended and reaped when the context ends."""
     _log.debug("running %s", shlex.join(argv))
     try:
+        if _prefix and shutil.which(argv[0]) is None:
+            raise FileNotFoundError  # not for setpriv to tell
         # A group of its own: at Ctrl-C the terminal signals us alone, and we end it.
         with _live_lock:
             child = subprocess.Popen(
-                argv,
+                [*_prefix, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

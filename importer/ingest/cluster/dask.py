@@ -102,7 +102,7 @@ class Dask:
         """Return each worker's address and its number of threads."""
         try:
             found: dict[str, int] = self._client.nthreads()
-        except (OSError, RuntimeError, ValueError, AttributeError, CancelledError):
+        except Exception:  # of many kinds, as the connection happens to break
             raise self._gone() from None
         return found
 
@@ -169,6 +169,9 @@ class Running[R]:
             if self._stopped:
                 raise ImporterError("stopped, since something else failed") from None
             raise self._gone() from None
+        except ImportError as error:
+            said = f"a worker cannot load import-image: {error}"
+            raise ImporterError(said, hint="install the same version of it there") from None
         except KilledWorker as error:
             said = f"it was tried on several workers, which all died; the last was {_last(error)}"
             raise ImporterError(said, hint="see the workers' logs; often memory is short") from None

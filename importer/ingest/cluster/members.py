@@ -96,14 +96,12 @@ class Members:
 
 
 def _fault(error: BaseException) -> Fault:
-    """Return a worker's answer as an expected error. Raise it if it is none."""
+    """Return a worker's answer as an expected error. Dask passes on as text what went wrong before
+    our own code was found there."""
     if isinstance(error, Fault):
         return error
-    if isinstance(error, ImportError):
-        said = f"import-image cannot be loaded: {error}"
-        hint = "install import-image there, in the version that runs here"
-        return ImporterError(said, hint=hint)
-    raise error
+    hint = "install import-image there, in the version that runs here"
+    return ImporterError(f"import-image cannot be loaded: {error}", hint=hint)
 
 
 def _counted(threads: Mapping[str, int]) -> str:

@@ -19,6 +19,7 @@ from importer.ingest.cluster.dask import ThisTask
 from importer.ingest.cluster.outbox import Outbox
 from importer.ingest.cluster.request import Answer, Refusal
 from importer.ingest.job import Sealed
+from importer.process import end_with_thread
 from importer.workers.pool import Workers
 from layers.errors import Fault, LayerError
 
@@ -39,6 +40,9 @@ _SOON = 0.5
 
 def read_layer(request: Request) -> Answer | Refusal:
     """Read the layer. Return a Refusal if that fails, so that Dask does not try it again here."""
+    # A worker that is killed leaves no skopeo behind, which may wait for a registry for ever.
+    # Dask's threads live as long as the worker.
+    end_with_thread()
     task = ThisTask()
     began = time.monotonic()
     try:

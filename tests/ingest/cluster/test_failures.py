@@ -15,6 +15,16 @@ from tests.tools.ostreerepo import fsck, heads, refs
 from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 
+#: For a Python that does not find our packages.
+WITHOUT_US = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("importer", "layers"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Finder())
+"""
+
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
@@ -101,6 +111,7 @@ def test_a_worker_is_killed_in_a_layer(
     await_that(lambda: sum("skopeo" in one.children() for one in dask.workers) == 1, "nobody reads")
     victim = busy(dask)
     victim.kill()
+    await_that(lambda: victim.children() == [], "its reader and skopeo outlive it")
     outcome = run.finish()
     assert outcome.status == 0, outcome.stderr
     assert layer_heads(repo) == expected
@@ -168,6 +179,16 @@ def test_a_worker_with_another_version(
     reference = registry.push(image, "failing:t")
     outcome = run_import(repo, "--branch=os/images", f"--cluster={dask.address}", reference)
     check_failed(outcome, repo, "worker tcp://127.0.0.1:", f"it has {package} 9.9.9, and the")
+
+
+def test_a_worker_without_import_image(
+    dask: DaskCluster, registry: Registry, image: BuiltImage, repo: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_US)
+    dask.add(env={"PYTHONPATH": str(tmp_path)})
+    reference = registry.push(image, "failing:t")
+    outcome = run_import(repo, "--branch=os/images", f"--cluster={dask.address}", reference)
+    check_failed(outcome, repo, "worker tcp://127.0.0.1:", "import-image cannot be loaded")
 
 
 @pytest.mark.root

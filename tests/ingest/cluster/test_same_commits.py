@@ -1,15 +1,17 @@
 """Layers read by the workers of a Dask cluster give the commits that one machine makes."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.tools import ostreerepo
+from tests.tools import ostreerepo, patience
 from tests.tools.dask import DaskCluster
+from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
-from tests.tools.importimage import imported, imported_storage, run_import
+from tests.tools.importimage import Run, imported, imported_storage, run_import
 from tests.tools.importrelease import released
 from tests.tools.ostreerepo import Mode, fsck, heads
 from tests.tools.podman import Podman
@@ -122,3 +124,16 @@ def test_workers_here(registry: Registry, image: BuiltImage, tmp_path: Path) -> 
     assert expected["commit"] == outcome.stdout.strip()
     assert "distributed" not in outcome.stderr
     check_clean(tmp_path / "repo")
+
+
+def test_ctrl_c_ends_the_workers_here(registry: Registry, image: BuiltImage, repo: Path) -> None:
+    """In the middle of a layer: neither a worker nor its skopeo is left."""
+    registry.push(image, "cluster:t")
+    with FaultyProxy(registry.url) as proxy:
+        fault = proxy.add(Fault(image.layer_digests[1], "stall", after=1000, times=1))
+        run = Run(repo, "--branch=os/images", "--cluster=local:1", f"{proxy.host}/cluster:t")
+        assert fault.reached.wait(patience.SECONDS)
+        run.send(signal.SIGINT)
+        outcome = run.finish()
+    assert outcome.status == -signal.SIGINT
+    assert outcome.leftovers == []
