@@ -18,7 +18,7 @@ from tests.tools.expected import checked_out_store, private_ids
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
 from tests.tools.podman import Podman, new_podman
-from tests.tools.process import Argument, run
+from tests.tools.process import Argument, CommandError, run
 from tests.tools.registry import Registry
 from tests.tools.store import store_images, store_layers
 from tests.tools.tarbuild import Entry, whiteout
@@ -201,3 +201,19 @@ def test_heal_removes_what_an_upgrade_broke_and_nothing_else(
     device.pull(sibling)
     assert device.podman.run(sibling) == "shared\ngone\nsibling\n"
     assert heal(device)["images"] == []
+
+
+def test_a_tag_of_a_store_image_breaks_with_private_ids_too_and_heal_removes_it(
+    world: Callable[[str], World],
+) -> None:
+    """docs/how-to/upgrades.md: do not tag images of a store."""
+    device = world("private")
+    device.podman("tag", device.name, "example.org/tagged:1")
+    with pytest.raises(CommandError, match="uses a different top layer"):
+        device.pull(device.name)
+    device.install(device.push(device.other))
+    with pytest.raises(CommandError, match="layer not known"):
+        device.podman.inspect("example.org/tagged:1")
+    assert [one["image_id"] for one in heal(device)["images"]] == [device.image.image_id]
+    assert store_images(device.own) == []
+    assert [image["ReadOnly"] for image in device.podman.images()] == [True]

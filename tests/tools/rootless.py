@@ -73,7 +73,7 @@ class User:
 def new_user(where: Path) -> Iterator[User]:
     """A user whose home is below a directory that everybody may enter.
 
-    Skip the test if the machine lets no user make a user namespace.
+    Skip the test if the machine lets no user make a user namespace with sub-ids.
     """
     user = User(where / "home")
     (user.home / "run").mkdir(parents=True, mode=0o700)
@@ -86,9 +86,12 @@ def new_user(where: Path) -> Iterator[User]:
     (where / "etc/fuse").chmod(0o666)
     run(["chown", "-R", f"{UID}:{UID}", user.home])
     try:
-        user.run("unshare", "--user", "true")
+        mapped = user.run("podman", "unshare", "cat", "/proc/self/uid_map")
+        assert str(FIRST_SUB_ID) in mapped
     except CommandError as error:
-        pytest.skip(f"users may not make user namespaces here: {error}")
-    yield user
-    # It ends the process that keeps the user's namespace, and lets go what is mounted there.
-    user.run("podman", "system", "migrate")
+        pytest.skip(f"users may not make user namespaces with sub-ids here: {error}")
+    try:
+        yield user
+    finally:
+        # It ends the process that keeps the user's namespace, and lets go what is mounted there.
+        user.run("podman", "system", "migrate")
