@@ -1,8 +1,6 @@
 """podman starts containers from the checked-out store, which it cannot write to."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from tests.tools.expected import checked_out_store, merged, unpacked
 from tests.tools.image import BuiltImage, build_index, build_oci
 from tests.tools.importimage import imported
 from tests.tools.layout import digest_of
-from tests.tools.overlay import unmount
+from tests.tools.overlay import read_only
 from tests.tools.podman import Podman, new_podman
 from tests.tools.process import run
 from tests.tools.registry import Registry
@@ -31,18 +29,6 @@ WORDS = [
     Entry(b"srv/old", content=b"old\n"),
 ]
 LATER = [whiteout(b"etc/gone"), opaque(b"srv"), Entry(b"srv/new", uid=33, content=b"new\n")]
-
-
-@contextmanager
-def read_only(tree: Path, where: Path) -> Iterator[Path]:
-    """The tree at another place, where not even root can write: as below a device's /usr."""
-    where.mkdir()
-    run(["mount", "--bind", tree, where])
-    try:
-        run(["mount", "-o", "remount,bind,ro", where])
-        yield where
-    finally:
-        unmount(where)
 
 
 @pytest.fixture

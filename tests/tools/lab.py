@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from importer.import_images import Job, import_images
 from importer.progress import Silence
 from layers.limits import Limits
 from layers.oci.reference import Reference
+from layers.storage.store_id import Whiteouts
 from layers.tree.builder import DeviceNodes
 from layers.tree.read_layer import LayerOptions
 from tests.tools import ostreerepo, umoci
@@ -30,7 +31,12 @@ from tests.tools.store import store_lowers
 PREFIX = "/store"
 
 
-def import_job(repo: Path, *references: str, device_nodes: str = "auto") -> Job:
+def import_job(
+    repo: Path,
+    *references: str,
+    device_nodes: str = "auto",
+    whiteouts: Whiteouts | None = None,
+) -> Job:
     """An import to the branch `all`, without any signature policy."""
     return Job(
         repo=repo,
@@ -40,6 +46,7 @@ def import_job(repo: Path, *references: str, device_nodes: str = "auto") -> Job:
         form=Form.STORE,
         branch="all",
         prefix=PREFIX,
+        whiteouts=whiteouts,
         layer_options=LayerOptions(DeviceNodes(device_nodes), Limits()),
     )
 
@@ -79,16 +86,26 @@ class Lab:
         finally:
             shutil.rmtree(space)
 
-    def ours(self, layers: Sequence[LayerSource]) -> Listing:
-        """Imported, checked out and overlay-mounted."""
+    def ours(
+        self, layers: Sequence[LayerSource], check: Callable[[Path], None] | None = None
+    ) -> Listing:
+        """Imported, checked out and overlay-mounted.
+
+        With a `check`, which is given the repo, the store is one without whiteouts.
+        """
         if not layers:
             return {}
         with self._space() as space:
             built = build_oci(space / "oci", "t", layers, compression="none")
             repo = space / "repo"
             shutil.copytree(self._template, repo)
-            import_into(repo, f"oci:{space}/oci:t", device_nodes="skip")
-            tree = ostreerepo.checkout(repo, "all", space / "tree")
+            form = Whiteouts.NONE if check is not None else None
+            job = import_job(repo, f"oci:{space}/oci:t", device_nodes="skip", whiteouts=form)
+            import_images(job, Silence())
+            if check is not None:
+                check(repo)
+            quoted = check is None
+            tree = ostreerepo.checkout(repo, "all", space / "tree", passthrough_whiteouts=quoted)
             lowers = store_lowers(tree / PREFIX.strip("/"), built.image_id)
             with overlay_mount(lowers, space / "mnt") as mounted:
                 return shown(mounted)

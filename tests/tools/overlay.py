@@ -22,6 +22,18 @@ def overlay_mount(lowers: Sequence[Path], where: Path) -> Iterator[Path]:
             unmount(where)
 
 
+@contextmanager
+def read_only(tree: Path, where: Path) -> Iterator[Path]:
+    """The tree at another place, where not even root can write: as below a device's /usr."""
+    where.mkdir()
+    run(["mount", "--bind", tree, where])
+    try:
+        run(["mount", "-o", "remount,bind,ro", where])
+        yield where
+    finally:
+        unmount(where)
+
+
 def unmount(where: Path) -> None:
     """Unmounts; what still keeps it busy loses it as soon as it is done."""
     try:
