@@ -63,6 +63,7 @@ bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fill
 	$(SUDO) $(BIN)/python -m fixtures.bench.trees $(MEASURE)
 	$(SUDO) $(BIN)/python -m fixtures.bench.cluster $(MEASURE)
 	$(BIN)/python -m fixtures.bench.cluster_simulation $(if $(findstring --document,$(MEASURE)),--document docs/performance.md)
+	$(SUDO) $(BIN)/python -m fixtures.bench.bootc $(if $(filter large,$(SIZE)),docs/how-to/bootc.md)
 
 MEASURE = --size=$(SIZE) --rounds=$(ROUNDS) $(if $(filter large,$(SIZE)),--document=docs/performance.md)
 
