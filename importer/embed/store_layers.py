@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 # Bytes of a tar's headers for one file: its own, and an extended one for its long path.
 _HEADERS = 3 * 512
-WHITEOUTS = (
-    "a container image cannot carry whiteouts of a store: import the images with"
-    " --flatten, into a branch of its own"
-)
+_HINT = "no container image can carry a store's whiteouts: import the images with --whiteouts=none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +43,13 @@ def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
         PackedLayer(
             layer.id,
             layer.parent,
-            bool(layer.parent) and _lower(store, layer.id) is None,
+            store.is_cut(layer),
             _size(repo, store, layer.id),
             frozenset(users[layer.id]),
         )
         for layer in store.layers.values()
     )
     return StoreLayers(packed, {one: tuple(found) for one, found in labels.items()})
-
-
-def _lower(store: StoreView, layer_id: str) -> str | None:
-    """Return the checksum of a layer's file `lower`, or None where it has the whole tree."""
-    directory = store.root.find(f"overlay/{layer_id}")
-    return directory.leaves.get(b"lower") if directory else None
 
 
 def _size(repo: Repo, store: StoreView, layer_id: str) -> int:
@@ -69,7 +60,7 @@ def _size(repo: Repo, store: StoreView, layer_id: str) -> int:
             raise ImporterError(
                 f"branch {store.branch}: layer {layer_id[:12]} has the whiteout"
                 f" {printable(joined(path))}",
-                hint=WHITEOUTS,
+                hint=_HINT,
             )
         size += _HEADERS + (repo.file_size(checksum) if checksum else 0)
     return size

@@ -2,18 +2,19 @@
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.tools.busybox import busybox_layer
-from tests.tools.entry import Entry
+from tests.tools.entry import Entry, whiteout
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
 from tests.tools.ostreerepo import init
 from tests.tools.process import Argument
-from tests.tools.storecommand import answered
+from tests.tools.storecommand import answered, image_store
 
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 CONTEXTS = """\
@@ -23,6 +24,10 @@ CONTEXTS = """\
 """
 FOLDERS = ("etc", "etc/selinux", "etc/selinux/small", "etc/selinux/small/contexts")
 POLICY = "etc/selinux/small/contexts/files/file_contexts"
+OPTIONS = (
+    *("--selinux-equivalence", "--bound", "--label=a=b", "--label=containers.bootc=2"),
+    "--annotation=c=d=e",
+)
 #: More than goes into the last layer.
 BIG = 150_000
 BASE = [
@@ -37,9 +42,23 @@ BASE = [
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """What the command printed: its document, and its messages."""
+
+    document: dict[str, Any]
+    messages: str
+
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """The layers on top of the base's."""
+        found: list[dict[str, Any]] = self.document["layers"]
+        return found
+
+
+@dataclass(frozen=True, eq=False)
 class Site:
-    """A repo with a branch `two` of the images `one` and `two`, which share their lower layers,
-    and `three` of three images; `base` is a container image to embed into."""
+    """A repo with the branches `two` and `night`, of two images each that share their lower layers,
+    `cut` of one that deletes files, and `flat`; `base` is a container image to embed into."""
 
     home: Path
     base: BuiltImage
@@ -49,6 +68,21 @@ class Site:
     def repo(self) -> Path:
         """The ostree repo."""
         return self.home / "repo"
+
+    @property
+    def out(self) -> Path:
+        """The layout of what `embedded` makes; the tags are the branches."""
+        return self.home / "out"
+
+    @cache  # noqa: B019 - a site lives as long as the tests
+    def embedded(self, branch: str) -> Embedded:
+        """The branch in the base image, with all options; made once."""
+        base, to = f"--base=oci:{self.base.directory}:{self.base.tag}", f"--to=oci:{self.out}"
+        outcome = image_store(
+            self.repo, "embed", "--json", branch, base, f"{to}:{branch}", *OPTIONS
+        )
+        assert outcome.status == 0, outcome.stderr
+        return Embedded(outcome.document, outcome.stderr)
 
     def embed(self, branch: str, to: str, *flags: Argument) -> dict[str, Any]:
         """Runs `image-store embed`; its JSON document."""
@@ -75,8 +109,11 @@ def shared() -> list[Entry]:
 
 
 def _image(home: Path, tag: str, lower: list[list[Entry]]) -> BuiltImage:
-    own = [Entry(b"version", content=tag.encode()), Entry(b"own", content=os.urandom(BIG))]
-    return build_oci(home / "images", tag, [*lower, own], config={"Cmd": ["cat", "/version"]})
+    return build_oci(home / "images", tag, [*lower, _own(tag)], config={"Cmd": ["cat", "/version"]})
+
+
+def _own(tag: str) -> list[Entry]:
+    return [Entry(b"version", content=tag.encode()), Entry(b"own", content=os.urandom(BIG))]
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +122,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     home = tmp_path_factory.mktemp("embed")
     lower = [busybox_layer(), shared()]
     images = {tag: _image(home, tag, lower) for tag in ("one", "two", "three")}
+    images["cut"] = build_oci(
+        home / "images",
+        "cut",
+        [*lower, [whiteout(b"data/link"), whiteout(b"bin/find")], _own("cut")],
+        config={"Cmd": ["cat", "/version"]},
+    )
     history = [{"created": "2023-01-01T00:00:00Z", "created_by": "base"}]
     base = build_oci(
         home / "base",
@@ -100,5 +143,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     for branch, tags in {"two": ("one", "two"), "night": ("one", "three")}.items():
         refs = [f"q.io/a/{tag}:1=oci:{home}/images:{tag}" for tag in tags]
         imported(made.repo, f"--branch={branch}", *refs)
-    imported(made.repo, "--branch=flat", "--flatten", f"q.io/a/one:1=oci:{home}/images:one")
+    cut = f"q.io/a/cut:1=oci:{home}/images:cut"
+    imported(made.repo, "--branch=flat", "--flatten", cut)
+    imported(made.repo, "--branch=cut", "--whiteouts=none", cut)
+    both = (cut, f"q.io/a/one:1=oci:{home}/images:one")
+    imported(made.repo, "--branch=shared", "--whiteouts=none", *both)
     return made

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.embed.conftest import BASE, BIG, POLICY, Site
+from layers.entry import Entry as TarEntry
+from layers.entry import Kind
+from tests.embed.conftest import BASE, BIG, OPTIONS, POLICY, Site
 from tests.tools import umoci
 from tests.tools.bootc import derived_layers, manifest_of
 from tests.tools.entry import Entry, whiteout
@@ -15,7 +17,7 @@ from tests.tools.expected import STORE
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported
 from tests.tools.layout import Layout, digest_of
-from tests.tools.ostreerepo import checkout, ostree
+from tests.tools.ostreerepo import checkout, init, ostree
 from tests.tools.process import run
 from tests.tools.registry import Registry
 from tests.tools.snapshot import assert_same, snapshot
@@ -33,32 +35,33 @@ def config_of(layout: Path, tag: str) -> dict[str, Any]:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("branch", ["two", "flat"])
+@pytest.mark.parametrize("branch", ["flat", "shared"])
 def test_the_store_is_right_to_the_byte(site: Site, tmp_path: Path, branch: str) -> None:
-    site.embed(branch, f"oci:{tmp_path}/out:t")
-    root = umoci.unpack(tmp_path / "out", "t", tmp_path / "root")
+    site.embedded(branch)
+    root = umoci.unpack(site.out, branch, tmp_path / "root")
     store = checkout(site.repo, branch, tmp_path / "store") / STORE
     assert_same(snapshot(root / STORE), snapshot(store), ("embedded", "committed"))
-    shutil.rmtree(root / "usr/lib/containers")
-    plain = umoci.unpack(site.base.directory, site.base.tag, tmp_path / "base")
-    assert_same(snapshot(root), snapshot(plain), ("embedded", "base"))
+    for added in ("usr/lib/containers", "usr/lib/bootc", "usr/share"):
+        shutil.rmtree(root / added)
+    ours = snapshot(root)
+    plain = snapshot(umoci.unpack(site.base.directory, site.base.tag, tmp_path / "base"))
+    changed = f"{POLICY}.subs".encode()
+    assert ours.pop(changed).size != plain.pop(changed).size
+    assert_same(ours, plain, ("embedded", "base"))
 
 
 def test_zstd_has_the_same_tars(site: Site, tmp_path: Path) -> None:
-    gzip = site.embed("two", f"oci:{tmp_path}/out:gzip")
-    zstd = site.embed("two", f"oci:{tmp_path}/out:zstd", "--compression=zstd")
-    ids = [[one["diff_id"] for one in document["layers"]] for document in (gzip, zstd)]
-    assert ids[0] == ids[1]
+    site.embed("two", f"oci:{tmp_path}/out:zstd", "--compression=zstd", *OPTIONS)
+    ids = [one["diff_id"] for one in site.embedded("two").layers]
     types = [one["mediaType"] for one in manifest_of(tmp_path / "out", "zstd")["layers"]]
-    assert types == [GZIP, *["application/vnd.oci.image.layer.v1.tar+zstd"] * len(ids[0])]
+    assert types == [GZIP, *["application/vnd.oci.image.layer.v1.tar+zstd"] * len(ids)]
     tars = derived_layers(tmp_path / "out", "zstd", site.base)
-    assert [digest_of(tar) for tar in tars] == ids[0]
+    assert [digest_of(tar) for tar in tars] == ids
 
 
-def test_base_and_documents(site: Site, tmp_path: Path) -> None:
-    flags = ("--label=a=b", "--label=containers.bootc=2", "--annotation=c=d=e")
-    document = site.embed("two", f"oci:{tmp_path}/out", *flags)
-    manifest = manifest_of(tmp_path / "out", "latest")
+def test_base_and_documents(site: Site) -> None:
+    document = site.embedded("two").document
+    manifest = manifest_of(site.out, "two")
     blobs = manifest["layers"]
     assert [one["digest"] for one in blobs[:1]] == list(site.base.layer_digests)
     assert [one["digest"] for one in blobs[1:]] == [one["digest"] for one in document["layers"]]
@@ -70,11 +73,9 @@ def test_base_and_documents(site: Site, tmp_path: Path) -> None:
         "import-image.commit": commit,
         "c": "d=e",
     }
-    config = config_of(tmp_path / "out", "latest")
-    assert config["config"] == {
-        "Labels": {"containers.bootc": "2", "a": "b"},
-        "Cmd": ["/sbin/init"],
-    }
+    config = config_of(site.out, "two")
+    labels = {"containers.bootc": "2", "a": "b"}
+    assert config["config"] == {"Labels": labels, "Cmd": ["/sbin/init"]}
     assert config["rootfs"]["diff_ids"][:1] == list(site.base.diff_ids)
     assert len(config["history"]) == len(config["rootfs"]["diff_ids"])
     assert config["created"] == "2024-05-06T07:08:09Z"
@@ -83,11 +84,14 @@ def test_base_and_documents(site: Site, tmp_path: Path) -> None:
     assert [len(one["images"]) for one in document["layers"]] == [2, 2, 1, 1, 0]
 
 
-def test_what_ostree_stores_once_is_in_a_tar_once(site: Site, tmp_path: Path) -> None:
-    site.embed("two", f"oci:{tmp_path}/out")
-    tars = derived_layers(tmp_path / "out", "latest", site.base)
-    found = [one for tar in tars for one in read_tar(tar)]
-    links = {entry.path.rpartition(b"/")[2]: entry.link for entry, _ in found if entry.link}
+def test_what_ostree_stores_once_is_in_a_tar_once(site: Site) -> None:
+    site.embedded("two")
+    found = [one for tar in derived_layers(site.out, "two", site.base) for one in read_tar(tar)]
+    links = {
+        entry.path.rpartition(b"/")[2]: entry.link
+        for entry, _ in found
+        if entry.kind is Kind.HARDLINK
+    }
     assert links[b"big"].endswith(b"/data/again")
     assert not links.keys() & {b"other-mode", b"empty"}
     assert sum(len(content) == BIG for _, content in found) == 4
@@ -95,21 +99,29 @@ def test_what_ostree_stores_once_is_in_a_tar_once(site: Site, tmp_path: Path) ->
 
 def test_the_same_input_gives_the_same_bytes(site: Site, tmp_path: Path) -> None:
     """From a repo of another mode, too, whose objects come in other pieces."""
-    one = site.embed("two", f"oci:{tmp_path}/one", "--jobs=1")
-    ostree(tmp_path / "archive", "init", "--mode=archive")
-    ostree(tmp_path / "archive", "pull-local", site.repo, "two")
-    two = Site(tmp_path, site.base, site.images)
-    (tmp_path / "archive").rename(two.repo)
-    assert two.embed("two", f"oci:{tmp_path}/two", "--jobs=4")["digest"] == one["digest"]
+    other = Site(tmp_path, site.base, site.images)
+    ostree(init(other.repo, "archive"), "pull-local", site.repo, "two")
+    made = other.embed("two", f"oci:{tmp_path}/out", "--jobs=1", *OPTIONS)
+    assert made["digest"] == site.embedded("two").document["digest"]
 
 
-def test_the_next_night_shares_what_did_not_change(site: Site, tmp_path: Path) -> None:
-    first = site.embed("two", f"oci:{tmp_path}/out:1")
-    second = site.embed("night", f"oci:{tmp_path}/out:2")
-    old = {one["digest"] for one in first["layers"]}
-    new = [one for one in second["layers"] if one["digest"] not in old]
+def test_a_cut_layer_costs_no_file_twice(site: Site) -> None:
+    """Of a single image: its layers are in one tar up to the one that deletes, so the whole takes
+    what the flattened image takes."""
+    cut, flat = site.embedded("cut").layers, site.embedded("flat").layers
+    assert sum(one["size"] for one in cut) < sum(one["size"] for one in flat) * 1.1
+    assert [len(one["store_layers"]) for one in cut] == [3, 1, 0]
+    # Two layers that both images have, the tree of the one that deletes, and what is on top.
+    shared = site.embedded("shared").layers
+    assert [len(one["images"]) for one in shared] == [2, 2, 1, 1, 1, 0]
+
+
+def test_the_next_night_shares_what_did_not_change(site: Site) -> None:
+    first, second = site.embedded("two").layers, site.embedded("night").layers
+    old = {one["digest"] for one in first}
+    new = [one for one in second if one["digest"] not in old]
     assert [one["images"] for one in new] == [["three:1"], []]
-    assert len(second["layers"]) == len(first["layers"])
+    assert len(second) == len(first)
 
 
 def test_source_date_epoch(site: Site, tmp_path: Path) -> None:
@@ -142,10 +154,13 @@ def test_to_a_registry_and_from_one(site: Site, tmp_path: Path, registry: Regist
     assert types == {GZIP}
 
 
+def last_layer(site: Site) -> list[tuple[TarEntry, bytes]]:
+    site.embedded("two")
+    return read_tar(derived_layers(site.out, "two", site.base)[-1])
+
+
 def test_selinux_equivalence(site: Site, tmp_path: Path) -> None:
-    site.embed("two", f"oci:{tmp_path}/out:t", "--selinux-equivalence")
-    tar = derived_layers(tmp_path / "out", "t", site.base)[-1]
-    last = {entry.path.decode(): content for entry, content in read_tar(tar)}
+    last = {entry.path.decode(): content for entry, content in last_layer(site)}
     line = "/usr/lib/containers/storage /var/lib/containers/storage\n"
     assert last[f"{POLICY}.subs"].decode() == f"/srv/www /var/www\n{line}"
     assert POLICY not in last
@@ -155,9 +170,8 @@ def test_selinux_equivalence(site: Site, tmp_path: Path) -> None:
     assert (outcome.status, "has no SELinux policy" in outcome.stderr) == (1, True)
 
 
-def test_bound_images(site: Site, tmp_path: Path) -> None:
-    site.embed("two", f"oci:{tmp_path}/out:t", "--bound")
-    found = read_tar(derived_layers(tmp_path / "out", "t", site.base)[-1])
+def test_bound_images(site: Site) -> None:
+    found = last_layer(site)
     links = {one.path.rpartition(b"/")[2]: one.link for one, _ in found if BOUND in one.path}
     del links[b""]  # the directory
     units = {b"/" + one.path: content for one, content in found}
@@ -168,10 +182,9 @@ def test_bound_images(site: Site, tmp_path: Path) -> None:
     assert all(target.endswith(b"/" + name) for name, target in links.items())
 
 
-def test_capabilities_are_told(site: Site, tmp_path: Path) -> None:
-    flags = (f"--base=oci:{site.base.directory}:os", f"--to=oci:{tmp_path}/out:t")
-    outcome = image_store(site.repo, "embed", "two", *flags)
-    assert "one:1, two:1: files have capabilities, which bootc before 1.1.3" in outcome.stderr
+def test_capabilities_are_told(site: Site) -> None:
+    said = "one:1, two:1: files have capabilities, which bootc before 1.1.3"
+    assert said in site.embedded("two").messages
 
 
 def test_configuration_goes_with_the_store(site: Site, tmp_path: Path) -> None:
@@ -201,11 +214,12 @@ def test_what_is_refused(site: Site, tmp_path: Path) -> None:
     gone = build_oci(home, "gone", [[Entry(b"a", content=b"a")], [whiteout(b"a")]])
     imported(repo, "--branch=quoted", f"q.io/a/gone:1=oci:{gone.directory}:gone")
     base, to = f"--base=oci:{site.base.directory}:os", f"--to=oci:{tmp_path}/out:t"
-    assert "has the whiteout .ostree-wh.a" in refusal(repo, "quoted", base, to)
+    quoted = refusal(repo, "quoted", base, to)
+    assert "has the whiteout .ostree-wh.a" in quoted
+    assert "hint: no container image can carry a store's whiteouts" in quoted
     assert not (tmp_path / "out").exists()
-    assert "no branch nothing" in refusal(repo, "nothing", base, to)
-    site.embed("two", f"oci:{tmp_path}/first:t")
-    again = refusal(site.repo, "two", f"--base=oci:{tmp_path}/first:t", to)
+    site.embedded("two")
+    again = refusal(site.repo, "two", f"--base=oci:{site.out}:two", to)
     assert "has a store of its own at /usr/lib/containers/storage" in again
     few = refusal(site.repo, "two", base, to, "--max-layers=3")
     assert "more than 3" in few
