@@ -71,4 +71,5 @@ def _job(given: Given) -> Job:
         ),
         compression=new.compression,
         max_layers=new.max_layers,
+        small=new.pack,
     )

@@ -50,7 +50,7 @@ def embed(job: Job, progress: Progress) -> Embedded:
     with Blobs(job.skopeo, progress) as blobs, destination(job.to, job.skopeo) as place:
         image = resolve_base(job.skopeo, blobs, job.base)
         tell_platforms(store, image, progress)
-        packing = _packed(found, len(image.layers), job.max_layers)
+        packing = _packed(job, found, len(image.layers))
         layers = ImageLayers(repo, store, job.contents, packing, found)
         base = fetch_base(image, blobs, place.layout, job.downloads, _wanted(layers))
         check_base(store, base)
@@ -62,14 +62,15 @@ def embed(job: Job, progress: Progress) -> Embedded:
     return Embedded(job.to, digest, config, image, store, written)
 
 
-def _packed(found: StoreLayers, below: int, most: int) -> Packing:
-    """Pack the store's layers. Raise ImporterError if that gives an image of more than `most`
-    layers. `below` is the number of the base's."""
-    room = most - below - 1
-    packing = pack(found.packed, room)
+def _packed(job: Job, found: StoreLayers, below: int) -> Packing:
+    """Pack the store's layers. Raise ImporterError if the image would have too many layers.
+    `below` is the number of the base's."""
+    room = job.max_layers - below - 1
+    packing = pack(found.packed, room, job.small)
     if len(packing.groups) > room:
         raise ImporterError(
-            f"the image would have {below + len(packing.groups) + 1} layers, more than {most}",
+            f"the image would have {below + len(packing.groups) + 1} layers, more"
+            f" than {job.max_layers}",
             hint="--max-layers allows more; podman takes 500, Docker 127",
         )
     return packing

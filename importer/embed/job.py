@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layers.compress.compress import BlobCompression
+from layers.storage.packing import Pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +31,8 @@ class Contents:
 class Job:
     """An image to make. `prefix` is where the store lies in the branch, None for where its
     metadata says. `jobs` layers are packed at once, `downloads` blobs are fetched at once.
-    `max_layers` bounds the image's layers, the base's included."""
+    `max_layers` bounds the image's layers, the base's included. `small` is what their packing keeps
+    small."""
 
     repo: Path
     branch: str
@@ -43,3 +45,4 @@ class Job:
     contents: Contents = field(default_factory=Contents)
     compression: BlobCompression = BlobCompression.GZIP
     max_layers: int = 128
+    small: Pack = Pack.UPDATES

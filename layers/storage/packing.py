@@ -12,11 +12,16 @@ changes:
    where only some of the images cut it.
 
 If that gives too many layers, all that the same images have go together.
+
+That is for small updates. For a small image, rule 2 takes all cut layers upon one base, and all
+that they repeat, into one OCI layer, whatever images they are of: no byte is there twice, and an
+update of one of the images brings all of that layer again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,6 +30,13 @@ if TYPE_CHECKING:
 # Bytes of a layer's tar below which no OCI layer is made for it: about what the request for a
 # blob costs, in bytes of a slow connection.
 SMALL = 64 << 10
+
+
+class Pack(Enum):
+    """What the packing keeps small."""
+
+    UPDATES = "updates"
+    SIZE = "size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +58,15 @@ class Packing:
     last: tuple[str, ...]
 
 
-def pack(layers: Sequence[PackedLayer], most: int) -> Packing:
+def pack(layers: Sequence[PackedLayer], most: int, small: Pack = Pack.UPDATES) -> Packing:
     """Pack the layers into at most `most` groups, if that is possible. Parents come first in
-    `layers`.
+    `layers`; `small` is what to keep small.
 
     The groups that most images share come first, as a container image has its base first.
     """
     large = [layer for layer in layers if layer.size >= SMALL]
     last = tuple(layer.id for layer in layers if layer.size < SMALL)
-    hosts = _hosts(layers)
+    hosts = _hosts(layers) if small is Pack.UPDATES else _bases(layers)
     groups = _grouped(large, lambda layer: hosts[layer.id])
     if len(groups) > most:
         groups = _grouped(large, lambda layer: layer.images)
@@ -72,6 +84,18 @@ def _hosts(layers: Sequence[PackedLayer]) -> dict[str, str]:
             if users.get(layer.parent) == layer.images:
                 above[layer.parent] = host
     return {layer.id: above.get(layer.id, layer.id) for layer in layers}
+
+
+def _bases(layers: Sequence[PackedLayer]) -> dict[str, str]:
+    """Return for each layer its base, if it is cut or a layer above it is; else the layer."""
+    bases: dict[str, str] = {}
+    for layer in layers:
+        bases[layer.id] = bases.get(layer.parent, layer.id)
+    together: set[str] = set()
+    for layer in reversed(layers):
+        if layer.cut or layer.id in together:
+            together |= {layer.id, layer.parent}
+    return {layer.id: bases[layer.id] if layer.id in together else layer.id for layer in layers}
 
 
 def _grouped(

@@ -116,6 +116,14 @@ def test_a_cut_layer_costs_no_file_twice(site: Site) -> None:
     assert [len(one["images"]) for one in shared] == [2, 2, 1, 1, 1, 0]
 
 
+def test_packed_for_size(site: Site, tmp_path: Path) -> None:
+    """What the images share is there once, with the tree of the layer that deletes."""
+    small = site.embed("shared", f"oci:{tmp_path}/out", "--pack=size")["layers"]
+    assert [len(one["store_layers"]) for one in small] == [3, 1, 1, 0]
+    large = site.embedded("shared").layers
+    assert sum(one["size"] for one in small) + BIG < sum(one["size"] for one in large)
+
+
 def test_the_next_night_shares_what_did_not_change(site: Site) -> None:
     first, second = site.embedded("two").layers, site.embedded("night").layers
     old = {one["digest"] for one in first}

@@ -8,6 +8,7 @@ from importer.cli.options.declare import Group, Heading, choice, flag, option, r
 from importer.cli.options.types import KeyValue, NotEmpty, Number
 from importer.ingest.budget import processors
 from layers.compress.compress import BlobCompression
+from layers.storage.packing import Pack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,13 @@ class NewImage(Group):
         "--bound",
         help="Also make each image one of bootc's logically bound images; bootc then pulls them"
         " into a storage of its own as well.",
+    )
+    pack: Pack = choice(
+        "--pack",
+        default=Pack.UPDATES,
+        help="updates: an image of the store that changes brings its own layers alone; size: layers"
+        " that delete files are in one layer with all that they share, whatever images they are"
+        " of, so that nothing is there twice.",
     )
     max_layers: int = option(
         "--max-layers",

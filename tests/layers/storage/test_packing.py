@@ -5,14 +5,18 @@ from collections.abc import Mapping, Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layers.storage.packing import SMALL, PackedLayer, Packing, pack
+from layers.storage.packing import SMALL, Pack, PackedLayer, Packing, pack
 from tests.tools.fuzz import examples
 
 LARGE = SMALL * 10
 
 
 def packed(
-    chains: Mapping[str, Sequence[str]], cut: str = "", small: str = "", most: int = 99
+    chains: Mapping[str, Sequence[str]],
+    cut: str = "",
+    small: str = "",
+    most: int = 99,
+    pack_for: Pack = Pack.UPDATES,
 ) -> Packing:
     """The packing of images, given as the names of their layers, base first."""
     users: dict[str, set[str]] = {}
@@ -28,7 +32,7 @@ def packed(
         )
         for one, parent in parents.items()
     ]  # fmt: skip
-    return pack(layers, most)
+    return pack(layers, most, pack_for)
 
 
 def test_each_layer_has_its_own() -> None:
@@ -55,6 +59,12 @@ def test_too_many_layers() -> None:
     assert packed(chains, most=3).groups == (("a", "b"), ("c",), ("d",))
 
 
+def test_for_a_small_image() -> None:
+    chains = {"x": "abcX", "y": "abdY", "z": "az", "other": "op"}
+    found = packed(chains, cut="c d", pack_for=Pack.SIZE).groups
+    assert found == (("a", "b", "c", "d"), ("X",), ("Y",), ("z",), ("o",), ("p",))
+
+
 def test_two_of_twelve_images_change() -> None:
     """A base of two layers, and images of a cut layer with another one above."""
     night = {f"image{n}": ["a", "b", f"cut{n}", f"top{n}"] for n in range(12)}
@@ -73,10 +83,12 @@ CHAINS = st.dictionaries(
 
 
 @examples(50)
-@given(CHAINS, st.sets(st.sampled_from("abcdef")), st.integers(0, 6))
-def test_each_layer_is_in_one_place(chains: dict[str, list[str]], cut: set[str], most: int) -> None:
+@given(CHAINS, st.sets(st.sampled_from("abcdef")), st.integers(0, 6), st.sampled_from(Pack))
+def test_each_layer_is_in_one_place(
+    chains: dict[str, list[str]], cut: set[str], most: int, pack_for: Pack
+) -> None:
     named = {image: [image + one for one in chain] for image, chain in chains.items()}
     marked = " ".join(image + one for image in named for one in cut)
-    found = packed(named, marked, most=most)
+    found = packed(named, marked, most=most, pack_for=pack_for)
     every = sorted([*found.last, *(one for group in found.groups for one in group)])
     assert every == sorted({one for chain in named.values() for one in chain})
