@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from importer.cli.finish import UNCHANGED
 from importer.cli.messages import progress_for
 from importer.cli.options.declare import Given, subcommand
 from importer.cli.options.embed import BaseAndDestination, NewImage, PackingWork
 from importer.cli.options.images import Architecture, Platform
-from importer.cli.options.output import Document, Messages
+from importer.cli.options.output import Document, Messages, Unchanged
 from importer.cli.options.registry import Access, Retries
 from importer.cli.options.stores import OneBranch, Stores
 from importer.cli.run_query import end_shown
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     PackingWork,
     Messages,
     Document,
+    Unchanged,
 )
 def embed(given: Given) -> None:
     """Put a store into a bootable container image.
@@ -45,7 +48,9 @@ def embed(given: Given) -> None:
     def work() -> Shown:
         from importer.embed.embed import embed as embed_store
 
-        return embed_store(_job(given), progress_for(given(Messages)))
+        made = embed_store(_job(given), progress_for(given(Messages)))
+        unchanged = made.published.unchanged and given(Unchanged).unchanged_exit_77
+        return replace(made, status=UNCHANGED if unchanged else 0)
 
     end_shown(given, work)
 

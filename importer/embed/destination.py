@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from importer.errors import ImporterError
 from importer.files.large_scratch import large_scratch
 from importer.files.oci_layout import Layout
 from layers.digest import Digest
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 _TAG = "latest"
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The digest that the manifest has at the destination; `unchanged` if it was there before."""
+
+    digest: Digest
+    unchanged: bool
+
+
 class Destination:
     """A layout on disk, and the transport that the image is copied to, "" if it is in place."""
 
@@ -29,16 +39,27 @@ class Destination:
         self._skopeo = skopeo
         self._copy_to = copy_to
 
-    def publish(self, manifest: bytes) -> Digest:
-        """Give the image its name. Return the digest that its manifest has there.
+    def publish(self, manifest: bytes) -> Published:
+        """Give the image its name, if it has not got it already.
 
         A registry and most transports keep the manifest; docker-archive converts it.
         """
         digest = Digest.of(manifest)
+        if self._present() == digest:
+            return Published(digest, unchanged=True)
         self.layout.finish(manifest, digest)
+        if self._copy_to:
+            digest = self._skopeo.copy(self._source, self._copy_to, self._digest_file)
+        return Published(digest, unchanged=False)
+
+    def _present(self) -> Digest | None:
+        """Return the digest of the manifest that has the name now, None if nobody has, or if it
+        cannot be read."""
         if not self._copy_to:
-            return digest
-        return self._skopeo.copy(self._source, self._copy_to, self._digest_file)
+            return self.layout.tagged()
+        with suppress(ImporterError):
+            return Digest.of(self._skopeo.inspect_raw(self._copy_to))
+        return None
 
 
 @contextmanager

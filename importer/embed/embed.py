@@ -57,9 +57,9 @@ def embed(job: Job, progress: Progress) -> Embedded:
         written = layers.write(place.layout, base, job.compression, job.jobs, progress)
         said = _derivation(job, store, image, _created(image, store) if now is None else now)
         config, manifest = _documents(place.layout, base, written, said)
-        digest = place.publish(manifest)
+        published = place.publish(manifest)
     tell_capabilities(written, progress)
-    return Embedded(job.to, digest, config, image, store, written)
+    return Embedded(job.to, published, config, image, store, written)
 
 
 def _packed(job: Job, found: StoreLayers, below: int) -> Packing:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from importer.render.table import Block, Text
 
 if TYPE_CHECKING:
+    from importer.embed.destination import Published
     from importer.store.reader import StoreView
     from layers.digest import Digest
     from layers.oci.derive import NewLayer
@@ -40,29 +41,27 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The new image's manifest and config digests, and the layers that it has beside the base's."""
+    """The new image, its config's digest, and the layers that it has beside the base's. `status` is
+    the command's exit status."""
 
     to: Reference
-    digest: Digest
+    published: Published
     config: Digest
     base: Image
     store: StoreView
     layers: tuple[Written, ...]
-
-    @property
-    def status(self) -> int:
-        """Return 0."""
-        return 0
+    status: int = 0
 
     def blocks(self) -> list[Block]:
         """Return the manifest's digest alone, as an import prints its commit."""
-        return [Text(str(self.digest))]
+        return [Text(str(self.published.digest))]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document. Sizes are in bytes."""
         return {
             "destination": str(self.to),
-            "digest": str(self.digest),
+            "digest": str(self.published.digest),
+            "unchanged": self.published.unchanged,
             "image_id": self.config.hex,
             "base": str(self.base.reference),
             "base_digest": str(self.base.digest),

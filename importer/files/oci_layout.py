@@ -88,6 +88,11 @@ class Layout:
             index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, entry]}
             replace_file(self._directory / "index.json", iter([_json(index)]))
 
+    def tagged(self) -> Digest | None:
+        """Return the digest of the manifest that has the tag, None if there is none."""
+        found = [one for one in self._listed() if _tag_of(one) == self._tag]
+        return Digest.parse(found[0].get("digest")) if found else None
+
     def _listed(self) -> list[dict[str, Any]]:
         index = self._directory / "index.json"
         if not index.exists():

@@ -139,6 +139,8 @@ def test_source_date_epoch(site: Site, tmp_path: Path) -> None:
     assert outcome.status == 0
     assert outcome.stdout.strip().startswith("sha256:")
     assert config_of(tmp_path / "out", "t")["created"] == "2001-09-09T01:46:40Z"
+    assert image_store(site.repo, "embed", "two", *flags, "--unchanged-exit-77").status == 0
+    assert image_store(site.repo, "embed", "two", *flags, "--unchanged-exit-77").status == 77
     outcome = image_store(site.repo, "embed", "two", *flags, env={"SOURCE_DATE_EPOCH": "now"})
     assert (outcome.status, "not seconds since 1970" in outcome.stderr) == (1, True)
 
@@ -149,6 +151,9 @@ def test_to_a_registry_and_from_one(site: Site, tmp_path: Path, registry: Regist
     flags = ("--quiet", "--tls-verify=false", f"--base={base}", f"--to={there}")
     outcome = image_store(site.repo, "embed", "two", *flags)
     assert outcome.status == 0, outcome.stderr
+    again = image_store(site.repo, "embed", "two", *flags, "--unchanged-exit-77", "--json")
+    assert (again.status, again.document["unchanged"]) == (77, True)
+    assert again.document["digest"] == outcome.stdout.strip()
     raw = run(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{there}"])
     manifest = json.loads(raw)
     assert manifest["annotations"]["org.opencontainers.image.base.name"] == base
