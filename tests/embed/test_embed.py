@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from layers.entry import Entry as TarEntry
 from layers.entry import Kind
 from tests.embed.conftest import BASE, BIG, OPTIONS, POLICY, Site
 from tests.tools import umoci
@@ -24,7 +23,6 @@ from tests.tools.snapshot import assert_same, snapshot
 from tests.tools.storecommand import image_store
 from tests.tools.tarread import read_tar
 
-BOUND = b"usr/lib/bootc/bound-images.d/"
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
@@ -165,55 +163,6 @@ def test_to_a_registry_and_from_one(site: Site, tmp_path: Path, registry: Regist
     assert image_store(site.repo, "embed", "two", *flags).status == 0
     types = {one["mediaType"] for one in manifest_of(tmp_path / "out", "t")["layers"]}
     assert types == {GZIP}
-
-
-def last_layer(site: Site) -> list[tuple[TarEntry, bytes]]:
-    site.embedded("two")
-    return read_tar(derived_layers(site.out, "two", site.base)[-1])
-
-
-def test_selinux_equivalence(site: Site, tmp_path: Path) -> None:
-    last = {entry.path.decode(): content for entry, content in last_layer(site)}
-    line = "/usr/lib/containers/storage /var/lib/containers/storage\n"
-    assert last[f"{POLICY}.subs"].decode() == f"/srv/www /var/www\n{line}"
-    assert POLICY not in last
-    none = build_oci(tmp_path / "none", "os", [BASE[:3]])
-    flags = (f"--base=oci:{none.directory}:os", f"--to=oci:{tmp_path}/o", "--selinux-equivalence")
-    outcome = image_store(site.repo, "embed", "two", *flags)
-    assert (outcome.status, "has no SELinux policy" in outcome.stderr) == (1, True)
-
-
-def test_bound_images(site: Site) -> None:
-    found = last_layer(site)
-    links = {one.path.rpartition(b"/")[2]: one.link for one, _ in found if BOUND in one.path}
-    del links[b""]  # the directory
-    units = {b"/" + one.path: content for one, content in found}
-    assert sorted(units[target] for target in links.values()) == [
-        b"[Image]\nImage=q.io/a/one:1\n",
-        b"[Image]\nImage=q.io/a/two:1\n",
-    ]
-    assert all(target.endswith(b"/" + name) for name, target in links.items())
-
-
-def test_capabilities_are_told(site: Site) -> None:
-    said = "one:1, two:1: files have capabilities, which bootc before 1.1.3"
-    assert said in site.embedded("two").messages
-
-
-def test_configuration_goes_with_the_store(site: Site, tmp_path: Path) -> None:
-    repo = tmp_path / "repo"
-    image = f"q.io/a/one:1=oci:{site.home}/images:one"
-    imported(repo, "--branch=conf", "--storage-conf", image)
-    conf = b"etc/containers/storage.conf"
-    base = build_oci(
-        tmp_path / "base", "os", [[*BASE, Entry(b"etc/containers", "dir", mode=0o700), Entry(conf)]]
-    )
-    flags = (f"--base=oci:{base.directory}:os", f"--to=oci:{tmp_path}/out:t")
-    outcome = image_store(repo, "embed", "conf", *flags)
-    assert "/etc/containers/storage.conf of the base image is replaced" in outcome.stderr
-    last = {e.path: (e, c) for e, c in read_tar(derived_layers(tmp_path / "out", "t", base)[-1])}
-    assert b"/usr/lib/containers/storage" in last[conf][1]
-    assert last[b"etc/containers/"][0].owner.mode == 0o700
 
 
 def refusal(repo: Path, branch: str, *flags: str) -> str:
