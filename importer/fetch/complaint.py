@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from importer.errors import FetchError, ImporterError
 from layers.errors import escaped
+
+if TYPE_CHECKING:
+    from importer.process import CommandError
 
 _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 # Go's strconv.Quote, which JSON does not read: what an image's name or a registry says may be
@@ -69,12 +73,19 @@ def fetch_error(source: str, said: str, code: str = "") -> ImporterError:
     reasons: list[str] = _LOGRUS.findall(said)
     message = _ESCAPE.sub(_unescaped, reasons[-1]) if reasons else said
     # Cut the text that is shown: an escape takes more characters than the byte it stands for.
-    said = escaped(" ".join(message.split()))[:1000] or "skopeo said nothing"
+    said = escaped(" ".join(message.split()))[:1000]
     line, signs = f"{source}: {said}", said.replace(source, "")  # whatever the image is called
     hint = _hint(_FINAL, signs)
     if hint and code != _RETRYABLE:
         return ImporterError(line, hint=hint)
     return FetchError(line, hint=hint or _hint(_PASSING, signs))
+
+
+def failure(source: str, ended: CommandError) -> ImporterError:
+    """Return the error of a skopeo that has ended: what it said, or else how it ended."""
+    if ended.stderr.strip():
+        return fetch_error(source, ended.stderr)
+    return FetchError(f"{source}: {ended.message}", hint=ended.hint)
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -10,7 +10,7 @@ from fcntl import fcntl
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import FetchError, ImporterError
-from importer.fetch.complaint import fetch_error
+from importer.fetch.complaint import failure, fetch_error
 from importer.pipe import CHUNK, SILENCE, is_readable, patient_chunks
 from importer.process import Server
 from layers.digest import Digest
@@ -200,7 +200,7 @@ class Proxy:
             said = f"{source}: skopeo has not answered for {self._timeout:g} s"
             raise FetchError(said, hint=SILENCE) from None
         if not data:
-            raise fetch_error(source, self._server.failure(self._timeout).stderr)
+            raise failure(source, self._server.failure(self._timeout))
         if flags & socket.MSG_TRUNC:
             raise FetchError(f"{source}: skopeo's answer is longer than {_MESSAGE_SIZE} bytes")
         answer = json.loads(data)

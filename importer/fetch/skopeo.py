@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import FetchError
-from importer.fetch.complaint import fetch_error
+from importer.fetch.complaint import failure
 from importer.process import CommandError, run, run_transfer
 from layers.digest import Digest
 
@@ -77,7 +77,7 @@ class Skopeo:
             with self.command("inspect", "--raw", "--", source) as (argv, descriptors):
                 return run(argv, pass_fds=descriptors, timeout=self.timeout)
         except CommandError as error:
-            raise fetch_error(source, error.stderr) from None
+            raise failure(source, error) from None
         except FetchError as error:
             raise FetchError(f"{source}: {error}", hint=error.hint) from None
 
@@ -94,7 +94,7 @@ class Skopeo:
             try:
                 run_transfer(_to_destination(argv), pass_fds=descriptors, timeout=self.timeout)
             except CommandError as error:
-                raise fetch_error(to, error.stderr) from None
+                raise failure(to, error) from None
             except FetchError as error:
                 raise FetchError(f"{to}: {error}", hint=error.hint) from None
         return Digest.parse(digest_file.read_text().strip())

@@ -34,7 +34,8 @@ _PATH_MAX = 4096
 #: What differs from run to run in a name.
 _CHANGING = re.compile(
     r"[0-9a-f]{62,64}|(?<=import-image-)\w{8}|(?<=staging-)[0-9a-f-]{36}-\w{6}"
-    r"|(?<=tmp\.)\w{6}|(?<=/tmp)\w{8}|#\d+ \(deleted\)|(?<=/)[0-9a-f]{2}(?=/|$)|\w{26}(?=$)"
+    r"|(?<=tmp\.)\w{6}|(?<=tmplink\.)\w{6}|(?<=/tmp)\w{8}|#\d+ \(deleted\)"
+    r"|(?<=/)[0-9a-f]{2}(?=/|$)|\w{26}(?=$)"
 )
 
 
