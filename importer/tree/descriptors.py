@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK, so that opening a fifo that has replaced a file does not block.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _A_ROOT = "ROOT has to be a directory that this user may read"
 _AS_ROOT = "run it as root, or make the file readable for this user"
 _CHANGED = "it changed while it was read; stop what writes to the tree, and try again"
@@ -80,8 +83,11 @@ def open_file(name: bytes, directory: int) -> int:
 def entries_of(directory: int) -> list[tuple[bytes, os.stat_result]]:
     """Return an open directory's names in order, each with what lstat(2) says."""
     with os.scandir(directory) as found:
-        entries = [(os.fsencode(one.name), one.stat(follow_symlinks=False)) for one in found]
-    return sorted(entries, key=lambda entry: entry[0])
+        # What os.fsencode does, without a call of Python's for each name.
+        entries = [
+            (one.name.encode(_ENCODING, _ERRORS), one.stat(follow_symlinks=False)) for one in found
+        ]
+    return sorted(entries, key=itemgetter(0))
 
 
 def read_small(name: bytes, directory: int, limit: int) -> bytes | None:

@@ -20,6 +20,7 @@ from importer.repo.commit_metadata import Base
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.tree.descriptors import open_root
+from importer.tree.known_directories import KnownDirectories
 from importer.tree.known_files import KnownFiles, cache_path
 from importer.tree.result import TreeCounts, TreeResult
 from importer.tree.scan import TreeScan
@@ -128,6 +129,7 @@ class _Trees:
         self._filter = CommitFilter(job.options)
         self._policy = _policy(job, repo, base)
         self._known: list[KnownFiles] = []
+        self._directories: KnownDirectories | None = None
 
     def tree(self) -> Tree:
         """Read all trees within a transaction, and return the commit's root."""
@@ -144,6 +146,13 @@ class _Trees:
         check_collisions(whole)
         self.counts.whiteouts = sum(len(one.whiteouts) for _, one in settled_paths(whole))
         return self._placed(whole, label)
+
+    @property
+    def _is_as_found(self) -> bool:
+        """Return whether the commit has the one tree's directories as they are found."""
+        job = self._job
+        alone = len(job.roots) == 1 and self._base is None and job.prefix == "/"
+        return alone and self._policy is None and not self._filter.does_anything
 
     @property
     def labels(self) -> bool:
@@ -176,8 +185,10 @@ class _Trees:
             jobs=job.jobs or processors(),
             keep_xattrs=keep_xattrs,
         )
+        if known.is_kept and self._is_as_found:
+            self._directories = KnownDirectories(known, files, keep_xattrs=keep_xattrs)
         with files:
-            scanned = TreeScan(root, rules, self._filter, files).run()
+            scanned = TreeScan(root, rules, self._filter, files, self._directories).run()
         if scanned is None:
             return None
         settled, closing = close_tree(scanned.root, scanned.overlay_layers())
@@ -219,7 +230,10 @@ class _Trees:
     def _placed(self, whole: Settled, label: Label | None) -> Tree:
         writer = TreeWriter(self._repo, self._job.options, label)
         if self._base is None and self._job.prefix == "/":
-            return self._repo.tree_of(writer.write(whole))
+            made = self._repo.tree_of(writer.write(whole))
+            if self._directories is not None:
+                self._directories.save(writer.written)
+            return made
         tree = CommitTree(self._repo, self._base, Labels(policy=self._policy))
         place = tree.directory(self._job.prefix)
         if self.counts.whiteouts and tree.enables_composefs():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from importer.files.trusted_xattrs import check_sees_trusted
 from importer.tree.descriptors import (
@@ -17,7 +17,6 @@ from importer.tree.descriptors import (
     changed,
     entries_of,
     faults,
-    open_file,
     shown,
     xattrs_of,
 )
@@ -25,42 +24,29 @@ from importer.tree.driver_homes import layers_at
 from importer.tree.entries import (
     Form,
     Mark,
-    check_empty,
-    check_hidden,
-    check_left_out,
     check_name,
-    form_of_fuse_file,
-    form_of_node,
-    hidden_by,
 )
 from importer.tree.file_batch import Seen, TreeFile, seen, with_label
-from importer.tree.scanned import ScannedTree
+from importer.tree.other_entries import form_of, take
+from importer.tree.scanned import Place, ScannedTree
+from importer.tree.unchanged import check_unchanged
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.ondisk.commit_filter import Bits
 from layers.path import joined
 from layers.tree.node import Directory, Leaf
-from layers.tree.overlay_xattrs import check_complete, is_opaque, is_whiteout, without_opaque
+from layers.tree.overlay_xattrs import check_complete, is_opaque, without_opaque
 from layers.whiteout import QUOTED_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from importer.tree.known_directories import KnownDirectories
     from importer.tree.scanned import LayerPlace, Rules, Sink
     from layers.ondisk.commit_filter import CommitFilter
     from layers.path import Path
 
 _BITS = 0o7777
-
-
-class _Place(NamedTuple):
-    """A directory to walk; `seen` is None for the root."""
-
-    path: Path
-    node: Directory
-    bits: Bits
-    layer: LayerPlace | None
-    seen: Seen | None
 
 
 class TreeScan:
@@ -70,9 +56,16 @@ class TreeScan:
     """
 
     def __init__(
-        self, root: tuple[bytes, int], rules: Rules, commit_filter: CommitFilter, sink: Sink | None
+        self,
+        root: tuple[bytes, int],
+        rules: Rules,
+        commit_filter: CommitFilter,
+        sink: Sink | None,
+        known: KnownDirectories | None = None,
     ) -> None:
+        """`known` takes directories from the cache; None if options change or leave out files."""
         self._root, self._descriptor = root
+        self._directories = known
         self._rules = rules
         self._filter = commit_filter
         self._sink = sink
@@ -91,24 +84,28 @@ class TreeScan:
         if bits is None:
             return None
         with Beneath(self._descriptor) as beneath:
-            work = [_Place((), root, bits, None, None)]
+            work = [Place((), root, bits, None, None)]
             while work:
                 place = work.pop()
                 with faults(self._root, place.path):
                     work += self._walk(place, beneath.directory(place.path))
-            self._check_unchanged(beneath)
+            if self._directories is not None:
+                for path in self._directories.resolve(self._found.directories):
+                    self._take_owner_of(path, beneath)
+        check_unchanged(self._root, self._descriptor, self._states)
         return self._found
 
-    def _check_unchanged(self, beneath: Beneath) -> None:
-        """Raise ImporterError if a directory has changed since it was walked."""
-        for path, before in self._states:
-            with faults(self._root, path):
-                if seen(os.fstat(beneath.directory(path))) != before:
-                    raise changed(self._root, path)
+    def _take_owner_of(self, path: Path, beneath: Beneath) -> None:
+        """Set the owner of a directory whose files are taken from the cache."""
+        with faults(self._root, path):
+            descriptor = beneath.directory(path)
+            node, bits = self._found.directories[path], _bits(os.fstat(descriptor))
+            self._take_owner(Place(path, node, bits, None, None), descriptor)
 
-    def _walk(self, place: _Place, descriptor: int) -> list[_Place]:
+    def _walk(self, place: Place, descriptor: int) -> list[Place]:
         """Add a directory's entries to the tree, and return its sub-directories."""
-        state = seen(os.fstat(descriptor))
+        status = os.fstat(descriptor)
+        state = seen(status)
         if place.seen not in (None, state):
             raise changed(self._root, place.path)
         self._states.append((place.path, state))
@@ -116,31 +113,46 @@ class TreeScan:
         if place.layer is not None and place.layer.path == place.path:
             check_sees_trusted(shown(self._root, place.path), state.uid)
             self._found.layers.append(place.layer)
+        entries = entries_of(descriptor)
+        is_home = place.layer is None and _has_links(entries)
+        known = self._directories if place.layer is None and not is_home else None
+        if known is not None and known.find(place.path, place.node, status, entries):
+            return self._below(place, entries)
         try:
             self._take_owner(place, descriptor)
         except LayerError as error:
             raise error.within(path=self._full(place.path)) from None
-        entries = entries_of(descriptor)
-        if place.layer is None and _has_links(entries):
+        if is_home:
             self._note_home(place, descriptor, entries)
-        below = []
-        for name, status in entries:
-            if stat.S_ISDIR(status.st_mode):
-                found = self._directory(place, name, status)
-                if found is not None:
-                    below.append(found)
-            else:
-                self._file(place, descriptor, name, status)
+        below = self._below(place, entries)
+        for name, one in entries:
+            if not stat.S_ISDIR(one.st_mode):
+                self._file(place, descriptor, name, one)
+        if known is not None and self._is_plain_directory(place, entries):
+            known.note(place.path, place.node)
         return below
 
-    def _take_owner(self, place: _Place, descriptor: int) -> None:
+    def _below(self, place: Place, entries: list[tuple[bytes, os.stat_result]]) -> list[Place]:
+        """Add a directory's sub-directories to the tree, and return them."""
+        directories = ((name, one) for name, one in entries if stat.S_ISDIR(one.st_mode))
+        found = (self._directory(place, name, one) for name, one in directories)
+        return [one for one in found if one is not None]
+
+    def _is_plain_directory(
+        self, place: Place, entries: list[tuple[bytes, os.stat_result]]
+    ) -> bool:
+        """Return whether the directory has only files, symlinks and directories, and no mark."""
+        node, opaque = place.node, self._found.opaque[-1:] == [place.path]
+        return len(node.entries) == len(entries) and not (node.whiteouts or node.opaque or opaque)
+
+    def _take_owner(self, place: Place, descriptor: int) -> None:
         """Set the directory's owner, and whether it is opaque."""
         xattrs = xattrs_of(descriptor)
         if is_opaque(xattrs):
             if place.layer is not None:
                 place.node.opaque = True
                 xattrs = without_opaque(xattrs, b"y")
-                self._mark(place, b"", Form.OPAQUE)
+                self._found.marks.append(Mark(place.path, b"", Form.OPAQUE))
             else:
                 self._keep_opaque(place)
         if place.layer is not None:
@@ -149,7 +161,7 @@ class TreeScan:
         kept = xattrs if self._rules.keep_xattrs else ()
         place.node.owner = Owner(*place.bits, with_label(kept, label))
 
-    def _keep_opaque(self, place: _Place) -> None:
+    def _keep_opaque(self, place: Place) -> None:
         if not self._rules.keep_opaque:
             raise LayerError(
                 "the directory is opaque, and which layers lie below is unknown",
@@ -164,7 +176,7 @@ class TreeScan:
         self._found.opaque.append(place.path)
 
     def _note_home(
-        self, place: _Place, descriptor: int, entries: list[tuple[bytes, os.stat_result]]
+        self, place: Place, descriptor: int, entries: list[tuple[bytes, os.stat_result]]
     ) -> None:
         """Record a graph driver's layers if the directory is its home."""
         names = [name for name, status in entries if stat.S_ISDIR(status.st_mode)]
@@ -172,18 +184,21 @@ class TreeScan:
         for layer in layers_at(place.path, driver, descriptor, names):
             self._layers[layer.path] = layer
 
-    def _directory(self, place: _Place, name: bytes, status: os.stat_result) -> _Place | None:
+    def _directory(self, place: Place, name: bytes, status: os.stat_result) -> Place | None:
         path = (*place.path, name)
-        bits = self._filter.apply(b"/" + joined(path), _bits(status), directory=True)
+        bits: Bits | None = _bits(status)
+        if self._filter.does_anything and bits is not None:
+            bits = self._filter.apply(b"/" + joined(path), bits, directory=True)
         if bits is None:
             return None
-        with self._within(place, name):
-            check_name(name)
+        if name.startswith(QUOTED_PREFIX) or not name.isascii():
+            with self._within(place, name):
+                check_name(name)
         layer = place.layer or self._layers.get(path)
         node = place.node.entries[name] = Directory(real=True)
-        return _Place(path, node, bits, layer, seen(status))
+        return Place(path, node, bits, layer, seen(status))
 
-    def _file(self, place: _Place, descriptor: int, name: bytes, status: os.stat_result) -> None:
+    def _file(self, place: Place, descriptor: int, name: bytes, status: os.stat_result) -> None:
         is_link = stat.S_ISLNK(status.st_mode)
         bits: Bits | None = _bits(status)
         if self._filter.does_anything and bits is not None:
@@ -207,7 +222,7 @@ class TreeScan:
             )
             self._sink.add(file, leaf, links=status.st_nlink)
 
-    def _is_plain(self, place: _Place, name: bytes, status: os.stat_result) -> bool:
+    def _is_plain(self, place: Place, name: bytes, status: os.stat_result) -> bool:
         """Return whether the entry is a file or symlink at first sight, as nearly all are."""
         mode = status.st_mode
         return (
@@ -217,69 +232,22 @@ class TreeScan:
             and name.isascii()
         )
 
-    def _is_other(
-        self, place: _Place, descriptor: int, name: bytes, status: os.stat_result
-    ) -> bool:
+    def _is_other(self, place: Place, descriptor: int, name: bytes, status: os.stat_result) -> bool:
         """Add an entry that is no file for ostree, and return True. Return False for a file, once
         its name is checked."""
         with self._within(place, name):
-            form = form_of_node(name, status)
-            if form is None and stat.S_ISREG(status.st_mode):
-                form = self._form_of_file(place, descriptor, name, status)
+            form = form_of(place, descriptor, name, status, self._rules)
             if form is None:
                 check_name(name)
                 return False
-            self._take(place, name, form)
+            self._found.marks.append(take(place, name, form, self._rules))
             return True
-
-    def _form_of_file(
-        self, place: _Place, descriptor: int, name: bytes, status: os.stat_result
-    ) -> Form | None:
-        """Return the form of a regular file that is a whiteout or an opaque marker, else None."""
-        if self._rules.own_whiteouts and joined((*place.path, name)) in self._rules.own_whiteouts:
-            return Form.QUOTED
-        if place.layer is not None and place.layer.fuse:
-            form = form_of_fuse_file(name)
-            if form is not None:
-                check_empty(status)
-                return form
-        if status.st_size:
-            return None
-        file = open_file(name, descriptor)
-        try:
-            return Form.XATTR if is_whiteout(xattrs_of(file)) else None
-        finally:
-            os.close(file)
-
-    def _take(self, place: _Place, name: bytes, form: Form) -> None:
-        """Add an entry that is no file for ostree."""
-        if form in (Form.DEVICE, Form.FIFO):
-            above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
-            check_left_out(above, form, self._rules.device_nodes)
-            if place.layer is not None:
-                # The node is left out, but must still hide a lower layer's entry of its name.
-                check_hidden(name)
-                place.node.whiteouts.add(name)
-        elif form is Form.OPAQUE_FILE:
-            place.node.opaque = True
-        elif form not in (Form.SOCKET, Form.BACKING):
-            hidden = hidden_by(name, form)
-            check_hidden(hidden)
-            place.node.whiteouts.add(hidden)
-        if form is Form.XATTR and place.node.owner is not None:
-            # The value `x` tells overlayfs to look for such whiteouts.
-            owner = place.node.owner
-            place.node.owner = owner._replace(xattrs=without_opaque(owner.xattrs, b"x"))
-        self._mark(place, name, form)
-
-    def _mark(self, place: _Place, name: bytes, form: Form) -> None:
-        self._found.marks.append(Mark(place.path, name, form))
 
     def _label(self, path: Path, mode: int) -> bytes | None:
         return self._rules.label(b"/" + joined(path), mode) if self._rules.label else None
 
     @contextmanager
-    def _within(self, place: _Place, name: bytes) -> Iterator[None]:
+    def _within(self, place: Place, name: bytes) -> Iterator[None]:
         """Add the path to errors about an entry."""
         with faults(self._root, (*place.path, name)):
             try:

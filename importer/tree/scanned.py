@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.tree.entries import Mark
-    from importer.tree.file_batch import TreeFile
+    from importer.tree.file_batch import Seen, TreeFile
     from layers.ondisk.commit_filter import Bits
     from layers.path import Path
     from layers.tree.builder import DeviceNodes
@@ -47,6 +47,16 @@ class Rules:
     keep_xattrs: bool = True
     own_whiteouts: frozenset[bytes] = frozenset()
     label: Label | None = None
+
+
+class Place(NamedTuple):
+    """A directory to walk; `seen` is None for the root."""
+
+    path: Path
+    node: Directory
+    bits: Bits
+    layer: LayerPlace | None
+    seen: Seen | None
 
 
 class LayerPlace(NamedTuple):

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from importer.tree.cache_file import SUM_SIZE
 from importer.tree.file_batch import FileBatch
 from importer.workers.pool import Workers
 from importer.workers.run_job import lent_worker, run_job
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from importer.tree.known_files import KnownFiles
     from importer.workers.pool import Worker
     from layers.ondisk.commit_filter import Bits
+    from layers.ostree.objects import Stored as Directory
     from layers.tree.node import Leaf
 
 # A batch is large enough that sending it to a process costs little, and small enough that all
@@ -105,6 +107,7 @@ class FileStore:
         self._others: list[tuple[Leaf, Leaf]] = []
         self._objects = os.open(repo.path / "objects", os.O_RDONLY | os.O_DIRECTORY)
         self._suffix = ".filez" if repo.mode == "archive" else ".file"
+        self._metas: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -155,8 +158,29 @@ class FileStore:
         if len(self._batch) >= _BATCH_FILES or self._batch_bytes >= _BATCH_BYTES:
             self._hand_over()
 
+    def has_files(self, checksums: bytes) -> bool:
+        """See `importer.tree.known_directories.Objects`."""
+        objects, suffix, text = self._objects, self._suffix, checksums.hex()
+        size = 2 * SUM_SIZE
+        for at in range(0, len(text), size):
+            name = f"{text[at : at + 2]}/{text[at + 2 : at + size]}{suffix}"
+            if not os.access(name, os.F_OK, dir_fd=objects):
+                return False
+        self.stored.names += len(text) // size
+        self.stored.cached += len(text) // size
+        return True
+
+    def has_directory(self, stored: Directory) -> bool:
+        """See `importer.tree.known_directories.Objects`."""
+        if stored.meta not in self._metas and self._has_object(stored.meta, ".dirmeta"):
+            self._metas.add(stored.meta)
+        return stored.meta in self._metas and self._has_object(stored.contents, ".dirtree")
+
     def _has(self, checksum: str) -> bool:
-        name = f"{checksum[:2]}/{checksum[2:]}{self._suffix}"
+        return self._has_object(checksum, self._suffix)
+
+    def _has_object(self, checksum: str, suffix: str) -> bool:
+        name = f"{checksum[:2]}/{checksum[2:]}{suffix}"
         return os.access(name, os.F_OK, dir_fd=self._objects)
 
     def _hand_over(self) -> None:

@@ -46,6 +46,8 @@ class TreeWriter:
         self._label = label
         self._whiteouts: dict[bytes | None, str] = {}
         self._metas: dict[Owner | str, str] = {}
+        # The objects of the directories, by their paths.
+        self.written: dict[Path, Stored] = {}
 
     def write(self, root: Settled, path: Path = ()) -> Stored:
         """Store all directories of the tree at `path`. Return its root's dirtree and dirmeta."""
@@ -55,8 +57,10 @@ class TreeWriter:
             for name in directory.whiteouts:
                 files[quoted(name)] = self.whiteout((*here, quoted(name)))
             below = {name: stored.pop(id(one)) for name, one in directory.directories.items()}
+            below |= directory.stored
             contents = self._repo.write_meta("dirtree", dirtree(files, below))
-            stored[id(directory)] = Stored(contents, self.meta(directory))
+            made = stored[id(directory)] = Stored(contents, self.meta(directory))
+            self.written[here] = made
         return stored[id(root)]
 
     def meta(self, directory: Settled) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from layers.ostree.objects import Stored
 from layers.tree.builder import LayerTree
 from layers.tree.lower import Lower
 from layers.tree.node import Directory, Leaf, walk
@@ -97,6 +98,8 @@ def _as_it_is(root: Directory, closed: Mapping[Directory, Settled]) -> Settled:
                 work.append((node, settled.directories[name]))
             elif isinstance(node, Leaf):
                 settled.leaves[name] = node
+            elif isinstance(node, Stored):
+                settled.stored[name] = node
     return result
 
 

@@ -1,0 +1,138 @@
+"""The file in which the cache of a tree is kept; see importer/tree/known_files.py.
+
+Format: a magic line; the numbers of directories and of single files; the directories; the single
+files; the SHA-256 of all before. Numbers are in native byte order, since a cache is used on one
+machine only.
+
+A file is 137 bytes: its key, which is its lstat(2) fields, the mode and owner of its object,
+whether with xattrs, and a hash of its SELinux label; and its object's checksum. A directory that
+is cached as a whole is the length of its names and the number of its files, 4 bytes each; its own
+key; the checksums of its dirtree and dirmeta; a hash of those of its sub-directories; its names;
+its files' keys; its files' checksums.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from importer.errors import ImporterError
+from importer.files.atomic import new_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_FAMILY = b"import-tree files "
+_MAGIC = _FAMILY + b"2\n"
+# Device, inode, size; mtime, ctime; mode, uid, gid; the bits of the object; whether with xattrs.
+_FIELDS = Struct("=3Q2q3Q3Q?")
+_NUMBERS = Struct("=2Q")
+_SIZES = Struct("=2I")
+LABEL_SIZE, SUM_SIZE, BELOW_SIZE = 16, 32, 16
+NO_LABEL = bytes(LABEL_SIZE)
+KEY_SIZE = _FIELDS.size + LABEL_SIZE
+_DIRECTORY = Struct(f"={KEY_SIZE}s{2 * SUM_SIZE}s{BELOW_SIZE}s")
+_WITHOUT = "--no-cache works without it"
+pack_state = _FIELDS.pack
+
+
+class CachedDirectory(NamedTuple):
+    """A directory that is unchanged if its key, its names and its files' keys are.
+
+    `made` are the checksums of its dirtree and dirmeta, which are the same if also the hash of
+    those of its sub-directories, `below`, is. `files` are the keys of the files that it has itself,
+    `sums` the checksums of their objects.
+    """
+
+    key: bytes
+    made: bytes
+    below: bytes
+    names: bytes
+    files: bytes
+    sums: bytes
+
+    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the key and the checksum of each file."""
+        for number in range(len(self.sums) // SUM_SIZE):
+            at, start = number * SUM_SIZE, number * KEY_SIZE
+            yield self.files[start : start + KEY_SIZE], self.sums[at : at + SUM_SIZE]
+
+
+class CacheFile:
+    """A cache as it was when it was loaded, `directories` by their keys."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the cache. Raise ImporterError if it cannot be read or is damaged."""
+        self._path = path
+        self.directories: dict[bytes, CachedDirectory] = {}
+        self._single = b""
+        self._body = _load(path)
+        if self._body:
+            self._parse()
+
+    def _parse(self) -> None:
+        body, at = self._body, len(_MAGIC)
+        count, _ = _NUMBERS.unpack_from(body, at)
+        at += _NUMBERS.size
+        for _ in range(count):
+            names_size, files = _SIZES.unpack_from(body, at)
+            at += _SIZES.size
+            key, made, below = _DIRECTORY.unpack_from(body, at)
+            names = at + _DIRECTORY.size
+            keys = names + names_size
+            sums = keys + files * KEY_SIZE
+            at = sums + files * SUM_SIZE
+            self.directories[key] = CachedDirectory(
+                key, made, below, body[names:keys], body[keys:sums], body[sums:at]
+            )
+        self._single = body[at:]
+
+    def files(self) -> dict[bytes, bytes]:
+        """Return the checksums of all files by their keys."""
+        size = KEY_SIZE + SUM_SIZE
+        found = {
+            self._single[at : at + KEY_SIZE]: self._single[at + KEY_SIZE : at + size]
+            for at in range(0, len(self._single), size)
+        }
+        for directory in self.directories.values():
+            found.update(directory.pairs())
+        return found
+
+    def save(self, directories: Sequence[CachedDirectory], single: Mapping[bytes, bytes]) -> None:
+        """Replace the cache, unless it has just that already. Raise ImporterError if it cannot be
+        written."""
+        parts = [_MAGIC, _NUMBERS.pack(len(directories), len(single))]
+        for one in directories:
+            parts.append(_SIZES.pack(len(one.names), len(one.sums) // SUM_SIZE))
+            parts += one
+        parts += (key + value for key, value in single.items())
+        body = b"".join(parts)
+        if body == self._body or not (directories or single or self._body):
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with new_file(self._path.parent) as new:
+                new.file.write(body + sha256(body).digest())
+                new.replace(self._path)
+        except OSError as error:
+            said = f"writing the cache {self._path}: {error.strerror}"
+            raise ImporterError(said, hint=_WITHOUT) from error
+
+
+def _load(path: Path) -> bytes:
+    """Return the cache without its checksum; nothing if there is none, or one of another format."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        said = f"reading the cache {path}: {error.strerror}"
+        raise ImporterError(said, hint=_WITHOUT) from error
+    body, digest = data[:-SUM_SIZE], data[-SUM_SIZE:]
+    if not body.startswith(_FAMILY) or sha256(body).digest() != digest:
+        raise ImporterError(
+            f"the cache {path} is damaged", hint="remove it, or use --no-cache; it is made anew"
+        )
+    return body if body.startswith(_MAGIC) else b""

@@ -1,0 +1,166 @@
+"""Directories that are as the cache of a tree has them: they are neither walked file by file nor
+written again.
+
+A directory's own names and files can be unchanged while one of its sub-directories is not. So the
+walk takes such a directory's sub-directories alone, and once all are known, `resolve` goes from the
+deepest ones upwards: where all sub-directories are the cached ones, the directory is its cached
+object, else its files are put into the tree as the cache has them.
+"""
+
+from __future__ import annotations
+
+import stat
+from hashlib import blake2b
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from importer.tree.cache_file import BELOW_SIZE, NO_LABEL, SUM_SIZE, CachedDirectory, pack_state
+from importer.tree.known_files import is_settled
+from layers.ostree.objects import Stored
+from layers.tree.node import Directory, Leaf
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from importer.tree.known_files import KnownFiles
+    from layers.path import Path
+
+    type Entries = Sequence[tuple[bytes, os.stat_result]]
+
+_BITS = 0o7777
+
+
+class Objects(Protocol):
+    """The repo's objects; see `importer.tree.store_files.FileStore`."""
+
+    def has_files(self, checksums: bytes) -> bool:
+        """Return whether the repo has the files of these checksums, 32 bytes each. If so, count
+        them as found in the cache."""
+
+    def has_directory(self, stored: Stored) -> bool:
+        """Return whether the repo has the directory's two objects."""
+
+
+class _Own(NamedTuple):
+    """What a directory has itself: its key, its names, and the keys of its files."""
+
+    key: bytes
+    names: bytes
+    files: list[bytes]
+    settled: bool
+
+
+class _Same(NamedTuple):
+    """A directory of the walk, and the cached one that has the same names and files."""
+
+    path: Path
+    node: Directory
+    own: _Own
+    cached: CachedDirectory
+
+
+class KnownDirectories:
+    """The directories of one walk, in which no option changes or leaves out any file."""
+
+    def __init__(self, known: KnownFiles, objects: Objects, *, keep_xattrs: bool) -> None:
+        self._known = known
+        self._objects = objects
+        self._keep_xattrs = keep_xattrs
+        self._same: list[_Same] = []
+        self._new: list[tuple[Path, Directory, _Own]] = []
+        self._kept: dict[Path, Stored] = {}
+        self._own: _Own | None = None
+
+    def find(self, path: Path, node: Directory, status: os.stat_result, entries: Entries) -> bool:
+        """Return whether the directory's names and files are the cached ones, and the repo has the
+        files' objects. Then the walk need not look at the files."""
+        own = self._own = self._described(status, entries)
+        cached = self._known.directory(own.key)
+        if (
+            cached is None
+            or cached.names != own.names
+            or cached.files != b"".join(own.files)
+            or not self._objects.has_files(cached.sums)
+        ):
+            return False
+        self._same.append(_Same(path, node, own, cached))
+        return True
+
+    def note(self, path: Path, node: Directory) -> None:
+        """Note a directory for the cache: the one that `find` was called for last, whose entries
+        are plain files and directories."""
+        if self._own is not None and self._own.settled:
+            self._new.append((path, node, self._own))
+
+    def resolve(self, directories: Mapping[Path, Directory]) -> list[Path]:
+        """Put the directories that are known with all below them into their parents, as objects.
+
+        Return the paths of the others, whose own files are known; their owners are not. The root
+        is always one of these.
+        """
+        changed = []
+        for path, node, own, cached in reversed(self._same):
+            stored = Stored(cached.made[:SUM_SIZE].hex(), cached.made[SUM_SIZE:].hex())
+            same = _below(node, path, self._kept) == cached.below
+            if path and same and self._objects.has_directory(stored):
+                directories[path[:-1]].entries[path[-1]] = self._kept[path] = stored
+                self._known.keep(cached)
+                continue
+            for name, (key, checksum) in zip(_files(own), cached.pairs(), strict=True):
+                node.entries[name] = Leaf(checksum.hex())
+                self._known.note(key, checksum)
+            self._new.append((path, node, own))
+            changed.append(path)
+        return changed
+
+    def save(self, written: Mapping[Path, Stored]) -> None:
+        """Hand the noted directories over to the cache. `written` has the objects of the walk's
+        directories by their paths."""
+        made = {**self._kept, **written}
+        for path, node, own in self._new:
+            below, stored = _below(node, path, made), made.get(path)
+            sums = self._known.taken(own.files) if stored is not None and below else None
+            if stored is not None and sums is not None:
+                objects = bytes.fromhex(stored.contents + stored.meta)
+                files = b"".join(own.files)
+                self._known.keep(CachedDirectory(own.key, objects, below, own.names, files, sums))
+
+    def _described(self, status: os.stat_result, entries: Entries) -> _Own:
+        keep, files, names, below = self._keep_xattrs, [], [], []
+        for name, one in entries:
+            if stat.S_ISDIR(one.st_mode):
+                below.append(name)
+            else:
+                names.append(name)
+                files.append(_key(one, keep))
+        joined = b"\0".join(names) + b"\0/" + b"\0".join(below)
+        settled = is_settled(status.st_mtime_ns, status.st_ctime_ns)
+        return _Own(_key(status, keep), joined, files, settled)
+
+
+def _key(one: os.stat_result, keep_xattrs: bool) -> bytes:
+    """Return what `KnownFiles.key` does for a file that no option changes."""
+    mode, uid, gid = one.st_mode, one.st_uid, one.st_gid
+    return (
+        pack_state(
+            one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns, mode, uid, gid,
+            mode & _BITS, uid, gid, keep_xattrs,
+        )
+        + NO_LABEL
+    )  # fmt: skip
+
+
+def _files(own: _Own) -> list[bytes]:
+    names = own.names.partition(b"\0/")[0]
+    return names.split(b"\0") if own.files else []
+
+
+def _below(node: Directory, path: Path, made: Mapping[Path, Stored]) -> bytes:
+    """Return the hash of the sub-directories' objects; nothing if one of them is not known."""
+    hasher = blake2b(digest_size=BELOW_SIZE)
+    for name in sorted(name for name, one in node.entries.items() if not isinstance(one, Leaf)):
+        stored = made.get((*path, name))
+        if stored is None:
+            return b""
+        hasher.update(bytes.fromhex(stored.contents + stored.meta))
+    return hasher.digest()

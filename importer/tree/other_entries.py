@@ -1,0 +1,82 @@
+"""Entries of a walked directory that are no files for ostree: whiteouts, markers, devices."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from importer.tree.descriptors import open_file, xattrs_of
+from importer.tree.entries import (
+    Form,
+    Mark,
+    check_empty,
+    check_hidden,
+    check_left_out,
+    form_of_fuse_file,
+    form_of_node,
+    hidden_by,
+)
+from layers.path import joined
+from layers.tree.overlay_xattrs import is_whiteout, without_opaque
+
+if TYPE_CHECKING:
+    from importer.tree.scanned import Place, Rules
+
+
+def form_of(
+    place: Place, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
+) -> Form | None:
+    """Return the form of an entry of the open directory `place`; None for a file or symlink.
+
+    Raise LayerError for a whiteout's file that has content.
+    """
+    form = form_of_node(name, status)
+    if form is None and stat.S_ISREG(status.st_mode):
+        return _form_of_file(place, descriptor, name, status, rules)
+    return form
+
+
+def _form_of_file(
+    place: Place, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
+) -> Form | None:
+    """Return the form of a regular file that is a whiteout or an opaque marker, else None."""
+    if rules.own_whiteouts and joined((*place.path, name)) in rules.own_whiteouts:
+        return Form.QUOTED
+    if place.layer is not None and place.layer.fuse:
+        form = form_of_fuse_file(name)
+        if form is not None:
+            check_empty(status)
+            return form
+    if status.st_size:
+        return None
+    file = open_file(name, descriptor)
+    try:
+        return Form.XATTR if is_whiteout(xattrs_of(file)) else None
+    finally:
+        os.close(file)
+
+
+def take(place: Place, name: bytes, form: Form, rules: Rules) -> Mark:
+    """Add an entry of this form to the tree, and return its mark.
+
+    Raise LayerError for an entry that the rules or ostree refuse.
+    """
+    if form in (Form.DEVICE, Form.FIFO):
+        above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
+        check_left_out(above, form, rules.device_nodes)
+        if place.layer is not None:
+            # The node is left out, but must still hide a lower layer's entry of its name.
+            check_hidden(name)
+            place.node.whiteouts.add(name)
+    elif form is Form.OPAQUE_FILE:
+        place.node.opaque = True
+    elif form not in (Form.SOCKET, Form.BACKING):
+        hidden = hidden_by(name, form)
+        check_hidden(hidden)
+        place.node.whiteouts.add(hidden)
+    if form is Form.XATTR and place.node.owner is not None:
+        # The value `x` tells overlayfs to look for such whiteouts.
+        owner = place.node.owner
+        place.node.owner = owner._replace(xattrs=without_opaque(owner.xattrs, b"x"))
+    return Mark(place.path, name, form)
