@@ -21,7 +21,7 @@ from importer.cli.options.tree import (
     TreeWork,
 )
 from importer.cli.run_import import end_job
-from importer.cli.targets import signing
+from importer.cli.signing_keys import signing
 
 if TYPE_CHECKING:
     from importer.tree.in_place import InPlaceJob

@@ -22,7 +22,7 @@ from importer.cli.options.stores import (
 )
 from importer.cli.options.work import Jobs
 from importer.cli.run_query import end_query
-from importer.cli.targets import signing
+from importer.cli.signing_keys import signing
 
 if TYPE_CHECKING:
     from importer.render.table import Shown

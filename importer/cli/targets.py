@@ -15,6 +15,7 @@ from importer.cli.options.registry import Access, Registry
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
 from importer.cli.options.work import Work
+from importer.cli.signing_keys import signing
 from importer.commit.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
 from layers.limits import Limits
 from layers.storage.store_id import Whiteouts
@@ -132,16 +133,6 @@ def layer_options(given: Given) -> LayerOptions:
 
     rules = given(LayerRules)
     return LayerOptions(rules.device_nodes, Limits(rules.max_layer_size, rules.max_layer_entries))
-
-
-def signing(given: Signing) -> tuple[GpgKey | KeyFile, ...]:
-    """Return the keys to sign with, none without signing options."""
-    keys: list[GpgKey | KeyFile] = []
-    if given.gpg_sign is not None:
-        keys.append(GpgKey(given.gpg_sign, given.gpg_homedir))
-    if given.sign_from_file is not None:
-        keys.append(KeyFile(given.sign_from_file, given.sign_type))
-    return tuple(keys)
 
 
 def skopeo(
