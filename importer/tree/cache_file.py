@@ -21,7 +21,7 @@ from importer.errors import ImporterError
 from importer.files.atomic import new_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 _FAMILY = b"import-tree files "
@@ -53,11 +53,14 @@ class CachedDirectory(NamedTuple):
     files: bytes
     sums: bytes
 
-    def pairs(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the key and the checksum of each file."""
-        for number in range(len(self.sums) // SUM_SIZE):
-            at, start = number * SUM_SIZE, number * KEY_SIZE
-            yield self.files[start : start + KEY_SIZE], self.sums[at : at + SUM_SIZE]
+    def pairs(self) -> Iterable[tuple[bytes, bytes]]:
+        """Return the key and the checksum of each file."""
+        keys, sums = self.files, self.sums
+        return zip(
+            [keys[at : at + KEY_SIZE] for at in range(0, len(keys), KEY_SIZE)],
+            [sums[at : at + SUM_SIZE] for at in range(0, len(sums), SUM_SIZE)],
+            strict=True,
+        )
 
 
 class CacheFile:
@@ -104,10 +107,10 @@ class CacheFile:
         """Replace the cache, unless it has just that already. Raise ImporterError if it cannot be
         written."""
         parts = [_MAGIC, _NUMBERS.pack(len(directories), len(single))]
-        for one in directories:
+        for one in sorted(directories):
             parts.append(_SIZES.pack(len(one.names), len(one.sums) // SUM_SIZE))
             parts += one
-        parts += (key + value for key, value in single.items())
+        parts += (key + value for key, value in sorted(single.items()))
         body = b"".join(parts)
         if body == self._body or not (directories or single or self._body):
             return

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from importer.tree.cache_file import CacheFile
 from tests.tools.ostreerepo import fsck, ostree
 from tests.tools.treecommit import BRANCH, age, imported_tree, objects, ostree_commit
 
@@ -44,6 +45,8 @@ def check(place: Path, *, files: int) -> int:
 
 
 def test_nothing_has_changed(aged: Path) -> None:
+    (cache,) = (aged / "repo/tmp/cache/import-tree").iterdir()
+    assert len(CacheFile(cache).directories) == 9
     again = imported_tree(aged / "repo", aged / "tree")
     assert (again["unchanged"], again["read"], again["cached"]) == (True, 0, 7)
     assert again["directories"] == 9
