@@ -1,8 +1,6 @@
 """The commands, run as their users run them: the console scripts, as processes."""
 
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from tests.tools import patience
-from tests.tools.home import empty_home
+from tests.tools.command import finished, start
 from tests.tools.process import Argument
 from tests.tools.session import members
 
@@ -47,9 +45,11 @@ class Outcome:
 
 class How(TypedDict, total=False):
     """`wrapper` is put before the command, `command` is another one than import-image; without
-    `tls`, import-image is given `--tls-verify=false`. It tries nothing again unless they say so."""
+    `tls`, import-image is given `--tls-verify=false`. It tries nothing again unless they say so.
+    `script` runs the installed script, whatever that costs (`forkserver`)."""
 
     command: str
+    script: bool
     env: Mapping[str, str]
     wrapper: Sequence[str]
     tls: bool
@@ -67,13 +67,12 @@ class Run:
         script = SCRIPT.with_name(how.get("command", SCRIPT.name))
         trust = [] if how.get("tls") or script != SCRIPT else ["--tls-verify=false"]
         trust += ["--retry-times=0"] if script == SCRIPT else []
-        self.process = subprocess.Popen(
-            [*how.get("wrapper", ()), script, f"--repo={repo}", *trust, *arguments],
-            env={"PATH": os.environ["PATH"], "HOME": empty_home(), **how.get("env", {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
+        self.process = start(
+            script.name,
+            [f"--repo={repo}", *trust, *arguments],
+            how.get("env", {}),
+            how.get("wrapper", ()),
+            script=how.get("script", False),
         )
 
     def send(self, number: int) -> None:
@@ -82,14 +81,8 @@ class Run:
 
     def finish(self, timeout: float = patience.SECONDS) -> Outcome:
         """Waits for its end, and a moment for that of its children."""
-        try:
-            stdout, stderr = self.process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
-        leftovers = _await_none(self.process.pid)
-        texts = stdout.decode(), stderr.decode()
-        return Outcome(self.process.returncode, *texts, leftovers)
+        status, stdout, stderr = finished(self.process, timeout)
+        return Outcome(status, stdout, stderr, _await_none(self.process.pid))
 
 
 def _await_none(session: int) -> list[str]:

@@ -83,5 +83,5 @@ def pull_http(source: Path, dest: Path, *names: str) -> None:
     with http_server(source) as url:
         flags = ["--no-gpg-verify", "--no-sign-verify", "--force"]
         run(["ostree", "remote", "add", f"--repo={dest}", *flags, "tests", url])
-        ostree(dest, "pull", "--mirror", "tests", *names)
+        ostree(dest, "pull", "--disable-fsync", "--mirror", "tests", *names)
         run(["ostree", "remote", "delete", f"--repo={dest}", "tests"])

@@ -1,16 +1,13 @@
 """The command image-store, run as its users run it."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.tools import patience
-from tests.tools.home import empty_home
+from tests.tools.command import finished, start
 from tests.tools.process import Argument
 
 #: Beside the Python that runs the tests.
@@ -36,17 +33,10 @@ def image_store(
     repo: Path, command: str, *arguments: Argument, env: Mapping[str, str] | None = None
 ) -> Outcome:
     """Runs `image-store COMMAND --repo=REPO ARGUMENTS...`; there may be no traceback."""
-    done = subprocess.run(
-        [SCRIPT, command, f"--repo={repo}", *arguments],
-        env={"PATH": os.environ["PATH"], "HOME": empty_home(), **(env or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=patience.SECONDS,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return Outcome(done.returncode, done.stdout, done.stderr)
+    process = start("image-store", [command, f"--repo={repo}", *arguments], env or {})
+    status, stdout, stderr = finished(process)
+    assert "Traceback" not in stderr, stderr
+    return Outcome(status, stdout, stderr)
 
 
 def answered(repo: Path, command: str, *arguments: Argument) -> dict[str, Any]:
