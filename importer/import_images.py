@@ -74,7 +74,7 @@ def _import_layers(
     from importer.ingest.import_layers import import_layers
 
     with opened_executors(job.cluster, repo, progress) as executors:
-        executor = executors.make(blobs, job.layer_options, Allowance(job.total))
+        executor = executors.make(blobs, job.layer_options, Allowance(job.total), job.budget.jobs)
         budget = executors.budget(job.budget, missing)
         import_layers(repo, missing, executor, budget, progress)
         return executor.readers

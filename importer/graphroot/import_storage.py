@@ -57,7 +57,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
         planner = LayerPlanner(repo, job.layer_options.device_nodes)
         plan = _plan(job, repo, images, planner)
         before = {one.layer.id: planner.found(one.layer.id) for one in plan.layers.missing}
-        executor = executors.make(None, job.layer_options, Allowance(job.total))
+        executor = executors.make(None, job.layer_options, Allowance(job.total), job.budget.jobs)
         _tell_unrecorded(plan, progress)
         budget = executors.budget(job.budget, plan.layers.missing)
         import_layers(repo, plan.layers.missing, executor, budget, progress)

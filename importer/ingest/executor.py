@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import ImporterError
+from importer.ingest.helpers import Helpers
 from importer.ingest.job import Sealed
 from importer.ingest.origins import Origins
 from importer.repo.libostree import faults
@@ -64,13 +65,16 @@ class LocalExecutor:
         options: LayerOptions,
         progress: Progress,
         allowance: Allowance,
+        jobs: int,
     ) -> None:
-        """`blobs` fetches what has to be fetched; None if every layer is on this machine."""
+        """`blobs` fetches what has to be fetched; None if every layer is on this machine. A large
+        layer is read by several processes if fewer than `jobs` layers are."""
         self._repo = repo
         self._blobs = blobs
         self._progress = progress
         self._origins = Origins(options, allowance, progress)
         self._workers = Workers(Sealed.__module__)
+        self._helpers = Helpers(self._workers, jobs)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.read_bytes = 0  # of layers that are on this machine
@@ -128,7 +132,7 @@ class LocalExecutor:
 
         def attempt() -> int:
             if spooled:
-                read = partial(self._read_spooled, job, spooled.pop())
+                read = partial(self._read_spooled, job, spooled.pop(), blob.size)
             else:
                 read = partial(self._read_fetched, job, blobs, origin.source, blob)
             return self._in_transaction(layer, read, found)
@@ -159,11 +163,13 @@ class LocalExecutor:
             lent_worker(repo, self._workers) as worker,
             blobs.pipe(source, blob) as (descriptor, advance),
         ):
-            return _run(repo, worker, job, descriptor, advance)
+            return self._run(repo, worker, job, descriptor, advance, blob.size)
 
-    def _read_spooled(self, job: Job[ReadLayer], blob: SpooledBlob, repo: Repo) -> ReadLayer:
+    def _read_spooled(
+        self, job: Job[ReadLayer], blob: SpooledBlob, size: int, repo: Repo
+    ) -> ReadLayer:
         with lent_worker(repo, self._workers) as worker, blob.reading() as descriptor:
-            return _run(repo, worker, job, descriptor, lambda _count: None)
+            return self._run(repo, worker, job, descriptor, lambda _count: None, size)
 
     def _read_here(
         self, layer: ImageLayer, origin: Origin, job: Job[ReadLayer], repo: Repo
@@ -173,7 +179,8 @@ class LocalExecutor:
                 self._progress.blob(layer.diff_id.hex[:12], origin.size) as advance,
                 lent_worker(repo, self._workers) as worker,
             ):
-                return _run(repo, worker, job, -1, partial(self._count, advance))
+                counted = partial(self._count, advance)
+                return self._run(repo, worker, job, -1, counted, origin.size)
         except Fault as error:
             raise error.within(digest=f"layer {layer.diff_id}") from None
 
@@ -184,9 +191,18 @@ class LocalExecutor:
             self.read_bytes += size
         advance(size)
 
-
-def _run(
-    repo: Repo, worker: Worker | None, job: Job[ReadLayer], source: int, advance: Advance
-) -> ReadLayer:
-    """Read a layer; a process also writes the directories that no lower layer can change."""
-    return run_job(repo, worker, job if worker is None else Sealed(job), source, advance)
+    def _run(
+        self,
+        repo: Repo,
+        worker: Worker | None,
+        job: Job[ReadLayer],
+        source: int,
+        advance: Advance,
+        size: int,
+    ) -> ReadLayer:
+        """Read a layer of `size` bytes. A process also writes the directories that no lower layer
+        can change, and has helpers while there are jobs to spare."""
+        if worker is None:
+            return run_job(repo, worker, job, source, advance)
+        with faults("sharing memory"), self._helpers.reading(repo, size) as queue:
+            return run_job(repo, worker, Sealed(job), source, advance, queue)

@@ -33,11 +33,12 @@ class Executors:
         self._progress = progress
 
     def make(
-        self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance
+        self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance, jobs: int
     ) -> LocalExecutor | ClusterExecutor:
-        """Return an executor. `blobs` fetches what has to be fetched; None if nothing has."""
+        """Return an executor. `blobs` fetches what has to be fetched; None if nothing has. `jobs`
+        bounds the processes of this machine."""
         if self._session is None:
-            return LocalExecutor(self._repo, blobs, options, self._progress, allowance)
+            return LocalExecutor(self._repo, blobs, options, self._progress, allowance, jobs)
         return ClusterExecutor(self._session, blobs, options, self._progress, allowance)
 
     def budget(self, asked: Budget, missing: Sequence[MissingLayer]) -> Budget:

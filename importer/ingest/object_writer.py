@@ -8,7 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from importer.ingest.read_ahead import AbandonedError, Channel
+from importer.ingest.shared_writer import SharedWriter
 from importer.repo.staging import WHOLE
+from importer.workers.helper import HelpedObjects
+from importer.workers.shared_queue import File
 from layers.entry import Kind
 from layers.errors import Fault
 
@@ -44,7 +47,8 @@ class _Job(NamedTuple):
 
 
 class ObjectWriter:
-    """Stores files: large ones in threads; small ones in batches, if the store is slow.
+    """Stores files: large ones in threads; small ones in batches, if the store is slow, or if
+    other processes help.
 
     When the context ends, all files are stored.
 
@@ -58,6 +62,9 @@ class ObjectWriter:
         self._waiting: deque[Future[None]] = deque()
         self._batch: list[_Job] = []
         self._batch_size = 0
+        self._shared: SharedWriter | None = None
+        if isinstance(store, HelpedObjects):
+            self._shared = SharedWriter(store.queue, store)
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +75,8 @@ class ObjectWriter:
         try:
             if error is None:
                 self._hand_over()
+                if self._shared is not None:
+                    self._shared.finish()
                 for written in self._waiting:
                     written.result()
         finally:
@@ -79,6 +88,8 @@ class ObjectWriter:
             self._add_large(leaf, entry, contents)
             return
         content = contents.whole() if entry.kind is Kind.FILE else b""
+        if self._shared is not None and self._shared.add(leaf, _file(entry), content):
+            return
         if not self._in_batches:
             leaf.checksum = self._written(entry, content)
             return
@@ -129,3 +140,9 @@ class ObjectWriter:
     def _write_batch(self, batch: list[_Job]) -> None:
         for job in batch:
             job.leaf.checksum = self._written(job.entry, job.content)
+
+
+def _file(entry: Entry) -> File:
+    if entry.kind is Kind.FILE:
+        return File(entry.owner, "", entry.size)
+    return File(entry.owner, entry.link.decode(), 0)

@@ -53,7 +53,7 @@ def gather(
 ) -> Gathered:
     """Import the plan's missing layers, except the ids in `before`, which an earlier architecture
     of the release has imported since."""
-    executor = executors.make(blobs, job.layer_options, allowance)
+    executor = executors.make(blobs, job.layer_options, allowance, job.budget.jobs)
     missing = [one for one in plan.layers.missing if one.layer.id not in before]
     budget = executors.budget(job.budget, missing)
     broken, written = import_layers(repo, missing, executor, budget, progress, keep_going=True)

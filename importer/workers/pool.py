@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.process import Server
-from importer.workers.worker import SIZE, Run, Write
+from importer.workers.worker import SIZE, Help, Run, Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from importer.progress import Advance
     from importer.repo.staging import Place
     from importer.workers.job import Job, Task
+    from importer.workers.shared_queue import SharedQueue
     from importer.workers.worker import Answer, Done, Request
 
 # With the same modules as ours, wherever they were found: an editable install has no directory
@@ -87,25 +88,43 @@ class Worker:
             self._process.close()
             self._process = None
 
-    def write[T](self, job: Job[T], place: Place, source: int, advance: Advance) -> Done[T]:
-        """Do a job in the process. A `source` of -1 stands for no descriptor.
+    def write[T](
+        self,
+        job: Job[T],
+        place: Place,
+        source: int,
+        advance: Advance,
+        queue: SharedQueue | None = None,
+    ) -> Done[T]:
+        """Do a job in the process. A `source` of -1 stands for no descriptor. Helpers take from
+        the `queue`.
 
         Raise the job's LayerError or ImporterError, OSError if its objects cannot be written,
         CommandError if the process is gone. `advance` may raise to stop the job.
         """
-        return self._done(Write(job, place), source, advance)
+        descriptors = [source] if source >= 0 else []
+        request = Write(job, place, has_source=source >= 0, helped=queue is not None)
+        return self._done(request, [*descriptors, *(queue.for_reader if queue else ())], advance)
 
     def run[T](self, task: Task[T]) -> T:
         """Do a task in the process. Raise the task's LayerError or ImporterError, CommandError if
         the process is gone."""
-        return self._done(Run(task), -1, lambda _count: None).found
+        return self._done(Run(task), (), lambda _count: None).found
 
-    def _done[T](self, request: Request[T], source: int, advance: Advance) -> Done[T]:
+    def help(self, place: Place, number: int, queue: SharedQueue) -> int:
+        """Have the process write batches of the queue into `place`, as helper of this number, to
+        the end or until it is told to stop. Return the bytes that the new files take."""
+        done = self._done(Help(place, number), queue.for_helper, lambda _count: None)
+        return done.written_bytes
+
+    def _done[T](
+        self, request: Request[T], descriptors: Sequence[int], advance: Advance
+    ) -> Done[T]:
         self.start()
         assert self._process is not None  # noqa: S101 - it was begun in the line above
         answer: Answer[T] | None = None
         try:
-            answer = self._process.ask(request, source, advance)
+            answer = self._process.ask(request, descriptors, advance)
         finally:
             if answer is None:
                 self.close()
@@ -131,10 +150,11 @@ class _Process:
     def close(self) -> None:
         self._opened.close()
 
-    def ask[T](self, request: Request[T], source: int, advance: Advance) -> Answer[T]:
+    def ask[T](
+        self, request: Request[T], descriptors: Sequence[int], advance: Advance
+    ) -> Answer[T]:
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
         try:
-            descriptors = [source] if source >= 0 else []
             socket.send_fds(self._socket, [SIZE.pack(len(data))], descriptors)
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):

@@ -1,7 +1,7 @@
 """A process that works for an import: see importer/workers/pool.py.
 
-A request is an 8-byte number and as many bytes, a pickled `Write` or `Run`; a descriptor may come
-with it. The answer is any number of pickled numbers, the bytes that were read since the last one,
+A request is an 8-byte number and as many bytes, a pickled `Request`; descriptors may come with
+it. The answer is any number of pickled numbers, the bytes that were read since the last one,
 and then a pickled `Done`, or a pickled exception, all in the same form. Both ends are the same
 program, so there is no version and no foreign input.
 """
@@ -13,39 +13,54 @@ import pickle
 import socket
 import struct
 import traceback
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from importer.repo.staging import NewObjects, Place
+from importer.workers.helper import HelpedObjects, help_reader
+from importer.workers.shared_queue import SharedQueue
 from layers.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from importer.progress import Advance
     from importer.workers.job import Job, Task
 
 SIZE = struct.Struct("=Q")
+# A job's own, and three of a queue for helpers.
+MOST_DESCRIPTORS = 4
 # Progress is told of after so many bytes, or so many times that there was some.
 _MUCH = 1 << 20
 _OFTEN = 500
 
 
 class Write[T](NamedTuple):
-    """A request to do a job whose objects go into `place`."""
+    """A request to do a job whose objects go into `place`.
+
+    With it come the job's descriptor, if it `has_source`, and those of a queue for helpers, if it
+    is `helped`.
+    """
 
     job: Job[T]
     place: Place
+    has_source: bool
+    helped: bool
 
-    def done(self, source: int, advance: Advance) -> Done[T]:
+    def done(self, descriptors: Sequence[int], advance: Advance) -> Done[T]:
         """Do the job."""
+        source = descriptors[0] if self.has_source else -1
         umask = os.umask(0)  # files get exactly the mode given to open(2)
-        objects = NewObjects(self.place, umask=0)
-        try:
-            found = self.job.read(objects, source, advance)
-        finally:
-            objects.close()
-            os.umask(umask)
-        return Done(found, objects.written_bytes)
+        with ExitStack() as opened:
+            opened.callback(os.umask, umask)
+            if self.helped:
+                queue = SharedQueue(*map(os.dup, descriptors[self.has_source :]))
+                opened.callback(queue.close)
+                objects: NewObjects = HelpedObjects(self.place, queue)
+            else:
+                objects = NewObjects(self.place, umask=0)
+            opened.callback(objects.close)
+            return Done(self.job.read(objects, source, advance), objects.written_bytes)
 
 
 class Run[T](NamedTuple):
@@ -53,9 +68,22 @@ class Run[T](NamedTuple):
 
     task: Task[T]
 
-    def done(self, _source: int, _advance: Advance) -> Done[T]:
+    def done(self, _descriptors: Sequence[int], _advance: Advance) -> Done[T]:
         """Do the task."""
         return Done(self.task.run(), 0)
+
+
+class Help(NamedTuple):
+    """A request to write batches from a queue into `place`, as helper of this number."""
+
+    place: Place
+    number: int
+
+    def done(self, descriptors: Sequence[int], _advance: Advance) -> Done[None]:
+        """Write batches until there are no more, or the helper is told to stop."""
+        memory, helper = map(os.dup, descriptors)
+        with closing(SharedQueue(memory, -1, helper)) as queue:
+            return Done(None, help_reader(queue, self.place, self.number))
 
 
 class Done[T](NamedTuple):
@@ -65,21 +93,27 @@ class Done[T](NamedTuple):
     written_bytes: int
 
 
-type Request[T] = Write[T] | Run[T]
 type Answer[T] = Done[T] | Exception
+
+
+class Request[T](Protocol):
+    """A request to a worker process: `Write`, `Run` or `Help`."""
+
+    def done(self, descriptors: Sequence[int], advance: Advance) -> Done[T]:
+        """Do what is asked. The descriptors stay open meanwhile."""
 
 
 def serve(descriptor: int) -> None:
     """Answer requests until the importing process is gone."""
     with socket.socket(fileno=descriptor) as asker:
         while True:
-            request, source = _request(asker)
-            _send(asker, _answer(request, source, asker))
+            request, descriptors = _request(asker)
+            _send(asker, _answer(request, descriptors, asker))
 
 
-def _request(asker: socket.socket) -> tuple[Request[object], int]:
-    """Receive the next request, with its descriptor or -1."""
-    head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, 1)
+def _request(asker: socket.socket) -> tuple[Request[object], list[int]]:
+    """Receive the next request, with its descriptors."""
+    head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, MOST_DESCRIPTORS)
     if len(head) < SIZE.size:
         raise SystemExit  # who asked is gone
     data = bytearray(SIZE.unpack(head)[0])
@@ -87,7 +121,7 @@ def _request(asker: socket.socket) -> tuple[Request[object], int]:
     while left:
         left = left[asker.recv_into(left) or _gone() :]
     request: Request[object] = pickle.loads(data)  # noqa: S301 - our own
-    return request, descriptors[0] if descriptors else -1
+    return request, descriptors
 
 
 def _gone() -> int:
@@ -104,10 +138,12 @@ def _send(asker: socket.socket, answer: Answer[object] | int) -> None:
         _gone()
 
 
-def _answer(request: Request[object], source: int, asker: socket.socket) -> Answer[object]:
+def _answer(
+    request: Request[object], descriptors: Sequence[int], asker: socket.socket
+) -> Answer[object]:
     progress = _Progress(lambda size: _send(asker, size))
     try:
-        done = request.done(source, progress.advance)
+        done = request.done(descriptors, progress.advance)
         progress.tell()
     except (Fault, OSError) as error:
         return error
@@ -115,8 +151,8 @@ def _answer(request: Request[object], source: int, asker: socket.socket) -> Answ
         error.add_note(traceback.format_exc())
         return error
     finally:
-        if source >= 0:
-            os.close(source)
+        for descriptor in descriptors:
+            os.close(descriptor)
     return done
 
 
