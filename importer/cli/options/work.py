@@ -43,8 +43,9 @@ class Work(Group):
         "-j",
         metavar="N",
         type=Number(1, 1024),
-        help="Unpack this many layers at once, each in a process of its own; without it, as many"
-        " as there are processors for this process.",
+        help="Unpack this many layers at once, each in a process of its own; the processes that no"
+        " layer takes help with the largest ones. Without it, as many as there are processors for"
+        " this process.",
     )
     max_parallel_downloads: int = option(
         "--max-parallel-downloads",
