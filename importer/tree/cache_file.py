@@ -13,6 +13,7 @@ its files' keys; its files' checksums.
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
@@ -64,14 +65,15 @@ class CachedDirectory(NamedTuple):
 
 
 class CacheFile:
-    """A cache as it was when it was loaded, `directories` by their keys."""
+    """A cache as it was when it was loaded, `directories` by their keys. `saved` is when it was
+    saved, in nanoseconds; no file in it has changed since."""
 
     def __init__(self, path: Path) -> None:
         """Load the cache. Raise ImporterError if it cannot be read or is damaged."""
         self._path = path
         self.directories: dict[bytes, CachedDirectory] = {}
         self._single = b""
-        self._body = _load(path)
+        self._body, self.saved = _load(path)
         if self._body:
             self._parse()
 
@@ -124,12 +126,14 @@ class CacheFile:
             raise ImporterError(said, hint=_WITHOUT) from error
 
 
-def _load(path: Path) -> bytes:
-    """Return the cache without its checksum; nothing if there is none, or one of another format."""
+def _load(path: Path) -> tuple[bytes, int]:
+    """Return the cache without its checksum, and when it was saved; nothing if there is none, or
+    one of another format."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data, saved = file.read(), os.fstat(file.fileno()).st_mtime_ns
     except FileNotFoundError:
-        return b""
+        return b"", 0
     except OSError as error:
         said = f"reading the cache {path}: {error.strerror}"
         raise ImporterError(said, hint=_WITHOUT) from error
@@ -138,4 +142,4 @@ def _load(path: Path) -> bytes:
         raise ImporterError(
             f"the cache {path} is damaged", hint="remove it, or use --no-cache; it is made anew"
         )
-    return body if body.startswith(_MAGIC) else b""
+    return (body, saved) if body.startswith(_MAGIC) else (b"", 0)

@@ -58,10 +58,10 @@ class KnownFiles:
 
         Return None if the file is unknown, or if `has` tells that the repo lacks the object.
         """
+        if self._file is None or status.st_ctime_ns > self._file.saved:
+            return None  # it has changed since
         if self._known is None:
-            self._known = self._file.files() if self._file is not None else {}
-        if not self._known:
-            return None
+            self._known = self._file.files()
         key = self.key(seen(status), bits, label)
         value = self._known.get(key)
         if value is None or not has(checksum := value.hex()):
