@@ -164,6 +164,24 @@ def test_a_blob_of_the_right_name_and_another_content_is_not_kept(
     assert tar.startswith(b"a\0")
 
 
+def test_no_symlink_of_an_image_directory_is_written_through(
+    filled: Path, image: BuiltImage, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("Directory Transport Version: 1.1\n")
+    layer = image.diff_ids[0].removeprefix("sha256:")
+    for part in ("version", "manifest.json", "signature-1", image.image_id, layer):
+        target = tmp_path / f"dir-{part}"
+        target.mkdir()
+        if part != "version":
+            (target / "version").write_text(precious.read_text())
+        (target / part).symlink_to(precious)
+        outcome = image_store(filled, "export", image.image_id, f"dir:{target}")
+        assert outcome.status == (1 if part == "version" else 0), outcome.stderr
+        assert precious.read_text() == "Directory Transport Version: 1.1\n"
+        assert (target / part).is_symlink() is (part == "version")
+
+
 @pytest.mark.parametrize(
     "index",
     ['{"manifests":[5]}', '{"manifests":5}', "[]", "{", '{"manifests":[{"annotations":7}]}',
