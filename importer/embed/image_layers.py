@@ -2,50 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
 from importer.embed.extra_files import bound_images, configuration, equivalence, path_of
-from importer.embed.layer_tar import LayerTar, Source, unlabelled
-from importer.embed.result import Written
+from importer.embed.layer_tar import Source, unlabelled
+from importer.embed.write_layer import LayerWriter, PlannedLayer
 from importer.render.table import several
-from layers.compress.compress import BlobCompression, compressed
-from layers.digest import Digest
+from layers.compress.compress import BlobCompression
 from layers.entry import Owner
-from layers.oci.derive import NewLayer
-from layers.oci.manifest import Descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from importer.embed.base_image import BaseImage
     from importer.embed.job import Contents
+    from importer.embed.result import Written
     from importer.embed.store_layers import StoreLayers
     from importer.files.oci_layout import Layout
-    from importer.progress import Advance, Progress
+    from importer.progress import Progress
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
-    from layers.chunks import Chunks
     from layers.path import Path
     from layers.storage.packing import Packing
 
 _DIRECTORY = Owner(0o755, 0, 0)
 _OVERLAY, _RECORDS = b"overlay", b"overlay-layers"
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """A layer to write: its members, and what it is for. `size` is about its tar's, in bytes."""
-
-    members: Mapping[Path, Source]
-    store_layers: tuple[str, ...]
-    images: tuple[str, ...]
-    created_by: str
-    name: str
-    size: int
 
 
 class ImageLayers:
@@ -93,17 +76,17 @@ class ImageLayers:
             shown = b"/".join(path).decode()
             progress.message(f"/{shown} of the base image is replaced by the branch's")
         planned = [*map(self._group, self._packing.groups), self._last(base)]
-        writer = _Writer(self._repo, self._owners(base), layout, compression, progress)
+        writer = LayerWriter(self._repo, self._owners(base), layout, compression, progress)
         with ThreadPoolExecutor(jobs) as pool:
             return tuple(pool.map(writer.write, planned))
 
-    def _group(self, group: tuple[str, ...]) -> _Planned:
+    def _group(self, group: tuple[str, ...]) -> PlannedLayer:
         members = {path: source for one in group for path, source in self._files(one).items()}
         images = self._users(group)
         more = f" and {len(images) - 1} more" if len(images) > 1 else ""
         count = f"{len(group)} layers" if len(group) > 1 else "a layer"
         said = f"image-store embed: {count} of {images[0]}{more}"
-        return _Planned(members, group, images, said, group[-1][:12], self._size(group))
+        return PlannedLayer(members, group, images, said, group[-1][:12], self._size(group))
 
     def _users(self, group: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(label for one in group for label in self._labels[one])) or ("",)
@@ -120,7 +103,7 @@ class ImageLayers:
             found[(*self._prefix, _RECORDS, record)] = records.leaves[record]
         return found
 
-    def _last(self, base: BaseImage) -> _Planned:
+    def _last(self, base: BaseImage) -> PlannedLayer:
         """Return the last layer: all of the store that no other one has, and the extra files."""
         members = self._rest()
         members |= self._extra
@@ -130,7 +113,7 @@ class ImageLayers:
         count = several(len(self._store.images), "image")
         said = f"image-store embed: records of {count}"
         users = self._users(last) if last else ()
-        return _Planned(members, last, users, said, "records", self._size(last))
+        return PlannedLayer(members, last, users, said, "records", self._size(last))
 
     def _size(self, group: tuple[str, ...]) -> int:
         return sum(self._sizes[one] for one in group)
@@ -162,53 +145,3 @@ class ImageLayers:
             return self._repo.dirmeta(directory.meta) if directory is not None else _DIRECTORY
 
         return lambda path: unlabelled(owner(path))
-
-
-class _Writer:
-    """Writes planned layers into a layout."""
-
-    def __init__(
-        self,
-        repo: Repo,
-        owners: Callable[[Path], Owner],
-        layout: Layout,
-        compression: BlobCompression,
-        progress: Progress,
-    ) -> None:
-        self._repo = repo
-        self._owners = owners
-        self._layout = layout
-        self._compression = compression
-        self._progress = progress
-
-    def write(self, planned: _Planned) -> Written:
-        """Write one layer. Called from several threads."""
-        tar = LayerTar(self._repo, self._owners)
-        hashed = _Hashed()
-        with self._progress.blob(planned.name, planned.size) as advance:
-            chunks = hashed.read(tar.chunks(planned.members), advance)
-            digest, size = self._layout.add(compressed(chunks, self._compression))
-        blob = Descriptor(self._compression.media_type, digest, size)
-        layer = NewLayer(blob, hashed.digest, planned.created_by)
-        return Written(layer, hashed.size, planned.store_layers, planned.images, tar.capable)
-
-
-class _Hashed:
-    """Hashes and counts a tar while it passes."""
-
-    def __init__(self) -> None:
-        self._hasher = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def digest(self) -> Digest:
-        """The diffID, once the tar has passed."""
-        return Digest("sha256", self._hasher.hexdigest())
-
-    def read(self, chunks: Chunks, advance: Advance) -> Chunks:
-        """Yield the chunks."""
-        for chunk in chunks:
-            self._hasher.update(chunk)
-            self.size += len(chunk)
-            advance(len(chunk))
-            yield chunk

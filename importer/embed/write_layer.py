@@ -1,0 +1,91 @@
+"""Write one layer of the new image: its tar, hashed and compressed, into a layout."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.embed.layer_tar import LayerTar, Source
+from importer.embed.result import Written
+from layers.compress.compress import BlobCompression, compressed
+from layers.digest import Digest
+from layers.entry import Owner
+from layers.oci.derive import NewLayer
+from layers.oci.manifest import Descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from importer.files.oci_layout import Layout
+    from importer.progress import Advance, Progress
+    from importer.repo.writer import Repo
+    from layers.chunks import Chunks
+    from layers.path import Path
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLayer:
+    """A layer to write: its members, and what it is for.
+
+    `store_layers` are the ids of the store's layers in it, `images` the labels of their images.
+    `name` is for the progress; `size` is about the tar's, in bytes.
+    """
+
+    members: Mapping[Path, Source]
+    store_layers: tuple[str, ...]
+    images: tuple[str, ...]
+    created_by: str
+    name: str
+    size: int
+
+
+class LayerWriter:
+    """Writes planned layers into a layout. `owners` tells the owners of directories that only lead
+    to members."""
+
+    def __init__(
+        self,
+        repo: Repo,
+        owners: Callable[[Path], Owner],
+        layout: Layout,
+        compression: BlobCompression,
+        progress: Progress,
+    ) -> None:
+        self._repo = repo
+        self._owners = owners
+        self._layout = layout
+        self._compression = compression
+        self._progress = progress
+
+    def write(self, planned: PlannedLayer) -> Written:
+        """Write one layer. Called from several threads."""
+        tar = LayerTar(self._repo, self._owners)
+        hashed = _Hashed()
+        with self._progress.blob(planned.name, planned.size) as advance:
+            chunks = hashed.read(tar.chunks(planned.members), advance)
+            digest, size = self._layout.add(compressed(chunks, self._compression))
+        blob = Descriptor(self._compression.media_type, digest, size)
+        layer = NewLayer(blob, hashed.digest, planned.created_by)
+        return Written(layer, hashed.size, planned.store_layers, planned.images, tar.capable)
+
+
+class _Hashed:
+    """Hashes and counts a tar while it passes."""
+
+    def __init__(self) -> None:
+        self._hasher = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def digest(self) -> Digest:
+        """The diffID, once the tar has passed."""
+        return Digest("sha256", self._hasher.hexdigest())
+
+    def read(self, chunks: Chunks, advance: Advance) -> Chunks:
+        """Yield the chunks."""
+        for chunk in chunks:
+            self._hasher.update(chunk)
+            self.size += len(chunk)
+            advance(len(chunk))
+            yield chunk
