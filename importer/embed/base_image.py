@@ -13,7 +13,6 @@ from importer.fetch.resolver import Resolver
 from importer.store.documents import StoredDocuments
 from layers.compress.decompress import compression_of, decompressed
 from layers.entry import Kind, Owner
-from layers.errors import Fault
 from layers.oci.media_type import DOCKER_LAYERS, TAR_LAYER, Compression, layer_compression
 from layers.path import Path, joined
 from layers.tree.watched import Watched, WatchedPaths
@@ -58,12 +57,9 @@ class BaseImage:
 
 def resolve_base(skopeo: Skopeo, blobs: Blobs, reference: Reference) -> Image:
     """Return the base's manifest and config. Raise FetchError or LayerError as Resolver does."""
-    try:
-        image = Resolver(skopeo, blobs, StoredDocuments()).resolve(reference)
-        for layer in image.layers:
-            _ = layer.available_compression  # raises LayerError for an unknown media type
-    except Fault as error:
-        raise error.within(digest=str(reference)) from None
+    image = Resolver(skopeo, blobs, StoredDocuments()).resolve(reference)
+    for layer in image.layers:
+        _ = layer.available_compression  # raises LayerError for an unknown media type
     return image
 
 

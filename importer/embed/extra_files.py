@@ -84,10 +84,10 @@ def equivalence(base: BaseImage, prefix: str) -> dict[Path, Source]:
 
 
 def bound_images(store: StoreView) -> dict[Path, Source]:
-    """Return a Quadlet unit for each name of the store's images, and the links by which bootc
-    takes them for logically bound images."""
+    """Return a Quadlet unit for each of the store's images that has a name, and the links by which
+    bootc takes them for logically bound images."""
     found: dict[Path, Source] = {}
-    for name in sorted({name for image in store.images for name in image.names}):
+    for name in sorted({image.names[0] for image in store.images if image.names}):
         unit, text = bound_image(name)
         found[(*_UNITS, unit.encode())] = NewFile(_FILE, text.encode())
         target = b"/" + b"/".join((*_UNITS, unit.encode()))

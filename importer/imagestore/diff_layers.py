@@ -12,7 +12,6 @@ from importer.render.table import Block, Column, Table, Text, several, shortened
 from importer.repo.fetch_cost import Fetch, fetch_cost
 from importer.store.documents import StoredDocuments
 from layers.document import mapping, parse_document, string
-from layers.errors import Fault
 from layers.oci.derive import STORE_COMMIT
 from layers.oci.history import layer_commands, shown_command
 
@@ -108,18 +107,11 @@ def diff_layers(
     """Compare the manifests of two images. No layer is fetched."""
     with Blobs(skopeo, progress) as blobs:
         resolver = Resolver(skopeo, blobs, StoredDocuments())
-        before, after = (_resolved(resolver, one) for one in (old, new))
+        before, after = (resolver.resolve(one) for one in (old, new))
     known = {layer.digest for layer in before.manifest.layers}
     pairs = zip(after.manifest.layers, layer_commands(after.config), strict=True)
     added = tuple(NewBlob(blob, command) for blob, command in pairs if blob.digest not in known)
     return LayersDiff(before, after, added, _by_ostree(repo, before, after))
-
-
-def _resolved(resolver: Resolver, reference: Reference) -> Image:
-    try:
-        return resolver.resolve(reference)
-    except Fault as error:
-        raise error.within(digest=str(reference)) from None
 
 
 def _by_ostree(repo: Repo, old: Image, new: Image) -> Fetch | None:
