@@ -58,6 +58,7 @@ bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fill
 	$(SUDO) $(BIN)/python -m fixtures.bench.compare $(MEASURE)
 	$(SUDO) $(BIN)/python -m fixtures.bench.floor $(MEASURE)
 	$(SUDO) $(BIN)/python -m fixtures.bench.growth $(MEASURE)
+	$(SUDO) $(BIN)/python -m fixtures.bench.jobs $(MEASURE)
 	$(SUDO) $(BIN)/python -m fixtures.bench.network $(MEASURE)
 	$(BIN)/python -m fixtures.bench.simulation $(if $(findstring --document,$(MEASURE)),--document docs/performance.md)
 	$(SUDO) $(BIN)/python -m fixtures.bench.trees $(MEASURE)
