@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from itertools import batched
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import LayerCommit
@@ -26,10 +28,13 @@ if TYPE_CHECKING:
     from importer.commit.plan import PlannedBranch
     from importer.progress import Progress
     from importer.repo.commit_metadata import Base
+    from importer.repo.tree import Tree
     from layers.storage.image import Image
 
 
 _log = logging.getLogger(__name__)
+# The trees of so many branches are in memory at once: some kilobytes each.
+_TOGETHER = 64
 
 
 def commit_images(
@@ -50,7 +55,9 @@ def commit_images(
         tell_future(branch.images, time, progress)
     images = _images(target, repo, branches, progress)
     stores = tuple(
-        _commit(target, repo, branch, images[branch.name], layers) for branch in branches
+        store
+        for some in batched(branches, _TOGETHER)
+        for store in _commit(target, repo, some, images, layers)
     )
     for message in dict.fromkeys(one for store in stores for one in store.messages):
         progress.message(message)
@@ -100,43 +107,82 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
     return base
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A branch's commit: its tree is written. `head` is the branch's present commit, and
+    `unchanged` tells that it is just this one."""
+
+    branch: PlannedBranch
+    contents: Contents
+    tree: Tree
+    message: Message
+    head: str | None
+    unchanged: bool
+
+
 def _commit(
     target: Target,
     repo: Repo,
-    branch: PlannedBranch,
-    stored: Sequence[Image],
+    branches: Sequence[PlannedBranch],
+    images: Mapping[str, Sequence[Image]],
     layers: Mapping[str, LayerCommit],
-) -> StoreCommit:
-    """Commit the branch's images, unless the branch has just that already. `stored` are the
-    images with the layers that the store has.
+) -> list[StoreCommit]:
+    """Commit the images of these branches together, but for branches that have just that already.
+    `images` are those of each branch with the layers that the store has.
 
-    The commit has no parent: it is a function of the images and of the base, not of what was
-    imported before.
+    A commit has no parent: it is a function of the images and of the base, not of what was
+    imported before. The disk is synced twice, however many branches there are.
     """
-    name, images, base = branch.name, branch.images, branch.base
-    kind = branch.kind
-    message = image_message(target, branch)
     with repo.locked():
-        contents = Contents(target, repo, stored, base, layers, kind)
+        contents = [
+            Contents(target, repo, images[branch.name], branch.base, layers, branch.kind)
+            for branch in branches
+        ]
         with repo.transaction() as transaction:
-            tree = contents.tree()
-            tree.write()
-            head = repo.resolve(name)
-            if head is not None and repo.is_commit(repo.commit(head), tree, message, base):
+            drafts = [_draft(target, repo, *each) for each in zip(branches, contents, strict=True)]
+            if all(draft.unchanged for draft in drafts):
                 transaction.abandon()
-        if head is not None and transaction.abandoned:
-            sign(repo, head, target.signing)
-            _log.debug("branch %s has commit %s already", name, head)
-            return StoreCommit(name, head, True, images, contents.store_ids, contents.added_entries)
-        with repo.transaction():
-            checksum = repo.write_commit(tree, message, base)
-            sign(repo, checksum, target.signing)
-            repo.set_ref(name, checksum)
-    _log.debug("branch %s: commit %s", name, checksum)
-    last = repo.commit(head) if head else None
-    messages = (*changes(name, last, kind), *contents.messages)
+        changed = [draft for draft in drafts if not draft.unchanged]
+        made = _write_commits(target, repo, changed) if changed else {}
+        for draft in drafts:
+            if draft.unchanged:
+                sign(repo, draft.head or "", target.signing)
+                _log.debug("branch %s has commit %s already", draft.branch.name, draft.head)
+    return [_result(repo, draft, made.get(draft.branch.name)) for draft in drafts]
+
+
+def _draft(target: Target, repo: Repo, branch: PlannedBranch, contents: Contents) -> _Draft:
+    """Write a branch's tree. Call within a transaction."""
+    message, base = image_message(target, branch), branch.base
+    tree = contents.tree()
+    tree.write()
+    head = repo.resolve(branch.name)
+    same = head is not None and repo.is_commit(repo.commit(head), tree, message, base)
+    return _Draft(branch, contents, tree, message, head, same)
+
+
+def _write_commits(target: Target, repo: Repo, drafts: Sequence[_Draft]) -> dict[str, str]:
+    """Write the commits and set their branches, all or none. Return the commits by branch."""
+    made = {}
+    with repo.transaction():
+        for draft in drafts:
+            name = draft.branch.name
+            made[name] = repo.write_commit(draft.tree, draft.message, draft.branch.base)
+            sign(repo, made[name], target.signing)
+            repo.set_ref(name, made[name])
+            _log.debug("branch %s: commit %s", name, made[name])
+    return made
+
+
+def _result(repo: Repo, draft: _Draft, made: str | None) -> StoreCommit:
+    """Return the result of a branch, whose new commit is `made`, if there is one."""
+    branch, contents = draft.branch, draft.contents
     ids, added = contents.store_ids, contents.added_entries
-    return StoreCommit(name, checksum, False, images, ids, added, messages)
+    if made is None:
+        return StoreCommit(branch.name, draft.head or "", True, branch.images, ids, added)
+    last = repo.commit(draft.head) if draft.head else None
+    messages = (*changes(branch.name, last, branch.kind), *contents.messages)
+    return StoreCommit(branch.name, made, False, branch.images, ids, added, messages)
 
 
 def image_message(target: Target, branch: PlannedBranch) -> Message:
