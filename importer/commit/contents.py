@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.layer import LayerCommit, head_layer
 from importer.commit.base_tree import CommitTree
+from importer.commit.convert import images_to_convert
 from importer.commit.other_stores import other_stores
 from importer.commit.selinux import Labels
 from importer.commit.target import ExistingStore, Form, Target
@@ -63,7 +64,9 @@ class Contents:
         self._target = target
         self._repo = repo
         self._base = base
-        self._images = images
+        converted = images_to_convert(target, repo, base, kind.whiteouts, images)
+        self._images = [*images, *converted]
+        self._converts = bool(converted)
         self._labels = Labels.wanted(repo, target.labelling, base)
         self._layers = self._made(layers)
         if self._labels.store is not None:
@@ -104,7 +107,7 @@ class Contents:
         tree = CommitTree(self._repo, self._base, self._labels)
         prefix = self._target.prefix
         directory = tree.directory(prefix)
-        present = kept_store(self._target, tree.before(prefix))
+        present = None if self._converts else kept_store(self._target, tree.before(prefix))
         if present is None:
             remove_store(directory)
         tree.check_whiteouts(present)

@@ -92,7 +92,8 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
     tree = BaseTree(repo, base)
     tree.check_directory(target.prefix)
     present = kept_store(target, tree.before(target.prefix))
-    tree.check_whiteouts(present)
+    if target.flatten:  # else the base's own store is converted; see `importer.commit.whiteouts`
+        tree.check_whiteouts(present)
     if present is not None:
         check_records(present)
     if target.storage_conf:

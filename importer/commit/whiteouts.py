@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.commit.base_tree import BaseTree
+from importer.commit.convert import images_to_convert
 from importer.commit.layer_ids import change_of_ids, chosen_layer_ids, present_store
 from importer.commit.target import ExistingStore, Form
 from importer.errors import ImporterError
@@ -46,13 +47,15 @@ def chosen_kind(
 
     `head` is the branch's commit. `last` is the same for a release, which keeps to its layer ids.
     Raise ImporterError if the choices exclude each other, if the base cannot have what was chosen,
-    or if the form would change without --whiteouts.
+    if the form would change without --whiteouts, or if the base's store, which stays, cannot change
+    it.
     """
     if target.form is not Form.STORE or target.flatten:
         return StoreKind(chosen_layer_ids(target, repo, base, last))
     whiteouts = _chosen(target, repo, base)
     if target.whiteouts is None:
         _check_kept(target, repo, branch, base, head, whiteouts)
+    images_to_convert(target, repo, base, whiteouts)
     return StoreKind(chosen_layer_ids(target, repo, base, last, whiteouts), whiteouts)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.graphroot.files import DAMAGED, MAX_RECORDS, documents, records
-from importer.graphroot.source import SourceImage, SourceLayer, stored_reference
+from importer.graphroot.source import SourceImage, SourceLayer
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError, printable
@@ -22,6 +22,7 @@ from layers.storage.image import Image, KeptRecord
 from layers.storage.image_record import ImageRecord, any_images
 from layers.storage.layer_record import LayerRecord, any_layers, complete_chain
 from layers.storage.records import big_data_file
+from layers.storage.stored_reference import stored_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,11 +142,24 @@ class Graphroot:
             )
         for layer, diff_id in zip(layers, diff_ids, strict=True):
             self._check_plain(layer)
+            self._check_own(layer)
             if layer.diff not in (None, diff_id):
                 raise LayerError(
                     f"layer {layer.id} is {layer.diff}, the config says {diff_id}",
                     hint=_OTHER_LAYERS,
                 )
+
+    def _check_own(self, layer: LayerRecord) -> None:
+        """Raise ImporterError for a layer whose directory may hold the layers below, too, as in a
+        store of ours without whiteouts, if no tar-split record tells what is its own."""
+        lower = f"overlay/{layer.id}/lower".encode()
+        known = self._layer(layer).record is not None or self._directory.is_there(lower)
+        if layer.parent and not known:
+            raise ImporterError(
+                f"layer {layer.id} has neither a file `lower` nor a tar-split record: its directory"
+                " may hold the layers below, too",
+                hint="import the image from its registry",
+            )
 
     def _check_plain(self, layer: LayerRecord) -> None:
         """Raise ImporterError if the layer was pulled with use_composefs: it has a directory of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.graphroot.files import MAX_RECORDS, documents, records
 from importer.graphroot.record import Record
-from importer.graphroot.source import SourceImage, SourceLayer, stored_reference
+from importer.graphroot.source import SourceImage, SourceLayer
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError, printable
@@ -21,6 +21,7 @@ from layers.oci.config import parse_config, parse_diff_ids
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories
 from layers.storage.image import Image, KeptRecord
+from layers.storage.stored_reference import stored_reference
 from layers.tarsplit.record_reader import tar_size
 
 if TYPE_CHECKING:

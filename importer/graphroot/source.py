@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from layers.errors import LayerError
-from layers.oci.reference import ImageName, Reference
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -51,16 +48,3 @@ class Source(Protocol):
 
     def load(self, image: SourceImage) -> Image:
         """Return the image with verified documents; `image.layers` must not be None."""
-
-
-def stored_reference(names: Sequence[str], unnamed: str) -> Reference:
-    """Return the first of the sorted names that a registry could have, else `unnamed`.
-
-    `unnamed` is a reference as skopeo writes it.
-    """
-    for name in sorted(names):
-        try:
-            return Reference.parse(f"docker://{ImageName.parse(name)}")
-        except LayerError:
-            continue
-    return Reference.parse(unnamed)

@@ -101,6 +101,7 @@ class StoreDiff:
             *blocks,
             Text(f"images: {self.summary()}"),
             Text(f"layers: {layers}"),
+            *self._forms(),
             Text(f"a device with A fetches {self.fetch}"),
             *(_lost_lines(self.lost) if self.wanted.lost else ()),
         ]
@@ -117,9 +118,16 @@ class StoreDiff:
                 "unchanged": self.unchanged,
             },
             "layers": {"added": list(self.new_layers), "removed": list(self.old_layers)},
+            "whiteouts": {"from": _form(self.old), "to": _form(self.new)},
             "fetch": self.fetch.document(),
             "lost": self.lost.document(),
         }
+
+    def _forms(self) -> Iterable[Text]:
+        """Yield a line if the two stores delete files in different ways."""
+        old, new = _form(self.old), _form(self.new)
+        if old is not None and new is not None and old != new:
+            yield Text(f"whiteouts: {old} in A, {new} in B; all containers have to be made again")
 
     def _changed(self, one: Changed) -> dict[str, Any]:
         kinds = {
@@ -131,6 +139,11 @@ class StoreDiff:
         if self.wanted.files:
             files = {kind: [printable(path) for path in paths] for kind, paths in kinds.items()}
         return {"from": _image(one.old), "to": _image(one.new), "files": files}
+
+
+def _form(store: StoreView | None) -> str | None:
+    """Return the value of --whiteouts for a store; None for one that fits both."""
+    return store.whiteouts.value if store is not None and store.whiteouts is not None else None
 
 
 def _image(image: ImageView) -> dict[str, Any]:

@@ -38,11 +38,13 @@ _COMMAND_WIDTH = 100
 class LayerDetails:
     """A layer as part of an image; `shared` are the other images that have it.
 
-    `standard_id` is containers-storage's id, which `record` need not have.
+    `standard_id` is containers-storage's id, which `record` need not have. A `cut` layer holds the
+    layers below in the store; `usage` counts its own part.
     """
 
     record: LayerRecord
     standard_id: str
+    cut: bool
     command: str
     usage: LayerUsage
     shared: tuple[ImageView, ...]
@@ -68,6 +70,7 @@ class LayerDetails:
             "store_layer_id": self.record.id,
             "diff_id": str(self.record.diff_id),
             "digest": str(self.record.blob_digest),
+            "cut": self.cut,
             "command": self.command,
             "tar_size": self.record.diff_size,
             "size": self.usage.size,
@@ -110,6 +113,8 @@ class ImageDetails(Done):
             ("size", f"{size(sum(layer.usage.size for layer in self.layers))} in files"),
             ("hidden", f"{size(hidden)} that layers above delete or replace" if hidden else "none"),
         ]
+        if cut := sum(layer.cut for layer in self.layers):
+            facts.append(("cut", f"{several(cut, 'layer')}, which hold the layers below, too"))
         if image.flattened:
             facts.append(("flattened", "yes: its layers are not the ones that its config names"))
         table = Table(_COLUMNS, [layer.row(n) for n, layer in enumerate(self.layers, 1)])
@@ -193,6 +198,7 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
         LayerDetails(
             record,
             store.standard_ids[record.id],
+            store.is_cut(record),
             command,
             used,
             _sharers(stores, store.standard_ids[record.id], image),

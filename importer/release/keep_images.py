@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import find_layer
-from importer.graphroot.source import stored_reference
 from importer.repo.reachable import ancestors
+from importer.store.kept_image import kept_image
 from importer.store.reader import NoStoreError, open_store
 from layers.release.diff import compare
-from layers.storage.image import Image, KeptRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
-    from importer.store.image import ImageView
     from importer.store.reader import StoreView
     from layers.release.release import Release
+    from layers.storage.image import Image
 
 _GONE = (
     "{image} of {release} is not kept: its layers are no longer in the repo, where"
@@ -51,7 +50,7 @@ def images_to_keep(
         for view in sorted(store.images, key=lambda view: view.id):
             if view.components and view.id not in known:
                 known.add(view.id)
-                image = _image(store, view, before.name or store.commit.checksum, taken)
+                image = kept_image(store, view, before.name or store.commit.checksum, taken)
                 taken.update(image.names)
                 if all(find_layer(repo, layer.id) for layer in image.layers):
                     found.append(image)
@@ -76,17 +75,3 @@ def _earlier(
         if before is not None and not any(compare(before, one).is_empty for one in seen):
             seen.append(before)
             yield store, before
-
-
-def _image(store: StoreView, view: ImageView, release: str, taken: set[str]) -> Image:
-    names = tuple(name for name in view.names if name not in taken)
-    return Image(
-        stored_reference(view.names, f"containers-storage:@{view.id}"),
-        "",
-        view.manifest,
-        view.config,
-        view.indexes[0] if len(view.indexes) == 1 else None,
-        kept=KeptRecord(names, (view.manifest, *view.others, *view.indexes)),
-        kept_from=release,
-        signatures=store.signatures(view.record).get(view.manifest.digest, ()),
-    )

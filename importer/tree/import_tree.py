@@ -240,7 +240,7 @@ class _Trees:
             raise ImporterError(
                 f"the base commit enables composefs, and the tree has {self.counts.whiteouts}"
                 f" whiteouts: {SHOWN_BY_COMPOSEFS}",
-                hint="import-image --flatten makes an image store without whiteouts",
+                hint="import-image --whiteouts=none makes an image store without whiteouts",
             )
         writer.overlay(place, tree.before(self._job.prefix), whole)
         return tree.root

@@ -3,77 +3,29 @@
 Each rule is one of design.md, section 9; breaking it once gave containers wrong files.
 """
 
-from dataclasses import dataclass
+import json
 from pathlib import Path
 
 import pytest
 
 from fixtures.images import definition
 from tests.conftest import FIXTURES
+from tests.store.conftest import NONE, QUOTED, Family
 from tests.tools import ostreerepo
-from tests.tools.busybox import busybox_layer
 from tests.tools.expected import STORE, layer_ids, merged, private_ids, unpacked
-from tests.tools.image import BuiltImage, build_oci
+from tests.tools.image import build_oci
 from tests.tools.importimage import imported, imported_storage, run_import, run_storage
+from tests.tools.osbase import commit_os, os_tree
 from tests.tools.ostreerepo import checkout, ls, refs, rev_parse
 from tests.tools.podman import new_podman
+from tests.tools.process import run
 from tests.tools.registry import Registry
 from tests.tools.snapshot import assert_same
 from tests.tools.store import store_images, store_layers
 from tests.tools.storecommand import image_store
-from tests.tools.tarbuild import Entry, opaque, whiteout
+from tests.tools.tamper import LooseStore, commit
 
 pytestmark = pytest.mark.root
-
-NONE, QUOTED = "--whiteouts=none", "--whiteouts=quoted"
-BASE = [
-    *(Entry(name, "dir", mode=0o755) for name in (b"d", b"d/sub", b"d/sub/deep", b"srv")),
-    *(Entry(name, content=name) for name in (b"d/a", b"d/b", b"d/sub/x", b"d/sub/deep/y", b"x")),
-]
-FIRST_CUT = [whiteout(b"d/a"), opaque(b"d/sub"), Entry(b"d/sub", "dir"), Entry(b"d/sub/new")]
-BETWEEN = [Entry(b"d/e", content=b"e\n"), Entry(b"d/a", content=b"again\n")]
-SECOND_CUT = [whiteout(b"x"), Entry(b"srv/z")]
-ABOVE = [Entry(b"x", content=b"back\n")]
-SHOWN = ["/d:", "a", "b", "e", "sub", "/d/sub:", "new"]
-OTHER = [Entry(b"o", content=b"other\n")]
-
-
-@dataclass(frozen=True)
-class Family:
-    """Three images of common layers in one repo, and their stores of both forms."""
-
-    repo: Path
-    layout: Path
-    home: Path
-    long: BuiltImage
-    names: tuple[str, ...]
-
-    @property
-    def ids(self) -> list[str]:
-        """The ids of the first image's layers: busybox, base, cut, between, cut, above."""
-        return private_ids(self.long.diff_ids, "none")
-
-    def store(self, form: str) -> Path:
-        """The store on a branch of that name, as plain files."""
-        return self.home / form / STORE
-
-
-@pytest.fixture(scope="module")
-def family(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Family:
-    home = tmp_path_factory.mktemp("family")
-    below = [busybox_layer(), BASE, FIRST_CUT]
-    images = {
-        "long": [*below, BETWEEN, SECOND_CUT, ABOVE],
-        "mid": [*below, OTHER],
-        "plain": [*below[:2], OTHER],
-    }
-    built = {tag: build_oci(home / "layout", tag, layers) for tag, layers in images.items()}
-    names = tuple(registry.push(one, f"none/{tag}:1") for tag, one in built.items())
-    repo = home / "repo"
-    for form, flag in (("none", NONE), ("quoted", QUOTED)):
-        imported(repo, f"--branch={form}", flag, *names)
-        checkout(repo, form, home / form, passthrough_whiteouts=False)
-    return Family(repo, home / "layout", home, built["long"], names)
 
 
 def read(store: Path, layer: str, name: str) -> str:
@@ -358,3 +310,53 @@ def test_more_entries_than_allowed_are_refused(family: Family, repo: Path) -> No
     assert outcome.status == 1
     assert "layers delete files, and would hold" in outcome.said("error")[0]
     assert "--flatten" in outcome.said("hint")[0]
+
+
+# -- upon another store --
+
+
+def test_a_store_that_is_merged_into_keeps_or_changes_its_form(
+    family: Family, repo: Path, tmp_path: Path
+) -> None:
+    commit_os(repo, "plain", os_tree(tmp_path / "plain"))
+    theirs = unpacked(family.layout, "long", tmp_path / "umoci")
+    for old, new in (("none", "quoted"), ("quoted", "none")):
+        onto = ("--onto=plain", f"--branch=os-{old}", f"--whiteouts={old}")
+        imported(repo, *onto, family.names[0])
+        merge = (f"--onto=os-{old}", f"--branch=to-{new}", "--existing-store=merge")
+        if new == "quoted":
+            outcome = run_import(repo, *merge, family.names[1])
+            assert "the base commit has a store with --whiteouts=none" in outcome.said("error")[0]
+            assert "--whiteouts=quoted changes it" in outcome.said("hint")[0]
+        imported(repo, *merge, f"--whiteouts={new}", family.names[1])
+        assert image_store(repo, "verify", f"to-{new}").status == 0
+        tree = checkout(repo, f"to-{new}", tmp_path / new, passthrough_whiteouts=new == "quoted")
+        images = store_images(tree / STORE)
+        assert len(images) == 2
+        ours = merged(tree / STORE, family.long.image_id, tmp_path / f"merged-{new}")
+        assert_same(ours, theirs, ("store", "umoci"))
+    imported(repo, "--onto=os-none", "--branch=kept", *merge[2:], NONE, family.names[1])
+    assert image_store(repo, "verify", "kept").status == 0
+    assert not [path for path in ls(repo, "kept") if ".ostree-wh." in path]
+    ostreerepo.ostree(repo, "refs", "--delete", f"oci/layer/{layer_ids(family.long.diff_ids)[3]}")
+    outcome = run_import(repo, *merge, NONE, family.names[1])
+    assert outcome.status == 1
+    assert "cannot change its form: branch oci/layer/" in outcome.said("error")[0]
+    assert "--existing-store=replace" in outcome.said("hint")[0]
+
+
+def test_a_store_of_two_forms_is_refused_by_verify(family: Family, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    ostreerepo.init(repo)
+    loose = LooseStore(tmp_path / "both")
+    run(["cp", "--archive", family.home / "none", loose.root])
+    quoted = family.store("quoted")
+    run(["cp", "--archive", "--no-clobber", f"{quoted}/overlay", loose.path])
+    run(["cp", "--archive", "--no-clobber", f"{quoted}/overlay-layers", loose.path])
+    both = [*store_layers(family.store("none")), *store_layers(quoted)]
+    (loose.path / "overlay-layers/layers.json").write_text(json.dumps(both))
+    commit(loose, repo, "both")
+    outcome = image_store(repo, "verify", "both")
+    assert outcome.status == 1
+    assert "the store has layers of two forms: with whiteouts, and without" in outcome.stdout
+    assert "has whiteouts, in a store without whiteouts" in outcome.stdout
