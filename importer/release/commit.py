@@ -112,8 +112,9 @@ class _Tree:
     @classmethod
     def written(cls, target: Target, repo: Repo, draft: Draft) -> _Tree:
         base = draft.base
-        named = {draft.branch: [*draft.images.values(), *draft.kept]}
-        images = flattened_images(target, repo, named)[draft.branch]
+        images: Sequence[Image] = [*draft.images.values(), *draft.kept]
+        if target.flatten:
+            images = flattened_images(target, repo, {draft.branch: images})[draft.branch]
         contents = Contents(target, repo, images, base, draft.layers, draft.kind)
         with repo.transaction() as transaction:
             tree = contents.tree()

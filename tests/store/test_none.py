@@ -15,6 +15,7 @@ from tests.tools import ostreerepo
 from tests.tools.expected import STORE, layer_ids, merged, private_ids, unpacked
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported, imported_storage, run_import, run_storage
+from tests.tools.importrelease import run_release
 from tests.tools.osbase import commit_os, os_tree
 from tests.tools.ostreerepo import checkout, ls, refs, rev_parse
 from tests.tools.podman import new_podman
@@ -360,3 +361,74 @@ def test_a_store_of_two_forms_is_refused_by_verify(family: Family, tmp_path: Pat
     assert outcome.status == 1
     assert "the store has layers of two forms: with whiteouts, and without" in outcome.stdout
     assert "has whiteouts, in a store without whiteouts" in outcome.stdout
+
+
+def test_a_release_keeps_its_form_until_it_is_told_otherwise(
+    family: Family, repo: Path, tmp_path: Path
+) -> None:
+    listed = tmp_path / "list"
+    listed.write_text(f"{family.names[1]}\n")
+    flags = ("--branch=night", "--release=r1", listed)
+    assert run_release(repo, *flags, NONE).status == 0
+    listed.write_text("".join(f"{name}\n" for name in family.names[:2]))
+    for check in ((), ("--dry-run",)):
+        outcome = run_release(repo, *flags, *check)
+        assert outcome.status == 1
+        assert "branch night has a store with --whiteouts=none" in outcome.stderr
+    assert run_release(repo, *flags, NONE, "--keep-images=1").status == 0
+    assert image_store(repo, "verify", "night").status == 0
+    assert not [path for path in ls(repo, "night") if ".ostree-wh." in path]
+    checked = run_release(repo, *flags, QUOTED, "--keep-images=1", "--check")
+    assert "--whiteouts" in checked.stdout
+    outcome = run_release(repo, *flags, QUOTED)
+    assert "night: the store is --whiteouts=quoted now" in outcome.stderr
+    assert [path for path in ls(repo, "night") if ".ostree-wh." in path]
+
+
+def test_a_config_file_decides_where_nothing_else_does(
+    family: Family, repo: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "xdg/import-image/config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text('whiteouts = "none"\n')
+    env = {"XDG_CONFIG_HOME": str(tmp_path / "xdg")}
+    imported(repo, "--branch=one", family.names[1], env=env)
+    assert not [path for path in ls(repo, "one") if ".ostree-wh." in path]
+    imported(repo, "--form=layers", family.names[1], env=env)
+    imported(repo, "--branch=two", QUOTED, family.names[1], env=env)
+    outcome = run_import(repo, "--branch=two", family.names[1], env=env)
+    assert outcome.status == 1  # a default changes no branch
+    assert "branch two has a store with --whiteouts=quoted" in outcome.stderr
+    outcome = run_import(repo, "--form=layers", NONE, family.names[1])
+    assert outcome.status == 2
+    assert "--whiteouts is only for --form=store" in outcome.stderr
+
+
+def test_verify_compares_a_cut_layer_with_its_chain(family: Family, tmp_path: Path) -> None:
+    repo = ostreerepo.init(tmp_path / "repo")
+    loose = LooseStore(tmp_path / "loose")
+    run(["cp", "--archive", family.home / "none", loose.root])
+    busybox, base, cut, _, second, above = family.ids
+    (loose.diff(cut) / "d/a").write_text("back")
+    (loose.diff(cut) / "d/b").unlink()
+    (loose.diff(cut) / "stray").mkdir()
+    (loose.diff(cut) / "d/.ostree-wh.q").touch()
+    (loose.diff(second) / "d/e").unlink()
+    (loose.diff(second) / "d/e").write_text("changed")
+    (loose.diff(second) / "bin").chmod(0o700)
+    (loose.path / "overlay" / above / "lower").unlink()
+    (loose.path / "overlay" / busybox / "empty").rmdir()
+    commit(loose, repo, "broken")
+    document = json.loads(image_store(repo, "verify", "--json", "broken").stdout)
+    found = {
+        (one["layer"], one["path"]): one["problem"] for one in document["branches"][0]["findings"]
+    }
+    assert found[cut, "d/a"] == "is there, and the layer's tar deletes it"
+    assert found[cut, "d/b"] == "is not as a layer below has it"
+    assert found[cut, "stray"] == "is neither in the layer's tar nor in the layers below"
+    assert found[cut, "d/.ostree-wh.q"] == "a whiteout, in a store without whiteouts"
+    assert found[second, "d/e"] == "is not as the layers below have it"
+    assert found[second, "bin"].startswith("its mode, owner or xattrs")
+    assert "its tar deletes nothing" in found[above, ""]
+    assert found["", f"overlay/{busybox}/empty"] == "is missing"
+    assert not [key for key in found if key[0] == base]
