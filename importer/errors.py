@@ -20,6 +20,10 @@ class FetchError(ImporterError):
     usual_hint = "if it fails only now and then, --retry-times=N asks again"
 
 
+class ClusterError(ImporterError):
+    """The cluster that reads the layers is gone, so that no other layer can be read either."""
+
+
 class Failures(ImporterError):
     """Several errors, by the names of the things that they happened to."""
 

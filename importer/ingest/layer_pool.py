@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from importer.errors import ImporterError
+from importer.errors import ClusterError, ImporterError
 from importer.ingest.schedule import NOT_BEGUN, Entry, Schedule, State, Work
 from importer.ingest.spool import SpooledBlob
 from layers.errors import Fault
@@ -92,7 +92,8 @@ class LayerPool:
         """Read and close all layers, parents before children. Return the faults by layer id.
 
         A layer whose parent fails has the parent's fault. Unless `keep_going`, the first fault
-        stops the others and is raised; any other error is raised in either case.
+        stops the others and is raised; a ClusterError, and any error that is no fault, is raised
+        in either case.
         """
         self._layers = {one.layer.id: one for one in layers}
         self._schedule = Schedule(self._budget, map(self._work, layers))
@@ -139,7 +140,7 @@ class LayerPool:
     def _faults(self, *, keep_going: bool) -> dict[str, Fault]:
         faults: dict[str, Fault] = {}
         for layer_id, error in self._errors.items():
-            if not isinstance(error, Fault) or not keep_going:
+            if not keep_going or not isinstance(error, Fault) or isinstance(error, ClusterError):
                 raise error
             faults[layer_id] = error
         return faults

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from importer.errors import ClusterError
 from importer.ingest.budget import Budget
 from importer.ingest.layer_pool import LayerPool
 from importer.ingest.missing_layer import MissingLayer
@@ -298,6 +299,25 @@ def test_a_commit_that_fails_fails_its_group_and_what_is_above() -> None:
     assert log.of("commit") == ["0", "1", "2"]
     assert faults.keys() >= {str(n) for n in range(3, 20)}  # and what is closed with it
     assert {str(fault) for fault in faults.values()} == {"commit 3"}
+
+
+def test_a_lost_cluster_is_the_error_even_where_it_is_to_keep_going() -> None:
+    def fail(step: str, layer: str) -> None:
+        if (step, layer) == ("read", "3"):
+            raise ClusterError("lost")
+
+    alone = [cast("ImageLayer", Layer(number, 0)) for number in range(6)]
+    with pytest.raises(ClusterError):
+        pool_of(Log(), fail).run(missing(alone), keep_going=True)
+
+
+def test_blobs_that_the_executor_fetches_itself_are_not_spooled() -> None:
+    """As a cluster's workers do: the budget has no downloads."""
+    log = Log()
+    layers = missing(chain(4), [10] * 4, BLOB)
+    pool_of(log, budget=Budget(downloads=0, jobs=4)).run(layers)
+    assert sorted(log.of("read")) == ["0", "1", "2", "3"]
+    assert log.of("fetch") == log.of("unspool") == []
 
 
 def test_the_others_go_on_where_it_is_to_keep_going() -> None:

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 from distributed.security import Security
 
-from importer.errors import ImporterError
+from importer.errors import ClusterError, ImporterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from importer.ingest.cluster.address import Address
 
@@ -25,13 +25,7 @@ _LOGGERS = ("distributed", "tornado", "asyncio", "bokeh")
 # Seconds for workers here to start, and to take leave.
 _START = 120
 _LEAVE = 5
-
-
 _TLS = "Dask's own config names the files for TLS: distributed.comm.tls"
-
-
-class ClusterError(ImporterError):
-    """The cluster is gone, so no other layer can be read either."""
 
 
 class _Quietly(logging.Handler):
@@ -61,22 +55,27 @@ class Dask:
             try:
                 where = self._local(opened) if address.workers else _checked(address)
                 self._client = Client(where, set_as_default=False, direct_to_workers=False)
+                opened.callback(self._leave)
                 if address.workers:
                     self._client.wait_for_workers(address.workers, timeout=_START)
             except (OSError, RuntimeError, ValueError) as error:
                 said = f"the Dask scheduler {address} does not answer: {error}"
                 raise ClusterError(said, hint=_hint(address)) from None
-            opened.callback(self._leave)
             self._opened = opened.pop_all()
 
     def _local(self, opened: ExitStack) -> LocalCluster:
         """Start workers. Nobody else on this machine can give them work: see `Security`."""
+        try:
+            security = Security.temporary()
+        except ImportError as error:
+            said = f"--cluster={self._address} needs certificates: {error}"
+            raise ImporterError(said, hint="pip install 'import-image[cluster]'") from None
         cluster = LocalCluster(
             n_workers=self._address.workers,
             threads_per_worker=1,
             host="127.0.0.1",
             protocol="tls://",
-            security=Security.temporary(),
+            security=security,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
@@ -243,6 +242,3 @@ def _hint(address: Address) -> str:
     if address.text.startswith("tls://"):
         return f"is it there? {_TLS}"
     return "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
-
-
-__all__: Sequence[str] = ("ClusterError", "Dask", "Running", "ThisTask")

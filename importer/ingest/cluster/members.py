@@ -6,8 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
-from importer.ingest.cluster.dask import ClusterError
+from importer.errors import ClusterError, ImporterError
 from importer.ingest.cluster.request import of_worker
 from layers.errors import Fault
 

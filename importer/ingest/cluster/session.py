@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
+from importer.errors import ClusterError, ImporterError
 from importer.ingest.cluster.agreement import Agreement
 from importer.ingest.cluster.bars import Bars
 from importer.ingest.cluster.request import Parcel, Request
@@ -161,8 +161,6 @@ class Session:
                 self._running.discard(running)
 
     def _result(self, running: Running[Answer | Refusal]) -> Answer | Refusal:
-        from importer.ingest.cluster.dask import ClusterError
-
         try:
             return running.result()
         except ClusterError as error:
