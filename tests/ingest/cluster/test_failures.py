@@ -2,12 +2,15 @@
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.tools import ostreerepo
-from tests.tools.dask import DaskCluster, DaskProcess, await_that
+from importer.errors import ImporterError
+from importer.ingest.cluster.agreement import Agreement
+from tests.tools import ostreerepo, patience
+from tests.tools.dask import DaskCluster, await_that
 from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import Outcome, Run, imported, run_import
@@ -65,8 +68,9 @@ def layer_heads(repo: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def proxy(registry: Registry) -> Iterator[FaultyProxy]:
-    """Between the workers and the registry."""
+def proxy(registry: Registry, image: BuiltImage) -> Iterator[FaultyProxy]:
+    """Between the workers and the registry, which has the image as failing:t."""
+    registry.push(image, "failing:t")
     with FaultyProxy(registry.url) as running:
         yield running
 
@@ -76,16 +80,10 @@ def stalled(proxy: FaultyProxy, image: BuiltImage) -> Fault:
     return proxy.add(Fault(image.layer_digests[1], "stall", after=100_000, times=1))
 
 
-def begun(repo: Path, dask: DaskCluster, proxy: FaultyProxy) -> Run:
+def begun(repo: Path, dask: DaskCluster, proxy: FaultyProxy, name: str = "failing") -> Run:
     """An import through the proxy."""
     cluster = f"--cluster={dask.address}"
-    return Run(repo, "--branch=os/images", cluster, f"{proxy.host}/failing:t")
-
-
-def busy(dask: DaskCluster) -> DaskProcess:
-    """The worker that is in the middle of a layer: it alone has skopeo running."""
-    (found,) = [one for one in dask.workers if "skopeo" in one.children()]
-    return found
+    return Run(repo, "--branch=os/images", cluster, f"{proxy.host}/{name}:t")
 
 
 def check_failed(outcome: Outcome, repo: Path, *parts: str) -> None:
@@ -101,20 +99,27 @@ def check_failed(outcome: Outcome, repo: Path, *parts: str) -> None:
 
 
 def test_a_worker_is_killed_in_a_layer(
-    dask: DaskCluster, proxy: FaultyProxy, image: BuiltImage, expected: dict[str, str], repo: Path
+    dask: DaskCluster,
+    registry: Registry,
+    proxy: FaultyProxy,
+    image: BuiltImage,
+    tmp_path: Path,
+    repo: Path,
 ) -> None:
-    """Another one reads the layer; nothing of the first attempt is left."""
+    """The image's only one, so that one worker alone is busy. The other one reads it then; nothing
+    of the first attempt is left."""
+    lone = build_oci(tmp_path / "lone", "t", [image.read(image.layers[1])], compression="none")
+    imported(tmp_path / "alone", "--form=layers", registry.push(lone, "lone:t"))
     dask.add(2)
     fault = stalled(proxy, image)
-    run = begun(repo, dask, proxy)
-    assert fault.reached.wait(600)
-    await_that(lambda: sum("skopeo" in one.children() for one in dask.workers) == 1, "nobody reads")
-    victim = busy(dask)
+    run = begun(repo, dask, proxy, "lone")
+    assert fault.reached.wait(patience.SECONDS)
+    (victim,) = [one for one in dask.workers if "skopeo" in one.children()]
     victim.kill()
     await_that(lambda: victim.children() == [], "its reader and skopeo outlive it")
     outcome = run.finish()
     assert outcome.status == 0, outcome.stderr
-    assert layer_heads(repo) == expected
+    assert layer_heads(repo) == heads(tmp_path / "alone")
     fsck(repo)
     assert [one.name for one in (repo / "tmp").iterdir() if one.name != "cache"] == []
 
@@ -126,7 +131,7 @@ def test_the_scheduler_is_lost(
         dask.add()
         fault = stalled(proxy, image)
         run = begun(repo, dask, proxy)
-        assert fault.reached.wait(600)
+        assert fault.reached.wait(patience.SECONDS)
         dask.scheduler.kill()
         outcome = run.finish()
         check_failed(outcome, repo, f"the connection to the Dask scheduler {dask.address} is lost")
@@ -139,7 +144,7 @@ def test_ctrl_c_ends_the_workers_jobs(
     (worker,) = dask.add()
     fault = stalled(proxy, image)
     run = begun(repo, dask, proxy)
-    assert fault.reached.wait(600)
+    assert fault.reached.wait(patience.SECONDS)
     await_that(lambda: "skopeo" in worker.children(), "nobody reads")
     run.send(signal.SIGINT)
     assert run.finish().status == -signal.SIGINT
@@ -157,7 +162,7 @@ def test_a_failed_layer_stops_the_others(
     fault = stalled(proxy, image)
     proxy.add(Fault(image.layer_digests[0], 200, body=bytes(image.layers[0].size)))
     run = begun(repo, dask, proxy)
-    assert fault.reached.wait(600)
+    assert fault.reached.wait(patience.SECONDS)
     check_failed(run.finish(), repo, image.layer_digests[0])
     await_that(lambda: all("skopeo" not in one.children() for one in dask.workers), "goes on")
 
@@ -170,15 +175,33 @@ def other_version(directory: Path, package: str) -> dict[str, str]:
     return {"PYTHONPATH": str(directory)}
 
 
-@pytest.mark.parametrize("package", ["import-image", "isal"])
 def test_a_worker_with_another_version(
-    dask: DaskCluster, registry: Registry, image: BuiltImage, repo: Path, tmp_path: Path,
-    package: str,
-) -> None:  # fmt: skip
-    dask.add(env=other_version(tmp_path, package))
+    dask: DaskCluster, registry: Registry, image: BuiltImage, repo: Path, tmp_path: Path
+) -> None:
+    dask.add(env=other_version(tmp_path, "isal"))
     reference = registry.push(image, "failing:t")
     outcome = run_import(repo, "--branch=os/images", f"--cluster={dask.address}", reference)
-    check_failed(outcome, repo, "worker tcp://127.0.0.1:", f"it has {package} 9.9.9, and the")
+    check_failed(outcome, repo, "worker tcp://127.0.0.1:", "it has isal 9.9.9, and the importing")
+
+
+def test_the_versions_that_have_to_agree(tmp_path: Path) -> None:
+    agreed = Agreement.made(tmp_path)
+    agreed.check()
+    for other in (replace(agreed, program="9"), replace(agreed, isal="9")):
+        with pytest.raises(ImporterError, match="and the importing process has 9"):
+            other.check()
+
+
+def test_a_proof_is_one_file_that_both_see(tmp_path: Path) -> None:
+    agreed = Agreement.made(tmp_path)
+    name = agreed.answered()
+    agreed.prove(name)
+    assert not (tmp_path / name).exists()
+    with pytest.raises(ImporterError, match="is not here"):
+        agreed.prove(name)
+    (tmp_path / "nonce").write_text("another")
+    with pytest.raises(ImporterError, match="is not the same directory"):
+        agreed.answered()
 
 
 def test_a_worker_without_import_image(
@@ -204,7 +227,7 @@ def test_a_worker_that_does_not_see_the_repo(
 
 
 def test_a_worker_that_cannot_write(
-    dask: DaskCluster, registry: Registry, image: BuiltImage, expected: dict[str, str], repo: Path
+    dask: DaskCluster, registry: Registry, image: BuiltImage, repo: Path
 ) -> None:
     """The limit of its files' size stands for its quota: the kernel refuses the large layer."""
     reference = registry.push(image, "failing:t")
@@ -212,10 +235,6 @@ def test_a_worker_that_cannot_write(
     cluster = f"--cluster={dask.address}"
     outcome = run_import(repo, "--branch=os/images", cluster, reference)
     check_failed(outcome, repo, image.layer_digests[1], "File too large", "worker tcp://127.0.0.1:")
-    dask.add()
-    document = imported(repo, "--branch=os/images", cluster, reference)
-    assert not document["images"][0]["layers"][1]["cached"]
-    assert layer_heads(repo) == expected
 
 
 def test_no_worker_comes(

@@ -13,7 +13,7 @@ from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import Run, imported, imported_storage, run_import
 from tests.tools.importrelease import released
-from tests.tools.ostreerepo import Mode, fsck, heads
+from tests.tools.ostreerepo import fsck, heads
 from tests.tools.podman import Podman
 from tests.tools.registry import Registry
 from tests.tools.releaseworld import World
@@ -62,17 +62,15 @@ def check_clean(repo: Path) -> None:
     assert [one.name for one in (repo / "tmp").iterdir() if one.name != "cache"] == []
 
 
-@pytest.mark.parametrize("mode", ["bare-user", "archive"])
 def test_images_of_a_registry(
-    registry: Registry, dask: DaskCluster, image: BuiltImage, tmp_path: Path, mode: Mode
+    registry: Registry, dask: DaskCluster, image: BuiltImage, tmp_path: Path
 ) -> None:
     """Every byte of the repo, and all of the JSON but which worker has read what."""
     reference = registry.push(image, "cluster:t")
-    alone, repo = (ostreerepo.init(tmp_path / name, mode) for name in ("alone", "repo"))
+    alone, repo = (ostreerepo.init(tmp_path / name, "archive") for name in ("alone", "repo"))
     expected = imported(alone, "--branch=os/images", reference)
     document = imported(repo, "--branch=os/images", f"--cluster={dask.address}", reference)
     read_by = [layer["read_by"] for layer in document["images"][0]["layers"]]
-    assert len({one["worker"] for one in read_by}) == 2
     assert all(one["worker"].startswith("tcp://127.0.0.1:") for one in read_by)
     assert all(one["seconds"] > 0 for one in read_by)
     assert without_readers(document) == expected
@@ -98,9 +96,10 @@ def test_a_store(
 
 
 def test_a_release(world: World, dask: DaskCluster, tmp_path: Path) -> None:
-    """Of two architectures, which share the connection to the cluster."""
+    """Two components of two architectures, which share the connection to the cluster."""
     arguments = [*world.serve(world.first), *world.serve(world.first_arm64)]
-    document = released(tmp_path / "repo", f"--cluster={dask.address}", *arguments)
+    flags = [f"--cluster={dask.address}", "--only=etcd", "--only=pod"]
+    document = released(tmp_path / "repo", *flags, *arguments)
     layers = [
         layer
         for release in document["releases"]
@@ -108,7 +107,10 @@ def test_a_release(world: World, dask: DaskCluster, tmp_path: Path) -> None:
         for layer in image["layers"]
     ]
     assert all(("read_by" in layer) == (not layer["cached"]) for layer in layers)
-    assert heads(tmp_path / "repo") == heads(world.repo)
+    known = heads(world.repo)
+    made = {ref: head for ref, head in heads(tmp_path / "repo").items() if "release" not in ref}
+    assert len(made) > 2
+    assert made == {ref: known[ref] for ref in made}
     check_clean(tmp_path / "repo")
 
 
