@@ -139,7 +139,6 @@ def _resolve(
     with ThreadPoolExecutor(job.budget.questions) as pool:
         asked = [pool.submit(resolver.resolve, r, job.names.get(r)) for r in job.references]
         _wait(asked, blobs.close)
-    blobs.keep(job.budget.downloads)
     return tuple(answer.result() for answer in asked)
 
 

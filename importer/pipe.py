@@ -6,7 +6,7 @@ import os
 import select
 import time
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import FetchError
 
@@ -29,46 +29,63 @@ def is_readable(descriptor: int, seconds: float) -> bool:
     return bool(poll.poll(None if seconds == inf else max(0, seconds) * 1000))
 
 
-def patient_chunks(descriptor: int, seconds: float, sender: str) -> Chunks:
-    """Yield the bytes of a pipe until it ends, at most 1 MiB at a time.
+def patient_chunks(descriptor: int, seconds: float, sender: str, size: int | None = None) -> Chunks:
+    """Yield the bytes of a pipe until it ends, at most 1 MiB at a time; at most `size` in all.
 
     Only the time spent waiting counts, not the time that the caller takes for a chunk.
     Raise FetchError, naming `sender`, if fewer than 1 KiB come within `seconds` of waiting.
     """
-    return _patiently(descriptor, seconds, sender, lambda: os.read(descriptor, CHUNK), len)
+    source = _Source(descriptor, seconds, sender)
+    return _patiently(source, size, lambda most: os.read(descriptor, most), len)
 
 
-def patient_splice(descriptor: int, file: int, seconds: float, sender: str) -> Iterator[int]:
-    """Move the bytes of a pipe into a file, from its beginning on, until the pipe ends.
+def patient_splice(
+    descriptor: int, file: int, seconds: float, sender: str, size: int | None = None
+) -> Iterator[int]:
+    """Move the bytes of a pipe into a file, from its beginning on, until the pipe ends; at most
+    `size` in all.
 
     The bytes do not pass through this process. Yield the number of bytes moved each time. Raise
     FetchError as `patient_chunks` does.
     """
     moved = 0
 
-    def move() -> int:
+    def move(most: int) -> int:
         nonlocal moved
-        count = os.splice(descriptor, file, CHUNK, offset_dst=moved)
+        count = os.splice(descriptor, file, most, offset_dst=moved)
         moved += count
         return count
 
-    return _patiently(descriptor, seconds, sender, move, int)
+    return _patiently(_Source(descriptor, seconds, sender), size, move, int)
+
+
+class _Source(NamedTuple):
+    """A pipe, for how many seconds it may be silent, and who writes to it."""
+
+    descriptor: int
+    seconds: float
+    sender: str
 
 
 def _patiently[T](
-    descriptor: int, seconds: float, sender: str, take: Callable[[], T], size: Callable[[T], int]
+    source: _Source, size: int | None, take: Callable[[int], T], length: Callable[[T], int]
 ) -> Iterator[T]:
-    """Take from a pipe whenever it has bytes, until it ends. `size` is in bytes."""
-    left, received = seconds, 0
-    while True:
+    """Take from a pipe whenever it has bytes, until it ends, or until `size` bytes are taken.
+
+    `take` is told how many bytes to take at most; `length` says how many they were.
+    """
+    descriptor, seconds, sender = source
+    left, received, missing = seconds, 0, inf if size is None else size
+    while missing > 0:
         began = time.monotonic()
         if not is_readable(descriptor, left):
             raise FetchError(f"{sender} has been silent for {seconds:g} s", hint=SILENCE)
         left -= time.monotonic() - began
-        chunk = take()
-        if not size(chunk):
+        chunk = take(int(min(CHUNK, missing)))
+        if not length(chunk):
             return
-        received += size(chunk)
+        missing -= length(chunk)
+        received += length(chunk)
         if received >= _ENOUGH:
             left, received = seconds, 0
         yield chunk

@@ -100,7 +100,7 @@ class LocalExecutor:
                 self._blobs.pipe(origin.source, origin.blob) as (pipe, advance),
                 faults("spooling a blob"),
             ):
-                into.fill(pipe, self._blobs.timeout, advance)
+                into.fill(pipe, self._blobs.timeout, advance, origin.blob.size)
         except BaseException as error:
             into.end(error)
         else:
@@ -137,7 +137,7 @@ class LocalExecutor:
                 read = partial(self._read_fetched, job, blobs, origin.source, blob)
             return self._in_transaction(layer, read, found)
 
-        return blobs.retrying(attempt)
+        return blobs.retrying(attempt, ", from the start of the blob")
 
     def _in_transaction(
         self, layer: ImageLayer, read: Callable[[Repo], ReadLayer], found: Found

@@ -35,9 +35,10 @@ class BlobJob:
     timeout: float  # in seconds: how long the blob's pipe may be silent
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
-        """See `Job`. The blob is read to its end, even if its content is wrong."""
+        """See `Job`. All bytes that the manifest states are read, even if the content is wrong."""
         available = self.layer.available
-        blob = verified(_pieces(source, self.timeout, advance), available.digest, available.size)
+        pieces = _pieces(source, self.timeout, available.size, advance)
+        blob = verified(pieces, available.digest, available.size)
         try:
             tar = decompressed(blob, available.media_type, self.layer.available_compression)
             return read_tar(store, tar, self.layer, self.options)
@@ -46,8 +47,8 @@ class BlobJob:
             raise
 
 
-def _pieces(source: int, timeout: float, advance: Advance) -> Chunks:
-    for piece in patient_chunks(source, timeout, "the registry"):
+def _pieces(source: int, timeout: float, size: int, advance: Advance) -> Chunks:
+    for piece in patient_chunks(source, timeout, "the registry", size):
         advance(len(piece))
         yield piece
 

@@ -43,12 +43,13 @@ class SpooledBlob:
 
     # --- the thread that fills it ---
 
-    def fill(self, source: int, timeout: float, advance: Advance) -> None:
-        """Move a pipe's bytes into the file until the pipe ends.
+    def fill(self, source: int, timeout: float, advance: Advance, size: int | None = None) -> None:
+        """Move a pipe's bytes into the file until the pipe ends, or until `size` are moved.
 
         Raise FetchError if the pipe is silent for `timeout` seconds.
         """
-        for count in patient_splice(source, self._file.fileno(), timeout, "the registry"):
+        file = self._file.fileno()
+        for count in patient_splice(source, file, timeout, "the registry", size):
             with self._changed:
                 self._size += count
                 self._changed.notify_all()

@@ -94,7 +94,6 @@ def _plan_part(
 ) -> PartPlan:
     components = part.release.components.values()
     images, faults = resolve_all(components, part.resolving(known), job.budget.questions)
-    part.blobs.keep(job.budget.downloads)
     planner = LayerPlanner(repo, job.layer_options.device_nodes)
     for name, image in images.items():
         try:

@@ -12,6 +12,7 @@ import os
 import pickle
 import socket
 import struct
+import time
 import traceback
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 SIZE = struct.Struct("=Q")
 # A job's own, and three of a queue for helpers.
 MOST_DESCRIPTORS = 4
-# Progress is told of after so many bytes, or so many times that there was some.
+# Progress is told of after so many bytes, so many pieces, or so many seconds.
 _MUCH = 1 << 20
 _OFTEN = 500
+_SECONDS = 0.3
 
 
 class Write[T](NamedTuple):
@@ -144,13 +146,13 @@ def _answer(
     progress = _Progress(lambda size: _send(asker, size))
     try:
         done = request.done(descriptors, progress.advance)
-        progress.tell()
     except (Fault, OSError) as error:
         return error
     except Exception as error:
         error.add_note(traceback.format_exc())
         return error
     finally:
+        progress.tell()
         for descriptor in descriptors:
             os.close(descriptor)
     return done
@@ -163,13 +165,18 @@ class _Progress:
         self._tell = tell
         self._size = 0
         self._times = 0
+        self._told = time.monotonic()
 
     def advance(self, size: int) -> None:
         self._size += size
         self._times += 1
-        if self._size >= _MUCH or self._times >= _OFTEN:
+        if self._size >= _MUCH or self._times >= _OFTEN or self._is_late():
             self.tell()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._told + _SECONDS
 
     def tell(self) -> None:
         self._tell(self._size)
         self._size = self._times = 0
+        self._told = time.monotonic()

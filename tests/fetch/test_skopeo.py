@@ -7,26 +7,24 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from importer.errors import FetchError, ImporterError
-from importer.fetch import proxy as proxies
+from importer.fetch import connection
 from importer.fetch.blobs import Blobs
 from importer.fetch.complaint import fetch_error
+from importer.fetch.connection import Connection
 from importer.fetch.credentials import Credentials
 from importer.fetch.proxy import Proxy
 from importer.fetch.skopeo import Skopeo
 from importer.process import Server
 from importer.progress import Silence
-from layers import errors
 from layers.digest import Digest
-from layers.errors import LayerError
 from layers.oci.manifest import Descriptor
 from tests.tools.faultyproxy import Fault, FaultyProxy
-from tests.tools.image import Blob, BuiltImage, build_index, build_oci
+from tests.tools.image import Blob, BuiltImage, build_oci
 from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 
@@ -72,9 +70,16 @@ def test_no_temporary_directory_is_needed(source: str, monkeypatch: pytest.Monke
     """Where the disk is full there is none, and no traceback may say so."""
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent/tmp")
     assert TRUSTING.inspect_raw(source)
-    Proxy(TRUSTING).close()
+    Connection(TRUSTING).close()
     with pytest.raises(ImporterError, match="unknown"):
         TRUSTING.inspect_raw(source + "-not")
+
+
+def test_manifests_come_in_their_original_bytes(registry: Registry, layout: Path) -> None:
+    for docker in (False, True):
+        built = build_oci(layout, f"{docker}", [[Entry(b"a")]], docker=docker)
+        source = f"docker://{registry.push(built, f'skopeo-raw:{docker}')}"
+        assert TRUSTING.inspect_raw(source) == built.read(built.manifest)
 
 
 # -- the command line --
@@ -133,133 +138,6 @@ def test_skopeo_knows_all_these_options(image: BuiltImage, tmp_path: Path) -> No
     proxy.close()
 
 
-# -- the proxy --
-
-
-def test_manifests_come_in_their_original_bytes(registry: Registry, layout: Path) -> None:
-    for docker in (False, True):
-        built = build_oci(layout, f"{docker}", [[Entry(b"a")]], docker=docker)
-        source = f"docker://{registry.push(built, f'skopeo-raw:{docker}')}"
-        assert TRUSTING.inspect_raw(source) == built.read(built.manifest)
-
-
-def test_blobs_one_after_the_other(proxy: Proxy, source: str, image: BuiltImage) -> None:
-    for blob in [*image.layers, image.config, *image.layers]:
-        assert b"".join(proxy.blob(source, wanted(blob))) == image.read(blob)
-    assert not proxy.closed
-
-
-def test_the_platform_of_an_index(
-    registry: Registry, proxy: Proxy, layout: Path, image: BuiltImage
-) -> None:
-    other = build_oci(layout, "arm", [[Entry(b"b")]], architecture="arm64")
-    index = build_index(layout, "ix", [image, other])
-    source = f"docker://{registry.push(index, 'skopeo-index:t')}"
-    for arch, chosen in (("amd64", image), ("arm64", other)):
-        asked = Proxy(Skopeo(tls_verify=False, arch=arch))
-        assert str(asked.platform_digest(source)) == chosen.digest
-        asked.close()
-
-
-def test_what_the_transport_has_of_the_layers(proxy: Proxy, source: str, image: BuiltImage) -> None:
-    assert proxy.layers(source) == tuple(map(wanted, image.layers))
-
-
-def test_a_proxy_is_used_again_after_a_whole_blob_only(
-    registry: Registry, source: str, image: BuiltImage
-) -> None:
-    with Blobs(TRUSTING, Silence()) as blobs:
-        first = blobs.stream(source, wanted(image.layers[1]))
-        next(first)
-        first.close()
-        assert blobs.read(source, wanted(image.config)) == image.read(image.config)
-        assert b"".join(blobs.stream(source, wanted(image.layers[1]))) == image.read(
-            image.layers[1]
-        )
-
-
-def test_several_blobs_at_once(source: str, image: BuiltImage) -> None:
-    with Blobs(TRUSTING, Silence()) as blobs:
-        streams = [blobs.stream(source, wanted(blob)) for blob in (*image.layers, image.config)]
-        heads = [next(stream) for stream in streams]
-        whole = [head + b"".join(rest) for head, rest in zip(heads, streams, strict=True)]
-        assert whole == [image.read(blob) for blob in (*image.layers, image.config)]
-        assert blobs.fetched_bytes == sum(map(len, whole))
-
-
-def test_a_document_that_is_too_large_is_not_read(source: str, image: BuiltImage) -> None:
-    huge = Descriptor("x", Digest.parse(image.config.digest), 5 << 20)
-    with Blobs(TRUSTING, Silence()) as blobs, pytest.raises(LayerError, match="5242880 bytes"):
-        blobs.read(source, huge)
-
-
-def test_a_wrong_size_is_found(source: str, image: BuiltImage) -> None:
-    blob = image.layers[1]
-    for size in (blob.size - 1, blob.size + 1):
-        descriptor = Descriptor(blob.media_type, Digest.parse(blob.digest), size)
-        with Blobs(TRUSTING, Silence()) as blobs, pytest.raises(errors.Fault) as caught:
-            b"".join(blobs.stream(source, descriptor))
-        assert caught.value.digest == blob.digest
-        assert "the registry" in caught.value.advice
-
-
-@pytest.mark.parametrize("after", [0, 10, 500_000])
-def test_a_blob_that_breaks_off_ends_and_names_itself(
-    registry: Registry, image: BuiltImage, source: str, after: int
-) -> None:
-    """Not a wait for ever: skopeo's pipe has to end when the registry does."""
-    blob = image.layers[1]
-    with FaultyProxy(registry.url) as faulty:
-        faulty.add(Fault(blob.digest, "cut", after))
-        through = f"docker://{faulty.through(source.removeprefix('docker://'))}"
-        with Blobs(TRUSTING, Silence()) as blobs, pytest.raises((FetchError, LayerError)) as caught:
-            b"".join(blobs.stream(through, wanted(blob)))
-    assert caught.value.digest == blob.digest
-
-
-def test_closing_ends_a_read_that_stalls(
-    registry: Registry, image: BuiltImage, source: str
-) -> None:
-    blob = image.layers[1]
-    with FaultyProxy(registry.url) as faulty:
-        faulty.add(Fault(blob.digest, "stall", 100_000))
-        through = f"docker://{faulty.through(source.removeprefix('docker://'))}"
-        with Blobs(TRUSTING, Silence()) as blobs:
-            stream = blobs.stream(through, wanted(blob))
-            next(stream)
-            blobs.close()
-            with pytest.raises((FetchError, LayerError)):
-                b"".join(stream)
-
-
-def test_after_closing_nothing_is_fetched(source: str, image: BuiltImage) -> None:
-    blobs = Blobs(TRUSTING, Silence())
-    blobs.close()
-    with pytest.raises(ImporterError):
-        b"".join(blobs.stream(source, wanted(image.layers[1])))
-
-
-def open_files() -> set[tuple[str, Path]]:
-    """Each descriptor with what it is of; a pipe's or socket's name is its own."""
-    found = set()
-    for link in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the one by which they are listed
-            found.add((link.name, link.readlink()))
-    return found
-
-
-def test_descriptors_are_not_lost(source: str, image: BuiltImage) -> None:
-    """Of sockets, pipes and standard errors. What others had open, they may close meanwhile."""
-    before = open_files()
-    for _ in range(3):
-        with Blobs(TRUSTING, Silence()) as blobs:
-            blobs.read(source, wanted(image.config))
-            stream = blobs.stream(source, wanted(image.layers[1]))
-            next(stream)
-            stream.close()
-    assert open_files() - before == set()
-
-
 def test_a_skopeo_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ImporterError, match="skopeo is not installed") as caught:
@@ -273,7 +151,7 @@ def test_something_else_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(FetchError, match="unknown command"):
-        Proxy(Skopeo())
+        Connection(Skopeo())
 
 
 # -- its words --
@@ -355,13 +233,13 @@ def test_its_words_are_quoted_as_go_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "says"), [(proxies._MESSAGE_SIZE, "unknown: x"), (40_000, "longer than")]
+    ("room", "says"), [(connection._MESSAGE_SIZE, "unknown: x"), (40_000, "longer than")]
 )
 def test_a_registry_of_many_words(
     registry: Registry, image: BuiltImage, monkeypatch: pytest.MonkeyPatch, room: int, says: str
 ) -> None:
     """More of them than skopeo has in one message as a rule."""
-    monkeypatch.setattr(proxies, "_MESSAGE_SIZE", room)
+    monkeypatch.setattr(connection, "_MESSAGE_SIZE", room)
     error = {"code": "UNKNOWN", "message": "x\x1b" * 10_000}
     with FaultyProxy(registry.url) as between, Blobs(TRUSTING, Silence()) as blobs:
         between.add(Fault("/blobs/", 400, body=json.dumps({"errors": [error]}).encode()))

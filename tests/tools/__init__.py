@@ -12,7 +12,7 @@ documents with each field that podman decodes, right and wrong.
 to be broken; `htpasswd`, `certificate` and `accesslog` give it passwords, TLS and a log to read;
 `faultyproxy` stands in front of it and breaks what it is told to; `closedport` is a port where
 nobody listens; `httpserver` serves a directory, `meter` also counts what was fetched. `rawserver`
-sends any bytes at any pace.
+sends any bytes at any pace. `rawskopeo` is a skopeo whose proxy speaks protocol 0.2.8.
 
 **Releases.** `nightly` pushes nightly releases, `controller` is a release controller that fails,
 stalls and lies, `releaseworld` has both and a repo with the first release. `rebase` writes
