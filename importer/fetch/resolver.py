@@ -40,6 +40,8 @@ class Resolver:
         self._signatures = _signatures(skopeo, blobs) if skopeo.keep_signatures else None
         # By source: the platform's manifest as skopeo's proxy returned it, and its digest.
         self._given: dict[str, tuple[Digest, bytes]] = {}
+        # Repositories with Docker manifests, which skopeo's proxy converts.
+        self._converted: set[str] = set()
 
     def resolve(self, reference: Reference, name: ImageName | None = None) -> Image:
         """Return the image for the wanted platform.
@@ -94,16 +96,21 @@ class Resolver:
         """Open the image, which an import needs anyway, and return its manifest.
 
         Return None if skopeo does not give the original bytes: of an index it gives a member, and
-        it converts a Docker manifest. Return None after an error as well: the caller then fetches
-        the manifest alone, and raises the usual error.
+        it converts a Docker manifest, for which it fetches the config. Return None after an error
+        as well: the caller then fetches the manifest alone, and raises the usual error.
         """
-        if reference.transport != "docker":
+        repository = reference.name.repository if reference.name else ""
+        if reference.transport != "docker" or repository in self._converted:
             return None
         try:
             given = self._given[reference.source] = self._blobs.opened(reference.source)
         except Fault:
             return None
-        return given[1] if digest.of(given[1], digest.algorithm) == digest else None
+        if digest.of(given[1], digest.algorithm) == digest:
+            return given[1]
+        if given[0] == digest:
+            self._converted.add(repository)
+        return None
 
     def _check_tag(self, reference: Reference, digest: Digest) -> None:
         """Raise LayerError if the reference's tag does not have the reference's digest."""
