@@ -75,8 +75,8 @@ def _read(request: Request, files: _Files, watch: _Watch) -> Done[ReadLayer]:
 
         def attempt() -> Done[ReadLayer]:
             watch.begin()
-            with blobs.pipe(download.source, download.blob) as (source, _):
-                return files.write(source, watch.advance)
+            with blobs.pipe(download.source, download.blob) as (source, advance):
+                return files.write(source, advance)
 
         return blobs.retrying(attempt)
 
@@ -180,5 +180,5 @@ class _Watch:
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:  # noqa: ARG002 - the Protocol's
-        """Count nothing here: `advance` does."""
-        yield lambda _count: None
+        """Count the blob's bytes."""
+        yield self.advance
