@@ -23,7 +23,7 @@ from layers.storage.records import SIGNATURE, big_data_file
 from layers.storage.stated_image import StatedImage
 from layers.storage.store_id import standard_ids
 from layers.tree.lower import Lower
-from layers.tree.own_part import OwnPart
+from layers.tree.own_part import own_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -220,7 +220,7 @@ class StoreView:
         if not self.is_cut(record):
             return self.diff(record.id)
         below = self.mounted(chain(self.layers, record.parent))
-        return OwnPart(self.diff(record.id), Lower([self.diff(one.id) for one in below]))
+        return own_part(self.diff(record.id), Lower([self.diff(one.id) for one in below]))
 
     def own_stack(self, image: ImageView) -> list[TreeDirectory]:
         """Return the own parts of all layers of an image, nearest first."""

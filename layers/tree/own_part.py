@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layers.tree.lower import StoredDirectory
@@ -13,50 +13,60 @@ if TYPE_CHECKING:
 
     from layers.tree.lower import Lower
 
+    # A directory of the cut tree, the same below, and the part that is made of the two.
+    type Pair = tuple[OwnPart, StoredDirectory, Lower | None]
 
+
+@dataclass(slots=True)
 class OwnPart:
     """A directory of the layer as it would be with whiteouts; a `layers.tree.lower.TreeDirectory`.
 
-    A file that the layer has just as a layer below has it is not part of it: a tree cannot tell
-    whether the layer brought the file again. Whiteouts have no checksum.
+    Whiteouts have no checksum.
     """
 
-    def __init__(self, cut: StoredDirectory, below: Lower | None) -> None:
-        self._cut = cut
-        self._below = below
+    meta: str
+    leaves: Mapping[bytes, str] = field(default_factory=dict)
+    directories: dict[bytes, OwnPart] = field(default_factory=dict)
 
-    @property
-    def meta(self) -> str:
-        """The checksum of its dirmeta object."""
-        return self._cut.meta
 
-    @cached_property
-    def leaves(self) -> Mapping[bytes, str]:
-        """The names of the layer's files and symlinks, with their checksums, and its whiteouts."""
-        cut, below = self._cut, self._below
-        if below is None:
-            return cut.leaves
-        found = {name: one for name, one in cut.leaves.items() if below.leaf(name) != one}
-        hidden = below.names - cut.leaves.keys() - cut.directories.keys()
-        return found | {quoted(name): "" for name in hidden}
+def own_part(cut: StoredDirectory, below: Lower) -> OwnPart:
+    """Return the own part of a cut layer, given its tree and the layers below.
 
-    @cached_property
-    def directories(self) -> Mapping[bytes, OwnPart]:
-        """The sub-directories with anything that differs."""
-        below = self._below
-        found = {
-            name: OwnPart(one, below.directory(name) if below is not None else None)
-            for name, one in self._cut.directories.items()
-        }
-        return {name: part for name, part in found.items() if part.differs}
+    A file that the layer has just as a layer below has it is not part of it: a tree cannot tell
+    whether the layer brought the file again. Without recursion, so that the depth has no bound.
+    """
+    root = OwnPart(cut.meta)
+    parents: list[tuple[Pair, OwnPart, bytes]] = []
+    work: list[Pair] = [(root, cut, below)]
+    while work:
+        part, here, lower = work.pop()
+        part.leaves = _leaves(here, lower)
+        for name, stored in here.directories.items():
+            deeper = lower.directory(name) if lower is not None else None
+            if deeper is None or not _same(stored, deeper):
+                pair = (OwnPart(stored.meta), stored, deeper)
+                parents.append((pair, part, name))
+                work.append(pair)
+    for (part, _, lower), parent, name in reversed(parents):  # children before their parents
+        if lower is None or lower.meta != part.meta or part.leaves or part.directories:
+            parent.directories[name] = part
+    return root
 
-    @cached_property
-    def differs(self) -> bool:
-        """Whether the directory, or anything in it, is the layer's own."""
-        below = self._below
-        if below is None or below.meta != self.meta:
-            return True
-        only = below.only
-        if isinstance(only, StoredDirectory) and only.contents == self._cut.contents:
-            return False
-        return bool(self.leaves or self.directories)
+
+def _leaves(here: StoredDirectory, lower: Lower | None) -> Mapping[bytes, str]:
+    """Return the directory's own files and symlinks, and its whiteouts."""
+    if lower is None:
+        return here.leaves
+    found = {name: one for name, one in here.leaves.items() if lower.leaf(name) != one}
+    hidden = lower.names - here.leaves.keys() - here.directories.keys()
+    return found | {quoted(name): "" for name in hidden}
+
+
+def _same(stored: StoredDirectory, below: Lower) -> bool:
+    """Return whether the two are one directory of the repo; False if that takes a closer look."""
+    only = below.only
+    return (
+        isinstance(only, StoredDirectory)
+        and only.contents == stored.contents
+        and only.meta == stored.meta
+    )
