@@ -86,13 +86,13 @@ def test_each_case_of_the_semantics(lab: Lab) -> None:
     check(lab, [*cases, *(accepted(definition.load(path)) for path in FAILED_ONCE)])
 
 
-@examples(4, shrink=False)
+@examples(2, shrink=False)
 @given(several=st.lists(stacks(), min_size=1, max_size=10))
 def test_random_stacks(lab: Lab, several: list[Layers]) -> None:
     check(lab, [accepted(layers) for layers in several])
 
 
-@examples(3)
+@examples(2)
 @given(layers=stacks())
 def test_a_random_stack_from_the_root(lab: Lab, layers: Layers) -> None:
     taken = accepted(layers)
