@@ -7,17 +7,14 @@ force at the import, CRI-O its own when it creates a container.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import requests
-from urllib3.exceptions import HTTPError
-
-from importer.errors import FetchError, ImporterError
+from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
+from importer.fetch.http import Http
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 from layers.oci.registries_d import lookaside, signature_urls
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
 # registries_d.go), and these places where no file names a server.
 _OWN, _SYSTEM = Path(".config/containers/registries.d"), Path("/etc/containers/registries.d")
 _LOCAL = Path("/var/lib/containers/sigstore")
-_CHUNK = 1 << 16
 # How registries report a missing tag.
 _ABSENT = ("manifest unknown", "not found", "name unknown")
 
@@ -44,9 +40,9 @@ class Signatures:
     """Fetch signatures. Their number, their sizes and the time for each are bounded."""
 
     def __init__(self, skopeo: Skopeo, blobs: Blobs) -> None:
-        self._timeout = skopeo.timeout
         self._skopeo = skopeo
         self._blobs = blobs
+        self._http = Http(skopeo.retry_times, skopeo.timeout, blobs.progress.message)
 
     def added(self, image: Image) -> Image:
         """Return the image with its platform manifest's signatures; an image may have none.
@@ -92,28 +88,7 @@ class Signatures:
             return _read_file(Path(unquote(parts.path)))
         if parts.scheme not in ("http", "https"):
             raise ImporterError(f"{url}: signatures are read by file:, http: and https: alone")
-        return self._blobs.retrying(lambda: self._get(url))
-
-    def _get(self, url: str) -> bytes | None:
-        try:
-            with requests.get(url, timeout=self._timeout, stream=True) as answer:
-                if answer.status_code == requests.codes.not_found:
-                    return None
-                answer.raise_for_status()
-                return self._body(answer, url)
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise FetchError(f"{url}: {error}") from None
-
-    def _body(self, answer: requests.Response, url: str) -> bytes:
-        """Return the answer's body; all of it has to come within one timeout."""
-        end = time.monotonic() + self._timeout
-        found = bytearray()
-        while chunk := answer.raw.read1(_CHUNK, decode_content=True):
-            found += chunk
-            _bounded(found, url)
-            if time.monotonic() > end:
-                raise FetchError(f"{url}: the answer takes more than {self._timeout:g} seconds")
-        return bytes(found)
+        return self._http.find(url)
 
 
 def _base(name: ImageName) -> str:
@@ -132,14 +107,11 @@ def _base(name: ImageName) -> str:
 def _read_file(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
-            return _bounded(file.read(MAX_DOCUMENT_SIZE + 1), str(path))
+            found = file.read(MAX_DOCUMENT_SIZE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ImporterError(f"{path}: {error.strerror}") from None
-
-
-def _bounded[T: (bytes, bytearray)](found: T, where: str) -> T:
     if len(found) > MAX_DOCUMENT_SIZE:
-        raise LayerError(f"{where} has more than {MAX_DOCUMENT_SIZE} bytes")
+        raise LayerError(f"{path} has more than {MAX_DOCUMENT_SIZE} bytes")
     return found

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
+from importer.fetch.http import Http
 from importer.fetch.policy import has_to_ask
 from importer.fetch.resolver import Resolver
 from importer.fetch.signatures import Signatures
+from importer.fetch.url import shown
 from importer.files.replacement import read_file
 from importer.release.controller import stream_url
-from importer.release.http import Http
 from importer.release.job import host_arch
 from importer.release.sources import (
     Documents,
@@ -23,7 +24,6 @@ from importer.release.sources import (
     naming,
     registries_in,
 )
-from importer.release.url import shown
 from layers.release.lock import MAX_LOCK_SIZE, Locked, parse_lock
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ def _part(origin: Origin, locked: Locked, stack: ExitStack, progress: Progress) 
 def _releases(origin: Origin, progress: Progress) -> list[Locked]:
     if origin.locked is not None:
         return _locked(origin, origin.locked)
-    documents = Documents(Http(origin.skopeo.retry_times, origin.skopeo.timeout, progress.message))
+    skopeo = origin.skopeo
+    http = Http(skopeo.retry_times, skopeo.timeout, progress.message, "application/json")
+    documents = Documents(http)
     arches = origin.architectures()
     return [Locked(_read(origin, arch, documents, progress), {}) for arch in arches]
 

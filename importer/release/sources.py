@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
+from importer.fetch.url import shown
 from importer.files.image_lists import read_image_lists
 from importer.files.replacement import read_file
 from importer.release.controller import chosen
 from importer.release.payload import image_references
-from importer.release.url import shown
 from importer.store.documents import StoredDocuments
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE, parse_document
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from importer.fetch.blobs import Blobs
+    from importer.fetch.http import Http
     from importer.fetch.skopeo import Skopeo
-    from importer.release.http import Http
     from layers.limits import Limits
 
 _FOR_ARCH = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from importer.errors import FetchError, ImporterError
+from importer.fetch.http import Http, _target
 from importer.release.controller import chosen
-from importer.release.http import Http, _target
 from layers.errors import Fault, LayerError
 from layers.release.source import Answer
 from tests.tools.controller import Controller, Reply
@@ -32,7 +32,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def get(url: str, retries: int = 0, timeout: float = 30) -> tuple[bytes, list[str]]:
     """The answer, and what was said meanwhile."""
     said: list[str] = []
-    return Http(retries, timeout, said.append).get(url), said
+    return Http(retries, timeout, said.append, "application/json").get(url), said
 
 
 def refused(url: str, retries: int = 0, timeout: float = 30) -> Fault:

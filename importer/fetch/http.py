@@ -1,4 +1,4 @@
-"""Get small documents by HTTP, from servers that may fail, stall or lie.
+"""Get small documents by HTTP: lists of releases, signatures; servers may fail, stall or lie.
 
 All that a server sends is bounded in size and time, including headers and the bodies of errors
 and redirects.
@@ -16,8 +16,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from importer.errors import FetchError, ImporterError
-from importer.release.deadline import Deadline, session
-from importer.release.url import scrubbed, shown
+from importer.fetch.deadline import Deadline, session
+from importer.fetch.url import scrubbed, shown
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 
@@ -33,7 +33,6 @@ _FIRST_WAIT = 0.5
 _CHUNK = 1 << 16
 # The object's name with which urllib3 begins a message about a connection.
 _OBJECT = re.compile(r"(?:Watched)?HTTPS?Connection(?:Pool)?\(.*?\): ")
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 class Http:
@@ -43,10 +42,21 @@ class Http:
     long, so that an answer which comes byte by byte ends as well.
     """
 
-    def __init__(self, retry_times: int, timeout: float, message: Callable[[str], None]) -> None:
+    def __init__(
+        self, retry_times: int, timeout: float, message: Callable[[str], None], accept: str = "*/*"
+    ) -> None:
+        """`accept` is the media type to ask for."""
+        self._headers = {"Accept": accept, "Accept-Encoding": "identity"}
         self._retry_times = retry_times
         self._timeout = timeout
         self._message = message
+
+    def find(self, url: str) -> bytes | None:
+        """Return the document, or None if the server has none. Raise as `get` does."""
+        try:
+            return self.get(url)
+        except _NotFoundError:
+            return None
 
     def get(self, url: str) -> bytes:
         """Return the document. Raise FetchError if a later try may help, ImporterError if not.
@@ -77,7 +87,7 @@ class Http:
         """Get the document, following redirects. Raise ImporterError for too many of them."""
         at = url
         with session(deadline) as asking:
-            asking.headers.update(_HEADERS)
+            asking.headers.update(self._headers)
             for _ in range(_MAX_REDIRECTS + 1):
                 found = self._ask(asking, at, url)
                 if isinstance(found, bytes):
@@ -106,6 +116,10 @@ class _TemporaryError(FetchError):
     """An error that a retry may help; `wait` seconds are those of the server's Retry-After."""
 
     wait: float | None = None
+
+
+class _NotFoundError(ImporterError):
+    """The server has no such document."""
 
 
 _SLOW = "--timeout gives it more seconds"
@@ -174,7 +188,8 @@ def _refusal(url: str, answer: requests.Response) -> ImporterError:
         403: "requests takes credentials from ~/.netrc",
         404: "is the stream's name right, for this architecture?",
     }
-    return ImporterError(said, hint=hints.get(answer.status_code, ""))
+    kind = _NotFoundError if answer.status_code == requests.codes.not_found else ImporterError
+    return kind(said, hint=hints.get(answer.status_code, ""))
 
 
 def _retry_after(answer: requests.Response) -> float | None:
