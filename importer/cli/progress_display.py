@@ -115,7 +115,7 @@ class Bars:
             of_layer = self._layers.get(name)
             task = self._rich.add_task(escaped(name), total=size) if of_layer is None else of_layer
             if of_layer is not None:
-                self._rich.reset(task, total=size)
+                self._restart(of_layer, size)
         try:
             yield lambda count: self._advance(task, count, counts=of_layer is not None)
         finally:
@@ -123,6 +123,13 @@ class Bars:
                 if of_layer is None:
                     self._rich.remove_task(task)
                 self._end()
+
+    def _restart(self, task: TaskID, size: int) -> None:
+        """Begin a layer's line anew. What a failed transfer had read counts no more."""
+        read = next(one.completed for one in self._rich.tasks if one.id == task)
+        if self._total is not None:
+            self._rich.advance(self._total, -read)
+        self._rich.reset(task, total=size)
 
     def _advance(self, task: TaskID, count: int, *, counts: bool) -> None:
         if task in self._rich.task_ids:
