@@ -25,6 +25,9 @@ class Progress(Protocol):
         failed. `name` is also the name of the layer's blob.
         """
 
+    def components(self, over: int, total: int) -> None:
+        """Tell how many of a release's components have no layer any more that is to be read."""
+
 
 class Advance(Protocol):
     """Receives the number of bytes that a blob has advanced by."""
@@ -40,6 +43,9 @@ class Silence:
 
     def layer(self, name: str, size: int, state: str) -> None:
         """Show nothing of the layer."""
+
+    def components(self, over: int, total: int) -> None:
+        """Show nothing of the components."""
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:  # noqa: ARG002

@@ -48,6 +48,9 @@ class JsonLog:
     def layer(self, name: str, size: int, state: str) -> None:
         """Print nothing: a layer changes its state several times."""
 
+    def components(self, over: int, total: int) -> None:
+        """Print nothing: a message for each would tell little."""
+
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
         """Print a message when the blob begins."""
@@ -59,10 +62,10 @@ class Events:
     """Write events to a descriptor, one JSON object a line (--progress-fd).
 
     The key `event` is `message` (with `text`), `begin` (`blob`, `size`), `progress` (`blob`,
-    `bytes` so far, `size`), `end` (`blob`, `bytes`, `size`) or `layer` (`layer`, `size`, `state`).
-    Sizes are in bytes. If the descriptor has no reader any more, events are discarded. A slow
-    reader does not delay the import: up to a megabyte of events is kept for it, and `progress`
-    events are left out meanwhile.
+    `bytes` so far, `size`), `end` (`blob`, `bytes`, `size`), `layer` (`layer`, `size`, `state`) or
+    `components` (`over`, `total`). Sizes are in bytes. If the descriptor has no reader any more,
+    events are discarded. A slow reader does not delay the import: up to a megabyte of events is
+    kept for it, and `progress` events are left out meanwhile.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -80,6 +83,10 @@ class Events:
     def layer(self, name: str, size: int, state: str) -> None:
         """Write a `layer`."""
         self._write({"event": "layer", "layer": name, "size": size, "state": state})
+
+    def components(self, over: int, total: int) -> None:
+        """Write a `components`."""
+        self._write({"event": "components", "over": over, "total": total})
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
@@ -136,6 +143,11 @@ class Several:
         """Pass the layer on."""
         for part in self._parts:
             part.layer(name, size, state)
+
+    def components(self, over: int, total: int) -> None:
+        """Pass the number on."""
+        for part in self._parts:
+            part.components(over, total)
 
     def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
         """Pass the blob on."""

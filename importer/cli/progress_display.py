@@ -33,6 +33,9 @@ class Lines:
     def layer(self, name: str, size: int, state: str) -> None:
         """Write nothing: a layer changes its state several times."""
 
+    def components(self, over: int, total: int) -> None:
+        """Write nothing: a line for each would tell little."""
+
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
         """Write one line when the blob begins."""
@@ -72,6 +75,7 @@ class Bars:
         self._running = 0  # blobs that are being read, and layers that are not over
         self._layers: dict[str, TaskID] = {}  # of layers that are not over
         self._total: TaskID | None = None
+        self._components = ""
         self._announced = self._over = self._size = 0
 
     def message(self, text: str) -> None:
@@ -99,13 +103,19 @@ class Bars:
         self._layers[name] = self._rich.add_task(f"{name} waiting", total=size)
 
     def _arrange(self) -> None:
-        """Count the layers in the first line, and show those that there is room for."""
+        """Count components and layers in the first line, and show those that there is room for."""
         if self._total is not None:
-            counted = f"layers {self._over}/{self._announced}"
+            counted = f"{self._components}layers {self._over}/{self._announced}"
             self._rich.update(self._total, description=counted, total=self._size)
         room = self._rich.console.height - _SPARE
         for number, task in enumerate(self._layers.values()):
             self._rich.update(task, visible=number < room)
+
+    def components(self, over: int, total: int) -> None:
+        """Show how many components are over in the first line."""
+        with self._lock:
+            self._components = f"components {over}/{total}, "
+            self._arrange()
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:

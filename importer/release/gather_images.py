@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.omitted import tell_left_out
 from importer.ingest.import_layers import import_layers
+from importer.release.component_progress import ComponentProgress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
@@ -56,7 +57,8 @@ def gather(
     executor = executors.make(blobs, job.layer_options, allowance, job.budget.jobs)
     missing = [one for one in plan.layers.missing if one.layer.id not in before]
     budget = executors.budget(job.budget, missing)
-    broken, written = import_layers(repo, missing, executor, budget, progress, keep_going=True)
+    told = ComponentProgress(progress, plan.images, missing)
+    broken, written = import_layers(repo, missing, executor, budget, told, keep_going=True)
     faults = {**plan.faults, **_faults(plan.images, broken)}
     images = {name: image for name, image in plan.images.items() if name not in faults}
     ids = {layer.id for image in images.values() for layer in image.layers}

@@ -15,3 +15,12 @@ def test_a_blob_that_starts_again_counts_once() -> None:
     bars.layer("a", 100, "done")
     assert first.description == "layers 1/2"
     bars.layer("b", 50, "failed")
+
+
+def test_components_stand_in_the_first_line() -> None:
+    bars = Bars()
+    bars.layer("a", 100, "waiting")
+    bars.components(3, 4)
+    assert bars._rich.tasks[0].description == "components 3/4, layers 0/1"
+    bars.layer("a", 100, "done")
+    assert bars._rich.tasks[0].description == "components 3/4, layers 1/1"

@@ -178,6 +178,9 @@ class _Watch:
     def layer(self, name: str, size: int, state: str) -> None:
         """Tell nothing: the importing process knows the layer's state."""
 
+    def components(self, over: int, total: int) -> None:
+        """Tell nothing: a layer knows no release."""
+
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:  # noqa: ARG002 - the Protocol's
         """Count the blob's bytes."""
