@@ -13,14 +13,13 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from math import inf
 from pathlib import Path
-from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
 from importer.errors import FetchError, ImporterError
 from importer.pipe import SILENCE, patient_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 _log = logging.getLogger(__name__)
 _KILLED = "it was killed: if nobody did it, the kernel did for want of memory; see `journalctl -k`"
@@ -130,24 +129,13 @@ def _status(child: subprocess.Popen[bytes], name: str, timeout: float) -> int:
 
 
 class Server:
-    """A program that runs beside us until it is stopped.
+    """A program that runs beside us until it is stopped."""
 
-    `environment` is for what the user's own says nothing of.
-    """
-
-    def __init__(
-        self,
-        argv: Sequence[str],
-        pass_fds: Sequence[int],
-        environment: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
+    def __init__(self, argv: Sequence[str], pass_fds: Sequence[int]) -> None:
         self._argv = argv
-        env = {**environment, **os.environ}
         with ExitStack() as opened:
             self._stderr = opened.enter_context(_unnamed_file())
-            self._child = opened.enter_context(
-                _started(argv, self._stderr, pass_fds=pass_fds, env=env)
-            )
+            self._child = opened.enter_context(_started(argv, self._stderr, pass_fds=pass_fds))
             self._opened = opened.pop_all()  # closed in `stop`
 
     def failure(self, timeout: float | None = None) -> CommandError:
@@ -175,7 +163,6 @@ def _started(
     stderr: IO[bytes],
     stdout: int = subprocess.DEVNULL,
     pass_fds: Sequence[int] = (),
-    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the program. It is ended and reaped when the context ends."""
     _log.debug("running %s", shlex.join(argv))
@@ -190,7 +177,6 @@ def _started(
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=pass_fds,
-                env=env,
                 process_group=0,
             )
             _live.add(child)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -125,7 +125,7 @@ class Proxy:
         ask = partial(connection.send, "FinishPipe", answer.number)
         wait = partial(connection.receive, source)
         begun = FinishedTransfer(source, pipe, size, self._turn, ask, wait)
-        with suppress(RuntimeError):  # it was started before
+        if self._watch.ident is None:
             self._watch.start()
         self._transfers = {one for one in self._transfers if not one.is_over} | {begun}
         return begun

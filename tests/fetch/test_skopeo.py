@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import stat
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,6 @@ from importer.fetch.connection import Connection
 from importer.fetch.credentials import Credentials
 from importer.fetch.proxy import Proxy
 from importer.fetch.skopeo import Skopeo
-from importer.process import Server
 from importer.progress import Silence
 from layers.digest import Digest
 from layers.oci.manifest import Descriptor
@@ -52,18 +50,6 @@ def proxy() -> Iterator[Proxy]:
 
 def wanted(blob: Blob) -> Descriptor:
     return Descriptor(blob.media_type, Digest.parse(blob.digest), blob.size)
-
-
-def test_what_the_user_says_of_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What we would have besides is for where they say nothing."""
-    monkeypatch.setenv("SAID", "theirs")
-    monkeypatch.delenv("UNSAID", raising=False)
-    shown = 'import os, sys; sys.exit(os.environ["SAID"] + " " + os.environ["UNSAID"])'
-    server = Server([sys.executable, "-c", shown], [], {"SAID": "ours", "UNSAID": "ours"})
-    try:
-        assert server.failure().stderr.split() == ["theirs", "ours"]
-    finally:
-        server.stop()
 
 
 def test_no_temporary_directory_is_needed(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
