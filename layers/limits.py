@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # Paths, link targets and xattrs together: this many bytes an entry, on average.
 _TEXT = 256
+# The lines of a tar-split record: this many bytes an entry, eight times what one usually takes.
+_RECORD = 8 << 10
 
 
 TOO_LARGE = "if that is what you expect, raise --max-layer-size"
@@ -34,6 +36,11 @@ class Limits:
     def text(self) -> int:
         """The bound on paths, link targets and xattrs of all entries together, in bytes."""
         return self.entries * _TEXT
+
+    @property
+    def record(self) -> int:
+        """The bound on the lines of the layer's tar-split record, in bytes, once unpacked."""
+        return self.entries * _RECORD
 
 
 # Of all layers that one call reads. The memory that their entries take is in docs/security.md.

@@ -42,7 +42,7 @@ class StoreJob:
         with self.source.store.open() as place, place.directory(self.source.directory) as layer:
             if self.source.record is None:
                 return self._walk(store, layer, advance)
-            record = Record(place, self.source.record)
+            record = Record(place, self.source.record, self.options.limits)
             found = self._assemble(store, record, layer, advance)
         return replace(found, verified=self.verified)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from layers.compress.decompress import gunzipped
 from layers.errors import printable
+from layers.limits import Limits
 from layers.tarsplit.record_reader import described
 
 if TYPE_CHECKING:
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
 
 # Bytes of a record, gzipped: some 60 an entry.
 MAX_PACKED = 1 << 30
-# Bytes of its JSON lines, which deflate packs up to a thousand to one: some 1,000 an entry.
-MAX_UNPACKED = 16 << 30
+# Bytes of its JSON lines, which deflate packs up to a thousand to one, where no limits are given.
+MAX_UNPACKED = Limits().record
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The record at a path, in bytes, relative to a store's directory."""
+    """The record at a path, in bytes, relative to a store's directory. `limits` are the layer's."""
 
     directory: Directory
     path: bytes
+    limits: Limits | None = None
 
     @contextmanager
     def parts(self) -> Iterator[Iterator[Segment]]:
@@ -45,12 +47,13 @@ class Record:
             packed.close()
 
     def _bounded(self, lines: Chunks) -> Chunks:
-        left = MAX_UNPACKED
+        most = self.limits.record if self.limits else MAX_UNPACKED
+        left = most
         for chunk in lines:
             left -= len(chunk)
             if left < 0:
                 raise ImporterError(
-                    f"{printable(self.directory.full(self.path))} has more than {MAX_UNPACKED}"
+                    f"{printable(self.directory.full(self.path))} has more than {most}"
                     " bytes once unpacked",
                     hint="the store is damaged: pull the image anew; without the record the layer"
                     " is read from its directory",

@@ -54,7 +54,7 @@ class LayerExport:
             return repo.content(_file(tree, part))
 
         try:
-            tar = assembled(segments(repo.content(self.split)), read)
+            tar = assembled(segments(repo.content(self.split), self.size), read)
             self.to.target().write(self.diff_id, verified(tar, self.diff_id, self.size))
         except Fault as error:
             hint = "`image-store verify` tells what is wrong with the store"

@@ -83,7 +83,7 @@ class LayerCheck:
         tar = LayerTar(repo, own)
         problems: list[tuple[bytes, str]] = []
         try:
-            tar.read(repo.content(self.split))
+            tar.read(repo.content(self.split), self.size)
             self._compare(repo, lower, tar, problems)
         except ImporterError as error:
             problems.append((error.path or b"", error.message))

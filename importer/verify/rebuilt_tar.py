@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from layers.entry import Xattrs
 
 _ZEROS = bytes(1 << 16)
+# So many bytes more than layers.json says are read, to tell what a tar of a wrong size has.
+_TOO_LONG = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,11 @@ class LayerTar:
     diff_id: str = ""
     broken: bool = False
 
-    def read(self, record: Chunks) -> None:
-        """Read the tar that a tar-split record describes."""
+    def read(self, record: Chunks, size: int) -> None:
+        """Read the tar that a tar-split record describes; it should have `size` bytes. A tar that
+        is longer by far is not read to its end."""
         hasher = sha256()
-        reader = LayerReader(self._hashed(self._tar(record), hasher.update), DeviceNodes.SKIP)
+        reader = LayerReader(self._hashed(self._tar(record, size), hasher.update), DeviceNodes.SKIP)
         self.tree = reader.tree
         try:
             for leaf, entry in reader:
@@ -86,8 +89,12 @@ class LayerTar:
             update(chunk)
             yield chunk
 
-    def _tar(self, record: Chunks) -> Chunks:
-        for part in segments(record):
+    def _tar(self, record: Chunks, size: int) -> Chunks:
+        left = size + _TOO_LONG
+        for part in segments(record, size):
+            left -= part.size if isinstance(part, Content) else len(part)
+            if left < 0:
+                raise LayerError(f"it is much longer than the {size} bytes that its record says")
             if isinstance(part, Content):
                 yield from self._content(part)
             else:

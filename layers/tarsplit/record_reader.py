@@ -28,6 +28,9 @@ _CRC_SIZE = 8
 # Ours have at most 1 MiB of raw bytes. tar-split's have an entry's headers, and older ones all
 # that follows the last entry.
 _LONGEST_LINE = 1 << 26
+# How many bytes of lines a byte of the tar may take, and how many there may be in any case.
+_MOST_LINES = 16
+_LEAST_LINES = 1 << 20
 
 
 class Content(NamedTuple):
@@ -42,13 +45,25 @@ class Content(NamedTuple):
 type Segment = bytes | Content
 
 
-def segments(record: Chunks) -> Iterator[Segment]:
-    """Yield the tar's parts in their order, from the gzipped record. Raise LayerError if the record
-    is malformed.
+def segments(record: Chunks, size: int | None = None) -> Iterator[Segment]:
+    """Yield the tar's parts in their order, from the gzipped record.
 
-    The lines' `position` is ignored, as by tar-split.
+    Raise LayerError if the record is malformed, or has far more lines than a tar of `size` bytes
+    needs. The lines' `position` is ignored, as by tar-split.
     """
-    return described(gunzipped(record))
+    lines = gunzipped(record)
+    return described(lines if size is None else _bounded(lines, size))
+
+
+def _bounded(lines: Chunks, size: int) -> Chunks:
+    """Yield the lines: base64 of the headers, and a name, each character of which may be escaped
+    by six. An entry has a header of 512 bytes at least."""
+    most = size * _MOST_LINES + _LEAST_LINES
+    for chunk in lines:
+        most -= len(chunk)
+        if most < 0:
+            raise LayerError(f"the tar-split record is too long for a tar of {size} bytes")
+        yield chunk
 
 
 def described(lines: Chunks) -> Iterator[Segment]:

@@ -116,6 +116,14 @@ def test_a_record_is_bounded_once_unpacked(store: Path, monkeypatch: pytest.Monk
         size()
 
 
+def test_the_bound_follows_the_limit_of_entries(repo: Path, store: Path) -> None:
+    """8 KiB of lines an entry: two entries are as few as the layers have."""
+    for path in store.rglob("*.tar-split.gz"):
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + LINES * NOTHING))
+    assert "bytes once unpacked" in refused(repo, store, "--max-layer-entries=20")
+    assert run_storage(repo, store).status == 0
+
+
 def test_nor_is_dockers_read_beyond(
     pulled: Path, built: BuiltImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

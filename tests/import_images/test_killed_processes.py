@@ -87,15 +87,19 @@ class Killed:
             self._done(self.repo, wrapper)
         return Counter(call.kind for call in supervisor.calls)
 
-    def check(self, fault: Fault) -> bool:
-        """A run in which a process is killed; whether one was."""
+    def check(self, fault: Fault, commit: str) -> bool:
+        """A run in which a process is killed; whether one was. The branch may have its commit only
+        if the command itself was killed, behind its last step."""
         with supervised(self.place, self._link, fault) as (supervisor, wrapper):
             run = Run(self.repo, *self._arguments, command=self._command, wrapper=wrapper)
             outcome = run.finish()
         if not supervisor.failed:
             return False
         check_told(outcome)
-        assert BRANCH not in refs(self.repo)
+        if BRANCH in refs(self.repo):
+            assert (outcome.status, rev_parse(self.repo, BRANCH)) == (-signal.SIGKILL, commit), (
+                fault
+            )
         fsck(self.repo)
         return True
 
@@ -131,8 +135,10 @@ def check_told(outcome: Outcome) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_processes_of_ours_are_killed(command: str, sources: Sources, tmp_path: Path) -> None:
     killed = Killed(tmp_path, command, sources)
-    assert [str(fault) for fault in SAMPLE if not killed.check(fault)] == []
-    killed.complete(killed.undisturbed(tmp_path / "undisturbed"))
+    commit = killed.undisturbed(tmp_path / "undisturbed")
+    assert [str(fault) for fault in SAMPLE if not killed.check(fault, commit)] == []
+    assert BRANCH not in refs(killed.repo)
+    killed.complete(commit)
 
 
 @pytest.mark.root
@@ -148,7 +154,7 @@ def test_processes_are_killed_at_each_call(command: str, sources: Sources, tmp_p
         for number in sorted({0, count - 1}):
             shutil.rmtree(killed.repo)
             shutil.copytree(empty, killed.repo)
-            if killed.check(Fault(kind, number, kills=True)):
+            if killed.check(Fault(kind, number, kills=True), commit):
                 killed.complete(commit)
 
 

@@ -1,0 +1,34 @@
+"""A tar-split record of a foreign commit promises more than there is: it is not read to its end."""
+
+import gzip
+from pathlib import Path
+
+from importer.repo.writer import Repo
+from importer.verify.rebuilt_tar import LayerTar
+from tests.tools.image import build_oci
+from tests.tools.importimage import imported
+from tests.tools.tarbuild import Entry
+
+
+def read(repo: Path, layout: Path, lines: bytes) -> LayerTar:
+    """The tar of ten bytes that a record with these lines describes."""
+    build_oci(layout, "t", [[Entry(b"a")]])
+    commit = imported(repo, "--branch=os/images", f"oci:{layout}:t")["commit"]
+    opened = Repo.open(repo)
+    tar = LayerTar(opened, opened.root(opened.commit(commit)))
+    tar.read(iter([gzip.compress(lines)]), 10)
+    return tar
+
+
+def test_a_file_of_a_petabyte_that_is_missing(repo: Path, layout: Path) -> None:
+    """Zeros stand for it, but not so many."""
+    tar = read(repo, layout, b'{"type":1,"name":"gone","size":%d}\n' % (1 << 50))
+    assert tar.broken
+    assert "much longer than the 10 bytes" in tar.problems[-1].text
+    assert tar.size < 1 << 20
+
+
+def test_lines_without_end(repo: Path, layout: Path) -> None:
+    tar = read(repo, layout, b'{"type":1,"name":"f","size":0}\n' * 40_000)
+    assert tar.broken
+    assert "too long for a tar of 10 bytes" in tar.problems[-1].text
