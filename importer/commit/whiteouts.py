@@ -86,13 +86,14 @@ def _check_kept(
         with reading_present():
             found = whiteouts_in(present) if present is not None else None
         before["the base commit"] = found
+    composefs = BaseTree(repo, base).enables_composefs()
     for place, form in before.items():
         if form not in (None, chosen):
+            keeps = "" if composefs else f"--whiteouts={form.value} keeps to the form; "
             raise ImporterError(
                 f"{place} has a store with --whiteouts={form.value}, and this import would write"
                 f" one with --whiteouts={chosen.value}",
-                hint=f"--whiteouts={form.value} keeps to the form; --whiteouts={chosen.value}"
-                f" changes it: {_DEVICES}",
+                hint=f"{keeps}--whiteouts={chosen.value} changes it: {_DEVICES}",
             )
 
 
