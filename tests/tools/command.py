@@ -36,7 +36,8 @@ class Forked:
     """A command that the fork server runs; standard output and error are kept."""
 
     def __init__(self, command: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        asked = forkserver.Request(command, argv, env, str(Path.cwd()))
+        directory, umask = str(Path.cwd()), forkserver.own_umask()
+        asked = forkserver.Request(command, argv, env, directory, umask)
         self.argv = [command, *argv]
         out, stdout = os.pipe()
         err, stderr = os.pipe()

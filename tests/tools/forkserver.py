@@ -36,6 +36,7 @@ class Request:
     argv: Sequence[str]
     env: Mapping[str, str]
     directory: str
+    umask: int
 
 
 def can_run(env: Mapping[str, str]) -> bool:
@@ -109,6 +110,7 @@ def _become(request: Request, stdout: int, stderr: int) -> NoReturn:
         os.dup2(number, standard)
         os.close(number)
     os.chdir(request.directory)
+    os.umask(request.umask)
     os.environ.clear()
     os.environ.update(request.env)
     time.tzset()
@@ -129,6 +131,12 @@ def _report(pidfd: int, pid: int, answers: socket.socket) -> None:
 
 
 # --- the client's side ---
+
+
+def own_umask() -> int:
+    """This process's umask, read without a moment in which it is another one (proc(5))."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("\nUmask:")[2].split()[0], 8)
 
 
 def request(server: socket.socket, asked: Request, stdout: int, stderr: int) -> socket.socket:
