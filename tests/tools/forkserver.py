@@ -10,6 +10,7 @@ server share a seed for the order of sets. `IMPORT_IMAGE_SCRIPTS=1` in pytest's 
 installed scripts everywhere; a test can ask for the script (`importimage.How`).
 """
 
+import gc
 import importlib
 import json
 import os
@@ -76,6 +77,8 @@ def _load() -> None:
     for module in pkgutil.walk_packages(importer.__path__, "importer."):
         if "cluster" not in module.name:
             importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy the pages of all that is loaded
 
 
 def _start(client: socket.socket, running: dict[int, tuple[int, socket.socket]]) -> int:
