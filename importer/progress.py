@@ -26,7 +26,7 @@ class Progress(Protocol):
         """
 
     def components(self, over: int, total: int) -> None:
-        """Tell how many of a release's components have no layer any more that is to be read."""
+        """Report that all layers of `over` of a release's `total` components have been read."""
 
 
 class Advance(Protocol):

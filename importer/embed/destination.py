@@ -53,8 +53,7 @@ class Destination:
         return Published(digest, unchanged=False)
 
     def _present(self) -> Digest | None:
-        """Return the digest of the manifest that has the name now, None if nobody has, or if it
-        cannot be read."""
+        """Return the digest of the manifest at the destination, None if there is none to read."""
         if not self._copy_to:
             return self.layout.tagged()
         with suppress(ImporterError):

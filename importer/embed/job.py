@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the image gets beside the store. `bound` and `equivalence` are the options --bound and
-    --selinux-equivalence."""
+    """Labels, annotations and files to add beside the store. `bound` and `equivalence` are the
+    options --bound and --selinux-equivalence."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)

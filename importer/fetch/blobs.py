@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Blobs:
-    """What skopeo fetches for one import. Its proxies end on leaving."""
+    """Fetch blobs and manifests for one import. Leaving the context ends skopeo's processes."""
 
     def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
         self._skopeo = skopeo

@@ -72,7 +72,7 @@ class Layout:
             return new_blob(directory, chunks)
 
     def written_elsewhere(self, _digest: Digest) -> None:
-        """Note nothing: blobs stay in a layout, whoever wrote them."""
+        """Do nothing: a layout keeps the blobs that another process wrote."""
 
     def write_signatures(self, _signatures: Sequence[bytes]) -> int:
         """Return 0: a layout has no place for signatures, in skopeo's eyes either."""

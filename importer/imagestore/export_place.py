@@ -31,7 +31,7 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an image goes: an OCI layout, and the tag in it, "" for the tag that the image has.
+    """The destination of an export: an OCI layout and a tag; "" keeps the image's own tag.
 
     With `tag` None the directory is one of skopeo's transport dir:.
     """

@@ -42,7 +42,7 @@ class Objects(Protocol):
 
 
 class _Own(NamedTuple):
-    """What a directory has itself: its key, its names, and the keys of its files."""
+    """A directory without its subdirectories: its key, its names, and the keys of its files."""
 
     key: bytes
     names: bytes

@@ -75,7 +75,7 @@ class SharedQueue:
         return cls(memory, *(end.detach() for end in ends))
 
     def close(self) -> None:
-        """Close the descriptors. Helpers see the end once nobody can send batches."""
+        """Close the descriptors. Helpers end when no process can send batches."""
         self._opened.close()
 
     # --- the importing process ---
@@ -165,7 +165,7 @@ class SharedQueue:
             at += file.size
 
     def batches(self, number: int) -> Iterator[Batch]:
-        """Yield batches for the helper of this number until it is to stop, or nobody sends."""
+        """Yield batches for this helper until its stop flag is set or the queue closes."""
         while not self.memory[_FIRST_STOP + number]:
             ready, _, _ = select.select([self._helper], [], [], _LOOK / 1000)
             data = _received(self._helper) if ready else None

@@ -37,7 +37,7 @@ class NewLayer:
 
 @dataclass(frozen=True, slots=True)
 class Derivation:
-    """What a derived image says of itself. `created` in RFC 3339; `base_name` may be ""."""
+    """The metadata of a derived image. `created` in RFC 3339; `base_name` may be ""."""
 
     created: str
     base_name: str

@@ -33,7 +33,7 @@ SMALL = 64 << 10
 
 
 class Pack(Enum):
-    """What the packing keeps small."""
+    """The aim of the packing: small updates, or a small image."""
 
     UPDATES = "updates"
     SIZE = "size"

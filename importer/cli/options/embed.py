@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from importer.cli.options.declare import Group, Heading, choice, flag, option, required, several
 from importer.cli.options.types import KeyValue, NotEmpty, Number
-from importer.ingest.budget import processors
+from importer.ingest.budget import Budget, processors
 from layers.compress.compress import BlobCompression
 from layers.storage.packing import Pack
 
@@ -34,7 +34,7 @@ class BaseAndDestination(Group):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewImage(Group):
-    """What the new image has beside base and store."""
+    """Layers, labels and files of the new image that are its own."""
 
     HEADING = Heading.RESULT
 
@@ -97,7 +97,7 @@ class PackingWork(Group):
         "--max-parallel-downloads",
         metavar="N",
         type=Number(1, 1024),
-        default=6,
+        default=Budget().downloads,
         help="Fetch at most this many blobs of the base at once.",
     )
 

@@ -28,7 +28,7 @@ class Jobs(Group):
 
     @property
     def count(self) -> int:
-        """Return how many processes there are to be."""
+        """Return the number of processes to start."""
         return processors() if self.jobs is None else self.jobs
 
 

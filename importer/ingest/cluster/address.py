@@ -32,7 +32,7 @@ class Address:
 
     @property
     def is_encrypted(self) -> bool:
-        """Return whether nobody else can read what goes to the workers."""
+        """Return whether messages to the workers are encrypted, or stay on this machine."""
         return bool(self.workers) or self.text.startswith("tls://")
 
     def __str__(self) -> str:

@@ -47,7 +47,7 @@ class Dask:
     """A connection to a scheduler. Its methods may be called by several threads."""
 
     def __init__(self, address: Address) -> None:
-        """Connect, or start workers here. Raise ClusterError if nobody answers."""
+        """Connect, or start workers here. Raise ClusterError if no scheduler answers."""
         self._address = address
         _quieten()
         warnings.filterwarnings("ignore", module="distributed")
@@ -216,12 +216,12 @@ class ThisTask:
 
     @property
     def is_forgotten(self) -> bool:
-        """Return whether nobody holds the task's result any more."""
+        """Return whether Dask has dropped the task and its result."""
         return self._key not in self._worker.state.tasks
 
     @property
     def is_unwanted(self) -> bool:
-        """Return whether nobody waits for the task any more (Dask's "Worker State Machine")."""
+        """Return whether the task is dropped or cancelled (Dask's "Worker State Machine")."""
         known = self._worker.state.tasks.get(self._key)
         return known is None or known.state == "cancelled"
 

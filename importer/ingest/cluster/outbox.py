@@ -52,7 +52,7 @@ class Outbox:
         return Place("archive", str(self._top / "objects"), directory, 0)
 
     def packed(self, directory: str) -> Parcel:
-        """Serve the objects of this attempt. Return where they are to be had."""
+        """Serve the objects of this attempt. Return the URL and the commit to pull."""
         for part in Path(directory).iterdir():
             move_objects(str(self._top / "objects"), str(part))
         files = (self._top / "objects").glob("*/*.filez")

@@ -59,7 +59,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
-    """What is there once the cluster is in use."""
+    """The parts of a session that exist once the cluster has answered."""
 
     dask: Dask
     shared: SharedObjects | None

@@ -115,7 +115,7 @@ class _Files:
         return place._replace(directory=tempfile.mkdtemp(dir=place.directory))
 
     def packed(self) -> str | Parcel:
-        """Return where the files of the last attempt are to be had."""
+        """Return the directory of the last attempt's files, or the URL and commit to pull."""
         if self._outbox is None:
             return self._directory
         parcel = self._outbox.packed(self._directory)
