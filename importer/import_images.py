@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import image_branch, rootfs_branch
 from importer.commit.images import check_target, commit_images
-from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, repo_to_plan_with
+from importer.commit.plan import (
+    LayerPlanner,
+    Plan,
+    PlannedBranch,
+    check_names,
+    repo_to_plan_with,
+)
 from importer.commit.result import Result
 from importer.commit.signing import check_keys
 from importer.commit.target import Form, Target
@@ -113,7 +119,11 @@ def _plan(job: Job, repo: Repo, blobs: Blobs) -> Plan:
         )
         for name, head in heads.items()
     )
-    return Plan(images, branches if job.form is not Form.LAYERS else (), planner.plan())
+    if job.form is Form.LAYERS:
+        return Plan(images, (), planner.plan())
+    for branch in branches:
+        check_names(branch.images)
+    return Plan(images, branches, planner.plan())
 
 
 def _branch(job: Job, reference: Reference) -> str:

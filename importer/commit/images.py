@@ -17,6 +17,7 @@ from importer.commit.target import Form, Target
 from importer.commit.time import newest, tell_future
 from importer.commit.whiteouts import changes
 from importer.repo import commit_keys as key
+from importer.repo.given_names import names_metadata
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.store.writer import check_records
@@ -192,19 +193,13 @@ def image_message(target: Target, branch: PlannedBranch) -> Message:
     time = target.timestamp
     # `layers.storage.stated_image` reads them.
     lines = sorted({f"{image.reference} {image.digest}" for image in images})
-    names = sorted({str(image.reference) for image in images})
+    given = {str(image.reference): str(image.name or "") for image in images}
     return Message(
-        target.subject if target.subject is not None else default_subject(names),
+        target.subject if target.subject is not None else default_subject(sorted(given)),
         newest(images, base, branch.head) if time is None else time,
         "\n".join(lines),
-        tuple(sorted((facts(target, base, branch.kind) | _given_name(images)).items())),
+        tuple(sorted((facts(target, base, branch.kind) | names_metadata(given)).items())),
     )
-
-
-def _given_name(images: Sequence[Image]) -> dict[str, str]:
-    """Return the metadata with the name that the user gave the one image."""
-    names = [str(image.name) for image in images if image.name is not None]
-    return {key.NAME: names[0]} if names else {}
 
 
 def default_subject(references: Sequence[str]) -> str:

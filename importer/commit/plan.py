@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import check_devices, find_layer, head_layer
+from importer.errors import ImporterError
 from importer.files.scratch import scratch
 from importer.ingest.missing_layer import BlobOrigin, MissingLayer
 from importer.repo.writer import Repo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from importer.cache.layer import LayerCommit
@@ -126,6 +127,20 @@ class LayerPlanner:
         has at least as many as its children, so it still comes before them."""
         missing = sorted(self._missing.values(), key=lambda one: -one.waiting)
         return LayerPlan(tuple(missing), dict(self._cached))
+
+
+def check_names(images: Iterable[Image]) -> None:
+    """Raise ImporterError if two images of one store would have the same name."""
+    owners: dict[str, Image] = {}
+    for image in images:
+        for name in image.names:
+            other = owners.setdefault(name, image)
+            if other.id != image.id:
+                raise ImporterError(
+                    f"two images would have the name {name}:"
+                    f" {other.reference} ({other.id[:12]}) and {image.reference} ({image.id[:12]})",
+                    hint="leave one of them out, or give it another name",
+                )
 
 
 @contextmanager

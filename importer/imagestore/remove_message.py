@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from importer.commit.images import default_subject
 from importer.release.commit import release_body, release_metadata, release_subject
 from importer.release.recorded_options import kept_options
-from importer.repo.commit_keys import NAME, OURS
+from importer.repo.commit_keys import NAME, NAMES, OURS
+from importer.repo.given_names import names_metadata
 from importer.repo.values import Message
 from layers.storage.stated_image import StatedImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from importer.repo.values import Commit
     from importer.store.image import ImageView
@@ -31,11 +32,8 @@ def removal_message(
     old, release = store.commit.message, store.release
     if release is not None:
         return _release_message(store, release, gone, kept)
-    facts = _facts(store.commit)
-    name = facts.get(NAME, "")
-    lines = [line for line in old.body.splitlines() if _stays(line, name, gone, kept)]
-    if not lines:
-        facts.pop(NAME, None)
+    names = store.given_names
+    lines = [line for line in old.body.splitlines() if _stays(line, names, gone, kept)]
     derived = old.subject == default_subject(_references(old.body.splitlines()))
     newest = max(image.config.created_seconds for image in (*gone, *kept))
     timestamp = old.timestamp
@@ -45,11 +43,19 @@ def removal_message(
         default_subject(_references(lines)) if derived else old.subject,
         timestamp,
         "\n".join(lines),
-        tuple(sorted(facts.items())),
+        tuple(sorted((_facts(store.commit) | names_metadata(_given(lines, names))).items())),
     )
 
 
-def _stays(line: str, given: str, gone: Sequence[ImageView], kept: list[ImageView]) -> bool:
+def _given(lines: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Return the name that the user gave each line's image, "" for none, by reference."""
+    stated = [StatedImage.of_line(line) for line in lines]
+    return {one.reference: names.get(one.reference, "") for one in stated if one is not None}
+
+
+def _stays(
+    line: str, given: Mapping[str, str], gone: Sequence[ImageView], kept: list[ImageView]
+) -> bool:
     """Return whether a line of the body still holds: it means none of the removed images.
 
     Another image may be of the same index, and have lost the name to it.
@@ -83,4 +89,7 @@ def _references(lines: Iterable[str]) -> list[str]:
 
 
 def _facts(commit: Commit) -> dict[str, str]:
-    return {k: str(v) for k, v in commit.metadata.items() if k.startswith(OURS)}
+    """Return our metadata of the commit, except the names that the user gave images."""
+    given = (NAME, NAMES)
+    found = {key: str(value) for key, value in commit.metadata.items() if key.startswith(OURS)}
+    return {key: value for key, value in found.items() if key not in given}

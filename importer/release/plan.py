@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.commit.images import check_target
-from importer.commit.plan import LayerPlan, LayerPlanner
+from importer.commit.plan import LayerPlan, LayerPlanner, check_names
 from importer.commit.whiteouts import chosen_kind
 from importer.release.commit import head_of, latest_release, release_of, resolved
 from importer.release.files import check_files
@@ -101,6 +101,7 @@ def _plan_part(
         except Fault as fault:
             faults[name] = fault
     found = {name: image for name, image in images.items() if name not in faults}
+    check_names(found.values())
     branch, head, base, kind = place
     release = resolved(part.release, found)
     return PartPlan(branch, head, base, kind, release, found, faults, planner.plan())

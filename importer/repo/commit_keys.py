@@ -22,8 +22,10 @@ FORM = OURS + "form"
 PREFIX = OURS + "prefix"
 # The checksum of the operating system's commit that the store was put onto.
 BASE = OURS + "base"
-# The name that the user gave the one image of the commit.
+# The name that the user gave the images of all references of the commit's body, which is one.
 NAME = OURS + "name"
+# The names that the user gave otherwise: a JSON object, by references of the commit's body.
+NAMES = OURS + "names"
 # "private" where the store's layers have private ids; absent for standard ones.
 LAYER_IDS = OURS + "layer-ids"
 # "none" where the store has no whiteouts; absent where they are quoted.

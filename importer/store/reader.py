@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.repo.breadth import check_breadth
-from importer.repo.commit_keys import FORM, NAME, store_prefix
+from importer.repo.commit_keys import FORM, store_prefix
+from importer.repo.given_names import names_of
 from importer.store.image import ImageView
 from importer.store.whiteouts import is_cut, said_whiteouts, whiteouts_in
 from layers.digest import Digest
@@ -95,12 +96,15 @@ class StoreView:
             components = self.release.components.values()
             found = [StatedImage.of_component(one.pullspec, one.digest) for one in components]
         else:
-            found = [StatedImage.of_line(line, self._given_name) for line in self._lines]
+            found = [StatedImage.of_line(line, self.given_names) for line in self._lines]
         return tuple(one for one in found if one is not None)
 
-    @property
-    def _given_name(self) -> str:
-        return str(self.commit.metadata.get(NAME, ""))
+    @cached_property
+    def given_names(self) -> dict[str, str]:
+        """The names that the user gave the images, by the references in the commit's body. Raise
+        LayerError if their record is malformed."""
+        references = [line.rpartition(" ")[0] for line in self._lines]
+        return names_of(self.commit.metadata, references)
 
     @property
     def _lines(self) -> list[str]:

@@ -15,7 +15,9 @@ from layers.errors import LayerError
 from layers.oci.reference import ImageName, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,11 @@ class StatedImage:
     name: ImageName | None
 
     @classmethod
-    def of_line(cls, line: str, given: str = "") -> Self | None:
-        """Parse a line of a commit's body, REFERENCE DIGEST. `given` is the name that the user gave
-        the image. Return None for any other line."""
+    def of_line(cls, line: str, given: Mapping[str, str] = _NONE) -> Self | None:
+        """Parse a line of a commit's body, REFERENCE DIGEST. `given` has the names that the user
+        gave images, by reference. Return None for any other line."""
         reference, _, digest = line.rpartition(" ")
-        return cls._parsed(reference, digest, given)
+        return cls._parsed(reference, digest, given.get(reference, ""))
 
     @classmethod
     def of_component(cls, pullspec: str, digest: str) -> Self | None:

@@ -7,7 +7,9 @@ import pytest
 
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import
-from tests.tools.importrelease import released, run_release
+from tests.tools.importrelease import failed, released, run_release
+from tests.tools.ostreerepo import refs
+from tests.tools.process import run
 from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 
@@ -87,6 +89,26 @@ def test_several_images_with_a_name_each(two: Two, tmp_path: Path) -> None:
         two.built[0].image_id: ["localhost/a:1"],
         two.built[1].image_id: ["localhost/b:2"],
     }
+
+
+def test_two_images_cannot_have_one_name(two: Two, tmp_path: Path) -> None:
+    """On one branch; the layers' branches are not made either. A second reference to the same
+    image is fine."""
+    layout = two.built[0].directory
+    named = [f"localhost/a:1=oci:{layout}:one", f"localhost/a:1=oci:{layout}:two"]
+    outcome = run_import(tmp_path / "repo", "--insecure-policy", "--branch=all", *named)
+    assert outcome.status == 1
+    (said,) = outcome.said("error")
+    assert said.startswith(f"two images would have the name localhost/a:1: oci:{layout}:one (")
+    assert refs(tmp_path / "repo") == []
+    released = tmp_path / "list"
+    released.write_text("".join(f"{n} docker-archive:{tmp_path}/{n}.tar:x.y/z:1\n" for n in "ab"))
+    for number, archive in enumerate("ab"):
+        source = f"oci:{layout}:{('one', 'two')[number]}"
+        run(["skopeo", "copy", "-q", source, f"docker-archive:{tmp_path}/{archive}.tar:x.y/z:1"])
+    (said,) = failed(tmp_path / "repo", released, "--branch=all", "--insecure-policy").said("error")
+    assert said.startswith("two images would have the name x.y/z:1: docker-archive:")
+    imported(tmp_path / "repo", "--insecure-policy", "--branch=all", named[0], two.tags[0])
 
 
 def test_a_release_of_a_compose_file(two: Two, tmp_path: Path) -> None:

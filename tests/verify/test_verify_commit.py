@@ -1,6 +1,7 @@
 """`image-store verify` and what only the commit tells: which images it has, by which names, and
 which operating system it is made from."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +123,42 @@ def test_the_name_that_the_user_gave_counts(
         assert findings(repo, branch) == []
         found = altered(repo, branch, tmp_path / branch, renaming(two.one, two.names[0]))
         assert found == lacks(two.names[0], given)
+
+
+@pytest.mark.root
+def test_each_name_that_the_user_gave_counts_for_its_image(
+    repo: Path, tmp_path: Path, layout: Path, two: ImagePair
+) -> None:
+    """Where only some have one, too; and a removal leaves what an import of the rest writes."""
+    references = [f"{layout}:one", f"{layout}:two"]
+    named = [f"example.org/{one.rpartition(':')[2]}:1=oci:{one}" for one in references]
+    imported(repo, "--branch=both", *named)
+    imported(repo, "--branch=first", named[0], f"oci:{references[1]}")
+    for branch in ("both", "first"):
+        assert findings(repo, branch) == []
+        found = altered(repo, branch, tmp_path / branch, renaming(two.one, two.names[0]))
+        assert found == lacks(two.names[0], "example.org/one:1")
+    names = Repo.open(repo).commit(rev_parse(repo, "first")).metadata["import-image.names"]
+    assert names == json.dumps({f"oci:{references[0]}": "example.org/one:1"}, separators=(",", ":"))
+    imported(repo, "--branch=alone", named[1])
+    answered(repo, "remove", "--branch=both", two.one.image_id)
+    assert rev_parse(repo, "both") == rev_parse(repo, "alone")
+    assert findings(repo, "both") == []
+
+
+@pytest.mark.root
+def test_a_record_of_names_that_is_malformed_is_found(
+    repo: Path, tmp_path: Path, layout: Path, two: ImagePair
+) -> None:
+    imported(repo, "--branch=all", f"oci:{layout}:one", f"oci:{layout}:two")
+    said = (
+        f"--body={Repo.open(repo).commit(rev_parse(repo, 'all')).message.body}",
+        "--add-metadata-string=import-image.form=store",
+        '--add-metadata-string=import-image.names={"oci:x": 1}',
+    )
+    ostree(repo, "commit", "--branch=odd", *said, "--tree=ref=all")
+    (found,) = findings(repo, "odd")
+    assert str(found) == "the commit's import-image.names is not an object of strings"
 
 
 @pytest.mark.root

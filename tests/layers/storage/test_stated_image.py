@@ -43,7 +43,8 @@ def test_the_name_that_the_image_has_to_have(
 
 def test_a_given_name_counts_instead_of_the_references() -> None:
     for reference in ("oci:/tmp/t", f"{REPOSITORY}:1"):
-        stated = StatedImage.of_line(f"{reference} {DIGEST}", "example.org/given:1")
+        given = {reference: "example.org/given:1", "oci:/tmp/other": "example.org/other:1"}
+        stated = StatedImage.of_line(f"{reference} {DIGEST}", given)
         assert stated == StatedImage(reference, DIGEST, ImageName("example.org/given", "1"))
 
 
