@@ -77,6 +77,17 @@ class DiffID:
             )
 
 
+def joined(chunks: Chunks, limit: int, what: str) -> bytes:
+    """Return the chunks as one. Raise LayerError, naming `what`, as soon as they have more than
+    `limit` bytes."""
+    found = bytearray()
+    for chunk in chunks:
+        found += chunk
+        if len(found) > limit:
+            raise LayerError(f"{what} has more than {limit} bytes")
+    return bytes(found)
+
+
 def drain(chunks: Chunks) -> None:
     """Read to the end, so that the checks made there are made."""
     for _ in chunks:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # containers/image reads at most 4 MiB of manifest and the same of config
 # (iolimits.MaxManifestBodySize, MaxConfigBodySize).
 MAX_DOCUMENT_SIZE = 4 * 1024 * 1024
+# A store's lists of layers, images and names: of a hundred thousand images, say.
+MAX_RECORDS_SIZE = 64 << 20
 
 # JSON may write a character beyond U+FFFF as an escaped surrogate pair (RFC 8259, section 7).
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -47,8 +49,10 @@ def parse_document(
 
 
 def parse_records(raw: bytes, what: str) -> list[Document]:
-    """Return the JSON objects of the array in `raw`. Raise LayerError if it is anything else. No
-    bound on the size, since a machine keeps such a list."""
+    """Return the JSON objects of the array in `raw`. Raise LayerError if it is anything else, or
+    longer than MAX_RECORDS_SIZE."""
+    if len(raw) > MAX_RECORDS_SIZE:
+        raise LayerError(f"{what} has {len(raw)} bytes, more than {MAX_RECORDS_SIZE}")
     value = _parsed(raw, what)
     if not isinstance(value, list) or not all(isinstance(record, dict) for record in value):
         raise LayerError(f"{what} is not a JSON array of objects")

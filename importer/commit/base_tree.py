@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from importer.cache.stack import deletes
 from importer.errors import ImporterError
 from importer.repo.commit_metadata import Base
+from layers.chunks import joined
+from layers.document import MAX_DOCUMENT_SIZE
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.ostree.prepare_root import composefs_enabled
@@ -62,7 +64,8 @@ class BaseTree:
         return self._before.find(path.strip("/")) if self._before else None
 
     def read(self, path: str) -> bytes | None:
-        """Return the base's file at a path, or None. Raise ImporterError for a symlink."""
+        """Return the base's file at a path, or None. Raise ImporterError for a symlink, and for a
+        file of more than MAX_DOCUMENT_SIZE bytes."""
         found = self._leaf(path)
         if found is None:
             return None
@@ -70,7 +73,10 @@ class BaseTree:
             raise ImporterError(
                 f"{path} of the base commit is a symlink", hint="it has to be a file there"
             )
-        return b"".join(self._repo.content(found))
+        try:
+            return joined(self._repo.content(found), MAX_DOCUMENT_SIZE, path)
+        except LayerError as error:
+            raise ImporterError(f"the base commit's {error}") from None
 
     def files(self, *paths: str, suffix: str = "") -> dict[str, bytes]:
         """Return the files of some of the base's directories, by name.

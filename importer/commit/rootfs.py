@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from importer.cache.stack import fill, stacked
 from importer.errors import ImporterError
 from importer.files.oci_layout import Layout, manifest
+from importer.files.replacement import read_file
 from importer.files.scratch import scratch
 from importer.process import CommandError, run
+from layers.chunks import joined
 from layers.digest import Digest
+from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.entry import Owner
 from layers.oci.media_type import OCI_CONFIG
 
@@ -63,7 +66,7 @@ def _runtime_config(repo: Repo, image: Image, lower: Lower | None) -> bytes:
             raise ImporterError(
                 f"{image.reference}: {error}", hint="without --bundle no config.json is made"
             ) from None
-        document = json.loads((home / "config.json").read_bytes())
+        document = json.loads(read_file(home / "config.json", MAX_RECORDS_SIZE))
     document["process"]["terminal"] = False
     return json.dumps(document, indent=2).encode() + b"\n"
 
@@ -82,5 +85,6 @@ def _write_accounts(repo: Repo, root: Path, lower: Lower | None) -> None:
     for path in _ACCOUNTS:
         checksum = lower.find_leaf(path) if lower else None
         if checksum is not None and repo.file(checksum).target is None:
-            content = b"".join(repo.content(checksum))
+            shown = b"/".join((b"", *path)).decode()
+            content = joined(repo.content(checksum), MAX_DOCUMENT_SIZE, shown)
             root.joinpath(*(name.decode() for name in path)).write_bytes(content)

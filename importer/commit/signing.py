@@ -22,6 +22,7 @@ _HINTS = {
     "No gpg key found": "`gpg --list-secret-keys` lists those there are; --gpg-homedir says where",
     "not implemented": "ostree is built without it here, as Debian's is; Fedora's has ed25519",
 }
+_MOST_BYTES = 1 << 20
 _FORM = "it has a secret key in base64 a line, as for `ostree commit --sign-from-file`"
 
 
@@ -75,7 +76,8 @@ def _secrets(key: KeyFile) -> list[str]:
     The file is read once: it may be a pipe.
     """
     try:
-        lines = key.path.read_text(encoding="ascii").split()
+        with key.path.open("rb") as file:
+            lines = file.read(_MOST_BYTES).decode("ascii").split()
     except (OSError, UnicodeDecodeError) as error:
         raise ImporterError(f"key file {key.path} cannot be read: {error}", hint=_FORM) from None
     if not lines:

@@ -49,6 +49,8 @@ _CONTAINERS = ("containers.json", "volatile-containers.json")
 # containers-storage takes them in this order, too (store.go).
 _LOCKS = ("overlay-layers/layers.lock", "overlay-images/images.lock")
 _LAST_WRITER_BYTES = 64
+# Of a list of layers, images or containers: of a hundred thousand images, say.
+_MOST_BYTES = 64 << 20
 
 
 class HealError(Exception):
@@ -202,8 +204,12 @@ def _records(directory: Path, names: Iterable[str]) -> List[Record]:
 
 
 def _read(path: Path) -> List[Record]:
+    with path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise HealError(f"{path} has more than {_MOST_BYTES} bytes; see `podman system check`")
     try:
-        found = json.loads(path.read_bytes() or b"null")
+        found = json.loads(data or b"null")
     except ValueError as error:
         raise HealError(f"{path} is not JSON: {error}; see `podman system check`") from None
     if found is None:  # Go writes an empty list so

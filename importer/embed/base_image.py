@@ -90,7 +90,7 @@ def _fetch(source: str, blob: Descriptor, blobs: Blobs, layout: Layout) -> Descr
         with closing(blobs.stream(source, blob)) as chunks:
             layout.write(blob.digest, chunks)
 
-    if not layout.has(blob.digest):
+    if not layout.has(blob.digest, blob.size):
         blobs.retrying(write)
     if not blob.media_type.startswith(DOCKER_LAYERS):
         return blob

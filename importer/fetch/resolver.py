@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import FetchError, ImporterError
 from importer.fetch.policy import has_to_ask
+from importer.files.replacement import open_regular
 from layers.architecture import go_arch
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
@@ -197,7 +198,7 @@ class Resolver:
 
 def _read_file(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(MAX_DOCUMENT_SIZE + 1)
     except OSError as error:
         raise FetchError(f"{path}: {error.strerror}") from None

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.fetch.http import Http
+from importer.files.replacement import open_regular, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 from layers.oci.registries_d import lookaside, signature_urls
@@ -96,17 +97,16 @@ def _base(name: ImageName) -> str:
     home = Path.home() / _OWN
     directory = home if home.is_dir() else _SYSTEM
     try:
-        files = [(str(path), path.read_bytes()) for path in sorted(directory.glob("*.yaml"))]
+        paths = sorted(directory.glob("*.yaml"))
+        files = [(str(path), read_file(path, MAX_DOCUMENT_SIZE)) for path in paths]
         return lookaside(files, name) or f"file://{_LOCAL}"
     except LayerError as error:
         raise ImporterError(str(error), hint="containers-registries.d(5) has its format") from None
-    except OSError as error:
-        raise ImporterError(f"{error.filename}: {error.strerror}") from None
 
 
 def _read_file(path: Path) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             found = file.read(MAX_DOCUMENT_SIZE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None

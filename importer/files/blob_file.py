@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def has_content(path: Path, digest: Digest) -> bool:
-    """Return whether the path is a regular file whose content has this digest."""
+def has_content(path: Path, digest: Digest, size: int) -> bool:
+    """Return whether the path is a regular file of `size` bytes whose content has this digest.
+
+    A file of another size is not read: it may be sparse, and have terabytes.
+    """
     hasher = digest.hasher()
     try:
         descriptor = os.open(path, _READ)
     except OSError:
         return False
     try:
-        if not S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not S_ISREG(status.st_mode) or status.st_size != size:
             return False
         while piece := os.read(descriptor, 1 << 20):
             hasher.update(piece)

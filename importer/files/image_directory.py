@@ -52,9 +52,10 @@ class ImageDirectory:
             (self._directory / _MANIFEST).unlink(missing_ok=True)
             replace_file(marker, iter([_VERSION]))
 
-    def has(self, digest: Digest) -> bool:
-        """Return whether the blob is there, and its content is the one of the digest."""
-        found = has_content(self._directory / digest.hex, digest)
+    def has(self, digest: Digest, size: int) -> bool:
+        """Return whether the blob of `size` bytes is there, and its content is the one of the
+        digest."""
+        found = has_content(self._directory / digest.hex, digest, size)
         if found:
             self._written.add(digest.hex)
         return found

@@ -46,9 +46,10 @@ class Layout:
             if not marker.exists():
                 replace_file(marker, iter([_json({"imageLayoutVersion": "1.0.0"})]))
 
-    def has(self, digest: Digest) -> bool:
-        """Return whether the layout has this blob, and its content is the one of the digest."""
-        return has_content(self._path(digest), digest)
+    def has(self, digest: Digest, size: int) -> bool:
+        """Return whether the layout has this blob of `size` bytes, and its content is the one of
+        the digest."""
+        return has_content(self._path(digest), digest, size)
 
     def write(self, digest: Digest, chunks: Chunks) -> None:
         """Write a blob. `chunks` must raise at their end if they do not have this digest."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from stat import S_IFREG, S_ISREG
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
@@ -117,15 +118,27 @@ def _mount_of(path: Path) -> str:
     return next(line for line in lines if line.startswith("mnt_id:"))
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file of a foreign directory to read. Raise OSError as open(2) does, and for a
+    fifo or a device, which could keep us waiting for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(descriptor, "rb")
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return file
+
+
 def read_file(path: Path, limit: int) -> bytes:
     """Read a file of at most `limit` bytes. Raise ImporterError if it cannot be read, or is
     larger.
     """
     try:
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            too_large = os.fstat(file.fileno()).st_size > limit
+            data = b"" if too_large else file.read(limit + 1)
     except OSError as error:
         raise ImporterError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > limit:
+    if too_large or len(data) > limit:
         raise ImporterError(f"{path} has more than {limit} bytes")
     return data

@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.graphroot.files import DAMAGED, MAX_RECORDS, documents, records
+from importer.graphroot.files import DAMAGED, documents, records
 from importer.graphroot.source import SourceImage, SourceLayer
 from layers.digest import Digest
-from layers.document import MAX_DOCUMENT_SIZE
+from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
@@ -62,7 +62,7 @@ class Graphroot:
 
     def _parsed[T](self, path: str, parse: Callable[[bytes], T]) -> T:
         name = os.fsencode(path)
-        data = self._directory.read(name, MAX_RECORDS)
+        data = self._directory.read(name, MAX_RECORDS_SIZE)
         if data is None:
             raise ImporterError(f"{printable(self._directory.path)} has no {path}")
         with records(self._directory.full(name)):

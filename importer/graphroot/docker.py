@@ -11,11 +11,11 @@ import os
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.graphroot.files import MAX_RECORDS, documents, records
+from importer.graphroot.files import documents, records
 from importer.graphroot.record import Record
 from importer.graphroot.source import SourceImage, SourceLayer
 from layers.digest import Digest
-from layers.document import MAX_DOCUMENT_SIZE
+from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
 from layers.oci.config import parse_config, parse_diff_ids
 from layers.oci.manifest import Manifest, parse_manifest
@@ -43,7 +43,7 @@ class Dockerroot:
         self._place = directory.place
         self._progress = progress
         path = DOCKER_HOME + b"/repositories.json"
-        raw = directory.read(path, MAX_RECORDS)
+        raw = directory.read(path, MAX_RECORDS_SIZE)
         with records(directory.full(path)):
             self._names = parse_repositories(raw) if raw else {}
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from layers.entry import Xattrs
 
 CHUNK = 1 << 20
-# A store's lists of layers, images and names: of a hundred thousand images, say.
-MAX_RECORDS = 64 << 20
 DAMAGED = "the store is damaged; a new pull mends it"
 # open(2)'s errors for a path that does not exist, or leads through a file or a symlink.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)

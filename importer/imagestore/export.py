@@ -91,7 +91,7 @@ def _missing(image: ImageView, target: Target, jobs: int) -> list[LayerRecord]:
     """Return the image's layers that the target lacks, each tar once, base first."""
     layers = list(reversed({one.diff_id: one for one in reversed(image.layers)}.values()))
     with ThreadPoolExecutor(jobs) as threads:  # hashing does without Python's lock
-        has = threads.map(target.has, [layer.diff_id for layer in layers])
+        has = threads.map(lambda layer: target.has(layer.diff_id, layer.diff_size), layers)
     return [layer for layer, is_there in zip(layers, has, strict=True) if not is_there]
 
 

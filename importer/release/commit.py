@@ -18,6 +18,7 @@ from importer.repo.commit_keys import BASE, store_prefix
 from importer.repo.reachable import ancestors
 from importer.repo.values import Commit, Message
 from importer.repo.writer import Repo
+from layers.document import MAX_RECORDS_SIZE
 from layers.release.commit_metadata import images_release, layer_sizes, metadata, stored_release
 from layers.release.diff import compare
 from layers.release.source_link import labelled_source
@@ -244,7 +245,7 @@ def layers_of(repo: Repo, commit: Commit | None) -> dict[str, LayerSize]:
 
 def _record(repo: Repo, commit: Commit, directory: str, name: str) -> bytes | None:
     found = repo.root(commit).find(f"{store_prefix(commit).strip('/')}/{directory}")
-    return found.read(name) if found else None
+    return found.read(name, MAX_RECORDS_SIZE) if found else None
 
 
 def drop_older(repo: Repo, branch: str, keep: int) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from importer.errors import ImporterError
 from importer.repo.libostree import GLib, OSTree, faults
+from layers.chunks import joined
+from layers.document import MAX_DOCUMENT_SIZE
 from layers.ostree.objects import read_dirtree
 
 if TYPE_CHECKING:
@@ -104,12 +106,13 @@ class RepoDirectory:
             node = node.directories.get(name.encode()) if node else None
         return node
 
-    def read(self, name: str) -> bytes | None:
-        """Return the content of the file of this name, None if there is none."""
+    def read(self, name: str, limit: int = MAX_DOCUMENT_SIZE) -> bytes | None:
+        """Return the content of the file of this name, None if there is none. Raise LayerError if
+        it has more than `limit` bytes."""
         checksum = self.leaves.get(name.encode())
         if checksum is None:
             return None
-        return b"".join(object_content(self._repo, checksum))
+        return joined(object_content(self._repo, checksum), limit, name)
 
 
 def object_content(repo: OSTree.Repo, checksum: str) -> Chunks:

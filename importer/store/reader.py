@@ -14,6 +14,7 @@ from importer.repo.given_names import names_of
 from importer.store.image import ImageView
 from importer.store.whiteouts import is_cut, said_whiteouts, whiteouts_in
 from layers.digest import Digest
+from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
@@ -72,7 +73,7 @@ class StoreView:
     @cached_property
     def layers(self) -> dict[str, LayerRecord]:
         """The layers' records by the ids that they have in the store."""
-        records = own_layers(self.file("overlay-layers", "layers.json"))
+        records = own_layers(self.records("overlay-layers", "layers.json"))
         return {record.id: record for record in records}
 
     @cached_property
@@ -114,7 +115,7 @@ class StoreView:
     @cached_property
     def images(self) -> tuple[ImageView, ...]:
         """All images. Raise LayerError, with the image's id, if one's records are malformed."""
-        records = own_images(self.file("overlay-images", "images.json"))
+        records = own_images(self.records("overlay-images", "images.json"))
         return tuple(self.image(record) for record in records)
 
     def image(self, record: ImageRecord) -> ImageView:
@@ -156,8 +157,9 @@ class StoreView:
         ]
 
     def big_data(self, record: ImageRecord, key: str) -> bytes:
-        """Return one of the image's documents. Raise LayerError if it is missing."""
-        return self.file(f"overlay-images/{record.id}", big_data_file(key), key)
+        """Return one of the image's documents. Raise LayerError if it is missing or too large."""
+        limit = MAX_RECORDS_SIZE if key.startswith(SIGNATURE) else MAX_DOCUMENT_SIZE
+        return self._file(f"overlay-images/{record.id}", big_data_file(key), key, limit)
 
     def signatures(self, record: ImageRecord) -> dict[Digest, tuple[bytes, ...]]:
         """Return the signatures of an image's manifests, by these digests.
@@ -177,12 +179,16 @@ class StoreView:
             )
         return found
 
-    def file(self, directory: str, name: str, shown: str = "") -> bytes:
-        """Return the content of a file of the store. Raise LayerError if it is missing."""
+    def records(self, directory: str, name: str) -> bytes:
+        """Return a list of the store: layers.json or images.json. Raise LayerError if it is
+        missing, or has more than MAX_RECORDS_SIZE bytes."""
+        return self._file(directory, name, f"{directory}/{name}", MAX_RECORDS_SIZE)
+
+    def _file(self, directory: str, name: str, shown: str, limit: int) -> bytes:
         place = self.root.find(directory)
-        content = place.read(name) if place else None
+        content = place.read(name, limit) if place else None
         if content is None:
-            raise LayerError(f"{shown or f'{directory}/{name}'} is missing in the store")
+            raise LayerError(f"{shown} is missing in the store")
         return content
 
     def diff(self, layer_id: str) -> RepoDirectory:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.stack import deletes
 from importer.repo.commit_keys import FLATTEN, FORM, STORE_WHITEOUTS
+from layers.document import MAX_RECORDS_SIZE
 from layers.storage.layer_record import any_layers
 from layers.storage.store_id import StoreForm, Whiteouts, form_of, standard_ids
 
@@ -43,7 +44,7 @@ def standard_ids_in(store: RepoDirectory) -> dict[str, str]:
     Raise LayerError if its layers.json cannot be read.
     """
     records = store.find("overlay-layers")
-    raw = records.read("layers.json") if records else None
+    raw = records.read("layers.json", MAX_RECORDS_SIZE) if records else None
     return standard_ids(any_layers(raw)) if raw and raw.strip() != b"null" else {}
 
 

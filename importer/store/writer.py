@@ -9,6 +9,7 @@ from importer.cache.layer import LayerCommit, record_name
 from importer.errors import ImporterError
 from importer.repo.labels import labelled_owner
 from importer.store.remove_layer import remove_layer
+from layers.document import MAX_RECORDS_SIZE
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.storage.image import Image, ImageLayer, stored_images
@@ -83,7 +84,7 @@ class StoreTree:
 
     def _read(self, part: str, name: str) -> bytes | None:
         present = self._before(part)
-        return present.read(name) if present else None
+        return present.read(name, MAX_RECORDS_SIZE) if present else None
 
     def _overlay(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
         tree, present = self._part("overlay")
@@ -176,7 +177,8 @@ def has_records(store: RepoDirectory) -> bool:
     found = ((b"overlay-layers", _LAYERS), (b"overlay-images", _IMAGES))
     parts = ((store.directories.get(part), name) for part, name in found)
     with reading_present():
-        return any(recorded_ids(part.read(name), name) for part, name in parts if part is not None)
+        lists = ((part.read(name, MAX_RECORDS_SIZE), name) for part, name in parts if part)
+        return any(recorded_ids(raw, name) for raw, name in lists)
 
 
 def check_records(store: RepoDirectory) -> None:
@@ -184,8 +186,8 @@ def check_records(store: RepoDirectory) -> None:
     layers, images = store.find("overlay-layers"), store.find("overlay-images")
     with reading_present():
         store_union(
-            layers.read(_LAYERS) if layers else None,
-            images.read(_IMAGES) if images else None,
+            layers.read(_LAYERS, MAX_RECORDS_SIZE) if layers else None,
+            images.read(_IMAGES, MAX_RECORDS_SIZE) if images else None,
             [],
             [],
         )

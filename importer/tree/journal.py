@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
+from importer.files.replacement import read_file
 from importer.tree.changes import Change, Clear, Node, Quote, Remove
 from layers.document import array, integer, mapping, parse_document, string
 from layers.errors import LayerError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _KEY, _VERSION = "import-tree-journal", 1
 _DONE = {"done": True}
+# Of some million changes.
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,9 @@ class JournalFile:
 
     def load(self) -> None:
         """Read the journal, if there is one. Raise ImporterError if it is damaged."""
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
+        if not self.path.exists():
             return
-        except OSError as error:
-            raise ImporterError(f"{self.path} cannot be read: {error.strerror}") from error
+        lines = read_file(self.path, _MOST_BYTES).splitlines()
         try:
             self.journal = _parsed(lines)
         except LayerError as error:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
-from importer.errors import ImporterError
 from importer.store.remove_layer import read_link
+from layers.errors import Fault
 from layers.storage.records import big_data_file
 from layers.storage.store_id import StoreForm, form_of, possible_ids, possible_links
 
@@ -60,7 +60,7 @@ class FileCheck:
         usual, other = possible_links(layer_id, known)
         try:
             found = read_link(self.store.root, layer_id)
-        except ImporterError:  # a damaged object, which `_content` reports
+        except Fault:  # a damaged object, which `_content` reports
             return usual
         # The link of a layer with a wrong id, which RecordCheck reports, is unknown.
         is_wrong = layer_id not in possible_ids(known)
@@ -116,7 +116,7 @@ class FileCheck:
         place = self.store.root.find(directory)
         try:
             content = place.read(name) if place else None
-        except ImporterError as error:
+        except Fault as error:
             self.findings.add(error.message, path=f"{directory}/{name}")
             return
         if content is not None and content != expected.encode():
@@ -132,7 +132,7 @@ class FileCheck:
         checksum = links.leaves.get(name.encode()) if links else None
         try:
             found = self.repo.file(checksum).target if checksum else target
-        except ImporterError as error:
+        except Fault as error:
             self.findings.add(error.message, path=f"overlay/l/{name}")
             return
         if found != target:

@@ -94,7 +94,7 @@ class RecordCheck:
     def _documents(self, directory: str, name: str) -> list[Document] | None:
         path = f"{directory}/{name}"
         try:
-            return parse_records(self.store.file(directory, name), name)
+            return parse_records(self.store.records(directory, name), name)
         except Fault as error:
             self.findings.add(error.message, path=path)
             return None

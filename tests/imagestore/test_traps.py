@@ -135,7 +135,7 @@ def test_no_symlink_of_the_directory_is_written_through(
     assert precious.read_text() == '{"manifests":[]}'
 
 
-@pytest.mark.parametrize("other", ["content", "a directory", "a symlink", "a fifo"])
+@pytest.mark.parametrize("other", ["content", "a terabyte", "a directory", "a symlink", "a fifo"])
 def test_a_blob_of_the_right_name_and_another_content_is_not_kept(
     filled: Path, image: BuiltImage, target: Path, tmp_path: Path, other: str
 ) -> None:
@@ -145,6 +145,9 @@ def test_a_blob_of_the_right_name_and_another_content_is_not_kept(
     precious.write_text("precious")
     if other == "content":
         blob.write_text("another")
+    elif other == "a terabyte":
+        with blob.open("wb") as file:
+            file.truncate(1 << 40)
     elif other == "a symlink":
         blob.symlink_to(precious)
     elif other == "a fifo":

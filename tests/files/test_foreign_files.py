@@ -1,0 +1,42 @@
+"""Files that somebody else may have put there: pipes, and files without end."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from importer.device.heal import HealError, heal_storage
+from importer.errors import ImporterError
+from importer.files.replacement import open_regular
+from importer.tree.journal import JournalFile
+
+TERABYTE = 1 << 40
+
+
+def endless(path: Path) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        file.truncate(TERABYTE)
+    return path
+
+
+def test_a_pipe_in_a_foreign_directory_is_no_file(tmp_path: Path) -> None:
+    """Opened as a file is, it would wait for a writer."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="it is no regular file"):
+        open_regular(tmp_path / "pipe")
+
+
+def test_a_journal_without_end(tmp_path: Path) -> None:
+    path = endless(tmp_path / "journal")
+    with pytest.raises(ImporterError, match=f"^{path} has more than {1 << 30} bytes"):
+        JournalFile(path, b"/root").load()
+
+
+def test_a_storage_without_end(tmp_path: Path) -> None:
+    path = endless(tmp_path / "overlay-images" / "images.json")
+    for lock in (path.with_name("images.lock"), tmp_path / "overlay-layers" / "layers.lock"):
+        lock.parent.mkdir(exist_ok=True)
+        lock.touch()
+    with pytest.raises(HealError, match=f"^{path} has more than {64 << 20} bytes"):
+        heal_storage(tmp_path, [])
