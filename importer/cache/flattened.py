@@ -9,6 +9,7 @@ It is a layer like any other then, with branches of its own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.batch import commit_layer, record_tree
@@ -43,7 +44,20 @@ NO_EXPORT = (
 )
 
 
-def flattened(repo: Repo, images: Sequence[Image], limits: Limits, jobs: int) -> Generator[Image]:
+@dataclass(frozen=True, slots=True)
+class Flattened:
+    """An image with flattened layers. `size` is the bytes of its tars, and `entries` the number of
+    entries in them; both are 0 for layers that an image before has, `entries` also for layers
+    that an earlier run has made."""
+
+    image: Image
+    size: int = 0
+    entries: int = 0
+
+
+def flattened(
+    repo: Repo, images: Sequence[Image], limits: Limits, jobs: int
+) -> Generator[Flattened]:
     """Yield the images with flattened layers, in order; close it before its end to give the lock
     back. The branches of the images' own layers are there already.
 
@@ -59,12 +73,24 @@ def flattened(repo: Repo, images: Sequence[Image], limits: Limits, jobs: int) ->
         with Tasks(count, ReadTree.__module__) as tasks:
             tars = tasks.ordered(ReadTree(repo.path, tree, limits) for tree in trees)
             made = zip(trees, tars, strict=True)
+            new = set(merged)
             for image in images:
                 top = image.layers[-1].id if image.layers else None
-                if top is not None and merged[top] is None:
-                    merged[top] = _import(repo, image, *next(made))
-                blob = merged[top] if top is not None else None
-                yield image if blob is None else FlatImage.of(image, blob)
+                if top is None:
+                    yield Flattened(image)
+                    continue
+                blob, entries = merged[top], 0
+                if blob is None:
+                    tree, tar = next(made)
+                    blob, entries = _import(repo, image, tree, tar), tar.entries
+                    merged[top] = blob
+                flat = FlatImage.of(image, blob)
+                yield Flattened(flat, _tar_size(flat) if top in new else 0, entries)
+                new.discard(top)
+
+
+def _tar_size(image: Image) -> int:
+    return sum(layer.blob.size for layer in image.layers)
 
 
 def _known(repo: Repo, image: Image) -> Descriptor | None:

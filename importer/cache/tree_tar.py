@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tar:
-    """The tar of a tree: its digest, size in bytes, tar-split file, and the owners in it."""
+    """The tar of a tree: its digest, size in bytes, number of entries, tar-split file, and the
+    owners in it."""
 
     digest: Digest
     size: int
+    entries: int
     record: bytes
     uids: frozenset[int]
     gids: frozenset[int]
@@ -68,7 +70,8 @@ class TreeTar:
         self._raw(END)
         digest = Digest("sha256", self._hasher.hexdigest())
         uids, gids = frozenset(self._uids), frozenset(self._gids)
-        return Tar(digest, self._size, self._split.finish(), uids, gids)
+        record = self._split.finish()
+        return Tar(digest, self._size, self._bound.entries, record, uids, gids)
 
     def _add_all(self) -> None:
         work: list[tuple[TarPath, RepoDirectory]] = [((), self._root)]

@@ -12,6 +12,7 @@ from layers.errors import LayerError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from importer.cache.flattened import Flattened
     from importer.commit.target import Target
     from importer.repo.writer import Repo
     from layers.storage.image import Image
@@ -23,23 +24,29 @@ def flattened_images(
     """Return each branch's images, flattened; the keys are the branches.
 
     The images of all branches are read by `jobs` processes. Raise LayerError, with the image, if a
-    flattened layer or all of a branch break the limits.
+    flattened layer breaks the limits, or all of them together those of the call.
     """
-    limits = Allowance(target.total).left(target.layer_options).limits
+    allowance = Allowance(target.total)
+    limits = allowance.left(target.layer_options).limits
     images = [image for group in branches.values() for image in group]
     with closing(flattened(repo, images, limits, target.budget.jobs)) as flat:
-        return {name: _within_limits(target, group, flat) for name, group in branches.items()}
+        return {
+            name: _within_limits(target, group, flat, allowance) for name, group in branches.items()
+        }
 
 
-def _within_limits(target: Target, images: Sequence[Image], flat: Iterator[Image]) -> list[Image]:
-    """Take the flattened form of each image from `flat`. Raise LayerError if they are too large
-    together."""
-    own, allowance, taken = target.layer_options, Allowance(target.total), []
+def _within_limits(
+    target: Target, images: Sequence[Image], flat: Iterator[Flattened], allowance: Allowance
+) -> list[Image]:
+    """Take the flattened form of each image from `flat`. Raise LayerError if all that were taken
+    are too large together."""
+    own, taken = target.layer_options, []
     for image in images:
         left = allowance.left(own)
         try:
-            taken.append(next(flat))
-            allowance.take(sum(layer.blob.size for layer in taken[-1].layers), 0)
+            one = next(flat)
+            allowance.take(one.size, one.entries)
+            taken.append(one.image)
         except LayerError as error:
             found = allowance.explained(error, own, left)
             raise found.within(digest=f"{image.reference}, flattened") from None

@@ -7,7 +7,7 @@ import pytest
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import Outcome, imported, run_import
 from tests.tools.importrelease import run_release
-from tests.tools.ostreerepo import refs
+from tests.tools.ostreerepo import init, refs
 from tests.tools.releaseworld import World
 from tests.tools.tarbuild import Entry
 
@@ -46,6 +46,24 @@ def test_flattened_layers_have_the_limits_of_the_call(repo: Path, linked: BuiltI
     imported(repo, reference)
     outcome = run_import(repo, "--max-size=30M", "--flatten", reference)
     refused(outcome, "of this call unpack to more than 31457280 bytes together", "--max-size")
+    outcome = run_import(repo, "--max-entries=41", "--flatten", reference)
+    refused(outcome, "of this call have more than 41 entries together", "--max-entries")
+
+
+def test_flattened_images_of_all_branches_count(repo: Path, layout: Path) -> None:
+    """Two images of six entries each, and a third with the layers of the first."""
+    layers = {tag: [[Entry(b"%d" % n) for n in range(5)], [Entry(tag)]] for tag in (b"a", b"b")}
+    build_oci(layout, "a", layers[b"a"])
+    build_oci(layout, "b", layers[b"b"])
+    build_oci(layout, "c", layers[b"a"], config={"Cmd": ["c"]})
+    references = [f"r.io/{tag}:1=oci:{layout}:{tag}" for tag in "abc"]
+    imported(repo, *references)
+    outcome = run_import(repo, "--max-entries=11", "--flatten", *references)
+    refused(outcome, "of this call have more than 11 entries together", "--max-entries")
+    assert f"{layout}:b, flattened: " in outcome.said("error")[0]
+    again = init(repo.with_name("again"))
+    imported(again, *references)
+    imported(again, "--max-entries=12", "--flatten", *references)
 
 
 @pytest.fixture
