@@ -5,7 +5,7 @@ plan → blob streams → tar entries → translated entries → trees → commi
 from __future__ import annotations
 
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import image_branch, rootfs_branch
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 class Job(Target):
     """An import, as the command line asks for it; `branch` None means one for each image.
 
-    `names` are the images' names in the store, where their references have none or another.
+    `names` are the images' names in the store, where these are not just their references' own.
     """
 
     references: tuple[Reference, ...]
-    names: Mapping[Reference, ImageName]
+    names: Mapping[Reference, Sequence[ImageName]]
     skopeo: Skopeo
 
 
@@ -140,16 +140,24 @@ def _head(repo: Repo, branch: str) -> Commit | None:
 def _resolve(
     job: Job, repo: Repo, blobs: Blobs, heads: Mapping[str, Commit | None]
 ) -> tuple[Image, ...]:
-    """Ask for the images. Manifests and configs that the branches' stores have are not fetched."""
+    """Ask for the images, and return each once for each of its names.
+
+    Manifests and configs that the branches' stores have are not fetched.
+    """
     known = StoredDocuments()
     for head in heads.values():
         if head is not None:
             known.add(repo.root(head), job.prefix)
     resolver = Resolver(job.skopeo, blobs, known)
     with ThreadPoolExecutor(job.budget.questions) as pool:
-        asked = [pool.submit(resolver.resolve, r, job.names.get(r)) for r in job.references]
+        asked = [pool.submit(resolver.resolve, r) for r in job.references]
         _wait(asked, blobs.close)
-    return tuple(answer.result() for answer in asked)
+    found = [answer.result() for answer in asked]
+    return tuple(
+        replace(image, name=name)
+        for image in found
+        for name in job.names.get(image.reference) or (None,)
+    )
 
 
 def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:

@@ -73,7 +73,7 @@ def _job(given: Given, images: NamedImages) -> Job:
     references = tuple(images.names)
     return Job(
         references=references,
-        names={one: name for one, name in images.names.items() if name is not None},
+        names=images.names,
         skopeo=skopeo(
             given, given(Retries).retry_times, registries(references), given(Architecture).arch
         ),

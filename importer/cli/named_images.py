@@ -18,20 +18,22 @@ if TYPE_CHECKING:
 
 
 class NamedImages:
-    """Images by reference, each with its name in the store, or None for the reference's own."""
+    """Images by reference, each with its names in the store; none means the reference's own."""
 
     def __init__(self, given: Given) -> None:
         self._images, self._options = given(References), given(Lists)
         self._lists: list[ImageList] = []
         self._pinning: Pinning | None = None
-        self.names: dict[Reference, ImageName | None] = {}
+        self.names: dict[Reference, list[ImageName]] = {}
 
     def read(self) -> Self:
         """Parse the references, and read the lists. Raise a Fault if one is wrong."""
         if self._options.lists:
             self._read_lists()
+        asked: dict[Reference, dict[ImageName | None, None]] = {}
         for reference, name in [*self._given(), *_listed(self._lists)]:
-            self._add(reference, name)
+            asked.setdefault(reference, {})[name] = None
+        self.names = {reference: _names(reference, found) for reference, found in asked.items()}
         if self._images.name is not None:
             self._name_the_only(self._images.name)
         return self
@@ -48,18 +50,15 @@ class NamedImages:
         for text in self._images.references:
             yield named_reference(text)
 
-    def _add(self, reference: Reference, name: ImageName | None) -> None:
-        known = self.names.setdefault(reference, name)
-        if known != name and None not in (known, name):
-            raise click.UsageError(f"{reference} has two names, {known} and {name}")
-        self.names[reference] = known or name
-
     def _name_the_only(self, name: str) -> None:
         from layers.oci.reference import ImageName
 
-        if len(self.names) > 1:
-            raise click.UsageError("--name is only for a single image; write NAME=REF for several")
-        self.names = dict.fromkeys(self.names, ImageName.parse(name))
+        if len(self.names) > 1 or any(self.names.values()):
+            raise click.UsageError(
+                "--name is only for a single image without a name of its own;"
+                " write NAME=REF for several"
+            )
+        self.names = {reference: [ImageName.parse(name)] for reference in self.names}
 
     def pin(self, images: Iterable[Image]) -> None:
         """Write the lists again with these images' digests, if --pin says so."""
@@ -70,6 +69,13 @@ class NamedImages:
         pinned = {image.reference: image.reference.by_digest(image.digest) for image in images}
         sources = {one.source for found in self._lists for one in found.images}
         self._pinning.write({one: pinned[Reference.parse(one)] for one in sources})
+
+
+def _names(reference: Reference, asked: Iterable[ImageName | None]) -> list[ImageName]:
+    """Return an image's names. None among those asked for is the reference's own name, which goes
+    without saying if it is the only one."""
+    names = [name or reference.name for name in asked]
+    return [name for name in names if name is not None] if any(asked) else []
 
 
 def named_reference(text: str) -> tuple[Reference, ImageName | None]:
@@ -99,12 +105,26 @@ def _is_name(text: str) -> bool:
 def _listed(lists: Iterable[ImageList]) -> Iterator[tuple[Reference, ImageName | None]]:
     from importer.errors import ImporterError
     from layers.errors import LayerError
-    from layers.oci.reference import ImageName, Reference
+    from layers.oci.reference import Reference
 
     for found in lists:
         for one in found.images:
             try:
-                name = ImageName.parse(one.name) if one.name else None
+                name = _given_name(one.name) if one.name else None
                 yield Reference.parse(one.source), name
             except LayerError as error:
                 raise ImporterError(f"{one.where}: {error.message}", hint=error.hint) from None
+
+
+def _given_name(text: str) -> ImageName:
+    """Parse the name that a list gives an image. Raise LayerError if it is none."""
+    from layers.errors import LayerError
+    from layers.oci.reference import ImageName
+
+    try:
+        return ImageName.parse(text)
+    except LayerError:
+        raise LayerError(
+            f"{text[:200]!r} is no name for an image in the store",
+            hint=f"write a registry in front of it, for example localhost/{text[:100]}",
+        ) from None

@@ -24,7 +24,7 @@ from importer.store.writer import check_records
 from layers.storage.store_id import LayerIds, StoreKind, Whiteouts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from importer.commit.plan import PlannedBranch
     from importer.progress import Progress
@@ -193,13 +193,22 @@ def image_message(target: Target, branch: PlannedBranch) -> Message:
     time = target.timestamp
     # `layers.storage.stated_image` reads them.
     lines = sorted({f"{image.reference} {image.digest}" for image in images})
-    given = {str(image.reference): str(image.name or "") for image in images}
+    given = _given_names(images)
     return Message(
         target.subject if target.subject is not None else default_subject(sorted(given)),
         newest(images, base, branch.head) if time is None else time,
         "\n".join(lines),
         tuple(sorted((facts(target, base, branch.kind) | names_metadata(given)).items())),
     )
+
+
+def _given_names(images: Iterable[Image]) -> dict[str, list[str]]:
+    """Return the names that the user gave the images, by reference."""
+    given: dict[str, list[str]] = {}
+    for image in images:
+        names = given.setdefault(str(image.reference), [])
+        names += [str(image.name)] if image.name is not None else []
+    return given
 
 
 def default_subject(references: Sequence[str]) -> str:

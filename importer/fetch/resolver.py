@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs
     from importer.fetch.signatures import Signatures
     from importer.fetch.skopeo import Skopeo
-    from layers.oci.reference import ImageName, Reference
+    from layers.oci.reference import Reference
 
 
 class Documents(Protocol):
@@ -44,7 +44,7 @@ class Resolver:
         # Repositories with Docker manifests, which skopeo's proxy converts.
         self._converted: set[str] = set()
 
-    def resolve(self, reference: Reference, name: ImageName | None = None) -> Image:
+    def resolve(self, reference: Reference) -> Image:
         """Return the image for the wanted platform.
 
         Raise FetchError if skopeo cannot fetch the image. Raise LayerError if the documents are
@@ -62,7 +62,7 @@ class Resolver:
         config = self._config(source, manifest)
         self._check_platform(manifest, config)
         available = self._available(reference, source, manifest)
-        image = Image(reference, source, manifest, config, index, name, available)
+        image = Image(reference, source, manifest, config, index, available=available)
         return self._signatures.added(image) if self._signatures else image
 
     def _available(

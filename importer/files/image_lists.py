@@ -10,7 +10,7 @@ from importer.errors import ImporterError
 from importer.files.replacement import Replacement, check_replaceable, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
-from layers.lists.detect import KINDS, parse_list, read_list
+from layers.lists.detect import parse_list, read_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,10 +46,12 @@ def read_image_lists(path: Path) -> tuple[ImageList, ...]:
             return (ImageList(path, read_list(_raw(path), str(path))),)
         found = tuple(_members(path))
     except LayerError as error:
-        raise ImporterError(str(error), hint=error.hint or f"it can be {KINDS}") from None
+        hint = f"name the lists in {path} one by one, without this file, or move it elsewhere"
+        raise ImporterError(str(error), hint=error.hint or hint) from None
     if not any(one.images for one in found):
         raise ImporterError(
-            f"{path} has no file that lists an image", hint=f"such files end in {_SUFFIXES}"
+            f"{path} has no file that lists an image",
+            hint=f"such files end in {', '.join(_SUFFIXES)}",
         )
     return found
 

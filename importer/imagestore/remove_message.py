@@ -11,7 +11,7 @@ from importer.release.recorded_options import kept_options
 from importer.repo.commit_keys import NAME, NAMES, OURS
 from importer.repo.given_names import names_metadata
 from importer.repo.values import Message
-from layers.storage.stated_image import StatedImage
+from layers.storage.stated_image import stated_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,23 +47,29 @@ def removal_message(
     )
 
 
-def _given(lines: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
-    """Return the name that the user gave each line's image, "" for none, by reference."""
-    stated = [StatedImage.of_line(line) for line in lines]
-    return {one.reference: names.get(one.reference, "") for one in stated if one is not None}
+def _given(lines: Iterable[str], names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the names that the user gave the images of these lines, by reference."""
+    return {one.reference: names.get(one.reference, ()) for one in stated_images(lines, {})}
 
 
 def _stays(
-    line: str, given: Mapping[str, str], gone: Sequence[ImageView], kept: list[ImageView]
+    line: str,
+    given: Mapping[str, Sequence[str]],
+    gone: Sequence[ImageView],
+    kept: list[ImageView],
 ) -> bool:
     """Return whether a line of the body still holds: it means none of the removed images.
 
     Another image may be of the same index, and have lost the name to it.
     """
-    stated = StatedImage.of_line(line, given)
-    if stated is None or not any(stated.digest in image.digests for image in gone):
+    stated = list(stated_images([line], given))
+    if not any(one.digest in image.digests for one in stated for image in gone):
         return True
-    return any(stated.digest in one.digests and stated.is_among(one.names) for one in kept)
+    return any(
+        one.digest in image.digests and one.is_among(image.names)
+        for one in stated
+        for image in kept
+    )
 
 
 def _release_message(

@@ -22,9 +22,9 @@ FORM = OURS + "form"
 PREFIX = OURS + "prefix"
 # The checksum of the operating system's commit that the store was put onto.
 BASE = OURS + "base"
-# The name that the user gave the images of all references of the commit's body, which is one.
+# The name that the user gave the image, if all references of the commit's body have this one.
 NAME = OURS + "name"
-# The names that the user gave otherwise: a JSON object, by references of the commit's body.
+# Else the names that the user gave: a JSON object of lists, by references of the commit's body.
 NAMES = OURS + "names"
 # "private" where the store's layers have private ids; absent for standard ones.
 LAYER_IDS = OURS + "layer-ids"

@@ -22,7 +22,7 @@ from layers.release.commit_metadata import stored_release
 from layers.storage.image_record import own_images
 from layers.storage.layer_record import chain, own_layers
 from layers.storage.records import SIGNATURE, big_data_file
-from layers.storage.stated_image import StatedImage
+from layers.storage.stated_image import StatedImage, stated_images
 from layers.storage.store_id import standard_ids
 from layers.tree.lower import Lower
 from layers.tree.own_part import own_part
@@ -96,12 +96,11 @@ class StoreView:
         if self.release is not None:
             components = self.release.components.values()
             found = [StatedImage.of_component(one.pullspec, one.digest) for one in components]
-        else:
-            found = [StatedImage.of_line(line, self.given_names) for line in self._lines]
-        return tuple(one for one in found if one is not None)
+            return tuple(one for one in found if one is not None)
+        return tuple(stated_images(self._lines, self.given_names))
 
     @cached_property
-    def given_names(self) -> dict[str, str]:
+    def given_names(self) -> dict[str, tuple[str, ...]]:
         """The names that the user gave the images, by the references in the commit's body. Raise
         LayerError if their record is malformed."""
         references = [line.rpartition(" ")[0] for line in self._lines]

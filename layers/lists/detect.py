@@ -30,9 +30,12 @@ def read_list(raw: bytes, origin: str) -> ListFile:
 
     Raise LayerError if the file has none of the formats, or lists no image.
     """
-    found = parse_list(raw, origin)
-    if not found.images:
-        raise LayerError(f"{origin} lists no image", hint=f"it can be {KINDS}")
+    try:
+        found = parse_list(raw, origin)
+        if not found.images:
+            raise LayerError(f"{origin} lists no image")
+    except LayerError as error:
+        raise error.within(hint=f"it can be {KINDS}") from None
     return found
 
 
@@ -49,7 +52,6 @@ def _read(text: str, origin: str) -> ListFile:
     if _YAML.search(text):
         manifests = read_manifests(text, origin)
         if manifests is None:
-            raise LayerError(f"{origin} is YAML or JSON of no kind that we know",
-                             hint=f"it can be {KINDS}")  # fmt: skip
+            raise LayerError(f"{origin} is YAML or JSON of no kind that we know")
         return manifests
     return read_lines(text, origin)

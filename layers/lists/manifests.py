@@ -69,7 +69,8 @@ def _span(node: Node, text: str, origin: str) -> Span:
     if not is_string(node):
         raise LayerError(f"{where}: the image is not text")
     if "$" in node.value:
-        raise LayerError(f"{where}: {node.value[:200]!r} has a variable", hint="write its value")
+        raise LayerError(f"{where}: {node.value[:200]!r} has a variable",
+                         hint="write its value, as `docker compose config` does")  # fmt: skip
     edit = replacing(node, node.value, origin)
     quote = text[edit.start] if text[edit.start] in "'\"" else ""
     return Span(Listed(node.value, where), edit.start, edit.end, quote)

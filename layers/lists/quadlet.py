@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 
+from layers.errors import LayerError
 from layers.lists.listed import Listed, Span, SpanList
 
 _SECTION = re.compile(r"\[([^\]]+)\]\s*$")
-_IMAGE = re.compile(r"(Image\s*=\s*)(\S*)\s*$")
+_IMAGE = re.compile(r'\s*Image\s*=\s*("?)(.*?)\1\s*$')
 _SECTIONS = ("Container", "Image")
 _UNITS = (".image", ".build")
+_COMMENTS = ("#", ";")
 
 
 def is_unit(text: str) -> bool:
@@ -25,13 +27,23 @@ def is_unit(text: str) -> bool:
 def read_unit(text: str, origin: str) -> SpanList:
     """Return the unit's image, if it has one that is not another unit's."""
     found: dict[str, Span] = {}
-    section, start = "", 0
+    section, start, continued = "", 0, False
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         if header := _SECTION.match(line):
             section = header[1]
-        elif section in _SECTIONS and (match := _IMAGE.match(line)):
-            image = Listed(match[2], f"{origin}:{number}")
-            found[section] = Span(image, start + match.start(2), start + match.end(2))
+        elif section in _SECTIONS and not continued and (match := _IMAGE.match(line)):
+            found[section] = _span(match, start, f"{origin}:{number}")
+        continued = line.rstrip("\r\n").endswith("\\") and not line.lstrip().startswith(_COMMENTS)
         start += len(line)
     spans = (span for span in found.values() if not span.image.source.endswith(_UNITS))
     return SpanList(text, tuple(span for span in spans if span.image.source))
+
+
+def _span(match: re.Match[str], start: int, where: str) -> Span:
+    value = match[2]
+    if re.search(r"\s|\\", value):
+        raise LayerError(
+            f"{where}: Image= is {value[:200]!r}, which is no image's name",
+            hint="write the name alone, on the line of Image=; a comment has a line of its own",
+        )
+    return Span(Listed(value, where), start + match.start(2), start + match.end(2))

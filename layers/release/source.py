@@ -145,9 +145,12 @@ def _list(raw: bytes, origin: str) -> Release:
         raw.decode("utf-8")
     except UnicodeDecodeError:
         raise LayerError(f"{origin} is not text", hint=f"it can be {_KINDS}") from None
-    found = [_listed(one) for one in parse_list(raw, origin).images]
-    if not found:
-        raise LayerError(f"{origin} is empty: it lists no image", hint=f"it can be {_KINDS}")
+    try:
+        found = [_listed(one) for one in parse_list(raw, origin).images]
+        if not found:
+            raise LayerError(f"{origin} is empty: it lists no image")
+    except LayerError as error:
+        raise error.within(hint=f"it can be {_KINDS}") from None
     names = [name for name, _, _ in found]
     texts = {text for _, text, _ in found}
     several = {name for name in names if names.count(name) > 1 and len(texts) > 1}

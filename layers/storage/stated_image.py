@@ -15,9 +15,7 @@ from layers.errors import LayerError
 from layers.oci.reference import ImageName, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-_NONE: Mapping[str, str] = {}
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +28,11 @@ class StatedImage:
     name: ImageName | None
 
     @classmethod
-    def of_line(cls, line: str, given: Mapping[str, str] = _NONE) -> Self | None:
-        """Parse a line of a commit's body, REFERENCE DIGEST. `given` has the names that the user
-        gave images, by reference. Return None for any other line."""
+    def of_line(cls, line: str, given: str = "") -> Self | None:
+        """Parse a line of a commit's body, REFERENCE DIGEST. `given` is the name that the user gave
+        the image. Return None for any other line."""
         reference, _, digest = line.rpartition(" ")
-        return cls._parsed(reference, digest, given.get(reference, ""))
+        return cls._parsed(reference, digest, given)
 
     @classmethod
     def of_component(cls, pullspec: str, digest: str) -> Self | None:
@@ -60,6 +58,20 @@ class StatedImage:
             return name in _parsed(names)
         places = [(one.repository, one.digest) for one in _parsed(names)]
         return (name.repository, name.digest) in places
+
+
+def stated_images(
+    lines: Iterable[str], given: Mapping[str, Sequence[str]]
+) -> Iterator[StatedImage]:
+    """Yield the images of the lines of a commit's body, once for each of its names.
+
+    `given` has the names that the user gave images, by reference.
+    """
+    for line in lines:
+        for name in given.get(line.rpartition(" ")[0]) or ("",):
+            stated = StatedImage.of_line(line, name)
+            if stated is not None:
+                yield stated
 
 
 def _parsed(names: Iterable[str]) -> Iterator[ImageName]:

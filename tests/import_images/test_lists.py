@@ -8,9 +8,10 @@ import pytest
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.importrelease import failed, released, run_release
-from tests.tools.ostreerepo import refs
+from tests.tools.ostreerepo import refs, rev_parse
 from tests.tools.process import run
 from tests.tools.registry import Registry
+from tests.tools.storecommand import answered
 from tests.tools.tarbuild import Entry
 
 
@@ -91,6 +92,27 @@ def test_several_images_with_a_name_each(two: Two, tmp_path: Path) -> None:
     }
 
 
+def test_an_image_has_all_names_that_are_asked_for(two: Two, tmp_path: Path) -> None:
+    """A list's own name for it, another list's, and the reference's; the commit says them all."""
+    compose, listed = tmp_path / "compose.yaml", tmp_path / "list"
+    compose.write_text(f"services:\n  db: {{image: '{two.tags[0]}'}}\n")
+    listed.write_text(f"localhost/db:1 {two.tags[0]}\n")
+    repo, given = tmp_path / "repo", ["localhost/a:1", "localhost/db:1", two.tags[0]]
+    lists = [f"--from={listed}", f"--from={compose}"]
+    document = imported(repo, "--branch=all", *lists, f"localhost/a:1={two.tags[0]}", two.tags[1])
+    assert [one["names"] for one in document["images"]] == [
+        *([one] for one in given),
+        [two.tags[1]],
+    ]
+    (branch,) = answered(repo, "verify", "all")["branches"]
+    assert branch["findings"] == []
+    (shown,) = [one for one in answered(repo, "list", "all")["images"] if len(one["names"]) > 1]
+    assert sorted(shown["names"]) == sorted(given)
+    answered(repo, "remove", "--branch=all", two.tags[1])
+    imported(repo, "--branch=alone", *(f"{one}={two.tags[0]}" for one in given))
+    assert rev_parse(repo, "all") == rev_parse(repo, "alone")
+
+
 def test_two_images_cannot_have_one_name(two: Two, tmp_path: Path) -> None:
     """On one branch; the layers' branches are not made either. A second reference to the same
     image is fine."""
@@ -130,7 +152,7 @@ def test_a_release_of_a_compose_file(two: Two, tmp_path: Path) -> None:
     ("content", "options", "said"),
     [
         ("[[containers]]\nsource = 'busybox'\n", [], "list: busybox: 'busybox' names no registry"),
-        ("web quay.io/a/b:1\n", [], "list:1: 'web' names no registry"),
+        ("web quay.io/a/b:1\n", [], "list:1: 'web' is no name for an image in the store"),
         ("a: 1\n", [], "of no kind that we know"),
         ("# none\n", [], "lists no image"),
         ("oci:/none:t\n", ["--pin=/nonexistent/pinned"], "/nonexistent/pinned cannot be written"),
@@ -151,7 +173,7 @@ def test_a_list_that_is_wrong_is_an_error_before_anything_is_made(
         (["--pin=x", "oci:a:b"], "--pin is only for --from"),
         ([], "name images"),
         (["--name=localhost/x", "oci:a:b", "oci:c:d"], "--name is only for a single image"),
-        (["localhost/x=oci:a:b", "localhost/y=oci:a:b"], "oci:a:b has two names"),
+        (["--name=localhost/x", "localhost/y=oci:a:b"], "--name is only for a single image"),
     ],
 )
 def test_what_is_not_clear_is_a_usage_error(

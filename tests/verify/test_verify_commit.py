@@ -139,7 +139,9 @@ def test_each_name_that_the_user_gave_counts_for_its_image(
         found = altered(repo, branch, tmp_path / branch, renaming(two.one, two.names[0]))
         assert found == lacks(two.names[0], "example.org/one:1")
     names = Repo.open(repo).commit(rev_parse(repo, "first")).metadata["import-image.names"]
-    assert names == json.dumps({f"oci:{references[0]}": "example.org/one:1"}, separators=(",", ":"))
+    assert names == json.dumps(
+        {f"oci:{references[0]}": ["example.org/one:1"]}, separators=(",", ":")
+    )
     imported(repo, "--branch=alone", named[1])
     answered(repo, "remove", "--branch=both", two.one.image_id)
     assert rev_parse(repo, "both") == rev_parse(repo, "alone")
@@ -158,7 +160,7 @@ def test_a_record_of_names_that_is_malformed_is_found(
     )
     ostree(repo, "commit", "--branch=odd", *said, "--tree=ref=all")
     (found,) = findings(repo, "odd")
-    assert str(found) == "the commit's import-image.names is not an object of strings"
+    assert str(found) == "the commit's import-image.names: oci:x is not of type list"
 
 
 @pytest.mark.root

@@ -92,6 +92,14 @@ Image = {A}
 Exec=run Image=other
 """
 IMAGE_UNIT = f"[Image]\nImage={C}\nTLSVerify=false\n"
+# Each has one image, A.
+UNITS = {
+    f'[Container]\nImage="{A}"\n': A,
+    f"[Container]\n  Image = {A}  \n": A,
+    f"[Container]\r\nImage={A}\r\n": A,
+    f"[Container]\nExec=sh \\\nImage={B}\nImage={A}\n": A,
+    f"[Container]\n# none \\\nImage={A}\n": A,
+}
 LINES = f"# images\n{A}\nweb  {B}   # with a name\n\n{C}\n"
 
 
@@ -148,6 +156,14 @@ def _toml(text: str) -> str:
     return f'"{PINNED[B]}"' if text == BLUEPRINT else f"'{PINNED[B]}'"
 
 
+def test_a_unit_is_read_as_podman_reads_it() -> None:
+    """tests/device/test_quadlet.py asks podman's Quadlet about the same units."""
+    for unit, image in UNITS.items():
+        found = read_list(unit.encode(), "file")
+        assert [one.source for one in found.images] == [image]
+        assert found.pinned({image: "x.y/z@1"}).decode() == unit.replace(image, "x.y/z@1")
+
+
 def test_a_unit_of_a_unit_has_no_image_of_its_own() -> None:
     with pytest.raises(LayerError, match="lists no image"):
         read_list(b"[Container]\nImage=web.image\n", "web.container")
@@ -165,6 +181,9 @@ def test_a_unit_of_a_unit_has_no_image_of_its_own() -> None:
         ("services: [\n", "is not YAML"),
         ("services: {web: {image: |\n  a\n  b\n}}\n", "is not YAML"),
         ("services:\n  web:\n    image: |\n      a\n", "not a value on one line"),
+        ("[Container]\nImage=a.b/c:1 # no comment\n", "file:2: Image= is 'a.b/c:1 # no comment'"),
+        ("[Container]\nImage=\\\na.b/c:1\n", "file:2: Image= is "),
+        ("[Container]\nImage=a.b/c:1\nImage=\n", "lists no image"),
         ("a: 1\n", "of no kind that we know"),
         ("services: " + "[" * 5000 + "]" * 5000, "is not YAML that we read"),
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from layers.digest import Digest
 from layers.oci.reference import ImageName
-from layers.storage.stated_image import StatedImage
+from layers.storage.stated_image import StatedImage, stated_images
 
 DIGEST = Digest.of(b"manifest")
 OTHER = Digest.of(b"other")
@@ -43,9 +43,18 @@ def test_the_name_that_the_image_has_to_have(
 
 def test_a_given_name_counts_instead_of_the_references() -> None:
     for reference in ("oci:/tmp/t", f"{REPOSITORY}:1"):
-        given = {reference: "example.org/given:1", "oci:/tmp/other": "example.org/other:1"}
-        stated = StatedImage.of_line(f"{reference} {DIGEST}", given)
+        stated = StatedImage.of_line(f"{reference} {DIGEST}", "example.org/given:1")
         assert stated == StatedImage(reference, DIGEST, ImageName("example.org/given", "1"))
+
+
+def test_an_image_is_stated_once_for_each_given_name() -> None:
+    lines = [f"oci:/a {DIGEST}", f"oci:/b {OTHER}", "no image"]
+    found = stated_images(lines, {"oci:/a": ("example.org/x:1", "example.org/y:1"), "oci:/b": ()})
+    assert list(found) == [
+        StatedImage("oci:/a", DIGEST, ImageName("example.org/x", "1")),
+        StatedImage("oci:/a", DIGEST, ImageName("example.org/y", "1")),
+        StatedImage("oci:/b", OTHER, None),
+    ]
 
 
 @pytest.mark.parametrize("line", ["", "words", f"{REPOSITORY}:1", f"{DIGEST}", f"short {DIGEST}"])
