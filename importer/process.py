@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from importer.errors import FetchError, ImporterError
 from importer.pipe import SILENCE, patient_chunks
+from importer.stopped import StopWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +30,7 @@ _MAX_OUTPUT = 64 << 20
 # Seconds between two looks at what a program has moved, and the bytes that count as something.
 _LOOK, _ENOUGH = 1.0, 1 << 10
 _live: set[subprocess.Popen[bytes]] = set()
+_watch = StopWatch()
 # The signal handler takes it, too, in whatever thread of ours it interrupts.
 _live_lock = threading.RLock()
 
@@ -180,6 +183,7 @@ def _started(
                 process_group=0,
             )
             _live.add(child)
+            _watch.add(child.pid, _called(argv[0]))
     except FileNotFoundError:
         raise ImporterError(
             f"{argv[0]} is not installed", hint=f"on Debian and Fedora the package is {argv[0]}"
@@ -189,12 +193,17 @@ def _started(
     try:
         yield child
     finally:
+        _watch.remove(child.pid)
         child.kill()
         child.wait()
         if child.stdout is not None:
             child.stdout.close()
         with _live_lock:
             _live.discard(child)
+
+
+def _called(program: str) -> str:
+    return "a worker process" if program == sys.executable else program
 
 
 def kill_all() -> None:

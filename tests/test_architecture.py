@@ -39,7 +39,7 @@ FLOORS: list[set[str]] = [
     {"files"},
     {"render"},
     {"process"},
-    {"pipe"},
+    {"pipe", "stopped"},
     {"errors", "progress"},
     # Programs for devices, each a file by itself.
     {"device"},

@@ -165,28 +165,28 @@ class Several:
             yield advance
 
 
-class _Details(logging.Handler):
-    """Print what the modules log where messages go (--verbose)."""
+class _Logged(logging.Handler):
+    """Print what the modules log where messages go: warnings, and with --verbose details."""
 
     def __init__(self, shown: Progress) -> None:
-        super().__init__(logging.DEBUG)
+        super().__init__()
         self._shown = shown
 
     def emit(self, record: logging.LogRecord) -> None:
+        text, is_detail = record.getMessage(), record.levelno < logging.WARNING
         if isinstance(self._shown, JsonLog):
-            self._shown.message(record.getMessage(), "debug")
+            self._shown.message(text, "debug" if is_detail else "info")
         else:
-            self._shown.message(f"debug: {record.getMessage()}")
+            self._shown.message(f"debug: {text}" if is_detail else text)
 
 
 def progress_for(given: Messages) -> Progress:
     """Return what tells the user of the work, as the command's options ask for."""
     quiet = given.quiet
     shown: Progress = JsonLog() if given.log_json and not quiet else for_terminal(quiet=quiet)
-    if given.verbose:
-        logger = logging.getLogger("importer")
-        logger.setLevel(logging.DEBUG)
-        logger.handlers = [_Details(shown)]
-        logger.propagate = False
+    logger = logging.getLogger("importer")
+    logger.setLevel(logging.DEBUG if given.verbose else logging.WARNING)
+    logger.handlers = [_Logged(shown)]
+    logger.propagate = False
     descriptor = given.progress_fd
     return shown if descriptor is None else Several(shown, Events(descriptor))

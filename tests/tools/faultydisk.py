@@ -35,16 +35,19 @@ _ARCH = seccomp.Arch()
 @dataclass(frozen=True)
 class Fault:
     """The error that the call of a kind gets, counted from 0; with `lasts`, each write from then
-    on, as on a disk that has died. With `kills` the process that makes the call is killed."""
+    on, as on a disk that has died. With `kills` the process that makes the call is killed, with
+    `stops` it is stopped and may make the call when it goes on."""
 
     kind: str
     number: int
     error: int = 0
     lasts: bool = False
     kills: bool = False
+    stops: bool = False
 
     def __str__(self) -> str:
-        what = "SIGKILL" if self.kills else errno.errorcode[self.error]
+        signalled = "SIGSTOP" if self.stops else "SIGKILL" if self.kills else ""
+        what = signalled or errno.errorcode[self.error]
         return f"{what} {self.kind} {self.number}"
 
 
@@ -57,6 +60,7 @@ class Supervisor:
         self._counted: Counter[str] = Counter()
         self.calls: list[Call] = []
         self.failed: list[Call] = []
+        self.stopped: list[int] = []
 
     def serve(self, listener: int, over: Event) -> None:
         """Until all who are supervised have ended."""
@@ -90,6 +94,10 @@ class Supervisor:
             return 0
         if (call.kind, before) == (fault.kind, fault.number) or (self.failed and fault.lasts):
             self.failed.append(call)
+            if fault.stops:
+                self.stopped.append(pid)
+                os.kill(pid, signal.SIGSTOP)
+                return 0
             if fault.kills:
                 os.kill(pid, signal.SIGKILL)
             return fault.error or errno.EINTR  # nobody is left to see it
