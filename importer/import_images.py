@@ -41,12 +41,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job(Target):
-    """An import, as the command line asks for it; `branch` None means one for each image.
+class Job:
+    """An import, as the command line asks for it.
 
     `names` are the images' names in the store, where these are not just their references' own.
     """
 
+    target: Target
     references: tuple[Reference, ...]
     names: Mapping[Reference, Sequence[ImageName]]
     skopeo: Skopeo
@@ -55,7 +56,7 @@ class Job(Target):
 def import_images(job: Job, progress: Progress) -> Result:
     """Import the images. Raise LayerError or ImporterError if that cannot be done; then no ref
     of an image has moved."""
-    repo = Repo.open(job.repo, create=True)
+    repo = Repo.open(job.target.repo, create=True)
     # Until the store's commit is there, no branch of an image needs the layers: the lock keeps
     # them from `image-store prune`, the new ones as well as those that were here.
     _check_repo(job, repo)
@@ -63,7 +64,7 @@ def import_images(job: Job, progress: Progress) -> Result:
         plan = _plan(job, repo, blobs)
         readers = _import_layers(job, repo, blobs, plan.layers.missing, progress)
         layers = plan.layers.after(repo)
-        stores = commit_images(job, repo, plan.branches, layers, progress)
+        stores = commit_images(job.target, repo, plan.branches, layers, progress)
         fetched = frozenset(one.layer.id for one in plan.layers.missing)
         return Result(stores, plan.images, layers, fetched, blobs.fetched_bytes, readers)
 
@@ -79,9 +80,11 @@ def _import_layers(
     from importer.ingest.executors import opened_executors
     from importer.ingest.import_layers import import_layers
 
-    with opened_executors(job.cluster, repo, progress) as executors:
-        executor = executors.make(blobs, job.layer_options, Allowance(job.total), job.budget.jobs)
-        budget = executors.budget(job.budget, missing)
+    with opened_executors(job.target.cluster, repo, progress) as executors:
+        executor = executors.make(
+            blobs, job.target.layer_options, Allowance(job.target.total), job.target.budget.jobs
+        )
+        budget = executors.budget(job.target.budget, missing)
         import_layers(repo, missing, executor, budget, progress)
         return executor.readers
 
@@ -90,23 +93,23 @@ def plan_import(job: Job, progress: Progress) -> DryRun:
     """Find out what `import_images` would do. The repo is only read; an absent one stays so."""
     from importer.commit.dry_run import DryRun
 
-    with repo_to_plan_with(job.repo) as repo, Blobs(job.skopeo, progress) as blobs:
+    with repo_to_plan_with(job.target.repo) as repo, Blobs(job.skopeo, progress) as blobs:
         _check_repo(job, repo)
-        return DryRun(job, _plan(job, repo, blobs))
+        return DryRun(job.target, _plan(job, repo, blobs))
 
 
 def _check_repo(job: Job, repo: Repo) -> None:
     repo.check_writable()
-    check_keys(repo, job.signing)
+    check_keys(repo, job.target.signing)
 
 
 def _plan(job: Job, repo: Repo, blobs: Blobs) -> Plan:
-    base = check_target(job, repo, job.onto, job.branch or "")
+    base = check_target(job.target, repo, job.target.onto, job.target.branch or "")
     names = dict.fromkeys(_branch(job, reference) for reference in job.references)
     heads = {name: _head(repo, name) for name in names}
-    kinds = {name: chosen_kind(job, repo, name, base, head) for name, head in heads.items()}
+    kinds = {name: chosen_kind(job.target, repo, name, base, head) for name, head in heads.items()}
     images = _resolve(job, repo, blobs, heads)
-    planner = LayerPlanner(repo, job.layer_options.device_nodes)
+    planner = LayerPlanner(repo, job.target.layer_options.device_nodes)
     for image in images:
         planner.add(image)
     branches = tuple(
@@ -119,7 +122,7 @@ def _plan(job: Job, repo: Repo, blobs: Blobs) -> Plan:
         )
         for name, head in heads.items()
     )
-    if job.form is Form.LAYERS:
+    if job.target.form is Form.LAYERS:
         return Plan(images, (), planner.plan())
     for branch in branches:
         check_names(branch.images)
@@ -127,8 +130,8 @@ def _plan(job: Job, repo: Repo, blobs: Blobs) -> Plan:
 
 
 def _branch(job: Job, reference: Reference) -> str:
-    own = rootfs_branch if job.form is Form.ROOTFS else image_branch
-    return job.branch or own(reference)
+    own = rootfs_branch if job.target.form is Form.ROOTFS else image_branch
+    return job.target.branch or own(reference)
 
 
 def _head(repo: Repo, branch: str) -> Commit | None:
@@ -147,9 +150,9 @@ def _resolve(
     known = StoredDocuments()
     for head in heads.values():
         if head is not None:
-            known.add(repo.root(head), job.prefix)
+            known.add(repo.root(head), job.target.prefix)
     resolver = Resolver(job.skopeo, blobs, known)
-    with ThreadPoolExecutor(job.budget.questions) as pool:
+    with ThreadPoolExecutor(job.target.budget.questions) as pool:
         asked = [pool.submit(resolver.resolve, r) for r in job.references]
         _wait(asked, blobs.close)
     found = [answer.result() for answer in asked]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from importer.cli.finish import UNCHANGED
 from importer.cli.messages import progress_for
 from importer.cli.options.declare import Given, subcommand
-from importer.cli.options.embed import BaseAndDestination, NewImage, PackingWork
+from importer.cli.options.embed import BaseAndDestination, NewImage
 from importer.cli.options.images import Architecture, Platform
 from importer.cli.options.output import Document, Messages, Unchanged
 from importer.cli.options.registry import Access, Retries
 from importer.cli.options.stores import OneBranch, Stores
+from importer.cli.options.work import Downloads, Jobs
 from importer.cli.run_query import end_shown
 from importer.cli.targets import skopeo_of
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     NewImage,
     Access,
     Retries,
-    PackingWork,
+    Jobs,
+    Downloads,
     Messages,
     Document,
     Unchanged,
@@ -59,7 +61,7 @@ def _job(given: Given) -> Job:
     from importer.embed.job import Contents, Job
     from layers.oci.reference import Reference, registries
 
-    images, new, amount = given(BaseAndDestination), given(NewImage), given(PackingWork)
+    images, new = given(BaseAndDestination), given(NewImage)
     base, to = Reference.parse(images.base), Reference.parse(images.to)
     arch, retries = given(Architecture).arch, given(Retries).retry_times
     return Job(
@@ -69,8 +71,8 @@ def _job(given: Given) -> Job:
         base=base,
         to=to,
         skopeo=skopeo_of(given, given(Access), retries, registries([base, to]), arch),
-        jobs=amount.workers,
-        downloads=amount.max_parallel_downloads,
+        jobs=given(Jobs).count,
+        downloads=given(Downloads).max_parallel_downloads,
         contents=Contents(
             dict(new.labels), dict(new.annotations), new.bound, new.selinux_equivalence
         ),

@@ -13,7 +13,7 @@ from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.registry import Registry, Retries
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
-from importer.cli.options.work import Work
+from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.run_import import end_import
 from importer.cli.targets import skopeo, target
 
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     Signing,
     Registry,
     Retries,
-    Work,
+    Jobs,
+    Downloads,
+    Spool,
     OnCluster,
     Messages,
     Document,
@@ -72,10 +74,10 @@ def _job(given: Given, images: NamedImages) -> Job:
 
     references = tuple(images.names)
     return Job(
+        target=target(given),
         references=references,
         names=images.names,
         skopeo=skopeo(
             given, given(Retries).retry_times, registries(references), given(Architecture).arch
         ),
-        **target(given),
     )

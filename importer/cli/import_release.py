@@ -26,7 +26,7 @@ from importer.cli.options.release import (
 from importer.cli.options.release_files import ReleaseFiles
 from importer.cli.options.result import Commit, OptionalRepo, StoreContents
 from importer.cli.options.system import System
-from importer.cli.options.work import Work
+from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.pinned_lists import pinned, pinning_for
 from importer.cli.release_files import file_updates
 from importer.cli.targets import layer_options, skopeo, target_of
@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     Signing,
     Registry,
     Retries,
-    Work,
+    Jobs,
+    Downloads,
+    Spool,
     OnCluster,
     Messages,
     Document,
@@ -136,15 +138,15 @@ def _job(given: Given, repo: Path) -> ReleaseJob:
     from importer.release.job import ReleaseJob
 
     result = given(ReleaseResult)
+    target = target_of(given, repo, result.branch)
     return ReleaseJob(
+        target=replace(target, keep_images=result.keep_images),
         origin=_origin(given),
         keep_going=result.keep_going,
         keep=result.keep,
-        keep_images=result.keep_images,
         lock=result.lock,
         files=file_updates(given),
         image_references=given(ReleaseFiles).image_references,
-        **target_of(given, repo, result.branch),
     )
 
 

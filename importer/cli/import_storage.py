@@ -11,7 +11,7 @@ from importer.cli.options.labels import Labels, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
-from importer.cli.options.work import Work
+from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.run_import import end_import
 from importer.cli.targets import target
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     System,
     Labels,
     Signing,
-    Work,
+    Jobs,
+    Downloads,
+    Spool,
     OnCluster,
     Messages,
     Document,
@@ -57,8 +59,8 @@ def _job(given: Given) -> StorageJob:
 
     images = given(Graphroot)
     return StorageJob(
+        target=target(given),
         graphroot=images.graphroot,
         names=images.names,
         verified_only=images.verified_only,
-        **target(given),
     )

@@ -10,16 +10,18 @@ from importer.cli.options.declare import Given, command
 from importer.cli.options.labels import Signing
 from importer.cli.options.output import Document, Messages, Unchanged
 from importer.cli.options.result import OptionalRepo
+from importer.cli.options.rules import check_other_branch
 from importer.cli.options.tree import (
     Changes,
     InPlace,
     OntoSystem,
     Opaque,
+    TreeCache,
     TreeCommit,
     TreeLabels,
     Trees,
-    TreeWork,
 )
+from importer.cli.options.work import Jobs
 from importer.cli.run_import import end_job
 from importer.cli.signing_keys import signing
 
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
     OntoSystem,
     TreeLabels,
     Signing,
-    TreeWork,
+    Jobs,
+    TreeCache,
     Messages,
     Document,
     Unchanged,
@@ -85,15 +88,15 @@ def _job(given: Given) -> TreeJob:
     from importer.tree.job import TreeJob
 
     trees, commit, labels = given(Trees), given(TreeCommit), given(TreeLabels)
-    work = given(TreeWork)
-    repo = given(OptionalRepo).repo
+    repo, onto = given(OptionalRepo).repo, given(OntoSystem).onto
     if repo is None or commit.branch is None:
         raise click.UsageError("--repo and --branch are needed, unless with --in-place")
+    check_other_branch(commit.branch, onto)
     return TreeJob(
         repo=repo,
         branch=commit.branch,
         roots=trees.roots,
-        onto=_onto(given),
+        onto=onto,
         prefix=commit.tree_prefix or "/",
         options=_options(given(Changes)),
         device_nodes=trees.device_nodes,
@@ -103,18 +106,9 @@ def _job(given: Given) -> TreeJob:
         subject=commit.subject or "",
         timestamp=commit.timestamp,
         signing=signing(given(Signing)),
-        jobs=work.jobs,
-        cache=not work.no_cache,
+        jobs=given(Jobs).count,
+        cache=not given(TreeCache).no_cache,
     )
-
-
-def _onto(given: Given) -> str | None:
-    onto = given(OntoSystem).onto
-    if onto is not None and onto == given(TreeCommit).branch:
-        raise click.UsageError(
-            "--branch has to be another branch than --onto, which stays as it is"
-        )
-    return onto
 
 
 def _options(changes: Changes) -> CommitOptions:

@@ -1,9 +1,9 @@
-"""Make the importers' jobs out of the options that they share."""
+"""Make a Target and a Skopeo of the options that several commands share."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,10 +13,12 @@ from importer.cli.options.images import LayerRules
 from importer.cli.options.labels import Labels, Signing
 from importer.cli.options.registry import Access, Registry
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
+from importer.cli.options.rules import check_other_branch
 from importer.cli.options.system import System
-from importer.cli.options.work import Work
+from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.signing_keys import signing
-from importer.commit.target import ExistingStore, Form, GpgKey, KeyFile, Labelling
+from importer.commit.target import Form, Labelling, Target
+from importer.ingest.budget import Budget
 from layers.limits import Limits
 from layers.storage.store_id import Whiteouts
 
@@ -26,40 +28,10 @@ if TYPE_CHECKING:
 
     from importer.cli.options.declare import Given
     from importer.fetch.skopeo import Skopeo
-    from importer.ingest.budget import Budget
-    from importer.ingest.cluster.address import Cluster
-    from layers.storage.store_id import LayerIds
     from layers.tree.read_layer import LayerOptions
 
 
-class TargetFields(TypedDict):
-    """The fields of `Target`, for the jobs that extend it."""
-
-    repo: Path
-    form: Form
-    bundle: bool
-    flatten: bool
-    layer_ids: LayerIds | None
-    whiteouts: Whiteouts | None
-    usual_whiteouts: Whiteouts
-    branch: str | None
-    onto: str | None
-    existing_store: ExistingStore
-    storage_conf: bool
-    crio_conf: bool
-    crio_internal_repair: bool | None
-    labelling: Labelling
-    prefix: str
-    layer_options: LayerOptions
-    total: Limits
-    subject: str | None
-    timestamp: int | None
-    signing: tuple[GpgKey | KeyFile, ...]
-    budget: Budget
-    cluster: Cluster | None
-
-
-def target(given: Given) -> TargetFields:
+def target(given: Given) -> Target:
     """Return where images go, by the options of import-image and import-storage."""
     shape = given(Shape)
     repo, branch = given(NewRepo).repo, given(ToBranch).branch
@@ -73,58 +45,65 @@ def target_of(
     form: Form = Form.STORE,
     *,
     bundle: bool = False,
-) -> TargetFields:
+) -> Target:
     """Return where images go, by the options of all importers.
 
     Raise click.UsageError if the images would be committed to the branch of --onto.
     """
-    system, labels = given(System), given(Labels)
-    if system.onto is not None and system.onto == branch:
-        raise click.UsageError(
-            "--branch has to be another branch than --onto, which stays as it is"
-        )
-    contents, commit, rules = given(StoreContents), given(Commit), given(LayerRules)
-    return TargetFields(
+    system, contents, commit = given(System), given(StoreContents), given(Commit)
+    check_other_branch(branch, system.onto)
+    asked, usual = _whiteouts(given, form)
+    return Target(
         repo=repo,
         form=form,
         bundle=bundle,
         flatten=contents.flatten,
         layer_ids=contents.layer_ids,
-        **_whiteouts(given, form),
+        whiteouts=asked,
+        usual_whiteouts=usual,
         branch=branch,
         onto=system.onto,
         existing_store=system.existing_store,
         storage_conf=system.storage_conf,
         crio_conf=system.crio_conf,
         crio_internal_repair=system.crio_internal_repair,
-        labelling=Labelling(labels.selinux_label, labels.selinux_policy),
+        labelling=_labelling(given(Labels)),
         prefix=contents.prefix,
         layer_options=layer_options(given),
-        total=Limits(rules.max_size, rules.max_entries),
+        total=_total(given(LayerRules)),
         subject=commit.subject,
         timestamp=commit.timestamp,
         signing=signing(given(Signing)),
-        budget=given(Work).budget(),
-        cluster=given(OnCluster).cluster_of(given(Work).jobs),
+        budget=_budget(given),
+        cluster=given(OnCluster).cluster_of(given(Jobs).jobs),
     )
 
 
-class _Whiteouts(TypedDict):
-    whiteouts: Whiteouts | None
-    usual_whiteouts: Whiteouts
+def _labelling(labels: Labels) -> Labelling:
+    return Labelling(labels.selinux_label, labels.selinux_policy)
 
 
-def _whiteouts(given: Given, form: Form) -> _Whiteouts:
-    """Return the form that the user asks for, and the one of stores whose user does not.
+def _total(rules: LayerRules) -> Limits:
+    return Limits(rules.max_size, rules.max_entries)
 
-    Raise click.UsageError if the command line asks for one, and there will be no store.
+
+def _budget(given: Given) -> Budget:
+    return Budget(
+        given(Downloads).max_parallel_downloads, given(Jobs).count, given(Spool).spool_size
+    )
+
+
+def _whiteouts(given: Given, form: Form) -> tuple[Whiteouts | None, Whiteouts]:
+    """Return `whiteouts` and `usual_whiteouts` of the Target. A config file gives the usual ones.
+
+    Raise click.UsageError if the command line has --whiteouts, and the form is not a store.
     """
     found = given(StoreContents).whiteouts
     if found is None or given.is_configured("whiteouts"):
-        return _Whiteouts(whiteouts=None, usual_whiteouts=found or Whiteouts.QUOTED)
+        return None, found or Whiteouts.QUOTED
     if form is not Form.STORE:
         raise click.UsageError("--whiteouts is only for --form=store")
-    return _Whiteouts(whiteouts=found, usual_whiteouts=Whiteouts.QUOTED)
+    return found, Whiteouts.QUOTED
 
 
 def layer_options(given: Given) -> LayerOptions:

@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StorageJob(Target):
+class StorageJob:
     """An import of the images `names` of the store at `graphroot`; of all images if it is empty.
 
     `verified_only` refuses layers that cannot be verified by their diffID.
     """
 
+    target: Target
     graphroot: Path
     names: tuple[str, ...]
     verified_only: bool
@@ -50,19 +51,21 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
     """Import the store's images. Raise LayerError or ImporterError if that fails; then no ref of a
     store has moved."""
     images = _images(job, progress)
-    repo = Repo.open(job.repo, create=True)
+    repo = Repo.open(job.target.repo, create=True)
     _check_repo(job, repo)
     # Locked as by import_images, and for as long.
-    with repo.locked(), opened_executors(job.cluster, repo, progress) as executors:
-        planner = LayerPlanner(repo, job.layer_options.device_nodes)
+    with repo.locked(), opened_executors(job.target.cluster, repo, progress) as executors:
+        planner = LayerPlanner(repo, job.target.layer_options.device_nodes)
         plan = _plan(job, repo, images, planner)
         before = {one.layer.id: planner.found(one.layer.id) for one in plan.layers.missing}
-        executor = executors.make(None, job.layer_options, Allowance(job.total), job.budget.jobs)
+        executor = executors.make(
+            None, job.target.layer_options, Allowance(job.target.total), job.target.budget.jobs
+        )
         _tell_unrecorded(plan, progress)
-        budget = executors.budget(job.budget, plan.layers.missing)
+        budget = executors.budget(job.target.budget, plan.layers.missing)
         import_layers(repo, plan.layers.missing, executor, budget, progress)
         layers = plan.layers.after(repo)
-        stores = commit_images(job, repo, plan.branches, layers, progress)
+        stores = commit_images(job.target, repo, plan.branches, layers, progress)
     new = frozenset(key for key in before if layers[key] != before[key])
     return Result(stores, plan.images, layers, new, executor.read_bytes, executor.readers)
 
@@ -70,10 +73,10 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
 def plan_storage(job: StorageJob, progress: Progress) -> DryRun:
     """Return the plan of `import_storage`. The repo is only read; a missing one is not created."""
     images = _images(job, progress)
-    with repo_to_plan_with(job.repo) as repo:
+    with repo_to_plan_with(job.target.repo) as repo:
         _check_repo(job, repo)
-        planner = LayerPlanner(repo, job.layer_options.device_nodes)
-        return DryRun(job, _plan(job, repo, images, planner))
+        planner = LayerPlanner(repo, job.target.layer_options.device_nodes)
+        return DryRun(job.target, _plan(job, repo, images, planner))
 
 
 def _images(job: StorageJob, progress: Progress) -> list[tuple[Image, SourceImage]]:
@@ -83,7 +86,7 @@ def _images(job: StorageJob, progress: Progress) -> list[tuple[Image, SourceImag
 
 def _check_repo(job: StorageJob, repo: Repo) -> None:
     repo.check_writable()
-    check_keys(repo, job.signing)
+    check_keys(repo, job.target.signing)
     repo.check_place(_branch(job))
 
 
@@ -94,7 +97,7 @@ def _plan(
     planner: LayerPlanner,
 ) -> Plan:
     images, name = tuple(image for image, _ in found), _branch(job)
-    base = check_target(job, repo, job.onto, name)
+    base = check_target(job.target, repo, job.target.onto, name)
     origins = store_origins(found)
     for image in images:
         planner.add(image, [origins[layer.id] for layer in image.layers])
@@ -102,8 +105,10 @@ def _plan(
     missing = with_trust(layers.missing, verified_only=job.verified_only)
     head = repo.resolve(name)
     last = repo.commit(head) if head is not None else None
-    branch = PlannedBranch(name, images, last, base, chosen_kind(job, repo, name, base, last))
-    branches = () if job.form is Form.LAYERS else (branch,)
+    branch = PlannedBranch(
+        name, images, last, base, chosen_kind(job.target, repo, name, base, last)
+    )
+    branches = () if job.target.form is Form.LAYERS else (branch,)
     return Plan(images, branches, replace(layers, missing=missing))
 
 
@@ -122,7 +127,7 @@ def _branch(job: StorageJob) -> str:
 
     Symlinks in the path are kept, `.` and `..` are resolved.
     """
-    return job.branch or storage_branch(Path(os.path.abspath(job.graphroot)))  # noqa: PTH100
+    return job.target.branch or storage_branch(Path(os.path.abspath(job.graphroot)))  # noqa: PTH100
 
 
 def open_source(path: Path, progress: Progress) -> Source:

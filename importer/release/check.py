@@ -42,7 +42,7 @@ def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
 
     Of the registries, only the digests of tags are asked for.
     """
-    repo = Repo.open(job.repo) if job.repo.exists() else None
+    repo = Repo.open(job.target.repo) if job.target.repo.exists() else None
     with opened_parts(job.origin, progress) as parts:
         releases = [part.release for part in parts]
         places = zip(job.branches(releases), job.bases(releases), parts, strict=True)
@@ -55,20 +55,20 @@ def _check_part(
     job: ReleaseJob, repo: Repo | None, branch: str, onto: str | None, part: Part
 ) -> Difference:
     if repo is None:
-        release = _pinned(part, job.budget.questions) if job.files else part.release
+        release = _pinned(part, job.target.budget.questions) if job.files else part.release
         return Difference(release, compare(None, release), branch)
     base = find_base(repo, onto, branch)
     head = head_of(repo, branch)
     old = release_of(repo, head, branch)
     asking = old is not None or bool(job.files)
-    release = _pinned(part, job.budget.questions) if asking else part.release
+    release = _pinned(part, job.target.budget.questions) if asking else part.release
     return Difference(
         release,
         compare(old, release),
         branch,
         before=old,
         new_base=head is not None and not is_onto(head, base),
-        new_options=new_options(head, job) if head is not None else (),
+        new_options=new_options(head, job.target) if head is not None else (),
         first_release=head is not None and not is_release(head),
     )
 

@@ -119,9 +119,9 @@ def plan_release(job: ReleaseJob, progress: Progress) -> ReleaseDryRun:
 
     Raise Failures if images cannot be resolved, unless `job.keep_going`.
     """
-    with repo_to_plan_with(job.repo) as repo, opened_parts(job.origin, progress) as parts:
+    with repo_to_plan_with(job.target.repo) as repo, opened_parts(job.origin, progress) as parts:
         repo.check_writable()
-        check_keys(repo, job.signing)
+        check_keys(repo, job.target.signing)
         plans = plan_parts(job, repo, parts)
         check_faults([one.release.arch for one in plans], plans, keep_going=job.keep_going)
         planned = tuple(_part(job, repo, plan) for plan in plans)
@@ -133,5 +133,5 @@ def plan_release(job: ReleaseJob, progress: Progress) -> ReleaseDryRun:
 def _part(job: ReleaseJob, repo: Repo, plan: PartPlan) -> PlannedPart:
     head = plan.head
     diff = compare(release_of(repo, head, plan.branch), plan.release)
-    same = head is not None and is_onto(head, plan.base) and not new_options(head, job)
+    same = head is not None and is_onto(head, plan.base) and not new_options(head, job.target)
     return PlannedPart(plan, diff, same and diff.is_empty and not plan.layers.missing)

@@ -54,9 +54,9 @@ def gather(
 ) -> Gathered:
     """Import the plan's missing layers, except the ids in `before`, which an earlier architecture
     of the release has imported since."""
-    executor = executors.make(blobs, job.layer_options, allowance, job.budget.jobs)
+    executor = executors.make(blobs, job.target.layer_options, allowance, job.target.budget.jobs)
     missing = [one for one in plan.layers.missing if one.layer.id not in before]
-    budget = executors.budget(job.budget, missing)
+    budget = executors.budget(job.target.budget, missing)
     told = ComponentProgress(progress, plan.images, missing)
     broken, written = import_layers(repo, missing, executor, budget, told, keep_going=True)
     faults = {**plan.faults, **_faults(plan.images, broken)}

@@ -52,16 +52,16 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
     Raise LayerError or ImporterError if the import fails; then no ref has moved. Raise Failures
     if images cannot be imported, unless `job.keep_going`.
     """
-    repo = Repo.open(job.repo, create=True)
+    repo = Repo.open(job.target.repo, create=True)
     repo.check_writable()
-    check_keys(repo, job.signing)
-    if job.flatten:
+    check_keys(repo, job.target.signing)
+    if job.target.flatten:
         progress.message(NO_EXPORT)
     # The lock keeps a prune from deleting layers' commits before the release's commit names them.
     with (
         repo.locked(),
         opened_parts(job.origin, progress) as parts,
-        opened_executors(job.cluster, repo, progress) as executors,
+        opened_executors(job.target.cluster, repo, progress) as executors,
     ):
         plans = plan_parts(job, repo, parts)
         gathered = _gather_all(job, repo, plans, parts, progress, executors)
@@ -72,7 +72,7 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
         locked = [Locked(one.release, one.images) for one in drafts]
         before = [release_of(repo, one.head, one.branch) for one in drafts]
         with prepared(job, locked, before) as files:
-            commits = commit_releases(job, repo, drafts)
+            commits = commit_releases(job.target, repo, drafts)
             updated = files.publish()
         for message in dict.fromkeys(one for commit in commits for one in commit.messages):
             progress.message(message)
@@ -93,7 +93,7 @@ def _gather_all(
 ) -> list[Gathered]:
     found: list[Gathered] = []
     before: set[str] = set()
-    allowance = Allowance(job.total)
+    allowance = Allowance(job.target.total)
     for plan, part in zip(plans, parts, strict=True):
         found.append(gather(job, repo, plan, part.blobs, before, progress, allowance, executors))
         before |= found[-1].fetched
@@ -129,11 +129,11 @@ def _draft(
     found: Gathered,
 ) -> Draft:
     release, images = resolved(part.release, found.images), list(found.images.values())
-    kept = images_to_keep(repo, plan.head, release, images, job.keep_images, progress)
+    kept = images_to_keep(repo, plan.head, release, images, job.target.keep_images, progress)
     draft = Draft(
         plan.branch, plan.base, plan.head, plan.kind, release, found.images, found.layers, kept
     )
-    if job.timestamp is None:
+    if job.target.timestamp is None:
         tell_future(images, commit_time(draft), progress)
     return draft
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import release_branch
-from importer.commit.target import Target
 from importer.errors import ImporterError
 from importer.release.sources import SourceName
 from layers.architecture import go_arch
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from importer.commit.target import Target
     from importer.fetch.skopeo import Skopeo
     from importer.release.updates import FileUpdate
     from layers.limits import Limits
@@ -74,14 +74,15 @@ def _check_asked(arches: tuple[str, ...], named: dict[str, None]) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseJob(Target):
-    """An import; `branch` and `onto` may hold `{arch}`.
+class ReleaseJob:
+    """An import. The target's `branch` and `onto` may hold `{arch}`.
 
     `keep` is how many releases stay on a branch, None for all. `lock` is the lock file to write.
     `files` are the files that get the images' digests. `image_references` are ImageStreams that
     map images' names in kustomizations to components.
     """
 
+    target: Target
     origin: Origin
     keep_going: bool
     keep: int | None
@@ -106,14 +107,14 @@ class ReleaseJob(Target):
         Raise ImporterError if two architectures have the same one, or if a release's own branch
         is the operating system's.
         """
-        if self.onto is None:
+        if self.target.onto is None:
             return [None] * len(releases)
-        if len(releases) > 1 and "{arch}" not in self.onto:
+        if len(releases) > 1 and "{arch}" not in self.target.onto:
             raise ImporterError(
                 "two architectures would go into one operating system",
                 hint="an --onto for several architectures has {arch} in its name",
             )
-        bases = [self.onto.replace("{arch}", release.arch) for release in releases]
+        bases = [self.target.onto.replace("{arch}", release.arch) for release in releases]
         both = set(bases) & set(self.branches(releases))
         if both:
             raise ImporterError(
@@ -123,8 +124,8 @@ class ReleaseJob(Target):
         return [*bases]
 
     def _branch(self, release: Release) -> str:
-        if self.branch is not None:
-            return self.branch.replace("{arch}", release.arch)
+        if self.target.branch is not None:
+            return self.target.branch.replace("{arch}", release.arch)
         name = release.stream or release.name or release.version
         if not name:
             raise ImporterError(

@@ -55,13 +55,13 @@ def plan_parts(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> tuple[Part
     releases = [part.release for part in parts]
     branches = job.branches(releases)
     bases = [
-        check_target(job, repo, onto, branch)
+        check_target(job.target, repo, onto, branch)
         for onto, branch in zip(job.bases(releases), branches, strict=True)
     ]
     heads = [head_of(repo, branch) for branch in branches]
     before = [release_of(repo, *one) for one in zip(heads, branches, strict=True)]
     kinds = [
-        chosen_kind(job, repo, branch, base, head, head)
+        chosen_kind(job.target, repo, branch, base, head, head)
         for branch, base, head in zip(branches, bases, heads, strict=True)
     ]
     check_files(job, releases, before)
@@ -93,8 +93,8 @@ def _plan_part(
     place: tuple[str, Commit | None, Base | None, StoreKind],
 ) -> PartPlan:
     components = part.release.components.values()
-    images, faults = resolve_all(components, part.resolving(known), job.budget.questions)
-    planner = LayerPlanner(repo, job.layer_options.device_nodes)
+    images, faults = resolve_all(components, part.resolving(known), job.target.budget.questions)
+    planner = LayerPlanner(repo, job.target.layer_options.device_nodes)
     for name, image in images.items():
         try:
             planner.add(image)

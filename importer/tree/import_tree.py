@@ -14,7 +14,6 @@ from importer.commit.selinux import Labels
 from importer.commit.selinux_policy import Policy
 from importer.commit.signing import check_keys, sign
 from importer.errors import ImporterError
-from importer.ingest.budget import processors
 from importer.repo.commit_keys import BASE
 from importer.repo.commit_metadata import Base
 from importer.repo.values import Message
@@ -182,7 +181,7 @@ class _Trees:
             root,
             known,
             self._progress,
-            jobs=job.jobs or processors(),
+            jobs=job.jobs,
             keep_xattrs=keep_xattrs,
         )
         if known.is_kept and self._is_as_found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from importer.ingest.budget import processors
 from layers.ondisk.commit_filter import CommitOptions
 from layers.tree.builder import DeviceNodes
 
@@ -21,7 +22,7 @@ class TreeJob:
     `onto` is the branch of an operating system that the trees are put into, at `prefix`, an
     absolute path. `selinux_policy` is a root directory with a policy; `policy_from_base` takes
     the one of `onto`, or of the first root. `timestamp` is in seconds since 1970, None for now.
-    `jobs` is how many processes read files at once, None for one on each processor.
+    `jobs` is how many files are read at once.
     """
 
     repo: Path
@@ -37,5 +38,5 @@ class TreeJob:
     subject: str = ""
     timestamp: int | None = None
     signing: tuple[GpgKey | KeyFile, ...] = ()
-    jobs: int | None = None
+    jobs: int = field(default_factory=processors)
     cache: bool = True

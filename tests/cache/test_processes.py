@@ -71,7 +71,8 @@ def test_flattened_images(registry: Registry, tmp_path: Path, layout: Path) -> N
     for jobs in (1, 3):
         job = import_job(tmp_path / str(jobs), *names)
         skopeo = replace(job.skopeo, tls_verify=False)
-        job = replace(job, skopeo=skopeo, branch=None, flatten=True, budget=Budget(jobs=jobs))
+        target = replace(job.target, branch=None, flatten=True, budget=Budget(jobs=jobs))
+        job = replace(job, skopeo=skopeo, target=target)
         commits = [store.commit for store in import_images(job, Silence()).stores]
         found.append((commits, refs(tmp_path / str(jobs))))
     assert found[0] == found[1]

@@ -14,8 +14,8 @@ from importer.cli.import_release import import_release
 from importer.cli.import_storage import import_storage
 from importer.cli.import_tree import import_tree
 from importer.cli.options.declare import Given
-from importer.cli.options.work import Work
-from importer.cli.targets import TargetFields, target
+from importer.cli.targets import target, target_of
+from importer.commit.target import Target
 from importer.ingest.budget import Budget
 from tests.tools.importimage import run_import
 
@@ -85,8 +85,8 @@ def test_an_empty_value_is_a_usage_error_before_anything_is_made(
     assert list(tmp_path.iterdir()) == []
 
 
-def parsed(*arguments: str) -> TargetFields:
-    """The fields of the target that the arguments stand for."""
+def parsed(*arguments: str) -> Target:
+    """The target that the arguments stand for."""
     context = import_image.make_context("import-image", [*GOOD, *arguments])
     return target(Given(context))
 
@@ -103,7 +103,7 @@ def test_text_that_is_empty_or_not_utf8_is_a_usage_error(option: str, value: str
 
 
 def test_a_subject_may_be_empty_but_is_utf8() -> None:
-    assert parsed("--subject=")["subject"] == ""
+    assert parsed("--subject=").subject == ""
     with pytest.raises(click.BadParameter, match="UTF-8"):
         parsed(f"--subject={NOT_UTF8}")
 
@@ -118,7 +118,7 @@ def test_what_is_no_selinux_context_is_a_usage_error(label: str) -> None:
 
 @pytest.mark.parametrize("label", ["u:r:t", "u:r:t:s0", "system_u:object_r:a_t:s0-s15:c0.c1023,c5"])
 def test_selinux_contexts(label: str) -> None:
-    assert parsed(f"--selinux-label={label}")["labelling"]
+    assert parsed(f"--selinux-label={label}").labelling
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,11 @@ def test_how_much_is_done_at_once(command: click.Command, tmp_path: Path) -> Non
     flags = ["--jobs=3", "--max-parallel-downloads=9", "--spool-size=2M"]
     always = [f"--repo={tmp_path / 'repo'}", str(tmp_path)]
     context = command.make_context(command.name, [*flags, *always])
-    assert Given(context)(Work).budget() == Budget(9, 3, 2 << 20)
+    assert target_of(Given(context), tmp_path, None).budget == Budget(9, 3, 2 << 20)
     context = command.make_context(command.name, always)
-    assert Given(context)(Work).budget() == Budget(6, len(os.sched_getaffinity(0)), 1 << 30)
+    assert target_of(Given(context), tmp_path, None).budget == Budget(
+        6, len(os.sched_getaffinity(0)), 1 << 30
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """skopeo's proxy, spoken to as the importer does: by protocol 0.2.6, and by 0.2.8."""
 
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,14 +15,12 @@ from layers import errors
 from layers.digest import Digest
 from layers.errors import LayerError
 from layers.oci.manifest import Descriptor
+from tests.fetch.conftest import TRUSTING, wanted
 from tests.tools import patience, rawskopeo
 from tests.tools.faultyproxy import Fault, FaultyProxy
-from tests.tools.image import Blob, BuiltImage, build_index, build_oci
+from tests.tools.image import BuiltImage, build_index, build_oci
 from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
-
-NOISE = b"".join(Digest.of(b"%d" % n).hex.encode() for n in range(30_000))
-TRUSTING = Skopeo(tls_verify=False)
 
 
 @pytest.fixture(autouse=True, params=["0.2.6", "0.2.8"])
@@ -35,27 +32,6 @@ def protocol(
         monkeypatch.setenv("PATH", rawskopeo.install(tmp_path / "raw"))
     version: str = request.param
     return version
-
-
-@pytest.fixture
-def image(layout: Path) -> BuiltImage:
-    return build_oci(layout, "t", [[Entry(b"a")], [Entry(b"noise", content=NOISE)]])
-
-
-@pytest.fixture
-def source(registry: Registry, image: BuiltImage) -> str:
-    return f"docker://{registry.push(image, 'skopeo:t')}"
-
-
-@pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    running = Proxy(TRUSTING)
-    yield running
-    running.close()
-
-
-def wanted(blob: Blob) -> Descriptor:
-    return Descriptor(blob.media_type, Digest.parse(blob.digest), blob.size)
 
 
 def test_blobs_one_after_the_other(source: str, image: BuiltImage) -> None:

@@ -310,7 +310,8 @@ def test_an_import_with_helpers_makes_the_same_commits(
     found = []
     for jobs in (1, 4):
         repo = tmp_path / str(jobs)
-        job = replace(import_job(repo, reference), budget=Budget(jobs=jobs))
+        job = import_job(repo, reference)
+        job = replace(job, target=replace(job.target, budget=Budget(jobs=jobs)))
         import_images(job, Silence())
         ostreerepo.fsck(repo)
         found.append(ostreerepo.refs(repo))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from importer.commit.result import Result
-from importer.commit.target import Form
+from importer.commit.target import Form, Target
 from importer.fetch.skopeo import Skopeo
 from importer.import_images import Job, import_images
 from importer.progress import Silence
@@ -38,16 +38,19 @@ def import_job(
     whiteouts: Whiteouts | None = None,
 ) -> Job:
     """An import to the branch `all`, without any signature policy."""
-    return Job(
+    target = Target(
         repo=repo,
-        references=tuple(Reference.parse(reference) for reference in references),
-        names={},
-        skopeo=Skopeo(insecure_policy=True),
         form=Form.STORE,
         branch="all",
         prefix=PREFIX,
         whiteouts=whiteouts,
         layer_options=LayerOptions(DeviceNodes(device_nodes), Limits()),
+    )
+    return Job(
+        target=target,
+        references=tuple(Reference.parse(reference) for reference in references),
+        names={},
+        skopeo=Skopeo(insecure_policy=True),
     )
 
 

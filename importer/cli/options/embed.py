@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from importer.cli.options.declare import Group, Heading, choice, flag, option, required, several
 from importer.cli.options.types import KeyValue, NotEmpty, Number
-from importer.ingest.budget import Budget, processors
 from layers.compress.compress import BlobCompression
 from layers.storage.packing import Pack
 
@@ -77,31 +76,3 @@ class NewImage(Group):
         help="The most layers that the image may have, the base's included. If there would be"
         " more, layers that the same images have go together.",
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PackingWork(Group):
-    """How much is done at once."""
-
-    HEADING = Heading.WORK
-
-    jobs: int | None = option(
-        "--jobs",
-        "-j",
-        metavar="N",
-        type=Number(1, 1024),
-        help="Compress this many layers at once; without it, as many as there are processors for"
-        " this process.",
-    )
-    max_parallel_downloads: int = option(
-        "--max-parallel-downloads",
-        metavar="N",
-        type=Number(1, 1024),
-        default=Budget().downloads,
-        help="Fetch at most this many blobs of the base at once.",
-    )
-
-    @property
-    def workers(self) -> int:
-        """Return how many layers to compress at once."""
-        return processors() if self.jobs is None else self.jobs

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import click
 import cloup
 from cloup.constraints import (
     AcceptAtMost,
@@ -76,6 +77,14 @@ def not_for(name: str, value: Enum, *names: str) -> Rule:
     """Refuse these options if the option `name` has this value."""
     error = f"{{}} is not for --{name}={value.value}"
     return refuse(Equal(name, value), *names, error=error)
+
+
+def check_other_branch(branch: str | None, onto: str | None) -> None:
+    """Raise click.UsageError if --branch and --onto name the same branch."""
+    if onto is not None and onto == branch:
+        raise click.UsageError(
+            "--branch has to be another branch than --onto, which stays as it is"
+        )
 
 
 def _rule(constraint: Constraint, names: tuple[str, ...], error: str) -> Rule:

@@ -112,19 +112,11 @@ class TreeCommit(Group):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TreeWork(Group):
-    """How much is done at once, and what is not done again."""
+class TreeCache(Group):
+    """The cache of files that have not changed."""
 
     HEADING = Heading.WORK
 
-    jobs: int | None = option(
-        "--jobs",
-        "-j",
-        metavar="N",
-        type=Number(1, 1024),
-        help="Read files in this many processes at once; without it, as many as there are"
-        " processors for this process.",
-    )
     no_cache: bool = flag(
         "--no-cache",
         help="Read all files again, also those that have not changed since the last commit.",

@@ -1,4 +1,4 @@
-"""Options on how much an importer does at once."""
+"""Options on how much a command does at once."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from importer.cli.options.declare import Group, Heading, option
 from importer.cli.options.types import Number, Size
-from importer.ingest.budget import Budget, processors
+from importer.ingest.budget import Budget
 
 _DEFAULT = Budget()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jobs(Group):
-    """The processes of a command that reads stored layers."""
+    """The processors that a command uses."""
 
     HEADING = Heading.WORK
 
@@ -22,31 +22,22 @@ class Jobs(Group):
         "-j",
         metavar="N",
         type=Number(1, 1024),
-        help="Read this many layers at once, each in a process of its own; without it, as many as"
-        " there are processors for this process.",
+        help="Keep this many processors busy: read, unpack or compress so many layers (import-tree:"
+        " files) at once. Without it, all processors that this process may use.",
     )
 
     @property
     def count(self) -> int:
-        """Return the number of processes to start."""
-        return processors() if self.jobs is None else self.jobs
+        """Return how many layers or files to work on at once."""
+        return _DEFAULT.jobs if self.jobs is None else self.jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work(Group):
-    """Processes, connections and the room for blobs that wait."""
+class Downloads(Group):
+    """The connections of a command that fetches blobs."""
 
     HEADING = Heading.WORK
 
-    jobs: int | None = option(
-        "--jobs",
-        "-j",
-        metavar="N",
-        type=Number(1, 1024),
-        help="Unpack this many layers at once, each in a process of its own; the processes that no"
-        " layer takes help with the largest ones. Without it, as many as there are processors for"
-        " this process.",
-    )
     max_parallel_downloads: int = option(
         "--max-parallel-downloads",
         metavar="N",
@@ -54,16 +45,19 @@ class Work(Group):
         default=_DEFAULT.downloads,
         help="Fetch at most this many blobs at once.",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spool(Group):
+    """The room for blobs that wait."""
+
+    HEADING = Heading.WORK
+
     spool_size: int = option(
         "--spool-size",
         type=Size(),
         default=_DEFAULT.spool,
         shown=f"{_DEFAULT.spool >> 30}G",
-        help="Fetch so much before it can be unpacked, into files without a name in the repo's"
-        " tmp directory; 0 fetches nothing that waits.",
+        help="Fetch at most this many bytes before a process is free to unpack them, into unnamed"
+        " files in the repo's tmp directory. 0 starts a download only when it can be unpacked.",
     )
-
-    def budget(self) -> Budget:
-        """Return the options as the importers take them."""
-        jobs = _DEFAULT.jobs if self.jobs is None else self.jobs
-        return Budget(self.max_parallel_downloads, jobs, self.spool_size)
