@@ -118,7 +118,8 @@ def _import(given: Given, job: ReleaseJob) -> Answer:
     if pinning is not None:
         pinning.write(pinned(result))
     reports = result.reports()
-    aside = [] if messages.quiet else _aside(reports, log_json=messages.log_json)
+    files = [f"{path} was changed" for path in result.updated]
+    aside = [] if messages.quiet else _aside(reports, files, log_json=messages.log_json)
     answer = _answer(given, result, _markdown(given, reports) or result.lines())
     return replace(answer, aside="\n".join(aside))
 
@@ -198,12 +199,12 @@ def _markdown(given: Given, reports: list[Report]) -> list[str]:
     return [markdown(reports, report.max_chars)] if report.as_markdown else []
 
 
-def _aside(reports: list[Report], *, log_json: bool) -> list[str]:
+def _aside(reports: list[Report], files: list[str], *, log_json: bool) -> list[str]:
     from layers.release.report import plain
 
     if log_json:
-        return [log_line("info", line) for line in plain(reports)]
-    return _for_people(reports, tty=sys.stderr.isatty())
+        return [log_line("info", line) for line in (*plain(reports), *files)]
+    return [*_for_people(reports, tty=sys.stderr.isatty()), *files]
 
 
 def _for_people(reports: list[Report], *, tty: bool) -> list[str]:

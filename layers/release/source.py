@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from layers.architecture import go_arch
 from layers.document import Document, array, mapping, parse_document, string
@@ -20,7 +20,7 @@ from layers.oci.reference import ImageName, Reference
 from layers.release.release import Component, Release, components
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from layers.lists.listed import Listed
 
@@ -146,28 +146,38 @@ def _list(raw: bytes, origin: str) -> Release:
     except UnicodeDecodeError:
         raise LayerError(f"{origin} is not text", hint=f"it can be {_KINDS}") from None
     try:
-        found = [_listed(one) for one in parse_list(raw, origin).images]
+        found = [_ListedImage.of(one) for one in parse_list(raw, origin).images]
         if not found:
             raise LayerError(f"{origin} is empty: it lists no image")
     except LayerError as error:
         raise error.within(hint=f"it can be {_KINDS}") from None
-    names = [name for name, _, _ in found]
-    texts = {text for _, text, _ in found}
+    names = [one.default for one in found if not one.name]
+    texts = {one.text for one in found}
     several = {name for name in names if names.count(name) > 1 and len(texts) > 1}
-    return Release(
-        components(
-            Component(text if name in several else name, text, origin=where)
-            for name, text, where in found
-        )
-    )
+    return Release(components(one.component(several) for one in found))
 
 
-def _listed(image: Listed) -> tuple[str, str, str]:
-    """Return a component. Its name is its repository by default, so that a new tag is a change of
-    it."""
-    try:
-        reference = Reference.parse(image.source)
-    except LayerError as error:
-        raise LayerError(f"{image.where}: {error.message}", hint=error.hint) from None
-    repository = reference.name.repository if reference.name else str(reference)
-    return image.name or repository, image.source, image.where
+@dataclass(frozen=True, slots=True)
+class _ListedImage:
+    """An image of a list. `name` is what the list calls it or "", `default` is the name of its
+    component otherwise: its repository, so that a new tag is a change of it."""
+
+    name: str
+    default: str
+    text: str
+    where: str
+
+    @classmethod
+    def of(cls, image: Listed) -> Self:
+        """Parse an image's reference. Raise LayerError if it is malformed."""
+        try:
+            reference = Reference.parse(image.source)
+        except LayerError as error:
+            raise LayerError(f"{image.where}: {error.message}", hint=error.hint) from None
+        repository = reference.name.repository if reference.name else str(reference)
+        return cls(image.name, repository, image.source, image.where)
+
+    def component(self, several: Container[str]) -> Component:
+        """Return the component. Images of repositories in `several` need their tags to differ."""
+        name = self.text if self.default in several else self.default
+        return Component(self.name or name, self.text, origin=self.where)

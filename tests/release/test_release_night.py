@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.importrelease import failed, released, run_release
+from tests.tools.importrelease import failed, run_release
 from tests.tools.nightly import Nightlies
 from tests.tools.ostreerepo import refs, rev_parse
 from tests.tools.rebase import (
@@ -65,11 +65,13 @@ def test_a_night(world: World, copied: Path, night: tuple[Path, Path, list[str]]
     checked = run_release(copied, "--check", "--json", "--quiet", *arguments).document
     assert git(ours, "status", "--short") == ""
     before = rev_parse(copied, AMD64)
-    document = released(copied, *arguments)
+    outcome = run_release(copied, "--json", *arguments)
+    document = outcome.document
     assert git(ours, "diff") == git(theirs, "diff")
     assert git(ours, "diff", "--stat") == expected
     changed = {f"{ours}/{name}" for name in git(ours, "diff", "--name-only").split()}
     assert len(changed) == 12
+    assert all(f"{path} was changed\n" in outcome.stderr for path in changed)
     assert set(document["updated_files"]) == set(checked["updated_files"]) == changed
     assert rev_parse(copied, AMD64) != before
     assert {AMD64, ARM64} <= set(refs(copied))

@@ -84,6 +84,18 @@ def test_patterns_choose_what_is_imported(world: World, copied: Path) -> None:
     assert [one["component"] for one in document["releases"][0]["images"]] == ["cli", "coredns"]
 
 
+def test_a_list_gives_a_name_to_one_image_alone(world: World, copied: Path) -> None:
+    pod, cli, etcd = (world.first.pullspecs[one] for one in ("pod", "cli", "etcd"))
+    listed = copied / "list"
+    listed.write_text(f"a {pod}\na {cli}\n")
+    (said,) = failed(copied, listed, "--release=r").said("error")
+    assert said == f"component a is {pod} in {listed}:1, and {cli} in {listed}:2"
+    listed.write_text(f"a {pod}\na {pod}\n{cli}\n{etcd}\n")
+    document = released(copied, listed, "--release=r")
+    components = [one["component"] for one in document["releases"][0]["images"]]
+    assert components == ["a", cli, etcd]  # two images of one repository
+
+
 def test_a_release_without_a_name_needs_one(world: World, copied: Path) -> None:
     listed = copied / "list"
     listed.write_text(f"{world.first.pullspecs['pod']}\n")
