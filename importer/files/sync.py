@@ -23,8 +23,16 @@ def synced(directory: str) -> Iterator[None]:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield
-        if _libc.syncfs(descriptor):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), directory)
+        sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync(descriptor: int) -> None:
+    """Make everything durable that is written to the descriptor's file system.
+
+    Raise OSError if the kernel could not write something since the descriptor was opened.
+    """
+    if _libc.syncfs(descriptor):
+        code = ctypes.get_errno()
+        raise OSError(code, f"syncfs: {os.strerror(code)}")
