@@ -18,6 +18,9 @@ A layer is taken once its parent is CLOSING or CLOSED, since the tree of a layer
 files below it. Three budgets bound the work: blobs that are fetched at once (DOWNLOADING, and
 READING from the registry), layers that are READING, and layers from READING to CLOSING, whose
 trees are in memory.
+
+A job takes a spooled blob before one that is still coming, and that before one that is not begun:
+a job that reads no faster than the registry sends would keep whole blobs waiting.
 """
 
 from __future__ import annotations
@@ -103,8 +106,9 @@ class Entry:
     @property
     def order(self) -> tuple[int, int]:
         """Return the sort key of the queue: layers that the most others wait for first, then the
-        largest, so that no large layer is left alone at the end."""
-        return (-self.work.waiting, -self.work.size)
+        largest, so that no large layer is left alone at the end. Sizes up to twice as large are
+        taken as equal, since lower layers can be closed first."""
+        return (-self.work.waiting, -self.work.size.bit_length())
 
 
 class Schedule:
@@ -129,6 +133,16 @@ class Schedule:
         """Return whether every layer is CLOSED or FAILED."""
         return not self._open
 
+    def _first(self) -> Iterator[Entry]:
+        """Yield the layers whose trees may be in memory: the first that are not over; more of them
+        while they are small. A layer of unknown size is not."""
+        size = 0
+        for number, entry in enumerate(islice(self._open, self._budget.closed_together)):
+            size += entry.work.size or self._budget.small
+            if number >= self._budget.unclosed and size >= self._budget.small:
+                return
+            yield entry
+
     # --- downloads ---
 
     def next_download(self) -> Entry | None:
@@ -146,8 +160,7 @@ class Schedule:
 
     def _job_is_free(self) -> bool:
         """Return whether a job will take a blob at once, so that it need not be spooled."""
-        first = islice(self._open, self._budget.unclosed)
-        return len(self._reading) < self._budget.jobs and any(map(self._can_begin, first))
+        return len(self._reading) < self._budget.jobs and any(map(self._can_begin, self._first()))
 
     def end_download(self, entry: Entry) -> None:
         """Give the connection back: the blob is spooled, or its download has failed."""
@@ -171,8 +184,8 @@ class Schedule:
         """
         if len(self._reading) >= self._budget.jobs:
             return None
-        first = islice(self._open, self._budget.unclosed)
-        chosen = min((e for e in first if self._can_begin(e)), key=_whole_first, default=None)
+        can_begin = filter(self._can_begin, self._first())
+        chosen = min(can_begin, key=_whole_first, default=None)
         if chosen is not None:
             if chosen.state is State.WAITING and chosen.work.is_remote:
                 self._downloading.add(chosen)
@@ -217,8 +230,7 @@ class Schedule:
 
     def next_tree(self) -> Entry | None:
         """Choose a layer whose tree can be written now."""
-        first = islice(self._open, self._budget.unclosed)
-        chosen = next((e for e in first if e.is_ready), None)
+        chosen = next((e for e in self._first() if e.is_ready), None)
         if chosen is not None:
             chosen.moves("take")
         return chosen
@@ -247,7 +259,10 @@ def _order(entry: Entry) -> tuple[int, int]:
     return entry.order
 
 
-def _whole_first(entry: Entry) -> tuple[bool, tuple[int, int]]:
+_HASTE = {State.SPOOLED: 0, State.DOWNLOADING: 1, State.WAITING: 2}
+
+
+def _whole_first(entry: Entry) -> tuple[int, tuple[int, int]]:
     """Return the sort key for jobs: whole blobs first, which keep a job at full speed and free the
     spool."""
-    return (entry.state is not State.SPOOLED, entry.order)
+    return (_HASTE[entry.state], entry.order)

@@ -242,11 +242,11 @@ def test_no_tree_is_made_before_those_below_it_can_be_read() -> None:
 
 
 def test_the_largest_are_read_first_but_none_waits_for_ever() -> None:
-    """Of the first five that have not ended; none ends before the first."""
-    log, sizes = Log(), [1, 2, 9, 3, 8, 10, 7]
-    budget = Budget(downloads=0, jobs=1, spool=0, beside=4)
+    """Of the first five that have not ended; none ends before the first. 9 and 8 are as large."""
+    log, sizes = Log(), [1, 3, 8, 2, 9, 16, 7]
+    budget = Budget(downloads=0, jobs=1, spool=0, beside=4, small=0)
     pool_of(log, budget=budget).run(missing(chain(7), sizes))
-    assert [sizes[int(layer)] for layer in log.of("read")][:5] == [9, 8, 3, 2, 1]
+    assert [sizes[int(layer)] for layer in log.of("read")][:5] == [8, 9, 3, 2, 1]
     assert log.of("commit") == [str(number) for number in range(7)]
 
 

@@ -28,6 +28,7 @@ BUDGETS = st.builds(
     jobs=st.integers(1, 3),
     spool=st.integers(0, 150),
     beside=st.integers(0, 3),
+    small=st.integers(0, 300),
 )
 
 
@@ -138,7 +139,8 @@ class Machine:
         waiting = {one.work.layer_id for one in entries if one.state is State.SPOOLED}
         assert sum(sizes[one] for one in self.spooled & (begun | waiting)) <= self.budget.spool
         in_memory = (State.READING, State.READ, State.DURABLE, State.TAKEN, State.CLOSING)
-        assert sum(one.state in in_memory for one in entries) <= self.budget.unclosed
+        trees = [one.work.size or self.budget.small for one in entries if one.state in in_memory]
+        assert len(trees) <= self.budget.unclosed or sum(trees) < self.budget.small
 
 
 @given(layers(), BUDGETS, st.integers(0, 1 << 30), st.sets(st.integers(0, 24), max_size=3))
@@ -167,6 +169,29 @@ def test_an_event_that_cannot_happen_is_an_error() -> None:
     entry = Entry(Work("a", None, 1), None)
     with pytest.raises(KeyError):
         entry.moves("closed")
+
+
+def test_a_blob_that_is_coming_is_read_before_one_that_is_not_begun() -> None:
+    works = [Work("a", None, 9, is_remote=False), Work("b", None, 1), Work("c", None, 5)]
+    schedule = Schedule(Budget(downloads=2, jobs=1, spool=9), works)
+    first = schedule.next_read()
+    assert first is not None
+    coming = schedule.next_download()
+    assert coming is not None
+    assert (first.work.layer_id, coming.work.layer_id) == ("a", "c")
+    schedule.found(first)
+    assert schedule.next_read() is coming
+
+
+def test_many_small_layers_are_closed_together() -> None:
+    """As far as their blobs have less than a budget together."""
+    works = [Work(str(n), str(n - 1) if n else None, 2, is_remote=False) for n in range(20)]
+    schedule = Schedule(Budget(downloads=0, jobs=1, beside=0, small=15), works)
+    read = []
+    while (entry := schedule.next_read()) is not None:
+        schedule.found(entry)
+        read.append(entry.work.layer_id)
+    assert read == [str(n) for n in range(7)]
 
 
 def test_a_blob_that_is_here_is_read_before_one_that_is_not() -> None:
