@@ -25,7 +25,7 @@ SECOND = [Entry(b"etc/link", "symlink", link=b"word"), whiteout(b"etc/large")]
 SAMPLE = [
     Fault("mkdir repo/tmp/import-image-*", 0, errno.EIO, lasts=True),
     Fault("write repo/tmp/import-image-*/tmp*/0/*.file", 0, errno.ENOSPC),
-    Fault("syncfs repo/tmp", 0, errno.EIO),
+    Fault("syncfs repo", 0, errno.EIO),
     Fault("renameat repo/objects/*/*.file", 0, errno.ENOSPC),
     Fault("linkat repo/tmp/staging-*/*/*.commit", 1, errno.EIO, lasts=True),
     Fault("utimensat repo", 2, errno.EIO),
