@@ -72,8 +72,11 @@ def _is_time(value: object) -> bool:
     return True
 
 
-def _is_base64(value: object) -> bool:
-    """Return whether Go decodes the value: it ignores line ends in base64, and nothing else."""
+def _is_bytes(value: object) -> bool:
+    """Return whether Go decodes the value as bytes: an array of numbers, or base64, in which it
+    ignores line ends and nothing else."""
+    if isinstance(value, list):
+        return all(one is None or (_is_int64(one) and 0 <= one < 256) for one in value)
     if not isinstance(value, str):
         return False
     try:
@@ -87,7 +90,7 @@ STRING = Scalar("a string", lambda value: isinstance(value, str))
 INTEGER = Scalar("a whole number of 64 bits", _is_int64)
 BOOLEAN = Scalar("true or false", lambda value: isinstance(value, bool))
 TIME = Scalar("an RFC 3339 time", _is_time)
-BASE64 = Scalar("a base64 string", _is_base64)
+BASE64 = Scalar("a base64 string", _is_bytes)
 STRINGS = Many(STRING)
 # containers/image pkg/strslice: a single string stands for a list of one.
 STRING_OR_STRINGS = Scalar(

@@ -15,13 +15,15 @@ from tests.tools.estargz import TOC, annotation, estargz
 from tests.tools.expected import STORE, checked_out_store
 from tests.tools.image import LayerSource, build_oci
 from tests.tools.importimage import imported, imported_storage, run_storage
+from tests.tools.importrelease import released
 from tests.tools.lab import shown
-from tests.tools.layout import Layout
+from tests.tools.layout import Layout, digest_of
 from tests.tools.mediatype import OCI
 from tests.tools.overlay import overlay_mount
 from tests.tools.podman import new_podman
-from tests.tools.process import run
+from tests.tools.process import CommandError, run
 from tests.tools.store import store_lowers
+from tests.tools.storecommand import answered
 from tests.tools.tarbuild import Entry, pax_global, tar_bytes
 
 pytestmark = pytest.mark.root
@@ -114,9 +116,22 @@ def annotated(manifest: dict[str, Any]) -> None:
     manifest["layers"][1]["annotations"] = annotation(SMALL)
 
 
+def test_every_end_is_exported(tmp_path: Path) -> None:
+    """By way of import-release, whose commits have the same layers as import-image's."""
+    listed, repo = tmp_path / "list", tmp_path / "repo"
+    built = {name: build_oci(tmp_path / "oci", name, [SMALL, end]) for name, end in ENDS.items()}
+    listed.write_text("".join(f"{name} oci:{tmp_path}/oci:{name}\n" for name in ENDS))
+    released(repo, "--insecure-policy", "--branch=all", listed)
+    for name, image in built.items():
+        answered(repo, "export", "--quiet", image.image_id, f"dir:{tmp_path}/{name}")
+        for diff_id in image.diff_ids:
+            blob = tmp_path / name / diff_id.partition(":")[2]
+            assert digest_of(blob.read_bytes()) == diff_id
+
+
 def test_zstd_chunked_as_skopeo_makes_it(tmp_path: Path) -> None:
     """The table and the footer are frames to be skipped; the tree and the diffIDs are those of
-    the image that it was made of."""
+    the image that it was made of. umoci knows no zstd."""
     plain = build_oci(tmp_path / "oci", "t", [busybox_layer(), SMALL])
     zstd = ["--dest-compress-format=zstd:chunked", "--dest-compress-level=3"]
     source, target = f"oci:{tmp_path}/oci:t", f"oci:{tmp_path}/chunked:t"
@@ -127,6 +142,8 @@ def test_zstd_chunked_as_skopeo_makes_it(tmp_path: Path) -> None:
     layers = json.loads(digest.read_bytes())["layers"]
     assert {one["mediaType"] for one in layers} == {OCI.of_layer("zstd")}
     assert all("manifest-checksum" in str(one["annotations"]) for one in layers)
+    with pytest.raises(CommandError, match="not correct mediatype"):
+        umoci.unpack(tmp_path / "chunked", "t", tmp_path / "none")
     document = imported(tmp_path / "repo", "--branch=chunked", "--name=example.org/z:1", target)
     (image,) = document["images"]
     out = out_of_store(tmp_path / "repo", "chunked", image["image_id"], tmp_path / "image")

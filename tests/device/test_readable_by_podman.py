@@ -132,6 +132,19 @@ def test_podman_reads_docker_images_that_call_their_config_otherwise(
     assert podman.run(image.id).strip() == "started"
 
 
+def test_how_podman_reads_keys(world: World, tmp_path: Path) -> None:
+    """In any case, of two the last one, and fields that it does not know not at all."""
+    plain = right(world.base, docker=False, spelling="missing")
+    odd = b'{"labels": {"a": "1"}, "User": "1", "User": "2", "Other": 5}'
+    config = plain.config.replace(b'{"Cmd":["/bin/echo","started"]}', odd)
+    assert config != plain.config
+    manifest = json.loads(plain.manifest)
+    manifest["config"] |= {"digest": digest_of(config), "size": len(config)}
+    image = OddImage("keys", json.dumps(manifest).encode(), config)
+    found = alone(world, image, tmp_path / "store").inspect(image.id)
+    assert (found["Labels"], found["User"]) == ({"a": "1"}, "2")
+
+
 def test_half_of_a_surrogate_pair(world: World, tmp_path: Path) -> None:
     """Go reads it as U+FFFD, and so do we, wherever an image is shown."""
     plain = right(world.base, docker=False, spelling="missing")
@@ -154,9 +167,9 @@ def test_half_of_a_surrogate_pair(world: World, tmp_path: Path) -> None:
     assert "half \ufffd of it" in image_store(world.repo, "show", image.id, "--branch=half").stdout
 
 
-def reads_alone(world: World, image: OddImage, where: Path) -> bool:
-    """Whether podman can inspect the image in a store that has no other: it looks at the others
-    that have an image's layer, and fails if one of these is odd."""
+def alone(world: World, image: OddImage, where: Path) -> Podman:
+    """Returns a podman whose store has this image and no other: podman looks at the others that
+    have an image's layer, and fails if one of these is odd."""
     where.mkdir()
     for name in ("overlay", "overlay-layers"):
         (where / name).symlink_to(world.store.path / name)
@@ -164,7 +177,7 @@ def reads_alone(world: World, image: OddImage, where: Path) -> bool:
     (where / "overlay-images/images.lock").touch()
     (where / "overlay-images/images.json").write_text("[]")
     write_images(where, world.layer, [image])
-    return is_read(new_podman(world.repo.parent / "podman", where), image)
+    return new_podman(world.repo.parent / "podman", where)
 
 
 def test_podman_reads_no_field_of_another_type(world: World, tmp_path: Path) -> None:
@@ -174,7 +187,7 @@ def test_podman_reads_no_field_of_another_type(world: World, tmp_path: Path) -> 
     read = [
         image.name
         for number, image in enumerate([*fine, *images])
-        if reads_alone(world, image, tmp_path / str(number))
+        if is_read(alone(world, image, tmp_path / str(number)), image)
     ]
     assert read == [image.name for image in fine]
 
