@@ -133,7 +133,7 @@ def _commit(
     `images` are those of each branch with the layers that the store has.
 
     A commit has no parent: it is a function of the images and of the base, not of what was
-    imported before. The disk is synced twice, however many branches there are.
+    imported before. The disk is synced three times, however many branches there are.
     """
     with repo.locked():
         contents = [
