@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
+from importer.ingest.budget import processors
 from importer.ingest.read_ahead import AbandonedError, Channel
 from importer.ingest.shared_writer import SharedWriter
 from importer.repo.staging import WHOLE
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _WAITING = 3
 _BATCH_SIZE = 1 << 20
 _BATCH_COUNT = 128
-_WRITERS = min(2, os.cpu_count() or 1)
 
 
 class Contents(Protocol):
@@ -58,7 +57,8 @@ class ObjectWriter:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._in_batches = store.is_slow
-        self._pool = ThreadPoolExecutor(_WRITERS, thread_name_prefix="writer")
+        threads = min(processors(), _WAITING)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="writer")
         self._waiting: deque[Future[None]] = deque()
         self._batch: list[_Job] = []
         self._batch_size = 0
