@@ -1,4 +1,4 @@
-"""Files beside the store: the branch's configuration, and what the options ask for."""
+"""The files that `image-store embed` adds beside the store: some of the branch, some of options."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _BOUND = (b"usr", b"lib", b"bootc", b"bound-images.d")
 
 
 def configuration(store: StoreView) -> dict[Path, Source]:
-    """Return the files that the import wrote beside the store, at their paths in a container.
+    """Return the files that the import wrote beside the store, such as storage.conf.
 
-    A branch that was put onto an operating system has that system's files, too, and nobody can
-    tell them apart: then none are returned.
+    The keys are the files' paths in a container image. Return nothing for a branch made with
+    --onto: its commit does not tell these files from those of the operating system.
     """
     if BASE in store.commit.metadata:
         return {}
@@ -50,12 +50,14 @@ def configuration(store: StoreView) -> dict[Path, Source]:
 
 
 def _in_container(path: Path) -> Path:
-    """Return where bootc looks for a file of a commit: it makes /usr/etc of /etc itself."""
+    """Return a commit's path as a container image has it: /usr/etc becomes /etc, of which bootc
+    makes /usr/etc again."""
     return path[1:] if path[:2] == (b"usr", b"etc") else path
 
 
 def is_policy(path: Path) -> bool:
-    """Return whether the path is of an SELinux policy's file contexts, or leads there."""
+    """Return whether the path is file_contexts or file_contexts.subs of an SELinux policy, or a
+    directory above one of them."""
     pattern = (*_SELINUX, None, *_CONTEXTS)
     if len(path) > len(pattern):
         return is_policy(path[:-1]) and path[len(pattern) :] in ((_RULES,), (_SUBS,))
@@ -63,8 +65,11 @@ def is_policy(path: Path) -> bool:
 
 
 def equivalence(base: BaseImage, prefix: str) -> dict[Path, Source]:
-    """Return the policies' file_contexts.subs, with a line that labels `prefix` as podman's own
-    storage (selinux(8) and selabel_file(5), "subs"). Raise ImporterError without a policy."""
+    """Return each policy's file_contexts.subs with a line more: label `prefix` as podman's own
+    storage (selinux(8) and selabel_file(5), "subs"). A file that has the line is left out.
+
+    Raise ImporterError if the base has no policy.
+    """
     line = f"{prefix} {_LIKE}\n".encode()
     found: dict[Path, Source] = {}
     for path in base.found:
@@ -84,8 +89,8 @@ def equivalence(base: BaseImage, prefix: str) -> dict[Path, Source]:
 
 
 def bound_images(store: StoreView) -> dict[Path, Source]:
-    """Return a Quadlet unit for each of the store's images that has a name, and the links by which
-    bootc takes them for logically bound images."""
+    """Return a Quadlet unit for each image that has a name, and a link to the unit, which makes the
+    image one of bootc's logically bound images."""
     found: dict[Path, Source] = {}
     for name in sorted({image.names[0] for image in store.images if image.names}):
         unit, text = bound_image(name)
@@ -96,5 +101,5 @@ def bound_images(store: StoreView) -> dict[Path, Source]:
 
 
 def path_of(text: str) -> Path:
-    """Return an absolute path as the names in it."""
+    """Return the names in an absolute path."""
     return tuple(name.encode() for name in text.split("/") if name)

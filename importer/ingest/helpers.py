@@ -1,7 +1,8 @@
-"""Processes that help with a large layer while no other layer needs them.
+"""Let idle processes help with large layers.
 
-A layer is read by one process, which unpacks the tar and reads its entries. With jobs to spare,
-others write its small files: see importer/workers/shared_queue.py.
+One process reads a layer: it unpacks the tar and reads its entries. If fewer layers are read than
+--jobs allows, the other processes help to write the small files of the largest ones, which they
+take from an `importer.workers.shared_queue.SharedQueue`.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.workers.pool import Workers
 
-# A process reads entries at three times the speed at which another writes the files
-# (docs/performance.md, "Where the time goes").
+# The most helpers of a layer: one process reads entries about three times as fast as another one
+# writes the files (docs/performance.md, "Where the time goes").
 _MOST = 3
-# A smaller blob, in bytes, is read before a process has started.
+# A layer with a blob of fewer bytes gets no helpers: it is read before they have started.
 _WORTH = 16 << 20
 
 
 def shares[K: Hashable](jobs: int, sizes: Mapping[K, int]) -> dict[K, int]:
-    """Return how many helpers each layer that is being read has.
+    """Return the number of helpers for each layer that is being read.
 
-    `sizes` are the bytes of the layers' blobs. The jobs that no layer takes go to the layers that
-    have the most bytes for each process.
+    `sizes` are the bytes of the layers' blobs. Each layer takes one of the `jobs`. Those that are
+    left go, one by one, to the layer with the most bytes for each of its processes.
     """
     found = dict.fromkeys(sizes, 0)
     large = [layer for layer, size in sizes.items() if size >= _WORTH]
@@ -49,7 +50,12 @@ def shares[K: Hashable](jobs: int, sizes: Mapping[K, int]) -> dict[K, int]:
 
 @dataclass(eq=False)
 class _Layer:
-    """A layer that is being read, its helpers' threads, and what came of those that ended."""
+    """A layer that is being read, and its helpers.
+
+    `numbers` are the helpers' numbers that are still free, `helping` those of the present helpers.
+    Each helper has one of the `threads`, which waits for its process. A helper that has ended adds
+    the bytes of its files to `written`, or its error to `errors`.
+    """
 
     repo: Repo
     size: int
@@ -62,7 +68,8 @@ class _Layer:
 
 
 class Helpers:
-    """Gives free jobs to the layers that are being read. Called by several threads."""
+    """Share the jobs that no layer takes among the layers that are being read, as their helpers.
+    Called by several threads."""
 
     def __init__(self, workers: Workers, jobs: int) -> None:
         self._workers = workers
@@ -73,10 +80,10 @@ class Helpers:
 
     @contextmanager
     def reading(self, repo: Repo, size: int) -> Iterator[SharedQueue]:
-        """Have a layer helped with, whose blob has `size` bytes, while the context lasts.
+        """Give a layer helpers while the context lasts. Yield the queue that they take files from.
 
-        `repo` is in the layer's transaction. Raise a helper's error, such as CommandError if its
-        process was killed.
+        `size` is the bytes of the layer's blob; `repo` is in the layer's transaction. Raise a
+        helper's error, such as CommandError if its process was killed.
         """
         with closing(SharedQueue.create()) as queue:
             layer = _Layer(repo, size, queue)
@@ -94,7 +101,7 @@ class Helpers:
                     raise layer.errors[0]
 
     def _change(self, key: int, layer: _Layer | None) -> None:
-        """Note a layer that is begun, or None at its end, and share the jobs anew."""
+        """Add a layer, or remove it (None), and share the free jobs again."""
         with self._lock:
             if layer is None:
                 del self._layers[key]

@@ -1,4 +1,4 @@
-"""Help the process that reads a layer: take batches of its small files and write them."""
+"""Help another process to write a layer: take batches of its small files, and write them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def write_batch(store: Store, queue: SharedQueue, batch: Batch) -> tuple[str, ..
 
 
 class HelpedObjects(NewObjects):
-    """New objects of a process that has helpers, who take batches of files from `queue`."""
+    """New objects of the process that reads a layer; helpers take batches of files from `queue`."""
 
     def __init__(self, place: Place, queue: SharedQueue) -> None:
-        """The umask of this process is 0."""
+        """`place` is where the objects go. The umask of this process has to be 0."""
         super().__init__(place, umask=0)
         self.queue = queue
 
@@ -34,7 +34,8 @@ class HelpedObjects(NewObjects):
 def help_reader(queue: SharedQueue, place: Place, number: int) -> int:
     """Write batches into `place` until there are no more, or helper `number` is told to stop.
 
-    Return the bytes that the new files take. Errors go to the reader of the layer.
+    Return the bytes that the new files take. A batch's error is sent to the reader of the layer,
+    which raises it.
     """
     objects = NewObjects(place, umask=0)
     umask = os.umask(0)

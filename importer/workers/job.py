@@ -34,9 +34,9 @@ class Store(Protocol):
 
 
 class Job[T](Protocol):
-    """Files to be read, such as a layer's, and where they come from.
+    """Work that reads files, such as a layer's, and stores them as objects.
 
-    A job can be sent to another process. `T` is the type of its result.
+    A job is pickled to be sent to another process. `T` is the type of its result.
     """
 
     def read(self, store: Store, source: int, advance: Advance) -> T:
@@ -47,7 +47,8 @@ class Job[T](Protocol):
 
 
 class Task[T](Protocol):
-    """Work that only reads, such as to verify a layer. A task can be sent to another process."""
+    """Work that only reads, such as to verify a layer. A task is pickled, too."""
 
     def run(self) -> T:
-        """Do the work. Raise LayerError if a layer is wrong, ImporterError if this machine is."""
+        """Do the work. Raise LayerError if a layer is wrong, ImporterError if the repo or this
+        machine is at fault."""

@@ -1,9 +1,9 @@
 """Worker processes, each of which does one job or task at a time.
 
-Python's threads wait for each other wherever they compute, and after every system call; processes
-do not. So one process reads a layer from its blob to its objects: unpacks it, which takes a thread
-of its own, hashes its files and writes them. It is asked through a socket, which can hand it the
-pipe that the blob comes through.
+Threads of one Python process cannot compute at the same time, but processes can. So one process
+reads a layer, from its blob to its objects: it unpacks the blob in one thread, and hashes and
+writes the files in another. The importing process sends it requests through a socket, and with a
+request the descriptor of the pipe that the blob comes through.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from importer.workers.shared_queue import SharedQueue
     from importer.workers.worker import Answer, Done, Request
 
-# With the same modules as ours, wherever they were found: an editable install has no directory
-# in `sys.path`.
+# A worker process finds the modules where this process has found them. The last directory is for an
+# editable install, which has none in `sys.path`.
 _PATH = [*sys.path, str(Path(__file__).parent.parent.parent)]
 _MAIN = """\
 import sys
@@ -44,21 +44,21 @@ class Workers:
     """Starts worker processes on demand and lends each to one thread at a time."""
 
     def __init__(self, preload: str) -> None:
-        """`preload` names the module of the jobs: a process loads it while it waits for the
-        first."""
+        """`preload` names the module that defines the jobs. A process loads it when it starts,
+        before its first job comes."""
         self._preload = preload
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
 
     def close(self) -> None:
-        """End the processes; none may be lent."""
+        """End all processes. Call this when none is lent."""
         for worker in self._idle:
             worker.close()
         self._idle.clear()
 
     @contextmanager
     def lent(self) -> Iterator[Worker]:
-        """Lend a process to this thread alone. It is started already, since that takes a while."""
+        """Lend a process to this thread alone. The process has started when the context begins."""
         with self._lock:
             worker = self._idle.pop() if self._idle else Worker(self._preload)
         try:
@@ -70,7 +70,7 @@ class Workers:
 
 
 class Worker:
-    """One worker process, which is started anew after a failure."""
+    """One worker process. After a failure, the next call starts another one."""
 
     def __init__(self, preload: str) -> None:
         """`preload` names the module that the process loads when it starts."""
@@ -96,11 +96,12 @@ class Worker:
         advance: Advance,
         queue: SharedQueue | None = None,
     ) -> Done[T]:
-        """Do a job in the process. A `source` of -1 stands for no descriptor. Helpers take from
-        the `queue`.
+        """Do a job in the process, and store its objects in `place`.
 
-        Raise the job's LayerError or ImporterError, OSError if its objects cannot be written,
-        CommandError if the process is gone. `advance` may raise to stop the job.
+        `source` is the descriptor that the job reads from, -1 for none. `queue` is where helpers
+        take files from, None without helpers. `advance` is called with the number of bytes read,
+        and may raise to stop the job. Raise the job's LayerError or ImporterError, OSError if an
+        object cannot be written, CommandError if the process is gone.
         """
         descriptors = [source] if source >= 0 else []
         request = Write(job, place, has_source=source >= 0, helped=queue is not None)
@@ -112,8 +113,8 @@ class Worker:
         return self._done(Run(task), (), lambda _count: None).found
 
     def help(self, place: Place, number: int, queue: SharedQueue) -> int:
-        """Have the process write batches of the queue into `place`, as helper of this number, to
-        the end or until it is told to stop. Return the bytes that the new files take."""
+        """Make the process helper `number` of a queue: it writes batches into `place`, until the
+        queue is closed or the helper is told to stop. Return the bytes that the new files take."""
         done = self._done(Help(place, number), queue.for_helper, lambda _count: None)
         return done.written_bytes
 
@@ -121,7 +122,7 @@ class Worker:
         self, request: Request[T], descriptors: Sequence[int], advance: Advance
     ) -> Done[T]:
         self.start()
-        assert self._process is not None  # noqa: S101 - it was begun in the line above
+        assert self._process is not None  # noqa: S101 - `start` has set it
         answer: Answer[T] | None = None
         try:
             answer = self._process.ask(request, descriptors, advance)

@@ -1,4 +1,4 @@
-"""Do one job, such as to read a layer, in a worker process or here, for a repo's transaction."""
+"""Do one job in a worker process or in this one, and store its objects in a repo's transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def lent_worker(repo: Repo, workers: Workers) -> Iterator[Worker | None]:
-    """Lend a process that can write objects; None where libostree itself has to write the files."""
+    """Lend a process that writes objects. Yield None for a repo whose objects only libostree can
+    write, in this process."""
     if not repo.writes_beside:
         yield None
     else:
@@ -37,8 +38,7 @@ def run_job[T](
 ) -> T:
     """Do a job, such as to read a layer, and store its files in the repo's transaction.
 
-    `source` is the descriptor that the job reads from, -1 if it needs none. `advance` is told of
-    the bytes read, and may raise to stop the job. Helpers of the worker take from the `queue`.
+    The arguments are those of `Worker.write`. Without a `worker`, do the job in this process.
     """
     if worker is None:
         return job.read(repo, source, advance)

@@ -1,9 +1,11 @@
-"""A queue of file batches that several processes take from, and the memory they share.
+"""A queue of batches of small files, from which several processes take, and their shared memory.
 
-The contents of the small files are in slots of shared memory (memfd_create(2)); a message on a
-socket of packets names a slot and describes its files. Whoever takes the message writes the files:
-a helper, or the reader of the layer itself, which takes back what no helper has taken yet. So no
-batch waits for a process that is gone or busy, and there may be any number of helpers, none too.
+One process reads a layer: the *reader*. Other processes help to write its small files: *helpers*.
+The reader puts the contents of a batch into a slot of shared memory (memfd_create(2)), and sends a
+message through a socket that keeps packets whole: the slot's number and a description of its
+files. The process that receives the message writes the files. That is a helper, or the reader,
+which takes a batch back if no helper has taken it. So no batch waits for a process that is busy or
+gone, and the queue works without any helper, too.
 """
 
 from __future__ import annotations
@@ -26,9 +28,9 @@ SLOT_SIZE = 2 << 20
 _FLAGS = mmap.PAGESIZE
 _LOST = 1
 _FIRST_STOP = 2
-#: How many helpers a queue can have, one after the other.
+# How many helpers a queue can have in its life. Each has a byte of the first page as its stop flag.
 MOST_HELPERS = _FLAGS - _FIRST_STOP
-# Milliseconds after which a helper that has nothing to do looks whether it is to stop.
+# Milliseconds after which an idle helper reads its stop flag again.
 _LOOK = 100
 # A larger message may not fit into a socket's buffer (net.core.wmem_default).
 _MAX_MESSAGE = 64 << 10
@@ -43,7 +45,7 @@ class File(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Files whose contents are one after the other in a slot."""
+    """Files of a batch; their contents lie in the slot, one after the other."""
 
     slot: int
     files: tuple[File, ...]
@@ -53,10 +55,11 @@ type Answer = tuple[str, ...] | Exception
 
 
 class SharedQueue:
-    """One process's view of the queue; the descriptors belong to it."""
+    """The queue as one process has it open; `close` closes the descriptors."""
 
     def __init__(self, memory: int, reader: int, helper: int) -> None:
-        """`reader` is the socket end that sends batches, -1 in a helper; `helper` takes them."""
+        """Take over three descriptors: the shared memory, the end of the socket that sends batches
+        (`reader`, -1 in a helper), and the end that receives batches (`helper`)."""
         with ExitStack() as opened:
             self.memory = mmap.mmap(memory, _FLAGS + SLOTS * SLOT_SIZE)
             opened.callback(self.memory.close)
@@ -68,7 +71,7 @@ class SharedQueue:
 
     @classmethod
     def create(cls) -> Self:
-        """Make an empty queue without helpers. Raise OSError if the system cannot."""
+        """Create an empty queue without helpers. Raise OSError if the kernel refuses."""
         memory = os.memfd_create("layer")
         os.ftruncate(memory, _FLAGS + SLOTS * SLOT_SIZE)
         ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -93,7 +96,7 @@ class SharedQueue:
 
     @property
     def helpers(self) -> int:
-        """Return how many helpers there are now, as the importing process has set it."""
+        """Return how many helpers there are now; the importing process sets the number."""
         return self.memory[0]
 
     @helpers.setter
@@ -102,11 +105,11 @@ class SharedQueue:
 
     @property
     def is_lost(self) -> bool:
-        """Return whether a helper has ended before its time; a batch may be gone with it."""
+        """Return whether a helper died. The batch that it had taken is then never answered."""
         return bool(self.memory[_LOST])
 
     def lose(self) -> None:
-        """Note that a helper has ended before its time."""
+        """Note that a helper died."""
         self.memory[_LOST] = 1
 
     def stop(self, number: int) -> None:
@@ -114,7 +117,7 @@ class SharedQueue:
         self.memory[_FIRST_STOP + number] = 1
 
     def end(self) -> None:
-        """Give up the sending end, since the reader is done: helpers see the end at once."""
+        """Close the sending end once the reader is done; helpers then end at once."""
         assert self._reader is not None  # noqa: S101 - this is not a helper
         self._reader.close()
 
@@ -126,7 +129,8 @@ class SharedQueue:
         self.memory[begin : begin + len(content)] = content
 
     def send(self, batch: Batch) -> bool:
-        """Queue a batch. Return False if there is no room, or if it is too large to describe."""
+        """Queue a batch. Return False if the socket has no room, or if the description is too long
+        for a packet."""
         assert self._reader is not None  # noqa: S101 - this is not a helper
         data = pickle.dumps(batch, pickle.HIGHEST_PROTOCOL)
         if len(data) > _MAX_MESSAGE:
@@ -138,7 +142,7 @@ class SharedQueue:
         return True
 
     def answers(self) -> Iterator[tuple[int, Answer]]:
-        """Yield the slots and results of batches that helpers have done since the last call."""
+        """Yield the slots and results of batches that helpers have written since the last call."""
         assert self._reader is not None  # noqa: S101 - this is not a helper
         while data := _received(self._reader):
             slot, answer = pickle.loads(data)  # noqa: S301 - our own process
@@ -149,10 +153,10 @@ class SharedQueue:
         assert self._reader is not None  # noqa: S101 - this is not a helper
         select.select([self._reader, self._helper], [], [], milliseconds / 1000)
 
-    # --- whoever writes a batch: a helper, or the reader ---
+    # --- the process that writes a batch: a helper, or the reader ---
 
     def take(self) -> Batch | None:
-        """Take a batch from the queue, None if there is none."""
+        """Take a batch from the queue. Return None if the queue is empty."""
         data = _received(self._helper)
         batch: Batch | None = pickle.loads(data) if data else None  # noqa: S301 - our own process
         return batch
@@ -175,7 +179,7 @@ class SharedQueue:
                 yield pickle.loads(data)  # noqa: S301 - our own process
 
     def answer(self, slot: int, answer: Answer) -> None:
-        """Tell the reader what a batch has come to: its checksums, or an error."""
+        """Send the reader a batch's result: the files' checksums, or an error."""
         self._helper.sendall(pickle.dumps((slot, answer), pickle.HIGHEST_PROTOCOL))
 
 
@@ -186,7 +190,7 @@ def _socket(opened: ExitStack, descriptor: int) -> socket.socket:
 
 
 def _received(end: socket.socket) -> bytes | None:
-    """Receive a packet: None if there is none now, b"" if there never will be one."""
+    """Receive a packet. Return None if there is none now, b"" if the other end is closed."""
     try:
         return end.recv(1 << 20, socket.MSG_DONTWAIT)
     except BlockingIOError:

@@ -14,25 +14,31 @@ if TYPE_CHECKING:
 
     from importer.workers.job import Task
 
-# The bytes of file content for which a process is worth its start: it loads libostree first, in
-# the time in which it reads and hashes about as much.
+# A process is worth its start for at least this many bytes of file content: in the time that it
+# takes to start and to load libostree, this process reads and hashes about as many.
 _WORTH = 32 << 20
 
 
 def processes(jobs: int, sizes: Iterable[int]) -> int:
-    """Return how many processes to use, at most `jobs`, for tasks that read so many bytes each.
+    """Return how many processes to use for some tasks, at most `jobs`.
 
-    1 stands for this process alone, which is faster where there is little to read.
+    `sizes` are the bytes that each task reads. Return 1, for this process alone, if there is so
+    little to read that starting others takes longer.
     """
     known = list(sizes)
     return max(1, min(jobs, len(known), sum(known) // _WORTH))
 
 
 class Tasks:
-    """Does tasks in processes that end with the context; an error cancels those not yet begun."""
+    """Do tasks in worker processes.
+
+    Leaving the context cancels the tasks that have not begun, waits for the others, and ends the
+    processes.
+    """
 
     def __init__(self, count: int, preload: str) -> None:
-        """Use `count` processes; 1 is this process. `preload` names the module of the tasks."""
+        """Use `count` processes; 1 stands for this process. `preload` names the module that defines
+        the tasks."""
         self._count = count
         self._workers = Workers(preload) if count > 1 else None
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="task")
@@ -48,14 +54,14 @@ class Tasks:
             self._workers.close()
 
     def begin[T](self, task: Task[T]) -> Future[T]:
-        """Queue a task. Its result raises LayerError or ImporterError if the task does."""
+        """Queue a task. The future raises the task's LayerError or ImporterError."""
         return self._pool.submit(self._run, task)
 
     def ordered[T](self, tasks: Iterable[Task[T]]) -> Iterator[T]:
-        """Do the tasks and yield their results in order.
+        """Do the tasks, and yield their results in the order of the tasks.
 
-        No more than two tasks for each process are begun and not yielded yet: results can be
-        large.
+        Results can be large. So at most two tasks for each process are begun before their results
+        are taken.
         """
         begun: deque[Future[T]] = deque()
         for task in tasks:

@@ -1,9 +1,9 @@
-"""A process that works for an import: see importer/workers/pool.py.
+"""The main loop of a worker process, and the requests that it answers; see `pool.py`.
 
-A request is an 8-byte number and as many bytes, a pickled `Request`; descriptors may come with
-it. The answer is any number of pickled numbers, the bytes that were read since the last one,
-and then a pickled `Done`, or a pickled exception, all in the same form. Both ends are the same
-program, so there is no version and no foreign input.
+Each message is its length, as 8 bytes, and then a pickled object. A request is one message with a
+`Request`, and may bring descriptors. The answer is several messages: numbers, each the bytes read
+since the one before; then a `Done` or an exception. Both ends are the same program on the same
+machine, so messages have no version and nothing foreign is unpickled.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from importer.workers.job import Job, Task
 
 SIZE = struct.Struct("=Q")
-# A job's own, and three of a queue for helpers.
+# The most descriptors of a request: one to read from, and three of a queue.
 MOST_DESCRIPTORS = 4
-# Progress is told of after so many bytes, so many pieces, or so many seconds.
+# Report progress after this many bytes, calls or seconds, whichever comes first.
 _MUCH = 1 << 20
 _OFTEN = 500
 _SECONDS = 0.3
 
 
 class Write[T](NamedTuple):
-    """A request to do a job whose objects go into `place`.
+    """A request to do a job and to store its objects in `place`.
 
-    With it come the job's descriptor, if it `has_source`, and those of a queue for helpers, if it
-    is `helped`.
+    The request brings the descriptor to read from, if `has_source`, and the three descriptors of
+    a `SharedQueue`, if `helped`.
     """
 
     job: Job[T]
@@ -76,13 +76,13 @@ class Run[T](NamedTuple):
 
 
 class Help(NamedTuple):
-    """A request to write batches from a queue into `place`, as helper of this number."""
+    """A request to be helper `number` of a queue: to write its batches into `place`."""
 
     place: Place
     number: int
 
     def done(self, descriptors: Sequence[int], _advance: Advance) -> Done[None]:
-        """Write batches until there are no more, or the helper is told to stop."""
+        """Write batches until the queue is closed, or the helper is told to stop."""
         memory, helper = map(os.dup, descriptors)
         with closing(SharedQueue(memory, -1, helper)) as queue:
             return Done(None, help_reader(queue, self.place, self.number))
@@ -102,7 +102,7 @@ class Request[T](Protocol):
     """A request to a worker process: `Write`, `Run` or `Help`."""
 
     def done(self, descriptors: Sequence[int], advance: Advance) -> Done[T]:
-        """Do what is asked. The descriptors stay open meanwhile."""
+        """Do the work. The caller closes the descriptors afterwards."""
 
 
 def serve(descriptor: int) -> None:
@@ -117,7 +117,7 @@ def _request(asker: socket.socket) -> tuple[Request[object], list[int]]:
     """Receive the next request, with its descriptors."""
     head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, MOST_DESCRIPTORS)
     if len(head) < SIZE.size:
-        raise SystemExit  # who asked is gone
+        raise SystemExit  # the importing process is gone
     data = bytearray(SIZE.unpack(head)[0])
     left = memoryview(data)
     while left:

@@ -1,4 +1,4 @@
-"""The one door to Dask: its client, a cluster on this machine, and the task on a worker."""
+"""The only module that imports Dask: a client, workers on this machine, the task on a worker."""
 
 from __future__ import annotations
 
@@ -20,22 +20,23 @@ if TYPE_CHECKING:
     from importer.ingest.cluster.address import Address
 
 _log = logging.getLogger(__name__)
-# Dask prints what these log, and what loggers below them do; its errors come to us as exceptions.
+# Dask prints the messages of these loggers and of those below them. Its errors are raised as well.
 _LOGGERS = ("distributed", "tornado", "asyncio", "bokeh")
-# Seconds for workers here to start, and to take leave.
+# Seconds that workers on this machine may take to start, and to end.
 _START = 120
 _LEAVE = 5
 _TLS = "Dask's own config names the files for TLS: distributed.comm.tls"
 
 
 class _Quietly(logging.Handler):
-    """Passes Dask's messages on to our own log, which --verbose shows."""
+    """Pass Dask's messages on to our own log, which --verbose shows."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _log.debug("%s: %s", record.name, record.getMessage())
 
 
 def _quieten() -> None:
+    """Send the messages of all of Dask's loggers to `_Quietly`, and print none."""
     for name in [*_LOGGERS, *logging.root.manager.loggerDict]:
         if name.partition(".")[0] in _LOGGERS:
             logger = logging.getLogger(name)
@@ -47,7 +48,10 @@ class Dask:
     """A connection to a scheduler. Its methods may be called by several threads."""
 
     def __init__(self, address: Address) -> None:
-        """Connect, or start workers here. Raise ClusterError if no scheduler answers."""
+        """Connect to the scheduler; for `local:N`, start one here with N workers.
+
+        Raise ClusterError if no scheduler answers.
+        """
         self._address = address
         _quieten()
         warnings.filterwarnings("ignore", module="distributed")
@@ -64,7 +68,11 @@ class Dask:
             self._opened = opened.pop_all()
 
     def _local(self, opened: ExitStack) -> LocalCluster:
-        """Start workers. Nobody else on this machine can give them work: see `Security`."""
+        """Start a scheduler and workers on this machine, which talk by TLS.
+
+        The certificates are made for this run, so that no other user of this machine can give the
+        workers anything to run. Raise ImporterError if the package for certificates is missing.
+        """
         try:
             security = Security.temporary()
         except ImportError as error:
@@ -83,7 +91,8 @@ class Dask:
         return cluster
 
     def close(self) -> None:
-        """Take leave; what is under way there is stopped. Idempotent."""
+        """Close the connection, upon which the scheduler drops our tasks. End the workers that were
+        started here. Idempotent."""
         self._opened.close()
 
     def _leave(self) -> None:
@@ -101,7 +110,7 @@ class Dask:
         """Return each worker's address and its number of threads."""
         try:
             found: dict[str, int] = self._client.nthreads()
-        except Exception:  # of many kinds, as the connection happens to break
+        except Exception:  # Dask raises many kinds of errors for a lost connection
             raise self._gone() from None
         return found
 
@@ -125,8 +134,11 @@ class Dask:
         priority: int,
         workers: Iterable[str] | None,
     ) -> Running[R]:
-        """Queue a task: the highest priority first, on one of the workers, or on any if None, or if
-        these are gone by then."""
+        """Queue a task. Tasks of the highest `priority` begin first.
+
+        The task runs on one of the `workers`; on any worker if that is None, or if all of them are
+        gone by then.
+        """
         try:
             future = self._client.submit(
                 function,
@@ -159,8 +171,8 @@ class Running[R]:
     def result(self) -> R:
         """Wait for the task's result.
 
-        Raise ClusterError if the scheduler is lost, ImporterError if the task was stopped or has
-        cost the life of several workers; or what the task raised.
+        Raise ClusterError if the scheduler is lost. Raise ImporterError if the task was stopped, or
+        if several workers died while they ran it. Raise an error of the task as it is.
         """
         try:
             found: R = self._future.result()
@@ -172,17 +184,17 @@ class Running[R]:
             said = f"a worker cannot load import-image: {error}"
             raise ImporterError(said, hint="install the same version of it there") from None
         except KilledWorker as error:
-            said = f"it was tried on several workers, which all died; the last was {_last(error)}"
+            said = f"several workers died while they read the layer; the last was {_last(error)}"
             raise ImporterError(said, hint="see the workers' logs; often memory is short") from None
         return found
 
     def forget(self) -> None:
         """Let the worker forget the result."""
-        with suppress(Exception):  # the scheduler may be gone, and the worker notices that, too
+        with suppress(Exception):  # the scheduler may be gone; the worker then forgets by itself
             self._future.release()
 
     def stop(self) -> None:
-        """Have the task dropped, or stopped soon if it is under way."""
+        """Cancel the task; one that has begun notices that soon, and stops."""
         self._stopped = True
         with suppress(Exception):  # the scheduler may be gone; the task is then lost anyway
             self._future.cancel(force=True)
@@ -226,7 +238,7 @@ class ThisTask:
         return known is None or known.state == "cancelled"
 
     def tell(self, topic: str, event: Mapping[str, str | int]) -> None:
-        """Log an event for who listens to the topic."""
+        """Send an event to the processes that listen to the topic."""
         self._worker.log_event(topic, dict(event))
 
 
@@ -240,5 +252,5 @@ def _checked(address: Address) -> str:
 
 def _hint(address: Address) -> str:
     if address.text.startswith("tls://"):
-        return f"is it there? {_TLS}"
+        return f"check that it runs there. {_TLS}"
     return "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"
