@@ -1,4 +1,4 @@
-"""Layers that are closed together: translated, committed, and put on their branches."""
+"""Close layers in groups: translate their deletions, write and commit their trees, set branches."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class _Closed:
 
 
 def layer_groups(repo: Repo) -> Callable[[], LayerGroup]:
-    """Return what makes the groups of one import, which share the stacks that they have read."""
+    """Return a function that makes a group. All groups of one import share their `Stacks`."""
     stacks = Stacks()
     return lambda: LayerGroup(repo.again(), stacks)
 
 
 class LayerGroup:
-    """Layers whose trees one transaction writes, and whose commits the next one.
+    """Layers whose trees are written in one transaction, and whose commits in the next one.
 
-    The trees are durable before the commits that name them are written, as the files have to
-    be, so that a kill at any point leaves no commit behind whose objects are missing.
+    Files and trees are durable before the commits that name them are written. So a kill at any
+    point leaves no commit whose objects are missing.
     """
 
     def __init__(self, repo: Repo, stacks: Stacks) -> None:
@@ -89,7 +89,7 @@ class LayerGroup:
         return _Closed(tree, root, record, _facts(found, whiteouts))
 
     def commit(self, layers: Iterable[ImageLayer]) -> None:
-        """Commit these layers of the group, all of whose files are durable by now."""
+        """Commit these layers of the group. All of their files have to be durable."""
         with self._repo.transaction():
             for layer in layers:
                 closed = self._closed[layer.id]
@@ -133,7 +133,7 @@ def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
 
 
 def record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Tree:
-    """Write the tree of the record's branch: the tar-split file as a store names it."""
+    """Write the tree of the record's branch: the tar-split file, under its name in a store."""
     tree = repo.tree(_ROOT)
     tree.file(record_name(layer.id), repo.write_file(_RECORD, record))
     tree.write()
@@ -151,7 +151,8 @@ def commit_layer(
 def _commit(
     repo: Repo, layer: ImageLayer, tree: Tree, record: Tree | None, facts: Mapping[str, object]
 ) -> None:
-    """Both commits depend on the layer alone: they have no time and name no image."""
+    """Commit a layer's tree and record. The commits have no time and name no image, so that they
+    depend on the layer alone."""
     parent = layer.parents[0] if layer.parents else ""
     facts = {key.DIFF_ID: layer.diff_id, key.PARENT: parent, **facts}
     metadata = tuple((name, str(value)) for name, value in facts.items())

@@ -1,7 +1,7 @@
-"""Layers with an SELinux label on every file.
+"""Make layers whose files all have an SELinux label.
 
-A label is part of a file's object, so these are other objects than the layer's own, and
-have a branch for each label and layer, `oci/labelled/<hash of the label>/<layer id>`: the
+A label is part of a file's object, so the labelled files are other objects than the layer's own.
+They have a branch for each label and layer, `oci/labelled/<hash of the label>/<layer id>`: the
 layer's tree as `diff` and its tar-split record beside it.
 """
 

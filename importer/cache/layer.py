@@ -1,4 +1,4 @@
-"""A layer as its branches have it: the cache that spares fetching and unpacking it again."""
+"""A layer as its branches have it. A layer with branches is not fetched and unpacked again."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class LayerCommit:
 
 
 def head_layer(repo: Repo, layer_id: str) -> LayerCommit:
-    """Return a layer that this run has seen or imported. Raise ImporterError if it is gone."""
+    """Return a layer that has branches. Raise ImporterError if they are gone by now."""
     found = find_layer(repo, layer_id)
     if found is None:
         raise ImporterError(f"branch {layer_branch(layer_id)} went away during the import")
@@ -76,7 +76,7 @@ def head_layer(repo: Repo, layer_id: str) -> LayerCommit:
 
 
 def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
-    """Return the layer if an earlier run has finished it, tree and record; None if not."""
+    """Return the layer if its branches for tree and record exist, else None."""
     branch = layer_branch(layer_id)
     checksum = repo.resolve(branch)
     if checksum is None:

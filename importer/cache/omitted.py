@@ -1,4 +1,4 @@
-"""Device nodes and xattrs that a layer's tree lacks, to tell the user."""
+"""Report the device nodes and xattrs that are left out of layers' trees."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LeftOut:
 def tell_left_out(
     layers: Mapping[str, LayerCommit], fetched: Collection[str], progress: Progress
 ) -> None:
-    """Tell in one line what the fetched layers lack. `fetched` has their ids."""
+    """Report in one line what is left out of the fetched layers. `fetched` has their ids."""
     new = [LeftOut.of(layers[one]) for one in layers if one in fetched]
     some = sum(one != LeftOut(0, 0) for one in new)
     if not some:

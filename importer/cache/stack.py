@@ -1,4 +1,4 @@
-"""A stack of layers as one tree, without the files that a layer deletes."""
+"""Merge a stack of layers into one tree, without the files that a layer deletes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def stacked(
     repo: Repo, layer_ids: Iterable[str], made: Mapping[str, RepoDirectory] | None = None
 ) -> Lower | None:
-    """Return the layers of these ids, nearest first, as seen from above; None without layers.
+    """Return the merged view of the layers of these ids, nearest first; None for no layers.
 
     `made` has the roots of layers that are not committed yet.
     """
@@ -35,8 +35,11 @@ def stacked(
 
 
 class Stacks:
-    """Stacks of layers by their top layers' ids, so that what was read of one stack serves the
-    layers above it. Keeps the last few: an image's layers come one after the other."""
+    """Merged stacks of layers, by the ids of their top layers.
+
+    A stack is made from the one below it. Only the last few are kept, since an image's layers come
+    one after the other.
+    """
 
     _KEPT = 8
 

@@ -1,4 +1,4 @@
-"""The base image: its blobs in a layout, and what it has at a few paths."""
+"""Fetch the base image into a layout, and read the few of its files that embed has to know."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ _SUFFIX = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """An image whose blobs are in the layout. `layers` are these blobs, base first; `found` is
-    what it has at the paths that were asked for."""
+    """An image whose blobs are in the layout. `layers` are its layers' blobs, base first. `found`
+    has its files and directories at the paths that `fetch_base` was asked for."""
 
     image: Image
     layers: tuple[Descriptor, ...]
@@ -66,7 +66,8 @@ def resolve_base(skopeo: Skopeo, blobs: Blobs, reference: Reference) -> Image:
 def fetch_base(
     image: Image, blobs: Blobs, layout: Layout, downloads: int, wanted: Callable[[Path], bool]
 ) -> BaseImage:
-    """Put the base's layers into the layout, and read its paths that are `wanted`."""
+    """Put the base's layers into the layout. Find the files and directories whose paths are
+    `wanted`."""
     with ThreadPoolExecutor(downloads) as pool:
         fetched = pool.map(
             lambda layer: _fetch(image.source, layer.available, blobs, layout), image.layers

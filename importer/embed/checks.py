@@ -1,4 +1,4 @@
-"""What is refused, or told, of a base image and a store that do not go well together."""
+"""Refuse a base image that cannot take the store; report what bootc or the user may not expect."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from layers.storage.image import Image
 
 _RECORDS = ((b"overlay-images", b"images.json"), (b"overlay-layers", b"layers.json"))
-# As packages of podman bring them.
+# Records without an image, as packages of podman install them.
 _NO_RECORDS = (b"", b"[]", b"null")
 _BELOW = "/usr/"
 
 
 def check_base(store: StoreView, base: BaseImage) -> None:
-    """Raise ImporterError if the base has images where the store goes: they would be lost."""
+    """Raise ImporterError if the base has images at the store's prefix: they would be lost."""
     prefix = path_of(store.prefix)
     for place in _RECORDS:
         there = base.found.get((*prefix, *place))
@@ -37,7 +37,8 @@ def check_base(store: StoreView, base: BaseImage) -> None:
 
 
 def tell_place(store: StoreView, progress: Progress) -> None:
-    """Say if bootc leaves the store out (bootc, tar/write.rs, `normalize_validate_path`)."""
+    """Report a store at a prefix that bootc leaves out of a deployment (bootc, tar/write.rs,
+    `normalize_validate_path`)."""
     if not store.prefix.startswith(_BELOW):
         progress.message(
             f"the store is at {store.prefix}, and bootc takes only what is below /usr and /etc"
@@ -45,7 +46,7 @@ def tell_place(store: StoreView, progress: Progress) -> None:
 
 
 def tell_platforms(store: StoreView, base: Image, progress: Progress) -> None:
-    """Say which images are for another architecture than the base."""
+    """Report the images that are for another architecture than the base."""
     for image in store.images:
         if image.config.architecture != base.config.architecture:
             progress.message(
@@ -55,8 +56,8 @@ def tell_platforms(store: StoreView, base: Image, progress: Progress) -> None:
 
 
 def tell_capabilities(written: Iterable[Written], progress: Progress) -> None:
-    """Say which images an old bootc changes: it drops all xattrs of a layer's files (bootc, "tar:
-    Propagate PAX extensions", in 1.1.3)."""
+    """Report the images with file capabilities: bootc before 1.1.3 drops all xattrs of a layer's
+    files (bootc, "tar: Propagate PAX extensions")."""
     names = sorted({name for one in written if one.capable for name in one.images})
     if names:
         progress.message(

@@ -1,4 +1,4 @@
-"""Where the new image goes: an OCI layout in place, or any other transport by `skopeo copy`."""
+"""Write the new image to its destination: an OCI layout directly, others by `skopeo copy`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ _TAG = "latest"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The digest that the manifest has at the destination; `unchanged` if it was there before."""
+    """The manifest's digest at the destination. `unchanged`: the destination had it before."""
 
     digest: Digest
     unchanged: bool
 
 
 class Destination:
-    """A layout on disk, and the transport that the image is copied to, "" if it is in place."""
+    """An OCI layout, in which the image is written. `copy_to` is the destination that skopeo copies
+    the layout to, "" if the layout itself is the destination."""
 
     def __init__(self, directory: Path, tag: str, skopeo: Skopeo, copy_to: str) -> None:
         self.layout = Layout(directory, tag)
@@ -40,9 +41,9 @@ class Destination:
         self._copy_to = copy_to
 
     def publish(self, manifest: bytes) -> Published:
-        """Give the image its name, if it has not got it already.
+        """Publish the image under its name, unless the destination has the same manifest already.
 
-        A registry and most transports keep the manifest; docker-archive converts it.
+        The digest is the one at the destination: docker-archive converts the manifest.
         """
         digest = Digest.of(manifest)
         if self._present() == digest:

@@ -40,8 +40,8 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 def embed(job: Job, progress: Progress) -> Embedded:
     """Put the store into the base image, and write the result to its destination.
 
-    Raise ImporterError if the store has whiteouts or the base a store of its own. The destination
-    is then as before, but for blobs that nothing names.
+    Raise ImporterError if the store has whiteouts, or if the base has a store of its own. The
+    destination then still has its old image; a layout may have new blobs that no manifest names.
     """
     repo = Repo.open(job.repo)
     store = open_store(repo, job.branch, job.prefix)
@@ -63,8 +63,10 @@ def embed(job: Job, progress: Progress) -> Embedded:
 
 
 def _packed(job: Job, found: StoreLayers, below: int) -> Packing:
-    """Pack the store's layers. Raise ImporterError if the image would have too many layers.
-    `below` is the number of the base's."""
+    """Pack the store's layers on top of a base with `below` layers.
+
+    Raise ImporterError if the image would have more layers than --max-layers allows.
+    """
     room = job.max_layers - below - 1
     packing = pack(found.packed, room, job.small)
     if len(packing.groups) > room:
@@ -86,7 +88,7 @@ def _created(base: Image, store: StoreView) -> int:
 
 
 def _time() -> int | None:
-    """Return the time that the environment sets (reproducible-builds.org, SOURCE_DATE_EPOCH)."""
+    """Return the time in SOURCE_DATE_EPOCH (reproducible-builds.org), None if it is not set."""
     text = os.environ.get(_EPOCH)
     if text is None:
         return None

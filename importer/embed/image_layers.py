@@ -1,4 +1,4 @@
-"""The layers that the new image has beside the base's: which files go into which, written."""
+"""Write the layers that the new image has on top of the base's."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _OVERLAY, _RECORDS = b"overlay", b"overlay-layers"
 
 
 class ImageLayers:
-    """The layers of a packed store, and last the one with its records.
+    """The layers of a packed store, and one more with its records, which is the last.
 
-    Each file of the store is in exactly one of them.
+    Each file of the store is in exactly one of these layers.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class ImageLayers:
         self._watched = {*led, *(self._prefix[:end] for end in range(1, len(self._prefix) + 1))}
 
     def watches(self, path: Path) -> bool:
-        """Return whether the base's file or directory at a path has to be known."""
+        """Return whether the base's file or directory at this path decides about the new layers."""
         size = len(self._prefix)
         return path in self._watched or (path[:size] == self._prefix and len(path) <= size + 2)
 
@@ -92,7 +92,7 @@ class ImageLayers:
         return tuple(dict.fromkeys(label for one in group for label in self._labels[one])) or ("",)
 
     def _files(self, layer_id: str) -> dict[Path, Source]:
-        """Return the layer's own directory, and the record of its tar if there is one."""
+        """Return the layer's own directory, and its tar-split record if it has one."""
         found: dict[Path, Source] = {}
         overlay, records = self._store.root.find("overlay"), self._store.root.find("overlay-layers")
         if overlay is not None:
@@ -104,7 +104,7 @@ class ImageLayers:
         return found
 
     def _last(self, base: BaseImage) -> PlannedLayer:
-        """Return the last layer: all of the store that no other one has, and the extra files."""
+        """Return the last layer: the store's files that no other layer has, and the extra files."""
         members = self._rest()
         members |= self._extra
         if self._contents.equivalence:

@@ -1,4 +1,4 @@
-"""What to embed where."""
+"""The job of `image-store embed`: a store, a base image, a destination, and options."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Labels, annotations and files to add beside the store. `bound` and `equivalence` are the
-    options --bound and --selinux-equivalence."""
+    """Labels, annotations and files to add beside the store.
+
+    `bound` stands for --bound, `equivalence` for --selinux-equivalence.
+    """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -29,10 +31,13 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An image to make. `prefix` is where the store lies in the branch, None for where its
-    metadata says. `jobs` layers are packed at once, `downloads` blobs are fetched at once.
-    `max_layers` bounds the image's layers, the base's included. `small` is what their packing keeps
-    small."""
+    """An image to make.
+
+    `prefix` is the store's directory in the branch, None for the one that its metadata names.
+    `jobs` is how many layers are packed at once, `downloads` how many blobs are fetched at once.
+    `max_layers` is the most layers that the image may have, the base's included. `small` says
+    whether the packing makes updates small or the whole image.
+    """
 
     repo: Path
     branch: str

@@ -1,7 +1,7 @@
 """The tar of one OCI layer: files of a commit, and files written for this image.
 
-Times are zero, as in a deployment. What ostree stores once is in a tar once: a file with the same
-content, owner and xattrs as an earlier one is a hard link.
+All times are zero, as in a deployment. A file that ostree stores once is in the tar once: a file
+with the same content, owner and xattrs as an earlier one is a hard link to it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from layers.chunks import Chunks
 
 CAPABILITY = b"security.capability"
-# File systems bound a file's links: ext4 has 65,000. What unpacks the tar may have others.
+# File systems limit the links of a file (ext4: 65,000). The one that the tar is unpacked on may
+# allow fewer.
 _MOST_LINKS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file or symlink that no commit has: its content, or its target."""
+    """A file or symlink that is not in the commit: its content, or its target."""
 
     owner: Owner
     content: bytes = b""
@@ -48,10 +49,10 @@ class _Linked:
 
 
 class LayerTar:
-    """Writes one tar. `owner_of` gives the owner of a directory that only leads to the members.
+    """Writes one tar.
 
-    `capable` tells afterwards whether a file has capabilities (capabilities(7), "File
-    capabilities").
+    `owner_of` returns the owner of a directory that is no member, but above one. Afterwards
+    `capable` tells whether a file has capabilities (capabilities(7), "File capabilities").
     """
 
     def __init__(self, repo: Repo, owner_of: Callable[[Path], Owner]) -> None:
@@ -109,7 +110,7 @@ class LayerTar:
             yield padding(file.size)
 
     def _note(self, path: Path, file: StoredFile, owner: Owner) -> None:
-        """Remember where the file is. An empty one is not worth a link."""
+        """Note the file's path for later hard links to it; an empty file is not worth a link."""
         if file.size:
             self._linked[file.checksum] = _Linked(joined(path), owner._replace(xattrs=()))
         self.capable |= any(name == CAPABILITY for name, _ in owner.xattrs)
@@ -128,6 +129,5 @@ def _directory_header(path: Path, owner: Owner) -> bytes:
 
 
 def unlabelled(owner: Owner) -> Owner:
-    """Return the owner without an SELinux label: bootc labels by the policy in the image, and a
-    file must not have two."""
+    """Return the owner without an SELinux label: bootc labels each file by the image's policy."""
     return owner._replace(xattrs=tuple(one for one in owner.xattrs if one[0] != SELINUX))

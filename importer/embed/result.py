@@ -1,4 +1,4 @@
-"""The embedded image, for people and for programs."""
+"""The result of `image-store embed`, for standard output."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A layer of the new image. `store_layers` are the ids of the store's layers that it has;
-    `images` are the labels of their images. `tar_size` in bytes."""
+    """A layer of the new image.
+
+    `store_layers` are the ids of the store's layers in it, `images` the labels of their images.
+    `tar_size` is in bytes. `capable`: a file has capabilities.
+    """
 
     layer: NewLayer
     tar_size: int
@@ -41,8 +44,8 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """The new image, its config's digest, and the layers that it has beside the base's. `status` is
-    the command's exit status."""
+    """The new image: its place, its config's digest, and its layers on top of the base's. `status`
+    is the command's exit status."""
 
     to: Reference
     published: Published

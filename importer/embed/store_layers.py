@@ -1,4 +1,4 @@
-"""The store's layers as packing sees them, and what may not go into an OCI image."""
+"""Read a store's layers for packing; refuse a store with whiteouts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
 
-# Bytes of a tar's headers for one file: its own, and an extended one for its long path.
+# Bytes of one file's headers in a tar: a header, and an extended header for a long path.
 _HEADERS = 3 * 512
 _HINT = "no container image can carry a store's whiteouts: import the images with --whiteouts=none"
 
@@ -53,7 +53,7 @@ def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
 
 
 def _size(repo: Repo, store: StoreView, layer_id: str) -> int:
-    """Return about how many bytes the layer has in a tar."""
+    """Return about how many bytes the layer has in a tar. Raise ImporterError for a whiteout."""
     size = 0
     for path, checksum in _leaves(store.diff(layer_id)):
         if unquoted(path[-1]) is not None or is_whiteout(path[-1]):

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlannedLayer:
-    """A layer to write: its members, and what it is for.
+    """A layer to write, and its members.
 
     `store_layers` are the ids of the store's layers in it, `images` the labels of their images.
-    `name` is for the progress; `size` is about the tar's, in bytes.
+    `created_by` is for its history entry, `name` for the progress. `size` is about the bytes of
+    the tar.
     """
 
     members: Mapping[Path, Source]
@@ -41,8 +42,7 @@ class PlannedLayer:
 
 
 class LayerWriter:
-    """Writes planned layers into a layout. `owners` tells the owners of directories that only lead
-    to members."""
+    """Writes planned layers into a layout. `owners` is `LayerTar`'s function `owner_of`."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class LayerWriter:
 
 
 class _Hashed:
-    """Hashes and counts a tar while it passes."""
+    """Hashes a tar and counts its bytes while they are read."""
 
     def __init__(self) -> None:
         self._hasher = hashlib.sha256()
@@ -79,7 +79,7 @@ class _Hashed:
 
     @property
     def digest(self) -> Digest:
-        """The diffID, once the tar has passed."""
+        """Return the diffID. Call this once the tar is read."""
         return Digest("sha256", self._hasher.hexdigest())
 
     def read(self, chunks: Chunks, advance: Advance) -> Chunks:

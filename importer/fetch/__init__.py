@@ -1,4 +1,4 @@
-"""Images from registries and other transports, by skopeo.
+"""Fetch images from registries and other transports, by skopeo.
 
 In: a reference, credentials, a signature policy. Out: an image's verified documents, its blobs.
 Open `resolver.py` first: it finds an image's index, manifest and config. `blobs.py` reads blobs

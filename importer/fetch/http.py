@@ -1,7 +1,7 @@
-"""Get small documents by HTTP: lists of releases, signatures; servers may fail, stall or lie.
+"""Get small documents by HTTP, such as lists of releases and signatures.
 
-All that a server sends is bounded in size and time, including headers and the bodies of errors
-and redirects.
+Servers may fail, stall or lie. So everything that a server sends has a bound in size and time,
+headers and the bodies of errors and redirects included.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a reference to an image: its index, manifest and config, each verified."""
+"""Resolve a reference to an image: fetch and verify its index, manifest and config."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _ABSENT = ("manifest unknown", "not found", "name unknown")
 
 
 class Signatures:
-    """Fetch signatures. Their number, their sizes and the time for each are bounded."""
+    """Fetches signatures. Their number and sizes, and the time for each, are bounded."""
 
     def __init__(self, skopeo: Skopeo, blobs: Blobs) -> None:
         self._skopeo = skopeo

@@ -82,11 +82,11 @@ class Skopeo:
             raise FetchError(f"{source}: {error}", hint=error.hint) from None
 
     def copy(self, source: str, to: str, digest_file: Path) -> Digest:
-        """Copy an image that we have written ourselves. Return the digest that its manifest has at
-        the destination.
+        """Copy an image that import-image has written. Return its manifest's digest at the
+        destination.
 
-        Raise FetchError if a retry may help, ImporterError if not. No signature policy is asked:
-        such a policy is for what comes from outside.
+        Raise FetchError if a retry may help, ImporterError if not. The signature policy does not
+        apply, since the image does not come from outside.
         """
         with self.command(
             "copy", f"--retry-times={self.retry_times}", f"--digestfile={digest_file}", source, to

@@ -1,4 +1,4 @@
-"""Whose turn it is to talk to a skopeo proxy, which answers one request after the other."""
+"""Take turns at talking to a skopeo proxy, which answers one request after the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STOPPED = "stopped, since something else failed"
 
 
 class Turn:
-    """A lock that one thread may take and another give back, and that can end.
+    """A lock that may be given back by another thread than the one that took it, and that can end.
 
     `is_blocked` says that the holder waits for the end of a blob, which may take long.
     """

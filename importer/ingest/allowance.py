@@ -17,10 +17,10 @@ _MORE_ENTRIES = "if that is what you expect, raise --max-entries"
 
 
 class Allowance:
-    """Counts down what is left of the call's limits. Used by several threads.
+    """Counts how many bytes and entries the call may still read. Used by several threads.
 
-    Layers that are read at the same time may each come to what is left when the first of them
-    begins; the call fails once they are all read.
+    A layer's limits are cut to what is left when the layer begins. Layers that are read at the same
+    time can exceed that together; the call then fails when they are counted.
     """
 
     def __init__(self, total: Limits) -> None:
@@ -30,15 +30,14 @@ class Allowance:
         self._entries = total.entries
 
     def left(self, options: LayerOptions) -> LayerOptions:
-        """Return the options for the next layer, its limits cut to what is left."""
+        """Return the options for the next layer, with limits no larger than what is left."""
         own = options.limits
         with self._lock:
             size, entries = max(self._size, 0), max(self._entries, 0)
         return replace(options, limits=Limits(min(own.size, size), min(own.entries, entries)))
 
     def take(self, size: int, entries: int) -> None:
-        """Count a layer. Raise LayerError if there are more bytes or entries than the call may
-        have."""
+        """Count a layer's bytes and entries. Raise LayerError if the call has read too many."""
         with self._lock:
             self._size -= size
             self._entries -= entries
@@ -49,8 +48,8 @@ class Allowance:
             raise self._too_many()
 
     def explained(self, error: LayerError, options: LayerOptions, cut: LayerOptions) -> LayerError:
-        """Return the error of a layer that broke its `cut` options, in terms of the call if the
-        layer alone would not have broken its own."""
+        """Return the error to raise for a layer that exceeded its `cut` limits: one that names the
+        call's limit, if the layer did not exceed its own limit in `options`."""
         if error.hint == TOO_LARGE and cut.limits.size < options.limits.size:
             return self._too_large().within(digest=error.digest)
         if error.hint == TOO_MANY and cut.limits.entries < options.limits.entries:

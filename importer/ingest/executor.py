@@ -1,4 +1,5 @@
-"""Read layers and store their files, in processes of this machine; the Protocol allows others."""
+"""Read layers and store their files in processes of this machine; `Executor` is the Protocol that
+executors on other machines fulfil, too."""
 
 from __future__ import annotations
 
@@ -35,24 +36,26 @@ if TYPE_CHECKING:
 
 
 class Executor(Protocol):
-    """Stores layers for a `LayerPool`, which decides about the order. Called by several threads."""
+    """Stores layers for a `LayerPool`, which decides their order. Called by several threads."""
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
-        """Fetch a layer's blob into the spool. An error is left in `into`, for its reader."""
+        """Fetch a layer's blob into the spool. An error is kept in `into`; reading it raises the
+        error."""
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:
         """Read a layer and store its files.
 
-        `blob` is the layer's spooled blob, None to fetch it now. Call `found` once with the layer
-        when it is read; return when its files are durable, with the bytes that were added to the
-        repo. Raise LayerError if the layer is wrong, ImporterError if it cannot be read or stored.
+        `blob` is the layer's spooled blob, None to fetch it now. Call `found` with the layer, once,
+        when the layer is read. Return when its files are durable; the result is the bytes that were
+        added to the repo. Raise LayerError if the layer is wrong, ImporterError if it cannot be
+        read or stored.
         """
 
     def stop(self) -> None:
-        """Make all that is under way fail soon, since the import has failed."""
+        """Make all running calls fail soon, since the import has failed."""
 
     def close(self) -> None:
-        """Give back what is held. Nothing is under way any more."""
+        """Release processes and connections. Call this when no other call is running."""
 
 
 class LocalExecutor:
@@ -67,8 +70,8 @@ class LocalExecutor:
         allowance: Allowance,
         jobs: int,
     ) -> None:
-        """`blobs` fetches what has to be fetched; None if every layer is on this machine. A large
-        layer is read by several processes if fewer than `jobs` layers are."""
+        """`blobs` fetches blobs; None if every layer is on this machine. At most `jobs` processes
+        read layers; if there are fewer layers, the other processes help with the largest."""
         self._repo = repo
         self._blobs = blobs
         self._progress = progress
@@ -123,7 +126,8 @@ class LocalExecutor:
         spooled: list[SpooledBlob],
         found: Found,
     ) -> int:
-        """Store the layer from this origin; a spooled blob serves the first attempt alone."""
+        """Store the layer from this origin. A spooled blob is for the first attempt only; a retry
+        fetches the blob again."""
         timeout = self._blobs.timeout if self._blobs is not None else inf
         job, blob = origin.job(layer, options, timeout), origin.blob
         if blob is None or self._blobs is None:
@@ -200,8 +204,8 @@ class LocalExecutor:
         advance: Advance,
         size: int,
     ) -> ReadLayer:
-        """Read a layer of `size` bytes. A process also writes the directories that no lower layer
-        can change, and has helpers while there are jobs to spare."""
+        """Read a layer of `size` bytes, in a process with helpers (`importer.ingest.helpers`) which
+        also writes the directories that no lower layer can change; or here without a `worker`."""
         if worker is None:
             return run_job(repo, worker, job, source, advance)
         with faults("sharing memory"), self._helpers.reading(repo, size) as queue:

@@ -1,4 +1,4 @@
-"""Choose who reads an import's layers: processes of this machine, or a cluster."""
+"""Make the executors that read an import's layers: processes of this machine, or a cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Executors:
-    """Makes the executors of one import, whose layers may be read in several calls."""
+    """Makes the executors of one import: for a release, one for each architecture."""
 
     def __init__(self, repo: Repo, session: Session | None, progress: Progress) -> None:
         """`session` None stands for this machine."""
@@ -35,16 +35,16 @@ class Executors:
     def make(
         self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance, jobs: int
     ) -> LocalExecutor | ClusterExecutor:
-        """Return an executor. `blobs` fetches what has to be fetched; None if nothing has. `jobs`
-        bounds the processes of this machine."""
+        """Return an executor. `blobs` fetches blobs; None if every layer is on this machine. `jobs`
+        is the most processes of this machine that read layers."""
         if self._session is None:
             return LocalExecutor(self._repo, blobs, options, self._progress, allowance, jobs)
         return ClusterExecutor(self._session, blobs, options, self._progress, allowance)
 
     def budget(self, asked: Budget, missing: Sequence[MissingLayer]) -> Budget:
-        """Return how much is done at once. A cluster is connected to if there are layers for it.
+        """Return how much is done at once: as `asked`, or as much as the cluster can take.
 
-        Raise ImporterError if that fails.
+        Connect to the cluster if layers are missing. Raise ImporterError if that fails.
         """
         if self._session is None or not missing:
             return asked

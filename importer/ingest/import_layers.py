@@ -1,4 +1,4 @@
-"""Layers into the repo, each to its branches."""
+"""Import layers into the repo, each to its branches."""
 
 from __future__ import annotations
 

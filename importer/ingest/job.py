@@ -1,6 +1,6 @@
 """Jobs that read a layer and store its files, in a worker process or in this one.
 
-libostree has no part in it, so that a worker process does not load it.
+This module does not need libostree, so that a worker process need not load it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BlobJob:
-    """A layer whose blob comes through the descriptor, and is verified here."""
+    """A `Job` that reads a layer's blob from the descriptor, and verifies it."""
 
     layer: ImageLayer
     options: LayerOptions
     timeout: float  # in seconds: how long the blob's pipe may be silent
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
-        """See `Job`. All bytes that the manifest states are read, even if the content is wrong."""
+        """See `Job`. The blob is read to its end even if its content is wrong."""
         available = self.layer.available
         pieces = _pieces(source, self.timeout, available.size, advance)
         blob = verified(pieces, available.digest, available.size)
@@ -43,7 +43,7 @@ class BlobJob:
             tar = decompressed(blob, available.media_type, self.layer.available_compression)
             return read_tar(store, tar, self.layer, self.options)
         except LayerError:
-            drain(blob)  # where the blob itself is broken, that is the error to tell
+            drain(blob)  # raises if the blob has another digest, which is then the error to report
             raise
 
 
@@ -54,7 +54,7 @@ def _pieces(source: int, timeout: float, size: int, advance: Advance) -> Chunks:
 
 
 def read_tar(store: Store, chunks: Chunks, layer: ImageLayer, options: LayerOptions) -> ReadLayer:
-    """Store the layer's files while its tar passes by. Raise LayerError for a wrong diffID."""
+    """Store a layer's files while its tar is read. Raise LayerError for a wrong diffID."""
     tar = DiffID(chunks, layer.diff_id, options.limits.size)
     with ReadAhead(iter(tar)) as ahead, ObjectWriter(store) as objects:
         reader = LayerReader(iter(ahead), options.device_nodes, options.limits)

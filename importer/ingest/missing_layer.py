@@ -1,4 +1,4 @@
-"""Values for an import's plan: a layer to read, and the place from which it is read."""
+"""Values of an import's plan: a layer to read, and the places from which it can be read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Origin(Protocol):
 
     @property
     def source(self) -> str:
-        """Return the place for people: what skopeo opens, or a directory."""
+        """Return the place as messages name it: a reference for skopeo, or a directory."""
 
     @property
     def blob(self) -> Descriptor | None:

@@ -1,4 +1,4 @@
-"""Writes a layer's files as objects while its tar goes on streaming."""
+"""Write a layer's files as objects while its tar is still read."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from layers.entry import Entry
     from layers.tree.node import Leaf
 
-# What waits for the writers at most: this many batches, of at most _BATCH_SIZE and one file.
+# How many batches may wait for the writers; each has at most _BATCH_SIZE bytes and one file more.
 _WAITING = 3
 _BATCH_SIZE = 1 << 20
 _BATCH_COUNT = 128
 
 
 class Contents(Protocol):
-    """The content of the current file; a `layers.tree.layer_reader.LayerReader`."""
+    """The content of the current file; `layers.tree.layer_reader.LayerReader` has it."""
 
     def whole(self) -> bytes:
         """Return the content in one piece."""
 
     def content(self) -> Chunks:
-        """Yield the content in pieces; it has to be read to its end."""
+        """Yield the content in pieces, which the caller has to read to the end."""
 
 
 class _Job(NamedTuple):
@@ -46,12 +46,11 @@ class _Job(NamedTuple):
 
 
 class ObjectWriter:
-    """Stores files: large ones in threads; small ones in batches, if the store is slow, or if
-    other processes help.
+    """Stores files: large ones in threads, small ones in batches if the store is slow or if other
+    processes help, else at once.
 
-    When the context ends, all files are stored.
-
-    The first error of a thread is raised where a later file is added, or on leaving.
+    When the context ends, all files are stored. The first error of a thread is raised when a later
+    file is added, or on leaving.
     """
 
     def __init__(self, store: Store) -> None:
@@ -132,7 +131,7 @@ class ObjectWriter:
             self._batch, self._batch_size = [], 0
 
     def _wait_for(self, written: Future[None]) -> None:
-        """Wait for an earlier file once too many are under way."""
+        """Note a file or batch that a thread writes. If too many are noted, wait for the oldest."""
         if len(self._waiting) >= _WAITING:
             self._waiting.popleft().result()
         self._waiting.append(written)

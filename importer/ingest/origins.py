@@ -1,4 +1,4 @@
-"""Try a layer's origins, one after the other, within what the call may still read."""
+"""Try a layer's origins one after the other, within the limits of the call."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 class Origins:
-    """Every origin of a layer is tried: images may share a layer, and the repository of one be
-    broken."""
+    """Stores a layer from its first origin that works. Images of several repositories may share a
+    layer, and one of the repositories may be broken."""
 
     def __init__(self, options: LayerOptions, allowance: Allowance, progress: Progress) -> None:
         self._options = options
@@ -28,10 +28,10 @@ class Origins:
         self._progress = progress
 
     def try_each(self, missing: MissingLayer, store: Store, found: Found) -> int:
-        """Return what `store` does for the first origin with which it succeeds.
+        """Call `store` with one origin after the other until one works, and return its result.
 
-        `store` calls `found` once the layer is read; after that no other origin is tried. Raise
-        the last origin's error.
+        `store` calls `found` when the layer is read; after that no other origin is tried. If none
+        works, raise the error of the last one.
         """
         handed: list[ReadLayer] = []
 
@@ -50,7 +50,7 @@ class Origins:
         return self._limited(missing.origins[-1], store, hand_over)
 
     def _limited(self, origin: Origin, store: Store, found: Found) -> int:
-        """Store the layer from this origin, as long as the call may have one more."""
+        """Store the layer from this origin, with limits cut to what the call may still read."""
         options = self._allowance.left(self._options)
         try:
             return store(origin, options, found)

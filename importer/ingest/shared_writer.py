@@ -1,4 +1,4 @@
-"""Share the writing of a layer's small files with helpers, as long as there are any."""
+"""Share the writing of a layer's small files with helper processes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _LOOK = 200
 
 
 class SharedWriter:
-    """Puts files into batches and the batches into a queue; sets the leaves' checksums when the
-    files are written. For one thread."""
+    """Puts files into batches, and batches into the queue from which helpers take. Sets the leaves'
+    checksums when the files are written. For one thread."""
 
     def __init__(self, queue: SharedQueue, store: Store) -> None:
         self._queue = queue
@@ -36,10 +36,8 @@ class SharedWriter:
         self._sent: dict[int, list[Leaf]] = {}
 
     def add(self, leaf: Leaf, file: File, content: bytes) -> bool:
-        """Take a file, whose leaf gets its checksum by `finish`. Return False if there are no
-        helpers; then the caller writes the file.
-
-        Raise the error of an earlier file.
+        """Take a file; its leaf has a checksum when `finish` returns. Return False if there are no
+        helpers, so that the caller has to write the file. Raise the error of an earlier file.
         """
         if not self._queue.helpers:
             self._hand_over()
@@ -55,7 +53,8 @@ class SharedWriter:
         return True
 
     def finish(self) -> None:
-        """Write what no helper has taken, and wait for the others. Raise the error of a file."""
+        """Write the batches that no helper has taken, and wait for the others. Raise the error of a
+        file."""
         self._hand_over()
         while self._sent:
             self._progress()
@@ -74,8 +73,8 @@ class SharedWriter:
         self._slot = self._free.pop()
 
     def _progress(self) -> None:
-        """Take an answer or write a queued batch here, whichever there is; wait if there is
-        neither."""
+        """Take the answers that have come. If there are none, take a batch back from the queue and
+        write it here; if there is none either, wait for a moment."""
         answers = list(self._queue.answers())
         for slot, answer in answers:
             self._done(slot, answer)

@@ -1,7 +1,7 @@
-"""Blobs that are fetched before a job is free for them: unnamed files, bounded together.
+"""Spool blobs that are fetched before a job is free to read them, in files without a name.
 
-The kernel removes an unnamed file with its last descriptor, so that nothing stays behind however
-the import ends.
+The kernel removes such a file with its last descriptor, so that nothing stays behind however the
+import ends. --spool-size limits the bytes of all of them together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SpooledBlob:
-    """A blob on its way into an unnamed file: one thread fills it while another feeds a job."""
+    """A blob in an unnamed file. One thread fills the file while another has a job read it."""
 
     def __init__(self, directory: Path) -> None:
         """Make an empty spool file without a name in `directory`."""
@@ -56,7 +56,7 @@ class SpooledBlob:
             advance(count)
 
     def end(self, error: BaseException | None = None) -> None:
-        """Note that the blob is complete, or why it never will be; it is not filled any more."""
+        """Note that the blob is complete, or the error because of which it never will be."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify_all()
@@ -65,14 +65,14 @@ class SpooledBlob:
     # --- the thread that has a job read it ---
 
     def check(self) -> None:
-        """Raise the error that filling has ended with, if there is one."""
+        """Raise the error with which filling ended, if there is one."""
         if self._error is not None:
             raise self._error
 
     @contextmanager
     def reading(self) -> Iterator[int]:
-        """Yield a descriptor to read the blob from, to its end; at the end, check that it is
-        whole."""
+        """Yield a descriptor from which the whole blob can be read, while it is still filled. On
+        leaving, raise the error with which filling ended, if there is one."""
         self.check()
         if self._ended:
             yield self._file.fileno()
@@ -94,14 +94,14 @@ class SpooledBlob:
                 with suppress(BlockingIOError):
                     fed += os.splice(self._file.fileno(), sink, size - fed, offset_src=fed)
         except BrokenPipeError:
-            pass  # the job has read enough, and says itself why
+            pass  # the job has stopped reading, and reports the reason itself
         except OSError as error:
             self._error = error
         finally:
             os.close(sink)
 
     def _wait_beyond(self, size: int) -> int:
-        """Wait for more bytes than this, or the end. Return the number that there are."""
+        """Wait until the file has more than `size` bytes or is complete. Return its bytes."""
         with self._changed:
             while self._size <= size and not self._ended:
                 self._changed.wait()

@@ -4,11 +4,11 @@ Format: a magic line; the numbers of directories and of single files; the direct
 files; the SHA-256 of all before. Numbers are in native byte order, since a cache is used on one
 machine only.
 
-A file is 137 bytes: its key, which is its lstat(2) fields, the mode and owner of its object,
-whether with xattrs, and a hash of its SELinux label; and its object's checksum. A directory that
-is cached as a whole is the length of its names and the number of its files, 4 bytes each; its own
-key; the checksums of its dirtree and dirmeta; a hash of those of its sub-directories; its names;
-its files' keys; its files' checksums.
+A file takes 137 bytes: its key, and its object's checksum. The key has the fields of lstat(2), the
+mode and owner of the object, whether the object has xattrs, and a hash of its SELinux label. A
+directory that is cached as a whole has the length of its names and the number of its files, 4 bytes
+each; its own key; the checksums of its dirtree and dirmeta; a hash of the sub-directories'
+checksums; its names; its files' keys; its files' checksums.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ pack_state = _FIELDS.pack
 
 
 class CachedDirectory(NamedTuple):
-    """A directory that is unchanged if its key, its names and its files' keys are.
+    """A directory of the cache.
 
-    `made` are the checksums of its dirtree and dirmeta, which are the same if also the hash of
-    those of its sub-directories, `below`, is. `files` are the keys of the files that it has itself,
-    `sums` the checksums of their objects.
+    The directory itself is unchanged if its `key`, its `names` and the keys of its `files` are;
+    `sums` are the checksums of the files' objects. Its dirtree and dirmeta, whose checksums are
+    `made`, are the same as well if `below` is, the hash of its sub-directories' checksums.
     """
 
     key: bytes
@@ -65,8 +65,11 @@ class CachedDirectory(NamedTuple):
 
 
 class CacheFile:
-    """A cache as it was when it was loaded, `directories` by their keys. `saved` is when it was
-    saved, in nanoseconds; no file in it has changed since."""
+    """A cache as it was loaded; `directories` are by their keys.
+
+    `saved` is the time in nanoseconds at which the cache was saved. A file with a later ctime has
+    changed since then, and so is not in the cache.
+    """
 
     def __init__(self, path: Path) -> None:
         """Load the cache. Raise ImporterError if it cannot be read or is damaged."""
@@ -106,8 +109,8 @@ class CacheFile:
         return found
 
     def save(self, directories: Sequence[CachedDirectory], single: Mapping[bytes, bytes]) -> None:
-        """Replace the cache, unless it has just that already. Raise ImporterError if it cannot be
-        written."""
+        """Replace the cache's content, unless it is the same already. Raise ImporterError if the
+        file cannot be written."""
         parts = [_MAGIC, _NUMBERS.pack(len(directories), len(single))]
         for one in sorted(directories):
             parts.append(_SIZES.pack(len(one.names), len(one.sums) // SUM_SIZE))

@@ -23,7 +23,7 @@ _SELF_MADE = "ostree has no way to escape the name; rename the file, or leave it
 
 
 class Form(Enum):
-    """A form of an entry on disk that a commit stores otherwise, or not at all."""
+    """A form of entry on disk that a commit stores in another way, or not at all."""
 
     CHAR = "char 0:0"  # a whiteout of overlayfs
     XATTR = "whiteout xattr"  # the same, on an empty regular file
@@ -42,7 +42,8 @@ WHITEOUTS = (Form.CHAR, Form.XATTR, Form.FUSE, Form.QUOTED)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An entry of such a form: its directory's path, and its name, b"" for the directory."""
+    """An entry of one of these forms: its directory's path, and its name (b"" for the directory
+    itself)."""
 
     directory: Path
     name: bytes

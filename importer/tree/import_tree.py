@@ -148,7 +148,7 @@ class _Trees:
 
     @property
     def _is_as_found(self) -> bool:
-        """Return whether the commit has the one tree's directories as they are found."""
+        """Return whether the commit takes the directories of a single tree without any change."""
         job = self._job
         alone = len(job.roots) == 1 and self._base is None and job.prefix == "/"
         return alone and self._policy is None and not self._filter.does_anything

@@ -1,10 +1,10 @@
-"""Directories that are as the cache of a tree has them: they are neither walked file by file nor
-written again.
+"""Find directories that have not changed since the cache was saved. Their files are not looked at
+one by one, and their objects are not written again.
 
-A directory's own names and files can be unchanged while one of its sub-directories is not. So the
-walk takes such a directory's sub-directories alone, and once all are known, `resolve` goes from the
-deepest ones upwards: where all sub-directories are the cached ones, the directory is its cached
-object, else its files are put into the tree as the cache has them.
+A directory's own names and files can be unchanged while one of its sub-directories has changed. So
+the walk visits only the sub-directories of such a directory. After the walk, `resolve` goes from
+the deepest directories upwards. If all sub-directories are as in the cache, the directory's cached
+objects are used. If not, its files are put into the tree with the cached checksums.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Same(NamedTuple):
 
 
 class KnownDirectories:
-    """The directories of one walk, in which no option changes or leaves out any file."""
+    """The unchanged directories of one walk, whose options change or leave out no file."""
 
     def __init__(self, known: KnownFiles, objects: Objects, *, keep_xattrs: bool) -> None:
         self._known = known
@@ -72,8 +72,8 @@ class KnownDirectories:
         self._own: _Own | None = None
 
     def find(self, path: Path, node: Directory, status: os.stat_result, entries: Entries) -> bool:
-        """Return whether the directory's names and files are the cached ones, and the repo has the
-        files' objects. Then the walk need not look at the files."""
+        """Return whether the directory's names and files are as in the cache, and the repo has the
+        files' objects, so that the walk can skip the files."""
         own = self._own = self._described(status, entries)
         cached = self._known.directory(own.key)
         if (
@@ -87,16 +87,17 @@ class KnownDirectories:
         return True
 
     def note(self, path: Path, node: Directory) -> None:
-        """Note a directory for the cache: the one that `find` was called for last, whose entries
-        are plain files and directories."""
+        """Note for the cache the directory that `find` was last called for. Its entries have to be
+        plain files, symlinks and directories."""
         if self._own is not None and self._own.settled:
             self._new.append((path, node, self._own))
 
     def resolve(self, directories: Mapping[Path, Directory]) -> list[Path]:
-        """Put the directories that are known with all below them into their parents, as objects.
+        """Put each directory that is unchanged with everything below it into its parent, by the
+        checksums of its objects.
 
-        Return the paths of the others, whose own files are known; their owners are not. The root
-        is always one of these.
+        Return the paths of the other directories that `find` has found, always with the root. Their
+        files are in the tree then, but their owners are not set.
         """
         changed = []
         for path, node, own, cached in reversed(self._same):
@@ -114,8 +115,8 @@ class KnownDirectories:
         return changed
 
     def save(self, written: Mapping[Path, Stored]) -> None:
-        """Hand the noted directories over to the cache. `written` has the objects of the walk's
-        directories by their paths."""
+        """Add the noted directories to the cache. `written` has the objects of the walk's
+        directories, by path."""
         made = {**self._kept, **written}
         for path, node, own in self._new:
             below, stored = _below(node, path, made), made.get(path)
@@ -139,7 +140,7 @@ class KnownDirectories:
 
 
 def _key(one: os.stat_result, keep_xattrs: bool) -> bytes:
-    """Return what `KnownFiles.key` does for a file that no option changes."""
+    """Return the file's key, as `KnownFiles.key` makes it for a file that no option changes."""
     mode, uid, gid = one.st_mode, one.st_uid, one.st_gid
     return (
         pack_state(
@@ -156,7 +157,7 @@ def _files(own: _Own) -> list[bytes]:
 
 
 def _below(node: Directory, path: Path, made: Mapping[Path, Stored]) -> bytes:
-    """Return the hash of the sub-directories' objects; nothing if one of them is not known."""
+    """Return the hash of the sub-directories' checksums, or b"" if one of them has no object."""
     hasher = blake2b(digest_size=BELOW_SIZE)
     for name in sorted(name for name, one in node.entries.items() if not isinstance(one, Leaf)):
         stored = made.get((*path, name))

@@ -78,12 +78,12 @@ class KnownFiles:
             self._current[key] = bytes.fromhex(checksum)
 
     def key(self, found: Seen, bits: Bits, label: bytes | None = None) -> bytes:
-        """Return what identifies a file or directory, its state, and what is made of it."""
+        """Return the cache's key: the file's identity and state, and the options for its object."""
         hashed = blake2b(label, digest_size=LABEL_SIZE).digest() if label else NO_LABEL
         return pack_state(*found, *bits, self._keep_xattrs) + hashed
 
     def directory(self, key: bytes) -> CachedDirectory | None:
-        """Return what the cache has of the directory with this key, if it has it as a whole."""
+        """Return the cached directory with this key, if there is one."""
         return self._file.directories.get(key) if self._file is not None else None
 
     def keep(self, directory: CachedDirectory) -> None:
@@ -95,8 +95,8 @@ class KnownFiles:
         self._current[key] = checksum
 
     def taken(self, keys: Sequence[bytes]) -> bytes | None:
-        """Return the checksums of a directory's files, one after the other, for `keep`. Return None
-        if one of the files is not to be kept."""
+        """Return the checksums of a directory's files, joined, for `keep`. Return None if this run
+        did not keep one of the files."""
         sums = [self._current.get(key, b"") for key in keys]
         if not all(sums):
             return None

@@ -38,8 +38,8 @@ _AHEAD = 16
 
 @dataclass(slots=True)
 class Stored:
-    """Counts: names of files and symlinks; files that were read, their bytes; names of files
-    that the cache knew."""
+    """Counts: names of files and symlinks, files that were read, their bytes, and names of files
+    that were found in the cache."""
 
     names: int = 0
     files: int = 0
@@ -48,7 +48,7 @@ class Stored:
 
 
 class _Told:
-    """An `Advance` that counts until `show` names a display, and then reports to it."""
+    """An `Advance` that only counts until `show` is called, and then reports to the display."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -99,7 +99,7 @@ class FileStore:
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="files")
         self._running: list[Future[None]] = []
         self._failed = threading.Event()
-        # Without this bound the walk runs far ahead, and keeps all waiting files in memory.
+        # Without this bound the walk would run far ahead, and keep all waiting files in memory.
         self._room = threading.Semaphore(jobs * _AHEAD)
         self._batch: list[tuple[TreeFile, Leaf]] = []
         self._batch_bytes = 0

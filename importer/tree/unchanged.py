@@ -21,7 +21,7 @@ _PATH_MAX = 4096  # include/uapi/linux/limits.h; a tree may be deeper
 def check_unchanged(root: bytes, descriptor: int, states: Iterable[tuple[Path, Seen]]) -> None:
     """Raise ImporterError if a directory has changed since the walk; `states` has all of them.
 
-    A symlink on the way needs no attention: who put it there has changed the directory above.
+    Symlinks on the way need no check: putting one there has changed the directory above it.
     """
     with Beneath(descriptor) as beneath:
         for path, before in states:

@@ -1,4 +1,4 @@
-"""The record that a layer of a store has to have."""
+"""Compute the record that a layer of a store must have."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def expected_record(
     tar_size: int,
     ids: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> Document:
-    """Return the record that a layer has to have.
+    """Return the record that a layer must have.
 
-    Of several blobs it may name any: an import takes the one with the smallest digest, but a
-    merged store keeps what it has. If no manifest names the record's blob, the record's own fields
-    stand.
+    If manifests name several blobs for the layer, the record may name any of these: an import takes
+    the one with the smallest digest, but a merged store keeps the one that it has. If no manifest
+    names a blob for the layer, the record's own fields about the blob are the expected ones.
     """
     named = [blob for blob in blobs if blob.digest == record.blob_digest]
     blob = min(named or blobs, key=lambda blob: blob.digest, default=None)

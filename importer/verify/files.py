@@ -1,4 +1,4 @@
-"""Check the files of a store beside its layers' trees: all are there, and nothing else."""
+"""Check the files of a store outside of its layers' trees: none may be missing or be too many."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FileCheck:
     owners: OwnerCheck
 
     def run(self) -> None:
-        """Check every directory of the store for what the records say must be in it."""
+        """Check that each directory of the store has the entries that follow from the records."""
         layers = self.records.layers
         images = self.records.records
         links = [self._link_of(layer_id) for layer_id in layers]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class NameCheck:
     """Checks names after the records were read.
 
-    A store that was merged into has images that the commit does not name; that is no fault.
+    A merged store may have images that the commit does not name.
     """
 
     store: StoreView

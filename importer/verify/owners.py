@@ -1,7 +1,7 @@
-"""Check owners and modes of a store's files beside its layers' trees: an import writes all alike.
+"""Check owners and modes of a store's files outside of its layers' trees.
 
-A store that was merged into keeps another tool's files as they were, so what the base commit has
-just so is no fault.
+An import gives all of them the same owner and modes. A merged store keeps the files of another
+tool, so an owner or mode that the base commit has at the same path is no fault.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 class OwnerCheck:
     """Checks owners and modes.
 
-    `base` is the base commit's store, None if there is none. `is_base_gone` is whether the commit
-    has a base that the repo lacks, wholly or in part: then it is unknown what was kept.
+    `base` is the base commit's store, None if there is none. `is_base_gone` tells that the repo
+    lacks the base commit, or a part of it, so that the files kept from it are unknown.
     """
 
     repo: Repo

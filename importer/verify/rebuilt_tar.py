@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from layers.entry import Xattrs
 
 _ZEROS = bytes(1 << 16)
-# So many bytes more than layers.json says are read, to tell what a tar of a wrong size has.
+# How many bytes are read beyond the size in layers.json, to report the real size of a longer tar.
 _TOO_LONG = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """The tar's entry of a file or symlink, and the checksum of the object that it means."""
+    """The tar's entry of a file or symlink, and the checksum of the object for this entry."""
 
     entry: Entry
     checksum: str
@@ -101,7 +101,7 @@ class LayerTar:
                 yield part
 
     def _content(self, part: Content) -> Chunks:
-        """Yield as many bytes of a file as the record says, whatever the file has."""
+        """Yield as many bytes for a file as the record says, even if the file has more or fewer."""
         crc, left = 0, part.size
         try:
             for chunk in self._file(part):

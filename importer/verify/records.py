@@ -1,7 +1,7 @@
 """Check a store's records against each other and against the files beside them.
 
-Everything in a record follows from the documents that the images came with. So each record is made
-again from these and compared, field by field.
+Everything in a record follows from the images' own manifests and configs. So each record is made
+again from these documents, and compared field by field.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class RecordCheck:
-    """Reads all records that can be read; one that cannot be read is a finding, not the end.
+    """Reads all records. A record that cannot be read is a finding, and the others are still read.
 
     Some checks need all records. `all_layers` and `all_records` tell whether each record could be
     read, `all_images` whether each image's documents are valid too.
@@ -71,7 +71,7 @@ class RecordCheck:
 
     @cached_property
     def cut(self) -> frozenset[str]:
-        """The ids of the layers that hold those below, in a store without whiteouts."""
+        """Return the ids of the cut layers: those that hold the layers below, too."""
         known = self.standard_ids
         return frozenset(
             record.id

@@ -27,7 +27,7 @@ class Verified:
     findings: list[Finding] = field(default_factory=list)
 
     def verdict(self) -> Text:
-        """Return the line of the branch: what was checked, and whether it is sound."""
+        """Return a line for the branch: the number of checked images and layers, and the result."""
         faults = several(len(self.findings), "fault") if self.findings else "ok"
         counts = f"{several(self.images, 'image')}, {several(self.layers, 'layer')}"
         return Text(

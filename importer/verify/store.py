@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A store whose records are checked, and the checks of its layers that are left, in the order
-    of its records."""
+    """A store whose records are checked, and the checks of its layers that are still to do, in the
+    order of its records."""
 
     records: RecordCheck
     result: Verified
@@ -70,7 +70,7 @@ class Verifier:
                 yield plan.result
 
     def _plan(self, store: StoreView) -> _Plan:
-        """Check all of a store but its layers."""
+        """Check everything of a store except its layers."""
         findings = Findings()
         records = RecordCheck(store, findings)
         records.run()
@@ -170,6 +170,5 @@ def verify(repo: Repo, stores: Iterable[StoreView], progress: Progress, jobs: in
 
 
 def _largest_first(plan: _Plan) -> Sequence[LayerCheck]:
-    """Return the checks in the order to begin them, so that no process ends long after the
-    others."""
+    """Return the checks, largest first, so that no process ends long after the others."""
     return sorted((check for _, check in plan.checks), key=lambda check: -check.size)

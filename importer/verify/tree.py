@@ -1,4 +1,4 @@
-"""Compare a layer's stored tree with the tree that its tar means."""
+"""Compare a layer's stored tree with the one that an import would make of its tar."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from layers.tree.translate import Settled
 
 _WHITEOUT = Owner(0, 0, 0)
-# What a person calls it.
+# Each kind of entry, as findings name it.
 _KINDS = {Kind.SYMLINK: "symlink", Kind.FILE: "file"}
 
 

@@ -15,7 +15,7 @@ _HINT = "local:N, or a Dask scheduler's address such as tcp://HOST:8786 or tls:/
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`text` is a scheduler's address, or `local:N`; then `workers` is N, and else 0."""
+    """A scheduler's address, or `local:N`. `workers` is N, or 0 for a scheduler."""
 
     text: str
     workers: int = 0
@@ -43,9 +43,9 @@ class Address:
 class Cluster:
     """The cluster that reads the layers.
 
-    `layers` is how many layers it is given at once; None derives that from the workers' threads.
-    `wait` is for how many seconds there may be no worker. `collect`: each worker has a repo of its
-    own, from which the files are pulled.
+    `layers` is how many layers are submitted at once; None derives the number from the workers'
+    threads. `wait` is for how many seconds there may be no worker. `collect`: each worker keeps a
+    layer's files in a repo of its own, from which they are pulled.
     """
 
     address: Address

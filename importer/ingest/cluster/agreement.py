@@ -1,4 +1,4 @@
-"""The things that a worker must have in common with the importing process."""
+"""Check that a worker has the same versions and the same repo as the importing process."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _PATH = "the repo has to be on a file system that all workers have at the same p
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The versions that decide a commit's bytes, and a file that only the right directory has.
+    """The versions and the directory that the importing process and all workers must share.
 
-    `directory` is the directory for the workers' objects; its file `nonce` has the text `nonce`.
-    Both are "" if each worker has a repo of its own.
+    `program` and `isal` are versions that decide the bytes of commits. `directory` is the directory
+    for the workers' objects. Its file `nonce` holds the random text `nonce`, by which a worker
+    knows the directory. Both are "" if each worker has a repo of its own.
     """
 
     program: str
@@ -59,8 +60,11 @@ class Agreement:
             raise ImporterError(f"{self.directory} is not the same directory there", hint=_PATH)
 
     def answered(self) -> str:
-        """Check, and write the nonce into a new file as proof. Return the file's name, "" if there
-        is no directory in common."""
+        """Check the agreement on a worker, and write the nonce into a new file as proof.
+
+        Return the file's name, "" if there is no common directory. Raise ImporterError as `check`
+        does, or if the file cannot be written.
+        """
         self.check()
         if not self.directory:
             return ""
@@ -76,8 +80,11 @@ class Agreement:
         return Path(path).name
 
     def prove(self, name: str) -> None:
-        """Look at a worker's proof, and remove it. Raise ImporterError if it is not here, or if
-        another user wrote it: this process could not move that user's files."""
+        """Read the file that a worker wrote as proof, and remove it.
+
+        Raise ImporterError if the file is missing here, or if another user wrote it: this process
+        could not move that user's files.
+        """
         if not self.directory:
             return
         path = Path(self.directory, name)

@@ -1,4 +1,4 @@
-"""The progress of layers that workers read, as their events tell it."""
+"""Show the progress of layers that workers read, by the events that they send."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Bar:
     """A layer's bar, shown from when a worker begins to read the layer."""
 
     def __init__(self, progress: Progress, name: str, size: int) -> None:
-        """`size` in bytes is what there is to read."""
+        """`size` is the bytes to read."""
         self._progress = progress
         self._name = name
         self._size = size
@@ -44,7 +44,7 @@ class Bar:
         self._ended = False
 
     def hear(self, event: Mapping[str, str | int]) -> None:
-        """Show what a worker tells."""
+        """Show an event: a message, or the bytes read so far."""
         with self._lock:
             if self._ended:
                 return
@@ -53,7 +53,7 @@ class Bar:
             self._show(int(event.get("bytes", 0)))
 
     def end(self, count: int | None = None) -> None:
-        """Take the bar away; before, show that `count` bytes were read, if they were."""
+        """Remove the bar. If the layer was read, show first that `count` bytes were read."""
         with self._lock:
             if count is not None:
                 self._show(count)

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from layers.tree.read_layer import LayerOptions
 
-# Workers that a layer is tried on, if those before could not read it. (Dask has its own number
-# for workers that die of a task: distributed.scheduler.allowed-failures.)
+# How many workers try to read a layer before the import fails. (For workers that die meanwhile,
+# Dask has a number of its own: distributed.scheduler.allowed-failures.)
 _WORKERS = 3
-# A layer that one more image waits for goes before any that is larger by less than a terabyte.
+# A layer's priority is its size, and a terabyte more for each image that waits for it: the number
+# of images decides before the size.
 _TERABYTE = 1 << 40
 
 
@@ -44,9 +45,10 @@ class ClusterExecutor:
         progress: Progress,
         allowance: Allowance,
     ) -> None:
-        """`blobs` counts what is fetched; None if every layer is in a store.
+        """`blobs` has skopeo's options, and counts the bytes that workers fetch; None if every
+        layer is in an existing store.
 
-        Raise ImporterError if skopeo's options do not suit the workers.
+        Raise ImporterError if the workers cannot use skopeo's options.
         """
         self._session = session
         self._blobs = blobs
@@ -58,14 +60,14 @@ class ClusterExecutor:
         self.readers: dict[str, ReadBy] = {}
 
     def close(self) -> None:
-        """See `Executor`. The session goes on: another part of a release may need it."""
+        """See `Executor`. The session stays open for the release's other architectures."""
 
     def stop(self) -> None:
         """See `Executor`."""
         self._session.stop()
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
-        """See `Executor`. Workers fetch their own blobs, so that there is nothing to spool."""
+        """See `Executor`. Nothing is spooled here, since each worker fetches its own blobs."""
         into.end(ImporterError(f"{missing.name} is fetched by a worker"))
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:  # noqa: ARG002
@@ -79,8 +81,11 @@ class ClusterExecutor:
     def _store(
         self, missing: MissingLayer, origin: Origin, options: LayerOptions, found: Found
     ) -> int:
-        """Have the layer read, and move its files into the repo. They are durable by then; the
-        moves are with the transaction that writes the layer's tree."""
+        """Have a worker read the layer, and move its files into the repo.
+
+        The worker has made the files durable. The moves become durable with the transaction that
+        writes the layer's tree.
+        """
         bar = Bar(self._progress, missing.name, missing.size)
         self._session.bars.add(missing.layer.id, bar)
         try:
@@ -104,8 +109,10 @@ class ClusterExecutor:
         return Wanted(missing.layer.id, job, download, missing.size, priority)
 
     def _read(self, missing: MissingLayer, wanted: Wanted) -> tuple[Answer, int]:
-        """Have the layer read, and take its files; if that fails with a worker, then with another
-        one. Return the answer, and the bytes of new files."""
+        """Have a worker read the layer, and take its files. If that fails, try other workers.
+
+        Return the answer, and the bytes of new files.
+        """
         tried: list[str] = []
         others: set[str] | None = None
         while True:
@@ -123,7 +130,7 @@ class ClusterExecutor:
             self._progress.message(f"{missing.name}: {fault}; another worker tries it")
 
     def _taken(self, answer: Answer | Refusal) -> tuple[Answer, int]:
-        """Move the files into the repo. Raise the worker's fault if it has read no layer."""
+        """Move the files into the repo. Raise the worker's error if it could not read the layer."""
         if isinstance(answer, Answer):
             with faults("moving files into the repo"):
                 return answer, self._session.take(answer)
@@ -140,7 +147,7 @@ class ClusterExecutor:
 
 
 def _digest(missing: MissingLayer, origin: Origin) -> str:
-    """Return the layer's name for errors: of its blob, or of its tar where there is none."""
+    """Return the layer's name for errors: its blob's digest, or its diffID if it has no blob."""
     if origin.blob is None:
         return f"layer {missing.layer.diff_id}"
     return str(missing.layer.blob.digest)

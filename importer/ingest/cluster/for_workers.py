@@ -1,4 +1,4 @@
-"""Make skopeo's options fit for workers on other machines."""
+"""Adapt skopeo's options to workers on other machines."""
 
 from __future__ import annotations
 

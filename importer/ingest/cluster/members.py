@@ -1,4 +1,4 @@
-"""The workers of a cluster: waited for, put to the proof, and watched."""
+"""Wait for a cluster's workers, check each of them, and watch whether they stay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOK = 1.0
 
 
 class Members:
-    """Watches in a thread of its own, until `close`."""
+    """The workers of a cluster."""
 
     def __init__(self, cluster: Cluster, dask: Dask, progress: Progress) -> None:
         self._cluster = cluster
@@ -32,12 +32,14 @@ class Members:
         self._over = threading.Event()
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._over.set()
 
     def first(self) -> int:
-        """Wait for the first workers. Return the number of their threads. Raise ClusterError if
-        there is none for too long."""
+        """Wait for the first workers. Return the number of their threads.
+
+        Raise ClusterError if no worker comes within the cluster's `wait`.
+        """
         deadline = time.monotonic() + self._cluster.wait
         threads = self._dask.workers()
         if not threads:
@@ -52,7 +54,7 @@ class Members:
         return sum(threads.values())
 
     def prove(self, agreement: Agreement) -> None:
-        """Have each worker prove the agreement. Raise ImporterError for the first that cannot."""
+        """Have each worker check the agreement. Raise ImporterError if one of them fails."""
         answers = self._dask.everywhere(agreement.answered)
         for worker, answer in sorted(answers.items()):
             try:
@@ -63,8 +65,11 @@ class Members:
                 raise of_worker(fault, worker) from None
 
     def watch(self, fail: Callable[[ImporterError], None]) -> None:
-        """Tell when workers come and go. Call `fail` if there is none for too long, or if the
-        scheduler is lost."""
+        """Report, from a thread of its own and until `close`, that workers come or go.
+
+        Call `fail` if there is no worker for longer than the cluster's `wait`, or if the scheduler
+        is lost.
+        """
         threading.Thread(target=self._watch, args=(fail,), name="workers", daemon=True).start()
 
     def _watch(self, fail: Callable[[ImporterError], None]) -> None:
@@ -95,8 +100,8 @@ class Members:
 
 
 def _fault(error: BaseException) -> Fault:
-    """Return a worker's answer as an expected error. Dask passes on as text what went wrong before
-    our own code was found there."""
+    """Return the error of a worker as one of ours. Any other error means that the worker could not
+    load import-image."""
     if isinstance(error, Fault):
         return error
     hint = "install import-image there, in the version that runs here"

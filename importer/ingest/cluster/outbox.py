@@ -1,4 +1,4 @@
-"""A repo of a worker's own with the files of one layer, served until they are fetched."""
+"""Serve the files of one layer from a repo of the worker's own, until they are fetched."""
 
 from __future__ import annotations
 
@@ -28,14 +28,17 @@ if TYPE_CHECKING:
 _CONFIG = "[core]\nrepo_version=1\nmode=archive\n"
 _SERVED = re.compile(r"config|objects/[0-9a-f]{2}/[0-9a-f]{62}\.(?:filez|dirtree|dirmeta|commit)")
 _ROOT = Owner(0o755, 0, 0)
-# Seconds that a connection may be idle; and between two looks whether the layer is still wanted.
+# Seconds that a connection may be idle; seconds between two checks whether the repo can be removed.
 _IDLE = 60
 _LOOK = 0.5
 
 
 class Outbox:
-    """An archive repo without libostree: the layer's files in one flat directory, each named by
-    its checksum, so that one commit brings all of them."""
+    """An archive repo that is written without libostree.
+
+    Its one commit has the layer's files in a flat directory, each named by its checksum, so that
+    pulling the commit brings all files.
+    """
 
     def __init__(self, directory: str, host: str) -> None:
         """Make the repo below `directory`. `host` is the address to listen at."""
@@ -65,7 +68,7 @@ class Outbox:
         return Parcel(self._server.url, commit)
 
     def close_once(self, over: Callable[[], bool]) -> None:
-        """Serve on in a thread of its own, and close as soon as `over` returns true."""
+        """Go on serving in a thread, and close the outbox as soon as `over` returns true."""
         threading.Thread(target=self._close_once, args=(over,), name="outbox", daemon=True).start()
 
     def _close_once(self, over: Callable[[], bool]) -> None:
@@ -75,7 +78,7 @@ class Outbox:
         self.close()
 
     def close(self) -> None:
-        """Serve no longer, and remove the repo."""
+        """Stop serving, and remove the repo."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -105,7 +108,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _IDLE
-    wbufsize = -1  # head and content go out together, not a delayed acknowledgement apart
+    wbufsize = -1  # send head and content in one write: two would wait for a delayed ACK in between
     server: _Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there

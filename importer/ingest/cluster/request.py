@@ -28,9 +28,9 @@ class Download:
 class Request:
     """A layer to read.
 
-    A worker makes a directory for the layer's objects in `place.directory`; without a place it
-    keeps them in a repo of its own. `download` is None for a layer of a store. Events are logged
-    under `topic`, with the layer's id.
+    The worker makes a directory for the layer's objects in `place.directory`. If `place` is None,
+    it keeps them in a repo of its own. `download` is None for a layer of an existing store. The
+    worker sends its events to `topic`, with the layer's id.
     """
 
     layer_id: str
@@ -41,15 +41,15 @@ class Request:
     download: Download | None
 
     def __repr__(self) -> str:
-        """Return what Dask may show in its logs and on its dashboard."""
+        """Return a text without secrets, since Dask shows it in logs and on its dashboard."""
         return f"<layer {self.layer_id}>"
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A worker's repo; the `commit` has all files.
+    """A worker's repo, and the `commit` in it that has all files of a layer.
 
-    Its `url` has a secret in it, and is served until Dask forgets the task.
+    The `url` has a secret in it. The worker serves the repo until Dask forgets the task.
     """
 
     url: str = field(repr=False)
@@ -58,11 +58,11 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A layer that was read.
+    """A layer that a worker has read.
 
-    `files` is the directory where its objects are, durable; or the repo to pull them from.
-    `written_bytes` are what the new files take, `read_bytes` what the blob or the store gave;
-    `seconds` are those on the worker.
+    `files` is the directory with the layer's durable objects, or the repo to pull them from.
+    `written_bytes` is the size of the new files, `read_bytes` the bytes read of the blob or the
+    store, `seconds` the time that the worker took.
     """
 
     found: ReadLayer
@@ -75,7 +75,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ReadBy:
-    """The worker that read a layer, and for how many seconds."""
+    """The worker that read a layer, and how many seconds it took."""
 
     worker: str
     seconds: float
@@ -83,7 +83,7 @@ class ReadBy:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A layer that the worker could not read: the image's fault, or the worker's."""
+    """The error because of which a worker could not read a layer."""
 
     error: Fault | OSError
     worker: str

@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from importer.workers.job import Job
     from layers.tree.read_layer import ReadLayer
 
-# Layers that are given to a cluster at once if the user says nothing: so many that Dask can see
-# that more workers would help; and for each thread of a worker, so that it need not wait.
+# Without --jobs, this many layers are submitted at once: at least _AT_ONCE, so that Dask sees that
+# more workers would help, and _AHEAD for each thread, so that no thread waits for a layer.
 _AT_ONCE = 64
 _AHEAD = 2
 
 
 def layers_at_once(asked: int | None, threads: int) -> int:
-    """Return how many layers a cluster is given at once: as `asked`, or by its workers' threads."""
+    """Return how many layers to submit at once: as `asked`, or by the workers' `threads`."""
     return asked or max(_AT_ONCE, _AHEAD * threads)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A layer that is wanted: `size` bytes to read; the highest `priority` goes first."""
+    """A layer to read, of `size` bytes. The highest `priority` goes first."""
 
     layer_id: str
     job: Job[ReadLayer]
@@ -51,8 +51,11 @@ class Wanted:
 
     @property
     def key(self) -> str:
-        """Return Dask's key. Its part before the first `-` is a class of sizes: Dask learns for
-        each how long a task takes, and places tasks and asks for workers by that."""
+        """Return Dask's key for the task.
+
+        The part before the first `-` names a range of sizes. Dask learns for each such name how
+        long a task takes, and decides by that where tasks run and whether to ask for workers.
+        """
         megabytes = 4 ** max(0, (self.size >> 20).bit_length() + 1 >> 1)
         return f"layer_{megabytes}M-{self.layer_id[:12]}-{secrets.token_hex(4)}"
 
@@ -69,8 +72,10 @@ class _Connection:
 
 
 class Session:
-    """A connection to the cluster, and the directory that workers write to. A context manager,
-    within which the repo is locked."""
+    """A connection to the cluster, and the directory that workers write to.
+
+    A context manager; the caller keeps the repo locked meanwhile.
+    """
 
     def __init__(self, cluster: Cluster, repo: Repo, progress: Progress) -> None:
         self._cluster = cluster
@@ -100,8 +105,8 @@ class Session:
     def start(self) -> int:
         """Connect, and have each worker prove that it sees the repo. Idempotent.
 
-        Return how many layers the cluster is given at once. Raise ImporterError if a worker has
-        another version or another file system, or if there is no worker for too long.
+        Return how many layers to submit at once. Raise ImporterError if a worker has another
+        version or does not see the repo, or if no worker comes in time.
         """
         if self._connection is None:
             self._connection = self._connected()
@@ -146,11 +151,11 @@ class Session:
 
     @contextmanager
     def read(self, wanted: Wanted, workers: Iterable[str] | None) -> Iterator[Answer | Refusal]:
-        """Have a layer read, on one of these workers or on any. Yield the answer, which the worker
-        keeps until the context ends.
+        """Have a layer read by one of these workers; None stands for any. Yield the answer. The
+        worker keeps the layer's files until the context ends.
 
-        Raise ClusterError if the cluster is lost, ImporterError if the session is stopped, or if
-        the layer has cost the life of several workers.
+        Raise ClusterError if the cluster is lost. Raise ImporterError if the session is stopped, or
+        if several workers died while they read the layer.
         """
         running = self._submitted(wanted, workers)
         try:
@@ -201,7 +206,7 @@ class Session:
         return answer.written_bytes
 
     def stop(self) -> None:
-        """Make all that is under way fail soon."""
+        """Make all running calls fail soon."""
         self._fail(ImporterError("stopped, since another layer failed"))
 
     def _fail(self, error: ImporterError) -> None:

@@ -1,7 +1,7 @@
 """Read one layer on a worker: fetch, verify, unpack, write objects, make them durable.
 
-The worker needs skopeo and this program, but not libostree. A process beside the worker's own
-reads the layer, as on one machine, so that the worker goes on answering its scheduler.
+The worker needs skopeo and import-image, but not libostree. A process of its own reads the layer,
+as in a local import, so that Dask's process can always answer its scheduler.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from importer.workers.worker import Done
     from layers.tree.read_layer import ReadLayer
 
-# The processes stay for the next layer, and end with the worker.
+# The processes that read layers. They stay for later layers, and end with the worker.
 _processes = Workers(Sealed.__module__)
-# Seconds between two events of a layer, and between two looks whether it is still wanted.
+# Seconds between two events of a layer, and between two checks whether it is still wanted.
 _SOON = 0.5
 
 
 def read_layer(request: Request) -> Answer | Refusal:
-    """Read the layer. Return a Refusal if that fails, so that Dask does not try it again here."""
-    # A worker that is killed leaves no skopeo behind, which may wait for a registry for ever.
-    # Dask's threads live as long as the worker.
+    """Read the layer. If that fails, return a Refusal, so that Dask does not repeat the task."""
+    # If the worker is killed, no skopeo may stay behind, waiting for a registry for ever. The calls
+    # of this function run in threads that live as long as the worker.
     end_with_thread()
     task = ThisTask()
     began = time.monotonic()
@@ -59,7 +59,7 @@ def read_layer(request: Request) -> Answer | Refusal:
 
 
 def _portable(error: Fault | OSError) -> Fault | OSError:
-    """Return an error that can be sent: of a kind of ours, with a text and a hint."""
+    """Return the error as one that can be pickled: of one of a few kinds, with text and hint."""
     if isinstance(error, OSError | LayerError | FetchError):
         return error
     plain = ImporterError(error.message, hint=error.hint)
@@ -82,10 +82,10 @@ def _read(request: Request, files: _Files, watch: _Watch) -> Done[ReadLayer]:
 
 
 class _Files:
-    """The layer's files: in the repo that all workers see, or in a repo of this worker's own."""
+    """The layer's files, in the repo that all workers see or in a repo of this worker's own."""
 
     def __init__(self, task: ThisTask, request: Request, failing: ExitStack) -> None:
-        """`failing` is closed unless the layer is read."""
+        """`failing` is closed if reading the layer fails."""
         self._task = task
         self._request = request
         self._directory = ""
@@ -95,11 +95,10 @@ class _Files:
             failing.callback(self._outbox.close)
 
     def write(self, source: int, advance: Advance) -> Done[ReadLayer]:
-        """Read the layer, in a directory for this attempt alone: what a failed one leaves is never
-        published."""
+        """Read the layer into a new directory, so that files of a failed attempt are never used."""
         with _processes.lent() as process:
             if self._outbox is not None:
-                # The importing process writes the directories, since a commit brings files alone.
+                # A pulled commit brings only files: the importing process writes the directories.
                 place = self._outbox.place()
                 done = process.write(self._request.job, place, source, advance)
             else:
@@ -124,8 +123,8 @@ class _Files:
 
 
 class _Watch:
-    """Tells the importing process of progress, and stops when nobody waits for the layer; the
-    `Progress` of this layer's `Blobs`."""
+    """Sends progress to the importing process, and stops the work when the layer is not wanted any
+    more. It is the `Progress` of this layer's `Blobs`."""
 
     def __init__(self, task: ThisTask, request: Request) -> None:
         self._task = task
@@ -162,14 +161,14 @@ class _Watch:
         self._task.tell(self._request.topic, {"layer": self._request.layer_id, **event})
 
     def begin(self) -> None:
-        """Count from 0: the blob is fetched from its beginning."""
+        """Count from 0 again: an attempt fetches the blob from its beginning."""
         self.count = 0
 
     def advance(self, count: int) -> None:
         """Count bytes. Raise ImporterError if the layer is not wanted any more."""
         self.count += count
         if self._unwanted:
-            raise ImporterError("stopped: nobody waits for the layer")
+            raise ImporterError("stopped: the importing process does not want the layer any more")
 
     def message(self, text: str) -> None:
         """Show a line to the user."""
