@@ -4,6 +4,7 @@ the machine's byte order."""
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from layers.document import integer, mapping, parse_document, parse_records, string
@@ -78,9 +79,10 @@ def images_release(images_json: bytes, origin: str) -> Release:
     own name if several are from one repository."""
     names = [_first_name(record) for record in parse_records(images_json, origin)]
     repositories = [ImageName.parse(name).repository for name in names if name]
+    counts = Counter(repositories)
     return Release(
         components(
-            Component(repository if repositories.count(repository) == 1 else name, name)
+            Component(repository if counts[repository] == 1 else name, name)
             for name, repository in zip(filter(None, names), repositories, strict=True)
         )
     )
