@@ -179,10 +179,16 @@ def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
     chosen = select(candidates, text)
     if chosen is None:
         raise ImporterError(
-            f"no image {text[:200]!r} in the stores of this repo",
+            f"no image {text[:200]!r} in the stores of this repo{_unread(stores)}",
             hint="`image-store list` lists them; a name, an id or a digest will do",
         )
     return sorted(places[chosen.id], key=lambda p: (text not in p[1].names, not p[1].names))
+
+
+def _unread(stores: Stores) -> str:
+    """Return what is to be said of stores that could not be read."""
+    broken = [one for one in stores.skipped if one.broken]
+    return "".join(f"; branch {one.branch} cannot be read: {one.reason}" for one in broken[:3])
 
 
 def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:

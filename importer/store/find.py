@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import is_cache
-from importer.store.reader import StoreView, open_store
+from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.errors import Fault
 
 if TYPE_CHECKING:
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A branch that was skipped, and why."""
+    """A branch that was skipped, and why: it has no store, or a `broken` one."""
 
     branch: str
     reason: str
+    broken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +50,6 @@ def find_stores(
             _ = broken or store.images
             found.append(store)
         except Fault as error:
-            skipped.append(Skipped(branch, str(error)))
+            broken = not isinstance(error, NoStoreError)
+            skipped.append(Skipped(branch, str(error), broken))
     return Stores(tuple(found), tuple(skipped))

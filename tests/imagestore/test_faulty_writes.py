@@ -5,44 +5,27 @@ The error is one line, nothing half-done has a final name, and the next run comp
 
 import errno
 import json
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from tests.tools.command import finished, start
-from tests.tools.faultydisk import Fault, supervised
+from tests.tools.faultydisk import Fault
+from tests.tools.faultywork import Place, Work, check_all, ends
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
 from tests.tools.ostreerepo import fsck, heads, ostree
-from tests.tools.process import run
 from tests.tools.snapshot import snapshot
-from tests.tools.syscalls import REMOVING
 from tests.tools.tarbuild import Entry
 from tests.tree.test_whiteouts import whiteout, write
 
 pytest.importorskip("seccomp", reason="this system lacks libseccomp's Python bindings")
 pytestmark = pytest.mark.root
 
-ERRORS = {errno.EIO: "Input/output error", errno.ENOSPC: "No space left on device"}
 SHARED = [Entry(b"shared", content=b"s" * 3000)]
-
-
-@dataclass(frozen=True)
-class Work:
-    """A command on what is in `template`, a copy of which is `place`; `sample` is a write of it.
-
-    `check` raises if something half-done has a final name; `result` is what the work comes to.
-    """
-
-    argv: Callable[[Path], Sequence[str]]
-    check: Callable[[Path], None]
-    result: Callable[[Path], object]
-    sample: Fault
 
 
 @dataclass(frozen=True)
@@ -193,84 +176,29 @@ WORKS: dict[str, Callable[[Site], Work]] = {
 }  # fmt: skip
 
 
-class Place:
-    """A copy of the template in which one command works."""
-
-    def __init__(self, site: Site, work: Work, directory: Path) -> None:
-        self.path = directory / "place"
-        self._template = site.template
-        self._work = work
-        self._link = directory / "link"
-        self.renew()
-
-    def renew(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-        run(["cp", "-a", self._template, self.path])
-
-    def calls(self) -> Counter[str]:
-        """How often the command makes each kind of call."""
-        with supervised(self.path, self._link) as (supervisor, wrapper):
-            self.complete(wrapper)
-        return Counter(call.kind for call in supervisor.calls)
-
-    def complete(self, wrapper: Sequence[str] = ()) -> object:
-        """Run the command to its good end; return what it has made."""
-        status, _, stderr = self._finish(wrapper)
-        assert status == 0, stderr
-        self._work.check(self.path)
-        return self._work.result(self.path)
-
-    def _finish(self, wrapper: Sequence[str]) -> tuple[int, str, str]:
-        command, *argv = self._work.argv(self.path)
-        return finished(start(command, argv, {}, wrapper))
-
-    def fails(self, fault: Fault) -> bool:
-        """A run with the fault; whether there was one. Only what removes may fail without a word:
-        it is removed the next time."""
-        with supervised(self.path, self._link, fault) as (supervisor, wrapper):
-            status, stdout, stderr = self._finish(wrapper)
-        if not supervisor.failed:
-            return False
-        self._work.check(self.path)
-        if status == 0:
-            assert {call.name for call in supervisor.failed} <= set(REMOVING), fault
-            return True
-        assert (status, stdout) == (1, ""), (fault, stderr)
-        assert "Traceback" not in stderr, (fault, stderr)
-        (error,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
-        assert ERRORS[fault.error] in error, (fault, error)
-        return True
-
-
-@pytest.mark.parametrize("name", WORKS)
+@pytest.mark.parametrize("name", ["export", "embed", "remove", "in place"])
 def test_a_write_that_fails(site: Site, tmp_path: Path, name: str) -> None:
     work = WORKS[name](site)
-    place = Place(site, work, tmp_path)
+    place = Place(site.template, work, tmp_path, reading=False)
     expected = place.complete()
     place.renew()
     assert place.fails(work.sample)
     assert place.complete() == expected
 
 
-def faults(counted: Counter[str]) -> Iterator[Fault]:
-    """The first and the last call of each kind."""
-    for kind, count in counted.items():
-        for number in sorted({0, count - 1}):
-            yield Fault(kind, number, errno.EIO, lasts=True)
-            yield Fault(kind, number, errno.ENOSPC)
+def faults(counted: Counter[str]) -> list[Fault]:
+    """Each call, and all from it on."""
+    return [
+        fault
+        for kind, number in ends(counted)
+        for fault in (
+            Fault(kind, number, errno.EIO, lasts=True),
+            Fault(kind, number, errno.ENOSPC),
+        )
+    ]
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("name", WORKS)
 def test_all_writes_that_fail(site: Site, tmp_path: Path, name: str) -> None:
-    place = Place(site, WORKS[name](site), tmp_path)
-    counted = place.calls()
-    place.renew()
-    expected = place.complete()
-    reached = 0
-    for fault in faults(counted):
-        place.renew()
-        if place.fails(fault):
-            reached += 1
-            assert place.complete() == expected, fault
-    assert reached > len(counted)
+    check_all(Place(site.template, WORKS[name](site), tmp_path, reading=False), faults)

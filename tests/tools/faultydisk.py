@@ -1,4 +1,4 @@
-"""A program's writes to a directory: which there are, and one of them failing.
+"""A program's writes to a directory, or reads from it: which there are, and one of them failing.
 
 The kernel asks us before each of them (tests/tools/supervised.py): no file system has to be made
 that fails, and the call that is to fail is chosen exactly.
@@ -52,9 +52,10 @@ class Fault:
 
 
 class Supervisor:
-    """Answers each write below a place, and notes the call."""
+    """Answers each write below a place, or each read, and notes the call."""
 
-    def __init__(self, place: Path, fault: Fault | None) -> None:
+    def __init__(self, place: Path, fault: Fault | None, *, reading: bool) -> None:
+        self._reading = reading
         self._place = place
         self._fault = fault
         self._counted: Counter[str] = Counter()
@@ -84,7 +85,7 @@ class Supervisor:
     def _decide(self, pid: int, syscall: int, arguments: Sequence[int]) -> int:
         """The error that the call gets, or 0."""
         name = os.fsdecode(seccomp.resolve_syscall(_ARCH, syscall))
-        call = call_below(self._place, pid, name, arguments)
+        call = call_below(self._place, pid, name, arguments, reading=self._reading)
         if call is None:
             return 0
         self.calls.append(call)
@@ -106,11 +107,12 @@ class Supervisor:
 
 @contextmanager
 def supervised(
-    place: Path, link: Path, fault: Fault | None = None
+    place: Path, link: Path, fault: Fault | None = None, *, reading: bool = False
 ) -> Iterator[tuple[Supervisor, list[str]]]:
     """The supervisor of one command, and what is to be put before the command. `link` is a path
-    for a socket."""
-    supervisor, over = Supervisor(place, fault), Event()
+    for a socket. With `reading`, the calls are those that read, not those that write."""
+    supervisor, over = Supervisor(place, fault, reading=reading), Event()
+    calls = "read" if reading else "write"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(link))
         listening.listen(1)
@@ -127,7 +129,7 @@ def supervised(
         thread = Thread(target=serve)
         thread.start()
         try:
-            yield supervisor, [sys.executable, "-m", "tests.tools.supervised", str(link)]
+            yield supervisor, [sys.executable, "-m", "tests.tools.supervised", calls, str(link)]
         finally:
             over.set()
             thread.join()

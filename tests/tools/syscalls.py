@@ -23,6 +23,8 @@ _BELOW = {
     "openat": 0, "mkdirat": 0, "renameat": 2, "renameat2": 2, "linkat": 2, "symlinkat": 1,
     "unlinkat": 0, "fchmodat": 0, "fchmodat2": 0, "fchownat": 0, "utimensat": 0, "mknodat": 0,
 }  # fmt: skip
+#: Those that read a file's content, by the same argument.
+READS = {"read": 0, "readv": 0, "pread64": 0, "preadv": 0, "preadv2": 0, "splice": 0}
 CALLS = (*_BY_DESCRIPTOR, *_BY_PATH, *_BELOW)
 #: Those that need not write, by the argument with the flags; and the flags with which they do.
 OPENS = {"open": 1, "openat": 2}
@@ -52,10 +54,14 @@ class Call:
         return f"{self.name} {_CHANGING.sub('*', self.path)}"
 
 
-def call_below(place: Path, pid: int, name: str, arguments: Sequence[int]) -> Call | None:
-    """The call that a thread waits in, if it is about a file below the place."""
+def call_below(
+    place: Path, pid: int, name: str, arguments: Sequence[int], *, reading: bool = False
+) -> Call | None:
+    """The call that a thread waits in, if it is about a file below the place; with `reading`, one
+    that reads."""
     try:
-        path = os.path.normpath(_path(pid, name, arguments))
+        found = _of_descriptor(pid, arguments[0]) if reading else _path(pid, name, arguments)
+        path = os.path.normpath(found)
     except OSError:
         return None  # the thread has gone
     root = f"{place}/"
