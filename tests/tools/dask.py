@@ -67,11 +67,18 @@ class DaskProcess:
 class DaskCluster:
     """`with DaskCluster(directory) as dask:` runs a scheduler; `add` starts workers.
 
-    `tls` are Dask's settings for tls://, as environment variables.
+    `tls` are Dask's settings for tls://, as environment variables; `env` are others, of the
+    scheduler.
     """
 
-    def __init__(self, directory: Path, tls: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        tls: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory = directory
+        self._env = env or {}
         self.tls = tls or {}
         self.workers: list[DaskProcess] = []
         self._opened = ExitStack()
@@ -81,7 +88,7 @@ class DaskCluster:
         protocol = ["--protocol=tls"] if self.tls else []
         argv = ["scheduler", "--host=127.0.0.1", "--port=0", "--dashboard-address=127.0.0.1:0"]
         argv += [f"--scheduler-file={file}", *protocol]
-        self.scheduler = self._started("scheduler", argv, {}, [])
+        self.scheduler = self._started("scheduler", argv, self._env, [])
         await_that(lambda: self.scheduler.says("Scheduler at") and file.exists(), "no scheduler")
         self.address = str(json.loads(file.read_text())["address"])
         return self

@@ -10,7 +10,7 @@ import pytest
 from importer.errors import ImporterError
 from importer.ingest.cluster.agreement import Agreement
 from tests.tools import ostreerepo, patience
-from tests.tools.dask import DaskCluster, await_that
+from tests.tools.dask import DaskCluster, DaskProcess, await_that
 from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import Outcome, Run, imported, run_import
@@ -122,6 +122,35 @@ def test_a_worker_is_killed_in_a_layer(
     assert layer_heads(repo) == heads(tmp_path / "alone")
     fsck(repo)
     assert [one.name for one in (repo / "tmp").iterdir() if one.name != "cache"] == []
+
+
+def _fetching(dask: DaskCluster) -> list[DaskProcess]:
+    return [one for one in dask.workers if "skopeo" in one.children()]
+
+
+@pytest.mark.fuzz
+def test_a_worker_is_stopped(
+    tmp_path: Path,
+    proxy: FaultyProxy,
+    image: BuiltImage,
+    expected: dict[str, str],
+    repo: Path,
+) -> None:
+    """By SIGSTOP: it answers no more, and Dask's worker-ttl, here 10 seconds, ends the wait."""
+    patience_of_dask = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s"}
+    with DaskCluster(tmp_path, env=patience_of_dask) as dask:
+        dask.add(2)
+        fault = stalled(proxy, image)
+        run = begun(repo, dask, proxy)
+        assert fault.reached.wait(patience.SECONDS)
+        await_that(lambda: len(_fetching(dask)) == 1, "one alone has a layer that is not read")
+        (victim,) = _fetching(dask)
+        victim.process.send_signal(signal.SIGSTOP)
+        outcome = run.finish()
+    assert outcome.status == 0, outcome.stderr
+    assert "1 worker for 1 layer at once now" in outcome.stderr
+    assert layer_heads(repo) == expected
+    fsck(repo)
 
 
 def test_the_scheduler_is_lost(
