@@ -8,6 +8,7 @@ release controller's API (openshift/release-controller, `type APITag`); a list.
 
 from __future__ import annotations
 
+import json
 from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -52,7 +53,7 @@ def parse_source(raw: bytes, origin: str) -> Release | Answers:
     text = raw.strip()
     if text.startswith(b"<"):
         raise LayerError(f"{origin} is HTML or XML", hint="is it the page of a log-in?")
-    if text.startswith((b"[", b'"')) or text in _JSON_WORDS:
+    if text in _JSON_WORDS or (text.startswith((b"[", b'"')) and _is_json(text)):
         raise LayerError(f"{origin} is JSON, but no object", hint=f"it can be {_KINDS}")
     if not text.startswith(b"{"):
         return _list(raw, origin)
@@ -70,6 +71,17 @@ def parse_source(raw: bytes, origin: str) -> Release | Answers:
     if "tags" in document:
         return tuple(_answer(one, origin) for one in _objects(document, "tags", origin))
     raise LayerError(f"{origin} is no release that we know", hint=f"it can be {_KINDS}")
+
+
+def _is_json(text: bytes) -> bool:
+    """Return whether the text is JSON. Quadlet units and TOML begin with a bracket, too."""
+    try:
+        json.loads(text)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
 
 
 def _microshift(document: Document, origin: str) -> Release:

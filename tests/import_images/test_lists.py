@@ -133,6 +133,19 @@ def test_two_images_cannot_have_one_name(two: Two, tmp_path: Path) -> None:
     imported(tmp_path / "repo", "--insecure-policy", "--branch=all", named[0], two.tags[0])
 
 
+def test_a_release_of_units(two: Two, tmp_path: Path) -> None:
+    units, pinned = tmp_path / "units", tmp_path / "pinned"
+    for directory in (units, pinned):
+        directory.mkdir()
+    (units / "web.container").write_text(f"[Container]\nImage={two.tags[0]}\n")
+    (units / "db.image").write_text(f"[Image]\nImage={two.tags[1]}\n")
+    document = released(tmp_path / "repo", "--branch=units", f"--from={units}", f"--pin={pinned}")
+    found = {one["image_id"] for one in document["releases"][0]["images"]}
+    assert found == {one.image_id for one in two.built}
+    for unit in units.iterdir():
+        assert (pinned / unit.name).read_text() == two.pinned(unit.read_text())
+
+
 def test_a_release_of_a_compose_file(two: Two, tmp_path: Path) -> None:
     compose, pinned = tmp_path / "compose.yaml", tmp_path / "pinned.yaml"
     compose.write_text(

@@ -14,15 +14,28 @@ from importer.errors import ImporterError
 from importer.release.controller import OPENSHIFT, stream_url
 from importer.release.sources import SourceName
 from layers.errors import LayerError
+from layers.lists.detect import read_list
 from layers.release.commit_metadata import images_release, layer_sizes, stored_release
 from layers.release.lock import parse_lock
 from layers.release.microshift_json import updated
 from layers.release.payload import References, find_references, topmost
 from layers.release.release import Component, Release, merged
 from layers.release.source import Answer, parse_source
+from tests.layers.lists.test_lists import (
+    BLUEPRINT,
+    COMPOSE,
+    CONTAINER,
+    IMAGE_LIST,
+    IMAGE_UNIT,
+    KUBERNETES,
+    UNITS,
+)
+from tests.layers.lists.test_lists import JSON as LIST_JSON
 from tests.tools.fuzz import examples
 from tests.tools.tarbuild import Entry, opaque, tar_bytes, whiteout
 
+LISTS = [BLUEPRINT, COMPOSE, KUBERNETES, LIST_JSON, CONTAINER, IMAGE_UNIT, IMAGE_LIST, *UNITS]
+LISTS += [BLUEPRINT[BLUEPRINT.index("[") :]]
 DIGEST = "sha256:" + "ab" * 32
 CLI = f"quay.io/ocp/art-dev@{DIGEST}"
 POD = "quay.io/ocp/pod:v1"
@@ -90,6 +103,13 @@ def test_a_list_has_a_reference_a_line_with_a_name_or_without() -> None:
         "cli": CLI,
         "oci:/dir:tag": "oci:/dir:tag",
     }
+
+
+@pytest.mark.parametrize("text", LISTS, ids=range(len(LISTS)))
+def test_a_list_of_any_kind_is_a_source(text: str) -> None:
+    """A unit and a blueprint may begin with a bracket, as JSON does."""
+    listed = {one.source for one in read_list(text.encode(), "FILE").images}
+    assert set(pullspecs(parsed(text.encode())).values()) == listed
 
 
 def test_a_byte_order_mark_means_nothing() -> None:
