@@ -69,14 +69,20 @@ def _print(text: str) -> None:
         ) from None
 
 
-def _say(error: Fault, name: str = "", *, log_json: bool) -> None:
-    """Print an error line and a hint line; for several Failures those of each, then the whole."""
-    for failed, fault in error.faults.items() if isinstance(error, Failures) else ():
-        _say(fault, f"{failed}: ", log_json=log_json)
-    if log_json:
-        say(log_line("error", f"{name}{error}", hint=error.advice))
-        return
-    # The text may come from a registry or a file.
-    say(escaped(f"error: {name}{error}"))
-    if error.advice:
-        say(escaped(f"hint: {error.advice}"))
+def _say(error: Fault, *, log_json: bool) -> None:
+    """Print an error; for several Failures each of them, then the whole.
+
+    A hint that several failures in a row have is printed once, after the last of them.
+    """
+    named = [*error.faults.items()] if isinstance(error, Failures) else []
+    lines = [(f"{name}: {fault}", fault.advice) for name, fault in named]
+    lines.append((str(error), error.advice))
+    following = [hint for _, hint in lines[1:]] + [""]
+    for (text, hint), later in zip(lines, following, strict=True):
+        if log_json:
+            say(log_line("error", text, hint=hint))
+            continue
+        # The text may come from a registry or a file.
+        say(escaped(f"error: {text}"))
+        if hint and hint != later:
+            say(escaped(f"hint: {hint}"))

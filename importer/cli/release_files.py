@@ -39,7 +39,7 @@ def _updates(files: ReleaseFiles) -> Iterator[FileUpdate]:
 
 
 def _components(files: ReleaseFiles) -> list[tuple[str, ...]]:
-    found = [tuple(filter(None, text.split(","))) for text in files.components]
+    found = [tuple(filter(None, map(str.strip, text.split(",")))) for text in files.components]
     if len(found) == 1:
         found *= len(files.new_files)
     if len(found) != len(files.new_files):

@@ -15,6 +15,8 @@ _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 # Go's strconv.Quote, which JSON does not read: what an image's name or a registry says may be
 # anything.
 _ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)", re.DOTALL)
+# What skopeo puts in front of a registry's answer; the source is in front already.
+_REPEATED = 'Error parsing image name "{}": '
 _CHANGED = "the registry, or something on the way, changed it; nothing was imported"
 # Failures that a retry does not help against: text to look for in the messages of skopeo 1.18 and
 # of 1.22, which differ, and a hint what to do instead.
@@ -73,7 +75,7 @@ def fetch_error(source: str, said: str, code: str = "") -> ImporterError:
     reasons: list[str] = _LOGRUS.findall(said)
     message = _ESCAPE.sub(_unescaped, reasons[-1]) if reasons else said
     # Cut the text that is shown: an escape takes more characters than the byte it stands for.
-    said = escaped(" ".join(message.split()))[:1000]
+    said = escaped(" ".join(message.split()).removeprefix(_REPEATED.format(source)))[:1000]
     line, signs = f"{source}: {said}", said.replace(source, "")  # whatever the image is called
     hint = _hint(_FINAL, signs)
     if hint and code != _RETRYABLE:

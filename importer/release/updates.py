@@ -103,7 +103,10 @@ _HINTS = {
 
 def _pause(release: Release, origin: str) -> str:
     if PAUSE not in release.components:
-        raise LayerError(f"{origin}: the release has no component {PAUSE}, CRI-O's pause image")
+        raise LayerError(
+            f"{origin}: the release has no component {PAUSE}, CRI-O's pause image",
+            hint=f"name a source that has it, and let --only and --exclude take {PAUSE}",
+        )
     return release.components[PAUSE].pullspec
 
 

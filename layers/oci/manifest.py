@@ -102,7 +102,7 @@ def _image(raw: bytes, digest: Digest, document: Document) -> Manifest:
         raise LayerError(f"manifest media type {stated[:200]!r} is not known")
     docker = document.get("mediaType") == media_type.DOCKER_MANIFEST
     configs = media_type.CONFIGS + (media_type.OLD_DOCKER_CONFIGS if docker else ())
-    if config.media_type not in configs or string(document, "artifactType", "the manifest", ""):
+    if config.media_type not in configs:
         raise LayerError(
             f"not a container image: its config is {config.media_type[:200]!r}",
             hint="artifacts (charts, signatures, …) have no root file system to import",

@@ -32,7 +32,9 @@ def with_pause_image(raw: bytes, pullspec: str, origin: str) -> bytes:
     for key in ("crio", "image"):
         table = table.get(key) if isinstance(table, dict) else None
     if not isinstance(table, dict) or not isinstance(table.get(_KEY), str):
-        raise LayerError(f"{origin} sets no crio.image.{_KEY}", hint=f'write {_KEY} = "" into it')
+        raise LayerError(
+            f"{origin} sets no crio.image.{_KEY}", hint=f'write {_KEY} = "" under [crio.image]'
+        )
     if table[_KEY] != pullspec:
         table[_KEY] = pullspec
     return tomlkit.dumps(document).encode()

@@ -80,6 +80,19 @@ def test_every_image_that_failed_is_reported_and_the_rest_is_not_done_twice(
     assert changes(document)["added"] == ["cli", "etcd", "pod"]
 
 
+def test_many_wrong_references_have_a_line_each_and_one_hint(world: World, tmp_path: Path) -> None:
+    host, listed = world.registry.host, tmp_path / "list"
+    listed.write_text("".join(f"c{n} {host}/none/image{n}:1\n" for n in range(20)))
+    outcome = failed(tmp_path / "repo", listed, "--release=r")
+    said = outcome.said("error")
+    for number, line in enumerate(said[:-1]):
+        source = f"{host}/none/image{number}"
+        assert line.startswith(f"component c{number}: docker://{source}:1: reading manifest 1 in ")
+    assert said[-1] == "20 of 20 images cannot be imported; no branch was moved"
+    assert len(outcome.said("hint")) == 1
+    assert outcome.stderr.splitlines()[-2].startswith("hint: ")
+
+
 def test_what_fails_for_several_architectures_is_told_for_each(
     world: World, tmp_path: Path
 ) -> None:

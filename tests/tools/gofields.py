@@ -204,7 +204,6 @@ def _manifest(base: Base, docker: bool, spelling: Spelling, config: Document) ->
     if docker or spelling == "full":
         required["mediaType"] = names.manifest
     if spelling == "full" and not docker:
-        required["artifactType"] = ""
         required["subject"] = {"digest": digest_of(b"x"), "size": 1}
     return dict(_built(manifest_table(docker), required, spelling))
 
