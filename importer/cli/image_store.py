@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import cloup
+import click
 
 from importer.cli.embed import embed
-from importer.cli.options.declare import SETTINGS, versioned
+from importer.cli.options.command import SETTINGS
+from importer.cli.options.declare import versioned
 from importer.cli.store_changes import export, prune, remove
 from importer.cli.store_device import heal
 from importer.cli.store_queries import diff, history, list_images, report, show, verify
 
 
-@cloup.group("image-store", context_settings=SETTINGS)
+@click.group("image-store", context_settings=SETTINGS)
 @versioned
 def image_store() -> None:
     """See, check and clean up the container images in an ostree repo.

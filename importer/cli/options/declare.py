@@ -11,8 +11,7 @@
     def import_image(given: Given) -> None:
         print(given(Commit).subject)
 
-click parses the command line; cloup groups the options in --help and checks the rules. A field
-that is left out, as in a test, has click's default.
+click parses the command line. A field that is left out, as in a test, has click's default.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, cast, overload
 
 import click
-import cloup
 from click.core import ParameterSource
 
+from importer.cli.options.command import Command
 from importer.cli.version import PACKAGE, TEXT
 
 if TYPE_CHECKING:
@@ -36,13 +35,13 @@ if TYPE_CHECKING:
     from importer.cli.options.rules import Rule
     from importer.cli.options.types import ParamType
 
-type _Callback = Callable[..., None]
-type _Decorator = Callable[[_Callback], _Callback]
 type Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 type Check[T] = Callable[[click.Context, click.Parameter, T | None], T | None]
 
-SETTINGS = cloup.Context.settings(help_option_names=["-h", "--help"], max_content_width=100)
 _KEY = "declaration"
+# With settings of any type, which click itself checks.
+_NEW_OPTION: Callable[..., click.Option] = click.Option
+_NEW_ARGUMENT: Callable[..., click.Argument] = click.Argument
 
 
 versioned = click.version_option(package_name=PACKAGE, message=TEXT)
@@ -71,10 +70,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class _Declaration:
-    """`decorator` takes the parameter's name and returns what adds it to a function."""
+    """`make` takes the parameter's name, which is the field's, and returns click's parameter."""
 
-    decorator: Callable[[str], _Decorator]
-    positional: bool = False
+    make: Callable[[str], click.Option | click.Argument]
 
 
 @overload
@@ -173,10 +171,7 @@ def choice[E: Enum](*flags: str, default: E, help: str) -> E:
 
 
 def _option[T](absent: T, flags: Sequence[str], **settings: object) -> T:
-    return _field(
-        absent,
-        _Declaration(lambda name: click.option(*flags, name, cls=click.Option, **settings)),
-    )
+    return _field(absent, _Declaration(lambda name: _NEW_OPTION([*flags, name], **settings)))
 
 
 def argument[T](metavar: str, *, type: ParamType[T], complete: Complete | None = None) -> T:
@@ -194,10 +189,7 @@ def arguments[T](
 
 
 def _argument[T](absent: T, **settings: object) -> T:
-    return _field(
-        absent,
-        _Declaration(lambda name: click.argument(name, cls=click.Argument, **settings), True),
-    )
+    return _field(absent, _Declaration(lambda name: _NEW_ARGUMENT([name], **settings)))
 
 
 def _field[T](absent: T, declaration: _Declaration) -> T:
@@ -221,53 +213,42 @@ class Given:
         return self._context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
 
 
-def command(name: str, *groups: type[Group]) -> Callable[[Callable[[Given], None]], cloup.Command]:
+def command(name: str, *groups: type[Group]) -> Callable[[Callable[[Given], None]], Command]:
     """Make a function a command with the options of these groups, and --version.
 
     The function's docstring is the help. Below a heading the options keep the groups' order.
     """
-
-    def decorate(work: Callable[[Given], None]) -> cloup.Command:
-        return cloup.command(name, context_settings=SETTINGS)(versioned(_callback(work, groups)))
-
-    return decorate
+    return lambda work: versioned(_command(name, work, groups))
 
 
-def subcommand(
-    name: str, *groups: type[Group]
-) -> Callable[[Callable[[Given], None]], cloup.Command]:
+def subcommand(name: str, *groups: type[Group]) -> Callable[[Callable[[Given], None]], Command]:
     """Make a function a command that another command contains."""
-
-    def decorate(work: Callable[[Given], None]) -> cloup.Command:
-        return cloup.command(name, context_settings=SETTINGS)(_callback(work, groups))
-
-    return decorate
+    return lambda work: _command(name, work, groups)
 
 
-def _callback(work: Callable[[Given], None], groups: Sequence[type[Group]]) -> _Callback:
+def _command(name: str, work: Callable[[Given], None], groups: Sequence[type[Group]]) -> Command:
     def callback(**_values: object) -> None:
         work(Given(click.get_current_context()))
 
     callback.__doc__ = work.__doc__
-    decorated: _Callback = callback
-    rules = (rule.bind for group in groups for rule in group.RULES)
-    for add in reversed([*_decorators(groups), *rules]):
-        decorated = add(decorated)
-    return decorated
+    rules = [rule for group in groups for rule in group.RULES]
+    return Command(name, callback, *_parameters(groups), rules)
 
 
-def _decorators(groups: Sequence[type[Group]]) -> Iterator[_Decorator]:
-    """Positional arguments first, then the options, each heading's together."""
-    options: dict[Heading, list[_Decorator]] = {heading: [] for heading in Heading}
+def _parameters(
+    groups: Sequence[type[Group]],
+) -> tuple[list[click.Argument], dict[str, list[click.Option]]]:
+    """Return the positional arguments, and the options by their headings."""
+    positional: list[click.Argument] = []
+    options: dict[str, list[click.Option]] = {heading.value: [] for heading in Heading}
     for group in groups:
         for name, declaration in _declarations(group):
-            if declaration.positional:
-                yield declaration.decorator(name)
+            made = declaration.make(name)
+            if isinstance(made, click.Argument):
+                positional.append(made)
             else:
-                options[group.HEADING].append(declaration.decorator(name))
-    for heading, declared in options.items():
-        if declared:
-            yield cloup.option_group(heading.value, *declared)
+                options[group.HEADING.value].append(made)
+    return positional, {heading: below for heading, below in options.items() if below}
 
 
 def _declarations(group: type[Group]) -> Iterator[tuple[str, _Declaration]]:

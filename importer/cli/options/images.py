@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloup.constraints import IsSet
-
 from importer.cli.options.declare import (
     Group,
     Heading,
@@ -17,7 +15,7 @@ from importer.cli.options.declare import (
     option,
     several,
 )
-from importer.cli.options.rules import at_least_one, demand
+from importer.cli.options.rules import at_least_one, demand, present
 from importer.cli.options.types import NotEmpty, Number, Place, Size
 from layers.limits import CALL_LIMITS, Limits
 from layers.tree.builder import DeviceNodes
@@ -30,7 +28,7 @@ class Lists(Group):
     """Files that list images."""
 
     HEADING = Heading.IMAGES
-    RULES = (demand(IsSet("pin"), "lists", error="--pin is only for --from"),)
+    RULES = (demand(present("pin"), "lists", error="--pin is only for --from"),)
 
     lists: tuple[Path, ...] = several(
         "--from",

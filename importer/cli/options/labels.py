@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloup.constraints import Equal
-
 from importer.cli.options.declare import Group, Heading, option
-from importer.cli.options.rules import demand, needs
+from importer.cli.options.rules import chosen, demand, needs
 from importer.cli.options.types import Context, Place, Text
 
 
@@ -19,7 +17,7 @@ class Labels(Group):
     HEADING = Heading.LABELS
     RULES = (
         demand(
-            Equal("selinux_policy", "base"),
+            chosen("selinux_policy", "base"),
             "onto",
             error="--selinux-policy=base is only for --onto",
         ),

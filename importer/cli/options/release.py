@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloup.constraints import IsSet
-
 from importer.cli.completion import branches_like
 from importer.cli.options.declare import Group, Heading, arguments, flag, option, pair, several
 from importer.cli.options.name_types import Architecture, Branch, ReleaseName
-from importer.cli.options.rules import at_least_one, demand, exclusive, needs, refuse
+from importer.cli.options.rules import (
+    absent,
+    at_least_one,
+    demand,
+    exclusive,
+    needs,
+    present,
+    refuse,
+)
 from importer.cli.options.types import NotEmpty, Number, Place
 
 _WHICH = "name the release: by sources, a --stream or --from, by --locked alone, or by --diff alone"
@@ -77,13 +83,13 @@ class ReleaseResult(Group):
     HEADING = Heading.RESULT
     RULES = (
         at_least_one("sources", "stream", "lists", "locked", "diff", error=_WHICH),
-        refuse(IsSet("locked"), "sources", "stream", "lists", error=_WHICH),
-        refuse(IsSet("diff"), "sources", "stream", "lists", "locked", error=_WHICH),
-        demand(~IsSet("diff"), "repo", error="--repo, or OSTREE_REPO, has to name the ostree repo"),
+        refuse(present("locked"), "sources", "stream", "lists", error=_WHICH),
+        refuse(present("diff"), "sources", "stream", "lists", "locked", error=_WHICH),
+        demand(absent("diff"), "repo", error="--repo, or OSTREE_REPO, has to name the ostree repo"),
         exclusive("lock", "locked"),
         exclusive("check", "diff"),
-        refuse(IsSet("check"), *_WRITING, error="--check imports nothing, so {} has no use"),
-        refuse(IsSet("diff"), *_WRITING, error="--diff imports nothing, so {} has no use"),
+        refuse(present("check"), *_WRITING, error="--check imports nothing, so {} has no use"),
+        refuse(present("diff"), *_WRITING, error="--diff imports nothing, so {} has no use"),
     )
 
     check: bool = flag("--check", help="Import nothing; tell whether there is something new.")

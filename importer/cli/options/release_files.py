@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloup.constraints import IsSet
-
 from importer.cli.options.declare import Group, Heading, several
-from importer.cli.options.rules import demand, refuse
+from importer.cli.options.rules import demand, present, refuse
 from importer.cli.options.types import NotEmpty, Place
 
 _FILES = ("updates", "new_files", "kustomizations", "crio_files")
@@ -20,15 +18,15 @@ class ReleaseFiles(Group):
 
     HEADING = Heading.RESULT
     RULES = (
-        refuse(IsSet("diff"), *_FILES, error="--diff imports nothing, so {} has no use"),
+        refuse(present("diff"), *_FILES, error="--diff imports nothing, so {} has no use"),
         demand(
-            IsSet("new_files"),
+            present("new_files"),
             "components",
             error="--new-json needs --components, the components that go into the file",
         ),
-        demand(IsSet("components"), "new_files", error="--components is only for --new-json"),
+        demand(present("components"), "new_files", error="--components is only for --new-json"),
         demand(
-            IsSet("image_references"),
+            present("image_references"),
             "kustomizations",
             error="--image-references is only for --update-kustomization",
         ),

@@ -1,4 +1,4 @@
-"""Rules between the options of a command: cloup's constraints, with messages of our own.
+"""Rules between the options of a command.
 
 An option is named by its dataclass field. A command line that breaks a rule is a usage error.
 An option is given if its value is neither None nor False nor an empty tuple, so that an option
@@ -7,76 +7,75 @@ with a default is always given.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
-import cloup
-from cloup.constraints import (
-    AcceptAtMost,
-    Constraint,
-    ConstraintViolated,
-    Equal,
-    If,
-    IsSet,
-    RequireAtLeast,
-)
-from cloup.constraints.common import get_params_whose_value_is_set
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from enum import Enum
 
-    from cloup.constraints.conditions import Predicate
+    # Raise UsageError if the parsed command line breaks the rule.
+    type Rule = Callable[[click.Context], None]
+    # Tell from the options' values whether the condition holds.
+    type Condition = Callable[[Mapping[str, object]], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A constraint upon the options with these field names."""
+def present(name: str) -> Condition:
+    """Return a condition that holds if the option is given."""
+    return lambda values: _is_given(values[name])
 
-    constraint: Constraint
-    names: tuple[str, ...]
 
-    def bind[F: Callable[..., None]](self, command: F) -> F:
-        """Make the rule one of the command's."""
-        return cloup.constraint(self.constraint, self.names)(command)
+def absent(name: str) -> Condition:
+    """Return a condition that holds if the option is not given."""
+    return lambda values: not _is_given(values[name])
+
+
+def chosen(name: str, value: object) -> Condition:
+    """Return a condition that holds if the option has this value."""
+    return lambda values: values[name] == value
+
+
+def not_chosen(name: str, value: object) -> Condition:
+    """Return a condition that holds if the option has another value."""
+    return lambda values: values[name] != value
 
 
 def exclusive(*names: str) -> Rule:
     """Accept at most one of these options."""
-    return _rule(AcceptAtMost(1), names, "{} and {} exclude each other")
+    return _rule(names, "{} and {} exclude each other", most=1)
 
 
 def at_least_one(*names: str, error: str) -> Rule:
     """Demand one of these options, or several."""
-    return _rule(RequireAtLeast(1), names, error)
+    return _rule(names, error, least=1)
 
 
 def needs(name: str, other: str, *, error: str) -> Rule:
     """Accept the option only beside the other one."""
-    return demand(IsSet(name), other, error=error)
+    return demand(present(name), other, error=error)
 
 
-def demand(condition: Predicate, *names: str, error: str) -> Rule:
+def demand(condition: Condition, *names: str, error: str) -> Rule:
     """Demand one of these options if the condition holds."""
-    return _rule(If(condition, then=RequireAtLeast(1)), names, error)
+    return _rule(names, error, condition, least=1)
 
 
-def refuse(condition: Predicate, *names: str, error: str) -> Rule:
+def refuse(condition: Condition, *names: str, error: str) -> Rule:
     """Refuse these options if the condition holds. `{}` in the error is the first one given."""
-    return _rule(If(condition, then=AcceptAtMost(0)), names, error)
+    return _rule(names, error, condition, most=0)
 
 
 def only_for(name: str, value: Enum, *names: str) -> Rule:
     """Accept these options only if the option `name` has this value."""
     error = f"{{}} is only for --{name}={value.value}"
-    return refuse(~Equal(name, value), *names, error=error)
+    return refuse(not_chosen(name, value), *names, error=error)
 
 
 def not_for(name: str, value: Enum, *names: str) -> Rule:
     """Refuse these options if the option `name` has this value."""
     error = f"{{}} is not for --{name}={value.value}"
-    return refuse(Equal(name, value), *names, error=error)
+    return refuse(chosen(name, value), *names, error=error)
 
 
 def check_other_branch(branch: str | None, onto: str | None) -> None:
@@ -87,15 +86,30 @@ def check_other_branch(branch: str | None, onto: str | None) -> None:
         )
 
 
-def _rule(constraint: Constraint, names: tuple[str, ...], error: str) -> Rule:
-    def told(violated: ConstraintViolated) -> str:
-        return error.format(*_given(violated))
+def _rule(
+    names: tuple[str, ...],
+    error: str,
+    condition: Condition = lambda _values: True,
+    *,
+    least: int = 0,
+    most: int | None = None,
+) -> Rule:
+    """Return a rule on how many of the options are given. `error` may have `{}` for these."""
 
-    return Rule(constraint.rephrased(help="", error=told), names)
+    def check(context: click.Context) -> None:
+        found = [name for name in names if _is_given(context.params[name])]
+        fits = len(found) >= least and (most is None or len(found) <= most)
+        if not fits and condition(context.params):
+            raise click.UsageError(error.format(*_written(context, found)), context)
+
+    return check
 
 
-def _given(violated: ConstraintViolated) -> list[str]:
-    """Return those of the rule's options that are given, as one writes them."""
-    values = violated.ctx.params if violated.ctx else {}
-    given = get_params_whose_value_is_set(violated.params, values)
-    return [max(one.opts, key=len) for one in given]
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False and value != ()
+
+
+def _written(context: click.Context, names: list[str]) -> list[str]:
+    """Return the options with these field names as one writes them, in this order."""
+    longest = {one.name: max(one.opts, key=len) for one in context.command.params}
+    return [longest[name] for name in names]

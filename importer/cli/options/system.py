@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloup.constraints import Equal, IsSet
-
 from importer.cli.completion import branches_like
 from importer.cli.options.declare import Group, Heading, choice, flag, option
-from importer.cli.options.rules import demand, needs
+from importer.cli.options.rules import demand, needs, not_chosen, present
 from importer.cli.options.types import Text, YesNo
 from importer.commit.target import ExistingStore
 
@@ -21,13 +19,13 @@ class System(Group):
     RULES = (
         needs("onto", "branch", error="--onto needs --branch, the branch to commit the result to"),
         demand(
-            ~Equal("existing_store", ExistingStore.ERROR),
+            not_chosen("existing_store", ExistingStore.ERROR),
             "onto",
             error="--existing-store is only for --onto",
         ),
         needs("crio_conf", "onto", error="--crio-conf is only for --onto"),
         demand(
-            IsSet("crio_internal_repair"),
+            present("crio_internal_repair"),
             "crio_conf",
             error="--crio-internal-repair is only for --crio-conf",
         ),

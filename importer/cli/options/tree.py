@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from cloup.constraints import IsSet
-
 from importer.cli.completion import branches_like
 from importer.cli.options.declare import (
     Group,
@@ -18,11 +16,12 @@ from importer.cli.options.declare import (
     option,
 )
 from importer.cli.options.name_types import Branch, TreePrefix
-from importer.cli.options.rules import demand, exclusive, refuse
+from importer.cli.options.rules import absent, demand, exclusive, present, refuse
 from importer.cli.options.types import Number, Place, Text, Timestamp
 from layers.tree.builder import DeviceNodes
 
-_IN_PLACE = IsSet("in_place")
+_IN_PLACE = present("in_place")
+_ELSEWHERE = absent("in_place")
 
 
 class Opaque(Enum):
@@ -91,8 +90,8 @@ class TreeCommit(Group):
 
     HEADING = Heading.RESULT
     RULES = (
-        demand(~_IN_PLACE, "repo", error="--repo is needed, unless with --in-place"),
-        demand(~_IN_PLACE, "branch", error="--branch is needed, unless with --in-place"),
+        demand(_ELSEWHERE, "repo", error="--repo is needed, unless with --in-place"),
+        demand(_ELSEWHERE, "branch", error="--branch is needed, unless with --in-place"),
     )
 
     branch: str | None = option(
@@ -173,7 +172,7 @@ class InPlace(Group):
             error="{} is not for --in-place",
         ),
         refuse(
-            ~_IN_PLACE, "undo", "dry_run", "force", "journal", error="{} is only for --in-place"
+            _ELSEWHERE, "undo", "dry_run", "force", "journal", error="{} is only for --in-place"
         ),
         exclusive("undo", "dry_run"),
     )
