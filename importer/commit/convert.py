@@ -12,8 +12,6 @@ from importer.cache.layer import find_layer
 from importer.commit.layer_ids import present_store
 from importer.commit.target import ExistingStore
 from importer.errors import ImporterError
-from importer.store.kept_image import kept_image
-from importer.store.reader import open_store
 from importer.store.whiteouts import whiteouts_in
 from importer.store.writer import reading_present
 from layers.storage.layer_id import layer_ids
@@ -49,6 +47,9 @@ def images_to_convert(
     with reading_present():
         if present is None or whiteouts_in(present) in (None, whiteouts):
             return ()
+        from importer.store.kept_image import kept_image
+        from importer.store.reader import open_store
+
         store = open_store(repo, base.commit.checksum, target.prefix)
         taken = {name for image in images for name in image.names}
         for view in store.images:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.cli.options.declare import Group, Heading, flag, option
+from importer.cli.options.declare import Group, Heading, flag, option, options
 from importer.cli.options.rules import needs
 from importer.cli.options.types import ParamType, Seconds
 from importer.errors import ImporterError
@@ -32,7 +31,7 @@ class ClusterAddress(ParamType[Address]):
             self.fail(f"{error}; it is {error.hint}", param, ctx)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class OnCluster(Group):
     """A Dask cluster, which needs the extra import-image[cluster]."""
 

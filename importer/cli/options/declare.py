@@ -1,6 +1,6 @@
 """Declare options as the fields of dataclasses, and commands by the dataclasses they take.
 
-    @dataclass(frozen=True, slots=True, kw_only=True)
+    @options
     class Commit(Group):
         HEADING = Heading.RESULT
         RULES = (needs("subject", "branch", error="--subject needs --branch"),)
@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, cast, overload
+from typing import TYPE_CHECKING, ClassVar, cast, dataclass_transform, overload
 
 import click
 from click.core import ParameterSource
@@ -57,6 +57,13 @@ class Heading(Enum):
     REGISTRY = "Registry"
     WORK = "Work at once"
     OUTPUT = "Output"
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def options[G](group: type[G]) -> type[G]:
+    """Make a class a frozen dataclass, without `==` and `repr`: no options need them, and each
+    takes time to make."""
+    return dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(group)
 
 
 class Group:

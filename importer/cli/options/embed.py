@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from importer.cli.options.declare import Group, Heading, choice, flag, option, required, several
+from importer.cli.options.declare import (
+    Group,
+    Heading,
+    choice,
+    flag,
+    option,
+    options,
+    required,
+    several,
+)
 from importer.cli.options.types import KeyValue, NotEmpty, Number
 from layers.compress.compress import BlobCompression
 from layers.storage.packing import Pack
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class BaseAndDestination(Group):
     """The two images, each of any skopeo transport."""
 
@@ -31,7 +38,7 @@ class BaseAndDestination(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class NewImage(Group):
     """Layers, labels and files of the new image that are its own."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from importer.cli.options.declare import (
@@ -13,6 +12,7 @@ from importer.cli.options.declare import (
     choice,
     flag,
     option,
+    options,
     several,
 )
 from importer.cli.options.rules import at_least_one, demand, present
@@ -23,7 +23,7 @@ from layers.tree.builder import DeviceNodes
 _LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Lists(Group):
     """Files that list images."""
 
@@ -47,7 +47,7 @@ class Lists(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class References(Group):
     """The images of import-image."""
 
@@ -60,7 +60,7 @@ class References(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Graphroot(Group):
     """The images of import-storage."""
 
@@ -74,7 +74,7 @@ class Graphroot(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Architecture(Group):
     """The architecture where an image has one alone."""
 
@@ -85,7 +85,7 @@ class Architecture(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Platform(Group):
     """The rest of the platform."""
 
@@ -99,7 +99,7 @@ class Platform(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class LayerRules(Group):
     """Bounds on a layer's content, and on all layers together."""
 

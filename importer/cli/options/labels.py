@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from importer.cli.options.declare import Group, Heading, option
+from importer.cli.options.declare import Group, Heading, option, options
 from importer.cli.options.rules import chosen, demand, needs
 from importer.cli.options.types import Context, Place, Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Labels(Group):
     """SELinux labels of the files."""
 
@@ -35,7 +34,7 @@ class Labels(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Signing(Group):
     """Signatures of the commits."""
 

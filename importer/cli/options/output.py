@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass
 
 import click
 
-from importer.cli.options.declare import Group, Heading, flag, option
+from importer.cli.options.declare import Group, Heading, flag, option, options
 from importer.cli.options.rules import exclusive
 from importer.cli.options.types import Number
 
@@ -26,7 +25,7 @@ def _writable(_context: click.Context, _option: click.Parameter, value: int | No
     return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Messages(Group):
     """Messages and progress on standard error."""
 
@@ -45,7 +44,7 @@ class Messages(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Document(Group):
     """The result on standard output."""
 
@@ -54,7 +53,7 @@ class Document(Group):
     as_json: bool = flag("--json", help="Print the result as a JSON document.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Rehearsal(Group):
     """An import that is planned and not done."""
 
@@ -65,7 +64,7 @@ class Rehearsal(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Unchanged(Group):
     """The exit status of an import that changes nothing."""
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from importer.cli.options.declare import Group, Heading, flag, option
+from importer.cli.options.declare import Group, Heading, flag, option, options
 from importer.cli.options.rules import exclusive
 from importer.cli.options.types import NotEmpty, Number, Place, Seconds, YesNo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Access(Group):
     """How to reach a registry, and which signatures images must have."""
 
@@ -75,7 +74,7 @@ class Access(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Registry(Access):
     """How to import from a registry."""
 
@@ -86,7 +85,7 @@ class Registry(Access):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Retries(Group):
     """Patience with a registry."""
 

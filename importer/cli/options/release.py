@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import Group, Heading, arguments, flag, option, pair, several
+from importer.cli.options.declare import (
+    Group,
+    Heading,
+    arguments,
+    flag,
+    option,
+    options,
+    pair,
+    several,
+)
 from importer.cli.options.name_types import Architecture, Branch, ReleaseName
 from importer.cli.options.rules import (
     absent,
@@ -23,7 +31,7 @@ _WHICH = "name the release: by sources, a --stream or --from, by --locked alone,
 _WRITING = ("lock", "keep", "keep_going", "dry_run", "pin")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class ReleaseSources(Group):
     """Options that name the release, and select its images."""
 
@@ -76,7 +84,7 @@ class ReleaseSources(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class ReleaseResult(Group):
     """Options for the commits and files that the release goes into."""
 
@@ -125,7 +133,7 @@ class ReleaseResult(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class ReleaseReport(Group):
     """How the changes are told."""
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from importer.cli.options.declare import Group, Heading, several
+from importer.cli.options.declare import Group, Heading, options, several
 from importer.cli.options.rules import demand, present, refuse
 from importer.cli.options.types import NotEmpty, Place
 
 _FILES = ("updates", "new_files", "kustomizations", "crio_files")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class ReleaseFiles(Group):
     """Files in a repository of sources, such as MicroShift's, that name the images."""
 

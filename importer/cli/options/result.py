@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import Group, Heading, choice, flag, option, required
+from importer.cli.options.declare import Group, Heading, choice, flag, option, options, required
 from importer.cli.options.name_types import Branch, Prefix
 from importer.cli.options.rules import not_for, only_for
 from importer.cli.options.types import OneOf, Place, Text, Timestamp
@@ -16,7 +15,7 @@ from layers.storage.store_id import LayerIds, Whiteouts
 _REPO = "The ostree repo; created in bare-user mode if it does not exist."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class NewRepo(Group):
     """The repo to import into."""
 
@@ -25,7 +24,7 @@ class NewRepo(Group):
     repo: Path = required("--repo", envvar="OSTREE_REPO", type=Place(), help=_REPO)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class OptionalRepo(Group):
     """The repo of a command that has something to do without one, too."""
 
@@ -34,7 +33,7 @@ class OptionalRepo(Group):
     repo: Path | None = option("--repo", envvar="OSTREE_REPO", type=Place(), help=_REPO)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class ToBranch(Group):
     """The branch of the images."""
 
@@ -48,7 +47,7 @@ class ToBranch(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Shape(Group):
     """The form of the commit."""
 
@@ -83,7 +82,7 @@ class Shape(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class StoreContents(Group):
     """The store in the commit."""
 
@@ -116,7 +115,7 @@ class StoreContents(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Commit(Group):
     """Options for the commit's metadata."""
 

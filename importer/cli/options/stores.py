@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from importer.cli.completion import branches_like, images_like
@@ -13,6 +12,7 @@ from importer.cli.options.declare import (
     arguments,
     flag,
     option,
+    options,
     required,
     several,
 )
@@ -20,7 +20,7 @@ from importer.cli.options.rules import exclusive
 from importer.cli.options.types import NotEmpty, Number, Place, Seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Branches(Group):
     """Any number of branches; without one, all."""
 
@@ -29,7 +29,7 @@ class Branches(Group):
     branches: tuple[str, ...] = arguments("[BRANCH]...", type=NotEmpty(), complete=branches_like)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class OneBranch(Group):
     """A branch."""
 
@@ -38,7 +38,7 @@ class OneBranch(Group):
     branch: str = argument("BRANCH", type=NotEmpty(), complete=branches_like)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class OneImage(Group):
     """An image."""
 
@@ -47,7 +47,7 @@ class OneImage(Group):
     image: str = argument("IMAGE", type=NotEmpty(), complete=images_like)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Images(Group):
     """One image or several."""
 
@@ -58,7 +58,7 @@ class Images(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class TwoStores(Group):
     """Two stores to compare."""
 
@@ -68,7 +68,7 @@ class TwoStores(Group):
     new: str = argument("B", type=NotEmpty(), complete=branches_like)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Destination(Group):
     """An OCI layout or a directory to write."""
 
@@ -77,7 +77,7 @@ class Destination(Group):
     destination: str = argument("oci:DIR[:TAG]|dir:DIR", type=NotEmpty())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class InBranch(Group):
     """The branches to search for an image."""
 
@@ -92,7 +92,7 @@ class InBranch(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Stores(Group):
     """The repo, and the stores' place in it."""
 
@@ -108,7 +108,7 @@ class Stores(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Difference(Group):
     """How much of a difference is told."""
 
@@ -130,7 +130,7 @@ class Difference(Group):
     fail_on_lost: bool = flag("--fail-on-lost", help="Exit with 1 if B lacks an image or layer.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Removal(Group):
     """The branches to remove images from."""
 
@@ -148,7 +148,7 @@ class Removal(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Pruning(Group):
     """How much is deleted."""
 
@@ -163,7 +163,7 @@ class Pruning(Group):
     dry_run: bool = flag("--dry-run", "-n", help="Delete nothing; tell what would be deleted.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Report(Group):
     """The page of a report."""
 
@@ -185,7 +185,7 @@ class Report(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class OwnStorage(Group):
     """The device's own storage, and the read-only stores beside it."""
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import Group, Heading, choice, flag, option
+from importer.cli.options.declare import Group, Heading, choice, flag, option, options
 from importer.cli.options.rules import demand, needs, not_chosen, present
 from importer.cli.options.types import Text, YesNo
 from importer.commit.target import ExistingStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class System(Group):
     """The operating system's branch, and what changes in its tree."""
 

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import (
-    Group,
-    Heading,
-    arguments,
-    choice,
-    flag,
-    option,
-)
+from importer.cli.options.declare import Group, Heading, arguments, choice, flag, option, options
 from importer.cli.options.name_types import Branch, TreePrefix
 from importer.cli.options.rules import absent, demand, exclusive, present, refuse
 from importer.cli.options.types import Number, Place, Text, Timestamp
@@ -31,7 +23,7 @@ class Opaque(Enum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Trees(Group):
     """The directories, and what to take of them."""
 
@@ -53,7 +45,7 @@ class Trees(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Changes(Group):
     """How files are committed otherwise than they are on disk."""
 
@@ -84,7 +76,7 @@ class Changes(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class TreeCommit(Group):
     """The repo, the branch and the commit."""
 
@@ -110,7 +102,7 @@ class TreeCommit(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class TreeCache(Group):
     """The cache of files that have not changed."""
 
@@ -122,7 +114,7 @@ class TreeCache(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class OntoSystem(Group):
     """The operating system's branch."""
 
@@ -138,7 +130,7 @@ class OntoSystem(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class TreeLabels(Group):
     """SELinux labels of the files."""
 
@@ -157,7 +149,7 @@ class TreeLabels(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class InPlace(Group):
     """Translating a directory where it is."""
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from importer.cli.options.declare import Group, Heading, option
+from importer.cli.options.declare import Group, Heading, option, options
 from importer.cli.options.types import Number, Size
 from importer.ingest.budget import Budget
 
 _DEFAULT = Budget()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Jobs(Group):
     """The processors that a command uses."""
 
@@ -32,7 +30,7 @@ class Jobs(Group):
         return _DEFAULT.jobs if self.jobs is None else self.jobs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Downloads(Group):
     """The connections of a command that fetches blobs."""
 
@@ -47,7 +45,7 @@ class Downloads(Group):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@options
 class Spool(Group):
     """The room for blobs that wait."""
 
