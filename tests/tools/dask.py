@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +26,13 @@ def await_that(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether Dask has written the JSON file to its end: the file is there before its content."""
+    with suppress(FileNotFoundError, json.JSONDecodeError):
+        return bool(json.loads(file.read_text()))
+    return False
 
 
 class DaskProcess:
@@ -89,7 +96,7 @@ class DaskCluster:
         argv = ["scheduler", "--host=127.0.0.1", "--port=0", "--dashboard-address=127.0.0.1:0"]
         argv += [f"--scheduler-file={file}", *protocol]
         self.scheduler = self._started("scheduler", argv, self._env, [])
-        await_that(lambda: self.scheduler.says("Scheduler at") and file.exists(), "no scheduler")
+        await_that(lambda: self.scheduler.says("Scheduler at") and _is_whole(file), "no scheduler")
         self.address = str(json.loads(file.read_text())["address"])
         return self
 
