@@ -16,7 +16,7 @@ import time
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from importer.cli.progress_display import for_terminal
+from importer.cli.progress_display import Lines, for_terminal
 from importer.cli.streams import say
 
 if TYPE_CHECKING:
@@ -38,24 +38,12 @@ def log_line(level: str, message: str, **more: str) -> str:
     return json.dumps(fields | {key: value for key, value in more.items() if value})
 
 
-class JsonLog:
+class JsonLog(Lines):
     """Print messages and the beginning of each blob as JSON (--log-json)."""
 
     def message(self, text: str, level: str = "info") -> None:
         """Print one JSON object."""
         say(log_line(level, text))
-
-    def layer(self, name: str, size: int, state: str) -> None:
-        """Print nothing: a layer changes its state several times."""
-
-    def components(self, over: int, total: int) -> None:
-        """Print nothing: a message for each would tell little."""
-
-    @contextmanager
-    def blob(self, name: str, size: int) -> Iterator[Advance]:
-        """Print a message when the blob begins."""
-        self.message(f"{name}: reading {size:,} bytes")
-        yield lambda _count: None
 
 
 class Events:

@@ -26,8 +26,8 @@ class Lines:
     """Write one line for each event, for logs."""
 
     def message(self, text: str) -> None:
-        """Write the text at once. Images and registries have a say in it: what a terminal would
-        obey is escaped."""
+        """Write the text at once. Control characters are escaped, since an image or a registry may
+        have put them into the text."""
         say(escaped(text))
 
     def layer(self, name: str, size: int, state: str) -> None:

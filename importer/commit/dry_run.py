@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.commit.images import image_message
+from importer.commit.result import identity
 from importer.render.table import several
 from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
 
@@ -135,10 +136,7 @@ def _branch(branch: PlannedBranch) -> Json:
 def described(image: Image, layers: LayerPlan) -> Json:
     """Return an image for JSON."""
     return {
-        "reference": str(image.reference),
-        "digest": str(image.digest),
-        "image_id": image.id,
-        "names": list(image.names),
+        **identity(image),
         "layers": [
             {
                 "digest": str(layer.blob.digest),

@@ -112,16 +112,23 @@ def described(
     standard ids of the layers that they read.
     """
     return {
-        "reference": str(image.reference),
-        "digest": str(image.digest),
-        "image_id": image.id,
-        "names": list(image.names),
+        **identity(image),
         "layers": [
             _layer(layer, layers[layer.id], fetched, store_ids.get(layer.id))
             | ({"added_entries": added[layer.id]} if layer.id in added else {})
             | _reader(readers.get(layer.id))
             for layer in image.layers
         ],
+    }
+
+
+def identity(image: Image) -> dict[str, Any]:
+    """Return an image's names and digests for JSON."""
+    return {
+        "reference": str(image.reference),
+        "digest": str(image.digest),
+        "image_id": image.id,
+        "names": list(image.names),
     }
 
 

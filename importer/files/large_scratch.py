@@ -10,10 +10,10 @@ import os
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.locked_directory import OPEN_DIRECTORY, locked_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 # file-hierarchy(7): on a disk, where /tmp may be in memory. skopeo and podman use it, too.
 _PLACE = "/var/tmp"  # noqa: S108 - mkdtemp makes a private directory in it
 _PREFIX = "import-image-large-"
-_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
@@ -31,7 +30,7 @@ def large_scratch() -> Iterator[Path]:
     where = Path(os.environ.get("TMPDIR") or _PLACE)
     try:
         _clear_abandoned(where)
-        directory, lock = _held(where)
+        directory, lock = locked_directory(where, _PREFIX)
     except OSError as error:
         raise ImporterError(
             f"a temporary directory in {where} cannot be made: {error.strerror}",
@@ -44,19 +43,6 @@ def large_scratch() -> Iterator[Path]:
         os.close(lock)
 
 
-def _held(where: Path) -> tuple[Path, int]:
-    """Make a directory and lock it. Another process may take it for abandoned before it is locked,
-    and remove it; then make another one."""
-    while True:
-        directory = Path(mkdtemp(prefix=_PREFIX, dir=where))
-        with suppress(FileNotFoundError):
-            lock = os.open(directory, _FLAGS)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if directory.exists():
-                return directory, lock
-            os.close(lock)
-
-
 def _clear_abandoned(where: Path) -> None:
     for path in where.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # gone by now, not ours, or held
@@ -64,7 +50,7 @@ def _clear_abandoned(where: Path) -> None:
 
 
 def _clear(path: Path) -> None:
-    descriptor = os.open(path, _FLAGS)
+    descriptor = os.open(path, OPEN_DIRECTORY)
     try:
         if os.fstat(descriptor).st_uid == os.geteuid():
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

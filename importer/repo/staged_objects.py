@@ -14,12 +14,13 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from importer.files.locked_directory import OPEN_DIRECTORY, locked_directory
 from importer.repo.object_file import ANY_UMASK, move_objects
 from importer.repo.staging import NewObjects, Place
 
 _PREFIX = "import-image-"
-# A file system has one lock for moves between directories, and who waits for it keeps a processor
-# busy (fs/namei.c, lock_rename()).
+# A file system has one lock for moves between directories, and a thread that waits for it keeps a
+# processor busy (fs/namei.c, lock_rename()).
 moving = threading.Lock()
 
 
@@ -67,25 +68,15 @@ class LooseObjects:
 
 
 def claimed(tmp: Path) -> tuple[Path, int]:
-    """Return a new directory in `tmp`, and a descriptor that holds its lock.
-
-    Before it is locked, another import may take it for abandoned, and clear it away.
-    """
-    while True:
-        directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=tmp))
-        with suppress(FileNotFoundError):
-            held = os.open(directory, os.O_RDONLY)
-            fcntl.flock(held, fcntl.LOCK_EX)
-            if directory.exists():
-                return directory, held
-            os.close(held)
+    """Return a new directory in `tmp`, and a descriptor that holds its lock."""
+    return locked_directory(tmp, _PREFIX)
 
 
 def clear_abandoned(tmp: Path) -> None:
     """Remove the directories of killed imports, whose locks are free."""
     for directory in tmp.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            held = os.open(directory, os.O_RDONLY)
+            held = os.open(directory, OPEN_DIRECTORY)
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(directory)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.images import definition, real_image
+from tests.device.words import LATER, WORDS
 from tests.tools.busybox import busybox_layer
 from tests.tools.cgroup2 import with_cgroup2
 from tests.tools.expected import checked_out_store, merged, unpacked
@@ -17,18 +18,8 @@ from tests.tools.podman import Podman, new_podman
 from tests.tools.process import run
 from tests.tools.registry import Registry
 from tests.tools.snapshot import assert_same, snapshot
-from tests.tools.tarbuild import Entry, opaque, whiteout
 
 pytestmark = pytest.mark.root
-
-WORDS = [
-    Entry(b"etc", "dir", mode=0o755),
-    Entry(b"etc/word", content=b"word\n"),
-    Entry(b"etc/gone", content=b"gone\n"),
-    Entry(b"srv", "dir", mode=0o750, uid=33, gid=33),
-    Entry(b"srv/old", content=b"old\n"),
-]
-LATER = [whiteout(b"etc/gone"), opaque(b"srv"), Entry(b"srv/new", uid=33, content=b"new\n")]
 
 
 @pytest.fixture

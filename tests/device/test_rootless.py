@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.device.words import LATER, WORDS
 from tests.tools import ostreerepo
 from tests.tools.busybox import busybox_layer
 from tests.tools.expected import STORE, checked_out_store
@@ -15,19 +16,10 @@ from tests.tools.importimage import imported
 from tests.tools.lacking import need
 from tests.tools.process import CommandError
 from tests.tools.rootless import FIRST_SUB_ID, UID, User, new_user
-from tests.tools.tarbuild import Entry, opaque, whiteout
 
 pytestmark = pytest.mark.root
 
 NAME = "example.org/run:t"
-WORDS = [
-    Entry(b"etc", "dir", mode=0o755),
-    Entry(b"etc/word", content=b"word\n"),
-    Entry(b"etc/gone", content=b"gone\n"),
-    Entry(b"srv", "dir", mode=0o750, uid=33, gid=33),
-    Entry(b"srv/old", content=b"old\n"),
-]
-LATER = [whiteout(b"etc/gone"), opaque(b"srv"), Entry(b"srv/new", uid=33, content=b"new\n")]
 LOOK = "ls /etc/gone /srv/old 2>&1 | grep -c 'No such'; stat -c %a:%u:%g /srv"
 SQUASH = """\
 [storage.options.overlay]

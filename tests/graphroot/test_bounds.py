@@ -1,8 +1,6 @@
 """A store with files that have no end: terabytes that cost their owner nothing."""
 
 import gzip
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +15,6 @@ from tests.tools.dockerroot import docker_from_podman
 from tests.tools.expected import layer_ids
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import run_storage
-from tests.tools.podman import new_podman
-from tests.tools.process import run
-from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 
 pytestmark = pytest.mark.root
@@ -31,20 +26,6 @@ TERABYTE = 1 << 40
 def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
     files = [Entry(b"f%d" % n, content=b"f") for n in range(10)]
     return build_oci(tmp_path_factory.mktemp("bounds") / "layout", "t", [files])
-
-
-@pytest.fixture(scope="module")
-def pulled(tmp_path_factory: pytest.TempPathFactory, registry: Registry, built: BuiltImage) -> Path:
-    podman = new_podman(tmp_path_factory.mktemp("bounds-store") / "podman")
-    podman("pull", "--quiet", "--tls-verify=false", registry.push(built, "graph-bounds:1"))
-    return podman.home / "root"
-
-
-@pytest.fixture
-def store(pulled: Path, tmp_path: Path) -> Iterator[Path]:
-    run(["cp", "-a", pulled, tmp_path / "store"])
-    yield tmp_path / "store"
-    shutil.rmtree(tmp_path / "store")
 
 
 def grown(path: Path) -> None:

@@ -16,10 +16,8 @@ from tests.tools.expected import layer_ids
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import How, Outcome, run_storage
 from tests.tools.ostreerepo import init
-from tests.tools.podman import new_podman
 from tests.tools.process import run
 from tests.tools.racer import Racer, exchange
-from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 
 pytestmark = pytest.mark.root
@@ -37,21 +35,6 @@ LAYERS = [
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
     return build_oci(tmp_path_factory.mktemp("escape") / "layout", "t", LAYERS)
-
-
-@pytest.fixture(scope="module")
-def pulled(tmp_path_factory: pytest.TempPathFactory, registry: Registry, built: BuiltImage) -> Path:
-    podman = new_podman(tmp_path_factory.mktemp("escape-store") / "podman")
-    reference = registry.push(built, "escape:1")
-    podman("pull", "--quiet", "--tls-verify=false", reference)
-    return podman.home / "root"
-
-
-@pytest.fixture
-def store(pulled: Path, tmp_path: Path) -> Iterator[Path]:
-    run(["cp", "-a", pulled, tmp_path / "store"])
-    yield tmp_path / "store"
-    shutil.rmtree(tmp_path / "store")
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -11,38 +9,13 @@ import pytest
 from importer.errors import FetchError
 from importer.ingest.spool import SpooledBlob
 from tests.tools import patience
+from tests.tools.pipe import fed
 
 DATA = bytes(range(256)) * 20_000
 
 
 def ignore(_: int) -> None:
     """Progress is of no interest."""
-
-
-@contextmanager
-def fed(*pieces: bytes, wait: threading.Event | None = None) -> Iterator[int]:
-    """A pipe that these are written to, the last one when the event is set.
-
-    The reader may leave before the end.
-    """
-    source, sink = os.pipe()
-
-    def write() -> None:
-        with suppress(BrokenPipeError), os.fdopen(sink, "wb", buffering=0) as file:
-            for number, piece in enumerate(pieces):
-                if wait is not None and number == len(pieces) - 1:
-                    wait.wait(patience.SECONDS)
-                left = memoryview(piece)
-                while left:
-                    left = left[file.write(left) :]
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        yield source
-    finally:
-        os.close(source)
-        writer.join(patience.SECONDS)
 
 
 def drained(descriptor: int) -> bytes:

@@ -17,12 +17,10 @@ from tests.semantics.test_corpora import BLOBS, media_type_of, tar_of
 from tests.semantics.test_semantics import CASES, read, rows_of_tables
 from tests.tools import umoci
 from tests.tools.image import LayerSource, Packed, build_oci
-from tests.tools.lab import shown
-from tests.tools.overlay import overlay_mount
+from tests.tools.lab import shown, shown_by_podman
 from tests.tools.podman import new_podman
 from tests.tools.process import CommandError
 from tests.tools.stack import Listing, Stack
-from tests.tools.store import store_lowers
 
 pytestmark = pytest.mark.root
 
@@ -70,18 +68,10 @@ def of_umoci(layers: Sequence[LayerSource], space: Path) -> Listing | None:
 
 def of_podman(layers: Sequence[LayerSource], space: Path) -> Listing | None:
     """What podman's store shows; None if podman fails."""
-    built = build_oci(space / "oci", "t", layers, compression="none")
-    podman = new_podman(space / "podman")
     try:
-        podman("pull", "--quiet", f"oci:{space}/oci:t")
-    except CommandError:
-        return None
-    lowers = store_lowers(space / "podman/root", built.image_id)
-    with overlay_mount(lowers, space / "mnt") as mounted:
-        try:
-            return shown(mounted)
-        except FileNotFoundError:  # a whiteout of nothing: listed, and not there
-            return BROKEN
+        return shown_by_podman(layers, space)
+    except FileNotFoundError:
+        return BROKEN
 
 
 def outcome(

@@ -11,7 +11,8 @@ documents with each field that podman decodes, right and wrong.
 **Serve them.** `registry` is Debian's docker-registry on loopback, `registrystorage` its files,
 to be broken; `htpasswd`, `certificate` and `accesslog` give it passwords, TLS and a log to read;
 `faultyproxy` stands in front of it and breaks what it is told to; `closedport` is a port where
-nobody listens; `httpserver` serves a directory, `meter` also counts what was fetched. `rawserver`
+nobody listens; `httpserver` serves a directory, `meter` also counts what was fetched; `pipe` is
+a pipe that a thread fills. `rawserver`
 sends any bytes at any pace. `rawskopeo` is a skopeo whose proxy speaks protocol 0.2.8.
 
 **Releases.** `nightly` pushes nightly releases, `controller` is a release controller that fails,

@@ -22,7 +22,7 @@ from tests.tools import ostreerepo, umoci
 from tests.tools.entry import Entry
 from tests.tools.image import LayerSource, build_oci
 from tests.tools.overlay import overlay_mount
-from tests.tools.podman import Podman, new_podman
+from tests.tools.podman import new_podman
 from tests.tools.process import CommandError
 from tests.tools.snapshot import snapshot
 from tests.tools.stack import Listing
@@ -52,6 +52,24 @@ def import_job(
         names={},
         skopeo=Skopeo(insecure_policy=True),
     )
+
+
+def shown_by_podman(
+    layers: Sequence[LayerSource], space: Path, ignore: Sequence[str] = ()
+) -> Listing | None:
+    """What podman's store shows; None if podman cannot pull the image.
+
+    Raises FileNotFoundError for a whiteout of nothing: it is listed, and not there.
+    """
+    built = build_oci(space / "oci", "t", layers, compression="none")
+    podman = new_podman(space / "podman")
+    try:
+        podman("pull", "--quiet", f"oci:{space}/oci:t")
+    except CommandError:
+        return None
+    lowers = store_lowers(space / "podman/root", built.image_id)
+    with overlay_mount(lowers, space / "mnt") as mounted:
+        return shown(mounted, ignore)
 
 
 def import_into(repo: Path, *references: str, device_nodes: str = "auto") -> Result:
@@ -128,18 +146,10 @@ class Lab:
         if not layers:
             return {}
         with self._space() as space:
-            built = build_oci(space / "oci", "t", layers, compression="none")
-            podman: Podman = new_podman(space / "podman")
             try:
-                podman("pull", "--quiet", f"oci:{space}/oci:t")
-            except CommandError:
+                return shown_by_podman(layers, space, ignore=("char", "block", "fifo"))
+            except FileNotFoundError:
                 return None
-            lowers = store_lowers(space / "podman/root", built.image_id)
-            with overlay_mount(lowers, space / "mnt") as mounted:
-                try:
-                    return shown(mounted, ignore=("char", "block", "fifo"))
-                except FileNotFoundError:  # a whiteout of nothing: listed, and not there
-                    return None
 
 
 def side_by_side(stacks: Sequence[Sequence[Sequence[Entry]]]) -> list[list[Entry]]:

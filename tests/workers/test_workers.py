@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +26,8 @@ from layers.tree.builder import LayerTree
 from layers.tree.node import Directory, Gap, Leaf
 from layers.tree.read_layer import ReadLayer
 from tests.repo.test_loose import MODES, XATTRS, Mode, objects
-from tests.tools import ostreerepo, patience
+from tests.tools import ostreerepo
+from tests.tools.pipe import fed
 from tests.tools.process import run
 
 if TYPE_CHECKING:
@@ -257,24 +257,6 @@ def test_a_descriptor_can_be_handed_over(tmp_path: Path, workers: Workers, size:
             found = read(repo, DrainingJob(), workers, source, told.append)
         assert found.record == b"%d" % n * size
         assert sum(told) == -(-size // 10) << 20
-
-
-@contextmanager
-def fed(data: bytes) -> Iterator[int]:
-    """A pipe that somebody writes to."""
-    source, sink = os.pipe()
-
-    def write() -> None:
-        with os.fdopen(sink, "wb") as file:
-            file.write(data)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        yield source
-    finally:
-        os.close(source)
-        writer.join(patience.SECONDS)
 
 
 @pytest.mark.parametrize(
