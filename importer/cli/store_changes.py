@@ -57,10 +57,10 @@ def remove(given: Given) -> None:
 
 @subcommand("prune", Stores, Pruning, Messages, Document)
 def prune(given: Given) -> None:
-    """Delete what is no longer needed.
+    """Delete layers and objects that nothing needs.
 
-    First the branches of layers that no store has, then all objects that no branch needs.
-    prune waits until running imports have ended, and imports wait for prune.
+    First deletes the branches of layers that no store has, then all objects that no branch
+    needs. prune waits until running imports have ended, and imports wait for prune.
     """
 
     def work(repo: Repo) -> Shown:
@@ -75,13 +75,13 @@ def prune(given: Given) -> None:
 
 @subcommand("export", OneImage, Destination, InBranch, Stores, Jobs, Messages, Document)
 def export(given: Given) -> None:
-    """Write an image as an OCI layout, or as a directory of skopeo's dir: transport.
+    """Write an image as an OCI layout or a dir:.
 
-    skopeo, podman and others read it. The layers are the original tars, byte for byte, and
-    the config is the original one: image id and diffIDs stay. The layers are not compressed.
-    Where those of the registry were, the manifest is new, and so is its digest, which this
-    command prints; signatures are then left out. Without a TAG, the layout has the tag of the
-    image's name, or `latest`.
+    skopeo, podman and others read both, an OCI layout or a directory of skopeo's dir:
+    transport. The layers are the original tars, byte for byte, and the config is the original
+    one: image id and diffIDs stay. The layers are not compressed. If the registry's layers
+    were, the manifest is a new one without signatures. Prints the manifest's digest. Without a
+    TAG, the layout has the tag of the image's name, or `latest`.
     """
     directory, tag = _destination(given(Destination).destination)
 

@@ -13,10 +13,11 @@ from importer.errors import ImporterError
 
 @subcommand("heal", OwnStorage, Messages, Document)
 def heal(given: Given) -> None:
-    """Remove images from a device's own storage whose layers an upgrade took away.
+    """Remove images that an upgrade broke.
 
-    Such an image was pulled beside a store, and had layers of the store as its parents; it
-    makes CRI-O list no images at all. Containers are not removed: those that cannot start are
+    Removes images from a device's own storage whose layers an upgrade took away. Such an
+    image was pulled beside a store, and had layers of the store as its parents; it makes
+    CRI-O list no images at all. Containers are not removed: those that cannot start are
     named. importer/device/heal.py does the same on a device without this package.
     """
 

@@ -81,7 +81,7 @@ class Architecture(Group):
     HEADING = Heading.IMAGES
 
     arch: str | None = option(
-        "--arch", type=NotEmpty(), help="Take this architecture out of an index."
+        "--arch", type=NotEmpty(), help="Take the image for this architecture."
     )
 
 
@@ -92,10 +92,10 @@ class Platform(Group):
     HEADING = Heading.IMAGES
 
     os: str | None = option(
-        "--os", type=NotEmpty(), help="Take this operating system out of an index."
+        "--os", type=NotEmpty(), help="Take the image for this operating system."
     )
     variant: str | None = option(
-        "--variant", type=NotEmpty(), help="Take this variant of the architecture out of an index."
+        "--variant", type=NotEmpty(), help="Take the image for this variant of the architecture."
     )
 
 

@@ -95,5 +95,5 @@ class Retries(Group):
         "--retry-times",
         type=Number(0, 100),
         default=3,
-        help="How many more times to try what could not be fetched.",
+        help="How many times to repeat a fetch that failed.",
     )

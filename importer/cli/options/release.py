@@ -68,13 +68,13 @@ class ReleaseSources(Group):
         "--only",
         metavar="PATTERN",
         type=NotEmpty(),
-        help="Import only components of such a name; repeatable.",
+        help="Import only components whose names match; repeatable.",
     )
     exclude: tuple[str, ...] = several(
         "--exclude",
         metavar="PATTERN",
         type=NotEmpty(),
-        help="Leave out components of such a name; repeatable.",
+        help="Leave out components whose names match; repeatable.",
     )
     locked: Path | None = option(
         "--locked",
@@ -129,7 +129,10 @@ class ReleaseResult(Group):
         "--keep-going", help="Commit without the images that failed, and exit with 3."
     )
     lock: Path | None = option(
-        "--lock", metavar="FILE", type=Place(), help="Write what was resolved to this file."
+        "--lock",
+        metavar="FILE",
+        type=Place(),
+        help="Write the imported images to this file, for --locked.",
     )
 
 

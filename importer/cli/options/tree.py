@@ -174,7 +174,10 @@ class InPlace(Group):
         help="Commit nothing; change ROOT itself, so that `ostree commit`, rpm-ostree and osbuild"
         " commit what import-tree would.",
     )
-    undo: bool = flag("--undo", help="With --in-place: undo what it did, by its journal.")
+    undo: bool = flag(
+        "--undo",
+        help="With --in-place: undo the changes of an earlier run, by its journal.",
+    )
     dry_run: bool = flag("--dry-run", help="With --in-place: print what would be changed.")
     force: bool = flag(
         "--force", help="With --in-place: change a tree that is mounted or in use as well."
