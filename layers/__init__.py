@@ -1,8 +1,8 @@
 """Container image layers as values: bytes in, values out.
 
-Nothing here opens a file, starts a process or talks to ostree; `importer` does
-that, and imports this package, never the reverse. The packages are floors: each
-imports only from those above it in this list.
+Nothing here opens a file, starts a process or talks to ostree: `importer` does that, and imports
+this package, never the reverse. Open `tree/layer_reader.py` first. Each package imports only from
+those above it in this list.
 
 - `ostree`: an ostree repo's objects as bytes
 - `tar`: a layer's tar as a stream of entries, and written again

@@ -71,7 +71,9 @@ def head_layer(repo: Repo, layer_id: str) -> LayerCommit:
     """Return a layer that has branches. Raise ImporterError if they are gone by now."""
     found = find_layer(repo, layer_id)
     if found is None:
-        raise ImporterError(f"branch {layer_branch(layer_id)} went away during the import")
+        raise ImporterError(
+            f"branch {layer_branch(layer_id)} was deleted during the import", hint="run it again"
+        )
     return found
 
 
@@ -115,7 +117,7 @@ def _numbers(commit: Commit, branch: str, key: str) -> tuple[int, ...]:
     numbers = said.split(",") if isinstance(said, str) else []
     if not numbers or not all(_NUMBER.fullmatch(one) for one in numbers):
         raise ImporterError(
-            f"{branch} is no layer of ours: {key} is {str(said)[:40]!r}",
+            f"{branch} is not a layer that import-image made: {key} is {str(said)[:40]!r}",
             hint=f"delete the branch (ostree refs --delete {branch}); the layer is imported again",
         )
     return tuple(map(int, numbers))

@@ -1,6 +1,6 @@
-"""Images, whose layers are in the repo, into one commit on a branch: a store, or a root directory.
+"""Commit images, whose layers are in the repo, to a branch: as a store, or as a root directory.
 
 In: a target (where, and in which form), images, the layers' commits. Out: a commit's checksum.
-Open `plan.py` first: what an import is going to do. `images.py` does it; `base_tree`, `selinux`,
-`storage_conf` and `signing` are for a store that goes into an operating system's commit.
+Open `plan.py` first: the plan of an import; `images.py` executes it. `base_tree.py`, `selinux.py`,
+`storage_conf.py` and `signing.py` are for a store in an operating system's commit.
 """

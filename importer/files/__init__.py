@@ -1,7 +1,6 @@
 """Files on the disk: opened beneath a directory, and written as a whole or not at all.
 
-In go paths and bytes; what fails is an ImporterError that names the path. `atomic` writes one file,
-`replacement` one in place of another, `blob_file` a blob; `oci_layout` and `image_directory` write
-images.
-Open atomic.py first.
+In: paths and bytes. Out: files, or an ImporterError that names the path. Open `atomic.py` first,
+which writes one file. `replacement.py` replaces a file, `blob_file.py` writes a blob;
+`oci_layout.py` and `image_directory.py` write images.
 """

@@ -136,7 +136,7 @@ class Sources:
             return self._parsed(raw, "standard input" if text == "-" else shown(text))
 
     def _parsed(self, raw: bytes, origin: str) -> Release:
-        with advising("whoever wrote it has to mend it"):
+        with advising("the program or person that wrote the source has to correct it"):
             found = parse_source(raw, origin)
         if isinstance(found, Release):
             return found

@@ -114,7 +114,7 @@ class RepoReader:
         """Return the commit of a ref that this run knows. Raise ImporterError if it is gone."""
         checksum = self.resolve(ref)
         if checksum is None:
-            raise ImporterError(f"branch {ref} went away during the import")
+            raise ImporterError(f"branch {ref} was deleted during the import", hint="run it again")
         return self.commit(checksum)
 
     def root(self, commit: Commit) -> RepoDirectory:

@@ -1,6 +1,6 @@
-"""The containers-storage tree in a commit: what writes it, and what reads it.
+"""Write and read the containers-storage tree in a commit.
 
-In go images and their layers' commits; out comes a tree that podman and CRI-O use as an additional
-image store. `StoreView` reads such a tree back. `layer_names` gives layers their ids and links.
-Open reader.py first, then writer.py.
+In: images, and their layers' commits. Out: a tree that podman and CRI-O use as an additional image
+store. Open `reader.py` first, whose `StoreView` reads such a tree, then `writer.py`.
+`layer_names.py` gives layers their ids and links.
 """

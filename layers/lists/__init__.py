@@ -1,6 +1,5 @@
 """Files in which people list images: blueprints, Compose files, units, manifests, plain lists.
 
-In go a file's bytes; out come the images with the names that the file gives them, and the file
-again with digests in place of tags. Which format a file has, its content says. Open detect.py
-first.
+In: a file's bytes. Out: the images with the names that the file gives them, and the same file with
+digests in place of tags. The content decides which format a file has. Open `detect.py` first.
 """

@@ -57,8 +57,8 @@ def check_complete(xattrs: Xattrs) -> None:
             raise LayerError(
                 f"the layer's directory uses overlayfs's {mark.decode()}, so its content is not"
                 " all there",
-                hint="such a layer is no image's: commit the container that wrote it, or pull the"
-                " image again, without metacopy=on and redirect_dir=on",
+                hint="a container wrote this layer: commit the container, or pull the image again,"
+                " without metacopy=on and redirect_dir=on",
             )
 
 

@@ -27,6 +27,6 @@ def test_a_layer_branch_without_our_metadata(
     ostree(repo, "commit", f"--branch={branch}", "--tree=ref=" + branch, *said)
     outcome = run_import(repo, reference)
     assert outcome.status == 1
-    assert f"{branch} is no layer of ours" in outcome.stderr
+    assert f"{branch} is not a layer that import-image made" in outcome.stderr
     ostree(repo, "refs", "--delete", branch)
     imported(repo, reference)

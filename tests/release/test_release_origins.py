@@ -137,7 +137,9 @@ def test_errors_name_the_source(world: World, copied: Path) -> None:
 def test_a_document_that_is_wrong_is_no_images_fault(world: World, copied: Path) -> None:
     bad = copied / "bad.json"
     bad.write_text('{"images": {"cli": 7}}')
-    assert failed(copied, bad).said("hint") == ["whoever wrote it has to mend it"]
+    assert failed(copied, bad).said("hint") == [
+        "the program or person that wrote the source has to correct it"
+    ]
     bad.write_text('{"images": {"other": 7}}')
     outcome = failed(copied, *world.file(world.first, copied), f"--update-json={bad}")
     assert outcome.said("error") == [f"{bad} names no component of the release"]

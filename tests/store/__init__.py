@@ -1,1 +1,1 @@
-"""The containers-storage tree in a commit."""
+"""Tests of `importer/store`: the containers-storage tree in a commit."""

@@ -1,7 +1,7 @@
 """The options of the commands, as dataclasses: what a command line gives, with types.
 
-In go the declarations (a field, its flag, its kind of value, its help); out come commands that
-parse, check and document them. Open declare.py first.
+In: declarations, each a field with its flag, its type and its help. Out: commands that parse, check
+and document them. Open `declare.py` first.
 
 To add an option: (1) add a field to the dataclass whose heading it belongs under; --help, the man
 page and completion follow from it, and `make reference` writes docs/reference/options.md. (2)

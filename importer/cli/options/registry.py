@@ -40,7 +40,7 @@ class Access(Group):
         "--cert-dir",
         metavar="DIR",
         type=NotEmpty(),
-        help="A directory with the registry's CA and with certificates of ours.",
+        help="A directory with the registry's CA and with our own certificates.",
     )
     tls_verify: bool | None = option(
         "--tls-verify",

@@ -1,1 +1,1 @@
-"""Lists of images in the formats that people have."""
+"""Tests of `layers/lists`: lists of images in the formats that people have."""
