@@ -27,7 +27,8 @@ home directory, `patience` says how long to wait, `told` keeps messages, `gpg` m
 `racer` exchanges paths while a command looks into a directory, `withoutopenat2` runs one to which
 the kernel denies openat2(2). `command` is a run of a command under way, forked by `forkserver` or a
 process of its own; `dask` runs a scheduler and workers. `faultydisk` lets a chosen write of a
-command fail: `supervised` starts the command, `syscalls` tells which file a system call is about.
+command fail: `supervised` starts the command, `syscalls` tells which file a system call is about;
+`faultywork` does so in a copy of a directory.
 
 **Read the result.** `ostreerepo` calls `ostree`, `store` reads a containers-storage tree as
 podman does, `snapshot` compares unpacked trees, `overlay` mounts layers, `expected` has what
