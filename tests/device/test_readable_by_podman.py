@@ -16,12 +16,13 @@ from layers.oci.media_type import OLD_DOCKER_CONFIGS
 from layers.storage.records import StoredImage
 from tests.tools.busybox import busybox_layer
 from tests.tools.gofields import SPELLINGS, Base, OddImage, edited, mixed, right, wrong
+from tests.tools.goindexes import OddIndex, right_index, wrong_indexes
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.layout import Layout, digest_of
 from tests.tools.mediatype import OCI
 from tests.tools.podman import Podman, new_podman
-from tests.tools.process import CommandError
+from tests.tools.process import CommandError, run
 from tests.tools.store import store_images
 from tests.tools.storecommand import answered, image_store
 from tests.tools.tamper import LooseStore, commit, copy, loose
@@ -190,6 +191,33 @@ def test_podman_reads_no_field_of_another_type(world: World, tmp_path: Path) -> 
         if is_read(alone(world, image, tmp_path / str(number)), image)
     ]
     assert read == [image.name for image in fine]
+
+
+@pytest.mark.parametrize("docker", FAMILIES, ids=["oci", "docker"])
+def test_skopeo_reads_no_field_of_an_index_of_another_type(
+    world: World, tmp_path: Path, docker: bool
+) -> None:
+    image = right(world.base, docker, "missing")
+    where = Path(as_dir(world, image, tmp_path / "image").partition(":")[2])
+    member = where / f"{Digest.of(image.manifest).hex}.manifest.json"
+    (where / "manifest.json").rename(member)
+    fine = [right_index(image.manifest, docker, spelling) for spelling in SPELLINGS]
+    read = [
+        index.name
+        for index in [*fine, *wrong_indexes(image.manifest, docker)]
+        if skopeo_reads(where, index)
+    ]
+    assert read == [index.name for index in fine]
+
+
+def skopeo_reads(where: Path, index: OddIndex) -> bool:
+    """Whether skopeo finds the image by this index."""
+    (where / "manifest.json").write_bytes(index.raw)
+    try:
+        run(["skopeo", "--override-arch=amd64", "inspect", "--no-tags", f"dir:{where}"])
+    except CommandError:
+        return False
+    return True
 
 
 def test_one_such_image_spoils_the_whole_store(world: World, tmp_path: Path) -> None:

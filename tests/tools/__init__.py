@@ -5,7 +5,7 @@ is one entry of a layer's tar, `tarbuild` writes entries as a tar, right or wron
 `pax` and `sparse` for their parts; `layout` is the OCI layout, `mediatype` the media types;
 `busybox` is a layer that can run, `listedimages` are images whose layers list all directories;
 `strategies` makes random stacks of layers, `fuzz` runs property tests for a given time, `written`
-writes layers as a definition of `fixtures/images`. `estargz` makes eStargz layers, `gofields`
+writes layers as a definition of `fixtures/images`. `estargz` makes eStargz layers, `gofields`, `goindexes`
 documents with each field that podman decodes, right and wrong.
 
 **Serve them.** `registry` is Debian's docker-registry on loopback, `registrystorage` its files,

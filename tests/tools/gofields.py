@@ -106,11 +106,11 @@ def wrong(base: Base, docker: bool) -> Iterator[OddImage]:
     for path, go_type in fields(manifest_table(docker)):
         name = f"{kind} manifest {spelled(path)}"
         config = _config(base, docker, "full", name)
-        yield _image(name, _changed(_manifest(base, docker, "full", config), path, go_type), config)
+        yield _image(name, changed(_manifest(base, docker, "full", config), path, go_type), config)
     for path, go_type in fields(config_table(docker)):
         name = f"{kind} config {spelled(path)}"
         config = _config(base, docker, "full", name)
-        config = _changed(config, path, go_type)
+        config = changed(config, path, go_type)
         yield _image(name, _manifest(base, docker, "full", config), config)
 
 
@@ -171,13 +171,14 @@ def _image(name: str, manifest: Document, config: Document) -> OddImage:
     return OddImage(name, json_bytes(manifest), json_bytes(config))
 
 
-def _changed(document: Document, path: Path, go_type: GoType) -> Document:
-    changed: Any = copy.deepcopy(document)
-    place = changed
+def changed(document: Document, path: Path, go_type: GoType) -> Document:
+    """The document with a value of another type in a field."""
+    copied: Any = copy.deepcopy(document)
+    place = copied
     for one in path[:-1]:
         place = place[one]
     place[path[-1]] = WRONG[go_type.name]
-    return dict(changed)
+    return dict(copied)
 
 
 def _config(base: Base, docker: bool, spelling: Spelling, name: str) -> Document:
@@ -191,7 +192,7 @@ def _config(base: Base, docker: bool, spelling: Spelling, name: str) -> Document
         required |= {"architecture": "amd64", "os": "linux", "variant": ""}
         required["config"] = RUNNABLE | {"Labels": {"a": "x"}}
         required["history"] = [{"empty_layer": False}]
-    return dict(_built(config_table(docker), required, spelling))
+    return dict(built(config_table(docker), required, spelling))
 
 
 def _manifest(base: Base, docker: bool, spelling: Spelling, config: Document) -> Document:
@@ -205,20 +206,21 @@ def _manifest(base: Base, docker: bool, spelling: Spelling, config: Document) ->
         required["mediaType"] = names.manifest
     if spelling == "full" and not docker:
         required["subject"] = {"digest": digest_of(b"x"), "size": 1}
-    return dict(_built(manifest_table(docker), required, spelling))
+    return dict(built(manifest_table(docker), required, spelling))
 
 
-def _built(go_type: GoType, required: Any, spelling: Spelling) -> Any:
+def built(go_type: GoType, required: Any, spelling: Spelling) -> Any:
+    """A value of this type: what is required, and all other fields in this spelling."""
     match go_type:
         case Struct() if isinstance(required, Mapping):
             found = {
-                name: _built(inner, required.get(name), spelling)
+                name: built(inner, required.get(name), spelling)
                 for name, inner in go_type.fields.items()
                 if spelling != "missing" or name in required
             }
             return found | {k: v for k, v in required.items() if k not in go_type.fields}
         case Many() if isinstance(required, list):
-            return [_built(go_type.element, one, spelling) for one in required]
+            return [built(go_type.element, one, spelling) for one in required]
         case _ if required is not None:
             return required
     if spelling == "full":

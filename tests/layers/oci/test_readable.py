@@ -13,11 +13,13 @@ from layers.oci.go_json import BASE64, INTEGER, STRING, STRING_OR_STRINGS, TIME,
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.readable import check_image, check_index
 from tests.tools.gofields import SPELLINGS, Base, OddImage, Spelling, edited, mixed, right, wrong
+from tests.tools.goindexes import OddIndex, right_index, wrong_indexes
 from tests.tools.layout import digest_of, json_bytes
 from tests.tools.mediatype import OCI, family
 
 BASE = Base(digest_of(b"blob"), 4, digest_of(b"tar"))
 WRONG = [*wrong(BASE, docker=False), *wrong(BASE, docker=True)]
+WRONG_INDEXES = [*wrong_indexes(b"{}", docker=False), *wrong_indexes(b"{}", docker=True)]
 FAMILIES = pytest.mark.parametrize("docker", [False, True], ids=["oci", "docker"])
 
 
@@ -26,6 +28,13 @@ def read(image: OddImage) -> None:
     manifest = parse_manifest(image.manifest)
     assert isinstance(manifest, Manifest)
     check_image(manifest, parse_config(image.config, manifest))
+
+
+def read_index(index: OddIndex) -> None:
+    """As an import does."""
+    found = parse_manifest(index.raw)
+    assert isinstance(found, Index)
+    check_index(found)
 
 
 @FAMILIES
@@ -106,6 +115,18 @@ def test_go_finds_a_key_in_any_case(key: str) -> None:
     with pytest.raises(LayerError, match="number 5, not a string"):
         check({key: 5}, Struct({"Labels": STRING}), "the config")
     check({key: "x", "labels-": 5}, Struct({"Labels": STRING}), "the config")
+
+
+@FAMILIES
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_field_of_an_index_in_each_spelling(spelling: Spelling, docker: bool) -> None:
+    read_index(right_index(b"{}", docker, spelling))
+
+
+@pytest.mark.parametrize("index", WRONG_INDEXES, ids=lambda index: index.name)
+def test_each_field_of_an_index_with_a_value_of_another_type(index: OddIndex) -> None:
+    with pytest.raises(LayerError):
+        read_index(index)
 
 
 @FAMILIES
