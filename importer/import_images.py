@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """An import, as the command line asks for it.
+    """An import of images to a target.
 
     `names` are the images' names in the store, where these are not just their references' own.
     """
@@ -57,8 +57,8 @@ def import_images(job: Job, progress: Progress) -> Result:
     """Import the images. Raise LayerError or ImporterError if that cannot be done; then no ref
     of an image has moved."""
     repo = Repo.open(job.target.repo, create=True)
-    # Until the store's commit is there, no branch of an image needs the layers: the lock keeps
-    # them from `image-store prune`, the new ones as well as those that were here.
+    # Until the store's commit exists, no branch of an image needs the layers. The lock keeps
+    # `image-store prune` from deleting them, the new ones and those of earlier imports.
     _check_repo(job, repo)
     with repo.locked(), Blobs(job.skopeo, progress) as blobs:
         plan = _plan(job, repo, blobs)
@@ -90,7 +90,7 @@ def _import_layers(
 
 
 def plan_import(job: Job, progress: Progress) -> DryRun:
-    """Find out what `import_images` would do. The repo is only read; an absent one stays so."""
+    """Return the plan of `import_images`. The repo is only read; a missing one is not created."""
     from importer.commit.dry_run import DryRun
 
     with repo_to_plan_with(job.target.repo) as repo, Blobs(job.skopeo, progress) as blobs:

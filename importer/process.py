@@ -1,4 +1,4 @@
-"""The one door to other programs: an argv list, stderr kept, the status checked."""
+"""Run other programs; the only module that does. Their stderr is kept, their status checked."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 _KILLED = "it was killed: if nobody did it, the kernel did for want of memory; see `journalctl -k`"
 # No registry sends a manifest of more, and no other program that we run writes more.
 _MAX_OUTPUT = 64 << 20
-# Seconds between two looks at what a program has moved, and the bytes that count as something.
+# Seconds between two checks of how many bytes a program has moved; fewer than these count as none.
 _LOOK, _ENOUGH = 1.0, 1 << 10
 _live: set[subprocess.Popen[bytes]] = set()
 _watch = StopWatch()
-# The signal handler takes it, too, in whatever thread of ours it interrupts.
+# Reentrant, since the signal handler takes this lock as well, in the thread that it interrupts.
 _live_lock = threading.RLock()
 
 
@@ -40,10 +40,10 @@ _prefix: list[str] = []
 
 
 def end_with_thread() -> None:
-    """From now on, have the kernel kill each program when the thread that started it ends, with
-    its process at the latest (prctl(2), PR_SET_PDEATHSIG).
+    """Have the kernel kill each program that is started from now on when the thread that started it
+    ends (prctl(2), PR_SET_PDEATHSIG).
 
-    For a process that others may kill, and whose threads live as long as it does.
+    This is for a process that others may kill, and whose threads live as long as it does.
     """
     _prefix[:] = ["setpriv", "--pdeathsig", "KILL", "--"]
 

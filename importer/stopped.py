@@ -1,4 +1,4 @@
-"""Tell of programs of ours that somebody has stopped, as by SIGSTOP: the command waits for them."""
+"""Report programs of ours that somebody has stopped, as by SIGSTOP: the command waits for them."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Fault(Exception):
 
     @property
     def advice(self) -> str:
-        """The hint, or the usual hint of this kind of fault."""
+        """Return the hint, or the usual hint of this kind of fault."""
         return self.hint or self.usual_hint
 
     def __str__(self) -> str:

@@ -34,12 +34,12 @@ class Limits:
 
     @property
     def text(self) -> int:
-        """The bound on paths, link targets and xattrs of all entries together, in bytes."""
+        """Return the bound on paths, link targets and xattrs of all entries together, in bytes."""
         return self.entries * _TEXT
 
     @property
     def record(self) -> int:
-        """The bound on the lines of the layer's tar-split record, in bytes, once unpacked."""
+        """Return the bound on the lines of the layer's tar-split record, in bytes, unpacked."""
         return self.entries * _RECORD
 
 
@@ -57,7 +57,7 @@ class Bound:
 
     @property
     def entries(self) -> int:
-        """The number of entries so far."""
+        """Return the number of entries so far."""
         return self._limits.entries - self._entries
 
     def count(self, entry: Entry) -> None:

@@ -1,4 +1,4 @@
-"""Blobs as files: written as a whole, and believed only after their content was hashed."""
+"""Write blobs as whole files; trust a blob's file only after hashing its content."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Layout:
                 yield piece
 
     def add(self, chunks: Chunks) -> tuple[Digest, int]:
-        """Write a blob whose digest only its end tells. Return its sha256 digest and its size."""
+        """Write a blob whose digest is not known yet. Return its sha256 digest and its size."""
         directory = self._blobs / "sha256"
         with naming(directory):
             directory.mkdir(parents=True, exist_ok=True)

@@ -22,8 +22,8 @@ class Replacement:
     """New content of a file, without a name until `publish`. Readers see the old file or the new
     one.
 
-    The content is written before the work that it reports is done: a full disk, or a directory
-    without permission, stops the work and not its report.
+    The content is written before a branch is moved, so that a full disk or a missing permission is
+    an error before that.
     """
 
     def __init__(self, path: Path, content: bytes) -> None:
@@ -64,7 +64,7 @@ class Replacement:
         return _NEW & ~umask
 
     def publish(self) -> bool:
-        """Put it in place; False, and nothing done, if the file has just this content."""
+        """Put the new content in place. Return False if the file has this content already."""
         try:
             with suppress(FileNotFoundError):
                 self._before = self._final.read_bytes()
@@ -76,7 +76,7 @@ class Replacement:
         return True
 
     def restore(self) -> None:
-        """Put the file back that `publish` has replaced, or remove one that was not there."""
+        """Put back the file that `publish` has replaced, or remove the one that it has created."""
         if self._before is None:
             self._final.unlink()
             return
@@ -85,7 +85,7 @@ class Replacement:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise ImporterError if no file can be put at a path, as far as that can be known beforehand.
+    """Raise ImporterError if it is clear beforehand that no file can be put at the path.
 
     A device or pipe is refused: a user who may write to /dev would lose /dev/null. So is a mount,
     as a container gets a single file: rename(2) does not replace it.

@@ -1,4 +1,5 @@
-"""Read the tar-split record of a layer in somebody else's store, bounded packed and unpacked."""
+"""Read the tar-split record of a layer in an existing store, with bounds on its packed and unpacked
+size."""
 
 from __future__ import annotations
 

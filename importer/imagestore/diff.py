@@ -64,7 +64,7 @@ class StoreDiff:
 
     @property
     def status(self) -> int:
-        """1 if the user asked for it and the new store lacks something, else 0."""
+        """Return 1 if the user asked for it and the new store lacks something, else 0."""
         return 1 if self.wanted.fail_on_lost and self.lost else 0
 
     def summary(self) -> str:

@@ -37,7 +37,7 @@ class LayerSpace:
 
     @property
     def label(self) -> str:
-        """The command, or the beginning of the id."""
+        """Return the command, or the beginning of the id."""
         return self.command or f"layer {self.standard_id[:12]}"
 
 
@@ -68,12 +68,12 @@ class ReportData:
 
     @property
     def size(self) -> int:
-        """The bytes of all layers, each counted once."""
+        """Return the bytes of all layers, each counted once."""
         return sum(layer.space.size for layer in self.layers)
 
     @property
     def unshared_size(self) -> int:
-        """The bytes that the images would take if none shared a layer."""
+        """Return the bytes that the images would take if none shared a layer."""
         return sum(image.size for image in self.images)
 
     def directories(self) -> list[tuple[str, LayerSpace, Space]]:

@@ -1,4 +1,4 @@
-"""How many paths a stored tree has, without walking to each of them."""
+"""Count the paths of a stored tree without visiting each of them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _TIMES = 100
 
 
 def check_breadth(root: RepoDirectory, what: str) -> None:
-    """Raise ImporterError, naming `what`, for a tree that has more paths than anybody can visit,
-    made of few directories."""
+    """Raise ImporterError, naming `what`, for a tree of few directories with so many paths that it
+    would take forever to visit them."""
     paths = count_paths(root)
     if paths[root.contents] > _MANY and paths[root.contents] > _TIMES * len(paths):
         raise ImporterError(
             f"{what} has {paths[root.contents]} paths, made of {len(paths)} directories",
-            hint="nobody can visit so many: the commit was made to be a trap",
+            hint="it would take forever to visit them: the commit was made as a trap",
         )
 
 

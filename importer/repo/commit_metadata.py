@@ -1,4 +1,4 @@
-"""A commit's metadata: what it says of itself, and what it has of the commit it is made from."""
+"""Make a new commit's metadata: its own entries, and those of the commit that it is made from."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ def commit_metadata(
     """Return the metadata of a new commit of this stored tree, an `a{sv}`."""
     inherited = _inherited(repo, tree, base) if base is not None else {}
     said = {key: GLib.Variant("s", value) for key, value in message.metadata}
-    # What is said takes the place of what is inherited also in the order, which the
-    # checksum depends on.
+    # An own entry takes the inherited entry's place in the order, too: the checksum depends on it.
     kept = {key: value for key, value in inherited.items() if key not in said}
     return GLib.Variant("a{sv}", kept | said)
 

@@ -1,4 +1,4 @@
-"""Objects of files and directories that libostree stores, and what it says of them."""
+"""Have libostree store objects of files and directories."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def check_canonical(owner: Owner, kind: int) -> None:
 
 
 def store_object(repo: OSTree.Repo, header: bytes, content: bytes) -> str:
-    """Store a content object in one piece; its checksum.
+    """Store a content object in one piece. Return its checksum.
 
     libostree's own SHA-256 runs at a fifth of hashlib's speed, so the checksum is computed
     here and the object handed over as trusted.
@@ -76,15 +76,15 @@ def store_object(repo: OSTree.Repo, header: bytes, content: bytes) -> str:
 
 
 def store_stream(repo: OSTree.Repo, header: bytes, size: int, chunks: Chunks) -> str:
-    """Store a content object of `size` bytes that come in pieces; its checksum.
+    """Store a content object of `size` bytes that come in pieces. Return its checksum.
 
-    It goes to libostree through a pipe, since `OstreeContentWriter` does not work in archive
-    repos; libostree computes the checksum, which is not known in advance.
+    The content goes to libostree through a pipe, since `OstreeContentWriter` does not work in
+    archive repos. libostree computes the checksum, which is not known in advance.
     """
     source, sink = os.pipe()
     with ThreadPoolExecutor(1) as pool:
         stored = pool.submit(_store_from_pipe, repo, source, len(header) + size)
-        # When the reader fails the pipe breaks, and `result` says why.
+        # If the reader fails, the pipe breaks, and `result` raises the reader's error.
         with suppress(BrokenPipeError), os.fdopen(sink, "wb") as pipe:
             pipe.writelines(chain([header], chunks))
     return stored.result()

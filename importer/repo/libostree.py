@@ -22,8 +22,8 @@ NO_PLACE = "a branch cannot lie below another one; name one with --branch"
 
 @contextmanager
 def faults(doing: str) -> Iterator[None]:
-    """GLib's errors, and the system's, as ours: what was being done, what libostree said, and
-    a hint."""
+    """Turn an error of GLib or of the system into an ImporterError: what was done, what libostree
+    said, and a hint."""
     try:
         yield
     except OSError as error:

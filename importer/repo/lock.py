@@ -20,7 +20,8 @@ class RepoLock(RepoReader):
     def locked(self) -> Iterator[None]:
         """Hold the lock shared, which keeps `ostree prune` out.
 
-        Between transactions, what one has written and the next will name belongs to no ref yet.
+        Objects that one transaction has written and a later one will refer to belong to no ref in
+        between: without the lock, a prune could delete them.
         """
         with faults(f"locking repo {self.path}"):
             self.handle.lock_push(OSTree.RepoLockType.SHARED, None)

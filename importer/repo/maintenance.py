@@ -18,7 +18,8 @@ class Pruned:
 
 
 class Maintenance(RepoReader):
-    """A repo that things are deleted from; the caller holds the lock exclusively."""
+    """A repo from which refs, commits and objects are deleted; the caller holds the lock
+    exclusively."""
 
     def prune(self, keep: int | None) -> Pruned:
         """Delete every object that no ref needs.

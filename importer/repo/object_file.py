@@ -1,4 +1,4 @@
-"""The file of one object, as libostree writes it, without its cost.
+"""Write the file of one object as libostree does, but faster.
 
 libostree takes fifteen system calls and two copies for a small object, and hashes a large
 one at a fifth of hashlib's speed. The loose object is a documented, stable format (ostree's
@@ -24,8 +24,8 @@ _READ = 1 << 20
 _DEFLATE_LEVEL = 3  # isal's best; zlib's own best takes ten times as long for a few per cent
 _META_MODE = 0o644
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-# From this size on a file's way to the disk is begun at once (mm/fadvise.c: DONTNEED starts to
-# write what is dirty), so that less is left for when all of them have to be there.
+# A file of this size or more is sent to the disk at once (mm/fadvise.c: DONTNEED starts to write
+# dirty pages), so that less is left to write at the final sync.
 _SOON = 64 << 10
 # The mode bits that an unknown umask may take away.
 ANY_UMASK = 0o777
@@ -95,7 +95,7 @@ class Archive:
         while not inflate.eof:
             packed = file.read(_READ) if inflate.needs_input else b""
             if not packed and inflate.needs_input:
-                raise RuntimeError(f"{file.name} is not all there")
+                raise RuntimeError(f"{file.name} ends too early")
             yield inflate.decompress(packed, _READ)
 
     def mode(self, content: Content) -> int:  # noqa: ARG002 - the Protocol's
@@ -123,8 +123,9 @@ type Written = tuple[str, int]
 class ObjectDirectory:
     """A directory for new objects of a repo; for one thread, which writes one after the other.
 
-    `umask` has the bits that this process's may take away; `files` counts what was written. What
-    the contents came to, in `bytes`, and how much there is `room` for is for the owner to know.
+    `umask` has the mode bits that this process's umask may take away. `files` counts the files that
+    were written. The owner keeps two numbers here: in `bytes` the size of the content, and in
+    `room` the size up to which it need not check the disk's free space again.
     """
 
     def __init__(self, mode: str, objects: str, path: str, umask: int) -> None:
@@ -212,7 +213,7 @@ class ObjectDirectory:
 
 
 def move_objects(objects: str, directory: str) -> None:
-    """Move all that an `ObjectDirectory` has written to where the repo has its objects."""
+    """Move all objects of an `ObjectDirectory` into the repo's own directory of objects."""
     source = _directory(directory)
     target = _directory(objects)
     try:

@@ -34,22 +34,22 @@ class ImageView:
 
     @property
     def id(self) -> str:
-        """The config digest's hex digits, podman's image id."""
+        """Return the config digest's hex digits, podman's image id."""
         return self.record.id
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names by which podman finds it."""
+        """Return the names by which podman finds it."""
         return self.record.names
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
-        """All manifests, the one that podman shows first."""
+        """Return all manifests, the one that podman shows first."""
         return (self.manifest, *self.others)
 
     @property
     def digests(self) -> tuple[Digest, ...]:
-        """The digests of its manifests and of the indexes that it came with."""
+        """Return the digests of its manifests and of the indexes that it came with."""
         manifests = [manifest.digest for manifest in self.manifests]
         return (*manifests, *(index.digest for index in self.indexes))
 
@@ -75,12 +75,12 @@ class ImageView:
 
     @property
     def full_label(self) -> str:
-        """The names in a release, followed by the label."""
+        """Return the names in a release, followed by the label."""
         return "  ".join((*self.components, self.label))
 
     @property
     def short_label(self) -> str:
-        """The names in a release, or the label's last part with a digest cut to 12 digits.
+        """Return the names in a release, or the label's last part with a digest cut to 12 digits.
 
         All images of a release may be of one repository.
         """
@@ -91,7 +91,7 @@ class ImageView:
 
     @property
     def platform(self) -> str:
-        """`os/architecture[/variant]`."""
+        """Return `os/architecture[/variant]`."""
         parts = (self.config.os, self.config.architecture, self.config.variant)
         return "/".join(part for part in parts if part)
 
@@ -102,10 +102,10 @@ class ImageView:
 
     @property
     def signatures(self) -> int:
-        """The number of signatures of all of its manifests."""
+        """Return the number of signatures of all of its manifests."""
         return sum(map(len, self.record.signature_sizes.values()))
 
     @property
     def size(self) -> int:
-        """Bytes of its layers' tars, uncompressed."""
+        """Return the bytes of its layers' tars, uncompressed."""
         return sum(layer.diff_size for layer in self.layers)

@@ -44,7 +44,7 @@ class Verification:
 
     @property
     def status(self) -> int:
-        """1 if anything is wrong, else 0."""
+        """Return 1 if anything is wrong, else 0."""
         return 1 if any(branch.findings for branch in self.branches) else 0
 
     def blocks(self) -> list[Block]:

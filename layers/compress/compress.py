@@ -39,7 +39,7 @@ class BlobCompression(Enum):
 
     @property
     def media_type(self) -> str:
-        """The layer's media type, image-spec layer.md."""
+        """Return the layer's media type, image-spec layer.md."""
         return f"{TAR_LAYER}+{self.value}"
 
 

@@ -34,7 +34,7 @@ class ImageConfig:
 
     @property
     def created_seconds(self) -> int:
-        """`created` in whole seconds since 1970; 0 where the config has none."""
+        """Return `created` in whole seconds since 1970; 0 where the config has none."""
         return parse_time(self.created) if self.created else 0
 
 

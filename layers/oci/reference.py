@@ -72,7 +72,7 @@ class ImageName:
 
     @property
     def registry(self) -> str:
-        """The registry's host, with its port if it has one."""
+        """Return the registry's host, with its port if it has one."""
         return self.repository.partition("/")[0]
 
     def __str__(self) -> str:
@@ -126,7 +126,8 @@ class Reference:
 
     @property
     def source(self) -> str:
-        """The reference for skopeo. It has no tag beside a digest, since skopeo takes only one."""
+        """Return the reference for skopeo: without the tag if there is a digest, since skopeo takes
+        only one of them."""
         if self.transport == "docker" and self.name is not None and self.name.digest:
             return f"docker://{self.name.at(self.name.digest)}"
         if self.transport == "docker" and self.name is not None:
@@ -135,7 +136,7 @@ class Reference:
 
     @property
     def tagged(self) -> str:
-        """The reference for skopeo by its tag alone, "" if the user named no tag."""
+        """Return the reference for skopeo by its tag alone, "" if the user named no tag."""
         if self.transport != "docker" or self.name is None or not self.name.tag:
             return ""
         return f"docker://{self.name.repository}:{self.name.tag}"
@@ -147,7 +148,7 @@ class Reference:
 
 
 def registries(references: Iterable[Reference]) -> set[str]:
-    """The registries that skopeo asks for these images."""
+    """Return the registries that skopeo asks for these images."""
     return {one.name.registry for one in references if one.transport == "docker" and one.name}
 
 

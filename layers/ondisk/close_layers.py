@@ -130,7 +130,7 @@ class SettledView:
 
     @cached_property
     def leaves(self) -> Mapping[bytes, str]:
-        """Names of files, symlinks and quoted whiteouts; no checksums."""
+        """Return the names of files, symlinks and quoted whiteouts, without checksums."""
         names = [*self._settled.leaves, *map(quoted, self._settled.whiteouts)]
         return dict.fromkeys(names, "")
 

@@ -100,7 +100,7 @@ class CommitFilter:
 
     @property
     def unmatched(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
-        """Paths that no tree had: of added modes, of the skip list, and of modes to set.
+        """Return the paths that no tree had: of added modes, the skip list, and modes to set.
 
         ostree refuses the first two, and passes over the third.
         """

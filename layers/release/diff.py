@@ -21,7 +21,7 @@ class Change:
 
     @property
     def name(self) -> str:
-        """The component's name."""
+        """Return the component's name."""
         return self.new.name
 
 

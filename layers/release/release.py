@@ -36,7 +36,7 @@ class Component:
 
     @property
     def reference(self) -> Reference:
-        """The parsed pullspec. Raise LayerError if it is malformed."""
+        """Return the parsed pullspec. Raise LayerError if it is malformed."""
         return Reference.parse(self.pullspec)
 
     def at(self, digest: Digest) -> Component:

@@ -32,7 +32,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """The title: from which release to which."""
+        """Return the title: from which release to which."""
         old, new = self.diff.old or "nothing", self.diff.new or "a release without a name"
         between = new if old == new else f"{old} → {new}"
         return f"{between} ({self.arch})" if self.arch else between

@@ -39,12 +39,12 @@ class ImageLayer:
 
     @property
     def compression(self) -> Compression:
-        """The blob's compression. Raise LayerError for an unknown media type."""
+        """Return the blob's compression. Raise LayerError for an unknown media type."""
         return _compression(self.blob)
 
     @property
     def available_compression(self) -> Compression:
-        """The available blob's compression. Raise LayerError for an unknown media type."""
+        """Return the available blob's compression. Raise LayerError for an unknown media type."""
         return _compression(self.available)
 
 
@@ -96,23 +96,23 @@ class Image:
 
     @property
     def id(self) -> str:
-        """The image id, as podman shows it: the config's digest."""
+        """Return the image id, as podman shows it: the config's digest."""
         return self.manifest.config.digest.hex
 
     @property
     def digest(self) -> Digest:
-        """The digest that the reference resolves to: the index's, where there is one."""
+        """Return the digest that the reference resolves to: the index's, where there is one."""
         return self.index.digest if self.index else self.manifest.digest
 
     @cached_property
     def layers(self) -> tuple[ImageLayer, ...]:
-        """The layers, base first."""
+        """Return the layers, base first."""
         blobs = self.manifest.layers
         return _chain(zip(blobs, self.available or blobs, self.config.diff_ids, strict=True))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names in the store: the reference's name, and an index's digest."""
+        """Return the names in the store: the reference's name, and an index's digest."""
         if self.kept is not None:
             return self.kept.names
         name = self.name or self.reference.name
@@ -152,7 +152,7 @@ class FlatImage(Image):
 
     @cached_property
     def layers(self) -> tuple[ImageLayer, ...]:
-        """The layers, base first."""
+        """Return the layers, base first."""
         empty = Descriptor(TAR_LAYER, Digest.of(END), len(END))
         tars = [empty] * (len(self.config.diff_ids) - 1) + [self.merged]
         return _chain((tar, tar, tar.digest) for tar in tars)

@@ -44,13 +44,13 @@ class ImageRecord:
 
     @property
     def kept_from(self) -> str:
-        """The release that left the image, "" for none. Raise LayerError if malformed."""
+        """Return the release that left the image, "" for none. Raise LayerError if malformed."""
         flags = mapping(self.document, "flags", _FILE, {})
         return string(flags, KEPT_FROM, _FILE, "")
 
     @property
     def signature_sizes(self) -> dict[Digest, tuple[int, ...]]:
-        """The sizes in bytes of each manifest's signatures. Raise LayerError if malformed."""
+        """Return the bytes of each manifest's signatures. Raise LayerError if malformed."""
         metadata = string(self.document, "metadata", _FILE, "") or "{}"
         found = parse_document(metadata.encode(), f"{_FILE}: an image's metadata")
         sizes = mapping(found, "signatures-sizes", _FILE, {})
@@ -60,7 +60,7 @@ class ImageRecord:
 
     @property
     def digest(self) -> Digest:
-        """The manifest's or index's digest. Raise LayerError if the record has none."""
+        """Return the manifest's or index's digest. Raise LayerError if the record has none."""
         if self.known_digest is None:
             raise LayerError(f"{_FILE}: image {self.id[:12]}: digest is missing")
         return self.known_digest

@@ -49,12 +49,12 @@ class LayerRecord:
 
     @property
     def diff_id(self) -> Digest:
-        """The digest of the uncompressed tar. Raise LayerError if the record has none."""
+        """Return the digest of the uncompressed tar. Raise LayerError if the record has none."""
         return self._known("diff-digest", self.diff)
 
     @property
     def blob_digest(self) -> Digest:
-        """The digest of the compressed tar. Raise LayerError if the record has none."""
+        """Return the digest of the compressed tar. Raise LayerError if the record has none."""
         return self._known("compressed-diff-digest", self.blob)
 
     def _known(self, key: str, digest: Digest | None) -> Digest:

@@ -23,15 +23,15 @@ class Named(Protocol):
 
     @property
     def id(self) -> str:
-        """The image id: 64 hex digits."""
+        """Return the image id: 64 hex digits."""
 
     @property
     def names(self) -> Iterable[str]:
-        """The names, `repo:tag` and `repo@digest`, written out in full."""
+        """Return the names, `repo:tag` and `repo@digest`, written out in full."""
 
     @property
     def digests(self) -> Iterable[Digest]:
-        """The digests of its manifests and indexes."""
+        """Return the digests of its manifests and indexes."""
 
 
 def select[T: Named](images: Sequence[T], text: str) -> T | None:

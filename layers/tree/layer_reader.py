@@ -57,7 +57,7 @@ class LayerReader:
 
     @property
     def entries(self) -> int:
-        """The number of the tar's entries that were read."""
+        """Return the number of the tar's entries that were read."""
         return self._bound.entries
 
     def _kept(self, entry: Entry) -> Owner:
