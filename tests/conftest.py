@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +18,19 @@ from tests.tools.releaseworld import World, release_world
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "images"
 
 
+#: Those that `nohup`, and a shell's `&`, have a program ignore, and so each program that it starts.
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+
 def pytest_configure() -> None:
-    """What other tools unpack has the modes of its tar; many a machine's umask would hide that."""
+    """Set the umask and the signals that the tests count on, whoever starts pytest.
+
+    What other tools unpack has the modes of its tar; many a machine's umask would hide that.
+    """
     os.umask(0o022)
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

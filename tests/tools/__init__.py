@@ -26,8 +26,9 @@ processes; `make` runs a target of the Makefile; `session` lists the processes o
 home directory, `patience` says how long to wait, `told` keeps messages, `gpg` makes keyrings.
 `racer` exchanges paths while a command looks into a directory, `withoutopenat2` runs one to which
 the kernel denies openat2(2). `command` is a run of a command under way, forked by `forkserver` or a
-process of its own; `dask` runs a scheduler and workers. `faultydisk` lets a chosen write of a
-command fail: `supervised` starts the command, `syscalls` tells which file a system call is about;
+process of its own; `forking` forks on request, for `forkserver` and for the worker processes of
+`forkedworker`; `dask` runs a scheduler and workers. `faultydisk` lets a chosen write of a command
+fail: `supervised` starts the command, `syscalls` tells which file a system call is about;
 `faultywork` does so in a copy of a directory.
 
 **Read the result.** `ostreerepo` calls `ostree`, `store` reads a containers-storage tree as

@@ -2,7 +2,6 @@
 
 import os
 import selectors
-import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.tools import forkserver, patience
+from tests.tools.forking import Fork
 from tests.tools.home import empty_home
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,52 +32,21 @@ class Process(Protocol):
     def communicate(self, *, timeout: float | None = None) -> tuple[bytes, bytes]: ...
 
 
-class Forked:
+class Forked(Fork):
     """A command that the fork server runs; standard output and error are kept."""
 
     def __init__(self, command: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
         directory, umask = str(Path.cwd()), forkserver.own_umask()
         asked = forkserver.Request(command, argv, env, directory, umask)
-        self.argv = [command, *argv]
         out, stdout = os.pipe()
         err, stderr = os.pipe()
         self._pipes = [out, err]
         try:
-            self._answers = forkserver.request(_server(), asked, stdout, stderr)
+            with asked.opened() as text:
+                super().__init__(_server(), [text.fileno(), stdout, stderr])
         finally:
             os.close(stdout)
             os.close(stderr)
-        self.pid = int.from_bytes(self._answers.recv(8))
-        self.returncode: int | None = None
-
-    def poll(self) -> int | None:
-        """The exit status (-N after signal N), or None while the command runs."""
-        try:
-            return self.wait(0)
-        except subprocess.TimeoutExpired:
-            return None
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for the end; raise TimeoutExpired after so many seconds."""
-        if self.returncode is None:
-            self._answers.settimeout(timeout)
-            try:
-                answer = self._answers.recv(8)
-            except (TimeoutError, BlockingIOError) as error:
-                raise subprocess.TimeoutExpired(self.argv, timeout or 0) from error
-            assert answer, "the fork server died"
-            self.returncode = int.from_bytes(answer, signed=True)
-            self._answers.close()
-        return self.returncode
-
-    def send_signal(self, sig: int) -> None:
-        """Signal the command alone, unless it has ended."""
-        if self.poll() is None:
-            os.kill(self.pid, sig)
-
-    def kill(self) -> None:
-        """End the command with SIGKILL."""
-        self.send_signal(signal.SIGKILL)
 
     def communicate(self, *, timeout: float | None = None) -> tuple[bytes, bytes]:
         """What the command writes until its end: standard output and standard error."""
@@ -89,7 +58,7 @@ class Forked:
             while events.get_map():
                 ready = events.select(_left(deadline))
                 if not ready and deadline is not None:
-                    raise subprocess.TimeoutExpired(self.argv, timeout or 0)
+                    raise subprocess.TimeoutExpired([f"process {self.pid}"], timeout or 0)
                 for key, _ in ready:
                     if piece := os.read(key.fd, 1 << 16):
                         found[key.fd].append(piece)

@@ -5,25 +5,31 @@ server that has loaded the program, and a run of a command is a fork of the serv
 environment, directory and outputs of its own, in a session of its own. Everything from the entry
 point on is what a user runs.
 
-Two things differ from the installed script: modules are loaded before the run, and all runs of one
-server share a seed for the order of sets. `IMPORT_IMAGE_SCRIPTS=1` in pytest's environment runs the
+Four things differ from the installed script. Modules are loaded before the run. All runs of one
+server share a seed for the order of sets. At its end, Python does not free the modules. Worker
+processes are forks, too (`forkedworker`). `IMPORT_IMAGE_SCRIPTS=1` in pytest's environment runs the
 installed scripts everywhere; a test can ask for the script (`importimage.How`).
 """
 
+import atexit
 import gc
 import importlib
 import json
 import os
 import pkgutil
-import select
 import socket
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import IO, NoReturn
+
+from tests.tools.forkedworker import fork_workers
+from tests.tools.forking import fork_for
 
 #: What the interpreter, libc or GLib read once, at their start.
 AT_START = ("PYTHON", "LC_", "LANG", "LD_", "G_", "GI_", "MALLOC", "SSL")
@@ -39,6 +45,14 @@ class Request:
     directory: str
     umask: int
 
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """An unnamed file that holds the request as JSON."""
+        with tempfile.TemporaryFile() as text:
+            text.write(json.dumps(asdict(self)).encode())
+            text.seek(0)
+            yield text
+
 
 def can_run(env: Mapping[str, str]) -> bool:
     """Whether a fork means the same as the script, with this environment."""
@@ -52,19 +66,8 @@ def can_run(env: Mapping[str, str]) -> bool:
 def serve(number: int) -> None:
     """Run commands for the client at the other end of this socket, until the client has gone."""
     _load()
-    running: dict[int, tuple[int, socket.socket]] = {}
     with socket.socket(fileno=number) as client:
-        events = select.poll()
-        events.register(client, select.POLLIN)
-        while True:
-            for ready, _ in events.poll():
-                if ready != client.fileno():
-                    events.unregister(ready)
-                    _report(ready, *running.pop(ready))
-                elif not (started := _start(client, running)):
-                    return
-                else:
-                    events.register(started, select.POLLIN)
+        fork_for(client, _become)
 
 
 def _load() -> None:
@@ -81,32 +84,11 @@ def _load() -> None:
     gc.freeze()  # a collection in a fork would copy the pages of all that is loaded
 
 
-def _start(client: socket.socket, running: dict[int, tuple[int, socket.socket]]) -> int:
-    """Fork one command; return a descriptor that is readable when the command has ended, or 0."""
-    data, numbers, _, _ = socket.recv_fds(client, 1, 4)
-    if not data:
-        return 0
-    text, stdout, stderr, control = numbers
+def _become(numbers: Sequence[int]) -> NoReturn:
+    """Turn this fork into the command that was asked for."""
+    text, stdout, stderr = numbers
     with os.fdopen(text, "rb") as file:
         request = Request(**json.load(file))
-    if not (pid := os.fork()):
-        client.close()
-        for pidfd, (_, other) in running.items():
-            os.close(pidfd)
-            other.close()
-        os.close(control)
-        _become(request, stdout, stderr)
-    os.close(stdout)
-    os.close(stderr)
-    answers = socket.socket(fileno=control)
-    answers.send(pid.to_bytes(8))
-    pidfd = os.pidfd_open(pid)
-    running[pidfd] = pid, answers
-    return pidfd
-
-
-def _become(request: Request, stdout: int, stderr: int) -> NoReturn:
-    """Turn this fork into the command."""
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
     for number, standard in ((null, 0), (stdout, 1), (stderr, 2)):
@@ -121,16 +103,29 @@ def _become(request: Request, stdout: int, stderr: int) -> NoReturn:
     script = Path(sys.executable).with_name(request.command)
     sys.argv = [str(script), *request.argv]
     sys.path[0] = str(script.parent)
+    fork_workers()
     main = importlib.import_module("importer.cli.main")
-    sys.exit(getattr(main, request.command.replace("-", "_"))())
+    _end(getattr(main, request.command.replace("-", "_")))
 
 
-def _report(pidfd: int, pid: int, answers: socket.socket) -> None:
-    """Tell the client how a command ended."""
-    _, status = os.waitpid(pid, 0)
-    os.close(pidfd)
-    with answers:
-        answers.send(os.waitstatus_to_exitcode(status).to_bytes(8, signed=True))
+def _end(entry: Callable[[], None]) -> NoReturn:
+    """Call the entry point, and end as Python does, but leave the loaded modules alone.
+
+    Python frees the modules object by object. In a fork, each page that this touches is copied
+    first, which takes longer than a short command.
+    """
+    status = 0
+    try:
+        entry()
+    except SystemExit as ended:
+        if not isinstance(ended.code, int | None):
+            raise
+        status = ended.code or 0
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 # --- the client's side ---
@@ -140,13 +135,3 @@ def own_umask() -> int:
     """This process's umask, read without a moment in which it is another one (proc(5))."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("\nUmask:")[2].split()[0], 8)
-
-
-def request(server: socket.socket, asked: Request, stdout: int, stderr: int) -> socket.socket:
-    """Start a command. The socket that is returned gives the process id, then the exit status."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs, tempfile.TemporaryFile() as text:
-        text.write(json.dumps(asdict(asked)).encode())
-        text.seek(0)
-        socket.send_fds(server, [b"x"], [text.fileno(), stdout, stderr, theirs.fileno()])
-    return ours
