@@ -17,10 +17,10 @@ def pinning_for(options: Lists) -> Pinning | None:
 
     Raise ImporterError if a list cannot be read, or its pinned file cannot be written.
     """
-    from importer.files.image_lists import Pinning, read_image_lists
-
     if options.pin is None:
         return None
+    from importer.files.image_lists import Pinning, read_image_lists
+
     lists = [one for path in options.lists for one in read_image_lists(path)]
     return Pinning(lists, options.pin)
 

@@ -38,7 +38,7 @@ class Resolver:
         self._skopeo = skopeo
         self._blobs = blobs
         self._known = known
-        self._signatures = _signatures(skopeo, blobs) if skopeo.keep_signatures else None
+        self._signatures = new_signatures(skopeo, blobs) if skopeo.keep_signatures else None
         # By source: the platform's manifest as skopeo's proxy returned it, and its digest.
         self._given: dict[str, tuple[Digest, bytes]] = {}
         # Repositories with Docker manifests, which skopeo's proxy converts.
@@ -204,7 +204,8 @@ def _read_file(path: Path) -> bytes:
         raise FetchError(f"{path}: {error.strerror}") from None
 
 
-def _signatures(skopeo: Skopeo, blobs: Blobs) -> Signatures:
+def new_signatures(skopeo: Skopeo, blobs: Blobs) -> Signatures:
+    """Return a reader of the images' signatures."""
     # Its HTTP and YAML libraries take a good part of a short run to load.
     from importer.fetch.signatures import Signatures
 

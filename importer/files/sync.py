@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextmanager
@@ -33,6 +30,8 @@ def sync(descriptor: int) -> None:
 
     Raise OSError if the kernel could not write something since the descriptor was opened.
     """
-    if _libc.syncfs(descriptor):
+    import ctypes  # an import that finds nothing new syncs nothing, and need not load it
+
+    if ctypes.CDLL(None, use_errno=True).syncfs(descriptor):
         code = ctypes.get_errno()
         raise OSError(code, f"syncfs: {os.strerror(code)}")

@@ -6,10 +6,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from importer.ingest.cluster.executor import ClusterExecutor
-from importer.ingest.cluster.session import Session
-from importer.ingest.executor import LocalExecutor
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -17,6 +13,9 @@ if TYPE_CHECKING:
     from importer.ingest.allowance import Allowance
     from importer.ingest.budget import Budget
     from importer.ingest.cluster.address import Cluster
+    from importer.ingest.cluster.executor import ClusterExecutor
+    from importer.ingest.cluster.session import Session
+    from importer.ingest.executor import LocalExecutor
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
     from importer.repo.writer import Repo
@@ -38,7 +37,11 @@ class Executors:
         """Return an executor. `blobs` fetches blobs; None if every layer is on this machine. `jobs`
         is the most processes of this machine that read layers."""
         if self._session is None:
+            from importer.ingest.executor import LocalExecutor
+
             return LocalExecutor(self._repo, blobs, options, self._progress, allowance, jobs)
+        from importer.ingest.cluster.executor import ClusterExecutor
+
         return ClusterExecutor(self._session, blobs, options, self._progress, allowance)
 
     def budget(self, asked: Budget, missing: Sequence[MissingLayer]) -> Budget:
@@ -59,5 +62,7 @@ def opened_executors(
     if cluster is None:
         yield Executors(repo, None, progress)
         return
+    from importer.ingest.cluster.session import Session
+
     with Session(cluster, repo, progress) as session:
         yield Executors(repo, session, progress)

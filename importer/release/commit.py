@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import RELEASE, is_cache, release_branch
 from importer.commit.contents import Contents
-from importer.commit.flatten_images import flattened_images
 from importer.commit.images import facts
 from importer.commit.signing import sign
 from importer.commit.time import newest
@@ -95,7 +95,8 @@ def commit_releases(target: Target, repo: Repo, drafts: Sequence[Draft]) -> list
     """
     with repo.locked():
         trees = [_Tree.written(target, repo, draft) for draft in drafts]
-        with repo.transaction():
+        # Where there is nothing to commit, a transaction would only sync the disk.
+        with repo.transaction() if any(one.tree for one in trees) else nullcontext():
             return [_commit(target, repo, tree) for tree in trees]
 
 
@@ -115,6 +116,8 @@ class _Tree:
         base = draft.base
         images: Sequence[Image] = [*draft.images.values(), *draft.kept]
         if target.flatten:
+            from importer.commit.flatten_images import flattened_images
+
             images = flattened_images(target, repo, {draft.branch: images})[draft.branch]
         contents = Contents(target, repo, images, base, draft.layers, draft.kind)
         with repo.transaction() as transaction:

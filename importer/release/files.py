@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.files.replacement import Replacement, check_replaceable
 from importer.release.updates import FileKind, names_for
-from layers.release.kustomization import Names
 from layers.release.lock import Locked, check_lockable, lock_document
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def _contents(
     for file in job.files:
         release = file.release(releases)
         known = [old for one, old in zip(releases, before, strict=True) if one is release and old]
-        names = Names({})
+        names = None
         if file.kind is FileKind.KUSTOMIZATION:
             names = names_for(release.arch, job.files, job.image_references, known)
         yield file, file.content(release, names)

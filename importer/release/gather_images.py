@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.omitted import tell_left_out
-from importer.ingest.import_layers import import_layers
 from importer.release.component_progress import ComponentProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Mapping, Sequence, Set
 
     from importer.cache.layer import LayerCommit
     from importer.fetch.blobs import Blobs
     from importer.ingest.allowance import Allowance
     from importer.ingest.cluster.request import ReadBy
     from importer.ingest.executors import Executors
+    from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
     from importer.release.job import ReleaseJob
     from importer.release.plan import PartPlan
@@ -54,11 +54,11 @@ def gather(
 ) -> Gathered:
     """Import the plan's missing layers, except the ids in `before`, which an earlier architecture
     of the release has imported since."""
-    executor = executors.make(blobs, job.target.layer_options, allowance, job.target.budget.jobs)
     missing = [one for one in plan.layers.missing if one.layer.id not in before]
-    budget = executors.budget(job.target.budget, missing)
     told = ComponentProgress(progress, plan.images, missing)
-    broken, written = import_layers(repo, missing, executor, budget, told, keep_going=True)
+    broken, written, readers = (
+        _import(job, repo, missing, blobs, told, allowance, executors) if missing else ({}, 0, {})
+    )
     faults = {**plan.faults, **_faults(plan.images, broken)}
     images = {name: image for name, image in plan.images.items() if name not in faults}
     ids = {layer.id for image in images.values() for layer in image.layers}
@@ -70,7 +70,28 @@ def gather(
     layers = whole.after(repo)
     fetched = frozenset(one.layer.id for one in missing) - broken.keys()
     tell_left_out(layers, fetched, progress)
-    return Gathered(images, layers, fetched, faults, written, executor.readers)
+    return Gathered(images, layers, fetched, faults, written, readers)
+
+
+def _import(
+    job: ReleaseJob,
+    repo: Repo,
+    missing: Sequence[MissingLayer],
+    blobs: Blobs,
+    progress: Progress,
+    allowance: Allowance,
+    executors: Executors,
+) -> tuple[Mapping[str, Fault], int, Mapping[str, ReadBy]]:
+    """Import the layers. Return the faults by layer id, the bytes added to the repo, and a
+    cluster's workers by the layers that they read."""
+    # A release with nothing new does not load what reads layers.
+    from importer.ingest.import_layers import import_layers
+
+    target = job.target
+    executor = executors.make(blobs, target.layer_options, allowance, target.budget.jobs)
+    budget = executors.budget(target.budget, missing)
+    broken, written = import_layers(repo, missing, executor, budget, progress, keep_going=True)
+    return broken, written, executor.readers
 
 
 def _faults(images: Mapping[str, Image], broken: Mapping[str, Fault]) -> dict[str, Fault]:

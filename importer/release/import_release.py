@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from importer.cache.flattened import NO_EXPORT
 from importer.commit.signing import check_keys
 from importer.commit.time import tell_future
 from importer.errors import Failures
@@ -56,6 +55,8 @@ def import_release(job: ReleaseJob, progress: Progress) -> ReleaseResult:
     repo.check_writable()
     check_keys(repo, job.target.signing)
     if job.target.flatten:
+        from importer.cache.flattened import NO_EXPORT
+
         progress.message(NO_EXPORT)
     # The lock keeps a prune from deleting layers' commits before the release's commit names them.
     with (
@@ -162,6 +163,8 @@ def _imported(
 
 def _lost(repo: Repo, head: Commit | None, commit: ReleaseCommit) -> Lost:
     """Return the images and layers that the new commit lacks and the branch's last commit has."""
+    if commit.unchanged:
+        return Lost((), ())
     new = open_store(repo, commit.checksum, None)
     try:
         old = open_store(repo, head.checksum, None) if head is not None else None

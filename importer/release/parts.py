@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
-from importer.fetch.http import Http
 from importer.fetch.policy import has_to_ask
-from importer.fetch.resolver import Resolver
-from importer.fetch.signatures import Signatures
+from importer.fetch.resolver import Resolver, new_signatures
 from importer.fetch.url import shown
 from importer.files.replacement import read_file
 from importer.release.controller import stream_url
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from importer.fetch.http import Http
     from importer.fetch.skopeo import Skopeo
     from importer.progress import Progress
     from importer.release.job import Origin
@@ -54,7 +53,7 @@ class Part:
         """Return a function that resolves a component to its image, from `known` if possible."""
         resolver = Resolver(self.skopeo, self.blobs, known)
         keeps = self.skopeo.keep_signatures
-        signatures = Signatures(self.skopeo, self.blobs) if keeps else None
+        signatures = new_signatures(self.skopeo, self.blobs) if keeps else None
 
         def resolve(component: Component) -> Image:
             locked = self.locked.get(component.name)
@@ -88,7 +87,12 @@ def _releases(origin: Origin, progress: Progress) -> list[Locked]:
     if origin.locked is not None:
         return _locked(origin, origin.locked)
     skopeo = origin.skopeo
-    http = Http(skopeo.retry_times, skopeo.timeout, progress.message, "application/json")
+
+    def http() -> Http:
+        from importer.fetch.http import Http  # takes long to load, and files need none
+
+        return Http(skopeo.retry_times, skopeo.timeout, progress.message, "application/json")
+
     documents = Documents(http)
     arches = origin.architectures()
     return [Locked(_read(origin, arch, documents, progress), {}) for arch in arches]

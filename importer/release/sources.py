@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Self
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
 from importer.fetch.url import shown
-from importer.files.image_lists import read_image_lists
 from importer.files.replacement import read_file
 from importer.release.controller import chosen
-from importer.release.payload import image_references
 from importer.store.documents import StoredDocuments
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE, parse_document
@@ -25,7 +23,7 @@ from layers.release.release import Release, merged
 from layers.release.source import image_stream, parse_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from importer.fetch.blobs import Blobs
     from importer.fetch.http import Http
@@ -90,7 +88,7 @@ class Documents:
     A pipe can be read only once, and a server may have another release the next time.
     """
 
-    def __init__(self, http: Http) -> None:
+    def __init__(self, http: Callable[[], Http]) -> None:
         self._http = http
         self._read: dict[str, bytes] = {}
 
@@ -105,7 +103,7 @@ class Documents:
 
     def _get(self, text: str) -> bytes | None:
         if text.startswith(("http://", "https://")):
-            return self._http.get(text)
+            return self._http().get(text)
         if text == "-":
             return _standard_input()
         return read_file(Path(text), MAX_DOCUMENT_SIZE) if _is_file(text) else None
@@ -150,6 +148,8 @@ class Sources:
         return replace(release, name=answer.name, version=release.version or answer.name)
 
     def _payload(self, reference: Reference, origin: str) -> Release:
+        from importer.release.payload import image_references  # loads what decompresses layers
+
         with naming(origin):
             image = Resolver(self.skopeo, self.blobs, StoredDocuments()).resolve(reference)
             raw = image_references(self.blobs, image, self.limits.size)
@@ -191,6 +191,8 @@ def _expanded(text: str) -> list[str]:
     """Return the source; for a directory, its files that list an image."""
     if text == "-" or not _is_file(text) or not Path(text).is_dir():
         return [text]
+    from importer.files.image_lists import read_image_lists
+
     return [str(one.path) for one in read_image_lists(Path(text)) if one.images]
 
 

@@ -13,13 +13,12 @@ from importer.release.sources import SourceName, advising
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
-from layers.release.crio_conf import PAUSE, with_pause_image
-from layers.release.kustomization import Names, image_names, updated_kustomization
 from layers.release.microshift_json import named_pullspecs, new_release_file, updated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from layers.release.kustomization import Names
     from layers.release.release import Release
 
 
@@ -78,8 +77,11 @@ class FileUpdate:
             return None
         return read_file(self.path, MAX_DOCUMENT_SIZE)
 
-    def content(self, release: Release, names: Names) -> bytes:
-        """Return the file's new bytes. Raise LayerError if the release does not fit the file."""
+    def content(self, release: Release, names: Names | None) -> bytes:
+        """Return the file's new bytes. `names` are for a kustomization; None stands for no names.
+
+        Raise LayerError if the release does not fit the file.
+        """
         raw, origin = self.old() or b"", str(self.path)
         with advising(_HINTS[self.kind]):
             match self.kind:
@@ -88,9 +90,9 @@ class FileUpdate:
                 case FileKind.NEW_RELEASE:
                     return new_release_file(release, self.components, origin)
                 case FileKind.KUSTOMIZATION:
-                    return updated_kustomization(raw, release, names, origin)
+                    return _kustomization(raw, release, names, origin)
                 case FileKind.CRIO:
-                    return with_pause_image(raw, _pause(release, origin), origin)
+                    return _crio_conf(raw, release, origin)
 
 
 _HINTS = {
@@ -101,13 +103,21 @@ _HINTS = {
 }
 
 
-def _pause(release: Release, origin: str) -> str:
+def _kustomization(raw: bytes, release: Release, names: Names | None, origin: str) -> bytes:
+    from layers.release.kustomization import Names, updated_kustomization  # loads YAML's reader
+
+    return updated_kustomization(raw, release, names or Names({}), origin)
+
+
+def _crio_conf(raw: bytes, release: Release, origin: str) -> bytes:
+    from layers.release.crio_conf import PAUSE, with_pause_image  # loads TOML's reader and writer
+
     if PAUSE not in release.components:
         raise LayerError(
             f"{origin}: the release has no component {PAUSE}, CRI-O's pause image",
             hint=f"name a source that has it, and let --only and --exclude take {PAUSE}",
         )
-    return release.components[PAUSE].pullspec
+    return with_pause_image(raw, release.components[PAUSE].pullspec, origin)
 
 
 def names_for(
@@ -118,6 +128,8 @@ def names_for(
     `references` are paths of ImageStreams. Earlier images of components come from the call's
     release files as they are on disk, and from the releases `before`.
     """
+    from layers.release.kustomization import Names, image_names
+
     images: dict[str, str] = {}
     for path in references:
         with advising("--image-references names ImageStreams, as OLM's image-references"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
 from layers.lists.blueprint import read_blueprint
+from layers.lists.kinds import KINDS
 from layers.lists.lines import read_lines
 from layers.lists.manifests import read_manifests
 from layers.lists.quadlet import is_unit, read_unit
@@ -16,10 +17,6 @@ from layers.yaml_text import decoded
 if TYPE_CHECKING:
     from layers.lists.listed import ListFile
 
-KINDS = (
-    "a blueprint with [[containers]], a Compose file, Kubernetes manifests, a Quadlet unit,"
-    " or a list with one image a line"
-)
 _BLUEPRINT = re.compile(r"^\s*(\[\[\s*containers\b|containers\s*=)", re.MULTILINE)
 # `key: value` or `key:` at the margin, `---`, or JSON: no line of a plain list looks so.
 _YAML = re.compile(r"^(---|%YAML|[A-Za-z][\w.-]*:(\s|$)|\{)", re.MULTILINE)

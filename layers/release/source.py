@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from layers.architecture import go_arch
 from layers.document import Document, array, mapping, parse_document, string
 from layers.errors import LayerError
-from layers.lists.detect import KINDS, parse_list
+from layers.lists.kinds import KINDS
 from layers.oci.reference import ImageName, Reference
 from layers.release.release import Component, Release, components
 
@@ -157,6 +157,8 @@ def _list(raw: bytes, origin: str) -> Release:
         raw.decode("utf-8")
     except UnicodeDecodeError:
         raise LayerError(f"{origin} is not text", hint=f"it can be {_KINDS}") from None
+    from layers.lists.detect import parse_list  # loads readers of YAML and TOML
+
     try:
         found = [_ListedImage.of(one) for one in parse_list(raw, origin).images]
         if not found:
