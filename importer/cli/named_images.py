@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class NamedImages:
-    """Images by reference, each with its names in the store; none means the reference's own."""
+    """The images of the command line and of lists.
+
+    `names` has their names in the store by reference; an empty list stands for the reference's own
+    name.
+    """
 
     def __init__(self, given: Given) -> None:
         self._images, self._options = given(References), given(Lists)
@@ -72,8 +76,8 @@ class NamedImages:
 
 
 def _names(reference: Reference, asked: Iterable[ImageName | None]) -> list[ImageName]:
-    """Return an image's names. None among those asked for is the reference's own name, which goes
-    without saying if it is the only one."""
+    """Return an image's names. None in `asked` stands for the reference's own name; return an empty
+    list if only this one was asked for."""
     names = [name or reference.name for name in asked]
     return [name for name in names if name is not None] if any(asked) else []
 

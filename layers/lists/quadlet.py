@@ -13,7 +13,7 @@ from layers.errors import LayerError
 from layers.lists.listed import Listed, Span, SpanList
 
 _SECTION = re.compile(r"\[([^\]]+)\]\s*$")
-_IMAGE = re.compile(r'\s*Image\s*=\s*("?)(.*?)\1\s*$')
+_IMAGE = re.compile(r"\s*Image\s*=\s*")
 _SECTIONS = ("Container", "Image")
 _UNITS = (".image", ".build")
 _COMMENTS = ("#", ";")
@@ -32,18 +32,20 @@ def read_unit(text: str, origin: str) -> SpanList:
         if header := _SECTION.match(line):
             section = header[1]
         elif section in _SECTIONS and not continued and (match := _IMAGE.match(line)):
-            found[section] = _span(match, start, f"{origin}:{number}")
+            value = line[match.end() :].rstrip()
+            found[section] = _span(value, start + match.end(), f"{origin}:{number}")
         continued = line.rstrip("\r\n").endswith("\\") and not line.lstrip().startswith(_COMMENTS)
         start += len(line)
     spans = (span for span in found.values() if not span.image.source.endswith(_UNITS))
     return SpanList(text, tuple(span for span in spans if span.image.source))
 
 
-def _span(match: re.Match[str], start: int, where: str) -> Span:
-    value = match[2]
+def _span(value: str, start: int, where: str) -> Span:
+    if len(value) > 1 and value.startswith('"') and value.endswith('"'):
+        value, start = value[1:-1], start + 1
     if re.search(r"\s|\\", value):
         raise LayerError(
             f"{where}: Image= is {value[:200]!r}, which is no image's name",
             hint="write the name alone, on the line of Image=; a comment has a line of its own",
         )
-    return Span(Listed(value, where), start + match.start(2), start + match.end(2))
+    return Span(Listed(value, where), start, start + len(value))

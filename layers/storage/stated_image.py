@@ -63,7 +63,7 @@ class StatedImage:
 def stated_images(
     lines: Iterable[str], given: Mapping[str, Sequence[str]]
 ) -> Iterator[StatedImage]:
-    """Yield the images of the lines of a commit's body, once for each of its names.
+    """Yield the images that the lines of a commit's body state, an image once for each given name.
 
     `given` has the names that the user gave images, by reference.
     """
