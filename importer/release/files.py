@@ -13,6 +13,7 @@ from layers.release.lock import Locked, check_lockable, lock_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from importer.release.job import ReleaseJob
     from importer.release.updates import FileUpdate
@@ -24,13 +25,32 @@ if TYPE_CHECKING:
 
 def check_files(job: ReleaseJob, releases: Sequence[Release], before: Before) -> None:
     """Raise ImporterError, before anything is fetched, if a file cannot take its release."""
-    for path in [*filter(None, [job.lock]), *(file.path for file in job.files)]:
+    for path in _paths(job):
         check_replaceable(path)
+    _check_once(job)
     for _ in _contents(job, releases, before):
         pass
     for release in releases if job.lock else ():
         for component in release.components.values():
             check_lockable(component)
+
+
+def _paths(job: ReleaseJob) -> list[Path]:
+    """Return the paths of the files that the job writes. An option that repeats counts once."""
+    return [*filter(None, [job.lock]), *(file.path for file in dict.fromkeys(job.files))]
+
+
+def _check_once(job: ReleaseJob) -> None:
+    """Raise ImporterError if two options write one file: the last one alone would be left."""
+    seen: set[Path] = set()
+    for path in _paths(job):
+        place = path.absolute()
+        if place in seen:
+            raise ImporterError(
+                f"{path} would be written by two options",
+                hint="give each of them a file of its own",
+            )
+        seen.add(place)
 
 
 @dataclass(frozen=True, slots=True)

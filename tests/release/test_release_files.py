@@ -73,6 +73,18 @@ def test_a_file_that_cannot_be_rewritten_stops_the_import(world: World, copied: 
     assert [one.name for one in copied.iterdir() if "import-release" in one.name] == []
 
 
+def test_two_options_do_not_write_one_file(world: World, copied: Path) -> None:
+    source = world.file(world.second, copied)
+    file = write(copied / "release-x86_64.json", {"images": {"etcd": "x"}})
+    before = file.read_bytes()
+    update = f"--update-json={file}"
+    for other in (["--new-json=" + str(file), "--components=etcd"], [f"--lock={file}"]):
+        (said,) = failed(copied, *source, update, *other).said("error")
+        assert said == f"{file} would be written by two options"
+    assert file.read_bytes() == before
+    assert released(copied, *source, update, update)["updated_files"] == [str(file)]
+
+
 def test_a_directory_that_is_not_writable_stops_it_too(world: World, copied: Path) -> None:
     """Root may write anywhere but where a file system says no."""
     source = world.file(world.second, copied)
