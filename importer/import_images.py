@@ -154,6 +154,8 @@ def _resolve(
     resolver = Resolver(job.skopeo, blobs, known)
     with ThreadPoolExecutor(job.target.budget.questions) as pool:
         asked = [pool.submit(resolver.resolve, r) for r in job.references]
+        if any(map(known.lack, job.references)):
+            _load_readers()
         _wait(asked, blobs.close)
     found = [answer.result() for answer in asked]
     return tuple(
@@ -161,6 +163,12 @@ def _resolve(
         for image in found
         for name in job.names.get(image.reference) or (None,)
     )
+
+
+def _load_readers() -> None:
+    """Load what reads layers, which takes as long as skopeo takes to start."""
+    import importer.ingest.executor
+    import importer.ingest.import_layers  # noqa: F401
 
 
 def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:

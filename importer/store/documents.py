@@ -9,6 +9,7 @@ from layers.storage.records import big_data_file
 if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory
     from layers.digest import Digest
+    from layers.oci.reference import Reference
 
 
 class StoredDocuments:
@@ -31,3 +32,11 @@ class StoredDocuments:
                 if data is not None:
                     return digest.check(data, "the record in the store")
         return None
+
+    def lack(self, reference: Reference) -> bool:
+        """Return whether a reference by digest is of a manifest that no store has."""
+        digest = reference.name.digest if reference.name else None
+        if digest is None:
+            return False
+        name = big_data_file(f"manifest-{digest}").encode()
+        return not any(name in image.leaves for image in self._images)
