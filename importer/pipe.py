@@ -60,7 +60,7 @@ def patient_splice(
 
 
 class _Source(NamedTuple):
-    """A pipe, for how many seconds it may be silent, and who writes to it."""
+    """A pipe, the seconds that it may be silent, and the name of its sender."""
 
     descriptor: int
     seconds: float
@@ -72,7 +72,7 @@ def _patiently[T](
 ) -> Iterator[T]:
     """Take from a pipe whenever it has bytes, until it ends, or until `size` bytes are taken.
 
-    `take` is told how many bytes to take at most; `length` says how many they were.
+    `take` is called with the most bytes to take; `length` returns how many its result has.
     """
     descriptor, seconds, sender = source
     left, received, missing = seconds, 0, inf if size is None else size

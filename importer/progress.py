@@ -19,7 +19,7 @@ class Progress(Protocol):
         """Announce a blob of `size` bytes; leaving the context ends it."""
 
     def layer(self, name: str, size: int, state: str) -> None:
-        """Tell that a layer of `size` bytes to be read has come to another state.
+        """Report that a layer of `size` bytes has a new state.
 
         The states are waiting, downloading, spooled, unpacking, closing, and at last done or
         failed. `name` is also the name of the layer's blob.
@@ -30,7 +30,7 @@ class Progress(Protocol):
 
 
 class Advance(Protocol):
-    """Receives the number of bytes that a blob has advanced by."""
+    """Receives the number of bytes of a blob that were read since the last call."""
 
     def __call__(self, count: int, /) -> None: ...
 

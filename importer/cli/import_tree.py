@@ -112,7 +112,8 @@ def _job(given: Given) -> TreeJob:
 
 
 def _options(changes: Changes) -> CommitOptions:
-    """Return the changes to files; LayerError or ImporterError for a list that is no such file."""
+    """Return the changes to files. Raise LayerError or ImporterError if the file of --statoverride
+    or --skip-list cannot be read."""
     from importer.tree.path_files import read_skip_list, read_statoverride
     from layers.ondisk.commit_filter import CommitOptions
 

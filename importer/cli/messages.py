@@ -169,7 +169,7 @@ class _Logged(logging.Handler):
 
 
 def progress_for(given: Messages) -> Progress:
-    """Return what tells the user of the work, as the command's options ask for."""
+    """Return the `Progress` that the command's options ask for."""
     quiet = given.quiet
     shown: Progress = JsonLog() if given.log_json and not quiet else for_terminal(quiet=quiet)
     logger = logging.getLogger("importer")

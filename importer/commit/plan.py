@@ -91,7 +91,7 @@ class LayerPlanner:
         return self._found[layer_id]
 
     def add(self, image: Image, origins: Sequence[Origin] | None = None) -> None:
-        """Plan for the layers of an image, all of them or none.
+        """Add the layers of an image to the plan, all of them or none.
 
         `origins` has one for each layer, base first; without it the layers are blobs that skopeo
         finds in the image. Raise LayerError if one of the layers cannot be taken.
@@ -145,7 +145,7 @@ def check_names(images: Iterable[Image]) -> None:
 
 @contextmanager
 def repo_to_plan_with(path: Path) -> Iterator[Repo]:
-    """Yield the repo at `path`, which is only read; an empty one for the moment if it is absent."""
+    """Yield the repo at `path`, which is only read, or a temporary empty repo if there is none."""
     if not Repo.is_absent(path):
         yield Repo.open(path)
         return

@@ -55,8 +55,8 @@ def check_keys(repo: Repo, keys: Iterable[GpgKey | KeyFile]) -> None:
 def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
     """Sign with a GPG key, unless the commit has its signature.
 
-    libostree would add the same signature again where it does not know the key, and does not read
-    the keyrings of today's GnuPG. So it is given the key.
+    libostree adds a signature again if it does not know the key, and does not read the keyrings of
+    today's GnuPG. So it is given the public key.
     """
     homedir = [f"--homedir={key.homedir}"] if key.homedir else []
     with scratch() as directory:

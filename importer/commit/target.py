@@ -52,8 +52,11 @@ class KeyFile:
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """SELinux: the store's context, and a policy's root directory, or `base` for the base
-    commit's own; None where the user says nothing."""
+    """The options on SELinux labels, each None if it is not given.
+
+    `label` is the context of the store's files. `policy` is a root directory with a policy, or
+    "base" for the base commit's.
+    """
 
     label: str | None = None
     policy: str | None = None
@@ -61,12 +64,17 @@ class Labelling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """`onto` is the branch of an OS that the store is put into; `branch` None means one for each
-    image. `layer_ids` None keeps to the ids of the store before; see `importer.commit.layer_ids`.
-    `whiteouts` None takes what the target needs, or the `usual_whiteouts`; see
-    `importer.commit.whiteouts`. `keep_images` is the number of earlier releases whose images stay
-    in the store; only a release has any. `total` bounds what all layers that are read come to.
-    `cluster` reads them; None stands for this machine."""
+    """The branch that images are committed to, and how.
+
+    - `branch` None stands for a branch for each image. `onto` is the branch of an operating system
+      that the store is put into.
+    - `layer_ids` None keeps the ids of the last store; see `importer.commit.layer_ids`.
+    - `whiteouts` None takes the form that the target needs, or else the `usual_whiteouts`; see
+      `importer.commit.whiteouts`.
+    - `keep_images` is the number of earlier releases whose images stay in a release's store.
+    - `total` bounds all layers that are read, together. `cluster` reads them; None stands for this
+      machine.
+    """
 
     repo: Path
     form: Form

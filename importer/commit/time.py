@@ -40,8 +40,8 @@ def newest(images: Iterable[Image], base: Base | None, head: Commit | None) -> i
 
 
 def tell_future(images: Iterable[Image], seconds: int, progress: Progress) -> None:
-    """Say which images do not count for the time of their commit, `seconds` since 1970, and what
-    to do if there is nothing else that counts."""
+    """Report the images whose times are ignored for the time of their commit, `seconds` since 1970.
+    If no other time is left, report what to do."""
     future = [image for image in images if is_future(image.config.created_seconds)]
     for image in future:
         progress.message(

@@ -66,8 +66,8 @@ def export_image(
 
     At most `jobs` processes read layers.
 
-    Raise LayerError for a layer that cannot be made again. An OCI layout is then as before, but
-    for blobs that nothing names; a directory has no manifest.
+    Raise LayerError for a layer that cannot be made again. An OCI layout then still has its old
+    images, and perhaps new blobs that no manifest names; a directory has no manifest.
     """
     store, image = _original(stores, text)
     if to.tag == "":

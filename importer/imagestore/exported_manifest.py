@@ -1,7 +1,7 @@
 """The manifest of an exported image: the original one if its layers are plain tars, else a new one.
 
-Nobody can compress a tar into the same bytes again, so a manifest of compressed layers cannot be
-kept, and signatures cover a manifest.
+A tar cannot be compressed into the same bytes again. So the manifest of compressed layers cannot be
+kept, nor its signatures.
 """
 
 from __future__ import annotations

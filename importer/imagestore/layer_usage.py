@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class LayerUsage:
     """Counts of one layer.
 
-    `size` is all bytes of file contents that it ships. `hidden` is the part that a layer above
-    deletes or replaces, and `hidden_files` counts those files. `shown` and `gone` are the
-    checksums of the file objects on either side.
+    `size` is all bytes of file contents that the layer ships. `hidden` is the part that layers
+    above delete or replace, and `hidden_files` counts the hidden files. `shown` and `gone` are the
+    checksums of the objects of visible and of hidden files.
     """
 
     files: int = 0

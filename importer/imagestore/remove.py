@@ -117,7 +117,7 @@ def _check_unchanged(repo: Repo, store: StoreView) -> None:
     if repo.resolve(store.branch) != store.commit.checksum:
         raise ImporterError(
             f"branch {store.branch} was committed to meanwhile",
-            hint="it is as that left it; run `image-store remove` again",
+            hint="nothing was changed; run `image-store remove` again",
         )
 
 

@@ -65,8 +65,8 @@ class Written(Done):
 
 
 def write_report(data: ReportData, path: Path) -> Written:
-    """Write the page; a file appears under its name when it is complete. What is not a file,
-    such as /dev/stdout, is written to, and not replaced."""
+    """Write the page. A file gets its name when it is complete. A device or pipe, such as
+    /dev/stdout, is written to, and not replaced."""
     if path == STDOUT:
         return Written(path, data)
     content = page(data).encode()

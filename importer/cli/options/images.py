@@ -76,7 +76,7 @@ class Graphroot(Group):
 
 @options
 class Architecture(Group):
-    """The architecture where an image has one alone."""
+    """The architecture to take from a multi-platform image."""
 
     HEADING = Heading.IMAGES
 
@@ -87,7 +87,7 @@ class Architecture(Group):
 
 @options
 class Platform(Group):
-    """The rest of the platform."""
+    """The operating system and the variant to take from a multi-platform image."""
 
     HEADING = Heading.IMAGES
 

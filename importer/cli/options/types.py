@@ -1,8 +1,8 @@
 """The kinds of values that options take.
 
-Each converts a value or fails with a usage error. None takes "": a script's variable that was
-never set would count as no option at all, and, say, nothing would be signed; or as the directory
-that the script happens to run in. `ostree --repo=` is an error, too.
+Each kind converts a value or fails with a usage error. No kind accepts "", which a script passes if
+a variable was never set: the option would count as absent, so that, say, nothing is signed, or as
+the directory in which the script runs. `ostree --repo=` is an error, too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class NotEmpty(ParamType[str]):
 
 
 class Text(ParamType[str]):
-    """Text in UTF-8; "" only if `empty`."""
+    """Text in UTF-8. `empty` tells that "" is accepted."""
 
     name = "TEXT"
 
