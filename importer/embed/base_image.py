@@ -13,6 +13,8 @@ from importer.fetch.resolver import Resolver
 from importer.store.documents import StoredDocuments
 from layers.compress.decompress import compression_of, decompressed
 from layers.entry import Kind, Owner
+from layers.errors import LayerError
+from layers.limits import Limits
 from layers.oci.media_type import DOCKER_LAYERS, TAR_LAYER, Compression, layer_compression
 from layers.path import Path, joined
 from layers.tree.watched import Watched, WatchedPaths
@@ -80,8 +82,14 @@ def fetch_base(
 
 
 def _tar(layout: Layout, blob: Descriptor) -> Chunks:
-    kind = layer_compression(blob.media_type)
-    return decompressed(layout.read(blob.digest), blob.media_type, kind)
+    """Yield the tar of a layer. Raise LayerError if the layer unpacks to more than a layer may."""
+    kind, size = layer_compression(blob.media_type), 0
+    for chunk in decompressed(layout.read(blob.digest), blob.media_type, kind):
+        size += len(chunk)
+        if size > Limits().size:
+            said = f"the base's layer unpacks to more than {Limits().size} bytes"
+            raise LayerError(said, digest=str(blob.digest))
+        yield chunk
 
 
 def _fetch(source: str, blob: Descriptor, blobs: Blobs, layout: Layout) -> Descriptor:

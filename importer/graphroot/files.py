@@ -168,6 +168,18 @@ def pieces(descriptor: int) -> OpenChunks:
         yield piece
 
 
+def sized_pieces(descriptor: int, size: int, full: bytes) -> OpenChunks:
+    """Yield the bytes of a file of `size` bytes. Raise ImporterError if there are fewer, or more:
+    the owner could append to the file without end."""
+    for piece in pieces(descriptor):
+        size -= len(piece)
+        if size < 0:
+            break
+        yield piece
+    if size:
+        raise ImporterError(f"{printable(full)} changed while it was read")
+
+
 def xattrs(descriptor: int) -> Xattrs:
     """Return the xattrs visible to this process of a descriptor from `look_at`, sorted by name.
 

@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING, Self
 
 from importer.files.beneath import look_at, open_directory, open_file
-from importer.graphroot.files import DAMAGED, Directory, faults, pieces, xattrs
+from importer.graphroot.files import DAMAGED, Directory, faults, sized_pieces, xattrs
 from layers.errors import LayerError
 from layers.path import Path, components, joined
 from layers.tree.overlay_xattrs import check_complete
@@ -58,7 +58,7 @@ class LayerDirectory:
                     hint=DAMAGED,
                 )
             with faults(self._full(path)):
-                yield from pieces(descriptor)
+                yield from sized_pieces(descriptor, part.size, self._full(path))
         finally:
             os.close(descriptor)
 

@@ -11,10 +11,9 @@ import stat
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
 from importer.files.beneath import look_at, reopened
 from importer.files.trusted_xattrs import check_sees_trusted
-from importer.graphroot.files import Directory, faults, pieces, xattrs
+from importer.graphroot.files import Directory, faults, sized_pieces, xattrs
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
 from layers.limits import Bound, Limits
@@ -84,17 +83,13 @@ class LayerWalk:
 
     def content(self) -> Chunks:
         """Yield the current file's content. Raise ImporterError if its size has changed."""
-        full, size = self._top.full(self._at.path), self._at.size
+        full = self._top.full(self._at.path)
         with faults(full):
             descriptor = reopened(self._descriptor)
             try:
-                for piece in pieces(descriptor):
-                    size -= len(piece)
-                    yield piece
+                yield from sized_pieces(descriptor, self._at.size, full)
             finally:
                 os.close(descriptor)
-        if size:
-            raise ImporterError(f"{printable(full)} changed while it was read")
 
     def _entries(self) -> Iterator[Entry]:
         """Yield all entries below the root, each directory before its own entries."""

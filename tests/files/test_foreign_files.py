@@ -8,6 +8,7 @@ import pytest
 from importer.device.heal import HealError, heal_storage
 from importer.errors import ImporterError
 from importer.files.replacement import open_regular
+from importer.graphroot.files import sized_pieces
 from importer.tree.journal import JournalFile
 
 TERABYTE = 1 << 40
@@ -40,3 +41,13 @@ def test_a_storage_without_end(tmp_path: Path) -> None:
         lock.touch()
     with pytest.raises(HealError, match=f"^{path} has more than {64 << 20} bytes"):
         heal_storage(tmp_path, [])
+
+
+@pytest.mark.parametrize("size", [0, 9, 11])
+def test_a_file_that_grows_or_shrinks_while_it_is_read(tmp_path: Path, size: int) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with (tmp_path / "file").open("rb") as file:
+        assert b"".join(sized_pieces(file.fileno(), 10, b"file")) == b"0123456789"
+        file.seek(0)
+        with pytest.raises(ImporterError, match=r"^file changed while it was read"):
+            list(sized_pieces(file.fileno(), size, b"file"))
