@@ -72,6 +72,12 @@ def new_file(directory: Path) -> Iterator[NewFile]:
         new.close()
 
 
+def is_fresh(directory: Path) -> bool:
+    """Return whether a directory has nothing in it, or only what a killed process of ours left."""
+    names = (path.name for path in directory.iterdir())
+    return all(name.startswith(_PREFIX) and name.endswith(_SUFFIX) for name in names)
+
+
 def _unnamed(directory: Path) -> int | None:
     """Open a file without a name, or return None where the file system has no such files."""
     try:

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.atomic import is_fresh
 from importer.files.blob_file import has_content, naming, replace_file
 from layers.oci.media_type import MANIFESTS
 
@@ -44,7 +45,7 @@ class ImageDirectory:
         marker = self._directory / "version"
         with naming(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
-            if any(self._directory.iterdir()) and not _is_version(marker):
+            if not is_fresh(self._directory) and not _is_version(marker):
                 raise ImporterError(
                     f"{self._directory} is not empty, and has no image of skopeo's dir: transport",
                     hint="name a new directory",

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
+from importer.files.atomic import is_fresh
 from importer.files.blob_file import has_content, naming, new_blob, replace_file
 from importer.files.replacement import read_file
 from layers.digest import Digest
@@ -37,14 +38,15 @@ class Layout:
         """Create the layout. Raise ImporterError if the directory holds something else."""
         marker = self._directory / "oci-layout"
         with naming(self._directory):
-            if self._directory.exists() and not marker.exists() and any(self._directory.iterdir()):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            if not marker.exists() and not is_fresh(self._directory):
                 raise ImporterError(
                     f"{self._directory} is not empty, and no OCI layout",
                     hint="name a new directory, or a layout to add the image to",
                 )
-            self._blobs.mkdir(parents=True, exist_ok=True)
             if not marker.exists():
                 replace_file(marker, iter([_json({"imageLayoutVersion": "1.0.0"})]))
+            self._blobs.mkdir(exist_ok=True)
 
     def has(self, digest: Digest, size: int) -> bool:
         """Return whether the layout has this blob of `size` bytes, and its content is the one of
