@@ -70,7 +70,20 @@ def prune(
             return Pruning(gone, layers, _unreachable(repo, kept, keep), dry_run)
         for ref in gone:
             repo.delete_ref(ref)
-        return Pruning(gone, layers, repo.prune(keep), dry_run)
+        return Pruning(gone, layers, _prune(repo, keep), dry_run)
+
+
+def _prune(repo: Repo, keep: int | None) -> Pruned:
+    """Delete what no ref needs. Commits go first: if the rest fails or is killed, no commit that is
+    there lacks its files, and the next run deletes them."""
+    heads = repo.refs().values()
+    needed = {commit.checksum for head in heads for commit in ancestors(repo, head, keep)}
+    commits = [one for one in repo.commits() if one not in needed]
+    size = sum(repo.storage_size("commit", one) for one in commits)
+    for one in commits:
+        repo.delete_commit(one)
+    rest, count = repo.prune(keep), len(commits)
+    return Pruned(rest.total + count, rest.objects + count, rest.size + size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,10 @@ class RepoReader:
             _, size = self.handle.query_object_storage_size(_TYPES[kind], checksum)
         return int(size)
 
+    def commits(self) -> list[str]:
+        """Return the checksums of all commits of the repo, of the refs and others."""
+        return [one for kind, one, _ in self.objects() if kind == "commit"]
+
     def objects(self) -> Iterator[tuple[ObjectKind, str, int]]:
         """Yield every loose object of the repo: kind, checksum, and size on disk in bytes."""
         for path in (self.path / "objects").glob("??/*"):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from layers.entry import Xattrs
     from layers.path import Path
 
-_ACL = "system.posix_acl_access"
+_ACL = b"system.posix_acl_access"
 # The temporary name of a node that `undo` makes.
 _NEW = b".import-tree-undo"
 _CHANGED = "it is not as the journal says; somebody else has changed it since"
@@ -62,7 +62,7 @@ class Quote:
             # The file may have inherited the directory's group and default ACL.
             if os.geteuid() == 0:
                 os.fchown(descriptor, 0, 0)
-            with suppress(OSError):
+            if any(name == _ACL for name, _ in xattrs_of(descriptor)):
                 os.removexattr(descriptor, _ACL)
         finally:
             os.close(descriptor)
