@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import lacking, ostreerepo
+from tests.tools import lacking, order, ostreerepo
 from tests.tools.importimage import NOBODY, SCRIPT
 from tests.tools.podman import Podman, new_podman
 from tests.tools.process import CommandError, run
@@ -22,15 +22,27 @@ FIXTURES = Path(__file__).parent.parent / "fixtures" / "images"
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Set the umask and the signals that the tests count on, whoever starts pytest.
 
     What other tools unpack has the modes of its tar; many a machine's umask would hide that.
     """
+    order.keep(config)
     os.umask(0o022)
     for number in SIGNALS:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: some tests wait for a deadline, and compute nothing."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, begin with the files that take longest."""
+    order.longest_first(config, items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.order import LONGEST
+
 ROOT = Path(__file__).parent.parent
 FLAGS = ("--collect-only", "--quiet", "-p", "no:cacheprovider", "-n0")
 
@@ -23,3 +25,8 @@ def test_another_process_finds_the_same(request: pytest.FixtureRequest) -> None:
     ).stdout
     ours = {item.nodeid for item in request.session.items if not item.get_closest_marker("fuzz")}
     assert ours - set(found.splitlines()) == set()
+
+
+def test_the_files_that_take_longest_exist() -> None:
+    """`order.LONGEST` names files that the tests are in."""
+    assert [name for name in LONGEST if not (ROOT / name).is_file()] == []

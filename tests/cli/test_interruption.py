@@ -9,8 +9,8 @@ import pytest
 from tests.tools import patience
 from tests.tools.process import run
 
-#: Without a thread for the work, one in fifty is not heard.
-TRIES = 250
+#: For each of the two signals. Without a thread for the work, one in fifty is not heard.
+TRIES = 125
 IN_TURN = """
 from importer.cli.signals import interruptible
 print(interruptible(lambda: 3))

@@ -396,14 +396,20 @@ def test_storage_conf_without_an_operating_system(
 
 
 @pytest.mark.parametrize("enabled", ["yes", "true", "maybe", "signed", "verity"])
-def test_no_whiteouts_are_written_where_composefs_would_not_see_them(
-    repo: Path, tmp_path: Path, layout: Path, image: tuple[str, BuiltImage], enabled: str
+def test_quoted_whiteouts_are_refused_where_composefs_would_show_them(
+    repo: Path, tmp_path: Path, image: tuple[str, BuiltImage], enabled: str
 ) -> None:
     files = {"usr/lib/ostree/prepare-root.conf": f"# c\n[composefs]\nenabled={enabled}\n"}
     commit_os(repo, "os", os_tree(tmp_path / "root", files))
     said = refusal(repo, "--whiteouts=quoted", image[0])
     assert "enables composefs, which would show quoted whiteouts as files" in said
     assert "without --whiteouts=quoted" in said
+
+
+def test_no_whiteouts_are_written_where_composefs_would_not_see_them(
+    repo: Path, tmp_path: Path, layout: Path, image: tuple[str, BuiltImage]
+) -> None:
+    commit_os(repo, "os", os_tree(tmp_path / "root", COMPOSEFS))
     outcome = run_import(repo, "--onto=os", "--branch=apps", image[0])
     assert "the base commit enables composefs, which shows no whiteouts" in outcome.stderr
     assert not [path for path in ls(repo, "apps") if ".ostree-wh." in path]

@@ -4,6 +4,8 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,8 @@ from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry, whiteout
 
 LAYERS = 4
-#: Points in time at which a run is cut off. A run takes some 0.7 s, more on a slow machine;
-#: the delays grow, and where none hits the later points below do.
-DELAYS = [0.15 * step for step in range(1, 7)]
+#: When a run is cut off, as shares of the time that a run takes which nobody disturbs.
+SHARES = [0.15 * step for step in range(1, 7)]
 #: How long to look out for what is there for a moment, and may be missed.
 LOOK_SECONDS = 60
 
@@ -41,14 +42,30 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
     return build_oci(layout, "t", [files(number) for number in range(LAYERS)])
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """A run that nobody disturbs: the refs that it makes, and the seconds that it takes."""
+
+    heads: dict[str, str]
+    seconds: float
+
+
 @pytest.fixture(scope="module")
-def commits(
+def undisturbed(
     tmp_path_factory: pytest.TempPathFactory, registry: Registry, image: BuiltImage
-) -> dict[str, str]:
+) -> Undisturbed:
+    """The second of two runs: the first one may have to start the fork server."""
+    home, reference = tmp_path_factory.mktemp("undisturbed"), registry.push(image, "kill:t")
+    imported(home / "first", "--branch=os/images", reference)
+    begun = time.monotonic()
+    imported(home / "repo", "--branch=os/images", reference)
+    return Undisturbed(heads(home / "repo"), time.monotonic() - begun)
+
+
+@pytest.fixture(scope="module")
+def commits(undisturbed: Undisturbed) -> dict[str, str]:
     """What a run that nobody disturbs makes."""
-    repo = tmp_path_factory.mktemp("undisturbed") / "repo"
-    imported(repo, "--branch=os/images", registry.push(image, "kill:t"))
-    return heads(repo)
+    return undisturbed.heads
 
 
 @pytest.fixture
@@ -105,25 +122,25 @@ def killed(
     assert outcome.leftovers == []
 
 
-@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.parametrize("share", SHARES)
 def test_killed_at_any_time(
-    registry: Registry, tmp_path: Path, image: BuiltImage, commits: dict[str, str], delay: float
+    registry: Registry, tmp_path: Path, image: BuiltImage, undisturbed: Undisturbed, share: float
 ) -> None:
     repo = tmp_path / "repo"
-    killed(repo, f"{registry.host}/kill:t", lambda: time.sleep(delay))
+    killed(repo, f"{registry.host}/kill:t", lambda: time.sleep(share * undisturbed.seconds))
     check_and_complete(repo, registry, image)
-    assert heads(repo) == commits
+    assert heads(repo) == undisturbed.heads
 
 
 def test_killed_again_and_again_in_one_repo(
-    registry: Registry, tmp_path: Path, image: BuiltImage, commits: dict[str, str]
+    registry: Registry, tmp_path: Path, image: BuiltImage, undisturbed: Undisturbed
 ) -> None:
     repo = tmp_path / "repo"
-    for delay in DELAYS[1:]:
-        killed(repo, f"{registry.host}/kill:t", lambda: time.sleep(delay))  # noqa: B023 - called at once
+    for share in SHARES[1:]:
+        killed(repo, f"{registry.host}/kill:t", partial(time.sleep, share * undisturbed.seconds))
         fsck_if_there(repo)
     check_and_complete(repo, registry, image)
-    assert heads(repo) == commits
+    assert heads(repo) == undisturbed.heads
     # libostree takes up a directory that a killed transaction left, so they do not pile up.
     assert len(list((repo / "tmp").glob("staging-*"))) <= 2
 
@@ -316,14 +333,14 @@ def catches(status: str, number: int) -> bool:
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
-@pytest.mark.parametrize("delay", [0, *DELAYS[:4]])
+@pytest.mark.parametrize("share", [0, *SHARES[:4]])
 def test_ctrl_c_at_any_time(
-    registry: Registry, tmp_path: Path, image: BuiltImage, commits: object, delay: float
+    registry: Registry, tmp_path: Path, image: BuiltImage, undisturbed: Undisturbed, share: float
 ) -> None:
     repo = tmp_path / "repo"
     run = Run(repo, "--branch=os/images", f"{registry.host}/kill:t")
     await_our_code(run.process.pid)
-    time.sleep(delay)
+    time.sleep(share * undisturbed.seconds)
     run.send(signal.SIGINT)
     outcome = run.finish()
     assert outcome.status in (0, -signal.SIGINT)

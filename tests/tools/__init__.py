@@ -38,7 +38,8 @@ by a reader of its own, `stack` reads layers over each other in memory, `tamper`
 `chromium` looks at a page.
 
 **Packaging.** `container` is the container image of the commands, `recipe` the recipes for CI
-systems; `lacking` skips what needs a program that the system has no package of.
+systems; `lacking` skips what needs a program that the system has no package of; `order` is the
+order of the test files.
 
 **Other programs.** `podman` has storage of its own beside ours, `umoci` unpacks, `lab` reads the
 same layers by us, umoci and podman, `differences` lists where they differ on purpose;
