@@ -19,7 +19,7 @@ IMAGE = "oci/image"
 STORAGE = "oci/storage"
 # By the top layer's id: the layer that has all of the files that this one and those below show.
 FLATTENED = "oci/flattened"
-# By a cut layer's private id, or by a hash of the SELinux label and that id.
+# By the private id of a layer that deletes files, or by a hash of the SELinux label and that id.
 CUT = "oci/cut"
 # By a hash of the SELinux label, and the layer's id.
 LABELLED = "oci/labelled"
@@ -61,7 +61,8 @@ def flattened_branch(top_layer_id: str) -> str:
 
 
 def cut_branch(store_id: str, label_hash: str = "") -> str:
-    """Return the branch of a cut layer; `label_hash` is "" for files without an SELinux label."""
+    """Return the branch of a layer that deletes files, as a store without whiteouts has it;
+    `label_hash` is "" for files without an SELinux label."""
     return "/".join(part for part in (CUT, label_hash, store_id) if part)
 
 

@@ -1,9 +1,12 @@
-"""Cut the layers of a store without whiteouts: a layer that deletes files holds those below, too.
+"""Write the layers of a store without whiteouts: those that delete files hold some of those below.
 
-A cut layer has all files that it and the layers below show together, so overlayfs mounts nothing
-below it. The tree is made of the objects of these layers, and costs the repo directories alone. It
-depends on the layer's own chain, and is kept on a branch of its own, `oci/cut/<private id>`, or
-with SELinux labels `oci/cut/<hash of the label>/<private id>`.
+Such a layer holds each directory in which it deletes files with all that it and the layers below
+show there, and has a blocker that hides theirs (`layers.tree.blocked`). A layer that deletes files
+in its root directory is *cut*: it holds all files that it and the layers below show together, and
+overlayfs mounts nothing below it. The trees are made of the objects of these layers, and cost the
+repo directories alone. They depend on the layer's own chain, and are kept on a branch for each
+layer, `oci/cut/<private id>`, or with SELinux labels `oci/cut/<hash of the label>/<private id>`:
+the tree as `diff`, and the blocker beside it.
 """
 
 from __future__ import annotations
@@ -12,14 +15,19 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from importer.cache.blocked import add_blocker, fill_with_whole
 from importer.cache.branches import cut_branch
 from importer.cache.labelled import label_hash
 from importer.cache.stack import fill
 from importer.errors import ImporterError
 from importer.repo.commit_keys import ADDED_ENTRIES, DIFF_ID, STACK
+from importer.repo.labels import labelled_owner
 from importer.repo.values import Message
+from layers.entry import Owner
 from layers.errors import LayerError
+from layers.storage.blocker import BLOCKER, TARGET
 from layers.storage.store_id import StoreForm, private_id
+from layers.tree.blocked import blocker_tree, has_whiteout, topmost
 from layers.tree.entries import EntryCount
 from layers.tree.lower import Lower
 
@@ -34,6 +42,10 @@ if TYPE_CHECKING:
     # The standard ids of the layers below a layer, nearest first, by its own standard id.
     type Parents = Mapping[str, tuple[str, ...]]
 
+_DIFF = b"diff"
+_PLAIN = Owner(0o755, 0, 0)
+_LINK = Owner(0o777, 0, 0)
+
 
 def cut_layers(
     repo: Repo,
@@ -42,12 +54,12 @@ def cut_layers(
     label: str | None,
     most_entries: int,
 ) -> dict[str, LayerCommit]:
-    """Return the layers, those that delete files with a cut tree.
+    """Return the layers, those that delete files with files of the layers below.
 
     `layers` are by their standard ids, labelled already where there is a `label`, and have all
-    `parents`. Raise ImporterError if a cut layer's chain is not verified: other machines would have
-    other files under the same id. Raise LayerError if the cut layers hold more than `most_entries`
-    entries of the layers below.
+    `parents`. Raise ImporterError if the chain of a layer that deletes files is not verified: other
+    machines would have other files under the same id. Raise LayerError if these layers hold more
+    than `most_entries` entries of the layers below.
     """
     deleting = [one for one, layer in layers.items() if layer.whiteouts]
     _check_verified(layers, parents, frozenset(deleting))
@@ -79,7 +91,7 @@ def _check_verified(
 
 
 class _Cutter:
-    """Finds the cut trees that earlier runs have made, and makes the others."""
+    """Finds the trees that earlier runs have made, and makes the others."""
 
     def __init__(
         self,
@@ -91,12 +103,12 @@ class _Cutter:
         self._repo = repo
         self._layers = layers
         self._parents = parents
-        self._label = label_hash(label) if label is not None else ""
+        self._label = label
         self._counts = EntryCount()
         self._cut: dict[str, RepoDirectory] = {}
 
     def cut(self, ids: Iterable[str]) -> dict[str, LayerCommit]:
-        """Return these layers cut; `ids` are standard ids, parents before children."""
+        """Return these layers without whiteouts. `ids` are standard ids, parents first."""
         found, missing = {}, []
         for one in ids:
             known = self._known(one)
@@ -104,8 +116,6 @@ class _Cutter:
                 missing.append(one)
             else:
                 found[one] = known
-                assert known.shown is not None  # noqa: S101 - a cut layer's
-                self._cut[one] = known.shown
         return found | (self._made(missing) if missing else {})
 
     def _known(self, one: str) -> LayerCommit | None:
@@ -117,18 +127,26 @@ class _Cutter:
         if commit.metadata.get(STACK) != self._stack(one):
             return None
         added = int(str(commit.metadata.get(ADDED_ENTRIES)))
-        return replace(self._layers[one], shown=self._repo.root(commit), added_entries=added)
+        return self._layer(one, self._repo.root(commit), added)
+
+    def _layer(self, one: str, made: RepoDirectory, added: int) -> LayerCommit:
+        """Return the layer with the trees that were `made`."""
+        diff, blocker = made.directories[_DIFF], made.directories.get(BLOCKER.encode())
+        if blocker is None:
+            self._cut[one] = diff
+        return replace(self._layers[one], shown=diff, added_entries=added, blocker=blocker)
 
     def _branch(self, one: str) -> str:
-        return cut_branch(private_id(one, StoreForm.NONE), self._label)
+        label = label_hash(self._label) if self._label is not None else ""
+        return cut_branch(private_id(one, StoreForm.NONE), label)
 
     def _stack(self, one: str) -> str:
-        """Return a digest of all trees that the cut one is made of."""
+        """Return a digest of all trees that the layer's tree is made of."""
         trees = [self._layers[layer].tree for layer in (one, *self._parents[one])]
         return sha256("".join(f"{t.contents} {t.meta}\n" for t in trees).encode()).hexdigest()
 
     def _made(self, ids: list[str]) -> dict[str, LayerCommit]:
-        """Make cut trees. They are durable before a commit names them; see `cache.batch`."""
+        """Make trees. They are durable before a commit names them; see `cache.batch`."""
         trees: dict[str, Tree] = {}
         made: dict[str, LayerCommit] = {}
         with self._repo.transaction():
@@ -143,16 +161,22 @@ class _Cutter:
         return made
 
     def _written(self, one: str) -> tuple[Tree, LayerCommit]:
-        lower = Lower(self._trees(one))
-        tree = self._repo.tree(lower.meta)
-        fill(tree, lower)
-        root = self._cut[one] = self._repo.directory(*tree.write())
-        own = self._counts.of(self._tree(one))
-        added = self._counts.of(root) - own
-        return tree, replace(self._layers[one], shown=root, added_entries=added)
+        own, lower = self._tree(one), Lower(self._trees(one))
+        tree, paths = self._repo.tree(_PLAIN), topmost(own, has_whiteout)
+        diff = tree.directory(_DIFF.decode(), own.meta)
+        if () in paths:
+            fill(diff, lower)
+        else:
+            fill_with_whole(diff, own, lower, paths)
+            leaf = self._repo.write_symlink(labelled_owner(_LINK, self._label), TARGET)
+            add_blocker(tree.directory(BLOCKER, own.meta), blocker_tree(own, paths, leaf))
+        made = self._repo.directory(*tree.write())
+        entries = sum(map(self._counts.of, made.directories.values()))
+        return tree, self._layer(one, made, entries - self._counts.of(own))
 
     def _trees(self, one: str) -> list[RepoDirectory]:
-        """Return the trees that are merged, nearest first, down to the next cut one."""
+        """Return the trees that are merged, nearest first, down to the next cut one, those of the
+        other layers with their whiteouts."""
         found = [self._tree(one)]
         for parent in self._parents[one]:
             if parent in self._cut:
@@ -161,6 +185,6 @@ class _Cutter:
         return found
 
     def _tree(self, one: str) -> RepoDirectory:
-        """Return a layer's own tree, as it is without the cut."""
+        """Return a layer's own tree, with its whiteouts."""
         layer = self._layers[one]
         return layer.shown or self._repo.root(layer.commit)

@@ -44,8 +44,10 @@ class LayerCommit:
     `stray_devices` the device nodes that were left out, below /dev and elsewhere. Only what is
     `verified` is known to be the layer that its diffID names, and so are those below it.
 
-    `shown` is the tree that a store has in place of the layer's own: with SELinux labels, or cut.
-    `added_entries` counts the entries that a cut layer holds beside its own, None if it is not cut.
+    `shown` is the tree that a store has in place of the layer's own: with SELinux labels, or with
+    files of the layers below. `added_entries` counts the entries that it has beside the layer's
+    own, None if it has no files of the layers below. `blocker` hides the directories that it has
+    whole (`layers.tree.blocked`); a layer with added entries and no blocker is cut.
     """
 
     commit: Commit
@@ -60,6 +62,7 @@ class LayerCommit:
     gids: tuple[int, ...]
     shown: RepoDirectory | None = None
     added_entries: int | None = None
+    blocker: RepoDirectory | None = None
 
     @property
     def tree(self) -> StoredTree:

@@ -66,12 +66,13 @@ class Stacks:
         return lower
 
 
-def fill(tree: Tree, lower: Lower | None) -> None:
+def fill(tree: Tree, lower: Lower | None, at: bytes = b"") -> None:
     """Add all visible files to the tree. A directory of a single layer is grafted unread.
 
-    Raise LayerError, with the path, for a directory that is too large for ostree.
+    Raise LayerError, with the path, for a directory that is too large for ostree. `at` is the path
+    of `tree`.
     """
-    work = [(tree, lower, b"")] if lower is not None else []
+    work = [(tree, lower, at)] if lower is not None else []
     while work:
         into, directory, path = work.pop()
         try:

@@ -1,4 +1,4 @@
-"""Make the tree of a commit: its images, with labelled or cut layers where wanted."""
+"""Make the tree of a commit: its images, with labels or without whiteouts where wanted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def kept_store(target: Target, present: RepoDirectory | None) -> RepoDirectory |
 
 
 class Contents:
-    """The images of a commit's tree and their layers, labelled and cut where wanted.
+    """The images of a commit's tree and their layers, labelled and without whiteouts where wanted.
 
     After `tree` was called, `store_ids` has the ids of the layers in the store by their
     standard ids, and `messages` is what to tell the user.
@@ -56,8 +56,8 @@ class Contents:
         layers: Mapping[str, LayerCommit],
         kind: StoreKind,
     ) -> None:
-        """Make the labelled and cut layers; `layers` has the commits of layers that are not
-        flattened."""
+        """Make the layers with labels or without whiteouts. `layers` has the commits of layers
+        that are not flattened."""
         self.store_ids: Mapping[str, str] = {}
         self.messages: list[str] = []
         self._kind = kind
@@ -79,7 +79,7 @@ class Contents:
 
     @property
     def added_entries(self) -> dict[str, int]:
-        """The number of entries that each cut layer holds beside its own, by standard ids."""
+        """The number of entries that layers hold beside their own, by the layers' standard ids."""
         found = {one: layer.added_entries for one, layer in self._layers.items()}
         return {one: added for one, added in found.items() if added is not None}
 

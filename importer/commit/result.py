@@ -21,7 +21,7 @@ class StoreCommit:
     """A branch with a store.
 
     `unchanged` if the branch had just this commit before. `store_ids` has the layers' ids in
-    the store by their standard ids. `added_entries` counts the entries that each cut layer holds
+    the store by their standard ids. `added_entries` counts the entries that a layer holds
     beside its own, by standard ids. `messages` are for the user.
     """
 
@@ -108,7 +108,7 @@ def described(
 
     `fetched` are the standard ids of the layers that were not here before; `store_ids` are
     those in the store, which has none of the layers if the image is flattened. `added` counts the
-    entries that cut layers hold beside their own. `readers` are a cluster's workers, by the
+    entries that layers hold beside their own. `readers` are a cluster's workers, by the
     standard ids of the layers that they read.
     """
     return {

@@ -114,12 +114,12 @@ def changes(branch: str, last: Commit | None, now: StoreKind) -> tuple[str, ...]
 def cuts(target: Target, base: BaseTree, added_entries: Mapping[str, int]) -> Iterator[str]:
     """Yield what to tell the user of a store without whiteouts.
 
-    `added_entries` counts the entries that each cut layer holds beside its own.
+    `added_entries` counts the entries that each layer holds beside its own.
     """
     if target.whiteouts is None and base.enables_composefs():
         yield _TAKEN
     if added_entries:
         yield (
-            f"layers that delete files hold the layers below, too: {len(added_entries):,}, with"
-            f" {sum(added_entries.values()):,} more entries"
+            f"layers that delete files: {len(added_entries):,}, with"
+            f" {sum(added_entries.values()):,} more entries of the layers below"
         )

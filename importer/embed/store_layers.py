@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from layers.errors import printable
 from layers.path import Path, joined
+from layers.storage.layer_record import chain
 from layers.storage.packing import PackedLayer
 from layers.whiteout import is_whiteout, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
+    from layers.storage.layer_record import LayerRecord
 
 # Bytes of one file's headers in a tar: a header, and an extended header for a long path.
 _HEADERS = 3 * 512
@@ -39,12 +41,13 @@ def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
         for layer in image.layers:
             users[layer.id].append(image.id)
             labels[layer.id].append(image.short_label)
+    files = {one: _files(repo, store, one) for one in store.layers}
     packed = tuple(
         PackedLayer(
             layer.id,
             layer.parent,
-            store.is_cut(layer),
-            _size(repo, store, layer.id),
+            _repeats(store, layer, files),
+            files[layer.id].size,
             frozenset(users[layer.id]),
         )
         for layer in store.layers.values()
@@ -52,9 +55,17 @@ def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
     return StoreLayers(packed, {one: tuple(found) for one, found in labels.items()})
 
 
-def _size(repo: Repo, store: StoreView, layer_id: str) -> int:
-    """Return about how many bytes the layer has in a tar. Raise ImporterError for a whiteout."""
-    size = 0
+@dataclass(slots=True)
+class _Files:
+    """The files of a layer: the bytes of each object, and about how many the tar has."""
+
+    objects: dict[str, int]
+    size: int = 0
+
+
+def _files(repo: Repo, store: StoreView, layer_id: str) -> _Files:
+    """Return a layer's files. Raise ImporterError for a whiteout."""
+    found = _Files({})
     for path, checksum in _leaves(store.diff(layer_id)):
         if unquoted(path[-1]) is not None or is_whiteout(path[-1]):
             raise ImporterError(
@@ -62,8 +73,22 @@ def _size(repo: Repo, store: StoreView, layer_id: str) -> int:
                 f" {printable(joined(path))}",
                 hint=_HINT,
             )
-        size += _HEADERS + (repo.file_size(checksum) if checksum else 0)
-    return size
+        found.size += _HEADERS
+        if checksum and checksum not in found.objects:  # else the tar has a hard link
+            found.objects[checksum] = repo.file_size(checksum)
+            found.size += found.objects[checksum]
+    return found
+
+
+def _repeats(store: StoreView, layer: LayerRecord, files: Mapping[str, _Files]) -> dict[str, int]:
+    """Return the bytes that a layer has in common with each layer below whose files it holds."""
+    if not store.is_cut(layer) and store.blocker(layer) is None:
+        return {}
+    own = files[layer.id].objects
+    return {
+        below.id: sum(size for one, size in files[below.id].objects.items() if one in own)
+        for below in chain(store.layers, layer.parent)
+    }
 
 
 def _leaves(root: RepoDirectory) -> Iterator[tuple[Path, str]]:

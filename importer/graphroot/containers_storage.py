@@ -18,6 +18,7 @@ from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
+from layers.storage.blocker import BLOCKER
 from layers.storage.image import Image, KeptRecord
 from layers.storage.image_record import ImageRecord, any_images
 from layers.storage.layer_record import LayerRecord, any_layers, complete_chain
@@ -150,14 +151,16 @@ class Graphroot:
                 )
 
     def _check_own(self, layer: LayerRecord) -> None:
-        """Raise ImporterError for a layer whose directory may hold the layers below, too, as in a
-        store of ours without whiteouts, if no tar-split record tells what is its own."""
+        """Raise ImporterError for a layer whose directory may hold files of the layers below, as
+        in a store of ours without whiteouts, if no tar-split record tells what is its own."""
         lower = f"overlay/{layer.id}/lower".encode()
-        known = self._layer(layer).record is not None or self._directory.is_there(lower)
+        blocker = f"overlay/{layer.id}/{BLOCKER}".encode()
+        plain = self._directory.is_there(lower) and not self._directory.is_there(blocker)
+        known = self._layer(layer).record is not None or plain
         if layer.parent and not known:
             raise ImporterError(
-                f"layer {layer.id} has neither a file `lower` nor a tar-split record: its directory"
-                " may hold the layers below, too",
+                f"layer {layer.id} has no tar-split record, and its directory may hold files of the"
+                " layers below, too",
                 hint="import the image from its registry",
             )
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from importer.imagestore.done import Done
 from importer.render.table import Block, Column, Table, Text, age, size
+from importer.store.whiteouts import said_whiteouts
+from layers.storage.store_id import Whiteouts
 
 if TYPE_CHECKING:
     from importer.store.find import Stores
@@ -21,6 +23,7 @@ _COLUMNS = (
     Column("PLATFORM"),
     Column("LAYERS", right=True),
     Column("SIZE", right=True),
+    Column("FORM", optional=True),
     Column("AGE"),
     Column("BRANCH", fold=True, style="dim"),
 )
@@ -55,10 +58,11 @@ class Listing(Done):
             image.platform,
             str(len(image.layers)),
             size(image.size),
+            _form(store, image),
             when,
             store.branch,
         )
-        more = [("", name, _digest(image, name), image.id[:12], *[""] * 5) for name in others]
+        more = [("", name, _digest(image, name), image.id[:12], *[""] * 6) for name in others]
         return [row, *more]
 
     def document(self) -> dict[str, Any]:
@@ -73,7 +77,7 @@ class Listing(Done):
         }
 
     def _image(self, store: StoreView, image: ImageView) -> dict[str, Any]:
-        created = image.config.created_seconds
+        created, whiteouts = image.config.created_seconds, _whiteouts(store, image)
         return {
             "image_id": image.id,
             "names": list(image.names),
@@ -84,12 +88,25 @@ class Listing(Done):
             "layers": len(image.layers),
             "size": image.size,
             "flattened": image.flattened,
+            "whiteouts": whiteouts.value if whiteouts is not None else None,
             "kept_from": image.record.kept_from or None,
             "branch": store.branch,
             "commit": store.commit.checksum,
             "created": image.config.created or None,
             "age_seconds": max(0, self.now - created) if created else None,
         }
+
+
+def _whiteouts(store: StoreView, image: ImageView) -> Whiteouts | None:
+    """Return how the image's layers delete files, if the branch tells; None if none does."""
+    return None if image.flattened else said_whiteouts(store.commit)
+
+
+def _form(store: StoreView, image: ImageView) -> str:
+    """Return how the image's layers differ from usual ones, "" if they do not."""
+    if image.flattened:
+        return "flattened"
+    return "no whiteouts" if _whiteouts(store, image) is Whiteouts.NONE else ""
 
 
 def _digest(image: ImageView, name: str) -> str:

@@ -98,11 +98,9 @@ class _Needed:
     trees: set[str]
 
     def has(self, repo: Repo, ref: str) -> bool:
-        """Return whether a store has the layer of a cache's branch: with the same label, and cut
-        or not."""
-        if ref.startswith(f"{CUT}/"):
-            return repo.head(ref).contents in self.trees
-        if ref.startswith(f"{LABELLED}/"):
+        """Return whether a store has the layer of a cache's branch: with the same label, and with
+        or without whiteouts."""
+        if ref.startswith((f"{CUT}/", f"{LABELLED}/")):
             tree = repo.root(repo.head(ref)).directories.get(b"diff")
             return tree is not None and tree.contents in self.trees
         return not self.layers.isdisjoint(possible_ids(_layer_id(repo, ref)))
@@ -130,8 +128,8 @@ def _add_layers(repo: Repo, commit: Commit, prefix: str | None, found: _Needed) 
 def _layer_id(repo: Repo, ref: str) -> str:
     """Return the standard id of the layer that a branch of the cache holds.
 
-    The name of a flattened or a cut layer's branch does not have the id; its commit's subject,
-    which begins with "Layer ID", has it.
+    The names of the branches `oci/flattened/…` and `oci/cut/…` do not have the id. The commit's
+    subject, which begins with "Layer ID", has it.
     """
     if not ref.startswith((f"{FLATTENED}/", f"{CUT}/")):
         return ref.rpartition("/")[2]

@@ -11,7 +11,9 @@ from importer.imagestore.layer_usage import LayerUsage, Usage
 from importer.render.table import Block, Column, Table, Text, first_of, several, shortened, size
 from layers.errors import printable
 from layers.oci.history import layer_commands, shown_command
+from layers.path import joined
 from layers.storage.select_image import select
+from layers.tree.blocked import blocked_paths
 
 if TYPE_CHECKING:
     from importer.repo.writer import Repo
@@ -38,13 +40,15 @@ _COMMAND_WIDTH = 100
 class LayerDetails:
     """A layer as part of an image; `shared` are the other images that have it.
 
-    `standard_id` is containers-storage's id, which `record` need not have. A `cut` layer holds the
-    layers below in the store; `usage` counts its own part.
+    `standard_id` is containers-storage's id, which `record` need not have. In the store, a `cut`
+    layer holds all files of the layers below, and other ones those in the directories `whole`;
+    `usage` counts the layer's own part.
     """
 
     record: LayerRecord
     standard_id: str
     cut: bool
+    whole: tuple[str, ...]
     command: str
     usage: LayerUsage
     shared: tuple[ImageView, ...]
@@ -71,6 +75,7 @@ class LayerDetails:
             "diff_id": str(self.record.diff_id),
             "digest": str(self.record.blob_digest),
             "cut": self.cut,
+            "whole_directories": list(self.whole),
             "command": self.command,
             "tar_size": self.record.diff_size,
             "size": self.usage.size,
@@ -114,7 +119,9 @@ class ImageDetails(Done):
             ("hidden", f"{size(hidden)} that layers above delete or replace" if hidden else "none"),
         ]
         if cut := sum(layer.cut for layer in self.layers):
-            facts.append(("cut", f"{several(cut, 'layer')}, which hold the layers below, too"))
+            facts.append(("cut", f"{several(cut, 'layer')}, with all files of the layers below"))
+        if whole := sum(len(layer.whole) for layer in self.layers):
+            facts.append(("whole", f"{_count(whole)}, with files of the layers below"))
         if image.flattened:
             facts.append(("flattened", "yes: its layers are not the ones that its config names"))
         table = Table(_COLUMNS, [layer.row(n) for n, layer in enumerate(self.layers, 1)])
@@ -205,6 +212,7 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
             record,
             store.standard_ids[record.id],
             store.is_cut(record),
+            _whole(store, record),
             command,
             used,
             _sharers(stores, store.standard_ids[record.id], image),
@@ -217,6 +225,17 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
         tuple(sorted(store.branch for store, one in places if one.flattened)),
         details,
     )
+
+
+def _whole(store: StoreView, record: LayerRecord) -> tuple[str, ...]:
+    """Return the paths of the directories that a layer holds whole."""
+    blocker = store.blocker(record)
+    paths = blocked_paths(blocker) if blocker is not None else ()
+    return tuple(f"/{joined(path).decode()}" for path in paths)
+
+
+def _count(directories: int) -> str:
+    return "1 directory" if directories == 1 else f"{directories:,} directories"
 
 
 def _sharers(stores: Stores, standard_id: str, image: ImageView) -> tuple[ImageView, ...]:

@@ -59,7 +59,7 @@ UNVERIFIED = OURS + "unverified"
 # Of a labelled layer: the SELinux label, and the checksum of the layer's own commit.
 LABEL = OURS + "label"
 LAYER = OURS + "layer"
-# Of a cut layer: how many entries of the layers below it holds, and a sha256 of all their trees.
+# Of `oci/cut/…`: how many entries of the layers below it holds, and a sha256 of all their trees.
 ADDED_ENTRIES = OURS + "added-entries"
 STACK = OURS + "stack"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from importer.cache.layer import record_name
 from importer.store.remove_layer import link_target, read_link
 from importer.store.whiteouts import standard_ids_in
+from layers.storage.blocker import blocker_link
 from layers.storage.store_id import LayerIds, StoreForm, possible_links, private_id
 
 if TYPE_CHECKING:
@@ -24,13 +25,14 @@ class LayerNames:
     """Each layer's id in the store, and its name under `overlay/l`, by its standard id.
 
     `form` is that of the layers; `cut` are the standard ids of those below which overlayfs mounts
-    nothing.
+    nothing, `blocked` of those with a blocker.
     """
 
     ids: Mapping[str, str]
     links: Mapping[str, str]
     form: StoreForm
     cut: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -52,18 +54,19 @@ class LayerNames:
             private.clear()
         ids = {one: private_id(one, form) if one in private else one for one in layers}
         links = {one: _link(repo, ids[one], one, present) for one in ids}
-        cut = frozenset(one for one, layer in layers.items() if layer.added_entries is not None)
-        return cls(ids, links, form, cut)
+        blocked = frozenset(one for one, layer in layers.items() if layer.blocker is not None)
+        holding = (one for one, layer in layers.items() if layer.added_entries is not None)
+        return cls(ids, links, form, frozenset(holding) - blocked, blocked)
 
     def chain(self, layer: ImageLayer) -> tuple[str, ...]:
-        """Return the links of a layer and of the layers that overlayfs mounts below it."""
-        found = [self.links[layer.id]]
-        last = layer.id
-        for parent in layer.parents:
-            if last in self.cut:
+        """Return the links of a layer and of all that overlayfs mounts below it."""
+        found: list[str] = []
+        for one in (layer.id, *layer.parents):
+            found.append(self.links[one])
+            if one in self.blocked:
+                found.append(blocker_link(self.ids[one]))
+            if one in self.cut:
                 break
-            found.append(self.links[parent])
-            last = parent
         return tuple(found)
 
 

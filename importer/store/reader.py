@@ -12,13 +12,14 @@ from importer.repo.breadth import check_breadth
 from importer.repo.commit_keys import FORM, store_prefix
 from importer.repo.given_names import names_of
 from importer.store.image import ImageView
-from importer.store.whiteouts import is_cut, said_whiteouts, whiteouts_in
+from importer.store.whiteouts import blocker_in, is_cut, said_whiteouts, whiteouts_in
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.release.commit_metadata import stored_release
+from layers.storage.blocker import BLOCKER
 from layers.storage.image_record import own_images
 from layers.storage.layer_record import chain, own_layers
 from layers.storage.records import SIGNATURE, big_data_file
@@ -192,13 +193,17 @@ class StoreView:
 
     def diff(self, layer_id: str) -> RepoDirectory:
         """Return a layer's own tree. Raise LayerError if it is missing."""
-        found = self.root.find(f"overlay/{layer_id}/diff")
+        path = f"overlay/{layer_id}/diff"
+        found = self.root.find(path)
         if found is None:
-            raise LayerError(f"overlay/{layer_id}/diff is missing in the store")
-        if layer_id not in self._checked:
-            check_breadth(found, f"overlay/{layer_id}/diff")
-            self._checked.add(layer_id)
+            raise LayerError(f"{path} is missing in the store")
+        self._check_breadth(found, path)
         return found
+
+    def _check_breadth(self, tree: RepoDirectory, path: str) -> None:
+        if path not in self._checked:
+            check_breadth(tree, path)
+            self._checked.add(path)
 
     @cached_property
     def whiteouts(self) -> Whiteouts | None:
@@ -211,6 +216,14 @@ class StoreView:
         standard_id = self.standard_ids.get(record.id, "")
         return bool(record.parent) and is_cut(self.root, record.id, standard_id)
 
+    def blocker(self, record: LayerRecord) -> RepoDirectory | None:
+        """Return the tree that hides the directories which the layer holds whole, or None."""
+        standard_id = self.standard_ids.get(record.id, "")
+        found = blocker_in(self.root, record.id, standard_id) if record.parent else None
+        if found is not None:
+            self._check_breadth(found, f"overlay/{record.id}/{BLOCKER}")
+        return found
+
     def mounted(self, layers: Sequence[LayerRecord]) -> list[LayerRecord]:
         """Return those of a chain of layers, base first, that overlayfs stacks, nearest first."""
         found: list[LayerRecord] = []
@@ -221,15 +234,26 @@ class StoreView:
         return found
 
     def stack(self, image: ImageView) -> list[RepoDirectory]:
-        """Return the trees of an image's layers, nearest first, as overlayfs stacks them."""
-        return [self.diff(layer.id) for layer in self.mounted(image.layers)]
+        """Return the trees of an image, nearest first, as overlayfs stacks them."""
+        return self.trees(image.layers)
+
+    def trees(self, layers: Sequence[LayerRecord]) -> list[RepoDirectory]:
+        """Return the trees of a chain of layers, base first: those of the layers, each with its
+        blocker, down to a cut one."""
+        found: list[RepoDirectory] = []
+        for layer in self.mounted(layers):
+            found.append(self.diff(layer.id))
+            if (blocker := self.blocker(layer)) is not None:
+                found.append(blocker)
+        return found
 
     def own(self, record: LayerRecord) -> TreeDirectory:
         """Return a layer's own part of its tree, whiteouts quoted."""
-        if not self.is_cut(record):
+        blocker = self.blocker(record)
+        if blocker is None and not self.is_cut(record):
             return self.diff(record.id)
-        below = self.mounted(chain(self.layers, record.parent))
-        return own_part(self.diff(record.id), Lower([self.diff(one.id) for one in below]))
+        below = Lower(self.trees(chain(self.layers, record.parent)))
+        return own_part(self.diff(record.id), below, blocker)
 
     def own_stack(self, image: ImageView) -> list[TreeDirectory]:
         """Return the own parts of all layers of an image, nearest first."""

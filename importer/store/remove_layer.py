@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
+from layers.storage.blocker import blocker_link, blocker_place
 from layers.storage.layer_id import link_name
 
 if TYPE_CHECKING:
@@ -31,13 +32,12 @@ def remove_layer(repo: RepoReader, tree: Tree, store: RepoDirectory, layer_id: s
 
 
 def _links(repo: RepoReader, store: RepoDirectory, layer_id: str) -> list[str]:
-    """Return the names under `overlay/l` that lead to the layer: ours, and a drawn one."""
+    """Return the names under `overlay/l` that lead to the layer or its blocker."""
     links = store.find("overlay/l")
-    names = {link_name(layer_id), read_link(store, layer_id)}
+    names = {link_name(layer_id), read_link(store, layer_id), blocker_link(layer_id)}
+    places = {f"../{layer_id}/diff", blocker_place(layer_id)}
     return [
-        name
-        for name in names
-        if links is not None and link_target(repo, links, name) == f"../{layer_id}/diff"
+        name for name in names if links is not None and link_target(repo, links, name) in places
     ]
 
 

@@ -1,4 +1,4 @@
-"""Tell how the layers of a store delete files: by quoted whiteouts, or as cut layers."""
+"""Tell how the layers of a store delete files: by quoted whiteouts, or without."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from importer.cache.stack import deletes
 from importer.repo.commit_keys import FLATTEN, FORM, STORE_WHITEOUTS
 from layers.document import MAX_RECORDS_SIZE
+from layers.storage.blocker import BLOCKER
 from layers.storage.layer_record import any_layers
 from layers.storage.store_id import StoreForm, Whiteouts, form_of, standard_ids
 
@@ -54,7 +55,19 @@ def is_cut(store: RepoDirectory, store_id: str, standard_id: str) -> bool:
     That is how containers-storage reads a layer without a file `lower` (overlay.go, `get`). A
     layer of another form that has lost this file is damaged.
     """
-    if store_id == standard_id or form_of(store_id, standard_id) is not StoreForm.NONE:
-        return False
-    layer = store.find(f"overlay/{store_id}")
+    layer = _layer_without_whiteouts(store, store_id, standard_id)
     return layer is not None and b"lower" not in layer.leaves
+
+
+def blocker_in(store: RepoDirectory, store_id: str, standard_id: str) -> RepoDirectory | None:
+    """Return the tree that hides the directories which a layer holds whole, or None."""
+    layer = _layer_without_whiteouts(store, store_id, standard_id)
+    return layer.directories.get(BLOCKER.encode()) if layer is not None else None
+
+
+def _layer_without_whiteouts(
+    store: RepoDirectory, store_id: str, standard_id: str
+) -> RepoDirectory | None:
+    if store_id == standard_id or form_of(store_id, standard_id) is not StoreForm.NONE:
+        return None
+    return store.find(f"overlay/{store_id}")

@@ -12,6 +12,7 @@ from importer.store.remove_layer import remove_layer
 from layers.document import MAX_RECORDS_SIZE
 from layers.entry import Owner
 from layers.errors import LayerError
+from layers.storage.blocker import BLOCKER, blocker_link, blocker_place
 from layers.storage.image import Image, ImageLayer, stored_images
 from layers.storage.image_record import any_images
 from layers.storage.merge_records import recorded_ids, store_union
@@ -98,9 +99,14 @@ class StoreTree:
             # A kept layer's link may have another name, by which its own children know it.
             target = f"../{layer.id}/diff"
             links.file(layer.links[0], self._repo.write_symlink(self._link, target))
+            if layers[layer.id].blocker is not None:
+                place = blocker_place(layer.id)
+                links.file(blocker_link(layer.id), self._repo.write_symlink(self._link, place))
 
     def _layer(self, tree: Tree, layer: StoredLayer, layers: Mapping[str, LayerCommit]) -> None:
         tree.graft("diff", layers[layer.id].tree)
+        if (blocker := layers[layer.id].blocker) is not None:
+            tree.graft(BLOCKER, blocker)
         self._write(tree, "link", layer.link())
         if lower := layer.lower():
             self._write(tree, "lower", lower)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import record_name
 from importer.store.remove_layer import read_link
 from layers.errors import Fault
+from layers.storage.blocker import BLOCKER, blocker_link, blocker_place
 from layers.storage.records import big_data_file
 from layers.storage.store_id import StoreForm, form_of, possible_ids, possible_links
 
@@ -43,6 +44,7 @@ class FileCheck:
         layers = self.records.layers
         images = self.records.records
         links = [self._link_of(layer_id) for layer_id in layers]
+        links += [blocker_link(layer_id) for layer_id in self.records.blockers]
         all_layers, all_images = self.records.all_layers, self.records.all_records
         self._entries("overlay", (), [*layers, "l"], all_layers)
         self._entries("overlay/l", links, (), all_layers)
@@ -71,13 +73,16 @@ class FileCheck:
 
     def _layer(self, record: LayerRecord) -> None:
         directory = f"overlay/{record.id}"
-        lower = ":".join(f"l/{self._link_of(one)}" for one in self._mounted_below(record))
+        lower = ":".join(f"l/{link}" for link in self._mounted_below(record))
         files = ["link", "lower"] if lower else ["link"]
-        self._entries(directory, files, ["diff", *self._empty(record, lower)])
+        blocker = [BLOCKER] if record.id in self.records.blockers else []
+        self._entries(directory, files, ["diff", *blocker, *self._empty(record, lower)])
         self._content(directory, "link", self._link_of(record.id), record.id)
         if lower:
             self._content(directory, "lower", lower, record.id)
-        self._link(record.id)
+        self._link(record.id, self._link_of(record.id), f"../{record.id}/diff")
+        if blocker:
+            self._link(record.id, blocker_link(record.id), blocker_place(record.id))
 
     def _empty(self, record: LayerRecord, lower: str) -> list[str]:
         """Return ["empty"] for a layer that has such a directory: what is mounted below it."""
@@ -89,15 +94,15 @@ class FileCheck:
         return ["empty"] if form is StoreForm.NONE or present is not None else []
 
     def _mounted_below(self, record: LayerRecord) -> list[str]:
-        """Return the layers that overlayfs mounts below this one, nearest first."""
-        if record.id in self.records.cut:
-            return []
-        found = []
-        for parent in self._parents(record):
-            found.append(parent)
-            if parent in self.records.cut:
+        """Return the links of all that overlayfs mounts below this layer, nearest first."""
+        found: list[str] = []
+        for one in (record.id, *self._parents(record)):
+            found.append(self._link_of(one))
+            if one in self.records.blockers:
+                found.append(blocker_link(one))
+            if one in self.records.cut:
                 break
-        return found
+        return found[1:]
 
     def _parents(self, record: LayerRecord) -> list[str]:
         """Return a layer's parents, nearest first, as far as there are records, and never in a
@@ -126,8 +131,7 @@ class FileCheck:
                 path=f"{directory}/{name}",
             )
 
-    def _link(self, layer_id: str) -> None:
-        name, target = self._link_of(layer_id), f"../{layer_id}/diff"
+    def _link(self, layer_id: str, name: str, target: str) -> None:
         links = self.store.root.find("overlay/l")
         checksum = links.leaves.get(name.encode()) if links else None
         try:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Self
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.repo.writer import Repo
-from importer.verify.cut import CutCheck
+from importer.verify.held import HeldCheck
 from importer.verify.rebuilt_tar import LayerTar
 from importer.verify.tree import TreeCheck
 from layers.ostree.objects import Stored
 from layers.tree.lower import Lower
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from importer.repo.values import RepoDirectory
     from importer.store.reader import StoreView
+    from importer.verify.records import RecordCheck
     from layers.storage.layer_record import LayerRecord
 
 
@@ -40,8 +41,10 @@ class LayerCheck:
     """A task: check a layer by the objects that it is made of.
 
     `trees` are its own tree and the trees below, nearest first. `split` is the checksum of its
-    tar-split file, `cut` tells whether its tree holds those below. `size` is the bytes of its tar,
-    as its record says. Two checks are equal if they read the same objects.
+    tar-split file. `cut` tells whether its tree holds those below; `blocker` is the tree that tells
+    which directories of it do, None for a cut layer, and for one that deletes nothing or has
+    whiteouts. `size` is the bytes of its tar, as its record says. Two checks are equal if they read
+    the same objects.
     """
 
     repo: Path
@@ -49,6 +52,7 @@ class LayerCheck:
     split: str
     trees: tuple[Stored, ...]
     cut: bool
+    blocker: Stored | None
     size: int = field(compare=False)
 
     @classmethod
@@ -58,23 +62,30 @@ class LayerCheck:
         store: StoreView,
         record: LayerRecord,
         below: Sequence[LayerRecord],
-        cut: Collection[str],
+        records: RecordCheck,
     ) -> Self | None:
-        """Find a layer's objects; `below` is base first, `cut` are the ids of cut layers. Return
-        None if a tree or tar-split file is missing."""
-        ids = [record.id]
+        """Find a layer's objects; `below` is base first. Return None if a tree or tar-split file is
+        missing."""
+        trees = [store.root.find(f"overlay/{record.id}/diff")]
         for layer in reversed(below):
-            ids.append(layer.id)
-            if layer.id in cut:
+            trees.append(store.root.find(f"overlay/{layer.id}/diff"))
+            if (blocker := records.blockers.get(layer.id)) is not None:
+                trees.append(blocker)
+            if layer.id in records.cut:
                 break
-        trees = [store.root.find(f"overlay/{layer_id}/diff") for layer_id in ids]
-        found = tuple(Stored(tree.contents, tree.meta) for tree in trees if tree is not None)
-        records = store.root.find("overlay-layers")
-        split = records.leaves.get(record_name(record.id).encode()) if records else None
-        if len(found) < len(ids) or split is None:
+        directory = store.root.find("overlay-layers")
+        split = directory.leaves.get(record_name(record.id).encode()) if directory else None
+        if None in trees or split is None:
             return None
-        is_cut = record.id in cut
-        return cls(repo.path, str(record.diff_id), split, found, is_cut, record.diff_size)
+        found = tuple(_stored(tree) for tree in trees if tree is not None)
+        own = records.blockers.get(record.id)
+        held = (record.id in records.cut, _stored(own) if own is not None else None)
+        return cls(repo.path, str(record.diff_id), split, found, *held, record.diff_size)
+
+    @property
+    def holds_lower(self) -> bool:
+        """Whether the layer's tree has files of the layers below."""
+        return self.cut or self.blocker is not None
 
     def run(self) -> LayerResult:
         """Check the layer. An object that cannot be read is a problem like any other."""
@@ -115,7 +126,14 @@ class LayerCheck:
         below = Lower(lower) if lower else None
         check = TreeCheck(repo, tar, below, lambda path, text: problems.append((path, text)))
         settled = check.settled()
-        if settled is not None and self.cut:
-            CutCheck(check).compare(settled)
-        elif settled is not None:
+        if settled is None:
+            return
+        if self.holds_lower:
+            blocker = repo.directory(*self.blocker) if self.blocker is not None else None
+            HeldCheck(check, blocker).compare(settled)
+        else:
             check.compare(settled)
+
+
+def _stored(tree: RepoDirectory) -> Stored:
+    return Stored(tree.contents, tree.meta)

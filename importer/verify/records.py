@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from importer.store.whiteouts import is_cut
+from importer.store.whiteouts import blocker_in, is_cut
 from layers.digest import Digest
 from layers.document import parse_records
 from layers.errors import Fault, LayerError
@@ -24,6 +24,7 @@ from layers.storage.store_id import possible_ids, standard_ids
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from importer.repo.values import RepoDirectory
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
     from importer.verify.findings import Findings
@@ -78,6 +79,17 @@ class RecordCheck:
             for record in self.layers.values()
             if record.parent and is_cut(self.store.root, record.id, known.get(record.id, ""))
         )
+
+    @cached_property
+    def blockers(self) -> dict[str, RepoDirectory]:
+        """The blockers of layers that hold some directories whole, by the layers' ids."""
+        known = self.standard_ids
+        found = {
+            record.id: blocker_in(self.store.root, record.id, known.get(record.id, ""))
+            for record in self.layers.values()
+            if record.parent
+        }
+        return {one: tree for one, tree in found.items() if tree is not None}
 
     def blobs(self, layer_id: str) -> list[Descriptor]:
         """Return the blobs that images name for a layer, by its id in the store.

@@ -103,7 +103,7 @@ class Verifier:
                 findings.add("no image has it", layer=layer_id)
             try:
                 below = chain(records.layers, record.parent)
-                check = LayerCheck.of(self._repo, store, record, below, records.cut)
+                check = LayerCheck.of(self._repo, store, record, below, records)
             except (LayerError, ImporterError) as error:
                 findings.add(error.message, layer=layer_id)
                 continue
@@ -148,14 +148,16 @@ class Verifier:
         head = self._repo.resolve(branch)
         if head is not None:
             commit = self._repo.commit(head)
-            contents = commit.contents if check.cut else own.contents
+            contents = commit.contents if check.holds_lower else own.contents
             facts = (commit.metadata.get(DIFF_ID), commit.contents)
             if facts != (str(record.diff_id), contents):
                 findings.add(f"branch {branch} has another tree", layer=layer_id)
         branch = cut_branch(layer_id)
         head = self._repo.resolve(branch)
-        if head is not None and self._repo.commit(head).contents != own.contents:
-            findings.add(f"branch {branch} has another tree", layer=layer_id)
+        if head is not None:
+            tree = self._repo.root(self._repo.commit(head)).directories.get(b"diff")
+            if tree is None or tree.contents != own.contents:
+                findings.add(f"branch {branch} has another tree", layer=layer_id)
         branch = record_branch(standard_id)
         head = self._repo.resolve(branch)
         if head is not None:

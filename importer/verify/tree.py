@@ -53,13 +53,17 @@ class TreeCheck:
         work: list[tuple[Path, Settled, RepoDirectory]] = [((), settled, self.tar.root)]
         while work:
             path, expected, found = work.pop()
-            self.meta(path, expected, found)
-            self._whiteouts(path, expected, found)
-            self._leaves(path, expected, found)
-            self._directories(path, expected, found)
+            self.directory(path, expected, found)
             for name in expected.directories.keys() & found.directories.keys():
                 below = (*path, name)
                 work.append((below, expected.directories[name], found.directories[name]))
+
+    def directory(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+        """Compare two directories by their owners, names, files and whiteouts."""
+        self.meta(path, expected, found)
+        self._whiteouts(path, expected, found)
+        self._leaves(path, expected, found)
+        self._directories(path, expected, found)
 
     def meta(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
         """Compare the owners of two directories."""

@@ -1,21 +1,22 @@
 """Pack a store's layers into the layers of an OCI image.
 
-A layer's tar cannot link to a file of another tar. So a layer that holds the whole merged tree of
-itself and its parents (a cut layer) repeats the parents' bytes, unless they are in the same tar.
-Three rules decide, and each looks at few layers, so that most blobs stay the same when an image
-changes:
+A layer's tar cannot link to a file of another tar. In a store without whiteouts, a layer that
+deletes files holds files of the layers below. It repeats their bytes, unless they are in the same
+tar. Three rules decide, and each looks at few layers, so that most blobs stay the same when an
+image changes:
 
 1. A small layer goes into the image's last layer, which is new every time.
-2. A layer goes with the topmost cut layer above it that the same images have: whoever fetches
-   the cut layer anew fetches these bytes in any case.
+2. A layer goes with the topmost layer above it that the same images have and that repeats at least
+   an eighth of its bytes. The layers that one image alone has are mostly built anew together, and
+   an update brings both then in any case.
 3. Any other layer has an OCI layer of its own. A layer that several images share is one of these,
-   where only some of the images cut it.
+   where only some of the images repeat it.
 
 If that gives too many layers, all that the same images have go together.
 
-That is for small updates. For a small image, rule 2 takes all cut layers upon one base, and all
-that they repeat, into one OCI layer, whatever images they are of: no byte is there twice, and an
-update of one of the images brings all of that layer again.
+That is for small updates. For a small image, rule 2 takes all layers upon one base that repeat
+bytes, and all that they repeat, into one OCI layer, whatever images they are of: no byte is there
+twice, and an update of one of the images brings all of that layer again.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # Bytes of a layer's tar below which no OCI layer is made for it: about what the request for a
 # blob costs, in bytes of a slow connection.
 SMALL = 64 << 10
+# A layer joins another one that repeats 1 / _PART of its bytes.
+_PART = 8
 
 
 class Pack(Enum):
@@ -41,11 +44,14 @@ class Pack(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PackedLayer:
-    """A layer of the store. `size` in bytes of its tar; `images` are the ids of its images."""
+    """A layer of the store. `size` in bytes of its tar; `images` are the ids of its images.
+
+    `repeats` has the bytes of the files that it holds of each layer below, by that layer's id.
+    """
 
     id: str
     parent: str
-    cut: bool
+    repeats: Mapping[str, int]
     size: int
     images: frozenset[str]
 
@@ -75,26 +81,26 @@ def pack(layers: Sequence[PackedLayer], most: int, small: Pack = Pack.UPDATES) -
 
 def _hosts(layers: Sequence[PackedLayer]) -> dict[str, str]:
     """Return for each layer the one that gives its OCI layer the name: by rule 2, or itself."""
-    users = {layer.id: layer.images for layer in layers}
-    above: dict[str, str] = {}
-    for layer in reversed(layers):
-        host = above.get(layer.id, layer.id if layer.cut else "")
-        if host:
-            above[layer.id] = host
-            if users.get(layer.parent) == layer.images:
-                above[layer.parent] = host
-    return {layer.id: above.get(layer.id, layer.id) for layer in layers}
+    known = {layer.id: layer for layer in layers}
+    hosts: dict[str, str] = {}
+    for layer in reversed(layers):  # the topmost one that repeats a layer comes first
+        host = hosts.setdefault(layer.id, layer.id)
+        for one, repeated in layer.repeats.items():
+            below = known[one]
+            if below.images == layer.images and _PART * repeated >= below.size:
+                hosts.setdefault(one, host)
+    return hosts
 
 
 def _bases(layers: Sequence[PackedLayer]) -> dict[str, str]:
-    """Return for each layer its base, if it is cut or a layer above it is; else the layer."""
+    """Return for each layer its base, if it repeats or is repeated; else the layer."""
     bases: dict[str, str] = {}
     for layer in layers:
         bases[layer.id] = bases.get(layer.parent, layer.id)
     together: set[str] = set()
-    for layer in reversed(layers):
-        if layer.cut or layer.id in together:
-            together |= {layer.id, layer.parent}
+    for layer in layers:
+        if repeated := {one for one, size in layer.repeats.items() if size}:
+            together |= {layer.id, *repeated}
     return {layer.id: bases[layer.id] if layer.id in together else layer.id for layer in layers}
 
 

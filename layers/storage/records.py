@@ -32,8 +32,8 @@ class StoredLayer:
     """A layer in the store.
 
     Sizes are in bytes. `parents` has the store's ids of the layers below, nearest first.
-    `links` has the names under `overlay/l` of the layer itself and then of the layers that are
-    mounted below it: of all its parents, or those down to the nearest cut one.
+    `links` has the names under `overlay/l` of the layer itself and of all that is mounted below it:
+    its blocker, then its parents, down to the nearest cut one, and their blockers.
     """
 
     id: str

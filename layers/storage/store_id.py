@@ -32,14 +32,24 @@ class LayerIds(Enum):
 class StoreForm(Enum):
     """How a layer in a store deletes files of the layers below.
 
-    QUOTED has a whiteout for each. NONE has no whiteouts: a layer that deletes files is cut, so it
-    holds the layers below, too. FLATTENED is a layer of a flattened image, which deletes nothing.
-    The form is part of a private id: the same id never stands for two different trees.
+    QUOTED has a whiteout for each. NONE has no whiteouts: a layer holds each directory in which it
+    deletes files with all that the layers below have there, and blocks theirs; if it deletes files
+    in the root directory, it is cut, so it holds the layers below as a whole. FLATTENED is a layer
+    of a flattened image, which deletes nothing. The form is part of a private id: the same id never
+    stands for two different trees.
     """
 
     QUOTED = "quoted"
     NONE = "none"
     FLATTENED = "flattened"
+
+
+# The forms' names in ids. A form whose trees change needs another name here.
+_NAMES = {
+    StoreForm.QUOTED: "quoted",
+    StoreForm.NONE: "blocked",
+    StoreForm.FLATTENED: "flattened",
+}
 
 
 class Whiteouts(Enum):
@@ -64,7 +74,7 @@ class StoreKind:
 
 def private_id(standard_id: str, form: StoreForm) -> str:
     """Return the id of a layer in a store of this form; 64 hex digits, the same for ever."""
-    return sha256(f"import-image:{form.value}:{standard_id}".encode()).hexdigest()
+    return sha256(f"import-image:{_NAMES[form]}:{standard_id}".encode()).hexdigest()
 
 
 def possible_ids(standard_id: str) -> frozenset[str]:

@@ -163,11 +163,16 @@ class Lower:
             one._subdirectories[name] = found
         return found
 
+    def find(self, path: Path) -> Lower | None:
+        """Return the visible directory at a path below this one, or None."""
+        directory: Lower | None = self
+        for name in path:
+            directory = directory.directory(name) if directory else None
+        return directory
+
     def find_leaf(self, path: Path) -> str | None:
         """Return the checksum of the visible file or symlink at a path below this directory."""
-        directory: Lower | None = self
-        for name in path[:-1]:
-            directory = directory.directory(name) if directory else None
+        directory = self.find(path[:-1])
         return directory.leaf(path[-1]) if directory and path else None
 
     @property

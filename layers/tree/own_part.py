@@ -1,4 +1,5 @@
-"""A cut layer's own part: what its tree has and the layers below do not, and what it lacks."""
+"""A layer's own part, in a store without whiteouts: what its tree has and the layers below do not,
+and what it lacks."""
 
 from __future__ import annotations
 
@@ -11,9 +12,9 @@ from layers.whiteout import quoted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from layers.tree.lower import Lower
+    from layers.tree.lower import Lower, TreeDirectory
 
-    # A directory of the cut tree, the same below, and the part that is made of the two.
+    # A directory of the layer's tree, the same below, and the part that is made of the two.
     type Pair = tuple[OwnPart, StoredDirectory, Lower | None]
 
 
@@ -26,18 +27,44 @@ class OwnPart:
 
     meta: str
     leaves: Mapping[bytes, str] = field(default_factory=dict)
-    directories: dict[bytes, OwnPart] = field(default_factory=dict)
+    directories: dict[bytes, TreeDirectory] = field(default_factory=dict)
 
 
-def own_part(cut: StoredDirectory, below: Lower) -> OwnPart:
-    """Return the own part of a cut layer, given its tree and the layers below.
+def own_part(
+    root: StoredDirectory, below: Lower, blocker: TreeDirectory | None = None
+) -> TreeDirectory:
+    """Return the own part of a layer, given its tree and the layers below.
 
-    A file that the layer has just as a layer below has it is not part of it: a tree cannot tell
-    whether the layer brought the file again. Without recursion, so that the depth has no bound.
+    A cut layer has no `blocker`. Another one's tells which directories have files of the layers
+    below: all else is the layer's own. A file that the layer has just as a layer below has it is
+    not part of it: a tree cannot tell whether the layer brought the file again.
     """
-    root = OwnPart(cut.meta)
+    if blocker is None:
+        return _part(root, below)
+    top = OwnPart(root.meta, root.leaves)
+    work: list[tuple[OwnPart, StoredDirectory, Lower | None, TreeDirectory]] = [
+        (top, root, below, blocker)
+    ]
+    while work:
+        part, here, lower, ends = work.pop()
+        for name, stored in here.directories.items():
+            deeper = lower.directory(name) if lower is not None else None
+            part.directories[name] = stored
+            if name in ends.leaves:
+                part.directories[name] = _part(stored, deeper)
+            elif name in ends.directories:
+                child = OwnPart(stored.meta, stored.leaves)
+                part.directories[name] = child
+                work.append((child, stored, deeper, ends.directories[name]))
+    return top
+
+
+def _part(top: StoredDirectory, below: Lower | None) -> OwnPart:
+    """Compare a directory with all that the layers below have there. Without recursion, so that
+    the depth has no bound."""
+    root = OwnPart(top.meta)
     parents: list[tuple[Pair, OwnPart, bytes]] = []
-    work: list[Pair] = [(root, cut, below)]
+    work: list[Pair] = [(root, top, below)]
     while work:
         part, here, lower = work.pop()
         part.leaves = _leaves(here, lower)

@@ -37,10 +37,11 @@ def directories(*names: bytes) -> list[Entry]:
 BASE = [
     *directories(b"etc", b"srv", b"srv/a", b"srv/a/deep"),
     Entry(b"etc/word", content=b"word\n"),
+    Entry(b"top", content=b"top\n"),
     *(Entry(name, content=b"old\n") for name in (b"etc/gone", b"srv/a/x", b"srv/a/deep/y")),
     Entry(b"srv/kept", mode=0o640, uid=33, gid=33, content=b"kept\n"),
 ]
-CUT = [
+BLOCKS = [
     *directories(b"etc", b"srv", b"srv/a", b"srv/a/deep"),
     *(whiteout(b"etc/gone"), whiteout(b"srv/a/x"), opaque(b"srv/a/deep")),
     Entry(b"srv/a/new"),
@@ -52,6 +53,8 @@ SECOND = [
     Entry(b"etc/gone", content=b"back\n"),
 ]
 LAST = [*directories(b"etc"), whiteout(b"etc/more")]
+#: Deletes in the root directory, so that the layer is cut.
+CUT = [whiteout(b"top"), *directories(b"etc"), Entry(b"etc/gone", content=b"back\n")]
 #: Changes directories in which a layer deletes: each has to end as in a plain file system.
 CHANGES = """
 set -e
@@ -67,20 +70,24 @@ rm -r /etc/gone && touch /etc/own
 
 
 class Images:
-    """An image with two cut layers and one that shares the lower layers, and their store."""
+    """An image with two layers that hold directories whole, one with a cut layer above such a
+    layer, and their store; `sibling` shares the lower layers, and is not in the store."""
 
     def __init__(self, registry: Registry, home: Path) -> None:
-        below = [busybox_layer(), BASE, CUT, ABOVE]
+        below = [busybox_layer(), BASE, BLOCKS, ABOVE]
         layout = self.layout = home / "layout"
         self.one = build_oci(layout, "one", [*below, SECOND], config={"Cmd": ["cat", "/etc/word"]})
+        self.cut = build_oci(layout, "cut", [*below[:3], CUT, ABOVE])
         self.sibling = build_oci(layout, "sibling", [*below, LAST])
         self.name = registry.push(self.one, "device-none/one:1")
+        self.cut_name = registry.push(self.cut, "device-none/cut:1")
         self.other = registry.push(self.sibling, "device-none/sibling:1")
-        imported(home / "repo", "--branch=apps", "--whiteouts=none", self.name)
+        imported(home / "repo", "--branch=apps", "--whiteouts=none", self.name, self.cut_name)
         self.repo = home / "repo"
         self.tree = checkout(self.repo, "apps", home / "out", passthrough_whiteouts=False)
         self.store = self.tree / STORE
         self.umoci = unpacked(layout, "one", home / "umoci")
+        self.umoci_cut = unpacked(layout, "cut", home / "umoci-cut")
 
 
 @pytest.fixture(scope="module")
@@ -114,12 +121,25 @@ def test_containers_show_the_image_and_change_it_as_any_other(images: Images, up
     assert {"D /srv/kept", "C /etc", "A /etc/gone"} <= set(changes)
     assert upon.run(images.name, "sh", "-c", CHANGES) == ""
     upon("system", "check")
+    with upon.mounted(images.cut_name) as mounted:
+        assert_same(snapshot(mounted), images.umoci_cut, ("podman", "umoci"))
+    assert upon.run(images.cut_name, "sh", "-c", CHANGES) == ""
+
+
+def test_a_diff_of_a_container_looks_below_blockers(images: Images, upon: Podman) -> None:
+    """podman looks for each new name in all lower directories, the blockers among them."""
+    upon.create("c", images.name, "touch", "/srv/a/deep/fresh", "/etc/word", "/srv/a/x")
+    upon.start("c")
+    changes = set(upon("diff", "c").splitlines())
+    assert {"A /srv/a/deep/fresh", "C /etc/word", "C /srv/a/deep"} <= changes
+    assert "C /srv/a/x" in changes  # podman finds it in a layer below the blocker
 
 
 def test_commit_and_build_from(images: Images, upon: Podman, tmp_path: Path) -> None:
     upon.create("c", images.name, "sh", "-c", CHANGES)
     assert upon.start("c") == ""
     upon("commit", "--quiet", "c", "example.org/changed:t")
+    assert "D /etc/word" in upon("diff", "c").splitlines()
     upon("rm", "c")  # `system check` misses the parent of its layer, which is in the store
     found = upon.run("example.org/changed:t", "find", "/srv", "/etc", "-type", "f", "-size", "-1")
     assert upon.run("example.org/changed:t", "find", "/srv") == "/srv\n/srv/a\n"
@@ -178,6 +198,8 @@ def test_below_another_overlay_on_erofs(images: Images, tmp_path: Path) -> None:
         podman = new_podman(tmp_path / "podman", store)
         with podman.mounted(images.name) as mounted:
             assert_same(snapshot(mounted), images.umoci, ("podman", "umoci"))
+        with podman.mounted(images.cut_name) as mounted:
+            assert_same(snapshot(mounted), images.umoci_cut, ("podman", "umoci"))
         assert podman.run(images.name, "sh", "-c", CHANGES) == ""
 
 

@@ -1,6 +1,7 @@
 """`image-store embed`: the new image's documents and layers, and what is refused."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,23 @@ def test_a_cut_layer_costs_no_file_twice(site: Site) -> None:
     # Two layers that both images have, the tree of the one that deletes, and what is on top.
     shared = site.embedded("shared").layers
     assert [len(one["images"]) for one in shared] == [2, 2, 1, 1, 1, 0]
+
+
+def test_a_shared_base_is_there_once(site: Site, tmp_path: Path) -> None:
+    """Each image repeats the directory in which it deletes a file, and no other one."""
+    base = [
+        *(Entry(name, "dir", mode=0o755) for name in (b"a", b"b")),
+        *(Entry(name, content=os.urandom(BIG)) for name in (b"a/1", b"b/1", b"b/2", b"b/3")),
+        *(Entry(name) for name in (b"a/gone", b"b/gone")),
+    ]
+    for tag in ("a", "b"):
+        build_oci(tmp_path / "images", tag, [base, [whiteout(f"{tag}/gone".encode())]])
+    refs = [f"q.io/a/{tag}:1=oci:{tmp_path}/images:{tag}" for tag in ("a", "b")]
+    made = Site(tmp_path, site.base, {})
+    imported(init(made.repo), "--branch=all", "--whiteouts=none", *refs)
+    layers = made.embed("all", f"oci:{tmp_path}/out")["layers"]
+    # The records, two layers that delete, and their base.
+    assert sorted(one["size"] // BIG for one in layers) == [0, 1, 3, 4]
 
 
 def test_packed_for_size(site: Site, tmp_path: Path) -> None:

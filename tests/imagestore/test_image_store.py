@@ -109,6 +109,7 @@ def test_list_has_every_image_of_every_branch(stores: Stores) -> None:
         "layers": 2,
         "size": sum(_tar_sizes(stores.two)),
         "flattened": False,
+        "whiteouts": "quoted",
         "kept_from": None,
         "branch": "all",
         "commit": rev_parse(stores.repo, "all"),

@@ -1,7 +1,7 @@
 """Random layer stacks in a store of plain files: what overlayfs shows is what the layers mean.
 
-Each store is verified as well; and what a cut layer's tree has of its own, as `image-store show`
-tells it, is the layer as its branch has it, but for files that a lower layer has just so.
+Each store is verified as well; and what a layer's tree has of its own, as `image-store show` tells
+it, is the layer as its branch has it, but for files that a lower layer has just so.
 """
 
 from collections.abc import Mapping
@@ -57,8 +57,8 @@ def check_store(path: Path) -> None:
 def check_own_part(repo: Repo, store: StoreView, record: LayerRecord) -> None:
     branch = repo.root(repo.head(layer_branch(store.standard_ids[record.id])))
     found, layer = listed(store.own(record)), listed(branch)
-    below = store.mounted(chain(store.layers, record.parent))
-    lower = listed(Lower([store.diff(one.id) for one in below])) if below else {}
+    below = store.trees(chain(store.layers, record.parent))
+    lower = listed(Lower(below)) if below else {}
     for path in found.keys() | layer.keys():
         if path not in found:  # a file or directory that is the same below
             assert lower[path] == layer[path], path

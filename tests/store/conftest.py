@@ -18,9 +18,9 @@ BASE = [
     *(Entry(name, "dir", mode=0o755) for name in (b"d", b"d/sub", b"d/sub/deep", b"srv")),
     *(Entry(name, content=name) for name in (b"d/a", b"d/b", b"d/sub/x", b"d/sub/deep/y", b"x")),
 ]
-FIRST_CUT = [whiteout(b"d/a"), opaque(b"d/sub"), Entry(b"d/sub", "dir"), Entry(b"d/sub/new")]
+BLOCKS = [whiteout(b"d/a"), opaque(b"d/sub"), Entry(b"d/sub", "dir"), Entry(b"d/sub/new")]
 BETWEEN = [Entry(b"d/e", content=b"e\n"), Entry(b"d/a", content=b"again\n")]
-SECOND_CUT = [whiteout(b"x"), Entry(b"srv/z")]
+CUT = [whiteout(b"x"), Entry(b"srv/z")]
 ABOVE = [Entry(b"x", content=b"back\n")]
 SHOWN = ["/d:", "a", "b", "e", "sub", "/d/sub:", "new"]
 OTHER = [Entry(b"o", content=b"other\n")]
@@ -38,8 +38,9 @@ class Family:
 
     @property
     def ids(self) -> list[str]:
-        """The ids of the first image's layers: busybox, base, cut, between, cut, above."""
-        return private_ids(self.long.diff_ids, "none")
+        """The ids of the first image's layers: busybox, base, blocks (it holds /d whole), between,
+        cut, above."""
+        return private_ids(self.long.diff_ids, "blocked")
 
     def store(self, form: str) -> Path:
         """The store on a branch of that name, as plain files."""
@@ -49,9 +50,9 @@ class Family:
 @pytest.fixture(scope="session")
 def family(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Family:
     home = tmp_path_factory.mktemp("family")
-    below = [busybox_layer(), BASE, FIRST_CUT]
+    below = [busybox_layer(), BASE, BLOCKS]
     images = {
-        "long": [*below, BETWEEN, SECOND_CUT, ABOVE],
+        "long": [*below, BETWEEN, CUT, ABOVE],
         "mid": [*below, OTHER],
         "plain": [*below[:2], OTHER],
     }

@@ -4,14 +4,16 @@ Each rule is one of design.md, section 9; breaking it once gave containers wrong
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from fixtures.images import definition
 from tests.conftest import FIXTURES
-from tests.store.conftest import NONE, QUOTED, Family
+from tests.store.conftest import BASE, NONE, QUOTED, Family
 from tests.tools import ostreerepo
+from tests.tools.busybox import busybox_layer
 from tests.tools.expected import STORE, layer_ids, merged, private_ids, unpacked
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported, imported_storage, run_import, run_storage
@@ -25,6 +27,7 @@ from tests.tools.snapshot import assert_same
 from tests.tools.store import store_images, store_layers
 from tests.tools.storecommand import image_store
 from tests.tools.tamper import LooseStore, commit
+from tests.tools.tarbuild import Entry, whiteout
 
 pytestmark = pytest.mark.root
 
@@ -42,10 +45,15 @@ def test_links_are_of_the_form(family: Family) -> None:
     """Rule 1: no link of one form leads to a layer of the other one."""
     links = {form: set((family.store(form) / "overlay/l").iterdir()) for form in ("none", "quoted")}
     names = {form: {link.name for link in found} for form, found in links.items()}
-    assert len(names["none"]) == len(store_layers(family.store("none")))
+    assert len(names["none"]) == len(store_layers(family.store("none"))) + 1
     assert not names["none"] & names["quoted"]
     for link in links["none"]:
-        assert read(family.store("none"), link.readlink().parts[1], "link") == link.name
+        _, layer, place = link.readlink().parts
+        if place == "diff":
+            assert read(family.store("none"), layer, "link") == link.name
+        else:
+            assert (layer, place) == (family.ids[2], "blocker")
+            assert read(family.store("none"), layer, "lower").startswith(f"l/{link.name}:")
 
 
 def test_ids_are_private_to_the_form(family: Family) -> None:
@@ -64,7 +72,7 @@ def test_a_layer_is_the_same_whatever_images_are_beside_it(family: Family, repo:
     imported(repo, "--branch=alone", NONE, family.names[1])
     alone = ls(repo, "alone", f"/{STORE}/overlay")
     assert set(alone) < set(ls(family.repo, "none", f"/{STORE}/overlay"))
-    for one in private_ids(family.long.diff_ids, "none")[:3]:
+    for one in family.ids[:3]:
         path = f"/{STORE}/overlay/{one}"
         trees = [
             ostreerepo.ostree(where, "ls", "-R", "-C", "-X", branch, path)
@@ -73,17 +81,35 @@ def test_a_layer_is_the_same_whatever_images_are_beside_it(family: Family, repo:
         assert trees[0] == trees[1]
 
 
-def test_lower_ends_at_a_cut_layer(family: Family) -> None:
-    """Rule 4: a cut layer has none; a layer above has those down to it, and it is the last."""
+def test_lower_has_blockers_and_ends_at_a_cut_layer(family: Family) -> None:
+    """Rule 4: a layer's blocker is the first one below it, in its own file and in those above; a
+    cut layer has no such file, and is the last one in those above."""
     store = family.store("none")
-    busybox, base, cut, between, second, above = family.ids
+    busybox, base, blocks, between, cut, above = family.ids
     links = {one: f"l/{read(store, one, 'link')}" for one in family.ids}
-    assert [read(store, one, "lower") for one in (busybox, cut, second)] == ["", "", ""]
+    (blocker,) = [
+        f"l/{link.name}"
+        for link in (store / "overlay/l").iterdir()
+        if link.readlink().name == "blocker"
+    ]
+    assert [read(store, one, "lower") for one in (busybox, cut)] == ["", ""]
     assert read(store, base, "lower") == links[busybox]
-    assert read(store, between, "lower") == links[cut]
-    assert read(store, above, "lower") == links[second]
+    below = [blocker, links[base], links[busybox]]
+    assert read(store, blocks, "lower").split(":") == below
+    assert read(store, between, "lower").split(":") == [links[blocks], *below]
+    assert read(store, above, "lower") == links[cut]
     (mid,) = [one["layer"] for one in store_images(store) if "none/mid:1" in one["names"][0]]
-    assert read(store, mid, "lower") == links[cut]
+    assert read(store, mid, "lower").split(":") == [links[blocks], *below]
+
+
+def test_a_blocker_ends_the_directories_that_delete_and_nothing_else(family: Family) -> None:
+    """Rule 3: its links lead nowhere, so that `podman diff` finds nothing below them."""
+    layer = family.store("none") / "overlay" / family.ids[2]
+    (end,) = (layer / "blocker").iterdir()
+    assert end.name == "d"
+    assert str(end.readlink()) == "nothing-below"
+    assert sorted(one.name for one in (layer / "diff").iterdir()) == ["d"]
+    assert sorted(one.name for one in (layer / "diff/d").iterdir()) == ["b", "sub"]
 
 
 def test_a_layer_without_lower_has_an_empty_directory(family: Family) -> None:
@@ -176,20 +202,21 @@ def test_entries_that_the_form_adds_are_told(family: Family, repo: Path) -> None
     outcome = run_import(repo, "--json", "--branch=one", NONE, family.names[0])
     layers = outcome.document["images"][0]["layers"]
     added = [layer.get("added_entries") for layer in layers]
-    # busybox has 10 entries more than its own names; the base has d/b, x, srv and d itself.
     store = family.store("none")
-    trees = [{*(store / "overlay" / one / "diff").rglob("*")} for one in family.ids]
+    trees = [
+        [one for part in ("diff", "blocker") for one in (layer / part).rglob("*")]
+        for layer in (store / "overlay" / one for one in family.ids)
+    ]
     own = [None, None, {"d", "d/sub", "d/sub/new"}, None, {"srv", "srv/z"}, None]
     expected = [
         len(trees[number]) - len(names) if names is not None else None
         for number, names in enumerate(own)
     ]
     assert added == expected
+    assert added[2] == 2  # d/b, and the blocker's d
     total = sum(filter(None, added))
-    assert (
-        f"layers that delete files hold the layers below, too: 2, with {total} more entries"
-        in outcome.stderr
-    )
+    told = f"layers that delete files: 2, with {total} more entries of the layers below"
+    assert told in outcome.stderr
     quoted = imported(repo, "--branch=quoted", QUOTED, family.names[0])
     assert not [one for one in quoted["images"][0]["layers"] if "added_entries" in one]
 
@@ -306,8 +333,11 @@ def test_an_unverified_layer_without_deletions_is_as_ever(
     assert new_podman(tmp_path / "podman-2", store).run(family.names[2], "cat", "/o") == "other\n"
 
 
-def test_more_entries_than_allowed_are_refused(family: Family, repo: Path) -> None:
-    outcome = run_import(repo, "--branch=one", NONE, "--max-entries=40", family.names[0])
+def test_more_entries_than_allowed_are_refused(repo: Path, layout: Path) -> None:
+    delete, make = [whiteout(b"x")], [Entry(b"x")]
+    build_oci(layout, "t", [busybox_layer(), BASE, delete, make, delete])
+    image = f"example.com/a:t=oci:{layout}:t"
+    outcome = run_import(repo, "--branch=one", NONE, "--max-entries=40", image)
     assert outcome.status == 1
     assert "layers delete files, and would hold" in outcome.said("error")[0]
     assert "--flatten" in outcome.said("hint")[0]
@@ -404,18 +434,21 @@ def test_a_config_file_decides_where_nothing_else_does(
     assert "--whiteouts is only for --form=store" in outcome.stderr
 
 
-def test_verify_compares_a_cut_layer_with_its_chain(family: Family, tmp_path: Path) -> None:
+def test_verify_compares_layers_that_delete_with_their_chain(
+    family: Family, tmp_path: Path
+) -> None:
     repo = ostreerepo.init(tmp_path / "repo")
     loose = LooseStore(tmp_path / "loose")
     run(["cp", "--archive", family.home / "none", loose.root])
-    busybox, base, cut, _, second, above = family.ids
-    (loose.diff(cut) / "d/a").write_text("back")
-    (loose.diff(cut) / "d/b").unlink()
-    (loose.diff(cut) / "stray").mkdir()
-    (loose.diff(cut) / "d/.ostree-wh.q").touch()
-    (loose.diff(second) / "d/e").unlink()
-    (loose.diff(second) / "d/e").write_text("changed")
-    (loose.diff(second) / "bin").chmod(0o700)
+    busybox, base, blocks, _, cut, above = family.ids
+    (loose.diff(blocks) / "d/a").write_text("back")
+    (loose.diff(blocks) / "d/b").unlink()
+    (loose.diff(blocks) / "stray").mkdir()
+    (loose.diff(blocks) / "d/.ostree-wh.q").touch()
+    (loose.diff(cut) / "d/e").unlink()
+    (loose.diff(cut) / "d/e").write_text("changed")
+    (loose.diff(cut) / "bin").chmod(0o700)
+    (loose.diff(cut) / "odd").touch()
     (loose.path / "overlay" / above / "lower").unlink()
     (loose.path / "overlay" / busybox / "empty").rmdir()
     commit(loose, repo, "broken")
@@ -423,12 +456,57 @@ def test_verify_compares_a_cut_layer_with_its_chain(family: Family, tmp_path: Pa
     found = {
         (one["layer"], one["path"]): one["problem"] for one in document["branches"][0]["findings"]
     }
-    assert found[cut, "d/a"] == "is there, and the layer's tar deletes it"
-    assert found[cut, "d/b"] == "is not as a layer below has it"
-    assert found[cut, "stray"] == "is neither in the layer's tar nor in the layers below"
-    assert found[cut, "d/.ostree-wh.q"] == "a whiteout, in a store without whiteouts"
-    assert found[second, "d/e"] == "is not as the layers below have it"
-    assert found[second, "bin"].startswith("its mode, owner or xattrs")
+    assert found[blocks, "d/a"] == "is there, and the layer's tar deletes it"
+    assert found[blocks, "d/b"] == "is not as a layer below has it"
+    assert found[blocks, "stray"] == "the directory is not in the layer's tar"
+    assert found[blocks, "d/.ostree-wh.q"] == "a whiteout, in a store without whiteouts"
+    assert found[cut, "d/e"] == "is not as the layers below have it"
+    assert found[cut, "bin"].startswith("its mode, owner or xattrs")
+    assert found[cut, "odd"] == "is neither in the layer's tar nor in the layers below"
     assert "its tar deletes nothing" in found[above, ""]
     assert found["", f"overlay/{busybox}/empty"] == "is missing"
     assert not [key for key in found if key[0] == base]
+
+
+def test_verify_compares_a_blocker_with_what_the_layer_deletes(
+    family: Family, tmp_path: Path
+) -> None:
+    """Without its blocker, or with a smaller one, deleted files would be back."""
+    repo = ostreerepo.init(tmp_path / "repo")
+    blocks, above, other = family.ids[2], family.ids[3], family.ids[1]
+    problems = []
+    for number, change in enumerate(("move", "replace", "link", "remove", "add")):
+        loose = LooseStore(tmp_path / str(number))
+        run(["cp", "--archive", family.home / "none", loose.root])
+        place = loose.path / "overlay" / blocks / "blocker"
+        match change:
+            case "move":
+                (place / "d").rename(place / "e")
+            case "replace":
+                (place / "d").unlink()
+                (place / "d").touch()
+            case "link":
+                (link,) = [
+                    one
+                    for one in (loose.path / "overlay/l").iterdir()
+                    if one.readlink().name == "blocker"
+                ]
+                link.unlink()
+                link.symlink_to(f"../{blocks}/diff")
+            case "remove":
+                shutil.rmtree(place)
+            case "add":
+                run(["cp", "--archive", place, loose.path / "overlay" / other / "blocker"])
+        commit(loose, repo, change)
+        document = json.loads(image_store(repo, "verify", "--json", change).stdout)
+        found = document["branches"][0]["findings"]
+        problems.append({(one["layer"], one["path"]): one["problem"] for one in found})
+    moved, replaced, linked, removed, added = problems
+    says = "in the layer's blocker: "
+    assert moved[blocks, "d"] == f"{says}is missing: what the layer deletes there is back"
+    assert moved[blocks, "e"] == f"{says}is there, and the layer's tar deletes nothing in it"
+    assert replaced == {(blocks, "d"): f"{says}is no symlink to nothing-below"}
+    assert ["leads to" in one for one in linked.values()] == [True]
+    assert "its whiteout is missing: what was deleted is back" in removed.values()
+    assert f"overlay/{above}/lower" in {path for _, path in removed}
+    assert added[other, "d"] == f"{says}is there, and the layer's tar deletes nothing in it"

@@ -21,15 +21,29 @@ def test_show_tells_the_layers_own_parts(family: Family) -> None:
         for form in ("none", "quoted")
     }
     cut = [layer.pop("cut") for layer in found["none"]["layers"]]
-    assert cut == [False, False, True, False, True, False]
-    assert not any(layer.pop("cut") for layer in found["quoted"]["layers"])
+    assert cut == [False, False, False, False, True, False]
+    whole = [layer.pop("whole_directories") for layer in found["none"]["layers"]]
+    assert whole == [[], [], ["/d"], [], [], []]
+    for other in ("cut", "whole_directories"):
+        assert not any(layer.pop(other) for layer in found["quoted"]["layers"])
     for document in found.values():
         document.pop("branches")
         for layer in document["layers"]:
             layer.pop("store_layer_id")
     assert found["none"] == found["quoted"]
     text = image_store(family.repo, "show", "--branch=none", family.names[0]).stdout
-    assert "cut:       2 layers, which hold the layers below, too" in text
+    assert "cut:       1 layer, with all files of the layers below" in text
+    assert "whole:     1 directory, with files of the layers below" in text
+
+
+def test_list_tells_the_form(family: Family) -> None:
+    listed = answered(family.repo, "list", "none", "quoted")["images"]
+    assert {(one["branch"], one["whiteouts"]) for one in listed} == {
+        ("none", "none"),
+        ("quoted", "quoted"),
+    }
+    assert " FORM" in image_store(family.repo, "list", "none").stdout
+    assert " FORM" not in image_store(family.repo, "list", "quoted").stdout
 
 
 def test_a_report_has_the_same_sizes(family: Family, tmp_path: Path) -> None:
@@ -79,4 +93,4 @@ def test_a_checked_out_store_is_imported_by_its_layers(family: Family, tmp_path:
     (store / f"overlay-layers/{family.ids[2]}.tar-split.gz").unlink()
     outcome = run_storage(tmp_path / "third", "--branch=x", store)
     assert outcome.status == 1
-    assert "neither a file `lower` nor a tar-split record" in outcome.said("error")[0]
+    assert "its directory may hold files of the layers below" in outcome.said("error")[0]

@@ -24,7 +24,7 @@ def layer_ids(diff_ids: tuple[str, ...]) -> list[str]:
 
 
 def private_ids(diff_ids: tuple[str, ...], form: str = "quoted") -> list[str]:
-    """The layers' ids in a store of ours: a hash of the form and of the standard id."""
+    """The layers' ids in a store of ours: a hash of the form's name and of the standard id."""
     named = (f"import-image:{form}:{one}" for one in layer_ids(diff_ids))
     return [hashlib.sha256(name.encode()).hexdigest() for name in named]
 

@@ -44,8 +44,8 @@ def top_layer(root: Path, identity: str) -> str:
 def _resolve(home: Path, part: str) -> Path:
     link = home / part
     found = link.resolve()
-    if not link.is_symlink() or not found.is_dir() or found.name != "diff":
-        raise AssertionError(f"{link} is no link to a layer's diff directory")
+    if not link.is_symlink() or not found.is_dir() or found.name not in ("diff", "blocker"):
+        raise AssertionError(f"{link} is no link to a layer's diff directory, nor to its blocker")
     return found
 
 

@@ -1,6 +1,6 @@
 """Store layers into OCI layers: what goes together, and that most stays when an image changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,26 +13,40 @@ LARGE = SMALL * 10
 
 def packed(
     chains: Mapping[str, Sequence[str]],
-    cut: str = "",
+    whole: str = "",
     small: str = "",
     most: int = 99,
+    parts: str = "",
     pack_for: Pack = Pack.UPDATES,
 ) -> Packing:
-    """The packing of images, given as the names of their layers, base first."""
+    """The packing of images, given as the names of their layers, base first.
+
+    The layers in `whole` repeat all layers below, those in `parts` a tenth of each.
+    """
     users: dict[str, set[str]] = {}
     parents: dict[str, str] = {}
     for image, chain in chains.items():
         for parent, layer in zip(["", *chain], chain, strict=False):
             parents[layer] = parent
             users.setdefault(layer, set()).add(image)
+    sizes = {one: 1 if one in small.split() else LARGE for one in parents}
+    shares = dict.fromkeys(whole.split(), 1) | dict.fromkeys(parts.split(), 10)
     layers = [
         PackedLayer(
-            one, parent, one in cut.split(), 1 if one in small.split() else LARGE,
+            one,
+            parent,
+            {below: sizes[below] // shares[one] for below in _below(one, parents) if one in shares},
+            sizes[one],
             frozenset(users[one]),
         )
         for one, parent in parents.items()
-    ]  # fmt: skip
+    ]
     return pack(layers, most, pack_for)
+
+
+def _below(layer: str, parents: Mapping[str, str]) -> Iterator[str]:
+    while layer := parents[layer]:
+        yield layer
 
 
 def test_each_layer_has_its_own() -> None:
@@ -43,14 +57,21 @@ def test_small_layers_go_last() -> None:
     assert packed({"x": "abc"}, small="b") == Packing((("a",), ("c",)), ("b",))
 
 
-def test_a_cut_layer_brings_along_what_it_repeats() -> None:
-    assert packed({"x": "abcd"}, cut="c").groups == (("a", "b", "c"), ("d",))
-    assert packed({"x": "abcd"}, cut="b d").groups == (("a", "b", "c", "d"),)
+def test_a_layer_brings_along_what_it_repeats() -> None:
+    assert packed({"x": "abcd"}, whole="c").groups == (("a", "b", "c"), ("d",))
+    assert packed({"x": "abcd"}, whole="b d").groups == (("a", "b", "c", "d"),)
+
+
+def test_a_layer_that_repeats_little_goes_alone() -> None:
+    assert packed({"x": "abcd"}, parts="c").groups == (("a",), ("b",), ("c",), ("d",))
+    assert packed({"x": "abcd"}, whole="b", parts="d").groups == (("a", "b"), ("c",), ("d",))
+    found = packed({"x": "abc"}, parts="c", pack_for=Pack.SIZE).groups
+    assert found == (("a", "b", "c"),)
 
 
 def test_what_several_images_share_is_there_once() -> None:
-    assert packed({"x": "abc", "y": "abd"}, cut="c d").groups == (("a",), ("b",), ("c",), ("d",))
-    assert packed({"x": "abc", "y": "abd"}, cut="b c").groups == (("a", "b"), ("c",), ("d",))
+    assert packed({"x": "abc", "y": "abd"}, whole="c d").groups == (("a",), ("b",), ("c",), ("d",))
+    assert packed({"x": "abc", "y": "abd"}, whole="b c").groups == (("a", "b"), ("c",), ("d",))
 
 
 def test_too_many_layers() -> None:
@@ -61,12 +82,12 @@ def test_too_many_layers() -> None:
 
 def test_for_a_small_image() -> None:
     chains = {"x": "abcX", "y": "abdY", "z": "az", "other": "op"}
-    found = packed(chains, cut="c d", pack_for=Pack.SIZE).groups
+    found = packed(chains, whole="c d", pack_for=Pack.SIZE).groups
     assert found == (("a", "b", "c", "d"), ("X",), ("Y",), ("z",), ("o",), ("p",))
 
 
 def test_two_of_twelve_images_change() -> None:
-    """A base of two layers, and images of a cut layer with another one above."""
+    """A base of two layers, and images of a layer that repeats it with another one above."""
     night = {f"image{n}": ["a", "b", f"cut{n}", f"top{n}"] for n in range(12)}
     cut = " ".join(f"cut{n}" for n in range(24))
     before = packed(night, cut)

@@ -1,4 +1,4 @@
-"""A cut layer's own part, and the entries that it holds beside it."""
+"""The own part of a layer without whiteouts, and the entries that it holds beside it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

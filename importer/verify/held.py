@@ -1,11 +1,14 @@
-"""Compare a cut layer's tree with what its tar makes of the layers below."""
+"""Compare a layer that holds files of the layers below with what its tar makes of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.verify.blocker import BlockerCheck
 from layers.path import Path, joined
+from layers.storage.blocker import BLOCKER
+from layers.tree.blocked import topmost
 from layers.tree.lower import Lower, StoredDirectory
 from layers.whiteout import unquoted
 
@@ -14,39 +17,56 @@ if TYPE_CHECKING:
     from importer.verify.tree import TreeCheck
     from layers.tree.translate import Settled
 
-    type Place = tuple[Path, Settled, RepoDirectory, Lower | None]
+    # The last one tells whether all files of the layers below have to be there as well.
+    type Place = tuple[Path, Settled, RepoDirectory, Lower | None, bool]
     type Below = tuple[Path, Lower, RepoDirectory]
 
 
 @dataclass(slots=True)
-class CutCheck:
-    """Compares the trees name by name. `tree` compares what the layer's tar has itself."""
+class HeldCheck:
+    """Compares the trees name by name. `tree` compares what the layer's tar has itself; `blocker`
+    is the layer's, None if it is cut."""
 
     tree: TreeCheck
+    blocker: RepoDirectory | None
 
     def compare(self, settled: Settled) -> None:
         """Compare with the layer's tree, as an import translates it on top of the layers below."""
-        deletes = False
-        work: list[Place] = [((), settled, self.tree.tar.root, self.tree.lower)]
+        whole = topmost(settled, lambda one: bool(one.whiteouts))
+        work: list[Place] = [((), settled, self.tree.tar.root, self.tree.lower, () in whole)]
         while work:
             place = work.pop()
-            path, expected, found, below = place
-            deletes = deletes or bool(expected.whiteouts)
-            self.tree.meta(path, expected, found)
-            self._names(place)
+            path, expected, found, below, holds = place
+            if holds:
+                self.tree.meta(path, expected, found)
+                self._names(place)
+            else:
+                self.tree.directory(path, expected, found)
             for name in expected.directories.keys() & found.directories.keys():
                 deeper = below.directory(name) if below is not None else None
                 there = expected.directories[name], found.directories[name]
-                work.append(((*path, name), *there, deeper))
-        if not deletes:
-            self._blame((), "the layer has no file `lower`, and its tar deletes nothing")
+                inner = (*path, name)
+                work.append((inner, *there, deeper, holds or inner in whole))
+        self._ends(whole)
+
+    def _ends(self, whole: tuple[Path, ...]) -> None:
+        """Check what hides the layers below in the directories that the layer holds whole."""
+        if self.blocker is not None and () in whole:
+            self._blame((), f"the layer has a {BLOCKER}, and its tar deletes a name in the root")
+        elif self.blocker is not None:
+            BlockerCheck(self.tree, self.blocker).compare(whole)
+        elif () not in whole:
+            text = (
+                "the layer has no file `lower`, and its tar deletes nothing in the root directory"
+            )
+            self._blame((), text)
 
     def _blame(self, path: Path, problem: str) -> None:
         self.tree.blame(joined(path), problem)
 
     def _names(self, place: Place) -> None:
         """Compare the names of one directory, and the files of the layer's tar."""
-        path, expected, found, below = place
+        path, expected, found, below, _ = place
         own = expected.leaves.keys() | expected.directories.keys()
         hidden = set(expected.whiteouts)
         shown = (below.names if below is not None else frozenset()) - hidden - own
