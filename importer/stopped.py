@@ -52,9 +52,8 @@ class StopWatch:
             self._told.discard(pid)
         elif pid not in self._told:
             self._told.add(pid)
-            _log.warning(
-                "%s is stopped, and has to go on for the work to go on: `kill -CONT %d`", name, pid
-            )
+            said = "%s is stopped, and the command waits for it: `kill -CONT %d` lets it go on"
+            _log.warning(said, name, pid)
 
 
 def _is_stopped(pid: int) -> bool:

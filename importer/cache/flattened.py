@@ -46,9 +46,12 @@ NO_EXPORT = (
 
 @dataclass(frozen=True, slots=True)
 class Flattened:
-    """An image with flattened layers. `size` is the bytes of its tars, and `entries` the number of
-    entries in them; both are 0 for layers that an image before has, `entries` also for layers
-    that an earlier run has made."""
+    """An image with flattened layers.
+
+    `size` is the bytes of its tars, 0 if an earlier image of the call has the same layers.
+    `entries` is the number of entries of the tars that were made for this image, 0 if there were
+    none to make.
+    """
 
     image: Image
     size: int = 0

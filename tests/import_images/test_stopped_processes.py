@@ -26,7 +26,7 @@ pytest.importorskip("seccomp", reason="this system lacks libseccomp's Python bin
 BRANCH = "os/images"
 STORE = "usr/lib/containers/storage"
 WRITES = "write repo/tmp/import-image-*/tmp*/0/*.file"
-SAID = re.compile(r"a worker process is stopped, and .*: `kill -CONT (\d+)`$")
+SAID = re.compile(r"a worker process is stopped, and .*: `kill -CONT (\d+)` lets it go on$")
 FILES = [Entry(b"etc/%d" % n, content=b"%d\n" % n) for n in range(20)]
 
 
