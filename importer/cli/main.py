@@ -1,7 +1,7 @@
 """The entry points of the console scripts.
 
 Modules make many objects and next to no garbage. The garbage collector therefore rests while they
-are loaded, until `importer.cli.finish` begins the work; that saves an eighth of the time.
+are loaded, until `importer.cli.finish` begins the work: it would only cost time.
 
 Python answers Ctrl-C with a traceback. While modules are loaded, SIGINT therefore ends the process
 at once; later `importer.cli.signals` handles it.
