@@ -14,7 +14,7 @@ from tests.tools.expected import STORE
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.osbase import commit_os, os_tree
-from tests.tools.ostreerepo import checkout, fsck, init, refs, rev_parse
+from tests.tools.ostreerepo import checkout, fsck, heads, init, refs, rev_parse
 from tests.tools.podman import new_podman
 from tests.tools.registry import Registry
 from tests.tools.snapshot import assert_same, snapshot
@@ -113,11 +113,11 @@ def test_the_layers_branches_stay_as_they_are_and_are_relabelled_once(
     repo: Path, image: tuple[str, BuiltImage]
 ) -> None:
     imported(repo, "--branch=plain", image[0])
-    before = {name: rev_parse(repo, name) for name in refs(repo)}
+    before = heads(repo)
     first = imported(repo, f"--selinux-label={LABEL}", "--branch=one", image[0])
     added = [name for name in refs(repo) if name.startswith("oci/labelled/")]
     assert len(added) == 2
-    assert {name: rev_parse(repo, name) for name in before} == before
+    assert before.items() <= heads(repo).items()
     again = imported(repo, f"--selinux-label={LABEL}", "--branch=one", image[0])
     assert (again["unchanged"], again["commit"]) == (True, first["commit"])
     imported(repo, f"--selinux-label={DEFAULT}", "--branch=two", image[0])

@@ -16,7 +16,7 @@ from tests.tools.busybox import busybox_layer
 from tests.tools.expected import checked_out_store, layer_ids
 from tests.tools.image import BuiltImage, BuiltIndex, build_index, build_oci
 from tests.tools.importimage import NOBODY, imported, imported_storage, run_storage
-from tests.tools.ostreerepo import fsck, ls, refs, rev_parse
+from tests.tools.ostreerepo import fsck, heads, ls, refs, rev_parse
 from tests.tools.podman import QUIET_CREATE, Podman, new_podman
 from tests.tools.process import run
 from tests.tools.registry import Registry
@@ -124,8 +124,7 @@ def test_an_image_gives_the_commit_that_the_registry_gives(
     assert ours.pop("fetched_bytes") > 0
     assert theirs.pop("fetched_bytes") > 0
     assert ours == theirs
-    for ref in refs(tmp_path / "registry"):
-        assert rev_parse(tmp_path / "store", ref) == rev_parse(tmp_path / "registry", ref)
+    assert heads(tmp_path / "registry").items() <= heads(tmp_path / "store").items()
     fsck(tmp_path / "store")
 
 

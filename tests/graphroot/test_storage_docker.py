@@ -13,7 +13,7 @@ from tests.tools.dockerroot import docker_from_podman, layer_diff, layer_home
 from tests.tools.expected import checked_out_store
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import NOBODY, imported, imported_storage, run_storage
-from tests.tools.ostreerepo import fsck, refs, rev_parse
+from tests.tools.ostreerepo import fsck, heads
 from tests.tools.podman import Podman, new_podman
 from tests.tools.process import run
 from tests.tools.registry import Registry
@@ -67,8 +67,7 @@ def root(docker: Docker, tmp_path: Path) -> Path:
 def test_the_layers_are_the_registry_s(docker: Docker, tmp_path: Path, name: str) -> None:
     imported(tmp_path / "registry", "--form=layers", docker.references[name])
     imported_storage(tmp_path / "docker", docker.root)
-    for ref in refs(tmp_path / "registry"):
-        assert rev_parse(tmp_path / "docker", ref) == rev_parse(tmp_path / "registry", ref)
+    assert heads(tmp_path / "registry").items() <= heads(tmp_path / "docker").items()
     fsck(tmp_path / "docker")
 
 

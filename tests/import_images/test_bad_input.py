@@ -13,7 +13,7 @@ from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, Document, Edit, build_index, build_oci
 from tests.tools.importimage import Outcome, imported, run_import
 from tests.tools.layout import digest_of
-from tests.tools.ostreerepo import fsck, init, ostree, refs, rev_parse
+from tests.tools.ostreerepo import fsck, heads, init, ostree
 from tests.tools.overlay import unmount
 from tests.tools.process import Argument, run
 from tests.tools.registry import Registry
@@ -59,7 +59,7 @@ class Repo:
 def images(repo: Path) -> dict[str, str]:
     """The branches of images, with their commits."""
     layers = ("oci/layer/", "oci/tar-split/")
-    return {ref: rev_parse(repo, ref) for ref in refs(repo) if not ref.startswith(layers)}
+    return {ref: at for ref, at in heads(repo).items() if not ref.startswith(layers)}
 
 
 @pytest.fixture(scope="module")

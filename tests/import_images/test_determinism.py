@@ -9,7 +9,7 @@ from fixtures.images import definition
 from tests.tools import ostreerepo
 from tests.tools.image import CREATED, Compression, build_oci
 from tests.tools.importimage import imported, run_import
-from tests.tools.ostreerepo import Mode, ostree, refs, rev_parse
+from tests.tools.ostreerepo import Mode, heads, ostree
 from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 
@@ -22,11 +22,6 @@ LARGE = [
     Entry(b"a", content=b"the last wins"),
     Entry(b".wh.b", content=NOISE),
 ]
-
-
-def commits(repo: Path) -> dict[str, str]:
-    """Every branch with its commit."""
-    return {ref: rev_parse(repo, ref) for ref in refs(repo)}
 
 
 @pytest.fixture
@@ -48,7 +43,7 @@ def test_repos_orders_and_times_make_no_difference(tmp_path: Path, references: l
     for reference in reversed(references):
         imported(other, "--form=layers", reference)
     imported(other, "--branch=os/b", *reversed(references))
-    assert commits(one) == commits(other)
+    assert heads(one) == heads(other)
 
 
 @pytest.mark.root
@@ -58,7 +53,7 @@ def test_modes_make_no_difference(tmp_path: Path, references: list[str]) -> None
     for repo in repos:
         imported(repo, "--branch=os/b", *references)
         ostreerepo.fsck(repo)
-    found = [commits(repo) for repo in repos]
+    found = [heads(repo) for repo in repos]
     assert found[0] == found[1] == found[2]
     assert "os/b" in found[0]
 
@@ -73,8 +68,8 @@ def test_packing_makes_no_difference_to_a_layers_commits(
         repos.append(tmp_path / compression)
         built = build_oci(layout, compression, layers, compression=compression)
         imported(repos[-1], "--form=layers", registry.push(built, f"packing:{compression}"))
-    assert commits(repos[0]) == commits(repos[1]) == commits(repos[2])
-    assert len(commits(repos[0])) == 8
+    assert heads(repos[0]) == heads(repos[1]) == heads(repos[2])
+    assert len(heads(repos[0])) == 8
 
 
 def timestamp(repo: Path, ref: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.layout import digest_of
-from tests.tools.ostreerepo import fsck, init, ostree, refs, rev_parse
+from tests.tools.ostreerepo import fsck, heads, init, ostree
 from tests.tools.overlay import unmount
 from tests.tools.process import run
 from tests.tools.tarbuild import Entry
@@ -81,7 +81,7 @@ class Disk:
 def images(repo: Path) -> dict[str, str]:
     """The refs but for those of finished layers, which may stay."""
     kept = ("oci/layer/", "oci/tar-split/")
-    return {ref: rev_parse(repo, ref) for ref in refs(repo) if not ref.startswith(kept)}
+    return {ref: at for ref, at in heads(repo).items() if not ref.startswith(kept)}
 
 
 @pytest.fixture(scope="module")

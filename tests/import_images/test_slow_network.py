@@ -7,7 +7,7 @@ import pytest
 from fixtures.bench.slow_network import slow_network
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported
-from tests.tools.ostreerepo import fsck, refs, rev_parse
+from tests.tools.ostreerepo import fsck, heads
 from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 
@@ -28,8 +28,7 @@ def test_the_same_layers_from_far_away(
         flags = ["--form=layers", "--jobs=1", "--max-parallel-downloads=4", f"--spool-size={spool}"]
         far = imported(tmp_path / "far", *flags, f"127.0.0.1:{port}/{name}")
     assert far["images"][0]["layers"] == near["images"][0]["layers"]
-    for ref in refs(tmp_path / "near"):
-        assert rev_parse(tmp_path / "far", ref) == rev_parse(tmp_path / "near", ref)
+    assert heads(tmp_path / "near").items() <= heads(tmp_path / "far").items()
     fsck(tmp_path / "far")
 
 

@@ -131,10 +131,10 @@ def test_the_same_nightly_again_moves_nothing(world: World, copied: Path) -> Non
 
 
 def test_a_new_name_for_the_same_images_is_nothing_new(world: World, copied: Path) -> None:
-    renamed = world.nightlies.push(f"{STREAM}-renamed", changed=[])
+    named, renamed = (world.nightlies.push(f"{STREAM}-{name}") for name in ("named", "renamed"))
     file = write(copied / "info.json", world.first.release_info() | {"metadata": {"version": "9"}})
     assert released(copied, file, f"--branch={AMD64}")["unchanged"] is True
-    assert renamed.pullspecs == world.second.pullspecs
+    assert renamed.pullspecs == named.pullspecs
 
 
 def test_a_parents_time_is_never_passed_backwards(world: World, copied: Path) -> None:

@@ -56,7 +56,9 @@ def heads(repo: Path) -> dict[str, str]:
     glnx_link_tmpfile_at). Killed between the two, the file stays: to all tools a ref, of a commit
     that is there.
     """
-    return {ref: rev_parse(repo, ref) for ref in refs(repo) if not _UNNAMED.search(ref)}
+    found = [ref for ref in refs(repo) if not _UNNAMED.search(ref)]
+    commits = ostree(repo, "rev-parse", *found).split() if found else []
+    return dict(zip(found, commits, strict=True))
 
 
 def rev_parse(repo: Path, ref: str) -> str:
