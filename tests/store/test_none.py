@@ -473,40 +473,37 @@ def test_verify_compares_a_blocker_with_what_the_layer_deletes(
 ) -> None:
     """Without its blocker, or with a smaller one, deleted files would be back."""
     repo = ostreerepo.init(tmp_path / "repo")
-    blocks, above, other = family.ids[2], family.ids[3], family.ids[1]
-    problems = []
-    for number, change in enumerate(("move", "replace", "link", "remove", "add")):
-        loose = LooseStore(tmp_path / str(number))
+    other, blocks, above = family.ids[1:4]
+    links = family.store("none") / "overlay/l"
+    (link,) = [one.name for one in links.iterdir() if one.readlink().name == "blocker"]
+
+    def found(change: str) -> dict[tuple[str, str], str]:
+        """What verify finds in a store with this change; problems by layer and path."""
+        loose = LooseStore(tmp_path / change)
         run(["cp", "--archive", family.home / "none", loose.root])
-        place = loose.path / "overlay" / blocks / "blocker"
-        match change:
-            case "move":
-                (place / "d").rename(place / "e")
-            case "replace":
-                (place / "d").unlink()
-                (place / "d").touch()
-            case "link":
-                (link,) = [
-                    one
-                    for one in (loose.path / "overlay/l").iterdir()
-                    if one.readlink().name == "blocker"
-                ]
-                link.unlink()
-                link.symlink_to(f"../{blocks}/diff")
-            case "remove":
-                shutil.rmtree(place)
-            case "add":
-                run(["cp", "--archive", place, loose.path / "overlay" / other / "blocker"])
+        overlay = loose.path / "overlay"
+        end = overlay / blocks / "blocker/d"
+        if change == "move":
+            run(["cp", "--archive", end.parent, overlay / other])
+            end.rename(end.with_name("e"))
+            (overlay / "l" / link).unlink()
+            (overlay / "l" / link).symlink_to(f"../{blocks}/diff")
+        elif change == "replace":
+            end.unlink()
+            end.touch()
+        else:
+            shutil.rmtree(end.parent)
         commit(loose, repo, change)
         document = json.loads(image_store(repo, "verify", "--json", change).stdout)
-        found = document["branches"][0]["findings"]
-        problems.append({(one["layer"], one["path"]): one["problem"] for one in found})
-    moved, replaced, linked, removed, added = problems
-    says = "in the layer's blocker: "
+        findings = document["branches"][0]["findings"]
+        return {(one["layer"], one["path"]): one["problem"] for one in findings}
+
+    says, moved = "in the layer's blocker: ", found("move")
     assert moved[blocks, "d"] == f"{says}is missing: what the layer deletes there is back"
     assert moved[blocks, "e"] == f"{says}is there, and the layer's tar deletes nothing in it"
-    assert replaced == {(blocks, "d"): f"{says}is no symlink to nothing-below"}
-    assert ["leads to" in one for one in linked.values()] == [True]
-    assert "its whiteout is missing: what was deleted is back" in removed.values()
+    assert moved[other, "d"] == f"{says}is there, and the layer's tar deletes nothing in it"
+    assert "leads to" in moved["", f"overlay/l/{link}"]
+    assert found("replace") == {(blocks, "d"): f"{says}is no symlink to nothing-below"}
+    removed = found("remove")
+    assert removed[blocks, "d/a"] == "its whiteout is missing: what was deleted is back"
     assert f"overlay/{above}/lower" in {path for _, path in removed}
-    assert added[other, "d"] == f"{says}is there, and the layer's tar deletes nothing in it"
