@@ -48,6 +48,10 @@ def embed(given: Given) -> None:
     """
 
     def work() -> Shown:
+        if given(NewImage).dry_run:
+            from importer.embed.dry_run import plan_embed
+
+            return plan_embed(_job(given), progress_for(given(Messages)))
         from importer.embed.embed import embed as embed_store
 
         made = embed_store(_job(given), progress_for(given(Messages)))

@@ -50,7 +50,7 @@ def embed(job: Job, progress: Progress) -> Embedded:
     with Blobs(job.skopeo, progress) as blobs, destination(job.to, job.skopeo) as place:
         image = resolve_base(job.skopeo, blobs, job.base)
         tell_platforms(store, image, progress)
-        packing = _packed(job, found, len(image.layers))
+        packing = packed_layers(job, found, len(image.layers))
         layers = ImageLayers(repo, store, job.contents, packing, found)
         base = fetch_base(image, blobs, place.layout, job.downloads, _wanted(layers))
         check_base(store, base)
@@ -62,7 +62,7 @@ def embed(job: Job, progress: Progress) -> Embedded:
     return Embedded(job.to, published, config, image, store, written)
 
 
-def _packed(job: Job, found: StoreLayers, below: int) -> Packing:
+def packed_layers(job: Job, found: StoreLayers, below: int) -> Packing:
     """Pack the store's layers on top of a base with `below` layers.
 
     Raise ImporterError if the image would have more layers than --max-layers allows.

@@ -11,8 +11,7 @@ from importer.imagestore.done import Done
 from importer.render.table import Block, Column, Table, Text, several, shortened, size
 from importer.repo.fetch_cost import Fetch, fetch_cost
 from importer.store.documents import StoredDocuments
-from layers.document import mapping, parse_document, string
-from layers.oci.derive import STORE_COMMIT
+from importer.store.embedded import embedded_commit
 from layers.oci.history import layer_commands, shown_command
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from importer.fetch.skopeo import Skopeo
     from importer.progress import Progress
-    from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from layers.oci.manifest import Descriptor
     from layers.oci.reference import Reference
@@ -115,17 +113,6 @@ def diff_layers(
 
 
 def _by_ostree(repo: Repo, old: Image, new: Image) -> Fetch | None:
-    commits = [_commit(repo, image) for image in (old, new)]
+    commits = [embedded_commit(repo, image) for image in (old, new)]
     before, after = commits
     return fetch_cost(repo, before, after) if before is not None and after is not None else None
-
-
-def _commit(repo: Repo, image: Image) -> Commit | None:
-    """Return the commit whose store was embedded, or None if the repo has not the whole of it."""
-    document = parse_document(image.manifest.raw, "the manifest")
-    annotations = mapping(document, "annotations", "the manifest", {})
-    checksum = string(annotations, STORE_COMMIT, "the manifest's annotations", "")
-    if not checksum or not repo.exists("commit", checksum):
-        return None
-    commit = repo.commit(checksum)
-    return None if commit.partial else commit

@@ -161,6 +161,12 @@ def test_verify(home: Path) -> None:
     hold([answered(home / "repo", "verify")], table("## image-store verify"))
 
 
+def test_embed_dry_run(home: Path) -> None:
+    flags = ("two", f"--base=oci:{home}/images:one", f"--to=oci:{home}/planned", "--dry-run")
+    known = table("## image-store embed --dry-run")
+    hold([answered(home / "repo", "embed", *flags)], known)
+
+
 def test_export_embed_report_remove_prune(home: Path) -> None:
     repo = home / "repo"
     calls = {

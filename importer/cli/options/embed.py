@@ -68,6 +68,11 @@ class NewImage(Group):
         help="Also make each image one of bootc's logically bound images; bootc then pulls them"
         " into a storage of its own as well.",
     )
+    dry_run: bool = flag(
+        "--dry-run",
+        help="Write nothing; tell which layers would be written, and which of them the image at the"
+        " destination has already.",
+    )
     pack: Pack = choice(
         "--pack",
         default=Pack.UPDATES,

@@ -1,0 +1,171 @@
+"""`image-store embed --dry-run`: the layers that would be written, and which of them are known.
+
+No layer is made, and no blob of the base is fetched. A layer is known by its content: the image at
+the destination names the commit whose store it has, and the repo has that commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from importer.cache.layer import record_name
+from importer.embed.base_image import resolve_base
+from importer.embed.embed import packed_layers
+from importer.embed.store_layers import store_layers
+from importer.errors import ImporterError
+from importer.fetch.blobs import Blobs
+from importer.fetch.resolver import Resolver
+from importer.render.table import Block, Column, Table, Text, first_of, several, size
+from importer.repo.writer import Repo
+from importer.store.documents import StoredDocuments
+from importer.store.embedded import embedded_commit
+from importer.store.reader import NoStoreError, StoreView, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from importer.embed.job import Job
+    from importer.embed.store_layers import StoreLayers
+    from importer.progress import Progress
+    from layers.oci.reference import Reference
+    from layers.storage.image import Image
+
+    # What a layer is made of: the checksums of each store layer's directory and record.
+    type Content = tuple[tuple[str, ...], ...]
+
+_COLUMNS = (
+    Column("STORE LAYERS", right=True),
+    Column("SIZE", right=True),
+    Column("DESTINATION"),
+    Column("IMAGES", fold=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLayer:
+    """A layer of the new image.
+
+    `store_layers` are the ids of the store's layers in it, `images` the labels of their images.
+    `size` is about the bytes of these layers in a tar. `known`: the image at the destination has
+    the layer already.
+    """
+
+    store_layers: tuple[str, ...]
+    size: int
+    images: tuple[str, ...]
+    known: bool
+
+    def row(self) -> tuple[str, ...]:
+        """Return the layer's row of the table."""
+        known = "has it" if self.known else "new"
+        return str(len(self.store_layers)), size(self.size), known, first_of(self.images) or "-"
+
+    def document(self) -> dict[str, Any]:
+        """Return the layer for JSON."""
+        return {
+            "store_layers": list(self.store_layers),
+            "tar_size": self.size,
+            "images": list(self.images),
+            "known": self.known,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedPlan:
+    """The layers that would be written on top of the base's. The last one, with the records, counts
+    as new. `compared` tells whether the store of the image at the destination is known."""
+
+    to: Reference
+    base: Image
+    store: StoreView
+    layers: tuple[PlannedLayer, ...]
+    compared: bool
+    status: int = 0
+
+    def blocks(self) -> list[Block]:
+        """Return a row for each layer, and the sums."""
+        table = Table(_COLUMNS, [one.row() for one in self.layers])
+        new = [one for one in self.layers if not one.known]
+        told = (
+            f"new: {len(new)} of {several(len(self.layers), 'layer')}, {_size(new)} of"
+            f" {_size(self.layers)} uncompressed"
+        )
+        return [table, Text(""), Text(told)]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document. Sizes are in bytes."""
+        return {
+            "dry_run": True,
+            "destination": str(self.to),
+            "base": str(self.base.reference),
+            "base_digest": str(self.base.digest),
+            "base_layers": len(self.base.layers),
+            "branch": self.store.branch,
+            "commit": self.store.commit.checksum,
+            "compared": self.compared,
+            "layers": [layer.document() for layer in self.layers],
+        }
+
+
+def _size(layers: Iterable[PlannedLayer]) -> str:
+    return size(sum(one.size for one in layers))
+
+
+def plan_embed(job: Job, progress: Progress) -> EmbedPlan:
+    """Return what `embed` would write. Raise ImporterError as `embed` does for the store."""
+    repo = Repo.open(job.repo)
+    store = open_store(repo, job.branch, job.prefix)
+    found = store_layers(repo, store)
+    with Blobs(job.skopeo, progress) as blobs:
+        base = resolve_base(job.skopeo, blobs, job.base)
+        before = _store_before(job, repo, blobs, progress)
+    packing = packed_layers(job, found, len(base.layers))
+    known = _contents(job, store_layers(repo, before), before, base) if before else set()
+    layers = [_planned(found, one, _content(store, one) in known) for one in packing.groups]
+    layers.append(_planned(found, packing.last, known=False))
+    return EmbedPlan(job.to, base, store, tuple(layers), before is not None)
+
+
+def _planned(found: StoreLayers, group: tuple[str, ...], known: bool) -> PlannedLayer:
+    sizes = {layer.id: layer.size for layer in found.packed}
+    images = dict.fromkeys(label for one in group for label in found.labels[one])
+    return PlannedLayer(group, sum(sizes[one] for one in group), tuple(images), known)
+
+
+def _store_before(job: Job, repo: Repo, blobs: Blobs, progress: Progress) -> StoreView | None:
+    """Return the store of the image at the destination, None if it cannot be compared with; say
+    why."""
+    try:
+        image = Resolver(job.skopeo, blobs, StoredDocuments()).resolve(job.to)
+    except ImporterError as error:
+        progress.message(f"nothing at the destination to compare with: {error.message}")
+        return None
+    commit = embedded_commit(repo, image)
+    types = {layer.media_type for layer in image.manifest.layers[-1:]}
+    if commit is None or types != {job.compression.media_type}:
+        progress.message(
+            "the image at the destination has no store of this repo in layers of this compression"
+        )
+        return None
+    try:
+        return open_store(repo, commit.checksum, job.prefix)
+    except NoStoreError as error:
+        progress.message(f"the image at the destination: {error.message}")
+        return None
+
+
+def _contents(job: Job, found: StoreLayers, store: StoreView, base: Image) -> set[Content]:
+    groups = packed_layers(job, found, len(base.layers)).groups
+    return {_content(store, group) for group in groups}
+
+
+def _content(store: StoreView, group: tuple[str, ...]) -> Content:
+    records = store.root.find("overlay-layers")
+    found = [(store.prefix,)]
+    for one in group:
+        directory = store.root.find(f"overlay/{one}")
+        record = records.leaves.get(record_name(one).encode(), "") if records else ""
+        tree = (directory.contents, directory.meta) if directory is not None else ()
+        found.append((one, record, *tree))
+    return tuple(found)
