@@ -1,8 +1,8 @@
 """Rules between the options of a command.
 
 An option is named by its dataclass field. A command line that breaks a rule is a usage error.
-An option is given if its value is neither None nor False nor an empty tuple, so that an option
-with a default is always given.
+A flag is given if it is set, an option that can be repeated if it has a value, and any other if it
+is not None, so that an option with a default is always given.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from enum import Enum
 
     # Raise UsageError if the parsed command line breaks the rule.
     type Rule = Callable[[click.Context], None]
-    # Tell from the options' values whether the condition holds.
-    type Condition = Callable[[Mapping[str, object]], bool]
+    # Tell from the parsed command line whether the condition holds.
+    type Condition = Callable[[click.Context], bool]
 
 
 def present(name: str) -> Condition:
     """Return a condition that holds if the option is given."""
-    return lambda values: _is_given(values[name])
+    return lambda context: _is_given(context, name)
 
 
 def absent(name: str) -> Condition:
     """Return a condition that holds if the option is not given."""
-    return lambda values: not _is_given(values[name])
+    return lambda context: not _is_given(context, name)
 
 
 def chosen(name: str, value: object) -> Condition:
     """Return a condition that holds if the option has this value."""
-    return lambda values: values[name] == value
+    return lambda context: context.params[name] == value
 
 
 def not_chosen(name: str, value: object) -> Condition:
     """Return a condition that holds if the option has another value."""
-    return lambda values: values[name] != value
+    return lambda context: context.params[name] != value
 
 
 def exclusive(*names: str) -> Rule:
@@ -89,7 +89,7 @@ def check_other_branch(branch: str | None, onto: str | None) -> None:
 def _rule(
     names: tuple[str, ...],
     error: str,
-    condition: Condition = lambda _values: True,
+    condition: Condition = lambda _context: True,
     *,
     least: int = 0,
     most: int | None = None,
@@ -97,16 +97,23 @@ def _rule(
     """Return a rule on how many of the options are given. `error` may have `{}` for these."""
 
     def check(context: click.Context) -> None:
-        found = [name for name in names if _is_given(context.params[name])]
+        found = [name for name in names if _is_given(context, name)]
         fits = len(found) >= least and (most is None or len(found) <= most)
-        if not fits and condition(context.params):
+        if not fits and condition(context):
             raise click.UsageError(error.format(*_written(context, found)), context)
 
     return check
 
 
-def _is_given(value: object) -> bool:
-    return value is not None and value is not False and value != ()
+def _is_given(context: click.Context, name: str) -> bool:
+    value = context.params[name]
+    if value is False:
+        return not any(one.name == name and _is_flag(one) for one in context.command.params)
+    return value is not None and value != ()
+
+
+def _is_flag(parameter: click.Parameter) -> bool:
+    return isinstance(parameter, click.Option) and parameter.is_flag
 
 
 def _written(context: click.Context, names: list[str]) -> list[str]:
