@@ -4,15 +4,20 @@ import pytest
 
 #: The files that take longest, the longest first, by the figures of `pytest --durations=0`.
 LONGEST = (
-    "tests/semantics/test_other_tools.py",
     "tests/fixtures/test_bench.py",
+    "tests/semantics/test_other_tools.py",
+    "tests/import_images/test_bad_input.py",
     "tests/import_images/test_kill.py",
     "tests/import_images/test_silence.py",
-    "tests/ingest/cluster/test_same_commits.py",
     "tests/import_images/test_import.py",
-    "tests/import_images/test_bad_input.py",
-    "tests/fixtures/test_manual.py",
+    "tests/device/test_readable_by_podman.py",
     "tests/ingest/cluster/test_failures.py",
+    "tests/device/test_upgrade.py",
+    "tests/device/test_deployed.py",
+    "tests/cache/test_flatten.py",
+    "tests/fixtures/test_manual.py",
+    "tests/ingest/cluster/test_same_commits.py",
+    "tests/commit/test_onto.py",
 )
 _RANKS = {name: rank for rank, name in enumerate(LONGEST)}
 
