@@ -136,7 +136,8 @@ def test_a_worker_is_stopped(
     expected: dict[str, str],
     repo: Path,
 ) -> None:
-    """By SIGSTOP: it answers no more, and Dask's worker-ttl, here 10 seconds, ends the wait."""
+    """By SIGSTOP: it answers no more, and Dask's worker-ttl, here 10 seconds, ends the wait. The
+    other worker reads its layer; whether the loss is told before the end depends on the moment."""
     patience_of_dask = {"DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "10s"}
     with DaskCluster(tmp_path, env=patience_of_dask) as dask:
         dask.add(2)
@@ -148,7 +149,6 @@ def test_a_worker_is_stopped(
         victim.process.send_signal(signal.SIGSTOP)
         outcome = run.finish()
     assert outcome.status == 0, outcome.stderr
-    assert "1 worker for 1 layer at once now" in outcome.stderr
     assert layer_heads(repo) == expected
     fsck(repo)
 
