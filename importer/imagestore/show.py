@@ -193,7 +193,8 @@ def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
 
 
 def _unread(stores: Stores) -> str:
-    """Return what is to be said of stores that could not be read."""
+    """Return the end of an error message: the first branches whose store cannot be read, and why;
+    "" if all can be read."""
     broken = [one for one in stores.skipped if one.broken]
     return "".join(f"; branch {one.branch} cannot be read: {one.reason}" for one in broken[:3])
 

@@ -84,7 +84,7 @@ class LayerCheck:
 
     @property
     def holds_lower(self) -> bool:
-        """Whether the layer's tree has files of the layers below."""
+        """Return whether the layer's tree has files of the layers below."""
         return self.cut or self.blocker is not None
 
     def run(self) -> LayerResult:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -165,9 +166,9 @@ def _list(raw: bytes, origin: str) -> Release:
             raise LayerError(f"{origin} is empty: it lists no image")
     except LayerError as error:
         raise error.within(hint=f"it can be {_KINDS}") from None
-    names = [one.default for one in found if not one.name]
+    counts = Counter(one.default for one in found if not one.name)
     texts = {one.text for one in found}
-    several = {name for name in names if names.count(name) > 1 and len(texts) > 1}
+    several = {name for name, count in counts.items() if count > 1 and len(texts) > 1}
     return Release(components(one.component(several) for one in found))
 
 
