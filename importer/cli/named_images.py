@@ -35,7 +35,7 @@ class NamedImages:
         if self._options.lists:
             self._read_lists()
         asked: dict[Reference, dict[ImageName | None, None]] = {}
-        for reference, name in [*self._given(), *_listed(self._lists)]:
+        for reference, name in [*self._given(), *self._listed()]:
             asked.setdefault(reference, {})[name] = None
         self.names = {reference: _names(reference, found) for reference, found in asked.items()}
         if self._images.name is not None:
@@ -54,6 +54,17 @@ class NamedImages:
         for text in self._images.references:
             yield named_reference(text)
 
+    def _listed(self) -> Iterator[tuple[Reference, ImageName | None]]:
+        from importer.errors import ImporterError
+        from layers.errors import LayerError
+
+        for one in (image for found in self._lists for image in found.images):
+            try:
+                name = _given_name(one.name, one.where) if one.name else None
+                yield one.reference(self._options.transports), name
+            except LayerError as error:
+                raise ImporterError(error.message, hint=error.hint) from None
+
     def _name_the_only(self, name: str) -> None:
         from layers.oci.reference import ImageName
 
@@ -66,13 +77,12 @@ class NamedImages:
 
     def pin(self, images: Iterable[Image]) -> None:
         """Write the lists again with these images' digests, if --pin says so."""
-        from layers.oci.reference import Reference
-
         if self._pinning is None:
             return
         pinned = {image.reference: image.reference.by_digest(image.digest) for image in images}
-        sources = {one.source for found in self._lists for one in found.images}
-        self._pinning.write({one: pinned[Reference.parse(one)] for one in sources})
+        listed = {one.source: one for found in self._lists for one in found.images}
+        transports = self._options.transports
+        self._pinning.write({key: pinned[one.reference(transports)] for key, one in listed.items()})
 
 
 def _names(reference: Reference, asked: Iterable[ImageName | None]) -> list[ImageName]:
@@ -106,21 +116,7 @@ def _is_name(text: str) -> bool:
     return True
 
 
-def _listed(lists: Iterable[ImageList]) -> Iterator[tuple[Reference, ImageName | None]]:
-    from importer.errors import ImporterError
-    from layers.errors import LayerError
-    from layers.oci.reference import Reference
-
-    for found in lists:
-        for one in found.images:
-            try:
-                name = _given_name(one.name) if one.name else None
-                yield Reference.parse(one.source), name
-            except LayerError as error:
-                raise ImporterError(f"{one.where}: {error.message}", hint=error.hint) from None
-
-
-def _given_name(text: str) -> ImageName:
+def _given_name(text: str, where: str) -> ImageName:
     """Parse the name that a list gives an image. Raise LayerError if it is none."""
     from layers.errors import LayerError
     from layers.oci.reference import ImageName
@@ -129,6 +125,6 @@ def _given_name(text: str) -> ImageName:
         return ImageName.parse(text)
     except LayerError:
         raise LayerError(
-            f"{text[:200]!r} is no name for an image in the store",
+            f"{where}: {text[:200]!r} is no name for an image in the store",
             hint=f"write a registry in front of it, for example localhost/{text[:100]}",
         ) from None

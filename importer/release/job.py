@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 class Origin:
     """The origin of releases: sources and a controller's stream, or a lock file.
 
-    `arches` are the architectures of --arch; if empty, the sources name them. `only` and
-    `exclude` are patterns of component names. `name` overrides the release's own name.
+    `transports` are those of images in local lists. `arches` are the architectures of --arch; if
+    empty, the sources name them. `only` and `exclude` are patterns of component names. `name`
+    overrides the release's own name.
     """
 
     names: tuple[SourceName, ...]
     stream: str
     controller: str
     phases: frozenset[str]
+    transports: frozenset[str]
     locked: Path | None
     arches: tuple[str, ...]
     only: tuple[str, ...]

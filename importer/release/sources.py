@@ -18,7 +18,7 @@ from importer.store.documents import StoredDocuments
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE, parse_document
 from layers.errors import Fault, LayerError
-from layers.oci.reference import Reference, registries
+from layers.oci.reference import REGISTRIES, Reference, registries
 from layers.release.release import Release, merged
 from layers.release.source import image_stream, parse_source
 
@@ -113,13 +113,15 @@ class Documents:
 class Sources:
     """Read sources for one architecture, which `blobs` and `skopeo` are made for.
 
-    `phases` are the phases that a controller's release may be in.
+    `phases` are the phases that a controller's release may be in. `transports` are those of images
+    in local lists; documents from elsewhere name registries alone.
     """
 
     documents: Documents
     skopeo: Skopeo
     blobs: Blobs
     phases: frozenset[str]
+    transports: frozenset[str]
     limits: Limits
 
     def read(self, names: Sequence[SourceName]) -> Release:
@@ -131,11 +133,12 @@ class Sources:
             raw = self.documents.find(text)
             if raw is None:
                 return self._payload(_reference(text), text)
-            return self._parsed(raw, "standard input" if text == "-" else shown(text))
+            transports = REGISTRIES if _is_foreign(text) else self.transports
+            return self._parsed(raw, "standard input" if text == "-" else shown(text), transports)
 
-    def _parsed(self, raw: bytes, origin: str) -> Release:
+    def _parsed(self, raw: bytes, origin: str, transports: frozenset[str]) -> Release:
         with advising("the program or person that wrote the source has to correct it"):
-            found = parse_source(raw, origin)
+            found = parse_source(raw, origin, transports)
         if isinstance(found, Release):
             return found
         answer = chosen(found, self.phases, origin)
@@ -197,7 +200,11 @@ def _expanded(text: str) -> list[str]:
 
 
 def _is_document(text: str) -> bool:
-    return text == "-" or text.startswith(("http://", "https://")) or _is_file(text)
+    return _is_foreign(text) or _is_file(text)
+
+
+def _is_foreign(text: str) -> bool:
+    return text == "-" or text.startswith(("http://", "https://"))
 
 
 def _is_file(text: str) -> bool:

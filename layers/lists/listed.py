@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from layers.errors import LayerError
+from layers.oci.reference import Reference
 from layers.yaml_text import Edit, edited
 
 if TYPE_CHECKING:
@@ -21,6 +23,24 @@ class Listed:
     source: str
     where: str
     name: str = ""
+
+    def reference(self, transports: frozenset[str]) -> Reference:
+        """Parse the source. Raise LayerError if it is malformed, or of another transport.
+
+        Other transports than a registry's open files, stores and sockets of this machine, which
+        whoever wrote the file may not be meant to choose.
+        """
+        try:
+            found = Reference.parse(self.source)
+        except LayerError as error:
+            raise LayerError(f"{self.where}: {error.message}", hint=error.hint) from None
+        if found.transport not in transports:
+            raise LayerError(
+                f"{self.where}: {self.source[:200]!r} is in no registry",
+                hint=f"--allow-transports={found.transport} takes it from a local list of yours,"
+                " none does from a URL or standard input",
+            )
+        return found
 
 
 class ListFile(Protocol):

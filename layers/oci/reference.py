@@ -25,6 +25,7 @@ _MAX_REPOSITORY = 255 + 1 + 255  # a DNS name, then the 255 characters distribut
 
 _HINT = "write registry/name:TAG, registry/name@sha256:DIGEST, or TRANSPORT:... as skopeo does"
 
+REGISTRIES = frozenset(["docker"])
 TRANSPORTS = frozenset(
     [
         "containers-storage",

@@ -128,6 +128,7 @@ def _locked(document: Document, texts: Document, arch: str, origin: str) -> Lock
 
 
 def _stored(component: Component, fields: Document, texts: Document, what: str) -> Image:
+    check_lockable(component)
     reference = component.reference
     manifest = _manifest(fields, "manifest", texts, what)
     index = _manifest(fields, "index", texts, what) if "index" in fields else None

@@ -18,7 +18,7 @@ from layers.architecture import go_arch
 from layers.document import Document, array, mapping, parse_document, string
 from layers.errors import LayerError
 from layers.lists.kinds import KINDS
-from layers.oci.reference import ImageName, Reference
+from layers.oci.reference import ImageName
 from layers.release.release import Component, Release, components
 
 if TYPE_CHECKING:
@@ -44,9 +44,10 @@ class Answer:
 type Answers = tuple[Answer, ...]
 
 
-def parse_source(raw: bytes, origin: str) -> Release | Answers:
+def parse_source(raw: bytes, origin: str, transports: frozenset[str]) -> Release | Answers:
     """Return the release that a file contains, or a release controller's answers, newest first.
-    `origin` names the file in errors.
+    `origin` names the file in errors. A list may name images of these transports; JSON of a
+    release names registries alone.
 
     Raise LayerError if the file has none of the formats. A controller's answer only names payloads.
     """
@@ -57,7 +58,7 @@ def parse_source(raw: bytes, origin: str) -> Release | Answers:
     if text in _JSON_WORDS or (text.startswith((b"[", b'"')) and _is_json(text)):
         raise LayerError(f"{origin} is JSON, but no object", hint=f"it can be {_KINDS}")
     if not text.startswith(b"{"):
-        return _list(raw, origin)
+        return _list(raw, origin, transports)
     document = parse_document(raw, origin)
     if document.get("kind") == "ImageStream":
         return image_stream(document, origin)
@@ -68,7 +69,7 @@ def parse_source(raw: bytes, origin: str) -> Release | Answers:
     if "pullSpec" in document:
         return (_answer(document, origin),)
     if "services" in document or {"kind", "apiVersion"} <= document.keys():
-        return _list(raw, origin)
+        return _list(raw, origin, transports)
     if "tags" in document:
         return tuple(_answer(one, origin) for one in _objects(document, "tags", origin))
     raise LayerError(f"{origin} is no release that we know", hint=f"it can be {_KINDS}")
@@ -152,7 +153,7 @@ def _objects(document: Document, key: str, origin: str) -> Iterator[Document]:
         yield value
 
 
-def _list(raw: bytes, origin: str) -> Release:
+def _list(raw: bytes, origin: str, transports: frozenset[str]) -> Release:
     """Return the images of a list in any of the formats of `layers.lists`."""
     try:
         raw.decode("utf-8")
@@ -161,7 +162,8 @@ def _list(raw: bytes, origin: str) -> Release:
     from layers.lists.detect import parse_list  # loads readers of YAML and TOML
 
     try:
-        found = [_ListedImage.of(one) for one in parse_list(raw, origin).images]
+        images = parse_list(raw, origin).images
+        found = [_ListedImage.of(one, transports) for one in images]
         if not found:
             raise LayerError(f"{origin} is empty: it lists no image")
     except LayerError as error:
@@ -183,12 +185,9 @@ class _ListedImage:
     where: str
 
     @classmethod
-    def of(cls, image: Listed) -> Self:
-        """Parse an image's reference. Raise LayerError if it is malformed."""
-        try:
-            reference = Reference.parse(image.source)
-        except LayerError as error:
-            raise LayerError(f"{image.where}: {error.message}", hint=error.hint) from None
+    def of(cls, image: Listed, transports: frozenset[str]) -> Self:
+        """Parse an image's reference. Raise LayerError as `Listed.reference` does."""
+        reference = image.reference(transports)
         repository = reference.name.repository if reference.name else str(reference)
         return cls(image.name, repository, image.source, image.where)
 

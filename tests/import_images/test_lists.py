@@ -113,6 +113,18 @@ def test_an_image_has_all_names_that_are_asked_for(two: Two, tmp_path: Path) -> 
     assert rev_parse(repo, "all") == rev_parse(repo, "alone")
 
 
+def test_a_local_list_names_other_transports_where_the_user_says_so(
+    two: Two, tmp_path: Path
+) -> None:
+    listed, repo = tmp_path / "list", tmp_path / "repo"
+    listed.write_text(f"localhost/a:1 oci:{two.built[0].directory}:one\n")
+    options = (f"--from={listed}", "--allow-transports=dir,oci", "--insecure-policy")
+    document = imported(repo, "--branch=all", *options)
+    assert names(document) == {two.built[0].image_id: ["localhost/a:1"]}
+    document = released(repo, "--branch=release", *options)
+    assert len(document["releases"][0]["images"]) == 1
+
+
 def test_two_images_cannot_have_one_name(two: Two, tmp_path: Path) -> None:
     """On one branch; the layers' branches are not made either. A second reference to the same
     image is fine."""
@@ -128,7 +140,8 @@ def test_two_images_cannot_have_one_name(two: Two, tmp_path: Path) -> None:
     for number, archive in enumerate("ab"):
         source = f"oci:{layout}:{('one', 'two')[number]}"
         run(["skopeo", "copy", "-q", source, f"docker-archive:{tmp_path}/{archive}.tar:x.y/z:1"])
-    (said,) = failed(tmp_path / "repo", released, "--branch=all", "--insecure-policy").said("error")
+    options = ("--branch=all", "--insecure-policy", "--allow-transports=docker-archive")
+    (said,) = failed(tmp_path / "repo", released, *options).said("error")
     assert said.startswith("two images would have the name x.y/z:1: docker-archive:")
     imported(tmp_path / "repo", "--insecure-policy", "--branch=all", named[0], two.tags[0])
 
@@ -169,6 +182,8 @@ def test_a_release_of_a_compose_file(two: Two, tmp_path: Path) -> None:
         ("a: 1\n", [], "of no kind that we know"),
         ("# none\n", [], "lists no image"),
         ("oci:/none:t\n", ["--pin=/nonexistent/pinned"], "/nonexistent/pinned cannot be written"),
+        ("oci:/none:t\n", [], "list:1: 'oci:/none:t' is in no registry"),
+        ("oci:/none:t\n", ["--allow-transports=dir"], "list:1: 'oci:/none:t' is in no registry"),
     ],
 )
 def test_a_list_that_is_wrong_is_an_error_before_anything_is_made(

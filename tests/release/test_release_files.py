@@ -152,7 +152,8 @@ def test_a_mounted_file_stops_it_too(world: World, copied: Path) -> None:
 def test_what_is_in_no_registry_cannot_be_locked(world: World, tmp_path: Path) -> None:
     listed = tmp_path / "list"
     listed.write_text("pod oci:/nowhere:pod\n")
-    outcome = failed(tmp_path / "repo", listed, "--release=x", f"--lock={tmp_path}/lock")
+    allowed = "--allow-transports=oci"
+    outcome = failed(tmp_path / "repo", listed, allowed, "--release=x", f"--lock={tmp_path}/lock")
     assert outcome.said("error") == ["oci:/nowhere:pod is in no registry, so it cannot be locked"]
     assert outcome.said("hint") == ["push it to one, or leave --lock out"]
 

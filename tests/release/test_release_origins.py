@@ -118,6 +118,20 @@ def test_a_source_is_read_once_for_all_architectures(world: World, tmp_path: Pat
     assert world.controller.requests.count("/once") == 1
 
 
+def test_a_list_from_elsewhere_opens_nothing_of_this_machine(world: World, tmp_path: Path) -> None:
+    """Not even if a local list may: the server of a URL, or who writes to the pipe, is another."""
+    line = f"oci:{world.nightlies.directory}:cli\n"
+    allowed = ("--branch=x", "--insecure-policy", "--allow-transports=oci")
+    url = world.controller.serve("/list", Reply(line.encode()))
+    (tmp_path / "list").write_text(line)
+    piped = ("sh", "-c", f'cat "{tmp_path}/list" | "$@"', "sh")
+    for outcome in (
+        failed(tmp_path / "repo", url, *allowed),
+        failed(tmp_path / "repo", "-", *allowed, wrapper=piped),
+    ):
+        assert "is in no registry" in outcome.said("error")[0]
+
+
 def test_errors_name_the_source(world: World, copied: Path) -> None:
     bad = copied / "bad.json"
     bad.write_text("{")

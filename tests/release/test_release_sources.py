@@ -15,6 +15,7 @@ from importer.release.controller import OPENSHIFT, stream_url
 from importer.release.sources import SourceName
 from layers.errors import LayerError
 from layers.lists.detect import read_list
+from layers.oci.reference import REGISTRIES, TRANSPORTS
 from layers.release.commit_metadata import images_release, layer_sizes, stored_release
 from layers.release.lock import parse_lock
 from layers.release.microshift_json import updated
@@ -66,7 +67,7 @@ INFO = {
 
 def parsed(document: object) -> Any:
     raw = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return parse_source(raw, "FILE")
+    return parse_source(raw, "FILE", REGISTRIES)
 
 
 def pullspecs(release: Release) -> dict[str, str]:
@@ -97,12 +98,40 @@ def test_a_controller_names_payloads() -> None:
 
 
 def test_a_list_has_a_reference_a_line_with_a_name_or_without() -> None:
-    release = parsed(f"# ours\n{POD}  # the pause image\n\ncli {CLI}\noci:/dir:tag\n".encode())
+    raw = f"# ours\n{POD}  # the pause image\n\ncli {CLI}\noci:/dir:tag\n".encode()
+    release = parse_source(raw, "FILE", TRANSPORTS)
+    assert isinstance(release, Release)
     assert pullspecs(release) == {
         "quay.io/ocp/pod": POD,
         "cli": CLI,
         "oci:/dir:tag": "oci:/dir:tag",
     }
+
+
+FORMS = {
+    "plain": "{}\n",
+    "named": "web {}\n",
+    "blueprint": "[[containers]]\nsource = '{}'\n",
+    "compose": "services:\n  web:\n    image: '{}'\n",
+    "kube": "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - image: '{}'\n",
+    "container": "[Container]\nImage={}\n",
+    "image": "[Image]\nImage={}\n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_list_names_registries_alone(form: str) -> None:
+    """Whoever wrote the list could otherwise have files and stores of this machine imported."""
+    for place in ("containers-storage:[overlay@/s]localhost/a", "oci:/etc", "dir:/etc",
+                  "docker-archive:/dev/zero"):  # fmt: skip
+        raw = FORMS[form].format(place).encode()
+        with pytest.raises(LayerError, match="is in no registry") as caught:
+            parse_source(raw, "FILE", REGISTRIES)
+        transport = place.partition(":")[0]
+        assert f"--allow-transports={transport} " in caught.value.hint
+        found = parse_source(raw, "FILE", REGISTRIES | {transport})
+        assert isinstance(found, Release)
+        assert list(pullspecs(found).values()) == [place]
 
 
 @pytest.mark.parametrize("text", LISTS, ids=range(len(LISTS)))
@@ -199,7 +228,7 @@ JSON = st.recursive(
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_whatever_comes_is_read_or_refused(raw: bytes) -> None:
     for parse in (
-        lambda: parse_source(raw, "FILE"),
+        lambda: parse_source(raw, "FILE", TRANSPORTS),
         lambda: parse_lock(raw, "FILE"),
         lambda: images_release(raw, "FILE"),
         lambda: layer_sizes(raw, "FILE"),

@@ -16,7 +16,7 @@ from importer.cli.options.declare import (
     several,
 )
 from importer.cli.options.rules import at_least_one, demand, present
-from importer.cli.options.types import NotEmpty, Number, Place, Size
+from importer.cli.options.types import NotEmpty, Number, Place, Size, Transports
 from layers.limits import CALL_LIMITS, Limits
 from layers.tree.builder import DeviceNodes
 
@@ -45,6 +45,20 @@ class Lists(Group):
         help="Write the file of --from again, with name@sha256:... in place of tags; several go"
         " into a directory.",
     )
+    allowed: frozenset[str] | None = option(
+        "--allow-transports",
+        metavar="NAME,...",
+        type=Transports(),
+        help="Take images of these transports of skopeo, such as oci or containers-storage, from"
+        " lists in local files; otherwise lists name registries alone.",
+    )
+
+    @property
+    def transports(self) -> frozenset[str]:
+        """Return the transports of images in local lists."""
+        from layers.oci.reference import REGISTRIES
+
+        return REGISTRIES | (self.allowed or frozenset())
 
 
 @options

@@ -104,6 +104,23 @@ class Context(Text):
         return text
 
 
+class Transports(ParamType[frozenset[str]]):
+    """Names of skopeo's transports, divided by commas."""
+
+    name = "NAME,..."
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> frozenset[str]:
+        """Return the names."""
+        from layers.oci.reference import TRANSPORTS
+
+        found = frozenset(str(value).split(","))
+        if stray := found - TRANSPORTS:
+            self.fail(f"{min(stray)!r} is none of {', '.join(sorted(TRANSPORTS))}", param, ctx)
+        return found
+
+
 class Place(ParamType[Path]):
     """A path. `directory` False refuses an existing directory; `dash` takes `-`."""
 
