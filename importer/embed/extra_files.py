@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from importer.embed.layer_tar import NewFile, Source
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE
-from layers.entry import Owner
+from layers.entry import Kind, Owner
 from layers.lists.bound_image import bound_image
-from layers.path import Path
+from layers.path import Path, joined
+from layers.tree.watched import Watched
 
 if TYPE_CHECKING:
     from importer.embed.base_image import BaseImage
@@ -68,23 +69,26 @@ def equivalence(base: BaseImage, prefix: str) -> dict[Path, Source]:
     """Return each policy's file_contexts.subs with a line more: label `prefix` as podman's own
     storage (selinux(8) and selabel_file(5), "subs"). A file that has the line is left out.
 
-    Raise ImporterError if the base has no policy.
+    Raise ImporterError if the base has no policy, or a file_contexts.subs that cannot be read.
     """
     line = f"{prefix} {_LIKE}\n".encode()
-    found: dict[Path, Source] = {}
-    for path in base.found:
-        if is_policy(path) and path[-1] == _RULES and len(path) == 6:
-            place = (*path[:-1], _SUBS)
-            there = base.found.get(place)
-            content = (there.content if there else None) or b""
-            if line not in content.splitlines(keepends=True):
-                ended = content if not content or content.endswith(b"\n") else content + b"\n"
-                found[place] = NewFile(there.owner if there else _FILE, ended + line)
-    if not any(is_policy(path) and len(path) == 6 for path in base.found):
+    policies = [path[:5] for path in base.found if path[5:] == (_RULES,) and is_policy(path)]
+    if not policies:
         raise ImporterError(
             f"the base image {base.image.reference} has no SELinux policy",
             hint="without one, --selinux-equivalence has nothing to add to",
         )
+    found: dict[Path, Source] = {}
+    for policy in policies:
+        place = (*policy, _SUBS)
+        there = base.found.get(place, Watched(Kind.FILE, _FILE, b""))
+        if there.content is None:
+            raise ImporterError(
+                f"/{joined(place).decode()} of the base image is no file, or too large"
+            )
+        ended = there.content.removesuffix(b"\n") + b"\n" if there.content else b""
+        if line not in ended.splitlines(keepends=True):
+            found[place] = NewFile(there.owner, ended + line)
     return found
 
 

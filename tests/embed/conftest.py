@@ -1,7 +1,7 @@
 """Images and a base for the tests of `image-store embed`."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,20 @@ BASE = [
     Entry(POLICY.encode(), content=CONTEXTS.encode()),
     Entry(f"{POLICY}.subs".encode(), content=b"/srv/www /var/www"),
 ]
+
+
+def encapsulated(entries: list[Entry]) -> list[Entry]:
+    """The entries as ostree-ext writes a base's layer (bootc, crates/ostree-ext/src/tar/export.rs):
+    the root is listed, and each file is a hard link to an object of the repo in /sysroot."""
+    found = [Entry(b".", "dir", mode=0o755, format="gnu")]
+    for number, one in enumerate(entries):
+        path, entry = b"./" + one.path, replace(one, format="gnu")
+        if one.kind == "file" and one.content:
+            entry = replace(entry, path=b"sysroot/ostree/repo/objects/%02d/a.file" % number)
+            found += [entry, Entry(path, "hardlink", link=entry.path, format="gnu")]
+        else:
+            found.append(replace(entry, path=path))
+    return found
 
 
 @dataclass(frozen=True)
