@@ -1,7 +1,8 @@
-"""The changes that `import-tree --in-place` makes: each can be made, repeated and undone.
+"""Make, repeat and undo the changes of `import-tree --in-place`.
 
 A whiteout is translated by two changes: first its quoted file is made, then the whiteout is
-removed. In between both exist, so a kill at any moment loses no deletion.
+removed. In between both exist, so a kill at any moment loses no deletion. Each function is
+idempotent, and raises ImporterError if a name now belongs to something else.
 """
 
 from __future__ import annotations
@@ -9,81 +10,56 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.tree.descriptors import open_file, symlink_path, xattrs_of
 from layers.errors import printable
+from layers.ondisk.change import Change, Clear, Node, Quote, Remove, Times
 
 if TYPE_CHECKING:
     from layers.entry import Xattrs
-    from layers.path import Path
 
 _ACL = b"system.posix_acl_access"
 # The temporary name of a node that `undo` makes.
 _NEW = b".import-tree-undo"
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _CHANGED = "it is not as the journal says; somebody else has changed it since"
 
 
-class Change(Protocol):
-    """A change of one name, or of a directory's xattr."""
-
-    @property
-    def directory(self) -> Path:
-        """Return the path of the directory in which the change is made."""
-
-    def do(self, directory: int) -> None:
-        """Make the change in an open directory. Idempotent. Raise ImporterError if the name now
-        belongs to something else."""
-
-    def undo(self, directory: int) -> None:
-        """Undo the change. Idempotent. Raise ImporterError if the name now belongs to something
-        else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """Make an empty file `name`, of mode 0 and owner 0:0: a quoted whiteout."""
-
-    directory: Path
-    name: bytes
-
-    def do(self, directory: int) -> None:
-        """See `Change`."""
-        try:
-            descriptor = os.open(
-                self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0, dir_fd=directory
-            )
-        except FileExistsError:
-            _check_quoted(directory, self.name)
-            return
-        try:
-            # The file may have inherited the directory's group and default ACL.
-            if os.geteuid() == 0:
-                os.fchown(descriptor, 0, 0)
-            if any(name == _ACL for name, _ in xattrs_of(descriptor)):
-                os.removexattr(descriptor, _ACL)
-        finally:
-            os.close(descriptor)
-
-    def undo(self, directory: int) -> None:
-        """See `Change`."""
-        with suppress(FileNotFoundError):
-            _check_quoted(directory, self.name)
-            os.unlink(self.name, dir_fd=directory)
+def make(change: Change, directory: int) -> None:
+    """Make a change in an open directory."""
+    match change:
+        case Quote(name=name):
+            _quote(directory, name)
+        case Remove(name=name, node=node):
+            with suppress(FileNotFoundError):
+                _check_node(directory, name, node)
+                os.unlink(name, dir_fd=directory)
+        case Clear(name=name):
+            if _current(directory, change) is not None:
+                os.removexattr(directory, name)
+        case Times():
+            pass
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A removed node: mode with the file type, owner, device number, mtime in nanoseconds."""
-
-    mode: int
-    uid: int
-    gid: int
-    device: int
-    mtime: int
-    xattrs: Xattrs = ()
+def undo(change: Change, directory: int) -> None:
+    """Undo a change in an open directory."""
+    match change:
+        case Quote(name=name):
+            with suppress(FileNotFoundError):
+                _check_quoted(directory, name)
+                os.unlink(name, dir_fd=directory)
+        case Remove(name=name, node=node):
+            try:
+                _check_node(directory, name, node)
+            except FileNotFoundError:
+                _restore(directory, name, node)
+        case Clear(name=name, value=value):
+            if _current(directory, change) is None:
+                os.setxattr(directory, name, value)
+        case Times(mtime=mtime):
+            os.utime(directory, ns=(os.fstat(directory).st_atime_ns, mtime))
 
 
 def node_at(directory: int, name: bytes) -> Node:
@@ -109,76 +85,73 @@ def _xattrs(directory: int, name: bytes, mode: int) -> Xattrs:
         os.close(file)
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
-    """Remove `name`, which is `node`: a whiteout, or an entry that ostree cannot store."""
+def _quote(directory: int, name: bytes) -> None:
+    try:
+        descriptor = os.open(name, _CREATE, 0, dir_fd=directory)
+    except FileExistsError:
+        _check_quoted(directory, name)
+        return
+    try:
+        # The file may have inherited the directory's group and default ACL.
+        if os.geteuid() == 0:
+            os.fchown(descriptor, 0, 0)
+        if any(xattr == _ACL for xattr, _ in xattrs_of(descriptor)):
+            os.removexattr(descriptor, _ACL)
+    finally:
+        os.close(descriptor)
 
-    directory: Path
-    name: bytes
-    node: Node
 
-    def do(self, directory: int) -> None:
-        """See `Change`."""
-        with suppress(FileNotFoundError):
-            self._check(directory)
-            os.unlink(self.name, dir_fd=directory)
-
-    def undo(self, directory: int) -> None:
-        """See `Change`."""
-        try:
-            self._check(directory)
-        except FileNotFoundError:
-            self._make(directory)
-
-    def _check(self, directory: int) -> None:
-        """Raise ImporterError if `name` is another node, FileNotFoundError if it is missing."""
-        found = os.stat(self.name, dir_fd=directory, follow_symlinks=False)
-        same = stat.S_IFMT(found.st_mode) == stat.S_IFMT(self.node.mode)
-        if not same or found.st_rdev != self.node.device or found.st_size:
-            raise ImporterError(f"{printable(self.name)}: {_CHANGED}")
-
-    def _make(self, directory: int) -> None:
-        """Make the node under a temporary name, and rename it when it is complete."""
-        node = self.node
-        with suppress(FileNotFoundError):
-            os.unlink(_NEW, dir_fd=directory)
-        umask = os.umask(0)  # chmod(2) would follow a symlink that took the name meanwhile
-        try:
-            os.mknod(_NEW, node.mode, node.device, dir_fd=directory)
-        finally:
-            os.umask(umask)
+def _restore(directory: int, name: bytes, node: Node) -> None:
+    """Make the node under a temporary name, and rename it when it is complete."""
+    with suppress(FileNotFoundError):  # a killed run left it
+        _check_node(directory, _NEW, node)
+        os.unlink(_NEW, dir_fd=directory)
+    umask = os.umask(0)
+    try:
+        descriptor = _made(directory, node)
+    finally:
+        os.umask(umask)
+    try:
+        # Whoever may write to the directory may exchange the name: only the descriptor is changed.
+        path = f"/proc/self/fd/{descriptor}"
         with suppress(PermissionError):  # only root may; a user's node has its owner already
-            os.chown(_NEW, node.uid, node.gid, dir_fd=directory, follow_symlinks=False)
-        for name, value in node.xattrs:
-            path = symlink_path(_NEW, directory)
-            os.setxattr(path, name, value, follow_symlinks=False)
-        os.utime(_NEW, ns=(node.mtime, node.mtime), dir_fd=directory, follow_symlinks=False)
-        os.rename(_NEW, self.name, src_dir_fd=directory, dst_dir_fd=directory)
+            os.chown(path, node.uid, node.gid)
+        for xattr, value in node.xattrs:
+            os.setxattr(path, xattr, value)
+        os.utime(path, ns=(node.mtime, node.mtime))
+        os.rename(_NEW, name, src_dir_fd=directory, dst_dir_fd=directory)
+    finally:
+        os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class Clear:
-    """Remove the directory's own xattr `name`, whose value is `value`."""
+def _made(directory: int, node: Node) -> int:
+    """Make the node without an owner yet, and return a descriptor of it. Raise ImporterError if
+    its name is exchanged meanwhile."""
+    if stat.S_ISREG(node.mode):
+        return os.open(_NEW, _CREATE, stat.S_IMODE(node.mode), dir_fd=directory)
+    os.mknod(_NEW, node.mode, node.device, dir_fd=directory)
+    descriptor = os.open(_NEW, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    found = os.fstat(descriptor)
+    mine = found.st_uid == os.geteuid() and found.st_nlink == 1
+    if not (mine and found.st_mode == node.mode and found.st_rdev == node.device):
+        os.close(descriptor)
+        raise ImporterError(f"{printable(_NEW)}: somebody else has put something in its place")
+    return descriptor
 
-    directory: Path
-    name: bytes
-    value: bytes
 
-    def do(self, directory: int) -> None:
-        """See `Change`."""
-        if self._current(directory) is not None:
-            os.removexattr(directory, self.name)
+def _check_node(directory: int, name: bytes, node: Node) -> None:
+    """Raise ImporterError if `name` is another node, FileNotFoundError if it is missing."""
+    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    same = stat.S_IFMT(found.st_mode) == stat.S_IFMT(node.mode)
+    if not same or found.st_rdev != node.device or found.st_size:
+        raise ImporterError(f"{printable(name)}: {_CHANGED}")
 
-    def undo(self, directory: int) -> None:
-        """See `Change`."""
-        if self._current(directory) is None:
-            os.setxattr(directory, self.name, self.value)
 
-    def _current(self, directory: int) -> bytes | None:
-        value = dict(xattrs_of(directory)).get(self.name)
-        if value not in (None, self.value):
-            raise ImporterError(f"{printable(self.name)}: {_CHANGED}")
-        return value
+def _current(directory: int, change: Clear) -> bytes | None:
+    value = dict(xattrs_of(directory)).get(change.name)
+    if value not in (None, change.value):
+        raise ImporterError(f"{printable(change.name)}: {_CHANGED}")
+    return value
 
 
 def _check_quoted(directory: int, name: bytes) -> None:

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.tree.changes import Clear, Quote, Remove
+from importer.tree.changes import make, undo
 from importer.tree.descriptors import Beneath, faults, open_root, shown
 from importer.tree.in_use import use_of
-from importer.tree.journal import JournalFile
+from importer.tree.journal import JournalFile, opened_journal
 from importer.tree.plan_changes import plan_changes
 from importer.tree.plan_changes import shown as shown_change
 from importer.tree.result import TreeCounts
 from importer.tree.scan import TreeScan
 from importer.tree.scanned import Rules
+from layers.errors import LayerError
+from layers.ondisk.change import Clear, Quote, Remove
 from layers.ondisk.close_layers import close_tree
 from layers.ondisk.commit_filter import CommitFilter, CommitOptions
 from layers.ondisk.merge import check_collisions
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from importer.progress import Progress
-    from importer.tree.changes import Change
+    from layers.ondisk.change import Change
     from layers.tree.builder import DeviceNodes
 
 _SUFFIX = ".import-tree-journal"
@@ -66,8 +68,12 @@ class InPlaceResult:
     def lines(self) -> list[str]:
         """Return what is printed without --json: with --dry-run the changes, else the journal."""
         if self.job.dry_run:
-            return [shown_change(change) for change in self.changes]
+            return self._shown
         return [] if self.job.undo or self.unchanged else [str(self.journal)]
+
+    @property
+    def _shown(self) -> list[str]:
+        return [line for change in self.changes if (line := shown_change(change))]
 
     def document(self) -> dict[str, object]:
         """Return the JSON document."""
@@ -85,7 +91,7 @@ class InPlaceResult:
             **self.counts.document(),
         }
         if self.job.dry_run:
-            found["changes"] = [shown_change(change) for change in self.changes]
+            found["changes"] = self._shown
         return found
 
 
@@ -99,8 +105,10 @@ def translate_in_place(job: InPlaceJob, progress: Progress) -> InPlaceResult:
     path = os.fsencode(job.root.resolve())
     descriptor = open_root(path)
     try:
-        with _locked(path, descriptor):
-            return _InPlace(job, (path, descriptor), progress).run()
+        root = (path, descriptor)
+        place = _outside(job.journal or _beside(path), path)
+        with _locked(path, descriptor), opened_journal(place, root) as journal:
+            return _InPlace(job, root, journal, progress).run()
     finally:
         os.close(descriptor)
 
@@ -118,16 +126,17 @@ def _locked(path: bytes, descriptor: int) -> Iterator[None]:
 class _InPlace:
     """One run over a tree."""
 
-    def __init__(self, job: InPlaceJob, root: tuple[bytes, int], progress: Progress) -> None:
+    def __init__(
+        self, job: InPlaceJob, root: tuple[bytes, int], journal: JournalFile, progress: Progress
+    ) -> None:
         self._job = job
         self._root = root
         self._progress = progress
         self._counts = TreeCounts()
-        self._file = JournalFile(_outside(job.journal or _beside(root[0]), root[0]), root[0])
+        self._file = journal
 
     def run(self) -> InPlaceResult:
         """Run the job, and return its result."""
-        self._file.load()
         if not (self._job.force or self._job.dry_run):
             self._check_unused()
         if self._job.undo:
@@ -140,7 +149,7 @@ class _InPlace:
             self._make(unfinished)
         changes = self._plan()
         if changes:
-            self._file.begin(changes)
+            self._begin(changes)
             self._make(changes)
         return self._result(unfinished + changes)
 
@@ -174,8 +183,14 @@ class _InPlace:
         self._counts.add(scanned, closing)
         return plan_changes(self._root, scanned, settled)
 
+    def _begin(self, changes: Sequence[Change]) -> None:
+        try:
+            self._file.begin(changes)
+        except LayerError as error:
+            raise error.within(path=self._root[0]) from None
+
     def _make(self, changes: Sequence[Change]) -> None:
-        gone = self._each(changes, lambda change, directory: change.do(directory))
+        gone = self._each(changes, make)
         if gone:
             self._progress.message(f"not made: {gone} changes in directories that are gone")
         os.sync()
@@ -187,7 +202,7 @@ class _InPlace:
             raise ImporterError(
                 f"there is no journal at {self._file.path}", hint="--journal names another file"
             )
-        gone = self._each(changes[::-1], lambda change, directory: change.undo(directory))
+        gone = self._each(changes[::-1], undo)
         if gone:
             self._progress.message(f"not undone: {gone} changes in directories that are gone")
         os.sync()

@@ -1,200 +1,143 @@
-"""The journal of `import-tree --in-place`: the changes to a tree, to continue or to undo them.
+"""The file of the journal of `import-tree --in-place`: the changes to a tree, to continue or to
+undo them.
 
-Each line is JSON: first a header, then the changes in order; a line after each group tells that
-all its changes were made. The file is replaced as a whole; it has all changes of a group before
-the first one is made.
+The file is replaced as a whole; it has all changes of a group before the first one is made. Whoever
+could write a journal could make its reader change any file of the tree, so a journal counts only if
+it is the caller's own, in a directory that nobody else can write to.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from base64 import b64decode, b64encode
-from dataclasses import dataclass, field
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
-from importer.files.replacement import read_file
-from importer.tree.changes import Change, Clear, Node, Quote, Remove
-from layers.document import array, integer, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.ondisk.journal import Journal, parse_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
-    from layers.document import Document
-    from layers.path import Path as TreePath
+    from layers.ondisk.change import Change
 
-_KEY, _VERSION = "import-tree-journal", 1
-_DONE = {"done": True}
 # Of some million changes.
 _MOST_BYTES = 1 << 30
-
-
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """The changes of a tree; the first `done` of them are known to be made."""
-
-    changes: tuple[Change, ...] = ()
-    done: int = 0
-
-    @property
-    def own_whiteouts(self) -> frozenset[bytes]:
-        """Return the paths of the quoted whiteouts that were made."""
-        made = (one for one in self.changes if isinstance(one, Quote))
-        return frozenset(b"/".join([*one.directory, one.name]) for one in made)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_ELSEWHERE = "--journal names a file elsewhere"
 
 
 @dataclass(slots=True)
 class JournalFile:
-    """A journal on disk; `root` is written into a new one, for people."""
+    """A journal on disk, in the open `directory`; `root` is the tree's path, `inode` the number of
+    its directory."""
 
     path: Path
     root: bytes
+    inode: int
+    directory: int
     journal: Journal = field(default_factory=Journal)
 
     def load(self) -> None:
-        """Read the journal, if there is one. Raise ImporterError if it is damaged."""
-        if not self.path.exists():
-            return
-        lines = read_file(self.path, _MOST_BYTES).splitlines()
+        """Read the journal, if there is one. Raise ImporterError if it is not the caller's, of
+        another directory, or damaged."""
         try:
-            self.journal = _parsed(lines)
+            descriptor = os.open(self.path.name, _FILE, dir_fd=self.directory)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ImporterError(f"{self.path} cannot be read: {error.strerror}") from error
+        with os.fdopen(descriptor, "rb") as file:
+            _check_own(os.fstat(descriptor), self.path)
+            raw = file.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
+            raise ImporterError(f"{self.path} has more than {_MOST_BYTES} bytes")
+        try:
+            self.journal = parse_journal(raw)
         except LayerError as error:
             raise ImporterError(
                 f"{self.path} is no journal of import-tree: {error}",
                 hint="name another file with --journal",
             ) from None
+        self._check_same_root()
+
+    def _check_same_root(self) -> None:
+        if self.journal.inode not in (None, self.inode):
+            raise ImporterError(
+                f"{self.path} is the journal of another directory than the one that is now at"
+                f" {os.fsdecode(self.root)}",
+                hint="mount the file system that it was made for, or name another file with"
+                " --journal",
+            )
 
     def begin(self, changes: Sequence[Change]) -> None:
         """Write a group of changes to the journal before they are made."""
-        self._write(Journal((*self.journal.changes, *changes), self.journal.done))
+        self._write(replace(self.journal, changes=(*self.journal.changes, *changes)))
 
     def finish(self) -> None:
         """Write to the journal that all changes are made."""
-        self._write(Journal(self.journal.changes, len(self.journal.changes)))
+        self._write(replace(self.journal, done=len(self.journal.changes)))
 
     def remove(self) -> None:
         """Remove the journal, when all changes are undone."""
         try:
-            self.path.unlink(missing_ok=True)
+            os.unlink(self.path.name, dir_fd=self.directory)
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be removed: {error.strerror}") from error
 
     def _write(self, journal: Journal) -> None:
-        lines: list[object] = [{_KEY: _VERSION, "root": os.fsdecode(self.root)}]
-        lines += map(_document, journal.changes[: journal.done])
-        lines += [_DONE] if journal.done else []
-        lines += map(_document, journal.changes[journal.done :])
+        journal = replace(journal, inode=self.inode)
+        # A path that stays that of the directory which was checked.
+        place = Path(f"/proc/self/fd/{self.directory}")
         try:
-            with new_file(self.path.parent) as new:
-                new.file.writelines(json.dumps(line).encode() + b"\n" for line in lines)
+            with new_file(place) as new:
+                new.file.writelines(journal.lines(self.root))
                 new.file.flush()
                 os.fsync(new.file.fileno())
-                new.replace(self.path)
-            _sync_directory(self.path.parent)
+                new.replace(place / self.path.name)
+            os.fsync(self.directory)
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error
         self.journal = journal
 
 
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+@contextmanager
+def opened_journal(path: Path, root: tuple[bytes, int]) -> Iterator[JournalFile]:
+    """Open the directory of a journal, and load the journal if there is one.
+
+    Raise ImporterError if somebody else can write to the directory.
+    """
     try:
-        os.fsync(descriptor)
+        directory = os.open(path.parent, _DIRECTORY)
+    except OSError as error:
+        raise ImporterError(f"{path.parent}: {error.strerror}", hint=_ELSEWHERE) from error
+    try:
+        status = os.fstat(directory)
+        if status.st_uid not in (0, os.geteuid()) or status.st_mode & _OTHERS_WRITE:
+            raise ImporterError(
+                f"others can write to {path.parent}, where the journal {path.name} would be",
+                hint=f"{_ELSEWHERE}, in a directory of your own",
+            )
+        file = JournalFile(path, root[0], os.fstat(root[1]).st_ino, directory)
+        file.load()
+        yield file
     finally:
-        os.close(descriptor)
+        os.close(directory)
 
 
-def _document(change: Change) -> dict[str, object]:
-    found: dict[str, object] = {"in": os.fsdecode(b"/".join(change.directory))}
-    match change:
-        case Quote(name=name):
-            return found | {"quote": os.fsdecode(name)}
-        case Remove(name=name, node=node):
-            return found | {"remove": os.fsdecode(name), "node": _node_document(node)}
-        case Clear(name=name, value=value):
-            return found | {"clear": os.fsdecode(name), "value": _text(value)}
-    raise TypeError(f"{change!r} is no change")
-
-
-def _node_document(node: Node) -> dict[str, object]:
-    return {
-        "mode": node.mode,
-        "uid": node.uid,
-        "gid": node.gid,
-        "device": node.device,
-        "mtime": node.mtime,
-        "xattrs": [[os.fsdecode(name), _text(value)] for name, value in node.xattrs],
-    }
-
-
-def _parsed(lines: Sequence[bytes]) -> Journal:
-    documents = [parse_document(line, f"line {n}") for n, line in enumerate(lines, 1)]
-    if not documents or documents[0].get(_KEY) != _VERSION:
-        raise LayerError(f"its first line has no {_KEY} {_VERSION}")
-    changes: list[Change] = []
-    done = 0
-    for number, document in enumerate(documents[1:], 2):
-        if document == _DONE:
-            done = len(changes)
-        else:
-            changes.append(_change(document, f"line {number}"))
-    return Journal(tuple(changes), done)
-
-
-def _change(document: Document, what: str) -> Change:
-    directory = _path(string(document, "in", what))
-    if "quote" in document:
-        return Quote(directory, _name(document, "quote", what))
-    if "remove" in document:
-        node = _node(mapping(document, "node", what), what)
-        return Remove(directory, _name(document, "remove", what), node)
-    return Clear(directory, os.fsencode(string(document, "clear", what)), _value(document, what))
-
-
-def _node(document: Document, what: str) -> Node:
-    pairs = array(document, "xattrs", what)
-    return Node(
-        integer(document, "mode", what),
-        integer(document, "uid", what),
-        integer(document, "gid", what),
-        integer(document, "device", what),
-        integer(document, "mtime", what),
-        tuple(_pair(pair, what) for pair in pairs),
-    )
-
-
-def _pair(pair: object, what: str) -> tuple[bytes, bytes]:
-    match pair:
-        case [str(name), str(value)]:
-            return os.fsencode(name), _bytes(value, what)
-    raise LayerError(f"{what} has an xattr of another form")
-
-
-def _path(text: str) -> TreePath:
-    return tuple(os.fsencode(text).split(b"/")) if text else ()
-
-
-def _name(document: Document, key: str, what: str) -> bytes:
-    name = os.fsencode(string(document, key, what))
-    if b"/" in name or name in (b"", b".", b".."):
-        raise LayerError(f"{what} has a name that none can be")
-    return name
-
-
-def _value(document: Document, what: str) -> bytes:
-    return _bytes(string(document, "value", what), what)
-
-
-def _text(value: bytes) -> str:
-    return b64encode(value).decode()
-
-
-def _bytes(text: str, what: str) -> bytes:
-    try:
-        return b64decode(text, validate=True)
-    except ValueError:
-        raise LayerError(f"{what} has a value that is not base64") from None
+def _check_own(status: os.stat_result, path: Path) -> None:
+    """Raise ImporterError unless the file is regular, and the caller's alone to write."""
+    if not stat.S_ISREG(status.st_mode):
+        raise ImporterError(f"{path} is no regular file", hint=_ELSEWHERE)
+    if status.st_uid != os.geteuid() or status.st_mode & _OTHERS_WRITE:
+        raise ImporterError(
+            f"{path} is not a journal of this user: it belongs to somebody else, or others can"
+            " write to it",
+            hint="only the user who ran --in-place can continue or undo it",
+        )

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from importer.tree.changes import Clear, Quote, Remove, node_at
+from importer.tree.changes import node_at
 from importer.tree.descriptors import Beneath, faults, xattrs_of
 from importer.tree.entries import Form, hidden_by
+from layers.errors import escaped
+from layers.ondisk.change import Clear, Quote, Remove, Times
 from layers.ondisk.close_layers import settled_paths
+from layers.path import joined
 from layers.tree.overlay_xattrs import without_opaque
 from layers.whiteout import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from importer.tree.changes import Change
     from importer.tree.entries import Mark
     from importer.tree.scanned import ScannedTree
+    from layers.ondisk.change import Change
     from layers.path import Path
     from layers.tree.translate import Settled
 
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
 def plan_changes(
     root: tuple[bytes, int], scanned: ScannedTree, settled: Settled
 ) -> tuple[Change, ...]:
-    """Return the changes in order: make quoted whiteouts, remove the other forms, then clear the
-    xattrs of opaque directories."""
+    """Return the changes in order: keep the directories' times, make quoted whiteouts, remove the
+    other forms, then clear the xattrs of opaque directories."""
     present = _quoted(scanned)
     quotes: list[Change] = []
     surplus: list[Path] = []
@@ -38,7 +41,15 @@ def plan_changes(
     with Beneath(root[1]) as beneath:
         removals = list(_removals(root[0], beneath, scanned, surplus))
         clears = list(_clears(root[0], beneath, scanned))
-    return (*quotes, *removals, *clears)
+        changed = sorted({change.directory for change in [*quotes, *removals]})
+        times = list(_times(root[0], beneath, changed))
+    return (*times, *quotes, *removals, *clears)
+
+
+def _times(root: bytes, beneath: Beneath, changed: Iterable[Path]) -> Iterator[Change]:
+    for path in changed:
+        with faults(root, path):
+            yield Times(path, max(0, os.fstat(beneath.directory(path)).st_mtime_ns))
 
 
 def _quoted(scanned: ScannedTree) -> dict[Path, set[bytes]]:
@@ -76,12 +87,17 @@ def _clears(root: bytes, beneath: Beneath, scanned: ScannedTree) -> Iterator[Cha
 
 
 def shown(change: Change) -> str:
-    """Return a change as a line for people: the action and the path."""
+    """Return a change as a line for people: the action and the path. Times are not shown."""
     match change:
         case Quote(directory=directory, name=name):
-            return f"make {os.fsdecode(b'/'.join([*directory, name]))}"
+            return f"make {_path((*directory, name))}"
         case Remove(directory=directory, name=name):
-            return f"remove {os.fsdecode(b'/'.join([*directory, name]))}"
+            return f"remove {_path((*directory, name))}"
         case Clear(directory=directory, name=name):
-            return f"clear {os.fsdecode(name)} of {os.fsdecode(b'/'.join(directory)) or '.'}"
-    raise TypeError(f"{change!r} is no change")
+            return f"clear {name.decode()} of {_path(directory) or '.'}"
+        case Times():
+            return ""
+
+
+def _path(path: Path) -> str:
+    return escaped(joined(path).decode("utf-8", "backslashreplace"))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Written by root, by a mount with the option `userxattr`, and by fuse-overlayfs.
 _NAMESPACES = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.")
+OPAQUE_XATTRS = tuple(namespace + b"opaque" for namespace in _NAMESPACES)
 _ELSEWHERE = (b"metacopy", b"redirect")
 _OVERRIDE = b"user.containers.override_stat"
 # uid:gid:mode[:type[-major-minor]]; the mode is octal, in some versions with the type's bits.
@@ -64,8 +65,7 @@ def check_complete(xattrs: Xattrs) -> None:
 
 def without_opaque(xattrs: Xattrs, value: bytes) -> Xattrs:
     """Return the xattrs without those that make a directory opaque by this value."""
-    names = [namespace + b"opaque" for namespace in _NAMESPACES]
-    return tuple(pair for pair in xattrs if not (pair[0] in names and pair[1] == value))
+    return tuple(pair for pair in xattrs if not (pair[0] in OPAQUE_XATTRS and pair[1] == value))
 
 
 def without_marks(xattrs: Xattrs) -> Xattrs:

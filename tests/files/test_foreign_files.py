@@ -9,7 +9,7 @@ from importer.device.heal import HealError, heal_storage
 from importer.errors import ImporterError
 from importer.files.replacement import open_regular
 from importer.graphroot.files import sized_pieces
-from importer.tree.journal import JournalFile
+from importer.tree.journal import opened_journal
 
 TERABYTE = 1 << 40
 
@@ -30,8 +30,11 @@ def test_a_pipe_in_a_foreign_directory_is_no_file(tmp_path: Path) -> None:
 
 def test_a_journal_without_end(tmp_path: Path) -> None:
     path = endless(tmp_path / "journal")
-    with pytest.raises(ImporterError, match=f"^{path} has more than {1 << 30} bytes"):
-        JournalFile(path, b"/root").load()
+    root = os.open(tmp_path, os.O_RDONLY)
+    match = f"^{path} has more than {1 << 30} bytes"
+    with pytest.raises(ImporterError, match=match), opened_journal(path, (b"/root", root)):
+        pass
+    os.close(root)
 
 
 def test_a_storage_without_end(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ def exchange(one: Path, other: Path) -> None:
     """Swap the two in one step, renameat2(2)."""
     done = _libc.renameat2(_AT_FDCWD, bytes(one), _AT_FDCWD, bytes(other), _RENAME_EXCHANGE)
     if done:
-        raise OSError(ctypes.get_errno(), "renameat2")
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), "renameat2")
 
 
 class Racer:

@@ -14,9 +14,10 @@ import pytest
 
 from importer.errors import ImporterError
 from importer.progress import Silence
-from importer.tree.changes import Change, Clear, Quote, Remove
+from importer.tree import in_place as module
 from importer.tree.in_place import InPlaceJob, translate_in_place
-from importer.tree.journal import JournalFile
+from importer.tree.journal import opened_journal
+from layers.ondisk.change import Change, Quote
 from layers.tree.builder import DeviceNodes
 from tests.tools.importimage import SCRIPT, Outcome
 from tests.tools.ostreerepo import ls
@@ -87,12 +88,12 @@ def test_ostree_commits_what_import_tree_does(tree: Path, repo: Path) -> None:
 
 
 def test_undo_gives_the_tree_back(tree: Path) -> None:
-    before = without_directory_times(tree)
+    before = snapshot(tree, ignore_xattrs=())
     in_place(tree)
-    assert without_directory_times(tree) != before
+    assert snapshot(tree, ignore_xattrs=()) != before
     document = documented("--undo", tree)
     assert document["undone"] is True
-    assert_same(without_directory_times(tree), before, ("undone", "before"), ignore=("links",))
+    assert_same(snapshot(tree, ignore_xattrs=()), before, ("undone", "before"), ignore=("links",))
     assert not Path(f"{tree}.import-tree-journal").exists()
     outcome = in_place("--undo", tree)
     assert outcome.status == 1
@@ -150,24 +151,17 @@ def test_what_was_changed_since_is_not_undone(tree: Path) -> None:
     assert "upper/.ostree-wh.deleted: it is not as the journal says" in outcome.said("error")[0]
 
 
-class Interrupted:
-    """Stands in for the methods of the changes: those up to a number are made."""
+def interrupt(monkeypatch: pytest.MonkeyPatch, work: str, limit: int) -> None:
+    """Let `make` or `undo` be called so often, and then be interrupted."""
+    original = getattr(module, work)
+    left = iter(range(limit))
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str, limit: int) -> None:
-        self._left = limit
-        for kind in (Quote, Remove, Clear):
-            self._replace(monkeypatch, kind, method)
+    def limited(change: Change, directory: int) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        original(change, directory)
 
-    def _replace(self, monkeypatch: pytest.MonkeyPatch, kind: type[Change], method: str) -> None:
-        original = getattr(kind, method)
-
-        def limited(change: Change, directory: int) -> None:
-            if not self._left:
-                raise KeyboardInterrupt
-            self._left -= 1
-            original(change, directory)
-
-        monkeypatch.setattr(kind, method, limited)
+    monkeypatch.setattr(module, work, limited)
 
 
 @pytest.mark.parametrize("undo", [False, True], ids=["do", "undo"])
@@ -176,7 +170,7 @@ def test_what_was_interrupted_goes_on(
     tree: Path, monkeypatch: pytest.MonkeyPatch, step: int, undo: bool
 ) -> None:
     """As after a kill: the changes up to any one are made, and none of those after it."""
-    before = without_directory_times(tree)
+    before = snapshot(tree, ignore_xattrs=())
     job = InPlaceJob(root=tree, device_nodes=DeviceNodes.AUTO)
     copy = tree.with_name("copy")
     run(["cp", "-a", tree, copy])
@@ -184,26 +178,29 @@ def test_what_was_interrupted_goes_on(
     if undo:
         translate_in_place(job, Silence())
     with monkeypatch.context() as patched:
-        Interrupted(patched, "undo" if undo else "do", step)
+        interrupt(patched, "undo" if undo else "make", step)
         with pytest.raises(KeyboardInterrupt):
             translate_in_place(replace(job, undo=undo), Silence())
     if not undo:
         translate_in_place(job, Silence())
         assert_same(without_directory_times(tree), without_directory_times(copy))
     translate_in_place(replace(job, undo=True), Silence())
-    assert_same(without_directory_times(tree), before, ("undone", "before"), ignore=("links",))
+    assert_same(snapshot(tree, ignore_xattrs=()), before, ("undone", "before"), ignore=("links",))
 
 
 def test_a_killed_run_leaves_a_journal_to_go_on_with(tree: Path) -> None:
-    journal = JournalFile(Path(f"{tree}.import-tree-journal"), os.fsencode(tree))
-    before = without_directory_times(tree)
+    before = snapshot(tree, ignore_xattrs=())
     job = InPlaceJob(root=tree, device_nodes=DeviceNodes.AUTO)
     planned = translate_in_place(replace(job, dry_run=True), Silence()).changes
-    journal.begin(planned)  # and then the power goes away
+    descriptor = os.open(tree, os.O_RDONLY)
+    place = Path(f"{tree}.import-tree-journal")
+    with opened_journal(place, (os.fsencode(tree), descriptor)) as journal:
+        journal.begin(planned)  # and then the power goes away
+    os.close(descriptor)
     resumed = documented(tree)
     assert resumed["made"] == sum(isinstance(change, Quote) for change in planned)
     documented("--undo", tree)
-    assert_same(without_directory_times(tree), before, ("undone", "before"), ignore=("links",))
+    assert_same(snapshot(tree, ignore_xattrs=()), before, ("undone", "before"), ignore=("links",))
 
 
 def test_a_mounted_store_is_refused(tree: Path, tmp_path: Path) -> None:

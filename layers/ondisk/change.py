@@ -1,0 +1,62 @@
+"""The changes that `import-tree --in-place` makes on disk, as values.
+
+Paths are those of directories below the tree's root; importer/tree/changes.py makes the changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layers.entry import Xattrs
+    from layers.path import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An entry's mode with the file type, owner, device number, mtime in nanoseconds."""
+
+    mode: int
+    uid: int
+    gid: int
+    device: int
+    mtime: int
+    xattrs: Xattrs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Make an empty file `name`, of mode 0 and owner 0:0: a quoted whiteout."""
+
+    directory: Path
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove `name`, which is `node`: a whiteout, or an entry that ostree cannot store."""
+
+    directory: Path
+    name: bytes
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Remove the directory's own xattr `name`, whose value is `value`."""
+
+    directory: Path
+    name: bytes
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Change nothing. Undone last of a group: the directory gets this mtime (nanoseconds) back."""
+
+    directory: Path
+    mtime: int
+
+
+type Change = Quote | Remove | Clear | Times

@@ -1,0 +1,175 @@
+"""The lines of the journal of `import-tree --in-place`.
+
+Each line is JSON: first a header, then the changes in order; a line after each group tells that
+all its changes were made. A journal is checked before anything is done by it: names are names of
+entries, and nodes and xattrs are of kinds that a translation finds.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from layers.document import array, integer, mapping, parse_document, string
+from layers.errors import LayerError
+from layers.ondisk.change import Change, Clear, Node, Quote, Remove, Times
+from layers.path import joined
+from layers.tree.overlay_xattrs import OPAQUE_XATTRS
+from layers.whiteout import QUOTED_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layers.document import Document
+    from layers.path import Path
+
+_KEY, _VERSION = "import-tree-journal", 1
+_DONE = {"done": True}
+# An entry that a translation removes: a whiteout's file, a device, a fifo, a socket.
+_KINDS = (stat.S_IFREG, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK)
+_BITS = 0o7777
+_OPAQUE_VALUES = (b"x", b"y")
+_NAME_MAX = 255  # include/uapi/linux/limits.h
+_MAX_ID = 2**32 - 2  # chown(2) takes the number above as "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The changes of a tree; the first `done` of them are known to be made.
+
+    `inode` is the number of the tree's root directory, None in a journal of an older version.
+    """
+
+    changes: tuple[Change, ...] = ()
+    done: int = 0
+    inode: int | None = None
+
+    @property
+    def own_whiteouts(self) -> frozenset[bytes]:
+        """Return the paths of the quoted whiteouts that were made."""
+        made = (one for one in self.changes if isinstance(one, Quote))
+        return frozenset(joined((*one.directory, one.name)) for one in made)
+
+    def lines(self, root: bytes) -> Iterator[bytes]:
+        """Yield the journal's lines; `root` is written for people. Raise LayerError for a name that
+        is not UTF-8."""
+        yield _line({_KEY: _VERSION, "root": root.decode(errors="replace"), "inode": self.inode})
+        for number, change in enumerate(self.changes):
+            if number and number == self.done:
+                yield _line(_DONE)
+            yield _line(_document(change))
+        if self.done and self.done == len(self.changes):
+            yield _line(_DONE)
+
+
+def parse_journal(raw: bytes) -> Journal:
+    """Parse a journal. Raise LayerError, with the line's number, if it is malformed."""
+    lines = raw.splitlines()
+    header = parse_document(lines[0] if lines else b"{}", "line 1")
+    if header.get(_KEY) != _VERSION:
+        raise LayerError(f"its first line has no {_KEY} {_VERSION}")
+    inode = integer(header, "inode", "line 1") if header.get("inode") is not None else None
+    changes: list[Change] = []
+    done = 0
+    for number, line in enumerate(lines[1:], 2):
+        document = parse_document(line, f"line {number}")
+        if document == _DONE:
+            done = len(changes)
+        else:
+            changes.append(_change(document, f"line {number}"))
+    return Journal(tuple(changes), done, inode)
+
+
+def _line(document: object) -> bytes:
+    return json.dumps(document).encode() + b"\n"
+
+
+def _document(change: Change) -> dict[str, object]:
+    found: dict[str, object] = {"in": _text(joined(change.directory))}
+    match change:
+        case Quote(name=name):
+            return found | {"quote": _text(name)}
+        case Remove(name=name, node=node):
+            return found | {"remove": _text(name), "node": _node_document(node)}
+        case Clear(name=name, value=value):
+            return found | {"clear": _text(name), "value": b64encode(value).decode()}
+        case Times(mtime=mtime):
+            return found | {"mtime": mtime}
+
+
+def _node_document(node: Node) -> dict[str, object]:
+    return {
+        "mode": node.mode,
+        "uid": node.uid,
+        "gid": node.gid,
+        "device": node.device,
+        "mtime": node.mtime,
+        "xattrs": [[_text(name), b64encode(value).decode()] for name, value in node.xattrs],
+    }
+
+
+def _text(name: bytes) -> str:
+    try:
+        return name.decode()
+    except UnicodeDecodeError:
+        raise LayerError("the name is not UTF-8, so the journal cannot hold it") from None
+
+
+def _change(document: Document, what: str) -> Change:
+    directory = _path(string(document, "in", what), what)
+    if "quote" in document:
+        name = _name(string(document, "quote", what), what)
+        if not name.startswith(QUOTED_PREFIX):
+            raise LayerError(f"{what}: the file to make is no quoted whiteout")
+        return Quote(directory, name)
+    if "remove" in document:
+        node = _node(mapping(document, "node", what), what)
+        return Remove(directory, _name(string(document, "remove", what), what), node)
+    if "mtime" in document:
+        return Times(directory, integer(document, "mtime", what))
+    xattr = string(document, "clear", what).encode(errors="replace")
+    value = _bytes(string(document, "value", what), what)
+    if xattr not in OPAQUE_XATTRS or value not in _OPAQUE_VALUES:
+        raise LayerError(f"{what}: the xattr is not one that makes a directory opaque")
+    return Clear(directory, xattr, value)
+
+
+def _node(document: Document, what: str) -> Node:
+    pairs = array(document, "xattrs", what)
+    mode, device = integer(document, "mode", what), integer(document, "device", what)
+    uid, gid = integer(document, "uid", what), integer(document, "gid", what)
+    kind = mode & ~_BITS
+    has_device = kind in (stat.S_IFCHR, stat.S_IFBLK)
+    if kind not in _KINDS or (device and not has_device) or max(uid, gid) > _MAX_ID:
+        raise LayerError(f"{what}: the node is of no kind that a translation removes")
+    xattrs = tuple(_pair(pair, what) for pair in pairs)
+    return Node(mode, uid, gid, device, integer(document, "mtime", what), xattrs)
+
+
+def _pair(pair: object, what: str) -> tuple[bytes, bytes]:
+    match pair:
+        case [str(name), str(value)] if name and "\0" not in name:
+            return name.encode(errors="replace"), _bytes(value, what)
+    raise LayerError(f"{what} has an xattr of another form")
+
+
+def _path(text: str, what: str) -> Path:
+    return tuple(_name(name, what) for name in text.split("/")) if text else ()
+
+
+def _name(text: str, what: str) -> bytes:
+    """Return the name of an entry. Raise LayerError for a text that could lead elsewhere."""
+    name = text.encode(errors="replace")
+    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name or len(name) > _NAME_MAX:
+        raise LayerError(f"{what} has a name that no entry can have")
+    return name
+
+
+def _bytes(text: str, what: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        raise LayerError(f"{what} has a value that is not base64") from None
