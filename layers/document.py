@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 MAX_DOCUMENT_SIZE = 4 * 1024 * 1024
 # A store's lists of layers, images and names: of a hundred thousand images, say.
 MAX_RECORDS_SIZE = 64 << 20
+# A store's records have a member in 37 bytes. One takes 100 bytes of memory and more.
+_MAX_MEMBERS = MAX_RECORDS_SIZE >> 4
 
+# One of these is before each member of an array or object (RFC 8259).
+_BEFORE_MEMBERS = (b"[", b"{", b",")
 # JSON may write a character beyond U+FFFF as an escaped surrogate pair (RFC 8259, section 7).
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -60,6 +64,8 @@ def parse_records(raw: bytes, what: str) -> list[Document]:
 
 
 def _parsed(raw: bytes, what: str, numbers: Callable[[str], Any] | None = None) -> Any:
+    if sum(map(raw.count, _BEFORE_MEMBERS)) > _MAX_MEMBERS:
+        raise LayerError(f"{what} has more than {_MAX_MEMBERS} JSON members")
     try:
         value = json.loads(
             raw.decode("utf-8"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
 from importer.store.documents import StoredDocuments
+from layers.chunks import DiffID
 from layers.compress.decompress import compression_of, decompressed
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.files.oci_layout import Layout
     from layers.chunks import Chunks
+    from layers.digest import Digest
     from layers.oci.manifest import Descriptor
     from layers.oci.reference import Reference
     from layers.storage.image import Image
@@ -76,20 +78,19 @@ def fetch_base(
         )
         layers = tuple(fetched)
     watched = WatchedPaths(wanted)
-    for blob in layers:
-        watched.add_layer(partial(_tar, layout, blob))
+    for blob, diff_id in zip(layers, image.config.diff_ids, strict=True):
+        try:
+            watched.add_layer(partial(_tar, layout, blob, diff_id))
+        except LayerError as error:
+            raise error.within(digest=str(blob.digest)) from None
     return BaseImage(image, layers, watched.found)
 
 
-def _tar(layout: Layout, blob: Descriptor) -> Chunks:
-    """Yield the tar of a layer. Raise LayerError if the layer unpacks to more than a layer may."""
-    kind, size = layer_compression(blob.media_type), 0
-    for chunk in decompressed(layout.read(blob.digest), blob.media_type, kind):
-        size += len(chunk)
-        if size > Limits().size:
-            said = f"the base's layer unpacks to more than {Limits().size} bytes"
-            raise LayerError(said, digest=str(blob.digest))
-        yield chunk
+def _tar(layout: Layout, blob: Descriptor, diff_id: Digest) -> Chunks:
+    """Yield the tar of a layer. Raise LayerError if the tar has another diffID or is too large."""
+    kind = layer_compression(blob.media_type)
+    tar = decompressed(layout.read(blob.digest), blob.media_type, kind)
+    return iter(DiffID(tar, diff_id, Limits().size))
 
 
 def _fetch(source: str, blob: Descriptor, blobs: Blobs, layout: Layout) -> Descriptor:

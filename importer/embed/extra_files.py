@@ -24,6 +24,8 @@ _CONTEXTS = (b"contexts", b"files")
 _RULES, _SUBS = b"file_contexts", b"file_contexts.subs"
 # Where podman keeps its own images; every policy has rules for it.
 _LIKE = "/var/lib/containers/storage"
+# An import writes a dozen of them; a commit made as a trap may name one a million times.
+_MOST_DIRECTORIES = 1000
 # podman-systemd.unit(5); bootc's documentation, "Logically bound images".
 _UNITS = (b"usr", b"share", b"containers", b"systemd")
 _BOUND = (b"usr", b"lib", b"bootc", b"bound-images.d")
@@ -33,15 +35,24 @@ def configuration(store: StoreView) -> dict[Path, Source]:
     """Return the files that the import wrote beside the store, such as storage.conf.
 
     The keys are the files' paths in a container image. Return nothing for a branch made with
-    --onto: its commit does not tell these files from those of the operating system.
+    --onto: its commit does not tell these files from those of the operating system. Raise
+    ImporterError for so many files that no import can have written them.
     """
     if BASE in store.commit.metadata:
         return {}
     prefix = path_of(store.prefix)
     found: dict[Path, Source] = {}
     work: list[tuple[Path, RepoDirectory]] = [((), store.top)]
+    visited = 0
     while work:
         path, directory = work.pop()
+        visited += 1
+        if visited > _MOST_DIRECTORIES:
+            raise ImporterError(
+                f"branch {store.branch} has more than {_MOST_DIRECTORIES} directories beside its"
+                " store",
+                hint="embed takes a branch that an import has written",
+            )
         for name, checksum in directory.leaves.items():
             found[_in_container((*path, name))] = checksum
         for name, below in directory.directories.items():

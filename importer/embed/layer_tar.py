@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.repo.breadth import check_breadth
 from importer.repo.labels import SELINUX
 from importer.repo.values import RepoDirectory
 from layers.entry import Entry, Kind, Owner
+from layers.errors import printable
 from layers.path import Path, joined
 from layers.tar.writer import END, header, padding
 
@@ -83,6 +85,7 @@ class LayerTar:
                 yield _directory_header(parent, self._owner_of(parent))
 
     def _directory(self, top: Path, root: RepoDirectory) -> Chunks:
+        check_breadth(root, printable(joined(top)))
         work = [(top, root)]
         while work:
             path, directory = work.pop()

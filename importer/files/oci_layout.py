@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
 from importer.files.atomic import is_fresh
 from importer.files.blob_file import has_content, naming, new_blob, replace_file
+from importer.files.locked_directory import OPEN_DIRECTORY
 from importer.files.replacement import read_file
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, array, mapping, parse_document
@@ -15,8 +19,7 @@ from layers.errors import LayerError
 from layers.oci.media_type import OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     from layers.chunks import Chunks, OpenChunks
 
@@ -46,7 +49,6 @@ class Layout:
                 )
             if not marker.exists():
                 replace_file(marker, iter([_json({"imageLayoutVersion": "1.0.0"})]))
-            self._blobs.mkdir(exist_ok=True)
 
     def has(self, digest: Digest, size: int) -> bool:
         """Return whether the layout has this blob of `size` bytes, and its content is the one of
@@ -55,10 +57,8 @@ class Layout:
 
     def write(self, digest: Digest, chunks: Chunks) -> None:
         """Write a blob. `chunks` must raise at their end if they do not have this digest."""
-        path = self._path(digest)
-        with naming(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, chunks)
+        with naming(self._path(digest)), self._opened(digest.algorithm) as directory:
+            replace_file(directory / digest.hex, chunks)
 
     def read(self, digest: Digest) -> OpenChunks:
         """Yield a blob's bytes. Raise ImporterError if it cannot be read."""
@@ -69,10 +69,24 @@ class Layout:
 
     def add(self, chunks: Chunks) -> tuple[Digest, int]:
         """Write a blob whose digest is not known yet. Return its sha256 digest and its size."""
-        directory = self._blobs / "sha256"
-        with naming(directory):
-            directory.mkdir(parents=True, exist_ok=True)
+        with self._opened("sha256") as directory:
             return new_blob(directory, chunks)
+
+    @contextmanager
+    def _opened(self, algorithm: str) -> Iterator[Path]:
+        """Yield the directory of an algorithm's blobs, by its descriptor. Make an absent one.
+
+        Raise ImporterError for a symlink in place of a directory: it would lead out of the layout.
+        """
+        with naming(self._blobs / algorithm), ExitStack() as opened:
+            at = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.callback(os.close, at)
+            for name in (self._blobs.name, algorithm):
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=at)
+                at = os.open(name, OPEN_DIRECTORY, dir_fd=at)
+                opened.callback(os.close, at)
+            yield Path(f"/proc/self/fd/{at}")
 
     def written_elsewhere(self, _digest: Digest) -> None:
         """Do nothing: a layout keeps the blobs that another process wrote."""

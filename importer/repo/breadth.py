@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from layers.limits import Limits
 
 if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory
 
 # A tree has many paths if many directories are alike, as copies of a library are. A commit from
-# elsewhere can name one directory a million times with a few bytes.
-_MANY = 10_000_000
+# elsewhere can name one directory a million times with a few bytes. No import makes a layer of more
+# entries, unless it is told to.
+_MANY = Limits().entries
 _TIMES = 100
 
 

@@ -220,3 +220,16 @@ def test_an_image_of_another_architecture_is_told(site: Site, tmp_path: Path) ->
     flags = (f"--base=oci:{other.directory}:os", f"--to=oci:{tmp_path}/out:t")
     outcome = image_store(site.repo, "embed", "two", *flags)
     assert "q.io/a/one:1 is for linux/amd64, and the base image for linux/arm64" in outcome.stderr
+
+
+def test_a_base_of_other_diff_ids_is_refused(site: Site, tmp_path: Path) -> None:
+    """Nobody could pull what is made of it."""
+
+    def edit(config: dict[str, Any]) -> None:
+        config["rootfs"]["diff_ids"][0] = "sha256:" + "0" * 64
+
+    base = build_oci(tmp_path / "base", "os", [BASE], edit_config=edit)
+    flags = (f"--base=oci:{base.directory}:os", f"--to=oci:{tmp_path}/out:t")
+    said = refusal(site.repo, "two", *flags)
+    assert f"{base.layer_digests[0]}: the layer unpacks to {site.base.diff_ids[0]}" in said
+    assert not (tmp_path / "out/index.json").exists()

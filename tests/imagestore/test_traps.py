@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from importer.repo.breadth import count_paths
+from importer.repo.values import RepoDirectory
 from importer.repo.writer import Repo
 from layers.entry import Owner
 from tests.tools.image import BuiltImage, build_oci
@@ -33,43 +34,71 @@ def filled(repo: Path, image: BuiltImage) -> Path:
 # -- a commit of a few kilobytes with 2^40 paths --
 
 
-@pytest.fixture
-def endless(filled: Path) -> Path:
-    """A branch whose only layer has forty directories, each twice in the next."""
+def overlay_of(repo: Repo) -> RepoDirectory:
+    overlay = repo.root(repo.head("os/images")).find("/".join(STORE))
+    assert overlay is not None
+    return overlay
+
+
+def diff_of(filled: Path) -> tuple[str, ...]:
+    """The path of the only layer's tree."""
+    (layer,) = [one.decode() for one in overlay_of(Repo.open(filled)).directories if one != b"l"]
+    return (*STORE, layer, "diff")
+
+
+def trapped(filled: Path, depth: int, *where: str) -> Path:
+    """Puts a directory at a path of the branch: of so many directories, each twice in the next."""
     repo = Repo.open(filled)
     head = repo.head("os/images")
     with repo.transaction():
         inner = repo.tree(OWNER)
         inner.file("f", repo.write_file(OWNER, b"f"))
         trap = repo.directory(*inner.write())
-        for _ in range(40):
+        for _ in range(depth):
             outer = repo.tree(OWNER)
             outer.graft("a", trap)
             outer.graft("b", trap)
             trap = repo.directory(*outer.write())
-        root = repo.tree_of(head)
-        overlay = root
-        for name in STORE:
-            overlay = _entered(overlay.enter(name))
-        (layer,) = [name for name in _names(repo, filled) if name != "l"]
-        layer_tree = _entered(overlay.enter(layer))
-        layer_tree.remove("diff")
-        layer_tree.graft("diff", trap)
+        root = above = repo.tree_of(head)
+        for name in where[:-1]:
+            above = above.enter(name) or above.directory(name, OWNER)
+        if above.enter(where[-1]) is not None:
+            above.remove(where[-1])
+        above.graft(where[-1], trap)
         root.write()
     with repo.transaction():
         repo.set_ref("os/images", repo.write_commit(root, head.message))
     return filled
 
 
-def _names(repo: Repo, _path: Path) -> list[str]:
-    overlay = repo.root(repo.head("os/images")).find("/".join(STORE))
-    assert overlay is not None
-    return [name.decode() for name in overlay.directories]
+@pytest.fixture
+def endless(filled: Path) -> Path:
+    """A branch whose only layer has forty directories, each twice in the next."""
+    return trapped(filled, 40, *diff_of(filled))
 
 
-def _entered[T](found: T | None) -> T:
-    assert found is not None
-    return found
+@pytest.mark.parametrize("where", [("usr", "share", "x"), (*STORE[:-1], "overlay-images", "x")])
+def test_embed_visits_no_trap_beside_the_layers(
+    filled: Path, image: BuiltImage, tmp_path: Path, where: tuple[str, ...]
+) -> None:
+    trapped(filled, 40, *where)
+    base = build_oci(tmp_path / "base", "os", [[Entry(b"usr", "dir")]])
+    flags = (f"--base=oci:{base.directory}:os", f"--to=oci:{tmp_path}/out:t")
+    outcome = image_store(filled, "embed", "os/images", *flags)
+    assert outcome.status == 1
+    assert "1000 directories beside" in outcome.stderr or "made of 43 directories" in outcome.stderr
+    assert not (tmp_path / "out/index.json").exists()
+
+
+@pytest.mark.parametrize("command", ["show", "report"])
+def test_three_million_paths_are_too_many(
+    filled: Path, image: BuiltImage, tmp_path: Path, command: str
+) -> None:
+    trapped(filled, 20, *diff_of(filled))
+    arguments = (image.image_id,) if command == "show" else ("os/images", "-o", "-")
+    outcome = image_store(filled, command, *arguments)
+    assert outcome.status == 1
+    assert "has 3145726 paths, made of 21 directories" in outcome.stdout + outcome.stderr
 
 
 @pytest.mark.parametrize(
@@ -95,8 +124,7 @@ def test_a_commit_that_repeats_itself_is_refused_at_once(
 
 def test_paths_are_counted_without_a_visit_to_each(endless: Path) -> None:
     repo = Repo.open(endless)
-    overlay = _entered(repo.root(repo.head("os/images")).find("/".join(STORE)))
-    counts = count_paths(overlay)
+    counts = count_paths(overlay_of(repo))
     # Of k levels: c(k) = 2 + 2 c(k - 1), c(0) = 1, which is 3 * 2^k - 2.
     assert 3 * 2**40 - 2 in counts.values()
 
@@ -133,6 +161,19 @@ def test_no_symlink_of_the_directory_is_written_through(
         (target / "index.json").write_text('{"manifests":[]}')
     exported(filled, image, target)
     assert precious.read_text() == '{"manifests":[]}'
+
+
+@pytest.mark.parametrize("name", ["blobs", "blobs/sha256"])
+def test_no_symlink_in_place_of_a_directory_is_followed(
+    filled: Path, image: BuiltImage, target: Path, tmp_path: Path, name: str
+) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    (target / name).parent.mkdir(exist_ok=True)
+    (target / name).symlink_to(others)
+    outcome = exported(filled, image, target)
+    assert (outcome.status, f"writing {target}/blobs" in outcome.stderr) == (1, True)
+    assert list(others.iterdir()) == []
 
 
 @pytest.mark.parametrize("other", ["content", "a terabyte", "a directory", "a symlink", "a fifo"])

@@ -1,5 +1,6 @@
 """Each document that a store in a commit has is bounded: of one without end, little is read."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +146,18 @@ def test_files_of_the_operating_system(site: Site) -> None:
 def test_records_that_come_from_elsewhere() -> None:
     with pytest.raises(LayerError, match=r"layers\.json has \d+ bytes, more than"):
         parse_records(b" " * (MAX_RECORDS_SIZE + 1), "layers.json")
+
+
+@pytest.mark.parametrize("record", [b"{},", b"[],", b'"",', b'{"a":0},'])
+def test_records_are_counted_before_they_are_built(record: bytes) -> None:
+    raw = b"[" + record * (MAX_RECORDS_SIZE // len(record) - 1) + b"{}]"
+    tracemalloc.start()
+    try:
+        with pytest.raises(LayerError, match=r"layers\.json has more than \d+ JSON members"):
+            parse_records(raw, "layers.json")
+        assert tracemalloc.get_traced_memory()[1] < len(raw)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("path", [LAYERS, IMAGES, "overlay-images/IMAGE/manifest"])
