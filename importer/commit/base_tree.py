@@ -27,6 +27,13 @@ _FILE = Owner(0o644, 0, 0)
 _PREPARE_ROOT = tuple(
     f"{where}/ostree/prepare-root.conf" for where in ("/usr/etc", "/etc", "/usr/lib")
 )
+# systemd src/shared/discover-image.c; /usr/lib up to version 253 only.
+_EXTENSIONS = (
+    "/usr/etc/extensions",
+    "/etc/extensions",
+    "/usr/lib/extensions",
+    "/var/lib/extensions",
+)
 SHOWN_BY_COMPOSEFS = "a composefs deployment would show them as files, and deleted files again"
 
 
@@ -111,6 +118,15 @@ class BaseTree:
         """Return whether a device mounts a deployment of the base by composefs."""
         conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
         return conf is not None and _enables_composefs(conf)
+
+    def has_extensions(self) -> bool:
+        """Return whether the base has an extension that systemd-sysext(8) mounts above /usr."""
+        found = filter(None, map(self.before, _EXTENSIONS))
+        return any(one.leaves or one.directories for one in found)
+
+    def overlays_usr(self) -> bool:
+        """Return whether /usr of a device is an overlayfs: composefs, or with extensions."""
+        return self.enables_composefs() or self.has_extensions()
 
     def check_whiteouts(self, present: RepoDirectory | None) -> None:
         """Raise ImporterError if the whiteouts of `present`, the base's own store that stays,

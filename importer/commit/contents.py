@@ -10,7 +10,7 @@ from importer.commit.convert import images_to_convert
 from importer.commit.other_stores import other_stores
 from importer.commit.selinux import Labels
 from importer.commit.target import ExistingStore, Form, Target
-from importer.commit.whiteouts import cuts
+from importer.commit.whiteouts import cuts, under_an_overlay
 from importer.errors import ImporterError
 from importer.store.layer_names import LayerNames
 from importer.store.writer import StoreTree, has_records, remove_store
@@ -118,22 +118,23 @@ class Contents:
         self.messages = other_stores(tree, prefix)
         if self._form is StoreForm.NONE:
             self.messages += cuts(self._target, tree, self.added_entries)
+        if self._form is StoreForm.QUOTED:
+            self.messages += under_an_overlay(tree, self._layers.values())
         if self._target.storage_conf or self._target.crio_conf:
             self._configure(tree, names_of_images)
         return tree.root
 
-    def _configure(self, tree: CommitTree, names: Iterable[str]) -> None:
+    def _configure(self, tree: CommitTree, names: Iterable[Sequence[str]]) -> None:
         """Name the store and its images in the configuration files where wanted."""
-        from importer.commit.crio_conf import add_crio_conf, tell_unread
+        from importer.commit.crio_conf import add_crio_conf
         from importer.commit.storage_conf import add_storage_conf
 
-        target, prefix = self._target, self._target.prefix
+        target = self._target
         if target.storage_conf:
-            add_storage_conf(tree, prefix)
-            self.messages += [] if target.crio_conf else tell_unread(tree, prefix)
+            add_storage_conf(tree, target.prefix)
         if target.crio_conf:
             repair = target.crio_internal_repair
-            self.messages += add_crio_conf(tree, prefix, names, internal_repair=repair)
+            self.messages += add_crio_conf(tree, names, internal_repair=repair)
 
     def _only_image(self) -> Image:
         if len(self._images) > 1:

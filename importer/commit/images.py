@@ -105,7 +105,7 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
         from importer.commit.crio_conf import made_crio_conf
 
         repair = target.crio_internal_repair
-        made_crio_conf(tree, target.prefix, (), internal_repair=repair)
+        made_crio_conf(tree, (), internal_repair=repair)
     return base
 
 
@@ -180,11 +180,10 @@ def _result(repo: Repo, draft: _Draft, made: str | None) -> StoreCommit:
     """Return the result of a branch, whose new commit is `made`, if there is one."""
     branch, contents = draft.branch, draft.contents
     ids, added = contents.store_ids, contents.added_entries
-    if made is None:
-        return StoreCommit(branch.name, draft.head or "", True, branch.images, ids, added)
     last = repo.commit(draft.head) if draft.head else None
-    messages = (*changes(branch.name, last, branch.kind), *contents.messages)
-    return StoreCommit(branch.name, made, False, branch.images, ids, added, messages)
+    changed = changes(branch.name, last, branch.kind) if made is not None else ()
+    commit, messages = made or draft.head or "", (*changed, *contents.messages)
+    return StoreCommit(branch.name, commit, made is None, branch.images, ids, added, messages)
 
 
 def image_message(target: Target, branch: PlannedBranch) -> Message:

@@ -17,11 +17,18 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit, RepoDirectory
     from importer.repo.writer import Repo
 
-CHANGED = (
-    "{branch}: the layers of the store have {now} ids now, and had {before} ones. On devices"
-    " with the old store, an image that was pulled beside it and shares layers with it has to be"
-    " pulled again, or removed with `podman rmi -f`; containers still start"
-)
+_CHANGED = "{branch}: the layers of the store have {now} ids now, and had {before} ones. {devices}"
+_DEVICES = {
+    LayerIds.PRIVATE: (
+        "On devices with the old store, an image that was pulled beside it and shares layers with"
+        " it is broken, and CRI-O lists no image at all until `image-store heal` or `podman rmi -f`"
+        " has taken it away; containers still start"
+    ),
+    LayerIds.STANDARD: (
+        "On devices, an image that is pulled beside the store has the store's layers as its"
+        " parents, and breaks when a later release drops one; containers still start"
+    ),
+}
 
 
 def chosen_layer_ids(
@@ -74,4 +81,5 @@ def change_of_ids(branch: str, last: Commit | None, now: LayerIds) -> tuple[str,
     before = said_layer_ids(last)
     if before is now:
         return ()
-    return (CHANGED.format(branch=branch, now=now.value, before=before.value),)
+    told = _CHANGED.format(branch=branch, now=now.value, before=before.value, devices=_DEVICES[now])
+    return (told,)

@@ -17,20 +17,32 @@ _VENDOR = f"/usr/share/{_NAME}"
 # Of a file that is in both, the one in /etc counts.
 _DROP_INS = "containers/storage.conf.d"
 _OURS = "99-import-image.conf"
+# An overlayfs cannot be id-mapped. With this variable containers-storage (1.46 and later) does not
+# try, and gives a container with a user namespace a copy with changed owners instead.
+NO_IDMAP = "_CONTAINERS_OVERLAY_DISABLE_IDMAP=yes"
+_CONTAINERS_CONF = "containers/containers.conf.d/50-import-image.conf"
+# containers.conf(5); podman 4.8 and later know `append`.
+_NO_IDMAP = f"""\
+# /usr is an overlayfs, which cannot be id-mapped.
+[engine]
+env = ["{NO_IDMAP}", {{append = true}}]
+"""
 _HINT = "containers-storage.conf(5) has its format"
 
 
 def add_storage_conf(tree: CommitTree, store: str) -> None:
-    """Name the store in the main file, and in a drop-in where the OS has storage.conf.d."""
+    """Write the files of `storage_conf`."""
     for path, content in storage_conf(tree, store).items():
         tree.write(path, content)
 
 
 def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
-    """Return the files to write, by their paths; none if the OS names the store already.
+    """Return the files to write, by their paths.
 
-    Raise ImporterError if one of the OS's files cannot be read, or not be written there, or if
-    a drop-in that comes after ours names other stores instead.
+    They name the store, unless the OS does so: in the main file, and in a drop-in where the OS has
+    storage.conf.d. Where /usr is an overlayfs, a drop-in of containers.conf keeps podman from
+    id-mapped mounts. Raise ImporterError if one of the OS's files cannot be read, or not be
+    written there, or if a drop-in that comes after ours names other stores instead.
     """
     etc = etc_of(tree)
     path = f"{etc}/{_NAME}"
@@ -44,6 +56,8 @@ def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     files = {path: made} if made != found else {}
     if any(tree.before(f"{root}/{_DROP_INS}") for root in (etc, "/usr/share")):
         files |= _drop_in(tree, etc, made, store)
+    if tree.overlays_usr():
+        files[f"{etc}/{_CONTAINERS_CONF}"] = _NO_IDMAP.encode()
     for one in files:
         tree.check_directory(one.rpartition("/")[0])
     return files

@@ -18,8 +18,9 @@ from importer.store.writer import reading_present
 from layers.storage.store_id import StoreKind, Whiteouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from importer.cache.layer import LayerCommit
     from importer.commit.target import Target
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit
@@ -29,10 +30,12 @@ _TAKEN = (
     "the base commit enables composefs, which shows no whiteouts: the store has none"
     " (--whiteouts=none)"
 )
-_DEVICES = (
-    "on devices with the old store, containers of its images have to be made again, and images"
-    " that were pulled or built over it have to be pulled or built again"
+_UNDER_AN_OVERLAY = (
+    "the base commit has system extensions, and deleted files of the images are there again while"
+    " systemd-sysext has mounted them: whiteouts do not show through a second overlay."
+    " --whiteouts=none makes a store that has none"
 )
+_DEVICES = "on devices with the old store, containers of its images have to be made again"
 
 
 def chosen_kind(
@@ -108,7 +111,13 @@ def _change_of_whiteouts(branch: str, last: Commit | None, now: Whiteouts) -> tu
 def changes(branch: str, last: Commit | None, now: StoreKind) -> tuple[str, ...]:
     """Return what to tell the user of a branch whose store changes to another kind."""
     form = _change_of_whiteouts(branch, last, now.whiteouts)
-    return form or change_of_ids(branch, last, now.ids)
+    return form + change_of_ids(branch, last, now.ids)
+
+
+def under_an_overlay(base: BaseTree, layers: Iterable[LayerCommit]) -> list[str]:
+    """Return what to tell the user of whiteouts that an overlay of the base's /usr would hide."""
+    deletes = any(layer.whiteouts for layer in layers)
+    return [_UNDER_AN_OVERLAY] if deletes and base.has_extensions() else []
 
 
 def cuts(target: Target, base: BaseTree, added_entries: Mapping[str, int]) -> Iterator[str]:

@@ -17,6 +17,7 @@ _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)", re.DOTALL)
 # What skopeo puts in front of a registry's answer; the source is in front already.
 _REPEATED = 'Error parsing image name "{}": '
+_POLICY = "see containers-policy.json(5), or give --policy or --insecure-policy"
 _CHANGED = "the registry, or something on the way, changed it; nothing was imported"
 # Failures that a retry does not help against: text to look for in the messages of skopeo 1.18 and
 # of 1.22, which differ, and a hint what to do instead.
@@ -52,8 +53,16 @@ _FINAL = (
     ("does not resolve to an image ID", "`podman images` lists what the store has"),
     ("no image found in", "the index lists other platforms; see --arch, --os and --variant"),
     ("no such host", "the registry's host name does not resolve"),
-    ("policy.json", "see containers-policy.json(5), or give --policy or --insecure-policy"),
-    ("rejected by policy", "see containers-policy.json(5), or give --policy or --insecure-policy"),
+    ("policy.json", _POLICY),
+    ("rejected by policy", _POLICY),
+    # containers/image signature/policy_eval*.go, mechanism_gpgme.go, internal/sigstore_payload.go
+    ("No signature verification policy", _POLICY),
+    ("A signature was required", _POLICY),
+    ("None of the signatures were accepted", _POLICY),
+    ("Signature for identity", _POLICY),
+    ("Signature for digest", _POLICY),
+    ("Invalid GPG signature", _POLICY),
+    ("signature verification failed", _POLICY),
 )
 _PASSING = (
     # The silent server may be the name server.

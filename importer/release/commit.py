@@ -156,7 +156,8 @@ def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:
         )
     if tree is None:
         sign(repo, head or "", target.signing)
-        return ReleaseCommit(head or "", None, True, written.store_ids, written.added_entries)
+        ids, added = written.store_ids, written.added_entries
+        return ReleaseCommit(head or "", None, True, ids, added, written.messages)
     message = _message(target, draft, written.base)
     checksum = repo.write_commit(tree, message, written.base, head)
     sign(repo, checksum, target.signing)

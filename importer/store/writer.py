@@ -62,8 +62,10 @@ class StoreTree:
         self._file = labelled_owner(FILE, label)
         self._link = labelled_owner(LINK, label)
 
-    def fill(self, images: Iterable[Image], layers: Mapping[str, LayerCommit]) -> list[str]:
-        """Put the images in, and return the names of all images that the store now has.
+    def fill(
+        self, images: Iterable[Image], layers: Mapping[str, LayerCommit]
+    ) -> list[tuple[str, ...]]:
+        """Put the images in, and return the names of each image that the store now has.
 
         `layers` has the commit of each layer by its standard id. The order of the images does
         not matter.
@@ -81,7 +83,7 @@ class StoreTree:
         self._overlay(stored, found)
         self._overlay_layers(stored, found, union)
         self._overlay_images(records, union)
-        return [name for image in any_images(union.images) for name in image.names]
+        return [image.names for image in any_images(union.images)]
 
     def _read(self, part: str, name: str) -> bytes | None:
         present = self._before(part)

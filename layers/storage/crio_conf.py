@@ -10,7 +10,6 @@ tag and digest pins nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import tomlkit
@@ -21,62 +20,35 @@ from layers.errors import LayerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_IMAGE_STORE = "overlay.imagestore="
 _HEADER = (
     "Images that came with the operating system; see crio.conf.d(5). CRI-O's garbage",
     "collection leaves them alone.",
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CrioConf:
-    """The settings of a CRI-O configuration file; None for an array that it lacks."""
-
-    pinned_images: tuple[str, ...] | None
-    storage_option: tuple[str, ...] | None
-
-
-def parse_crio_conf(raw: bytes) -> CrioConf:
-    """Read crio.conf or a drop-in. Raise LayerError if it is not TOML, or has other types."""
+def pinned_images(raw: bytes) -> tuple[str, ...] | None:
+    """Return what crio.conf or a drop-in pins, None if it does not say. Raise LayerError if it is
+    not TOML, or has other types."""
     try:
         document = tomlkit.parse(raw).unwrap()
     except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
         raise LayerError(f"it is not TOML: {str(error).splitlines()[0]}") from None
-    crio = _table(document, "crio")
-    return CrioConf(_texts(_table(crio, "image"), "pinned_images"), _texts(crio, "storage_option"))
+    return _texts(_table(_table(document, "crio"), "image"), "pinned_images")
 
 
-def crio_conf(
-    pinned: Iterable[str], storage_option: Iterable[str], *, internal_repair: bool | None
-) -> bytes:
-    """Write a drop-in. `internal_repair` None and an empty `storage_option` are left out."""
+def crio_conf(pinned: Iterable[str], *, internal_repair: bool | None) -> bytes:
+    """Write a drop-in. `internal_repair` None is left out."""
     document = tomlkit.document()
     for line in _HEADER:
         document.add(tomlkit.comment(line))
-    crio = tomlkit.table(is_super_table=internal_repair is None and not [*storage_option])
+    crio = tomlkit.table(is_super_table=internal_repair is None)
     if internal_repair is not None:
         crio.add("internal_repair", internal_repair)
-    if options := [*storage_option]:
-        crio.add("storage_option", _array(options))
     image = tomlkit.table()
     image.add("pinned_images", _array(sorted(set(pinned))))
     crio.add("image", image)
     document.add("crio", crio)
     return tomlkit.dumps(document).encode()
-
-
-def names_store(storage_option: Iterable[str], store: str) -> bool:
-    """Return whether the options of c/storage have `store` as an additional image store."""
-    return any(
-        store in one.removeprefix(_IMAGE_STORE).split(",")
-        for one in storage_option
-        if one.startswith(_IMAGE_STORE)
-    )
-
-
-def store_option(store: str) -> str:
-    """Return the option that makes `store` an additional image store."""
-    return f"{_IMAGE_STORE}{store}"
 
 
 def _array(values: Iterable[str]) -> tomlkit.items.Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.tools.entry import Entry
+from tests.tools.entry import Entry, whiteout
 from tests.tools.expected import STORE
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported, run_import
@@ -77,42 +77,44 @@ def test_the_images_are_pinned_by_all_of_their_names(
     built = build_oci(layout, "o", [[Entry(b"o", content=b"o")]])
     registry.push(built, "conf/o:1")
     by_digest = registry.by_digest(built, "conf/o")
-    told = put(repo, tmp_path, {}, "--crio-conf", name, by_digest)
+    put(repo, tmp_path, {}, "--crio-conf", name, by_digest)
     crio = toml(repo, f"{CRIO}/50-import-image.conf")["crio"]
     assert crio == {"image": {"pinned_images": sorted([name, by_digest])}}
-    assert "storage_option" not in told
 
 
 def test_what_the_base_says_before_is_kept_and_what_it_says_after_is_told(
     repo: Path, tmp_path: Path, name: str
 ) -> None:
     files = {
-        "usr/etc/crio/crio.conf": '[crio]\nstorage_option = ["overlay.mountopt=nodev"]\n',
+        "usr/etc/crio/crio.conf": '[crio.image]\npinned_images = ["main"]\n',
         f"{CRIO}/10-vendor.conf": '[crio.image]\npinned_images = ["vendor*"]\n',
+        f"{CRIO}/20-vendor.conf": '[crio]\nstorage_option = ["overlay.mountopt=nodev"]\n',
         f"{CRIO}/90-vendor.conf": '[crio.image]\npinned_images = ["late"]\n',
     }
-    flags = ("--crio-conf", "--crio-internal-repair=false")
-    told = put(repo, tmp_path, files, *flags, name)
+    flags = ("--crio-conf", "--crio-internal-repair=false", name)
+    told = put(repo, tmp_path, files, *flags)
     crio = toml(repo, f"{CRIO}/50-import-image.conf")["crio"]
-    assert crio["image"]["pinned_images"] == sorted([name, "vendor*"])
-    assert crio["internal_repair"] is False
-    stores = [f"overlay.imagestore=/{STORE}"]
-    assert crio["storage_option"] == ["overlay.mountopt=nodev", *stores]
-    assert "sets storage_option" in told
-    assert "90-vendor.conf comes after ours and replaces its pinned_images" in told
-    assert "crio-wipe.service" in told
+    assert crio == {
+        "image": {"pinned_images": sorted([name, "vendor*"])},
+        "internal_repair": False,
+    }
+    again = run_import(repo, "--onto=os", "--branch=apps", "--unchanged-exit-77", *flags)
+    assert again.status == 77
+    for one in (told, again.stderr):
+        assert "90-vendor.conf comes after ours and replaces its pinned_images" in one
+        assert "crio-wipe.service" in one
 
 
-def test_a_crio_that_reads_no_storage_conf_is_told_of(
-    repo: Path, tmp_path: Path, name: str
-) -> None:
-    crio = {f"{CRIO}/10-vendor.conf": '[crio]\nstorage_option = ["overlay.mountopt=nodev"]\n'}
-    told = put(repo, tmp_path, crio, "--storage-conf", name)
-    assert "CRI-O does not read storage.conf and does not find the store: --crio-conf" in told
-    named = {f"{CRIO}/20-store.conf": f'[crio]\nstorage_option = ["overlay.imagestore=/{STORE}"]\n'}
-    assert "storage_option" not in put(repo, tmp_path / "b", crio | named, "--storage-conf", name)
-    broken = put(repo, tmp_path / "c", {f"{CRIO}/10-vendor.conf": "[crio"}, "--storage-conf", name)
-    assert "cannot be told: 10-vendor.conf of CRI-O in the base commit" in broken
+def test_images_that_cannot_be_pinned_are_told(repo: Path, tmp_path: Path, layout: Path) -> None:
+    build_oci(layout, "nameless", [[Entry(b"n", content=b"n")]])
+    source = f"oci:{layout}:nameless"
+    told = put(repo, tmp_path, {}, "--crio-conf", source)
+    assert "images without a name, so that CRI-O cannot pin them: 1" in told
+    named = put(repo, tmp_path / "b", {}, "--crio-conf", f"r.io/named:1={source}")
+    assert "without a name" not in named
+    assert toml(repo, f"{CRIO}/50-import-image.conf")["crio"] == {
+        "image": {"pinned_images": ["r.io/named:1"]}
+    }
 
 
 @pytest.mark.parametrize("text", ["[crio", "[crio.image]\npinned_images = 1\n"])
@@ -132,6 +134,51 @@ def test_options_that_say_nothing(repo: Path, name: str, flags: tuple[str, ...])
     outcome = run_import(repo, *flags, name)
     assert outcome.status == 2
     assert "is only for --" in outcome.stderr
+
+
+# -- an overlayfs at /usr --
+
+COMPOSEFS = {"usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = yes\n"}
+ETC_EXTENSION = {"usr/etc/extensions/debug.raw": ""}
+VAR_EXTENSION = {"var/lib/extensions/debug/usr/bin/gdb": ""}
+NO_IDMAP = "_CONTAINERS_OVERLAY_DISABLE_IDMAP=yes"
+ENGINE = "usr/etc/containers/containers.conf.d/50-import-image.conf"
+UNIT = "usr/lib/systemd/system/crio.service.d/50-import-image.conf"
+
+
+@pytest.mark.parametrize("files", [COMPOSEFS, ETC_EXTENSION, VAR_EXTENSION])
+def test_nobody_tries_to_map_ids_of_an_overlayfs(
+    repo: Path, tmp_path: Path, name: str, files: dict[str, str]
+) -> None:
+    put(repo, tmp_path, files, "--storage-conf", "--crio-conf", name)
+    assert toml(repo, ENGINE) == {"engine": {"env": [NO_IDMAP, {"append": True}]}}
+    unit = ostree(repo, "cat", "apps", f"/{UNIT}").splitlines()
+    assert unit[-2:] == ["[Service]", f"Environment={NO_IDMAP}"]
+
+
+def test_ids_are_mapped_elsewhere(repo: Path, tmp_path: Path, name: str) -> None:
+    base = os_tree(tmp_path / "root")
+    (base / "var/lib/extensions").mkdir(parents=True)  # systemd's package brings it, empty
+    commit_os(repo, "os", base)
+    imported(repo, "--onto=os", "--branch=apps", "--storage-conf", "--crio-conf", name)
+    assert not {f"/{ENGINE}", f"/{UNIT}"} & {*ls(repo, "apps")}
+
+
+def test_whiteouts_below_extensions_are_told(
+    registry: Registry, repo: Path, tmp_path: Path, layout: Path, name: str
+) -> None:
+    layers = [[Entry(b"a"), Entry(b"b")], [whiteout(b"a")]]
+    deletes = registry.push(build_oci(layout, "d", layers), "conf/deletes:1")
+    said = "the base commit has system extensions, and deleted files"
+    assert said in put(repo, tmp_path, ETC_EXTENSION, name, deletes)
+    for number, (files, flags) in enumerate(
+        ((ETC_EXTENSION, (name,)), (ETC_EXTENSION, ("--whiteouts=none", deletes)), ({}, (deletes,)))
+    ):
+        branch = f"--branch=other-{number}"
+        commit_os(repo, "os", os_tree(tmp_path / f"root-{number}", files))
+        outcome = run_import(repo, "--onto=os", branch, *flags)
+        assert outcome.status == 0, outcome.stderr
+        assert said not in outcome.stderr
 
 
 # -- other stores --

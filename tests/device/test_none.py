@@ -17,10 +17,11 @@ from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
 from tests.tools.lacking import need
 from tests.tools.layout import digest_of
+from tests.tools.osbase import commit_os, os_tree
 from tests.tools.ostreerepo import checkout
 from tests.tools.overlay import overlay_mount, read_only, unmount
 from tests.tools.podman import Podman, new_podman
-from tests.tools.process import run
+from tests.tools.process import CommandError, run
 from tests.tools.registry import Registry
 from tests.tools.rootless import new_user
 from tests.tools.snapshot import assert_same, snapshot
@@ -201,6 +202,28 @@ def test_below_another_overlay_on_erofs(images: Images, tmp_path: Path) -> None:
         with podman.mounted(images.cut_name) as mounted:
             assert_same(snapshot(mounted), images.umoci_cut, ("podman", "umoci"))
         assert podman.run(images.name, "sh", "-c", CHANGES) == ""
+
+
+COMPOSEFS = {"usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = yes\n"}
+ENGINE = "/usr/etc/containers/containers.conf.d/50-import-image.conf"
+
+
+def test_user_namespaces_below_another_overlay(images: Images, repo: Path, tmp_path: Path) -> None:
+    """An overlayfs cannot be id-mapped; the drop-in of --storage-conf keeps podman from it."""
+    commit_os(repo, "os", os_tree(tmp_path / "os", COMPOSEFS))
+    imported(repo, "--onto=os", "--branch=device", "--storage-conf", images.name)
+    drop_in = tmp_path / "drop-in.conf"
+    drop_in.write_text(ostreerepo.ostree(repo, "cat", "device", ENGINE))
+    below = tmp_path / "below"
+    below.mkdir()
+    with overlay_mount([images.store, below], tmp_path / "store") as store:
+        podman = new_podman(tmp_path / "podman", store)
+        flags = ("--uidmap=0:100000:65536", "--gidmap=0:100000:65536")
+        command = ("sh", "-c", "cat /proc/self/uid_map /etc/word && stat -c %u /srv/a")
+        with pytest.raises(CommandError, match="mapped mount"):
+            podman.run(images.name, *command, flags=flags)
+        shown = podman.run(images.name, *command, flags=flags, conf=drop_in)
+        assert shown.split() == ["0", "100000", "65536", "word", "0"]
 
 
 SQUASH = """\

@@ -21,7 +21,10 @@ OTHERS = {
     "--remove-signatures",
     "--repair",
     "--decryption-key",
-    # Of podman, in the page about the container image, and of pipx.
+    # Of podman, and of pipx.
+    "--mount",
+    "--uidmap",
+    "--userns",
     "--cap-drop",
     "--read-only",
     "--security-opt",

@@ -70,6 +70,21 @@ def test_an_image_that_came_without_a_check_is_checked_later(
     rejects(run_import(repo, "--branch=x", reference, **strict))
 
 
+def test_an_image_without_a_signature_is_asked_for_once(
+    repo: Path, tmp_path: Path, registry: Registry, image: BuiltImage
+) -> None:
+    key = {"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/nowhere"}
+    reference = registry.push(image, "policy/unsigned:t")
+    registry.requests()
+    strict = home_with(tmp_path, {"default": [key]})
+    outcome = run_import(repo, "--retry-times=3", reference, **strict)
+    assert outcome.status == 1
+    assert "A signature was required" in outcome.said("error")[0]
+    assert "containers-policy.json(5)" in outcome.said("hint")[0]
+    manifests = [one.path for one in registry.requests() if "/manifests/" in one.path]
+    assert len(manifests) == 2  # the tag's, and that digest's by the proxy
+
+
 @pytest.mark.parametrize("policy", [{"default": ANYTHING}, REDHAT], ids=["debian", "redhat"])
 def test_nobody_is_asked_where_anything_is_accepted(
     repo: Path, tmp_path: Path, registry: Registry, image: BuiltImage, policy: object

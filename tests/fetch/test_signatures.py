@@ -184,6 +184,7 @@ def test_the_policy_in_force_at_the_import_decides(
     reference = signer.push(f"oci:{layout}:t", f"signed/{kind}:1")
     wrong = signer.imported(repo, f"--policy={signer.policy(kind, 'wrong')}", reference)
     assert wrong.status == 1
+    assert "containers-policy.json(5)" in wrong.said("hint")[0]
     right = signer.imported(repo, f"--policy={signer.policy(kind, 'right')}", reference)
     assert right.status == 0, right.stderr
     known = signer.known(reference, tmp_path / "theirs")

@@ -72,10 +72,16 @@ class Podman:
         found: list[dict[str, Any]] = json.loads(self("image", "inspect", image))
         return found[0]
 
-    def run(self, image: str, *command: str, flags: Sequence[str] = ()) -> str:
-        """The output of `podman run --rm` without network and cgroup limits."""
+    def run(
+        self, image: str, *command: str, flags: Sequence[str] = (), conf: Path | None = None
+    ) -> str:
+        """The output of `podman run --rm` without network and cgroup limits.
+
+        `conf` is read after containers.conf.
+        """
+        more = {"CONTAINERS_CONF_OVERRIDE": str(conf)} if conf is not None else {}
         argv = ["podman", "run", "--rm", "--cgroups=disabled", *QUIET_CREATE, *flags, image]
-        return run(with_cgroup2([*argv, *command]), env=self.environment)
+        return run(with_cgroup2([*argv, *command]), env=self.environment | more)
 
     def create(self, name: str, image: str, *command: str) -> None:
         """`podman create` of what `start` can start."""
