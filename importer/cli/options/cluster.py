@@ -39,15 +39,21 @@ class OnCluster(Group):
     RULES = (
         needs("cluster_wait", "cluster", error="--cluster-wait needs --cluster"),
         needs("collect", "cluster", error="--collect needs --cluster"),
+        needs("trusted", "cluster", error="--cluster-trusted needs --cluster"),
     )
 
     cluster: Address | None = option(
         "--cluster",
         metavar="ADDRESS",
         type=ClusterAddress(),
-        help="Have the layers read by the workers of a Dask cluster: the scheduler's tcp://HOST:PORT"
-        " or tls://HOST:PORT, or local:N for N workers here. Without --collect all workers have"
-        " the repo at the same path. --jobs is how many layers they are given at once.",
+        help="Have the layers read by the workers of a Dask cluster: the scheduler's tls://HOST:PORT,"
+        " or local:N for N workers here. Without --collect all workers have the repo at the same"
+        " path. --jobs is how many layers they are given at once.",
+    )
+    trusted: bool = flag(
+        "--cluster-trusted",
+        help="Take tcp://HOST:PORT for --cluster beyond this machine: whoever reaches the scheduler"
+        " can run programs on the workers, and write into the repo.",
     )
     cluster_wait: float | None = option(
         "--cluster-wait",
@@ -66,6 +72,13 @@ class OnCluster(Group):
         """Return the cluster as the importers take it; `jobs` is the value of --jobs."""
         if self.cluster is None:
             return None
+        if self.cluster.is_exposed and not self.trusted:
+            raise ImporterError(
+                f"--cluster={self.cluster}: anybody on the network could answer for the scheduler,"
+                " or run programs on its workers",
+                hint="give it tls://, see docs/how-to/cluster.md; or, if nobody else reaches this"
+                " network, --cluster-trusted",
+            )
         default = Cluster(self.cluster)
         wait = default.wait if self.cluster_wait is None else self.cluster_wait
         return Cluster(self.cluster, jobs, wait, self.collect)

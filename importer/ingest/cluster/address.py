@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Self
 
 from importer.errors import ImporterError
 
 _LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 _SCHEDULER = re.compile(r"(?:tcp|tls)://[^\s/@]+:\d{1,5}")
-_HINT = "local:N, or a Dask scheduler's address such as tcp://HOST:8786 or tls://HOST:8786"
+_HINT = "local:N, or a Dask scheduler's address such as tls://HOST:8786"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,17 @@ class Address:
         if _SCHEDULER.fullmatch(text) is None:
             raise ImporterError(f"{text[:200]!r} is no address of a cluster", hint=_HINT)
         return cls(text)
+
+    @property
+    def is_exposed(self) -> bool:
+        """Return whether others on a network could answer in the scheduler's place."""
+        if self.is_encrypted:
+            return False
+        host = self.text.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+        try:
+            return not ip_address(host).is_loopback
+        except ValueError:
+            return host != "localhost"
 
     @property
     def is_encrypted(self) -> bool:

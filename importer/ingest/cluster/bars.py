@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from importer.progress import Advance, Progress
 
 
+# Characters of a worker's message.
+_LONGEST = 1000
+
+
 class Bars:
     """Passes each event on to the bar of its layer. Used by several threads."""
 
@@ -22,10 +26,10 @@ class Bars:
         """Send the layer's events to this bar."""
         self._bars[layer_id] = bar
 
-    def hear(self, event: Mapping[str, str | int]) -> None:
-        """Pass on an event; see `importer.ingest.cluster.task`."""
-        bar = self._bars.get(str(event["layer"]))
-        if bar is not None:
+    def hear(self, event: object) -> None:
+        """Pass on an event; see `importer.ingest.cluster.task`. Any other one counts as none."""
+        bar = self._bars.get(str(event.get("layer"))) if isinstance(event, dict) else None
+        if isinstance(event, dict) and bar is not None:
             bar.hear(event)
 
 
@@ -43,14 +47,16 @@ class Bar:
         self._told = 0
         self._ended = False
 
-    def hear(self, event: Mapping[str, str | int]) -> None:
+    def hear(self, event: Mapping[str, object]) -> None:
         """Show an event: a message, or the bytes read so far."""
+        message, count = event.get("message"), event.get("bytes", 0)
         with self._lock:
             if self._ended:
                 return
-            if "message" in event:
-                self._progress.message(str(event["message"]))
-            self._show(int(event.get("bytes", 0)))
+            if isinstance(message, str):
+                self._progress.message(message[:_LONGEST])
+            if isinstance(count, int):
+                self._show(count)
 
     def end(self, count: int | None = None) -> None:
         """Remove the bar. If the layer was read, show first that `count` bytes were read."""

@@ -3,45 +3,47 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import warnings
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
+import distributed.client
+import distributed.protocol.pickle
+from distributed import Client, Future, LocalCluster, get_worker
 from distributed.security import Security
 
 from importer.errors import ClusterError, ImporterError
+from importer.ingest.cluster.quiet import quieten
+from importer.ingest.cluster.told import Told, loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from importer.ingest.cluster.address import Address
 
-_log = logging.getLogger(__name__)
-# Dask prints the messages of these loggers and of those below them. Its errors are raised as well.
-_LOGGERS = ("distributed", "tornado", "asyncio", "bokeh")
 # Seconds that workers on this machine may take to start, and to end.
 _START = 120
 _LEAVE = 5
+# How workers send results: as plain data, or as the message that they cannot.
+_PLAIN = ["msgpack", "error"]
+_LONGEST = 200  # characters of an error that a worker sends
 _TLS = "Dask's own config names the files for TLS: distributed.comm.tls"
 
 
-class _Quietly(logging.Handler):
-    """Pass Dask's messages on to our own log, which --verbose shows."""
+def _unpickle_nothing() -> None:
+    """Have Dask's client read pickles as plain data, for the rest of this process.
 
-    def emit(self, record: logging.LogRecord) -> None:
-        _log.debug("%s: %s", record.name, record.getMessage())
-
-
-def _quieten() -> None:
-    """Send the messages of all of Dask's loggers to `_Quietly`, and print none."""
-    for name in [*_LOGGERS, *logging.root.manager.loggerDict]:
-        if name.partition(".")[0] in _LOGGERS:
-            logger = logging.getLogger(name)
-            logger.handlers = [_Quietly()] if name in _LOGGERS else []
-            logger.propagate = name not in _LOGGERS
+    `deserializers` limits results alone: a scheduler may put pickles into any message, and the
+    client unpickles some fields itself (distributed 2025.1 to 2026.8, protocol/core.py `loads`,
+    core.py `clean_exception`, client.py `_handle_key_in_memory`, `_handle_warn`).
+    """
+    plain = SimpleNamespace(**{**vars(pickle), "loads": loads})
+    for module in (distributed.protocol.pickle, distributed.client):
+        module.pickle = plain
 
 
 class Dask:
@@ -53,17 +55,25 @@ class Dask:
         Raise ClusterError if no scheduler answers.
         """
         self._address = address
-        _quieten()
+        quieten()
         warnings.filterwarnings("ignore", module="distributed")
         with ExitStack() as opened:
             try:
-                where = self._local(opened) if address.workers else _checked(address)
-                self._client = Client(where, set_as_default=False, direct_to_workers=False)
+                where = self._local(opened) if address.workers else _reachable(address)
+                self._client = Client(
+                    where,
+                    set_as_default=False,
+                    direct_to_workers=False,
+                    serializers=_PLAIN,
+                    deserializers=_PLAIN,
+                )
                 opened.callback(self._leave)
                 if address.workers:
                     self._client.wait_for_workers(address.workers, timeout=_START)
-            except (OSError, RuntimeError, ValueError) as error:
-                said = f"the Dask scheduler {address} does not answer: {error}"
+            except ImporterError:
+                raise
+            except Exception as error:  # an answer that is none can end in any
+                said = f"the Dask scheduler {address} does not answer: {str(error)[:_LONGEST]}"
                 raise ClusterError(said, hint=_hint(address)) from None
             self._opened = opened.pop_all()
 
@@ -109,31 +119,36 @@ class Dask:
     def workers(self) -> Mapping[str, int]:
         """Return each worker's address and its number of threads."""
         try:
-            found: dict[str, int] = self._client.nthreads()
+            found: dict[object, object] = dict(self._client.nthreads())
         except Exception:  # Dask raises many kinds of errors for a lost connection
             raise self._gone() from None
-        return found
+        threads = {
+            one: n for one, n in found.items() if isinstance(one, str) and isinstance(n, int)
+        }
+        if len(threads) != len(found):
+            raise ClusterError(f"the Dask scheduler {self._address} lists workers that are none")
+        return threads
 
-    def everywhere[T](self, function: Callable[[], T]) -> Mapping[str, T | BaseException]:
+    def everywhere(self, function: Callable[[], bytes]) -> Mapping[str, bytes | BaseException]:
         """Return what the function returns or raises on each worker."""
         try:
-            answers: dict[str, T | BaseException] = self._client.run(function, on_error="return")
-        except (OSError, RuntimeError, CancelledError):
+            answers: dict[object, object] = self._client.run(function, on_error="return")
+        except Exception:  # of many kinds, as above
             raise self._gone() from None
-        return answers
+        return {str(worker): _checked(one) for worker, one in answers.items()}
 
-    def listen(self, topic: str, handler: Callable[[Mapping[str, str | int]], None]) -> None:
+    def listen(self, topic: str, handler: Callable[[object], None]) -> None:
         """Call the handler with each event of the topic, in a thread of Dask's."""
         self._client.subscribe_topic(topic, lambda event: handler(event[1]))
 
-    def submit[T, R](
+    def submit[T](
         self,
-        function: Callable[[T], R],
+        function: Callable[[T], bytes],
         argument: T,
         key: str,
         priority: int,
         workers: Iterable[str] | None,
-    ) -> Running[R]:
+    ) -> Running:
         """Queue a task. Tasks of the highest `priority` begin first.
 
         The task runs on one of the `workers`; on any worker if that is None, or if all of them are
@@ -160,33 +175,31 @@ class Dask:
         )
 
 
-class Running[R]:
+class Running:
     """A task that is queued or under way."""
 
-    def __init__(self, future: Future[R], gone: Callable[[], ClusterError]) -> None:
+    def __init__(self, future: Future[bytes], gone: Callable[[], ClusterError]) -> None:
         self._future = future
         self._gone = gone
         self._stopped = False
 
-    def result(self) -> R:
+    def result(self) -> bytes:
         """Wait for the task's result.
 
-        Raise ClusterError if the scheduler is lost. Raise ImporterError if the task was stopped, or
-        if several workers died while they ran it. Raise an error of the task as it is.
+        Raise ClusterError if the scheduler is lost. Raise ImporterError if the task was stopped, if
+        several workers died while they ran it, or if it failed otherwise.
         """
         try:
-            found: R = self._future.result()
+            found = _checked(self._future.result())
         except CancelledError:
             if self._stopped:
                 raise ImporterError("stopped, since something else failed") from None
             raise self._gone() from None
-        except ImportError as error:
-            said = f"a worker cannot load import-image: {error}"
-            raise ImporterError(said, hint="install the same version of it there") from None
-        except KilledWorker as error:
-            said = f"several workers died while they read the layer; the last was {_last(error)}"
-            raise ImporterError(said, hint="see the workers' logs; often memory is short") from None
-        return found
+        except Exception as error:
+            found = error
+        if isinstance(found, bytes):
+            return found
+        raise _failure(found)
 
     def forget(self) -> None:
         """Let the worker forget the result."""
@@ -200,8 +213,36 @@ class Running[R]:
             self._future.cancel(force=True)
 
 
-def _last(error: KilledWorker) -> str:
-    return str(getattr(error.last_worker, "address", error.last_worker))
+def _checked(answer: object) -> bytes | BaseException:
+    if isinstance(answer, bytes | BaseException):
+        return answer
+    raise ImporterError("a worker's answer is malformed: it is no text")
+
+
+def _failure(error: BaseException) -> ImporterError:
+    """Return the error of a task as one of ours."""
+    name, text = _name(error), str(error)[:_LONGEST]
+    if name == "KilledWorker":
+        said = f"several workers died while they read the layer; the last was {_last(error)}"
+        return ImporterError(said, hint="see the workers' logs; often memory is short")
+    if name == "ImportError" or "ModuleNotFoundError" in (name, text.partition("(")[0]):
+        said = f"a worker cannot load import-image: {text}"
+        return ImporterError(said, hint="install the same version of it there")
+    return ImporterError(f"a worker cannot read the layer: {name}: {text}")
+
+
+def _name(error: BaseException) -> str:
+    return error.name if isinstance(error, Told) else type(error).__name__
+
+
+def _last(error: BaseException) -> str:
+    """Return the address in a KilledWorker's second argument, a WorkerState."""
+    match error.args:
+        case (_, Told(state=(_, {"address": address})), *_):
+            return str(address)[:_LONGEST]
+        case (_, worker, *_):
+            return str(getattr(worker, "address", "unknown"))
+    return "unknown"
 
 
 class ThisTask:
@@ -242,11 +283,13 @@ class ThisTask:
         self._worker.log_event(topic, dict(event))
 
 
-def _checked(address: Address) -> str:
-    """Return the scheduler's address. Raise ClusterError if Dask lacks its files for TLS."""
+def _reachable(address: Address) -> str:
+    """Return the scheduler's address, and prepare for answers of strangers. Raise ClusterError if
+    Dask lacks its files for TLS."""
     is_tls = address.text.startswith("tls://")
     if is_tls and Security().get_connection_args("client").get("ssl_context") is None:
         raise ClusterError(f"Dask has no certificates to reach {address}", hint=_TLS)
+    _unpickle_nothing()
     return address.text
 
 

@@ -7,9 +7,10 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.ingest.cluster.answer import Answer
 from importer.ingest.cluster.bars import Bar
 from importer.ingest.cluster.for_workers import for_workers
-from importer.ingest.cluster.request import Answer, Download, ReadBy, of_worker
+from importer.ingest.cluster.request import Download, ReadBy, of_worker
 from importer.ingest.cluster.session import Wanted
 from importer.ingest.origins import Origins
 from importer.repo.libostree import faults
@@ -18,7 +19,7 @@ from layers.errors import Fault, LayerError
 if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs
     from importer.ingest.allowance import Allowance
-    from importer.ingest.cluster.request import Refusal
+    from importer.ingest.cluster.answer import Refusal
     from importer.ingest.cluster.session import Session
     from importer.ingest.missing_layer import MissingLayer, Origin
     from importer.ingest.origins import Found

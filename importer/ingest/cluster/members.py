@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.errors import ClusterError, ImporterError
+from importer.ingest.cluster.answer import decoded_proof
 from importer.ingest.cluster.request import of_worker
+from importer.repo.libostree import faults
 from layers.errors import Fault
 
 if TYPE_CHECKING:
@@ -55,12 +58,12 @@ class Members:
 
     def prove(self, agreement: Agreement) -> None:
         """Have each worker check the agreement. Raise ImporterError if one of them fails."""
-        answers = self._dask.everywhere(agreement.answered)
+        from importer.ingest.cluster.task import prove
+
+        answers = self._dask.everywhere(partial(prove, agreement))
         for worker, answer in sorted(answers.items()):
             try:
-                if isinstance(answer, BaseException):
-                    raise _fault(answer)
-                agreement.prove(answer)
+                agreement.prove(_proof(answer))
             except Fault as fault:
                 raise of_worker(fault, worker) from None
 
@@ -99,13 +102,17 @@ class Members:
         )
 
 
-def _fault(error: BaseException) -> Fault:
-    """Return the error of a worker as one of ours. Any other error means that the worker could not
-    load import-image."""
-    if isinstance(error, Fault):
-        return error
-    hint = "install import-image there, in the version that runs here"
-    return ImporterError(f"import-image cannot be loaded: {error}", hint=hint)
+def _proof(answer: bytes | BaseException) -> str:
+    """Return the name of a worker's proof. Raise the worker's error; if that is none of ours, the
+    worker could not load import-image."""
+    if isinstance(answer, BaseException):
+        hint = "install import-image there, in the version that runs here"
+        raise ImporterError(f"import-image cannot be loaded: {str(answer)[:200]}", hint=hint)
+    found = decoded_proof(answer)
+    if isinstance(found, str):
+        return found
+    with faults("writing files"):
+        raise found.error
 
 
 def _counted(threads: Mapping[str, int]) -> str:

@@ -1,8 +1,8 @@
-"""The messages between the importing process and a worker: a layer to read, and the answer."""
+"""The message to a worker: a layer to read. `answer.py` has the messages back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,47 +46,11 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """A worker's repo, and the `commit` in it that has all files of a layer.
-
-    The `url` has a secret in it. The worker serves the repo until Dask forgets the task.
-    """
-
-    url: str = field(repr=False)
-    commit: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A layer that a worker has read.
-
-    `files` is the directory with the layer's durable objects, or the repo to pull them from.
-    `written_bytes` is the size of the new files, `read_bytes` the bytes read of the blob or the
-    store, `seconds` the time that the worker took.
-    """
-
-    found: ReadLayer
-    files: str | Parcel
-    written_bytes: int
-    read_bytes: int
-    worker: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class ReadBy:
     """The worker that read a layer, and how many seconds it took."""
 
     worker: str
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The error because of which a worker could not read a layer."""
-
-    error: Fault | OSError
-    worker: str
 
 
 def of_worker(fault: Fault, worker: str) -> Fault:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ClusterError, ImporterError
 from importer.ingest.cluster.agreement import Agreement
+from importer.ingest.cluster.answer import Parcel, decoded
 from importer.ingest.cluster.bars import Bars
-from importer.ingest.cluster.request import Parcel, Request
+from importer.ingest.cluster.request import Request
 from importer.repo.pulled_objects import Source
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from importer.ingest.cluster.address import Address, Cluster
+    from importer.ingest.cluster.answer import Answer, Refusal
     from importer.ingest.cluster.dask import Dask, Running
-    from importer.ingest.cluster.request import Answer, Download, Refusal
+    from importer.ingest.cluster.request import Download
     from importer.progress import Progress
     from importer.repo.pulled_objects import PulledObjects
     from importer.repo.shared_objects import SharedObjects
@@ -85,7 +87,7 @@ class Session:
         self._opened = ExitStack()
         self._connection: _Connection | None = None
         self._lock = threading.Lock()
-        self._running: set[Running[Answer | Refusal]] = set()
+        self._running: set[Running] = set()
         self._failure: ImporterError | None = None
         self.bars = Bars()
 
@@ -165,9 +167,9 @@ class Session:
             with self._lock:
                 self._running.discard(running)
 
-    def _result(self, running: Running[Answer | Refusal]) -> Answer | Refusal:
+    def _result(self, running: Running) -> Answer | Refusal:
         try:
-            return running.result()
+            return decoded(running.result())
         except ClusterError as error:
             self._fail(error)
             raise
@@ -176,9 +178,7 @@ class Session:
                 raise self._failure from None
             raise
 
-    def _submitted(
-        self, wanted: Wanted, workers: Iterable[str] | None
-    ) -> Running[Answer | Refusal]:
+    def _submitted(self, wanted: Wanted, workers: Iterable[str] | None) -> Running:
         from importer.ingest.cluster.task import read_layer
 
         use = self._in_use
@@ -202,7 +202,7 @@ class Session:
             assert use.pulled is not None  # noqa: S101 - so it was asked for
             return use.pulled.pull(Source(files.url, files.commit))
         assert use.shared is not None  # noqa: S101 - so it was asked for
-        use.shared.adopt(files)
+        use.shared.adopt(str(use.shared.directory / files))
         return answer.written_bytes
 
     def stop(self) -> None:

@@ -10,23 +10,26 @@ import tempfile
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.errors import FetchError, ImporterError
+from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.files.sync import synced
+from importer.ingest.cluster.answer import Answer, Refusal, encoded, encoded_proof
 from importer.ingest.cluster.dask import ThisTask
 from importer.ingest.cluster.outbox import Outbox
-from importer.ingest.cluster.request import Answer, Refusal
 from importer.ingest.job import Sealed
 from importer.process import end_with_thread
 from importer.workers.pool import Workers
-from layers.errors import Fault, LayerError
+from layers.errors import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from importer.ingest.cluster.request import Parcel, Request
+    from importer.ingest.cluster.agreement import Agreement
+    from importer.ingest.cluster.answer import Parcel
+    from importer.ingest.cluster.request import Request
     from importer.progress import Advance
     from importer.repo.staging import Place
     from importer.workers.worker import Done
@@ -38,8 +41,17 @@ _processes = Workers(Sealed.__module__)
 _SOON = 0.5
 
 
-def read_layer(request: Request) -> Answer | Refusal:
-    """Read the layer. If that fails, return a Refusal, so that Dask does not repeat the task."""
+def prove(agreement: Agreement) -> bytes:
+    """Check the agreement. Return the proof, or a Refusal, encoded."""
+    try:
+        return encoded_proof(agreement.answered())
+    except (Fault, OSError) as error:
+        return encoded(Refusal(error, ""))
+
+
+def read_layer(request: Request) -> bytes:
+    """Read the layer. Return the encoded Answer; or if that fails, a Refusal, so that Dask does not
+    repeat the task."""
     # If the worker is killed, no skopeo may stay behind, waiting for a registry for ever. The calls
     # of this function run in threads that live as long as the worker.
     end_with_thread()
@@ -53,17 +65,11 @@ def read_layer(request: Request) -> Answer | Refusal:
             packed = files.packed()
             failing.pop_all()
     except (Fault, OSError) as error:
-        return Refusal(_portable(error), task.worker)
+        return encoded(Refusal(error, task.worker))
     seconds = time.monotonic() - began
-    return Answer(done.found, packed, done.written_bytes, watch.count, task.worker, seconds)
-
-
-def _portable(error: Fault | OSError) -> Fault | OSError:
-    """Return the error as one that can be pickled: of one of a few kinds, with text and hint."""
-    if isinstance(error, OSError | LayerError | FetchError):
-        return error
-    plain = ImporterError(error.message, hint=error.hint)
-    return plain.within(digest=error.digest, path=error.path)
+    return encoded(
+        Answer(done.found, packed, done.written_bytes, watch.count, task.worker, seconds)
+    )
 
 
 def _read(request: Request, files: _Files, watch: _Watch) -> Done[ReadLayer]:
@@ -114,9 +120,10 @@ class _Files:
         return place._replace(directory=tempfile.mkdtemp(dir=place.directory))
 
     def packed(self) -> str | Parcel:
-        """Return the directory of the last attempt's files, or the URL and commit to pull."""
+        """Return the name of the directory of the last attempt's files, or the URL and commit to
+        pull."""
         if self._outbox is None:
-            return self._directory
+            return Path(self._directory).name
         parcel = self._outbox.packed(self._directory)
         self._outbox.close_once(lambda: self._task.is_forgotten)
         return parcel

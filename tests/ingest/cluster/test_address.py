@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from importer.cli.options.cluster import OnCluster
 from importer.errors import ImporterError
 from importer.fetch.skopeo import Skopeo
 from importer.ingest.cluster.address import Address
@@ -42,6 +43,7 @@ def test_what_is_none(text: str) -> None:
         (["--cluster=nowhere"], "is no address of a cluster"),
         (["--collect"], "--collect needs --cluster"),
         (["--cluster-wait=5"], "--cluster-wait needs --cluster"),
+        (["--cluster-trusted"], "--cluster-trusted needs --cluster"),
     ],
 )
 def test_usage_errors(flags: list[str], said: str) -> None:
@@ -49,6 +51,33 @@ def test_usage_errors(flags: list[str], said: str) -> None:
         run([SCRIPT, "--repo=/nowhere", *flags, "q.io/a/b:1"])
     assert "exit 2" in str(error.value)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "exposed"),
+    [
+        ("local:4", False),
+        ("tls://scheduler.example:8786", False),
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://[::1]:8786", False),
+        ("tcp://localhost:8786", False),
+        ("tcp://localhost.example:8786", True),
+        ("tcp://10.0.0.1:8786", True),
+        ("tcp://0.0.0.0:8786", True),
+        ("tcp://[fe80::1]:8786", True),
+        ("tcp://scheduler:8786", True),
+    ],
+)
+def test_tcp_beyond_this_machine_needs_a_word(text: str, exposed: bool) -> None:
+    address = Address.parse(text)
+    assert address.is_exposed is exposed
+    assert OnCluster(cluster=address, trusted=True).cluster_of(None) is not None
+    if exposed:
+        with pytest.raises(ImporterError, match="anybody on the network") as caught:
+            OnCluster(cluster=address).cluster_of(None)
+        assert "--cluster-trusted" in caught.value.hint
+    else:
+        assert OnCluster(cluster=address).cluster_of(None) is not None
 
 
 def test_paths_are_absolute_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:

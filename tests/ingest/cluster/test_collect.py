@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from importer.ingest.cluster.answer import Parcel
 from importer.ingest.cluster.outbox import Outbox
-from importer.ingest.cluster.request import Parcel
 from importer.repo.pulled_objects import Source
 from importer.repo.staging import NewObjects
 from importer.repo.writer import Repo
