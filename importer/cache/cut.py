@@ -25,7 +25,7 @@ from importer.repo.labels import labelled_owner
 from importer.repo.values import Message
 from layers.entry import Owner
 from layers.errors import LayerError
-from layers.storage.blocker import BLOCKER, TARGET
+from layers.storage.mounted import TARGET
 from layers.storage.store_id import StoreForm, private_id
 from layers.tree.blocked import blocker_tree, has_whiteout, topmost
 from layers.tree.entries import EntryCount
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     # The standard ids of the layers below a layer, nearest first, by its own standard id.
     type Parents = Mapping[str, tuple[str, ...]]
 
-_DIFF = b"diff"
+_DIFF, _BLOCKER = b"diff", b"blocker"
 _PLAIN = Owner(0o755, 0, 0)
 _LINK = Owner(0o777, 0, 0)
 
@@ -131,7 +131,7 @@ class _Cutter:
 
     def _layer(self, one: str, made: RepoDirectory, added: int) -> LayerCommit:
         """Return the layer with the trees that were `made`."""
-        diff, blocker = made.directories[_DIFF], made.directories.get(BLOCKER.encode())
+        diff, blocker = made.directories[_DIFF], made.directories.get(_BLOCKER)
         if blocker is None:
             self._cut[one] = diff
         return replace(self._layers[one], shown=diff, added_entries=added, blocker=blocker)
@@ -169,7 +169,7 @@ class _Cutter:
         else:
             fill_with_whole(diff, own, lower, paths)
             leaf = self._repo.write_symlink(labelled_owner(_LINK, self._label), TARGET)
-            add_blocker(tree.directory(BLOCKER, own.meta), blocker_tree(own, paths, leaf))
+            add_blocker(tree.directory(_BLOCKER.decode(), own.meta), blocker_tree(own, paths, leaf))
         made = self._repo.directory(*tree.write())
         entries = sum(map(self._counts.of, made.directories.values()))
         return tree, self._layer(one, made, entries - self._counts.of(own))

@@ -12,6 +12,7 @@ from importer.embed.write_layer import LayerWriter, PlannedLayer
 from importer.render.table import several
 from layers.compress.compress import BlobCompression
 from layers.entry import Owner
+from layers.storage.mounted import blocker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,12 +93,13 @@ class ImageLayers:
         return tuple(dict.fromkeys(label for one in group for label in self._labels[one])) or ("",)
 
     def _files(self, layer_id: str) -> dict[Path, Source]:
-        """Return the layer's own directory, and its tar-split record if it has one."""
+        """Return the layer's own directory, its blocker and tar-split record if there are."""
         found: dict[Path, Source] = {}
         overlay, records = self._store.root.find("overlay"), self._store.root.find("overlay-layers")
         if overlay is not None:
-            name = layer_id.encode()
-            found[(*self._prefix, _OVERLAY, name)] = overlay.directories[name]
+            for name in (layer_id.encode(), blocker_of(layer_id).id.encode()):
+                if name in overlay.directories:
+                    found[(*self._prefix, _OVERLAY, name)] = overlay.directories[name]
         record = record_name(layer_id).encode()
         if records is not None and record in records.leaves:
             found[(*self._prefix, _RECORDS, record)] = records.leaves[record]
@@ -119,17 +121,17 @@ class ImageLayers:
         return sum(self._sizes[one] for one in group)
 
     def _rest(self) -> dict[Path, Source]:
-        grouped = {one for group in self._packing.groups for one in group}
-        names = {one.encode() for one in grouped} | {record_name(one).encode() for one in grouped}
+        taken = {
+            path for group in self._packing.groups for one in group for path in self._files(one)
+        }
         found: dict[Path, Source] = {}
         for part, directory in self._store.root.directories.items():
             if part not in (_OVERLAY, _RECORDS):
                 found[(*self._prefix, part)] = directory
                 continue
             inside: dict[bytes, Source] = {**directory.directories, **directory.leaves}
-            for name, source in inside.items():
-                if name not in names:
-                    found[(*self._prefix, part, name)] = source
+            paths = {(*self._prefix, part, name): source for name, source in inside.items()}
+            found |= {path: source for path, source in paths.items() if path not in taken}
         found |= {(*self._prefix, name): one for name, one in self._store.root.leaves.items()}
         return found
 

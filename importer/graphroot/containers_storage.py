@@ -18,10 +18,10 @@ from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
-from layers.storage.blocker import BLOCKER
 from layers.storage.image import Image, KeptRecord
 from layers.storage.image_record import ImageRecord, any_images
 from layers.storage.layer_record import LayerRecord, any_layers, complete_chain
+from layers.storage.mounted import blocker_of
 from layers.storage.records import big_data_file
 from layers.storage.stored_reference import stored_reference
 
@@ -154,7 +154,7 @@ class Graphroot:
         """Raise ImporterError for a layer whose directory may hold files of the layers below, as
         in a store of ours without whiteouts, if no tar-split record tells what is its own."""
         lower = f"overlay/{layer.id}/lower".encode()
-        blocker = f"overlay/{layer.id}/{BLOCKER}".encode()
+        blocker = f"overlay/{blocker_of(layer.id).id}".encode()
         plain = self._directory.is_there(lower) and not self._directory.is_there(blocker)
         known = self._layer(layer).record is not None or plain
         if layer.parent and not known:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from importer.cache.layer import record_name
 from importer.store.remove_layer import link_target, read_link
 from importer.store.whiteouts import standard_ids_in
-from layers.storage.blocker import blocker_link
+from layers.storage.mounted import MountedTree, blocker_of
 from layers.storage.store_id import LayerIds, StoreForm, possible_links, private_id
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ class LayerNames:
         holding = (one for one, layer in layers.items() if layer.added_entries is not None)
         return cls(ids, links, form, frozenset(holding) - blocked, blocked)
 
-    def chain(self, layer: ImageLayer) -> tuple[str, ...]:
-        """Return the links of a layer and of all that overlayfs mounts below it."""
-        found: list[str] = []
+    def chain(self, layer: ImageLayer) -> tuple[MountedTree, ...]:
+        """Return a layer's tree and all that overlayfs mounts below it."""
+        found: list[MountedTree] = []
         for one in (layer.id, *layer.parents):
-            found.append(self.links[one])
+            found.append(MountedTree(self.ids[one], self.links[one]))
             if one in self.blocked:
-                found.append(blocker_link(self.ids[one]))
+                found.append(blocker_of(self.ids[one]))
             if one in self.cut:
                 break
         return tuple(found)

@@ -19,9 +19,9 @@ from layers.errors import LayerError
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.release.commit_metadata import stored_release
-from layers.storage.blocker import BLOCKER
 from layers.storage.image_record import own_images
 from layers.storage.layer_record import chain, own_layers
+from layers.storage.mounted import blocker_of
 from layers.storage.records import SIGNATURE, big_data_file
 from layers.storage.stated_image import StatedImage, stated_images
 from layers.storage.store_id import standard_ids
@@ -218,10 +218,9 @@ class StoreView:
 
     def blocker(self, record: LayerRecord) -> RepoDirectory | None:
         """Return the tree that hides the directories which the layer holds whole, or None."""
-        standard_id = self.standard_ids.get(record.id, "")
-        found = blocker_in(self.root, record.id, standard_id) if record.parent else None
+        found = blocker_in(self.root, record.id) if record.parent else None
         if found is not None:
-            self._check_breadth(found, f"overlay/{record.id}/{BLOCKER}")
+            self._check_breadth(found, f"overlay/{blocker_of(record.id).id}/diff")
         return found
 
     def mounted(self, layers: Sequence[LayerRecord]) -> list[LayerRecord]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
-from layers.storage.blocker import blocker_link, blocker_place
 from layers.storage.layer_id import link_name
+from layers.storage.mounted import blocker_of
 
 if TYPE_CHECKING:
     from importer.repo.reader import RepoReader
@@ -21,24 +21,23 @@ def remove_layer(repo: RepoReader, tree: Tree, store: RepoDirectory, layer_id: s
     """
     overlay, records = tree.enter("overlay"), tree.enter("overlay-layers")
     if overlay is not None:
-        overlay.remove(layer_id)
         links = overlay.enter("l")
-        for name in _links(repo, store, layer_id):
-            if links is not None:
-                links.remove(name)
+        for one in (layer_id, blocker_of(layer_id).id):
+            overlay.remove(one)
+            for name in _links(repo, store, one):
+                if links is not None:
+                    links.remove(name)
     if records is not None:
         records.remove(record_name(layer_id))
         records.remove(layer_id)  # where containers-storage has more data of a layer
 
 
 def _links(repo: RepoReader, store: RepoDirectory, layer_id: str) -> list[str]:
-    """Return the names under `overlay/l` that lead to the layer or its blocker."""
+    """Return the names under `overlay/l` that lead to the layer."""
     links = store.find("overlay/l")
-    names = {link_name(layer_id), read_link(store, layer_id), blocker_link(layer_id)}
-    places = {f"../{layer_id}/diff", blocker_place(layer_id)}
-    return [
-        name for name in names if links is not None and link_target(repo, links, name) in places
-    ]
+    names = {link_name(layer_id), read_link(store, layer_id)}
+    place = f"../{layer_id}/diff"
+    return [name for name in names if links is not None and link_target(repo, links, name) == place]
 
 
 def read_link(store: RepoDirectory, layer_id: str) -> str:

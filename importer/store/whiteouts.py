@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from importer.cache.stack import deletes
 from importer.repo.commit_keys import FLATTEN, FORM, STORE_WHITEOUTS
 from layers.document import MAX_RECORDS_SIZE
-from layers.storage.blocker import BLOCKER
 from layers.storage.layer_record import any_layers
+from layers.storage.mounted import blocker_of
 from layers.storage.store_id import StoreForm, Whiteouts, form_of, standard_ids
 
 if TYPE_CHECKING:
@@ -55,19 +55,12 @@ def is_cut(store: RepoDirectory, store_id: str, standard_id: str) -> bool:
     That is how containers-storage reads a layer without a file `lower` (overlay.go, `get`). A
     layer of another form that has lost this file is damaged.
     """
-    layer = _layer_without_whiteouts(store, store_id, standard_id)
+    if store_id == standard_id or form_of(store_id, standard_id) is not StoreForm.NONE:
+        return False
+    layer = store.find(f"overlay/{store_id}")
     return layer is not None and b"lower" not in layer.leaves
 
 
-def blocker_in(store: RepoDirectory, store_id: str, standard_id: str) -> RepoDirectory | None:
+def blocker_in(store: RepoDirectory, store_id: str) -> RepoDirectory | None:
     """Return the tree that hides the directories which a layer holds whole, or None."""
-    layer = _layer_without_whiteouts(store, store_id, standard_id)
-    return layer.directories.get(BLOCKER.encode()) if layer is not None else None
-
-
-def _layer_without_whiteouts(
-    store: RepoDirectory, store_id: str, standard_id: str
-) -> RepoDirectory | None:
-    if store_id == standard_id or form_of(store_id, standard_id) is not StoreForm.NONE:
-        return None
-    return store.find(f"overlay/{store_id}")
+    return store.find(f"overlay/{blocker_of(store_id).id}/diff")

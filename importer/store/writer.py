@@ -12,10 +12,10 @@ from importer.store.remove_layer import remove_layer
 from layers.document import MAX_RECORDS_SIZE
 from layers.entry import Owner
 from layers.errors import LayerError
-from layers.storage.blocker import BLOCKER, blocker_link, blocker_place
 from layers.storage.image import Image, ImageLayer, stored_images
 from layers.storage.image_record import any_images
 from layers.storage.merge_records import recorded_ids, store_union
+from layers.storage.mounted import blocker_of
 from layers.storage.records import StoredLayer
 from layers.storage.store_id import StoreForm
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.store.layer_names import LayerNames
     from layers.storage.merge_records import StoreUnion
+    from layers.storage.mounted import MountedTree
     from layers.storage.records import StoredImage
 
 # Readable for all, though podman makes its own store 0700: a store that others are to use
@@ -92,27 +93,22 @@ class StoreTree:
     def _overlay(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
         tree, present = self._part("overlay")
         links = self._enter(tree, "l")
-        for layer in stored:
-            known = present.directories.get(layer.id.encode()) if present else None
+        for place, stored_tree, lower in _mounted_trees(stored, layers):
+            known = present.directories.get(place.id.encode()) if present else None
             if known is not None:
-                _check_same(layer, known, layers[layer.id].tree)
+                _check_same(place.id, known, stored_tree)
             else:
-                self._layer(tree.directory(layer.id, self._directory), layer, layers)
+                directory = tree.directory(place.id, self._directory)
+                directory.graft("diff", stored_tree)
+                self._files(directory, {"link": place.link.encode(), **lower})
             # A kept layer's link may have another name, by which its own children know it.
-            target = f"../{layer.id}/diff"
-            links.file(layer.links[0], self._repo.write_symlink(self._link, target))
-            if layers[layer.id].blocker is not None:
-                place = blocker_place(layer.id)
-                links.file(blocker_link(layer.id), self._repo.write_symlink(self._link, place))
+            links.file(place.link, self._repo.write_symlink(self._link, place.target))
 
-    def _layer(self, tree: Tree, layer: StoredLayer, layers: Mapping[str, LayerCommit]) -> None:
-        tree.graft("diff", layers[layer.id].tree)
-        if (blocker := layers[layer.id].blocker) is not None:
-            tree.graft(BLOCKER, blocker)
-        self._write(tree, "link", layer.link())
-        if lower := layer.lower():
-            self._write(tree, "lower", lower)
-        elif self._names.form is StoreForm.NONE:
+    def _files(self, tree: Tree, files: Mapping[str, bytes]) -> None:
+        """Write the files of a layer's directory."""
+        for name, content in files.items():
+            self._write(tree, name, content)
+        if "lower" not in files and self._names.form is StoreForm.NONE:
             # What `podman image diff` mounts below a layer without others (overlay.go, `get`).
             tree.directory("empty", self._directory)
 
@@ -155,12 +151,22 @@ class StoreTree:
         tree.file(name, self._repo.write_file(self._file, content))
 
 
-def _check_same(layer: StoredLayer, present: RepoDirectory, tree: StoredTree) -> None:
+def _mounted_trees(
+    stored: Iterable[StoredLayer], layers: Mapping[str, LayerCommit]
+) -> Iterator[tuple[MountedTree, StoredTree, Mapping[str, bytes]]]:
+    """Yield each layer's tree, with the files that list those below, and each blocker."""
+    for layer in stored:
+        yield layer.mounted[0], layers[layer.id].tree, layer.lower_files()
+        if (blocker := layers[layer.id].blocker) is not None:
+            yield blocker_of(layer.id), blocker, {}
+
+
+def _check_same(layer_id: str, present: RepoDirectory, tree: StoredTree) -> None:
     """Raise ImporterError if the store has other files, or other labels, under a layer's id."""
     diff = present.directories.get(b"diff")
     if diff is None or (diff.contents, diff.meta) != (tree.contents, tree.meta):
         raise ImporterError(
-            f"the existing store has layer {layer.id} with other files, or labels, than ours",
+            f"the existing store has layer {layer_id} with other files, or labels, than ours",
             hint=_REPLACE,
         )
 

@@ -9,7 +9,7 @@ from importer.errors import ImporterError
 from importer.verify.rebuilt_tar import unlabelled
 from layers.entry import Owner
 from layers.path import Path, joined
-from layers.storage.blocker import BLOCKER, TARGET
+from layers.storage.mounted import TARGET
 from layers.tree.blocked import Blocker, blocker_tree
 
 if TYPE_CHECKING:
@@ -68,4 +68,4 @@ class BlockerCheck:
             self._blame(path, f"is no symlink to {TARGET}")
 
     def _blame(self, path: Path, problem: str) -> None:
-        self.tree.blame(joined(path), f"in the layer's {BLOCKER}: {problem}")
+        self.tree.blame(joined(path), f"in the layer's blocker: {problem}")

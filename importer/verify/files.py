@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import record_name
 from importer.store.remove_layer import read_link
 from layers.errors import Fault
-from layers.storage.blocker import BLOCKER, blocker_link, blocker_place
+from layers.storage.mounted import LOWER_LAYERS, MountedTree, blocker_of, lower_files
 from layers.storage.records import big_data_file
 from layers.storage.store_id import StoreForm, form_of, possible_ids, possible_links
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
@@ -43,11 +43,10 @@ class FileCheck:
         """Check that each directory of the store has the entries that follow from the records."""
         layers = self.records.layers
         images = self.records.records
-        links = [self._link_of(layer_id) for layer_id in layers]
-        links += [blocker_link(layer_id) for layer_id in self.records.blockers]
+        trees = [*map(self._own, layers), *map(blocker_of, self.records.blockers)]
         all_layers, all_images = self.records.all_layers, self.records.all_records
-        self._entries("overlay", (), [*layers, "l"], all_layers)
-        self._entries("overlay/l", links, (), all_layers)
+        self._entries("overlay", (), [*(tree.id for tree in trees), "l"], all_layers)
+        self._entries("overlay/l", [tree.link for tree in trees], (), all_layers)
         self._entries("overlay-layers", ["layers.lock", *self._splits()], (), all_layers)
         self._entries("overlay-images", ["images.lock"], images, all_images)
         for record in layers.values():
@@ -71,20 +70,28 @@ class FileCheck:
     def _splits(self) -> list[str]:
         return [record_name(i) for i in self.records.layers if i not in self.unverified]
 
-    def _layer(self, record: LayerRecord) -> None:
-        directory = f"overlay/{record.id}"
-        lower = ":".join(f"l/{link}" for link in self._mounted_below(record))
-        files = ["link", "lower"] if lower else ["link"]
-        blocker = [BLOCKER] if record.id in self.records.blockers else []
-        self._entries(directory, files, ["diff", *blocker, *self._empty(record, lower)])
-        self._content(directory, "link", self._link_of(record.id), record.id)
-        if lower:
-            self._content(directory, "lower", lower, record.id)
-        self._link(record.id, self._link_of(record.id), f"../{record.id}/diff")
-        if blocker:
-            self._link(record.id, blocker_link(record.id), blocker_place(record.id))
+    def _own(self, layer_id: str) -> MountedTree:
+        return MountedTree(layer_id, self._link_of(layer_id))
 
-    def _empty(self, record: LayerRecord, lower: str) -> list[str]:
+    def _layer(self, record: LayerRecord) -> None:
+        below = self._mounted_below(record)
+        self._tree(self._own(record.id), below, self._empty(record, below))
+        if record.id in self.records.blockers:
+            self._tree(blocker_of(record.id), (), ["empty"])
+
+    def _tree(self, tree: MountedTree, below: Sequence[MountedTree], empty: Iterable[str]) -> None:
+        """Check the directory of a layer or blocker, and its link."""
+        directory = f"overlay/{tree.id}"
+        place = self.store.root.find(directory)
+        files = {"link": tree.link.encode(), **lower_files(below)}
+        if place is not None and LOWER_LAYERS.encode() not in place.leaves:
+            files.pop(LOWER_LAYERS, None)  # podman before 6 writes none
+        self._entries(directory, files, ["diff", *empty])
+        for name, content in files.items():
+            self._content(directory, name, content, tree.id)
+        self._link(tree)
+
+    def _empty(self, record: LayerRecord, lower: Sequence[MountedTree]) -> list[str]:
         """Return ["empty"] for a layer that has such a directory: what is mounted below it."""
         known = self.records.standard_ids.get(record.id, "")
         if lower or (form := form_of(record.id, known)) in (StoreForm.QUOTED, StoreForm.FLATTENED):
@@ -93,13 +100,13 @@ class FileCheck:
         # A layer under its standard id may be of an older store, or podman's.
         return ["empty"] if form is StoreForm.NONE or present is not None else []
 
-    def _mounted_below(self, record: LayerRecord) -> list[str]:
-        """Return the links of all that overlayfs mounts below this layer, nearest first."""
-        found: list[str] = []
+    def _mounted_below(self, record: LayerRecord) -> list[MountedTree]:
+        """Return all that overlayfs mounts below this layer, nearest first."""
+        found: list[MountedTree] = []
         for one in (record.id, *self._parents(record)):
-            found.append(self._link_of(one))
+            found.append(self._own(one))
             if one in self.records.blockers:
-                found.append(blocker_link(one))
+                found.append(blocker_of(one))
             if one in self.records.cut:
                 break
         return found[1:]
@@ -117,32 +124,32 @@ class FileCheck:
             record = layers[record.parent]
         return found
 
-    def _content(self, directory: str, name: str, expected: str, layer_id: str) -> None:
+    def _content(self, directory: str, name: str, expected: bytes, layer_id: str) -> None:
         place = self.store.root.find(directory)
         try:
             content = place.read(name) if place else None
         except Fault as error:
             self.findings.add(error.message, path=f"{directory}/{name}")
             return
-        if content is not None and content != expected.encode():
-            found = content.decode(errors="replace")
+        if content is not None and content != expected:
+            found, wanted = (one.decode(errors="replace")[:100] for one in (content, expected))
             self.findings.add(
-                f"layer {layer_id[:12]}: says {found[:100]!r}, not {expected[:100]!r}",
+                f"layer {layer_id[:12]}: says {found!r}, not {wanted!r}",
                 path=f"{directory}/{name}",
             )
 
-    def _link(self, layer_id: str, name: str, target: str) -> None:
+    def _link(self, tree: MountedTree) -> None:
         links = self.store.root.find("overlay/l")
-        checksum = links.leaves.get(name.encode()) if links else None
+        checksum = links.leaves.get(tree.link.encode()) if links else None
         try:
-            found = self.repo.file(checksum).target if checksum else target
+            found = self.repo.file(checksum).target if checksum else tree.target
         except Fault as error:
-            self.findings.add(error.message, path=f"overlay/l/{name}")
+            self.findings.add(error.message, path=f"overlay/l/{tree.link}")
             return
-        if found != target:
+        if found != tree.target:
             self.findings.add(
-                f"layer {layer_id[:12]}: leads to {found!r}, not {target!r}",
-                path=f"overlay/l/{name}",
+                f"layer {tree.id[:12]}: leads to {found!r}, not {tree.target!r}",
+                path=f"overlay/l/{tree.link}",
             )
 
     def _entries(

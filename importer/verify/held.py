@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from importer.verify.blocker import BlockerCheck
 from layers.path import Path, joined
-from layers.storage.blocker import BLOCKER
 from layers.tree.blocked import topmost
 from layers.tree.lower import Lower, StoredDirectory
 from layers.whiteout import unquoted
@@ -52,7 +51,7 @@ class HeldCheck:
     def _ends(self, whole: tuple[Path, ...]) -> None:
         """Check what hides the layers below in the directories that the layer holds whole."""
         if self.blocker is not None and () in whole:
-            self._blame((), f"the layer has a {BLOCKER}, and its tar deletes a name in the root")
+            self._blame((), "the layer has a blocker, and its tar deletes a name in the root")
         elif self.blocker is not None:
             BlockerCheck(self.tree, self.blocker).compare(whole)
         elif () not in whole:

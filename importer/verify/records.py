@@ -83,9 +83,8 @@ class RecordCheck:
     @cached_property
     def blockers(self) -> dict[str, RepoDirectory]:
         """The blockers of layers that hold some directories whole, by the layers' ids."""
-        known = self.standard_ids
         found = {
-            record.id: blocker_in(self.store.root, record.id, known.get(record.id, ""))
+            record.id: blocker_in(self.store.root, record.id)
             for record in self.layers.values()
             if record.parent
         }

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 
 from layers.digest import Digest
 from layers.oci.media_type import Compression
+from layers.storage.mounted import lower_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from layers.storage.mounted import MountedTree
 
 # The flag of an image that an earlier release left; containers-storage ignores it (images.go,
 # `Image.Flags`).
@@ -32,8 +35,8 @@ class StoredLayer:
     """A layer in the store.
 
     Sizes are in bytes. `parents` has the store's ids of the layers below, nearest first.
-    `links` has the names under `overlay/l` of the layer itself and of all that is mounted below it:
-    its blocker, then its parents, down to the nearest cut one, and their blockers.
+    `mounted` has the layer's own tree and all that are mounted below it: its blocker, then its
+    parents, down to the nearest cut one, and their blockers.
     """
 
     id: str
@@ -45,7 +48,7 @@ class StoredLayer:
     compression: Compression
     uids: tuple[int, ...]
     gids: tuple[int, ...]
-    links: tuple[str, ...] = ()
+    mounted: tuple[MountedTree, ...] = ()
 
     @property
     def parent(self) -> str:
@@ -68,16 +71,9 @@ class StoredLayer:
         # What `podman run --userns=auto` sizes the user namespace by.
         return fields | {"uidset": list(self.uids), "gidset": list(self.gids)}
 
-    def link(self) -> bytes:
-        """Return the content of the file `link`: the layer's name under `overlay/l`."""
-        return self.links[0].encode()
-
-    def lower(self) -> bytes:
-        """Return the content of the file `lower`: the layers below, in overlayfs's order.
-
-        It is empty for a base and for a cut layer.
-        """
-        return ":".join(f"l/{link}" for link in self.links[1:]).encode()
+    def lower_files(self) -> dict[str, bytes]:
+        """Return the files that list the layers below: none for a base and for a cut layer."""
+        return lower_files(self.mounted[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class StoreForm(Enum):
 # The forms' names in ids. A form whose trees change needs another name here.
 _NAMES = {
     StoreForm.QUOTED: "quoted",
-    StoreForm.NONE: "blocked",
+    StoreForm.NONE: "blocker-layers",
     StoreForm.FLATTENED: "flattened",
 }
 

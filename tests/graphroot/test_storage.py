@@ -234,7 +234,7 @@ def test_nothing_of_the_machine_comes_along(filled: Filled, repo: Path) -> None:
     assert top == {"overlay", "overlay-images", "overlay-layers"}
     inside = {path.split("/")[4] for path in paths if path.count("/") == 4 and "/overlay/" in path}
     links = {one for one in inside if len(one) == 26}
-    assert inside - links == {"diff", "link", "lower"}
+    assert inside - links == {"diff", "link", "lower", "lower-layers"}
 
 
 @pytest.mark.parametrize("how", ["name", "short", "id", "prefix", "digest", "short digest"])

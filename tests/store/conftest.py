@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.busybox import busybox_layer
-from tests.tools.expected import STORE, private_ids
+from tests.tools.expected import STORE, blocker_id, private_ids
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
 from tests.tools.ostreerepo import checkout
@@ -40,7 +40,12 @@ class Family:
     def ids(self) -> list[str]:
         """The ids of the first image's layers: busybox, base, blocks (it holds /d whole), between,
         cut, above."""
-        return private_ids(self.long.diff_ids, "blocked")
+        return private_ids(self.long.diff_ids, "blocker-layers")
+
+    @property
+    def blocker(self) -> str:
+        """The id of the only blocker."""
+        return blocker_id(self.ids[2])
 
     def store(self, form: str) -> Path:
         """The store on a branch of that name, as plain files."""

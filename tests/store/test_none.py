@@ -14,7 +14,7 @@ from tests.conftest import FIXTURES
 from tests.store.conftest import BASE, NONE, QUOTED, Family
 from tests.tools import ostreerepo
 from tests.tools.busybox import busybox_layer
-from tests.tools.expected import STORE, layer_ids, merged, private_ids, unpacked
+from tests.tools.expected import STORE, blocker_id, layer_ids, merged, private_ids, unpacked
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported, imported_storage, run_import, run_storage
 from tests.tools.importrelease import run_release
@@ -49,11 +49,7 @@ def test_links_are_of_the_form(family: Family) -> None:
     assert not names["none"] & names["quoted"]
     for link in links["none"]:
         _, layer, place = link.readlink().parts
-        if place == "diff":
-            assert read(family.store("none"), layer, "link") == link.name
-        else:
-            assert (layer, place) == (family.ids[2], "blocker")
-            assert read(family.store("none"), layer, "lower").startswith(f"l/{link.name}:")
+        assert (read(family.store("none"), layer, "link"), place) == (link.name, "diff")
 
 
 def test_ids_are_private_to_the_form(family: Family) -> None:
@@ -87,25 +83,25 @@ def test_lower_has_blockers_and_ends_at_a_cut_layer(family: Family) -> None:
     store = family.store("none")
     busybox, base, blocks, between, cut, above = family.ids
     links = {one: f"l/{read(store, one, 'link')}" for one in family.ids}
-    (blocker,) = [
-        f"l/{link.name}"
-        for link in (store / "overlay/l").iterdir()
-        if link.readlink().name == "blocker"
-    ]
+    blocker = f"l/{read(store, family.blocker, 'link')}"
     assert [read(store, one, "lower") for one in (busybox, cut)] == ["", ""]
     assert read(store, base, "lower") == links[busybox]
     below = [blocker, links[base], links[busybox]]
     assert read(store, blocks, "lower").split(":") == below
     assert read(store, between, "lower").split(":") == [links[blocks], *below]
     assert read(store, above, "lower") == links[cut]
+    assert read(store, blocks, "lower-layers").split(":") == [family.blocker, base, busybox]
+    assert read(store, above, "lower-layers") == cut
+    assert [read(store, one, "lower-layers") for one in (busybox, family.blocker, cut)] == [""] * 3
     (mid,) = [one["layer"] for one in store_images(store) if "none/mid:1" in one["names"][0]]
     assert read(store, mid, "lower").split(":") == [links[blocks], *below]
 
 
 def test_a_blocker_ends_the_directories_that_delete_and_nothing_else(family: Family) -> None:
     """Rule 3: its links lead nowhere, so that `podman diff` finds nothing below them."""
-    layer = family.store("none") / "overlay" / family.ids[2]
-    (end,) = (layer / "blocker").iterdir()
+    overlay = family.store("none") / "overlay"
+    layer = overlay / family.ids[2]
+    (end,) = (overlay / family.blocker / "diff").iterdir()
     assert end.name == "d"
     assert str(end.readlink()) == "nothing-below"
     assert sorted(one.name for one in (layer / "diff").iterdir()) == ["d"]
@@ -204,8 +200,12 @@ def test_entries_that_the_form_adds_are_told(family: Family, repo: Path) -> None
     added = [layer.get("added_entries") for layer in layers]
     store = family.store("none")
     trees = [
-        [one for part in ("diff", "blocker") for one in (layer / part).rglob("*")]
-        for layer in (store / "overlay" / one for one in family.ids)
+        [
+            one
+            for part in (layer, blocker_id(layer))
+            for one in (store / "overlay" / part / "diff").rglob("*")
+        ]
+        for layer in family.ids
     ]
     own = [None, None, {"d", "d/sub", "d/sub/new"}, None, {"srv", "srv/z"}, None]
     expected = [
@@ -474,17 +474,16 @@ def test_verify_compares_a_blocker_with_what_the_layer_deletes(
     """Without its blocker, or with a smaller one, deleted files would be back."""
     repo = ostreerepo.init(tmp_path / "repo")
     other, blocks, above = family.ids[1:4]
-    links = family.store("none") / "overlay/l"
-    (link,) = [one.name for one in links.iterdir() if one.readlink().name == "blocker"]
+    link = read(family.store("none"), family.blocker, "link")
 
     def found(change: str) -> dict[tuple[str, str], str]:
         """What verify finds in a store with this change; problems by layer and path."""
         loose = LooseStore(tmp_path / change)
         run(["cp", "--archive", family.home / "none", loose.root])
         overlay = loose.path / "overlay"
-        end = overlay / blocks / "blocker/d"
+        end = overlay / family.blocker / "diff/d"
         if change == "move":
-            run(["cp", "--archive", end.parent, overlay / other])
+            run(["cp", "--archive", overlay / family.blocker, overlay / blocker_id(other)])
             end.rename(end.with_name("e"))
             (overlay / "l" / link).unlink()
             (overlay / "l" / link).symlink_to(f"../{blocks}/diff")
@@ -492,7 +491,7 @@ def test_verify_compares_a_blocker_with_what_the_layer_deletes(
             end.unlink()
             end.touch()
         else:
-            shutil.rmtree(end.parent)
+            shutil.rmtree(overlay / family.blocker)
         commit(loose, repo, change)
         document = json.loads(image_store(repo, "verify", "--json", change).stdout)
         findings = document["branches"][0]["findings"]

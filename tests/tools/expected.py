@@ -29,6 +29,11 @@ def private_ids(diff_ids: tuple[str, ...], form: str = "quoted") -> list[str]:
     return [hashlib.sha256(name.encode()).hexdigest() for name in named]
 
 
+def blocker_id(layer_id: str) -> str:
+    """The id of the directory that ends some directories below a layer of such a store."""
+    return hashlib.sha256(f"blocker{layer_id}".encode()).hexdigest()
+
+
 def unpacked(layout: Path, tag: str, dest: Path) -> Snapshot:
     """What umoci makes of `layout:tag`, with the root that podman gives every image."""
     found = snapshot(umoci.unpack(layout, tag, dest))

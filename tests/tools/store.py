@@ -20,7 +20,8 @@ def store_layers(root: Path) -> list[Record]:
 def store_lowers(root: Path, identity: str) -> list[Path]:
     """The directories to mount, nearest first, for an image's or a layer's id.
 
-    Only the files `link` and `lower` and the links in `l/` decide, as in the driver's get().
+    Only files of the layer's directory and the links in `l/` decide, as in the driver's get():
+    `lower-layers` since containers-storage 1.63, `lower` before. Both have to say the same.
     """
     layer = top_layer(root, identity)
     home = root / "overlay"
@@ -28,7 +29,12 @@ def store_lowers(root: Path, identity: str) -> list[Path]:
     lower = folder / "lower"
     parts = lower.read_text().split(":") if lower.exists() else []
     own = f"l/{(folder / 'link').read_text()}"
-    return [_resolve(home, part) for part in [own, *parts]]
+    found = [_resolve(home, part) for part in [own, *parts]]
+    by_id = folder / "lower-layers"
+    if by_id.exists():
+        below = [(home / one / "diff").resolve() for one in by_id.read_text().split(":")]
+        assert found[1:] == below
+    return found
 
 
 def top_layer(root: Path, identity: str) -> str:
@@ -44,8 +50,8 @@ def top_layer(root: Path, identity: str) -> str:
 def _resolve(home: Path, part: str) -> Path:
     link = home / part
     found = link.resolve()
-    if not link.is_symlink() or not found.is_dir() or found.name not in ("diff", "blocker"):
-        raise AssertionError(f"{link} is no link to a layer's diff directory, nor to its blocker")
+    if not link.is_symlink() or not found.is_dir() or found.name != "diff":
+        raise AssertionError(f"{link} is no link to a layer's diff directory")
     return found
 
 

@@ -341,6 +341,12 @@ def wrong_lower(store: LooseStore, sound: Sound) -> None:
     path.write_text(f"l/{sound.links[2]}")
 
 
+@plants(beside("overlay/{1}/lower-layers", "says"))
+def wrong_lower_layers(store: LooseStore, sound: Sound) -> None:
+    path = store.path / "overlay" / sound.layers[1] / "lower-layers"
+    path.write_text(sound.layers[2])
+
+
 @plants(beside("overlay/{1}/lower", "is missing"))
 def lower_missing(store: LooseStore, sound: Sound) -> None:
     (store.path / "overlay" / sound.layers[1] / "lower").unlink()
@@ -400,7 +406,11 @@ def wrong_diff_id(store: LooseStore, sound: Sound) -> None:
 
 
 @plants(
-    both(on(1, "", "its id does not follow"), on(1, "*", "*"), beside("overlay/{1}/lower", "says"))
+    both(
+        on(1, "", "its id does not follow"),
+        on(1, "*", "*"),
+        *(beside(f"overlay/{{1}}/{name}", "says") for name in ("lower", "lower-layers")),
+    )
 )
 def wrong_parent(store: LooseStore, sound: Sound) -> None:
     store.edit_layer(sound.layers[1], parent=sound.layers[2])
@@ -582,6 +592,19 @@ def test_a_store_committed_by_ostree_itself_is_as_sound(sound: Sound, tmp_path: 
     planted = ostreerepo.init(tmp_path / "planted")
     commit(copy(sound.loose, tmp_path / "copy"), planted, "same")
     assert findings(planted, "same") == []
+
+
+@pytest.mark.root
+def test_a_store_without_lower_layers_is_as_sound(sound: Sound, tmp_path: Path) -> None:
+    """Earlier versions wrote none, nor does podman before 6."""
+    planted = ostreerepo.init(tmp_path / "planted")
+    older = copy(sound.loose, tmp_path / "copy")
+    found = [*(older.path / "overlay").glob("*/lower-layers")]
+    assert found
+    for path in found:
+        path.unlink()
+    commit(older, planted, "older")
+    assert findings(planted, "older") == []
 
 
 def test_an_image_that_is_packed_in_two_ways_is_sound(registry: Registry, tmp_path: Path) -> None:

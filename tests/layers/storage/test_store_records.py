@@ -7,6 +7,7 @@ import pytest
 from layers.digest import Digest
 from layers.oci.media_type import Compression
 from layers.storage.layer_id import layer_ids, link_name
+from layers.storage.mounted import MountedTree, blocker_of
 from layers.storage.records import StoredImage, StoredLayer, big_data_file
 from tests.tools import expected
 
@@ -27,7 +28,7 @@ def layer(number: int, compression: Compression = Compression.GZIP) -> StoredLay
         compression,
         (0, 33),
         (0,),
-        tuple(link_name(one) for one in (IDS[number], *parents)),
+        tuple(MountedTree(one, link_name(one)) for one in (IDS[number], *parents)),
     )
 
 
@@ -65,12 +66,22 @@ def test_a_base_has_no_parent_and_a_plain_blob_no_compression() -> None:
     assert layer(0, Compression.ZSTD).record()["compression"] == 4
 
 
-def test_links() -> None:
-    assert layer(2).link() == link_name(IDS[2]).encode()
-    nearest_first = f"l/{link_name(IDS[1])}:l/{link_name(IDS[0])}"
-    assert layer(2).lower() == nearest_first.encode()
-    assert layer(0).lower() == b""
+def test_lower_files_name_the_layers_below_by_link_and_by_id() -> None:
+    links = f"l/{link_name(IDS[1])}:l/{link_name(IDS[0])}"
+    assert layer(2).lower_files() == {
+        "lower": links.encode(),
+        "lower-layers": f"{IDS[1]}:{IDS[0]}".encode(),
+    }
+    assert layer(0).lower_files() == {}
     assert expected.layer_ids(tuple(map(str, DIFF_IDS))) == list(IDS)
+
+
+def test_a_blocker_is_found_by_its_link_as_by_its_id() -> None:
+    """containers-storage from 1.63 on takes the id out of the link's target."""
+    blocker = blocker_of(IDS[0])
+    assert blocker.target == f"../{blocker.id}/diff"
+    assert blocker.link == link_name(blocker.id)
+    assert len({one.id for one in map(blocker_of, IDS)} | {*IDS}) == 6
 
 
 def test_an_images_record() -> None:

@@ -1,0 +1,59 @@
+"""Name the trees that overlayfs mounts for a layer, and write the files that list them.
+
+containers-storage mounts what a layer's own files list, whatever layers.json says of its parents
+(drivers/overlay/overlay.go, `get`). Up to 1.62 it reads `lower`, which has names of symlinks under
+`overlay/l`. From 1.63 on (podman 6; Debian's podman 5.8.6 has 1.64) it reads `lower-layers`, which
+has ids, and appends `/diff` to each. Without that file it takes the id out of each symlink's
+target, which therefore has to be `../<id>/diff`. A new layer or container gets the lists of the
+layer below, with that layer before them.
+
+A *blocker* is a tree that is mounted directly below a layer, in a directory of its own that no
+record names. As it is the first one in the layer's lists, where the parent is in others,
+`podman image diff` compares the mounted trees (`isParent`); else it would look for whiteouts in
+`diff`, and find no deletion.
+
+A symlink that leads nowhere is at the place of each directory that ends in a blocker. A file would
+do for overlayfs, but `podman diff` looks for each changed path in all lower directories, and fails
+where a part of the path is a file (pkg/archive/changes.go, `changes`).
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+from layers.storage.layer_id import link_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TARGET = "nothing-below"
+LOWER_LAYERS = "lower-layers"
+
+
+class MountedTree(NamedTuple):
+    """The tree `overlay/<id>/diff`; `link` is its name under `overlay/l`."""
+
+    id: str
+    link: str
+
+    @property
+    def target(self) -> str:
+        """Return where the link leads."""
+        return f"../{self.id}/diff"
+
+
+def blocker_of(store_id: str) -> MountedTree:
+    """Return the place of the blocker of a layer, given by its id in the store."""
+    one = sha256(f"blocker{store_id}".encode()).hexdigest()
+    return MountedTree(one, link_name(one))
+
+
+def lower_files(below: Sequence[MountedTree]) -> dict[str, bytes]:
+    """Return the files that list the trees below a layer, nearest first: none if there are none."""
+    if not below:
+        return {}
+    return {
+        "lower": ":".join(f"l/{one.link}" for one in below).encode(),
+        LOWER_LAYERS: ":".join(one.id for one in below).encode(),
+    }
