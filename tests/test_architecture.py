@@ -103,6 +103,22 @@ def test_imports_run_downwards(path: Path) -> None:
         assert climbing(ROOT / "importer", path) == []
 
 
+HIDING = {"exists", "is_dir", "is_file"}
+# These are looked after elsewhere.
+NOT_YET = {"device/heal.py", "tree/journal.py"}
+
+
+@pytest.mark.parametrize(
+    "path", IMPORTER, ids=lambda path: str(path.relative_to(ROOT / "importer"))
+)
+def test_absent_and_unreadable_are_two_answers(path: Path) -> None:
+    """`Path.exists()` and its kin return False for any OSError; files/presence.py does not."""
+    calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    methods = (call.func for call in calls if not call.args)
+    names = {method.attr for method in methods if isinstance(method, ast.Attribute)}
+    assert str(path.relative_to(ROOT / "importer")) in NOT_YET or not HIDING & names
+
+
 @pytest.mark.parametrize("path", LAYERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_layers_are_pure(path: Path) -> None:
     assert not imported(path) & EFFECTS

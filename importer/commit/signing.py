@@ -61,9 +61,11 @@ def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
     homedir = [f"--homedir={key.homedir}"] if key.homedir else []
     with scratch() as directory:
         keyring = directory / "keyring.gpg"
+        public = b""
         with suppress(CommandError):  # a key that is not there is for libostree to report
-            keyring.write_bytes(run(["gpg", "--batch", *homedir, "--export", "--", key.key]))
-        if not keyring.exists() or not is_signed_by_gpg(repo, checksum, keyring):
+            public = run(["gpg", "--batch", *homedir, "--export", "--", key.key])
+        keyring.write_bytes(public)
+        if not public or not is_signed_by_gpg(repo, checksum, keyring):
             with _advising():
                 sign_by_gpg(repo, checksum, key.key, key.homedir)
 

@@ -27,7 +27,8 @@ def has_to_ask(skopeo: Skopeo, reference: Reference) -> bool:
     """
     if skopeo.insecure_policy:
         return False
-    found = [_read(path) for path in _places(skopeo) if path.exists()]
+    read = (_read(path) for path in _places(skopeo))
+    found = [raw for raw in read if raw is not None]
     return not found or not all(accepts_anything(raw, reference) for raw in found)
 
 
@@ -38,10 +39,13 @@ def _places(skopeo: Skopeo) -> list[Path]:
     return [home / _OWN for home in homes] + [Path(place) for place in _PLACES]
 
 
-def _read(path: Path) -> bytes:
-    """Return the file, or b"" if it cannot be read: skopeo then reports why."""
+def _read(path: Path) -> bytes | None:
+    """Return the file, None if there is none, or b"" if it cannot be read: skopeo then reports
+    why."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_DOCUMENT_SIZE + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError:
         return b""

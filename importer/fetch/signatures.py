@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.fetch.http import Http
+from importer.files.presence import is_directory
 from importer.files.replacement import open_regular, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
@@ -95,13 +96,21 @@ class Signatures:
 def _base(name: ImageName) -> str:
     """Return the base URL of the image's simple signatures, by the machine's registries.d."""
     home = Path.home() / _OWN
-    directory = home if home.is_dir() else _SYSTEM
+    directory = home if is_directory(home) else _SYSTEM
     try:
-        paths = sorted(directory.glob("*.yaml"))
-        files = [(str(path), read_file(path, MAX_DOCUMENT_SIZE)) for path in paths]
+        files = [(str(path), read_file(path, MAX_DOCUMENT_SIZE)) for path in _yaml_files(directory)]
         return lookaside(files, name) or f"file://{_LOCAL}"
     except LayerError as error:
         raise ImporterError(str(error), hint="containers-registries.d(5) has its format") from None
+
+
+def _yaml_files(directory: Path) -> list[Path]:
+    if not is_directory(directory):
+        return []
+    try:
+        return sorted(path for path in directory.iterdir() if path.name.endswith(".yaml"))
+    except OSError as error:
+        raise ImporterError(f"{directory} cannot be read: {error.strerror}") from error
 
 
 def _read_file(path: Path) -> bytes | None:

@@ -8,6 +8,7 @@ on, and `version`.
 from __future__ import annotations
 
 import re
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -95,8 +96,11 @@ class ImageDirectory:
 
 
 def _is_version(path: Path) -> bool:
-    """Return whether the path is a regular file with the transport's version."""
-    if path.is_symlink() or not path.is_file():
+    """Return whether the path is a regular file with the transport's version. Raise OSError."""
+    try:
+        if not S_ISREG(path.lstat().st_mode):
+            return False
+    except FileNotFoundError:
         return False
     with path.open("rb") as file:
         return file.read(len(_VERSION) + 1) == _VERSION

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.presence import is_directory
 from importer.files.replacement import Replacement, check_replaceable, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
@@ -42,7 +43,7 @@ def read_image_lists(path: Path) -> tuple[ImageList, ...]:
     Raise ImporterError if one cannot be read or is no list, or if there is no image at all.
     """
     try:
-        if not path.is_dir():
+        if not is_directory(path):
             return (ImageList(path, read_list(_raw(path), str(path))),)
         found = tuple(_members(path))
     except LayerError as error:
@@ -80,7 +81,7 @@ class Pinning:
             check_replaceable(path)
 
     def _place(self, one: ImageList, target: Path) -> Path:
-        if target.is_dir():
+        if is_directory(target):
             return target / one.path.name
         if len(self._lists) > 1:
             raise ImporterError(

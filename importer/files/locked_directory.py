@@ -24,6 +24,7 @@ def locked_directory(where: Path, prefix: str) -> tuple[Path, int]:
         with suppress(FileNotFoundError):
             lock = os.open(directory, OPEN_DIRECTORY)
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if directory.exists():
+            with suppress(FileNotFoundError):
+                directory.lstat()
                 return directory, lock
             os.close(lock)

@@ -12,6 +12,7 @@ from importer.errors import ImporterError
 from importer.files.atomic import is_fresh
 from importer.files.blob_file import has_content, naming, new_blob, replace_file
 from importer.files.locked_directory import OPEN_DIRECTORY
+from importer.files.presence import is_present
 from importer.files.replacement import read_file
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, array, mapping, parse_document
@@ -42,12 +43,12 @@ class Layout:
         marker = self._directory / "oci-layout"
         with naming(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
-            if not marker.exists() and not is_fresh(self._directory):
+            if not is_present(marker) and not is_fresh(self._directory):
                 raise ImporterError(
                     f"{self._directory} is not empty, and no OCI layout",
                     hint="name a new directory, or a layout to add the image to",
                 )
-            if not marker.exists():
+            if not is_present(marker):
                 replace_file(marker, iter([_json({"imageLayoutVersion": "1.0.0"})]))
 
     def has(self, digest: Digest, size: int) -> bool:
@@ -112,7 +113,7 @@ class Layout:
 
     def _listed(self) -> list[dict[str, Any]]:
         index = self._directory / "index.json"
-        if not index.exists():
+        if not is_present(index):
             return []
         try:
             document = parse_document(read_file(index, MAX_DOCUMENT_SIZE), "it")

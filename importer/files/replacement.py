@@ -93,9 +93,10 @@ def check_replaceable(path: Path) -> None:
     final = path.resolve()
     try:
         mount = _mount_of(final.parent)
-        present = final.exists()
-        mode = final.stat().st_mode if present else S_IFREG
-        mounted = present and _mount_of(final) != mount
+        try:
+            mode, mounted = final.stat().st_mode, _mount_of(final) != mount
+        except FileNotFoundError:
+            mode, mounted = S_IFREG, False
     except OSError as error:
         raise ImporterError(f"{path} cannot be written: {error.strerror}") from error
     if not S_ISREG(mode):

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from importer.errors import ImporterError
+from importer.files.presence import mode_of
 from importer.files.replacement import Replacement
 from importer.imagestore.done import Done
 from importer.render.table import Block, Text, several, shortened, size
@@ -70,7 +72,8 @@ def write_report(data: ReportData, path: Path) -> Written:
     if path == STDOUT:
         return Written(path, data)
     content = page(data).encode()
-    if path.exists() and not path.is_file():
+    mode = mode_of(path)
+    if mode is not None and not S_ISREG(mode):
         _write_to(path, content)
     else:
         with Replacement(path, content) as new:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import why_no_branch
 from importer.commit.base_tree import find_base
 from importer.errors import Failures, ImporterError
+from importer.files.presence import is_present
 from importer.release.commit import head_of, is_onto, is_release, layers_of, release_of
 from importer.release.files import changed_files
 from importer.release.parts import opened_parts
@@ -42,7 +43,7 @@ def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
 
     Of the registries, only the digests of tags are asked for.
     """
-    repo = Repo.open(job.target.repo) if job.target.repo.exists() else None
+    repo = Repo.open(job.target.repo) if is_present(job.target.repo) else None
     with opened_parts(job.origin, progress) as parts:
         releases = [part.release for part in parts]
         places = zip(job.branches(releases), job.bases(releases), parts, strict=True)
@@ -94,7 +95,7 @@ def diff_releases(
     repo_path: Path | None, origin: Origin, old: str, new: str, progress: Progress
 ) -> DiffResult:
     """Return the difference from `old` to `new`: each is a branch, a commit, or a source."""
-    repo = Repo.open(repo_path) if repo_path is not None and repo_path.exists() else None
+    repo = Repo.open(repo_path) if repo_path is not None and is_present(repo_path) else None
     commits = [_commit(repo, text) if repo else None for text in (old, new)]
     releases = [
         _of_commit(repo, commit, text) if repo and commit else _of_source(origin, text, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
 from importer.fetch.url import shown
+from importer.files.presence import is_directory
 from importer.files.replacement import read_file
 from importer.release.controller import chosen
 from importer.store.documents import StoredDocuments
@@ -192,7 +194,7 @@ def _registries(pullspecs: Iterable[str]) -> set[str]:
 
 def _expanded(text: str) -> list[str]:
     """Return the source; for a directory, its files that list an image."""
-    if text == "-" or not _is_file(text) or not Path(text).is_dir():
+    if text == "-" or not _is_file(text) or not is_directory(Path(text)):
         return [text]
     from importer.files.image_lists import read_image_lists
 
@@ -209,11 +211,10 @@ def _is_foreign(text: str) -> bool:
 
 def _is_file(text: str) -> bool:
     try:
-        return bool(text) and Path(text).exists()
-    except PermissionError:
-        return True  # opening the file gives the user this error
-    except OSError:  # the text is too long for a path
-        return False
+        Path(text).stat()
+    except OSError as error:  # opening the file gives the user any other error
+        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+    return bool(text)
 
 
 def _standard_input() -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
+from importer.files.presence import is_present
 from importer.files.replacement import read_file
 from importer.release.sources import SourceName, advising
 from layers.architecture import go_arch, is_architecture
@@ -73,7 +74,7 @@ class FileUpdate:
 
     def old(self) -> bytes | None:
         """Return the file's bytes, None for a new release file that does not exist yet."""
-        if self.kind is FileKind.NEW_RELEASE and not self.path.exists():
+        if self.kind is FileKind.NEW_RELEASE and not is_present(self.path):
             return None
         return read_file(self.path, MAX_DOCUMENT_SIZE)
 

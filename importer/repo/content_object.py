@@ -91,10 +91,16 @@ def store_stream(repo: OSTree.Repo, header: bytes, size: int, chunks: Chunks) ->
 
 
 def _store_from_pipe(repo: OSTree.Repo, source: int, length: int) -> str:
-    stream = Gio.UnixInputStream.new(source, True)
-    try:
-        with faults("writing a large object"):
+    """Store what comes through the pipe. Close its end, whatever fails, or the writer would wait
+    for ever.
+
+    PyGObject 3.58 deprecates Gio.UnixInputStream for a class that older ones lack, so the pipe is
+    opened as a file.
+    """
+    with os.fdopen(source, "rb"), faults("writing a large object"):
+        stream = Gio.File.new_for_path(f"/proc/self/fd/{source}").read(None)
+        try:
             _, checksum = repo.write_content(None, stream, length, None)
-    finally:
-        stream.close(None)
+        finally:
+            stream.close(None)
     return bytes(checksum).hex()

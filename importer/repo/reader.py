@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path, PurePosixPath
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
+from importer.files.presence import is_directory, mode_of
 from importer.repo.content_object import from_be32, read_xattrs
 from importer.repo.labels import SELINUX
 from importer.repo.libostree import NO_PLACE, Gio, GLib, OSTree, faults
@@ -81,8 +84,8 @@ class RepoReader:
         """
         heads = self.path / "refs/heads"
         parents = [str(parent) for parent in PurePosixPath(ref).parents]
-        others = [parent for parent in parents if (heads / parent).is_file()]
-        if (heads / ref).is_dir():
+        others = [parent for parent in parents if S_ISREG(mode_of(heads / parent) or 0)]
+        if is_directory(heads / ref):
             with faults(f"reading refs {ref}"):
                 _, below = self.handle.list_refs_ext(ref, _OWN_REFS, None)
             others += sorted(below)
@@ -191,7 +194,8 @@ class RepoReader:
 
     def objects(self) -> Iterator[tuple[ObjectKind, str, int]]:
         """Yield every loose object of the repo: kind, checksum, and size on disk in bytes."""
-        for path in (self.path / "objects").glob("??/*"):
+        directories = (self.path / "objects").iterdir()
+        for path in chain.from_iterable(one.iterdir() for one in directories if len(one.name) == 2):
             kind = _SUFFIXES.get(path.suffix)
             if kind is not None:
                 yield kind, path.parent.name + path.stem, path.lstat().st_size

@@ -52,8 +52,9 @@ class LooseObjects:
     def publish(self) -> None:
         """Move all objects into the repo."""
         with moving:
-            for directory in self._directory.glob("*/*"):
-                move_objects(self._objects, str(directory))
+            for place in self._directory.iterdir():
+                for directory in place.iterdir():
+                    move_objects(self._objects, str(directory))
 
     def new_place(self) -> Place:
         """Make a directory of its own for one writer of objects."""

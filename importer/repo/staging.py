@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import ImporterError
+from importer.files.presence import is_present
 from importer.repo.object_file import FORMATS, ObjectDirectory
 from layers.ostree.objects import content_of
 
@@ -99,7 +100,7 @@ class NewObjects:
     def _found(self, checksum: str) -> Path | None:
         name = checksum + FORMATS[self._place.mode].suffix
         own = (Path(directory.path, name) for directory in self._open)
-        found = next((path for path in own if path.exists()), None)
+        found = next((path for path in own if is_present(path)), None)
         return found or next(self._beside(name), None)
 
     def _beside(self, name: str) -> Iterator[Path]:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.presence import is_directory, is_present
 from importer.repo.libostree import Gio, OSTree, faults
 from importer.repo.lock import RepoLock
 from importer.repo.maintenance import Maintenance
@@ -41,8 +42,8 @@ class Repo(Transactions, RepoLock, Maintenance):
         libostree makes the config first and `objects` last; `create` makes what is missing.
         """
         with faults(f"opening repo {path}"):
-            begun = [entry.name for entry in path.iterdir()] if path.is_dir() else []
-            absent = not begun if path.exists() else True
+            begun = [entry.name for entry in path.iterdir()] if is_directory(path) else []
+            absent = not begun if is_present(path) else True
         return absent or ("config" in begun and "objects" not in begun)
 
     def again(self) -> Repo:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
 from layers.document import Document, array, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.moment import parse_time
 
 if TYPE_CHECKING:
     from layers.oci.manifest import Manifest
-
-# RFC 3339, section 5.6, and what Go takes beside it: an hour of one digit, a comma.
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d?\d:\d\d:\d\d)([.,]\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +80,3 @@ def _config(raw: bytes, document: Document) -> ImageConfig:
         string(document, "os", "the config", ""),
         string(document, "variant", "the config", ""),
     )
-
-
-def parse_time(text: str) -> int:
-    """Return an RFC 3339 time in whole seconds since 1970; 0 for earlier ones, as Go's zero time.
-    Raise LayerError if it is no time."""
-    match = _TIME.fullmatch(text)
-    if match is None:
-        raise LayerError(f"not an RFC 3339 time: {text[:100]!r}")
-    day, clock, _, zone = match.groups()
-    try:
-        offset = "+00:00" if zone in "Zz" else zone
-        if day.startswith("0000"):  # a year that Go has and Python has not
-            day = f"0004{day[4:]}"
-        moment = datetime.fromisoformat(f"{day}T{clock.replace(':60', ':59'):0>8}{offset}")
-        return max(0, int(moment.astimezone(UTC).timestamp()))
-    except (ValueError, OverflowError):
-        raise LayerError(f"not a time: {text[:100]!r}") from None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError, escaped
-from layers.oci.config import parse_time
+from layers.moment import parse_time
 
 if TYPE_CHECKING:
     from layers.document import Document

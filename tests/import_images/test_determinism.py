@@ -119,7 +119,9 @@ def test_subject(tmp_path: Path, references: list[str]) -> None:
     assert again["unchanged"] is True
 
 
-@pytest.mark.parametrize("text", ["yesterday", "@-1", "@x", "1969-12-31T00:00:00Z"])
+@pytest.mark.parametrize(
+    "text", ["yesterday", "@-1", "@x", "1969-12-31T00:00:00Z", "2024-05-06T24:00:00"]
+)
 def test_a_timestamp_that_is_none_is_a_usage_error(tmp_path: Path, text: str) -> None:
     outcome = run_import(tmp_path / "repo", f"--timestamp={text}", "example.org/a:b")
     assert outcome.status == 2

@@ -1,7 +1,11 @@
 """The objects that we write are those that the command `ostree` makes of the same files."""
 
 import os
+import resource
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -84,7 +88,9 @@ def test_the_same_tree_as_ostree_commits(tmp_path: Path, mode: Mode) -> None:
     ostreerepo.fsck(path)
 
 
-@pytest.mark.parametrize("mode", MODES[:2])
+@pytest.mark.root
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("mode", MODES)
 def test_a_large_file_is_the_same_object_as_a_small_one(tmp_path: Path, mode: Mode) -> None:
     def pieces() -> Chunks:
         for _ in range(9):
@@ -97,6 +103,36 @@ def test_a_large_file_is_the_same_object_as_a_small_one(tmp_path: Path, mode: Mo
         assert repo.write_large_file(owner, 9_000_009, pieces()) == whole
         assert b"".join(repo.content(whole)) == b"".join(pieces())
     assert b"".join(repo.content(whole)) == b"".join(pieces())
+
+
+@contextmanager
+def only_two_descriptors() -> Iterator[None]:
+    """This process can open two files, and no third."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = max(int(one.name) for one in Path("/proc/self/fd").iterdir()) + 3
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    held = []
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        os.close(held.pop())
+        os.close(held.pop())
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in held:
+            os.close(descriptor)
+
+
+@pytest.mark.root
+def test_a_large_file_for_which_there_is_no_descriptor(tmp_path: Path) -> None:
+    """The writer must not wait for a reader that could not begin."""
+    repo = Repo.open(ostreerepo.init(tmp_path / "repo", "bare"))
+    chunks = repeat(b"x" * 1_000_000, 9)
+    refused = pytest.raises(ImporterError, match="Too many open files")
+    with repo.transaction(), only_two_descriptors(), refused:
+        repo.write_large_file(Owner(0o644, 0, 0), 9_000_000, chunks)
 
 
 def test_the_same_commit_in_every_mode(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import datetime
 from enum import Enum
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
+
+from layers.moment import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,7 +173,7 @@ class Timestamp(ParamType[int]):
         """Return seconds since 1970."""
         text = str(value)
         try:
-            seconds = int(text[1:]) if text.startswith("@") else _seconds(text)
+            seconds = int(text[1:]) if text.startswith("@") else _seconds_of(text)
         except ValueError:
             seconds = -1
         if seconds < 0:
@@ -180,9 +181,8 @@ class Timestamp(ParamType[int]):
         return seconds
 
 
-def _seconds(text: str) -> int:
-    moment = datetime.fromisoformat(text)
-    return int((moment if moment.tzinfo else moment.astimezone()).timestamp())
+def _seconds_of(text: str) -> int:
+    return int(parse_moment(text).timestamp())  # in this machine's zone if it names none
 
 
 class Size(ParamType[int]):
