@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 _CHANGED = "{branch}: the layers of the store have {now} ids now, and had {before} ones. {devices}"
+_CONTAINERS = (
+    "containers that podman 6 or Debian's podman 5.8.6 has made have to be made again; those of"
+    " earlier versions still start"
+)
 _DEVICES = {
     LayerIds.PRIVATE: (
         "On devices with the old store, an image that was pulled beside it and shares layers with"
         " it is broken, and CRI-O lists no image at all until `image-store heal` or `podman rmi -f`"
-        " has taken it away; containers still start"
+        f" has taken it away; {_CONTAINERS}"
     ),
     LayerIds.STANDARD: (
         "On devices, an image that is pulled beside the store has the store's layers as its"
-        " parents, and breaks when a later release drops one; containers still start"
+        f" parents, and breaks when a later release drops one. On devices with the old store,"
+        f" {_CONTAINERS}"
     ),
 }
 

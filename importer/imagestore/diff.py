@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from importer.imagestore.tree_diff import TreeDiff, tree_diff
 from importer.render.table import Block, Column, Table, Text, several
 from importer.repo.fetch_cost import Fetch, fetch_cost
+from importer.store.layer_names import layer_ids_of
 from importer.store.lost import Lost, find_lost
 from layers.errors import printable
 
@@ -124,10 +125,15 @@ class StoreDiff:
         }
 
     def _forms(self) -> Iterable[Text]:
-        """Yield a line if the two stores delete files in different ways."""
+        """Yield a line if the two stores delete files in different ways, and for different ids."""
         old, new = _form(self.old), _form(self.new)
         if old is not None and new is not None and old != new:
             yield Text(f"whiteouts: {old} in A, {new} in B; all containers have to be made again")
+        elif self.old is not None:
+            before, after = (layer_ids_of(store.root) for store in (self.old, self.new))
+            if before is not after:
+                told = "containers that podman 6 has made have to be made again"
+                yield Text(f"layer ids: {before.value} in A, {after.value} in B; {told}")
 
     def _changed(self, one: Changed) -> dict[str, Any]:
         kinds = {

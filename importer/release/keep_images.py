@@ -1,7 +1,8 @@
 """Keep images of earlier releases in the store, beside the new release's.
 
 Containers that exist when a device upgrades, and images that a device built on or pulled over the
-store, work as long as the store has their images and layers; so does a rollback.
+store, work as long as the store has their images and layers; so does a rollback. The kept images
+have the new store's form and kind of ids.
 """
 
 from __future__ import annotations

@@ -26,8 +26,9 @@ class LostLayer:
 class Lost:
     """The images and layers of an old store that the new one lacks.
 
-    Containers of these images no longer start. Images that a device pulled over a store with
-    standard ids break with these layers.
+    Containers of these images no longer start, nor do containers over these layers that
+    containers-storage from 1.63 on has made: it knows layers by their ids, earlier versions by
+    links. Images that a device pulled over a store with standard ids break with these layers.
     """
 
     images: tuple[ImageView, ...]

@@ -90,9 +90,10 @@ def form_of(store_id: str, standard_id: str) -> StoreForm | None:
 def possible_links(store_id: str, standard_id: str) -> tuple[str, str]:
     """Return the names that a layer may have under `overlay/l`, the usual one first.
 
-    Containers know their layers by the usual name. It depends on the standard id alone, so that
-    they still start when the store changes from standard to private ids. A layer of form NONE has
-    a name of its own: a container that was made over whiteouts must not start over another tree.
+    containers-storage up to 1.62 makes containers that know their layers by the usual name. It
+    depends on the standard id alone, so that they still start when the store changes from standard
+    to private ids. A layer of form NONE has a name of its own: a container that was made over
+    whiteouts must not start over another tree. Later versions' containers know ids instead.
     The other name is for a store that has the layer under two ids.
     """
     own = form_of(store_id, standard_id) is StoreForm.NONE

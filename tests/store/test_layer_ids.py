@@ -137,6 +137,8 @@ def test_a_release_keeps_its_ids_until_it_is_told_otherwise(
     difference = answered(repo, "diff", head, "night")
     assert difference["layers"] == {"added": [], "removed": []}
     assert {one["store_layer_id"] for one in difference["lost"]["layers"]} == pair.standard()
+    shown = image_store(repo, "diff", head, "night").stdout
+    assert "layer ids: standard in A, private in B" in shown
 
 
 def test_an_upgrade_costs_the_same_with_either_ids(repo: Path, pair: Pair) -> None:
