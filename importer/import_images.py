@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import image_branch, rootfs_branch
+from importer.commit.branch_head import head_to_replace
 from importer.commit.images import check_target, commit_images
 from importer.commit.plan import (
     LayerPlanner,
@@ -106,7 +107,7 @@ def _check_repo(job: Job, repo: Repo) -> None:
 def _plan(job: Job, repo: Repo, blobs: Blobs) -> Plan:
     base = check_target(job.target, repo, job.target.onto, job.target.branch or "")
     names = dict.fromkeys(_branch(job, reference) for reference in job.references)
-    heads = {name: _head(repo, name) for name in names}
+    heads = {name: head_to_replace(job.target, repo, name, base) for name in names}
     kinds = {name: chosen_kind(job.target, repo, name, base, head) for name, head in heads.items()}
     images = _resolve(job, repo, blobs, heads)
     planner = LayerPlanner(repo, job.target.layer_options.device_nodes)
@@ -132,12 +133,6 @@ def _plan(job: Job, repo: Repo, blobs: Blobs) -> Plan:
 def _branch(job: Job, reference: Reference) -> str:
     own = rootfs_branch if job.target.form is Form.ROOTFS else image_branch
     return job.target.branch or own(reference)
-
-
-def _head(repo: Repo, branch: str) -> Commit | None:
-    repo.check_place(branch)
-    head = repo.resolve(branch)
-    return repo.commit(head) if head is not None else None
 
 
 def _resolve(

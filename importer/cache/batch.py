@@ -158,7 +158,7 @@ def _commit(
     metadata = tuple((name, str(value)) for name, value in facts.items())
     checksum = repo.write_commit(tree, Message(f"Layer {layer.id}", 0, metadata=metadata))
     if record is not None:
-        subject = f"tar-split record of {layer.id}"
+        subject = key.RECORD + layer.id
         repo.set_ref(record_branch(layer.id), repo.write_commit(record, Message(subject, 0)))
     repo.set_ref(layer_branch(layer.id), checksum)
     _log.debug("layer %s: commit %s, %s bytes of tar", layer.id, checksum, facts[key.DIFF_SIZE])

@@ -59,8 +59,9 @@ def remove(given: Given) -> None:
 def prune(given: Given) -> None:
     """Delete layers and objects that nothing needs.
 
-    First deletes the branches of layers that no store has, then all objects that no branch
-    needs. prune waits until running imports have ended, and imports wait for prune.
+    First deletes the branches of layers that no store has, then commits of ours that no branch
+    leads to, then all objects that no commit needs. Commits of other programs stay. prune waits
+    until running imports have ended, and imports wait for prune.
     """
 
     def work(repo: Repo) -> Shown:

@@ -62,6 +62,7 @@ def target_of(
         whiteouts=asked,
         usual_whiteouts=usual,
         branch=branch,
+        replace_branch=commit.replace_branch,
         onto=system.onto,
         existing_store=system.existing_store,
         storage_conf=system.storage_conf,

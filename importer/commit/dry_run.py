@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.commit.branch_head import losses
 from importer.commit.images import image_message
 from importer.commit.result import identity
 from importer.render.table import several
@@ -57,10 +58,16 @@ class DryRun:
         ) or any(before.get(one) != after.get(one) for one in {*after, *_KIND})
 
     def lines(self) -> list[str]:
-        """Return the text: a line for each layer to be fetched and for each branch, then a sum."""
-        layers = self.plan.layers
-        commits = [f"commit {branch_line(one)}" for one in self.plan.branches]
-        return [*fetch_lines(layers), *commits, sum_line(layers, len(self.plan.images))]
+        """Return the text: a line for each layer to be fetched, for each branch, and for each that
+        loses images, then a sum."""
+        layers, branches = self.plan.layers, self.plan.branches
+        commits = [f"commit {branch_line(one)}" for one in branches]
+        lost = [
+            line
+            for one in branches
+            for line in losses(one.name, one.head, image_message(self.target, one))
+        ]
+        return [*fetch_lines(layers), *commits, *lost, sum_line(layers, len(self.plan.images))]
 
     def document(self) -> Json:
         """Return the JSON document:

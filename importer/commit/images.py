@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from importer.cache.layer import LayerCommit
 from importer.commit.base_tree import BaseTree, find_base
+from importer.commit.branch_head import losses
 from importer.commit.contents import Contents, kept_store
 from importer.commit.result import StoreCommit
 from importer.commit.selinux import Labels
 from importer.commit.signing import sign
 from importer.commit.target import Form, Target
-from importer.commit.time import newest, tell_future
+from importer.commit.time import newest, older, tell_future
 from importer.commit.whiteouts import changes
 from importer.repo import commit_keys as key
 from importer.repo.given_names import names_metadata
@@ -111,15 +112,19 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A branch's commit: its tree is written. `head` is the branch's present commit, and
-    `unchanged` tells that it is just this one."""
+    """A branch's commit: its tree is written. `unchanged` tells that the branch has just this one
+    already."""
 
     branch: PlannedBranch
     contents: Contents
     tree: Tree
     message: Message
-    head: str | None
     unchanged: bool
+
+    @property
+    def head(self) -> str | None:
+        """Return the branch's present commit."""
+        return self.branch.head.checksum if self.branch.head is not None else None
 
 
 def _commit(
@@ -148,9 +153,10 @@ def _commit(
         made = _write_commits(target, repo, changed) if changed else {}
         for draft in drafts:
             if draft.unchanged:
+                repo.check_head(draft.branch.name, draft.head)
                 sign(repo, draft.head or "", target.signing)
                 _log.debug("branch %s has commit %s already", draft.branch.name, draft.head)
-    return [_result(repo, draft, made.get(draft.branch.name)) for draft in drafts]
+    return [_result(draft, made.get(draft.branch.name)) for draft in drafts]
 
 
 def _draft(target: Target, repo: Repo, branch: PlannedBranch, contents: Contents) -> _Draft:
@@ -158,9 +164,9 @@ def _draft(target: Target, repo: Repo, branch: PlannedBranch, contents: Contents
     message, base = image_message(target, branch), branch.base
     tree = contents.tree()
     tree.write()
-    head = repo.resolve(branch.name)
-    same = head is not None and repo.is_commit(repo.commit(head), tree, message, base)
-    return _Draft(branch, contents, tree, message, head, same)
+    head = branch.head
+    same = head is not None and repo.is_commit(head, tree, message, base)
+    return _Draft(branch, contents, tree, message, same)
 
 
 def _write_commits(target: Target, repo: Repo, drafts: Sequence[_Draft]) -> dict[str, str]:
@@ -171,18 +177,22 @@ def _write_commits(target: Target, repo: Repo, drafts: Sequence[_Draft]) -> dict
             name = draft.branch.name
             made[name] = repo.write_commit(draft.tree, draft.message, draft.branch.base)
             sign(repo, made[name], target.signing)
-            repo.set_ref(name, made[name])
+            repo.move_branch(name, draft.head, made[name])
             _log.debug("branch %s: commit %s", name, made[name])
     return made
 
 
-def _result(repo: Repo, draft: _Draft, made: str | None) -> StoreCommit:
+def _result(draft: _Draft, made: str | None) -> StoreCommit:
     """Return the result of a branch, whose new commit is `made`, if there is one."""
     branch, contents = draft.branch, draft.contents
     ids, added = contents.store_ids, contents.added_entries
-    last = repo.commit(draft.head) if draft.head else None
-    changed = changes(branch.name, last, branch.kind) if made is not None else ()
-    commit, messages = made or draft.head or "", (*changed, *contents.messages)
+    told = (
+        *losses(branch.name, branch.head, draft.message),
+        *older(branch.name, branch.head, draft.message.timestamp),
+        *changes(branch.name, branch.head, branch.kind),
+    )
+    messages = (*(told if made is not None else ()), *contents.messages)
+    commit = made or draft.head or ""
     return StoreCommit(branch.name, commit, made is None, branch.images, ids, added, messages)
 
 

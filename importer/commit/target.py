@@ -68,6 +68,7 @@ class Target:
 
     - `branch` None stands for a branch for each image. `onto` is the branch of an operating system
       that the store is put into.
+    - `replace_branch` lets the branch lose what no import can make again.
     - `layer_ids` None keeps the ids of the last store; see `importer.commit.layer_ids`.
     - `whiteouts` None takes the form that the target needs, or else the `usual_whiteouts`; see
       `importer.commit.whiteouts`.
@@ -84,6 +85,7 @@ class Target:
     whiteouts: Whiteouts | None = None
     usual_whiteouts: Whiteouts = Whiteouts.QUOTED
     branch: str | None = None
+    replace_branch: bool = False
     onto: str | None = None
     existing_store: ExistingStore = ExistingStore.ERROR
     storage_conf: bool = False

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from importer.progress import Progress
     from importer.repo.commit_metadata import Base
@@ -52,4 +53,19 @@ def tell_future(images: Iterable[Image], seconds: int, progress: Progress) -> No
         progress.message(
             "the commit's time is 1970-01-01, since no image and no base has a time that counts;"
             " a device with a newer commit does not take this one: set the time by --timestamp"
+        )
+
+
+def older(branch: str, head: Commit | None, seconds: int) -> Iterator[str]:
+    """Yield what to tell the user of a branch whose new commit, of a time in seconds since 1970, is
+    older than its last one."""
+    if head is not None and seconds < head.message.timestamp:
+        now, before = (
+            datetime.fromtimestamp(one, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for one in (seconds, head.message.timestamp)
+        )
+        yield (
+            f"{branch}: the new commit is of {now}, the last one of {before}: devices with that one"
+            " refuse it as older (`ostree admin upgrade`, `--timestamp-check`), unless a later"
+            " --timestamp is given"
         )

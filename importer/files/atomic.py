@@ -1,6 +1,6 @@
 """Write a file that gets its name when it has its content.
 
-A killed process leaves no half-written file. As ostree writes its own (libglnx,
+A killed process and a power cut leave no half-written file. As ostree writes its own (libglnx,
 glnx_open_tmpfile_linkable_at): O_TMPFILE makes a file without a name; since linkat(2) replaces no
 other file, the file has a temporary name for a moment. On a file system without O_TMPFILE, such as
 NFS, it has that name from the beginning. The process holds a lock of the file; a temporary file
@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from errno import EISDIR, EOPNOTSUPP
 from stat import S_ISREG
 from typing import TYPE_CHECKING
+
+from importer.files.sync import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,12 +40,15 @@ class NewFile:
         self.file: BinaryIO = os.fdopen(descriptor, "wb")
 
     def replace(self, final: Path) -> None:
-        """Give the file its final name, in place of any file of that name."""
+        """Give the file its final name, in place of any file of that name. Content and name are
+        durable on return."""
         self.file.flush()
+        os.fsync(self.file.fileno())
         if self._name is None:
             self._name = self._linked()
         self._name.replace(final)
         self._name = None
+        sync_directory(self._directory)
 
     def _linked(self) -> Path:
         name = _temporary(self._directory)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.files.atomic import is_fresh
 from importer.files.blob_file import has_content, naming, replace_file
+from importer.files.sync import make_directory
 from layers.oci.media_type import MANIFESTS
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class ImageDirectory:
         """
         marker = self._directory / "version"
         with naming(self._directory):
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self._directory)
             if not is_fresh(self._directory) and not _is_version(marker):
                 raise ImporterError(
                     f"{self._directory} is not empty, and has no image of skopeo's dir: transport",

@@ -14,6 +14,7 @@ from importer.files.blob_file import has_content, naming, new_blob, replace_file
 from importer.files.locked_directory import OPEN_DIRECTORY
 from importer.files.presence import is_present
 from importer.files.replacement import read_file
+from importer.files.sync import make_directory
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, array, mapping, parse_document
 from layers.errors import LayerError
@@ -42,7 +43,7 @@ class Layout:
         """Create the layout. Raise ImporterError if the directory holds something else."""
         marker = self._directory / "oci-layout"
         with naming(self._directory):
-            self._directory.mkdir(parents=True, exist_ok=True)
+            make_directory(self._directory)
             if not is_present(marker) and not is_fresh(self._directory):
                 raise ImporterError(
                     f"{self._directory} is not empty, and no OCI layout",
@@ -80,11 +81,12 @@ class Layout:
         Raise ImporterError for a symlink in place of a directory: it would lead out of the layout.
         """
         with naming(self._blobs / algorithm), ExitStack() as opened:
-            at = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            at = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             opened.callback(os.close, at)
             for name in (self._blobs.name, algorithm):
                 with suppress(FileExistsError):
                     os.mkdir(name, dir_fd=at)
+                    os.fsync(at)
                 at = os.open(name, OPEN_DIRECTORY, dir_fd=at)
                 opened.callback(os.close, at)
             yield Path(f"/proc/self/fd/{at}")

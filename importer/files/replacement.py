@@ -53,7 +53,7 @@ class Replacement:
         file.write(self._content)
         file.flush()
         os.fchmod(file.fileno(), self._mode())
-        os.fsync(file.fileno())
+        os.fsync(file.fileno())  # a full disk may be told of here, before a branch is moved
 
     def _mode(self) -> int:
         """Return the old file's permissions, or for a new file those that the umask leaves."""

@@ -6,8 +6,11 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from importer.files.presence import is_directory
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextmanager
@@ -21,6 +24,23 @@ def synced(directory: str) -> Iterator[None]:
     try:
         yield
         sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(directory: Path) -> None:
+    """Create a directory, and those above it, with durable names. One that is there is taken."""
+    if not is_directory(directory):
+        make_directory(directory.parent)
+        directory.mkdir(exist_ok=True)
+        sync_directory(directory.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import storage_branch
+from importer.commit.branch_head import head_to_replace
 from importer.commit.dry_run import DryRun
 from importer.commit.images import check_target, commit_images
 from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, repo_to_plan_with
@@ -87,7 +88,6 @@ def _images(job: StorageJob, progress: Progress) -> list[tuple[Image, SourceImag
 def _check_repo(job: StorageJob, repo: Repo) -> None:
     repo.check_writable()
     check_keys(repo, job.target.signing)
-    repo.check_place(_branch(job))
 
 
 def _plan(
@@ -98,13 +98,12 @@ def _plan(
 ) -> Plan:
     images, name = tuple(image for image, _ in found), _branch(job)
     base = check_target(job.target, repo, job.target.onto, name)
+    last = head_to_replace(job.target, repo, name, base)
     origins = store_origins(found)
     for image in images:
         planner.add(image, [origins[layer.id] for layer in image.layers])
     layers = planner.plan()
     missing = with_trust(layers.missing, verified_only=job.verified_only)
-    head = repo.resolve(name)
-    last = repo.commit(head) if head is not None else None
     branch = PlannedBranch(
         name, images, last, base, chosen_kind(job.target, repo, name, base, last)
     )

@@ -1,4 +1,4 @@
-"""`image-store prune`: delete layers that no store needs, then objects that no branch needs."""
+"""`image-store prune`: delete layers that no store needs, then commits of ours without a branch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from importer.cache.branches import CUT, FLATTENED, LABELLED, is_cache
 from importer.imagestore.done import Done
 from importer.render.table import Block, Text, several, size
-from importer.repo.commit_keys import store_prefix
+from importer.repo.commit_keys import is_ours, store_prefix
 from importer.repo.maintenance import Pruned
 from importer.repo.reachable import ancestors, commit_objects
 from layers.storage.store_id import possible_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from importer.progress import Progress
     from importer.repo.reachable import Objects
     from importer.repo.values import Commit
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pruning(Done):
-    """The branches that were deleted, the ids of their layers, and the space that was freed."""
+    """The branches that were deleted, the ids of their layers, and the space that was freed.
+    `others` counts the commits that no branch leads to and no import of images made: they stay."""
 
     branches: tuple[str, ...]
     layers: tuple[str, ...]
+    others: int
     freed: Pruned
     dry_run: bool
 
@@ -35,7 +39,11 @@ class Pruning(Done):
         would = "would delete" if self.dry_run else "deleted"
         objects = f"{self.freed.objects:,} of {several(self.freed.total, 'object')}"
         gone = f"{several(len(self.layers), 'layer')}, {objects}, {size(self.freed.size)}"
-        return [*layers, Text(f"{would} {gone}")]
+        stay = (
+            f"commits without a branch that no import of images made, which stay: {self.others:,}"
+        )
+        kept = [Text(f"{stay}; `ostree prune --refs-only` deletes them")] if self.others else []
+        return [*layers, Text(f"{would} {gone}"), *kept]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document: layer ids, branches, counts and bytes."""
@@ -43,6 +51,7 @@ class Pruning(Done):
             "dry_run": self.dry_run,
             "layers": list(self.layers),
             "branches": list(self.branches),
+            "other_commits": self.others,
             "objects": self.freed.total,
             "pruned_objects": self.freed.objects,
             "freed_bytes": self.freed.size,
@@ -65,24 +74,45 @@ def prune(
         needed = _needed(repo, refs, keep, prefix)
         gone = tuple(ref for ref in refs if is_cache(ref) and not needed.has(repo, ref))
         layers = tuple(sorted({_layer_id(repo, ref) for ref in gone}))
+        commits = _Commits.of(repo, [refs[ref] for ref in refs.keys() - gone], keep)
         if dry_run:
-            kept = {ref: checksum for ref, checksum in refs.items() if ref not in gone}
-            return Pruning(gone, layers, _unreachable(repo, kept, keep), dry_run)
-        for ref in gone:
-            repo.delete_ref(ref)
-        return Pruning(gone, layers, _prune(repo, keep), dry_run)
+            freed = _unreachable(repo, commits)
+        else:
+            repo.delete_refs(gone)
+            freed = _prune(repo, commits)
+        return Pruning(gone, layers, len(commits.others), freed, dry_run)
 
 
-def _prune(repo: Repo, keep: int | None) -> Pruned:
-    """Delete what no ref needs. Commits go first: if the rest fails or is killed, no commit that is
-    there lacks its files, and the next run deletes them."""
-    heads = repo.refs().values()
-    needed = {commit.checksum for head in heads for commit in ancestors(repo, head, keep)}
-    commits = [one for one in repo.commits() if one not in needed]
-    size = sum(repo.storage_size("commit", one) for one in commits)
-    for one in commits:
+@dataclass(frozen=True, slots=True)
+class _Commits:
+    """The repo's commits: those that a branch needs, those to delete, and `others`, which no branch
+    leads to and no import of images made."""
+
+    needed: frozenset[str]
+    others: frozenset[str]
+    gone: frozenset[str]
+
+    @classmethod
+    def of(cls, repo: Repo, heads: Sequence[str], keep: int | None) -> _Commits:
+        needed = _ancestors(repo, heads, keep)
+        # Whoever made them, --keep says that they go.
+        older = frozenset() if keep is None else _ancestors(repo, heads, None) - needed
+        rest = frozenset(repo.commits()) - needed - older
+        others = frozenset(one for one in rest if not is_ours(repo.commit(one)))
+        return cls(needed, others, older | rest - others)
+
+
+def _ancestors(repo: Repo, heads: Sequence[str], keep: int | None) -> frozenset[str]:
+    return frozenset(one.checksum for head in heads for one in ancestors(repo, head, keep))
+
+
+def _prune(repo: Repo, commits: _Commits) -> Pruned:
+    """Delete commits, and what no other commit needs. Commits go first: if the rest fails or is
+    killed, no commit that is there lacks its files, and the next run deletes them."""
+    size = sum(repo.storage_size("commit", one) for one in commits.gone)
+    for one in commits.gone:
         repo.delete_commit(one)
-    rest, count = repo.prune(keep), len(commits)
+    rest, count = repo.prune(), len(commits.gone)
     return Pruned(rest.total + count, rest.objects + count, rest.size + size)
 
 
@@ -136,11 +166,10 @@ def _layer_id(repo: Repo, ref: str) -> str:
     return repo.head(ref).message.subject.split(" ")[1]
 
 
-def _unreachable(repo: Repo, refs: dict[str, str], keep: int | None) -> Pruned:
+def _unreachable(repo: Repo, commits: _Commits) -> Pruned:
     needed: Objects = set()
-    for checksum in refs.values():
-        for commit in ancestors(repo, checksum, keep):
-            needed |= commit_objects(repo, commit)
+    for checksum in commits.needed | commits.others:
+        needed |= commit_objects(repo, repo.commit(checksum))
     total = count = freed = 0
     for kind, checksum, on_disk in repo.objects():
         total += 1

@@ -12,6 +12,7 @@ from importer.imagestore.done import Done
 from importer.imagestore.remove_message import removal_message
 from importer.imagestore.show import choose
 from importer.render.table import Block, Text
+from importer.repo.commit_keys import is_ours
 from importer.repo.commit_metadata import Base
 from importer.store.find import Stores
 from importer.store.reader import StoreView, open_store
@@ -95,9 +96,10 @@ def remove_images(
 def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | KeyFile]) -> Removal:
     gone = tuple(image for image in store.images if image.id in ids)
     kept = [image for image in store.images if image.id not in ids]
-    if not kept and store.branch.startswith(f"{IMAGE}/"):
-        _check_unchanged(repo, store)
-        repo.delete_ref(store.branch)  # the branch of an image that it no longer has
+    head = store.commit.checksum
+    if not kept and store.branch.startswith(f"{IMAGE}/") and is_ours(store.commit):
+        repo.check_head(store.branch, head)
+        repo.delete_refs([store.branch])  # the branch of an image that it no longer has
         return Removal(store.branch, None, gone)
     with repo.transaction():
         tree = repo.tree_of(store.commit)
@@ -107,18 +109,8 @@ def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | Key
         base, parent = Base(store.commit, store.branch), _parent(repo, store)
         checksum = repo.write_commit(tree, removal_message(store, gone, kept, parent), base, parent)
         sign(repo, checksum, keys)
-        _check_unchanged(repo, store)
-        repo.set_ref(store.branch, checksum)
+        repo.move_branch(store.branch, head, checksum)
     return Removal(store.branch, checksum, gone)
-
-
-def _check_unchanged(repo: Repo, store: StoreView) -> None:
-    """Raise ImporterError if another process has committed to the branch meanwhile."""
-    if repo.resolve(store.branch) != store.commit.checksum:
-        raise ImporterError(
-            f"branch {store.branch} was committed to meanwhile",
-            hint="nothing was changed; run `image-store remove` again",
-        )
 
 
 def _entered(tree: Tree, prefix: str) -> Tree:
@@ -186,11 +178,12 @@ class _StoreEdit:
 def _parent(repo: Repo, store: StoreView) -> str | None:
     """Return the parent of the new commit, or None.
 
-    A branch with a history goes on with it; commits of import-image have no parent.
+    A branch with a history goes on with it, and no other program's commit is lost; commits of
+    import-image have no parent.
     """
     head = store.commit
     goes_on = repo.parent(head.checksum) is not None or store.release is not None
-    return head.checksum if goes_on else None
+    return head.checksum if goes_on or not is_ours(head) else None
 
 
 def stores_with(repo: Repo, branches: Sequence[str], prefix: str | None) -> Stores:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import why_no_branch
 from importer.commit.base_tree import find_base
+from importer.commit.branch_head import head_of
 from importer.errors import Failures, ImporterError
 from importer.files.presence import is_present
-from importer.release.commit import head_of, is_onto, is_release, layers_of, release_of
+from importer.release.commit import is_onto, is_release, layers_of, release_of
 from importer.release.files import changed_files
 from importer.release.parts import opened_parts
 from importer.release.plan import resolve_all

@@ -10,11 +10,10 @@ from importer.cache.branches import RELEASE, is_cache, release_branch
 from importer.commit.contents import Contents
 from importer.commit.images import facts
 from importer.commit.signing import sign
-from importer.commit.time import newest
+from importer.commit.time import newest, older
 from importer.commit.whiteouts import changes
-from importer.errors import ImporterError
 from importer.release.recorded_options import new_options, options_metadata
-from importer.repo.commit_keys import BASE, store_prefix
+from importer.repo.commit_keys import BASE, is_ours, store_prefix
 from importer.repo.reachable import ancestors
 from importer.repo.values import Commit, Message
 from importer.repo.writer import Repo
@@ -150,19 +149,20 @@ def is_onto(commit: Commit, base: Base | None) -> bool:
 def _commit(target: Target, repo: Repo, written: _Tree) -> ReleaseCommit:
     draft, tree = written.draft, written.tree
     head = draft.head.checksum if draft.head else None
-    if repo.resolve(draft.branch) != head:
-        raise ImporterError(
-            f"branch {draft.branch} has moved during the import", hint="run it again"
-        )
     if tree is None:
+        repo.check_head(draft.branch, head)
         sign(repo, head or "", target.signing)
         ids, added = written.store_ids, written.added_entries
         return ReleaseCommit(head or "", None, True, ids, added, written.messages)
     message = _message(target, draft, written.base)
     checksum = repo.write_commit(tree, message, written.base, head)
     sign(repo, checksum, target.signing)
-    repo.set_ref(draft.branch, checksum)
-    messages = (*changes(draft.branch, draft.head, draft.kind), *written.messages)
+    repo.move_branch(draft.branch, head, checksum)
+    messages = (
+        *older(draft.branch, draft.head, message.timestamp),
+        *changes(draft.branch, draft.head, draft.kind),
+        *written.messages,
+    )
     ids, added = written.store_ids, written.added_entries
     return ReleaseCommit(checksum, head, False, ids, added, messages)
 
@@ -201,13 +201,6 @@ def commit_time(draft: Draft) -> int:
     refuse an older commit."""
     parent = draft.head.message.timestamp if draft.head else 0
     return max(newest(draft.images.values(), draft.base, None), parent)
-
-
-def head_of(repo: Repo, branch: str) -> Commit | None:
-    """Return the branch's commit, None if there is none."""
-    repo.check_place(branch)
-    checksum = repo.resolve(branch)
-    return repo.commit(checksum) if checksum is not None else None
 
 
 def latest_release(repo: Repo, arch: str) -> Commit | None:
@@ -253,13 +246,13 @@ def _record(repo: Repo, commit: Commit, directory: str, name: str) -> bytes | No
 
 
 def drop_older(repo: Repo, branch: str, keep: int) -> tuple[str, ...]:
-    """Delete the branch's commits except the last `keep`, unless another ref leads to them.
+    """Delete the branch's commits of ours except the last `keep`, unless another ref leads to them.
 
     Return their checksums. The next `image-store prune` or `ostree prune` deletes their objects.
     """
-    history = _history(repo, repo.resolve(branch))
     with repo.locked():
-        old = history[keep:]
+        history = list(ancestors(repo, repo.resolve(branch)))
+        old = [commit.checksum for commit in history[keep:] if is_ours(commit)]
         needed = _needed_by_others(repo, branch) if old else set()
         dropped = tuple(checksum for checksum in old if checksum not in needed)
         for checksum in reversed(dropped):

@@ -6,10 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.commit.branch_head import head_to_replace
 from importer.commit.images import check_target
 from importer.commit.plan import LayerPlan, LayerPlanner, check_names
 from importer.commit.whiteouts import chosen_kind
-from importer.release.commit import head_of, latest_release, release_of, resolved
+from importer.release.commit import latest_release, release_of, resolved
 from importer.release.files import check_files
 from importer.repo.commit_keys import store_prefix
 from importer.store.documents import StoredDocuments
@@ -58,7 +59,10 @@ def plan_parts(job: ReleaseJob, repo: Repo, parts: Sequence[Part]) -> tuple[Part
         check_target(job.target, repo, onto, branch)
         for onto, branch in zip(job.bases(releases), branches, strict=True)
     ]
-    heads = [head_of(repo, branch) for branch in branches]
+    heads = [
+        head_to_replace(job.target, repo, branch, base, is_parent=True)
+        for branch, base in zip(branches, bases, strict=True)
+    ]
     before = [release_of(repo, *one) for one in zip(heads, branches, strict=True)]
     kinds = [
         chosen_kind(job.target, repo, branch, base, head, head)

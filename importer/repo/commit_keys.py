@@ -63,8 +63,18 @@ LAYER = OURS + "layer"
 ADDED_ENTRIES = OURS + "added-entries"
 STACK = OURS + "stack"
 
+# Begins the subject of a tar-split record's commit, which has no metadata.
+RECORD = "tar-split record of "
+
 # Where an additional image store lies unless the user says otherwise.
 DEFAULT_PREFIX = "/usr/lib/containers/storage"
+
+
+def is_ours(commit: Commit) -> bool:
+    """Return whether an import of images made the commit. The commits of import-tree are as those
+    of `ostree commit`."""
+    of_record = commit.message.subject.startswith(RECORD) and commit.message.timestamp == 0
+    return of_record or any(one.startswith((OURS, OF_A_RELEASE)) for one in commit.metadata)
 
 
 def store_prefix(commit: Commit, prefix: str | None = None) -> str:

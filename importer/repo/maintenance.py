@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from importer.repo.libostree import OSTree, faults
 from importer.repo.reader import RepoReader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +25,10 @@ class Maintenance(RepoReader):
     """A repo from which refs, commits and objects are deleted; the caller holds the lock
     exclusively."""
 
-    def prune(self, keep: int | None) -> Pruned:
-        """Delete every object that no ref needs.
-
-        Of each ref's ancestors, `keep` commits stay, the head being the first; None keeps all.
-        Static deltas of commits that are gone are deleted as well.
-        """
-        depth = -1 if keep is None else keep - 1
-        with faults("deleting what no ref needs"):
-            _, total, count, size = self.handle.prune(OSTree.RepoPruneFlags.REFS_ONLY, depth, None)
+    def prune(self) -> Pruned:
+        """Delete every object that no commit needs, and static deltas of commits that are gone."""
+        with faults("deleting what no commit needs"):
+            _, total, count, size = self.handle.prune(OSTree.RepoPruneFlags.NONE, 0, None)
         return Pruned(total, count, size)
 
     def delete_commit(self, checksum: str) -> None:
@@ -37,7 +36,11 @@ class Maintenance(RepoReader):
         with faults(f"deleting commit {checksum}"):
             self.handle.delete_object(OSTree.ObjectType.COMMIT, checksum, None)
 
-    def delete_ref(self, ref: str) -> None:
-        """Delete the ref at once; its commit stays until a prune."""
-        with faults(f"deleting ref {ref}"):
-            self.handle.set_ref_immediate(None, ref, None, None)
+    def delete_refs(self, refs: Sequence[str]) -> None:
+        """Delete the refs, which is durable on return; their commits stay until a prune."""
+        for ref in refs:
+            with faults(f"deleting ref {ref}"):
+                self.handle.set_ref_immediate(None, ref, None, None)
+        if refs:
+            with faults("deleting refs"):
+                self.sync()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
 from importer.files.presence import is_directory, mode_of
+from importer.files.sync import sync
 from importer.repo.content_object import from_be32, read_xattrs
 from importer.repo.labels import SELINUX
 from importer.repo.libostree import NO_PLACE, Gio, GLib, OSTree, faults
@@ -59,6 +60,11 @@ class RepoReader:
         self.handle = handle
         self.mode = _MODES[int(handle.get_mode())]
         self._sizes: dict[str, int] = {}
+
+    def sync(self) -> None:
+        """Sync the repo's file system, unless the repo's config has `fsync=false`."""
+        if not self.handle.get_disable_fsync():
+            sync(self.handle.get_dfd())
 
     def resolve(self, ref: str) -> str | None:
         """Return the commit that the ref names, None if there is no such ref of our own.

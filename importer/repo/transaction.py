@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import ImporterError
-from importer.files.sync import sync
+from importer.files.locked_directory import OPEN_DIRECTORY
 from importer.repo.commit_metadata import commit_metadata, metadata_of
 from importer.repo.libostree import Gio, GLib, OSTree, faults
 from importer.repo.object_store import ObjectStore
@@ -37,13 +39,21 @@ class Transaction:
         self.abandoned = True
 
 
+class _Move(NamedTuple):
+    """The commits of a ref before and after a transaction. With `only`, a ref that another process
+    has moved meanwhile stays as it is."""
+
+    before: str | None
+    after: str
+    only: bool
+
+
 class Transactions(ObjectStore):
     """A repo with one transaction at a time."""
 
     def __init__(self, path: Path, handle: OSTree.Repo) -> None:
         super().__init__(path, handle)
-        # The commits before and after this transaction, of each ref that it sets.
-        self._refs: dict[str, tuple[str | None, str]] = {}
+        self._moves: dict[str, _Move] = {}
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -52,7 +62,7 @@ class Transactions(ObjectStore):
         Files are moved into place after the disk is synced, so a commit that names them has to be
         written in a later transaction, which sets the refs.
         """
-        self._refs = {}
+        self._moves = {}
         with faults(f"preparing to write to repo {self.path}"):
             self._prepare()
         transaction = Transaction()
@@ -76,8 +86,10 @@ class Transactions(ObjectStore):
         try:
             with faults("committing the transaction"):
                 self._commit_objects()
-            if self._refs:
-                self._set_refs()
+            if self._moves:
+                with self._refs_locked():
+                    self._check_moves()
+                    self._set_refs()
         finally:
             self.handle.lock_pop(OSTree.RepoLockType.SHARED, None)
 
@@ -88,7 +100,7 @@ class Transactions(ObjectStore):
         (ostree-repo-commit.c, `fsync_object_dirs`), which takes up to a hundred times as long as
         to sync the file system. Only a ref needs durable names of objects: see `_set_refs`.
         """
-        self._sync()
+        self.sync()
         was = self.handle.get_disable_fsync()
         self.handle.set_disable_fsync(True)
         try:
@@ -97,24 +109,47 @@ class Transactions(ObjectStore):
             self.handle.set_disable_fsync(was)
         self.written_bytes += stats.content_bytes_written
 
+    @contextmanager
+    def _refs_locked(self) -> Iterator[None]:
+        """Keep other transactions of ours from setting refs meanwhile: libostree cannot move a ref
+        from one commit to another."""
+        descriptor = os.open(self.path / "refs/heads", OPEN_DIRECTORY)
+        try:
+            with suppress(OSError):  # a file system without locks of directories, such as NFS
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _check_moves(self) -> None:
+        """Raise ImporterError if another process has moved a branch of this transaction."""
+        for ref, move in self._moves.items():
+            if move.only and self.resolve(ref) != move.after:
+                self.check_head(ref, move.before)
+
+    def check_head(self, branch: str, head: str | None) -> None:
+        """Raise ImporterError if the branch has another commit than `head`; None is no commit."""
+        if self.resolve(branch) != head:
+            raise ImporterError(
+                f"branch {branch} was committed to meanwhile",
+                hint="it stays as it is now; run the command again",
+            )
+
     def _set_refs(self) -> None:
-        """Set the refs once the names of all objects are durable; each ref is written durably."""
+        """Set the refs once the names of all objects are durable, and make them durable: libostree
+        syncs a ref's file, and not its name (ostree-repo-refs.c, `_ostree_repo_write_ref`)."""
         try:
             with faults("committing the transaction"):
-                self._sync()
-                for ref, (_, checksum) in self._refs.items():
-                    self.handle.set_ref_immediate(None, ref, checksum, None)
+                self.sync()
+                for ref, move in self._moves.items():
+                    self.handle.set_ref_immediate(None, ref, move.after, None)
+                self.sync()
         except ImporterError as error:
             try:
                 self._move_back()
             except ImporterError as another:
                 error.message += f"; then {another.message}"
             raise
-
-    def _sync(self) -> None:
-        """Sync the repo's file system, unless the repo's config has `fsync=false`."""
-        if not self.handle.get_disable_fsync():
-            sync(self.handle.get_dfd())
 
     def _abort(self) -> None:
         with faults("aborting the transaction"):
@@ -139,10 +174,10 @@ class Transactions(ObjectStore):
         libostree writes a ref, and then the repo's mtime, which may fail behind a ref that is set
         (ostree-repo-refs.c, `_ostree_repo_write_ref`).
         """
-        for ref, (before, after) in self._refs.items():
-            if before != after and self.resolve(ref) == after:
+        for ref, move in self._moves.items():
+            if move.before != move.after and self.resolve(ref) == move.after:
                 with faults(f"moving back branch {ref}"):
-                    self.handle.set_ref_immediate(None, ref, before, None)
+                    self.handle.set_ref_immediate(None, ref, move.before, None)
 
     def _prepare(self) -> None:
         """Begin a transaction.
@@ -202,4 +237,9 @@ class Transactions(ObjectStore):
 
     def set_ref(self, ref: str, checksum: str) -> None:
         """Point the ref at the commit, when the transaction is committed."""
-        self._refs[ref] = self.resolve(ref), checksum
+        self._moves[ref] = _Move(self.resolve(ref), checksum, only=False)
+
+    def move_branch(self, branch: str, head: str | None, checksum: str) -> None:
+        """Move the branch from its commit `head`, None if it is new, to another one, when the
+        transaction is committed. That raises ImporterError if another process has moved it."""
+        self._moves[branch] = _Move(head, checksum, only=True)

@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseTree, CommitTree, find_base
+from importer.commit.branch_head import head_of
 from importer.commit.selinux import Labels
 from importer.commit.selinux_policy import Policy
 from importer.commit.signing import check_keys, sign
+from importer.commit.time import older
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE
 from importer.repo.commit_metadata import Base
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from importer.progress import Progress
     from importer.repo.tree import Tree
+    from importer.repo.values import Commit
     from importer.tree.job import TreeJob
     from importer.tree.scanned import Label
     from layers.tree.translate import Settled
@@ -65,9 +68,9 @@ def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
         with repo.transaction() as transaction, _without_collector():
             tree = trees.tree()
             contents, meta = tree.write()
-            head = repo.resolve(job.branch)
-            message = _message(job, base, repo, head)
-            same = head is not None and repo.is_commit(repo.commit(head), tree, message, base)
+            head = head_of(repo, job.branch)
+            message = _message(job, base, head, 0)
+            same = head is not None and repo.is_commit(head, tree, message, base)
             if same and not trees.counts.read:
                 transaction.abandon()  # files that were read may restore lost objects
         trees.save()
@@ -75,13 +78,16 @@ def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
         if base is not None and repo.is_labelled(base.commit) and not trees.labels:
             progress.message(_UNLABELLED)
         if head is not None and same:
-            sign(repo, head, job.signing)
-            return TreeResult(job.branch, head, True, contents, meta, trees.counts)
+            sign(repo, head.checksum, job.signing)
+            return TreeResult(job.branch, head.checksum, True, contents, meta, trees.counts)
         with repo.transaction():
-            message = _message(job, base, repo, None)
-            checksum = repo.write_commit(tree, message, base, head)
+            message = _message(job, base, head, int(time.time()))
+            parent = head.checksum if head is not None else None
+            checksum = repo.write_commit(tree, message, base, parent)
             sign(repo, checksum, job.signing)
-            repo.set_ref(job.branch, checksum)
+            repo.move_branch(job.branch, parent, checksum)
+        for line in older(job.branch, head, message.timestamp):
+            progress.message(line)
     if trees.counts.whiteouts:
         _tell_composefs(repo, Base(repo.commit(checksum), job.branch), progress)
     return TreeResult(job.branch, checksum, False, contents, meta, trees.counts)
@@ -106,12 +112,12 @@ def _tell_composefs(repo: Repo, made: Base, progress: Progress) -> None:
         progress.message(f"the tree enables composefs: {SHOWN_BY_COMPOSEFS}")
 
 
-def _message(job: TreeJob, base: Base | None, repo: Repo, head: str | None) -> Message:
-    """Return the commit's message. Without --timestamp, its time is that of `head`, if given, so
-    that the two commits can be compared."""
+def _message(job: TreeJob, base: Base | None, head: Commit | None, now: int) -> Message:
+    """Return the commit's message. Without --timestamp, its time is `now`, or that of `head`, the
+    commit's parent, if that is later: devices refuse an older commit."""
     when = job.timestamp
     if when is None:
-        when = repo.commit(head).message.timestamp if head is not None else int(time.time())
+        when = max(now, head.message.timestamp if head is not None else 0)
     facts = ((BASE, base.commit.checksum),) if base is not None else ()
     return Message(job.subject, when, metadata=facts)
 

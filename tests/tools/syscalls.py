@@ -33,6 +33,7 @@ WRITING = (os.O_WRONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC)
 REMOVING = ("unlink", "unlinkat", "rmdir")
 _AT_FDCWD = (1 << 32) - 100
 _PATH_MAX = 4096
+_BY_NUMBER = re.compile(r"/proc/self/fd/(\d+)")
 #: What differs from run to run in a name.
 _CHANGING = re.compile(
     r"[0-9a-f]{62,64}|(?<=import-image-)\w{8}|(?<=staging-)[0-9a-f-]{36}-\w{6}"
@@ -72,7 +73,10 @@ def _path(pid: int, name: str, arguments: Sequence[int]) -> str:
     if name in _BY_DESCRIPTOR:
         return _of_descriptor(pid, arguments[_BY_DESCRIPTOR[name]])
     if name in _BY_PATH:
-        return os.path.join(_cwd(pid), _text(pid, arguments[_BY_PATH[name]]))  # noqa: PTH118
+        path = _text(pid, arguments[_BY_PATH[name]])
+        if found := _BY_NUMBER.match(path):
+            return _of_descriptor(pid, int(found[1])) + path[found.end() :]
+        return os.path.join(_cwd(pid), path)  # noqa: PTH118
     at = _BELOW[name]
     below = arguments[at] & 0xFFFFFFFF
     directory = _cwd(pid) if below == _AT_FDCWD else _of_descriptor(pid, below)

@@ -66,7 +66,14 @@ class Shape(Group):
             "selinux_policy",
         ),
         not_for(
-            "form", Form.LAYERS, "branch", "subject", "timestamp", "gpg_sign", "sign_from_file"
+            "form",
+            Form.LAYERS,
+            "branch",
+            "replace_branch",
+            "subject",
+            "timestamp",
+            "gpg_sign",
+            "sign_from_file",
         ),
         only_for("form", Form.ROOTFS, "bundle"),
     )
@@ -117,10 +124,15 @@ class StoreContents(Group):
 
 @options
 class Commit(Group):
-    """Options for the commit's metadata."""
+    """How the branch is moved, and the commit's metadata."""
 
     HEADING = Heading.RESULT
 
+    replace_branch: bool = flag(
+        "--replace-branch",
+        help="Replace a branch that another program made, such as an operating system's, or one"
+        " whose operating system or history would be lost.",
+    )
     subject: str | None = option("--subject", type=Text(empty=True), help="The commit's subject.")
     timestamp: int | None = option(
         "--timestamp",

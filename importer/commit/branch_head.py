@@ -1,0 +1,77 @@
+"""The commit that a branch has, and whether an import of images may take its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.commit.target import Form
+from importer.errors import ImporterError
+from importer.render.table import several
+from importer.repo.commit_keys import BASE, FORM, OF_A_RELEASE
+from layers.storage.stated_image import stated_images
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.commit.target import Target
+    from importer.repo.commit_metadata import Base
+    from importer.repo.reader import RepoReader
+    from importer.repo.values import Commit, Message
+
+# So many images that a branch loses are named.
+_NAMED = 5
+
+
+def head_of(repo: RepoReader, branch: str) -> Commit | None:
+    """Return the branch's commit, None if there is none."""
+    repo.check_place(branch)
+    checksum = repo.resolve(branch)
+    return repo.commit(checksum) if checksum is not None else None
+
+
+def head_to_replace(
+    target: Target, repo: RepoReader, branch: str, base: Base | None, *, is_parent: bool = False
+) -> Commit | None:
+    """Return the branch's commit, None if there is none.
+
+    Raise ImporterError if the images would replace what no import can make again: another
+    program's commit, an operating system, or a release's history unless the commit `is_parent`.
+    """
+    head = head_of(repo, branch)
+    why = _why_not(target, head, base, is_parent) if head is not None else ""
+    if why and not target.replace_branch and target.form is not Form.LAYERS:
+        raise ImporterError(f"branch {branch} {why}", hint=_hint(target, branch, base))
+    return head
+
+
+def _why_not(target: Target, head: Commit, base: Base | None, is_parent: bool) -> str:
+    form = head.metadata.get(FORM)
+    if form is None:
+        return f"has a commit that no import of images made: {head.checksum}"
+    if form != target.form.value:
+        return f"is of --form={form}, and would become one of --form={target.form.value}"
+    if BASE in head.metadata and base is None:
+        return "has an operating system with images (--onto), and would have the images alone"
+    if not is_parent and any(one.startswith(OF_A_RELEASE) for one in head.metadata):
+        return "has the history of import-release, which would end"
+    return ""
+
+
+def _hint(target: Target, branch: str, base: Base | None) -> str:
+    onto = f"--onto={branch} with another --branch puts the images into it"
+    other = onto if base is None and target.form is Form.STORE else "another --branch leaves it"
+    return f"{other}; --replace-branch replaces it"
+
+
+def losses(branch: str, head: Commit | None, message: Message) -> Iterator[str]:
+    """Yield what to tell the user of a branch that loses images with a commit of this message."""
+    before, now = (_stated(one) for one in (head.message if head else message, message))
+    gone = sorted(before - now)
+    if gone:
+        more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
+        named = ", ".join(gone[:_NAMED])
+        yield f"{branch} no longer has {several(len(gone), 'image')}: {named}{more}"
+
+
+def _stated(message: Message) -> set[str]:
+    return {one.reference for one in stated_images(message.body.splitlines(), {})}
