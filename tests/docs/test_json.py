@@ -19,6 +19,8 @@ TEXT = (Path(__file__).parent.parent.parent / "docs/reference/json.md").read_tex
 IMPORT = "## import-image and import-storage"
 #: The keys by which `diff` names an image.
 IMAGE = dict.fromkeys(("image_id", "names", "components", "digest"), True)
+#: The list names images of a layout.
+_LISTED = "--allow-transports=oci"
 Keys = Mapping[str, bool]
 
 
@@ -79,7 +81,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         call = (f"--branch={tag}", f"--name=q.io/a/b:{tag}", f"oci:{where}/images:{tag}")
         imported(where / "repo", *call)
     (where / "list").write_text(f"pod oci:{where}/images:one\n")
-    released(where / "repo", "--branch=night", "--release=first", where / "list")
+    released(where / "repo", "--branch=night", "--release=first", _LISTED, where / "list")
     (where / "list").write_text(f"pod oci:{where}/images:two\netcd oci:{where}/images:one\n")
     return where
 
@@ -108,7 +110,7 @@ def test_release_check(home: Path) -> None:
     inner = (".changes.", ".device.")
     changes = {key: False for key in table("## import-release") if any(one in key for one in inner)}
     sums = {f"{key}.{sum_}": False for key in known for sum_ in ("layers", "bytes")}
-    call = ("--branch=night", "--release=next", home / "list")
+    call = ("--branch=night", "--release=next", _LISTED, home / "list")
     checked = released(home / "repo", "--check", *call)
     compared = released(home / "repo", "--diff", "one", "two")
     hold([checked, compared], known | changes | sums)
@@ -121,7 +123,7 @@ def test_release(home: Path) -> None:
     told = {key: always for key, always in known.items() if "{}" not in key}
     image = {key.partition(".")[2]: x for key, x in table(IMPORT).items() if key[:9] == "images[]."}
     del image["commit"], image["branch"]
-    document = released(home / "repo", "--branch=night", "--release=next", home / "list")
+    document = released(home / "repo", "--branch=night", "--release=next", _LISTED, home / "list")
     hold([document], told | sums | below("releases[].images[]", image))
 
 
