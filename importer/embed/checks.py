@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from importer.embed.extra_files import path_of
 from importer.errors import ImporterError
+from importer.render.table import first_of
+from layers.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +22,13 @@ _RECORDS = ((b"overlay-images", b"images.json"), (b"overlay-layers", b"layers.js
 # Records without an image, as packages of podman install them.
 _NO_RECORDS = (b"", b"[]", b"null")
 _BELOW = "/usr/"
+# composefs-rs, CONTAINER_XATTR_ALLOWLIST: the only xattr that it keeps, unless it is told to (bootc
+# 1.16 does not).
+_CAPABILITY = b"security.capability"
+_UNUSUAL = (
+    "an xattr has a newline, which bootc cannot read as podman does; bootc's ostree backend keeps"
+    " it, podman and bootc's composefs backend do not: {}"
+)
 
 
 def check_base(store: StoreView, base: BaseImage) -> None:
@@ -55,11 +64,30 @@ def tell_platforms(store: StoreView, base: Image, progress: Progress) -> None:
             )
 
 
-def tell_capabilities(written: Iterable[Written], progress: Progress) -> None:
-    """Report the images with file capabilities: bootc before 1.1.3 drops all xattrs of a layer's
-    files (bootc, "tar: Propagate PAX extensions")."""
-    names = sorted({name for one in written if one.capable for name in one.images})
-    if names:
+def tell_xattrs(written: Iterable[Written], progress: Progress) -> None:
+    """Report the images whose files have xattrs that not every reader of the new image keeps."""
+    images: dict[bytes, set[str]] = {}
+    for one in written:
+        for name in one.xattrs:
+            images.setdefault(name, set()).update(one.images)
+        if one.unusual:
+            progress.message(f"{first_of(one.images)}: {_UNUSUAL.format(_paths(one.unusual))}")
+    capable = images.pop(_CAPABILITY, set())
+    if capable:
         progress.message(
-            f"{', '.join(names)}: files have capabilities, which bootc before 1.1.3 does not keep"
+            f"{', '.join(sorted(capable))}: files have capabilities, which bootc before 1.1.3 does"
+            " not keep"
         )
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name in sorted(images):
+        names.setdefault(tuple(sorted(images[name])), []).append(printable(name))
+    for users, lost in names.items():
+        progress.message(
+            f"{', '.join(users)}: files have xattrs that bootc's composefs backend does not keep:"
+            f" {first_of(lost)}"
+        )
+
+
+def _paths(unusual: tuple[bytes, ...]) -> str:
+    """Return paths in the store as the images have them."""
+    return first_of([printable(b"/" + path.partition(b"/diff/")[2]) for path in unusual])

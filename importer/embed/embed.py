@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from importer.embed.base_image import BaseImage, fetch_base, resolve_base
-from importer.embed.checks import check_base, tell_capabilities, tell_place, tell_platforms
+from importer.embed.checks import check_base, tell_place, tell_platforms, tell_xattrs
 from importer.embed.destination import destination
 from importer.embed.extra_files import is_policy
 from importer.embed.image_layers import ImageLayers
@@ -58,7 +58,7 @@ def embed(job: Job, progress: Progress) -> Embedded:
         said = _derivation(job, store, image, _created(image, store) if now is None else now)
         config, manifest = _documents(place.layout, base, written, said)
         published = place.publish(manifest)
-    tell_capabilities(written, progress)
+    tell_xattrs(written, progress)
     return Embedded(job.to, published, config, image, store, written)
 
 

@@ -1,7 +1,8 @@
 """The tar of one OCI layer: files of a commit, and files written for this image.
 
 All times are zero, as in a deployment. A file that ostree stores once is in the tar once: a file
-with the same content, owner and xattrs as an earlier one is a hard link to it.
+with the same content, owner and xattrs as an earlier one is a hard link to it. The headers are for
+bootc's reader too.
 """
 
 from __future__ import annotations
@@ -15,16 +16,14 @@ from importer.repo.values import RepoDirectory
 from layers.entry import Entry, Kind, Owner
 from layers.errors import printable
 from layers.path import Path, joined
-from layers.tar.writer import END, header, padding
+from layers.tar.writer import END, fits_line, header, padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from importer.repo.values import StoredFile
     from importer.repo.writer import Repo
     from layers.chunks import Chunks
 
-CAPABILITY = b"security.capability"
 # File systems limit the links of a file (ext4: 65,000). The one that the tar is unpacked on may
 # allow fewer.
 _MOST_LINKS = 1000
@@ -53,8 +52,9 @@ class _Linked:
 class LayerTar:
     """Writes one tar.
 
-    `owner_of` returns the owner of a directory that is no member, but above one. Afterwards
-    `capable` tells whether a file has capabilities (capabilities(7), "File capabilities").
+    `owner_of` returns the owner of a directory that is no member, but above one, without a label.
+    Afterwards `xattrs` has the names of the members' xattrs, and `unusual` the paths whose xattrs
+    no tar can hold for both bootc and podman.
     """
 
     def __init__(self, repo: Repo, owner_of: Callable[[Path], Owner]) -> None:
@@ -62,7 +62,8 @@ class LayerTar:
         self._owner_of = owner_of
         self._listed: set[Path] = set()
         self._linked: dict[str, _Linked] = {}
-        self.capable = False
+        self.xattrs: set[bytes] = set()
+        self.unusual: list[bytes] = []
 
     def chunks(self, members: Mapping[Path, Source]) -> Chunks:
         """Yield the tar of these members and of the directories that lead to them."""
@@ -74,7 +75,7 @@ class LayerTar:
                 case str():
                     yield from self._stored(path, source)
                 case NewFile():
-                    yield from _new(path, source)
+                    yield from self._new(path, source)
         yield END
 
     def _parents(self, path: Path) -> Iterable[bytes]:
@@ -82,14 +83,16 @@ class LayerTar:
             parent = path[:end]
             if parent not in self._listed:
                 self._listed.add(parent)
-                yield _directory_header(parent, self._owner_of(parent))
+                entry = Entry(joined(parent), Kind.DIRECTORY, self._owner_of(parent))
+                yield header(entry, by_lines=True)
 
     def _directory(self, top: Path, root: RepoDirectory) -> Chunks:
         check_breadth(root, printable(joined(top)))
         work = [(top, root)]
         while work:
             path, directory = work.pop()
-            yield _directory_header(path, self._repo.dirmeta(directory.meta))
+            owner = self._repo.dirmeta(directory.meta)
+            yield self._header(Entry(joined(path), Kind.DIRECTORY, owner))
             for name, checksum in sorted(directory.leaves.items()):
                 yield from self._stored((*path, name), checksum)
             for name, below in sorted(directory.directories.items(), reverse=True):
@@ -99,36 +102,34 @@ class LayerTar:
         linked = self._linked.get(checksum)
         if linked is not None and linked.links < _MOST_LINKS:
             linked.links += 1
-            yield header(Entry(joined(path), Kind.HARDLINK, linked.owner, link=linked.path))
+            yield self._header(Entry(joined(path), Kind.HARDLINK, linked.owner, link=linked.path))
             return
         file = self._repo.file(checksum)
-        owner = unlabelled(file.owner)
         if file.target is not None:
-            yield header(Entry(joined(path), Kind.SYMLINK, owner, link=file.target.encode()))
+            entry = Entry(joined(path), Kind.SYMLINK, file.owner, link=file.target.encode())
+            yield self._header(entry)
             return
-        self._note(path, file, owner)
-        yield header(Entry(joined(path), Kind.FILE, owner, file.size))
-        if file.size:
+        yield self._header(Entry(joined(path), Kind.FILE, file.owner, file.size))
+        if file.size:  # an empty file is not worth a link
+            self._linked[checksum] = _Linked(joined(path), file.owner._replace(xattrs=()))
             yield from self._repo.content(checksum)
             yield padding(file.size)
 
-    def _note(self, path: Path, file: StoredFile, owner: Owner) -> None:
-        """Note the file's path for later hard links to it; an empty file is not worth a link."""
-        if file.size:
-            self._linked[file.checksum] = _Linked(joined(path), owner._replace(xattrs=()))
-        self.capable |= any(name == CAPABILITY for name, _ in owner.xattrs)
+    def _new(self, path: Path, file: NewFile) -> Iterable[bytes]:
+        if file.target is not None:
+            return [self._header(Entry(joined(path), Kind.SYMLINK, file.owner, link=file.target))]
+        size = len(file.content)
+        entry = Entry(joined(path), Kind.FILE, file.owner, size)
+        return [self._header(entry), file.content, padding(size)]
 
-
-def _new(path: Path, file: NewFile) -> Iterable[bytes]:
-    if file.target is not None:
-        return [header(Entry(joined(path), Kind.SYMLINK, file.owner, link=file.target))]
-    size = len(file.content)
-    entry = Entry(joined(path), Kind.FILE, file.owner, size)
-    return [header(entry), file.content, padding(size)]
-
-
-def _directory_header(path: Path, owner: Owner) -> bytes:
-    return header(Entry(joined(path), Kind.DIRECTORY, unlabelled(owner)))
+    def _header(self, entry: Entry) -> bytes:
+        """Return the entry's headers, without an SELinux label. Note its xattrs."""
+        entry = entry._replace(owner=unlabelled(entry.owner))
+        xattrs = entry.owner.xattrs
+        self.xattrs.update(name for name, _ in xattrs)
+        if not all(fits_line(*one) for one in xattrs):
+            self.unusual.append(entry.path)
+        return header(entry, by_lines=True)
 
 
 def unlabelled(owner: Owner) -> Owner:

@@ -21,14 +21,15 @@ class Written:
     """A layer of the new image.
 
     `store_layers` are the ids of the store's layers in it, `images` the labels of their images.
-    `tar_size` is in bytes. `capable`: a file has capabilities.
+    `tar_size` is in bytes. `xattrs` and `unusual` as `LayerTar` has them.
     """
 
     layer: NewLayer
     tar_size: int
     store_layers: tuple[str, ...]
     images: tuple[str, ...]
-    capable: bool
+    xattrs: frozenset[bytes]
+    unusual: tuple[bytes, ...]
 
     def document(self) -> dict[str, Any]:
         """Return the layer for JSON."""

@@ -67,7 +67,8 @@ class LayerWriter:
             digest, size = self._layout.add(compressed(chunks, self._compression))
         blob = Descriptor(self._compression.media_type, digest, size)
         layer = NewLayer(blob, hashed.digest, planned.created_by)
-        return Written(layer, hashed.size, planned.store_layers, planned.images, tar.capable)
+        noted = frozenset(tar.xattrs), tuple(tar.unusual)
+        return Written(layer, hashed.size, planned.store_layers, planned.images, *noted)
 
 
 class _Hashed:

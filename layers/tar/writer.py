@@ -6,7 +6,9 @@ Format: POSIX.1-2017 pax(1), "ustar Interchange Format" and "pax Extended Header
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from layers.entry import Kind
 
@@ -20,19 +22,49 @@ _NAME_SIZE = 100
 _MAX_ID = 0o7777777
 _MAX_SIZE = 0o77777777777
 _PAX = b"x"
+_XATTR = b"SCHILY.xattr."
+# GNU tar's headers for long names, each with a NUL at its end ("Basic Tar Format").
+_GNU = {b"path": b"L", b"linkpath": b"K"}
 
 
-def header(entry: Entry) -> bytes:
-    """Return the blocks before the entry's content. Times are zero, since ostree keeps none."""
+def header(entry: Entry, *, by_lines: bool = False) -> bytes:
+    """Return the blocks before the entry's content. Times are zero, since ostree keeps none.
+
+    `by_lines` is for tar-rs, with which bootc reads layers: a newline in a PAX record ends the
+    record there, and a key that is not UTF-8 is an error (src/pax.rs, 0.4.46). A path or link
+    target with a newline then has a GNU header, and an xattr the form of libarchive.
+    """
     path = entry.path + b"/" if entry.kind is Kind.DIRECTORY else entry.path
-    records = _records(entry, path)
-    extended = b""
+    extended, records = b"", _records(entry, path)
+    if by_lines:
+        names = [one for one in records if one[0] in _GNU and b"\n" in one[1]]
+        extended = b"".join(_extended(_GNU[key], name + b"\0") for key, name in names)
+        records = [_line(*one) for one in records if one not in names]
     if records:
-        extended = _ustar(b"PaxHeader", _PAX, size=len(records)) + records + padding(len(records))
+        extended += _extended(_PAX, b"".join(_record(*one) for one in records))
     owner = entry.owner
     return extended + _ustar(
         path, entry.kind.value, owner.mode, owner.uid, owner.gid, entry.size, entry.link
     )
+
+
+def fits_line(name: bytes, value: bytes) -> bool:
+    """Return whether tar-rs reads a PAX record of this xattr as all others do."""
+    return name.isascii() and b"\n" not in name + value
+
+
+def _line(key: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """Return a record that tar-rs reads. An xattr that does not fit has its name quoted as in a
+    URL, and its value in base64 (libarchive's tar(5), "LIBARCHIVE.xattr"): Go's readers and
+    composefs-rs pass over it."""
+    if fits_line(key, value):
+        return key, value
+    name = quote(key.removeprefix(_XATTR), safe="").encode()
+    return b"LIBARCHIVE.xattr." + name, b64encode(value)
+
+
+def _extended(kind: bytes, data: bytes) -> bytes:
+    return _ustar(b"PaxHeader", kind, size=len(data)) + data + padding(len(data))
 
 
 def padding(size: int) -> bytes:
@@ -40,7 +72,7 @@ def padding(size: int) -> bytes:
     return bytes(-size % _BLOCK)
 
 
-def _records(entry: Entry, path: bytes) -> bytes:
+def _records(entry: Entry, path: bytes) -> list[tuple[bytes, bytes]]:
     """Return the PAX records for what the ustar header has no room for."""
     found: list[tuple[bytes, bytes]] = []
     for key, text in ((b"path", path), (b"linkpath", entry.link)):
@@ -52,8 +84,8 @@ def _records(entry: Entry, path: bytes) -> bytes:
         (b"size", entry.size, _MAX_SIZE),
     )
     found.extend((key, b"%d" % value) for key, value, most in limits if value > most)
-    found.extend((b"SCHILY.xattr." + name, value) for name, value in entry.owner.xattrs)
-    return b"".join(_record(key, value) for key, value in found)
+    found.extend((_XATTR + name, value) for name, value in entry.owner.xattrs)
+    return found
 
 
 def _record(key: bytes, value: bytes) -> bytes:

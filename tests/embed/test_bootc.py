@@ -9,12 +9,16 @@ import pytest
 from tests.embed.conftest import CONTEXTS, POLICY, Site
 from tests.tools import bootc, umoci
 from tests.tools.device import OS, Device
+from tests.tools.entry import Entry
 from tests.tools.expected import STORE, unpacked
+from tests.tools.image import build_oci
+from tests.tools.importimage import imported
 from tests.tools.osbase import commit_os, os_tree
 from tests.tools.ostreerepo import checkout, fsck, ostree
 from tests.tools.podman import Podman, new_podman
 from tests.tools.process import run
 from tests.tools.snapshot import assert_same, snapshot
+from tests.tools.storecommand import image_store
 
 pytestmark = pytest.mark.root
 
@@ -63,6 +67,39 @@ def test_bootc_deploys_it(site: Site, tmp_path: Path, device: Device) -> None:
         theirs = unpacked(site.home / "images", tag, tmp_path / f"umoci-{tag}")
         with podman.mounted(f"q.io/a/{tag}:1") as mounted:
             assert_same(snapshot(mounted), theirs, ("podman", "umoci"))
+
+
+#: cap_dac_override,cap_fowner=ep
+LINE = bytes.fromhex("010000020a000000000000000000000000000000")
+
+
+def test_bootc_keeps_newlines(site: Site, tmp_path: Path, device: Device) -> None:
+    """In capabilities, other xattrs, and names and targets that a header has no room for."""
+    long = b"d/" + b"a\nb" * 40
+    entries = [
+        Entry(b"d", "dir", mode=0o755, xattrs={b"user.d": b"\n"}),
+        Entry(b"d/cap", content=b"cap", xattrs={b"security.capability": LINE}),
+        Entry(b"d/plain", content=b"x", xattrs={b"user.x": b"\n\0\n=", b"user.y": b"y"}),
+        Entry(long, content=b"long"),
+        Entry(long + b"again", content=b"long"),
+        Entry(b"d/link", "symlink", mode=0o777, link=long),
+    ]
+    image = build_oci(tmp_path / "images", "t", [entries])
+    repo, base = tmp_path / "repo", f"--base=oci:{site.base.directory}:os"
+    imported(repo, "--branch=lines", f"q.io/a/lines:1=oci:{image.directory}:t")
+    outcome = image_store(repo, "embed", "lines", base, f"--to=oci:{tmp_path}/out:t")
+    said = "lines:1: an xattr has a newline, which bootc cannot read as podman does;"
+    assert outcome.stderr.count(said) == 1, outcome.stderr
+    assert "do not: /d, /d/cap, /d/plain\n" in outcome.stderr
+    assert "lines:1: files have xattrs that bootc's composefs backend does not keep:" in (
+        outcome.stderr
+    )
+    assert "keep: user.d, user.x, user.y\n" in outcome.stderr
+    tars = bootc.derived_layers(tmp_path / "out", "t", site.base)
+    bootc.import_image(device.repo, "os", tars, tmp_path / "work", "booted")
+    booted = checkout(device.repo, "booted", tmp_path / "booted") / STORE
+    plain = checkout(repo, "lines", tmp_path / "plain") / STORE
+    assert_same(snapshot(booted), snapshot(plain), ("booted", "committed"))
 
 
 def built(podman: Podman, home: Path, containerfile: str) -> Path:

@@ -8,6 +8,7 @@ are ostree objects; here the base is a commit that is there already.
 
 import io
 import json
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -74,6 +75,7 @@ def _commit_layer(repo: Path, branch: str, tar: bytes, policy: Path) -> str:
 
 def _filtered(tar: bytes) -> bytes:
     """The tar as bootc's `filter_tar` writes it: `./` before each path, /etc as /usr/etc."""
+    check_records(tar)
     out = io.BytesIO()
     with (
         tarfile.open(fileobj=io.BytesIO(tar)) as source,
@@ -86,3 +88,17 @@ def _filtered(tar: bytes) -> bytes:
             content = source.extractfile(member) if member.isreg() else None
             dest.addfile(member, content)
     return out.getvalue()
+
+
+def check_records(tar: bytes) -> None:
+    """Reads the PAX records of our tars as tar-rs does (src/pax.rs, 0.4.46): split at newlines."""
+    at = 0
+    while any(block := tar[at : at + 512]):
+        size = int(block[124:135], 8)
+        data = tar[at + 512 : at + 512 + size]
+        for line in data.split(b"\n")[:-1] if block[156:157] == b"x" else ():
+            match = re.fullmatch(rb"([0-9]+) ([^=]*)=.*", line, re.DOTALL)
+            assert match, f"malformed pax extension {line!r}"
+            assert int(match[1]) == len(line) + 1, f"malformed pax extension {line!r}"
+            match[2].decode()
+        at += 512 + size + -size % 512

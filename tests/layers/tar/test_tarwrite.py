@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layers.entry import Entry, Kind, Owner
-from layers.tar.writer import END, header, padding
+from layers.tar.writer import END, fits_line, header, padding
+from tests.tools.bootc import check_records
 from tests.tools.fuzz import examples
+from tests.tools.tarread import read_tar
 
 NAMES = st.text(
     st.characters(blacklist_categories=["Cs"], blacklist_characters="/\0"), min_size=1, max_size=80
@@ -16,7 +18,8 @@ NAMES = st.text(
 PATHS = st.lists(NAMES, min_size=1, max_size=5).map(lambda names: "/".join(names).encode())
 IDS = st.integers(0, 2**32 - 2)
 XATTRS = st.dictionaries(
-    st.from_regex(r"user\.[a-z]{1,40}", fullmatch=True).map(str.encode), st.binary(min_size=1)
+    st.from_regex(r"user\.[a-z]{1,40}", fullmatch=True).map(str.encode),
+    st.one_of(st.binary(min_size=1), st.just(b"a\n")),
 ).map(lambda found: tuple(sorted(found.items())))
 OWNERS = st.tuples(st.integers(0, 0o7777), IDS, IDS, XATTRS).map(lambda one: Owner(*one))
 ENTRIES = st.one_of(
@@ -30,9 +33,11 @@ ENTRIES = st.one_of(
 )
 
 
-def tar(entries: list[Entry]) -> bytes:
+def tar(entries: list[Entry], *, by_lines: bool = False) -> bytes:
     """Files are full of `x`."""
-    parts = (header(one) + b"x" * one.size + padding(one.size) for one in entries)
+    parts = (
+        header(one, by_lines=by_lines) + b"x" * one.size + padding(one.size) for one in entries
+    )
     return b"".join([*parts, END])
 
 
@@ -73,3 +78,18 @@ def test_an_empty_tar_is_two_blocks() -> None:
     assert bytes(1024) == END
     with tarfile.open(fileobj=io.BytesIO(END)) as archive:
         assert archive.getmembers() == []
+
+
+@examples(100)
+@given(st.lists(ENTRIES, max_size=4))
+def test_each_line_is_a_record(entries: list[Entry]) -> None:
+    """Our reader passes over the form that libarchive has for an xattr, as Go's does."""
+    data = tar(entries, by_lines=True)
+    check_records(data)
+    for entry, (found, _) in zip(entries, read_tar(data), strict=True):
+        kept = tuple(one for one in entry.owner.xattrs if fits_line(*one))
+        path = entry.path + b"/" if entry.kind is Kind.DIRECTORY else entry.path
+        owner = entry.owner._replace(xattrs=kept)
+        assert found == entry._replace(path=path, owner=owner)
+        if kept == entry.owner.xattrs and b"\n" not in entry.path + entry.link:
+            assert header(entry, by_lines=True) == header(entry)
