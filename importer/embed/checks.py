@@ -46,11 +46,12 @@ def check_base(store: StoreView, base: BaseImage) -> None:
 
 
 def tell_place(store: StoreView, progress: Progress) -> None:
-    """Report a store at a prefix that bootc leaves out of a deployment (bootc, tar/write.rs,
-    `normalize_validate_path`)."""
+    """Report a store at a prefix that bootc's ostree backend may leave out of a deployment (bootc,
+    tar/write.rs, `normalize_validate_path`, and ostree_prepareroot.rs)."""
     if not store.prefix.startswith(_BELOW):
         progress.message(
-            f"the store is at {store.prefix}, and bootc takes only what is below /usr and /etc"
+            f"the store is at {store.prefix}; of a base whose prepare-root.conf enables neither"
+            " composefs nor a transient root, bootc takes only what is below /usr and /etc"
         )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.embed.conftest import CONTEXTS, POLICY, Site
+from tests.embed.conftest import BASE, CONTEXTS, POLICY, Site
 from tests.tools import bootc, umoci
+from tests.tools.busybox import busybox_layer
 from tests.tools.device import OS, Device
 from tests.tools.entry import Entry
 from tests.tools.expected import STORE, unpacked
@@ -125,11 +126,21 @@ def test_podman_builds_upon_it(site: Site, tmp_path: Path, podman: Podman) -> No
     assert manifest == bootc.manifest_of(site.out, "two")
 
 
-def test_a_containerfile_copies_the_store(site: Site, tmp_path: Path, podman: Podman) -> None:
+def test_a_containerfile_copies_the_store(
+    site: Site, tmp_path: Path, podman: Podman, device: Device
+) -> None:
+    """The line for the labels is a step of the Containerfile, as docs/how-to/bootc.md has it."""
     site.embedded("shared")
+    base = build_oci(tmp_path / "base", "os", [busybox_layer(), BASE])
     copied = f"COPY --from=oci:{site.out}:shared /{STORE} /{STORE}\n"
     mounted = f"RUN --mount=type=bind,from=oci:{site.out}:shared,target=/mnt ls /mnt/{STORE} >&2\n"
-    base = f"FROM oci:{site.home}/images:three\n"
-    root = built(podman, tmp_path, base + mounted + copied)
+    line = f"RUN printf '\\n/{STORE} /var/lib/containers/storage\\n' >> /{POLICY}.subs\n"
+    text = f"FROM oci:{base.directory}:os\n{mounted}{copied}{line}"
+    root = built(podman, tmp_path, text)
     plain = checkout(site.repo, "shared", tmp_path / "plain")
     assert_same(snapshot(root / STORE), snapshot(plain / STORE), ("copied", "committed"))
+    tars = bootc.derived_layers(tmp_path / "built", "t", base)
+    bootc.import_image(device.repo, "os", tars, tmp_path / "work", "booted")
+    booted = checkout(device.repo, "booted", tmp_path / "booted")
+    record = booted / STORE / "overlay-images/images.json"
+    assert label(record) == "system_u:object_r:store_t:s0"

@@ -26,6 +26,8 @@ FLAGS = (
     "--tar-autocreate-parents",
     "--tree=tar=/proc/self/fd/0",
 )
+#: EXCLUDED_TOPLEVEL_PATHS, where a build leaves directories that it has mounted.
+NOT_TAKEN = ("run", "tmp", "proc", "sys", "dev")
 
 
 def derived_layers(layout: Path, tag: str, base: BuiltImage) -> list[bytes]:
@@ -83,6 +85,8 @@ def _filtered(tar: bytes) -> bytes:
     ):
         for member in source:
             top = member.name.partition("/")[0]
+            if top in NOT_TAKEN:
+                continue
             assert top in ("usr", "etc"), f"bootc leaves out {member.name}"
             member.name = f"./usr/{member.name}" if top == "etc" else f"./{member.name}"
             content = source.extractfile(member) if member.isreg() else None
