@@ -25,10 +25,6 @@ _BELOW = "/usr/"
 # composefs-rs, CONTAINER_XATTR_ALLOWLIST: the only xattr that it keeps, unless it is told to (bootc
 # 1.16 does not).
 _CAPABILITY = b"security.capability"
-_UNUSUAL = (
-    "an xattr has a newline, which bootc cannot read as podman does; bootc's ostree backend keeps"
-    " it, podman and bootc's composefs backend do not: {}"
-)
 
 
 def check_base(store: StoreView, base: BaseImage) -> None:
@@ -72,7 +68,11 @@ def tell_xattrs(written: Iterable[Written], progress: Progress) -> None:
         for name in one.xattrs:
             images.setdefault(name, set()).update(one.images)
         if one.unusual:
-            progress.message(f"{first_of(one.images)}: {_UNUSUAL.format(_paths(one.unusual))}")
+            progress.message(
+                f"{first_of(one.images)}: an xattr has a newline, which bootc cannot read as podman"
+                " does; bootc's ostree backend keeps it, podman and bootc's composefs backend do"
+                f" not: {_paths(one.unusual)}"
+            )
     capable = images.pop(_CAPABILITY, set())
     if capable:
         progress.message(
