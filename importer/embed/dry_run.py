@@ -21,6 +21,7 @@ from importer.repo.writer import Repo
 from importer.store.documents import StoredDocuments
 from importer.store.embedded import embedded_commit
 from importer.store.reader import NoStoreError, StoreView, open_store
+from layers.storage.mounted import blocker_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from layers.oci.reference import Reference
     from layers.storage.image import Image
 
-    # What a layer is made of: the checksums of each store layer's directory and record.
+    # What a layer is made of: each store layer's id, and the checksums of its record, directory and
+    # blocker.
     type Content = tuple[tuple[str, ...], ...]
 
 _COLUMNS = (
@@ -164,8 +166,9 @@ def _content(store: StoreView, group: tuple[str, ...]) -> Content:
     records = store.root.find("overlay-layers")
     found = [(store.prefix,)]
     for one in group:
-        directory = store.root.find(f"overlay/{one}")
         record = records.leaves.get(record_name(one).encode(), "") if records else ""
-        tree = (directory.contents, directory.meta) if directory is not None else ()
-        found.append((one, record, *tree))
+        found.append((one, record))
+        for name in (one, blocker_of(one).id):
+            directory = store.root.find(f"overlay/{name}")
+            found.append((directory.contents, directory.meta) if directory is not None else ())
     return tuple(found)

@@ -6,9 +6,9 @@ Format: POSIX.1-2017 pax(1), "ustar Interchange Format" and "pax Extended Header
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from layers.entry import Kind
 
@@ -23,6 +23,7 @@ _MAX_ID = 0o7777777
 _MAX_SIZE = 0o77777777777
 _PAX = b"x"
 _XATTR = b"SCHILY.xattr."
+_QUOTED = re.compile(rb"[^0-9A-Za-z._-]")
 # GNU tar's headers for long names, each with a NUL at its end ("Basic Tar Format").
 _GNU = {b"path": b"L", b"linkpath": b"K"}
 
@@ -59,7 +60,7 @@ def _line(key: bytes, value: bytes) -> tuple[bytes, bytes]:
     composefs-rs pass over it."""
     if fits_line(key, value):
         return key, value
-    name = quote(key.removeprefix(_XATTR), safe="").encode()
+    name = _QUOTED.sub(lambda found: b"%%%02X" % found[0][0], key.removeprefix(_XATTR))
     return b"LIBARCHIVE.xattr." + name, b64encode(value)
 
 
