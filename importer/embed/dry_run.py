@@ -164,7 +164,7 @@ def _contents(job: Job, found: StoreLayers, store: StoreView, base: Image) -> se
 
 def _content(store: StoreView, group: tuple[str, ...]) -> Content:
     records = store.root.find("overlay-layers")
-    found = [(store.prefix,)]
+    found: list[tuple[str, ...]] = [(store.prefix,)]
     for one in group:
         record = records.leaves.get(record_name(one).encode(), "") if records else ""
         found.append((one, record))
