@@ -4,28 +4,19 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.tools import patience
 from tests.tools.home import empty_home
+from tests.tools.patience import await_that
 from tests.tools.process import Argument
 from tests.tools.session import members
 
 DASK = Path(sys.executable).with_name("dask")
 _QUICK = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "30s"}
-
-
-def await_that(condition: Callable[[], bool], what: str) -> None:
-    """Waits until it holds."""
-    deadline = time.monotonic() + patience.SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def _is_whole(file: Path) -> bool:

@@ -16,10 +16,11 @@ from importer.repo.writer import Repo
 from layers.entry import Owner
 from tests.ingest.cluster.test_same_commits import check_clean, files, without_readers
 from tests.tools import ostreerepo, patience
-from tests.tools.dask import DaskCluster, await_that
+from tests.tools.dask import DaskCluster
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.ostreerepo import fsck, heads
+from tests.tools.patience import await_that
 from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 

@@ -10,11 +10,12 @@ import pytest
 from importer.errors import ImporterError
 from importer.ingest.cluster.agreement import Agreement
 from tests.tools import ostreerepo, patience
-from tests.tools.dask import DaskCluster, DaskProcess, await_that
+from tests.tools.dask import DaskCluster, DaskProcess
 from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import Outcome, Run, imported, run_import
 from tests.tools.ostreerepo import fsck, heads, refs
+from tests.tools.patience import await_that
 from tests.tools.registry import Registry
 from tests.tools.tarbuild import Entry
 
