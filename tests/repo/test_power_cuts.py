@@ -27,7 +27,7 @@ pytestmark = pytest.mark.root
 site = writes.site
 #: How many moments of each command `make test` looks at, besides the one when it has returned.
 CUTS = 3
-MANY = 100
+MANY = 50
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ LONGEST = (
     "tests/import_images/test_import.py",
     "tests/device/test_readable_by_podman.py",
     "tests/ingest/cluster/test_failures.py",
+    "tests/repo/test_power_cuts.py",
     "tests/device/test_upgrade.py",
     "tests/device/test_deployed.py",
     "tests/cache/test_flatten.py",
