@@ -24,7 +24,8 @@ release, `storecommand` image-store, `treecommit` import-tree beside `ostree com
 processes; `make` runs a target of the Makefile; `session` lists the processes of a session,
 `signalled` signals a program at any moment, `process` runs any other command, `home` is an empty
 home directory, `patience` says how long to wait, `told` keeps messages, `gpg` makes keyrings.
-`racer` exchanges paths while a command looks into a directory, `withoutopenat2` runs one to which
+`racer` exchanges paths while a command looks into a directory, `swapper` does so from C;
+`withoutopenat2` runs one to which
 the kernel denies openat2(2). `command` is a run of a command under way, forked by `forkserver` or a
 process of its own; `forking` forks on request, for `forkserver` and for the worker processes of
 `forkedworker`; `dask` runs a scheduler and workers. `faultydisk` lets a chosen write of a command
