@@ -74,6 +74,8 @@ def _open(directory: int, path: bytes, flags: int) -> int:
     names = path.split(b"/")
     if any(name in (b"", b".", b"..") for name in names):
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), os.fsdecode(path))
+    if len(names) == 1:  # nothing on the way; all flags have O_NOFOLLOW
+        return os.open(path, flags, dir_fd=directory)
     if _has_openat2():
         return _openat2(directory, path, flags)
     return _walk(directory, names, flags)

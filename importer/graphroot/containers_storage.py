@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.graphroot.files import DAMAGED, documents, records
-from importer.graphroot.source import SourceImage, SourceLayer
+from importer.graphroot.source import SourceImage, SourceLayer, stacked
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
@@ -79,7 +79,7 @@ class Graphroot:
             record.id,
             record.names,
             digests,
-            tuple(layers) if complete else None,
+            stacked(layers) if complete else None,
         )
 
     def _layer(self, layer: LayerRecord) -> SourceLayer:

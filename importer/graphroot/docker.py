@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.graphroot.files import documents, records
 from importer.graphroot.record import Record
-from importer.graphroot.source import SourceImage, SourceLayer
+from importer.graphroot.source import SourceImage, SourceLayer, stacked
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
@@ -70,7 +70,7 @@ class Dockerroot:
         layers = [self._layer(chain_id) for chain_id in chain]
         there = [layer for layer in layers if layer is not None and self._is_there(layer)]
         complete = len(there) == len(layers)
-        return SourceImage(digest.hex, names, (), tuple(there) if complete else None)
+        return SourceImage(digest.hex, names, (), stacked(there) if complete else None)
 
     def _config(self, image: Digest) -> bytes:
         path = _CONFIGS + b"/" + image.hex.encode()

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from layers.chunks import OpenChunks
-    from layers.entry import Xattrs
 
 CHUNK = 1 << 20
 DAMAGED = "the store is damaged; a new pull mends it"
@@ -178,22 +177,6 @@ def sized_pieces(descriptor: int, size: int, full: bytes) -> OpenChunks:
         yield piece
     if size:
         raise ImporterError(f"{printable(full)} changed while it was read")
-
-
-def xattrs(descriptor: int) -> Xattrs:
-    """Return the xattrs visible to this process of a descriptor from `look_at`, sorted by name.
-
-    Raise OSError as listxattr(2) does.
-    """
-    # flistxattr(2) rejects an O_PATH descriptor; its path in /proc works (proc_pid_fd(5)).
-    path = f"/proc/self/fd/{descriptor}"
-    try:
-        names = sorted(os.listxattr(path))
-    except OSError as error:
-        if error.errno == errno.ENOTSUP:
-            return ()
-        raise
-    return tuple((os.fsencode(name), os.getxattr(path, name)) for name in names)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from importer.files.lower_data import Layers
 from importer.graphroot.layer_directory import LayerDirectory
 from importer.graphroot.layer_walk import LayerWalk
 from importer.graphroot.record import Record
@@ -41,7 +42,7 @@ class StoreJob:
         """See `Job`; `advance` counts the bytes of the tar, or without a record of the files."""
         with self.source.store.open() as place, place.directory(self.source.directory) as layer:
             if self.source.record is None:
-                return self._walk(store, layer, advance)
+                return self._walk(store, place, layer, advance)
             record = Record(place, self.source.record, self.options.limits)
             found = self._assemble(store, record, layer, advance)
         return replace(found, verified=self.verified)
@@ -50,7 +51,8 @@ class StoreJob:
         self, store: Store, record: Record, layer: Directory, advance: Advance
     ) -> ReadLayer:
         """Rebuild the tar from its record and files, and read it like a fetched one."""
-        with LayerDirectory(layer) as directory, record.parts() as parts:
+        below = Layers(record.directory.descriptor, self.source.paths)
+        with LayerDirectory(layer, below) as directory, record.parts() as parts:
             tar = assembled(parts, directory.content)
             try:
                 return read_tar(store, _counted(tar, advance), self.layer, self.options)
@@ -73,9 +75,12 @@ class StoreJob:
                 tar.close()
         return True
 
-    def _walk(self, store: Store, layer: Directory, advance: Advance) -> ReadLayer:
+    def _walk(
+        self, store: Store, place: Directory, layer: Directory, advance: Advance
+    ) -> ReadLayer:
         """Read the directory as it is; no digest tells whether its files have changed."""
-        walk, size = LayerWalk(layer, self.options.device_nodes, self.options.limits), 0
+        below = Layers(place.descriptor, self.source.paths)
+        walk, size = LayerWalk(layer, below, self.options.device_nodes, self.options.limits), 0
         with ObjectWriter(store) as objects:
             for leaf, entry in walk:
                 size += entry.size

@@ -8,14 +8,15 @@ import stat
 from typing import TYPE_CHECKING, Self
 
 from importer.files.beneath import look_at, open_directory, open_file
-from importer.graphroot.files import DAMAGED, Directory, faults, sized_pieces, xattrs
+from importer.files.xattrs import xattrs_of
+from importer.graphroot.files import DAMAGED, Directory, faults, sized_pieces
 from layers.errors import LayerError
 from layers.path import Path, components, joined
-from layers.tree.overlay_xattrs import check_complete
+from layers.tree.overlay_xattrs import check_complete, is_metacopy
 
 if TYPE_CHECKING:
+    from importer.files.lower_data import Layers
     from layers.chunks import Chunks
-    from layers.entry import Xattrs
     from layers.tarsplit.record_reader import Content
 
 # podman's record does not give every tar again; docs/semantics.md, "tar-split", has the list.
@@ -30,9 +31,11 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 class LayerDirectory:
     """Read the contents that a tar-split record asks for, beneath the directory alone."""
 
-    def __init__(self, directory: Directory) -> None:
-        """Read from the layer's directory; the caller closes it."""
+    def __init__(self, directory: Directory, layers: Layers) -> None:
+        """Read from the layer's directory; the caller closes it. `layers` may have the data of a
+        file that overlayfs has copied up without it."""
         self._root = directory
+        self._layers = layers
         self._parent: tuple[Path, int] = ((), -1)
 
     def __enter__(self) -> Self:
@@ -58,9 +61,19 @@ class LayerDirectory:
                     hint=DAMAGED,
                 )
             with faults(self._full(path)):
+                descriptor = self._with_data(descriptor, path, part.size)
                 yield from sized_pieces(descriptor, part.size, self._full(path))
         finally:
             os.close(descriptor)
+
+    def _with_data(self, descriptor: int, path: Path, size: int) -> int:
+        """Return a descriptor of the file's data, this one unless a lower layer has the data."""
+        xattrs = xattrs_of(descriptor)
+        if not is_metacopy(xattrs):
+            return descriptor
+        data = open_file(self._layers.root, joined(self._layers.data_path(path, size, xattrs)))
+        os.close(descriptor)
+        return data
 
     def _open(self, path: Path) -> int:
         with faults(self._full(path)):
@@ -98,16 +111,17 @@ class LayerDirectory:
         try:
             path = components(error.path)
             for depth in range(1, len(path) + 1):
-                check_complete(self._xattrs(path[:depth]))
+                self._check_complete(path[:depth])
         except LayerError as cause:
             return cause.within(path=error.path)
         except OSError:
             pass  # a missing file has no xattrs that could explain the error
         return error
 
-    def _xattrs(self, path: Path) -> Xattrs:
+    def _check_complete(self, path: Path) -> None:
         descriptor = look_at(self._root.descriptor, joined(path))
         try:
-            return xattrs(descriptor)
+            is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+            check_complete(xattrs_of(descriptor), directory=is_directory)
         finally:
             os.close(descriptor)

@@ -12,19 +12,22 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from importer.files.beneath import look_at, reopened
-from importer.files.trusted_xattrs import check_sees_trusted
-from importer.graphroot.files import Directory, faults, sized_pieces, xattrs
+from importer.files.xattrs import check_sees_trusted, xattrs_of
+from importer.graphroot.files import Directory, faults, sized_pieces
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
 from layers.limits import Bound, Limits
+from layers.path import joined
 from layers.tree.builder import DeviceNodes, LayerTree
 from layers.tree.node import Leaf
 from layers.tree.overlay_xattrs import (
     check_complete,
+    is_metacopy,
     is_opaque,
-    is_whiteout,
     overridden,
+    whiteout_by,
     without_marks,
+    without_metacopy,
 )
 from layers.tree.xattrs import kept
 from layers.whiteout import OPAQUE_MARKER
@@ -32,7 +35,9 @@ from layers.whiteout import OPAQUE_MARKER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from importer.files.lower_data import Layers
     from layers.chunks import Chunks
+    from layers.entry import Xattrs
 
 _KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -52,9 +57,13 @@ class LayerWalk:
     read through that descriptor, even if the file has been renamed since.
     """
 
-    def __init__(self, directory: Directory, device_nodes: DeviceNodes, limits: Limits) -> None:
-        """Walk the layer's directory; the caller closes it."""
+    def __init__(
+        self, directory: Directory, layers: Layers, device_nodes: DeviceNodes, limits: Limits
+    ) -> None:
+        """Walk the layer's directory; the caller closes it. `layers` may have the data of a file
+        that overlayfs has copied up without it."""
         self._top = directory
+        self._layers = layers
         self._bound = Bound(limits)
         self.tree = LayerTree(device_nodes)
         self.dropped_xattrs = 0
@@ -104,7 +113,7 @@ class LayerWalk:
 
     def _in(self, directory: Directory, path: bytes) -> Iterator[Entry]:
         with faults(directory.path):
-            opaque = is_opaque(xattrs(directory.descriptor))
+            opaque = is_opaque(xattrs_of(directory.descriptor))
         if opaque:
             yield Entry(_below(path, OPAQUE_MARKER), Kind.FILE, _MARKER)
         for name in directory.names():
@@ -112,25 +121,26 @@ class LayerWalk:
             with faults(full):
                 self._descriptor = look_at(directory.descriptor, name)
             try:
-                entry = self._entry(_below(path, name), full)
-                if entry is not None:
-                    yield entry
+                yield self._entry(_below(path, name), full)
             finally:
                 os.close(self._descriptor)
 
-    def _entry(self, path: bytes, full: bytes) -> Entry | None:
-        """Return the entry of a path, None for a socket, which no tar can hold."""
+    def _entry(self, path: bytes, full: bytes) -> Entry:
+        """Return the entry of a path. No tar can hold a socket: it only hides lower entries."""
         with faults(full):
             status = os.fstat(self._descriptor)
-            found = xattrs(self._descriptor)
+            found = xattrs_of(self._descriptor)
             is_link = stat.S_ISLNK(status.st_mode)
             link = os.readlink(b"", dir_fd=self._descriptor) if is_link else b""
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
-            return None
+            return Entry(path, Kind.CHAR, _MARKER)
         try:
-            check_complete(found)
-            if kind is Kind.FILE and not status.st_size and is_whiteout(found):
+            if kind is Kind.FILE and is_metacopy(found):
+                self._open_data(path, status.st_size, found)
+                found = without_metacopy(found)
+            check_complete(found, directory=kind is Kind.DIRECTORY)
+            if kind is Kind.FILE and not status.st_size and whiteout_by(found):
                 return Entry(path, Kind.CHAR, _MARKER)
             owner = Owner(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, found)
             device = (os.major(status.st_rdev), os.minor(status.st_rdev))
@@ -140,6 +150,15 @@ class LayerWalk:
             raise error.within(path=path) from None
         size = status.st_size if kind is Kind.FILE else 0
         return Entry(path, kind, owner, size, link, device)
+
+    def _open_data(self, path: bytes, size: int, xattrs: Xattrs) -> None:
+        """Read the current file's content from the lower layer that has it."""
+        with faults(self._top.full(path)):
+            names = tuple(path.split(b"/"))
+            source = joined(self._layers.data_path(names, size, xattrs))
+            descriptor = look_at(self._layers.root, source)
+        os.close(self._descriptor)
+        self._descriptor = descriptor
 
     def _kept(self, owner: Owner, kind: Kind) -> Owner:
         stored = kept(owner, kind)

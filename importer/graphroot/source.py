@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from importer.graphroot.files import Place
     from layers.digest import Digest
+    from layers.path import Path
     from layers.storage.image import Image
 
 
@@ -17,14 +18,30 @@ if TYPE_CHECKING:
 class SourceLayer:
     """A layer's files: its `directory`, and the tar-split `record` if the store keeps one.
 
-    Both are paths relative to the store's own directory. `size` is the tar's in bytes as the
-    store recorded it, 0 if it did not.
+    Both are paths relative to the store's own directory, as are `lowers`, the directories of the
+    layers below, nearest first. `size` is the tar's in bytes as the store recorded it, 0 if it
+    did not.
     """
 
     store: Place
     directory: bytes
     record: bytes | None
     size: int
+    lowers: tuple[bytes, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Return the paths of the layer's directory and of those below it."""
+        return tuple(tuple(one.split(b"/")) for one in (self.directory, *self.lowers))
+
+
+def stacked(layers: Sequence[SourceLayer]) -> tuple[SourceLayer, ...]:
+    """Return an image's layers, base first, each with its lowers."""
+    directories = [layer.directory for layer in layers]
+    return tuple(
+        replace(layer, lowers=tuple(reversed(directories[:number])))
+        for number, layer in enumerate(layers)
+    )
 
 
 @dataclass(frozen=True, slots=True)

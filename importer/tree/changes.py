@@ -7,28 +7,33 @@ idempotent, and raises ImporterError if a name now belongs to something else.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.tree.descriptors import open_file, symlink_path, xattrs_of
+from importer.files.beneath import look_at, open_file
+from importer.files.xattrs import xattrs_of
+from importer.tree.descriptors import Beneath
 from layers.errors import printable
-from layers.ondisk.change import Change, Clear, Node, Quote, Remove, Times
+from layers.ondisk.change import Change, Clear, Fill, Node, Quote, Remove, Times
+from layers.tree.overlay_xattrs import is_metacopy, without_metacopy
 
 if TYPE_CHECKING:
-    from layers.entry import Xattrs
+    from collections.abc import Iterator
 
 _ACL = b"system.posix_acl_access"
 # The temporary name of a node that `undo` makes.
 _NEW = b".import-tree-undo"
+_UPDATE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _CHANGED = "it is not as the journal says; somebody else has changed it since"
 
 
-def make(change: Change, directory: int) -> None:
-    """Make a change in an open directory."""
+def make(change: Change, directory: int, root: int) -> None:
+    """Make a change in an open directory of the tree at the open directory `root`."""
     match change:
         case Quote(name=name):
             _quote(directory, name)
@@ -39,11 +44,13 @@ def make(change: Change, directory: int) -> None:
         case Clear(name=name):
             if _current(directory, change) is not None:
                 os.removexattr(directory, name)
+        case Fill():
+            _fill(change, directory, root)
         case Times():
             pass
 
 
-def undo(change: Change, directory: int) -> None:
+def undo(change: Change, directory: int, root: int) -> None:  # noqa: ARG001 - as for `make`
     """Undo a change in an open directory."""
     match change:
         case Quote(name=name):
@@ -58,31 +65,27 @@ def undo(change: Change, directory: int) -> None:
         case Clear(name=name, value=value):
             if _current(directory, change) is None:
                 os.setxattr(directory, name, value)
+        case Fill():
+            _empty(change, directory)
         case Times(mtime=mtime):
             os.utime(directory, ns=(os.fstat(directory).st_atime_ns, mtime))
 
 
 def node_at(directory: int, name: bytes) -> Node:
     """Return an empty file, device, fifo or socket as a Node. Raise OSError as stat(2) does."""
-    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    descriptor = look_at(directory, name)
+    try:
+        status, xattrs = os.fstat(descriptor), xattrs_of(descriptor)
+    finally:
+        os.close(descriptor)
     return Node(
         status.st_mode,
         status.st_uid,
         status.st_gid,
         status.st_rdev,
         max(0, status.st_mtime_ns),
-        _xattrs(directory, name, status.st_mode),
+        xattrs,
     )
-
-
-def _xattrs(directory: int, name: bytes, mode: int) -> Xattrs:
-    if not stat.S_ISREG(mode):
-        return xattrs_of(symlink_path(name, directory))
-    file = open_file(name, directory)
-    try:
-        return xattrs_of(file)
-    finally:
-        os.close(file)
 
 
 def _quote(directory: int, name: bytes) -> None:
@@ -152,6 +155,70 @@ def _current(directory: int, change: Clear) -> bytes | None:
     if value not in (None, change.value):
         raise ImporterError(f"{printable(change.name)}: {_CHANGED}")
     return value
+
+
+@contextmanager
+def _rewritten(change: Fill, directory: int) -> Iterator[int]:
+    """Give the file to write to, and give it back its mtime, and the capability that a write
+    removes (capabilities(7), "File capabilities").
+
+    Raise ImporterError if it is not the file of the journal.
+    """
+    descriptor = os.open(change.name, _UPDATE, dir_fd=directory)
+    try:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode) or before.st_mtime_ns != change.mtime:
+            raise ImporterError(f"{printable(change.name)}: {_CHANGED}")
+        yield descriptor
+        for xattr, value in without_metacopy(change.xattrs):
+            os.setxattr(descriptor, xattr, value)
+        os.utime(descriptor, ns=(before.st_atime_ns, before.st_mtime_ns))
+    finally:
+        os.close(descriptor)
+
+
+def _fill(change: Fill, directory: int, root: int) -> None:
+    with _rewritten(change, directory) as file, Beneath(root) as beneath:
+        present = dict(xattrs_of(file))
+        if not is_metacopy(tuple(present.items())):
+            return  # made already
+        source = open_file(beneath.directory(change.source[:-1]), change.source[-1])
+        try:
+            size = os.fstat(source).st_size
+            if size != os.fstat(file).st_size:
+                raise ImporterError(f"{printable(change.name)}: {_CHANGED}")
+            _copy(source, file, size)
+        finally:
+            os.close(source)
+        os.fsync(file)  # the data is there before the mark goes
+        for xattr in dict(change.xattrs).keys() - dict(without_metacopy(change.xattrs)).keys():
+            if xattr in present:
+                os.removexattr(file, xattr)
+
+
+def _copy(source: int, file: int, size: int) -> None:
+    """Copy the data of a file to one of the same size that reads as zeros; holes stay holes."""
+    end = 0
+    while end < size:
+        try:
+            at = os.lseek(source, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # no data behind: lseek(2)
+                return
+            raise
+        end = os.lseek(source, at, os.SEEK_HOLE)
+        os.lseek(file, at, os.SEEK_SET)
+        while at < end and (sent := os.sendfile(file, source, at, end - at)):
+            at += sent
+
+
+def _empty(change: Fill, directory: int) -> None:
+    with _rewritten(change, directory) as file:
+        for xattr, value in change.xattrs:
+            os.setxattr(file, xattr, value)
+        size = os.fstat(file).st_size
+        os.truncate(file, 0)
+        os.truncate(file, size)
 
 
 def _check_quoted(directory: int, name: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.beneath import open_file
 from layers.errors import printable
 
 if TYPE_CHECKING:
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from layers.entry import Xattrs
     from layers.path import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# O_NONBLOCK, so that opening a fifo that has replaced a file does not block.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _A_ROOT = "ROOT has to be a directory that this user may read"
 _AS_ROOT = "run it as root, or make the file readable for this user"
@@ -72,14 +69,6 @@ def open_root(path: bytes) -> int:
         raise ImporterError(f"{printable(path)}: {error.strerror}", hint=_A_ROOT) from None
 
 
-def open_file(name: bytes, directory: int) -> int:
-    """Open a file to read, leaving its access time where the kernel allows that (open(2))."""
-    try:
-        return os.open(name, _FILE | os.O_NOATIME, dir_fd=directory)
-    except PermissionError:
-        return os.open(name, _FILE, dir_fd=directory)
-
-
 def entries_of(directory: int) -> list[tuple[bytes, os.stat_result]]:
     """Return an open directory's names in order, each with what lstat(2) says."""
     with os.scandir(directory) as found:
@@ -94,7 +83,7 @@ def read_small(name: bytes, directory: int, limit: int) -> bytes | None:
     """Return a file's content, None if there is no file. Raise ImporterError for more than
     `limit` bytes."""
     try:
-        descriptor = open_file(name, directory)
+        descriptor = open_file(directory, name)
     except FileNotFoundError:
         return None
     with os.fdopen(descriptor, "rb") as file:
@@ -102,30 +91,6 @@ def read_small(name: bytes, directory: int, limit: int) -> bytes | None:
     if len(data) > limit:
         raise ImporterError(f"{printable(name)} has more than {limit} bytes")
     return data
-
-
-def xattrs_of(descriptor: int | bytes) -> Xattrs:
-    """Return the xattrs of an open file, or of the path of a symlink, sorted by name.
-
-    Empty xattrs are left out, as libostree does.
-    """
-    try:
-        # A path names the symlink itself; a descriptor has nothing to follow.
-        follow = isinstance(descriptor, int)
-        names = os.listxattr(descriptor, follow_symlinks=follow)
-        values = [
-            (os.fsencode(n), os.getxattr(descriptor, n, follow_symlinks=follow)) for n in names
-        ]
-    except OSError as error:
-        if error.errno == errno.ENOTSUP:
-            return ()
-        raise
-    return tuple(sorted(pair for pair in values if pair[1])) if values else ()
-
-
-def symlink_path(name: bytes, directory: int) -> bytes:
-    """Return a path to a symlink in an open directory: lgetxattr(2) knows no descriptors."""
-    return b"/proc/self/fd/%d/%s" % (directory, name)
 
 
 def changed(root: bytes, path: Path) -> ImporterError:

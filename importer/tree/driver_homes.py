@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from importer.tree.descriptors import read_small
-from importer.tree.scanned import LayerPlace
-from layers.ondisk.driver_home import FUSE_HOMES, DriverHome, read_home
+from importer.tree.file_batch import LayerPlace
+from layers.ondisk.driver_home import FLAG, DriverHome, may_be_fuse, read_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LINKS = b"l"
 # overlayfs takes at most 500 lower layers; each has some 30 bytes in a `lower` file.
 _LOWER_BYTES = 1 << 20
+_FLAG_BYTES = 64
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -31,10 +32,13 @@ def layers_at(
     sub-directories. Raise OSError as open(2) and read(2) do.
     """
     home = _find_home(directory, names)
-    for layer, lowers in home.lowers.items() if home is not None else ():
+    if home is None:
+        return
+    fuse = may_be_fuse(driver, read_small(FLAG, directory, _FLAG_BYTES))
+    for layer, lowers in home.lowers.items():
         if lowers is not None:
             below = tuple((*path, lower, b"diff") for lower in lowers)
-            yield LayerPlace((*path, layer, b"diff"), below, driver in FUSE_HOMES)
+            yield LayerPlace((*path, layer, b"diff"), below, fuse)
 
 
 def _find_home(directory: int, names: Iterable[bytes]) -> DriverHome | None:

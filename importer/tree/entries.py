@@ -27,6 +27,7 @@ class Form(Enum):
 
     CHAR = "char 0:0"  # a whiteout of overlayfs
     XATTR = "whiteout xattr"  # the same, on an empty regular file
+    USER_XATTR = "whiteout xattr, perhaps"  # of mounts with `userxattr`
     FUSE = ".wh. file"  # a whiteout of fuse-overlayfs
     QUOTED = "quoted whiteout"  # made by `import-tree --in-place`
     OPAQUE = "opaque xattr"  # of the directory itself
@@ -50,12 +51,12 @@ class Mark:
     form: Form
 
 
-def form_of_node(name: bytes, status: os.stat_result) -> Form | None:
+def form_of_node(name: bytes, status: os.stat_result, *, in_layer: bool) -> Form | None:
     """Return the form of a device, fifo or socket; None for other entries."""
     mode = status.st_mode
     if stat.S_ISCHR(mode) and status.st_rdev == 0:
         return Form.CHAR
-    if stat.S_ISBLK(mode) and name == _BACKING_DEVICE:
+    if stat.S_ISBLK(mode) and name == _BACKING_DEVICE and not in_layer:
         return Form.BACKING
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         return Form.DEVICE

@@ -7,19 +7,14 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from importer.files.beneath import look_at, open_file
+from importer.files.lower_data import Layers
+from importer.files.xattrs import xattrs_of
 from importer.repo.labels import SELINUX
-from importer.tree.descriptors import (
-    Beneath,
-    changed,
-    faults,
-    open_file,
-    shown,
-    symlink_path,
-    xattrs_of,
-)
+from importer.tree.descriptors import Beneath, changed, faults, shown
 from layers.entry import Owner
 from layers.errors import LayerError
-from layers.tree.overlay_xattrs import check_complete
+from layers.tree.overlay_xattrs import check_complete, is_metacopy, without_metacopy
 
 if TYPE_CHECKING:
     from importer.progress import Advance
@@ -60,10 +55,24 @@ def seen(status: os.stat_result) -> Seen:
     )
 
 
+class LayerPlace(NamedTuple):
+    """A layer of a graph driver: the path of its `diff`, its lowers' paths (nearest first), and
+    whether the driver may be fuse-overlayfs."""
+
+    path: Path
+    lowers: tuple[Path, ...]
+    fuse: bool
+
+    @property
+    def home(self) -> Path:
+        """Return the path of the driver's directory."""
+        return self.path[:-2]
+
+
 class TreeFile(NamedTuple):
     """A regular file or symlink to store with these bits and this SELinux label.
 
-    `in_layer` tells that the file is in an overlay layer, which may keep its content elsewhere.
+    `layer` is the overlay layer that the file is in, whose lower layers may have its data.
     """
 
     directory: Path
@@ -71,15 +80,36 @@ class TreeFile(NamedTuple):
     seen: Seen
     bits: Bits
     label: bytes | None
-    in_layer: bool = False
+    layer: LayerPlace | None = None
+
+
+class StoredFiles(NamedTuple):
+    """The checksums of a batch's files, in order, and the numbers of those whose data is that of
+    another file, so that their own state does not tell whether it has changed."""
+
+    checksums: tuple[str, ...]
+    merged: frozenset[int]
 
 
 def with_label(xattrs: Xattrs, label: bytes | None) -> Xattrs:
-    """Return the xattrs with this SELinux label, ended by a NUL, in place of their own label."""
+    """Return the xattrs to commit: with this SELinux label, ended by a NUL, in place of their own.
+
+    Empty ones are left out, as by `ostree commit`: libostree does not see them in a bare repo,
+    whose objects would then be corrupt.
+    """
+    if not all(value for _, value in xattrs):
+        xattrs = tuple(pair for pair in xattrs if pair[1])
     if label is None:
         return xattrs
     others = (pair for pair in xattrs if pair[0] != SELINUX)
     return tuple(sorted([*others, (SELINUX, label + b"\0")]))
+
+
+class _Data(NamedTuple):
+    """An open file to read, and the state that it has to keep."""
+
+    descriptor: int
+    seen: Seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,51 +121,79 @@ class FileBatch:
     files: tuple[TreeFile, ...]
     keep_xattrs: bool
 
-    def read(self, store: Store, source: int, advance: Advance) -> tuple[str, ...]:
+    def read(self, store: Store, source: int, advance: Advance) -> StoredFiles:
         """See `importer.workers.job.Job`. Raise ImporterError for a file that cannot be read or has
         changed since the walk. Raise LayerError for a file that ostree cannot store."""
+        merged: set[int] = set()
+        checksums = []
         with Beneath(source) as beneath:
-            return tuple(self._store(store, beneath, file, advance) for file in self.files)
+            for number, file in enumerate(self.files):
+                with faults(self.root, (*file.directory, file.name)):
+                    directory = beneath.directory(file.directory)
+                    if stat.S_ISLNK(file.seen.mode):
+                        checksums.append(self._symlink(store, directory, file))
+                        continue
+                    checksum, whole = self._store(store, (source, directory), file)
+                checksums.append(checksum)
+                merged.update(() if whole else (number,))
+                advance(file.seen.size)
+        return StoredFiles(tuple(checksums), frozenset(merged))
 
-    def _store(self, store: Store, beneath: Beneath, file: TreeFile, advance: Advance) -> str:
-        with faults(self.root, (*file.directory, file.name)):
-            directory = beneath.directory(file.directory)
-            if stat.S_ISLNK(file.seen.mode):
-                return self._symlink(store, directory, file)
-            descriptor = open_file(file.name, directory)
-            try:
-                self._check(file, os.fstat(descriptor))
-                owner = self._owner(file, self._xattrs(file, descriptor))
-                checksum = self._content(store, descriptor, file, owner)
-                self._check(file, os.fstat(descriptor))
-            finally:
-                os.close(descriptor)
-        advance(file.seen.size)
+    def _store(self, store: Store, at: tuple[int, int], file: TreeFile) -> tuple[str, bool]:
+        """Store a regular file; `at` are the root and the file's directory. Return its checksum,
+        and whether its data is its own."""
+        descriptor = open_file(at[1], file.name)
+        try:
+            self._check(file, os.fstat(descriptor))
+            xattrs = xattrs_of(descriptor)
+            if is_metacopy(xattrs):
+                return self._merged(store, at[0], file, xattrs), False
+            self._check_complete(file, xattrs)
+            data = _Data(descriptor, file.seen)
+            checksum = self._content(store, data, file, xattrs)
+            self._check(file, os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+        return checksum, True
+
+    def _merged(self, store: Store, root: int, file: TreeFile, xattrs: Xattrs) -> str:
+        """Store a file with its own metadata and the data of a lower layer's file."""
+        try:
+            path = lower_data(
+                root, file.layer, (*file.directory, file.name), file.seen.size, xattrs
+            )
+        except LayerError as error:
+            raise error.within(path=os.fsencode(self._shown(file))) from None
+        with Beneath(root) as beneath:
+            descriptor = open_file(beneath.directory(path[:-1]), path[-1])
+        try:
+            data = _Data(descriptor, seen(os.fstat(descriptor)))
+            checksum = self._content(store, data, file, without_metacopy(xattrs))
+            if seen(os.fstat(descriptor)) != data.seen:
+                raise changed(self.root, path)
+        finally:
+            os.close(descriptor)
         return checksum
 
-    def _xattrs(self, file: TreeFile, descriptor: int) -> Xattrs:
-        if not (self.keep_xattrs or file.in_layer):
-            return ()
-        found = xattrs_of(descriptor)
-        if file.in_layer:
+    def _check_complete(self, file: TreeFile, xattrs: Xattrs) -> None:
+        if file.layer is not None:
             try:
-                check_complete(found)
+                check_complete(xattrs, directory=False)
             except LayerError as error:
                 raise error.within(path=os.fsencode(self._shown(file))) from None
-        return found if self.keep_xattrs else ()
 
-    def _content(self, store: Store, descriptor: int, file: TreeFile, owner: Owner) -> str:
-        size = file.seen.size
+    def _content(self, store: Store, data: _Data, file: TreeFile, xattrs: Xattrs) -> str:
+        owner, size = self._owner(file, xattrs), data.seen.size
         if size > _WHOLE:
-            return store.write_large_file(owner, size, self._pieces(descriptor, file))
-        content = os.read(descriptor, size + 1)
+            return store.write_large_file(owner, size, self._pieces(data, file))
+        content = os.read(data.descriptor, size + 1)
         if len(content) != size:
             raise self._changed(file)
         return store.write_file(owner, content)
 
-    def _pieces(self, descriptor: int, file: TreeFile) -> Chunks:
-        left = file.seen.size
-        while piece := os.read(descriptor, _WHOLE):
+    def _pieces(self, data: _Data, file: TreeFile) -> Chunks:
+        left = data.seen.size
+        while piece := os.read(data.descriptor, _WHOLE):
             left -= len(piece)
             if left < 0:
                 break
@@ -144,10 +202,13 @@ class FileBatch:
             raise self._changed(file)
 
     def _symlink(self, store: Store, directory: int, file: TreeFile) -> str:
-        """Store a symlink, read by its name. Raise ImporterError if it changed since the walk."""
-        xattrs = xattrs_of(symlink_path(file.name, directory)) if self.keep_xattrs else ()
-        target = os.readlink(file.name, dir_fd=directory)
-        self._check(file, os.stat(file.name, dir_fd=directory, follow_symlinks=False))
+        """Store a symlink. Raise ImporterError if it changed since the walk."""
+        descriptor = look_at(directory, file.name)
+        try:
+            self._check(file, os.fstat(descriptor))
+            xattrs, target = xattrs_of(descriptor), os.readlink(b"", dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
         try:
             text = target.decode()
         except UnicodeDecodeError:
@@ -158,7 +219,7 @@ class FileBatch:
         return store.write_symlink(self._owner(file, xattrs), text)
 
     def _owner(self, file: TreeFile, xattrs: Xattrs) -> Owner:
-        return Owner(*file.bits, with_label(xattrs, file.label))
+        return Owner(*file.bits, with_label(xattrs if self.keep_xattrs else (), file.label))
 
     def _check(self, file: TreeFile, status: os.stat_result) -> None:
         if seen(status) != file.seen:
@@ -169,3 +230,12 @@ class FileBatch:
 
     def _changed(self, file: TreeFile) -> Exception:
         return changed(self.root, (*file.directory, file.name))
+
+
+def lower_data(root: int, layer: LayerPlace | None, path: Path, size: int, xattrs: Xattrs) -> Path:
+    """Return the path below the root of the file that has the data of the metacopy file at `path`.
+
+    Raise LayerError if the layer is unknown, or none of its lowers has the data.
+    """
+    layers = (layer.path, *layer.lowers) if layer is not None else ((),)
+    return Layers(root, layers).data_path(path[len(layers[0]) :], size, xattrs)

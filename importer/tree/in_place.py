@@ -20,7 +20,7 @@ from importer.tree.result import TreeCounts
 from importer.tree.scan import TreeScan
 from importer.tree.scanned import Rules
 from layers.errors import LayerError
-from layers.ondisk.change import Clear, Quote, Remove
+from layers.ondisk.change import Clear, Fill, Quote, Remove
 from layers.ondisk.close_layers import close_tree
 from layers.ondisk.commit_filter import CommitFilter, CommitOptions
 from layers.ondisk.merge import check_collisions
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from layers.tree.builder import DeviceNodes
 
 _SUFFIX = ".import-tree-journal"
+_COUNTED = {"made": Quote, "removed": Remove, "cleared": Clear, "filled": Fill}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class InPlaceResult:
         """Return the JSON document."""
         numbers = {
             name: sum(isinstance(change, kind) for change in self.changes)
-            for name, kind in (("made", Quote), ("removed", Remove), ("cleared", Clear))
+            for name, kind in _COUNTED.items()
         }
         found: dict[str, object] = {
             "root": str(self.job.root),
@@ -209,7 +210,7 @@ class _InPlace:
         self._file.remove()
         return changes
 
-    def _each(self, changes: Sequence[Change], work: Callable[[Change, int], None]) -> int:
+    def _each(self, changes: Sequence[Change], work: Callable[[Change, int, int], None]) -> int:
         """Call `work` for each change and its open directory. Return how many changes were
         skipped, since their directory no longer exists."""
         root, descriptor = self._root
@@ -223,7 +224,7 @@ class _InPlace:
                         gone += 1
                         continue
                     try:
-                        work(change, directory)
+                        work(change, directory, descriptor)
                     except ImporterError as error:
                         raise ImporterError(f"{shown(root, change.directory)}/{error}") from None
         return gone

@@ -6,7 +6,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from importer.tree.descriptors import open_file, xattrs_of
+from importer.files.beneath import open_file
+from importer.files.xattrs import xattrs_of
 from importer.tree.entries import (
     Form,
     Mark,
@@ -18,7 +19,7 @@ from importer.tree.entries import (
     hidden_by,
 )
 from layers.path import joined
-from layers.tree.overlay_xattrs import is_whiteout, without_opaque
+from layers.tree.overlay_xattrs import TRUSTED, USER, whiteout_by, without_opaque
 
 if TYPE_CHECKING:
     from importer.tree.scanned import Place, Rules
@@ -31,7 +32,7 @@ def form_of(
 
     Raise LayerError for a whiteout's file that has content.
     """
-    form = form_of_node(name, status)
+    form = form_of_node(name, status, in_layer=place.layer is not None)
     if form is None and stat.S_ISREG(status.st_mode):
         return _form_of_file(place, descriptor, name, status, rules)
     return form
@@ -50,11 +51,16 @@ def _form_of_file(
             return form
     if status.st_size:
         return None
-    file = open_file(name, descriptor)
+    file = open_file(descriptor, name)
     try:
-        return Form.XATTR if is_whiteout(xattrs_of(file)) else None
+        found = whiteout_by(xattrs_of(file))
     finally:
         os.close(file)
+    if place.layer is None or place.layer.fuse:
+        return Form.XATTR if found else None
+    if TRUSTED in found:
+        return Form.XATTR
+    return Form.USER_XATTR if USER in found else None
 
 
 def take(place: Place, name: bytes, form: Form, rules: Rules) -> Mark:
@@ -65,13 +71,14 @@ def take(place: Place, name: bytes, form: Form, rules: Rules) -> Mark:
     if form in (Form.DEVICE, Form.FIFO):
         above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
         check_left_out(above, form, rules.device_nodes)
+    if form in (Form.DEVICE, Form.FIFO, Form.SOCKET):
         if place.layer is not None:
             # The node is left out, but must still hide a lower layer's entry of its name.
             check_hidden(name)
             place.node.whiteouts.add(name)
     elif form is Form.OPAQUE_FILE:
         place.node.opaque = True
-    elif form not in (Form.SOCKET, Form.BACKING):
+    elif form is not Form.BACKING:
         hidden = hidden_by(name, form)
         check_hidden(hidden)
         place.node.whiteouts.add(hidden)

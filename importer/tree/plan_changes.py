@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from importer.files.xattrs import xattrs_of
 from importer.tree.changes import node_at
-from importer.tree.descriptors import Beneath, faults, xattrs_of
+from importer.tree.descriptors import Beneath, faults
 from importer.tree.entries import Form, hidden_by
 from layers.errors import escaped
-from layers.ondisk.change import Clear, Quote, Remove, Times
+from layers.ondisk.change import Clear, Fill, Quote, Remove, Times
 from layers.ondisk.close_layers import settled_paths
 from layers.path import joined
 from layers.tree.overlay_xattrs import without_opaque
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 def plan_changes(
     root: tuple[bytes, int], scanned: ScannedTree, settled: Settled
 ) -> tuple[Change, ...]:
-    """Return the changes in order: keep the directories' times, make quoted whiteouts, remove the
-    other forms, then clear the xattrs of opaque directories."""
+    """Return the changes in order: keep the directories' times, give files their data, make quoted
+    whiteouts, remove the other forms, then clear the xattrs of opaque directories."""
     present = _quoted(scanned)
     quotes: list[Change] = []
     surplus: list[Path] = []
@@ -43,7 +44,7 @@ def plan_changes(
         clears = list(_clears(root[0], beneath, scanned))
         changed = sorted({change.directory for change in [*quotes, *removals]})
         times = list(_times(root[0], beneath, changed))
-    return (*times, *quotes, *removals, *clears)
+    return (*times, *scanned.fills, *quotes, *removals, *clears)
 
 
 def _times(root: bytes, beneath: Beneath, changed: Iterable[Path]) -> Iterator[Change]:
@@ -95,6 +96,8 @@ def shown(change: Change) -> str:
             return f"remove {_path((*directory, name))}"
         case Clear(directory=directory, name=name):
             return f"clear {name.decode()} of {_path(directory) or '.'}"
+        case Fill(directory=directory, name=name, source=source):
+            return f"fill {_path((*directory, name))} from {_path(source)}"
         case Times():
             return ""
 

@@ -9,40 +9,34 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
+from pathlib import Path as DiskPath
 from typing import TYPE_CHECKING
 
-from importer.files.trusted_xattrs import check_sees_trusted
-from importer.tree.descriptors import (
-    Beneath,
-    changed,
-    entries_of,
-    faults,
-    shown,
-    xattrs_of,
-)
+from importer.files.beneath import open_file
+from importer.files.xattrs import check_sees_trusted, xattrs_of
+from importer.tree.descriptors import Beneath, changed, entries_of, faults, shown
 from importer.tree.driver_homes import layers_at
-from importer.tree.entries import (
-    Form,
-    Mark,
-    check_name,
-)
-from importer.tree.file_batch import Seen, TreeFile, seen, with_label
+from importer.tree.entries import Form, check_name
+from importer.tree.file_batch import Seen, TreeFile, lower_data, seen, with_label
+from importer.tree.layer_marks import DoubtfulFile, LayerMarks
 from importer.tree.other_entries import form_of, take
 from importer.tree.scanned import Place, ScannedTree
 from importer.tree.unchanged import check_unchanged
 from layers.entry import Owner
 from layers.errors import LayerError
+from layers.ondisk.change import Fill
 from layers.ondisk.commit_filter import Bits
 from layers.path import joined
 from layers.tree.node import Directory, Leaf
-from layers.tree.overlay_xattrs import check_complete, is_opaque, without_opaque
+from layers.tree.overlay_xattrs import check_complete, fill_xattrs, is_metacopy, is_opaque
 from layers.whiteout import QUOTED_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from importer.tree.file_batch import LayerPlace
     from importer.tree.known_directories import KnownDirectories
-    from importer.tree.scanned import LayerPlace, Rules, Sink
+    from importer.tree.scanned import Rules, Sink
     from layers.ondisk.commit_filter import CommitFilter
     from layers.path import Path
 
@@ -80,6 +74,7 @@ class TreeScan:
         """
         root = Directory(real=True)
         self._found = ScannedTree(root)
+        self._marks = LayerMarks(self._found)
         bits = self._filter.apply(b"/", _bits(os.fstat(self._descriptor)), directory=True)
         if bits is None:
             return None
@@ -92,6 +87,8 @@ class TreeScan:
             if self._directories is not None:
                 for path in self._directories.resolve(self._found.directories):
                     self._take_owner_of(path, beneath)
+        for file, is_whiteout in self._marks.settle():
+            self._take_doubtful(file, is_whiteout=is_whiteout)
         check_unchanged(self._root, self._descriptor, self._states)
         return self._found
 
@@ -148,15 +145,11 @@ class TreeScan:
     def _take_owner(self, place: Place, descriptor: int) -> None:
         """Set the directory's owner, and whether it is opaque."""
         xattrs = xattrs_of(descriptor)
-        if is_opaque(xattrs):
-            if place.layer is not None:
-                place.node.opaque = True
-                xattrs = without_opaque(xattrs, b"y")
-                self._found.marks.append(Mark(place.path, b"", Form.OPAQUE))
-            else:
-                self._keep_opaque(place)
         if place.layer is not None:
-            check_complete(xattrs)
+            check_complete(xattrs, directory=True)
+            xattrs = self._marks.directory(place.layer, place, xattrs)
+        elif is_opaque(xattrs):
+            self._keep_opaque(place)
         label = self._label(place.path, stat.S_IFDIR | place.bits.mode)
         kept = xattrs if self._rules.keep_xattrs else ()
         place.node.owner = Owner(*place.bits, with_label(kept, label))
@@ -180,7 +173,9 @@ class TreeScan:
     ) -> None:
         """Record a graph driver's layers if the directory is its home."""
         names = [name for name, status in entries if stat.S_ISDIR(status.st_mode)]
-        driver = os.path.basename([self._root.rstrip(b"/"), *place.path][-1])  # noqa: PTH119
+        # ROOT may be a symlink to a driver's home.
+        root = DiskPath(f"/proc/self/fd/{self._descriptor}").readlink().name
+        driver = [os.fsencode(root), *place.path][-1]
         for layer in layers_at(place.path, driver, descriptor, names):
             self._layers[layer.path] = layer
 
@@ -207,20 +202,40 @@ class TreeScan:
         if bits is None:
             return
         plain = self._is_plain(place, name, status)
-        if not plain and self._is_other(place, descriptor, name, status):
+        if not plain and self._is_other(place, descriptor, DoubtfulFile(place, name, status, bits)):
             return
+        if self._sink is None and not is_link:
+            self._fill(place, descriptor, name)
+        self._store(DoubtfulFile(place, name, status, bits))
+
+    def _store(self, file: DoubtfulFile) -> None:
+        place, name, status, bits = file
         leaf = place.node.entries[name] = Leaf()
         if self._sink is not None:
+            is_link = stat.S_ISLNK(status.st_mode)
             mode = (stat.S_IFLNK if is_link else stat.S_IFREG) | bits.mode
             label = self._label((*place.path, name), mode) if self._rules.label else None
             checksum = self._sink.find(status, bits, label)
             if checksum is not None:
                 leaf.checksum = checksum
                 return
-            file = TreeFile(
-                place.path, name, seen(status), bits, label, in_layer=place.layer is not None
-            )
-            self._sink.add(file, leaf, links=status.st_nlink)
+            new = TreeFile(place.path, name, seen(status), bits, label, place.layer)
+            self._sink.add(new, leaf, links=status.st_nlink)
+
+    def _fill(self, place: Place, directory: int, name: bytes) -> None:
+        """Note a file that is to get its data from a lower layer. Raise LayerError if the layers do
+        not have it."""
+        with self._within(place, name):
+            descriptor = open_file(directory, name)
+            try:
+                status, xattrs = os.fstat(descriptor), xattrs_of(descriptor)
+            finally:
+                os.close(descriptor)
+            if is_metacopy(xattrs):
+                path, size = (*place.path, name), status.st_size
+                source = lower_data(self._descriptor, place.layer, path, size, xattrs)
+                kept, times = fill_xattrs(xattrs), status.st_mtime_ns
+                self._found.fills.append(Fill(place.path, name, source, times, kept))
 
     def _is_plain(self, place: Place, name: bytes, status: os.stat_result) -> bool:
         """Return whether the entry is a file or symlink at first sight, as nearly all are."""
@@ -232,16 +247,28 @@ class TreeScan:
             and name.isascii()
         )
 
-    def _is_other(self, place: Place, descriptor: int, name: bytes, status: os.stat_result) -> bool:
-        """Add an entry that is no file for ostree, and return True. Return False for a file, once
-        its name is checked."""
-        with self._within(place, name):
-            form = form_of(place, descriptor, name, status, self._rules)
-            if form is None:
-                check_name(name)
+    def _is_other(self, place: Place, descriptor: int, file: DoubtfulFile) -> bool:
+        """Add an entry that is no file for ostree, or set it aside, and return True. Return False
+        for a file, once its name is checked."""
+        with self._within(place, file.name):
+            form = form_of(place, descriptor, file.name, file.status, self._rules)
+            if form is Form.USER_XATTR and place.layer is not None:
+                self._marks.set_aside(place.layer, file)
+            elif form is None:
+                check_name(file.name)
                 return False
-            self._found.marks.append(take(place, name, form, self._rules))
+            else:
+                self._found.marks.append(take(place, file.name, form, self._rules))
             return True
+
+    def _take_doubtful(self, file: DoubtfulFile, *, is_whiteout: bool) -> None:
+        with self._within(file.place, file.name):
+            if is_whiteout:
+                mark = take(file.place, file.name, Form.XATTR, self._rules)
+                self._found.marks.append(mark)
+            else:
+                check_name(file.name)
+                self._store(file)
 
     def _label(self, path: Path, mode: int) -> bytes | None:
         return self._rules.label(b"/" + joined(path), mode) if self._rules.label else None

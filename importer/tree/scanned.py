@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.tree.entries import Mark
-    from importer.tree.file_batch import Seen, TreeFile
+    from importer.tree.file_batch import LayerPlace, Seen, TreeFile
+    from layers.ondisk.change import Fill
     from layers.ondisk.commit_filter import Bits
     from layers.path import Path
     from layers.tree.builder import DeviceNodes
@@ -59,21 +60,13 @@ class Place(NamedTuple):
     seen: Seen | None
 
 
-class LayerPlace(NamedTuple):
-    """A layer of a graph driver: the path of its `diff`, its lowers' paths (nearest first), and
-    whether the driver may be fuse-overlayfs."""
-
-    path: Path
-    lowers: tuple[Path, ...]
-    fuse: bool
-
-
 @dataclass(slots=True)
 class ScannedTree:
     """A walked tree: directories by path, and layers whose lowers are known.
 
     `marks` are the entries that are no files for ostree. `opaque` are the paths of opaque
-    directories whose lower layers are unknown.
+    directories whose lower layers are unknown. `fills` are files that get their data from a lower
+    layer, if no sink was given.
     """
 
     root: Directory
@@ -81,6 +74,7 @@ class ScannedTree:
     layers: list[LayerPlace] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     opaque: list[Path] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
 
     def overlay_layers(self) -> list[OverlayLayer]:
         """Return the layers for `close_tree`. Raise ImporterError if the skip list leaves a lower

@@ -208,10 +208,11 @@ class FileStore:
         """Store a batch, without a worker in this process, and set the leaves' checksums."""
         files = tuple(file for file, _ in batch)
         job = FileBatch(self._path, files, self._keep_xattrs)
-        checksums = run_job(self._repo, worker, job, self._root, self._told)
-        for (file, leaf), checksum in zip(batch, checksums, strict=True):
-            self._known.add(file, checksum)
-            leaf.checksum = checksum
+        found = run_job(self._repo, worker, job, self._root, self._told)
+        for number, (file, leaf) in enumerate(batch):
+            leaf.checksum = found.checksums[number]
+            if number not in found.merged:
+                self._known.add(file, leaf.checksum)
         with self._lock:
             self.stored.files += len(batch)
             self.stored.size += sum(file.seen.size for file in files)

@@ -59,4 +59,19 @@ class Times:
     mtime: int
 
 
-type Change = Quote | Remove | Clear | Times
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Write into the file `name`, which overlayfs's metacopy made, the data of the file at the path
+    `source`, and remove the xattrs that mark it.
+
+    `xattrs` are those, and the file's capability, which stays, as does its mtime (nanoseconds).
+    """
+
+    directory: Path
+    name: bytes
+    source: Path
+    mtime: int
+    xattrs: Xattrs
+
+
+type Change = Quote | Remove | Clear | Times | Fill

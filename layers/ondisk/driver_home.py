@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 
 _TARGET = re.compile(rb"\.\./([^/]+)/diff")
 _LOWER = re.compile(rb"l/([^/:]+)")
-# A home whose driver may be fuse-overlayfs, which writes `.wh.NAME` where it cannot make devices.
-FUSE_HOMES = (b"overlay", b"fuse-overlayfs")
+# In this file of its home containers-storage records whether a mount program, fuse-overlayfs, is
+# used: drivers/overlay/overlay.go, `mountProgramFlagFile` (1.57 to 1.62). Where it is missing, the
+# driver looks for `.wh.` names.
+FLAG = b".has-mount-program"
+
+
+def may_be_fuse(home: bytes, flag: bytes | None) -> bool:
+    """Return whether fuse-overlayfs, which writes `.wh.NAME` for a whiteout, may have written a
+    driver's layers. `home` is the directory's name, `flag` the content of FLAG in it."""
+    if home == b"overlay":
+        return flag is None or flag.strip() != b"false"
+    return home == b"fuse-overlayfs"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING
 
 from layers.document import array, integer, mapping, parse_document, string
 from layers.errors import LayerError
-from layers.ondisk.change import Change, Clear, Node, Quote, Remove, Times
+from layers.ondisk.change import Change, Clear, Fill, Node, Quote, Remove, Times
 from layers.path import joined
-from layers.tree.overlay_xattrs import OPAQUE_XATTRS
+from layers.tree.overlay_xattrs import OPAQUE_XATTRS, is_metacopy, without_metacopy
 from layers.whiteout import QUOTED_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from layers.document import Document
+    from layers.entry import Xattrs
     from layers.path import Path
 
 _KEY, _VERSION = "import-tree-journal", 1
@@ -98,6 +99,16 @@ def _document(change: Change) -> dict[str, object]:
             return found | {"clear": _text(name), "value": b64encode(value).decode()}
         case Times(mtime=mtime):
             return found | {"mtime": mtime}
+        case Fill(name=name, source=source, mtime=mtime, xattrs=xattrs):
+            source_text = _text(joined(source))
+            pairs = _pairs(xattrs)
+            return found | {
+                "fill": _text(name), "from": source_text, "mtime": mtime, "xattrs": pairs
+            }  # fmt: skip
+
+
+def _pairs(xattrs: Xattrs) -> list[list[str]]:
+    return [[_text(name), b64encode(value).decode()] for name, value in xattrs]
 
 
 def _node_document(node: Node) -> dict[str, object]:
@@ -107,7 +118,7 @@ def _node_document(node: Node) -> dict[str, object]:
         "gid": node.gid,
         "device": node.device,
         "mtime": node.mtime,
-        "xattrs": [[_text(name), b64encode(value).decode()] for name, value in node.xattrs],
+        "xattrs": _pairs(node.xattrs),
     }
 
 
@@ -128,6 +139,8 @@ def _change(document: Document, what: str) -> Change:
     if "remove" in document:
         node = _node(mapping(document, "node", what), what)
         return Remove(directory, _name(string(document, "remove", what), what), node)
+    if "fill" in document:
+        return _fill(directory, document, what)
     if "mtime" in document:
         return Times(directory, integer(document, "mtime", what))
     xattr = string(document, "clear", what).encode(errors="replace")
@@ -135,6 +148,16 @@ def _change(document: Document, what: str) -> Change:
     if xattr not in OPAQUE_XATTRS or value not in _OPAQUE_VALUES:
         raise LayerError(f"{what}: the xattr is not one that makes a directory opaque")
     return Clear(directory, xattr, value)
+
+
+def _fill(directory: Path, document: Document, what: str) -> Fill:
+    source = _path(string(document, "from", what), what)
+    xattrs = tuple(_pair(pair, what) for pair in array(document, "xattrs", what))
+    others = {name for name, _ in without_metacopy(xattrs)}
+    if not source or not is_metacopy(xattrs) or others - {b"security.capability"}:
+        raise LayerError(f"{what}: the file to fill is none of overlayfs's metacopy")
+    name = _name(string(document, "fill", what), what)
+    return Fill(directory, name, source, integer(document, "mtime", what), xattrs)
 
 
 def _node(document: Document, what: str) -> Node:

@@ -16,11 +16,14 @@ from layers.errors import LayerError
 
 if TYPE_CHECKING:
     from layers.entry import Xattrs
+    from layers.path import Path
 
 # Written by root, by a mount with the option `userxattr`, and by fuse-overlayfs.
-_NAMESPACES = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.")
+TRUSTED, USER = b"trusted.overlay.", b"user.overlay."
+_NAMESPACES = (TRUSTED, USER, b"user.fuseoverlayfs.")
 OPAQUE_XATTRS = tuple(namespace + b"opaque" for namespace in _NAMESPACES)
-_ELSEWHERE = (b"metacopy", b"redirect")
+# Only root's mounts have it: a mount with `userxattr` cannot have metacopy (overlayfs.rst).
+_METACOPY, _REDIRECT = TRUSTED + b"metacopy", TRUSTED + b"redirect"
 _OVERRIDE = b"user.containers.override_stat"
 # uid:gid:mode[:type[-major-minor]]; the mode is octal, in some versions with the type's bits.
 _STAT = re.compile(rb"(\d{1,10}):(\d{1,10}):([0-7]{1,7})(?::([a-z]+)(?:-(\d{1,7})-(\d{1,7}))?)?")
@@ -36,31 +39,64 @@ _KINDS = {
 }
 
 
-def _values(xattrs: Xattrs, mark: bytes) -> list[bytes]:
-    names = [namespace + mark for namespace in _NAMESPACES]
-    return [value for name, value in xattrs if name in names]
+def opaque_by(xattrs: Xattrs) -> list[bytes]:
+    """Return the namespaces whose xattr makes a directory opaque. The value `x` marks something
+    else."""
+    return [one for one in _NAMESPACES if (one + b"opaque", b"y") in xattrs]
 
 
 def is_opaque(xattrs: Xattrs) -> bool:
-    """Return whether a directory is opaque. The value `x` marks something else."""
-    return b"y" in _values(xattrs, b"opaque")
+    """Return whether a directory is opaque, in any namespace."""
+    return bool(opaque_by(xattrs))
 
 
-def is_whiteout(xattrs: Xattrs) -> bool:
-    """Return whether an empty regular file stands for a whiteout of its name."""
-    return bool(_values(xattrs, b"whiteout"))
+def whiteout_by(xattrs: Xattrs) -> list[bytes]:
+    """Return the namespaces whose xattr, of any value, makes an empty file a whiteout."""
+    return [one for one in _NAMESPACES if any(name == one + b"whiteout" for name, _ in xattrs)]
 
 
-def check_complete(xattrs: Xattrs) -> None:
+def is_metacopy(xattrs: Xattrs) -> bool:
+    """Return whether a file's data is in a lower layer. The kernel writes an empty value, or with
+    `verity` the data's digest."""
+    return any(name == _METACOPY for name, _ in xattrs)
+
+
+def redirected(path: Path, xattrs: Xattrs) -> Path:
+    """Return the path at which lower layers have the data of the file at `path`. Raise LayerError
+    if its redirect is malformed."""
+    value = dict(xattrs).get(_REDIRECT)
+    if value is None:
+        return path
+    names = tuple(value.removeprefix(b"/").split(b"/"))
+    absolute = value.startswith(b"/")
+    if any(name in (b"", b".", b"..") for name in names) or not (absolute or len(names) == 1):
+        raise LayerError(f"{_REDIRECT.decode()} is {value[:60]!r}")
+    return names if absolute else (*path[:-1], *names)
+
+
+def without_metacopy(xattrs: Xattrs) -> Xattrs:
+    """Return the xattrs of a file to which its data was added."""
+    return tuple(pair for pair in xattrs if pair[0] not in (_METACOPY, _REDIRECT))
+
+
+def fill_xattrs(xattrs: Xattrs) -> Xattrs:
+    """Return those xattrs of a metacopy file that writing its data removes: overlayfs's, and a
+    capability (capabilities(7))."""
+    names = (_METACOPY, _REDIRECT, b"security.capability")
+    return tuple(pair for pair in xattrs if pair[0] in names)
+
+
+def check_complete(xattrs: Xattrs, *, directory: bool) -> None:
     """Raise LayerError for a file or directory whose content is in another layer's directory."""
-    for mark in _ELSEWHERE:
-        if _values(xattrs, mark):
-            raise LayerError(
-                f"the layer's directory uses overlayfs's {mark.decode()}, so its content is not"
-                " all there",
-                hint="a container wrote this layer: commit the container, or pull the image again,"
-                " without metacopy=on and redirect_dir=on",
-            )
+    mark = b"redirect" if directory else b"metacopy"
+    names = [namespace + mark for namespace in _NAMESPACES]
+    if any(name in names for name, _ in xattrs):
+        raise LayerError(
+            f"the layer's directory uses overlayfs's {mark.decode()}, so its content is not"
+            " all there",
+            hint="a container wrote this layer: commit the container, or pull the image again,"
+            " without metacopy=on and redirect_dir=on",
+        )
 
 
 def without_opaque(xattrs: Xattrs, value: bytes) -> Xattrs:

@@ -466,15 +466,17 @@ def test_a_record_that_cannot_be_read_is_named(filled: Filled, store: Path, repo
     assert error.endswith(f"{record}: Is a directory")
 
 
-@pytest.mark.parametrize("mark", ["metacopy", "redirect"])
-def test_overlay_s_unfinished_files_are_refused(
-    filled: Filled, store: Path, repo: Path, mark: str
-) -> None:
+def test_overlay_s_unfinished_files_are_refused(filled: Filled, store: Path, repo: Path) -> None:
     path = diff(store, layers_of(filled, "deletions")[0]) / "etc/keep"
     path.write_bytes(bytes(path.stat().st_size))
-    os.setxattr(path, f"trusted.overlay.{mark}", b"/x")
+    os.setxattr(path, "trusted.overlay.metacopy", b"")
     error, hint = refused(repo, store, filled.references["deletions"])
-    assert "etc/keep: the layer's directory uses overlayfs's " + mark in error
+    assert "etc/keep: its data is in a lower layer, where it is not to be found" in error
+    assert "metacopy=on" in hint
+    path.unlink()
+    os.setxattr(path.parent, "trusted.overlay.redirect", b"/x")
+    error, hint = refused(repo, store, filled.references["deletions"])
+    assert "etc/keep: the layer's directory uses overlayfs's redirect" in error
     assert "redirect_dir" in hint
 
 

@@ -10,12 +10,12 @@ from tests.tools.process import CommandError, run
 
 
 @contextmanager
-def overlay_mount(lowers: Sequence[Path], where: Path) -> Iterator[Path]:
+def overlay_mount(lowers: Sequence[Path], where: Path, options: str = "") -> Iterator[Path]:
     """Mounts `lowers`, nearest first, read-only at `where` (made if absent)."""
     where.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ov-") as short:
-        options = _options(lowers, Path(short))
-        run(["mount", "-t", "overlay", "overlay", "-o", options, where])
+        layers = _options(lowers, Path(short))
+        run(["mount", "-t", "overlay", "overlay", "-o", layers + options, where])
         try:
             yield where
         finally:

@@ -156,10 +156,10 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, work: str, limit: int) -> None:
     original = getattr(module, work)
     left = iter(range(limit))
 
-    def limited(change: Change, directory: int) -> None:
+    def limited(change: Change, directory: int, root: int) -> None:
         if next(left, None) is None:
             raise KeyboardInterrupt
-        original(change, directory)
+        original(change, directory, root)
 
     monkeypatch.setattr(module, work, limited)
 

@@ -14,7 +14,7 @@ import pytest
 from importer.errors import ImporterError
 from importer.files import beneath
 from importer.tree.changes import make, undo
-from importer.tree.descriptors import Beneath, open_file
+from importer.tree.descriptors import Beneath
 from importer.tree.journal import opened_journal
 from layers.ondisk.change import Node, Quote, Remove
 from layers.ondisk.journal import Journal
@@ -53,7 +53,7 @@ def test_an_exchanged_node_gets_no_owner(tmp_path: Path, swaps: int, kind: int) 
 
     def restore() -> None:
         (tmp_path / "gone").unlink(missing_ok=True)
-        undo(change, descriptor)
+        undo(change, descriptor, descriptor)
 
     amid(secret, tmp_path / ".import-tree-undo", swaps, restore)
     found = os.fstat(watched)
@@ -75,7 +75,7 @@ def test_an_exchanged_directory_leads_nowhere(tmp_path: Path, swaps: int) -> Non
         nonlocal made
         with Beneath(root) as directories:
             directory = directories.directory((b"a", b"d"))
-            make(Quote((b"a", b"d"), b".ostree-wh.x"), directory)
+            make(Quote((b"a", b"d"), b".ostree-wh.x"), directory, root)
             made += 1
 
     amid(tree / "a", tree / "link", swaps, quote)
@@ -100,7 +100,7 @@ def test_an_exchanged_file_gives_nothing_out(tmp_path: Path, swaps: int, other: 
 
     def read_both() -> None:
         for descriptor in (
-            open_file(b"file", directory),
+            beneath.open_file(directory, b"file"),
             beneath.open_file(root, b"a/file"),
         ):
             read.add(os.read(descriptor, 20))

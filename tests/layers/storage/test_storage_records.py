@@ -25,8 +25,9 @@ from layers.tree.layer_reader import LayerReader
 from layers.tree.overlay_xattrs import (
     check_complete,
     is_opaque,
-    is_whiteout,
     overridden,
+    redirected,
+    whiteout_by,
     without_marks,
 )
 from tests.tools.fuzz import examples
@@ -363,7 +364,7 @@ def test_what_could_mean_several_images(text: str) -> None:
 )
 def test_marks(name: bytes, value: bytes, opaque: bool, whiteout: bool) -> None:
     xattrs = ((name, value),)
-    assert (is_opaque(xattrs), is_whiteout(xattrs)) == (opaque, whiteout)
+    assert (is_opaque(xattrs), bool(whiteout_by(xattrs))) == (opaque, whiteout)
 
 
 def test_what_is_not_the_file_s_own() -> None:
@@ -380,11 +381,39 @@ def test_what_is_not_the_file_s_own() -> None:
     assert without_marks(own + marks) == own
 
 
-@pytest.mark.parametrize("name", [b"trusted.overlay.metacopy", b"user.overlay.redirect"])
-def test_what_is_elsewhere(name: bytes) -> None:
+@pytest.mark.parametrize(
+    ("name", "directory"),
+    [(b"trusted.overlay.metacopy", False), (b"user.overlay.redirect", True)],
+)
+def test_what_is_elsewhere(name: bytes, directory: bool) -> None:
     with pytest.raises(LayerError, match="not all there"):
-        check_complete(((name, b""),))
-    check_complete(((b"user.metacopy", b""),))
+        check_complete(((name, b""),), directory=directory)
+    check_complete(((name, b""),), directory=not directory)
+    check_complete(((b"user.metacopy", b""),), directory=directory)
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        (None, (b"a", b"b")),
+        (b"c", (b"a", b"c")),
+        (b"/x", (b"x",)),
+        (b"/x/y", (b"x", b"y")),
+        (b"x/y", None),
+        (b"/x//y", None),
+        (b"..", None),
+        (b"/x/..", None),
+        (b"", None),
+        (b"/", None),
+    ],
+)
+def test_where_a_redirect_leads(value: bytes | None, path: tuple[bytes, ...] | None) -> None:
+    xattrs = () if value is None else ((b"trusted.overlay.redirect", value),)
+    if path is not None:
+        assert redirected((b"a", b"b"), xattrs) == path
+        return
+    with pytest.raises(LayerError, match="redirect is"):
+        redirected((b"a", b"b"), xattrs)
 
 
 @pytest.mark.parametrize(

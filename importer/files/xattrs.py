@@ -1,14 +1,36 @@
-"""Check that this process sees the xattrs with which root's overlayfs marks opaque directories."""
+"""Read the xattrs of files, and check that those of root's overlayfs are visible."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 
+if TYPE_CHECKING:
+    from layers.entry import Xattrs
+
 _CAP_SYS_ADMIN = 21  # include/uapi/linux/capability.h
 _WHOLE_MACHINE = ["0", "0", "4294967295"]
+
+
+def xattrs_of(descriptor: int) -> Xattrs:
+    """Return the xattrs visible to this process, sorted by name, empty ones included.
+
+    The descriptor is that of an open file, or one of `beneath.look_at`, also of a symlink. Raise
+    OSError as listxattr(2) does.
+    """
+    # flistxattr(2) rejects an O_PATH descriptor; its path in /proc works (proc_pid_fd(5)).
+    path = f"/proc/self/fd/{descriptor}"
+    try:
+        names = os.listxattr(path)
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return ()
+        raise
+    return tuple(sorted((os.fsencode(name), os.getxattr(path, name)) for name in names))
 
 
 def check_sees_trusted(layer: str, owner: int) -> None:
