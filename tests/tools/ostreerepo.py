@@ -7,7 +7,7 @@ from typing import Literal
 from tests.tools.httpserver import http_server
 from tests.tools.process import Argument, run
 
-Mode = Literal["bare", "bare-user", "archive"]
+Mode = Literal["bare", "bare-user", "bare-user-only", "archive"]
 _UNNAMED = re.compile(r"(^|/)tmp\.[0-9A-Za-z]{6}$")
 
 
