@@ -46,7 +46,7 @@ UPPER = [
     Entry(b"d/sub/new", mode=0o4755, content=b"new\n", xattrs={b"user.a": b"\0"}),
     Entry(b"d/link", "symlink", link=b"sub/new"),
     whiteout(b"e"),
-    Entry(b"same", content=b"same\n", uid=7),
+    Entry(b"same", content=b"same\n", mode=0o600),
     Entry(b"dev", "dir", mode=0o755),
     Entry(b"dev/null", "char", device=(1, 3)),
 ]
@@ -257,7 +257,7 @@ def test_podman_sees_the_same_tree(
 def test_data_in_a_lower_layer(
     subject: Subject, from_tars: Path, store: Path, upper: Path, repo: Path, recorded: bool
 ) -> None:
-    """As the kernel writes a file of which only the owner has changed, with metacopy=on."""
+    """As the kernel writes a file of which only the mode has changed, with metacopy=on."""
     if recorded:
         records = Path("root/overlay-layers")
         for path in (subject.podman.home / records).glob("*.tar-split.gz"):
