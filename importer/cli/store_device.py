@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 
 from importer.cli.finish import Answer, end
 from importer.cli.options.declare import Given, subcommand
@@ -13,27 +14,36 @@ from importer.errors import ImporterError
 
 @subcommand("heal", OwnStorage, Messages, Document)
 def heal(given: Given) -> None:
-    """Remove images that an upgrade broke.
+    """Move images aside that an upgrade broke.
 
-    Removes images from a device's own storage whose layers an upgrade took away. Such an
-    image was pulled beside a store, and had layers of the store as its parents; it makes
-    CRI-O list no images at all. Containers are not removed: those that cannot start are
-    named. importer/device/heal.py does the same on a device without this package.
+    Moves images out of a device's own storage whose layers an upgrade took away, and brings
+    them back when the layers are back. Such an image was pulled beside a store, and had layers
+    of the store as its parents; it makes CRI-O list no images at all. Containers stay: those
+    that cannot start are named. importer/device does the same on a device without this package.
     """
 
     def answer() -> Answer:
-        from importer.device.heal import HealError, configured_stores, heal_storage
+        from importer.device.configured import Configured, configured_stores
+        from importer.device.folder import DeviceError
+        from importer.device.heal import heal_storage
+        from importer.device.stores import opened_stores
 
         own = given(OwnStorage)
-        stores = own.stores or tuple(configured_stores())
+        named = Configured.of(own.stores) if own.stores else configured_stores()
         try:
-            healed = heal_storage(own.root, stores, dry_run=own.dry_run, timeout=own.lock_timeout)
-        except HealError as error:
+            with ExitStack() as held:
+                healed = heal_storage(
+                    own.root,
+                    opened_stores(named, held),
+                    dry_run=own.dry_run,
+                    delete=own.delete,
+                    timeout=own.lock_timeout,
+                )
+        except DeviceError as error:
             raise ImporterError(str(error)) from None
-        except OSError as error:
-            raise ImporterError(f"{error.filename}: {error.strerror}") from error
+        status = 0 if healed.is_well else 1
         if given(Document).as_json:
-            return Answer(json.dumps(healed.document(), indent=2), 0)
-        return Answer("\n".join(healed.lines()), 0)
+            return Answer(json.dumps(healed.document(), indent=2), status)
+        return Answer("\n".join(healed.lines()), status)
 
     end(answer, log_json=given(Messages).log_json)

@@ -1,7 +1,7 @@
 """A device's own images after an upgrade took the layers away that they shared with the store.
 
 The store's layers have private ids, so that podman copies what a pulled image shares with them.
-With standard ids such an image breaks, and `heal` removes it.
+With standard ids such an image breaks, and `heal` moves it aside.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.packaging.device_program import write_program
 from tests.tools.busybox import busybox_layer
 from tests.tools.cgroup2 import with_cgroup2
 from tests.tools.expected import checked_out_store, private_ids
@@ -171,15 +172,30 @@ def test_a_container_over_the_store_after_its_ids_became_private(
 # -- heal --
 
 
-def heal(device: World, *flags: str) -> Any:
-    """Runs the file by itself, as on a device, by Python without our libraries."""
-    program = Path(__file__).parent.parent.parent / "importer/device/heal.py"
-    argv: list[Argument] = ["/usr/bin/python3", "-I", "-S", program, f"--root={device.own}"]
-    return json.loads(run([*argv, f"--store={device.store}", "--json", *flags]))
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that goes onto a device."""
+    path = tmp_path_factory.mktemp("program") / "device"
+    write_program(path)
+    return path
 
 
-def test_heal_removes_what_an_upgrade_broke_and_nothing_else(
-    world: Callable[[str], World],
+Heal = Callable[..., Any]
+
+
+@pytest.fixture
+def heal(program: Path) -> Heal:
+    """Runs it as on a device, by Python without our libraries."""
+
+    def run_it(device: World, *flags: str) -> Any:
+        argv: list[Argument] = ["/usr/bin/python3", "-I", "-S", program, "heal", "--json"]
+        return json.loads(run([*argv, f"--root={device.own}", f"--store={device.store}", *flags]))
+
+    return run_it
+
+
+def test_heal_moves_aside_what_an_upgrade_broke_and_nothing_else(
+    world: Callable[[str], World], heal: Heal
 ) -> None:
     device = world("standard")
     lone = device.push(build_oci(device.layout, "lone", [[*busybox_layer(), *OTHER]]))
@@ -198,7 +214,7 @@ def test_heal_removes_what_an_upgrade_broke_and_nothing_else(
     }
     assert len(store_images(device.own)) == 3
     done = heal(device)
-    assert done == told | {"dry_run": False}
+    assert done == told | {"dry_run": False, "moved_aside": True}
     assert [image["names"] for image in store_images(device.own)] == [[lone]]
     assert whole(device.own)
     assert {path.name for path in (device.own / "overlay").iterdir() if len(path.name) == 64} == {
@@ -214,8 +230,47 @@ def test_heal_removes_what_an_upgrade_broke_and_nothing_else(
     assert heal(device)["images"] == []
 
 
-def test_a_tag_of_a_store_image_breaks_with_private_ids_too_and_heal_removes_it(
-    world: Callable[[str], World],
+def test_what_heal_moved_aside_is_back_after_a_rollback(
+    world: Callable[[str], World], heal: Heal
+) -> None:
+    """podman starts and removes it as before, although its garbage collection ran meanwhile."""
+    device = world("standard")
+    sibling = device.push(device.sibling)
+    device.pull(sibling)
+    device.build("example.org/built:1")
+    release = device.store.resolve()
+    device.install(device.push(device.other))
+    assert len(heal(device)["images"]) == 2
+    device.podman("system", "prune", "--all", "--force", "--build")
+    assert store_layers(device.own) == []
+    device.store.unlink()
+    device.store.symlink_to(release)
+    assert len(heal(device)["returned"]) == 2
+    assert device.podman.run(sibling) == "shared\ngone\nsibling\n"
+    assert device.podman.run("example.org/built:1", "sh", "-c", READ) == "shared\nown\nnew\n"
+    device.podman("rmi", sibling, "example.org/built:1")
+    assert not heal(device)["returned"]
+
+
+def test_an_image_built_upon_the_store_is_back_when_its_base_was_pulled(
+    world: Callable[[str], World], heal: Heal
+) -> None:
+    """The base's layers have other links in /var than they had in the store."""
+    device = world("standard")
+    device.build("example.org/built:1")
+    device.install(device.push(device.other))
+    assert [one["names"] for one in heal(device)["images"]] == [["example.org/built:1"]]
+    device.pull(device.name)
+    done = heal(device)
+    assert [one["names"] for one in done["returned"]] == [["example.org/built:1"]]
+    assert len(done["linked_layers"]) == 1
+    assert device.podman.run("example.org/built:1", "sh", "-c", READ) == "shared\nown\nnew\n"
+    assert device.podman.run(device.name) == "shared\nown\n"
+    device.podman("system", "check")
+
+
+def test_a_tag_of_a_store_image_breaks_with_private_ids_too_and_heal_moves_it_aside(
+    world: Callable[[str], World], heal: Heal
 ) -> None:
     """docs/how-to/upgrades.md: do not tag images of a store."""
     device = world("private")

@@ -28,6 +28,7 @@ OTHERS = {
     "--cap-drop",
     "--read-only",
     "--security-opt",
+    "--storage-opt",
     "--system-site-packages",
     "--tmpfs",
     # Of `dask worker`.

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from importer.device.heal import HealError, heal_storage
+from importer.device.folder import DeviceError
 from importer.errors import ImporterError
 from importer.files.replacement import open_regular
 from importer.graphroot.files import sized_pieces
 from importer.tree.journal import opened_journal
+from tests.tools.ownstorage import healed
 
 TERABYTE = 1 << 40
 
@@ -42,8 +43,8 @@ def test_a_storage_without_end(tmp_path: Path) -> None:
     for lock in (path.with_name("images.lock"), tmp_path / "overlay-layers" / "layers.lock"):
         lock.parent.mkdir(exist_ok=True)
         lock.touch()
-    with pytest.raises(HealError, match=f"^{path} has more than {64 << 20} bytes"):
-        heal_storage(tmp_path, [])
+    with pytest.raises(DeviceError, match=f"^{path} has more than {16 << 20} bytes"):
+        healed(tmp_path)
 
 
 @pytest.mark.parametrize("size", [0, 9, 11])

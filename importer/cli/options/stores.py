@@ -211,4 +211,5 @@ class OwnStorage(Group):
         default=60.0,
         help="How long to wait for another program that holds the storage's locks.",
     )
-    dry_run: bool = flag("--dry-run", "-n", help="Remove nothing; tell what would be removed.")
+    dry_run: bool = flag("--dry-run", "-n", help="Change nothing; tell what would be done.")
+    delete: bool = flag("--delete", help="Then delete for good all that is aside.")

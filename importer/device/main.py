@@ -1,0 +1,56 @@
+"""The command line of the program for devices."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import List, Optional
+
+from importer.device.configured import Configured, configured_stores
+from importer.device.folder import DeviceError, printable
+from importer.device.heal import ROOT, heal_storage
+from importer.device.stores import opened_stores
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run a subcommand; return the exit status."""
+    given = _parser().parse_args(arguments)
+    named = Configured.of(given.store) if given.store else configured_stores()
+    try:
+        with ExitStack() as held:
+            result = heal_storage(
+                given.root,
+                opened_stores(named, held),
+                dry_run=given.dry_run,
+                delete=given.delete,
+                timeout=given.timeout,
+            )
+    except DeviceError as error:
+        sys.stderr.write(f"{given.command}: {printable(str(error))}\n")
+        return 1
+    text = json.dumps(result.document(), indent=2) if given.json else "\n".join(result.lines())
+    sys.stdout.write(f"{text}\n")
+    return 0 if result.is_well else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Look after a device's images and their stores.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    heal = commands.add_parser("heal", help="move images aside that an upgrade broke")
+    heal.add_argument("--root", type=Path, default=ROOT, help=f"the storage; default {ROOT}")
+    heal.add_argument("--dry-run", "-n", action="store_true", help="only tell what would be done")
+    heal.add_argument("--delete", action="store_true", help="then delete all that is aside")
+    heal.add_argument(
+        "--lock-timeout", dest="timeout", type=float, default=60.0,
+        help="seconds to wait for another program's lock; default 60",
+    )  # fmt: skip
+    for command in (heal,):
+        command.add_argument(
+            "--store", type=Path, action="append",
+            help="an additional image store; default: all that a configuration names",
+        )  # fmt: skip
+        command.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
