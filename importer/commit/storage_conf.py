@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 _NAME = "containers/storage.conf"
 # containers-storage.conf(5): this one counts only where there is none in /etc.
 _VENDOR = f"/usr/share/{_NAME}"
-# Of a file that is in both, the one in /etc counts.
-_DROP_INS = "containers/storage.conf.d"
+# Drop-ins for everybody, for root, and for other users, with a directory for each user below. All
+# are read in the order of their names. Of one name, the file of the last directory counts; those of
+# /etc come after those of /usr/share (container-libs, storage/pkg/configfile/parse.go).
+_EVERYBODY = "containers/storage.conf.d"
+_ROOT = "containers/storage.rootful.conf.d"
+_ROOTLESS = "containers/storage.rootless.conf.d"
 _OURS = "99-import-image.conf"
 # An overlayfs cannot be id-mapped. With this variable containers-storage (1.46 and later) does not
 # try, and gives a container with a user namespace a copy with changed owners instead.
@@ -39,10 +43,10 @@ def add_storage_conf(tree: CommitTree, store: str) -> None:
 def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     """Return the files to write, by their paths.
 
-    They name the store, unless the OS does so: in the main file, and in a drop-in where the OS has
-    storage.conf.d. Where /usr is an overlayfs, a drop-in of containers.conf keeps podman from
-    id-mapped mounts. Raise ImporterError if one of the OS's files cannot be read, or not be
-    written there, or if a drop-in that comes after ours names other stores instead.
+    They name the store, unless the OS does so: in the main file, and in a drop-in for each reader
+    from whom the OS's drop-ins hide that. Where /usr is an overlayfs, a drop-in of containers.conf
+    keeps podman from id-mapped mounts. Raise ImporterError if one of the OS's files cannot be read,
+    or not be written there, or if a drop-in that comes after ours names other stores instead.
     """
     etc = etc_of(tree)
     path = f"{etc}/{_NAME}"
@@ -54,8 +58,7 @@ def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     except LayerError as error:
         raise ImporterError(f"{where} of the base commit: {error}", hint=_HINT) from None
     files = {path: made} if made != found else {}
-    if any(tree.before(f"{root}/{_DROP_INS}") for root in (etc, "/usr/share")):
-        files |= _drop_in(tree, etc, made, store)
+    files |= _drop_ins(tree, etc, made, store)
     if tree.overlays_usr():
         files[f"{etc}/{_CONTAINERS_CONF}"] = _NO_IDMAP.encode()
     for one in files:
@@ -63,18 +66,49 @@ def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     return files
 
 
-def _drop_in(tree: BaseTree, etc: str, main: bytes, store: str) -> dict[str, bytes]:
-    drop_ins = tree.files(f"/usr/share/{_DROP_INS}", f"{etc}/{_DROP_INS}", suffix=".conf")
-    if store in _stores(main, drop_ins):
-        return {}
-    drop_ins[_OURS] = drop_in(store)
+def _drop_ins(tree: BaseTree, etc: str, main: bytes, store: str) -> dict[str, bytes]:
+    """Return drop-ins for readers who would not see the store; a store named twice is listed
+    twice."""
+    written: dict[str, bytes] = {}
+    root, rootless, *others = _readers(tree, etc)
+    ours = drop_in(store)
+    if not any(store in _stores(main, _read(tree, one, written)) for one in (root, rootless)):
+        written[f"{etc}/{_EVERYBODY}/{_OURS}"] = ours
+    for reader in (root, rootless, *others):
+        if store not in _stores(main, _read(tree, reader, written)):
+            written[f"{reader[-1]}/{_OURS}"] = ours
+            _check_seen(store, main, _read(tree, reader, written))
+    return written
+
+
+def _check_seen(store: str, main: bytes, drop_ins: dict[str, bytes]) -> None:
     if store not in _stores(main, drop_ins):
         later = ", ".join(name for name in sorted(drop_ins) if name > _OURS)
         raise ImporterError(
             f"a drop-in of storage.conf in the base commit replaces what {_OURS} says: {later}",
-            hint="it has to end its list of stores with {append = true}",
+            hint="its list of stores must not have {append = false}",
         )
-    return {f"{etc}/{_DROP_INS}/{_OURS}": drop_ins[_OURS]}
+
+
+def _readers(tree: BaseTree, etc: str) -> list[list[str]]:
+    """Return the directories of drop-ins that root reads, that other users read, and that each
+    user reads for whom there is one."""
+    places = ("/usr/share", etc)
+    found = filter(None, (tree.before(f"{place}/{_ROOTLESS}") for place in places))
+    users = sorted({name.decode() for one in found for name in one.directories})
+    own = [[_EVERYBODY, _ROOTLESS, f"{_ROOTLESS}/{user}"] for user in users]
+    readers = [[_EVERYBODY, _ROOT], [_EVERYBODY, _ROOTLESS], *own]
+    return [[f"{place}/{one}" for place in places for one in reader] for reader in readers]
+
+
+def _read(tree: BaseTree, directories: list[str], written: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the drop-ins of one reader by name; `written` are ours, by path."""
+    found: dict[str, bytes] = {}
+    for directory in directories:
+        found |= tree.files(directory, suffix=".conf")
+        path = f"{directory}/{_OURS}"
+        found |= {_OURS: written[path]} if path in written else {}
+    return found
 
 
 def _stores(main: bytes, drop_ins: dict[str, bytes]) -> list[str]:

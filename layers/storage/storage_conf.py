@@ -1,9 +1,10 @@
-"""storage.conf, and podman 6's drop-ins of it, with one more additional image store.
+"""storage.conf and its drop-ins, with one more additional image store.
 
 Format: containers-storage.conf(5). A main file in /etc counts instead of the one in /usr/share,
-not beside it, so ours has to say all that the other one says. CRI-O and podman up to 5 read the
-main file alone. podman 6 reads the drop-ins of storage.conf.d after it: an array in one of them
-replaces what came before, unless the table `{append = true}` stands in it.
+not beside it, so ours has to say all that the other one says. containers-storage up to 1.62, as in
+CRI-O 1.37, reads the main file alone. Since 1.63, as in podman 6 and Debian's podman 5.8, drop-ins
+are read after it: an array in one of them replaces what came before, unless the table
+`{append = true}` stands in it. Source: container-libs, storage of April 2026, pkg/configfile.
 """
 
 from __future__ import annotations
@@ -57,25 +58,23 @@ def drop_in(store: str) -> bytes:
 
 
 def stores_of(main: bytes | None, drop_ins: Iterable[bytes]) -> list[str]:
-    """Return the additional image stores that podman 6 reads, from the files in its order.
+    """Return the additional image stores that podman reads, from the files in its order.
 
+    `append` holds for the files after it, too (containers.conf(5); pkg/configfile/slice.go).
     Raise LayerError if a file is not TOML, or not of the form that podman reads.
     """
     found: list[str] = []
+    appends = False
     for raw in (main, *drop_ins):
         document = _parsed(raw or b"")
         options = _table(_table(document, "storage"), "options", "storage.options")
         if _KEY in options:
-            found = _added(found, _array(options[_KEY]))
+            values = _array(options[_KEY])
+            for table in (one for one in values if isinstance(one, dict)):
+                appends = bool(table.get(_APPEND, appends))
+            own = [str(one) for one in values if isinstance(one, str)]
+            found = [*found, *own] if appends else own
     return found
-
-
-def _added(before: list[str], values: list[Any]) -> list[str]:
-    """Return the stores after one file: its own, or behind those before, if it says append."""
-    own = [str(one) for one in values if isinstance(one, str)]
-    tables = [one for one in values if isinstance(one, dict)]
-    appends = any(one.get(_APPEND) for one in tables)
-    return [*before, *own] if appends else own
 
 
 def _parsed(raw: bytes) -> tomlkit.TOMLDocument:

@@ -1,22 +1,27 @@
 """`--storage-conf` and `--crio-conf`: what podman and CRI-O of the device read."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.tools.cgroup2 import UNSHARE
 from tests.tools.entry import Entry, whiteout
 from tests.tools.expected import STORE
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.osbase import commit_os, os_tree
-from tests.tools.ostreerepo import ls, ostree
+from tests.tools.ostreerepo import checkout, ls, ostree
+from tests.tools.podman import new_podman
+from tests.tools.process import run
 from tests.tools.registry import Registry
 
 CRIO = "usr/etc/crio/crio.conf.d"
 DROP_IN = "usr/etc/containers/storage.conf.d"
 APPENDING = '[storage.options]\nadditionalimagestores = ["/vendor", {append = true}]\n'
+NOT_APPENDING = '[storage.options]\nadditionalimagestores = ["/vendor", {append = false}]\n'
 REPLACING = '[storage.options]\nadditionalimagestores = ["/vendor"]\n'
 
 
@@ -51,6 +56,93 @@ def test_a_drop_in_outlasts_those_that_replace_what_the_main_file_says(
     assert found["additionalimagestores"] == [f"/{STORE}", {"append": True}]
 
 
+ROOT = "containers/storage.rootful.conf.d"
+ROOTLESS = "containers/storage.rootless.conf.d"
+OURS = "99-import-image.conf"
+
+
+@pytest.mark.parametrize(
+    ("files", "written"),
+    [
+        # Fedora 45's file, and a store at another place than it names.
+        ({f"usr/share/{ROOT}/00-vendor.conf": REPLACING}, [f"usr/etc/{ROOT}"]),
+        ({f"usr/etc/{ROOTLESS}/10-users.conf": REPLACING}, [f"usr/etc/{ROOTLESS}"]),
+        ({f"usr/share/{ROOTLESS}/1234/10-user.conf": REPLACING}, [f"usr/etc/{ROOTLESS}/1234"]),
+        (
+            {f"usr/share/{ROOT}/a.conf": REPLACING, f"usr/share/{ROOTLESS}/b.conf": REPLACING},
+            [DROP_IN],
+        ),
+        # A file of a later directory counts for the one of the same name.
+        ({f"{DROP_IN}/a.conf": REPLACING, f"usr/etc/{ROOT}/a.conf": ""}, [f"usr/etc/{ROOTLESS}"]),
+        # {append = true} holds for the files after it, too: for theirs, and for those after ours.
+        ({f"{DROP_IN}/a.conf": APPENDING, f"{DROP_IN}/b.conf": REPLACING}, []),
+        ({f"{DROP_IN}/a.conf": REPLACING, f"{DROP_IN}/zz.conf": REPLACING}, [DROP_IN]),
+    ],
+)
+def test_a_drop_in_for_those_alone_who_would_not_see_the_store(
+    repo: Path, tmp_path: Path, name: str, files: dict[str, str], written: list[str]
+) -> None:
+    put(repo, tmp_path, files, "--storage-conf", name)
+    ours = sorted(path for path in ls(repo, "apps") if path.endswith(OURS))
+    assert ours == [f"/{directory}/{OURS}" for directory in sorted(written)]
+
+
+def test_a_drop_in_for_root_that_hides_ours_is_an_error(
+    repo: Path, tmp_path: Path, name: str
+) -> None:
+    files = {f"usr/share/{ROOT}/zz-vendor.conf": NOT_APPENDING}
+    commit_os(repo, "os", os_tree(tmp_path / "root", files))
+    outcome = run_import(repo, "--onto=os", "--branch=apps", "--storage-conf", name)
+    assert outcome.status == 1
+    assert f"replaces what {OURS} says: zz-vendor.conf" in outcome.stderr
+
+
+MAIN = """\
+[storage]
+driver = "overlay"
+graphroot = "{0}/root"
+runroot = "{0}/run"
+[storage.options.overlay]
+skip_mount_home = "true"
+"""
+_IN_PLACE = """
+mount --bind "$1/usr/etc/containers" /etc/containers
+mount --bind "$1/usr/share/containers" /usr/share/containers
+shift
+exec "$@"
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("where", [ROOT, "containers/storage.conf.d"])
+def test_podman_info_lists_the_store_once(
+    repo: Path, tmp_path: Path, name: str, where: str
+) -> None:
+    """Whichever files the podman at hand reads."""
+    prefix, other = tmp_path / "store", tmp_path / "other"
+    other.mkdir()
+    files = {
+        "usr/etc/containers/storage.conf": MAIN.format(tmp_path / "podman"),
+        f"usr/share/{where}/00-vendor.conf": REPLACING.replace("/vendor", f"{other}"),
+    }
+    put(repo, tmp_path, files, "--storage-conf", f"--prefix={prefix}", name)
+    tree = checkout(repo, "apps", tmp_path / "tree")
+    prefix.symlink_to(tree / prefix.relative_to("/"))
+    podman = new_podman(tmp_path / "podman")
+    environment = podman.environment.copy()
+    del environment["CONTAINERS_STORAGE_CONF"]
+    wrapped = [*UNSHARE, "sh", "-euc", _IN_PLACE, "sh", str(tree)]
+    info = json.loads(run([*wrapped, "podman", "info", "--format=json"], env=environment))
+    (listed,) = [
+        stores
+        for key, stores in info["store"]["graphOptions"].items()
+        if key.endswith("additionalImageStores")
+    ]
+    assert listed.count(str(prefix)) == 1
+    argv = [*wrapped, "podman", "images", "--format={{.Repository}}:{{.Tag}}"]
+    assert run(argv, env=environment).splitlines() == [name]
+
+
 @pytest.mark.parametrize("said", [None, APPENDING, REPLACING.replace("/vendor", f"/{STORE}")])
 def test_no_drop_in_where_the_store_is_read_without_one(
     repo: Path, tmp_path: Path, name: str, said: str | None
@@ -62,7 +154,7 @@ def test_no_drop_in_where_the_store_is_read_without_one(
 
 
 def test_a_later_drop_in_that_hides_ours_is_an_error(repo: Path, tmp_path: Path, name: str) -> None:
-    commit_os(repo, "os", os_tree(tmp_path / "root", {f"{DROP_IN}/99-zz.conf": REPLACING}))
+    commit_os(repo, "os", os_tree(tmp_path / "root", {f"{DROP_IN}/99-zz.conf": NOT_APPENDING}))
     outcome = run_import(repo, "--onto=os", "--branch=apps", "--storage-conf", name)
     assert outcome.status == 1
     assert "replaces what 99-import-image.conf says: 99-zz.conf" in outcome.stderr

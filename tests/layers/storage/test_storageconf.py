@@ -124,12 +124,13 @@ NOT_APPENDS = b'[storage.options]\nadditionalimagestores = ["/alone", {append = 
         ([REPLACES], ["/alone"]),
         ([NOT_APPENDS], ["/alone"]),
         ([REPLACES, APPENDS], ["/alone", "/more"]),
-        ([APPENDS, REPLACES], ["/alone"]),
+        ([APPENDS, REPLACES], ["/main", "/more", "/alone"]),
+        ([APPENDS, NOT_APPENDS], ["/alone"]),
         ([b"[storage]\ndriver = 'overlay'\n"], ["/main"]),
         ([drop_in(STORE)], ["/main", STORE]),
     ],
 )
-def test_what_podman_6_reads(drop_ins: list[bytes], found: list[str]) -> None:
+def test_what_podman_reads(drop_ins: list[bytes], found: list[str]) -> None:
     assert stores_of(MAIN, drop_ins) == found
 
 
