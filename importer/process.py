@@ -144,11 +144,17 @@ class Server:
     def failure(self, timeout: float | None = None) -> CommandError:
         """Return what the program said when it ended; kill it if it has not ended by `timeout`
         seconds."""
+        ended = self.ended(timeout)
+        if ended is None:
+            self._child.kill()
+        return ended or self.failure()
+
+    def ended(self, timeout: float | None) -> CommandError | None:
+        """Return what the program said when it ended, None if it runs on for `timeout` seconds."""
         try:
             status = self._child.wait(timeout)
         except subprocess.TimeoutExpired:
-            self._child.kill()
-            status = self._child.wait()
+            return None
         return CommandError(self._argv, status, _text(self._stderr))
 
     def kill(self) -> None:

@@ -22,6 +22,7 @@ _CHANGED = "the registry, or something on the way, changed it; nothing was impor
 # Failures that a retry does not help against: text to look for in the messages of skopeo 1.18 and
 # of 1.22, which differ, and a hint what to do instead.
 _FINAL = (
+    ("connect to the Docker daemon", "does it run? DOCKER_HOST names another than this machine's"),
     ("server gave HTTP response to HTTPS client", "for a registry without TLS: --tls-verify=false"),
     ("x509:", "give the registry's CA with --cert-dir, or --tls-verify=false"),
     ("unauthorized", "log in with `skopeo login`, or give --authfile or --creds"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 # A message is no longer than a socket's buffer (unix(7)), which can be larger than skopeo's own
 # maxMsgSize: a registry's words are in it.
 _MESSAGE_SIZE = 1 << 20
+# Seconds from the end of a process's pipes to its own: the kernel closes them first.
+_EXIT = 1
 
 
 class Answer(NamedTuple):
@@ -69,6 +71,11 @@ class Connection:
     def kill(self) -> None:
         """Kill the process; any thread may call this. The owner still has to call `close`."""
         self._server.kill()
+
+    def ended(self, source: str) -> ImporterError | None:
+        """Return why the process has ended, None if it runs. Any thread may call this."""
+        ended = self._server.ended(_EXIT)
+        return failure(source, ended) if ended is not None else None
 
     def ask(self, source: str, method: str, *args: object) -> Answer:
         """Send a request, and return its answer. Raise as `receive` does."""

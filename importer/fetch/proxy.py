@@ -114,7 +114,8 @@ class Proxy:
         with self._talking(source) as (connection, image):
             if connection.version >= _RAW_BLOBS:
                 data, errors = connection.ask(source, "GetRawBlob", image, digest).pipes(2)
-                return RawTransfer(source, (data, errors), blob.size, self._skopeo.timeout)
+                ended = partial(connection.ended, source)
+                return RawTransfer(source, (data, errors), blob.size, self._skopeo.timeout, ended)
             answer = connection.ask(source, "GetBlob", image, digest, blob.size)
             return self._finished_transfer(connection, source, blob.size, answer)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -62,6 +63,8 @@ class Skopeo:
         access = {
             "--authfile": authfile,
             "--cert-dir": self.cert_dir,
+            # For docker-daemon: alone. skopeo does not read the variable, as docker does.
+            "--daemon-host": os.environ.get("DOCKER_HOST") or None,
             "--tls-verify": None if self.tls_verify is None else str(self.tls_verify).lower(),
         }
         insecure = [_INSECURE] if self.insecure_policy else []
@@ -102,7 +105,7 @@ class Skopeo:
 
 def _to_destination(argv: list[str]) -> list[str]:
     """Return the command line of `skopeo copy` whose options on access are for the destination."""
-    sided = ("--cert-dir=", "--tls-verify=")
+    sided = ("--cert-dir=", "--daemon-host=", "--tls-verify=")
     options = [one.replace("--", "--dest-", 1) if one.startswith(sided) else one for one in argv]
     return [options[0], *([] if _INSECURE in options else [_INSECURE]), *options[1:]]
 

@@ -25,6 +25,7 @@ from layers.errors import CHANGED, LayerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from importer.errors import ImporterError
     from importer.fetch.turn import Turn
 
 _F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
@@ -84,11 +85,18 @@ class RawTransfer(Transfer):
     """
 
     def __init__(
-        self, source: str, descriptors: tuple[int, int], size: int, timeout: float
+        self,
+        source: str,
+        descriptors: tuple[int, int],
+        size: int,
+        timeout: float,
+        ended: Callable[[], ImporterError | None],
     ) -> None:
+        """`ended` tells why skopeo has ended, None if it runs."""
         super().__init__(source, descriptors[0], size)
         self._errors = descriptors[1]
         self._timeout = timeout
+        self._ended = ended
 
     def finish(self) -> None:
         """See `Transfer`."""
@@ -104,7 +112,7 @@ class RawTransfer(Transfer):
         if self._left > 0:
             got = self.size - self._left
             said_so = f"{self.source}: the blob ends after {got} of {self.size} bytes"
-            raise FetchError(said_so, hint=CHANGED)
+            raise self._ended() or FetchError(said_so, hint=CHANGED)
 
     def abandon(self) -> None:
         """See `Transfer`."""

@@ -32,6 +32,12 @@ _ID_LENGTH = 64
 _SIZE_DIGITS = 20  # of a number that 64 bits hold
 _LINE = 4096  # bytes
 DOCKER_HOME = b"image/overlay2"
+# Docker makes this directory when it first runs with the containerd image store; *seen*: 28.5.
+_CONTAINERD = b"buildkit/containerd-overlayfs"
+THROUGH_DOCKER = (
+    "`docker save NAME -o FILE`, then import-image --name=NAME oci-archive:FILE; this keeps the"
+    " image's digest"
+)
 _CONFIGS = DOCKER_HOME + b"/imagedb/content/sha256"
 
 
@@ -46,6 +52,11 @@ class Dockerroot:
         raw = directory.read(path, MAX_RECORDS_SIZE)
         with records(directory.full(path)):
             self._names = parse_repositories(raw) if raw else {}
+        if directory.is_there(_CONTAINERD):
+            progress.message(
+                "Docker has used the containerd image store too; the images there are left out. For"
+                f" each: {THROUGH_DOCKER}"
+            )
 
     def images(self) -> list[SourceImage]:
         """Return the images of the imagedb, including those without a name."""

@@ -18,7 +18,7 @@ from importer.commit.target import Form, Target
 from importer.commit.whiteouts import chosen_kind
 from importer.errors import ImporterError
 from importer.graphroot.containers_storage import Graphroot
-from importer.graphroot.docker import DOCKER_HOME, Dockerroot
+from importer.graphroot.docker import DOCKER_HOME, THROUGH_DOCKER, Dockerroot
 from importer.graphroot.files import Directory
 from importer.graphroot.store_layers import StoreOrigin, store_origins, with_trust
 from importer.ingest.allowance import Allowance
@@ -154,7 +154,7 @@ def _hint(path: Path, directory: Directory, names: set[str]) -> str:
     # Docker 29 has no `image` in its own directory, unless it began as an older one.
     docker = {"containerd", "engine-id"} & names
     if docker or any(name.startswith("io.containerd.") for name in names):
-        return "containerd keeps images in its own way; `docker save`, then docker-archive:FILE"
+        return f"containerd keeps images in its own way; {THROUGH_DOCKER}"
     if "storage" in names:
         return f"did you mean {path / 'storage'}?"
     return "it is usually /var/lib/containers/storage or /var/lib/docker"

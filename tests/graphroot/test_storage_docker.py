@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.images import definition
+from tests.tools.dockerd import dockerd
 from tests.tools.dockerroot import docker_from_podman, layer_diff, layer_home
 from tests.tools.expected import checked_out_store
 from tests.tools.image import BuiltImage, build_oci
@@ -207,3 +208,28 @@ def test_without_root_where_it_can_be_read(docker: Docker, unprivileged: Path) -
     as_root = run_storage(unprivileged / "root", "--branch=os/store", docker.root)
     assert outcome.status == 0, outcome.stderr
     assert outcome.stdout == as_root.stdout
+
+
+def test_a_real_docker_that_was_switched_to_the_containerd_store(
+    docker: Docker, tmp_path: Path, repo: Path
+) -> None:
+    """What is left out is told, and the way that the message names keeps its name and digest."""
+    root, saved = tmp_path / "switched", tmp_path / "saved.tar"
+    old, new = (f"oci:{docker.built[name].directory}:{name}" for name in NAMES)
+    with dockerd(root) as before:
+        before.load(old, "old:1")
+        daemon = {"DOCKER_HOST": before.host}
+        fetched = imported(tmp_path / "fetched", "docker-daemon:old:1", env=daemon)
+    with dockerd(root, containerd=True) as after:
+        after.load(new, "new:1")
+        after("save", f"--output={saved}", "new:1")
+        digest = after.images()["new:1"]
+    outcome = run_storage(repo, "--json", root)
+    assert [one["names"] for one in outcome.document["images"]] == [["docker.io/library/old:1"]]
+    assert "the containerd image store too; the images there are left out" in outcome.stderr
+    assert [one["image_id"] for one in fetched["images"]] == [
+        one["image_id"] for one in outcome.document["images"]
+    ]
+    name = "docker.io/library/new:1"
+    (image,) = imported(tmp_path / "new", f"--name={name}", f"oci-archive:{saved}")["images"]
+    assert (image["names"], image["digest"]) == ([name], digest)

@@ -381,6 +381,16 @@ def test_names_that_will_not_do(target: Repo, reference: str, says: str, hint: s
     target.refuses(reference, says=says, hint=hint)
 
 
+def test_a_docker_daemon_that_does_not_run(target: Repo) -> None:
+    """It is asked once, and the one that DOCKER_HOST names."""
+    env = {"DOCKER_HOST": "unix:///nonexistent/socket"}
+    outcome = run_import(target.path, "--branch=os/images", "docker-daemon:a:1", env=env)
+    error, hint = outcome.stderr.splitlines()
+    assert "the Docker daemon at unix:///nonexistent/socket" in error
+    assert "DOCKER_HOST" in hint
+    target.check_untouched()
+
+
 def test_a_layout_that_has_not_just_this_image(target: Repo, layout: Path) -> None:
     for tag in ("one", "two"):
         build_oci(layout, tag, [SMALL])

@@ -3,6 +3,7 @@ memory. The error names it, or there is nobody left to tell; the next run makes 
 
 import json
 import os
+import random
 import shutil
 import signal
 from collections import Counter
@@ -158,17 +159,25 @@ def test_processes_are_killed_at_each_call(command: str, sources: Sources, tmp_p
                 killed.complete(commit)
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> BuiltImage:
+    """What a program reads ahead of a layer is less than this one has."""
+    layer = [Entry(b"large", content=random.Random(0).randbytes(1 << 20))]
+    return build_oci(tmp_path_factory.mktemp("large") / "layout", "t", [layer])
+
+
 @pytest.mark.parametrize(
     ("what", "retries"), [("manifest", 0), ("config", 0), ("layer", 0), ("layer", 3)]
 )
 def test_skopeo_is_killed(
-    registry: Registry, tmp_path: Path, image: BuiltImage, what: str, retries: int
+    registry: Registry, tmp_path: Path, large: BuiltImage, what: str, retries: int
 ) -> None:
     """It is started again, if retries are allowed."""
-    paths = {"config": image.config_digest, "layer": image.layer_digests[0]}
+    paths = {"config": large.config_digest, "layer": large.layer_digests[0]}
+    after = 1 << 19 if what == "layer" else 1
     with FaultyProxy(registry.url) as proxy:
-        reference = proxy.through(registry.push(image, "killed:t"))
-        stalled = proxy.add(Cut(paths.get(what, "/manifests/"), "stall", 1, times=1))
+        reference = proxy.through(registry.push(large, "killed:t"))
+        stalled = proxy.add(Cut(paths.get(what, "/manifests/"), "stall", after, times=1))
         run = Run(tmp_path / "repo", f"--retry-times={retries}", reference)
         assert stalled.reached.wait(patience.SECONDS)
         for pid in skopeos(run.process.pid):

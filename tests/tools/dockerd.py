@@ -67,8 +67,9 @@ class Docker:
 
 
 @contextmanager
-def dockerd(data_root: Path) -> Iterator[Docker]:
-    """Runs a daemon upon this directory, with neither network nor firewall rules."""
+def dockerd(data_root: Path, *, containerd: bool = False) -> Iterator[Docker]:
+    """Runs a daemon upon this directory, with neither network nor firewall rules. `containerd` has
+    it keep its images in the containerd image store."""
     # A socket's path may have 107 bytes (unix(7)).
     home = Path(tempfile.mkdtemp(prefix="dockerd-", dir="/tmp"))
     argv = [
@@ -80,15 +81,18 @@ def dockerd(data_root: Path) -> Iterator[Docker]:
         "--iptables=false",
         "--ip6tables=false",
         "--bridge=none",
-        "--storage-driver=overlay2",
+        f"--config-file={home}/daemon.json",
     ]
+    features = {"containerd-snapshotter": containerd}
+    driver = "overlayfs" if containerd else "overlay2"
+    (home / "daemon.json").write_text(json.dumps({"features": features, "storage-driver": driver}))
     with (home / "log").open("wb") as log:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={"PATH": os.environ["PATH"]}
         )
         docker = Docker(data_root, home / "socket")
         try:
-            _wait(docker, process, home / "log")
+            _wait(docker, process, driver, home / "log")
             yield docker
         finally:
             _end(process)
@@ -107,7 +111,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _wait(docker: Docker, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait(docker: Docker, process: subprocess.Popen[bytes], driver: str, log: Path) -> None:
     deadline = time.monotonic() + patience.SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         asked = subprocess.run(
@@ -116,7 +120,7 @@ def _wait(docker: Docker, process: subprocess.Popen[bytes], log: Path) -> None:
             text=True,
             timeout=_ANSWER_SECONDS,
         )
-        if asked.returncode == 0 and asked.stdout.strip() == "overlay2":
+        if asked.returncode == 0 and asked.stdout.strip() == driver:
             return
         time.sleep(0.1)
     raise AssertionError(f"dockerd does not answer:\n{log.read_text()[-3000:]}")
