@@ -40,6 +40,11 @@ run: setup packages-test ## import a real image and start it from the result; IM
 test: setup packages-test ## run all tests, a file on each processor; ARGS=… goes to pytest
 	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
+.PHONY: lab
+lab: setup packages-test ## run the table of docs/how-to/cri-o.md; CRIO=path and CRICTL=path name the programs
+	$(SUDO) env $(if $(CRIO),CRIO='$(CRIO)') $(if $(CRICTL),CRICTL='$(CRICTL)') \
+	  $(BIN)/pytest tests/device/test_crio.py $(ARGS)
+
 .PHONY: test-packaging
 test-packaging: setup packages-test packages-image packages-rpm ## build image and RPM, and run what is in them
 	$(BIN)/pytest -m packaging $(ARGS)
