@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from importer.cache.batch import layer_groups
+from importer.cache.time_readers import tell_time_readers
 from importer.ingest.layer_pool import LayerPool
 
 if TYPE_CHECKING:
@@ -45,4 +46,7 @@ def import_layers(
         )
     pool = LayerPool(executor, layer_groups(repo), budget, repo.path / "tmp", progress)
     faults = pool.run(missing, keep_going=keep_going)
+    new = (one for one in missing if one.layer.id not in faults)
+    images = {one.layer.id: [origin.source for origin in one.origins] for one in new}
+    tell_time_readers(repo, images, progress)
     return faults, pool.written_bytes
