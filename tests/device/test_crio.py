@@ -32,12 +32,16 @@ class Lab:
     shares layers with `dropped`.
     """
 
-    def __init__(self, home: Path, registry: Registry, url: str, *, repair: bool) -> None:
+    def __init__(
+        self, home: Path, registry: Registry, url: str, *, repair: bool, extension: bool = False
+    ) -> None:
         self._home = home
         self._layout = home / "layout"
         self._registry = registry
         self._pause = self._push("pause", [busybox_layer()], {"Cmd": ["sleep", "999999"]})
         self._files = lab_files(home, self._pause, registry.host, repair=repair)
+        self._files |= {"usr/etc/extensions/lab/usr/lib/tool": ""} if extension else {}
+        self._flags = ("--whiteouts=none",) if extension else ()
         self.kept, self.dropped, self.pulled = map(self._image, ("kept", "dropped", "pulled"))
         self.release("1", self.kept, self.dropped)
         self.device = new_device(home / "sysroot", url)
@@ -60,13 +64,16 @@ class Lab:
         repo = self._home / "repo"
         commit_os(repo, "os", root, version=version, stamp=stamp)
         flags = ("--onto=os", f"--branch={BRANCH}", "--storage-conf", "--crio-conf")
-        imported(repo, *flags, self._pause, *images)
+        imported(repo, *flags, *self._flags, self._pause, *images)
 
     @contextmanager
-    def boot(self, *, wipe: bool = True) -> Iterator[Machine]:
+    def boot(
+        self, *environment: str, wipe: bool = True, overlay: bool = False
+    ) -> Iterator[Machine]:
         """The device with CRI-O; its power is cut when the block ends."""
-        with booted(self.device, self._home / "device", wipe=wipe) as machine:
-            machine.start()
+        place = self._home / "device"
+        with booted(self.device, place, wipe=wipe, overlay=overlay) as machine:
+            machine.start(*environment)
             yield machine
 
     def starts(self, machine: Machine, *images: str) -> None:
@@ -82,16 +89,18 @@ class Lab:
 
 
 @contextmanager
-def new_lab(home: Path, registry: Registry, *, repair: bool) -> Iterator[Lab]:
+def new_lab(
+    home: Path, registry: Registry, *, repair: bool = True, extension: bool = False
+) -> Iterator[Lab]:
     """A device with the first release deployed."""
     program("CRICTL")
     repo = init(home / "repo", "archive")
     with http_server(repo) as url:
-        yield Lab(home, registry, url, repair=repair)
+        yield Lab(home, registry, url, repair=repair, extension=extension)
 
 
 def test_clean_reboots_upgrade_and_rollback(tmp_path: Path, registry: Registry) -> None:
-    with new_lab(tmp_path, registry, repair=True) as lab:
+    with new_lab(tmp_path, registry) as lab:
         with lab.boot() as machine:
             lab.starts(machine, lab.kept, lab.dropped)
             machine.crictl("pull", lab.pulled)
@@ -143,3 +152,22 @@ def test_a_power_cut(tmp_path: Path, registry: Registry, *, masked: bool) -> Non
             assert machine.running() == set()
             lab.lists(machine, lab.kept, lab.dropped, *([lab.pulled] if masked else []))
             lab.starts(machine, lab.kept, lab.dropped, *([lab.pulled] if masked else []))
+
+
+UNIT = "usr/lib/systemd/system/crio.service.d/50-import-image.conf"
+
+
+def test_below_an_overlay_of_usr(tmp_path: Path, registry: Registry) -> None:
+    """Deleted files stay deleted, and pods with users of their own start by the drop-in."""
+    with new_lab(tmp_path, registry, extension=True) as lab:
+        with lab.boot(overlay=True) as machine:
+            lab.starts(machine, lab.kept, lab.dropped)
+            with pytest.raises(CommandError, match="mapped mount"):
+                machine.pod(lab.kept, own_users=True)
+            machine.stop()
+        unit = (lab.device.current / UNIT).read_text().splitlines()
+        with lab.boot(unit[-1].removeprefix("Environment="), overlay=True) as machine:
+            container = machine.pod(lab.kept, own_users=True)
+            shown = machine.crictl("exec", container, "cat", "/proc/self/uid_map")
+            assert shown.split() == ["0", "100000", "65536"]
+            machine.stop()

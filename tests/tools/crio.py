@@ -52,6 +52,7 @@ pause_image = "{pause}"
 pause_command = ""
 """
 REGISTRIES = '[[registry]]\nlocation = "{host}"\ninsecure = true\n'
+USERS = {"host_id": 100000, "container_id": 0, "length": 65536}
 POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 # /var is the device's; /run is new at each boot. The mount point of the store is in no package.
 BOOT = f"""
@@ -63,8 +64,14 @@ mount -t overlay usr -o "lowerdir=$1/usr:/usr" /usr
 mkdir /run/etc /run/work
 mount -t overlay etc -o "lowerdir=$2/etc:/etc,upperdir=/run/etc,workdir=/run/work" /etc
 mount --bind "$1/var" /var
-mount --bind "$2/usr/lib/containers/storage" /usr/lib/containers/storage
-mount -o remount,bind,ro /usr/lib/containers/storage
+store=/usr/lib/containers/storage
+if [ "$3" ]; then
+    mkdir /run/empty
+    mount -t overlay store -o "lowerdir=$2$store:/run/empty" "$store"
+else
+    mount --bind "$2$store" "$store"
+    mount -o remount,bind,ro "$store"
+fi
 mkdir -p {Path(SOCKET).parent}
 echo booted
 sleep infinity & wait  # and reaps what ends
@@ -104,10 +111,10 @@ class Machine:
         """Runs a command on the device."""
         return run([*self._inside, *argv])
 
-    def start(self) -> None:
+    def start(self, *environment: str) -> None:
         """Starts CRI-O, and waits until it answers."""
-        script = '"$0" >>/var/log/lab 2>&1 & echo $! >/run/pid'
-        self("sh", "-c", script, program("CRIO"))
+        script = '"$@" >>/var/log/lab 2>&1 & echo $! >/run/pid'
+        self("sh", "-c", script, "sh", "env", *environment, program("CRIO"))
         deadline = time.monotonic() + patience.SECONDS
         while time.monotonic() < deadline:
             try:
@@ -140,13 +147,19 @@ class Machine:
         """The ids of running containers."""
         return set(self.crictl("ps", "--quiet").split())
 
-    def pod(self, image: str) -> str:
-        """Starts a container in a pod of its own, as the kubelet does; its id."""
+    def pod(self, image: str, *, own_users: bool = False) -> str:
+        """Starts a container in a pod of its own, as the kubelet does; its id.
+
+        `own_users` is the pod's `hostUsers: false`.
+        """
         self._number += 1
         name = {"name": f"p{self._number}", "uid": f"{time.monotonic_ns()}", "namespace": "lab"}
-        host = {"security_context": {"namespace_options": {"network": 2}}}
-        pod = self._write("pod", {"metadata": name, "linux": host})
-        spec: dict[str, Any] = {"metadata": {"name": "c"}, "image": {"image": image}, "linux": {}}
+        users = {"userns_options": {"mode": 0, "uids": [USERS], "gids": [USERS]}}
+        options = {"network": 2, **(users if own_users else {})}
+        linux = {"security_context": {"namespace_options": options}}
+        pod = self._write("pod", {"metadata": name, "linux": linux})
+        spec: dict[str, Any] = {"metadata": {"name": "c"}, "image": {"image": image}}
+        spec["linux"] = linux
         container = self._write("container", spec)
         sandbox = self.crictl("runp", pod).strip()
         made = self.crictl("create", sandbox, container, pod).strip()
@@ -160,8 +173,12 @@ class Machine:
 
 
 @contextmanager
-def booted(device: Device, home: Path, *, wipe: bool = True) -> Iterator[Machine]:
+def booted(
+    device: Device, home: Path, *, wipe: bool = True, overlay: bool = False
+) -> Iterator[Machine]:
     """Boots the device's current deployment; its /var is below `home`.
+
+    `overlay` is what systemd-sysext and composefs make of the store's file system.
 
     `wipe` runs what crio-wipe.service runs at each boot. When the block ends, everything that
     runs there is killed, as by a power cut.
@@ -172,7 +189,17 @@ def booted(device: Device, home: Path, *, wipe: bool = True) -> Iterator[Machine
     if not link.is_symlink():
         link.symlink_to("/run")
     flags: Sequence[Argument] = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-    argv = ["unshare", *flags, "sh", "-c", BOOT, "sh", home, device.current.resolve()]
+    argv = [
+        "unshare",
+        *flags,
+        "sh",
+        "-c",
+        BOOT,
+        "sh",
+        home,
+        device.current.resolve(),
+        "1" * overlay,
+    ]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as machine:
         try:
             assert machine.stdout is not None
