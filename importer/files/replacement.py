@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
+from importer.files.mounts import mount_id
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -110,13 +111,11 @@ def check_replaceable(path: Path) -> None:
 
 
 def _mount_of(path: Path) -> str:
-    """Return the number of the mount that a path is in: proc_pid_fdinfo(5), `mnt_id`."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+        return mount_id(descriptor)
     finally:
         os.close(descriptor)
-    return next(line for line in lines if line.startswith("mnt_id:"))
 
 
 def open_regular(path: Path) -> BinaryIO:

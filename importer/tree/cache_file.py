@@ -4,8 +4,9 @@ Format: a magic line; the numbers of directories and of single files; the direct
 files; the SHA-256 of all before. Numbers are in native byte order, since a cache is used on one
 machine only.
 
-A file takes 137 bytes: its key, and its object's checksum. The key has the fields of lstat(2), the
-mode and owner of the object, whether the object has xattrs, and a hash of its SELinux label. A
+A file takes 137 bytes: its key, and its object's checksum. The key has a number for the file
+system, the fields of lstat(2), the mode and owner of the object, whether the object has xattrs, and
+a hash of its SELinux label. A
 directory that is cached as a whole has the length of its names and the number of its files, 4 bytes
 each; its own key; the checksums of its dirtree and dirmeta; a hash of the sub-directories'
 checksums; its names; its files' keys; its files' checksums.
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FAMILY = b"import-tree files "
-_MAGIC = _FAMILY + b"2\n"
-# Device, inode, size; mtime, ctime; mode, uid, gid; the bits of the object; whether with xattrs.
+_MAGIC = _FAMILY + b"3\n"
+# File system, inode, size; mtime, ctime; mode, uid, gid; the object's bits; whether with xattrs.
 _FIELDS = Struct("=3Q2q3Q3Q?")
 _NUMBERS = Struct("=2Q")
 _SIZES = Struct("=2I")

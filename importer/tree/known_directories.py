@@ -75,9 +75,10 @@ class KnownDirectories:
         """Return whether the directory's names and files are as in the cache, and the repo has the
         files' objects, so that the walk can skip the files."""
         own = self._own = self._described(status, entries)
-        cached = self._known.directory(own.key)
+        cached = self._known.directory(own.key) if own is not None else None
         if (
-            cached is None
+            own is None
+            or cached is None
             or cached.names != own.names
             or cached.files != b"".join(own.files)
             or not self._objects.has_files(cached.sums)
@@ -126,25 +127,32 @@ class KnownDirectories:
                 files = b"".join(own.files)
                 self._known.keep(CachedDirectory(own.key, objects, below, own.names, files, sums))
 
-    def _described(self, status: os.stat_result, entries: Entries) -> _Own:
+    def _described(self, status: os.stat_result, entries: Entries) -> _Own | None:
+        """Return the directory's own part, None if the cache is not for its file system, or files
+        of another are mounted in it."""
         keep, files, names, below = self._keep_xattrs, [], [], []
+        file_system = self._known.file_systems.identity(status.st_dev)
+        if file_system is None:
+            return None
         for name, one in entries:
             if stat.S_ISDIR(one.st_mode):
                 below.append(name)
+            elif one.st_dev != status.st_dev:
+                return None
             else:
                 names.append(name)
-                files.append(_key(one, keep))
+                files.append(_key(one, file_system, keep))
         joined = b"\0".join(names) + b"\0/" + b"\0".join(below)
         settled = is_settled(status.st_mtime_ns, status.st_ctime_ns)
-        return _Own(_key(status, keep), joined, files, settled)
+        return _Own(_key(status, file_system, keep), joined, files, settled)
 
 
-def _key(one: os.stat_result, keep_xattrs: bool) -> bytes:
+def _key(one: os.stat_result, file_system: int, keep_xattrs: bool) -> bytes:
     """Return the file's key, as `KnownFiles.key` makes it for a file that no option changes."""
     mode, uid, gid = one.st_mode, one.st_uid, one.st_gid
     return (
         pack_state(
-            one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns, mode, uid, gid,
+            file_system, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns, mode, uid, gid,
             mode & _BITS, uid, gid, keep_xattrs,
         )
         + NO_LABEL

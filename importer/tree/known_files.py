@@ -1,10 +1,11 @@
 """Cache the checksums of a tree's files, so that unchanged files are neither read nor hashed.
 
-A file is unchanged if its device, inode, size, mtime and ctime are: ctime changes with content,
-mode, owner and xattrs, and no program can set it (inode(7)). A record also has the mode, owner
-and label with which the file was stored, so that other options miss the cache. The cache is a file
-in the repo, below `tmp/cache`, which ostree leaves alone (ostree-repo-commit.c, `cleanup_tmpdir`);
-importer/tree/cache_file.py has its format.
+A file is unchanged if its file system, inode, size, mtime and ctime are: ctime changes with
+content, mode, owner and xattrs, and no program can set it (inode(7)). Files on file systems where
+somebody else could (importer/tree/file_systems.py) are not in the cache. A record also has the
+mode, owner and label with which the file was stored, so that other options miss the cache. The
+cache is a file in the repo, below `tmp/cache`, which ostree leaves alone (ostree-repo-commit.c,
+`cleanup_tmpdir`); importer/tree/cache_file.py has its format.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from importer.tree.cache_file import LABEL_SIZE, NO_LABEL, CacheFile, pack_state
 from importer.tree.file_batch import seen
+from importer.tree.file_systems import FileSystems
 
 if TYPE_CHECKING:
     import os
@@ -41,6 +43,7 @@ class KnownFiles:
         """
         self._file = CacheFile(path) if path is not None else None
         self._keep_xattrs = keep_xattrs
+        self.file_systems = FileSystems()
         self._known: dict[bytes, bytes] | None = None
         self._current: dict[bytes, bytes] = {}
         self._taken: set[bytes] = set()
@@ -63,8 +66,8 @@ class KnownFiles:
         if self._known is None:
             self._known = self._file.files()
         key = self.key(seen(status), bits, label)
-        value = self._known.get(key)
-        if value is None or not has(checksum := value.hex()):
+        value = self._known.get(key) if key is not None else None
+        if key is None or value is None or not has(checksum := value.hex()):
             return None
         self._current[key] = value
         return checksum
@@ -73,14 +76,20 @@ class KnownFiles:
         """Note a file's object, unless the file changed in the last two seconds."""
         if self._file is None:
             return
-        if is_settled(file.seen.mtime, file.seen.ctime):
-            key = self.key(file.seen, file.bits, file.label)
+        key = self.key(file.seen, file.bits, file.label)
+        if key is not None and is_settled(file.seen.mtime, file.seen.ctime):
             self._current[key] = bytes.fromhex(checksum)
 
-    def key(self, found: Seen, bits: Bits, label: bytes | None = None) -> bytes:
-        """Return the cache's key: the file's identity and state, and the options for its object."""
+    def key(self, found: Seen, bits: Bits, label: bytes | None = None) -> bytes | None:
+        """Return the cache's key: the file's identity and state, and the options for its object.
+
+        Return None for a file that the cache is not for.
+        """
+        file_system = self.file_systems.identity(found.device)
+        if file_system is None:
+            return None
         hashed = blake2b(label, digest_size=LABEL_SIZE).digest() if label else NO_LABEL
-        return pack_state(*found, *bits, self._keep_xattrs) + hashed
+        return pack_state(file_system, *found[1:], *bits, self._keep_xattrs) + hashed
 
     def directory(self, key: bytes) -> CachedDirectory | None:
         """Return the cached directory with this key, if there is one."""

@@ -18,8 +18,17 @@ from importer.tree.entries import (
     form_of_node,
     hidden_by,
 )
+from importer.tree.file_batch import lower_data
+from layers.ondisk.change import Fill
 from layers.path import joined
-from layers.tree.overlay_xattrs import TRUSTED, USER, whiteout_by, without_opaque
+from layers.tree.overlay_xattrs import (
+    TRUSTED,
+    USER,
+    fill_xattrs,
+    is_metacopy,
+    whiteout_by,
+    without_opaque,
+)
 
 if TYPE_CHECKING:
     from importer.tree.scanned import Place, Rules
@@ -61,6 +70,20 @@ def _form_of_file(
     if TRUSTED in found:
         return Form.XATTR
     return Form.USER_XATTR if USER in found else None
+
+
+def fills(root: int, place: Place, directory: int, name: bytes) -> list[Fill]:
+    """Return the change that gives a file of the open directory `place` its data, if that is in a
+    lower layer of the tree at `root`. Raise LayerError if the layers do not have it."""
+    file = open_file(directory, name)
+    try:
+        status, xattrs = os.fstat(file), xattrs_of(file)
+    finally:
+        os.close(file)
+    if not is_metacopy(xattrs):
+        return []
+    source = lower_data(root, place.layer, (*place.path, name), status.st_size, xattrs)
+    return [Fill(place.path, name, source, status.st_mtime_ns, fill_xattrs(xattrs))]
 
 
 def take(place: Place, name: bytes, form: Form, rules: Rules) -> Mark:

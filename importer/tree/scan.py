@@ -12,23 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path as DiskPath
 from typing import TYPE_CHECKING
 
-from importer.files.beneath import open_file
 from importer.files.xattrs import check_sees_trusted, xattrs_of
 from importer.tree.descriptors import Beneath, changed, entries_of, faults, shown
 from importer.tree.driver_homes import layers_at
 from importer.tree.entries import Form, check_name
-from importer.tree.file_batch import Seen, TreeFile, lower_data, seen, with_label
+from importer.tree.file_batch import Seen, TreeFile, seen, with_label
 from importer.tree.layer_marks import DoubtfulFile, LayerMarks
-from importer.tree.other_entries import form_of, take
+from importer.tree.other_entries import fills, form_of, take
 from importer.tree.scanned import Place, ScannedTree
 from importer.tree.unchanged import check_unchanged
 from layers.entry import Owner
 from layers.errors import LayerError
-from layers.ondisk.change import Fill
 from layers.ondisk.commit_filter import Bits
 from layers.path import joined
 from layers.tree.node import Directory, Leaf
-from layers.tree.overlay_xattrs import check_complete, fill_xattrs, is_metacopy, is_opaque
+from layers.tree.overlay_xattrs import check_complete, is_opaque
 from layers.whiteout import QUOTED_PREFIX
 
 if TYPE_CHECKING:
@@ -110,6 +108,8 @@ class TreeScan:
         if place.layer is not None and place.layer.path == place.path:
             check_sees_trusted(shown(self._root, place.path), state.uid)
             self._found.layers.append(place.layer)
+        if self._sink is not None:
+            self._sink.enter(self._full(place.path), descriptor, status.st_dev)
         entries = entries_of(descriptor)
         is_home = place.layer is None and _has_links(entries)
         known = self._directories if place.layer is None and not is_home else None
@@ -205,7 +205,8 @@ class TreeScan:
         if not plain and self._is_other(place, descriptor, DoubtfulFile(place, name, status, bits)):
             return
         if self._sink is None and not is_link:
-            self._fill(place, descriptor, name)
+            with self._within(place, name):
+                self._found.fills += fills(self._descriptor, place, descriptor, name)
         self._store(DoubtfulFile(place, name, status, bits))
 
     def _store(self, file: DoubtfulFile) -> None:
@@ -221,21 +222,6 @@ class TreeScan:
                 return
             new = TreeFile(place.path, name, seen(status), bits, label, place.layer)
             self._sink.add(new, leaf, links=status.st_nlink)
-
-    def _fill(self, place: Place, directory: int, name: bytes) -> None:
-        """Note a file that is to get its data from a lower layer. Raise LayerError if the layers do
-        not have it."""
-        with self._within(place, name):
-            descriptor = open_file(directory, name)
-            try:
-                status, xattrs = os.fstat(descriptor), xattrs_of(descriptor)
-            finally:
-                os.close(descriptor)
-            if is_metacopy(xattrs):
-                path, size = (*place.path, name), status.st_size
-                source = lower_data(self._descriptor, place.layer, path, size, xattrs)
-                kept, times = fill_xattrs(xattrs), status.st_mtime_ns
-                self._found.fills.append(Fill(place.path, name, source, times, kept))
 
     def _is_plain(self, place: Place, name: bytes, status: os.stat_result) -> bool:
         """Return whether the entry is a file or symlink at first sight, as nearly all are."""

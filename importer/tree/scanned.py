@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 class Sink(Protocol):
     """A store for the walk's files; see `importer.tree.store_files.FileStore`."""
 
+    def enter(self, path: bytes, descriptor: int, device: int) -> None:
+        """Note that the next files are in this open directory; `path` is for messages."""
+
     def find(self, status: os.stat_result, bits: Bits, label: bytes | None) -> str | None:
         """Return the checksum of a file that is stored already with these bits and label, or
         None."""

@@ -137,6 +137,11 @@ class FileStore:
         for leaf, first in self._others:
             leaf.checksum = first.checksum
 
+    def enter(self, path: bytes, descriptor: int, device: int) -> None:
+        """See `importer.tree.scanned.Sink`."""
+        if self._known.is_kept:
+            self._known.file_systems.enter(path, descriptor, device)
+
     def find(self, status: os.stat_result, bits: Bits, label: bytes | None) -> str | None:
         """Return the checksum of the file's object if the cache knows it and the repo has it."""
         self.stored.names += 1

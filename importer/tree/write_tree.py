@@ -42,7 +42,9 @@ class TreeWriter:
 
     def __init__(self, repo: Repo, options: CommitOptions, label: Label | None) -> None:
         self._repo = repo
-        self._owner = Owner(0, options.owner_uid or 0, options.owner_gid or 0)
+        canonical = options.canonical_permissions
+        uid, gid = (0, 0) if canonical else (options.owner_uid or 0, options.owner_gid or 0)
+        self._owner = Owner(0, uid, gid)
         self._label = label
         self._whiteouts: dict[bytes | None, str] = {}
         self._metas: dict[Owner | str, str] = {}

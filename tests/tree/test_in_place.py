@@ -20,7 +20,7 @@ from importer.tree.journal import opened_journal
 from layers.ondisk.change import Change, Quote
 from layers.tree.builder import DeviceNodes
 from tests.tools.importimage import SCRIPT, Outcome
-from tests.tools.ostreerepo import ls
+from tests.tools.ostreerepo import init, ls
 from tests.tools.overlay import overlay_mount
 from tests.tools.process import Argument, run
 from tests.tools.snapshot import Snapshot, assert_same, snapshot
@@ -251,3 +251,13 @@ def test_a_journal_that_is_none_is_refused(tree: Path, tmp_path: Path) -> None:
     assert "would be in the tree" in outcome.said("error")[0]
     with pytest.raises(ImporterError, match="no place beside /"):
         translate_in_place(InPlaceJob(root=Path("/"), device_nodes=DeviceNodes.AUTO), Silence())
+
+
+def test_whiteouts_in_a_bare_user_only_repo(tmp_path: Path) -> None:
+    """All owners are 0:0 there, that of a quoted whiteout too, as `ostree commit` has it."""
+    repo = init(tmp_path / "repo", "bare-user-only")
+    whiteout(tmp_path / "tree/gone")
+    imported_tree(repo, "--owner-uid=5", tmp_path / "tree")
+    documented(tmp_path / "tree")
+    theirs = ostree_commit(repo, "--owner-uid=5", f"--tree=dir={tmp_path}/tree")
+    assert objects(repo) == theirs

@@ -1,6 +1,7 @@
 """A tree that changes while it is read, and files that are known: in our own process."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,9 @@ class Meddler:
 
     def __init__(self, change: Callable[[], object]) -> None:
         self._change = change
+
+    def enter(self, *_: object) -> None:
+        """See `importer.tree.scanned.Sink`."""
 
     def find(self, *_: object) -> None:
         """See `importer.tree.scanned.Sink`."""
@@ -153,8 +157,12 @@ def test_what_is_not_readable_is_named(unprivileged: Path) -> None:
 
 
 def known(path: Path | None, *, keep_xattrs: bool = True) -> KnownFiles:
-    """What is known, in a cache at this path."""
-    return KnownFiles(path, keep_xattrs=keep_xattrs)
+    """What is known, in a cache at this path, of files in the file system of /tmp."""
+    found = KnownFiles(path, keep_xattrs=keep_xattrs)
+    descriptor = os.open(tempfile.gettempdir(), os.O_RDONLY)
+    found.file_systems.enter(b"/tmp", descriptor, os.fstat(descriptor).st_dev)
+    os.close(descriptor)
+    return found
 
 
 def has_it(_checksum: str) -> bool:
