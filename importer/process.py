@@ -11,7 +11,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from errno import EACCES
 from math import inf
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -34,18 +36,11 @@ _watch = StopWatch()
 # Reentrant, since the signal handler takes this lock as well, in the thread that it interrupts.
 _live_lock = threading.RLock()
 
-
-# In front of each command line: see `end_with_thread`.
-_prefix: list[str] = []
-
-
-def end_with_thread() -> None:
-    """Have the kernel kill each program that is started from now on when the thread that started it
-    ends (prctl(2), PR_SET_PDEATHSIG).
-
-    This is for a process that others may kill, and whose threads live as long as it does.
-    """
-    _prefix[:] = ["setpriv", "--pdeathsig", "KILL", "--"]
+# In front of each command line: the kernel kills the program when this process is gone. As that is
+# when the thread that started the program ends (prctl(2), PR_SET_PDEATHSIG), one thread, which ends
+# with the process, starts all of them.
+TIED = ("setpriv", "--pdeathsig", "KILL", "--")
+_starter = ThreadPoolExecutor(1, thread_name_prefix="start")
 
 
 class CommandError(ImporterError):
@@ -176,24 +171,13 @@ def _started(
     """Start the program. It is ended and reaped when the context ends."""
     _log.debug("running %s", shlex.join(argv))
     try:
-        if _prefix and shutil.which(argv[0]) is None:
-            raise FileNotFoundError  # not for setpriv to tell
-        # A group of its own: at Ctrl-C the terminal signals us alone, and we end it.
-        with _live_lock:
-            child = subprocess.Popen(
-                [*_prefix, *argv],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=pass_fds,
-                process_group=0,
-            )
-            _live.add(child)
-            _watch.add(child.pid, _called(argv[0]))
-    except FileNotFoundError:
-        raise ImporterError(
-            f"{argv[0]} is not installed", hint=f"on Debian and Fedora the package is {argv[0]}"
-        ) from None
+        for program, package in ((argv[0], argv[0]), (TIED[0], "util-linux")):
+            if shutil.which(program) is None:
+                if shutil.which(program, os.F_OK) is not None:
+                    raise PermissionError(EACCES, os.strerror(EACCES))
+                hint = f"on Debian and Fedora the package is {package}"
+                raise ImporterError(f"{program} is not installed", hint=hint)
+        child = _starter.submit(_popen, argv, stderr, stdout, pass_fds).result()
     except OSError as error:
         raise ImporterError(f"{argv[0]} cannot be started: {error.strerror}") from error
     try:
@@ -206,6 +190,24 @@ def _started(
             child.stdout.close()
         with _live_lock:
             _live.discard(child)
+
+
+def _popen(
+    argv: Sequence[str], stderr: IO[bytes], stdout: int, pass_fds: Sequence[int]
+) -> subprocess.Popen[bytes]:
+    # A group of its own: at Ctrl-C the terminal signals us alone, and we end it.
+    with _live_lock:
+        child = subprocess.Popen(
+            [*TIED, *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            pass_fds=pass_fds,
+            process_group=0,
+        )
+        _live.add(child)
+        _watch.add(child.pid, _called(argv[0]))
+    return child
 
 
 def _called(program: str) -> str:

@@ -13,6 +13,7 @@ from importer.cli.messages import log_line
 from importer.cli.signals import interruptible
 from importer.cli.streams import mute, say
 from importer.errors import Failures, ImporterError
+from importer.files.scratch import clear_abandoned_scratch
 from layers.errors import Fault, escaped
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def end(work: Callable[[], Answer], *, log_json: bool = False) -> NoReturn:
 
 def _status(work: Callable[[], Answer], *, log_json: bool) -> int:
     try:
+        clear_abandoned_scratch()
         answer = work()
         if answer.aside:
             say(answer.aside)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.files.large_scratch import large_scratch
 from importer.files.oci_layout import Layout
+from importer.files.scratch import scratch
 from layers.digest import Digest
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def destination(to: Reference, skopeo: Skopeo) -> Iterator[Destination]:
         directory, _, tag = to.rest.partition(":")
         yield _prepared(Destination(Path(directory), tag or _TAG, skopeo, ""))
         return
-    with large_scratch() as private:
+    with scratch(large=True) as private:
         yield _prepared(Destination(private / "layout", _TAG, skopeo, to.source))
 
 

@@ -11,6 +11,7 @@ from importer.render.table import Block, Text, several, size
 from importer.repo.commit_keys import is_ours, store_prefix
 from importer.repo.maintenance import Pruned
 from importer.repo.reachable import ancestors, commit_objects
+from importer.repo.staged_objects import clear_abandoned
 from layers.storage.store_id import possible_ids
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def _ancestors(repo: Repo, heads: Sequence[str], keep: int | None) -> frozenset[
 def _prune(repo: Repo, commits: _Commits) -> Pruned:
     """Delete commits, and what no other commit needs. Commits go first: if the rest fails or is
     killed, no commit that is there lacks its files, and the next run deletes them."""
+    clear_abandoned(repo.path / "tmp")
     size = sum(repo.storage_size("commit", one) for one in commits.gone)
     for one in commits.gone:
         repo.delete_commit(one)

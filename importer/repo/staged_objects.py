@@ -32,7 +32,6 @@ class LooseObjects:
 
     def __init__(self, repo: Path, mode: str, reserved: int) -> None:
         """`reserved` is how many bytes have to stay free on the disk."""
-        clear_abandoned(repo / "tmp")
         self._directory, self._held = claimed(repo / "tmp")
         self._mode = mode
         self._objects = str(repo / "objects")

@@ -13,6 +13,7 @@ from importer.files.locked_directory import OPEN_DIRECTORY
 from importer.repo.commit_metadata import commit_metadata, metadata_of
 from importer.repo.libostree import Gio, GLib, OSTree, faults
 from importer.repo.object_store import ObjectStore
+from importer.repo.staged_objects import clear_abandoned
 from importer.repo.tree import Tree
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Transactions(ObjectStore):
         written in a later transaction, which sets the refs.
         """
         self._moves = {}
+        clear_abandoned(self.path / "tmp")
         with faults(f"preparing to write to repo {self.path}"):
             self._prepare()
         transaction = Transaction()

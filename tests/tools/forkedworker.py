@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from importer.process import TIED
 from tests.tools.forking import Fork, fork_for
 
 #: How the command line of a worker process begins (importer/workers/pool.py).
-BEGINNING = [sys.executable, "-S", "-E", "-c"]
+BEGINNING = [*TIED, sys.executable, "-S", "-E", "-c"]
 
 
 def fork_workers() -> None:

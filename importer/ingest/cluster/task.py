@@ -20,7 +20,6 @@ from importer.ingest.cluster.answer import Answer, Refusal, encoded, encoded_pro
 from importer.ingest.cluster.dask import ThisTask
 from importer.ingest.cluster.outbox import Outbox
 from importer.ingest.job import Sealed
-from importer.process import end_with_thread
 from importer.workers.pool import Workers
 from layers.errors import Fault
 
@@ -52,9 +51,6 @@ def prove(agreement: Agreement) -> bytes:
 def read_layer(request: Request) -> bytes:
     """Read the layer. Return the encoded Answer; or if that fails, a Refusal, so that Dask does not
     repeat the task."""
-    # If the worker is killed, no skopeo may stay behind, waiting for a registry for ever. The calls
-    # of this function run in threads that live as long as the worker.
-    end_with_thread()
     task = ThisTask()
     began = time.monotonic()
     try:
