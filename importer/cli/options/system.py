@@ -46,12 +46,14 @@ class System(Group):
     storage_conf: bool = flag(
         "--storage-conf",
         help="Also name the store in /usr/etc/containers/storage.conf, and in a drop-in where the"
-        " operating system has storage.conf.d.",
+        " operating system has storage.conf.d. If /usr is an overlay there, let podman's containers"
+        " have user namespaces by a drop-in of containers.conf.",
     )
     crio_conf: bool = flag(
         "--crio-conf",
         help="With --onto: also write /usr/etc/crio/crio.conf.d/50-import-image.conf, which pins"
-        " the store's images.",
+        " the store's images. If /usr is an overlay there, let CRI-O's pods have user namespaces by"
+        " a drop-in of crio.service.",
     )
     crio_internal_repair: bool | None = option(
         "--crio-internal-repair",
