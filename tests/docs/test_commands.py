@@ -109,7 +109,9 @@ def test_calls_are_accepted(page: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """As they stand, with a word for each part that is left out or comes from xargs."""
     monkeypatch.setenv("OSTREE_REPO", "/srv/repo")
     for line in code(page):
-        for name, arguments in CALL.findall(line.replace("…", "x")) if "$(" not in line else ():
+        if re.search(r"\$[({]", line):  # only a shell or a CI knows the words
+            continue
+        for name, arguments in CALL.findall(line.replace("…", "x")):
             words = shlex.split(re.split(r" [|>;&#]|\|\||\)", arguments)[0])
             if not {"--help", "--version"} & {*words}:
                 parse(name, [*words, "x"] if line.startswith("xargs") else words)
