@@ -108,6 +108,7 @@ def _job(given: Given) -> TreeJob:
         signing=signing(given(Signing)),
         jobs=given(Jobs).count,
         cache=not given(TreeCache).no_cache,
+        max_size=given(TreeCache).max_size,
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from layers.ostree.objects import Content
 
 _READ = 1 << 20
+_ZEROS = bytes(_READ)
 _DEFLATE_LEVEL = 3  # isal's best; zlib's own best takes ten times as long for a few per cent
 _META_MODE = 0o644
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -200,7 +201,9 @@ class ObjectDirectory:
         written = 0
         try:
             for piece in pieces:
-                written += _write_all(descriptor, piece)
+                written += _write_or_skip(descriptor, piece)
+            if written >= _READ:
+                os.ftruncate(descriptor, written)  # the file may end with a hole
             self._form.finish(descriptor, content)
             if begin != mode:
                 os.fchmod(descriptor, mode)
@@ -240,6 +243,14 @@ def _write_all(descriptor: int, piece: Buffer) -> int:
     while done < size:
         done += os.write(descriptor, memoryview(piece)[done:])
     return done
+
+
+def _write_or_skip(descriptor: int, piece: Buffer) -> int:
+    """Write a piece; leave a hole for a whole one of zeros, as sparse files of terabytes have."""
+    if len(memoryview(piece)) == _READ and piece == _ZEROS:
+        os.lseek(descriptor, _READ, os.SEEK_CUR)
+        return _READ
+    return _write_all(descriptor, piece)
 
 
 def _hashed(update: Callable[[Buffer], None], chunks: Chunks) -> Iterator[bytes]:

@@ -188,6 +188,7 @@ class _Trees:
             known,
             self._progress,
             jobs=job.jobs,
+            most=job.max_size - self.counts.read_bytes,
             keep_xattrs=keep_xattrs,
         )
         if known.is_kept and self._is_as_found:

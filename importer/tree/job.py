@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from importer.ingest.budget import processors
+from layers.limits import CALL_LIMITS
 from layers.ondisk.commit_filter import CommitOptions
 from layers.tree.builder import DeviceNodes
 
@@ -22,7 +23,7 @@ class TreeJob:
     `onto` is the branch of an operating system that the trees are put into, at `prefix`, an
     absolute path. `selinux_policy` is a root directory with a policy; `policy_from_base` takes
     the one of `onto`, or of the first root. `timestamp` is in seconds since 1970, None for now.
-    `jobs` is how many files are read at once.
+    `jobs` is how many files are read at once, `max_size` how many bytes in all.
     """
 
     repo: Path
@@ -40,3 +41,4 @@ class TreeJob:
     signing: tuple[GpgKey | KeyFile, ...] = ()
     jobs: int = field(default_factory=processors)
     cache: bool = True
+    max_size: int = CALL_LIMITS.size

@@ -8,7 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from importer.errors import ImporterError
 from importer.tree.cache_file import SUM_SIZE
+from importer.tree.descriptors import shown
 from importer.tree.file_batch import FileBatch
 from importer.workers.pool import Workers
 from importer.workers.run_job import lent_worker, run_job
@@ -34,6 +36,8 @@ _BATCH_BYTES = 8 << 20
 _FEW = 16
 # How many batches may wait for each process.
 _AHEAD = 16
+
+_TOO_LARGE = "if you want to commit that much, raise --max-size; the holes of sparse files count"
 
 
 @dataclass(slots=True)
@@ -84,8 +88,10 @@ class FileStore:
         progress: Progress,
         *,
         jobs: int,
+        most: int,
         keep_xattrs: bool,
     ) -> None:
+        """`most` is how many bytes the files may have together."""
         self.stored = Stored()
         self._repo = repo
         self._path, self._root = root
@@ -95,6 +101,7 @@ class FileStore:
         self._told = _Told()
         self._lock = threading.Lock()
         self._bytes = 0
+        self._most = most
         self._workers = Workers(FileBatch.__module__)
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="files")
         self._running: list[Future[None]] = []
@@ -150,7 +157,8 @@ class FileStore:
         return checksum
 
     def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
-        """Store the file; `links` is how many names it has."""
+        """Store the file; `links` is how many names it has. Raise ImporterError if there are too
+        many bytes."""
         if links > 1:
             # A hard link of a file with the same options is read only once.
             first = self._first.setdefault(file._replace(directory=(), name=b""), leaf)
@@ -160,6 +168,9 @@ class FileStore:
         self._batch.append((file, leaf))
         self._batch_bytes += file.seen.size
         self._bytes += file.seen.size
+        if self._bytes > self._most:
+            path = shown(self._path, (*file.directory, file.name))
+            raise ImporterError(f"{path}: with this file there are too many bytes", hint=_TOO_LARGE)
         if len(self._batch) >= _BATCH_FILES or self._batch_bytes >= _BATCH_BYTES:
             self._hand_over()
 

@@ -31,6 +31,9 @@ _LONGEST_LINE = 1 << 26
 # How many bytes of lines a byte of the tar may take, and how many there may be in any case.
 _MOST_LINES = 16
 _LEAST_LINES = 1 << 20
+# An entry has two lines, and a header of 512 raw bytes; each cut of a longer text is far longer.
+_RAW_OF_A_LINE = 128
+_FIRST_LINES = 16
 
 
 class Content(NamedTuple):
@@ -67,13 +70,19 @@ def _bounded(lines: Chunks, size: int) -> Chunks:
 
 
 def described(lines: Chunks) -> Iterator[Segment]:
-    """Yield the same from the record's lines, unpacked already."""
+    """Yield the same from the record's lines, unpacked already. Raise LayerError if there are far
+    more lines than the tar has headers."""
+    left = _FIRST_LINES * _RAW_OF_A_LINE
     for line in _lines(lines):
+        left -= _RAW_OF_A_LINE
+        if left < 0:
+            raise LayerError("the tar-split record has more lines than its tar has headers")
         try:
-            segment = _segment(json.loads(line))
+            segment = _segment(json.loads(line)) if line else None
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise LayerError("the tar-split record has a line that is none") from None
         if segment:
+            left += len(segment) if isinstance(segment, bytes) else 0
             yield segment
 
 
@@ -89,7 +98,7 @@ def _lines(chunks: Chunks) -> Iterator[bytes]:
             raise LayerError(f"the tar-split record has a line of over {_LONGEST_LINE} bytes")
         if others:
             size = len(others[-1])
-            yield from filter(None, [b"".join(begun), *others[:-1]])
+            yield from (b"".join(begun), *others[:-1])
             begun = [others[-1]]
     yield from filter(None, [b"".join(begun)])
 

@@ -19,8 +19,8 @@ from layers.ondisk.commit_filter import Bits, CommitFilter, CommitOptions
 from layers.tree.builder import DeviceNodes
 from layers.tree.node import Leaf
 from tests.tools.importimage import NOBODY, run_import
-from tests.tools.ostreerepo import fsck, init
-from tests.tools.treecommit import age, imported_tree, run_tree
+from tests.tools.ostreerepo import fsck, init, refs
+from tests.tools.treecommit import age, imported_tree, objects, ostree_commit, run_tree
 
 
 @contextmanager
@@ -218,3 +218,34 @@ def test_the_cache_at_work(tree: Path, repo: Path) -> None:
     assert outcome.status == 1
     assert "is damaged" in outcome.said("error")[0]
     assert run_tree(repo, "--no-cache", tree).status == 0
+
+
+@pytest.mark.root
+def test_the_files_may_not_have_more_bytes_than_max_size(tree: Path, repo: Path) -> None:
+    with (tree / "sparse").open("wb") as file:
+        file.truncate(8 << 40)
+    outcome = run_tree(repo, tree)
+    assert outcome.status == 1
+    assert f"{tree}/sparse: with this file there are too many bytes" in outcome.said("error")[0]
+    assert "--max-size" in outcome.said("hint")[0]
+    (tree / "sparse").unlink()
+    size = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
+    assert run_tree(repo, f"--max-size={size - 1}", tree).status == 1
+    assert refs(repo) == []
+    assert run_tree(repo, f"--max-size={size}", tree).status == 0
+
+
+@pytest.mark.root
+def test_holes_are_not_written_out(tmp_path: Path, repo: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    with (tmp_path / "tree/sparse").open("wb") as file:
+        file.write(b"begin")
+        file.truncate(200 << 20)
+        file.seek(100 << 20)
+        file.write(b"amid")
+    imported_tree(repo, tmp_path / "tree")
+    fsck(repo)
+    assert objects(repo) == ostree_commit(repo, f"--tree=dir={tmp_path}/tree")
+    [stored] = [one for one in repo.rglob("*.file") if one.stat().st_size]
+    assert stored.stat().st_size == 200 << 20
+    assert stored.stat().st_blocks * 512 < 8 << 20

@@ -29,6 +29,9 @@ def test_a_file_of_a_petabyte_that_is_missing(repo: Path, layout: Path) -> None:
 
 
 def test_lines_without_end(repo: Path, layout: Path) -> None:
-    tar = read(repo, layout, b'{"type":1,"name":"f","size":0}\n' * 40_000)
+    tar = read(repo, layout, b'{"type":1,"name":"%s","size":0}\n' % (b"f" * 400_000) * 8)
     assert tar.broken
     assert "too long for a tar of 10 bytes" in tar.problems[-1].text
+    tar = read(repo, layout, b"\n" * 40_000)
+    assert tar.broken
+    assert "more lines than its tar has headers" in tar.problems[-1].text

@@ -9,7 +9,8 @@ from importer.cli.completion import branches_like
 from importer.cli.options.declare import Group, Heading, arguments, choice, flag, option, options
 from importer.cli.options.name_types import Branch, TreePrefix
 from importer.cli.options.rules import absent, demand, exclusive, present, refuse
-from importer.cli.options.types import Number, Place, Text, Timestamp
+from importer.cli.options.types import Number, Place, Size, Text, Timestamp
+from layers.limits import CALL_LIMITS
 from layers.tree.builder import DeviceNodes
 
 _IN_PLACE = present("in_place")
@@ -104,9 +105,17 @@ class TreeCommit(Group):
 
 @options
 class TreeCache(Group):
-    """The cache of files that have not changed."""
+    """Which files are read: not those that have not changed, nor more than a disk holds."""
 
     HEADING = Heading.WORK
+
+    max_size: int = option(
+        "--max-size",
+        type=Size(),
+        default=CALL_LIMITS.size,
+        shown=f"{CALL_LIMITS.size >> 30}G",
+        help="Refuse trees whose new and changed files have more bytes together.",
+    )
 
     no_cache: bool = flag(
         "--no-cache",
@@ -157,7 +166,8 @@ class InPlace(Group):
     RULES = (
         refuse(
             _IN_PLACE,
-            *("branch", "tree_prefix", "onto", "subject", "timestamp", "jobs", "no_cache"),
+            *("branch", "tree_prefix", "onto", "subject", "timestamp"),
+            *("jobs", "no_cache", "max_size"),
             *("owner_uid", "owner_gid", "no_xattrs", "canonical_permissions"),
             *("statoverride", "skip_list", "selinux_policy_dir", "selinux_policy_from_base"),
             *("gpg_sign", "sign_from_file"),

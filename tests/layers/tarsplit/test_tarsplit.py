@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fixtures.images import definition
 from layers.errors import LayerError
 from layers.tarsplit import record_writer
+from layers.tarsplit.record_reader import described
 from layers.tarsplit.record_writer import TarSplit, with_contents
 from tests.conftest import FIXTURES
 from tests.semantics.test_semantics import ACCEPTED, CASES
@@ -185,3 +186,12 @@ def test_skopeo_exports_every_case(tmp_path: Path, podman: Podman) -> None:
 def unpacked(blob: bytes) -> bytes:
     """The tar, whether it is packed or not."""
     return gzip.decompress(blob) if blob[:2] == b"\x1f\x8b" else blob
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b'{"type":2,"payload":""}', b'{"type":1,"name":"a","size":0}'], ids=len
+)
+def test_more_lines_than_headers(line: bytes) -> None:
+    """Nine million of them cost half a minute, and make no byte of a tar."""
+    with pytest.raises(LayerError, match="more lines than its tar has headers"):
+        list(described(iter([line + b"\n"] * 1000)))
