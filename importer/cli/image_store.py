@@ -8,7 +8,7 @@ from importer.cli.embed import embed
 from importer.cli.options.command import SETTINGS
 from importer.cli.options.declare import versioned
 from importer.cli.store_changes import export, prune, remove
-from importer.cli.store_device import heal
+from importer.cli.store_device import doctor, heal
 from importer.cli.store_queries import diff, history, list_images, report, show, verify
 
 
@@ -22,5 +22,8 @@ def image_store() -> None:
     """
 
 
-for _one in (list_images, show, history, diff, verify, remove, prune, export, report, embed, heal):
+for _one in (
+    *(list_images, show, history, diff, verify, remove, prune, export, report, embed),
+    *(heal, doctor),
+):
     image_store.add_command(_one)

@@ -1,18 +1,26 @@
-"""The subcommand of image-store for a device's own storage."""
+"""The subcommands of image-store for a device's own storage."""
 
 from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from importer.cli.finish import Answer, end
 from importer.cli.options.declare import Given, subcommand
 from importer.cli.options.output import Document, Messages
-from importer.cli.options.stores import OwnStorage
+from importer.cli.options.stores import Healing, OwnStorage
 from importer.errors import ImporterError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@subcommand("heal", OwnStorage, Messages, Document)
+    from importer.device.configured import Configured
+    from importer.device.doctor import Diagnosis
+    from importer.device.heal import Healed
+
+
+@subcommand("heal", OwnStorage, Healing, Messages, Document)
 def heal(given: Given) -> None:
     """Move images aside that an upgrade broke.
 
@@ -23,27 +31,61 @@ def heal(given: Given) -> None:
     """
 
     def answer() -> Answer:
-        from importer.device.configured import Configured, configured_stores
-        from importer.device.folder import DeviceError
         from importer.device.heal import heal_storage
         from importer.device.stores import opened_stores
 
+        own, changes = given(OwnStorage), given(Healing)
+        with ExitStack() as held:
+            healed = heal_storage(
+                own.root,
+                opened_stores(_named(own), held),
+                dry_run=changes.dry_run,
+                delete=changes.delete,
+                timeout=changes.lock_timeout,
+            )
+        return _answer(given, healed)
+
+    _end(answer, given)
+
+
+@subcommand("doctor", OwnStorage, Messages, Document)
+def doctor(given: Given) -> None:
+    """Say what is wrong with a device's stores.
+
+    Looks whether deleted files of images are there again, as below systemd-sysext; whether
+    containers with user namespaces can start; whether all stores can be read; and which images
+    heal would move aside. Changes nothing. Exit status 1 if anything is wrong.
+    importer/device does the same on a device without this package.
+    """
+
+    def answer() -> Answer:
+        from importer.device.doctor import diagnosis
+
         own = given(OwnStorage)
-        named = Configured.of(own.stores) if own.stores else configured_stores()
+        return _answer(given, diagnosis(own.root, _named(own)))
+
+    _end(answer, given)
+
+
+def _named(own: OwnStorage) -> Configured:
+    from importer.device.configured import Configured, configured_stores
+
+    return Configured.of(own.stores) if own.stores else configured_stores()
+
+
+def _answer(given: Given, result: Healed | Diagnosis) -> Answer:
+    lines, document = result.lines(), result.document()
+    text = json.dumps(document, indent=2) if given(Document).as_json else "\n".join(lines)
+    return Answer(text, 0 if result.is_well else 1)
+
+
+def _end(answer: Callable[[], Answer], given: Given) -> None:
+    from importer.device.folder import DeviceError
+
+    def explained() -> Answer:
         try:
-            with ExitStack() as held:
-                healed = heal_storage(
-                    own.root,
-                    opened_stores(named, held),
-                    dry_run=own.dry_run,
-                    delete=own.delete,
-                    timeout=own.lock_timeout,
-                )
+            return answer()
         except DeviceError as error:
             raise ImporterError(str(error)) from None
-        status = 0 if healed.is_well else 1
-        if given(Document).as_json:
-            return Answer(json.dumps(healed.document(), indent=2), status)
-        return Answer("\n".join(healed.lines()), status)
 
-    end(answer, log_json=given(Messages).log_json)
+    end(explained, log_json=given(Messages).log_json)

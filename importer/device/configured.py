@@ -82,7 +82,7 @@ class StoreList:
 
 def configured_stores(system: Path = Path("/")) -> Configured:
     """Read all configurations of a system."""
-    files = _Files(system)
+    files = ConfigurationFiles(system)
     named: Dict[str, str] = {}
     for path in files.below(_CRIO):
         named.update(files.stores(path, crio_stores))
@@ -158,7 +158,7 @@ def _absolute(path: str) -> str:
     return path
 
 
-class _Files:
+class ConfigurationFiles:
     """A system's files of configuration. What cannot be read is told in `doubts`."""
 
     def __init__(self, system: Path) -> None:

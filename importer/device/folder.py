@@ -37,9 +37,16 @@ class Folder:
         os.close(self._descriptor)
 
     def status(self, path: str) -> Optional[os.stat_result]:
-        """Return the status of a file, a directory, or a symlink itself."""
-        with self._reads(path), self._at(path) as (at, name):
-            return os.stat(name, dir_fd=at, follow_symlinks=False)
+        """Return the status of a file, a directory, or a symlink itself.
+
+        Below what is no directory, there is nothing.
+        """
+        with self._reads(path):
+            try:
+                with self._at(path) as (at, name):
+                    return os.stat(name, dir_fd=at, follow_symlinks=False)
+            except NotADirectoryError:
+                return None
         return None
 
     def read(self, path: str, most: int) -> Optional[bytes]:
@@ -67,14 +74,19 @@ class Folder:
     @contextmanager
     def file(self, path: str, access: int = os.O_RDONLY) -> Iterator[int]:
         """Open a regular file; yield its descriptor. Raise FileNotFoundError if it is absent."""
-        with self._at(path) as (at, name):
-            descriptor = os.open(name, access | _FILE, dir_fd=at)
+        try:
+            with self._at(path) as (at, name):
+                descriptor = os.open(name, access | _FILE, dir_fd=at)
             try:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise DeviceError(f"{self.path / path} is no regular file")
                 yield descriptor
             finally:
                 os.close(descriptor)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise _explained(error, self.path / path) from None
 
     def make(self, path: str) -> None:
         """Make a directory that is root's alone, and those above it."""

@@ -24,11 +24,10 @@ from importer.device.records import (
     IMAGES,
     LAYERS,
     Chains,
-    Recorded,
     recorded,
 )
 from importer.device.stores import Stores
-from importer.device.treatment import Treatment, treatment
+from importer.device.treatment import Treatment, called, treatment
 
 ROOT = Path("/var/lib/containers/storage")
 
@@ -55,12 +54,12 @@ class Healed:
         done, would = self.done, "would be " if self.dry_run else ""
         goes = "stays" if done.doubts else f"{would}moved aside"
         lines = [
-            f"{_called(one.image)}: {goes}, since no store has its layer {one.missing[:12]}"
+            f"{called(one.image)}: {goes}, since no store has its layer {one.missing[:12]}"
             for one in done.broken
         ]
         lines += [f"layer {one}: {goes}" for one in done.layers]
         lines += [
-            f"{_called(one)}: {would}brought back" for each in done.returning for one in each.images
+            f"{called(one)}: {would}brought back" for each in done.returning for one in each.images
         ]
         lines += [f"layer {one}: names its parents' links of today" for one in self.linked]
         lines += [
@@ -143,8 +142,3 @@ def _linked(storage: Folder, stores: Stores) -> Tuple[str, ...]:
     tops = {layer for one in containers for layer in one.below}
     folders = [store.folder for store in stores.found]
     return tuple(name_lowers_anew(storage, chains, folders, but=tops))
-
-
-def _called(image: Recorded) -> str:
-    names = f" ({', '.join(image.names)})" if image.names else ""
-    return f"image {image.id[:12]}{names}"

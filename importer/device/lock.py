@@ -23,6 +23,8 @@ def locked(storage: Folder, path: str, timeout: float, *, written: bool) -> Iter
     Raise DeviceError if another program holds the lock for `timeout` seconds.
     """
     end = time.monotonic() + timeout
+    if storage.status(path) is None:
+        raise DeviceError(f"{storage.path / path} is absent; see `podman system check`")
     with storage.file(path, os.O_RDWR) as descriptor:
         while not _taken(descriptor):
             if time.monotonic() > end:

@@ -61,10 +61,9 @@ def _opened(path: Path, held: ExitStack, needed: Optional[str]) -> Optional[Imag
     held.callback(folder.close)
     status = folder.status(LAYERS)
     if status is None and folder.status("overlay-layers/layers.lock") is None:
-        if needed:
-            raise DeviceError(
-                f"the store {path}, which {needed} names, has no records; it may not be mounted yet"
-            )
+        if needed or folder.status("overlay-layers"):
+            named = f", which {needed} names," if needed else ""
+            raise DeviceError(f"the store {path}{named} has no records; it may not be mounted yet")
         return None
     # A store without layers has no file, but its lock; one that a power cut left has an empty file.
     if status is not None and stat.S_ISREG(status.st_mode) and not status.st_size:

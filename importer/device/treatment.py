@@ -140,3 +140,9 @@ def _renamed(image: Recorded, taken: Set[str]) -> Recorded:
     """Return an image with those of its names that no other image has by now."""
     names = tuple(one for one in image.names if one not in taken)
     return replace(image, names=names, document={**image.document, "names": list(names)})
+
+
+def called(image: Recorded) -> str:
+    """Return what people call an image."""
+    names = f" ({', '.join(image.names)})" if image.names else ""
+    return f"image {image.id[:12]}{names}"

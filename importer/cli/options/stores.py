@@ -196,7 +196,7 @@ class OwnStorage(Group):
         metavar="DIR",
         type=Place(),
         default=Path("/var/lib/containers/storage"),
-        help="The storage to heal.",
+        help="The device's own storage.",
     )
     stores: tuple[Path, ...] = several(
         "--store",
@@ -205,6 +205,14 @@ class OwnStorage(Group):
         help="An additional image store beside it; repeatable. Without this option, all stores"
         " that a configuration of podman or CRI-O names.",
     )
+
+
+@options
+class Healing(Group):
+    """How to heal a storage."""
+
+    HEADING = Heading.SYSTEM
+
     lock_timeout: float = option(
         "--lock-timeout",
         type=Seconds(),
