@@ -166,8 +166,7 @@ class InPlace(Group):
     RULES = (
         refuse(
             _IN_PLACE,
-            *("branch", "tree_prefix", "onto", "subject", "timestamp"),
-            *("jobs", "no_cache", "max_size"),
+            *("branch", "tree_prefix", "onto", "subject", "timestamp", "jobs", "no_cache"),
             *("owner_uid", "owner_gid", "no_xattrs", "canonical_permissions"),
             *("statoverride", "skip_list", "selinux_policy_dir", "selinux_policy_from_base"),
             *("gpg_sign", "sign_from_file"),
