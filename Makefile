@@ -55,6 +55,7 @@ fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
 
 .PHONY: fuzz-parsers
 fuzz-parsers: setup ## fuzz each parser of foreign bytes for FUZZ_SECONDS=60, guided by coverage
+	$(BIN)/python -m fixtures.fuzz.cost
 	$(BIN)/python -m fixtures.fuzz $(FUZZ_SECONDS)
 
 # As root: podman's storage, umoci and mounts take it.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # containers/image reads at most 4 MiB of manifest and the same of config
 # (iolimits.MaxManifestBodySize, MaxConfigBodySize).
 MAX_DOCUMENT_SIZE = 4 * 1024 * 1024
+# YAML, TOML and plain lists, whose parsers are a hundred times slower than that of JSON.
+MAX_TEXT_SIZE = 1 << 20
 # A store's lists of layers, images and names: of a hundred thousand images, say.
 MAX_RECORDS_SIZE = 64 << 20
 # A store's records have a member in 37 bytes. One takes 100 bytes of memory and more.

@@ -71,13 +71,14 @@ def read_config(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def _parsed(path: Path, text: str) -> dict[str, str]:
-    import tomllib  # only where there is a config file
+    from layers.errors import LayerError  # only where there is a config file
+    from layers.toml_text import parse_toml
 
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        document = parse_toml(text.encode(), "it")
+    except LayerError as error:
         hint = "a config file is TOML; strings are in quotes"
-        raise ImporterError(f"config file {path}: {error}", hint=hint) from None
+        raise ImporterError(f"config file {path}: {error.message}", hint=hint) from None
     try:
         return {key: _value(key, value) for key, value in document.items()}
     except ImporterError as error:

@@ -165,7 +165,7 @@ def _origin(given: Given) -> Origin:
         stream=sources.stream or "",
         controller=sources.controller or OPENSHIFT,
         phases=frozenset(sources.phases),
-        transports=given(Lists).transports,
+        lists=given(Lists).rules,
         locked=sources.locked,
         arches=tuple(dict.fromkeys(sources.arches)),
         only=sources.only,

@@ -46,7 +46,7 @@ class NamedImages:
         from importer.files.image_lists import Pinning, read_image_lists
 
         for path in self._options.lists:
-            self._lists += read_image_lists(path)
+            self._lists += read_image_lists(path, self._options.max_list_size)
         if self._options.pin is not None:
             self._pinning = Pinning(self._lists, self._options.pin)
 
@@ -61,7 +61,7 @@ class NamedImages:
         for one in (image for found in self._lists for image in found.images):
             try:
                 name = _given_name(one.name, one.where) if one.name else None
-                yield one.reference(self._options.transports), name
+                yield one.reference(self._options.rules.transports), name
             except LayerError as error:
                 raise ImporterError(error.message, hint=error.hint) from None
 
@@ -81,7 +81,7 @@ class NamedImages:
             return
         pinned = {image.reference: image.reference.by_digest(image.digest) for image in images}
         listed = {one.source: one for found in self._lists for one in found.images}
-        transports = self._options.transports
+        transports = self._options.rules.transports
         self._pinning.write({key: pinned[one.reference(transports)] for key, one in listed.items()})
 
 

@@ -21,7 +21,7 @@ def pinning_for(options: Lists) -> Pinning | None:
         return None
     from importer.files.image_lists import Pinning, read_image_lists
 
-    lists = [one for path in options.lists for one in read_image_lists(path)]
+    lists = [one for path in options.lists for one in read_image_lists(path, options.max_list_size)]
     return Pinning(lists, options.pin)
 
 

@@ -37,15 +37,15 @@ class ImageList:
         return self.file.images
 
 
-def read_image_lists(path: Path) -> tuple[ImageList, ...]:
-    """Read a file, or the units and manifests of a directory.
+def read_image_lists(path: Path, size: int) -> tuple[ImageList, ...]:
+    """Read a file of at most `size` bytes, or the units and manifests of a directory.
 
     Raise ImporterError if one cannot be read or is no list, or if there is no image at all.
     """
     try:
         if not is_directory(path):
-            return (ImageList(path, read_list(_raw(path), str(path))),)
-        found = tuple(_members(path))
+            return (ImageList(path, read_list(_raw(path, size), str(path), size)),)
+        found = tuple(_members(path, size))
     except LayerError as error:
         hint = f"name the lists in {path} one by one, without this file, or move it elsewhere"
         raise ImporterError(str(error), hint=error.hint or hint) from None
@@ -57,14 +57,14 @@ def read_image_lists(path: Path) -> tuple[ImageList, ...]:
     return found
 
 
-def _members(directory: Path) -> Iterator[ImageList]:
+def _members(directory: Path, size: int) -> Iterator[ImageList]:
     for path in sorted(directory.iterdir()):
         if path.suffix in _SUFFIXES:
-            yield ImageList(path, parse_list(_raw(path), str(path)))
+            yield ImageList(path, parse_list(_raw(path, size), str(path), size))
 
 
-def _raw(path: Path) -> bytes:
-    return read_file(path, MAX_DOCUMENT_SIZE)
+def _raw(path: Path, size: int) -> bytes:
+    return read_file(path, max(size, MAX_DOCUMENT_SIZE))  # `parse_list` says how long it may be
 
 
 class Pinning:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.release.updates import FileUpdate
     from layers.limits import Limits
+    from layers.lists.rules import ListRules
     from layers.release.release import Release
 
 
@@ -26,16 +27,16 @@ if TYPE_CHECKING:
 class Origin:
     """The origin of releases: sources and a controller's stream, or a lock file.
 
-    `transports` are those of images in local lists. `arches` are the architectures of --arch; if
-    empty, the sources name them. `only` and `exclude` are patterns of component names. `name`
-    overrides the release's own name.
+    `lists` are the rules for local lists. `arches` are the architectures of --arch; if empty, the
+    sources name them. `only` and `exclude` are patterns of component names. `name` overrides the
+    release's own name.
     """
 
     names: tuple[SourceName, ...]
     stream: str
     controller: str
     phases: frozenset[str]
-    transports: frozenset[str]
+    lists: ListRules
     locked: Path | None
     arches: tuple[str, ...]
     only: tuple[str, ...]

@@ -117,7 +117,7 @@ def _read(origin: Origin, arch: str, documents: Documents, progress: Progress) -
         raise ImporterError(f"no source is for {arch}")
     skopeo = replace(origin.skopeo, arch=arch or None)
     with Blobs(skopeo, progress) as blobs:
-        sources = Sources(documents, skopeo, blobs, origin.phases, origin.transports, origin.limits)
+        sources = Sources(documents, skopeo, blobs, origin.phases, origin.lists, origin.limits)
         release = sources.read(names)
     with naming(shown(names[0].text)):
         arch = _agreed(arch, release.arch)

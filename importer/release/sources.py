@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from importer.fetch.http import Http
     from importer.fetch.skopeo import Skopeo
     from layers.limits import Limits
+    from layers.lists.rules import ListRules
 
 _FOR_ARCH = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)
 # How MicroShift names its files: release-x86_64.json, release-olm-aarch64.json.
@@ -115,32 +116,44 @@ class Documents:
 class Sources:
     """Read sources for one architecture, which `blobs` and `skopeo` are made for.
 
-    `phases` are the phases that a controller's release may be in. `transports` are those of images
-    in local lists; documents from elsewhere name registries alone.
+    `phases` are the phases that a controller's release may be in. `lists` are the rules for local
+    lists; documents from elsewhere name registries alone.
     """
 
     documents: Documents
     skopeo: Skopeo
     blobs: Blobs
     phases: frozenset[str]
-    transports: frozenset[str]
+    lists: ListRules
     limits: Limits
 
     def read(self, names: Sequence[SourceName]) -> Release:
         """Return the release merged from these sources. An error names its source."""
-        return merged([self._read(text) for name in names for text in _expanded(name.text)])
+        return merged([self._read(text) for name in names for text in self._expanded(name.text)])
+
+    def _expanded(self, text: str) -> list[str]:
+        """Return the source; for a directory, its files that list an image."""
+        if text == "-" or not _is_file(text) or not is_directory(Path(text)):
+            return [text]
+        from importer.files.image_lists import read_image_lists
+
+        return [
+            str(one.path) for one in read_image_lists(Path(text), self.lists.size) if one.images
+        ]
 
     def _read(self, text: str) -> Release:
         with naming(shown(text)):
             raw = self.documents.find(text)
             if raw is None:
                 return self._payload(_reference(text), text)
-            transports = REGISTRIES if _is_foreign(text) else self.transports
-            return self._parsed(raw, "standard input" if text == "-" else shown(text), transports)
+            rules = self.lists
+            if _is_foreign(text):
+                rules = replace(rules, transports=REGISTRIES)
+            return self._parsed(raw, "standard input" if text == "-" else shown(text), rules)
 
-    def _parsed(self, raw: bytes, origin: str, transports: frozenset[str]) -> Release:
+    def _parsed(self, raw: bytes, origin: str, rules: ListRules) -> Release:
         with advising("the program or person that wrote the source has to correct it"):
-            found = parse_source(raw, origin, transports)
+            found = parse_source(raw, origin, rules)
         if isinstance(found, Release):
             return found
         answer = chosen(found, self.phases, origin)
@@ -190,15 +203,6 @@ def _registries(pullspecs: Iterable[str]) -> set[str]:
         with suppress(LayerError):
             references.append(Reference.parse(text))
     return registries(references)
-
-
-def _expanded(text: str) -> list[str]:
-    """Return the source; for a directory, its files that list an image."""
-    if text == "-" or not _is_file(text) or not is_directory(Path(text)):
-        return [text]
-    from importer.files.image_lists import read_image_lists
-
-    return [str(one.path) for one in read_image_lists(Path(text)) if one.images]
 
 
 def _is_document(text: str) -> bool:

@@ -6,14 +6,12 @@ is what the image is called in the store.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import tomlkit
-
 from layers.errors import LayerError
 from layers.lists.listed import Listed
+from layers.toml_text import editable_toml, parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,20 +26,17 @@ class Blueprint:
 
     def pinned(self, references: Mapping[str, str]) -> bytes:
         """Return the blueprint with these references; comments and all else stay."""
-        document = tomlkit.parse(self.text)
+        document = editable_toml(self.text.encode(), "the blueprint")
         for container in document["containers"]:  # type: ignore[union-attr] # parsed before
             source = str(container["source"])  # type: ignore[index]
             if source in references:
                 container["source"] = references[source]  # type: ignore[index]
-        return tomlkit.dumps(document).encode()
+        return document.as_string().encode()
 
 
-def read_blueprint(text: str, origin: str) -> Blueprint:
+def read_blueprint(text: str, origin: str, limit: int) -> Blueprint:
     """Return the blueprint. Raise LayerError if the text is none."""
-    try:
-        document = tomllib.loads(text)  # tomlkit, which keeps comments, is less strict
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise LayerError(f"{origin} is not TOML: {str(error).splitlines()[0]}") from None
+    document = parse_toml(text.encode(), origin, limit)
     containers = document.get("containers")
     if not isinstance(containers, list):
         raise LayerError(f"{origin} is TOML without [[containers]]")

@@ -6,6 +6,7 @@ import re
 from codecs import BOM_UTF8
 from typing import TYPE_CHECKING
 
+from layers.document import MAX_TEXT_SIZE
 from layers.errors import LayerError
 from layers.lists.blueprint import read_blueprint
 from layers.lists.kinds import KINDS
@@ -17,18 +18,18 @@ from layers.yaml_text import decoded
 if TYPE_CHECKING:
     from layers.lists.listed import ListFile
 
-_BLUEPRINT = re.compile(r"^\s*(\[\[\s*containers\b|containers\s*=)", re.MULTILINE)
+_BLUEPRINT = re.compile(r"^[ \t]*(\[\[[ \t]*containers\b|containers[ \t]*=)", re.MULTILINE)
 # `key: value` or `key:` at the margin, `---`, or JSON: no line of a plain list looks so.
 _YAML = re.compile(r"^(---|%YAML|[A-Za-z][\w.-]*:(\s|$)|\{)", re.MULTILINE)
 
 
-def read_list(raw: bytes, origin: str) -> ListFile:
-    """Return the images of a file. `origin` names the file in errors.
+def read_list(raw: bytes, origin: str, limit: int = MAX_TEXT_SIZE) -> ListFile:
+    """Return the images of a file of at most `limit` bytes. `origin` names the file in errors.
 
     Raise LayerError if the file has none of the formats, or lists no image.
     """
     try:
-        found = parse_list(raw, origin)
+        found = parse_list(raw, origin, limit)
         if not found.images:
             raise LayerError(f"{origin} lists no image")
     except LayerError as error:
@@ -36,18 +37,22 @@ def read_list(raw: bytes, origin: str) -> ListFile:
     return found
 
 
-def parse_list(raw: bytes, origin: str) -> ListFile:
+def parse_list(raw: bytes, origin: str, limit: int = MAX_TEXT_SIZE) -> ListFile:
     """Return the images of a file, which may have none. Raise LayerError as `read_list`."""
-    return _read(decoded(raw.removeprefix(BOM_UTF8), origin), origin)
+    if len(raw) > limit:
+        raise LayerError(
+            f"{origin} has {len(raw)} bytes, more than {limit}", hint="--max-list-size allows more"
+        )
+    return _read(decoded(raw.removeprefix(BOM_UTF8), origin), origin, limit)
 
 
-def _read(text: str, origin: str) -> ListFile:
+def _read(text: str, origin: str, limit: int) -> ListFile:
     if is_unit(text):
         return read_unit(text, origin)
     if _BLUEPRINT.search(text):
-        return read_blueprint(text, origin)
+        return read_blueprint(text, origin, limit)
     if _YAML.search(text):
-        manifests = read_manifests(text, origin)
+        manifests = read_manifests(text, origin, limit)
         if manifests is None:
             raise LayerError(f"{origin} is YAML or JSON of no kind that we know")
         return manifests

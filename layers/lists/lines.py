@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _COMMENT = re.compile(r"(^|\s)#.*")
+_MOST = 10_000
 _WITH_SUM = re.compile(r"(.+),([0-9a-f]{64})")
 
 
@@ -39,6 +40,11 @@ def read_lines(text: str, origin: str) -> SpanList:
     spans: list[Span] = []
     start = 0
     for number, line in enumerate(text.splitlines(keepends=True), 1):
+        if len(spans) > _MOST:
+            raise LayerError(f"{origin} lists more than {_MOST} images")
+        if line.lstrip()[:1] in ("", "#"):
+            start += len(line)
+            continue
         content = _COMMENT.sub("", line)
         words = list(re.finditer(r"\S+", content))
         if len(words) > 2:

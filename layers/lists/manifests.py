@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
-def read_manifests(text: str, origin: str) -> SpanList | None:
+def read_manifests(text: str, origin: str, limit: int) -> SpanList | None:
     """Return the images of a file of one of these kinds, None if the text is of none.
 
     Raise LayerError if the text is neither YAML nor JSON, or an image is not on one line.
     """
     spans: dict[int, Span] = {}
     known = False
-    for document in documents(text, origin):
+    for document in documents(text, origin, limit):
         top = keys(document)
         if "services" in top:
             nodes = _services(top["services"])
@@ -53,15 +53,26 @@ def _services(services: Node) -> Iterator[Node]:
 
 
 def _pods(document: Node) -> Iterator[Node]:
+    seen: set[int] = set()  # what an alias repeats
     for mapping in walk(document):
         for key in _CONTAINERS:
-            for container in items(mapping.get(key)):
+            for container in _new(mapping.get(key), seen):
                 if "image" in (found := keys(container)):
                     yield found["image"]
-        for volume in items(mapping.get("volumes")):
+        for volume in _new(mapping.get("volumes"), seen):
             source = keys(keys(volume).get("image"))
             if "reference" in source:
                 yield source["reference"]
+
+
+def _new(node: Node | None, seen: set[int]) -> Iterator[Node]:
+    """Yield a sequence's nodes that are not in `seen` by their ids, and add them."""
+    if id(node) not in seen:
+        seen.add(id(node))
+        for one in items(node):
+            if id(one) not in seen:
+                seen.add(id(one))
+                yield one
 
 
 def _span(node: Node, text: str, origin: str) -> Span:

@@ -12,7 +12,7 @@ import re
 from layers.errors import LayerError
 from layers.lists.listed import Listed, Span, SpanList
 
-_SECTION = re.compile(r"\[([^\]]+)\]\s*$")
+_SECTION = re.compile(r"\[([^\]]+)\][ \t\r\n]*$")
 _IMAGE = re.compile(r"\s*Image\s*=\s*")
 _SECTIONS = ("Container", "Image")
 _UNITS = (".image", ".build")
@@ -21,7 +21,7 @@ _COMMENTS = ("#", ";")
 
 def is_unit(text: str) -> bool:
     """Return whether the text has one of Quadlet's sections."""
-    return re.search(r"^\[(Container|Image)\]\s*$", text, re.MULTILINE) is not None
+    return re.search(r"^\[(Container|Image)\][ \t\r]*$", text, re.MULTILINE) is not None
 
 
 def read_unit(text: str, origin: str) -> SpanList:

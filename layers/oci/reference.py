@@ -87,7 +87,8 @@ def _check_qualified(repository: str, text: str) -> None:
         path = repository if slash else f"library/{repository}"
         raise LayerError(
             f"{text[:200]!r} names no registry",
-            hint=f"write it out, for example docker.io/{path}" + text[len(repository) :][:100],
+            hint=f"write it out, for example docker.io/{path[:200]}"
+            + text[len(repository) :][:100],
         )
     if len(repository) > _MAX_REPOSITORY or not _REPOSITORY.fullmatch(repository):
         raise LayerError(f"not an image reference: {text[:200]!r}", hint=_HINT)
@@ -110,7 +111,7 @@ class Reference:
         if transport == "docker":
             return cls("docker", rest, ImageName.parse(rest.removeprefix("//")))
         if not rest.partition(":")[0]:  # skopeo would read the directory that it is run in
-            raise LayerError(f"{text!r} names no image", hint=_HINT)
+            raise LayerError(f"{text[:200]!r} names no image", hint=_HINT)
         return cls(transport, rest, _name_within(transport, rest))
 
     def pinned(self, digest: Digest) -> str:

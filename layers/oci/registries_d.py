@@ -7,14 +7,15 @@ docker/registries_d.go and docs/signature-protocols.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 from layers.errors import LayerError
+from layers.yaml_text import NULL, decoded, documents, keys, string
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from layers.digest import Digest
     from layers.oci.reference import ImageName
@@ -31,10 +32,10 @@ def lookaside(files: Iterable[tuple[str, bytes]], name: ImageName) -> str | None
     `files` are the names and contents of a registries.d directory. Return None if no file names
     a server for the image. Raise LayerError if a file is not YAML, or not of this format.
     """
-    default: dict[str, Any] = {}
-    namespaces: dict[str, Any] = {}
+    default: dict[str, Node] = {}
+    namespaces: dict[str, Node] = {}
     for file, raw in files:
-        document = _mapping(_parsed(raw, file), file)
+        document = _mapping(next(iter(documents(decoded(raw, file), file)), None), file)
         default |= _mapping(document.get(_DEFAULT), file)
         namespaces |= _mapping(document.get(_NAMESPACES), file)
     for namespace in _namespaces(name):
@@ -61,21 +62,14 @@ def _namespaces(name: ImageName) -> Iterator[str]:
         yield ".".join(["*", *labels[length:]])
 
 
-def _url(section: dict[str, Any]) -> str | None:
-    return next((str(section[key]) for key in _KEYS if section.get(key)), None)
+def _url(section: Mapping[str, Node]) -> str | None:
+    return next((url for key in _KEYS if (url := string(section.get(key)))), None)
 
 
-def _parsed(raw: bytes, what: str) -> object:
-    try:
-        found: object = yaml.safe_load(raw)
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise LayerError(f"{what} is not YAML: {str(error).splitlines()[0]}") from None
-    return found
-
-
-def _mapping(value: object, what: str) -> dict[str, Any]:
-    if value is None:
+def _mapping(node: Node | None, what: str) -> dict[str, Node]:
+    """Return a mapping's values, none for null. Raise LayerError for anything else."""
+    if node is None or (isinstance(node, ScalarNode) and node.tag == NULL):
         return {}
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+    if not isinstance(node, MappingNode):
         raise LayerError(f"{what} has a value that is not a mapping")
-    return value
+    return keys(node)

@@ -6,12 +6,8 @@ packaging/crio.conf.d/10-microshift_<arch>.conf. MicroShift's rebase.sh takes th
 
 from __future__ import annotations
 
-import tomllib
-
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from layers.errors import LayerError
+from layers.toml_text import editable_toml
 
 PAUSE = "pod"
 _KEY = "pause_image"
@@ -22,12 +18,7 @@ def with_pause_image(raw: bytes, pullspec: str, origin: str) -> bytes:
 
     Raise LayerError if the file is not TOML or sets no pause image.
     """
-    try:
-        text = raw.decode("utf-8")
-        tomllib.loads(text)  # tomlkit, which keeps comments, is less strict
-        document = tomlkit.parse(text)
-    except (TOMLKitError, ValueError, RecursionError) as error:
-        raise LayerError(f"{origin} is not TOML: {str(error).splitlines()[0]}") from None
+    document = editable_toml(raw, origin)
     table: object = document
     for key in ("crio", "image"):
         table = table.get(key) if isinstance(table, dict) else None
@@ -37,4 +28,4 @@ def with_pause_image(raw: bytes, pullspec: str, origin: str) -> bytes:
         )
     if table[_KEY] != pullspec:
         table[_KEY] = pullspec
-    return tomlkit.dumps(document).encode()
+    return document.as_string().encode()

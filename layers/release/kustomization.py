@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from layers.release.release import Component, Release
 
+_MOST = 1000  # each entry that changes is looked for in the whole file
+
 
 @dataclass(frozen=True, slots=True)
 class Names:
@@ -91,6 +93,8 @@ def updated_kustomization(raw: bytes, release: Release, names: Names, origin: st
         for document in documents(text, origin)
         for entry in items(keys(document).get("images"))
     ]
+    if len(entries) > _MOST:
+        raise LayerError(f"{origin} has more than {_MOST} images")
     edits: list[Edit] = []
     moved: dict[str, str] = {}
     for entry in entries:

@@ -106,8 +106,8 @@ def components(found: Iterable[Component]) -> dict[str, Component]:
         present = by_name.setdefault(component.name, component)
         if present.pullspec != component.pullspec:
             raise LayerError(
-                f"component {component.name} is {present.pullspec} in {present.origin},"
-                f" and {component.pullspec} in {component.origin}",
+                f"component {component.name} is {present.pullspec[:200]} in {present.origin},"
+                f" and {component.pullspec[:200]} in {component.origin}",
                 hint="a source for one architecture alone is written ARCH=SOURCE",
             )
     return by_name

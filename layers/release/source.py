@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
     from layers.lists.listed import Listed
+    from layers.lists.rules import ListRules
 
 _COMMIT = "io.openshift.build.commit.id"
 _SOURCE = "io.openshift.build.source-location"
@@ -44,10 +45,10 @@ class Answer:
 type Answers = tuple[Answer, ...]
 
 
-def parse_source(raw: bytes, origin: str, transports: frozenset[str]) -> Release | Answers:
+def parse_source(raw: bytes, origin: str, rules: ListRules) -> Release | Answers:
     """Return the release that a file contains, or a release controller's answers, newest first.
-    `origin` names the file in errors. A list may name images of these transports; JSON of a
-    release names registries alone.
+    `origin` names the file in errors. JSON of a release names registries alone, whatever `rules`
+    allow a list.
 
     Raise LayerError if the file has none of the formats. A controller's answer only names payloads.
     """
@@ -58,7 +59,7 @@ def parse_source(raw: bytes, origin: str, transports: frozenset[str]) -> Release
     if text in _JSON_WORDS or (text.startswith((b"[", b'"')) and _is_json(text)):
         raise LayerError(f"{origin} is JSON, but no object", hint=f"it can be {_KINDS}")
     if not text.startswith(b"{"):
-        return _list(raw, origin, transports)
+        return _list(raw, origin, rules)
     document = parse_document(raw, origin)
     if document.get("kind") == "ImageStream":
         return image_stream(document, origin)
@@ -69,7 +70,7 @@ def parse_source(raw: bytes, origin: str, transports: frozenset[str]) -> Release
     if "pullSpec" in document:
         return (_answer(document, origin),)
     if "services" in document or {"kind", "apiVersion"} <= document.keys():
-        return _list(raw, origin, transports)
+        return _list(raw, origin, rules)
     if "tags" in document:
         return tuple(_answer(one, origin) for one in _objects(document, "tags", origin))
     raise LayerError(f"{origin} is no release that we know", hint=f"it can be {_KINDS}")
@@ -153,7 +154,7 @@ def _objects(document: Document, key: str, origin: str) -> Iterator[Document]:
         yield value
 
 
-def _list(raw: bytes, origin: str, transports: frozenset[str]) -> Release:
+def _list(raw: bytes, origin: str, rules: ListRules) -> Release:
     """Return the images of a list in any of the formats of `layers.lists`."""
     try:
         raw.decode("utf-8")
@@ -162,8 +163,8 @@ def _list(raw: bytes, origin: str, transports: frozenset[str]) -> Release:
     from layers.lists.detect import parse_list  # loads readers of YAML and TOML
 
     try:
-        images = parse_list(raw, origin).images
-        found = [_ListedImage.of(one, transports) for one in images]
+        images = parse_list(raw, origin, rules.size).images
+        found = [_ListedImage.of(one, rules) for one in images]
         if not found:
             raise LayerError(f"{origin} is empty: it lists no image")
     except LayerError as error:
@@ -185,9 +186,9 @@ class _ListedImage:
     where: str
 
     @classmethod
-    def of(cls, image: Listed, transports: frozenset[str]) -> Self:
+    def of(cls, image: Listed, rules: ListRules) -> Self:
         """Parse an image's reference. Raise LayerError as `Listed.reference` does."""
-        reference = image.reference(transports)
+        reference = image.reference(rules.transports)
         repository = reference.name.repository if reference.name else str(reference)
         return cls(image.name, repository, image.source, image.where)
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
 
 from layers.errors import LayerError
+from layers.toml_text import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,10 +29,7 @@ _HEADER = (
 def pinned_images(raw: bytes) -> tuple[str, ...] | None:
     """Return what crio.conf or a drop-in pins, None if it does not say. Raise LayerError if it is
     not TOML, or has other types."""
-    try:
-        document = tomlkit.parse(raw).unwrap()
-    except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
-        raise LayerError(f"it is not TOML: {str(error).splitlines()[0]}") from None
+    document = parse_toml(raw, "it")
     return _texts(_table(_table(document, "crio"), "image"), "pinned_images")
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import InlineTable
 
 from layers.errors import LayerError
+from layers.toml_text import editable_toml, parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +43,7 @@ def with_store(raw: bytes | None, store: str) -> bytes:
     Comments and everything else stay; a file that has the store already is not changed. None
     stands for no file. Raise LayerError if it is not TOML, or not of the form that podman reads.
     """
-    document = _parsed(_NEW if raw is None else raw)
+    document = editable_toml(_NEW if raw is None else raw, "storage.conf")
     options = _table(_table(document, "storage"), "options", "storage.options")
     stores = options.setdefault(_KEY, tomlkit.array())
     if raw is not None and store in _array(stores):
@@ -66,7 +66,7 @@ def stores_of(main: bytes | None, drop_ins: Iterable[bytes]) -> list[str]:
     found: list[str] = []
     appends = False
     for raw in (main, *drop_ins):
-        document = _parsed(raw or b"")
+        document = parse_toml(raw or b"", "storage.conf")
         options = _table(_table(document, "storage"), "options", "storage.options")
         if _KEY in options:
             values = _array(options[_KEY])
@@ -75,13 +75,6 @@ def stores_of(main: bytes | None, drop_ins: Iterable[bytes]) -> list[str]:
             own = [str(one) for one in values if isinstance(one, str)]
             found = [*found, *own] if appends else own
     return found
-
-
-def _parsed(raw: bytes) -> tomlkit.TOMLDocument:
-    try:
-        return tomlkit.parse(raw)
-    except (TOMLKitError, UnicodeDecodeError, RecursionError) as error:
-        raise LayerError(f"storage.conf is not TOML: {str(error).splitlines()[0]}") from None
 
 
 def _array(value: Any) -> list[Any]:

@@ -176,6 +176,8 @@ def test_a_config_names_the_credentials(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("repo = ", "config.toml: "),
+        ("repo = " + "[" * 5000, "config.toml: it is not TOML"),
+        ("jobs = " + "9" * 5000, "config.toml: it is not TOML"),
         ('colour = "red"\n', "'colour' is not known"),
         ("repo = 7\n", "repo is not a string"),
         ('repo = "srv/repo"\n', "repo is 'srv/repo'"),

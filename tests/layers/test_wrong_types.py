@@ -12,11 +12,12 @@ import pytest
 
 from layers.digest import Digest
 from layers.errors import LayerError
+from layers.lists.rules import ListRules
 from layers.oci.config import ImageConfig, parse_config
 from layers.oci.history import layer_commands, shown_command
 from layers.oci.manifest import Descriptor, Manifest, parse_manifest
 from layers.oci.readable import check_image, check_index
-from layers.oci.reference import REGISTRIES, Reference
+from layers.oci.reference import Reference
 from layers.oci.signature_policy import accepts_anything
 from layers.release.commit_metadata import images_release, layer_sizes, metadata, stored_release
 from layers.release.lock import parse_lock
@@ -213,12 +214,12 @@ PARSERS = {
     "repositories.json": Parser({"Repositories": {"a": {"a:1": DIGEST}}}, parse_repositories),
     "release-of-a-store": Parser(IMAGES, lambda raw: images_release(raw, "it")),
     "sizes-of-a-store": Parser(LAYERS, lambda raw: layer_sizes(raw, "it")),
-    "image-stream": Parser(STREAM, lambda raw: parse_source(raw, "it", REGISTRIES)),
-    "release-info": Parser(RELEASE_INFO, lambda raw: parse_source(raw, "it", REGISTRIES)),
-    "microshift": Parser(MICROSHIFT, lambda raw: parse_source(raw, "it", REGISTRIES)),
-    "controller": Parser(CONTROLLER, lambda raw: parse_source(raw, "it", REGISTRIES)),
+    "image-stream": Parser(STREAM, lambda raw: parse_source(raw, "it", ListRules())),
+    "release-info": Parser(RELEASE_INFO, lambda raw: parse_source(raw, "it", ListRules())),
+    "microshift": Parser(MICROSHIFT, lambda raw: parse_source(raw, "it", ListRules())),
+    "controller": Parser(CONTROLLER, lambda raw: parse_source(raw, "it", ListRules())),
     "controller-tags": Parser(
-        {"tags": [CONTROLLER]}, lambda raw: parse_source(raw, "it", REGISTRIES)
+        {"tags": [CONTROLLER]}, lambda raw: parse_source(raw, "it", ListRules())
     ),
     "commit-metadata": Parser(
         json.loads(METADATA["import-release.images"]),

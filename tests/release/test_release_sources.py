@@ -15,6 +15,7 @@ from importer.release.controller import OPENSHIFT, stream_url
 from importer.release.sources import SourceName
 from layers.errors import LayerError
 from layers.lists.detect import read_list
+from layers.lists.rules import ListRules
 from layers.oci.reference import REGISTRIES, TRANSPORTS
 from layers.release.commit_metadata import images_release, layer_sizes, stored_release
 from layers.release.lock import parse_lock
@@ -67,7 +68,7 @@ INFO = {
 
 def parsed(document: object) -> Any:
     raw = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return parse_source(raw, "FILE", REGISTRIES)
+    return parse_source(raw, "FILE", ListRules())
 
 
 def pullspecs(release: Release) -> dict[str, str]:
@@ -99,7 +100,7 @@ def test_a_controller_names_payloads() -> None:
 
 def test_a_list_has_a_reference_a_line_with_a_name_or_without() -> None:
     raw = f"# ours\n{POD}  # the pause image\n\ncli {CLI}\noci:/dir:tag\n".encode()
-    release = parse_source(raw, "FILE", TRANSPORTS)
+    release = parse_source(raw, "FILE", ListRules(TRANSPORTS))
     assert isinstance(release, Release)
     assert pullspecs(release) == {
         "quay.io/ocp/pod": POD,
@@ -126,10 +127,10 @@ def test_a_list_names_registries_alone(form: str) -> None:
                   "docker-archive:/dev/zero"):  # fmt: skip
         raw = FORMS[form].format(place).encode()
         with pytest.raises(LayerError, match="is in no registry") as caught:
-            parse_source(raw, "FILE", REGISTRIES)
+            parse_source(raw, "FILE", ListRules())
         transport = place.partition(":")[0]
         assert f"--allow-transports={transport} " in caught.value.hint
-        found = parse_source(raw, "FILE", REGISTRIES | {transport})
+        found = parse_source(raw, "FILE", ListRules(REGISTRIES | {transport}))
         assert isinstance(found, Release)
         assert list(pullspecs(found).values()) == [place]
 
@@ -228,7 +229,7 @@ JSON = st.recursive(
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_whatever_comes_is_read_or_refused(raw: bytes) -> None:
     for parse in (
-        lambda: parse_source(raw, "FILE", TRANSPORTS),
+        lambda: parse_source(raw, "FILE", ListRules(TRANSPORTS)),
         lambda: parse_lock(raw, "FILE"),
         lambda: images_release(raw, "FILE"),
         lambda: layer_sizes(raw, "FILE"),

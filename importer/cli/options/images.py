@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from importer.cli.options.declare import (
     Group,
@@ -17,8 +18,12 @@ from importer.cli.options.declare import (
 )
 from importer.cli.options.rules import at_least_one, demand, present
 from importer.cli.options.types import NotEmpty, Number, Place, Size, Transports
+from layers.document import MAX_TEXT_SIZE
 from layers.limits import CALL_LIMITS, Limits
 from layers.tree.builder import DeviceNodes
+
+if TYPE_CHECKING:
+    from layers.lists.rules import ListRules
 
 _LIMITS = Limits()
 
@@ -53,12 +58,21 @@ class Lists(Group):
         " lists in local files; otherwise lists name registries alone.",
     )
 
+    max_list_size: int = option(
+        "--max-list-size",
+        type=Size(),
+        default=MAX_TEXT_SIZE,
+        shown=f"{MAX_TEXT_SIZE >> 20}M",
+        help="Refuse a list that has more bytes.",
+    )
+
     @property
-    def transports(self) -> frozenset[str]:
-        """Return the transports of images in local lists."""
+    def rules(self) -> ListRules:
+        """Return the rules for lists in local files."""
+        from layers.lists.rules import ListRules
         from layers.oci.reference import REGISTRIES
 
-        return REGISTRIES | (self.allowed or frozenset())
+        return ListRules(REGISTRIES | (self.allowed or frozenset()), self.max_list_size)
 
 
 @options

@@ -185,7 +185,7 @@ def test_a_unit_of_a_unit_has_no_image_of_its_own() -> None:
         ("[Container]\nImage=\\\na.b/c:1\n", "file:2: Image= is "),
         ("[Container]\nImage=a.b/c:1\nImage=\n", "lists no image"),
         ("a: 1\n", "of no kind that we know"),
-        ("services: " + "[" * 5000 + "]" * 5000, "is not YAML that we read"),
+        ("services: " + "[" * 5000 + "]" * 5000, "has more than 100 levels"),
     ],
 )
 def test_what_is_no_list(text: str, said: str) -> None:
@@ -210,7 +210,7 @@ def test_aliases_are_walked_once() -> None:
     "merges",
     [
         [f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 60)],
-        [f"a{n}: &a{n} {{<<: *a{n - 1}}}" for n in range(1, 2000)],
+        [f"a{n}: &a{n} {{<<: *a{n - 1}}}" for n in range(1, 90)],
         ["a1: &a1 {<<: {<<: *a1}, image: quay.io/a/b:1}"],
     ],
     ids=["doubled", "in a row", "in a circle"],
