@@ -12,6 +12,7 @@ from tests.tools.entry import Entry, whiteout
 from tests.tools.expected import STORE
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported, run_import
+from tests.tools.importrelease import run_release
 from tests.tools.osbase import commit_os, os_tree
 from tests.tools.ostreerepo import checkout, ls, ostree
 from tests.tools.podman import new_podman
@@ -195,6 +196,18 @@ def test_what_the_base_says_before_is_kept_and_what_it_says_after_is_told(
     for one in (told, again.stderr):
         assert "90-vendor.conf comes after ours and replaces its pinned_images" in one
         assert "crio-wipe.service" in one
+
+
+def test_a_release_with_nothing_new_tells_it_again(repo: Path, tmp_path: Path, name: str) -> None:
+    late = {f"{CRIO}/90-vendor.conf": '[crio.image]\npinned_images = ["late"]\n'}
+    commit_os(repo, "os", os_tree(tmp_path / "root", late))
+    listed = tmp_path / "list"
+    listed.write_text(f"{name}\n")
+    flags = ("--branch=apps", "--release=r1", "--onto=os", "--crio-conf", "--unchanged-exit-77")
+    for status in (0, 77):
+        outcome = run_release(repo, *flags, listed)
+        assert outcome.status == status, outcome.stderr
+        assert "90-vendor.conf comes after ours and replaces its pinned_images" in outcome.stderr
 
 
 def test_images_that_cannot_be_pinned_are_told(repo: Path, tmp_path: Path, layout: Path) -> None:

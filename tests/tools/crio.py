@@ -6,9 +6,10 @@ CRI-O. Without them the tests are skipped.
 
 import json
 import os
+import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,16 @@ pause_command = ""
 """
 REGISTRIES = '[[registry]]\nlocation = "{host}"\ninsecure = true\n'
 USERS = {"host_id": 100000, "container_id": 0, "length": 65536}
+# What CRI-O leaves of its control groups once all of its processes are gone.
+CLEAN = 'mount -t cgroup2 cgroup2 "$0" && find "$0/$1" -depth -type d -exec rmdir {} +'
 POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 # /var is the device's; /run is new at each boot. The mount point of the store is in no package.
 BOOT = f"""
 set -e
 umount --recursive /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mkdir "/sys/fs/cgroup/$4"
+mount --bind "/sys/fs/cgroup/$4" /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
 mount -t overlay usr -o "lowerdir=$1/usr:/usr" /usr
 mkdir /run/etc /run/work
@@ -128,10 +133,10 @@ class Machine:
             else:
                 return
 
-    def stop(self, signal: str = "TERM") -> None:
+    def stop(self, name: str = "TERM") -> None:
         """Ends CRI-O alone, and waits for its end; its containers go on."""
         script = 'kill -"$0" "$(cat /run/pid)"; while kill -0 "$(cat /run/pid)"; do sleep 0.1; done'
-        self("sh", "-c", f"{script} 2>/dev/null", signal)
+        self("sh", "-c", f"{script} 2>/dev/null", name)
 
     def crictl(self, *arguments: Argument) -> str:
         """Runs crictl."""
@@ -178,36 +183,29 @@ def booted(
 ) -> Iterator[Machine]:
     """Boots the device's current deployment; its /var is below `home`.
 
-    `overlay` is what systemd-sysext and composefs make of the store's file system.
-
-    `wipe` runs what crio-wipe.service runs at each boot. When the block ends, everything that
-    runs there is killed, as by a power cut.
+    `overlay` is what systemd-sysext and composefs make of the store's file system. `wipe` runs what
+    crio-wipe.service runs at each boot. When the block ends, everything that runs there is killed,
+    as by a power cut.
     """
     for name in ("usr/lib/containers/storage", "var/lib", "var/log", "var/tmp"):
         (home / name).mkdir(parents=True, exist_ok=True)
     link = home / "var/run"
     if not link.is_symlink():
         link.symlink_to("/run")
-    flags: Sequence[Argument] = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-    argv = [
-        "unshare",
-        *flags,
-        "sh",
-        "-c",
-        BOOT,
-        "sh",
-        home,
-        device.current.resolve(),
-        "1" * overlay,
-    ]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as machine:
+    group = f"lab-{os.getpid()}-{time.monotonic_ns()}"
+    script = ("sh", "-c", BOOT, "sh", home, device.current.resolve(), "1" * overlay, group)
+    flags = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+    with subprocess.Popen(["unshare", *flags, *script], stdout=subprocess.PIPE) as machine:
+        init = machine.pid
         try:
             assert machine.stdout is not None
             assert machine.stdout.readline() == b"booted\n"
-            children = Path(f"/proc/{machine.pid}/task/{machine.pid}/children")
-            inside = Machine(home, int(children.read_text()))
+            init = int(Path(f"/proc/{init}/task/{init}/children").read_text())
+            inside = Machine(home, init)
             if wipe:
                 inside(program("CRIO"), "wipe")
             yield inside
         finally:
-            machine.kill()
+            # The kernel reports the end of a namespace's first process when all others are gone.
+            os.kill(init, signal.SIGKILL)
+    run(["unshare", "--mount", "sh", "-c", CLEAN, home / "usr", group])
