@@ -1,8 +1,8 @@
 """Each form of a store, mounted by podman's driver in each of its ways, shows what the layers mean.
 
 That is what umoci unpacks, but for the differences in docs/semantics.md. `make test` mounts two
-images: one with all cases of the semantics side by side, and one with a cut layer above layers with
-blockers. `make fuzz` mounts each case as an image of its own, in each form in each way.
+images: one with all cases of the semantics side by side, and one of many layers with blockers.
+`make fuzz` mounts each case as an image of its own, in each form in each way.
 """
 
 import shutil
@@ -99,7 +99,8 @@ def is_for_users(layers: Layers) -> bool:
     return max(ids) < 60_000 and all(name.startswith(b"user.") for name in names)
 
 
-DEEP: Layers = [BASE, BLOCKS, BETWEEN, CUT, ABOVE, BLOCKS, [*BETWEEN, *ABOVE]]
+#: A cut layer between layers with blockers, and more names of lower layers than fit into a page.
+DEEP: Layers = [BASE, BLOCKS, BETWEEN, CUT, ABOVE, *([BLOCKS, [*BETWEEN, *ABOVE]] * 30)]
 EACH: dict[str, Layers] = {name: list(CASES[name].layers) for name in ACCEPTED}
 FOR_USERS = {name for name, layers in EACH.items() if is_for_users(layers)}
 FEW: dict[str, Layers] = {
