@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import lacking, order, ostreerepo
+from tests.tools import lacking, order, ostreerepo, tried
 from tests.tools.importimage import NOBODY, SCRIPT
 from tests.tools.podman import Podman, new_podman
 from tests.tools.process import CommandError, run
@@ -52,9 +52,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says how many tests a system with other packages than Debian's has skipped, and for what."""
+    """Says how many tests a system with other packages than Debian's has skipped, and for what;
+    and how many faults the commands got."""
     for line in lacking.summary(terminalreporter.getreports("skipped")):
         terminalreporter.write_line(line, yellow=True)
+    for line in tried.table(terminalreporter.getreports("passed")):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ def commit_images(
     Return no commit where only the layers are wanted.
     """
     if target.form is Form.LAYERS:
+        repo.sync()  # the names of the layers' branches
         return ()
     for branch in branches if target.timestamp is None else ():
         time = newest(branch.images, branch.base, branch.head)

@@ -98,8 +98,9 @@ def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | Key
     kept = [image for image in store.images if image.id not in ids]
     head = store.commit.checksum
     if not kept and store.branch.startswith(f"{IMAGE}/") and is_ours(store.commit):
-        repo.check_head(store.branch, head)
-        repo.delete_refs([store.branch])  # the branch of an image that it no longer has
+        with repo.refs_locked():
+            repo.check_head(store.branch, head)
+            repo.delete_refs([store.branch])  # the branch of an image that it no longer has
         return Removal(store.branch, None, gone)
     with repo.transaction():
         tree = repo.tree_of(store.commit)

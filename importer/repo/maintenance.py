@@ -42,5 +42,4 @@ class Maintenance(RepoReader):
             with faults(f"deleting ref {ref}"):
                 self.handle.set_ref_immediate(None, ref, None, None)
         if refs:
-            with faults("deleting refs"):
-                self.sync()
+            self.sync()

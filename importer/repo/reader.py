@@ -64,7 +64,8 @@ class RepoReader:
     def sync(self) -> None:
         """Sync the repo's file system, unless the repo's config has `fsync=false`."""
         if not self.handle.get_disable_fsync():
-            sync(self.handle.get_dfd())
+            with faults(f"syncing repo {self.path}"):
+                sync(self.handle.get_dfd())
 
     def resolve(self, ref: str) -> str | None:
         """Return the commit that the ref names, None if there is no such ref of our own.

@@ -89,7 +89,7 @@ class Transactions(ObjectStore):
             with faults("committing the transaction"):
                 self._commit_objects()
             if self._moves:
-                with self._refs_locked():
+                with self.refs_locked():
                     self._check_moves()
                     self._set_refs()
         finally:
@@ -112,10 +112,11 @@ class Transactions(ObjectStore):
         self.written_bytes += stats.content_bytes_written
 
     @contextmanager
-    def _refs_locked(self) -> Iterator[None]:
-        """Keep other transactions of ours from setting refs meanwhile: libostree cannot move a ref
+    def refs_locked(self) -> Iterator[None]:
+        """Keep other processes of ours from moving branches meanwhile: libostree cannot move a ref
         from one commit to another."""
-        descriptor = os.open(self.path / "refs/heads", OPEN_DIRECTORY)
+        with faults(f"locking the branches of repo {self.path}"):
+            descriptor = os.open(self.path / "refs/heads", OPEN_DIRECTORY)
         try:
             with suppress(OSError):  # a file system without locks of directories, such as NFS
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -138,14 +139,18 @@ class Transactions(ObjectStore):
             )
 
     def _set_refs(self) -> None:
-        """Set the refs once the names of all objects are durable, and make them durable: libostree
-        syncs a ref's file, and not its name (ostree-repo-refs.c, `_ostree_repo_write_ref`)."""
+        """Set the refs once the names of all objects are durable.
+
+        libostree syncs a ref's file, and not its name (ostree-repo-refs.c,
+        `_ostree_repo_write_ref`), so a branch's is synced here. Names of layers may get lost.
+        """
         try:
             with faults("committing the transaction"):
                 self.sync()
                 for ref, move in self._moves.items():
                     self.handle.set_ref_immediate(None, ref, move.after, None)
-                self.sync()
+                if any(move.only for move in self._moves.values()):
+                    self.sync()
         except ImporterError as error:
             try:
                 self._move_back()

@@ -66,6 +66,19 @@ def test_a_branch(place: Path, name: str) -> None:
     assert any(n > moved for n in synced)
 
 
+def test_branches_of_layers(place: Path) -> None:
+    """Where no other branch is moved."""
+    build_oci(place / "layout", "new", [[Entry(b"new", content=b"n" * 3000)]])
+    argv = [f"--repo={place}/repo", "--form=layers", f"oci:{place}/layout:new"]
+    found = calls(place, "import-image", *argv)
+    moved = [
+        n for n, call in enumerate(found)
+        if call.name in RENAMES and call.path.startswith("repo/refs/heads/oci/")
+    ]  # fmt: skip
+    assert len(moved) == 2
+    assert at(found, ["syncfs"], "repo")[-1] > max(moved)
+
+
 def test_a_branch_that_is_deleted(place: Path) -> None:
     """Before the objects that it needed."""
     imported(place / "repo", "--branch=os/more", f"oci:{place}/layout:t")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools import tried
 from tests.tools.faultydisk import Fault
 from tests.tools.faultywork import Place, Work, check_all, ends
 from tests.tools.image import BuiltImage, build_oci
@@ -125,5 +126,8 @@ def faults(counted: Counter[str]) -> list[Fault]:
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("name", WORKS)
-def test_all_reads_that_fail(site: Site, tmp_path: Path, name: str) -> None:
-    check_all(Place(site.template, WORKS[name](site), tmp_path, reading=True), faults)
+def test_all_reads_that_fail(
+    site: Site, tmp_path: Path, record_property: Callable[[str, object], None], name: str
+) -> None:
+    place = Place(site.template, WORKS[name](site), tmp_path, reading=True)
+    tried.note(record_property, name, "read fails", check_all(place, faults))

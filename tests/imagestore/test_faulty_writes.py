@@ -1,4 +1,5 @@
-"""Each write of `export`, `embed`, `remove`, `prune` and `import-tree --in-place` fails once.
+"""Each write of `export`, `embed`, `remove`, `prune` and `import-tree --in-place` fails once, and
+each is the last one of a process that is killed there.
 
 The error is one line, nothing half-done has a final name, and the next run completes the work.
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools import tried
 from tests.tools.faultydisk import Fault
 from tests.tools.faultywork import Place, Work, check_all, ends
 from tests.tools.image import BuiltImage, build_oci
@@ -25,6 +27,8 @@ from tests.tree.test_whiteouts import whiteout, write
 pytest.importorskip("seccomp", reason="this system lacks libseccomp's Python bindings")
 pytestmark = pytest.mark.root
 
+#: pytest's `record_property`.
+Record = Callable[[str, object], None]
 SHARED = [Entry(b"shared", content=b"s" * 3000)]
 
 
@@ -200,5 +204,34 @@ def faults(counted: Counter[str]) -> list[Fault]:
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("name", WORKS)
-def test_all_writes_that_fail(site: Site, tmp_path: Path, name: str) -> None:
-    check_all(Place(site.template, WORKS[name](site), tmp_path, reading=False), faults)
+def test_all_writes_that_fail(
+    site: Site, tmp_path: Path, record_property: Record, name: str
+) -> None:
+    place = Place(site.template, WORKS[name](site), tmp_path, reading=False)
+    tried.note(record_property, name, "write fails", check_all(place, faults))
+
+
+#: For `make test`: before the last step, and in the midst of the work.
+KILLS = {"export": "rename out/index.json", "remove": "renameat repo/refs/heads/all"}
+
+
+@pytest.mark.parametrize("name", KILLS)
+def test_a_process_that_is_killed(site: Site, tmp_path: Path, name: str) -> None:
+    place = Place(site.template, WORKS[name](site), tmp_path, reading=False)
+    expected = place.complete()
+    place.renew()
+    assert place.fails(Fault(KILLS[name], 0, kills=True))
+    assert place.comes_to(expected)
+
+
+def kills(counted: Counter[str]) -> list[Fault]:
+    return [Fault(kind, number, kills=True) for kind, number in ends(counted)]
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", WORKS)
+def test_processes_that_are_killed_at_each_write(
+    site: Site, tmp_path: Path, record_property: Record, name: str
+) -> None:
+    place = Place(site.template, WORKS[name](site), tmp_path, reading=False)
+    tried.note(record_property, name, "SIGKILL", check_all(place, kills))

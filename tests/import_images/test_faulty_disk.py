@@ -3,12 +3,13 @@
 import errno
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.tools import tried
 from tests.tools.faultydisk import Fault, supervised
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import Outcome, Run, imported
@@ -127,7 +128,9 @@ def faults(counted: Counter[str]) -> Iterator[Fault]:
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("mode", ["bare-user", "archive", "bare"])
-def test_all_writes_that_fail(place: Place, tmp_path: Path, mode: Mode) -> None:
+def test_all_writes_that_fail(
+    place: Place, tmp_path: Path, record_property: Callable[[str, object], None], mode: Mode
+) -> None:
     """Some hundred; a call may not be reached, since threads take turns."""
     empty = init(tmp_path / "empty", mode)
     run(["cp", "-a", empty, place.repo])
@@ -141,3 +144,4 @@ def test_all_writes_that_fail(place: Place, tmp_path: Path, mode: Mode) -> None:
             reached += 1
             place.complete(commit)
     assert reached > len(counted)
+    tried.note(record_property, "import-image", "write fails", reached)

@@ -7,13 +7,13 @@ import random
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.tools import patience
+from tests.tools import patience, tried
 from tests.tools.faultydisk import Fault, supervised
 from tests.tools.faultyproxy import Fault as Cut
 from tests.tools.faultyproxy import FaultyProxy
@@ -145,18 +145,26 @@ def test_processes_of_ours_are_killed(command: str, sources: Sources, tmp_path: 
 @pytest.mark.root
 @pytest.mark.fuzz
 @pytest.mark.parametrize("command", COMMANDS)
-def test_processes_are_killed_at_each_call(command: str, sources: Sources, tmp_path: Path) -> None:
+def test_processes_are_killed_at_each_call(
+    command: str,
+    sources: Sources,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
     """The first and the last of each kind; a call may not be reached, since threads take turns."""
     killed = Killed(tmp_path, command, sources)
     empty = shutil.copytree(killed.repo, tmp_path / "empty")
     counted = killed.calls()
     commit = rev_parse(killed.repo, BRANCH)
+    reached = 0
     for kind, count in counted.items():
         for number in sorted({0, count - 1}):
             shutil.rmtree(killed.repo)
             shutil.copytree(empty, killed.repo)
             if killed.check(Fault(kind, number, kills=True), commit):
+                reached += 1
                 killed.complete(commit)
+    tried.note(record_property, command, "SIGKILL", reached)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.imagestore import test_faulty_writes as writes
-from tests.tools import lacking
+from tests.tools import lacking, tried
 from tests.tools.command import finished, start
 from tests.tools.image import build_oci
 from tests.tools.ostreerepo import fsck, heads, init
@@ -24,6 +24,7 @@ from tests.tools.treecommit import plain_tree
 pytest.importorskip("pyfuse3", reason="this system lacks Python's bindings of FUSE")
 pytestmark = pytest.mark.root
 
+Record = writes.Record
 site = writes.site
 #: How many moments of each command `make test` looks at, besides the one when it has returned.
 CUTS = 3
@@ -183,11 +184,12 @@ def rebooted(done: Done, home: Path, moment: int, seed: int) -> Iterator[Path]:
         yield home / "mnt/place"
 
 
-def check_cuts(home: Path, kind: str, work: Work, count: int, seed: int) -> None:
-    """Cut the power at some moments, and when the command has returned."""
+def check_cuts(home: Path, kind: str, work: Work, count: int, seed: int) -> int:
+    """Cut the power at some moments, and when the command has returned. Return their number."""
     lacking.need(f"mkfs.{kind}")
     done = recorded(home, kind, work)
-    for moment in done.recording.moments(count, seed):
+    moments = list(done.recording.moments(count, seed))
+    for moment in moments:
         with rebooted(done, home, moment, seed) as place:
             work.check(place)
             if moment == done.recording.returned:
@@ -196,15 +198,22 @@ def check_cuts(home: Path, kind: str, work: Work, count: int, seed: int) -> None
                 succeed(*work.argv(place))
             work.check(place)
             assert work.result(place) == done.expected, moment
+    return len(moments)
 
 
 @pytest.mark.parametrize("work", WORKS, indirect=True)
-def test_some_moments(tmp_path: Path, work: Work) -> None:
-    check_cuts(tmp_path, "ext4", work, CUTS, 1)
+def test_some_moments(
+    tmp_path: Path, work: Work, request: pytest.FixtureRequest, record_property: Record
+) -> None:
+    count = check_cuts(tmp_path, "ext4", work, CUTS, 1)
+    tried.note(record_property, request.node.callspec.params["work"], "power cut", count)
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs"])
 @pytest.mark.parametrize("work", WORKS, indirect=True)
-def test_many_moments(tmp_path: Path, work: Work, kind: str) -> None:
-    check_cuts(tmp_path, kind, work, MANY, 2)
+def test_many_moments(
+    tmp_path: Path, work: Work, kind: str, request: pytest.FixtureRequest, record_property: Record
+) -> None:
+    count = check_cuts(tmp_path, kind, work, MANY, 2)
+    tried.note(record_property, request.node.callspec.params["work"], "power cut", count)

@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,10 @@ class Place:
         if not supervisor.failed:
             return False
         self._work.check(self.path)
+        if fault.kills:
+            killed = status == -signal.SIGKILL or "it was killed" in stderr
+            assert (killed, stdout, "Traceback" in stderr) == (True, "", False), (fault, stderr)
+            return True
         if status == 0:
             assert {call.name for call in supervisor.failed} <= {*REMOVING, "mkdir"}, fault
             return True
@@ -93,9 +98,9 @@ class Place:
         return True
 
 
-def check_all(place: Place, faults: Callable[[Counter[str]], Sequence[Fault]]) -> None:
+def check_all(place: Place, faults: Callable[[Counter[str]], Sequence[Fault]]) -> int:
     """Let each call fail, the first and the last of each kind. After each the next run completes
-    the work. A call may not be reached, since threads take turns."""
+    the work. A call may not be reached, since threads take turns. Return how many were."""
     counted = place.calls()
     place.renew()
     expected = place.complete()
@@ -106,6 +111,7 @@ def check_all(place: Place, faults: Callable[[Counter[str]], Sequence[Fault]]) -
             reached += 1
             assert place.comes_to(expected), fault
     assert reached >= len(counted)
+    return reached
 
 
 def ends(counted: Counter[str]) -> list[tuple[str, int]]:
