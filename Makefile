@@ -72,6 +72,10 @@ bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fill
 	$(BIN)/python -m fixtures.bench.cluster_simulation $(if $(findstring --document,$(MEASURE)),--document docs/performance.md)
 	$(SUDO) $(BIN)/python -m fixtures.bench.bootc $(if $(filter large,$(SIZE)),docs/how-to/bootc.md)
 
+.PHONY: bench-against
+bench-against: setup packages-test ## measure imports beside those of COMMIT=…, in turn; ROUNDS=3
+	$(SUDO) env COMMIT='$(COMMIT)' $(BIN)/python -m fixtures.bench.against --size=$(SIZE) --rounds=$(ROUNDS)
+
 MEASURE = --size=$(SIZE) --rounds=$(ROUNDS) $(if $(filter large,$(SIZE)),--document=docs/performance.md)
 
 .PHONY: check

@@ -82,9 +82,7 @@ def _import_layers(
     from importer.ingest.import_layers import import_layers
 
     with opened_executors(job.target.cluster, repo, progress) as executors:
-        executor = executors.make(
-            blobs, job.target.layer_options, Allowance(job.target.total), job.target.budget.jobs
-        )
+        executor = executors.make(blobs, job.target.layer_options, Allowance(job.target.total))
         budget = executors.budget(job.target.budget, missing)
         import_layers(repo, missing, executor, budget, progress)
         return executor.readers

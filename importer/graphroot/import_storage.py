@@ -59,9 +59,7 @@ def import_storage(job: StorageJob, progress: Progress) -> Result:
         planner = LayerPlanner(repo, job.target.layer_options.device_nodes)
         plan = _plan(job, repo, images, planner)
         before = {one.layer.id: planner.found(one.layer.id) for one in plan.layers.missing}
-        executor = executors.make(
-            None, job.target.layer_options, Allowance(job.target.total), job.target.budget.jobs
-        )
+        executor = executors.make(None, job.target.layer_options, Allowance(job.target.total))
         _tell_unrecorded(plan, progress)
         budget = executors.budget(job.target.budget, plan.layers.missing)
         import_layers(repo, plan.layers.missing, executor, budget, progress)

@@ -4,14 +4,15 @@ executors on other machines fulfil, too."""
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import ImporterError
-from importer.ingest.helpers import Helpers
 from importer.ingest.job import Sealed
 from importer.ingest.origins import Origins
+from importer.ingest.spool import SpooledBlob
 from importer.repo.libostree import faults
 from importer.workers.pool import Workers
 from importer.workers.run_job import lent_worker, run_job
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     from importer.ingest.cluster.request import ReadBy
     from importer.ingest.missing_layer import MissingLayer, Origin
     from importer.ingest.origins import Found
-    from importer.ingest.spool import SpooledBlob
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
     from importer.workers.job import Job
     from importer.workers.pool import Worker
-    from layers.oci.manifest import Descriptor
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions, ReadLayer
 
@@ -39,14 +38,14 @@ class Executor(Protocol):
     """Stores layers for a `LayerPool`, which decides their order. Called by several threads."""
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
-        """Fetch a layer's blob into the spool. An error is kept in `into`; reading it raises the
+        """Fetch a layer's blob into the file. An error is kept in `into`; reading it raises the
         error."""
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:
         """Read a layer and store its files.
 
-        `blob` is the layer's spooled blob, None to fetch it now. Call `found` with the layer, once,
-        when the layer is read. Return when its files are durable; the result is the bytes that were
+        `blob` is the first origin's, None if that has none. Call `found` with the layer, once, when
+        the layer is read. Return when its files are durable; the result is the bytes that were
         added to the repo. Raise LayerError if the layer is wrong, ImporterError if it cannot be
         read or stored.
         """
@@ -68,16 +67,13 @@ class LocalExecutor:
         options: LayerOptions,
         progress: Progress,
         allowance: Allowance,
-        jobs: int,
     ) -> None:
-        """`blobs` fetches blobs; None if every layer is on this machine. At most `jobs` processes
-        read layers; if there are fewer layers, the other processes help with the largest."""
+        """`blobs` fetches blobs; None if every layer is on this machine."""
         self._repo = repo
         self._blobs = blobs
         self._progress = progress
         self._origins = Origins(options, allowance, progress)
         self._workers = Workers(Sealed.__module__)
-        self._helpers = Helpers(self._workers, jobs)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.read_bytes = 0  # of layers that are on this machine
@@ -95,7 +91,9 @@ class LocalExecutor:
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
         """See `Executor`."""
-        origin = missing.origins[0]
+        self._fetch(missing.origins[0], into)
+
+    def _fetch(self, origin: Origin, into: SpooledBlob) -> None:
         try:
             if self._blobs is None or origin.blob is None:
                 raise ImporterError(f"{origin.source} has no blob to fetch")
@@ -127,21 +125,28 @@ class LocalExecutor:
         found: Found,
     ) -> int:
         """Store the layer from this origin. A spooled blob is for the first attempt only; a retry
-        fetches the blob again."""
+        fetches the blob again, the whole of it before it is read."""
         timeout = self._blobs.timeout if self._blobs is not None else inf
         job, blob = origin.job(layer, options, timeout), origin.blob
         if blob is None or self._blobs is None:
             return self._in_transaction(layer, partial(self._read_here, layer, origin, job), found)
-        blobs = self._blobs
+
+        def stored(here: SpooledBlob) -> int:
+            read = partial(self._read_spooled, job, here)
+            return self._in_transaction(layer, read, found)
 
         def attempt() -> int:
             if spooled:
-                read = partial(self._read_spooled, job, spooled.pop(), blob.size)
-            else:
-                read = partial(self._read_fetched, job, blobs, origin.source, blob)
-            return self._in_transaction(layer, read, found)
+                return stored(spooled.pop())
+            with closing(self._fetched(origin)) as again:
+                return stored(again)
 
-        return blobs.retrying(attempt, ", from the start of the blob")
+        return self._blobs.retrying(attempt, ", from the start of the blob")
+
+    def _fetched(self, origin: Origin) -> SpooledBlob:
+        blob = SpooledBlob(self._repo.path / "tmp")
+        self._fetch(origin, blob)
+        return blob
 
     def _in_transaction(
         self, layer: ImageLayer, read: Callable[[Repo], ReadLayer], found: Found
@@ -159,21 +164,9 @@ class LocalExecutor:
             raise error.within(digest=str(layer.blob.digest)) from None
         return own.written_bytes
 
-    def _read_fetched(
-        self, job: Job[ReadLayer], blobs: Blobs, source: str, blob: Descriptor, repo: Repo
-    ) -> ReadLayer:
-        # Wait for the process before opening the blob: an open blob keeps skopeo waiting.
-        with (
-            lent_worker(repo, self._workers) as worker,
-            blobs.pipe(source, blob) as (descriptor, advance),
-        ):
-            return self._run(repo, worker, job, descriptor, advance, blob.size)
-
-    def _read_spooled(
-        self, job: Job[ReadLayer], blob: SpooledBlob, size: int, repo: Repo
-    ) -> ReadLayer:
+    def _read_spooled(self, job: Job[ReadLayer], blob: SpooledBlob, repo: Repo) -> ReadLayer:
         with lent_worker(repo, self._workers) as worker, blob.reading() as descriptor:
-            return self._run(repo, worker, job, descriptor, lambda _count: None, size)
+            return self._run(repo, worker, job, descriptor, lambda _count: None)
 
     def _read_here(
         self, layer: ImageLayer, origin: Origin, job: Job[ReadLayer], repo: Repo
@@ -184,7 +177,7 @@ class LocalExecutor:
                 lent_worker(repo, self._workers) as worker,
             ):
                 counted = partial(self._count, advance)
-                return self._run(repo, worker, job, -1, counted, origin.size)
+                return self._run(repo, worker, job, -1, counted)
         except Fault as error:
             raise error.within(digest=f"layer {layer.diff_id}") from None
 
@@ -202,11 +195,7 @@ class LocalExecutor:
         job: Job[ReadLayer],
         source: int,
         advance: Advance,
-        size: int,
     ) -> ReadLayer:
-        """Read a layer of `size` bytes, in a process with helpers (`importer.ingest.helpers`) which
-        also writes the directories that no lower layer can change; or here without a `worker`."""
-        if worker is None:
-            return run_job(repo, worker, job, source, advance)
-        with faults("sharing memory"), self._helpers.reading(repo, size) as queue:
-            return run_job(repo, worker, Sealed(job), source, advance, queue)
+        """Read a layer in a process, which also writes the directories that no lower layer can
+        change; or here without a `worker`."""
+        return run_job(repo, worker, job if worker is None else Sealed(job), source, advance)

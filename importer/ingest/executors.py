@@ -32,14 +32,13 @@ class Executors:
         self._progress = progress
 
     def make(
-        self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance, jobs: int
+        self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance
     ) -> LocalExecutor | ClusterExecutor:
-        """Return an executor. `blobs` fetches blobs; None if every layer is on this machine. `jobs`
-        is the most processes of this machine that read layers."""
+        """Return an executor. `blobs` fetches blobs; None if every layer is on this machine."""
         if self._session is None:
             from importer.ingest.executor import LocalExecutor
 
-            return LocalExecutor(self._repo, blobs, options, self._progress, allowance, jobs)
+            return LocalExecutor(self._repo, blobs, options, self._progress, allowance)
         from importer.ingest.cluster.executor import ClusterExecutor
 
         return ClusterExecutor(self._session, blobs, options, self._progress, allowance)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from importer.errors import ClusterError, ImporterError
+from importer.errors import ClusterError
 from importer.ingest.schedule import NOT_BEGUN, Entry, Schedule, State, Work
 from importer.ingest.spool import SpooledBlob
 from layers.errors import Fault
@@ -192,13 +192,7 @@ class LayerPool:
         entry = self._schedule.next_download()
         if entry is None:
             return None
-        try:
-            blob = self._blobs[entry] = SpooledBlob(self._spool)
-        except OSError as error:
-            raise ImporterError(
-                f"no blob can be spooled in {self._spool}: {error.strerror}",
-                hint="--spool-size=0 fetches no blob before it can be unpacked",
-            ) from None
+        blob = self._blobs[entry] = SpooledBlob(self._spool)
         return entry, blob
 
     # --- reading, in several threads ---

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from importer.ingest.budget import processors
 from importer.ingest.read_ahead import AbandonedError, Channel
-from importer.ingest.shared_writer import SharedWriter
 from importer.repo.staging import WHOLE
-from importer.workers.helper import HelpedObjects
-from importer.workers.shared_queue import File
 from layers.entry import Kind
 from layers.errors import Fault
 
@@ -46,8 +43,8 @@ class _Job(NamedTuple):
 
 
 class ObjectWriter:
-    """Stores files: large ones in threads, small ones in batches if the store is slow or if other
-    processes help, else at once.
+    """Stores files: large ones in threads, small ones in batches if the store is slow, else at
+    once.
 
     When the context ends, all files are stored. The first error of a thread is raised when a later
     file is added, or on leaving.
@@ -61,9 +58,6 @@ class ObjectWriter:
         self._waiting: deque[Future[None]] = deque()
         self._batch: list[_Job] = []
         self._batch_size = 0
-        self._shared: SharedWriter | None = None
-        if isinstance(store, HelpedObjects):
-            self._shared = SharedWriter(store.queue, store)
 
     def __enter__(self) -> Self:
         return self
@@ -74,8 +68,6 @@ class ObjectWriter:
         try:
             if error is None:
                 self._hand_over()
-                if self._shared is not None:
-                    self._shared.finish()
                 for written in self._waiting:
                     written.result()
         finally:
@@ -87,8 +79,6 @@ class ObjectWriter:
             self._add_large(leaf, entry, contents)
             return
         content = contents.whole() if entry.kind is Kind.FILE else b""
-        if self._shared is not None and self._shared.add(leaf, _file(entry), content):
-            return
         if not self._in_batches:
             leaf.checksum = self._written(entry, content)
             return
@@ -139,9 +129,3 @@ class ObjectWriter:
     def _write_batch(self, batch: list[_Job]) -> None:
         for job in batch:
             job.leaf.checksum = self._written(job.entry, job.content)
-
-
-def _file(entry: Entry) -> File:
-    if entry.kind is Kind.FILE:
-        return File(entry.owner, "", entry.size)
-    return File(entry.owner, entry.link.decode(), 0)

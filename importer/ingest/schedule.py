@@ -4,8 +4,8 @@
 state of a layer, and what moves it on:
 
     WAITING      nothing is begun          download -> DOWNLOADING   begin -> READING
-    DOWNLOADING  its blob is being spooled spooled  -> SPOOLED       begin -> READING
-    SPOOLED      its blob is spooled                                 begin -> READING
+    DOWNLOADING  its blob is being fetched spooled  -> SPOOLED       begin -> READING
+    SPOOLED      its blob is here                                    begin -> READING
     READING      a job reads its blob      found    -> READ
     READ         its tree is in memory     durable  -> DURABLE       take  -> TAKEN
     DURABLE      its files are durable                               take  -> CLOSING
@@ -14,24 +14,29 @@ state of a layer, and what moves it on:
     CLOSED       its branches are set
     FAILED       from any but CLOSED, by an error; every layer above it fails with it
 
-A layer is taken once its parent is CLOSING or CLOSED, since the tree of a layer depends on the
-files below it. Three budgets bound the work: blobs that are fetched at once (DOWNLOADING, and
-READING from the registry), layers that are READING, and layers from READING to CLOSING, whose
-trees are in memory.
+A blob is fetched into a file, and a job reads that file while it grows. A layer without a blob is
+read from WAITING. Downloads, jobs and closing all go through the layers in one order, the plan:
+parents before children, and else the layers that most images wait for, then the largest. Of the
+first layers of the plan, whose trees may be in memory together, downloads and jobs both take the
+largest first. So the first layer that is not over can always be closed, and no blob that is here
+keeps an earlier one from being fetched.
 
-A job takes a spooled blob before one that is still coming, and that before one that is not begun:
-a job that reads no faster than the registry sends would keep whole blobs waiting.
+A layer is taken once its parent is CLOSING or CLOSED, since the tree of a layer depends on the
+files below it. Four budgets bound the work: blobs that are fetched at once, bytes of blobs that
+wait for a job, layers that are READING, and layers from READING to CLOSING, whose trees are in
+memory.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from importer.ingest.budget import Budget
 
@@ -105,7 +110,7 @@ class Entry:
 
     @property
     def order(self) -> tuple[int, int]:
-        """Return the sort key of the queue: layers that the most others wait for first, then the
+        """Return the sort key of the plan: layers that most images wait for first, then the
         largest, so that no large layer is left alone at the end. Sizes up to twice as large are
         taken as equal, since lower layers can be closed first."""
         return (-self.work.waiting, -self.work.size.bit_length())
@@ -123,7 +128,7 @@ class Schedule:
             entry = self.entries[work.layer_id] = Entry(work, parent)
             if parent is not None:
                 parent.children.append(entry)
-        self._open = dict.fromkeys(self.entries.values())
+        self._open = dict.fromkeys(_planned(list(self.entries.values())))
         self._downloading: set[Entry] = set()
         self._spooled: set[Entry] = set()
         self._reading: set[Entry] = set()
@@ -146,67 +151,47 @@ class Schedule:
     # --- downloads ---
 
     def next_download(self) -> Entry | None:
-        """Choose a blob to spool, or None if there is none, no connection or no room."""
-        if len(self._downloading) >= self._budget.downloads or self._job_is_free():
+        """Choose a blob to fetch, or None if there is none, no connection or no room."""
+        if len(self._downloading) >= self._budget.downloads:
             return None
-        remote = (e for e in self._open if e.state is State.WAITING and e.work.is_remote)
-        room = self._room()
-        chosen = min((e for e in remote if e.work.size <= room), key=_order, default=None)
-        if chosen is not None:
-            chosen.moves("download")
-            self._downloading.add(chosen)
-            self._spooled.add(chosen)
+        first = filter(_can_be_fetched, self._first())
+        chosen = min(first, key=_order, default=None)
+        chosen = chosen or next(filter(_can_be_fetched, self._open), None)
+        if chosen is None or not self._fits(chosen):
+            return None
+        chosen.moves("download")
+        self._downloading.add(chosen)
+        self._spooled.add(chosen)
         return chosen
 
-    def _job_is_free(self) -> bool:
-        """Return whether a job will take a blob at once, so that it need not be spooled."""
-        return len(self._reading) < self._budget.jobs and any(map(self._can_begin, self._first()))
+    def _fits(self, entry: Entry) -> bool:
+        """Return whether the spool has room for a blob. A blob larger than the spool is fetched
+        when no other blob waits for a job."""
+        held = sum(one.work.size for one in self._spooled)
+        return not self._spooled or held + entry.work.size <= self._budget.spool
 
     def end_download(self, entry: Entry) -> None:
-        """Give the connection back: the blob is spooled, or its download has failed."""
+        """Give the connection back: the blob is here, or its download has failed."""
         self._downloading.discard(entry)
         if entry.state is State.DOWNLOADING:
             entry.moves("spooled")
-        elif entry.state is State.FAILED and entry not in self._reading:
-            self._spooled.discard(entry)
-
-    def is_spooled(self, entry: Entry) -> bool:
-        """Return whether the blob is in the spool, or on its way into it."""
-        return entry in self._spooled
 
     # --- reading ---
 
     def next_read(self) -> Entry | None:
         """Choose a layer to read, or None if there is none, or no job free.
 
-        Only the first layers that are not over are chosen from: the first of them can always be
-        closed, so that the layers whose trees are in memory do not wait for each other.
+        Only the first layers of the plan are chosen from, since the first of them can always be
+        closed: layers whose trees are in memory do not wait for each other.
         """
         if len(self._reading) >= self._budget.jobs:
             return None
-        can_begin = filter(self._can_begin, self._first())
-        chosen = min(can_begin, key=_whole_first, default=None)
+        chosen = min(filter(_can_begin, self._first()), key=_order, default=None)
         if chosen is not None:
-            if chosen.state is State.WAITING and chosen.work.is_remote:
-                self._downloading.add(chosen)
             chosen.moves("begin")
+            self._spooled.discard(chosen)
             self._reading.add(chosen)
         return chosen
-
-    def _can_begin(self, entry: Entry) -> bool:
-        if entry.state is not State.WAITING or not entry.work.is_remote:
-            return entry.state in NOT_BEGUN
-        if len(self._downloading) >= self._budget.downloads:
-            return False
-        # A job that unpacks a blob as it comes keeps a connection for as long as it computes. With
-        # more jobs than connections, some of those are left for blobs that are fetched faster.
-        streaming = len(self._downloading & self._reading)
-        many = self._budget.jobs >= self._budget.downloads and entry.work.size <= self._room()
-        return not many or streaming < max(1, self._budget.downloads // 2)
-
-    def _room(self) -> int:
-        """Return the bytes that still fit into the spool."""
-        return self._budget.spool - sum(one.work.size for one in self._spooled)
 
     def found(self, entry: Entry) -> None:
         """Note that a layer's tree is here, unless a layer below has failed meanwhile."""
@@ -220,11 +205,8 @@ class Schedule:
             entry.moves("durable")
 
     def leave(self, entry: Entry) -> None:
-        """Give the job back, with the connection and the room in the spool. Idempotent."""
-        if entry in self._reading:
-            self._reading.discard(entry)
-            self._downloading.discard(entry)
-            self._spooled.discard(entry)
+        """Release the layer's job. Idempotent."""
+        self._reading.discard(entry)
 
     # --- closing ---
 
@@ -249,8 +231,7 @@ class Schedule:
                 continue
             one.state = State.FAILED
             del self._open[one]
-            if one not in self._reading and one not in self._downloading:
-                self._spooled.discard(one)
+            self._spooled.discard(one)
             yield one
             work.extend(one.children)
 
@@ -259,10 +240,28 @@ def _order(entry: Entry) -> tuple[int, int]:
     return entry.order
 
 
-_HASTE = {State.SPOOLED: 0, State.DOWNLOADING: 1, State.WAITING: 2}
+def _can_be_fetched(entry: Entry) -> bool:
+    return entry.work.is_remote and entry.state is State.WAITING
 
 
-def _whole_first(entry: Entry) -> tuple[int, tuple[int, int]]:
-    """Return the sort key for jobs: whole blobs first, which keep a job at full speed and free the
-    spool."""
-    return (_HASTE[entry.state], entry.order)
+def _can_begin(entry: Entry) -> bool:
+    if entry.work.is_remote:
+        return entry.state in (State.DOWNLOADING, State.SPOOLED)
+    return entry.state is State.WAITING
+
+
+def _planned(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield parents before children, and else by `Entry.order`. A layer has the place of the first
+    layer above it, if that would come before."""
+    order = {entry: entry.order for entry in entries}
+    for entry in reversed(entries):
+        if entry.parent is not None:
+            order[entry.parent] = min(order[entry.parent], order[entry])
+    number = {entry: number for number, entry in enumerate(entries)}
+    ready = [(order[one], number[one], one) for one in entries if one.parent is None]
+    heapify(ready)
+    while ready:
+        *_, entry = heappop(ready)
+        yield entry
+        for child in entry.children:
+            heappush(ready, (order[child], number[child], child))

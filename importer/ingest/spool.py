@@ -1,7 +1,8 @@
-"""Spool blobs that are fetched before a job is free to read them, in files without a name.
+"""Fetch blobs into files without a name, which are read while they grow.
 
-The kernel removes such a file with its last descriptor, so that nothing stays behind however the
-import ends. --spool-size limits the bytes of all of them together.
+So no connection waits for a reader. What was read is freed at once, and no sync writes it to the
+disk. The kernel removes such a file with its last descriptor, and nothing stays behind however the
+import ends. --spool-size limits the bytes of the blobs that wait for a job.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from importer.errors import ImporterError
+from importer.files.sync import free
 from importer.pipe import patient_splice
 
 if TYPE_CHECKING:
@@ -20,13 +23,23 @@ if TYPE_CHECKING:
 
     from importer.progress import Advance
 
+# The blob's beginning is freed in pieces of so many bytes. A piece is freed when as many have gone
+# into the pipe behind it: more than a pipe holds (/proc/sys/fs/pipe-max-size), so the job has them.
+_FREED = 4 << 20
+
 
 class SpooledBlob:
     """A blob in an unnamed file. One thread fills the file while another has a job read it."""
 
     def __init__(self, directory: Path) -> None:
-        """Make an empty spool file without a name in `directory`."""
-        self._file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - `close`
+        """Make an empty file without a name in `directory`. Raise ImporterError if that fails."""
+        try:
+            self._file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - `close`
+        except OSError as error:
+            raise ImporterError(
+                f"no blob can be spooled in {directory}: {error.strerror}",
+                hint="blobs are fetched into the repo's directory tmp; see that it can be written",
+            ) from None
         self._changed = threading.Condition()
         self._size = 0
         self._ended = False
@@ -71,12 +84,9 @@ class SpooledBlob:
 
     @contextmanager
     def reading(self) -> Iterator[int]:
-        """Yield a descriptor from which the whole blob can be read, while it is still filled. On
-        leaving, raise the error with which filling ended, if there is one."""
+        """Yield a pipe with the whole blob, which may still be filled. On leaving, raise the error
+        with which filling ended, if there is one."""
         self.check()
-        if self._ended:
-            yield self._file.fileno()
-            return
         source, sink = os.pipe()
         feeder = threading.Thread(target=self._feed, args=(sink,), name="feed")
         feeder.start()
@@ -88,11 +98,13 @@ class SpooledBlob:
             self.check()
 
     def _feed(self, sink: int) -> None:
-        fed = 0
+        fed = freed = 0
         try:
             while (size := self._wait_beyond(fed)) > fed:
-                with suppress(BlockingIOError):
-                    fed += os.splice(self._file.fileno(), sink, size - fed, offset_src=fed)
+                fed += os.splice(self._file.fileno(), sink, size - fed, offset_src=fed)
+                if fed - freed >= 2 * _FREED:
+                    free(self._file.fileno(), freed, _FREED)
+                    freed += _FREED
         except BrokenPipeError:
             pass  # the job has stopped reading, and reports the reason itself
         except OSError as error:

@@ -88,7 +88,7 @@ def _import(
     from importer.ingest.import_layers import import_layers
 
     target = job.target
-    executor = executors.make(blobs, target.layer_options, allowance, target.budget.jobs)
+    executor = executors.make(blobs, target.layer_options, allowance)
     budget = executors.budget(target.budget, missing)
     broken, written = import_layers(repo, missing, executor, budget, progress, keep_going=True)
     return broken, written, executor.readers

@@ -14,8 +14,6 @@ from importer.repo.object_file import FORMATS, ObjectDirectory
 from layers.ostree.objects import content_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from importer.repo.object_file import Written
     from layers.chunks import Chunks
     from layers.entry import Owner
@@ -100,12 +98,7 @@ class NewObjects:
     def _found(self, checksum: str) -> Path | None:
         name = checksum + FORMATS[self._place.mode].suffix
         own = (Path(directory.path, name) for directory in self._open)
-        found = next((path for path in own if is_present(path)), None)
-        return found or next(self._beside(name), None)
-
-    def _beside(self, name: str) -> Iterator[Path]:
-        """Yield the file where a process that helps has written it, into a place beside."""
-        return Path(self._place.directory).parent.glob(f"*/*/{name}")
+        return next((path for path in own if is_present(path)), None)
 
     def _own(self) -> ObjectDirectory:
         """Return this thread's directory; threads that share one would wait for each other."""

@@ -2,6 +2,5 @@
 
 In: a job or a task, a frozen dataclass that is pickled. Out: its result, or its error.
 Open `job.py` first: what a worker can do. `pool.py` lends the processes, `worker.py` is one,
-`run_job.py` has objects written into a repo's transaction; `shared_queue.py` is how several
-processes write one layer.
+`run_job.py` has objects written into a repo's transaction.
 """

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.process import Server
-from importer.workers.worker import SIZE, Help, Run, Write
+from importer.workers.worker import SIZE, Run, Write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from importer.progress import Advance
     from importer.repo.staging import Place
     from importer.workers.job import Job, Task
-    from importer.workers.shared_queue import SharedQueue
     from importer.workers.worker import Answer, Done, Request
 
 # A worker process finds the modules where this process has found them. The last directory is for an
@@ -88,35 +87,20 @@ class Worker:
             self._process.close()
             self._process = None
 
-    def write[T](
-        self,
-        job: Job[T],
-        place: Place,
-        source: int,
-        advance: Advance,
-        queue: SharedQueue | None = None,
-    ) -> Done[T]:
+    def write[T](self, job: Job[T], place: Place, source: int, advance: Advance) -> Done[T]:
         """Do a job in the process, and store its objects in `place`.
 
-        `source` is the descriptor that the job reads from, -1 for none. `queue` is where helpers
-        take files from, None without helpers. `advance` is called with the number of bytes read,
-        and may raise to stop the job. Raise the job's LayerError or ImporterError, OSError if an
-        object cannot be written, CommandError if the process is gone.
+        `source` is the descriptor that the job reads from, -1 for none. `advance` is called with
+        the number of bytes read, and may raise to stop the job. Raise the job's LayerError or
+        ImporterError, OSError if an object cannot be written, CommandError if the process is gone.
         """
         descriptors = [source] if source >= 0 else []
-        request = Write(job, place, has_source=source >= 0, helped=queue is not None)
-        return self._done(request, [*descriptors, *(queue.for_reader if queue else ())], advance)
+        return self._done(Write(job, place), descriptors, advance)
 
     def run[T](self, task: Task[T]) -> T:
         """Do a task in the process. Raise the task's LayerError or ImporterError, CommandError if
         the process is gone."""
         return self._done(Run(task), (), lambda _count: None).found
-
-    def help(self, place: Place, number: int, queue: SharedQueue) -> int:
-        """Make the process helper `number` of a queue: it writes batches into `place`, until the
-        queue is closed or the helper is told to stop. Return the bytes that the new files take."""
-        done = self._done(Help(place, number), queue.for_helper, lambda _count: None)
-        return done.written_bytes
 
     def _done[T](
         self, request: Request[T], descriptors: Sequence[int], advance: Advance

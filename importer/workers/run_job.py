@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.workers.job import Job
     from importer.workers.pool import Worker, Workers
-    from importer.workers.shared_queue import SharedQueue
 
 
 @contextmanager
@@ -28,14 +27,7 @@ def lent_worker(repo: Repo, workers: Workers) -> Iterator[Worker | None]:
             yield worker
 
 
-def run_job[T](
-    repo: Repo,
-    worker: Worker | None,
-    job: Job[T],
-    source: int,
-    advance: Advance,
-    queue: SharedQueue | None = None,
-) -> T:
+def run_job[T](repo: Repo, worker: Worker | None, job: Job[T], source: int, advance: Advance) -> T:
     """Do a job, such as to read a layer, and store its files in the repo's transaction.
 
     The arguments are those of `Worker.write`. Without a `worker`, do the job in this process.
@@ -43,6 +35,6 @@ def run_job[T](
     if worker is None:
         return job.read(repo, source, advance)
     with faults(f"writing files to repo {repo.path}"):
-        done = worker.write(job, repo.new_place(), source, advance, queue)
+        done = worker.write(job, repo.new_place(), source, advance)
     repo.count_written(done.written_bytes)
     return done.found

@@ -14,12 +14,9 @@ import socket
 import struct
 import time
 import traceback
-from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from importer.repo.staging import NewObjects, Place
-from importer.workers.helper import HelpedObjects, help_reader
-from importer.workers.shared_queue import SharedQueue
 from layers.errors import Fault
 
 if TYPE_CHECKING:
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
     from importer.workers.job import Job, Task
 
 SIZE = struct.Struct("=Q")
-# The most descriptors of a request: one to read from, and three of a queue.
-MOST_DESCRIPTORS = 4
 # Report progress after this many bytes, calls or seconds, whichever comes first.
 _MUCH = 1 << 20
 _OFTEN = 500
@@ -40,29 +35,22 @@ _SECONDS = 0.3
 class Write[T](NamedTuple):
     """A request to do a job and to store its objects in `place`.
 
-    The request brings the descriptor to read from, if `has_source`, and the three descriptors of
-    a `SharedQueue`, if `helped`.
+    The request may bring a descriptor to read from.
     """
 
     job: Job[T]
     place: Place
-    has_source: bool
-    helped: bool
 
     def done(self, descriptors: Sequence[int], advance: Advance) -> Done[T]:
         """Do the job."""
-        source = descriptors[0] if self.has_source else -1
+        source = next(iter(descriptors), -1)
         umask = os.umask(0)  # files get exactly the mode given to open(2)
-        with ExitStack() as opened:
-            opened.callback(os.umask, umask)
-            if self.helped:
-                queue = SharedQueue(*map(os.dup, descriptors[self.has_source :]))
-                opened.callback(queue.close)
-                objects: NewObjects = HelpedObjects(self.place, queue)
-            else:
-                objects = NewObjects(self.place, umask=0)
-            opened.callback(objects.close)
+        objects = NewObjects(self.place, umask=0)
+        try:
             return Done(self.job.read(objects, source, advance), objects.written_bytes)
+        finally:
+            objects.close()
+            os.umask(umask)
 
 
 class Run[T](NamedTuple):
@@ -73,19 +61,6 @@ class Run[T](NamedTuple):
     def done(self, _descriptors: Sequence[int], _advance: Advance) -> Done[T]:
         """Do the task."""
         return Done(self.task.run(), 0)
-
-
-class Help(NamedTuple):
-    """A request to be helper `number` of a queue: to write its batches into `place`."""
-
-    place: Place
-    number: int
-
-    def done(self, descriptors: Sequence[int], _advance: Advance) -> Done[None]:
-        """Write batches until the queue is closed, or the helper is told to stop."""
-        memory, helper = map(os.dup, descriptors)
-        with closing(SharedQueue(memory, -1, helper)) as queue:
-            return Done(None, help_reader(queue, self.place, self.number))
 
 
 class Done[T](NamedTuple):
@@ -99,7 +74,7 @@ type Answer[T] = Done[T] | Exception
 
 
 class Request[T](Protocol):
-    """A request to a worker process: `Write`, `Run` or `Help`."""
+    """A request to a worker process: `Write` or `Run`."""
 
     def done(self, descriptors: Sequence[int], advance: Advance) -> Done[T]:
         """Do the work. The caller closes the descriptors afterwards."""
@@ -115,7 +90,7 @@ def serve(descriptor: int) -> None:
 
 def _request(asker: socket.socket) -> tuple[Request[object], list[int]]:
     """Receive the next request, with its descriptors."""
-    head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, MOST_DESCRIPTORS)
+    head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, 1)
     if len(head) < SIZE.size:
         raise SystemExit  # the importing process is gone
     data = bytearray(SIZE.unpack(head)[0])

@@ -57,5 +57,5 @@ class Spool(Group):
         default=_DEFAULT.spool,
         shown=f"{_DEFAULT.spool >> 30}G",
         help="Fetch at most this many bytes before a process is free to unpack them, into unnamed"
-        " files in the repo's tmp directory. 0 starts a download only when it can be unpacked.",
+        " files in the repo's tmp directory. A larger blob is fetched when no other one waits.",
     )
