@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 # podman's record does not give every tar again; docs/semantics.md, "tar-split", has the list.
 _NOT_THE_TAR = (
-    "a file of the layer has changed since it was pulled, or the store could not record its tar;"
-    " import the image from its registry, with import-image"
+    "a file of the layer has changed since it was pulled, or the store could not record its tar:"
+    " import the image from its registry; a layer that import-image refuses there, since it is cut"
+    " short, has to be built anew"
 )
 # open(2)'s errors for a path that does not exist, or leads through a file or a symlink.
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)

@@ -95,12 +95,17 @@ def read_small(name: bytes, directory: int, limit: int) -> bytes | None:
 
 def changed(root: bytes, path: Path) -> ImporterError:
     """Return the error for a file or directory that has changed during the walk."""
-    return ImporterError(f"{shown(root, path)}: {_CHANGED}")
+    return ImporterError(_CHANGED, path=full(root, path))
+
+
+def full(root: bytes, path: Path) -> bytes:
+    """Return the whole path of what is at a path below the root."""
+    return b"/".join([root.rstrip(b"/"), *path])
 
 
 def shown(root: bytes, path: Path) -> str:
-    """Return a path below the root for people."""
-    return printable(b"/".join([root.rstrip(b"/"), *path]))
+    """Return the same for people."""
+    return printable(full(root, path))
 
 
 @contextmanager

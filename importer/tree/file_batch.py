@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from importer.errors import ImporterError
 from importer.files.beneath import look_at, open_file
 from importer.files.lower_data import Layers
 from importer.files.xattrs import xattrs_of
 from importer.repo.labels import SELINUX
-from importer.tree.descriptors import Beneath, changed, faults, shown
+from importer.tree.descriptors import Beneath, changed, faults, full
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.tree.overlay_xattrs import check_complete, is_metacopy, without_metacopy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from importer.progress import Advance
     from importer.workers.job import Store
     from layers.chunks import Chunks
@@ -163,7 +167,7 @@ class FileBatch:
                 root, file.layer, (*file.directory, file.name), file.seen.size, xattrs
             )
         except LayerError as error:
-            raise error.within(path=os.fsencode(self._shown(file))) from None
+            raise error.within(path=self._full(file)) from None
         with Beneath(root) as beneath:
             descriptor = open_file(beneath.directory(path[:-1]), path[-1])
         try:
@@ -180,16 +184,17 @@ class FileBatch:
             try:
                 check_complete(xattrs, directory=False)
             except LayerError as error:
-                raise error.within(path=os.fsencode(self._shown(file))) from None
+                raise error.within(path=self._full(file)) from None
 
     def _content(self, store: Store, data: _Data, file: TreeFile, xattrs: Xattrs) -> str:
         owner, size = self._owner(file, xattrs), data.seen.size
-        if size > _WHOLE:
-            return store.write_large_file(owner, size, self._pieces(data, file))
-        content = os.read(data.descriptor, size + 1)
-        if len(content) != size:
-            raise self._changed(file)
-        return store.write_file(owner, content)
+        with self._within(file):
+            if size > _WHOLE:
+                return store.write_large_file(owner, size, self._pieces(data, file))
+            content = os.read(data.descriptor, size + 1)
+            if len(content) != size:
+                raise self._changed(file)
+            return store.write_file(owner, content)
 
     def _pieces(self, data: _Data, file: TreeFile) -> Chunks:
         left = data.seen.size
@@ -213,10 +218,12 @@ class FileBatch:
             text = target.decode()
         except UnicodeDecodeError:
             raise LayerError(
-                f"{self._shown(file)}: the symlink's target is not UTF-8",
+                "the symlink's target is not UTF-8",
                 hint="ostree's objects hold UTF-8 targets only",
+                path=self._full(file),
             ) from None
-        return store.write_symlink(self._owner(file, xattrs), text)
+        with self._within(file):
+            return store.write_symlink(self._owner(file, xattrs), text)
 
     def _owner(self, file: TreeFile, xattrs: Xattrs) -> Owner:
         return Owner(*file.bits, with_label(xattrs if self.keep_xattrs else (), file.label))
@@ -225,8 +232,16 @@ class FileBatch:
         if seen(status) != file.seen:
             raise self._changed(file)
 
-    def _shown(self, file: TreeFile) -> str:
-        return shown(self.root, (*file.directory, file.name))
+    @contextmanager
+    def _within(self, file: TreeFile) -> Iterator[None]:
+        """Add the file's path to an error of the repo, as for xattrs that its disk cannot hold."""
+        try:
+            yield
+        except ImporterError as error:
+            raise error.within(path=self._full(file)) from None
+
+    def _full(self, file: TreeFile) -> bytes:
+        return full(self.root, (*file.directory, file.name))
 
     def _changed(self, file: TreeFile) -> Exception:
         return changed(self.root, (*file.directory, file.name))

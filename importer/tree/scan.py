@@ -13,7 +13,7 @@ from pathlib import Path as DiskPath
 from typing import TYPE_CHECKING
 
 from importer.files.xattrs import check_sees_trusted, xattrs_of
-from importer.tree.descriptors import Beneath, changed, entries_of, faults, shown
+from importer.tree.descriptors import Beneath, changed, entries_of, faults, full, shown
 from importer.tree.driver_homes import layers_at
 from importer.tree.entries import Form, check_name
 from importer.tree.file_batch import Seen, TreeFile, seen, with_label
@@ -269,7 +269,7 @@ class TreeScan:
                 raise error.within(path=self._full((*place.path, name))) from None
 
     def _full(self, path: Path) -> bytes:
-        return b"/".join([self._root.rstrip(b"/"), *path])
+        return full(self._root, path)
 
 
 def _has_links(entries: list[tuple[bytes, os.stat_result]]) -> bool:

@@ -20,6 +20,8 @@ from layers.tree.builder import DeviceNodes
 from layers.tree.node import Leaf
 from tests.tools.importimage import NOBODY, run_import
 from tests.tools.ostreerepo import fsck, init, refs
+from tests.tools.overlay import unmount
+from tests.tools.process import run
 from tests.tools.treecommit import age, imported_tree, objects, ostree_commit, run_tree
 
 
@@ -249,3 +251,21 @@ def test_holes_are_not_written_out(tmp_path: Path, repo: Path) -> None:
     [stored] = [one for one in repo.rglob("*.file") if one.stat().st_size]
     assert stored.stat().st_size == 200 << 20
     assert stored.stat().st_blocks * 512 < 8 << 20
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("size", [1, 3 << 20])
+def test_xattrs_that_the_repo_s_disk_cannot_hold(tmp_path: Path, repo: Path, size: int) -> None:
+    """80 kB of them, as tmpfs has them; a bare-user repo has all in one, of 64 KiB at most."""
+    place = tmp_path / "root"
+    place.mkdir()
+    run(["mount", "-t", "tmpfs", "x", place])
+    try:
+        (place / "file").write_bytes(bytes(size))
+        for name in ("user.a", "user.b"):
+            os.setxattr(place / "file", name, bytes(40_000))
+        error = run_tree(repo, place).said("error")[0]
+    finally:
+        unmount(place)
+    assert error.startswith(f"{place}/file: ")
+    assert error.endswith("Argument list too long")
