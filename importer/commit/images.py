@@ -22,6 +22,7 @@ from importer.repo.given_names import names_metadata
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.store.writer import check_records
+from layers.oci.creatable import doubts
 from layers.storage.store_id import LayerIds, StoreKind, Whiteouts
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def commit_images(
     for branch in branches if target.timestamp is None else ():
         time = newest(branch.images, branch.base, branch.head)
         tell_future(branch.images, time, progress)
+    for branch in branches:
+        tell_doubts(branch.images, progress)
     images = _images(target, repo, branches, progress)
     stores = tuple(
         store
@@ -65,6 +68,14 @@ def commit_images(
     for message in dict.fromkeys(one for store in stores for one in store.messages):
         progress.message(message)
     return stores
+
+
+def tell_doubts(images: Iterable[Image], progress: Progress) -> None:
+    """Report images that podman lists, and cannot create a container of."""
+    for image in images:
+        for doubt in doubts(image.config):
+            text = f"{image.reference}: podman cannot create a container of it: {doubt}"
+            progress.message(text)
 
 
 def _images(

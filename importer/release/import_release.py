@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from importer.commit.images import tell_doubts
 from importer.commit.signing import check_keys
 from importer.commit.time import tell_future
 from importer.errors import Failures
@@ -136,6 +137,7 @@ def _draft(
     )
     if job.target.timestamp is None:
         tell_future(images, commit_time(draft), progress)
+    tell_doubts(images, progress)
     return draft
 
 
