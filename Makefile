@@ -49,6 +49,20 @@ lab: setup packages-test ## run the table of docs/how-to/cri-o.md; CRIO=path and
 test-packaging: setup packages-test packages-image packages-rpm ## build image and RPM, and run what is in them
 	$(BIN)/pytest -m packaging $(ARGS)
 
+# What a new release of podman, skopeo or Python breaks shows here before users meet it. The chroot
+# stays for the next call; `rm -r .work/next` has it made anew.
+NEXT ?= sid
+NEXT_ROOT = $(WORK)/next/$(NEXT)
+
+.PHONY: test-next
+test-next: packages-next ## run all tests of the last commit in a chroot of another Debian: NEXT=sid, ARGS=…
+	@test -d $(NEXT_ROOT) || $(SUDO) fixtures/packaging/next build $(NEXT_ROOT) $(NEXT) \
+	  $(RUN_apt) $(TEST_apt) $(NEXT_apt)
+	@git bundle create --quiet $(WORK)/next/HEAD.bundle HEAD
+	@$(SUDO) rm -rf $(NEXT_ROOT)/root/import-image
+	@$(SUDO) git clone --quiet $(WORK)/next/HEAD.bundle $(NEXT_ROOT)/root/import-image
+	@$(SUDO) fixtures/packaging/next run $(NEXT_ROOT) make test ARGS='$(ARGS)'
+
 .PHONY: fuzz
 fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -m fuzz $(ARGS)

@@ -7,7 +7,7 @@ is what the image is called in the store.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from layers.errors import LayerError
 from layers.lists.listed import Listed
@@ -27,10 +27,10 @@ class Blueprint:
     def pinned(self, references: Mapping[str, str]) -> bytes:
         """Return the blueprint with these references; comments and all else stay."""
         document = editable_toml(self.text.encode(), "the blueprint")
-        for container in document["containers"]:  # type: ignore[union-attr] # parsed before
-            source = str(container["source"])  # type: ignore[index]
+        for container in cast("list[dict[str, object]]", document["containers"]):  # parsed before
+            source = str(container["source"])
             if source in references:
-                container["source"] = references[source]  # type: ignore[index]
+                container["source"] = references[source]
         return document.as_string().encode()
 
 
