@@ -59,8 +59,8 @@ test-next: packages-next ## run all tests of the last commit in a chroot of anot
 	@test -d $(NEXT_ROOT) || $(SUDO) fixtures/packaging/next build $(NEXT_ROOT) $(NEXT) \
 	  $(RUN_apt) $(TEST_apt) $(NEXT_apt)
 	@git bundle create --quiet $(WORK)/next/HEAD.bundle HEAD
-	@$(SUDO) rm -rf $(NEXT_ROOT)/root/import-image
-	@$(SUDO) git clone --quiet $(WORK)/next/HEAD.bundle $(NEXT_ROOT)/root/import-image
+	@$(SUDO) rm -rf $(NEXT_ROOT)/srv/import-image
+	@$(SUDO) git clone --quiet $(WORK)/next/HEAD.bundle $(NEXT_ROOT)/srv/import-image
 	@$(SUDO) fixtures/packaging/next run $(NEXT_ROOT) make test ARGS='$(ARGS)'
 
 .PHONY: fuzz
