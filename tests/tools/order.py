@@ -7,6 +7,7 @@ LONGEST = (
     "tests/fixtures/test_bench.py",
     "tests/semantics/test_other_tools.py",
     "tests/import_images/test_bad_input.py",
+    "tests/semantics/test_drivers.py",
     "tests/import_images/test_kill.py",
     "tests/import_images/test_silence.py",
     "tests/import_images/test_import.py",
