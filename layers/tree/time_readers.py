@@ -23,7 +23,7 @@ _PROGRAMS = {
     "make": (b"usr/bin/make",),
 }
 _LIBRARIES = (b"usr/lib", b"usr/lib64", b"usr/local/lib", b"usr/local/lib64")
-_PYTHON = b"python3."
+_PYTHON = b"python3"
 _CACHE = b"__pycache__"
 # The directories of a Python to look into: its own library has fewer.
 _DIRECTORIES = 500
@@ -41,19 +41,25 @@ def time_readers(root: TreeDirectory) -> tuple[str, ...]:
 
 def find_pyc(root: TreeDirectory) -> str | None:
     """Return the checksum of one .pyc file in the libraries of Python, or None."""
-    for path in _LIBRARIES:
-        library: TreeDirectory | None = root
-        for name in path.split(b"/"):
-            library = library.directories.get(name) if library else None
-        for name, directory in library.directories.items() if library else ():
-            if name.startswith(_PYTHON):
-                for one in islice(_below(directory), _DIRECTORIES):
-                    cache = one.directories.get(_CACHE)
-                    if cache and (
-                        found := [s for n, s in cache.leaves.items() if n[-4:] == b".pyc"]
-                    ):
-                        return found[0]
-    return None
+    found = (
+        checksum
+        for library in _LIBRARIES
+        for python in _pythons(root, library)
+        for directory in islice(_below(python), _DIRECTORIES)
+        if (cache := directory.directories.get(_CACHE)) is not None
+        for name, checksum in cache.leaves.items()
+        if name.endswith(b".pyc")
+    )
+    return next(found, None)
+
+
+def _pythons(root: TreeDirectory, library: bytes) -> list[TreeDirectory]:
+    """Return the directories of Python's versions in a library."""
+    node: TreeDirectory | None = root
+    for name in library.split(b"/"):
+        node = node.directories.get(name) if node else None
+    below = node.directories.items() if node else ()
+    return [one for name, one in below if name.startswith(_PYTHON)]
 
 
 def has_time(pyc: bytes) -> bool:

@@ -12,7 +12,7 @@ from tests.tools.importimage import run_import
 
 SAID = "ostree stores no times of files, and "
 PYTHON = "Python, for its .pyc files,"
-PACKAGES = b"usr/lib/python3.13/site-packages/own/deeper"
+PACKAGES = (b"usr/lib/python3/dist-packages", b"usr/local/lib/python3.13/site-packages/own/deeper")
 
 
 def told(repo: Path, layout: Path, *layers: list[Entry]) -> list[str]:
@@ -62,5 +62,6 @@ def test_bytecode_that_has_its_sources_time(
     repo: Path, layout: Path, tmp_path: Path, mode: PycInvalidationMode, expected: list[str]
 ) -> None:
     content = pyc(tmp_path, mode)
-    entry = Entry(PACKAGES + b"/__pycache__/a.cpython-313.pyc", content=content)
-    assert told(repo, layout, [entry]) == expected
+    for package in PACKAGES:
+        entry = Entry(package + b"/__pycache__/a.cpython-313.pyc", content=content)
+        assert told(repo, layout, [entry]) == expected
