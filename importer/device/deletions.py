@@ -24,6 +24,7 @@ _MARKS = [
 _HEADER = re.compile(rb"ustar[\0 ]")
 _MAGIC, _BLOCK = 257, 512
 _NAME, _CHECKSUM, _PREFIX = slice(0, 100), slice(148, 156), slice(345, 500)
+_TYPE, _FILES = 156, b"0\0"
 _PATH = b" path="
 _PIECE = 1 << 20
 _LONGEST_LINE = 1 << 22
@@ -83,7 +84,7 @@ def _payload(line: bytes) -> bytes:
 
 
 def _names(raw: bytes) -> Iterator[bytes]:
-    """Yield the names in headers, and in PAX records; b"" for a header that is none."""
+    """Yield the names in headers, and in PAX records; b"" for what is no file's header."""
     for magic in _HEADER.finditer(raw):
         header = raw[max(magic.start() - _MAGIC, 0) : magic.start() - _MAGIC + _BLOCK]
         yield _name(header) if len(header) == _BLOCK and _is_header(header) else b""
@@ -101,4 +102,5 @@ def _is_header(header: bytes) -> bool:
         told = int(header[_CHECKSUM].strip(b" \0"), 8)
     except ValueError:
         return False
-    return told == sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
+    summed = sum(header) - sum(header[_CHECKSUM]) + 8 * ord(" ")
+    return told == summed and header[_TYPE] in _FILES
