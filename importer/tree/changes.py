@@ -167,7 +167,7 @@ def _rewritten(change: Fill, directory: int) -> Iterator[int]:
     descriptor = os.open(change.name, _UPDATE, dir_fd=directory)
     try:
         before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode) or before.st_mtime_ns != change.mtime:
+        if (before.st_ino, before.st_mtime_ns) != (change.inode, change.mtime):
             raise ImporterError(f"{printable(change.name)}: {_CHANGED}")
         yield descriptor
         for xattr, value in without_metacopy(change.xattrs):

@@ -83,7 +83,8 @@ def fills(root: int, place: Place, directory: int, name: bytes) -> list[Fill]:
     if not is_metacopy(xattrs):
         return []
     source = lower_data(root, place.layer, (*place.path, name), status.st_size, xattrs)
-    return [Fill(place.path, name, source, status.st_mtime_ns, fill_xattrs(xattrs))]
+    inode, mtime = status.st_ino, status.st_mtime_ns
+    return [Fill(place.path, name, source, inode, mtime, fill_xattrs(xattrs))]
 
 
 def take(place: Place, name: bytes, form: Form, rules: Rules) -> Mark:

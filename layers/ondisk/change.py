@@ -65,11 +65,13 @@ class Fill:
     `source`, and remove the xattrs that mark it.
 
     `xattrs` are those, and the file's capability, which stays, as does its mtime (nanoseconds).
+    `inode` is the file's number, so that no other file under its name is written to.
     """
 
     directory: Path
     name: bytes
     source: Path
+    inode: int
     mtime: int
     xattrs: Xattrs
 

@@ -72,7 +72,7 @@ def parse_journal(raw: bytes) -> Journal:
     header = parse_document(lines[0] if lines else b"{}", "line 1")
     if header.get(_KEY) != _VERSION:
         raise LayerError(f"its first line has no {_KEY} {_VERSION}")
-    inode = integer(header, "inode", "line 1") if header.get("inode") is not None else None
+    inode = _inode(header, "line 1") if header.get("inode") is not None else None
     changes: list[Change] = []
     done = 0
     for number, line in enumerate(lines[1:], 2):
@@ -99,12 +99,14 @@ def _document(change: Change) -> dict[str, object]:
             return found | {"clear": _text(name), "value": b64encode(value).decode()}
         case Times(mtime=mtime):
             return found | {"mtime": mtime}
-        case Fill(name=name, source=source, mtime=mtime, xattrs=xattrs):
-            source_text = _text(joined(source))
-            pairs = _pairs(xattrs)
+        case Fill(name=name):
             return found | {
-                "fill": _text(name), "from": source_text, "mtime": mtime, "xattrs": pairs
-            }  # fmt: skip
+                "fill": _text(name),
+                "from": _text(joined(change.source)),
+                "inode": change.inode,
+                "mtime": change.mtime,
+                "xattrs": _pairs(change.xattrs),
+            }
 
 
 def _pairs(xattrs: Xattrs) -> list[list[str]]:
@@ -157,7 +159,16 @@ def _fill(directory: Path, document: Document, what: str) -> Fill:
     if not source or not is_metacopy(xattrs) or others - {b"security.capability"}:
         raise LayerError(f"{what}: the file to fill is none of overlayfs's metacopy")
     name = _name(string(document, "fill", what), what)
-    return Fill(directory, name, source, integer(document, "mtime", what), xattrs)
+    mtime = integer(document, "mtime", what)
+    return Fill(directory, name, source, _inode(document, what), mtime, xattrs)
+
+
+def _inode(document: Document, what: str) -> int:
+    """Return an inode's number. overlayfs uses all 64 bits (overlayfs.rst, "xino")."""
+    value = document.get("inode")
+    if type(value) is not int or not 0 <= value < 1 << 64:
+        raise LayerError(f"{what}: inode is no number of 64 bits")
+    return value
 
 
 def _node(document: Document, what: str) -> Node:

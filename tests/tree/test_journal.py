@@ -12,7 +12,7 @@ from importer.errors import ImporterError
 from importer.progress import Silence
 from importer.tree.in_place import InPlaceJob, translate_in_place
 from layers.errors import LayerError
-from layers.ondisk.change import Clear, Node, Quote, Remove, Times
+from layers.ondisk.change import Clear, Fill, Node, Quote, Remove, Times
 from layers.ondisk.journal import Journal, parse_journal
 from layers.tree.builder import DeviceNodes
 from tests.tools.process import run
@@ -25,14 +25,17 @@ CHANGES = (
     Quote((b"usr", b"lib"), b".ostree-wh.x"),
     Remove((b"usr", b"lib"), b"x", Node(0o20644, 1, 2, 0, 3, ((b"user.a", b"\xff"),))),
     Clear((), b"trusted.overlay.opaque", b"y"),
+    Fill((b"a",), b"b", (b"c", b"d"), 4, 5, ((b"trusted.overlay.metacopy", b""),)),
 )
+MARK = ["trusted.overlay.metacopy", ""]
+FILL = {"in": "", "fill": "a", "from": "b", "inode": 1, "mtime": 1, "xattrs": [MARK]}
 NODE = {"mode": 0o20000, "uid": 0, "gid": 0, "device": 0, "mtime": 0, "xattrs": []}
 PLANTED = '{"import-tree-journal": 1}\n{"in": "../outside", "quote": ".ostree-wh.x"}\n'
 
 
 @pytest.mark.parametrize("done", range(len(CHANGES) + 1))
 def test_a_journal_is_read_as_it_was_written(done: int) -> None:
-    journal = Journal(CHANGES, done, 5)
+    journal = Journal(CHANGES, done, (1 << 64) - 1)
     assert parse_journal(b"".join(journal.lines(b"/root"))) == journal
 
 
@@ -61,6 +64,12 @@ def test_a_journal_is_read_as_it_was_written(done: int) -> None:
         {"in": "", "clear": "security.capability", "value": "eQ=="},
         {"in": "", "clear": "trusted.overlay.opaque", "value": "AAAA"},
         {"in": "", "mtime": -1},
+        {**FILL, "inode": 1 << 64},
+        {**FILL, "from": "../b"},
+        {**FILL, "from": ""},
+        {**FILL, "fill": ".."},
+        {**FILL, "xattrs": []},
+        {**FILL, "xattrs": [MARK, ["user.a", ""]]},
         {"in": 5, "mtime": 1},
     ],
 )  # fmt: skip

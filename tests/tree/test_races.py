@@ -16,7 +16,7 @@ from importer.files import beneath
 from importer.tree.changes import make, undo
 from importer.tree.descriptors import Beneath
 from importer.tree.journal import opened_journal
-from layers.ondisk.change import Node, Quote, Remove
+from layers.ondisk.change import Fill, Node, Quote, Remove
 from layers.ondisk.journal import Journal
 from tests.tools.swapper import Swapper
 
@@ -60,6 +60,33 @@ def test_an_exchanged_node_gets_no_owner(tmp_path: Path, swaps: int, kind: int) 
     os.close(descriptor)
     os.close(watched)
     assert (found.st_uid, stat.S_IMODE(found.st_mode), found.st_size) == (0, 0o600, len(SECRET))
+
+
+@SWAPS
+@pytest.mark.parametrize("work", [make, undo])
+def test_an_exchanged_file_is_not_written_to(
+    tmp_path: Path, swaps: int, work: Callable[[Fill, int, int], None]
+) -> None:
+    """Root's own file comes in the place of one whose data is in a lower layer."""
+    for name in ("file", "data", "secret"):
+        (tmp_path / name).write_bytes(SECRET if name == "secret" else b"data" * 3)
+        os.utime(tmp_path / name, ns=(7, 7))
+    mark = "trusted.overlay.metacopy"
+    os.setxattr(tmp_path / "file", mark, b"")
+    inode = (tmp_path / "file").stat().st_ino
+    watched = os.open(tmp_path / "secret", os.O_RDONLY)
+    change = Fill((), b"file", (b"data",), inode, 7, ((mark.encode(), b""),))
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    amid(
+        tmp_path / "file",
+        tmp_path / "secret",
+        swaps,
+        lambda: work(change, descriptor, descriptor),
+    )
+    assert os.pread(watched, 20, 0) == SECRET
+    assert os.listxattr(watched) == []
+    os.close(descriptor)
+    os.close(watched)
 
 
 @SWAPS
