@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from layers.chunks import Chunks
 
 CHUNK = 1 << 20
-# Less than this counts as silence, so that a server which sends one byte a minute does not keep
-# us for ever.
-_ENOUGH = 1 << 10
-SILENCE = "is the other end reachable? --timeout=SECONDS waits longer"
+# Bytes a second, as libostree's low-speed-limit-bytes: less counts as silence, so that a server
+# which sends a byte now and then does not keep us, and the repo's lock, for a month.
+LEAST_SPEED = 1000
+SILENCE = "is the other end reachable, and the network free? --timeout=SECONDS waits longer"
+
+
+def too_slow(sender: str, received: int, seconds: float) -> FetchError:
+    """Return the error that so few bytes came within so many seconds."""
+    if not received:
+        return FetchError(f"{sender} has been silent for {seconds:g} s", hint=SILENCE)
+    said = f"{sender} has sent fewer than {LEAST_SPEED} bytes a second for {seconds:g} s"
+    return FetchError(said, hint=SILENCE)
 
 
 def is_readable(descriptor: int, seconds: float) -> bool:
@@ -33,7 +41,8 @@ def patient_chunks(descriptor: int, seconds: float, sender: str, size: int | Non
     """Yield the bytes of a pipe until it ends, at most 1 MiB at a time; at most `size` in all.
 
     Only the time spent waiting counts, not the time that the caller takes for a chunk.
-    Raise FetchError, naming `sender`, if fewer than 1 KiB come within `seconds` of waiting.
+    Raise FetchError, naming `sender`, if within `seconds` of waiting fewer than 1000 bytes a second
+    come.
     """
     source = _Source(descriptor, seconds, sender)
     return _patiently(source, size, lambda most: os.read(descriptor, most), len)
@@ -79,13 +88,13 @@ def _patiently[T](
     while missing > 0:
         began = time.monotonic()
         if not is_readable(descriptor, left):
-            raise FetchError(f"{sender} has been silent for {seconds:g} s", hint=SILENCE)
+            raise too_slow(sender, received, seconds)
         left -= time.monotonic() - began
         chunk = take(int(min(CHUNK, missing)))
         if not length(chunk):
             return
         missing -= length(chunk)
         received += length(chunk)
-        if received >= _ENOUGH:
+        if received >= LEAST_SPEED * seconds:
             left, received = seconds, 0
         yield chunk

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from importer.errors import FetchError, ImporterError
-from importer.pipe import SILENCE, patient_chunks
+from importer.pipe import LEAST_SPEED, SILENCE, patient_chunks, too_slow
 from importer.stopped import StopWatch
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _KILLED = "it was killed: if nobody did it, the kernel did for want of memory; s
 # No registry sends a manifest of more, and no other program that we run writes more.
 _MAX_OUTPUT = 64 << 20
 # Seconds between two checks of how many bytes a program has moved; fewer than these count as none.
-_LOOK, _ENOUGH = 1.0, 1 << 10
+_LOOK = 1.0
 _live: set[subprocess.Popen[bytes]] = set()
 _watch = StopWatch()
 # Reentrant, since the signal handler takes this lock as well, in the thread that it interrupts.
@@ -76,8 +76,8 @@ def run(
 def run_transfer(argv: Sequence[str], *, pass_fds: Sequence[int], timeout: float) -> None:
     """Run a program that moves much and says nothing, such as `skopeo copy`.
 
-    Raise CommandError if its status is not 0, FetchError if it has neither read nor written 1 KiB
-    for `timeout` seconds.
+    Raise CommandError if its status is not 0, FetchError if within `timeout` seconds it reads and
+    writes fewer than 1000 bytes a second.
     """
     with _unnamed_file() as stderr:
         with _started(argv, stderr, pass_fds=pass_fds) as child:
@@ -93,10 +93,10 @@ def _busy(child: subprocess.Popen[bytes], name: str, timeout: float) -> int:
         with suppress(subprocess.TimeoutExpired):
             return child.wait(min(timeout, _LOOK))
         now = _moved(child.pid)
-        if now - moved >= _ENOUGH:
+        if now - moved >= LEAST_SPEED * timeout:
             moved, since = now, time.monotonic()
         elif time.monotonic() - since >= timeout:
-            raise FetchError(f"{name} has moved nothing for {timeout:g} s", hint=SILENCE)
+            raise too_slow(name, now - moved, timeout)
 
 
 def _moved(pid: int) -> int:

@@ -80,6 +80,14 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+def _said(error: yaml.YAMLError) -> str:
+    """Return the problem and its line, without the text that PyYAML quotes: it may be a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+    return line + (error.problem or error.context or "")
+
+
 def _check(count: int, most: int, what: str) -> None:
     if count > most:
         raise LayerError(f"the YAML has more than {most} {what}", hint=_HINT)
@@ -95,8 +103,7 @@ def documents(text: str, origin: str, limit: int = MAX_TEXT_SIZE) -> list[Node]:
     except LayerError as error:
         raise LayerError(f"{origin}: {error.message}", hint=error.hint) from None
     except yaml.YAMLError as error:
-        said = " ".join(str(error).split())
-        raise LayerError(f"{origin} is not YAML: {said[:200]}") from None
+        raise LayerError(f"{origin} is not YAML: {_said(error)[:200]}") from None
     except (RecursionError, ValueError) as error:
         raise LayerError(f"{origin} is not YAML that we read: {str(error)[:200]}") from None
     return [node for node in found if node is not None]

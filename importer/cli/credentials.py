@@ -28,7 +28,7 @@ def credentials(given: Access) -> str | None:
 @cache  # standard input can be read once
 def _read(path: Path) -> str:
     is_stdin = str(path) == "-"
-    raw = _stdin() if is_stdin else read_file(path, _MOST_BYTES)
+    raw = _stdin() if is_stdin else read_file(path, _MOST_BYTES, pipes=True)
     name = "standard input" if is_stdin else str(path)
     try:
         text = raw.decode()

@@ -32,7 +32,7 @@ _LONGEST_WAIT = 60
 _FIRST_WAIT = 0.5
 _CHUNK = 1 << 16
 # The object's name with which urllib3 begins a message about a connection.
-_OBJECT = re.compile(r"(?:Watched)?HTTPS?Connection(?:Pool)?\(.*?\): ")
+_OBJECT = re.compile(r"(?:(?:Watched)?HTTPS?Connection(?:Pool)?|PlainPool|SecurePool)\([^)]*\): ")
 
 
 class Http:

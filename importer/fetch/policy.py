@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from importer.files.replacement import open_regular
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.oci.signature_policy import accepts_anything
 
@@ -43,7 +44,7 @@ def _read(path: Path) -> bytes | None:
     """Return the file, None if there is none, or b"" if it cannot be read: skopeo then reports
     why."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(MAX_DOCUMENT_SIZE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-_USER = re.compile(r"(https?://)([^/?#]*)@")
+# Of a URL, or at the beginning of what should be an image's reference.
+_USER = re.compile(r"((?:https?|docker)://|^(?=[^/?#]*:))([^/?#]*)@")
 
 
 def shown(text: str) -> str:

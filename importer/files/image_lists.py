@@ -60,7 +60,7 @@ def read_image_lists(path: Path, size: int) -> tuple[ImageList, ...]:
 def _members(directory: Path, size: int) -> Iterator[ImageList]:
     for path in sorted(directory.iterdir()):
         if path.suffix in _SUFFIXES:
-            yield ImageList(path, parse_list(_raw(path, size), str(path), size))
+            yield ImageList(path, parse_list(_raw(path, size), str(path), size, lines=False))
 
 
 def _raw(path: Path, size: int) -> bytes:

@@ -13,7 +13,7 @@ from importer.files.atomic import is_fresh
 from importer.files.blob_file import has_content, naming, new_blob, replace_file
 from importer.files.locked_directory import OPEN_DIRECTORY
 from importer.files.presence import is_present
-from importer.files.replacement import read_file
+from importer.files.replacement import open_regular, read_file
 from importer.files.sync import make_directory
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, array, mapping, parse_document
@@ -65,7 +65,7 @@ class Layout:
     def read(self, digest: Digest) -> OpenChunks:
         """Yield a blob's bytes. Raise ImporterError if it cannot be read."""
         path = self._path(digest)
-        with naming(path, "reading"), path.open("rb") as file:
+        with naming(path, "reading"), open_regular(path) as file:
             while piece := file.read(_PIECE):
                 yield piece
 

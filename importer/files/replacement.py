@@ -6,7 +6,7 @@ import errno
 import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from stat import S_IFREG, S_ISREG
+from stat import S_IFREG, S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from importer.errors import ImporterError
@@ -68,7 +68,8 @@ class Replacement:
         """Put the new content in place. Return False if the file has this content already."""
         try:
             with suppress(FileNotFoundError):
-                self._before = self._final.read_bytes()
+                with open_regular(self._final) as file:
+                    self._before = file.read()
                 if self._before == self._content:
                     return False
             self._new.replace(self._final)
@@ -122,21 +123,25 @@ def open_regular(path: Path) -> BinaryIO:
     """Open a regular file of a foreign directory to read. Raise OSError as open(2) does, and for a
     fifo or a device, which could keep us waiting for ever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    file = os.fdopen(descriptor, "rb")
-    if not S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
-        raise OSError(errno.EINVAL, "it is no regular file")
-    return file
+    mode = os.fstat(descriptor).st_mode
+    if not S_ISREG(mode):
+        os.close(descriptor)
+        kind = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise kind if S_ISDIR(mode) else OSError(errno.EINVAL, "it is no regular file")
+    return os.fdopen(descriptor, "rb")
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """Read a file of at most `limit` bytes. Raise ImporterError if it cannot be read, or is
-    larger.
+def read_file(path: Path, limit: int, *, pipes: bool = False) -> bytes:
+    """Read a regular file of at most `limit` bytes. `pipes` allows the user's own pipe, as bash
+    makes one for `<(...)`; any other could keep us waiting for ever.
+
+    Raise ImporterError if the file cannot be read, or is larger.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if pipes else open_regular(path) as file:
             too_large = os.fstat(file.fileno()).st_size > limit
-            data = b"" if too_large else file.read(limit + 1)
+            # None for a file of /proc whose reader would wait.
+            data = b"" if too_large else file.read(limit + 1) or b""
     except OSError as error:
         raise ImporterError(f"{path} cannot be read: {error.strerror}") from error
     if too_large or len(data) > limit:

@@ -37,16 +37,29 @@ def read_list(raw: bytes, origin: str, limit: int = MAX_TEXT_SIZE) -> ListFile:
     return found
 
 
-def parse_list(raw: bytes, origin: str, limit: int = MAX_TEXT_SIZE) -> ListFile:
-    """Return the images of a file, which may have none. Raise LayerError as `read_list`."""
+def parse_list(
+    raw: bytes, origin: str, limit: int = MAX_TEXT_SIZE, *, lines: bool = True
+) -> ListFile:
+    """Return the images of a file, which may have none. Raise LayerError as `read_list`.
+
+    `lines` False refuses plain lists, whose errors quote a line: a name in a directory may lead to
+    a file that the directory's owner may not read.
+    """
     if len(raw) > limit:
         raise LayerError(
             f"{origin} has {len(raw)} bytes, more than {limit}", hint="--max-list-size allows more"
         )
-    return _read(decoded(raw.removeprefix(BOM_UTF8), origin), origin, limit)
+    text = decoded(raw.removeprefix(BOM_UTF8), origin)
+    found = _read(text, origin, limit)
+    if found is not None:
+        return found
+    if not lines:
+        raise LayerError(f"{origin} is no unit, and no manifest")
+    return read_lines(text, origin)
 
 
-def _read(text: str, origin: str, limit: int) -> ListFile:
+def _read(text: str, origin: str, limit: int) -> ListFile | None:
+    """Return the images of a file of any format but a plain list."""
     if is_unit(text):
         return read_unit(text, origin)
     if _BLUEPRINT.search(text):
@@ -56,4 +69,4 @@ def _read(text: str, origin: str, limit: int) -> ListFile:
         if manifests is None:
             raise LayerError(f"{origin} is YAML or JSON of no kind that we know")
         return manifests
-    return read_lines(text, origin)
+    return None

@@ -55,6 +55,11 @@ class ImageName:
     def parse(cls, text: str) -> Self:
         """Parse a name. Raise LayerError if it is malformed or names no registry."""
         rest, at, digest = text.partition("@")
+        if at and "/" in digest:
+            raise LayerError(  # USER:PASSWORD@HOST/..., which is not to be shown
+                f"not an image reference: {'***@' + text.rpartition('@')[2][:200]!r}",
+                hint="credentials go into --creds-file or --authfile",
+            )
         head, slash, last = rest.rpartition("/")
         final, colon, tag = last.partition(":")
         repository = head + slash + final

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from layers.oci.reference import Reference
 
 _ANYTHING = [{"type": "insecureAcceptAnything"}]
+_TOP = {"default", "transports"}
+# The keys of each requirement beside `type`; skopeo refuses a policy with any other key.
+_SIGSTORE = "keyPath keyPaths keyData keyDatas fulcio pki signedIdentity"
+_REKOR = "rekorPublicKeyPath rekorPublicKeyPaths rekorPublicKeyData rekorPublicKeyDatas"
+_KEYS = {
+    "insecureAcceptAnything": "",
+    "reject": "",
+    "signedBy": "keyType keyPath keyPaths keyData signedIdentity",
+    "signedBaseLayer": "baseLayerIdentity",
+    "sigstoreSigned": f"{_SIGSTORE} {_REKOR}",
+}
 
 
 def accepts_anything(raw: bytes, reference: Reference) -> bool:
@@ -31,7 +42,24 @@ def accepts_anything(raw: bytes, reference: Reference) -> bool:
     scopes = transports.get(reference.transport, {}) if isinstance(transports, dict) else None
     if policy.get("default") != _ANYTHING or not isinstance(scopes, dict):
         return False
+    if not policy.keys() <= _TOP or not all(map(_is_valid, transports.values())):
+        return False  # skopeo says why it refuses the policy
     return all(_passes(scope, scopes, reference) for scope in scopes)
+
+
+def _is_valid(scopes: object) -> bool:
+    """Return whether skopeo could take the scopes of a transport; values are left to skopeo."""
+    if not isinstance(scopes, dict):
+        return False
+    found = [one if isinstance(one, list) and one else [None] for one in scopes.values()]
+    return all(_is_requirement(one) for requirements in found for one in requirements)
+
+
+def _is_requirement(value: object) -> bool:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(kind, str) or kind not in _KEYS:
+        return False
+    return value.keys() <= {"type", *_KEYS[kind].split()}
 
 
 def _passes(scope: str, scopes: Document, reference: Reference) -> bool:

@@ -9,6 +9,9 @@ import pytest
 from importer.cli.credentials import credentials
 from importer.cli.options.registry import Registry as RegistryOptions
 from importer.errors import ImporterError
+from importer.fetch.url import shown
+from layers.errors import LayerError
+from layers.oci.reference import Reference
 from tests.tools import patience
 from tests.tools.faultyproxy import Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
@@ -150,3 +153,22 @@ def test_a_payload_may_not_send_them_elsewhere(repo: Path, world: World, locked:
     (error,) = outcome.said("error")
     assert f"has images in {world.registry.host}" in error
     assert world.registry.requests() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker://user:SECRET@host.io/a:b",
+        "user:SECRET@host.io/a:b",
+        "docker://user:SEC@RET@host.io/a:b",
+        "docker:user:SECRET@host.io/a@sha256:" + "0" * 64,
+    ],
+)
+def test_a_password_in_a_reference_is_not_shown(text: str) -> None:
+    with pytest.raises(LayerError) as caught:
+        Reference.parse(text)
+    said = f"{caught.value} {caught.value.hint}"
+    assert "SEC" not in said
+    assert "RET" not in said.replace("SECRET", "")
+    assert "--creds-file" in said
+    assert "SEC" not in shown(text)

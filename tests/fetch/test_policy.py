@@ -41,6 +41,11 @@ def at(scope: str) -> dict[str, Any]:
     return {"default": ANYTHING, "transports": {"docker": {scope: REJECT}}}
 
 
+def oci(requirements: object) -> dict[str, Any]:
+    """A policy that accepts anything but for a directory."""
+    return {"default": ANYTHING, "transports": {"oci": {"/y": requirements}}}
+
+
 def home_with(where: Path, policy: object) -> How:
     """An environment whose user has this policy, and gave no --policy."""
     file = where / "home" / ".config" / "containers" / "policy.json"
@@ -121,6 +126,12 @@ def test_a_lock_is_no_way_around_it(world: World, copied: Path, tmp_path: Path) 
         (REDHAT, "registry.access.redhat.com/ubi9:1", False),
         (REDHAT, "oci:/x:t", True),
         ({"default": ANYTHING, "transports": {"oci": {"/y": REJECT}}}, "oci:/x:t", False),
+        ({"default": ANYTHING, "Transports": {}}, "r.io/a:b", False),
+        (oci([]), "r.io/a:b", False),
+        (oci([{"type": "Reject"}]), "r.io/a:b", False),
+        (oci([{"type": []}]), "r.io/a:b", False),
+        (oci([{"type": "reject", "why": 1}]), "r.io/a:b", False),
+        (oci(REJECT), "r.io/a:b", True),
         *((at(scope), "r.io:5000/a/b:c", False) for scope in MATCHING),
         (at("*.org"), "r.io:5000/a/b:c", True),
         (at("r.io:5000/z"), "r.io:5000/a/b:c", True),

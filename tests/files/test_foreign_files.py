@@ -7,9 +7,14 @@ import pytest
 
 from importer.device.folder import DeviceError
 from importer.errors import ImporterError
+from importer.fetch.policy import has_to_ask
+from importer.fetch.skopeo import Skopeo
+from importer.files.image_lists import read_image_lists
+from importer.files.oci_layout import Layout
 from importer.files.replacement import open_regular
 from importer.graphroot.files import sized_pieces
 from importer.tree.journal import opened_journal
+from layers.oci.reference import Reference
 from tests.tools.ownstorage import healed
 
 TERABYTE = 1 << 40
@@ -27,6 +32,39 @@ def test_a_pipe_in_a_foreign_directory_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="it is no regular file"):
         open_regular(tmp_path / "pipe")
+
+
+def test_a_pipe_is_waited_for_nowhere(tmp_path: Path) -> None:
+    """As a unit, as a list, as a layout's index, as a policy."""
+    (tmp_path / "units").mkdir()
+    for name in ("units/x.image", "index.json", "policy.json"):
+        os.mkfifo(tmp_path / name)
+    said = "x.image cannot be read: it is no regular file"
+    for path in (tmp_path / "units", tmp_path / "units/x.image"):
+        with pytest.raises(ImporterError, match=said):
+            read_image_lists(path, 1 << 20)
+    with pytest.raises(ImporterError, match=r"index\.json cannot be read"):
+        Layout(tmp_path, "t").tagged()
+    reference = Reference.parse("r.io/a:b")
+    assert has_to_ask(Skopeo(policy=str(tmp_path / "policy.json")), reference)
+
+
+def test_a_link_in_a_directory_of_units_shows_nothing_of_its_target(tmp_path: Path) -> None:
+    secrets = {
+        "shadow": "root:$y$SECRET:19000:0:::\n",
+        "key": "-----BEGIN PRIVATE KEY-----\nSECRET\n",
+        "words": "SECRET a b c\n",
+        "yaml": "password: SECRET: SECRET\n",
+    }
+    for name, text in secrets.items():
+        (tmp_path / name).write_text(text)
+        for suffix in (".image", ".yaml"):
+            units = tmp_path / f"units-{name}{suffix}"
+            units.mkdir()
+            (units / f"x{suffix}").symlink_to(tmp_path / name)
+            with pytest.raises(ImporterError) as caught:
+                read_image_lists(units, 1 << 20)
+            assert "SECRET" not in f"{caught.value} {caught.value.hint}"
 
 
 def test_a_journal_without_end(tmp_path: Path) -> None:

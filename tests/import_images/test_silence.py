@@ -3,11 +3,15 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from importer.errors import FetchError
+from importer.pipe import patient_chunks
+from importer.process import run_transfer
 from tests.tools import patience
 from tests.tools.faultyproxy import Action, Fault, FaultyProxy
 from tests.tools.image import BuiltImage, build_oci
@@ -53,10 +57,23 @@ def test_a_blob_that_stops_coming(
     """The lock is free afterwards: the same import succeeds once the registry does."""
     blob = image.layers[1].digest
     fault = between.add(Fault(blob, action, after))
-    gave_up(run_import(repo, *IMPATIENT, reference), "the registry has been silent for 1 s")
+    gave_up(run_import(repo, *IMPATIENT, reference), "the registry has ")
     assert fault.times < (1 << 30) - 1, "it was not asked again"
     between.faults.clear()
     assert imported(repo, reference)["images"][0]["digest"] == image.digest
+
+
+def test_what_comes_slowly_counts_as_silence() -> None:
+    """800 bytes a second, which once was enough for a month."""
+    loop = "for _ in range(20): os.write(1, bytes(400)); time.sleep(0.5)"
+    program = [sys.executable, "-Sc", f"import os, time\n{loop}"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as slow:
+        assert slow.stdout is not None
+        chunks = patient_chunks(slow.stdout.fileno(), 2, "it")
+        with pytest.raises(FetchError, match="it has sent fewer than 1000 bytes a second for 2 s"):
+            list(chunks)
+    with pytest.raises(FetchError, match=r" has sent fewer than 1000 bytes a second for 2 s"):
+        run_transfer(program, pass_fds=(), timeout=2)
 
 
 def test_a_blob_that_stops_coming_once_is_asked_for_again(

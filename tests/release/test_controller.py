@@ -39,6 +39,7 @@ def refused(url: str, retries: int = 0, timeout: float = 30) -> Fault:
     with pytest.raises(Fault) as caught:
         get(url, retries, timeout)
     assert str(caught.value).startswith(f"{url}: ")
+    assert "Pool(" not in str(caught.value)
     return caught.value
 
 

@@ -70,7 +70,8 @@ class Access(Group):
         type=Seconds(),
         default=60.0,
         shown="60",
-        help="How many seconds a registry or release controller may be silent.",
+        help="How many seconds a registry or release controller may be silent, or send fewer than"
+        " 1000 bytes a second.",
     )
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Self
 
 from importer.errors import ImporterError
+from importer.files.replacement import open_regular
 
 _NONCE = "nonce"
+_MOST = 100  # bytes of a nonce
 _SAME = "the import and all workers need the same versions, for instance the same container image"
 _PATH = "the repo has to be on a file system that all workers have at the same path"
 
@@ -52,7 +54,8 @@ class Agreement:
 
     def _check_directory(self) -> None:
         try:
-            nonce = Path(self.directory, _NONCE).read_text()
+            with open_regular(Path(self.directory, _NONCE)) as file:
+                nonce = file.read(_MOST).decode("ascii", "replace")
         except OSError as error:
             said = f"it does not see the repo: {self.directory}: {error.strerror}"
             raise ImporterError(said, hint=_PATH) from None
@@ -89,7 +92,9 @@ class Agreement:
             return
         path = Path(self.directory, name)
         try:
-            nonce, owner = path.read_text(), path.stat().st_uid
+            with open_regular(path) as file:
+                nonce = file.read(_MOST).decode("ascii", "replace")
+                owner = os.fstat(file.fileno()).st_uid
             path.unlink()
         except OSError as error:
             said = f"a file that it wrote into the repo is not here: {error.strerror}"
