@@ -111,7 +111,7 @@ def heal_storage(
         if storage is None:
             return Healed(Treatment(), dry_run)
         held.callback(storage.close)
-        if storage.status(IMAGES) is None:
+        if storage.status(IMAGES) is None and storage.status(LAYERS) is None:
             return Healed(Treatment(), dry_run)
         for name in LOCKS:
             held.enter_context(locked(storage, name, timeout, written=not dry_run))
