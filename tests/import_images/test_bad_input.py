@@ -294,7 +294,7 @@ MANIFESTS: list[tuple[Edit, str, str]] = [
     (encrypted, "encrypted", "--decryption-key"),
     (foreign_layer, "squashfs", "tar+gzip"),
     (one_layer_less, "2 diff_ids", "built anew"),
-    (wrong_size, "bytes in blob, got", "registry"),
+    (wrong_size, " bytes ", "registry"),  # skopeo 1.18 says so; since GetRawBlob, we do
     (no_layers_key_of_that_case, "by case alone", "built anew"),
 ]
 
