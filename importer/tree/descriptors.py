@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.files.beneath import open_file
+from importer.files.beneath import open_directory, open_file
 from layers.errors import printable
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from layers.path import Path
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _A_ROOT = "ROOT has to be a directory that this user may read"
 _AS_ROOT = "run it as root, or make the file readable for this user"
@@ -57,7 +56,7 @@ class Beneath:
             os.close(self._opened.pop()[1])
         for name in path[common:]:
             above = self._opened[-1][1]
-            self._opened.append((name, os.open(name, _DIRECTORY, dir_fd=above)))
+            self._opened.append((name, open_directory(above, name)))
         return self._opened[-1][1]
 
 

@@ -7,6 +7,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from importer.files.beneath import open_directory
 from importer.tree.descriptors import read_small
 from importer.tree.file_batch import LayerPlace
 from layers.ondisk.driver_home import FLAG, DriverHome, may_be_fuse, read_home
@@ -20,7 +21,6 @@ _LINKS = b"l"
 # overlayfs takes at most 500 lower layers; each has some 30 bytes in a `lower` file.
 _LOWER_BYTES = 1 << 20
 _FLAG_BYTES = 64
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def layers_at(
@@ -51,7 +51,7 @@ def _find_home(directory: int, names: Iterable[bytes]) -> DriverHome | None:
 
 def _note_layer(home: int, name: bytes, lowers: dict[bytes, bytes | None]) -> None:
     """Add a layer, with the content of its `lower` file, None if it has no such file."""
-    descriptor = os.open(name, _DIRECTORY, dir_fd=home)
+    descriptor = open_directory(home, name)
     try:
         if _is(descriptor, b"link", stat.S_IFREG) and _is(descriptor, b"diff", stat.S_IFDIR):
             lowers[name] = read_small(b"lower", descriptor, _LOWER_BYTES)
@@ -68,7 +68,7 @@ def _is(directory: int, name: bytes, kind: int) -> bool:
 
 def _links(home: int) -> dict[bytes, bytes]:
     """Return the targets of the symlinks in `l`, by their names."""
-    descriptor = os.open(_LINKS, _DIRECTORY, dir_fd=home)
+    descriptor = open_directory(home, _LINKS)
     try:
         found = {}
         for name in map(os.fsencode, os.listdir(descriptor)):  # noqa: PTH208 - of a descriptor
