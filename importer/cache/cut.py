@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from importer.cache.layer import LayerCommit
-    from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
 
@@ -64,15 +63,8 @@ def cut_layers(
     deleting = [one for one, layer in layers.items() if layer.whiteouts]
     _check_verified(layers, parents, frozenset(deleting))
     with repo.locked():
-        cutter = _Cutter(repo, layers, parents, label)
+        cutter = _Cutter(repo, layers, parents, label, most_entries)
         found = cutter.cut(sorted(deleting, key=lambda one: (len(parents[one]), one)))
-    added = sum(layer.added_entries or 0 for layer in found.values())
-    if added > most_entries:
-        raise LayerError(
-            f"{len(found)} layers delete files, and would hold {added:,} entries of the layers"
-            f" below them; the limit is {most_entries:,}",
-            hint="--flatten makes smaller stores of such images; --max-entries raises the limit",
-        )
     return {**layers, **found}
 
 
@@ -99,8 +91,11 @@ class _Cutter:
         layers: Mapping[str, LayerCommit],
         parents: Parents,
         label: str | None,
+        most_entries: int,
     ) -> None:
         self._repo = repo
+        self._most = most_entries
+        self._added = 0
         self._layers = layers
         self._parents = parents
         self._label = label
@@ -130,11 +125,22 @@ class _Cutter:
         return self._layer(one, self._repo.root(commit), added)
 
     def _layer(self, one: str, made: RepoDirectory, added: int) -> LayerCommit:
-        """Return the layer with the trees that were `made`."""
+        """Return the layer with the trees that were `made`. Raise LayerError if it and those before
+        hold too many entries of others."""
+        self._added += added
+        if self._added > self._most:
+            raise self._too_many()
         diff, blocker = made.directories[_DIFF], made.directories.get(_BLOCKER)
         if blocker is None:
             self._cut[one] = diff
         return replace(self._layers[one], shown=diff, added_entries=added, blocker=blocker)
+
+    def _too_many(self) -> LayerError:
+        return LayerError(
+            f"layers delete files, and would hold more than {self._most:,} entries of the layers"
+            " below them",
+            hint="--flatten makes smaller stores of such images; --max-entries raises the limit",
+        )
 
     def _branch(self, one: str) -> str:
         label = label_hash(self._label) if self._label is not None else ""
@@ -147,7 +153,7 @@ class _Cutter:
 
     def _made(self, ids: list[str]) -> dict[str, LayerCommit]:
         """Make trees. They are durable before a commit names them; see `cache.batch`."""
-        trees: dict[str, Tree] = {}
+        trees: dict[str, RepoDirectory] = {}
         made: dict[str, LayerCommit] = {}
         with self._repo.transaction():
             for one in ids:
@@ -156,11 +162,15 @@ class _Cutter:
             for one, layer in made.items():
                 facts = ((ADDED_ENTRIES, str(layer.added_entries)), (STACK, self._stack(one)))
                 message = Message(f"Layer {one} with the layers below", 0, metadata=facts)
-                commit = self._repo.write_commit(trees[one], message)
+                tree = self._repo.tree_of(trees[one])
+                tree.write()
+                commit = self._repo.write_commit(tree, message)
                 self._repo.set_ref(self._branch(one), commit)
         return made
 
-    def _written(self, one: str) -> tuple[Tree, LayerCommit]:
+    def _written(self, one: str) -> tuple[RepoDirectory, LayerCommit]:
+        """Write the layer's tree. Return the stored one: what libostree holds of a tree that it
+        builds is many times as large."""
         own, lower = self._tree(one), Lower(self._trees(one))
         tree, paths = self._repo.tree(_PLAIN), topmost(own, has_whiteout)
         diff = tree.directory(_DIFF.decode(), own.meta)
@@ -172,7 +182,7 @@ class _Cutter:
             add_blocker(tree.directory(_BLOCKER.decode(), own.meta), blocker_tree(own, paths, leaf))
         made = self._repo.directory(*tree.write())
         entries = sum(map(self._counts.of, made.directories.values()))
-        return tree, self._layer(one, made, entries - self._counts.of(own))
+        return made, self._layer(one, made, entries - self._counts.of(own))
 
     def _trees(self, one: str) -> list[RepoDirectory]:
         """Return the trees that are merged, nearest first, down to the next cut one, those of the

@@ -341,6 +341,7 @@ def test_more_entries_than_allowed_are_refused(repo: Path, layout: Path) -> None
     assert outcome.status == 1
     assert "layers delete files, and would hold" in outcome.said("error")[0]
     assert "--flatten" in outcome.said("hint")[0]
+    assert [ref for ref in refs(repo) if ref.startswith("oci/cut/")] == []
 
 
 # -- upon another store --
