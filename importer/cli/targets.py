@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from stat import S_IROTH, S_ISREG
 from typing import TYPE_CHECKING
 
 import click
 
 from importer.cli.credentials import credentials
+from importer.cli.messages import log_line
 from importer.cli.options.cluster import OnCluster
 from importer.cli.options.images import LayerRules
 from importer.cli.options.labels import Labels, Signing
+from importer.cli.options.output import Messages
 from importer.cli.options.registry import Access, Registry
 from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.rules import check_other_branch
 from importer.cli.options.system import System
 from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.signing_keys import signing
+from importer.cli.streams import say
 from importer.commit.target import Form, Labelling, Target
 from importer.ingest.budget import Budget
+from layers.errors import escaped
 from layers.limits import Limits
 from layers.storage.store_id import Whiteouts
 
@@ -134,6 +140,8 @@ def skopeo_of(
     from importer.fetch.credentials import Credentials
     from importer.fetch.skopeo import Skopeo
 
+    if registry.creds_file is not None and not given(Messages).quiet:
+        _tell_of_readers(registry.creds_file, log_json=given(Messages).log_json)
     platform = given(Platform)
     return Skopeo(
         authfile=registry.authfile,
@@ -158,3 +166,12 @@ def _registries_conf(given: Path | None) -> str | None:
     from importer.fetch.registries import registries_file
 
     return registries_file(given)
+
+
+def _tell_of_readers(path: Path, *, log_json: bool) -> None:
+    """Report a file of credentials that every user of the machine can read."""
+    with suppress(OSError):  # reading it gives the user this error; "-" is standard input
+        mode = path.stat().st_mode
+        if S_ISREG(mode) and mode & S_IROTH:
+            text = f"every user of this machine can read {path}: chmod go= keeps it to you"
+            say(log_line("info", text) if log_json else escaped(text))

@@ -172,3 +172,18 @@ def test_a_password_in_a_reference_is_not_shown(text: str) -> None:
     assert "RET" not in said.replace("SECRET", "")
     assert "--creds-file" in said
     assert "SEC" not in shown(text)
+
+
+@pytest.mark.parametrize(("mode", "told"), [(0o600, False), (0o640, False), (0o644, True)])
+def test_a_file_of_credentials_that_all_can_read_is_told_of(
+    repo: Path, tmp_path: Path, mode: int, told: bool
+) -> None:
+    file = tmp_path / "creds"
+    file.write_text("user:secret\n")
+    file.chmod(mode)
+    flags = (f"--creds-file={file}", "--retry-times=0", "127.0.0.1:1/a:b")
+    said = f"every user of this machine can read {file}"
+    assert (said in run_import(repo, *flags).stderr) is told
+    assert said not in run_import(repo, "--quiet", *flags).stderr
+    logged = run_import(repo, "--log-json", *flags).stderr.splitlines()
+    assert any(said in json.loads(line)["message"] for line in logged) is told
