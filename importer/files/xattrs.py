@@ -22,15 +22,24 @@ def xattrs_of(descriptor: int) -> Xattrs:
     The descriptor is that of an open file, or one of `beneath.look_at`, also of a symlink. Raise
     OSError as listxattr(2) does.
     """
-    # flistxattr(2) rejects an O_PATH descriptor; its path in /proc works (proc_pid_fd(5)).
-    path = f"/proc/self/fd/{descriptor}"
     try:
-        names = os.listxattr(path)
+        return _read(descriptor)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+    # flistxattr(2) rejects an O_PATH descriptor; its path in /proc works, and takes longer
+    # (proc_pid_fd(5)).
+    return _read(f"/proc/self/fd/{descriptor}")
+
+
+def _read(file: int | str) -> Xattrs:
+    try:
+        names = os.listxattr(file)
     except OSError as error:
         if error.errno == errno.ENOTSUP:
             return ()
         raise
-    return tuple(sorted((os.fsencode(name), os.getxattr(path, name)) for name in names))
+    return tuple(sorted((os.fsencode(name), os.getxattr(file, name)) for name in names))
 
 
 def check_sees_trusted(layer: str, owner: int) -> None:
