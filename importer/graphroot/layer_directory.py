@@ -122,7 +122,7 @@ class LayerDirectory:
     def _check_complete(self, path: Path) -> None:
         descriptor = look_at(self._root.descriptor, joined(path))
         try:
-            is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-            check_complete(xattrs_of(descriptor), directory=is_directory)
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                check_complete(xattrs_of(descriptor), directory=True)
         finally:
             os.close(descriptor)

@@ -102,7 +102,10 @@ def test_progress_for_a_program(image: tuple[BuiltImage, str], tmp_path: Path) -
     assert set(kinds[1:-1]) <= {"progress"}
     assert {event["size"] for event in mine} == {blob.size}
     states = [one["state"] for one in events if one.get("layer") == blob.digest[7:19]]
-    assert list(dict.fromkeys(states)) == ["waiting", "unpacking", "closing", "done"]
+    # The blob may be here before it is unpacked.
+    assert [one for one in dict.fromkeys(states) if one != "spooled"] == [
+        *("waiting", "downloading", "unpacking", "closing", "done"),
+    ]
     counts = [event["bytes"] for event in mine[1:]]
     assert counts == sorted(counts)
     assert counts[-1] == blob.size

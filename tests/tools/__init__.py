@@ -24,14 +24,14 @@ release, `storecommand` image-store, `treecommit` import-tree beside `ostree com
 processes; `make` runs a target of the Makefile; `session` lists the processes of a session,
 `signalled` signals a program at any moment, `process` runs any other command, `home` is an empty
 home directory, `patience` says how long to wait, `told` keeps messages, `gpg` makes keyrings.
-`racer` exchanges paths while a command looks into a directory, `swapper` does so from C;
-`withoutopenat2` runs one to which
-the kernel denies openat2(2). `command` is a run of a command under way, forked by `forkserver` or a
-process of its own; `forking` forks on request, for `forkserver` and for the worker processes of
-`forkedworker`; `dask` runs a scheduler and workers. `faultydisk` lets a chosen write of a command
-fail: `supervised` starts the command, `syscalls` tells which file a system call is about;
-`faultywork` does so in a copy of a directory; `tried` counts such faults. `powercut` has the disk
-of a command as a power cut leaves it, from what `loggeddisk` has noted of its writes and flushes.
+`racer` exchanges paths while a command looks into a directory, `swapper` does so in a process of
+its own; `withoutopenat2` runs one to which the kernel denies openat2(2). `command` is a run of a
+command under way, forked by `forkserver` or a process of its own; `forking` forks on request, for
+`forkserver` and for the worker processes of `forkedworker`; `dask` runs a scheduler and workers.
+`faultydisk` lets a chosen write of a command fail: `supervised` starts the command, `syscalls`
+tells which file a system call is about; `faultywork` does so in a copy of a directory; `tried`
+counts such faults. `powercut` has the disk of a command as a power cut leaves it, from what
+`loggeddisk` has noted of its writes and flushes.
 
 **Read the result.** `ostreerepo` calls `ostree`, `store` reads a containers-storage tree as
 podman does, `snapshot` compares unpacked trees, `overlay` mounts layers, `expected` has what
@@ -43,8 +43,9 @@ by a reader of its own, `stack` reads layers over each other in memory, `tamper`
 systems; `lacking` skips what needs a program that the system has no package of; `order` is the
 order of the test files.
 
-**Other programs.** `podman` has storage of its own beside ours, `umoci` unpacks, `lab` reads the
-same layers by us, umoci and podman, `differences` lists where they differ on purpose;
+**Other programs.** `podman` has storage of its own beside ours, `crio` is a device that runs
+CRI-O, `ownstorage` writes storages as podman's driver lays them out, `umoci` unpacks, `lab` reads
+the same layers by us, umoci and podman, `differences` lists where they differ on purpose;
 `dockerroot` writes Docker's store, `dockerd` runs the real Docker; `osbase` is a small operating
 system, `device` a sysroot that deploys it, `bootc` imports an image as bootc does; `cgroup2`
 gives `podman run` a pure cgroup2, `rootless` is a user without privileges.
