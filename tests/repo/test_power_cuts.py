@@ -15,6 +15,7 @@ from tests.tools import lacking, tried
 from tests.tools.command import finished, start
 from tests.tools.image import build_oci
 from tests.tools.ostreerepo import fsck, heads, init
+from tests.tools.ownstorage import OwnStorage, digits, link
 from tests.tools.powercut import Recording, after_cut, record
 from tests.tools.process import run
 from tests.tools.releaseworld import World
@@ -118,6 +119,38 @@ def tree_work(home: Path) -> Work:
     )
 
 
+def heal_work() -> Work:
+    """A device's storage with a sound image, and one whose lowest layer is in no store."""
+    sound, broken, top, below, gone = map(digits, ("sound", "broken", "top", "below", "gone"))
+
+    def prepare(place: Path) -> None:
+        OwnStorage.made(place / "store").add_layer(below, link=link("below"))
+        storage = OwnStorage.made(place / "storage")
+        storage.add_layer(top, below, link("top"), f"l/{link('below')}")
+        storage.add_layer(digits("over"), gone, link("over"), f"l/{link('gone')}")
+        storage.add_image(sound, top, "r.io/sound:1")
+        storage.add_image(broken, digits("over"), "r.io/broken:1")
+
+    def records(place: Path) -> tuple[set[str], set[str]]:
+        """The images in the storage, and those aside."""
+        aside = (place / "storage/import-image-aside").glob("*/images.json")
+        away = [one["id"] for path in aside for one in json.loads(path.read_text())]
+        return set(OwnStorage(place / "storage").images), set(away)
+
+    def check(place: Path) -> None:
+        here, aside = records(place)
+        assert sound in here
+        assert broken in here | aside
+
+    stores = ("--root={}/storage", "--store={}/store", "--quiet")
+    return Work(
+        prepare,
+        lambda place: ["image-store", "heal", *(one.format(place) for one in stores)],
+        check,
+        records,
+    )
+
+
 def work_of(name: str, site: writes.Site) -> Work:
     """A command of which each write fails as well."""
     work = writes.WORKS[name](site)
@@ -130,7 +163,7 @@ def work_of(name: str, site: writes.Site) -> Work:
     )
 
 
-WORKS = ("import-image", "import-release", "import-tree", *writes.WORKS)
+WORKS = ("import-image", "import-release", "import-tree", "heal", *writes.WORKS)
 
 
 @pytest.fixture
@@ -143,6 +176,8 @@ def work(request: pytest.FixtureRequest, tmp_path: Path) -> Work:
         return release_work(request.getfixturevalue("world"))
     if name == "import-tree":
         return tree_work(tmp_path)
+    if name == "heal":
+        return heal_work()
     return work_of(name, request.getfixturevalue("site"))
 
 
