@@ -31,4 +31,6 @@ def fed(*pieces: bytes, wait: threading.Event | None = None) -> Iterator[int]:
         yield source
     finally:
         os.close(source)
+        if wait is not None:
+            wait.set()
         writer.join(patience.SECONDS)
