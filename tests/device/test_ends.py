@@ -121,7 +121,7 @@ def test_every_end_is_exported(tmp_path: Path) -> None:
     listed, repo = tmp_path / "list", tmp_path / "repo"
     built = {name: build_oci(tmp_path / "oci", name, [SMALL, end]) for name, end in ENDS.items()}
     listed.write_text("".join(f"{name} oci:{tmp_path}/oci:{name}\n" for name in ENDS))
-    released(repo, "--insecure-policy", "--branch=all", listed)
+    released(repo, "--insecure-policy", "--allow-transports=oci", "--branch=all", listed)
     for name, image in built.items():
         answered(repo, "export", "--quiet", image.image_id, f"dir:{tmp_path}/{name}")
         for diff_id in image.diff_ids:

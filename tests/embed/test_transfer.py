@@ -7,7 +7,7 @@ from importer.process import CommandError, run_transfer
 
 
 def test_a_program_that_moves_nothing() -> None:
-    with pytest.raises(FetchError, match=r"sleep has moved nothing for 0\.2 s"):
+    with pytest.raises(FetchError, match=r"sleep has been silent for 0\.2 s"):
         run_transfer(["sleep", "600"], pass_fds=(), timeout=0.2)
 
 
