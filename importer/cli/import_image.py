@@ -18,9 +18,7 @@ from importer.cli.run_import import end_import
 from importer.cli.targets import skopeo, target
 
 if TYPE_CHECKING:
-    from importer.commit.result import Result
-    from importer.import_images import Job
-    from importer.progress import Progress
+    from importer.run.job import Job
 
 
 @command(
@@ -57,27 +55,16 @@ def import_image(given: Given) -> None:
     branch of its own. The images are committed to a branch with a store that podman and CRI-O
     use as an additional image store.
     """
-    from importer.import_images import import_images, plan_import
-
-    def work(job: Job, progress: Progress) -> Result:
-        result = import_images(job, progress)
-        images.pin(result.images)
-        return result
-
     images = NamedImages(given)
-    end_import(given, lambda: _job(given, images.read()), work, plan_import)
+    end_import(given, lambda _: _job(given, images.read()), lambda made: images.pin(made.images))
 
 
 def _job(given: Given, images: NamedImages) -> Job:
-    from importer.import_images import Job
+    from importer.run.job import Job
+    from importer.sources.references import ReferenceSource
     from layers.oci.reference import registries
 
     references = tuple(images.names)
-    return Job(
-        target=target(given),
-        references=references,
-        names=images.names,
-        skopeo=skopeo(
-            given, given(Retries).retry_times, registries(references), given(Architecture).arch
-        ),
-    )
+    wanted = registries(references)
+    how = skopeo(given, given(Retries).retry_times, wanted, given(Architecture).arch)
+    return Job(target=target(given), source=ReferenceSource(references, images.names, how))

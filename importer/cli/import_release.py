@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.cli.credentials import credentials
-from importer.cli.finish import INCOMPLETE, UNCHANGED, Answer, end
+from importer.cli.finish import Answer, end
 from importer.cli.messages import log_line, progress_for
 from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
@@ -29,14 +27,14 @@ from importer.cli.options.system import System
 from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.pinned_lists import pinned, pinning_for
 from importer.cli.release_files import file_updates
+from importer.cli.run_import import answer, imported
 from importer.cli.targets import layer_options, skopeo, target_of
 
 if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
-    from importer.release.dry_run import ReleaseDryRun
-    from importer.release.job import Origin, ReleaseJob
-    from importer.release.result import DiffResult
-    from importer.release.result import ReleaseResult as Imported
+    from importer.release.difference import DiffResult
+    from importer.release.origin import Origin
+    from importer.run.job import Job
     from layers.release.report import Report
 
 
@@ -82,10 +80,16 @@ def _work(given: Given) -> Answer:
     if result.diff is not None:
         return _diff(given, repo, *result.diff)
     assert repo is not None  # a rule of ReleaseResult  # noqa: S101
-    job = _job(given, repo)
+    origin = _origin(given)
+    job = _job(given, repo, origin)
     if result.check:
-        return _check(given, job)
-    return _plan(given, job) if given(Rehearsal).dry_run else _import(given, job)
+        return _check(given, job, origin)
+    if given(Rehearsal).dry_run:
+        from importer.run.import_all import plan_import
+
+        plan = plan_import(job, progress_for(given(Messages)))
+        return answer(given, plan, incomplete=plan.incomplete)
+    return _import(given, job)
 
 
 def _diff(given: Given, repo: Path | None, old: str, new: str) -> Answer:
@@ -95,65 +99,45 @@ def _diff(given: Given, repo: Path | None, old: str, new: str) -> Answer:
     return _compared(given, diff_releases(repo, _origin(given), old, new, progress))
 
 
-def _check(given: Given, job: ReleaseJob) -> Answer:
+def _check(given: Given, job: Job, origin: Origin) -> Answer:
     from importer.release.check import check_release
 
-    return _compared(given, check_release(job, progress_for(given(Messages))))
+    progress = progress_for(given(Messages))
+    return _compared(given, check_release(job.target, origin, job.files, progress))
 
 
-def _plan(given: Given, job: ReleaseJob) -> Answer:
-    from importer.release.dry_run import plan_release
-
-    result = plan_release(job, progress_for(given(Messages)))
-    return _answer(given, result, result.lines())
-
-
-def _import(given: Given, job: ReleaseJob) -> Answer:
-    from importer.release.import_release import import_release as import_all
-
+def _import(given: Given, job: Job) -> Answer:
     messages, pinning = given(Messages), pinning_for(given(Lists))
-    progress, began = progress_for(messages), time.monotonic()
-    result = import_all(job, progress)
-    progress.message(result.summary(time.monotonic() - began))
+    result = imported(job, progress_for(messages))
     if pinning is not None:
         pinning.write(pinned(result))
     reports = result.reports()
     files = [f"{path} was changed" for path in result.updated]
     aside = [] if messages.quiet else _aside(reports, files, log_json=messages.log_json)
-    answer = _answer(given, result, _markdown(given, reports) or result.lines())
-    return replace(answer, aside="\n".join(aside))
+    found = answer(given, result, _markdown(given, reports), incomplete=result.incomplete)
+    return replace(found, aside="\n".join(aside))
 
 
-def _answer(
-    given: Given, result: Imported | DiffResult | ReleaseDryRun, lines: list[str]
-) -> Answer:
-    as_json = given(Document).as_json
-    text = json.dumps(result.document(), indent=2) if as_json else "\n".join(lines)
-    if result.incomplete:
-        return Answer(text, INCOMPLETE)
-    unchanged = result.unchanged and given(Unchanged).unchanged_exit_77
-    return Answer(text, UNCHANGED if unchanged else 0)
-
-
-def _job(given: Given, repo: Path) -> ReleaseJob:
-    from importer.release.job import ReleaseJob
+def _job(given: Given, repo: Path, origin: Origin) -> Job:
+    from importer.release.files import FilesToWrite
+    from importer.run.job import Job
+    from importer.sources.release import ReleaseSource
 
     result = given(ReleaseResult)
-    target = target_of(given, repo, result.branch)
-    return ReleaseJob(
-        target=replace(target, keep_images=result.keep_images),
-        origin=_origin(given),
+    references = given(ReleaseFiles).image_references
+    files = FilesToWrite(result.lock, file_updates(given), references)
+    return Job(
+        target=replace(target_of(given, repo, result.branch), keep_images=result.keep_images),
+        source=ReleaseSource(origin, files),
         keep_going=result.keep_going,
         keep=result.keep,
-        lock=result.lock,
-        files=file_updates(given),
-        image_references=given(ReleaseFiles).image_references,
+        files=files,
     )
 
 
 def _origin(given: Given) -> Origin:
     from importer.release.controller import OPENSHIFT
-    from importer.release.job import Origin
+    from importer.release.origin import Origin
     from importer.release.sources import SourceName
 
     sources = given(ReleaseSources)
@@ -190,7 +174,7 @@ def _compared(given: Given, result: DiffResult) -> Answer:
     reports = result.reports()
     files = [f"{path} would change" for path in result.updated]
     text = _markdown(given, reports) or [*_for_people(reports, tty=sys.stdout.isatty()), *files]
-    return _answer(given, result, text)
+    return answer(given, result, text)
 
 
 def _markdown(given: Given, reports: list[Report]) -> list[str]:

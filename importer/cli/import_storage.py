@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cli.options.cluster import OnCluster
@@ -16,7 +17,8 @@ from importer.cli.run_import import end_import
 from importer.cli.targets import target
 
 if TYPE_CHECKING:
-    from importer.graphroot.import_storage import StorageJob
+    from importer.progress import Progress
+    from importer.run.job import Job
 
 
 @command(
@@ -48,19 +50,13 @@ def import_storage(given: Given) -> None:
     store is only read. NAME is an image's name, digest or id, as podman takes it; without one,
     all complete images are imported. The layers go to the same branches as import-image's.
     """
-    from importer.graphroot.import_storage import import_storage as import_store
-    from importer.graphroot.import_storage import plan_storage
-
-    end_import(given, lambda: _job(given), import_store, plan_storage)
+    end_import(given, lambda progress: _job(given, progress))
 
 
-def _job(given: Given) -> StorageJob:
-    from importer.graphroot.import_storage import StorageJob
+def _job(given: Given, progress: Progress) -> Job:
+    from importer.run.job import Job
+    from importer.sources.store import GraphrootSource
 
     images = given(Graphroot)
-    return StorageJob(
-        target=target(given),
-        graphroot=images.graphroot,
-        names=images.names,
-        verified_only=images.verified_only,
-    )
+    source = GraphrootSource.read(images.graphroot, images.names, progress)
+    return Job(target=target(given), source=replace(source, verified_only=images.verified_only))

@@ -22,7 +22,7 @@ from importer.cli.options.tree import (
     Trees,
 )
 from importer.cli.options.work import Jobs
-from importer.cli.run_import import end_job
+from importer.cli.run_import import end_work
 from importer.cli.signing_keys import signing
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def import_tree(given: Given) -> None:
     if given(InPlace).in_place:
         from importer.tree.in_place import translate_in_place
 
-        end_job(given, lambda: _in_place_job(given), translate_in_place)
+        end_work(given, lambda told: translate_in_place(_in_place_job(given), told))
     from importer.tree.import_tree import import_tree as commit_trees
 
-    end_job(given, lambda: _job(given), commit_trees)
+    end_work(given, lambda told: commit_trees(_job(given), told))
 
 
 def _in_place_job(given: Given) -> InPlaceJob:

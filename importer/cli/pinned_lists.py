@@ -9,7 +9,7 @@ from importer.errors import ImporterError
 if TYPE_CHECKING:
     from importer.cli.options.images import Lists
     from importer.files.image_lists import Pinning
-    from importer.release.result import ReleaseResult
+    from importer.run.result import Result
 
 
 def pinning_for(options: Lists) -> Pinning | None:
@@ -25,7 +25,7 @@ def pinning_for(options: Lists) -> Pinning | None:
     return Pinning(lists, options.pin)
 
 
-def pinned(result: ReleaseResult) -> dict[str, str]:
+def pinned(result: Result) -> dict[str, str]:
     """Return the components' references by digest, by their pullspecs.
 
     Raise ImporterError if a tag is at two digests, as that of two architectures can be.
@@ -33,8 +33,8 @@ def pinned(result: ReleaseResult) -> dict[str, str]:
     from layers.digest import Digest
 
     found: dict[str, str] = {}
-    for part in result.parts:
-        for component in part.release.components.values():
+    for _, outcome in result.releases:
+        for component in outcome.release.components.values():
             digest = Digest.parse(component.digest)
             text = component.reference.by_digest(digest)
             if found.setdefault(component.pullspec, text) != text:

@@ -1,4 +1,4 @@
-"""Run an import and print its result."""
+"""Run a job and print its result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from importer.cli.finish import UNCHANGED, Answer, end
+from importer.cli.finish import INCOMPLETE, UNCHANGED, Answer, end
 from importer.cli.messages import progress_for
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 
@@ -14,21 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from importer.cli.options.declare import Given
-    from importer.commit.dry_run import DryRun
-    from importer.commit.result import Result
     from importer.progress import Progress
-
-
-def end_import[J](
-    given: Given,
-    make_job: Callable[[], J],
-    work: Callable[[J, Progress], Result],
-    plan: Callable[[J, Progress], DryRun],
-) -> NoReturn:
-    """Make the job, import the images, or with --dry-run plan it, print the result and exit."""
-    if given(Rehearsal).dry_run:
-        end_job(given, make_job, plan)
-    end_job(given, make_job, lambda job, progress: _told(job, work, progress))
+    from importer.run.job import Job
+    from importer.run.result import Result
 
 
 class Outcome(Protocol):
@@ -45,26 +33,51 @@ class Outcome(Protocol):
         """Return the JSON document."""
 
 
-def end_job[J](
-    given: Given, make_job: Callable[[], J], work: Callable[[J, Progress], Outcome]
+def end_import(
+    given: Given,
+    make_job: Callable[[Progress], Job],
+    then: Callable[[Result], None] = lambda _: None,
 ) -> NoReturn:
-    """Make the job, do the work, print the result and exit."""
+    """Make the job, import the images and call `then`, or with --dry-run plan the import; print the
+    result and exit."""
+    from importer.run.import_all import plan_import
 
-    def answer() -> Answer:
-        result = work(make_job(), progress_for(given(Messages)))
-        as_json = given(Document).as_json
-        text = json.dumps(result.document(), indent=2) if as_json else "\n".join(result.lines())
-        unchanged = result.unchanged and given(Unchanged).unchanged_exit_77
-        return Answer(text, UNCHANGED if unchanged else 0)
+    def work(progress: Progress) -> Outcome:
+        job = make_job(progress)
+        if given(Rehearsal).dry_run:
+            return plan_import(job, progress)
+        result = imported(job, progress)
+        then(result)
+        return result
 
-    end(answer, log_json=given(Messages).log_json)
+    end_work(given, work)
 
 
-def _told[J](job: J, work: Callable[[J, Progress], Result], progress: Progress) -> Result:
-    from importer.cache.omitted import tell_left_out
+def imported(job: Job, progress: Progress) -> Result:
+    """Import, and tell in one line what was done."""
+    from importer.run.import_all import import_all
 
     began = time.monotonic()
-    result = work(job, progress)
-    tell_left_out(result.layers, result.fetched, progress)
+    result = import_all(job, progress)
     progress.message(result.summary(time.monotonic() - began))
     return result
+
+
+def end_work(given: Given, work: Callable[[Progress], Outcome]) -> NoReturn:
+    """Do the work, print its result and exit."""
+    messages = given(Messages)
+    end(lambda: answer(given, work(progress_for(messages))), log_json=messages.log_json)
+
+
+def answer(
+    given: Given, result: Outcome, lines: Sequence[str] = (), *, incomplete: bool = False
+) -> Answer:
+    """Return the result's text, or these lines instead, or with --json its document. `incomplete`
+    tells that components of a release are missing."""
+    as_json = given(Document).as_json
+    text = json.dumps(result.document(), indent=2) if as_json else None
+    text = "\n".join(lines or result.lines()) if text is None else text
+    if incomplete:
+        return Answer(text, INCOMPLETE)
+    unchanged = result.unchanged and given(Unchanged).unchanged_exit_77
+    return Answer(text, UNCHANGED if unchanged else 0)

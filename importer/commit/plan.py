@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import check_devices, find_layer, head_layer
@@ -12,15 +13,19 @@ from importer.errors import ImporterError
 from importer.files.scratch import scratch
 from importer.ingest.missing_layer import BlobOrigin, MissingLayer
 from importer.repo.writer import Repo
+from layers.release.source_link import labelled_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
     from importer.cache.layer import LayerCommit
+    from importer.fetch.blobs import Blobs
     from importer.ingest.missing_layer import Origin
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit
+    from layers.errors import Fault
+    from layers.release.release import Component, Release
     from layers.storage.image import Image, ImageLayer
     from layers.storage.store_id import StoreKind
     from layers.tree.builder import DeviceNodes
@@ -33,7 +38,9 @@ class PlannedBranch:
     """A branch and the images to commit to it.
 
     `head` is the branch's commit now, if there is one. `base` is the operating system's commit
-    that the store goes into, if there is one. `kind` is the kind of the store.
+    that the store goes into, if there is one. `kind` is the kind of the store. `release` has the
+    components that were found, `components` their names in the order of the images, `faults` the
+    errors of the others. `kept` are images of earlier releases.
     """
 
     name: str
@@ -41,15 +48,46 @@ class PlannedBranch:
     head: Commit | None
     base: Base | None
     kind: StoreKind
+    release: Release | None = None
+    components: tuple[str, ...] = ()
+    faults: Mapping[str, Fault] = MappingProxyType({})
+    kept: tuple[Image, ...] = ()
+
+    @property
+    def arch(self) -> str:
+        """Return a release's architecture, "" if it has none."""
+        return self.release.arch if self.release is not None else ""
+
+    @property
+    def stored(self) -> tuple[Image, ...]:
+        """Return all images of the store."""
+        return self.images + self.kept
+
+    @property
+    def by_component(self) -> dict[str, Image]:
+        """Return a release's images by component."""
+        return dict(zip(self.components, self.images, strict=True))
+
+    def without(self, faults: Mapping[str, Fault]) -> PlannedBranch:
+        """Return a release's branch without the components of these faults."""
+        left = {name: one for name, one in self.by_component.items() if name not in faults}
+        return replace(
+            self,
+            images=tuple(left.values()),
+            components=tuple(left),
+            faults={**self.faults, **faults},
+            release=resolved(self.release, left) if self.release is not None else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class LayerPlan:
     """The layers of some images: those to be read, parents before children, and those that the
-    repo has, by layer id."""
+    repo has, by layer id. `unverified` are those to be read that the repo has unverified."""
 
     missing: tuple[MissingLayer, ...]
     cached: Mapping[str, LayerCommit]
+    unverified: Mapping[str, LayerCommit]
 
     @property
     def size(self) -> int:
@@ -64,14 +102,44 @@ class LayerPlan:
         made = {one.layer.id: head_layer(repo, one.layer.id) for one in self.missing}
         return {**self.cached, **made}
 
+    def only(self, ids: Set[str]) -> LayerPlan:
+        """Return the plan of these layers."""
+        missing = tuple(one for one in self.missing if one.layer.id in ids)
+        cached = {key: layer for key, layer in self.cached.items() if key in ids}
+        return replace(self, missing=missing, cached=cached)
+
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """An import of images: executing it resolves and decides nothing more."""
+class PlannedPart:
+    """Images of one platform and their layers. `blobs` fetches the layers; None if all are on this
+    machine. `branches` is empty where only the layers are wanted."""
 
+    blobs: Blobs | None
     images: tuple[Image, ...]
     branches: tuple[PlannedBranch, ...]
     layers: LayerPlan
+
+    @property
+    def by_component(self) -> dict[str, Image]:
+        """Return the images of releases by component."""
+        return {key: one for branch in self.branches for key, one in branch.by_component.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An import: executing it resolves and decides nothing more."""
+
+    parts: tuple[PlannedPart, ...]
+
+    @property
+    def branches(self) -> tuple[PlannedBranch, ...]:
+        """Return the branches of all parts."""
+        return tuple(branch for part in self.parts for branch in part.branches)
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """Return the images of all parts."""
+        return tuple(image for part in self.parts for image in part.images)
 
 
 class LayerPlanner:
@@ -126,7 +194,9 @@ class LayerPlanner:
         """Return the plan for all layers so far. What most images wait for comes first; a parent
         has at least as many as its children, so it still comes before them."""
         missing = sorted(self._missing.values(), key=lambda one: -one.waiting)
-        return LayerPlan(tuple(missing), dict(self._cached))
+        found = {one.layer.id: self._found[one.layer.id] for one in missing}
+        unverified = {key: layer for key, layer in found.items() if layer is not None}
+        return LayerPlan(tuple(missing), dict(self._cached), unverified)
 
 
 def check_names(images: Iterable[Image]) -> None:
@@ -141,6 +211,26 @@ def check_names(images: Iterable[Image]) -> None:
                     f" {other.reference} ({other.id[:12]}) and {image.reference} ({image.id[:12]})",
                     hint="leave one of them out, or give it another name",
                 )
+
+
+def resolved(release: Release, images: Mapping[str, Image]) -> Release:
+    """Return the release with only the components that have an image, pinned to its digest.
+
+    If the sources give neither repository nor commit of a component, its image's labels do.
+    """
+    found = {
+        name: _labelled(component, images[name]).at(images[name].digest)
+        for name, component in release.components.items()
+        if name in images
+    }
+    return replace(release, components=found)
+
+
+def _labelled(component: Component, image: Image) -> Component:
+    if component.source or component.commit:
+        return component
+    source, commit = labelled_source(image.config)
+    return replace(component, source=source, commit=commit)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""import-storage: the images of an existing store, containers-storage's or Docker's.
+"""Existing stores: containers-storage's or Docker's.
 
 In: the store's directory, which is only read. Out: the same layers and images as from a registry.
-Open `import_storage.py` first. `containers_storage.py` and `docker.py` read the records, `job.py`
-reads a layer; `files.py` opens everything beneath the store's own descriptor.
+Open `source.py` first. `containers_storage.py` and `docker.py` read the records, `job.py` reads a
+layer; `files.py` opens everything beneath the store's own descriptor.
 """

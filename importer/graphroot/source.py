@@ -57,7 +57,7 @@ class SourceImage:
         return self.names[0] if self.names else self.id[:12]
 
 
-class Source(Protocol):
+class StoredImages(Protocol):
     """A store, which is only read."""
 
     def images(self) -> Sequence[SourceImage]:

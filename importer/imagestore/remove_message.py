@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from importer.commit.images import default_subject
-from importer.release.commit import release_body, release_metadata, release_subject
-from importer.release.recorded_options import kept_options
+from importer.commit.message import default_subject, release_body, release_metadata, release_subject
+from importer.commit.recorded_options import kept_options
 from importer.repo.commit_keys import NAME, NAMES, OURS
 from importer.repo.given_names import names_metadata
 from importer.repo.values import Message

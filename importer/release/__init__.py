@@ -1,6 +1,6 @@
-"""import-release: all images of a release into one commit, and what changed since the last one.
+"""What only a release has: its documents, what changed since the last one, files to write.
 
-In: sources (a release file, a payload, a controller's stream, a lock). Out: a commit and a report.
-Open `import_release.py` first. `parts.py` reads the sources, `plan.py` resolves the images and
-finds the missing layers, `gather_images.py` imports them, `commit.py` commits.
+In: sources (a release file, a payload, a controller's stream, a lock). Out: components, a report.
+Open `parts.py` first, which reads the sources; `outcome.py` compares a commit with the last one,
+`check.py` compares without an import.
 """

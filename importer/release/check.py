@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import why_no_branch
 from importer.commit.base_tree import find_base
 from importer.commit.branch_head import head_of
+from importer.commit.message import is_onto
+from importer.commit.recorded_options import new_options
 from importer.errors import Failures, ImporterError
 from importer.files.presence import is_present
-from importer.release.commit import is_onto, is_release, layers_of, release_of
-from importer.release.files import changed_files
-from importer.release.parts import opened_parts
-from importer.release.plan import resolve_all
-from importer.release.recorded_options import new_options
-from importer.release.result import Difference, DiffResult
+from importer.release.difference import Difference, DiffResult
+from importer.release.head import is_release, layers_of, release_of
+from importer.release.origin import release_bases, release_branches
+from importer.release.parts import opened_parts, resolve_all
 from importer.release.sources import SourceName, is_source
 from importer.repo.fetch_cost import fetch_cost
 from importer.repo.writer import Repo
@@ -26,8 +26,10 @@ from layers.release.diff import compare, compare_layers
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from importer.commit.target import Target
     from importer.progress import Progress
-    from importer.release.job import Origin, ReleaseJob
+    from importer.release.files import FilesToWrite
+    from importer.release.origin import Origin
     from importer.release.parts import Part
     from importer.repo.values import Commit
     from layers.release.release import Component, Release
@@ -39,38 +41,43 @@ _ANCESTOR = re.compile(r"(.+?)(\^+)")
 _PULLED = re.compile(r"[^/:]+:([^:]+)")
 
 
-def check_release(job: ReleaseJob, progress: Progress) -> DiffResult:
+def check_release(
+    target: Target, origin: Origin, files: FilesToWrite, progress: Progress
+) -> DiffResult:
     """Return what an import would change: images, the operating system's commit, or options.
 
     Of the registries, only the digests of tags are asked for.
     """
-    repo = Repo.open(job.target.repo) if is_present(job.target.repo) else None
-    with opened_parts(job.origin, progress) as parts:
+    repo = Repo.open(target.repo) if is_present(target.repo) else None
+    with opened_parts(origin, progress) as parts:
         releases = [part.release for part in parts]
-        places = zip(job.branches(releases), job.bases(releases), parts, strict=True)
-        found = tuple(_check_part(job, repo, *place) for place in places)
+        branches, bases = release_branches(target, releases), release_bases(target, releases)
+        found = tuple(
+            _check_part(target, repo, *place, pins=bool(files.updates))
+            for place in zip(branches, bases, parts, strict=True)
+        )
         before = [one.before for one in found]
-        return DiffResult(found, changed_files(job, [one.release for one in found], before))
+        return DiffResult(found, files.changed([one.release for one in found], before))
 
 
 def _check_part(
-    job: ReleaseJob, repo: Repo | None, branch: str, onto: str | None, part: Part
+    target: Target, repo: Repo | None, branch: str, onto: str | None, part: Part, *, pins: bool
 ) -> Difference:
+    questions = target.budget.questions
     if repo is None:
-        release = _pinned(part, job.target.budget.questions) if job.files else part.release
+        release = _pinned(part, questions) if pins else part.release
         return Difference(release, compare(None, release), branch)
     base = find_base(repo, onto, branch)
     head = head_of(repo, branch)
     old = release_of(repo, head, branch)
-    asking = old is not None or bool(job.files)
-    release = _pinned(part, job.target.budget.questions) if asking else part.release
+    release = _pinned(part, questions) if old is not None or pins else part.release
     return Difference(
         release,
         compare(old, release),
         branch,
         before=old,
         new_base=head is not None and not is_onto(head, base),
-        new_options=new_options(head, job.target) if head is not None else (),
+        new_options=new_options(head, target) if head is not None else (),
         first_release=head is not None and not is_release(head),
     )
 

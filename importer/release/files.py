@@ -15,42 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from importer.release.job import ReleaseJob
     from importer.release.updates import FileUpdate
     from layers.release.release import Release
 
     # The release of a branch's commit before the import, where it has one.
     type Before = Sequence[Release | None]
-
-
-def check_files(job: ReleaseJob, releases: Sequence[Release], before: Before) -> None:
-    """Raise ImporterError, before anything is fetched, if a file cannot take its release."""
-    for path in _paths(job):
-        check_replaceable(path)
-    _check_once(job)
-    for _ in _contents(job, releases, before):
-        pass
-    for release in releases if job.lock else ():
-        for component in release.components.values():
-            check_lockable(component)
-
-
-def _paths(job: ReleaseJob) -> list[Path]:
-    """Return the paths of the files that the job writes. An option that repeats counts once."""
-    return [*filter(None, [job.lock]), *(file.path for file in dict.fromkeys(job.files))]
-
-
-def _check_once(job: ReleaseJob) -> None:
-    """Raise ImporterError if two options write one file: the last one alone would be left."""
-    seen: set[Path] = set()
-    for path in _paths(job):
-        place = path.absolute()
-        if place in seen:
-            raise ImporterError(
-                f"{path} would be written by two options",
-                hint="give each of them a file of its own",
-            )
-        seen.add(place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,33 +47,67 @@ class Prepared:
         return tuple(str(file.path) for file in self.updates if file in done)
 
 
-@contextmanager
-def prepared(job: ReleaseJob, locked: Sequence[Locked], before: Before) -> Iterator[Prepared]:
-    """Write the job's files for these releases under temporary names, so that errors come before
-    the commit. Files that were not published are removed on leaving."""
-    releases = [one.release for one in locked]
-    content = lock_document({one.release.arch: one for one in locked}) if job.lock else b""
-    updates = [(file.path, new) for file, new in _contents(job, releases, before)]
-    with ExitStack() as stack:
-        lock = stack.enter_context(Replacement(job.lock, content)) if job.lock else None
-        files = tuple(stack.enter_context(Replacement(*one)) for one in updates)
-        yield Prepared(lock, files)
+@dataclass(frozen=True, slots=True)
+class FilesToWrite:
+    """Files that get the images' digests: the `lock`, and `updates` of files that list images.
+    `image_references` are ImageStreams that map images' names in kustomizations to components."""
 
+    lock: Path | None = None
+    updates: tuple[FileUpdate, ...] = ()
+    image_references: tuple[Path, ...] = ()
 
-def changed_files(job: ReleaseJob, releases: Sequence[Release], before: Before) -> tuple[str, ...]:
-    """Return the files that the job would rewrite for these releases."""
-    return tuple(
-        str(file.path) for file, new in _contents(job, releases, before) if new != file.old()
-    )
+    def check(self, releases: Sequence[Release], before: Before) -> None:
+        """Raise ImporterError, before anything is fetched, if a file cannot take its release."""
+        for path in self._paths():
+            check_replaceable(path)
+        self._check_once()
+        for _ in self._contents(releases, before):
+            pass
+        for release in releases if self.lock else ():
+            for component in release.components.values():
+                check_lockable(component)
 
+    def _paths(self) -> list[Path]:
+        """Return the paths of all files. An option that repeats counts once."""
+        return [*filter(None, [self.lock]), *(one.path for one in dict.fromkeys(self.updates))]
 
-def _contents(
-    job: ReleaseJob, releases: Sequence[Release], before: Before
-) -> Iterator[tuple[FileUpdate, bytes]]:
-    for file in job.files:
-        release = file.release(releases)
-        known = [old for one, old in zip(releases, before, strict=True) if one is release and old]
-        names = None
-        if file.kind is FileKind.KUSTOMIZATION:
-            names = names_for(release.arch, job.files, job.image_references, known)
-        yield file, file.content(release, names)
+    def _check_once(self) -> None:
+        """Raise ImporterError if two options write one file: the last one alone would be left."""
+        seen: set[Path] = set()
+        for path in self._paths():
+            place = path.absolute()
+            if place in seen:
+                raise ImporterError(
+                    f"{path} would be written by two options",
+                    hint="give each of them a file of its own",
+                )
+            seen.add(place)
+
+    @contextmanager
+    def prepared(self, locked: Sequence[Locked], before: Before) -> Iterator[Prepared]:
+        """Write the files for these releases under temporary names, so that errors come before the
+        commit. Files that were not published are removed on leaving."""
+        releases = [one.release for one in locked]
+        content = lock_document({one.release.arch: one for one in locked}) if self.lock else b""
+        updates = [(file.path, new) for file, new in self._contents(releases, before)]
+        with ExitStack() as stack:
+            lock = stack.enter_context(Replacement(self.lock, content)) if self.lock else None
+            files = tuple(stack.enter_context(Replacement(*one)) for one in updates)
+            yield Prepared(lock, files)
+
+    def changed(self, releases: Sequence[Release], before: Before) -> tuple[str, ...]:
+        """Return the files that an import of these releases would rewrite."""
+        found = self._contents(releases, before)
+        return tuple(str(file.path) for file, new in found if new != file.old())
+
+    def _contents(
+        self, releases: Sequence[Release], before: Before
+    ) -> Iterator[tuple[FileUpdate, bytes]]:
+        for file in self.updates:
+            release = file.release(releases)
+            pairs = zip(releases, before, strict=True)
+            known = [old for one, old in pairs if one is release and old]
+            names = None
+            if file.kind is FileKind.KUSTOMIZATION:
+                names = names_for(release.arch, self.updates, self.image_references, known)
+            yield file, file.content(release, names)

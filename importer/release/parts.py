@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from importer.fetch.resolver import Resolver, new_signatures
 from importer.fetch.url import shown
 from importer.files.replacement import read_file
 from importer.release.controller import stream_url
-from importer.release.job import host_arch
+from importer.release.origin import host_arch
 from importer.release.sources import (
     Documents,
     SourceName,
@@ -22,16 +23,17 @@ from importer.release.sources import (
     naming,
     registries_in,
 )
+from layers.errors import Fault
 from layers.release.lock import MAX_LOCK_SIZE, Locked, parse_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from importer.fetch.http import Http
     from importer.fetch.skopeo import Skopeo
     from importer.progress import Progress
-    from importer.release.job import Origin
+    from importer.release.origin import Origin
     from importer.store.documents import StoredDocuments
     from layers.release.release import Component, Release
     from layers.storage.image import Image
@@ -135,3 +137,24 @@ def _agreed(asked: str, said: str) -> str:
             hint="a source for one architecture alone is written ARCH=SOURCE",
         )
     return asked or said or host_arch()
+
+
+def resolve_all(
+    components: Iterable[Component], resolve: Callable[[Component], Image], questions: int
+) -> tuple[dict[str, Image], dict[str, Fault]]:
+    """Resolve the components, `questions` at once. Return images and faults, by component."""
+    with ThreadPoolExecutor(questions, thread_name_prefix="resolve") as pool:
+        asked = {one.name: pool.submit(resolve, one) for one in components}
+    faults = _faults(asked)
+    return {name: one.result() for name, one in asked.items() if name not in faults}, faults
+
+
+def _faults(futures: Mapping[str, Future[Image]]) -> dict[str, Fault]:
+    """Return the Faults of the futures; raise any other error."""
+    found: dict[str, Fault] = {}
+    for name, future in futures.items():
+        try:
+            future.result()
+        except Fault as fault:
+            found[name] = fault
+    return found

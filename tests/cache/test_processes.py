@@ -11,10 +11,10 @@ import pytest
 
 from importer.cache.labelled import labelled
 from importer.cache.layer import head_layer
-from importer.import_images import import_images
 from importer.ingest.budget import Budget
 from importer.progress import Silence
 from importer.repo.writer import Repo
+from importer.run.import_all import import_all
 from tests.tools.entry import Entry, whiteout
 from tests.tools.expected import layer_ids
 from tests.tools.image import build_oci
@@ -69,11 +69,10 @@ def test_flattened_images(registry: Registry, tmp_path: Path, layout: Path) -> N
     names = [registry.push(one, f"processes/{name}:t") for name, one in built.items()]
     found = []
     for jobs in (1, 3):
-        job = import_job(tmp_path / str(jobs), *names)
-        skopeo = replace(job.skopeo, tls_verify=False)
+        job = import_job(tmp_path / str(jobs), *names, tls_verify=False)
         target = replace(job.target, branch=None, flatten=True, budget=Budget(jobs=jobs))
-        job = replace(job, skopeo=skopeo, target=target)
-        commits = [store.commit for store in import_images(job, Silence()).stores]
+        job = replace(job, target=target)
+        commits = [one.commit.checksum for one in import_all(job, Silence()).made]
         found.append((commits, refs(tmp_path / str(jobs))))
     assert found[0] == found[1]
     assert len(set(found[0][0])) == 4

@@ -13,7 +13,7 @@ import sys
 from importer.cli import main
 sys.argv = ["import-image", "--version"]
 main.import_image()
-assert not {"click", "gi", "importer.import_images"} & sys.modules.keys(), sys.modules.keys()
+assert not {"click", "gi", "importer.run.import_all"} & sys.modules.keys(), sys.modules.keys()
 """
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from importer.commit.base_tree import BaseTree
 from importer.errors import ImporterError
-from importer.release.commit import layers_of, release_of
+from importer.release.head import layers_of, release_of
 from importer.repo.commit_metadata import Base
 from importer.repo.values import RepoDirectory
 from importer.repo.writer import Repo

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from importer.commit.result import Result
 from importer.commit.target import Form, Target
 from importer.fetch.skopeo import Skopeo
-from importer.import_images import Job, import_images
 from importer.progress import Silence
+from importer.run.import_all import import_all
+from importer.run.job import Job
+from importer.run.result import Result
+from importer.sources.references import ReferenceSource
 from layers.limits import Limits
 from layers.oci.reference import Reference
 from layers.storage.store_id import Whiteouts
@@ -36,6 +38,7 @@ def import_job(
     *references: str,
     device_nodes: str = "auto",
     whiteouts: Whiteouts | None = None,
+    tls_verify: bool = True,
 ) -> Job:
     """An import to the branch `all`, without any signature policy."""
     target = Target(
@@ -46,12 +49,9 @@ def import_job(
         whiteouts=whiteouts,
         layer_options=LayerOptions(DeviceNodes(device_nodes), Limits()),
     )
-    return Job(
-        target=target,
-        references=tuple(Reference.parse(reference) for reference in references),
-        names={},
-        skopeo=Skopeo(insecure_policy=True),
-    )
+    wanted = tuple(Reference.parse(reference) for reference in references)
+    source = ReferenceSource(wanted, {}, Skopeo(insecure_policy=True, tls_verify=tls_verify))
+    return Job(target=target, source=source)
 
 
 def shown_by_podman(
@@ -74,7 +74,7 @@ def shown_by_podman(
 
 def import_into(repo: Path, *references: str, device_nodes: str = "auto") -> Result:
     """Do such an import."""
-    return import_images(import_job(repo, *references, device_nodes=device_nodes), Silence())
+    return import_all(import_job(repo, *references, device_nodes=device_nodes), Silence())
 
 
 def shown(root: Path, ignore: Sequence[str] = ()) -> Listing:
@@ -122,7 +122,7 @@ class Lab:
             shutil.copytree(self._template, repo)
             form = Whiteouts.NONE if check is not None else None
             job = import_job(repo, f"oci:{space}/oci:t", device_nodes="skip", whiteouts=form)
-            import_images(job, Silence())
+            import_all(job, Silence())
             if check is not None:
                 check(repo)
             quoted = check is None

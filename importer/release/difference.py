@@ -1,0 +1,122 @@
+"""The results of --check and --diff, for standard output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from layers.release.report import Report, plain
+
+if TYPE_CHECKING:
+    from importer.repo.fetch_cost import Fetch
+    from layers.release.diff import LayerDiff, ReleaseDiff
+    from layers.release.release import Release
+
+
+def release_document(release: Release) -> dict[str, str | None]:
+    """Return a release's names, for JSON."""
+    return {
+        "arch": release.arch or None,
+        "release": release.name or None,
+        "version": release.version or None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The difference of two releases; `layers` and `device` only if both are in the repo.
+
+    `before` is the release of the branch's commit. `new_base` tells that this commit was made
+    from another commit of the operating system than --onto is at now. `new_options` are options
+    whose values it was not made with. `first_release` tells that another command made it.
+    """
+
+    release: Release
+    diff: ReleaseDiff
+    branch: str | None = None
+    layers: LayerDiff | None = None
+    before: Release | None = None
+    device: Fetch | None = None
+    new_base: bool = False
+    new_options: tuple[str, ...] = ()
+    first_release: bool = False
+
+    @property
+    def unchanged(self) -> bool:
+        """Return whether there is nothing new."""
+        return self.diff.is_empty and not self._besides()
+
+    def _besides(self) -> list[str]:
+        """Return the changes other than images, for people."""
+        found = {
+            "another operating system": self.new_base,
+            f"other values of {', '.join(self.new_options)}": self.new_options,
+            "the branch's first release": self.first_release,
+        }
+        return [text for text, is_so in found.items() if is_so]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {
+            "branch": self.branch,
+            "unchanged": self.unchanged,
+            "new_base": self.new_base,
+            "new_options": list(self.new_options),
+            "first_release": self.first_release,
+            **release_document(self.release),
+            "old_release": self.diff.old or None,
+            "changes": self.diff.document(),
+            "layers": self.layers.document() if self.layers else None,
+            "device": self.device.document() if self.device else None,
+        }
+
+    def report(self) -> Report:
+        """Return the report for people."""
+        found = self.layers
+        amounts = (
+            {
+                "new in the release": found.new,
+                "kept": found.kept,
+                "no longer needed": found.obsolete,
+            }
+            if found
+            else {}
+        )
+        return Report(
+            self.diff,
+            self.release.arch,
+            amounts,
+            besides=tuple(self._besides()),
+            device=str(self.device or ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DiffResult:
+    """The result of --check and --diff. `updated` are paths of files that an import would
+    rewrite."""
+
+    parts: tuple[Difference, ...]
+    updated: tuple[str, ...] = ()
+    incomplete: bool = field(default=False, init=False)
+
+    @property
+    def unchanged(self) -> bool:
+        """Return whether there is nothing new."""
+        return all(part.unchanged for part in self.parts) and not self.updated
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return {
+            "unchanged": self.unchanged,
+            "updated_files": list(self.updated),
+            "releases": [part.document() for part in self.parts],
+        }
+
+    def lines(self) -> list[str]:
+        """Return the report for people as plain text."""
+        return plain(self.reports())
+
+    def reports(self) -> list[Report]:
+        """Return the reports for people, one for each architecture."""
+        return [part.report() for part in self.parts]

@@ -1,0 +1,58 @@
+"""What a branch's commit says of a release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.cache.branches import RELEASE, release_branch
+from importer.repo.commit_keys import store_prefix
+from layers.document import MAX_RECORDS_SIZE
+from layers.release.commit_metadata import images_release, layer_sizes, stored_release
+
+if TYPE_CHECKING:
+    from importer.repo.values import Commit
+    from importer.repo.writer import Repo
+    from layers.release.diff import LayerSize
+    from layers.release.release import Release
+
+
+def latest_release(repo: Repo, arch: str) -> Commit | None:
+    """Return the newest commit on a release's default branch for this architecture."""
+    suffix = release_branch("", arch).rpartition("/")[2]
+    found = [
+        repo.commit(checksum)
+        for ref, checksum in repo.refs().items()
+        if ref.startswith(f"{RELEASE}/") and ref.endswith(f"/{suffix}")
+    ]
+    return max(found, key=lambda one: one.message.timestamp, default=None)
+
+
+def release_of(repo: Repo, commit: Commit | None, name: str) -> Release | None:
+    """Return the release that a commit holds; `name` is the commit's name in errors.
+
+    For a commit that import-release did not make, the components are its store's images. Return
+    None if the commit is None or has no store.
+    """
+    if commit is None:
+        return None
+    found = stored_release(commit.metadata, name)
+    if found is not None:
+        return found
+    raw = _record(repo, commit, "overlay-images", "images.json")
+    return images_release(raw, name) if raw is not None else None
+
+
+def is_release(commit: Commit) -> bool:
+    """Return whether import-release made the commit."""
+    return stored_release(commit.metadata, commit.checksum) is not None
+
+
+def layers_of(repo: Repo, commit: Commit | None) -> dict[str, LayerSize]:
+    """Return the layers in a commit's store, by id."""
+    raw = _record(repo, commit, "overlay-layers", "layers.json") if commit else None
+    return layer_sizes(raw, commit.checksum) if raw and commit else {}
+
+
+def _record(repo: Repo, commit: Commit, directory: str, name: str) -> bytes | None:
+    found = repo.root(commit).find(f"{store_prefix(commit).strip('/')}/{directory}")
+    return found.read(name, MAX_RECORDS_SIZE) if found else None

@@ -1,0 +1,121 @@
+"""Where a release is named, and the branches that it goes to."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from importer.cache.branches import release_branch
+from importer.errors import ImporterError
+from importer.release.sources import SourceName
+from layers.architecture import go_arch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from importer.commit.target import Target
+    from importer.fetch.skopeo import Skopeo
+    from layers.limits import Limits
+    from layers.lists.rules import ListRules
+    from layers.release.release import Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The origin of releases: sources and a controller's stream, or a lock file.
+
+    `lists` are the rules for local lists. `arches` are the architectures of --arch; if empty, the
+    sources name them. `only` and `exclude` are patterns of component names. `name` overrides the
+    release's own name.
+    """
+
+    names: tuple[SourceName, ...]
+    stream: str
+    controller: str
+    phases: frozenset[str]
+    lists: ListRules
+    locked: Path | None
+    arches: tuple[str, ...]
+    only: tuple[str, ...]
+    exclude: tuple[str, ...]
+    name: str
+    limits: Limits
+    skopeo: Skopeo
+
+    def architectures(self) -> tuple[str, ...]:
+        """Return the architectures to import; `("",)` takes the source's own.
+
+        Raise ImporterError if a source is for an architecture that --arch does not name.
+        """
+        named = dict.fromkeys(name.arch for name in self.names if name.arch)
+        if self.arches:
+            _check_asked(self.arches, named)
+        return self.arches or tuple(named) or ((host_arch(),) if self.stream else ("",))
+
+    def release(self, found: Release) -> Release:
+        """Return the sources' release with the job's name, and the components that it selects."""
+        chosen = found.chosen(self.only, self.exclude)
+        if not self.name:
+            return chosen
+        return replace(chosen, name=self.name, version=chosen.version or self.name)
+
+
+def host_arch() -> str:
+    """Return this machine's architecture, by its Go name."""
+    return go_arch(platform.machine())
+
+
+def _check_asked(arches: tuple[str, ...], named: dict[str, None]) -> None:
+    stray = next((arch for arch in named if arch not in arches), None)
+    if stray is not None:
+        raise ImporterError(
+            f"a source is for {stray}, which is not asked for", hint=f"add --arch {stray}"
+        )
+
+
+def release_branches(target: Target, releases: Sequence[Release]) -> list[str]:
+    """Return each release's branch; --branch may hold `{arch}`. Raise ImporterError if a release
+    has neither --branch nor a name, or if two releases have the same branch."""
+    branches = [_branch(target, release) for release in releases]
+    if len(set(branches)) < len(branches):
+        raise ImporterError(
+            "two architectures would go to one branch",
+            hint="a --branch for several architectures has {arch} in its name",
+        )
+    return branches
+
+
+def release_bases(target: Target, releases: Sequence[Release]) -> list[str | None]:
+    """Return each release's operating system branch, None without --onto, which may hold `{arch}`.
+
+    Raise ImporterError if two architectures have the same one, or if a release's own branch is the
+    operating system's.
+    """
+    if target.onto is None:
+        return [None] * len(releases)
+    if len(releases) > 1 and "{arch}" not in target.onto:
+        raise ImporterError(
+            "two architectures would go into one operating system",
+            hint="an --onto for several architectures has {arch} in its name",
+        )
+    bases = [target.onto.replace("{arch}", release.arch) for release in releases]
+    both = set(bases) & set(release_branches(target, releases))
+    if both:
+        raise ImporterError(
+            f"{both.pop()} would be both --onto and --branch",
+            hint="--onto stays as it is: --branch has to be another",
+        )
+    return [*bases]
+
+
+def _branch(target: Target, release: Release) -> str:
+    if target.branch is not None:
+        return target.branch.replace("{arch}", release.arch)
+    name = release.stream or release.name or release.version
+    if not name:
+        raise ImporterError(
+            "no source names the release", hint="name it by --release, or a --branch for it"
+        )
+    return release_branch(name, release.arch)

@@ -1,0 +1,235 @@
+"""The plan that --dry-run prints to standard output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.commit.branch_head import losses
+from importer.commit.message import branch_message, has_release
+from importer.release.difference import release_document
+from importer.release.head import release_of
+from importer.render.table import several
+from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
+from importer.run.result import fault_document, identity
+from layers.release.diff import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from importer.commit.plan import LayerPlan, Plan, PlannedBranch
+    from importer.commit.target import Target
+    from importer.ingest.missing_layer import MissingLayer
+    from importer.repo.writer import Repo
+    from layers.release.diff import ReleaseDiff
+    from layers.release.release import Release
+    from layers.storage.image import Image
+
+    type Json = dict[str, object]
+
+# They are absent where the store is as it always was.
+_KIND = (LAYER_IDS, STORE_WHITEOUTS, FLATTEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """A branch of a plan, and its part's layers.
+
+    `moves` tells that the branch would get another commit. `losses` are lines on images that the
+    branch would lose. `diff` compares a release with the branch's commit.
+    """
+
+    branch: PlannedBranch
+    layers: LayerPlan
+    moves: bool
+    losses: tuple[str, ...] = ()
+    diff: ReleaseDiff | None = None
+
+    def document(self) -> Json:
+        """Return the branch for JSON, see `DryRun`."""
+        branch = self.branch
+        return {
+            "branch": branch.name,
+            "commit": branch.head.checksum if branch.head is not None else None,
+            "base": branch.base.commit.checksum if branch.base is not None else None,
+        }
+
+    def release(self, release: Release, diff: ReleaseDiff) -> Json:
+        """Return the branch of a release for JSON, see `DryRun`."""
+        branch, layers = self.branch, self.layers
+        return {
+            **self.document(),
+            "unchanged": not self.moves,
+            **release_document(release),
+            "changes": diff.document(),
+            "fetch_bytes": layers.size,
+            "fetch": [_fetched(one) for one in layers.missing],
+            "failed": {name: fault_document(one) for name, one in branch.faults.items()},
+            "images": [
+                {"component": name} | _described(image, layers)
+                for name, image in branch.by_component.items()
+            ],
+        }
+
+    def line(self) -> str:
+        """Return one line of what would be committed."""
+        branch = self.branch
+        onto = f" onto {branch.base.commit.checksum}" if branch.base is not None else ""
+        return f"commit {branch.name}: {several(len(branch.images), 'image')}{onto}"
+
+
+def rehearsed(target: Target, repo: Repo, branch: PlannedBranch, layers: LayerPlan) -> Rehearsed:
+    """Compare a planned branch with its commit.
+
+    A branch of images is compared by its commit's metadata: the images, the time, the subject, the
+    base, and the form, prefix and flattening of the store. What the metadata does not record, such
+    as SELinux labels, is not compared.
+    """
+    if branch.release is None:
+        message = branch_message(target, branch)
+        lost = tuple(losses(branch.name, branch.head, message))
+        return Rehearsed(branch, layers, _is_new(target, branch), lost)
+    diff = compare(release_of(repo, branch.head, branch.name), branch.release)
+    same = has_release(target, branch, branch.release) and not layers.missing
+    return Rehearsed(branch, layers, not same, diff=diff)
+
+
+def _is_new(target: Target, branch: PlannedBranch) -> bool:
+    if branch.head is None:
+        return True
+    said, would = branch.head.message, branch_message(target, branch)
+    before, after = branch.head.metadata, dict(would.metadata)
+    return (said.subject, said.timestamp, said.body) != (
+        would.subject,
+        would.timestamp,
+        would.body,
+    ) or any(before.get(one) != after.get(one) for one in {*after, *_KIND})
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A plan that is not executed. `updated` are paths of files that would be rewritten."""
+
+    plan: Plan
+    branches: tuple[Rehearsed, ...]
+    updated: tuple[str, ...]
+
+    @property
+    def incomplete(self) -> bool:
+        """Return whether components of a release could not be found."""
+        return any(one.branch.faults for one in self.branches)
+
+    @property
+    def unchanged(self) -> bool:
+        """Return whether the import would fetch nothing, move no branch and rewrite no file."""
+        missing = any(part.layers.missing for part in self.plan.parts)
+        return not missing and not self.updated and not any(one.moves for one in self.branches)
+
+    def lines(self) -> list[str]:
+        """Return the text: a line for each layer to be fetched, for each branch, and for each that
+        loses images, then a sum."""
+        return [line for part in self.plan.parts for line in self._lines(part.layers, part.images)]
+
+    def _lines(self, layers: LayerPlan, images: Iterable[Image]) -> list[str]:
+        own = [one for one in self.branches if one.layers is layers]
+        failed = [
+            f"component {name}: {fault}" for one in own for name, fault in one.branch.faults.items()
+        ]
+        return [
+            *(_fetch_line(one) for one in layers.missing),
+            *(one.line() for one in own if one.moves or one.diff is None),
+            *(line for one in own for line in one.losses),
+            *failed,
+            _sum_line(layers, len(tuple(images))),
+        ]
+
+    def document(self) -> Json:
+        """Return the JSON document:
+
+        {"dry_run": true, "unchanged": false, "fetch_bytes": BYTES,
+         "fetch": [{"layer_id", "diff_id", "digest", "size": BYTES, "images": COUNT,
+                    "from": [SOURCE, ...]}, ...],
+         "branches": [{"branch", "commit": CHECKSUM or null, "base": CHECKSUM or null,
+                       "images": [REFERENCE, ...]}, ...],
+         "images": [{"reference", "digest", "image_id", "names": [NAME, ...],
+                     "layers": [{"digest", "diff_id", "layer_id", "cached": BOOL,
+                                 "size": BYTES}, ...]}, ...]}
+
+        For releases, instead of `fetch`, `branches` and `images`:
+
+        {"updated_files": [PATH, ...],
+         "releases": [{"branch", "commit": CHECKSUM or null, "base": CHECKSUM or null,
+                       "unchanged": BOOL, "arch", "release", "version", "changes": {...},
+                       "fetch_bytes": BYTES, "fetch": [...], "failed": {...},
+                       "images": [{"component", ...}, ...]}, ...]}
+
+        `fetch` lists the missing layers in the order of the plan, `commit` is the branch's commit
+        now, `cached` says that the repo has the layer. `arch` to `changes`, and `failed`, are those
+        of an import's document.
+        """
+        layers = [part.layers for part in self.plan.parts]
+        whole: Json = {
+            "dry_run": True,
+            "unchanged": self.unchanged,
+            "fetch_bytes": sum(one.size for one in layers),
+        }
+        releases = [
+            one.release(one.branch.release, one.diff)
+            for one in self.branches
+            if one.branch.release is not None and one.diff is not None
+        ]
+        if releases:
+            return whole | {"updated_files": list(self.updated), "releases": releases}
+        return whole | {
+            "fetch": [_fetched(missing) for one in layers for missing in one.missing],
+            "branches": [
+                one.document() | {"images": [str(image.reference) for image in one.branch.images]}
+                for one in self.branches
+            ],
+            "images": [
+                _described(image, part.layers) for part in self.plan.parts for image in part.images
+            ],
+        }
+
+
+def _fetch_line(one: MissingLayer) -> str:
+    return f"fetch {one.layer.blob.digest} {one.size:,} bytes from {one.origins[0].source}"
+
+
+def _sum_line(layers: LayerPlan, images: int) -> str:
+    """Return the sum of a plan as one line."""
+    return (
+        f"would import {several(images, 'image')}:"
+        f" {several(len(layers.missing), 'layer')} to fetch, {several(layers.size, 'byte')};"
+        f" {several(len(layers.cached), 'layer')} in the repo"
+    )
+
+
+def _fetched(missing: MissingLayer) -> Json:
+    """Return a layer that would be read, for JSON."""
+    layer = missing.layer
+    return {
+        "layer_id": layer.id,
+        "diff_id": str(layer.diff_id),
+        "digest": str(layer.blob.digest),
+        "size": missing.size,
+        "images": missing.waiting,
+        "from": [origin.source for origin in missing.origins],
+    }
+
+
+def _described(image: Image, layers: LayerPlan) -> Json:
+    """Return an image for JSON."""
+    return {
+        **identity(image),
+        "layers": [
+            {
+                "digest": str(layer.blob.digest),
+                "diff_id": str(layer.diff_id),
+                "layer_id": layer.id,
+                "cached": layer.id in layers.cached,
+                "size": layer.blob.size,
+            }
+            for layer in image.layers
+        ],
+    }

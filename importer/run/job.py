@@ -1,0 +1,27 @@
+"""An import that is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from importer.release.files import FilesToWrite
+
+if TYPE_CHECKING:
+    from importer.commit.target import Target
+    from importer.sources.source import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An import of a source's images to a target.
+
+    `keep_going` commits a release without the components that cannot be imported. `keep` is how
+    many releases stay on a branch, None for all. `files` get the images' digests.
+    """
+
+    target: Target
+    source: Source
+    keep_going: bool = False
+    keep: int | None = None
+    files: FilesToWrite = field(default_factory=FilesToWrite)

@@ -1,0 +1,139 @@
+"""Read the missing layers of a plan into the repo; one that fails takes its images along."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from importer.cache.omitted import tell_left_out
+from importer.run.component_progress import ComponentProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence, Set
+
+    from importer.cache.layer import LayerCommit
+    from importer.commit.plan import Plan, PlannedBranch, PlannedPart
+    from importer.commit.target import Target
+    from importer.ingest.allowance import Allowance
+    from importer.ingest.cluster.request import ReadBy
+    from importer.ingest.executors import Executors
+    from importer.ingest.missing_layer import MissingLayer
+    from importer.progress import Progress
+    from importer.repo.writer import Repo
+    from layers.errors import Fault
+    from layers.storage.image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class PartRead:
+    """What became of a part of a plan.
+
+    `part` has the images whose layers are here, `layers` are the commits of these by layer id.
+    `fetched` are the ids of the layers that the repo lacked. `written_bytes` were added to the
+    repo, `read_bytes` were fetched, or read from a store. `readers` are a cluster's workers, by the
+    ids of the layers that they read.
+    """
+
+    part: PlannedPart
+    layers: Mapping[str, LayerCommit]
+    fetched: frozenset[str]
+    written_bytes: int
+    read_bytes: int
+    readers: Mapping[str, ReadBy]
+
+
+def read_layers(
+    target: Target, repo: Repo, plan: Plan, executors: Executors, progress: Progress
+) -> list[PartRead]:
+    """Read the layers of all parts. A component of a release whose layer fails is left out, with
+    its fault; any other image's fault is raised."""
+    from importer.ingest.allowance import Allowance
+
+    found: list[PartRead] = []
+    here: set[str] = set()
+    allowance = Allowance(target.total)
+    for part in plan.parts:
+        found.append(_read(target, repo, part, here, executors, allowance, progress))
+        here |= found[-1].fetched
+    return found
+
+
+def all_layers(parts: Sequence[PartRead]) -> Mapping[str, LayerCommit]:
+    """Return the layers of all parts by id."""
+    return ChainMap(*(dict(one.layers) for one in parts))
+
+
+def _read(
+    target: Target,
+    repo: Repo,
+    part: PlannedPart,
+    here: Set[str],
+    executors: Executors,
+    allowance: Allowance,
+    progress: Progress,
+) -> PartRead:
+    """Read the part's missing layers, except the ids in `here`, which another part has read."""
+    missing = [one for one in part.layers.missing if one.layer.id not in here]
+    before = {one.layer.id: part.layers.unverified.get(one.layer.id) for one in missing}
+    keeps_going = any(branch.release is not None for branch in part.branches)
+    if keeps_going:
+        progress = ComponentProgress(progress, part.by_component, missing)
+    broken, written, read, readers = _import(
+        target, repo, part, missing, executors, allowance, progress, keeps_going=keeps_going
+    )
+    whole = _without(part, broken)
+    layers = whole.layers.after(repo)
+    fetched = frozenset(one for one in before if one in layers and layers[one] != before[one])
+    tell_left_out(layers, fetched, progress)
+    return PartRead(whole, layers, fetched, written, read, readers)
+
+
+def _import(
+    target: Target,
+    repo: Repo,
+    part: PlannedPart,
+    missing: Sequence[MissingLayer],
+    executors: Executors,
+    allowance: Allowance,
+    progress: Progress,
+    *,
+    keeps_going: bool,
+) -> tuple[Mapping[str, Fault], int, int, Mapping[str, ReadBy]]:
+    """Read the layers. Return the faults by layer id, the bytes added to the repo, the bytes read,
+    and a cluster's workers by the layers that they read."""
+    if not missing:
+        return {}, 0, _fetched(part), {}
+    # An import that finds nothing new does not load what reads layers.
+    from importer.ingest.import_layers import import_layers
+
+    executor = executors.make(part.blobs, target.layer_options, allowance)
+    budget = executors.budget(target.budget, missing)
+    broken, written = import_layers(
+        repo, missing, executor, budget, progress, keep_going=keeps_going
+    )
+    return broken, written, executor.read_bytes + _fetched(part), executor.readers
+
+
+def _fetched(part: PlannedPart) -> int:
+    return part.blobs.fetched_bytes if part.blobs is not None else 0
+
+
+def _without(part: PlannedPart, broken: Mapping[str, Fault]) -> PlannedPart:
+    """Return the part without the components that have a broken layer."""
+    if not broken and not any(branch.faults for branch in part.branches):
+        return part
+    branches = tuple(one.without(_faults(one, broken)) for one in part.branches)
+    images = tuple(image for branch in branches for image in branch.images)
+    ids = {layer.id for image in images for layer in image.layers}
+    return replace(part, branches=branches, images=images, layers=part.layers.only(ids))
+
+
+def _faults(branch: PlannedBranch, broken: Mapping[str, Fault]) -> dict[str, Fault]:
+    """Return a fault for each component with failed layers: the one of the lowest such layer."""
+    found = {name: _fault(image, broken) for name, image in branch.by_component.items()}
+    return {name: fault for name, fault in found.items() if fault is not None}
+
+
+def _fault(image: Image, broken: Mapping[str, Fault]) -> Fault | None:
+    return next((broken[one.id] for one in image.layers if one.id in broken), None)

@@ -1,0 +1,117 @@
+"""Images by reference, as import-image takes them."""
+
+from __future__ import annotations
+
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from importer.cache.branches import image_branch, rootfs_branch
+from importer.commit.branch_head import head_to_replace
+from importer.commit.check_target import check_target
+from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, PlannedPart, check_names
+from importer.commit.target import Form
+from importer.commit.whiteouts import chosen_kind
+from importer.fetch.blobs import Blobs
+from importer.fetch.resolver import Resolver
+from importer.repo.commit_metadata import Base
+from importer.store.documents import StoredDocuments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from importer.commit.target import Target
+    from importer.fetch.skopeo import Skopeo
+    from importer.progress import Progress
+    from importer.repo.values import Commit
+    from importer.repo.writer import Repo
+    from layers.oci.reference import ImageName, Reference
+    from layers.storage.image import Image
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceSource:
+    """A `Source`: images that skopeo finds. `names` are the images' names in the store, where these
+    are not just their references' own."""
+
+    references: tuple[Reference, ...]
+    names: Mapping[Reference, Sequence[ImageName]]
+    skopeo: Skopeo
+
+    @contextmanager
+    def planned(self, target: Target, repo: Repo, progress: Progress) -> Iterator[Plan]:
+        """See `Source`."""
+        with Blobs(self.skopeo, progress) as blobs:
+            yield Plan((self._part(target, repo, blobs),))
+
+    def _part(self, target: Target, repo: Repo, blobs: Blobs) -> PlannedPart:
+        base = check_target(target, repo, target.onto, target.branch or "")
+        names = dict.fromkeys(_branch(target, reference) for reference in self.references)
+        heads = {name: head_to_replace(target, repo, name, base) for name in names}
+        kinds = {name: chosen_kind(target, repo, name, base, head) for name, head in heads.items()}
+        images = self._resolve(target, repo, blobs, heads)
+        planner = LayerPlanner(repo, target.layer_options.device_nodes)
+        for image in images:
+            planner.add(image)
+        branches = tuple(
+            PlannedBranch(
+                name,
+                tuple(image for image in images if _branch(target, image.reference) == name),
+                head,
+                Base(base.commit, name) if base is not None else None,
+                kinds[name],
+            )
+            for name, head in heads.items()
+        )
+        if target.form is Form.LAYERS:
+            return PlannedPart(blobs, images, (), planner.plan())
+        for branch in branches:
+            check_names(branch.images)
+        return PlannedPart(blobs, images, branches, planner.plan())
+
+    def _resolve(
+        self, target: Target, repo: Repo, blobs: Blobs, heads: Mapping[str, Commit | None]
+    ) -> tuple[Image, ...]:
+        """Ask for the images, and return each once for each of its names.
+
+        Manifests and configs that the branches' stores have are not fetched.
+        """
+        known = StoredDocuments()
+        for head in heads.values():
+            if head is not None:
+                known.add(repo.root(head), target.prefix)
+        resolver = Resolver(self.skopeo, blobs, known)
+        with ThreadPoolExecutor(target.budget.questions) as pool:
+            asked = [pool.submit(resolver.resolve, one) for one in self.references]
+            if any(map(known.lack, self.references)):
+                _load_readers()
+            _wait(asked, blobs.close)
+        found = [answer.result() for answer in asked]
+        return tuple(
+            replace(image, name=name)
+            for image in found
+            for name in self.names.get(image.reference) or (None,)
+        )
+
+
+def _branch(target: Target, reference: Reference) -> str:
+    own = rootfs_branch if target.form is Form.ROOTFS else image_branch
+    return target.branch or own(reference)
+
+
+def _load_readers() -> None:
+    """Load what reads layers, which takes as long as skopeo takes to start."""
+    import importer.ingest.executor
+    import importer.ingest.import_layers  # noqa: F401
+
+
+def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:
+    """Wait until all are done, or one has failed: then stop the others, and raise its error."""
+    done, running = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in done:
+        if future.exception() is not None:
+            for other in running:
+                other.cancel()
+            stop()
+            future.result()

@@ -1,0 +1,119 @@
+"""All images of a release, as import-release takes them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from importer.commit.branch_head import head_to_replace
+from importer.commit.check_target import check_target
+from importer.commit.plan import (
+    LayerPlanner,
+    Plan,
+    PlannedBranch,
+    PlannedPart,
+    check_names,
+    resolved,
+)
+from importer.commit.whiteouts import chosen_kind
+from importer.release.head import latest_release, release_of
+from importer.release.origin import release_bases, release_branches
+from importer.release.parts import opened_parts, resolve_all
+from importer.repo.commit_keys import store_prefix
+from importer.store.documents import StoredDocuments
+from layers.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from importer.commit.target import Target
+    from importer.progress import Progress
+    from importer.release.files import FilesToWrite
+    from importer.release.origin import Origin
+    from importer.release.parts import Part
+    from importer.repo.values import Commit
+    from importer.repo.writer import Repo
+    from layers.release.release import Release
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSource:
+    """A `Source`: the components of a release, a part for each architecture.
+
+    `files` are checked before the first image is asked for.
+    """
+
+    origin: Origin
+    files: FilesToWrite
+
+    @contextmanager
+    def planned(self, target: Target, repo: Repo, progress: Progress) -> Iterator[Plan]:
+        """See `Source`. Raise ImporterError for wrong options, branches or files before the first
+        image is resolved."""
+        with opened_parts(self.origin, progress) as parts:
+            releases = [part.release for part in parts]
+            empty = _empty_branches(target, repo, releases)
+            before = [release_of(repo, one.head, one.name) for one in empty]
+            self.files.check(releases, before)
+            known = _documents(repo, [one.head for one in empty], releases)
+            yield Plan(
+                tuple(
+                    _part(target, repo, part, known, branch)
+                    for part, branch in zip(parts, empty, strict=True)
+                )
+            )
+
+
+def _empty_branches(target: Target, repo: Repo, releases: Sequence[Release]) -> list[PlannedBranch]:
+    """Return the releases' branches, before images are resolved."""
+    names = release_branches(target, releases)
+    bases = [
+        check_target(target, repo, onto, name)
+        for onto, name in zip(release_bases(target, releases), names, strict=True)
+    ]
+    heads = [
+        head_to_replace(target, repo, name, base, is_parent=True)
+        for name, base in zip(names, bases, strict=True)
+    ]
+    return [
+        PlannedBranch(name, (), head, base, chosen_kind(target, repo, name, base, head, head), one)
+        for name, base, head, one in zip(names, bases, heads, releases, strict=True)
+    ]
+
+
+def _documents(
+    repo: Repo, heads: Sequence[Commit | None], releases: Sequence[Release]
+) -> StoredDocuments:
+    """Return the manifests and configs that the repo has: those of the branches' commits, or, for
+    a new branch, those of the last release for the same architecture."""
+    known = StoredDocuments()
+    for head, release in zip(heads, releases, strict=True):
+        commit = head or latest_release(repo, release.arch)
+        if commit is not None:
+            known.add(repo.root(commit), store_prefix(commit))
+    return known
+
+
+def _part(
+    target: Target, repo: Repo, part: Part, known: StoredDocuments, branch: PlannedBranch
+) -> PlannedPart:
+    """Resolve a part's components, and find their layers."""
+    components = part.release.components.values()
+    images, faults = resolve_all(components, part.resolving(known), target.budget.questions)
+    planner = LayerPlanner(repo, target.layer_options.device_nodes)
+    for name, image in images.items():
+        try:
+            planner.add(image)
+        except Fault as fault:
+            faults[name] = fault
+    found = {name: image for name, image in images.items() if name not in faults}
+    check_names(found.values())
+    whole = replace(
+        branch,
+        images=tuple(found.values()),
+        release=resolved(part.release, found),
+        components=tuple(found),
+        faults=faults,
+    )
+    return PlannedPart(part.blobs, whole.images, (whole,), planner.plan())
