@@ -15,7 +15,7 @@ from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, T
 from importer.cli.options.system import System
 from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.run_import import end_import
-from importer.cli.targets import skopeo, target
+from importer.cli.targets import executors, skopeo, target
 
 if TYPE_CHECKING:
     from importer.run.job import Job
@@ -67,4 +67,5 @@ def _job(given: Given, images: NamedImages) -> Job:
     references = tuple(images.names)
     wanted = registries(references)
     how = skopeo(given, given(Retries).retry_times, wanted, given(Architecture).arch)
-    return Job(target=target(given), source=ReferenceSource(references, images.names, how))
+    source = ReferenceSource(references, images.names, how)
+    return Job(target=target(given), source=source, executors=executors(given))

@@ -28,7 +28,7 @@ from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.pinned_lists import pinned, pinning_for
 from importer.cli.release_files import file_updates
 from importer.cli.run_import import answer, imported
-from importer.cli.targets import layer_options, skopeo, target_of
+from importer.cli.targets import executors, layer_options, skopeo, target_of
 
 if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
@@ -129,6 +129,7 @@ def _job(given: Given, repo: Path, origin: Origin) -> Job:
     return Job(
         target=replace(target_of(given, repo, result.branch), keep_images=result.keep_images),
         source=ReleaseSource(origin, files),
+        executors=executors(given),
         keep_going=result.keep_going,
         keep=result.keep,
         files=files,

@@ -14,7 +14,7 @@ from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, T
 from importer.cli.options.system import System
 from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.run_import import end_import
-from importer.cli.targets import target
+from importer.cli.targets import executors, target
 
 if TYPE_CHECKING:
     from importer.progress import Progress
@@ -59,4 +59,5 @@ def _job(given: Given, progress: Progress) -> Job:
 
     images = given(Graphroot)
     source = GraphrootSource.read(images.graphroot, images.names, progress)
-    return Job(target=target(given), source=replace(source, verified_only=images.verified_only))
+    source = replace(source, verified_only=images.verified_only)
+    return Job(target=target(given), source=source, executors=executors(given))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from importer.cli.options.declare import Given
     from importer.fetch.skopeo import Skopeo
+    from importer.ingest.executors import OpenExecutors
     from layers.tree.read_layer import LayerOptions
 
 
@@ -82,8 +83,12 @@ def target_of(
         timestamp=commit.timestamp,
         signing=signing(given(Signing)),
         budget=_budget(given),
-        cluster=given(OnCluster).cluster_of(given(Jobs).jobs),
     )
+
+
+def executors(given: Given) -> OpenExecutors:
+    """Return what opens the executors that read layers."""
+    return given(OnCluster).executors(given(Jobs).jobs)
 
 
 def _labelling(labels: Labels) -> Labelling:

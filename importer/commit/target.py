@@ -13,7 +13,6 @@ from layers.storage.store_id import Whiteouts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from importer.ingest.cluster.address import Cluster
     from layers.storage.store_id import LayerIds
     from layers.tree.read_layer import LayerOptions
 
@@ -73,8 +72,7 @@ class Target:
     - `whiteouts` None takes the form that the target needs, or else the `usual_whiteouts`; see
       `importer.commit.whiteouts`.
     - `keep_images` is the number of earlier releases whose images stay in a release's store.
-    - `total` bounds all layers that are read, together. `cluster` reads them; None stands for this
-      machine.
+    - `total` bounds all layers that are read, together.
     """
 
     repo: Path
@@ -99,5 +97,4 @@ class Target:
     timestamp: int | None = None
     signing: tuple[GpgKey | KeyFile, ...] = ()
     budget: Budget = field(default_factory=Budget)
-    cluster: Cluster | None = None
     total: Limits = CALL_LIMITS

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Protocol
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from importer.fetch.blobs import Blobs
     from importer.ingest.allowance import Allowance
-    from importer.ingest.cluster.request import ReadBy
     from importer.ingest.missing_layer import MissingLayer, Origin
     from importer.ingest.origins import Found
     from importer.progress import Advance, Progress
@@ -34,8 +34,23 @@ if TYPE_CHECKING:
     from layers.tree.read_layer import LayerOptions, ReadLayer
 
 
+@dataclass(frozen=True, slots=True)
+class ReadBy:
+    """The worker that read a layer, and how many seconds it took."""
+
+    worker: str
+    seconds: float
+
+
 class Executor(Protocol):
-    """Stores layers for a `LayerPool`, which decides their order. Called by several threads."""
+    """Stores layers for a `LayerPool`, which decides their order. Called by several threads.
+
+    `read_bytes` are those of layers for which no blob was fetched. `readers` are a cluster's
+    workers, by the ids of the layers that they read.
+    """
+
+    read_bytes: int
+    readers: dict[str, ReadBy]
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
         """Fetch a layer's blob into the file. An error is kept in `into`; reading it raises the

@@ -1,67 +1,58 @@
-"""Make the executors that read an import's layers: processes of this machine, or a cluster."""
+"""Make the executors that read an import's layers: one for each part of its plan."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from importer.fetch.blobs import Blobs
     from importer.ingest.allowance import Allowance
     from importer.ingest.budget import Budget
-    from importer.ingest.cluster.address import Cluster
-    from importer.ingest.cluster.executor import ClusterExecutor
-    from importer.ingest.cluster.session import Session
-    from importer.ingest.executor import LocalExecutor
+    from importer.ingest.executor import Executor
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from layers.tree.read_layer import LayerOptions
 
+    # Open the executors of an import; the caller keeps the repo locked meanwhile.
+    type OpenExecutors = Callable[[Repo, Progress], AbstractContextManager[Executors]]
 
-class Executors:
-    """Makes the executors of one import: for a release, one for each architecture."""
 
-    def __init__(self, repo: Repo, session: Session | None, progress: Progress) -> None:
-        """`session` None stands for this machine."""
-        self._repo = repo
-        self._session = session
-        self._progress = progress
+class Executors(Protocol):
+    """Makes the executors of one import; for a release, one for each architecture."""
 
-    def make(
-        self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance
-    ) -> LocalExecutor | ClusterExecutor:
+    def make(self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance) -> Executor:
         """Return an executor. `blobs` fetches blobs; None if every layer is on this machine."""
-        if self._session is None:
-            from importer.ingest.executor import LocalExecutor
-
-            return LocalExecutor(self._repo, blobs, options, self._progress, allowance)
-        from importer.ingest.cluster.executor import ClusterExecutor
-
-        return ClusterExecutor(self._session, blobs, options, self._progress, allowance)
 
     def budget(self, asked: Budget, missing: Sequence[MissingLayer]) -> Budget:
-        """Return how much is done at once: as `asked`, or as much as the cluster can take.
+        """Return how much is done at once: as `asked`, or as much as the executors can take."""
 
-        Connect to the cluster if layers are missing. Raise ImporterError if that fails.
-        """
-        if self._session is None or not missing:
-            return asked
-        return replace(asked, downloads=0, jobs=self._session.start())
+
+@dataclass(frozen=True, slots=True)
+class LocalExecutors:
+    """`Executors` of processes of this machine."""
+
+    repo: Repo
+    progress: Progress
+
+    def make(self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance) -> Executor:
+        """See `Executors`."""
+        # An import that finds nothing new does not load what reads layers.
+        from importer.ingest.executor import LocalExecutor
+
+        return LocalExecutor(self.repo, blobs, options, self.progress, allowance)
+
+    def budget(self, asked: Budget, missing: Sequence[MissingLayer]) -> Budget:  # noqa: ARG002
+        """See `Executors`."""
+        return asked
 
 
 @contextmanager
-def opened_executors(
-    cluster: Cluster | None, repo: Repo, progress: Progress
-) -> Iterator[Executors]:
-    """Yield the executors; the caller keeps the repo locked meanwhile."""
-    if cluster is None:
-        yield Executors(repo, None, progress)
-        return
-    from importer.ingest.cluster.session import Session
-
-    with Session(cluster, repo, progress) as session:
-        yield Executors(repo, session, progress)
+def local_executors(repo: Repo, progress: Progress) -> Iterator[Executors]:
+    """Yield the executors of this machine."""
+    yield LocalExecutors(repo, progress)

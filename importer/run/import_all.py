@@ -8,7 +8,6 @@ from importer.commit.commit_branches import commit_branches
 from importer.commit.plan import repo_to_plan_with
 from importer.commit.signing import check_keys
 from importer.errors import Failures
-from importer.ingest.executors import opened_executors
 from importer.release.head import release_of
 from importer.release.outcome import release_outcome, with_kept_images
 from importer.repo.writer import Repo
@@ -40,7 +39,7 @@ def import_all(job: Job, progress: Progress) -> Result:
     with (
         repo.locked(),
         job.source.planned(target, repo, progress) as plan,
-        opened_executors(target.cluster, repo, progress) as executors,
+        job.executors(repo, progress) as executors,
     ):
         parts = read_layers(target, repo, plan, executors, progress)
         branches = [branch for one in parts for branch in one.part.branches]

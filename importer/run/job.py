@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from importer.ingest.executors import local_executors
 from importer.release.files import FilesToWrite
 
 if TYPE_CHECKING:
     from importer.commit.target import Target
+    from importer.ingest.executors import OpenExecutors
     from importer.sources.source import Source
 
 
@@ -16,12 +18,14 @@ if TYPE_CHECKING:
 class Job:
     """An import of a source's images to a target.
 
-    `keep_going` commits a release without the components that cannot be imported. `keep` is how
-    many releases stay on a branch, None for all. `files` get the images' digests.
+    `executors` opens what reads layers: processes of this machine, or a cluster. `keep_going`
+    commits a release without the components that cannot be imported. `keep` is how many releases
+    stay on a branch, None for all. `files` get the images' digests.
     """
 
     target: Target
     source: Source
+    executors: OpenExecutors = local_executors
     keep_going: bool = False
     keep: int | None = None
     files: FilesToWrite = field(default_factory=FilesToWrite)

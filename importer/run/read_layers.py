@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from importer.commit.plan import Plan, PlannedBranch, PlannedPart
     from importer.commit.target import Target
     from importer.ingest.allowance import Allowance
-    from importer.ingest.cluster.request import ReadBy
+    from importer.ingest.executor import ReadBy
     from importer.ingest.executors import Executors
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from importer.cache.layer import LayerCommit
     from importer.commit.commit_branches import BranchCommit
-    from importer.ingest.cluster.request import ReadBy
+    from importer.ingest.executor import ReadBy
     from importer.release.outcome import ReleaseOutcome
     from importer.run.read_layers import PartRead
     from layers.errors import Fault

@@ -24,6 +24,7 @@ from tests.tools import patience
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from importer.ingest.executor import ReadBy
     from importer.ingest.missing_layer import Origin
     from importer.ingest.spool import SpooledBlob
     from importer.progress import Progress
@@ -109,6 +110,8 @@ class Working:
         self._fail = fail
         self.stopped = threading.Event()
         self.closed = False
+        self.read_bytes = 0
+        self.readers: dict[str, ReadBy] = {}
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
         try:

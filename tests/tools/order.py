@@ -12,13 +12,13 @@ LONGEST = (
     "tests/import_images/test_silence.py",
     "tests/import_images/test_import.py",
     "tests/device/test_readable_by_podman.py",
-    "tests/ingest/cluster/test_failures.py",
+    "tests/cluster/test_failures.py",
     "tests/repo/test_power_cuts.py",
     "tests/device/test_upgrade.py",
     "tests/device/test_deployed.py",
     "tests/cache/test_flatten.py",
     "tests/fixtures/test_manual.py",
-    "tests/ingest/cluster/test_same_commits.py",
+    "tests/cluster/test_same_commits.py",
     "tests/commit/test_onto.py",
 )
 _RANKS = {name: rank for rank, name in enumerate(LONGEST)}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.cli.options.declare import Group, Heading, flag, option, options
 from importer.cli.options.rules import needs
 from importer.cli.options.types import ParamType, Seconds
+from importer.cluster.address import Address, Cluster
 from importer.errors import ImporterError
-from importer.ingest.cluster.address import Address, Cluster
 
 if TYPE_CHECKING:
     import click
+
+    from importer.ingest.executors import OpenExecutors
 
 
 class ClusterAddress(ParamType[Address]):
@@ -68,10 +71,12 @@ class OnCluster(Group):
         " of its own until they are pulled, by HTTP.",
     )
 
-    def cluster_of(self, jobs: int | None) -> Cluster | None:
-        """Return the cluster as the importers take it; `jobs` is the value of --jobs."""
+    def executors(self, jobs: int | None) -> OpenExecutors:
+        """Return what opens the executors that read layers; `jobs` is the value of --jobs."""
         if self.cluster is None:
-            return None
+            from importer.ingest.executors import local_executors
+
+            return local_executors
         if self.cluster.is_exposed and not self.trusted:
             raise ImporterError(
                 f"--cluster={self.cluster}: anybody on the network could answer for the scheduler,"
@@ -79,6 +84,8 @@ class OnCluster(Group):
                 hint="give it tls://, see docs/how-to/cluster.md; or, if nobody else reaches this"
                 " network, --cluster-trusted",
             )
+        from importer.cluster.executor import cluster_executors
+
         default = Cluster(self.cluster)
         wait = default.wait if self.cluster_wait is None else self.cluster_wait
-        return Cluster(self.cluster, jobs, wait, self.collect)
+        return partial(cluster_executors, Cluster(self.cluster, jobs, wait, self.collect))

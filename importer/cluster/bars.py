@@ -27,7 +27,7 @@ class Bars:
         self._bars[layer_id] = bar
 
     def hear(self, event: object) -> None:
-        """Pass on an event; see `importer.ingest.cluster.task`. Any other one counts as none."""
+        """Pass on an event; see `importer.cluster.task`. Any other one counts as none."""
         bar = self._bars.get(str(event.get("layer"))) if isinstance(event, dict) else None
         if isinstance(event, dict) and bar is not None:
             bar.hear(event)

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 import pytest
 
 from importer.cli.options.cluster import OnCluster
+from importer.cluster.address import Address
+from importer.cluster.bars import Bar
+from importer.cluster.for_workers import for_workers
 from importer.errors import ImporterError
 from importer.fetch.skopeo import Skopeo
-from importer.ingest.cluster.address import Address
-from importer.ingest.cluster.bars import Bar
-from importer.ingest.cluster.for_workers import for_workers
+from importer.ingest.executors import local_executors
 from importer.progress import Advance, Silence
 from tests.tools.importimage import SCRIPT
 from tests.tools.process import CommandError, run
@@ -71,13 +72,13 @@ def test_usage_errors(flags: list[str], said: str) -> None:
 def test_tcp_beyond_this_machine_needs_a_word(text: str, exposed: bool) -> None:
     address = Address.parse(text)
     assert address.is_exposed is exposed
-    assert OnCluster(cluster=address, trusted=True).cluster_of(None) is not None
+    assert OnCluster(cluster=address, trusted=True).executors(None) is not local_executors
     if exposed:
         with pytest.raises(ImporterError, match="anybody on the network") as caught:
-            OnCluster(cluster=address).cluster_of(None)
+            OnCluster(cluster=address).executors(None)
         assert "--cluster-trusted" in caught.value.hint
     else:
-        assert OnCluster(cluster=address).cluster_of(None) is not None
+        assert OnCluster(cluster=address).executors(None) is not local_executors
 
 
 def test_paths_are_absolute_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:

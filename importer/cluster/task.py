@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from importer.cluster.answer import Answer, Refusal, encoded, encoded_proof
+from importer.cluster.dask import ThisTask
+from importer.cluster.outbox import Outbox
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.files.sync import synced
-from importer.ingest.cluster.answer import Answer, Refusal, encoded, encoded_proof
-from importer.ingest.cluster.dask import ThisTask
-from importer.ingest.cluster.outbox import Outbox
 from importer.ingest.job import Sealed
 from importer.workers.pool import Workers
 from layers.errors import Fault
@@ -26,9 +26,9 @@ from layers.errors import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from importer.ingest.cluster.agreement import Agreement
-    from importer.ingest.cluster.answer import Parcel
-    from importer.ingest.cluster.request import Request
+    from importer.cluster.agreement import Agreement
+    from importer.cluster.answer import Parcel
+    from importer.cluster.request import Request
     from importer.progress import Advance
     from importer.repo.staging import Place
     from importer.workers.worker import Done

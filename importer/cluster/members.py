@@ -7,18 +7,18 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from importer.cluster.answer import decoded_proof
+from importer.cluster.request import of_worker
 from importer.errors import ClusterError, ImporterError
-from importer.ingest.cluster.answer import decoded_proof
-from importer.ingest.cluster.request import of_worker
 from importer.repo.libostree import faults
 from layers.errors import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from importer.ingest.cluster.address import Cluster
-    from importer.ingest.cluster.agreement import Agreement
-    from importer.ingest.cluster.dask import Dask
+    from importer.cluster.address import Cluster
+    from importer.cluster.agreement import Agreement
+    from importer.cluster.dask import Dask
     from importer.progress import Progress
 
 # Seconds between two looks at the list of workers.
@@ -58,7 +58,7 @@ class Members:
 
     def prove(self, agreement: Agreement) -> None:
         """Have each worker check the agreement. Raise ImporterError if one of them fails."""
-        from importer.ingest.cluster.task import prove
+        from importer.cluster.task import prove
 
         answers = self._dask.everywhere(partial(prove, agreement))
         for worker, answer in sorted(answers.items()):

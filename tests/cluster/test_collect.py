@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from importer.ingest.cluster.answer import Parcel
-from importer.ingest.cluster.outbox import Outbox
+from importer.cluster.answer import Parcel
+from importer.cluster.outbox import Outbox
 from importer.repo.pulled_objects import Source
 from importer.repo.staging import NewObjects
 from importer.repo.writer import Repo
 from layers.entry import Owner
-from tests.ingest.cluster.test_same_commits import check_clean, files, without_readers
+from tests.cluster.test_same_commits import check_clean, files, without_readers
 from tests.tools import ostreerepo, patience
 from tests.tools.dask import DaskCluster
 from tests.tools.image import BuiltImage, build_oci

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
+from importer.cluster.answer import Answer
+from importer.cluster.bars import Bar
+from importer.cluster.for_workers import for_workers
+from importer.cluster.request import Download, of_worker
+from importer.cluster.session import Session, Wanted
 from importer.errors import ImporterError
-from importer.ingest.cluster.answer import Answer
-from importer.ingest.cluster.bars import Bar
-from importer.ingest.cluster.for_workers import for_workers
-from importer.ingest.cluster.request import Download, ReadBy, of_worker
-from importer.ingest.cluster.session import Wanted
+from importer.ingest.executor import ReadBy
 from importer.ingest.origins import Origins
 from importer.repo.libostree import faults
 from layers.errors import Fault, LayerError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from importer.cluster.address import Cluster
+    from importer.cluster.answer import Refusal
     from importer.fetch.blobs import Blobs
     from importer.ingest.allowance import Allowance
-    from importer.ingest.cluster.answer import Refusal
-    from importer.ingest.cluster.session import Session
+    from importer.ingest.budget import Budget
+    from importer.ingest.executor import Executor
+    from importer.ingest.executors import Executors
     from importer.ingest.missing_layer import MissingLayer, Origin
     from importer.ingest.origins import Found
     from importer.ingest.spool import SpooledBlob
     from importer.progress import Progress
+    from importer.repo.writer import Repo
     from layers.tree.read_layer import LayerOptions
 
 # How many workers try to read a layer before the import fails. (For workers that die meanwhile,
@@ -152,3 +161,29 @@ def _digest(missing: MissingLayer, origin: Origin) -> str:
     if origin.blob is None:
         return f"layer {missing.layer.diff_id}"
     return str(missing.layer.blob.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterExecutors:
+    """`Executors` of the workers of a cluster."""
+
+    session: Session
+    progress: Progress
+
+    def make(self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance) -> Executor:
+        """See `Executors`."""
+        return ClusterExecutor(self.session, blobs, options, self.progress, allowance)
+
+    def budget(self, asked: Budget, missing: Sequence[MissingLayer]) -> Budget:
+        """See `Executors`: as much as the cluster can take.
+
+        Connect to the cluster if layers are missing. Raise ImporterError if that fails.
+        """
+        return replace(asked, downloads=0, jobs=self.session.start()) if missing else asked
+
+
+@contextmanager
+def cluster_executors(cluster: Cluster, repo: Repo, progress: Progress) -> Iterator[Executors]:
+    """Yield the executors of a cluster."""
+    with Session(cluster, repo, progress) as session:
+        yield ClusterExecutors(session, progress)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from importer.cluster.agreement import Agreement
     from importer.fetch.skopeo import Skopeo
-    from importer.ingest.cluster.agreement import Agreement
     from importer.repo.staging import Place
     from importer.workers.job import Job
     from layers.errors import Fault
@@ -43,14 +43,6 @@ class Request:
     def __repr__(self) -> str:
         """Return a text without secrets, since Dask shows it in logs and on its dashboard."""
         return f"<layer {self.layer_id}>"
-
-
-@dataclass(frozen=True, slots=True)
-class ReadBy:
-    """The worker that read a layer, and how many seconds it took."""
-
-    worker: str
-    seconds: float
 
 
 def of_worker(fault: Fault, worker: str) -> Fault:

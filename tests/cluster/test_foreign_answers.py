@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from importer.errors import FetchError, ImporterError
-from importer.ingest.cluster.answer import (
+from importer.cluster.answer import (
     Answer,
     Parcel,
     Refusal,
@@ -19,8 +18,9 @@ from importer.ingest.cluster.answer import (
     encoded,
     encoded_proof,
 )
-from importer.ingest.cluster.bars import Bar, Bars
-from importer.ingest.cluster.told import Told, loads
+from importer.cluster.bars import Bar, Bars
+from importer.cluster.told import Told, loads
+from importer.errors import FetchError, ImporterError
 from importer.progress import Silence
 from layers.entry import Entry as TarEntry
 from layers.entry import Kind, Owner

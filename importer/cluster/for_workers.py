@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 
 if TYPE_CHECKING:
+    from importer.cluster.address import Address
     from importer.fetch.skopeo import Skopeo
-    from importer.ingest.cluster.address import Address
 
 
 def for_workers(skopeo: Skopeo, address: Address) -> Skopeo:

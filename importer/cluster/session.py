@@ -8,21 +8,21 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.cluster.agreement import Agreement
+from importer.cluster.answer import Parcel, decoded
+from importer.cluster.bars import Bars
+from importer.cluster.request import Request
 from importer.errors import ClusterError, ImporterError
-from importer.ingest.cluster.agreement import Agreement
-from importer.ingest.cluster.answer import Parcel, decoded
-from importer.ingest.cluster.bars import Bars
-from importer.ingest.cluster.request import Request
 from importer.repo.pulled_objects import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
-    from importer.ingest.cluster.address import Address, Cluster
-    from importer.ingest.cluster.answer import Answer, Refusal
-    from importer.ingest.cluster.dask import Dask, Running
-    from importer.ingest.cluster.request import Download
+    from importer.cluster.address import Address, Cluster
+    from importer.cluster.answer import Answer, Refusal
+    from importer.cluster.dask import Dask, Running
+    from importer.cluster.request import Download
     from importer.progress import Progress
     from importer.repo.pulled_objects import PulledObjects
     from importer.repo.shared_objects import SharedObjects
@@ -116,8 +116,8 @@ class Session:
 
     def _connected(self) -> _Connection:
         try:
-            from importer.ingest.cluster.dask import Dask
-            from importer.ingest.cluster.members import Members
+            from importer.cluster.dask import Dask
+            from importer.cluster.members import Members
         except ModuleNotFoundError as error:
             raise ImporterError(
                 f"--cluster needs Dask: {error.name} is not installed",
@@ -179,7 +179,7 @@ class Session:
             raise
 
     def _submitted(self, wanted: Wanted, workers: Iterable[str] | None) -> Running:
-        from importer.ingest.cluster.task import read_layer
+        from importer.cluster.task import read_layer
 
         use = self._in_use
         place = use.shared.place if use.shared is not None else None

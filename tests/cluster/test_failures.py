@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from importer.cluster.agreement import Agreement
 from importer.errors import ImporterError
-from importer.ingest.cluster.agreement import Agreement
 from tests.tools import ostreerepo, patience
 from tests.tools.dask import DaskCluster, DaskProcess
 from tests.tools.faultyproxy import Fault, FaultyProxy

@@ -15,7 +15,7 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING
 
-from importer.ingest.cluster.answer import Parcel
+from importer.cluster.answer import Parcel
 from importer.repo.object_file import move_objects
 from importer.repo.staging import Place
 from layers.entry import Owner

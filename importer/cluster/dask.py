@@ -16,14 +16,14 @@ import distributed.protocol.pickle
 from distributed import Client, Future, LocalCluster, get_worker
 from distributed.security import Security
 
+from importer.cluster.quiet import quieten
+from importer.cluster.told import Told, loads
 from importer.errors import ClusterError, ImporterError
-from importer.ingest.cluster.quiet import quieten
-from importer.ingest.cluster.told import Told, loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from importer.ingest.cluster.address import Address
+    from importer.cluster.address import Address
 
 # Seconds that workers on this machine may take to start, and to end.
 _START = 120
@@ -296,4 +296,6 @@ def _reachable(address: Address) -> str:
 def _hint(address: Address) -> str:
     if address.text.startswith("tls://"):
         return f"check that it runs there. {_TLS}"
+    if address.workers:
+        return "this machine is slow to start workers: try again, or with a smaller N of local:N"
     return "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"

@@ -1,0 +1,1 @@
+"""Tests of `importer/cluster`: real Dask workers, their commits, and how they fail."""

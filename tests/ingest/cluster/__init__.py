@@ -1,1 +1,0 @@
-"""Tests of `importer/ingest/cluster`: real Dask workers, their commits, and how they fail."""
