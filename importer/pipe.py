@@ -44,7 +44,7 @@ def patient_chunks(descriptor: int, seconds: float, sender: str, size: int | Non
     Raise FetchError, naming `sender`, if within `seconds` of waiting fewer than 1000 bytes a second
     come.
     """
-    source = _Source(descriptor, seconds, sender)
+    source = _Pipe(descriptor, seconds, sender)
     return _patiently(source, size, lambda most: os.read(descriptor, most), len)
 
 
@@ -65,10 +65,10 @@ def patient_splice(
         moved += count
         return count
 
-    return _patiently(_Source(descriptor, seconds, sender), size, move, int)
+    return _patiently(_Pipe(descriptor, seconds, sender), size, move, int)
 
 
-class _Source(NamedTuple):
+class _Pipe(NamedTuple):
     """A pipe, the seconds that it may be silent, and the name of its sender."""
 
     descriptor: int
@@ -77,7 +77,7 @@ class _Source(NamedTuple):
 
 
 def _patiently[T](
-    source: _Source, size: int | None, take: Callable[[int], T], length: Callable[[T], int]
+    source: _Pipe, size: int | None, take: Callable[[int], T], length: Callable[[T], int]
 ) -> Iterator[T]:
     """Take from a pipe whenever it has bytes, until it ends, or until `size` bytes are taken.
 

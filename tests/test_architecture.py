@@ -91,6 +91,17 @@ def climbing(root: Path, path: Path) -> list[str]:
     return sorted(other for other in others if floor_of(other) <= own)
 
 
+def test_one_class_name_is_one_thing() -> None:
+    """A leading underscore apart."""
+    found: dict[str, list[str]] = {}
+    for path in (*IMPORTER, *LAYERS):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                place = str(path.relative_to(ROOT))
+                found.setdefault(node.name.lstrip("_"), []).append(place)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
+
+
 def test_there_is_something_to_look_at() -> None:
     assert len(LAYERS) > 10
     assert len(IMPORTER) > 10

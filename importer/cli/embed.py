@@ -9,16 +9,16 @@ from importer.cli.finish import UNCHANGED
 from importer.cli.messages import progress_for
 from importer.cli.options.declare import Given, subcommand
 from importer.cli.options.embed import BaseAndDestination, NewImage
-from importer.cli.options.images import Architecture, Platform
+from importer.cli.options.images import ArchitectureOption, Platform
 from importer.cli.options.output import Document, Messages, Unchanged
 from importer.cli.options.registry import Access, Retries
-from importer.cli.options.stores import OneBranch, Stores
+from importer.cli.options.stores import OneBranch, StoreArguments
 from importer.cli.options.work import Downloads, Jobs
 from importer.cli.run_query import end_shown
 from importer.cli.targets import skopeo_of
 
 if TYPE_CHECKING:
-    from importer.embed.job import Job
+    from importer.embed.job import EmbedJob
     from importer.render.table import Shown
 
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     "embed",
     OneBranch,
     BaseAndDestination,
-    Architecture,
+    ArchitectureOption,
     Platform,
-    Stores,
+    StoreArguments,
     NewImage,
     Access,
     Retries,
@@ -61,23 +61,23 @@ def embed(given: Given) -> None:
     end_shown(given, work)
 
 
-def _job(given: Given) -> Job:
-    from importer.embed.job import Contents, Job
+def _job(given: Given) -> EmbedJob:
+    from importer.embed.job import EmbedContents, EmbedJob
     from layers.oci.reference import Reference, registries
 
     images, new = given(BaseAndDestination), given(NewImage)
     base, to = Reference.parse(images.base), Reference.parse(images.to)
-    arch, retries = given(Architecture).arch, given(Retries).retry_times
-    return Job(
-        repo=given(Stores).repo,
+    arch, retries = given(ArchitectureOption).arch, given(Retries).retry_times
+    return EmbedJob(
+        repo=given(StoreArguments).repo,
         branch=given(OneBranch).branch,
-        prefix=given(Stores).prefix,
+        prefix=given(StoreArguments).prefix,
         base=base,
         to=to,
         skopeo=skopeo_of(given, given(Access), retries, registries([base, to]), arch),
         jobs=given(Jobs).count,
         downloads=given(Downloads).max_parallel_downloads,
-        contents=Contents(
+        contents=EmbedContents(
             dict(new.labels), dict(new.annotations), new.bound, new.selinux_equivalence
         ),
         compression=new.compression,

@@ -7,36 +7,42 @@ from typing import TYPE_CHECKING
 from importer.cli.named_images import NamedImages
 from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
-from importer.cli.options.images import Architecture, LayerRules, Lists, Platform, References
-from importer.cli.options.labels import Labels, Signing
+from importer.cli.options.images import (
+    ArchitectureOption,
+    ImageArguments,
+    LayerRules,
+    Lists,
+    Platform,
+)
+from importer.cli.options.labels import LabelOptions, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
-from importer.cli.options.registry import Registry, Retries
-from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
+from importer.cli.options.registry import RegistryOptions, Retries
+from importer.cli.options.result import CommitMessage, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
 from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.run_import import end_import
 from importer.cli.targets import executors, skopeo, target
 
 if TYPE_CHECKING:
-    from importer.run.job import Job
+    from importer.run.job import ImportJob
 
 
 @command(
     "import-image",
-    References,
+    ImageArguments,
     Lists,
-    Architecture,
+    ArchitectureOption,
     Platform,
     LayerRules,
     NewRepo,
     ToBranch,
     Shape,
     StoreContents,
-    Commit,
+    CommitMessage,
     System,
-    Labels,
+    LabelOptions,
     Signing,
-    Registry,
+    RegistryOptions,
     Retries,
     Jobs,
     Downloads,
@@ -59,13 +65,13 @@ def import_image(given: Given) -> None:
     end_import(given, lambda _: _job(given, images.read()), lambda made: images.pin(made.images))
 
 
-def _job(given: Given, images: NamedImages) -> Job:
-    from importer.run.job import Job
+def _job(given: Given, images: NamedImages) -> ImportJob:
+    from importer.run.job import ImportJob
     from importer.sources.references import ReferenceSource
     from layers.oci.reference import registries
 
     references = tuple(images.names)
     wanted = registries(references)
-    how = skopeo(given, given(Retries).retry_times, wanted, given(Architecture).arch)
+    how = skopeo(given, given(Retries).retry_times, wanted, given(ArchitectureOption).arch)
     source = ReferenceSource(references, images.names, how)
-    return Job(target=target(given), source=source, executors=executors(given))
+    return ImportJob(target=target(given), source=source, executors=executors(given))

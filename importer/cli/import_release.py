@@ -13,16 +13,16 @@ from importer.cli.messages import log_line, progress_for
 from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import LayerRules, Lists, Platform
-from importer.cli.options.labels import Labels, Signing
+from importer.cli.options.labels import LabelOptions, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
-from importer.cli.options.registry import Registry, Retries
+from importer.cli.options.registry import RegistryOptions, Retries
 from importer.cli.options.release import (
     ReleaseReport,
     ReleaseResult,
     ReleaseSources,
 )
 from importer.cli.options.release_files import ReleaseFiles
-from importer.cli.options.result import Commit, OptionalRepo, StoreContents
+from importer.cli.options.result import CommitMessage, OptionalRepo, StoreContents
 from importer.cli.options.system import System
 from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.pinned_lists import pinned, pinning_for
@@ -33,8 +33,8 @@ from importer.cli.targets import executors, layer_options, skopeo, target_of
 if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.release.difference import DiffResult
-    from importer.release.origin import Origin
-    from importer.run.job import Job
+    from importer.release.origin import ReleaseOrigin
+    from importer.run.job import ImportJob
     from layers.release.report import Report
 
 
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     ReleaseResult,
     ReleaseFiles,
     StoreContents,
-    Commit,
+    CommitMessage,
     System,
-    Labels,
+    LabelOptions,
     Signing,
-    Registry,
+    RegistryOptions,
     Retries,
     Jobs,
     Downloads,
@@ -99,14 +99,14 @@ def _diff(given: Given, repo: Path | None, old: str, new: str) -> Answer:
     return _compared(given, diff_releases(repo, _origin(given), old, new, progress))
 
 
-def _check(given: Given, job: Job, origin: Origin) -> Answer:
+def _check(given: Given, job: ImportJob, origin: ReleaseOrigin) -> Answer:
     from importer.release.check import check_release
 
     progress = progress_for(given(Messages))
     return _compared(given, check_release(job.target, origin, job.files, progress))
 
 
-def _import(given: Given, job: Job) -> Answer:
+def _import(given: Given, job: ImportJob) -> Answer:
     messages, pinning = given(Messages), pinning_for(given(Lists))
     result = imported(job, progress_for(messages))
     if pinning is not None:
@@ -118,15 +118,15 @@ def _import(given: Given, job: Job) -> Answer:
     return replace(found, aside="\n".join(aside))
 
 
-def _job(given: Given, repo: Path, origin: Origin) -> Job:
+def _job(given: Given, repo: Path, origin: ReleaseOrigin) -> ImportJob:
     from importer.release.files import FilesToWrite
-    from importer.run.job import Job
+    from importer.run.job import ImportJob
     from importer.sources.release import ReleaseSource
 
     result = given(ReleaseResult)
     references = given(ReleaseFiles).image_references
     files = FilesToWrite(result.lock, file_updates(given), references)
-    return Job(
+    return ImportJob(
         target=replace(target_of(given, repo, result.branch), keep_images=result.keep_images),
         source=ReleaseSource(origin, files),
         executors=executors(given),
@@ -136,13 +136,13 @@ def _job(given: Given, repo: Path, origin: Origin) -> Job:
     )
 
 
-def _origin(given: Given) -> Origin:
+def _origin(given: Given) -> ReleaseOrigin:
     from importer.release.controller import OPENSHIFT
-    from importer.release.origin import Origin
+    from importer.release.origin import ReleaseOrigin
     from importer.release.sources import SourceName
 
     sources = given(ReleaseSources)
-    return Origin(
+    return ReleaseOrigin(
         names=(
             *(SourceName.parse(text) for text in sources.sources),
             *(SourceName(str(path)) for path in given(Lists).lists),
@@ -167,7 +167,7 @@ def _skopeo(given: Given) -> Skopeo:
 
     sources = given(ReleaseSources)
     registries = registries_of([*sources.sources, *(given(ReleaseResult).diff or ())])
-    refuse_unnamed(credentials(given(Registry)), registries)
+    refuse_unnamed(credentials(given(RegistryOptions)), registries)
     return skopeo(given, given(Retries).retry_times, registries)
 
 

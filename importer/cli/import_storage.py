@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
-from importer.cli.options.images import Graphroot, LayerRules
-from importer.cli.options.labels import Labels, Signing
+from importer.cli.options.images import GraphrootOption, LayerRules
+from importer.cli.options.labels import LabelOptions, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
-from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
+from importer.cli.options.result import CommitMessage, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
 from importer.cli.options.work import Downloads, Jobs, Spool
 from importer.cli.run_import import end_import
@@ -18,20 +18,20 @@ from importer.cli.targets import executors, target
 
 if TYPE_CHECKING:
     from importer.progress import Progress
-    from importer.run.job import Job
+    from importer.run.job import ImportJob
 
 
 @command(
     "import-storage",
-    Graphroot,
+    GraphrootOption,
     LayerRules,
     NewRepo,
     ToBranch,
     Shape,
     StoreContents,
-    Commit,
+    CommitMessage,
     System,
-    Labels,
+    LabelOptions,
     Signing,
     Jobs,
     Downloads,
@@ -53,11 +53,11 @@ def import_storage(given: Given) -> None:
     end_import(given, lambda progress: _job(given, progress))
 
 
-def _job(given: Given, progress: Progress) -> Job:
-    from importer.run.job import Job
+def _job(given: Given, progress: Progress) -> ImportJob:
+    from importer.run.job import ImportJob
     from importer.sources.store import GraphrootSource
 
-    images = given(Graphroot)
+    images = given(GraphrootOption)
     source = GraphrootSource.read(images.graphroot, images.names, progress)
     source = replace(source, verified_only=images.verified_only)
-    return Job(target=target(given), source=source, executors=executors(given))
+    return ImportJob(target=target(given), source=source, executors=executors(given))

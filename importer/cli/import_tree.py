@@ -13,13 +13,13 @@ from importer.cli.options.result import OptionalRepo
 from importer.cli.options.rules import check_other_branch
 from importer.cli.options.tree import (
     Changes,
-    InPlace,
+    InPlaceOptions,
     OntoSystem,
     Opaque,
+    TreeArguments,
     TreeCache,
     TreeCommit,
     TreeLabels,
-    Trees,
 )
 from importer.cli.options.work import Jobs
 from importer.cli.run_import import end_work
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 @command(
     "import-tree",
-    Trees,
+    TreeArguments,
     Changes,
     OptionalRepo,
     TreeCommit,
-    InPlace,
+    InPlaceOptions,
     OntoSystem,
     TreeLabels,
     Signing,
@@ -58,7 +58,7 @@ def import_tree(given: Given) -> None:
     With --in-place, the same translation is made in ROOT itself, for other programs to commit:
     `ostree commit`, rpm-ostree or osbuild. --undo takes it back.
     """
-    if given(InPlace).in_place:
+    if given(InPlaceOptions).in_place:
         from importer.tree.in_place import translate_in_place
 
         end_work(given, lambda told: translate_in_place(_in_place_job(given), told))
@@ -70,7 +70,7 @@ def import_tree(given: Given) -> None:
 def _in_place_job(given: Given) -> InPlaceJob:
     from importer.tree.in_place import InPlaceJob
 
-    trees, how = given(Trees), given(InPlace)
+    trees, how = given(TreeArguments), given(InPlaceOptions)
     if len(trees.roots) > 1:
         raise click.UsageError("--in-place takes one ROOT")
     return InPlaceJob(
@@ -87,7 +87,7 @@ def _in_place_job(given: Given) -> InPlaceJob:
 def _job(given: Given) -> TreeJob:
     from importer.tree.job import TreeJob
 
-    trees, commit, labels = given(Trees), given(TreeCommit), given(TreeLabels)
+    trees, commit, labels = given(TreeArguments), given(TreeCommit), given(TreeLabels)
     repo, onto = given(OptionalRepo).repo, given(OntoSystem).onto
     if repo is None or commit.branch is None:
         raise click.UsageError("--repo and --branch are needed, unless with --in-place")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from importer.cli.options.images import Lists, References
+from importer.cli.options.images import ImageArguments, Lists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ class NamedImages:
     """
 
     def __init__(self, given: Given) -> None:
-        self._images, self._options = given(References), given(Lists)
+        self._images, self._options = given(ImageArguments), given(Lists)
         self._lists: list[ImageList] = []
         self._pinning: Pinning | None = None
         self.names: dict[Reference, list[ImageName]] = {}

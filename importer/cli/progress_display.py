@@ -43,7 +43,7 @@ class Lines:
         yield lambda _count: None
 
 
-class Bars:
+class TerminalBars:
     """Show one line over all layers and one for each layer, with bars, on a terminal.
 
     A layer's line has its state. There are at most as many lines as the terminal has room for.
@@ -161,4 +161,4 @@ def for_terminal(*, quiet: bool) -> Progress:
     """Return bars if standard error is a terminal, lines if not, and nothing if `quiet`."""
     if quiet:
         return Silence()
-    return Bars() if sys.stderr.isatty() else Lines()
+    return TerminalBars() if sys.stderr.isatty() else Lines()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from importer.cli.options.declare import Given
     from importer.progress import Progress
-    from importer.run.job import Job
+    from importer.run.job import ImportJob
     from importer.run.result import Result
 
 
@@ -35,7 +35,7 @@ class Outcome(Protocol):
 
 def end_import(
     given: Given,
-    make_job: Callable[[Progress], Job],
+    make_job: Callable[[Progress], ImportJob],
     then: Callable[[Result], None] = lambda _: None,
 ) -> NoReturn:
     """Make the job, import the images and call `then`, or with --dry-run plan the import; print the
@@ -53,7 +53,7 @@ def end_import(
     end_work(given, work)
 
 
-def imported(job: Job, progress: Progress) -> Result:
+def imported(job: ImportJob, progress: Progress) -> Result:
     """Import, and tell in one line what was done."""
     from importer.run.import_all import import_all
 

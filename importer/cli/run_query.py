@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from importer.cli.finish import Answer, end
 from importer.cli.options.output import Document, Messages
-from importer.cli.options.stores import Stores
+from importer.cli.options.stores import StoreArguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def end_query(given: Given, work: Callable[[Repo], Shown]) -> NoReturn:
     def in_repo() -> Shown:
         from importer.repo.writer import Repo
 
-        return work(Repo.open(given(Stores).repo))
+        return work(Repo.open(given(StoreArguments).repo))
 
     end_shown(given, in_repo)
 

@@ -12,13 +12,13 @@ from importer.cli.options.declare import Given, subcommand
 from importer.cli.options.labels import Signing
 from importer.cli.options.output import Document, Messages
 from importer.cli.options.stores import (
-    Destination,
+    ExportOptions,
     Images,
     InBranch,
     OneImage,
-    Pruning,
-    Removal,
-    Stores,
+    PruneOptions,
+    RemoveOptions,
+    StoreArguments,
 )
 from importer.cli.options.work import Jobs
 from importer.cli.run_query import end_query
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 
-@subcommand("remove", Images, Stores, Removal, Signing, Messages, Document)
+@subcommand("remove", Images, StoreArguments, RemoveOptions, Signing, Messages, Document)
 def remove(given: Given) -> None:
     """Commit branches again without these images.
 
@@ -42,7 +42,7 @@ def remove(given: Given) -> None:
         from importer.imagestore.remove import own_stores, remove_images, stores_with
         from importer.store.find import find_stores
 
-        removal, prefix = given(Removal), given(Stores).prefix
+        removal, prefix = given(RemoveOptions), given(StoreArguments).prefix
         stores = (
             stores_with(repo, removal.branches, prefix)
             if removal.branches
@@ -55,7 +55,7 @@ def remove(given: Given) -> None:
     end_query(given, work)
 
 
-@subcommand("prune", Stores, Pruning, Messages, Document)
+@subcommand("prune", StoreArguments, PruneOptions, Messages, Document)
 def prune(given: Given) -> None:
     """Delete layers and objects that nothing needs.
 
@@ -67,14 +67,14 @@ def prune(given: Given) -> None:
     def work(repo: Repo) -> Shown:
         from importer.imagestore.prune import prune as prune_repo
 
-        pruning, progress = given(Pruning), progress_for(given(Messages))
-        prefix = given(Stores).prefix
+        pruning, progress = given(PruneOptions), progress_for(given(Messages))
+        prefix = given(StoreArguments).prefix
         return prune_repo(repo, pruning.keep, prefix, progress, dry_run=pruning.dry_run)
 
     end_query(given, work)
 
 
-@subcommand("export", OneImage, Destination, InBranch, Stores, Jobs, Messages, Document)
+@subcommand("export", OneImage, ExportOptions, InBranch, StoreArguments, Jobs, Messages, Document)
 def export(given: Given) -> None:
     """Write an image as an OCI layout or a dir:.
 
@@ -84,15 +84,15 @@ def export(given: Given) -> None:
     were, the manifest is a new one without signatures. Prints the manifest's digest. Without a
     TAG, the layout has the tag of the image's name, or `latest`.
     """
-    directory, tag = _destination(given(Destination).destination)
+    directory, tag = _destination(given(ExportOptions).destination)
 
     def work(repo: Repo) -> Shown:
         from importer.imagestore.export import export_image
-        from importer.imagestore.export_place import Place
+        from importer.imagestore.export_place import ExportPlace
         from importer.store.find import find_stores
 
-        stores = find_stores(repo, given(InBranch).branches, given(Stores).prefix)
-        to, progress = Place(directory, tag), progress_for(given(Messages))
+        stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
+        to, progress = ExportPlace(directory, tag), progress_for(given(Messages))
         image, jobs = given(OneImage).image, given(Jobs).count
         return export_image(repo, stores, image, to, progress, jobs)
 

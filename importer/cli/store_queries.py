@@ -9,17 +9,17 @@ import click
 
 from importer.cli.messages import progress_for
 from importer.cli.options.declare import Given, subcommand
-from importer.cli.options.images import Architecture, Platform
+from importer.cli.options.images import ArchitectureOption, Platform
 from importer.cli.options.output import Document, Messages
 from importer.cli.options.registry import Access, Retries
 from importer.cli.options.stores import (
     Branches,
-    Difference,
+    DiffOptions,
     InBranch,
     OneBranch,
     OneImage,
-    Report,
-    Stores,
+    ReportOptions,
+    StoreArguments,
     TwoStores,
 )
 from importer.cli.options.work import Jobs
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 
-@subcommand("list", Branches, Stores, Messages, Document)
+@subcommand("list", Branches, StoreArguments, Messages, Document)
 def list_images(given: Given) -> None:
     """List the images of these branches, or of all."""
 
@@ -39,13 +39,13 @@ def list_images(given: Given) -> None:
         from importer.imagestore.list_images import Listing
         from importer.store.find import find_stores
 
-        stores = find_stores(repo, given(Branches).branches, given(Stores).prefix)
+        stores = find_stores(repo, given(Branches).branches, given(StoreArguments).prefix)
         return Listing(stores, int(time.time()))
 
     end_query(given, work)
 
 
-@subcommand("show", OneImage, InBranch, Stores, Messages, Document)
+@subcommand("show", OneImage, InBranch, StoreArguments, Messages, Document)
 def show(given: Given) -> None:
     """Show an image layer by layer.
 
@@ -57,13 +57,13 @@ def show(given: Given) -> None:
         from importer.imagestore.show import image_details
         from importer.store.find import find_stores
 
-        stores = find_stores(repo, given(InBranch).branches, given(Stores).prefix)
+        stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
         return image_details(repo, stores, given(OneImage).image)
 
     end_query(given, work)
 
 
-@subcommand("history", OneBranch, Stores, Messages, Document)
+@subcommand("history", OneBranch, StoreArguments, Messages, Document)
 def history(given: Given) -> None:
     """Show the commits of a branch, and what each changed.
 
@@ -73,7 +73,7 @@ def history(given: Given) -> None:
     def work(repo: Repo) -> Shown:
         from importer.imagestore.history import store_history
 
-        return store_history(repo, given(OneBranch).branch, given(Stores).prefix)
+        return store_history(repo, given(OneBranch).branch, given(StoreArguments).prefix)
 
     end_query(given, work)
 
@@ -81,10 +81,10 @@ def history(given: Given) -> None:
 @subcommand(
     "diff",
     TwoStores,
-    Architecture,
+    ArchitectureOption,
     Platform,
-    Stores,
-    Difference,
+    StoreArguments,
+    DiffOptions,
     Access,
     Retries,
     Messages,
@@ -99,15 +99,17 @@ def diff(given: Given) -> None:
     """
 
     def work(repo: Repo) -> Shown:
-        from importer.imagestore.diff import Wanted, store_diff
+        from importer.imagestore.diff import DiffParts, store_diff
         from importer.store.reader import open_store
 
-        wanted = given(Difference)
+        wanted = given(DiffOptions)
         if wanted.layers:
             return _layers_diff(given, repo)
-        names, prefix = given(TwoStores), given(Stores).prefix
+        names, prefix = given(TwoStores), given(StoreArguments).prefix
         old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
-        shown = Wanted(files=wanted.list_files, lost=wanted.lost, fail_on_lost=wanted.fail_on_lost)
+        shown = DiffParts(
+            files=wanted.list_files, lost=wanted.lost, fail_on_lost=wanted.fail_on_lost
+        )
         return store_diff(repo, old, new, shown)
 
     end_query(given, work)
@@ -119,12 +121,12 @@ def _layers_diff(given: Given, repo: Repo) -> Shown:
 
     names = given(TwoStores)
     old, new = (Reference.parse(name) for name in (names.old, names.new))
-    arch, retries = given(Architecture).arch, given(Retries).retry_times
+    arch, retries = given(ArchitectureOption).arch, given(Retries).retry_times
     skopeo = skopeo_of(given, given(Access), retries, registries([old, new]), arch)
     return diff_layers(repo, skopeo, old, new, progress_for(given(Messages)))
 
 
-@subcommand("verify", Branches, Stores, Jobs, Messages, Document)
+@subcommand("verify", Branches, StoreArguments, Jobs, Messages, Document)
 def verify(given: Given) -> None:
     """Verify the stores in these branches, or in all.
 
@@ -137,7 +139,7 @@ def verify(given: Given) -> None:
         from importer.store.find import find_stores
         from importer.verify.store import verify as verify_stores
 
-        prefix = given(Stores).prefix
+        prefix = given(StoreArguments).prefix
         stores = find_stores(repo, given(Branches).branches, prefix, broken=True)
         progress, jobs = progress_for(given(Messages)), given(Jobs).count
         return verify_stores(repo, stores.found, progress, jobs)
@@ -145,7 +147,7 @@ def verify(given: Given) -> None:
     end_query(given, work)
 
 
-@subcommand("report", OneBranch, Stores, Report, Messages, Document)
+@subcommand("report", OneBranch, StoreArguments, ReportOptions, Messages, Document)
 def report(given: Given) -> None:
     """Write a page that shows where the space of a store goes.
 
@@ -155,7 +157,7 @@ def report(given: Given) -> None:
     """
     from importer.imagestore.report_page import STDOUT, write_report
 
-    options, prefix = given(Report), given(Stores).prefix
+    options, prefix = given(ReportOptions), given(StoreArguments).prefix
     if given(Document).as_json and options.output == STDOUT:
         raise click.UsageError("--json and -o - exclude each other: both are standard output")
 

@@ -13,10 +13,10 @@ from importer.cli.credentials import credentials
 from importer.cli.messages import log_line
 from importer.cli.options.cluster import OnCluster
 from importer.cli.options.images import LayerRules
-from importer.cli.options.labels import Labels, Signing
+from importer.cli.options.labels import LabelOptions, Signing
 from importer.cli.options.output import Messages
-from importer.cli.options.registry import Access, Registry
-from importer.cli.options.result import Commit, NewRepo, Shape, StoreContents, ToBranch
+from importer.cli.options.registry import Access, RegistryOptions
+from importer.cli.options.result import CommitMessage, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.rules import check_other_branch
 from importer.cli.options.system import System
 from importer.cli.options.work import Downloads, Jobs, Spool
@@ -57,7 +57,7 @@ def target_of(
 
     Raise click.UsageError if the images would be committed to the branch of --onto.
     """
-    system, contents, commit = given(System), given(StoreContents), given(Commit)
+    system, contents, commit = given(System), given(StoreContents), given(CommitMessage)
     check_other_branch(branch, system.onto)
     asked, usual = _whiteouts(given, form)
     return Target(
@@ -75,7 +75,7 @@ def target_of(
         storage_conf=system.storage_conf,
         crio_conf=system.crio_conf,
         crio_internal_repair=system.crio_internal_repair,
-        labelling=_labelling(given(Labels)),
+        labelling=_labelling(given(LabelOptions)),
         prefix=contents.prefix,
         layer_options=layer_options(given),
         total=_total(given(LayerRules)),
@@ -91,7 +91,7 @@ def executors(given: Given) -> OpenExecutors:
     return given(OnCluster).executors(given(Jobs).jobs)
 
 
-def _labelling(labels: Labels) -> Labelling:
+def _labelling(labels: LabelOptions) -> Labelling:
     return Labelling(labels.selinux_label, labels.selinux_policy)
 
 
@@ -133,8 +133,8 @@ def skopeo(
 
     Raise ImporterError if there are credentials, and the command line names several `registries`.
     """
-    made = skopeo_of(given, given(Registry), retry_times, registries, arch)
-    return replace(made, keep_signatures=given(Registry).keep_signatures)
+    made = skopeo_of(given, given(RegistryOptions), retry_times, registries, arch)
+    return replace(made, keep_signatures=given(RegistryOptions).keep_signatures)
 
 
 def skopeo_of(

@@ -37,7 +37,7 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WorkerAnswer:
     """A layer that a worker has read.
 
     `files` is the directory with the layer's durable objects, by its name in the directory that all
@@ -61,7 +61,7 @@ class Refusal:
     worker: str
 
 
-def encoded(answer: Answer | Refusal) -> bytes:
+def encoded(answer: WorkerAnswer | Refusal) -> bytes:
     """Return the answer as JSON, for `decoded`."""
     if isinstance(answer, Refusal):
         return _json({"worker": answer.worker, "error": _error_document(answer.error)})
@@ -80,14 +80,14 @@ def encoded(answer: Answer | Refusal) -> bytes:
     )
 
 
-def decoded(raw: bytes) -> Answer | Refusal:
+def decoded(raw: bytes) -> WorkerAnswer | Refusal:
     """Return the answer. Raise ImporterError if it is none."""
     try:
         said = parse_document(raw, "it", len(raw))
         worker = string(said, "worker", "it")
         if "error" in said:
             return Refusal(_error(mapping(said, "error", "it")), worker)
-        return Answer(
+        return WorkerAnswer(
             read_layer(mapping(said, "layer", "it")),
             _files(mapping(said, "files", "it")),
             integer(said, "written_bytes", "it"),

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from importer.cluster.answer import Answer
+from importer.cluster.answer import WorkerAnswer
 from importer.cluster.bars import Bar
 from importer.cluster.for_workers import for_workers
 from importer.cluster.request import Download, of_worker
-from importer.cluster.session import Session, Wanted
+from importer.cluster.session import ClusterSession, WantedLayer
 from importer.errors import ImporterError
 from importer.ingest.executor import ReadBy
 from importer.ingest.origins import Origins
@@ -49,7 +49,7 @@ class ClusterExecutor:
 
     def __init__(
         self,
-        session: Session,
+        session: ClusterSession,
         blobs: Blobs | None,
         options: LayerOptions,
         progress: Progress,
@@ -109,16 +109,16 @@ class ClusterExecutor:
         found(answer.found)
         return written
 
-    def _wanted(self, missing: MissingLayer, origin: Origin, options: LayerOptions) -> Wanted:
+    def _wanted(self, missing: MissingLayer, origin: Origin, options: LayerOptions) -> WantedLayer:
         timeout = self._skopeo.timeout if self._skopeo is not None else inf
         download = None
         if self._skopeo is not None and origin.blob is not None:
             download = Download(self._skopeo, origin.source, origin.blob)
         job = origin.job(missing.layer, options, timeout)
         priority = missing.waiting * _TERABYTE + missing.size
-        return Wanted(missing.layer.id, job, download, missing.size, priority)
+        return WantedLayer(missing.layer.id, job, download, missing.size, priority)
 
-    def _read(self, missing: MissingLayer, wanted: Wanted) -> tuple[Answer, int]:
+    def _read(self, missing: MissingLayer, wanted: WantedLayer) -> tuple[WorkerAnswer, int]:
         """Have a worker read the layer, and take its files. If that fails, try other workers.
 
         Return the answer, and the bytes of new files.
@@ -139,15 +139,15 @@ class ClusterExecutor:
                 raise fault
             self._progress.message(f"{missing.name}: {fault}; another worker tries it")
 
-    def _taken(self, answer: Answer | Refusal) -> tuple[Answer, int]:
+    def _taken(self, answer: WorkerAnswer | Refusal) -> tuple[WorkerAnswer, int]:
         """Move the files into the repo. Raise the worker's error if it could not read the layer."""
-        if isinstance(answer, Answer):
+        if isinstance(answer, WorkerAnswer):
             with faults("moving files into the repo"):
                 return answer, self._session.take(answer)
         with faults("writing files"):
             raise answer.error
 
-    def _note(self, missing: MissingLayer, answer: Answer) -> None:
+    def _note(self, missing: MissingLayer, answer: WorkerAnswer) -> None:
         with self._lock:
             self.readers[missing.layer.id] = ReadBy(answer.worker, answer.seconds)
             if self._blobs is None:
@@ -167,7 +167,7 @@ def _digest(missing: MissingLayer, origin: Origin) -> str:
 class ClusterExecutors:
     """`Executors` of the workers of a cluster."""
 
-    session: Session
+    session: ClusterSession
     progress: Progress
 
     def make(self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance) -> Executor:
@@ -185,5 +185,5 @@ class ClusterExecutors:
 @contextmanager
 def cluster_executors(cluster: Cluster, repo: Repo, progress: Progress) -> Iterator[Executors]:
     """Yield the executors of a cluster."""
-    with Session(cluster, repo, progress) as session:
+    with ClusterSession(cluster, repo, progress) as session:
         yield ClusterExecutors(session, progress)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from importer.cluster.answer import Parcel
 from importer.repo.object_file import move_objects
-from importer.repo.staging import Place
+from importer.repo.staging import ObjectPlace
 from layers.entry import Owner
 from layers.ostree.bare_commit import bare_commit
 from layers.ostree.objects import Stored, dirmeta, dirtree
@@ -44,15 +44,15 @@ class Outbox:
         """Make the repo below `directory`. `host` is the address to listen at."""
         self._top = Path(tempfile.mkdtemp(prefix="import-image-", dir=directory))
         self._host = host
-        self._server: _Server | None = None
+        self._server: _OutboxServer | None = None
         (self._top / "objects").mkdir()
         (self._top / "tmp").mkdir()
         (self._top / "config").write_text(_CONFIG)
 
-    def place(self) -> Place:
+    def place(self) -> ObjectPlace:
         """Make a directory for one attempt to read the layer."""
         directory = tempfile.mkdtemp(dir=self._top / "tmp")
-        return Place("archive", str(self._top / "objects"), directory, 0)
+        return ObjectPlace("archive", str(self._top / "objects"), directory, 0)
 
     def packed(self, directory: str) -> Parcel:
         """Serve the objects of this attempt. Return the URL and the commit to pull."""
@@ -63,7 +63,7 @@ class Outbox:
         contents = self._write("dirtree", dirtree({one.encode(): one for one in checksums}, {}))
         root = Stored(contents, self._write("dirmeta", dirmeta(_ROOT)))
         commit = self._write("commit", bare_commit(root))
-        self._server = _Server(self._host, self._top)
+        self._server = _OutboxServer(self._host, self._top)
         threading.Thread(target=self._server.serve_forever, name="outbox", daemon=True).start()
         return Parcel(self._server.url, commit)
 
@@ -92,7 +92,7 @@ class Outbox:
         return checksum
 
 
-class _Server(ThreadingHTTPServer):
+class _OutboxServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _IDLE
     wbufsize = -1  # send head and content in one write: two would wait for a delayed ACK in between
-    server: _Server
+    server: _OutboxServer
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
         """Log nothing: a layer has thousands of files."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from importer.cluster.agreement import Agreement
     from importer.fetch.skopeo import Skopeo
-    from importer.repo.staging import Place
+    from importer.repo.staging import ObjectPlace
     from importer.workers.job import Job
     from layers.errors import Fault
     from layers.oci.manifest import Descriptor
@@ -36,7 +36,7 @@ class Request:
     layer_id: str
     topic: str
     agreement: Agreement
-    place: Place | None
+    place: ObjectPlace | None
     job: Job[ReadLayer]
     download: Download | None
 

@@ -13,14 +13,14 @@ from importer.cluster.answer import Parcel, decoded
 from importer.cluster.bars import Bars
 from importer.cluster.request import Request
 from importer.errors import ClusterError, ImporterError
-from importer.repo.pulled_objects import Source
+from importer.repo.pulled_objects import PulledCommit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from importer.cluster.address import Address, Cluster
-    from importer.cluster.answer import Answer, Refusal
+    from importer.cluster.answer import Refusal, WorkerAnswer
     from importer.cluster.dask import Dask, Running
     from importer.cluster.request import Download
     from importer.progress import Progress
@@ -42,7 +42,7 @@ def layers_at_once(asked: int | None, threads: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedLayer:
     """A layer to read, of `size` bytes. The highest `priority` goes first."""
 
     layer_id: str
@@ -63,7 +63,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Connection:
+class _SchedulerConnection:
     """The parts of a session that exist once the cluster has answered."""
 
     dask: Dask
@@ -73,7 +73,7 @@ class _Connection:
     layers: int
 
 
-class Session:
+class ClusterSession:
     """A connection to the cluster, and the directory that workers write to.
 
     A context manager; the caller keeps the repo locked meanwhile.
@@ -85,13 +85,13 @@ class Session:
         self._progress = progress
         self._topic = f"import-image-{secrets.token_hex(8)}"
         self._opened = ExitStack()
-        self._connection: _Connection | None = None
+        self._connection: _SchedulerConnection | None = None
         self._lock = threading.Lock()
         self._running: set[Running] = set()
         self._failure: ImporterError | None = None
         self.bars = Bars()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> ClusterSession:
         return self
 
     def __exit__(
@@ -114,7 +114,7 @@ class Session:
             self._connection = self._connected()
         return self._connection.layers
 
-    def _connected(self) -> _Connection:
+    def _connected(self) -> _SchedulerConnection:
         try:
             from importer.cluster.dask import Dask
             from importer.cluster.members import Members
@@ -134,7 +134,7 @@ class Session:
         members.watch(self._fail)
         self._opened.callback(members.close)
         layers = layers_at_once(self._cluster.layers, threads)
-        return _Connection(dask, shared, pulled, agreement, layers)
+        return _SchedulerConnection(dask, shared, pulled, agreement, layers)
 
     def _places(self) -> tuple[SharedObjects | None, PulledObjects | None]:
         if self._cluster.collect:
@@ -142,7 +142,7 @@ class Session:
         return self._opened.enter_context(self._repo.shared_objects()), None
 
     @property
-    def _in_use(self) -> _Connection:
+    def _in_use(self) -> _SchedulerConnection:
         if self._connection is None:
             raise RuntimeError("the session is not started")
         return self._connection
@@ -152,7 +152,9 @@ class Session:
         return set(self._in_use.dask.workers()) - set(workers)
 
     @contextmanager
-    def read(self, wanted: Wanted, workers: Iterable[str] | None) -> Iterator[Answer | Refusal]:
+    def read(
+        self, wanted: WantedLayer, workers: Iterable[str] | None
+    ) -> Iterator[WorkerAnswer | Refusal]:
         """Have a layer read by one of these workers; None stands for any. Yield the answer. The
         worker keeps the layer's files until the context ends.
 
@@ -167,7 +169,7 @@ class Session:
             with self._lock:
                 self._running.discard(running)
 
-    def _result(self, running: Running) -> Answer | Refusal:
+    def _result(self, running: Running) -> WorkerAnswer | Refusal:
         try:
             return decoded(running.result())
         except ClusterError as error:
@@ -178,7 +180,7 @@ class Session:
                 raise self._failure from None
             raise
 
-    def _submitted(self, wanted: Wanted, workers: Iterable[str] | None) -> Running:
+    def _submitted(self, wanted: WantedLayer, workers: Iterable[str] | None) -> Running:
         from importer.cluster.task import read_layer
 
         use = self._in_use
@@ -192,7 +194,7 @@ class Session:
             self._running.add(running)
         return running
 
-    def take(self, answer: Answer) -> int:
+    def take(self, answer: WorkerAnswer) -> int:
         """Move the layer's objects into the repo. Return the bytes of new files.
 
         Raise OSError if they cannot be moved, ImporterError if they cannot be pulled.
@@ -200,7 +202,7 @@ class Session:
         use, files = self._in_use, answer.files
         if isinstance(files, Parcel):
             assert use.pulled is not None  # noqa: S101 - so it was asked for
-            return use.pulled.pull(Source(files.url, files.commit))
+            return use.pulled.pull(PulledCommit(files.url, files.commit))
         assert use.shared is not None  # noqa: S101 - so it was asked for
         use.shared.adopt(str(use.shared.directory / files))
         return answer.written_bytes

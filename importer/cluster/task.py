@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.cluster.answer import Answer, Refusal, encoded, encoded_proof
+from importer.cluster.answer import Refusal, WorkerAnswer, encoded, encoded_proof
 from importer.cluster.dask import ThisTask
 from importer.cluster.outbox import Outbox
 from importer.errors import ImporterError
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from importer.cluster.answer import Parcel
     from importer.cluster.request import Request
     from importer.progress import Advance
-    from importer.repo.staging import Place
-    from importer.workers.worker import Done
+    from importer.repo.staging import ObjectPlace
+    from importer.workers.worker import JobDone
     from layers.tree.read_layer import ReadLayer
 
 # The processes that read layers. They stay for later layers, and end with the worker.
@@ -56,7 +56,7 @@ def read_layer(request: Request) -> bytes:
     try:
         request.agreement.check()
         with ExitStack() as failing, _Watch(task, request).running() as watch:
-            files = _Files(task, request, failing)
+            files = _LayerFiles(task, request, failing)
             done = _read(request, files, watch)
             packed = files.packed()
             failing.pop_all()
@@ -64,18 +64,18 @@ def read_layer(request: Request) -> bytes:
         return encoded(Refusal(error, task.worker))
     seconds = time.monotonic() - began
     return encoded(
-        Answer(done.found, packed, done.written_bytes, watch.count, task.worker, seconds)
+        WorkerAnswer(done.found, packed, done.written_bytes, watch.count, task.worker, seconds)
     )
 
 
-def _read(request: Request, files: _Files, watch: _Watch) -> Done[ReadLayer]:
+def _read(request: Request, files: _LayerFiles, watch: _Watch) -> JobDone[ReadLayer]:
     if request.download is None:
         return files.write(-1, watch.advance)
     download = request.download
     with Blobs(download.skopeo, watch) as blobs:
         watch.stop = blobs.close
 
-        def attempt() -> Done[ReadLayer]:
+        def attempt() -> JobDone[ReadLayer]:
             watch.begin()
             with blobs.pipe(download.source, download.blob) as (source, advance):
                 return files.write(source, advance)
@@ -83,7 +83,7 @@ def _read(request: Request, files: _Files, watch: _Watch) -> Done[ReadLayer]:
         return blobs.retrying(attempt)
 
 
-class _Files:
+class _LayerFiles:
     """The layer's files, in the repo that all workers see or in a repo of this worker's own."""
 
     def __init__(self, task: ThisTask, request: Request, failing: ExitStack) -> None:
@@ -96,7 +96,7 @@ class _Files:
             self._outbox = Outbox(task.directory, task.host)
             failing.callback(self._outbox.close)
 
-    def write(self, source: int, advance: Advance) -> Done[ReadLayer]:
+    def write(self, source: int, advance: Advance) -> JobDone[ReadLayer]:
         """Read the layer into a new directory, so that files of a failed attempt are never used."""
         with _processes.lent() as process:
             if self._outbox is not None:
@@ -110,7 +110,7 @@ class _Files:
         self._directory = place.directory
         return done
 
-    def _shared_place(self) -> Place:
+    def _shared_place(self) -> ObjectPlace:
         place = self._request.place
         assert place is not None  # noqa: S101 - else there is an outbox
         return place._replace(directory=tempfile.mkdtemp(dir=place.directory))

@@ -11,7 +11,7 @@ from typing import Dict, Iterator, List, Sequence, Tuple
 from importer.device.configured import ConfigurationFiles, Configured
 from importer.device.folder import DeviceError, Folder, opened, printable
 from importer.device.returned_files import returned_files
-from importer.device.stores import Stores, opened_stores
+from importer.device.stores import DeviceStores, opened_stores
 from importer.device.treatment import called, treatment
 
 # An overlayfs cannot be id-mapped; with this, containers-storage does not try (1.46 and later).
@@ -143,7 +143,7 @@ def _is_on_overlayfs(store: Folder) -> bool:
     return next(kinds, "") == "overlay"
 
 
-def _broken(root: Path, stores: Stores, held: ExitStack) -> Iterator[Symptom]:
+def _broken(root: Path, stores: DeviceStores, held: ExitStack) -> Iterator[Symptom]:
     storage = opened(root)
     if storage is None:
         return

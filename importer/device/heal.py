@@ -26,7 +26,7 @@ from importer.device.records import (
     Chains,
     recorded,
 )
-from importer.device.stores import Stores
+from importer.device.stores import DeviceStores
 from importer.device.treatment import Treatment, called, treatment
 
 ROOT = Path("/var/lib/containers/storage")
@@ -99,7 +99,12 @@ class Healed:
 
 
 def heal_storage(
-    root: Path, stores: Stores, *, dry_run: bool = False, delete: bool = False, timeout: float = 60
+    root: Path,
+    stores: DeviceStores,
+    *,
+    dry_run: bool = False,
+    delete: bool = False,
+    timeout: float = 60,
 ) -> Healed:
     """Heal the storage at `root`, given the stores beside it.
 
@@ -136,7 +141,7 @@ def _move(storage: Folder, plan: Treatment) -> None:
         bring_back(storage, one.here, {IMAGES: list(one.images), LAYERS: list(one.layers)})
 
 
-def _linked(storage: Folder, stores: Stores) -> Tuple[str, ...]:
+def _linked(storage: Folder, stores: DeviceStores) -> Tuple[str, ...]:
     chains = Chains(recorded(storage, ALL_LAYERS), stores.layers)
     containers = recorded(storage, CONTAINERS).values()
     tops = {layer for one in containers for layer in one.below}

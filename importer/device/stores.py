@@ -22,7 +22,7 @@ class ImageStore:
 
 
 @dataclass(frozen=True)
-class Stores:
+class DeviceStores:
     """All stores that can be read. `doubts`: a line for each that may have layers unseen."""
 
     found: Tuple[ImageStore, ...]
@@ -33,7 +33,9 @@ class Stores:
         return frozenset().union(*(store.layers for store in self.found))
 
 
-def opened_stores(configured: Configured, held: ExitStack, system: Path = Path("/")) -> Stores:
+def opened_stores(
+    configured: Configured, held: ExitStack, system: Path = Path("/")
+) -> DeviceStores:
     """Open the stores until `held` ends; their paths are below `system`.
 
     A store that is needed is in doubt if it is absent or has no records, as a directory that
@@ -49,7 +51,7 @@ def opened_stores(configured: Configured, held: ExitStack, system: Path = Path("
             doubts.append(str(error))
         else:
             found += [store] if store else []
-    return Stores(tuple(found), tuple(doubts))
+    return DeviceStores(tuple(found), tuple(doubts))
 
 
 def _opened(path: Path, held: ExitStack, needed: Optional[str]) -> Optional[ImageStore]:

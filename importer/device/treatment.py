@@ -17,7 +17,7 @@ from importer.device.records import (
     Recorded,
     recorded,
 )
-from importer.device.stores import Stores
+from importer.device.stores import DeviceStores
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Treatment:
     doubts: Tuple[str, ...] = ()
 
 
-def treatment(storage: Folder, stores: Stores) -> Treatment:
+def treatment(storage: Folder, stores: DeviceStores) -> Treatment:
     """Compare the storage's records, and those aside, with the stores' layers."""
     return _Case(storage, stores).treatment()
 
@@ -59,7 +59,7 @@ def treatment(storage: Folder, stores: Stores) -> Treatment:
 class _Case:
     """The storage's records and those aside, and the chains of both."""
 
-    def __init__(self, storage: Folder, stores: Stores) -> None:
+    def __init__(self, storage: Folder, stores: DeviceStores) -> None:
         self._storage = storage
         self._stores = stores
         self._images = recorded(storage, [IMAGES])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from importer.embed.base_image import BaseImage
-    from importer.embed.result import Written
+    from importer.embed.result import WrittenLayer
     from importer.progress import Progress
     from importer.store.reader import StoreView
     from layers.storage.image import Image
@@ -61,7 +61,7 @@ def tell_platforms(store: StoreView, base: Image, progress: Progress) -> None:
             )
 
 
-def tell_xattrs(written: Iterable[Written], progress: Progress) -> None:
+def tell_xattrs(written: Iterable[WrittenLayer], progress: Progress) -> None:
     """Report the images whose files have xattrs that not every reader of the new image keeps."""
     images: dict[bytes, set[str]] = {}
     for one in written:

@@ -26,7 +26,7 @@ from layers.storage.mounted import blocker_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from importer.embed.job import Job
+    from importer.embed.job import EmbedJob
     from importer.embed.store_layers import StoreLayers
     from importer.progress import Progress
     from layers.oci.reference import Reference
@@ -45,7 +45,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedLayer:
+class RehearsedLayer:
     """A layer of the new image.
 
     `store_layers` are the ids of the store's layers in it, `images` the labels of their images.
@@ -81,7 +81,7 @@ class EmbedPlan:
     to: Reference
     base: Image
     store: StoreView
-    layers: tuple[PlannedLayer, ...]
+    layers: tuple[RehearsedLayer, ...]
     compared: bool
     status: int = 0
 
@@ -110,11 +110,11 @@ class EmbedPlan:
         }
 
 
-def _size(layers: Iterable[PlannedLayer]) -> str:
+def _size(layers: Iterable[RehearsedLayer]) -> str:
     return size(sum(one.size for one in layers))
 
 
-def plan_embed(job: Job, progress: Progress) -> EmbedPlan:
+def plan_embed(job: EmbedJob, progress: Progress) -> EmbedPlan:
     """Return what `embed` would write. Raise ImporterError as `embed` does for the store."""
     repo = Repo.open(job.repo)
     store = open_store(repo, job.branch, job.prefix)
@@ -129,13 +129,13 @@ def plan_embed(job: Job, progress: Progress) -> EmbedPlan:
     return EmbedPlan(job.to, base, store, tuple(layers), before is not None)
 
 
-def _planned(found: StoreLayers, group: tuple[str, ...], known: bool) -> PlannedLayer:
+def _planned(found: StoreLayers, group: tuple[str, ...], known: bool) -> RehearsedLayer:
     sizes = {layer.id: layer.size for layer in found.packed}
     images = dict.fromkeys(label for one in group for label in found.labels[one])
-    return PlannedLayer(group, sum(sizes[one] for one in group), tuple(images), known)
+    return RehearsedLayer(group, sum(sizes[one] for one in group), tuple(images), known)
 
 
-def _store_before(job: Job, repo: Repo, blobs: Blobs, progress: Progress) -> StoreView | None:
+def _store_before(job: EmbedJob, repo: Repo, blobs: Blobs, progress: Progress) -> StoreView | None:
     """Return the store of the image at the destination, None if it cannot be compared with; say
     why."""
     try:
@@ -157,7 +157,7 @@ def _store_before(job: Job, repo: Repo, blobs: Blobs, progress: Progress) -> Sto
         return None
 
 
-def _contents(job: Job, found: StoreLayers, store: StoreView, base: Image) -> set[Content]:
+def _contents(job: EmbedJob, found: StoreLayers, store: StoreView, base: Image) -> set[Content]:
     groups = packed_layers(job, found, len(base.layers)).groups
     return {_content(store, group) for group in groups}
 

@@ -24,8 +24,8 @@ from layers.storage.packing import pack
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.embed.job import Job
-    from importer.embed.result import Written
+    from importer.embed.job import EmbedJob
+    from importer.embed.result import WrittenLayer
     from importer.embed.store_layers import StoreLayers
     from importer.files.oci_layout import Layout
     from importer.progress import Progress
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _EPOCH = "SOURCE_DATE_EPOCH"
 
 
-def embed(job: Job, progress: Progress) -> Embedded:
+def embed(job: EmbedJob, progress: Progress) -> Embedded:
     """Put the store into the base image, and write the result to its destination.
 
     Raise ImporterError if the store has whiteouts, or if the base has a store of its own. The
@@ -62,7 +62,7 @@ def embed(job: Job, progress: Progress) -> Embedded:
     return Embedded(job.to, published, config, image, store, written)
 
 
-def packed_layers(job: Job, found: StoreLayers, below: int) -> Packing:
+def packed_layers(job: EmbedJob, found: StoreLayers, below: int) -> Packing:
     """Pack the store's layers on top of a base with `below` layers.
 
     Raise ImporterError if the image would have more layers than --max-layers allows.
@@ -97,7 +97,7 @@ def _time() -> int | None:
     return int(text)
 
 
-def _derivation(job: Job, store: StoreView, base: Image, seconds: int) -> Derivation:
+def _derivation(job: EmbedJob, store: StoreView, base: Image, seconds: int) -> Derivation:
     name = job.base.name
     return Derivation(
         f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -109,7 +109,7 @@ def _derivation(job: Job, store: StoreView, base: Image, seconds: int) -> Deriva
 
 
 def _documents(
-    layout: Layout, base: BaseImage, written: tuple[Written, ...], said: Derivation
+    layout: Layout, base: BaseImage, written: tuple[WrittenLayer, ...], said: Derivation
 ) -> tuple[Digest, bytes]:
     """Write the new config. Return its digest, and the new manifest."""
     layers = [one.layer for one in written]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from importer.embed.layer_tar import NewFile, Source
+from importer.embed.layer_tar import PackedFile, Source
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE
 from layers.entry import Kind, Owner
@@ -99,7 +99,7 @@ def equivalence(base: BaseImage, prefix: str) -> dict[Path, Source]:
             )
         ended = there.content.removesuffix(b"\n") + b"\n" if there.content else b""
         if line not in ended.splitlines(keepends=True):
-            found[place] = NewFile(there.owner, ended + line)
+            found[place] = PackedFile(there.owner, ended + line)
     return found
 
 
@@ -109,9 +109,9 @@ def bound_images(store: StoreView) -> dict[Path, Source]:
     found: dict[Path, Source] = {}
     for name in sorted({image.names[0] for image in store.images if image.names}):
         unit, text = bound_image(name)
-        found[(*_UNITS, unit.encode())] = NewFile(_FILE, text.encode())
+        found[(*_UNITS, unit.encode())] = PackedFile(_FILE, text.encode())
         target = b"/" + b"/".join((*_UNITS, unit.encode()))
-        found[(*_BOUND, unit.encode())] = NewFile(_LINK, target=target)
+        found[(*_BOUND, unit.encode())] = PackedFile(_LINK, target=target)
     return found
 
 

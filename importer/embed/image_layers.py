@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.embed.base_image import BaseImage
-    from importer.embed.job import Contents
-    from importer.embed.result import Written
+    from importer.embed.job import EmbedContents
+    from importer.embed.result import WrittenLayer
     from importer.embed.store_layers import StoreLayers
     from importer.files.oci_layout import Layout
     from importer.progress import Progress
@@ -42,7 +42,7 @@ class ImageLayers:
         self,
         repo: Repo,
         store: StoreView,
-        contents: Contents,
+        contents: EmbedContents,
         packing: Packing,
         layers: StoreLayers,
     ) -> None:
@@ -71,7 +71,7 @@ class ImageLayers:
         compression: BlobCompression,
         jobs: int,
         progress: Progress,
-    ) -> tuple[Written, ...]:
+    ) -> tuple[WrittenLayer, ...]:
         """Write the layers into the layout, several at once. Return them, base first."""
         for path in sorted(self._extra.keys() & base.found.keys()):
             shown = b"/".join(path).decode()

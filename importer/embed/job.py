@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class EmbedContents:
     """Labels, annotations and files to add beside the store.
 
     `bound` stands for --bound, `equivalence` for --selinux-equivalence.
@@ -30,7 +30,7 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class EmbedJob:
     """An image to make.
 
     `prefix` is the store's directory in the branch, None for the one that its metadata names.
@@ -47,7 +47,7 @@ class Job:
     skopeo: Skopeo
     jobs: int
     downloads: int
-    contents: Contents = field(default_factory=Contents)
+    contents: EmbedContents = field(default_factory=EmbedContents)
     compression: BlobCompression = BlobCompression.GZIP
     max_layers: int = 128
     small: Pack = Pack.UPDATES

@@ -30,7 +30,7 @@ _MOST_LINKS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class NewFile:
+class PackedFile:
     """A file or symlink that is not in the commit: its content, or its target."""
 
     owner: Owner
@@ -39,7 +39,7 @@ class NewFile:
 
 
 # A directory of a commit with all that is in it, an object's checksum, or a new file.
-type Source = RepoDirectory | str | NewFile
+type Source = RepoDirectory | str | PackedFile
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class _Linked:
     links: int = 1
 
 
-class LayerTar:
+class EmbeddedTar:
     """Writes one tar.
 
     `owner_of` returns the owner of a directory that is no member, but above one, without a label.
@@ -74,7 +74,7 @@ class LayerTar:
                     yield from self._directory(path, source)
                 case str():
                     yield from self._stored(path, source)
-                case NewFile():
+                case PackedFile():
                     yield from self._new(path, source)
         yield END
 
@@ -115,7 +115,7 @@ class LayerTar:
             yield from self._repo.content(checksum)
             yield padding(file.size)
 
-    def _new(self, path: Path, file: NewFile) -> Iterable[bytes]:
+    def _new(self, path: Path, file: PackedFile) -> Iterable[bytes]:
         if file.target is not None:
             return [self._header(Entry(joined(path), Kind.SYMLINK, file.owner, link=file.target))]
         size = len(file.content)

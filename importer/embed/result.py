@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenLayer:
     """A layer of the new image.
 
     `store_layers` are the ids of the store's layers in it, `images` the labels of their images.
@@ -53,7 +53,7 @@ class Embedded:
     config: Digest
     base: Image
     store: StoreView
-    layers: tuple[Written, ...]
+    layers: tuple[WrittenLayer, ...]
     status: int = 0
 
     def blocks(self) -> list[Block]:

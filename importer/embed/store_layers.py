@@ -56,16 +56,16 @@ def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
 
 
 @dataclass(slots=True)
-class _Files:
+class _StoreFiles:
     """The files of a layer: the bytes of each object, and about how many the tar has."""
 
     objects: dict[str, int]
     size: int = 0
 
 
-def _files(repo: Repo, store: StoreView, layer_id: str) -> _Files:
+def _files(repo: Repo, store: StoreView, layer_id: str) -> _StoreFiles:
     """Return a layer's files. Raise ImporterError for a whiteout."""
-    found = _Files({})
+    found = _StoreFiles({})
     for path, checksum in _leaves(store.diff(layer_id)):
         if unquoted(path[-1]) is not None or is_whiteout(path[-1]):
             raise ImporterError(
@@ -80,7 +80,9 @@ def _files(repo: Repo, store: StoreView, layer_id: str) -> _Files:
     return found
 
 
-def _repeats(store: StoreView, layer: LayerRecord, files: Mapping[str, _Files]) -> dict[str, int]:
+def _repeats(
+    store: StoreView, layer: LayerRecord, files: Mapping[str, _StoreFiles]
+) -> dict[str, int]:
     """Return the bytes that a layer has in common with each layer below whose files it holds."""
     if not store.is_cut(layer) and store.blocker(layer) is None:
         return {}

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.embed.layer_tar import LayerTar, Source
-from importer.embed.result import Written
+from importer.embed.layer_tar import EmbeddedTar, Source
+from importer.embed.result import WrittenLayer
 from layers.compress.compress import BlobCompression, compressed
 from layers.digest import Digest
 from layers.entry import Owner
@@ -42,7 +42,7 @@ class PlannedLayer:
 
 
 class LayerWriter:
-    """Writes planned layers into a layout. `owners` is `LayerTar`'s function `owner_of`."""
+    """Writes planned layers into a layout. `owners` is `EmbeddedTar`'s function `owner_of`."""
 
     def __init__(
         self,
@@ -58,9 +58,9 @@ class LayerWriter:
         self._compression = compression
         self._progress = progress
 
-    def write(self, planned: PlannedLayer) -> Written:
+    def write(self, planned: PlannedLayer) -> WrittenLayer:
         """Write one layer. Called from several threads."""
-        tar = LayerTar(self._repo, self._owners)
+        tar = EmbeddedTar(self._repo, self._owners)
         hashed = _Hashed()
         with self._progress.blob(planned.name, planned.size) as advance:
             chunks = hashed.read(tar.chunks(planned.members), advance)
@@ -68,7 +68,7 @@ class LayerWriter:
         blob = Descriptor(self._compression.media_type, digest, size)
         layer = NewLayer(blob, hashed.digest, planned.created_by)
         noted = frozenset(tar.xattrs), tuple(tar.unusual)
-        return Written(layer, hashed.size, planned.store_layers, planned.images, *noted)
+        return WrittenLayer(layer, hashed.size, planned.store_layers, planned.images, *noted)
 
 
 class _Hashed:

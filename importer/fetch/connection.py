@@ -22,7 +22,7 @@ _MESSAGE_SIZE = 1 << 20
 _EXIT = 1
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """skopeo's answer: a value, and the number and descriptors of its pipes if it has some."""
 
     value: Any
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
         return self.descriptors
 
 
-class Connection:
+class HttpConnection:
     """Requests and answers, one JSON message each; pipes come with an answer (unix(7)).
 
     After `is_broken` there are no more answers.
@@ -77,7 +77,7 @@ class Connection:
         ended = self._server.ended(_EXIT)
         return failure(source, ended) if ended is not None else None
 
-    def ask(self, source: str, method: str, *args: object) -> Answer:
+    def ask(self, source: str, method: str, *args: object) -> HttpAnswer:
         """Send a request, and return its answer. Raise as `receive` does."""
         self.send(method, *args)
         return self.receive(source)
@@ -88,7 +88,7 @@ class Connection:
         with suppress(BrokenPipeError, TimeoutError):  # `receive` raises with the reason
             self._socket.send(message)
 
-    def receive(self, source: str) -> Answer:
+    def receive(self, source: str) -> HttpAnswer:
         """Return the answer to the last request about `source`.
 
         Raise FetchError if a retry may help, ImporterError if not.
@@ -109,4 +109,4 @@ class Connection:
         answer = json.loads(data)
         if not answer["success"]:
             raise fetch_error(source, answer["error"], answer.get("error_code", ""))
-        return Answer(answer["value"], answer["pipeid"], descriptors)
+        return HttpAnswer(answer["value"], answer["pipeid"], descriptors)

@@ -66,13 +66,13 @@ def _shut(connection: socket.socket) -> None:
 
 def session(deadline: Deadline) -> requests.Session:
     """Return a session that retries nothing, follows no redirect, and ends at the deadline."""
-    made = _Session()
+    made = _HttpSession()
     for scheme in ("https://", "http://"):
         made.mount(scheme, _Adapter(deadline))
     return made
 
 
-class _Session(requests.Session):
+class _HttpSession(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002
         """Return None: requests reads a redirect's body to its end, even if it must not follow."""
         return None

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.errors import FetchError
-from importer.fetch.connection import Answer, Connection
+from importer.fetch.connection import HttpAnswer, HttpConnection
 from importer.fetch.transfer import FinishedTransfer, RawTransfer
 from importer.fetch.turn import STOPPED, Turn
 from importer.pipe import patient_chunks
@@ -39,7 +39,7 @@ class Proxy:
 
     def __init__(self, skopeo: Skopeo) -> None:
         self._skopeo = skopeo
-        self._connection: Connection | None = None
+        self._connection: HttpConnection | None = None
         self._images: dict[str, int] = {}
         self._turn = Turn()
         self._transfers: set[FinishedTransfer] = set()
@@ -120,7 +120,7 @@ class Proxy:
             return self._finished_transfer(connection, source, blob.size, answer)
 
     def _finished_transfer(
-        self, connection: Connection, source: str, size: int, answer: Answer
+        self, connection: HttpConnection, source: str, size: int, answer: HttpAnswer
     ) -> Transfer:
         (pipe,) = answer.pipes(1)
         ask = partial(connection.send, "FinishPipe", answer.number)
@@ -154,7 +154,7 @@ class Proxy:
             self._connection.kill()
 
     @contextmanager
-    def _talking(self, source: str) -> Iterator[tuple[Connection, int]]:
+    def _talking(self, source: str) -> Iterator[tuple[HttpConnection, int]]:
         """Wait for our turn, and yield the connection and the number of the open image.
 
         An image of which something has failed is opened anew by the next attempt.
@@ -171,9 +171,9 @@ class Proxy:
                     self._turn.end()
                 raise
 
-    def _started(self) -> Connection:
+    def _started(self) -> HttpConnection:
         if self._connection is None:
-            self._connection = Connection(self._skopeo)
+            self._connection = HttpConnection(self._skopeo)
         if self._closed.is_set():
             raise FetchError(STOPPED)
         return self._connection

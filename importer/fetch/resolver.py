@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layers.oci.reference import Reference
 
 
-class Documents(Protocol):
+class KnownDocuments(Protocol):
     """Manifests and configs that the repo has already, by their digests."""
 
     def find(self, digest: Digest) -> bytes | None:
@@ -34,7 +34,7 @@ class Documents(Protocol):
 class Resolver:
     """Resolve references: look a digest up in `known` first, then ask skopeo."""
 
-    def __init__(self, skopeo: Skopeo, blobs: Blobs, known: Documents) -> None:
+    def __init__(self, skopeo: Skopeo, blobs: Blobs, known: KnownDocuments) -> None:
         self._skopeo = skopeo
         self._blobs = blobs
         self._known = known

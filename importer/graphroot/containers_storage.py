@@ -28,7 +28,7 @@ from layers.storage.stored_reference import stored_reference
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.graphroot.files import Directory
+    from importer.graphroot.files import StoreDirectory
 
 _MANIFEST = "manifest"
 _OTHER_LAYERS = (
@@ -39,7 +39,7 @@ _OTHER_LAYERS = (
 class Graphroot:
     """The store in a directory; a `Source`."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: StoreDirectory) -> None:
         self._directory = directory
         self._place = directory.place
         # podman writes a layer's record before its image's, and removes it after. Images are read

@@ -25,7 +25,7 @@ from layers.storage.stored_reference import stored_reference
 from layers.tarsplit.record_reader import tar_size
 
 if TYPE_CHECKING:
-    from importer.graphroot.files import Directory
+    from importer.graphroot.files import StoreDirectory
     from importer.progress import Progress
 
 _ID_LENGTH = 64
@@ -44,7 +44,7 @@ _CONFIGS = DOCKER_HOME + b"/imagedb/content/sha256"
 class Dockerroot:
     """The store in a directory; a `Source`."""
 
-    def __init__(self, directory: Directory, progress: Progress) -> None:
+    def __init__(self, directory: StoreDirectory, progress: Progress) -> None:
         self._directory = directory
         self._place = directory.place
         self._progress = progress

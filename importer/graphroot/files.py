@@ -35,7 +35,7 @@ def _boot() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StorePlace:
     """Path, device and inode of a directory, for a worker process that opens it again.
 
     Each kernel gives a shared file system a device number of its own; `boot` is the kernel's id.
@@ -46,20 +46,20 @@ class Place:
     inode: int
     boot: str
 
-    def open(self) -> Directory:
+    def open(self) -> StoreDirectory:
         """Open the directory. Raise ImporterError if another directory has taken its place."""
-        found = Directory.named(Path(os.fsdecode(self.path)))
+        found = StoreDirectory.named(Path(os.fsdecode(self.path)))
         if not self._is_same(found.place):
             found.close()
             raise ImporterError(f"{printable(self.path)} was replaced while it was read")
         return found
 
-    def _is_same(self, other: Place) -> bool:
+    def _is_same(self, other: StorePlace) -> bool:
         same_device = self.device == other.device or self.boot != other.boot
         return same_device and self.inode == other.inode
 
 
-class Directory:
+class StoreDirectory:
     """A directory in a store, held by its descriptor, so that it stays the same one.
 
     Paths are bytes, relative to it. Errors are ImporterErrors with the whole path.
@@ -78,10 +78,10 @@ class Directory:
             return cls(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), name)
 
     @property
-    def place(self) -> Place:
-        """Return the `Place` from which another process can open this directory."""
+    def place(self) -> StorePlace:
+        """Return the `StorePlace` from which another process can open this directory."""
         status = os.fstat(self.descriptor)
-        return Place(self.path, status.st_dev, status.st_ino, _boot())
+        return StorePlace(self.path, status.st_dev, status.st_ino, _boot())
 
     def __enter__(self) -> Self:
         return self
@@ -99,10 +99,10 @@ class Directory:
         """Return the whole path, for messages."""
         return self.path + b"/" + path if path else self.path
 
-    def directory(self, path: bytes) -> Directory:
+    def directory(self, path: bytes) -> StoreDirectory:
         """Open a directory below."""
         with faults(self.full(path)):
-            return Directory(beneath.open_directory(self.descriptor, path), self.full(path))
+            return StoreDirectory(beneath.open_directory(self.descriptor, path), self.full(path))
 
     def is_there(self, path: bytes) -> bool:
         """Return whether the path exists, even as a dangling symlink."""

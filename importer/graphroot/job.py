@@ -17,7 +17,7 @@ from layers.tarsplit.record_reader import assembled
 from layers.tree.read_layer import ReadLayer
 
 if TYPE_CHECKING:
-    from importer.graphroot.files import Directory
+    from importer.graphroot.files import StoreDirectory
     from importer.graphroot.source import SourceLayer
     from importer.progress import Advance
     from importer.workers.job import Store
@@ -48,7 +48,7 @@ class StoreJob:
         return replace(found, verified=self.verified)
 
     def _assemble(
-        self, store: Store, record: Record, layer: Directory, advance: Advance
+        self, store: Store, record: Record, layer: StoreDirectory, advance: Advance
     ) -> ReadLayer:
         """Rebuild the tar from its record and files, and read it like a fetched one."""
         below = Layers(record.directory.descriptor, self.source.paths)
@@ -76,7 +76,7 @@ class StoreJob:
         return True
 
     def _walk(
-        self, store: Store, place: Directory, layer: Directory, advance: Advance
+        self, store: Store, place: StoreDirectory, layer: StoreDirectory, advance: Advance
     ) -> ReadLayer:
         """Read the directory as it is; no digest tells whether its files have changed."""
         below = Layers(place.descriptor, self.source.paths)

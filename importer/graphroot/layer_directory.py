@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from importer.files.beneath import look_at, open_directory, open_file
 from importer.files.xattrs import xattrs_of
-from importer.graphroot.files import DAMAGED, Directory, faults, sized_pieces
+from importer.graphroot.files import DAMAGED, StoreDirectory, faults, sized_pieces
 from layers.errors import LayerError
 from layers.path import Path, components, joined
 from layers.tree.overlay_xattrs import check_complete, is_metacopy
@@ -17,7 +17,7 @@ from layers.tree.overlay_xattrs import check_complete, is_metacopy
 if TYPE_CHECKING:
     from importer.files.lower_data import Layers
     from layers.chunks import Chunks
-    from layers.tarsplit.record_reader import Content
+    from layers.tarsplit.record_reader import FileContent
 
 # podman's record does not give every tar again; docs/semantics.md, "tar-split", has the list.
 _NOT_THE_TAR = (
@@ -32,7 +32,7 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 class LayerDirectory:
     """Read the contents that a tar-split record asks for, beneath the directory alone."""
 
-    def __init__(self, directory: Directory, layers: Layers) -> None:
+    def __init__(self, directory: StoreDirectory, layers: Layers) -> None:
         """Read from the layer's directory; the caller closes it. `layers` may have the data of a
         file that overlayfs has copied up without it."""
         self._root = directory
@@ -46,7 +46,7 @@ class LayerDirectory:
     def __exit__(self, *_: object) -> None:
         os.close(self._parent[1])
 
-    def content(self, part: Content) -> Chunks:
+    def content(self, part: FileContent) -> Chunks:
         """Yield all of a file's bytes. Raise LayerError if the file is missing, is not a regular
         file, or has another size than the record says."""
         path = components(part.path)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from importer.files.beneath import look_at, reopened
 from importer.files.xattrs import check_sees_trusted, xattrs_of
-from importer.graphroot.files import Directory, faults, sized_pieces
+from importer.graphroot.files import StoreDirectory, faults, sized_pieces
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
 from layers.limits import Bound, Limits
@@ -58,7 +58,7 @@ class LayerWalk:
     """
 
     def __init__(
-        self, directory: Directory, layers: Layers, device_nodes: DeviceNodes, limits: Limits
+        self, directory: StoreDirectory, layers: Layers, device_nodes: DeviceNodes, limits: Limits
     ) -> None:
         """Walk the layer's directory; the caller closes it. `layers` may have the data of a file
         that overlayfs has copied up without it."""
@@ -111,7 +111,7 @@ class LayerWalk:
                     if entry.kind is Kind.DIRECTORY:
                         work.append(entry.path)
 
-    def _in(self, directory: Directory, path: bytes) -> Iterator[Entry]:
+    def _in(self, directory: StoreDirectory, path: bytes) -> Iterator[Entry]:
         with faults(directory.path):
             opaque = is_opaque(xattrs_of(directory.descriptor))
         if opaque:

@@ -16,7 +16,7 @@ from layers.tarsplit.record_reader import described
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from importer.graphroot.files import Directory
+    from importer.graphroot.files import StoreDirectory
     from layers.chunks import Chunks
     from layers.tarsplit.record_reader import Segment
 
@@ -30,7 +30,7 @@ MAX_UNPACKED = Limits().record
 class Record:
     """The record at a path, in bytes, relative to a store's directory. `limits` are the layer's."""
 
-    directory: Directory
+    directory: StoreDirectory
     path: bytes
     limits: Limits | None = None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from importer.graphroot.files import Place
+    from importer.graphroot.files import StorePlace
     from layers.digest import Digest
     from layers.path import Path
     from layers.storage.image import Image
@@ -23,7 +23,7 @@ class SourceLayer:
     did not.
     """
 
-    store: Place
+    store: StorePlace
     directory: bytes
     record: bytes | None
     size: int

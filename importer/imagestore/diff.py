@@ -39,7 +39,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DiffParts:
     """The parts of a difference to show: changed files, and files that B lacks."""
 
     files: bool = False
@@ -61,7 +61,7 @@ class StoreDiff:
     old_layers: tuple[str, ...]
     fetch: Fetch
     lost: Lost
-    wanted: Wanted
+    wanted: DiffParts
 
     @property
     def status(self) -> int:
@@ -201,7 +201,7 @@ def _lost_lines(lost: Lost) -> Iterable[Text]:
 
 
 def store_diff(
-    repo: Repo, old: StoreView | None, new: StoreView, wanted: Wanted | None = None
+    repo: Repo, old: StoreView | None, new: StoreView, wanted: DiffParts | None = None
 ) -> StoreDiff:
     """Compare two stores in both directions."""
     before = _images(old) if old else {}
@@ -221,7 +221,7 @@ def store_diff(
         tuple(layer_id for layer_id in known if layer_id not in present),
         fetch_cost(repo, old.commit if old else None, new.commit),
         find_lost(old, new),
-        wanted or Wanted(),
+        wanted or DiffParts(),
     )
 
 

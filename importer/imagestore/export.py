@@ -22,7 +22,7 @@ from layers.oci.reference import ImageName
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from importer.imagestore.export_place import Place, Target
+    from importer.imagestore.export_place import ExportPlace, ExportTarget
     from importer.imagestore.exported_manifest import ExportedManifest
     from importer.progress import Progress
     from importer.repo.writer import Repo
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class Exported(Done):
     """The image's place, its manifest's digest there, and the number of signatures beside it."""
 
-    place: Place
+    place: ExportPlace
     digest: Digest
     image: ImageView
     signatures: int
@@ -60,7 +60,7 @@ class Exported(Done):
 
 
 def export_image(
-    repo: Repo, stores: Stores, text: str, to: Place, progress: Progress, jobs: int
+    repo: Repo, stores: Stores, text: str, to: ExportPlace, progress: Progress, jobs: int
 ) -> Exported:
     """Write the image to its destination, which is made if there is none.
 
@@ -87,7 +87,7 @@ def export_image(
     return Exported(to, made.digest, image, written)
 
 
-def _missing(image: ImageView, target: Target, jobs: int) -> list[LayerRecord]:
+def _missing(image: ImageView, target: ExportTarget, jobs: int) -> list[LayerRecord]:
     """Return the image's layers that the target lacks, each tar once, base first."""
     layers = list(reversed({one.diff_id: one for one in reversed(image.layers)}.values()))
     with ThreadPoolExecutor(jobs) as threads:  # hashing does without Python's lock
@@ -99,7 +99,7 @@ def _export_layers(
     repo: Repo,
     store: StoreView,
     layers: Sequence[LayerRecord],
-    to: Place,
+    to: ExportPlace,
     progress: Progress,
     jobs: int,
 ) -> None:

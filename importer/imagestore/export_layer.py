@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from importer.imagestore.export_place import Place
+from importer.imagestore.export_place import ExportPlace
 from importer.repo.writer import Repo
 from layers.chunks import verified
 from layers.digest import Digest
 from layers.errors import Fault, LayerError
 from layers.ostree.objects import Stored
 from layers.path import components
-from layers.tarsplit.record_reader import Content, assembled, segments
+from layers.tarsplit.record_reader import FileContent, assembled, segments
 from layers.tree.lower import find_leaf
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ class LayerExport:
     layer_id: str
     diff_id: Digest
     size: int
-    to: Place
+    to: ExportPlace
 
     @classmethod
-    def of(cls, repo: Repo, store: StoreView, layer: LayerRecord, to: Place) -> Self:
+    def of(cls, repo: Repo, store: StoreView, layer: LayerRecord, to: ExportPlace) -> Self:
         """Find the layer's objects. Raise LayerError if the store lacks its tree or record."""
         tree, split = store.diff(layer.id), store.tar_split(layer.id)
         stored = Stored(tree.contents, tree.meta)
@@ -50,7 +50,7 @@ class LayerExport:
         repo = Repo.open(self.repo)
         tree = repo.directory(*self.tree)
 
-        def read(part: Content) -> Chunks:
+        def read(part: FileContent) -> Chunks:
             return repo.content(_file(tree, part))
 
         try:
@@ -61,7 +61,7 @@ class LayerExport:
             raise error.within(digest=f"layer {self.layer_id[:12]}", hint=hint) from None
 
 
-def _file(tree: RepoDirectory, part: Content) -> str:
+def _file(tree: RepoDirectory, part: FileContent) -> str:
     found = find_leaf(tree, components(part.path))
     if found is None:
         raise LayerError("the file is missing in the store", path=part.path)

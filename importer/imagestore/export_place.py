@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from layers.digest import Digest
 
 
-class Target(Protocol):
+class ExportTarget(Protocol):
     """A place for one image. `finish` writes its manifest, when all else is there."""
 
     @property
@@ -30,7 +30,7 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExportPlace:
     """The destination of an export: an OCI layout and a tag; "" keeps the image's own tag.
 
     With `tag` None the directory is one of skopeo's transport dir:.
@@ -39,7 +39,7 @@ class Place:
     directory: Path
     tag: str | None
 
-    def target(self) -> Target:
+    def target(self) -> ExportTarget:
         """Return the layout or directory to write."""
         if self.tag is None:
             return ImageDirectory(self.directory)

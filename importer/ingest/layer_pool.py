@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import ClusterError
-from importer.ingest.schedule import NOT_BEGUN, Entry, Schedule, State, Work
+from importer.ingest.schedule import NOT_BEGUN, Schedule, ScheduledLayer, State, Work
 from importer.ingest.spool import SpooledBlob
 from layers.errors import Fault
 
@@ -83,8 +83,8 @@ class LayerPool:
         self._changed = threading.Condition()
         self._layers: dict[str, MissingLayer] = {}
         self._schedule = Schedule(budget, [])
-        self._blobs: dict[Entry, SpooledBlob] = {}
-        self._found: dict[Entry, ReadLayer] = {}
+        self._blobs: dict[ScheduledLayer, SpooledBlob] = {}
+        self._found: dict[ScheduledLayer, ReadLayer] = {}
         self._errors: dict[str, BaseException] = {}
         self.written_bytes = 0
 
@@ -154,11 +154,11 @@ class LayerPool:
                 self._changed.notify_all()
             return chosen
 
-    def _show(self, entry: Entry) -> None:
+    def _show(self, entry: ScheduledLayer) -> None:
         missing = self._layers[entry.work.layer_id]
         self._progress.layer(missing.name, missing.size, _SHOWN[entry.state])
 
-    def _tell(self, event: Callable[[Entry], None], entry: Entry) -> None:
+    def _tell(self, event: Callable[[ScheduledLayer], None], entry: ScheduledLayer) -> None:
         with self._changed:
             before = entry.state
             event(entry)
@@ -166,7 +166,7 @@ class LayerPool:
                 self._show(entry)
             self._changed.notify_all()
 
-    def _fail(self, entry: Entry, error: BaseException) -> None:
+    def _fail(self, entry: ScheduledLayer, error: BaseException) -> None:
         """Fail a layer, and those above it; the first error of a layer counts."""
         with self._changed:
             for one in self._schedule.fail(entry):
@@ -188,7 +188,7 @@ class LayerPool:
             finally:
                 self._tell(self._schedule.end_download, entry)
 
-    def _begin_download(self) -> tuple[Entry, SpooledBlob] | None:
+    def _begin_download(self) -> tuple[ScheduledLayer, SpooledBlob] | None:
         entry = self._schedule.next_download()
         if entry is None:
             return None
@@ -215,7 +215,7 @@ class LayerPool:
                     blob.close()
                 self._tell(self._schedule.leave, entry)
 
-    def _hand_over(self, entry: Entry, found: ReadLayer) -> None:
+    def _hand_over(self, entry: ScheduledLayer, found: ReadLayer) -> None:
         with self._changed:
             self._found[entry] = found
             self._schedule.found(entry)
@@ -233,7 +233,7 @@ class LayerPool:
                 for entry in layers:
                     self._fail(entry, error)
 
-    def _close(self, group: Group, layers: list[Entry]) -> None:
+    def _close(self, group: Group, layers: list[ScheduledLayer]) -> None:
         with group.writing():
             self._write(group, layers[0])
             while (entry := self._next_of(layers)) is not None:
@@ -246,7 +246,7 @@ class LayerPool:
         for entry in sound:
             self._tell(self._schedule.closed, entry)
 
-    def _write(self, group: Group, entry: Entry) -> None:
+    def _write(self, group: Group, entry: ScheduledLayer) -> None:
         with self._changed:
             found = self._found.pop(entry, None)
         if found is None:
@@ -256,7 +256,7 @@ class LayerPool:
         except Fault as fault:
             self._fail(entry, fault)
 
-    def _next_of(self, layers: Sequence[Entry]) -> Entry | None:
+    def _next_of(self, layers: Sequence[ScheduledLayer]) -> ScheduledLayer | None:
         """Wait for another layer whose tree can be written. Return None once the files of the
         group's layers are durable: it is not to wait any longer."""
         with self._changed:

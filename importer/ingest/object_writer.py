@@ -26,7 +26,7 @@ _BATCH_SIZE = 1 << 20
 _BATCH_COUNT = 128
 
 
-class Contents(Protocol):
+class CurrentFile(Protocol):
     """The content of the current file; `layers.tree.layer_reader.LayerReader` has it."""
 
     def whole(self) -> bytes:
@@ -36,7 +36,7 @@ class Contents(Protocol):
         """Yield the content in pieces, which the caller has to read to the end."""
 
 
-class _Job(NamedTuple):
+class _SmallFile(NamedTuple):
     leaf: Leaf
     entry: Entry
     content: bytes
@@ -56,7 +56,7 @@ class ObjectWriter:
         threads = min(processors(), _WAITING)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="writer")
         self._waiting: deque[Future[None]] = deque()
-        self._batch: list[_Job] = []
+        self._batch: list[_SmallFile] = []
         self._batch_size = 0
 
     def __enter__(self) -> Self:
@@ -73,7 +73,7 @@ class ObjectWriter:
         finally:
             self._pool.shutdown(cancel_futures=True)
 
-    def add(self, leaf: Leaf, entry: Entry, contents: Contents) -> None:
+    def add(self, leaf: Leaf, entry: Entry, contents: CurrentFile) -> None:
         """Store the current entry, now or later, and then set the leaf's checksum."""
         if entry.size > WHOLE:
             self._add_large(leaf, entry, contents)
@@ -82,7 +82,7 @@ class ObjectWriter:
         if not self._in_batches:
             leaf.checksum = self._written(entry, content)
             return
-        self._batch.append(_Job(leaf, entry, content))
+        self._batch.append(_SmallFile(leaf, entry, content))
         self._batch_size += len(content)
         if self._batch_size > _BATCH_SIZE or len(self._batch) >= _BATCH_COUNT:
             self._hand_over()
@@ -92,7 +92,7 @@ class ObjectWriter:
             return self._store.write_file(entry.owner, content)
         return self._store.write_symlink(entry.owner, entry.link.decode())
 
-    def _add_large(self, leaf: Leaf, entry: Entry, contents: Contents) -> None:
+    def _add_large(self, leaf: Leaf, entry: Entry, contents: CurrentFile) -> None:
         channel = Channel()
         written = self._pool.submit(self._write_large, leaf, entry, channel)
         try:
@@ -126,6 +126,6 @@ class ObjectWriter:
             self._waiting.popleft().result()
         self._waiting.append(written)
 
-    def _write_batch(self, batch: list[_Job]) -> None:
+    def _write_batch(self, batch: list[_SmallFile]) -> None:
         for job in batch:
             job.leaf.checksum = self._written(job.entry, job.content)

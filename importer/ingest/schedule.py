@@ -89,13 +89,13 @@ class Work:
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class ScheduledLayer:
     """A layer in the schedule. `parent` is None where the layer below is closed already."""
 
     work: Work
-    parent: Entry | None
+    parent: ScheduledLayer | None
     state: State = State.WAITING
-    children: list[Entry] = field(default_factory=list)
+    children: list[ScheduledLayer] = field(default_factory=list)
 
     def moves(self, event: str) -> None:
         """Change the state. KeyError, a bug of ours, if the event cannot happen in this state."""
@@ -122,23 +122,23 @@ class Schedule:
     def __init__(self, budget: Budget, layers: Iterable[Work]) -> None:
         """`layers` have parents before children."""
         self._budget = budget
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, ScheduledLayer] = {}
         for work in layers:
             parent = self.entries.get(work.parent_id or "")
-            entry = self.entries[work.layer_id] = Entry(work, parent)
+            entry = self.entries[work.layer_id] = ScheduledLayer(work, parent)
             if parent is not None:
                 parent.children.append(entry)
         self._open = dict.fromkeys(_planned(list(self.entries.values())))
-        self._downloading: set[Entry] = set()
-        self._spooled: set[Entry] = set()
-        self._reading: set[Entry] = set()
+        self._downloading: set[ScheduledLayer] = set()
+        self._spooled: set[ScheduledLayer] = set()
+        self._reading: set[ScheduledLayer] = set()
 
     @property
     def is_over(self) -> bool:
         """Return whether every layer is CLOSED or FAILED."""
         return not self._open
 
-    def _first(self) -> Iterator[Entry]:
+    def _first(self) -> Iterator[ScheduledLayer]:
         """Yield the layers whose trees may be in memory: the first that are not over; more of them
         while they are small. A layer of unknown size is not."""
         size = 0
@@ -150,7 +150,7 @@ class Schedule:
 
     # --- downloads ---
 
-    def next_download(self) -> Entry | None:
+    def next_download(self) -> ScheduledLayer | None:
         """Choose a blob to fetch, or None if there is none, no connection or no room."""
         if len(self._downloading) >= self._budget.downloads:
             return None
@@ -164,13 +164,13 @@ class Schedule:
         self._spooled.add(chosen)
         return chosen
 
-    def _fits(self, entry: Entry) -> bool:
+    def _fits(self, entry: ScheduledLayer) -> bool:
         """Return whether the spool has room for a blob. A blob larger than the spool is fetched
         when no other blob waits for a job."""
         held = sum(one.work.size for one in self._spooled)
         return not self._spooled or held + entry.work.size <= self._budget.spool
 
-    def end_download(self, entry: Entry) -> None:
+    def end_download(self, entry: ScheduledLayer) -> None:
         """Give the connection back: the blob is here, or its download has failed."""
         self._downloading.discard(entry)
         if entry.state is State.DOWNLOADING:
@@ -178,7 +178,7 @@ class Schedule:
 
     # --- reading ---
 
-    def next_read(self) -> Entry | None:
+    def next_read(self) -> ScheduledLayer | None:
         """Choose a layer to read, or None if there is none, or no job free.
 
         Only the first layers of the plan are chosen from, since the first of them can always be
@@ -193,36 +193,36 @@ class Schedule:
             self._reading.add(chosen)
         return chosen
 
-    def found(self, entry: Entry) -> None:
+    def found(self, entry: ScheduledLayer) -> None:
         """Note that a layer's tree is here, unless a layer below has failed meanwhile."""
         self.leave(entry)
         if entry.state is not State.FAILED:
             entry.moves("found")
 
-    def durable(self, entry: Entry) -> None:
+    def durable(self, entry: ScheduledLayer) -> None:
         """Note that a layer's files are durable, unless a layer below has failed meanwhile."""
         if entry.state is not State.FAILED:
             entry.moves("durable")
 
-    def leave(self, entry: Entry) -> None:
+    def leave(self, entry: ScheduledLayer) -> None:
         """Release the layer's job. Idempotent."""
         self._reading.discard(entry)
 
     # --- closing ---
 
-    def next_tree(self) -> Entry | None:
+    def next_tree(self) -> ScheduledLayer | None:
         """Choose a layer whose tree can be written now."""
         chosen = next((e for e in self._first() if e.is_ready), None)
         if chosen is not None:
             chosen.moves("take")
         return chosen
 
-    def closed(self, entry: Entry) -> None:
+    def closed(self, entry: ScheduledLayer) -> None:
         """Note that a layer has its branches."""
         entry.moves("closed")
         del self._open[entry]
 
-    def fail(self, entry: Entry) -> Iterator[Entry]:
+    def fail(self, entry: ScheduledLayer) -> Iterator[ScheduledLayer]:
         """Note that a layer has failed. Yield it, and those above it that fail with it."""
         work = [entry]
         while work:
@@ -236,21 +236,21 @@ class Schedule:
             work.extend(one.children)
 
 
-def _order(entry: Entry) -> tuple[int, int]:
+def _order(entry: ScheduledLayer) -> tuple[int, int]:
     return entry.order
 
 
-def _can_be_fetched(entry: Entry) -> bool:
+def _can_be_fetched(entry: ScheduledLayer) -> bool:
     return entry.work.is_remote and entry.state is State.WAITING
 
 
-def _can_begin(entry: Entry) -> bool:
+def _can_begin(entry: ScheduledLayer) -> bool:
     if entry.work.is_remote:
         return entry.state in (State.DOWNLOADING, State.SPOOLED)
     return entry.state is State.WAITING
 
 
-def _planned(entries: Sequence[Entry]) -> Iterator[Entry]:
+def _planned(entries: Sequence[ScheduledLayer]) -> Iterator[ScheduledLayer]:
     """Yield parents before children, and else by `Entry.order`. A layer has the place of the first
     layer above it, if that would come before."""
     order = {entry: entry.order for entry in entries}

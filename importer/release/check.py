@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from importer.commit.target import Target
     from importer.progress import Progress
     from importer.release.files import FilesToWrite
-    from importer.release.origin import Origin
+    from importer.release.origin import ReleaseOrigin
     from importer.release.parts import Part
     from importer.repo.values import Commit
     from layers.release.release import Component, Release
@@ -42,7 +42,7 @@ _PULLED = re.compile(r"[^/:]+:([^:]+)")
 
 
 def check_release(
-    target: Target, origin: Origin, files: FilesToWrite, progress: Progress
+    target: Target, origin: ReleaseOrigin, files: FilesToWrite, progress: Progress
 ) -> DiffResult:
     """Return what an import would change: images, the operating system's commit, or options.
 
@@ -100,7 +100,7 @@ def _is_tag(component: Component) -> bool:
 
 
 def diff_releases(
-    repo_path: Path | None, origin: Origin, old: str, new: str, progress: Progress
+    repo_path: Path | None, origin: ReleaseOrigin, old: str, new: str, progress: Progress
 ) -> DiffResult:
     """Return the difference from `old` to `new`: each is a branch, a commit, or a source."""
     repo = Repo.open(repo_path) if repo_path is not None and is_present(repo_path) else None
@@ -149,7 +149,7 @@ def _of_commit(repo: Repo, commit: Commit, text: str) -> Release:
     return release
 
 
-def _of_source(origin: Origin, text: str, progress: Progress) -> Release:
+def _of_source(origin: ReleaseOrigin, text: str, progress: Progress) -> Release:
     """Read a release from a source, for the architecture that it names, or the one of --arch."""
     name = SourceName.parse(text)
     if not is_source(name.text):

@@ -8,7 +8,7 @@ from importer.errors import ImporterError
 from importer.fetch.url import shown
 
 if TYPE_CHECKING:
-    from layers.release.source import Answer, Answers
+    from layers.release.source import Answers, ControllerAnswer
 
 # `{suffix}` is "-ARCH" on all architectures but amd64, whose streams have none.
 OPENSHIFT = (
@@ -30,7 +30,7 @@ def stream_url(template: str, stream: str, arch: str) -> str:
     return url
 
 
-def chosen(answers: Answers, phases: frozenset[str], origin: str) -> Answer:
+def chosen(answers: Answers, phases: frozenset[str], origin: str) -> ControllerAnswer:
     """Return the newest release in one of these phases. Raise ImporterError if there is none."""
     for answer in answers:
         if answer.phase in phases:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class ReleaseOrigin:
     """The origin of releases: sources and a controller's stream, or a lock file.
 
     `lists` are the rules for local lists. `arches` are the architectures of --arch; if empty, the

@@ -16,7 +16,7 @@ from importer.files.replacement import read_file
 from importer.release.controller import stream_url
 from importer.release.origin import host_arch
 from importer.release.sources import (
-    Documents,
+    SourceDocuments,
     SourceName,
     Sources,
     advising,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from importer.fetch.http import Http
     from importer.fetch.skopeo import Skopeo
     from importer.progress import Progress
-    from importer.release.origin import Origin
+    from importer.release.origin import ReleaseOrigin
     from importer.store.documents import StoredDocuments
     from layers.release.release import Component, Release
     from layers.storage.image import Image
@@ -70,13 +70,13 @@ class Part:
 
 
 @contextmanager
-def opened_parts(origin: Origin, progress: Progress) -> Iterator[list[Part]]:
+def opened_parts(origin: ReleaseOrigin, progress: Progress) -> Iterator[list[Part]]:
     """Read the sources, and yield the parts. Their proxies end on leaving."""
     with ExitStack() as stack:
         yield [_part(origin, locked, stack, progress) for locked in _releases(origin, progress)]
 
 
-def _part(origin: Origin, locked: Locked, stack: ExitStack, progress: Progress) -> Part:
+def _part(origin: ReleaseOrigin, locked: Locked, stack: ExitStack, progress: Progress) -> Part:
     release = origin.release(locked.release)
     skopeo = replace(origin.skopeo, arch=release.arch)
     if skopeo.creds is not None:
@@ -85,7 +85,7 @@ def _part(origin: Origin, locked: Locked, stack: ExitStack, progress: Progress) 
     return Part(release, skopeo, blobs, locked.images)
 
 
-def _releases(origin: Origin, progress: Progress) -> list[Locked]:
+def _releases(origin: ReleaseOrigin, progress: Progress) -> list[Locked]:
     if origin.locked is not None:
         return _locked(origin, origin.locked)
     skopeo = origin.skopeo
@@ -95,12 +95,12 @@ def _releases(origin: Origin, progress: Progress) -> list[Locked]:
 
         return Http(skopeo.retry_times, skopeo.timeout, progress.message, "application/json")
 
-    documents = Documents(http)
+    documents = SourceDocuments(http)
     arches = origin.architectures()
     return [Locked(_read(origin, arch, documents, progress), {}) for arch in arches]
 
 
-def _locked(origin: Origin, path: Path) -> list[Locked]:
+def _locked(origin: ReleaseOrigin, path: Path) -> list[Locked]:
     with naming(str(path)), advising("a file that --lock has written is whole"):
         found = parse_lock(read_file(path, MAX_LOCK_SIZE), str(path))
     missing = [arch for arch in origin.arches if arch not in found]
@@ -111,7 +111,9 @@ def _locked(origin: Origin, path: Path) -> list[Locked]:
     return [one for arch, one in found.items() if not origin.arches or arch in origin.arches]
 
 
-def _read(origin: Origin, arch: str, documents: Documents, progress: Progress) -> Release:
+def _read(
+    origin: ReleaseOrigin, arch: str, documents: SourceDocuments, progress: Progress
+) -> Release:
     names = [name for name in origin.names if name.arch in ("", arch)]
     if origin.stream:
         names.insert(0, SourceName(stream_url(origin.controller, origin.stream, arch), arch))

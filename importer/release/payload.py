@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from layers.chunks import DiffID, drain
 from layers.compress.decompress import decompressed
 from layers.errors import LayerError
-from layers.release.payload import NAME, References, find_references, topmost
+from layers.release.payload import NAME, ImageReferences, find_references, topmost
 
 if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs
@@ -21,7 +21,7 @@ def image_references(blobs: Blobs, image: Image, max_layer_size: int) -> bytes:
     end and both its digests are compared before its content is used.
     """
 
-    def one(layer: ImageLayer) -> References:
+    def one(layer: ImageLayer) -> ImageReferences:
         return blobs.retrying(lambda: _find(blobs, image.source, layer, max_layer_size))
 
     found = topmost(one(layer) for layer in reversed(image.layers))
@@ -33,7 +33,7 @@ def image_references(blobs: Blobs, image: Image, max_layer_size: int) -> bytes:
     return found
 
 
-def _find(blobs: Blobs, source: str, layer: ImageLayer, max_size: int) -> References:
+def _find(blobs: Blobs, source: str, layer: ImageLayer, max_size: int) -> ImageReferences:
     blob = blobs.stream(source, layer.available)
     try:
         chunks = decompressed(blob, layer.available.media_type, layer.available_compression)

@@ -85,7 +85,7 @@ def advising(hint: str) -> Iterator[None]:
         raise error.within(hint=hint) from error
 
 
-class Documents:
+class SourceDocuments:
     """Documents of URLs, files and standard input, each read once for all architectures.
 
     A pipe can be read only once, and a server may have another release the next time.
@@ -120,7 +120,7 @@ class Sources:
     lists; documents from elsewhere name registries alone.
     """
 
-    documents: Documents
+    documents: SourceDocuments
     skopeo: Skopeo
     blobs: Blobs
     phases: frozenset[str]

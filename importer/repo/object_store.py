@@ -23,7 +23,7 @@ from layers.ostree.objects import DIRECTORY, FILE, SYMLINK, content_header
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from importer.repo.staging import Place
+    from importer.repo.staging import ObjectPlace
     from layers.chunks import Chunks
     from layers.entry import Owner
 
@@ -55,7 +55,7 @@ class ObjectStore(RepoReader):
         """Return whether we can write objects of this repo's mode ourselves: see `new_place`."""
         return self.mode in FORMATS
 
-    def new_place(self) -> Place:
+    def new_place(self) -> ObjectPlace:
         """Return a directory for new objects of this transaction, which another process may fill.
 
         Raise ImporterError if only libostree can write to a repo of this mode.

@@ -25,7 +25,7 @@ _SILENCE = 60
 _CONTENT = (".file", ".filez")
 
 
-class Source(NamedTuple):
+class PulledCommit(NamedTuple):
     """The URL of an archive repo, and a commit in it."""
 
     url: str
@@ -55,7 +55,7 @@ class PulledObjects:
         shutil.rmtree(self._directory, ignore_errors=True)
         os.close(self._held)
 
-    def pull(self, source: Source) -> int:
+    def pull(self, source: PulledCommit) -> int:
         """Pull the files of a commit, which are durable on return. Return the bytes that the new
         ones take.
 

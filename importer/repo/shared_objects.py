@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from importer.repo.object_file import move_objects
 from importer.repo.staged_objects import claimed, clear_abandoned, moving
-from importer.repo.staging import Place
+from importer.repo.staging import ObjectPlace
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,7 +27,7 @@ class SharedObjects:
         top = Path(os.path.abspath(repo))  # noqa: PTH100 - the path as others have it, symlinks too
         clear_abandoned(top / "tmp")
         self.directory, self._held = claimed(top / "tmp")
-        self.place = Place(mode, str(top / "objects"), str(self.directory), reserved)
+        self.place = ObjectPlace(mode, str(top / "objects"), str(self.directory), reserved)
 
     def adopt(self, directory: str) -> None:
         """Move all objects in a writer's directory into the repo. Raise OSError as rename(2)."""

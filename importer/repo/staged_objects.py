@@ -16,7 +16,7 @@ from pathlib import Path
 
 from importer.files.locked_directory import OPEN_DIRECTORY, locked_directory
 from importer.repo.object_file import ANY_UMASK, move_objects
-from importer.repo.staging import NewObjects, Place
+from importer.repo.staging import NewObjects, ObjectPlace
 
 _PREFIX = "import-image-"
 # A file system has one lock for moves between directories, and a thread that waits for it keeps a
@@ -55,10 +55,10 @@ class LooseObjects:
                 for directory in place.iterdir():
                     move_objects(self._objects, str(directory))
 
-    def new_place(self) -> Place:
+    def new_place(self) -> ObjectPlace:
         """Make a directory of its own for one writer of objects."""
         directory = tempfile.mkdtemp(dir=self._directory)
-        return Place(self._mode, self._objects, directory, self._reserved)
+        return ObjectPlace(self._mode, self._objects, directory, self._reserved)
 
     def close(self) -> None:
         """Remove the objects that were not published."""

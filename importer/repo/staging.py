@@ -27,7 +27,7 @@ _FULL = 8192
 _LOOK = 16 << 20
 
 
-class Place(NamedTuple):
+class ObjectPlace(NamedTuple):
     """A repo's mode, its directory of objects, a directory for new ones, and how much is to
     stay free on the disk, in bytes."""
 
@@ -41,7 +41,7 @@ class NewObjects:
     """Several threads may write at once, each into a directory below the place's own, and another
     where that is full; an `importer.ingest.object_writer.Store`."""
 
-    def __init__(self, place: Place, umask: int) -> None:
+    def __init__(self, place: ObjectPlace, umask: int) -> None:
         """`umask` has the bits that this process's may take away."""
         self._place = place
         self._umask = umask

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from importer.commit.plan import Plan, PlannedBranch
     from importer.progress import Progress
     from importer.release.outcome import ReleaseOutcome
-    from importer.run.job import Job
+    from importer.run.job import ImportJob
     from importer.run.read_layers import PartRead
 
 
-def import_all(job: Job, progress: Progress) -> Result:
+def import_all(job: ImportJob, progress: Progress) -> Result:
     """Import the images. Raise LayerError or ImporterError if that cannot be done, Failures if
     components of a release cannot be imported, unless `job.keep_going`; then no branch has moved.
     """
@@ -60,12 +60,12 @@ def _part(parts: Sequence[PartRead], commit: BranchCommit) -> PartRead:
     return next(one for one in parts if any(name == each.name for each in one.part.branches))
 
 
-def _outcome(job: Job, repo: Repo, commit: BranchCommit) -> ReleaseOutcome | None:
+def _outcome(job: ImportJob, repo: Repo, commit: BranchCommit) -> ReleaseOutcome | None:
     release = commit.branch.release
     return release_outcome(repo, commit, release, job.keep) if release is not None else None
 
 
-def plan_import(job: Job, progress: Progress) -> DryRun:
+def plan_import(job: ImportJob, progress: Progress) -> DryRun:
     """Return the plan of `import_all`. The repo is only read; a missing one is not created."""
     with repo_to_plan_with(job.target.repo) as repo:
         _check_repo(job, repo)
@@ -74,7 +74,7 @@ def plan_import(job: Job, progress: Progress) -> DryRun:
             return _rehearsal(job, repo, plan)
 
 
-def _rehearsal(job: Job, repo: Repo, plan: Plan) -> DryRun:
+def _rehearsal(job: ImportJob, repo: Repo, plan: Plan) -> DryRun:
     releases = [(one.release, one) for one in plan.branches if one.release is not None]
     before = [release_of(repo, one.head, one.name) for _, one in releases]
     branches = tuple(
@@ -85,7 +85,7 @@ def _rehearsal(job: Job, repo: Repo, plan: Plan) -> DryRun:
     return DryRun(plan, branches, job.files.changed([one for one, _ in releases], before))
 
 
-def _check_repo(job: Job, repo: Repo) -> None:
+def _check_repo(job: ImportJob, repo: Repo) -> None:
     repo.check_writable()
     check_keys(repo, job.target.signing)
 

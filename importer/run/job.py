@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ImportJob:
     """An import of a source's images to a target.
 
     `executors` opens what reads layers: processes of this machine, or a cluster. `keep_going`

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from importer.commit.target import Target
     from importer.progress import Progress
     from importer.release.files import FilesToWrite
-    from importer.release.origin import Origin
+    from importer.release.origin import ReleaseOrigin
     from importer.release.parts import Part
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
@@ -44,7 +44,7 @@ class ReleaseSource:
     `files` are checked before the first image is asked for.
     """
 
-    origin: Origin
+    origin: ReleaseOrigin
     files: FilesToWrite
 
     @contextmanager

@@ -22,7 +22,7 @@ _NAME_MAX = 255  # include/uapi/linux/limits.h
 _SELF_MADE = "ostree has no way to escape the name; rename the file, or leave it out by --skip-list"
 
 
-class Form(Enum):
+class WhiteoutForm(Enum):
     """A form of entry on disk that a commit stores in another way, or not at all."""
 
     CHAR = "char 0:0"  # a whiteout of overlayfs
@@ -38,7 +38,7 @@ class Form(Enum):
     BACKING = "backing device"  # of containers-storage's and Docker's quota code
 
 
-WHITEOUTS = (Form.CHAR, Form.XATTR, Form.FUSE, Form.QUOTED)
+WHITEOUTS = (WhiteoutForm.CHAR, WhiteoutForm.XATTR, WhiteoutForm.FUSE, WhiteoutForm.QUOTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,50 +48,50 @@ class Mark:
 
     directory: Path
     name: bytes
-    form: Form
+    form: WhiteoutForm
 
 
-def form_of_node(name: bytes, status: os.stat_result, *, in_layer: bool) -> Form | None:
+def form_of_node(name: bytes, status: os.stat_result, *, in_layer: bool) -> WhiteoutForm | None:
     """Return the form of a device, fifo or socket; None for other entries."""
     mode = status.st_mode
     if stat.S_ISCHR(mode) and status.st_rdev == 0:
-        return Form.CHAR
+        return WhiteoutForm.CHAR
     if stat.S_ISBLK(mode) and name == _BACKING_DEVICE and not in_layer:
-        return Form.BACKING
+        return WhiteoutForm.BACKING
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        return Form.DEVICE
+        return WhiteoutForm.DEVICE
     if stat.S_ISFIFO(mode):
-        return Form.FIFO
-    return Form.SOCKET if stat.S_ISSOCK(mode) else None
+        return WhiteoutForm.FIFO
+    return WhiteoutForm.SOCKET if stat.S_ISSOCK(mode) else None
 
 
-def form_of_fuse_file(name: bytes) -> Form | None:
+def form_of_fuse_file(name: bytes) -> WhiteoutForm | None:
     """Return the form of fuse-overlayfs's whiteouts and opaque markers, None for another name.
 
     Source: github.com/containers/fuse-overlayfs main.c, `create_whiteout` and `set_fd_opaque`.
     """
     if name == OPAQUE_MARKER:
-        return Form.OPAQUE_FILE
-    return Form.FUSE if name.startswith(_FUSE_PREFIX) else None
+        return WhiteoutForm.OPAQUE_FILE
+    return WhiteoutForm.FUSE if name.startswith(_FUSE_PREFIX) else None
 
 
-def hidden_by(name: bytes, form: Form) -> bytes:
+def hidden_by(name: bytes, form: WhiteoutForm) -> bytes:
     """Return the name that a whiteout of this form hides. Raise LayerError if it hides none."""
-    prefix = {Form.FUSE: _FUSE_PREFIX, Form.QUOTED: QUOTED_PREFIX}.get(form, b"")
+    prefix = {WhiteoutForm.FUSE: _FUSE_PREFIX, WhiteoutForm.QUOTED: QUOTED_PREFIX}.get(form, b"")
     hidden = name.removeprefix(prefix)
     if hidden in (b"", b".", b".."):
         raise LayerError("a whiteout that names nothing")
     return hidden
 
 
-def check_left_out(above: Path, form: Form, choice: DeviceNodes) -> None:
+def check_left_out(above: Path, form: WhiteoutForm, choice: DeviceNodes) -> None:
     """Raise LayerError unless --device-nodes allows leaving a device node or fifo out.
 
     `above` is the path of its directory in the tree, or in its layer.
     """
     in_dev = above[:1] == (b"dev",)
     if choice is DeviceNodes.ERROR or (choice is DeviceNodes.AUTO and not in_dev):
-        what = "a fifo" if form is Form.FIFO else "a device node"
+        what = "a fifo" if form is WhiteoutForm.FIFO else "a device node"
         raise LayerError(
             f"ostree cannot hold {what}", hint="--device-nodes=skip leaves such entries out"
         )

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from importer.tree.entries import Form, Mark
+from importer.tree.entries import Mark, WhiteoutForm
 from layers.tree.overlay_xattrs import TRUSTED, USER, opaque_by, without_opaque
 
 if TYPE_CHECKING:
     import os
 
     from importer.tree.file_batch import LayerPlace
-    from importer.tree.scanned import Place, ScannedTree
+    from importer.tree.scanned import ScannedPlace, ScannedTree
     from layers.entry import Xattrs
     from layers.ondisk.commit_filter import Bits
     from layers.path import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class DoubtfulFile(NamedTuple):
     """A file of the walk that may be a whiteout, and the permissions to commit."""
 
-    place: Place
+    place: ScannedPlace
     name: bytes
     status: os.stat_result
     bits: Bits
@@ -39,10 +39,10 @@ class LayerMarks:
     def __init__(self, found: ScannedTree) -> None:
         self._found = found
         self._trusted: set[Path] = set()
-        self._doubtful: list[tuple[LayerPlace, Place]] = []
+        self._doubtful: list[tuple[LayerPlace, ScannedPlace]] = []
         self._files: list[tuple[LayerPlace, DoubtfulFile]] = []
 
-    def directory(self, layer: LayerPlace, place: Place, xattrs: Xattrs) -> Xattrs:
+    def directory(self, layer: LayerPlace, place: ScannedPlace, xattrs: Xattrs) -> Xattrs:
         """Note whether a layer's directory is opaque. Return its xattrs to commit."""
         if any(name.startswith(TRUSTED) for name, _ in xattrs):
             self._trusted.add(layer.home)
@@ -69,6 +69,6 @@ class LayerMarks:
                 place.node.owner = owner._replace(xattrs=without_opaque(owner.xattrs, b"y"))
         return [(file, layer.home not in self._trusted) for layer, file in self._files]
 
-    def _hide(self, place: Place) -> None:
+    def _hide(self, place: ScannedPlace) -> None:
         place.node.opaque = True
-        self._found.marks.append(Mark(place.path, b"", Form.OPAQUE))
+        self._found.marks.append(Mark(place.path, b"", WhiteoutForm.OPAQUE))

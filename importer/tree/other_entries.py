@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from importer.files.beneath import open_file
 from importer.files.xattrs import xattrs_of
 from importer.tree.entries import (
-    Form,
     Mark,
+    WhiteoutForm,
     check_empty,
     check_hidden,
     check_left_out,
@@ -31,12 +31,12 @@ from layers.tree.overlay_xattrs import (
 )
 
 if TYPE_CHECKING:
-    from importer.tree.scanned import Place, Rules
+    from importer.tree.scanned import Rules, ScannedPlace
 
 
 def form_of(
-    place: Place, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
-) -> Form | None:
+    place: ScannedPlace, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
+) -> WhiteoutForm | None:
     """Return the form of an entry of the open directory `place`; None for a file or symlink.
 
     Raise LayerError for a whiteout's file that has content.
@@ -48,11 +48,11 @@ def form_of(
 
 
 def _form_of_file(
-    place: Place, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
-) -> Form | None:
+    place: ScannedPlace, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
+) -> WhiteoutForm | None:
     """Return the form of a regular file that is a whiteout or an opaque marker, else None."""
     if rules.own_whiteouts and joined((*place.path, name)) in rules.own_whiteouts:
-        return Form.QUOTED
+        return WhiteoutForm.QUOTED
     if place.layer is not None and place.layer.fuse:
         form = form_of_fuse_file(name)
         if form is not None:
@@ -66,13 +66,13 @@ def _form_of_file(
     finally:
         os.close(file)
     if place.layer is None or place.layer.fuse:
-        return Form.XATTR if found else None
+        return WhiteoutForm.XATTR if found else None
     if TRUSTED in found:
-        return Form.XATTR
-    return Form.USER_XATTR if USER in found else None
+        return WhiteoutForm.XATTR
+    return WhiteoutForm.USER_XATTR if USER in found else None
 
 
-def fills(root: int, place: Place, directory: int, name: bytes) -> list[Fill]:
+def fills(root: int, place: ScannedPlace, directory: int, name: bytes) -> list[Fill]:
     """Return the change that gives a file of the open directory `place` its data, if that is in a
     lower layer of the tree at `root`. Raise LayerError if the layers do not have it."""
     file = open_file(directory, name)
@@ -87,26 +87,26 @@ def fills(root: int, place: Place, directory: int, name: bytes) -> list[Fill]:
     return [Fill(place.path, name, source, inode, mtime, fill_xattrs(xattrs))]
 
 
-def take(place: Place, name: bytes, form: Form, rules: Rules) -> Mark:
+def take(place: ScannedPlace, name: bytes, form: WhiteoutForm, rules: Rules) -> Mark:
     """Add an entry of this form to the tree, and return its mark.
 
     Raise LayerError for an entry that the rules or ostree refuse.
     """
-    if form in (Form.DEVICE, Form.FIFO):
+    if form in (WhiteoutForm.DEVICE, WhiteoutForm.FIFO):
         above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
         check_left_out(above, form, rules.device_nodes)
-    if form in (Form.DEVICE, Form.FIFO, Form.SOCKET):
+    if form in (WhiteoutForm.DEVICE, WhiteoutForm.FIFO, WhiteoutForm.SOCKET):
         if place.layer is not None:
             # The node is left out, but must still hide a lower layer's entry of its name.
             check_hidden(name)
             place.node.whiteouts.add(name)
-    elif form is Form.OPAQUE_FILE:
+    elif form is WhiteoutForm.OPAQUE_FILE:
         place.node.opaque = True
-    elif form is not Form.BACKING:
+    elif form is not WhiteoutForm.BACKING:
         hidden = hidden_by(name, form)
         check_hidden(hidden)
         place.node.whiteouts.add(hidden)
-    if form is Form.XATTR and place.node.owner is not None:
+    if form is WhiteoutForm.XATTR and place.node.owner is not None:
         # The value `x` tells overlayfs to look for such whiteouts.
         owner = place.node.owner
         place.node.owner = owner._replace(xattrs=without_opaque(owner.xattrs, b"x"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from importer.files.xattrs import xattrs_of
 from importer.tree.changes import node_at
 from importer.tree.descriptors import Beneath, faults
-from importer.tree.entries import Form, hidden_by
+from importer.tree.entries import WhiteoutForm, hidden_by
 from layers.errors import escaped
 from layers.ondisk.change import Clear, Fill, Quote, Remove, Times
 from layers.ondisk.close_layers import settled_paths
@@ -57,7 +57,7 @@ def _quoted(scanned: ScannedTree) -> dict[Path, set[bytes]]:
     """Return the names whose quoted whiteouts exist already, by directory."""
     found: dict[Path, set[bytes]] = {}
     for mark in scanned.marks:
-        if mark.form is Form.QUOTED:
+        if mark.form is WhiteoutForm.QUOTED:
             found.setdefault(mark.directory, set()).add(hidden_by(mark.name, mark.form))
     return found
 
@@ -73,13 +73,13 @@ def _removals(
 
 
 def _goes(mark: Mark) -> bool:
-    return mark.form not in (Form.QUOTED, Form.OPAQUE)
+    return mark.form not in (WhiteoutForm.QUOTED, WhiteoutForm.OPAQUE)
 
 
 def _clears(root: bytes, beneath: Beneath, scanned: ScannedTree) -> Iterator[Change]:
     """Yield the removal of the xattrs that make a directory opaque, or announce whiteouts."""
-    values = {mark.directory: b"x" for mark in scanned.marks if mark.form is Form.XATTR}
-    values |= {mark.directory: b"y" for mark in scanned.marks if mark.form is Form.OPAQUE}
+    values = {mark.directory: b"x" for mark in scanned.marks if mark.form is WhiteoutForm.XATTR}
+    values |= {mark.directory: b"y" for mark in scanned.marks if mark.form is WhiteoutForm.OPAQUE}
     for path, value in sorted(values.items()):
         with faults(root, path):
             xattrs = xattrs_of(beneath.directory(path))

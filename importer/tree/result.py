@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from importer.tree.entries import Form
+from importer.tree.entries import WhiteoutForm
 from layers.errors import printable
 from layers.path import joined
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
     from importer.progress import Progress
     from importer.tree.scanned import ScannedTree
-    from importer.tree.store_files import Stored
+    from importer.tree.store_files import StoreCounts
     from layers.ondisk.close_layers import Closing
     from layers.path import Path
 
 _SHOWN = 3
 _LEFT_OUT = {
-    Form.DEVICE: "devices",
-    Form.FIFO: "fifos",
-    Form.SOCKET: "sockets",
-    Form.BACKING: "backing_devices",
+    WhiteoutForm.DEVICE: "devices",
+    WhiteoutForm.FIFO: "fifos",
+    WhiteoutForm.SOCKET: "sockets",
+    WhiteoutForm.BACKING: "backing_devices",
 }
 
 
@@ -45,9 +45,9 @@ class TreeCounts:
     dropped_whiteouts: int = 0
     expanded: int = 0
     opaque: list[Path] = field(default_factory=list)
-    left_out: dict[Form, int] = field(default_factory=dict)
+    left_out: dict[WhiteoutForm, int] = field(default_factory=dict)
 
-    def add_files(self, stored: Stored) -> None:
+    def add_files(self, stored: StoreCounts) -> None:
         """Add the counts of a tree's files."""
         self.files += stored.names
         self.cached += stored.cached

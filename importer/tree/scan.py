@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from importer.files.xattrs import check_sees_trusted, xattrs_of
 from importer.tree.descriptors import Beneath, changed, entries_of, faults, full, shown
 from importer.tree.driver_homes import layers_at
-from importer.tree.entries import Form, check_name
+from importer.tree.entries import WhiteoutForm, check_name
 from importer.tree.file_batch import Seen, TreeFile, seen, with_label
 from importer.tree.layer_marks import DoubtfulFile, LayerMarks
 from importer.tree.other_entries import fills, form_of, take
-from importer.tree.scanned import Place, ScannedTree
+from importer.tree.scanned import ScannedPlace, ScannedTree
 from importer.tree.unchanged import check_unchanged
 from layers.entry import Owner
 from layers.errors import LayerError
@@ -77,7 +77,7 @@ class TreeScan:
         if bits is None:
             return None
         with Beneath(self._descriptor) as beneath:
-            work = [Place((), root, bits, None, None)]
+            work = [ScannedPlace((), root, bits, None, None)]
             while work:
                 place = work.pop()
                 with faults(self._root, place.path):
@@ -95,9 +95,9 @@ class TreeScan:
         with faults(self._root, path):
             descriptor = beneath.directory(path)
             node, bits = self._found.directories[path], _bits(os.fstat(descriptor))
-            self._take_owner(Place(path, node, bits, None, None), descriptor)
+            self._take_owner(ScannedPlace(path, node, bits, None, None), descriptor)
 
-    def _walk(self, place: Place, descriptor: int) -> list[Place]:
+    def _walk(self, place: ScannedPlace, descriptor: int) -> list[ScannedPlace]:
         """Add a directory's entries to the tree, and return its sub-directories."""
         status = os.fstat(descriptor)
         state = seen(status)
@@ -129,20 +129,22 @@ class TreeScan:
             known.note(place.path, place.node)
         return below
 
-    def _below(self, place: Place, entries: list[tuple[bytes, os.stat_result]]) -> list[Place]:
+    def _below(
+        self, place: ScannedPlace, entries: list[tuple[bytes, os.stat_result]]
+    ) -> list[ScannedPlace]:
         """Add a directory's sub-directories to the tree, and return them."""
         directories = ((name, one) for name, one in entries if stat.S_ISDIR(one.st_mode))
         found = (self._directory(place, name, one) for name, one in directories)
         return [one for one in found if one is not None]
 
     def _is_plain_directory(
-        self, place: Place, entries: list[tuple[bytes, os.stat_result]]
+        self, place: ScannedPlace, entries: list[tuple[bytes, os.stat_result]]
     ) -> bool:
         """Return whether the directory has only files, symlinks and directories, and no mark."""
         node, opaque = place.node, self._found.opaque[-1:] == [place.path]
         return len(node.entries) == len(entries) and not (node.whiteouts or node.opaque or opaque)
 
-    def _take_owner(self, place: Place, descriptor: int) -> None:
+    def _take_owner(self, place: ScannedPlace, descriptor: int) -> None:
         """Set the directory's owner, and whether it is opaque."""
         xattrs = xattrs_of(descriptor)
         if place.layer is not None:
@@ -154,7 +156,7 @@ class TreeScan:
         kept = xattrs if self._rules.keep_xattrs else ()
         place.node.owner = Owner(*place.bits, with_label(kept, label))
 
-    def _keep_opaque(self, place: Place) -> None:
+    def _keep_opaque(self, place: ScannedPlace) -> None:
         if not self._rules.keep_opaque:
             raise LayerError(
                 "the directory is opaque, and which layers lie below is unknown",
@@ -169,7 +171,7 @@ class TreeScan:
         self._found.opaque.append(place.path)
 
     def _note_home(
-        self, place: Place, descriptor: int, entries: list[tuple[bytes, os.stat_result]]
+        self, place: ScannedPlace, descriptor: int, entries: list[tuple[bytes, os.stat_result]]
     ) -> None:
         """Record a graph driver's layers if the directory is its home."""
         names = [name for name, status in entries if stat.S_ISDIR(status.st_mode)]
@@ -179,7 +181,9 @@ class TreeScan:
         for layer in layers_at(place.path, driver, descriptor, names):
             self._layers[layer.path] = layer
 
-    def _directory(self, place: Place, name: bytes, status: os.stat_result) -> Place | None:
+    def _directory(
+        self, place: ScannedPlace, name: bytes, status: os.stat_result
+    ) -> ScannedPlace | None:
         path = (*place.path, name)
         bits: Bits | None = _bits(status)
         if self._filter.does_anything and bits is not None:
@@ -191,9 +195,11 @@ class TreeScan:
                 check_name(name)
         layer = place.layer or self._layers.get(path)
         node = place.node.entries[name] = Directory(real=True)
-        return Place(path, node, bits, layer, seen(status))
+        return ScannedPlace(path, node, bits, layer, seen(status))
 
-    def _file(self, place: Place, descriptor: int, name: bytes, status: os.stat_result) -> None:
+    def _file(
+        self, place: ScannedPlace, descriptor: int, name: bytes, status: os.stat_result
+    ) -> None:
         is_link = stat.S_ISLNK(status.st_mode)
         bits: Bits | None = _bits(status)
         if self._filter.does_anything and bits is not None:
@@ -223,7 +229,7 @@ class TreeScan:
             new = TreeFile(place.path, name, seen(status), bits, label, place.layer)
             self._sink.add(new, leaf, links=status.st_nlink)
 
-    def _is_plain(self, place: Place, name: bytes, status: os.stat_result) -> bool:
+    def _is_plain(self, place: ScannedPlace, name: bytes, status: os.stat_result) -> bool:
         """Return whether the entry is a file or symlink at first sight, as nearly all are."""
         mode = status.st_mode
         return (
@@ -233,12 +239,12 @@ class TreeScan:
             and name.isascii()
         )
 
-    def _is_other(self, place: Place, descriptor: int, file: DoubtfulFile) -> bool:
+    def _is_other(self, place: ScannedPlace, descriptor: int, file: DoubtfulFile) -> bool:
         """Add an entry that is no file for ostree, or set it aside, and return True. Return False
         for a file, once its name is checked."""
         with self._within(place, file.name):
             form = form_of(place, descriptor, file.name, file.status, self._rules)
-            if form is Form.USER_XATTR and place.layer is not None:
+            if form is WhiteoutForm.USER_XATTR and place.layer is not None:
                 self._marks.set_aside(place.layer, file)
             elif form is None:
                 check_name(file.name)
@@ -250,7 +256,7 @@ class TreeScan:
     def _take_doubtful(self, file: DoubtfulFile, *, is_whiteout: bool) -> None:
         with self._within(file.place, file.name):
             if is_whiteout:
-                mark = take(file.place, file.name, Form.XATTR, self._rules)
+                mark = take(file.place, file.name, WhiteoutForm.XATTR, self._rules)
                 self._found.marks.append(mark)
             else:
                 check_name(file.name)
@@ -260,7 +266,7 @@ class TreeScan:
         return self._rules.label(b"/" + joined(path), mode) if self._rules.label else None
 
     @contextmanager
-    def _within(self, place: Place, name: bytes) -> Iterator[None]:
+    def _within(self, place: ScannedPlace, name: bytes) -> Iterator[None]:
         """Add the path to errors about an entry."""
         with faults(self._root, (*place.path, name)):
             try:

@@ -53,7 +53,7 @@ class Rules:
     label: Label | None = None
 
 
-class Place(NamedTuple):
+class ScannedPlace(NamedTuple):
     """A directory to walk; `seen` is None for the root."""
 
     path: Path

@@ -41,7 +41,7 @@ _TOO_LARGE = "if you want to commit that much, raise --max-size; the holes of sp
 
 
 @dataclass(slots=True)
-class Stored:
+class StoreCounts:
     """Counts: names of files and symlinks, files that were read, their bytes, and names of files
     that were found in the cache."""
 
@@ -51,7 +51,7 @@ class Stored:
     cached: int = 0
 
 
-class _Told:
+class _LateAdvance:
     """An `Advance` that only counts until `show` is called, and then reports to the display."""
 
     def __init__(self) -> None:
@@ -92,13 +92,13 @@ class FileStore:
         keep_xattrs: bool,
     ) -> None:
         """`most` is how many bytes the files may have together."""
-        self.stored = Stored()
+        self.stored = StoreCounts()
         self._repo = repo
         self._path, self._root = root
         self._known = known
         self._progress = progress
         self._keep_xattrs = keep_xattrs
-        self._told = _Told()
+        self._told = _LateAdvance()
         self._lock = threading.Lock()
         self._bytes = 0
         self._most = most

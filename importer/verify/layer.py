@@ -10,7 +10,7 @@ from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.repo.writer import Repo
 from importer.verify.held import HeldCheck
-from importer.verify.rebuilt_tar import LayerTar
+from importer.verify.rebuilt_tar import RebuiltTar
 from importer.verify.tree import TreeCheck
 from layers.ostree.objects import Stored
 from layers.tree.lower import Lower
@@ -91,7 +91,7 @@ class LayerCheck:
         """Check the layer. An object that cannot be read is a problem like any other."""
         repo = Repo.open(self.repo)
         own, *lower = (repo.directory(*stored) for stored in self.trees)
-        tar = LayerTar(repo, own)
+        tar = RebuiltTar(repo, own)
         problems: list[tuple[bytes, str]] = []
         try:
             tar.read(repo.content(self.split), self.size)
@@ -109,7 +109,7 @@ class LayerCheck:
         self,
         repo: Repo,
         lower: Sequence[RepoDirectory],
-        tar: LayerTar,
+        tar: RebuiltTar,
         problems: list[tuple[bytes, str]],
     ) -> None:
         """Compare the tree with the tar's.

@@ -14,7 +14,7 @@ from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
 from layers.ostree.objects import file_hasher, symlink_checksum
 from layers.path import components
-from layers.tarsplit.record_reader import Content, segments
+from layers.tarsplit.record_reader import FileContent, segments
 from layers.tree.builder import DeviceNodes, LayerTree
 from layers.tree.layer_reader import LayerReader
 from layers.tree.lower import find_leaf
@@ -50,7 +50,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class LayerTar:
+class RebuiltTar:
     """Reads the tar of a layer to its end.
 
     Afterwards `diff_id` and `size` are those of the tar that record and files make together,
@@ -92,15 +92,15 @@ class LayerTar:
     def _tar(self, record: Chunks, size: int) -> Chunks:
         left = size + _TOO_LONG
         for part in segments(record, size):
-            left -= part.size if isinstance(part, Content) else len(part)
+            left -= part.size if isinstance(part, FileContent) else len(part)
             if left < 0:
                 raise LayerError(f"it is much longer than the {size} bytes that its record says")
-            if isinstance(part, Content):
+            if isinstance(part, FileContent):
                 yield from self._content(part)
             else:
                 yield part
 
-    def _content(self, part: Content) -> Chunks:
+    def _content(self, part: FileContent) -> Chunks:
         """Yield as many bytes for a file as the record says, even if the file has more or fewer."""
         crc, left = 0, part.size
         try:
@@ -119,7 +119,7 @@ class LayerTar:
     def _blame(self, path: bytes, text: str) -> None:
         self.problems.append(Problem(path, text))
 
-    def _file(self, part: Content) -> Chunks:
+    def _file(self, part: FileContent) -> Chunks:
         checksum = find_leaf(self.root, components(part.path))
         if checksum is None:
             raise LayerError("is missing; the layer's tar has it")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _VerifyPlan:
     """A store whose records are checked, and the checks of its layers that are still to do, in the
     order of its records."""
 
@@ -69,7 +69,7 @@ class Verifier:
                 plan.result.findings = sorted(plan.records.findings.named(plan.records.images))
                 yield plan.result
 
-    def _plan(self, store: StoreView) -> _Plan:
+    def _plan(self, store: StoreView) -> _VerifyPlan:
         """Check everything of a store except its layers."""
         findings = Findings()
         records = RecordCheck(store, findings)
@@ -81,7 +81,7 @@ class Verifier:
         FileCheck(self._repo, store, records, findings, unverified, owners).run()
         result = Verified(store.branch, len(records.records), len(records.layers))
         result.unverified.extend(sorted(unverified))
-        return _Plan(records, result, list(self._checks(store, records)))
+        return _VerifyPlan(records, result, list(self._checks(store, records)))
 
     def _is_unverified(self, records: RecordCheck, layer_id: str) -> bool:
         """Return whether the layer came from a store without a tar-split file for it.
@@ -112,7 +112,7 @@ class Verifier:
 
     def _layer(
         self,
-        plan: _Plan,
+        plan: _VerifyPlan,
         record: LayerRecord,
         check: LayerCheck,
         results: Mapping[LayerCheck, Future[LayerResult]],
@@ -171,6 +171,6 @@ def verify(repo: Repo, stores: Iterable[StoreView], progress: Progress, jobs: in
     return Verification(list(Verifier(repo, progress).verify(stores, jobs)))
 
 
-def _largest_first(plan: _Plan) -> Sequence[LayerCheck]:
+def _largest_first(plan: _VerifyPlan) -> Sequence[LayerCheck]:
     """Return the checks, largest first, so that no process ends long after the others."""
     return sorted((check for _, check in plan.checks), key=lambda check: -check.size)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from importer.repo.values import RepoDirectory, StoredFile
     from importer.repo.writer import Repo
-    from importer.verify.rebuilt_tar import LayerTar
+    from importer.verify.rebuilt_tar import RebuiltTar
     from layers.entry import Entry
     from layers.tree.lower import Lower
     from layers.tree.node import Leaf
@@ -35,7 +35,7 @@ class TreeCheck:
     """Compares the trees name by name; `blame` is called with each path that differs, and how."""
 
     repo: Repo
-    tar: LayerTar
+    tar: RebuiltTar
     lower: Lower | None
     blame: Callable[[bytes, str], None]
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from importer.progress import Advance
-    from importer.repo.staging import Place
+    from importer.repo.staging import ObjectPlace
     from importer.workers.job import Job, Task
-    from importer.workers.worker import Answer, Done, Request
+    from importer.workers.worker import Answer, JobDone, WorkRequest
 
 # A worker process finds the modules where this process has found them. The last directory is for an
 # editable install, which has none in `sys.path`.
@@ -87,7 +87,9 @@ class Worker:
             self._process.close()
             self._process = None
 
-    def write[T](self, job: Job[T], place: Place, source: int, advance: Advance) -> Done[T]:
+    def write[T](
+        self, job: Job[T], place: ObjectPlace, source: int, advance: Advance
+    ) -> JobDone[T]:
         """Do a job in the process, and store its objects in `place`.
 
         `source` is the descriptor that the job reads from, -1 for none. `advance` is called with
@@ -103,8 +105,8 @@ class Worker:
         return self._done(Run(task), (), lambda _count: None).found
 
     def _done[T](
-        self, request: Request[T], descriptors: Sequence[int], advance: Advance
-    ) -> Done[T]:
+        self, request: WorkRequest[T], descriptors: Sequence[int], advance: Advance
+    ) -> JobDone[T]:
         self.start()
         assert self._process is not None  # noqa: S101 - `start` has set it
         answer: Answer[T] | None = None
@@ -136,7 +138,7 @@ class _Process:
         self._opened.close()
 
     def ask[T](
-        self, request: Request[T], descriptors: Sequence[int], advance: Advance
+        self, request: WorkRequest[T], descriptors: Sequence[int], advance: Advance
     ) -> Answer[T]:
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
         try:
@@ -148,7 +150,7 @@ class _Process:
             advance(answer)
         return answer
 
-    def _answer[T](self, _request: Request[T]) -> Answer[T] | int:
+    def _answer[T](self, _request: WorkRequest[T]) -> Answer[T] | int:
         (size,) = SIZE.unpack(self._receive(SIZE.size))
         answer: Answer[T] | int = pickle.loads(self._receive(size))  # noqa: S301 - our own process
         return answer

@@ -1,9 +1,9 @@
 """The main loop of a worker process, and the requests that it answers; see `pool.py`.
 
 Each message is its length, as 8 bytes, and then a pickled object. A request is one message with a
-`Request`, and may bring descriptors. The answer is several messages: numbers, each the bytes read
-since the one before; then a `Done` or an exception. Both ends are the same program on the same
-machine, so messages have no version and nothing foreign is unpickled.
+`WorkRequest`, and may bring a descriptor. The answer is several messages: numbers, each the bytes
+read since the one before; then a `JobDone` or an exception. Both ends are the same program on the
+same machine, so messages have no version and nothing foreign is unpickled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from importer.repo.staging import NewObjects, Place
+from importer.repo.staging import NewObjects, ObjectPlace
 from layers.errors import Fault
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ class Write[T](NamedTuple):
     """
 
     job: Job[T]
-    place: Place
+    place: ObjectPlace
 
-    def done(self, descriptors: Sequence[int], advance: Advance) -> Done[T]:
+    def done(self, descriptors: Sequence[int], advance: Advance) -> JobDone[T]:
         """Do the job."""
         source = next(iter(descriptors), -1)
         umask = os.umask(0)  # files get exactly the mode given to open(2)
         objects = NewObjects(self.place, umask=0)
         try:
-            return Done(self.job.read(objects, source, advance), objects.written_bytes)
+            return JobDone(self.job.read(objects, source, advance), objects.written_bytes)
         finally:
             objects.close()
             os.umask(umask)
@@ -58,25 +58,25 @@ class Run[T](NamedTuple):
 
     task: Task[T]
 
-    def done(self, _descriptors: Sequence[int], _advance: Advance) -> Done[T]:
+    def done(self, _descriptors: Sequence[int], _advance: Advance) -> JobDone[T]:
         """Do the task."""
-        return Done(self.task.run(), 0)
+        return JobDone(self.task.run(), 0)
 
 
-class Done[T](NamedTuple):
+class JobDone[T](NamedTuple):
     """The result of a job or task, such as a layer, and the bytes that its new files take."""
 
     found: T
     written_bytes: int
 
 
-type Answer[T] = Done[T] | Exception
+type Answer[T] = JobDone[T] | Exception
 
 
-class Request[T](Protocol):
+class WorkRequest[T](Protocol):
     """A request to a worker process: `Write` or `Run`."""
 
-    def done(self, descriptors: Sequence[int], advance: Advance) -> Done[T]:
+    def done(self, descriptors: Sequence[int], advance: Advance) -> JobDone[T]:
         """Do the work. The caller closes the descriptors afterwards."""
 
 
@@ -88,7 +88,7 @@ def serve(descriptor: int) -> None:
             _send(asker, _answer(request, descriptors, asker))
 
 
-def _request(asker: socket.socket) -> tuple[Request[object], list[int]]:
+def _request(asker: socket.socket) -> tuple[WorkRequest[object], list[int]]:
     """Receive the next request, with its descriptors."""
     head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, 1)
     if len(head) < SIZE.size:
@@ -97,7 +97,7 @@ def _request(asker: socket.socket) -> tuple[Request[object], list[int]]:
     left = memoryview(data)
     while left:
         left = left[asker.recv_into(left) or _gone() :]
-    request: Request[object] = pickle.loads(data)  # noqa: S301 - our own
+    request: WorkRequest[object] = pickle.loads(data)  # noqa: S301 - our own
     return request, descriptors
 
 
@@ -116,9 +116,9 @@ def _send(asker: socket.socket, answer: Answer[object] | int) -> None:
 
 
 def _answer(
-    request: Request[object], descriptors: Sequence[int], asker: socket.socket
+    request: WorkRequest[object], descriptors: Sequence[int], asker: socket.socket
 ) -> Answer[object]:
-    progress = _Progress(lambda size: _send(asker, size))
+    progress = _ReadCounter(lambda size: _send(asker, size))
     try:
         done = request.done(descriptors, progress.advance)
     except (Fault, OSError) as error:
@@ -133,7 +133,7 @@ def _answer(
     return done
 
 
-class _Progress:
+class _ReadCounter:
     """Adds up the bytes read, since a layer may be read in small pieces."""
 
     def __init__(self, tell: Callable[[int], None]) -> None:

@@ -94,7 +94,7 @@ def _inflate(member: igzip_lib.IgzipDecompressor, data: bytes, chunks: Chunks) -
         raise LayerError(f"gzip: {error}") from None
 
 
-class _Source:
+class _ChunkFile:
     """The file object that zstandard reads from, made of chunks."""
 
     def __init__(self, chunks: Chunks) -> None:
@@ -113,7 +113,7 @@ def _unzstd(chunks: Chunks) -> Chunks:
     """Yield the content of every zstd frame. Skip skippable frames: zstd:chunked layers have them
     at the end, pzstd's at the beginning."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-    source = _Source(whole_frames(chunks))
+    source = _ChunkFile(whole_frames(chunks))
     reader = decompressor.stream_reader(source, read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
     try:
         while piece := reader.read(CHUNK):

@@ -14,6 +14,7 @@ from layers.entry import Entry, Kind
 from layers.errors import LayerError
 from layers.path import components
 from layers.tar.reader import TarReader
+from layers.tar.recorder import NoRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,26 +35,17 @@ _HIDING = frozenset(
 
 
 @dataclass(slots=True)
-class References:
+class ImageReferences:
     """One layer's copy of the file: its content, and whether the layer hides a lower layer's."""
 
     content: bytes | None = None
     hides: bool = False
 
 
-class _Unrecorded:
-    """A `layers.tar.recorder.Recorder` that records nothing."""
-
-    def raw(self, data: bytes) -> None: ...
-    def begin_file(self, path: bytes, size: int) -> None: ...
-    def content(self, data: bytes) -> None: ...
-    def end_file(self) -> None: ...
-
-
-def find_references(chunks: Chunks) -> References:
+def find_references(chunks: Chunks) -> ImageReferences:
     """Read a layer's tar to its end; LayerError, with the path, if it is none."""
-    found = References()
-    tar = TarReader(chunks, _Unrecorded())
+    found = ImageReferences()
+    tar = TarReader(chunks, NoRecord())
     for entry in tar:
         try:
             _look(entry, tar, found)
@@ -62,7 +54,7 @@ def find_references(chunks: Chunks) -> References:
     return found
 
 
-def _look(entry: Entry, tar: TarReader, found: References) -> None:
+def _look(entry: Entry, tar: TarReader, found: ImageReferences) -> None:
     path = components(entry.path)
     if path in _HIDING or (path in (_DIRECTORY, _FILE) and _is_whiteout_device(entry)):
         found.hides = True
@@ -84,7 +76,7 @@ def _content(entry: Entry, tar: TarReader) -> bytes:
     return tar.whole()
 
 
-def topmost(layers: Iterable[References]) -> bytes | None:
+def topmost(layers: Iterable[ImageReferences]) -> bytes | None:
     """Return the file as the layers show it, or None. The layers come nearest first; no more of
     them are read than needed."""
     for found in layers:

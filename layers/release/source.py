@@ -34,7 +34,7 @@ _KINDS = f"a MicroShift release file, `oc adm release info -o json`, an ImageStr
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ControllerAnswer:
     """A release controller's answer about one release."""
 
     name: str
@@ -42,7 +42,7 @@ class Answer:
     pullspec: str
 
 
-type Answers = tuple[Answer, ...]
+type Answers = tuple[ControllerAnswer, ...]
 
 
 def parse_source(raw: bytes, origin: str, rules: ListRules) -> Release | Answers:
@@ -138,9 +138,9 @@ def _component(name: str, pullspec: str, origin: str) -> Component:
     return Component(name, pullspec, origin=origin)
 
 
-def _answer(document: Document, origin: str) -> Answer:
+def _answer(document: Document, origin: str) -> ControllerAnswer:
     pullspec = string(document, "pullSpec", origin)
-    return Answer(
+    return ControllerAnswer(
         string(document, "name", origin),
         string(document, "phase", origin),
         _component("pullSpec", pullspec, origin).pullspec,

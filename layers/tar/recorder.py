@@ -1,4 +1,4 @@
-"""Who is told of every byte of a tar while it is read."""
+"""Record every byte of a tar while the tar is read, or nothing."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ class Recorder(Protocol):
 
     def end_file(self) -> None:
         """End the file: all of its content was given."""
+
+
+class NoRecord:
+    """A `Recorder` that records nothing."""
+
+    def raw(self, data: bytes) -> None: ...
+    def begin_file(self, path: bytes, size: int) -> None: ...
+    def content(self, data: bytes) -> None: ...
+    def end_file(self) -> None: ...

@@ -36,7 +36,7 @@ _RAW_OF_A_LINE = 128
 _FIRST_LINES = 16
 
 
-class Content(NamedTuple):
+class FileContent(NamedTuple):
     """A file's content within the tar: its `path`, `size` in bytes, and CRC-64/ISO, None if
     unknown."""
 
@@ -45,7 +45,7 @@ class Content(NamedTuple):
     crc: int | None
 
 
-type Segment = bytes | Content
+type Segment = bytes | FileContent
 
 
 def segments(record: Chunks, size: int | None = None) -> Iterator[Segment]:
@@ -113,7 +113,7 @@ def _segment(line: dict[str, Any]) -> Segment | None:
     size = int(line.get("size") or 0)
     if size < 0:
         raise ValueError
-    return Content(_path(line), size, _crc(line.get("payload"))) if size else None
+    return FileContent(_path(line), size, _crc(line.get("payload"))) if size else None
 
 
 def _path(line: dict[str, Any]) -> bytes:
@@ -130,16 +130,16 @@ def _crc(payload: str | None) -> int | None:
 
 def tar_size(parts: Iterable[Segment]) -> int:
     """Return the size in bytes of the tar that these parts make."""
-    return sum(part.size if isinstance(part, Content) else len(part) for part in parts)
+    return sum(part.size if isinstance(part, FileContent) else len(part) for part in parts)
 
 
-def assembled(parts: Iterable[Segment], read: Callable[[Content], Chunks]) -> OpenChunks:
+def assembled(parts: Iterable[Segment], read: Callable[[FileContent], Chunks]) -> OpenChunks:
     """Yield the tar's bytes. Raise LayerError, with the path, for a file whose content has changed.
 
     `read` gives a file's whole content. Only the diffID proves the rest of the tar.
     """
     for part in parts:
-        if isinstance(part, Content):
+        if isinstance(part, FileContent):
             try:
                 yield from _checked(part, read(part))
             except LayerError as error:
@@ -148,7 +148,7 @@ def assembled(parts: Iterable[Segment], read: Callable[[Content], Chunks]) -> Op
             yield part
 
 
-def _checked(part: Content, chunks: Chunks) -> Chunks:
+def _checked(part: FileContent, chunks: Chunks) -> Chunks:
     crc = 0
     for chunk in chunks:
         crc = crc64.go_iso(chunk, crc)

@@ -45,10 +45,10 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _TreePlace:
     """A directory to be closed, and the stack below it, None if no lower layer has it."""
 
-    parent: _Place | None
+    parent: _TreePlace | None
     name: bytes
     directory: Directory
     lower: Lower | None
@@ -78,7 +78,7 @@ def settle(tree: LayerTree, lower: Lower | None) -> Settled:
     _resolve_links(tree, lower)
     curious = _curious(tree.root)
     root = Settled(ROOT_OWNER)
-    work = [_Place(None, b"", tree.root, lower, root, tree.root.opaque)]
+    work = [_TreePlace(None, b"", tree.root, lower, root, tree.root.opaque)]
     while work:
         work.extend(_close(work.pop(), curious))
     return root
@@ -113,7 +113,7 @@ def _resolve_links(tree: LayerTree, lower: Lower | None) -> None:
         link.leaf.checksum = checksum
 
 
-def _close(place: _Place, curious: set[Directory]) -> Iterable[_Place]:
+def _close(place: _TreePlace, curious: set[Directory]) -> Iterable[_TreePlace]:
     directory, lower, settled = place.directory, place.lower, place.settled
     for name, node in directory.entries.items():
         if isinstance(node, Leaf):
@@ -138,7 +138,7 @@ def _close(place: _Place, curious: set[Directory]) -> Iterable[_Place]:
     _check_bounds(place)
 
 
-def _check_bounds(place: _Place) -> None:
+def _check_bounds(place: _TreePlace) -> None:
     settled = place.settled
     for name in settled.whiteouts:
         try:
@@ -157,7 +157,7 @@ def _check_bounds(place: _Place) -> None:
         raise error.within(path=place.path(b"").rstrip(b"/")) from None
 
 
-def _check_passable(lower: Lower, name: bytes, place: _Place) -> None:
+def _check_passable(lower: Lower, name: bytes, place: _TreePlace) -> None:
     """Raise LayerError where an unlisted directory meets a file or symlink of a lower layer.
 
     umoci and GNU tar follow the symlink, podman and containerd put a directory in its place. One of
@@ -171,9 +171,9 @@ def _check_passable(lower: Lower, name: bytes, place: _Place) -> None:
         )
 
 
-def _enter(place: _Place, name: bytes, node: Directory, below: Lower | None) -> _Place:
+def _enter(place: _TreePlace, name: bytes, node: Directory, below: Lower | None) -> _TreePlace:
     replaced = place.hides(name)
     inherited = below.meta if below is not None and not replaced else DEFAULT_OWNER
     settled = Settled(node.owner or inherited)
     place.settled.directories[name] = settled
-    return _Place(place, name, node, below, settled, replaced or node.opaque)
+    return _TreePlace(place, name, node, below, settled, replaced or node.opaque)

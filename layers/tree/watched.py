@@ -14,6 +14,7 @@ from layers.entry import Entry, Kind
 from layers.errors import LayerError
 from layers.path import Path, components
 from layers.tar.reader import TarReader
+from layers.tar.recorder import NoRecord
 from layers.whiteout import OPAQUE_MARKER, hidden_name, is_aufs_leftover, is_whiteout
 
 if TYPE_CHECKING:
@@ -30,22 +31,6 @@ class Watched:
     kind: Kind
     owner: Owner
     content: bytes | None = None
-
-
-class _Unrecorded:
-    """Drops what a TarReader records."""
-
-    def raw(self, data: bytes) -> None:
-        """Drop it."""
-
-    def begin_file(self, path: bytes, size: int) -> None:
-        """Drop it."""
-
-    def content(self, data: bytes) -> None:
-        """Drop it."""
-
-    def end_file(self) -> None:
-        """Drop it."""
 
 
 class WatchedPaths:
@@ -88,7 +73,7 @@ class WatchedPaths:
 
 
 def _entries(tar: Chunks) -> Iterable[tuple[Path, Entry, TarReader]]:
-    reader = TarReader(tar, _Unrecorded())
+    reader = TarReader(tar, NoRecord())
     for entry in reader:
         try:
             yield components(entry.path), entry, reader

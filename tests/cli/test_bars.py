@@ -1,10 +1,10 @@
 """The bars of a terminal, as rich has them."""
 
-from importer.cli.progress_display import Bars
+from importer.cli.progress_display import TerminalBars
 
 
 def test_a_blob_that_starts_again_counts_once() -> None:
-    bars = Bars()
+    bars = TerminalBars()
     bars.layer("a", 100, "waiting")
     bars.layer("b", 50, "waiting")
     for read in (60, 100):  # broken off, then whole
@@ -18,7 +18,7 @@ def test_a_blob_that_starts_again_counts_once() -> None:
 
 
 def test_components_stand_in_the_first_line() -> None:
-    bars = Bars()
+    bars = TerminalBars()
     bars.layer("a", 100, "waiting")
     bars.components(3, 4)
     assert bars._rich.tasks[0].description == "components 3/4, layers 0/1"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from importer.cluster.answer import (
-    Answer,
     Parcel,
     Refusal,
+    WorkerAnswer,
     decoded,
     decoded_proof,
     encoded,
@@ -132,15 +132,15 @@ def layer() -> ReadLayer:
     return ReadLayer(tree, 1, 2, b"record", verified=False, entries=3, size=4)
 
 
-def answer(files: str | Parcel = "tmpabc") -> Answer:
-    return Answer(layer(), files, 5, 6, "tcp://w:1", 0.5)
+def answer(files: str | Parcel = "tmpabc") -> WorkerAnswer:
+    return WorkerAnswer(layer(), files, 5, 6, "tcp://w:1", 0.5)
 
 
 @pytest.mark.parametrize("files", ["tmpabc", Parcel("http://[::1]:80/a-b_c", "0" * 64)])
 def test_an_answer_comes_as_it_was_sent(files: str | Parcel) -> None:
     sent = answer(files)
     found = decoded(encoded(sent))
-    assert isinstance(found, Answer)
+    assert isinstance(found, WorkerAnswer)
     assert encoded(found) == encoded(sent)
     assert found.files == files
     tree = found.found.tree

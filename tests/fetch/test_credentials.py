@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from importer.cli.credentials import credentials
-from importer.cli.options.registry import Registry as RegistryOptions
+from importer.cli.options.registry import RegistryOptions as RegistryOptions
 from importer.errors import ImporterError
 from importer.fetch.url import shown
 from layers.errors import LayerError

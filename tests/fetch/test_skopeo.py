@@ -13,7 +13,7 @@ from importer.errors import FetchError, ImporterError
 from importer.fetch import connection
 from importer.fetch.blobs import Blobs
 from importer.fetch.complaint import fetch_error
-from importer.fetch.connection import Connection
+from importer.fetch.connection import HttpConnection
 from importer.fetch.credentials import Credentials
 from importer.fetch.proxy import Proxy
 from importer.fetch.skopeo import Skopeo
@@ -31,7 +31,7 @@ def test_no_temporary_directory_is_needed(source: str, monkeypatch: pytest.Monke
     """Where the disk is full there is none, and no traceback may say so."""
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent/tmp")
     assert TRUSTING.inspect_raw(source)
-    Connection(TRUSTING).close()
+    HttpConnection(TRUSTING).close()
     with pytest.raises(ImporterError, match="unknown"):
         TRUSTING.inspect_raw(source + "-not")
 
@@ -112,7 +112,7 @@ def test_something_else_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(FetchError, match="unknown command"):
-        Connection(Skopeo())
+        HttpConnection(Skopeo())
 
 
 # -- its words --

@@ -8,7 +8,7 @@ import pytest
 from importer.errors import ImporterError
 from importer.graphroot import record
 from importer.graphroot.docker import Dockerroot
-from importer.graphroot.files import Directory
+from importer.graphroot.files import StoreDirectory
 from importer.progress import Silence
 from layers.tarsplit.record_reader import tar_size
 from tests.tools.dockerroot import docker_from_podman
@@ -85,7 +85,7 @@ def test_a_record_is_bounded_once_unpacked(store: Path, monkeypatch: pytest.Monk
     (path,) = store.rglob("*.tar-split.gz")
 
     def size() -> int:
-        with Directory.named(store) as directory:
+        with StoreDirectory.named(store) as directory:
             found = record.Record(directory, bytes(path.relative_to(store)))
             with found.parts() as parts:
                 return tar_size(parts)
@@ -112,7 +112,7 @@ def test_nor_is_dockers_read_beyond(
     names = {"me/a": {"me/a:t": f"sha256:{built.image_id}"}}
     root = docker_from_podman(pulled, tmp_path / "docker", names)
     (path,) = root.rglob("tar-split.json.gz")
-    with Directory.named(root) as directory:
+    with StoreDirectory.named(root) as directory:
         docker = Dockerroot(directory, Silence())
         (image,) = docker.images()
         lines = bounded(path, monkeypatch)

@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.images import definition
 from importer.imagestore.export import export_image
-from importer.imagestore.export_place import Place
+from importer.imagestore.export_place import ExportPlace
 from importer.repo.writer import Repo
 from importer.store.find import find_stores
 from tests.tools import umoci
@@ -97,13 +97,13 @@ def test_processes_write_the_same(
     repo, out = Repo.open(tmp_path / "repo"), tmp_path / "out"
     stores = find_stores(repo, (), None)
     told = Told()
-    export_image(repo, stores, reference, Place(out, "t"), told, jobs)
+    export_image(repo, stores, reference, ExportPlace(out, "t"), told, jobs)
     assert len(told.messages) == 4
     ids = [f"sha256:{sha256(tar).hexdigest()}" for tar in tars]
     assert [blobs(out)[one] for one in ids] == tars
     for one in ids[3:]:
         (out / "blobs" / one.replace(":", "/")).write_bytes(b"damaged")
-    export_image(repo, stores, reference, Place(out, "t"), told, jobs)
+    export_image(repo, stores, reference, ExportPlace(out, "t"), told, jobs)
     assert len(told.messages) == 4 + 2
     assert [blobs(out)[one] for one in ids] == tars
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.ingest.budget import Budget
-from importer.ingest.schedule import Entry, Schedule, State, Work
+from importer.ingest.schedule import Schedule, ScheduledLayer, State, Work
 from tests.tools.fuzz import examples
 
 
@@ -41,10 +41,10 @@ class Machine:
     budget: Budget
     source: random.Random
     failing: frozenset[str]
-    downloading: list[Entry] = field(default_factory=list)
-    reading: list[Entry] = field(default_factory=list)
-    syncing: list[Entry] = field(default_factory=list)
-    closing: list[Entry] = field(default_factory=list)
+    downloading: list[ScheduledLayer] = field(default_factory=list)
+    reading: list[ScheduledLayer] = field(default_factory=list)
+    syncing: list[ScheduledLayer] = field(default_factory=list)
+    closing: list[ScheduledLayer] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
 
@@ -86,7 +86,7 @@ class Machine:
         self.source.shuffle(steps)
         return any(step() for step in steps)
 
-    def pick(self, entries: list[Entry]) -> Entry | None:
+    def pick(self, entries: list[ScheduledLayer]) -> ScheduledLayer | None:
         return entries.pop(self.source.randrange(len(entries))) if entries else None
 
     def end_download(self) -> bool:
@@ -161,7 +161,7 @@ def test_every_layer_is_closed_or_failed_within_the_budgets(
 
 
 def test_an_event_that_cannot_happen_is_an_error() -> None:
-    entry = Entry(Work("a", None, 1), None)
+    entry = ScheduledLayer(Work("a", None, 1), None)
     with pytest.raises(KeyError):
         entry.moves("closed")
 

@@ -11,7 +11,7 @@ from importer.errors import FetchError, ImporterError
 from importer.fetch.http import Http, _target
 from importer.release.controller import chosen
 from layers.errors import Fault, LayerError
-from layers.release.source import Answer
+from layers.release.source import ControllerAnswer
 from tests.tools.controller import Controller, Reply
 from tests.tools.rawserver import Script, dripping, endless, once, raw_server
 
@@ -264,8 +264,8 @@ def test_a_url_that_leads_nowhere_is_an_error(url: str) -> None:
 
 
 def test_the_newest_release_of_a_wanted_phase_is_chosen() -> None:
-    rejected, ready = Answer("3", "Rejected", "r"), Answer("2", "Ready", "r")
-    accepted, old = Answer("1", "Accepted", "r"), Answer("0", "Accepted", "r")
+    rejected, ready = ControllerAnswer("3", "Rejected", "r"), ControllerAnswer("2", "Ready", "r")
+    accepted, old = ControllerAnswer("1", "Accepted", "r"), ControllerAnswer("0", "Accepted", "r")
     answers = (rejected, ready, accepted, old)
     assert chosen(answers, frozenset(["Accepted"]), "URL") is accepted
     assert chosen(answers, frozenset(["Accepted", "Ready"]), "URL") is ready
@@ -273,6 +273,6 @@ def test_the_newest_release_of_a_wanted_phase_is_chosen() -> None:
 
 def test_no_release_of_a_wanted_phase_is_an_error_that_says_what_there_is() -> None:
     with pytest.raises(ImporterError) as caught:
-        chosen((Answer("3", "Rejected", "r"),), frozenset(["Accepted"]), "URL")
+        chosen((ControllerAnswer("3", "Rejected", "r"),), frozenset(["Accepted"]), "URL")
     assert str(caught.value) == "URL: no release is Accepted: 3 is Rejected"
     assert caught.value.hint == "--phase allows another"

@@ -20,9 +20,9 @@ from layers.oci.reference import REGISTRIES, TRANSPORTS
 from layers.release.commit_metadata import images_release, layer_sizes, stored_release
 from layers.release.lock import parse_lock
 from layers.release.microshift_json import updated
-from layers.release.payload import References, find_references, topmost
+from layers.release.payload import ImageReferences, find_references, topmost
 from layers.release.release import Component, Release, merged
-from layers.release.source import Answer, parse_source
+from layers.release.source import ControllerAnswer, parse_source
 from tests.layers.lists.test_lists import (
     BLUEPRINT,
     COMPOSE,
@@ -94,8 +94,8 @@ def test_release_info_tells_the_architecture_of_its_payload() -> None:
 
 def test_a_controller_names_payloads() -> None:
     answer = {"name": "n", "phase": "Accepted", "pullSpec": CLI, "downloadURL": "x"}
-    assert parsed(answer) == (Answer("n", "Accepted", CLI),)
-    assert parsed({"name": "stream", "tags": [answer]}) == (Answer("n", "Accepted", CLI),)
+    assert parsed(answer) == (ControllerAnswer("n", "Accepted", CLI),)
+    assert parsed({"name": "stream", "tags": [answer]}) == (ControllerAnswer("n", "Accepted", CLI),)
 
 
 def test_a_list_has_a_reference_a_line_with_a_name_or_without() -> None:
@@ -345,7 +345,7 @@ FOLDER = Entry(b"release-manifests", "dir", 0o755)
 NAME = b"release-manifests/image-references"
 
 
-def look(*entries: Entry) -> References:
+def look(*entries: Entry) -> ImageReferences:
     return find_references(chunk for chunk in [tar_bytes(entries)])
 
 
@@ -372,7 +372,7 @@ def look(*entries: Entry) -> References:
 def test_a_payload_layer_has_or_hides_the_list(
     entries: Sequence[Entry], content: bytes | None, hides: bool
 ) -> None:
-    assert look(*entries) == References(content, hides)
+    assert look(*entries) == ImageReferences(content, hides)
 
 
 @pytest.mark.parametrize(
@@ -390,16 +390,16 @@ def test_a_list_that_is_no_small_file_is_refused_by_its_path(entry: Entry) -> No
 
 
 def test_the_topmost_layer_with_a_list_wins_and_a_whiteout_ends_the_search() -> None:
-    none, here, hidden = References(), References(b"A"), References(hides=True)
-    assert topmost([none, here, References(b"B")]) == b"A"
+    none, here, hidden = ImageReferences(), ImageReferences(b"A"), ImageReferences(hides=True)
+    assert topmost([none, here, ImageReferences(b"B")]) == b"A"
     assert topmost([none, hidden, here]) is None
-    assert topmost([References(b"A", hides=True), References(b"B")]) == b"A"
+    assert topmost([ImageReferences(b"A", hides=True), ImageReferences(b"B")]) == b"A"
     assert topmost([none, none]) is None
 
 
 def test_layers_below_the_deciding_one_are_not_asked() -> None:
     def layers() -> Any:
-        yield References(b"A")
+        yield ImageReferences(b"A")
         raise AssertionError("the layer below was read")
 
     assert topmost(layers()) == b"A"

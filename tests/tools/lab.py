@@ -12,7 +12,7 @@ from importer.commit.target import Form, Target
 from importer.fetch.skopeo import Skopeo
 from importer.progress import Silence
 from importer.run.import_all import import_all
-from importer.run.job import Job
+from importer.run.job import ImportJob
 from importer.run.result import Result
 from importer.sources.references import ReferenceSource
 from layers.limits import Limits
@@ -39,7 +39,7 @@ def import_job(
     device_nodes: str = "auto",
     whiteouts: Whiteouts | None = None,
     tls_verify: bool = True,
-) -> Job:
+) -> ImportJob:
     """An import to the branch `all`, without any signature policy."""
     target = Target(
         repo=repo,
@@ -51,7 +51,7 @@ def import_job(
     )
     wanted = tuple(Reference.parse(reference) for reference in references)
     source = ReferenceSource(wanted, {}, Skopeo(insecure_policy=True, tls_verify=tls_verify))
-    return Job(target=target, source=source)
+    return ImportJob(target=target, source=source)
 
 
 def shown_by_podman(

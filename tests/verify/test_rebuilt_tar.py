@@ -4,18 +4,18 @@ import gzip
 from pathlib import Path
 
 from importer.repo.writer import Repo
-from importer.verify.rebuilt_tar import LayerTar
+from importer.verify.rebuilt_tar import RebuiltTar
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported
 from tests.tools.tarbuild import Entry
 
 
-def read(repo: Path, layout: Path, lines: bytes) -> LayerTar:
+def read(repo: Path, layout: Path, lines: bytes) -> RebuiltTar:
     """The tar of ten bytes that a record with these lines describes."""
     build_oci(layout, "t", [[Entry(b"a")]])
     commit = imported(repo, "--branch=os/images", f"oci:{layout}:t")["commit"]
     opened = Repo.open(repo)
-    tar = LayerTar(opened, opened.root(opened.commit(commit)))
+    tar = RebuiltTar(opened, opened.root(opened.commit(commit)))
     tar.read(iter([gzip.compress(lines)]), 10)
     return tar
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from importer.cli.options.declare import Group, Heading, flag, option, options
+from importer.cli.options.declare import Heading, OptionGroup, flag, option, options
 from importer.cli.options.rules import needs
 from importer.cli.options.types import ParamType, Seconds
 from importer.cluster.address import Address, Cluster
@@ -35,7 +35,7 @@ class ClusterAddress(ParamType[Address]):
 
 
 @options
-class OnCluster(Group):
+class OnCluster(OptionGroup):
     """A Dask cluster, which needs the extra import-image[cluster]."""
 
     HEADING = Heading.WORK

@@ -66,7 +66,7 @@ def options[G](group: type[G]) -> type[G]:
     return dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)(group)
 
 
-class Group:
+class OptionGroup:
     """Base of the dataclasses whose fields are options of one heading."""
 
     __slots__ = ()
@@ -211,7 +211,7 @@ class Given:
         self._context = context
         self._values = context.params
 
-    def __call__[G: Group](self, group: type[G]) -> G:
+    def __call__[G: OptionGroup](self, group: type[G]) -> G:
         """Return the group's values. Raise KeyError if the command does not take the group."""
         return group(**{name: self._values[name] for name, _ in _declarations(group)})
 
@@ -220,7 +220,7 @@ class Given:
         return self._context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
 
 
-def command(name: str, *groups: type[Group]) -> Callable[[Callable[[Given], None]], Command]:
+def command(name: str, *groups: type[OptionGroup]) -> Callable[[Callable[[Given], None]], Command]:
     """Make a function a command with the options of these groups, and --version.
 
     The function's docstring is the help. Below a heading the options keep the groups' order.
@@ -228,12 +228,16 @@ def command(name: str, *groups: type[Group]) -> Callable[[Callable[[Given], None
     return lambda work: versioned(_command(name, work, groups))
 
 
-def subcommand(name: str, *groups: type[Group]) -> Callable[[Callable[[Given], None]], Command]:
+def subcommand(
+    name: str, *groups: type[OptionGroup]
+) -> Callable[[Callable[[Given], None]], Command]:
     """Make a function a command that another command contains."""
     return lambda work: _command(name, work, groups)
 
 
-def _command(name: str, work: Callable[[Given], None], groups: Sequence[type[Group]]) -> Command:
+def _command(
+    name: str, work: Callable[[Given], None], groups: Sequence[type[OptionGroup]]
+) -> Command:
     def callback(**_values: object) -> None:
         work(Given(click.get_current_context()))
 
@@ -243,7 +247,7 @@ def _command(name: str, work: Callable[[Given], None], groups: Sequence[type[Gro
 
 
 def _parameters(
-    groups: Sequence[type[Group]],
+    groups: Sequence[type[OptionGroup]],
 ) -> tuple[list[click.Argument], dict[str, list[click.Option]]]:
     """Return the positional arguments, and the options by their headings."""
     positional: list[click.Argument] = []
@@ -258,6 +262,6 @@ def _parameters(
     return positional, {heading: below for heading, below in options.items() if below}
 
 
-def _declarations(group: type[Group]) -> Iterator[tuple[str, _Declaration]]:
+def _declarations(group: type[OptionGroup]) -> Iterator[tuple[str, _Declaration]]:
     for one in fields(cast("type[DataclassInstance]", group)):
         yield one.name, one.metadata[_KEY]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from importer.cli.options.declare import (
-    Group,
     Heading,
+    OptionGroup,
     choice,
     flag,
     option,
@@ -18,7 +18,7 @@ from layers.storage.packing import Pack
 
 
 @options
-class BaseAndDestination(Group):
+class BaseAndDestination(OptionGroup):
     """The two images, each of any skopeo transport."""
 
     HEADING = Heading.IMAGES
@@ -39,7 +39,7 @@ class BaseAndDestination(Group):
 
 
 @options
-class NewImage(Group):
+class NewImage(OptionGroup):
     """Layers, labels and files of the new image that are its own."""
 
     HEADING = Heading.RESULT

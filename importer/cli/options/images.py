@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.cli.options.declare import (
-    Group,
     Heading,
+    OptionGroup,
     argument,
     arguments,
     choice,
@@ -17,7 +17,7 @@ from importer.cli.options.declare import (
     several,
 )
 from importer.cli.options.rules import at_least_one, demand, present
-from importer.cli.options.types import NotEmpty, Number, Place, Size, Transports
+from importer.cli.options.types import NotEmpty, Number, PlaceType, Size, Transports
 from layers.document import MAX_TEXT_SIZE
 from layers.limits import CALL_LIMITS, Limits
 from layers.tree.builder import DeviceNodes
@@ -29,7 +29,7 @@ _LIMITS = Limits()
 
 
 @options
-class Lists(Group):
+class Lists(OptionGroup):
     """Files that list images."""
 
     HEADING = Heading.IMAGES
@@ -38,7 +38,7 @@ class Lists(Group):
     lists: tuple[Path, ...] = several(
         "--from",
         metavar="FILE|DIR",
-        type=Place(),
+        type=PlaceType(),
         help="Import the images that a file lists: a blueprint, a Compose file, Kubernetes"
         " manifests, a Quadlet unit, or one image a line; or a directory of units and manifests;"
         " repeatable.",
@@ -46,7 +46,7 @@ class Lists(Group):
     pin: Path | None = option(
         "--pin",
         metavar="FILE|DIR",
-        type=Place(),
+        type=PlaceType(),
         help="Write the file of --from again, with name@sha256:... in place of tags; several go"
         " into a directory.",
     )
@@ -76,7 +76,7 @@ class Lists(Group):
 
 
 @options
-class References(Group):
+class ImageArguments(OptionGroup):
     """The images of import-image."""
 
     HEADING = Heading.IMAGES
@@ -89,12 +89,12 @@ class References(Group):
 
 
 @options
-class Graphroot(Group):
+class GraphrootOption(OptionGroup):
     """The images of import-storage."""
 
     HEADING = Heading.IMAGES
 
-    graphroot: Path = argument("GRAPHROOT", type=Place(readable=False))
+    graphroot: Path = argument("GRAPHROOT", type=PlaceType(readable=False))
     names: tuple[str, ...] = arguments("[NAME]...", type=NotEmpty())
     verified_only: bool = flag(
         "--verified-only",
@@ -103,7 +103,7 @@ class Graphroot(Group):
 
 
 @options
-class Architecture(Group):
+class ArchitectureOption(OptionGroup):
     """The architecture to take from a multi-platform image."""
 
     HEADING = Heading.IMAGES
@@ -114,7 +114,7 @@ class Architecture(Group):
 
 
 @options
-class Platform(Group):
+class Platform(OptionGroup):
     """The operating system and the variant to take from a multi-platform image."""
 
     HEADING = Heading.IMAGES
@@ -128,7 +128,7 @@ class Platform(Group):
 
 
 @options
-class LayerRules(Group):
+class LayerRules(OptionGroup):
     """Bounds on a layer's content, and on all layers together."""
 
     HEADING = Heading.IMAGES

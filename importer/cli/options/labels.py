@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from importer.cli.options.declare import Group, Heading, option, options
+from importer.cli.options.declare import Heading, OptionGroup, option, options
 from importer.cli.options.rules import chosen, demand, needs
-from importer.cli.options.types import Context, Place, Text
+from importer.cli.options.types import Context, PlaceType, TextType
 
 
 @options
-class Labels(Group):
+class LabelOptions(OptionGroup):
     """SELinux labels of the files."""
 
     HEADING = Heading.LABELS
@@ -28,35 +28,35 @@ class Labels(Group):
     selinux_policy: str | None = option(
         "--selinux-policy",
         metavar="base|DIR",
-        type=Text(),
+        type=TextType(),
         help="Label the new files by the SELinux policy of the operating system in --onto (base),"
         " or of the root file system in DIR.",
     )
 
 
 @options
-class Signing(Group):
+class Signing(OptionGroup):
     """Signatures of the commits."""
 
     HEADING = Heading.LABELS
     RULES = (needs("gpg_homedir", "gpg_sign", error="--gpg-homedir needs --gpg-sign"),)
 
     gpg_sign: str | None = option(
-        "--gpg-sign", metavar="KEY", type=Text(), help="Sign the commit with this GPG key."
+        "--gpg-sign", metavar="KEY", type=TextType(), help="Sign the commit with this GPG key."
     )
     gpg_homedir: str | None = option(
-        "--gpg-homedir", metavar="DIR", type=Text(), help="The directory of GPG's keyring."
+        "--gpg-homedir", metavar="DIR", type=TextType(), help="The directory of GPG's keyring."
     )
     sign_from_file: Path | None = option(
         "--sign-from-file",
         metavar="FILE",
-        type=Place(),
+        type=PlaceType(),
         help="Sign the commit with the secret key in this file, in base64.",
     )
     sign_type: str = option(
         "--sign-type",
         metavar="TYPE",
-        type=Text(),
+        type=TextType(),
         default="ed25519",
         help="The kind of the key in --sign-from-file.",
     )

@@ -72,7 +72,7 @@ class TreePrefix(Prefix):
         return "/" if value == "/" else super().convert(value, param, ctx)
 
 
-class Architecture(ParamType[str]):
+class ArchitectureType(ParamType[str]):
     """An architecture by Go's name or by uname's."""
 
     name = "ARCH"

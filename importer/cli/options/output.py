@@ -7,7 +7,7 @@ import os
 
 import click
 
-from importer.cli.options.declare import Group, Heading, flag, option, options
+from importer.cli.options.declare import Heading, OptionGroup, flag, option, options
 from importer.cli.options.rules import exclusive
 from importer.cli.options.types import Number
 
@@ -26,7 +26,7 @@ def _writable(_context: click.Context, _option: click.Parameter, value: int | No
 
 
 @options
-class Messages(Group):
+class Messages(OptionGroup):
     """Messages and progress on standard error."""
 
     HEADING = Heading.OUTPUT
@@ -45,7 +45,7 @@ class Messages(Group):
 
 
 @options
-class Document(Group):
+class Document(OptionGroup):
     """The result on standard output."""
 
     HEADING = Heading.OUTPUT
@@ -54,7 +54,7 @@ class Document(Group):
 
 
 @options
-class Rehearsal(Group):
+class Rehearsal(OptionGroup):
     """An import that is planned and not done."""
 
     HEADING = Heading.OUTPUT
@@ -65,7 +65,7 @@ class Rehearsal(Group):
 
 
 @options
-class Unchanged(Group):
+class Unchanged(OptionGroup):
     """The exit status of an import that changes nothing."""
 
     HEADING = Heading.OUTPUT

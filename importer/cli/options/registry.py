@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from importer.cli.options.declare import Group, Heading, flag, option, options
+from importer.cli.options.declare import Heading, OptionGroup, flag, option, options
 from importer.cli.options.rules import exclusive
-from importer.cli.options.types import NotEmpty, Number, Place, Seconds, YesNo
+from importer.cli.options.types import NotEmpty, Number, PlaceType, Seconds, YesNo
 
 
 @options
-class Access(Group):
+class Access(OptionGroup):
     """How to reach a registry, and which signatures images must have."""
 
     HEADING = Heading.REGISTRY
@@ -32,7 +32,7 @@ class Access(Group):
     creds_file: Path | None = option(
         "--creds-file",
         metavar="FILE",
-        type=Place(directory=False, dash=True),
+        type=PlaceType(directory=False, dash=True),
         help="A file with USER[:PASSWORD] on one line, in place of --creds. `-` reads standard"
         " input.",
     )
@@ -51,7 +51,7 @@ class Access(Group):
     registries_conf: Path | None = option(
         "--registries-conf",
         metavar="FILE",
-        type=Place(),
+        type=PlaceType(),
         help="Mirrors: a containers-registries.conf(5) in place of the machine's own, or YAML of"
         " OpenShift's ImageDigestMirrorSet and ImageTagMirrorSet. Images keep their names.",
     )
@@ -76,7 +76,7 @@ class Access(Group):
 
 
 @options
-class Registry(Access):
+class RegistryOptions(Access):
     """How to import from a registry."""
 
     keep_signatures: bool = flag(
@@ -87,7 +87,7 @@ class Registry(Access):
 
 
 @options
-class Retries(Group):
+class Retries(OptionGroup):
     """Patience with a registry."""
 
     HEADING = Heading.REGISTRY

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from importer.cli.completion import branches_like
 from importer.cli.options.declare import (
-    Group,
     Heading,
+    OptionGroup,
     arguments,
     flag,
     option,
@@ -15,7 +15,7 @@ from importer.cli.options.declare import (
     pair,
     several,
 )
-from importer.cli.options.name_types import Architecture, Branch, ReleaseName
+from importer.cli.options.name_types import ArchitectureType, Branch, ReleaseName
 from importer.cli.options.rules import (
     absent,
     at_least_one,
@@ -25,14 +25,14 @@ from importer.cli.options.rules import (
     present,
     refuse,
 )
-from importer.cli.options.types import NotEmpty, Number, Place
+from importer.cli.options.types import NotEmpty, Number, PlaceType
 
 _WHICH = "name the release: by sources, a --stream or --from, by --locked alone, or by --diff alone"
 _WRITING = ("lock", "keep", "keep_going", "dry_run", "pin")
 
 
 @options
-class ReleaseSources(Group):
+class ReleaseSources(OptionGroup):
     """Options that name the release, and select its images."""
 
     HEADING = Heading.IMAGES
@@ -60,7 +60,7 @@ class ReleaseSources(Group):
     )
     arches: tuple[str, ...] = several(
         "--arch",
-        type=Architecture(),
+        type=ArchitectureType(),
         help="Import for this architecture; repeatable, each to a branch of its own.",
     )
     name: str | None = option("--release", type=ReleaseName(), help="The release's name.")
@@ -79,13 +79,13 @@ class ReleaseSources(Group):
     locked: Path | None = option(
         "--locked",
         metavar="FILE",
-        type=Place(),
+        type=PlaceType(),
         help="Import exactly what --lock wrote to this file, and ask registries for blobs alone.",
     )
 
 
 @options
-class ReleaseResult(Group):
+class ReleaseResult(OptionGroup):
     """Options for the commits and files that the release goes into."""
 
     HEADING = Heading.RESULT
@@ -131,13 +131,13 @@ class ReleaseResult(Group):
     lock: Path | None = option(
         "--lock",
         metavar="FILE",
-        type=Place(),
+        type=PlaceType(),
         help="Write the imported images to this file, for --locked.",
     )
 
 
 @options
-class ReleaseReport(Group):
+class ReleaseReport(OptionGroup):
     """How the changes are told."""
 
     HEADING = Heading.OUTPUT

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from importer.cli.options.declare import Group, Heading, options, several
+from importer.cli.options.declare import Heading, OptionGroup, options, several
 from importer.cli.options.rules import demand, present, refuse
-from importer.cli.options.types import NotEmpty, Place
+from importer.cli.options.types import NotEmpty, PlaceType
 
 _FILES = ("updates", "new_files", "kustomizations", "crio_files")
 
 
 @options
-class ReleaseFiles(Group):
+class ReleaseFiles(OptionGroup):
     """Files in a repository of sources, such as MicroShift's, that name the images."""
 
     HEADING = Heading.RESULT
@@ -59,7 +59,7 @@ class ReleaseFiles(Group):
     image_references: tuple[Path, ...] = several(
         "--image-references",
         metavar="FILE",
-        type=Place(),
+        type=PlaceType(),
         help="An ImageStream that says which components the images' names in a kustomization"
         " mean; repeatable.",
     )

@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import Group, Heading, choice, flag, option, options, required
+from importer.cli.options.declare import (
+    Heading,
+    OptionGroup,
+    choice,
+    flag,
+    option,
+    options,
+    required,
+)
 from importer.cli.options.name_types import Branch, Prefix
 from importer.cli.options.rules import not_for, only_for
-from importer.cli.options.types import OneOf, Place, Text, Timestamp
+from importer.cli.options.types import OneOf, PlaceType, TextType, Timestamp
 from importer.commit.target import Form
 from layers.storage.store_id import LayerIds, Whiteouts
 
@@ -16,25 +24,25 @@ _REPO = "The ostree repo; created in bare-user mode if it does not exist."
 
 
 @options
-class NewRepo(Group):
+class NewRepo(OptionGroup):
     """The repo to import into."""
 
     HEADING = Heading.RESULT
 
-    repo: Path = required("--repo", envvar="OSTREE_REPO", type=Place(), help=_REPO)
+    repo: Path = required("--repo", envvar="OSTREE_REPO", type=PlaceType(), help=_REPO)
 
 
 @options
-class OptionalRepo(Group):
+class OptionalRepo(OptionGroup):
     """The repo of a command that has something to do without one, too."""
 
     HEADING = Heading.RESULT
 
-    repo: Path | None = option("--repo", envvar="OSTREE_REPO", type=Place(), help=_REPO)
+    repo: Path | None = option("--repo", envvar="OSTREE_REPO", type=PlaceType(), help=_REPO)
 
 
 @options
-class ToBranch(Group):
+class ToBranch(OptionGroup):
     """The branch of the images."""
 
     HEADING = Heading.RESULT
@@ -48,7 +56,7 @@ class ToBranch(Group):
 
 
 @options
-class Shape(Group):
+class Shape(OptionGroup):
     """The form of the commit."""
 
     HEADING = Heading.RESULT
@@ -90,7 +98,7 @@ class Shape(Group):
 
 
 @options
-class StoreContents(Group):
+class StoreContents(OptionGroup):
     """The store in the commit."""
 
     HEADING = Heading.RESULT
@@ -123,7 +131,7 @@ class StoreContents(Group):
 
 
 @options
-class Commit(Group):
+class CommitMessage(OptionGroup):
     """How the branch is moved, and the commit's metadata."""
 
     HEADING = Heading.RESULT
@@ -133,7 +141,9 @@ class Commit(Group):
         help="Replace a branch that another program made, such as an operating system's, or one"
         " whose operating system or history would be lost.",
     )
-    subject: str | None = option("--subject", type=Text(empty=True), help="The commit's subject.")
+    subject: str | None = option(
+        "--subject", type=TextType(empty=True), help="The commit's subject."
+    )
     timestamp: int | None = option(
         "--timestamp",
         type=Timestamp(),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from importer.cli.completion import branches_like, images_like
 from importer.cli.options.declare import (
-    Group,
     Heading,
+    OptionGroup,
     argument,
     arguments,
     flag,
@@ -17,11 +17,11 @@ from importer.cli.options.declare import (
     several,
 )
 from importer.cli.options.rules import exclusive
-from importer.cli.options.types import NotEmpty, Number, Place, Seconds
+from importer.cli.options.types import NotEmpty, Number, PlaceType, Seconds
 
 
 @options
-class Branches(Group):
+class Branches(OptionGroup):
     """Any number of branches; without one, all."""
 
     HEADING = Heading.IMAGES
@@ -30,7 +30,7 @@ class Branches(Group):
 
 
 @options
-class OneBranch(Group):
+class OneBranch(OptionGroup):
     """A branch."""
 
     HEADING = Heading.IMAGES
@@ -39,7 +39,7 @@ class OneBranch(Group):
 
 
 @options
-class OneImage(Group):
+class OneImage(OptionGroup):
     """An image."""
 
     HEADING = Heading.IMAGES
@@ -48,7 +48,7 @@ class OneImage(Group):
 
 
 @options
-class Images(Group):
+class Images(OptionGroup):
     """One image or several."""
 
     HEADING = Heading.IMAGES
@@ -59,7 +59,7 @@ class Images(Group):
 
 
 @options
-class TwoStores(Group):
+class TwoStores(OptionGroup):
     """Two stores to compare."""
 
     HEADING = Heading.IMAGES
@@ -69,7 +69,7 @@ class TwoStores(Group):
 
 
 @options
-class Destination(Group):
+class ExportOptions(OptionGroup):
     """An OCI layout or a directory to write."""
 
     HEADING = Heading.RESULT
@@ -78,7 +78,7 @@ class Destination(Group):
 
 
 @options
-class InBranch(Group):
+class InBranch(OptionGroup):
     """The branches to search for an image."""
 
     HEADING = Heading.IMAGES
@@ -93,12 +93,12 @@ class InBranch(Group):
 
 
 @options
-class Stores(Group):
+class StoreArguments(OptionGroup):
     """The repo, and the stores' place in it."""
 
     HEADING = Heading.IMAGES
 
-    repo: Path = required("--repo", envvar="OSTREE_REPO", type=Place(), help="The ostree repo.")
+    repo: Path = required("--repo", envvar="OSTREE_REPO", type=PlaceType(), help="The ostree repo.")
     prefix: str | None = option(
         "--prefix",
         metavar="DIR",
@@ -109,7 +109,7 @@ class Stores(Group):
 
 
 @options
-class Difference(Group):
+class DiffOptions(OptionGroup):
     """How much of a difference is told."""
 
     HEADING = Heading.RESULT
@@ -131,7 +131,7 @@ class Difference(Group):
 
 
 @options
-class Removal(Group):
+class RemoveOptions(OptionGroup):
     """The branches to remove images from."""
 
     HEADING = Heading.RESULT
@@ -149,7 +149,7 @@ class Removal(Group):
 
 
 @options
-class Pruning(Group):
+class PruneOptions(OptionGroup):
     """How much is deleted."""
 
     HEADING = Heading.RESULT
@@ -164,7 +164,7 @@ class Pruning(Group):
 
 
 @options
-class Report(Group):
+class ReportOptions(OptionGroup):
     """The page of a report."""
 
     HEADING = Heading.RESULT
@@ -173,7 +173,7 @@ class Report(Group):
         "--output",
         "-o",
         metavar="FILE",
-        type=Place(directory=False, dash=True),
+        type=PlaceType(directory=False, dash=True),
         help="Write the page to this file; - is standard output.",
     )
     since: str | None = option(
@@ -186,7 +186,7 @@ class Report(Group):
 
 
 @options
-class OwnStorage(Group):
+class OwnStorage(OptionGroup):
     """The device's own storage, and the read-only stores beside it."""
 
     HEADING = Heading.SYSTEM
@@ -194,21 +194,21 @@ class OwnStorage(Group):
     root: Path = option(
         "--root",
         metavar="DIR",
-        type=Place(),
+        type=PlaceType(),
         default=Path("/var/lib/containers/storage"),
         help="The device's own storage.",
     )
     stores: tuple[Path, ...] = several(
         "--store",
         metavar="DIR",
-        type=Place(),
+        type=PlaceType(),
         help="An additional image store beside it; repeatable. Without this option, all stores"
         " that a configuration of podman or CRI-O names.",
     )
 
 
 @options
-class Healing(Group):
+class Healing(OptionGroup):
     """How to heal a storage."""
 
     HEADING = Heading.SYSTEM

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import Group, Heading, choice, flag, option, options
+from importer.cli.options.declare import Heading, OptionGroup, choice, flag, option, options
 from importer.cli.options.rules import demand, needs, not_chosen, present
-from importer.cli.options.types import Text, YesNo
+from importer.cli.options.types import TextType, YesNo
 from importer.commit.target import ExistingStore
 
 
 @options
-class System(Group):
+class System(OptionGroup):
     """The operating system's branch, and what changes in its tree."""
 
     HEADING = Heading.SYSTEM
@@ -32,7 +32,7 @@ class System(Group):
     onto: str | None = option(
         "--onto",
         metavar="BRANCH",
-        type=Text(),
+        type=TextType(),
         complete=branches_like,
         help="Add the store to the operating system in this branch, and commit the result to"
         " --branch.",

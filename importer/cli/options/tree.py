@@ -6,10 +6,18 @@ from enum import Enum
 from pathlib import Path
 
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import Group, Heading, arguments, choice, flag, option, options
+from importer.cli.options.declare import (
+    Heading,
+    OptionGroup,
+    arguments,
+    choice,
+    flag,
+    option,
+    options,
+)
 from importer.cli.options.name_types import Branch, TreePrefix
 from importer.cli.options.rules import absent, demand, exclusive, present, refuse
-from importer.cli.options.types import Number, Place, Size, Text, Timestamp
+from importer.cli.options.types import Number, PlaceType, Size, TextType, Timestamp
 from layers.limits import CALL_LIMITS
 from layers.tree.builder import DeviceNodes
 
@@ -25,13 +33,13 @@ class Opaque(Enum):
 
 
 @options
-class Trees(Group):
+class TreeArguments(OptionGroup):
     """The directories, and what to take of them."""
 
     HEADING = Heading.IMAGES
     RULES = (exclusive("selinux_policy_dir", "selinux_policy_from_base"),)
 
-    roots: tuple[Path, ...] = arguments("ROOT...", type=Place(readable=False), required=True)
+    roots: tuple[Path, ...] = arguments("ROOT...", type=PlaceType(readable=False), required=True)
     device_nodes: DeviceNodes = choice(
         "--device-nodes",
         default=DeviceNodes.AUTO,
@@ -47,7 +55,7 @@ class Trees(Group):
 
 
 @options
-class Changes(Group):
+class Changes(OptionGroup):
     """How files are committed otherwise than they are on disk."""
 
     HEADING = Heading.IMAGES
@@ -65,20 +73,20 @@ class Changes(Group):
     )
     statoverride: Path | None = option(
         "--statoverride",
-        type=Place(directory=False),
+        type=PlaceType(directory=False),
         metavar="FILE",
         help="Change modes: a line MODE PATH adds the bits, =MODE PATH sets them; decimal.",
     )
     skip_list: Path | None = option(
         "--skip-list",
-        type=Place(directory=False),
+        type=PlaceType(directory=False),
         metavar="FILE",
         help="Leave out the files and directories that this file names, a path on each line.",
     )
 
 
 @options
-class TreeCommit(Group):
+class TreeCommit(OptionGroup):
     """The repo, the branch and the commit."""
 
     HEADING = Heading.RESULT
@@ -95,7 +103,9 @@ class TreeCommit(Group):
         type=TreePrefix(),
         help="The directory in the commit that the trees go to; without it, the root.",
     )
-    subject: str | None = option("--subject", type=Text(empty=True), help="The commit's subject.")
+    subject: str | None = option(
+        "--subject", type=TextType(empty=True), help="The commit's subject."
+    )
     timestamp: int | None = option(
         "--timestamp",
         type=Timestamp(),
@@ -104,7 +114,7 @@ class TreeCommit(Group):
 
 
 @options
-class TreeCache(Group):
+class TreeCache(OptionGroup):
     """Which files are read: not those that have not changed, nor more than a disk holds."""
 
     HEADING = Heading.WORK
@@ -124,7 +134,7 @@ class TreeCache(Group):
 
 
 @options
-class OntoSystem(Group):
+class OntoSystem(OptionGroup):
     """The operating system's branch."""
 
     HEADING = Heading.SYSTEM
@@ -132,7 +142,7 @@ class OntoSystem(Group):
     onto: str | None = option(
         "--onto",
         metavar="BRANCH",
-        type=Text(),
+        type=TextType(),
         complete=branches_like,
         help="Put the trees over the operating system in this branch, at --prefix, and commit the"
         " result to --branch.",
@@ -140,7 +150,7 @@ class OntoSystem(Group):
 
 
 @options
-class TreeLabels(Group):
+class TreeLabels(OptionGroup):
     """SELinux labels of the files."""
 
     HEADING = Heading.LABELS
@@ -148,7 +158,7 @@ class TreeLabels(Group):
     selinux_policy_dir: Path | None = option(
         "--selinux-policy",
         metavar="DIR",
-        type=Place(),
+        type=PlaceType(),
         help="Label the files by the SELinux policy of the root file system in DIR.",
     )
     selinux_policy_from_base: bool = flag(
@@ -159,7 +169,7 @@ class TreeLabels(Group):
 
 
 @options
-class InPlace(Group):
+class InPlaceOptions(OptionGroup):
     """Translating a directory where it is."""
 
     HEADING = Heading.RESULT
@@ -194,6 +204,6 @@ class InPlace(Group):
     journal: Path | None = option(
         "--journal",
         metavar="FILE",
-        type=Place(directory=False),
+        type=PlaceType(directory=False),
         help="With --in-place: the journal for --undo; without it, a file beside ROOT.",
     )

@@ -52,7 +52,7 @@ class NotEmpty(ParamType[str]):
         return str(value)
 
 
-class Text(ParamType[str]):
+class TextType(ParamType[str]):
     """Text in UTF-8. `empty` tells that "" is accepted."""
 
     name = "TEXT"
@@ -83,14 +83,14 @@ class KeyValue(ParamType[tuple[str, str]]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
         """Return key and value."""
-        text = Text(empty=True).convert(value, param, ctx)
+        text = TextType(empty=True).convert(value, param, ctx)
         key, equals, rest = text.partition("=")
         if not key or not equals:
             self.fail(f"{text!r} is not of the form KEY=VALUE", param, ctx)
         return key, rest
 
 
-class Context(Text):
+class Context(TextType):
     """An SELinux context, in the form user:role:type[:level]."""
 
     name = "CONTEXT"
@@ -122,7 +122,7 @@ class Transports(ParamType[frozenset[str]]):
         return found
 
 
-class Place(ParamType[Path]):
+class PlaceType(ParamType[Path]):
     """A path. `directory` False refuses an existing directory; `dash` takes `-`."""
 
     name = "PATH"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importer.cli.options.declare import Group, Heading, option, options
+from importer.cli.options.declare import Heading, OptionGroup, option, options
 from importer.cli.options.types import Number, Size
 from importer.ingest.budget import Budget
 
@@ -10,7 +10,7 @@ _DEFAULT = Budget()
 
 
 @options
-class Jobs(Group):
+class Jobs(OptionGroup):
     """The processors that a command uses."""
 
     HEADING = Heading.WORK
@@ -31,7 +31,7 @@ class Jobs(Group):
 
 
 @options
-class Downloads(Group):
+class Downloads(OptionGroup):
     """The connections of a command that fetches blobs."""
 
     HEADING = Heading.WORK
@@ -46,7 +46,7 @@ class Downloads(Group):
 
 
 @options
-class Spool(Group):
+class Spool(OptionGroup):
     """The room for blobs that wait."""
 
     HEADING = Heading.WORK

@@ -19,7 +19,7 @@ from layers.storage.docker_records import chain_ids, manifest_for, parse_reposit
 from layers.storage.image_record import any_images
 from layers.storage.layer_record import any_layers, complete_chain
 from layers.storage.select_image import select
-from layers.tarsplit.record_reader import Content, assembled, segments, tar_size
+from layers.tarsplit.record_reader import FileContent, assembled, segments, tar_size
 from layers.tree.builder import DeviceNodes
 from layers.tree.layer_reader import LayerReader
 from layers.tree.overlay_xattrs import (
@@ -95,7 +95,7 @@ def test_every_kind_of_line() -> None:
         raw(b"end"),
     )
     found = list(segments(chunks(record, 7)))
-    assert found == [b"header", Content(b"f", 3, 1), Content(b"caf\xe9", 2, None), b"end"]
+    assert found == [b"header", FileContent(b"f", 3, 1), FileContent(b"caf\xe9", 2, None), b"end"]
 
 
 @pytest.mark.parametrize(
