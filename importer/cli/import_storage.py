@@ -12,7 +12,7 @@ from importer.cli.options.labels import LabelOptions, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.result import CommitMessage, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.system import System
-from importer.cli.options.work import Downloads, Jobs, Spool
+from importer.cli.options.work import Jobs
 from importer.cli.run_import import end_import
 from importer.cli.targets import executors, target
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     LabelOptions,
     Signing,
     Jobs,
-    Downloads,
-    Spool,
     OnCluster,
     Messages,
     Document,

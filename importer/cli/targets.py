@@ -100,9 +100,10 @@ def _total(rules: LayerRules) -> Limits:
 
 
 def _budget(given: Given) -> Budget:
-    return Budget(
-        given(Downloads).max_parallel_downloads, given(Jobs).count, given(Spool).spool_size
-    )
+    jobs = given(Jobs).count
+    if not given.takes(Spool):
+        return Budget(jobs=jobs)  # nothing is fetched
+    return Budget(given(Downloads).max_parallel_downloads, jobs, given(Spool).spool_size)
 
 
 def _whiteouts(given: Given, form: Form) -> tuple[Whiteouts | None, Whiteouts]:

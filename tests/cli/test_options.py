@@ -133,11 +133,14 @@ def test_where_there_is_no_commit_of_images_nothing_can_be_said_of_it(option: st
 
 @pytest.mark.parametrize("command", [import_image, import_storage, import_release])
 def test_how_much_is_done_at_once(command: click.Command, tmp_path: Path) -> None:
-    """The same options everywhere; without --jobs, a job for each processor that we may use."""
-    flags = ["--jobs=3", "--max-parallel-downloads=9", "--spool-size=2M"]
+    """Without --jobs, a job for each processor that we may use. A store needs no download."""
+    flags, budget = ["--jobs=3"], Budget(jobs=3)
+    if command is not import_storage:
+        flags += ["--max-parallel-downloads=9", "--spool-size=2M"]
+        budget = Budget(9, 3, 2 << 20)
     always = [f"--repo={tmp_path / 'repo'}", str(tmp_path)]
     context = command.make_context(command.name, [*flags, *always])
-    assert target_of(Given(context), tmp_path, None).budget == Budget(9, 3, 2 << 20)
+    assert target_of(Given(context), tmp_path, None).budget == budget
     context = command.make_context(command.name, always)
     assert target_of(Given(context), tmp_path, None).budget == Budget(
         6, len(os.sched_getaffinity(0)), 1 << 30

@@ -215,6 +215,10 @@ class Given:
         """Return the group's values. Raise KeyError if the command does not take the group."""
         return group(**{name: self._values[name] for name, _ in _declarations(group)})
 
+    def takes(self, group: type[OptionGroup]) -> bool:
+        """Return whether the command takes the group's options."""
+        return all(name in self._values for name, _ in _declarations(group))
+
     def is_configured(self, name: str) -> bool:
         """Return whether a config file has given the field's value, and not the command line."""
         return self._context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
