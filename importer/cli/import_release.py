@@ -85,7 +85,7 @@ def _work(given: Given) -> Answer:
     if result.check:
         return _check(given, job, origin)
     if given(Rehearsal).dry_run:
-        from importer.run.import_all import plan_import
+        from importer.run.dry_run import plan_import
 
         plan = plan_import(job, progress_for(given(Messages)))
         return answer(given, plan, incomplete=plan.incomplete)
@@ -103,15 +103,18 @@ def _check(given: Given, job: ImportJob, origin: ReleaseOrigin) -> Answer:
     from importer.release.check import check_release
 
     progress = progress_for(given(Messages))
+    assert job.files is not None  # _job has made them  # noqa: S101
     return _compared(given, check_release(job.target, origin, job.files, progress))
 
 
 def _import(given: Given, job: ImportJob) -> Answer:
+    from importer.run.release_result import reports as release_reports
+
     messages, pinning = given(Messages), pinning_for(given(Lists))
     result = imported(job, progress_for(messages))
     if pinning is not None:
         pinning.write(pinned(result))
-    reports = result.reports()
+    reports = release_reports(result)
     files = [f"{path} was changed" for path in result.updated]
     aside = [] if messages.quiet else _aside(reports, files, log_json=messages.log_json)
     found = answer(given, result, _markdown(given, reports), incomplete=result.incomplete)

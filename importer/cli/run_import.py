@@ -40,11 +40,12 @@ def end_import(
 ) -> NoReturn:
     """Make the job, import the images and call `then`, or with --dry-run plan the import; print the
     result and exit."""
-    from importer.run.import_all import plan_import
 
     def work(progress: Progress) -> Outcome:
         job = make_job(progress)
         if given(Rehearsal).dry_run:
+            from importer.run.dry_run import plan_import
+
             return plan_import(job, progress)
         result = imported(job, progress)
         then(result)

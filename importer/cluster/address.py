@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Self
 
 from importer.errors import ImporterError
@@ -36,6 +35,8 @@ class Address:
         """Return whether others on a network could answer in the scheduler's place."""
         if self.is_encrypted:
             return False
+        from ipaddress import ip_address  # most imports name no cluster
+
         host = self.text.removeprefix("tcp://").rpartition(":")[0].strip("[]")
         try:
             return not ip_address(host).is_loopback

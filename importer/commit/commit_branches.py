@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from importer.commit.branch_head import losses
 from importer.commit.contents import Contents
-from importer.commit.message import branch_message, branch_time, has_release
+from importer.commit.message import branch_message, branch_time
 from importer.commit.signing import sign
 from importer.commit.time import older, tell_future
 from importer.commit.whiteouts import changes
@@ -167,6 +167,8 @@ def _is_head(
     if head is None or (head.contents, head.meta) != checksums:
         return False
     if branch.release is not None:
+        from importer.commit.release_message import has_release
+
         return has_release(target, branch, branch.release)
     return repo.is_commit(head, tree, message, branch.base)
 

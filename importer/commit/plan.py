@@ -13,7 +13,6 @@ from importer.errors import ImporterError
 from importer.files.scratch import scratch
 from importer.ingest.missing_layer import BlobOrigin, MissingLayer
 from importer.repo.writer import Repo
-from layers.release.source_link import labelled_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit
     from layers.errors import Fault
-    from layers.release.release import Component, Release
+    from layers.release.release import Release
     from layers.storage.image import Image, ImageLayer
     from layers.storage.store_id import StoreKind
     from layers.tree.builder import DeviceNodes
@@ -70,6 +69,8 @@ class PlannedBranch:
 
     def without(self, faults: Mapping[str, Fault]) -> PlannedBranch:
         """Return a release's branch without the components of these faults."""
+        from layers.release.source_link import resolved
+
         left = {name: one for name, one in self.by_component.items() if name not in faults}
         return replace(
             self,
@@ -211,26 +212,6 @@ def check_names(images: Iterable[Image]) -> None:
                     f" {other.reference} ({other.id[:12]}) and {image.reference} ({image.id[:12]})",
                     hint="leave one of them out, or give it another name",
                 )
-
-
-def resolved(release: Release, images: Mapping[str, Image]) -> Release:
-    """Return the release with only the components that have an image, pinned to its digest.
-
-    If the sources give neither repository nor commit of a component, its image's labels do.
-    """
-    found = {
-        name: _labelled(component, images[name]).at(images[name].digest)
-        for name, component in release.components.items()
-        if name in images
-    }
-    return replace(release, components=found)
-
-
-def _labelled(component: Component, image: Image) -> Component:
-    if component.source or component.commit:
-        return component
-    source, commit = labelled_source(image.config)
-    return replace(component, source=source, commit=commit)
 
 
 @contextmanager

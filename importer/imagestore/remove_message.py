@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from importer.commit.message import default_subject, release_body, release_metadata, release_subject
+from importer.commit.message import default_subject
 from importer.commit.recorded_options import kept_options
+from importer.commit.release_message import release_body, release_metadata, release_subject
 from importer.repo.commit_keys import NAME, NAMES, OURS
 from importer.repo.given_names import names_metadata
 from importer.repo.values import Message

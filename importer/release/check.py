@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import why_no_branch
 from importer.commit.base_tree import find_base
 from importer.commit.branch_head import head_of
-from importer.commit.message import is_onto
 from importer.commit.recorded_options import new_options
+from importer.commit.release_message import is_onto
 from importer.errors import Failures, ImporterError
 from importer.files.presence import is_present
 from importer.release.difference import Difference, DiffResult

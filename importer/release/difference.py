@@ -9,17 +9,23 @@ from layers.release.report import Report, plain
 
 if TYPE_CHECKING:
     from importer.repo.fetch_cost import Fetch
+    from layers.errors import Fault
     from layers.release.diff import LayerDiff, ReleaseDiff
     from layers.release.release import Release
 
 
-def release_document(release: Release) -> dict[str, str | None]:
+def names_document(release: Release) -> dict[str, str | None]:
     """Return a release's names, for JSON."""
     return {
         "arch": release.arch or None,
         "release": release.name or None,
         "version": release.version or None,
     }
+
+
+def fault_document(fault: Fault) -> dict[str, str | None]:
+    """Return an error, for JSON."""
+    return {"error": str(fault), "hint": fault.hint or None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class Difference:
             "new_base": self.new_base,
             "new_options": list(self.new_options),
             "first_release": self.first_release,
-            **release_document(self.release),
+            **names_document(self.release),
             "old_release": self.diff.old or None,
             "changes": self.diff.document(),
             "layers": self.layers.document() if self.layers else None,

@@ -33,8 +33,7 @@ def with_kept_images(
     target: Target, repo: Repo, branch: PlannedBranch, progress: Progress
 ) -> PlannedBranch:
     """Return a release's branch with the images of earlier releases that it keeps."""
-    if branch.release is None:
-        return branch
+    assert branch.release is not None  # noqa: S101 - the caller's
     count, images = target.keep_images, branch.images
     kept = images_to_keep(repo, branch.head, branch.release, images, count, progress)
     return replace(branch, kept=kept)

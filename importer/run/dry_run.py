@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.commit.branch_head import losses
-from importer.commit.message import branch_message, has_release
-from importer.release.difference import release_document
+from importer.commit.message import branch_message
+from importer.commit.plan import repo_to_plan_with
+from importer.commit.release_message import has_release
+from importer.release.difference import fault_document, names_document
 from importer.release.head import release_of
 from importer.render.table import several
 from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
-from importer.run.result import fault_document, identity
+from importer.run.import_all import check_faults, check_repo
+from importer.run.result import identity
 from layers.release.diff import compare
 
 if TYPE_CHECKING:
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
     from importer.commit.plan import LayerPlan, Plan, PlannedBranch
     from importer.commit.target import Target
     from importer.ingest.missing_layer import MissingLayer
+    from importer.progress import Progress
     from importer.repo.writer import Repo
+    from importer.run.job import ImportJob
     from layers.release.diff import ReleaseDiff
     from layers.release.release import Release
     from layers.storage.image import Image
@@ -60,7 +65,7 @@ class Rehearsed:
         return {
             **self.document(),
             "unchanged": not self.moves,
-            **release_document(release),
+            **names_document(release),
             "changes": diff.document(),
             "fetch_bytes": layers.size,
             "fetch": [_fetched(one) for one in layers.missing],
@@ -76,6 +81,26 @@ class Rehearsed:
         branch = self.branch
         onto = f" onto {branch.base.commit.checksum}" if branch.base is not None else ""
         return f"commit {branch.name}: {several(len(branch.images), 'image')}{onto}"
+
+
+def plan_import(job: ImportJob, progress: Progress) -> DryRun:
+    """Return the plan of `import_all`. The repo is only read; a missing one is not created."""
+    with repo_to_plan_with(job.target.repo) as repo:
+        check_repo(job, repo)
+        with job.source.planned(job.target, repo, progress) as plan:
+            check_faults(plan.branches, keep_going=job.keep_going)
+            branches = tuple(
+                rehearsed(job.target, repo, branch, part.layers)
+                for part in plan.parts
+                for branch in part.branches
+            )
+            return DryRun(plan, branches, _updated(job, repo, plan))
+
+
+def _updated(job: ImportJob, repo: Repo, plan: Plan) -> tuple[str, ...]:
+    releases = [(one.release, one) for one in plan.branches if one.release is not None]
+    before = [release_of(repo, one.head, one.name) for _, one in releases]
+    return job.files.changed([one for one, _ in releases], before) if job.files else ()
 
 
 def rehearsed(target: Target, repo: Repo, branch: PlannedBranch, layers: LayerPlan) -> Rehearsed:

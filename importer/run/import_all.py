@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from importer.commit.commit_branches import commit_branches
-from importer.commit.plan import repo_to_plan_with
 from importer.commit.signing import check_keys
 from importer.errors import Failures
-from importer.release.head import release_of
-from importer.release.outcome import release_outcome, with_kept_images
 from importer.repo.writer import Repo
-from importer.run.dry_run import DryRun, rehearsed
 from importer.run.read_layers import all_layers, read_layers
 from importer.run.result import Made, Result
-from layers.release.lock import Locked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from importer.commit.commit_branches import BranchCommit
-    from importer.commit.plan import Plan, PlannedBranch
+    from importer.commit.plan import PlannedBranch
     from importer.progress import Progress
+    from importer.release.files import Prepared
     from importer.release.outcome import ReleaseOutcome
     from importer.run.job import ImportJob
     from importer.run.read_layers import PartRead
@@ -33,7 +30,7 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
     """
     target = job.target
     repo = Repo.open(target.repo, create=True)
-    _check_repo(job, repo)
+    check_repo(job, repo)
     # Until a commit names the layers, no branch of an image needs them. The lock keeps
     # `image-store prune` from deleting them, the new ones and those of earlier imports.
     with (
@@ -44,12 +41,10 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
         parts = read_layers(target, repo, plan, executors, progress)
         branches = [branch for one in parts for branch in one.part.branches]
         check_faults(branches, keep_going=job.keep_going)
-        branches = [with_kept_images(target, repo, branch, progress) for branch in branches]
-        locked = [Locked(one.release, one.by_component) for one in branches if one.release]
-        before = [release_of(repo, one.head, one.name) for one in branches if one.release]
-        with job.files.prepared(locked, before) as files:
+        branches = [_with_kept_images(job, repo, branch, progress) for branch in branches]
+        with _prepared(job, repo, branches) as files:
             commits = commit_branches(target, repo, branches, all_layers(parts), progress)
-            updated = files.publish()
+            updated = files.publish() if files is not None else ()
         made = tuple(Made(_part(parts, one), one, _outcome(job, repo, one)) for one in commits)
         return Result(tuple(parts), made, updated)
 
@@ -60,32 +55,47 @@ def _part(parts: Sequence[PartRead], commit: BranchCommit) -> PartRead:
     return next(one for one in parts if any(name == each.name for each in one.part.branches))
 
 
+# What only a release needs is loaded for a release alone.
+
+
+def _with_kept_images(
+    job: ImportJob, repo: Repo, branch: PlannedBranch, progress: Progress
+) -> PlannedBranch:
+    if branch.release is None:
+        return branch
+    from importer.release.outcome import with_kept_images
+
+    return with_kept_images(job.target, repo, branch, progress)
+
+
+@contextmanager
+def _prepared(
+    job: ImportJob, repo: Repo, branches: Sequence[PlannedBranch]
+) -> Iterator[Prepared | None]:
+    """Write the job's files under temporary names; None if there are none."""
+    if job.files is None:
+        yield None
+        return
+    from importer.release.head import release_of
+    from layers.release.lock import Locked
+
+    locked = [Locked(one.release, one.by_component) for one in branches if one.release]
+    before = [release_of(repo, one.head, one.name) for one in branches if one.release]
+    with job.files.prepared(locked, before) as files:
+        yield files
+
+
 def _outcome(job: ImportJob, repo: Repo, commit: BranchCommit) -> ReleaseOutcome | None:
     release = commit.branch.release
-    return release_outcome(repo, commit, release, job.keep) if release is not None else None
+    if release is None:
+        return None
+    from importer.release.outcome import release_outcome
+
+    return release_outcome(repo, commit, release, job.keep)
 
 
-def plan_import(job: ImportJob, progress: Progress) -> DryRun:
-    """Return the plan of `import_all`. The repo is only read; a missing one is not created."""
-    with repo_to_plan_with(job.target.repo) as repo:
-        _check_repo(job, repo)
-        with job.source.planned(job.target, repo, progress) as plan:
-            check_faults(plan.branches, keep_going=job.keep_going)
-            return _rehearsal(job, repo, plan)
-
-
-def _rehearsal(job: ImportJob, repo: Repo, plan: Plan) -> DryRun:
-    releases = [(one.release, one) for one in plan.branches if one.release is not None]
-    before = [release_of(repo, one.head, one.name) for _, one in releases]
-    branches = tuple(
-        rehearsed(job.target, repo, branch, part.layers)
-        for part in plan.parts
-        for branch in part.branches
-    )
-    return DryRun(plan, branches, job.files.changed([one for one, _ in releases], before))
-
-
-def _check_repo(job: ImportJob, repo: Repo) -> None:
+def check_repo(job: ImportJob, repo: Repo) -> None:
+    """Raise ImporterError if the repo cannot be written to, or a key cannot sign."""
     repo.check_writable()
     check_keys(repo, job.target.signing)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.ingest.executors import local_executors
-from importer.release.files import FilesToWrite
 
 if TYPE_CHECKING:
     from importer.commit.target import Target
     from importer.ingest.executors import OpenExecutors
+    from importer.release.files import FilesToWrite
     from importer.sources.source import Source
 
 
@@ -20,7 +20,7 @@ class ImportJob:
 
     `executors` opens what reads layers: processes of this machine, or a cluster. `keep_going`
     commits a release without the components that cannot be imported. `keep` is how many releases
-    stay on a branch, None for all. `files` get the images' digests.
+    stay on a branch, None for all. `files` get a release's digests.
     """
 
     target: Target
@@ -28,4 +28,4 @@ class ImportJob:
     executors: OpenExecutors = local_executors
     keep_going: bool = False
     keep: int | None = None
-    files: FilesToWrite = field(default_factory=FilesToWrite)
+    files: FilesToWrite | None = None

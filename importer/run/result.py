@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from importer.cache.omitted import LeftOut, counted
-from importer.release.difference import release_document
-from layers.release.diff import Amount, packed
-from layers.release.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
     from importer.ingest.executor import ReadBy
     from importer.release.outcome import ReleaseOutcome
     from importer.run.read_layers import PartRead
-    from layers.errors import Fault
     from layers.storage.image import Image, ImageLayer
 
 
@@ -103,7 +99,9 @@ class Result:
         only = self.made[0].place() if len(self.made) == 1 else {"commit": None, "branch": None}
         whole = {"unchanged": self.unchanged, "fetched_bytes": self.fetched_bytes}
         if self.releases:
-            releases = [_release(*one) for one in self.releases]
+            from importer.run.release_result import release_document
+
+            releases = [release_document(*one) for one in self.releases]
             return only | whole | {"updated_files": list(self.updated), "releases": releases}
         return only | whole | {"images": self._images()}
 
@@ -119,66 +117,6 @@ class Result:
                 parts = read.layers, read.fetched, ids, added, read.readers
                 found.append(described(image, *parts) | place)
         return found
-
-    def reports(self) -> list[Report]:
-        """Return the reports on releases for people."""
-        return [
-            Report(
-                outcome.diff,
-                outcome.release.arch,
-                _amounts(made, outcome),
-                {name: str(fault) for name, fault in made.commit.branch.faults.items()},
-                device=str(outcome.device or ""),
-            )
-            for made, outcome in self.releases
-        ]
-
-
-def _amounts(made: Made, outcome: ReleaseOutcome) -> dict[str, Amount]:
-    """Return the layers by what became of them; see docs/reference/import-release.md."""
-    fetched, sizes = made.read.fetched, outcome.sizes
-    new = packed(size for one, size in sizes.items() if one in fetched)
-    return {
-        "fetched": new,
-        "re-used": packed(size for one, size in sizes.items() if one not in fetched),
-        "new in ostree": Amount(new.layers, made.read.written_bytes),
-        "new in the release": outcome.layers.new,
-        "no longer needed": outcome.layers.obsolete,
-    }
-
-
-def _release(made: Made, outcome: ReleaseOutcome) -> dict[str, Any]:
-    """Return a release for JSON."""
-    commit, branch = made.commit, made.commit.branch
-    amounts = _amounts(made, outcome).items()
-    images = zip(branch.components, made.images(), strict=True)
-    return {
-        "branch": branch.name,
-        "commit": commit.checksum,
-        "parent": commit.parent,
-        "unchanged": commit.unchanged,
-        **release_document(outcome.release),
-        "changes": outcome.diff.document(),
-        "layers": {_key(name): one.document() for name, one in amounts},
-        "device": outcome.device.document() if outcome.device else None,
-        "failed": {name: fault_document(one) for name, one in branch.faults.items()},
-        "dropped_commits": list(outcome.dropped),
-        "kept_images": [
-            {"image_id": one.id, "names": list(one.names), "release": one.kept_from}
-            for one in branch.kept
-        ],
-        "lost": outcome.lost.document(),
-        "images": [{"component": name} | image for name, image in images],
-    }
-
-
-def _key(name: str) -> str:
-    return name.replace(" ", "_").replace("-", "")
-
-
-def fault_document(fault: Fault) -> dict[str, str | None]:
-    """Return an error, for JSON."""
-    return {"error": str(fault), "hint": fault.hint or None}
 
 
 def described(

@@ -14,7 +14,6 @@ from importer.commit.plan import (
     PlannedBranch,
     PlannedPart,
     check_names,
-    resolved,
 )
 from importer.commit.whiteouts import chosen_kind
 from importer.release.head import latest_release, release_of
@@ -23,6 +22,7 @@ from importer.release.parts import opened_parts, resolve_all
 from importer.repo.commit_keys import store_prefix
 from importer.store.documents import StoredDocuments
 from layers.errors import Fault
+from layers.release.source_link import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

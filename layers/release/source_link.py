@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from layers.document import mapping, parse_document
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from layers.oci.config import ImageConfig
+    from layers.release.release import Component, Release
+    from layers.storage.image import Image
 
 # Names, URLs and commits come from elsewhere: only what cannot be anything else is made a link.
 _FORGE = re.compile(r"https://(github\.com|gitlab\.com)/[\w./-]+[\w-]", re.ASCII)
@@ -60,3 +65,23 @@ def _base(source: str) -> str:
     if match is None:
         return ""
     return match[0] if match[1] == "github.com" else f"{match[0]}/-"
+
+
+def resolved(release: Release, images: Mapping[str, Image]) -> Release:
+    """Return the release with only the components that have an image, pinned to its digest.
+
+    If the sources give neither repository nor commit of a component, its image's labels do.
+    """
+    found = {
+        name: _labelled(component, images[name]).at(images[name].digest)
+        for name, component in release.components.items()
+        if name in images
+    }
+    return replace(release, components=found)
+
+
+def _labelled(component: Component, image: Image) -> Component:
+    if component.source or component.commit:
+        return component
+    source, commit = labelled_source(image.config)
+    return replace(component, source=source, commit=commit)
