@@ -11,6 +11,7 @@ from importer.repo.writer import Repo
 from layers.chunks import check_size
 from layers.digest import Digest
 from layers.entry import Entry, Kind
+from layers.errors import LayerError
 from layers.limits import Bound, Limits
 from layers.ostree.objects import Stored
 from layers.path import joined
@@ -20,6 +21,13 @@ from layers.tarsplit.record_writer import TarSplit
 if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory
     from layers.path import Path as TarPath
+
+# A small image with many hard links to a large file makes a tar as large as the limits allow. Files
+# of at least _LARGE bytes may repeat up to _MUCH bytes, or up to _TIMES the bytes of the different
+# ones. Smaller files do not count, so that few checksums are kept.
+_LARGE = 1 << 20
+_MUCH = 4 << 30
+_TIMES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,8 @@ class TreeTar:
         self._split = TarSplit()
         self._root = root
         self._size = 0
+        self._large: set[str] = set()  # the checksums of large files
+        self._different = self._repeated = 0  # bytes of these
         self._uids: set[int] = set()
         self._gids: set[int] = set()
 
@@ -95,6 +105,7 @@ class TreeTar:
             return
         entry = Entry(joined(path), Kind.FILE, file.owner, file.size)
         self._add_header(entry)
+        self._check_repeats(entry, checksum)
         self._add_content(entry, checksum)
 
     def _add_header(self, entry: Entry) -> None:
@@ -103,6 +114,21 @@ class TreeTar:
         self._uids.add(entry.owner.uid)
         self._gids.add(entry.owner.gid)
         self._raw(header(entry))
+
+    def _check_repeats(self, entry: Entry, checksum: str) -> None:
+        if entry.size < _LARGE:
+            return
+        if checksum not in self._large:
+            self._large.add(checksum)
+            self._different += entry.size
+            return
+        self._repeated += entry.size
+        if self._repeated > max(_MUCH, _TIMES * self._different):
+            raise LayerError(
+                f"files of {self._different:,} bytes repeat to {self._repeated:,} bytes and more",
+                path=entry.path,
+                hint="the image was made as a trap for --flatten",
+            )
 
     def _add_content(self, entry: Entry, checksum: str) -> None:
         self._split.begin_file(entry.path, entry.size)

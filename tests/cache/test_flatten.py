@@ -7,18 +7,22 @@ shares layers with it gets exactly its own files.
 import hashlib
 import io
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from fixtures.images import definition
+from importer.progress import Silence
+from importer.run.import_all import import_all
+from layers.errors import LayerError
 from tests.tools import ostreerepo
 from tests.tools.busybox import busybox_layer
 from tests.tools.entry import Entry, opaque, whiteout
 from tests.tools.expected import STORE, checked_out_store, merged, unpacked
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import, run_storage
+from tests.tools.lab import import_job
 from tests.tools.overlay import overlay_mount
 from tests.tools.podman import new_podman
 from tests.tools.process import CommandError, run
@@ -309,3 +313,18 @@ def test_what_is_missing_of_an_earlier_run_is_made_again(
 def test_an_image_without_layers(registry: Registry, repo: Path, layout: Path) -> None:
     reference = registry.push(build_oci(layout, "t", []), "flatten/none")
     assert imported(repo, "--flatten", reference)["images"][0]["layers"] == []
+
+
+def test_a_file_with_many_links_is_a_trap(
+    layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are as many files of that size in the flattened layer's tar."""
+    monkeypatch.setattr("importer.cache.tree_tar._MUCH", 8 << 20)
+    links = [Entry(b"link%d" % number, "hardlink", link=b"large") for number in range(30)]
+    build_oci(layout, "t", [[Entry(b"large", content=bytes(1 << 20)), *links[:19]]])
+    job = import_job(tmp_path / "repo", f"oci:{layout}:t")
+    flat = replace(job, target=replace(job.target, flatten=True))
+    import_all(flat, Silence())
+    build_oci(layout, "t", [[Entry(b"large", content=bytes(1 << 20)), *links]])
+    with pytest.raises(LayerError, match="files of 1,048,576 bytes repeat to 22,020,096 bytes"):
+        import_all(flat, Silence())
