@@ -7,15 +7,16 @@ import ends. --spool-size limits the bytes of the blobs that wait for a job.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.sync import free
-from importer.pipe import patient_splice
+from importer.pipe import CHUNK, patient_splice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,7 @@ class SpooledBlob:
         Raise FetchError if the pipe is silent for `timeout` seconds.
         """
         file = self._file.fileno()
+        _widen(source)
         for count in patient_splice(source, file, timeout, "the registry", size):
             with self._changed:
                 self._size += count
@@ -88,6 +90,7 @@ class SpooledBlob:
         with which filling ended, if there is one."""
         self.check()
         source, sink = os.pipe()
+        _widen(sink)
         feeder = threading.Thread(target=self._feed, args=(sink,), name="feed")
         feeder.start()
         try:
@@ -118,3 +121,10 @@ class SpooledBlob:
             while self._size <= size and not self._ended:
                 self._changed.wait()
             return self._size
+
+
+def _widen(pipe: int) -> None:
+    """Let a pipe hold as much as is moved at once, so that its two ends wait less often for each
+    other. A user without privileges has a bound on all pipes together (pipe(7))."""
+    with suppress(PermissionError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK)
