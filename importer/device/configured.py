@@ -56,7 +56,7 @@ _REPLACED = re.compile(r"[\\%$]")
 
 @dataclass(frozen=True)
 class Configured:
-    """The paths of stores, each with the file that names it.
+    """Stores that a configuration names: each path, with the file that has it.
 
     `usual` stores may be absent; the others are needed by whoever reads the file. `doubts` has a
     line for each configuration that cannot be read.

@@ -34,7 +34,7 @@ ROOT = Path("/var/lib/containers/storage")
 
 @dataclass(frozen=True)
 class Healed:
-    """What was done, or would be with `dry_run`.
+    """The result of a healing; with `dry_run` nothing was changed.
 
     `linked`: layers whose parents have other links by now. `deleted`: all that was aside.
     """

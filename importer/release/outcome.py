@@ -41,7 +41,7 @@ def with_kept_images(
 
 @dataclass(frozen=True, slots=True)
 class ReleaseOutcome:
-    """What a release's commit changes on its branch.
+    """The changes that a release's commit makes on its branch.
 
     `sizes` are those of its layers by id. `dropped` are the commits that --keep deleted. `device`
     is what a device with the branch's last commit fetches for the new one, None if there is no last

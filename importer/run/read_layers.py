@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PartRead:
-    """What became of a part of a plan.
+    """A part of a plan whose layers are read.
 
     `part` has the images whose layers are here, `layers` are the commits of these by layer id.
     `fetched` are the ids of the layers that the repo lacked. `written_bytes` were added to the

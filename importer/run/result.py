@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from importer.cache.omitted import LeftOut, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from importer.cache.layer import LayerCommit
     from importer.commit.commit_branches import BranchCommit
@@ -28,12 +28,7 @@ class Made:
 
     def images(self) -> list[dict[str, Any]]:
         """Return the images of the branch, for JSON."""
-        return [self._image(image) for image in self.commit.branch.images]
-
-    def _image(self, image: Image) -> dict[str, Any]:
-        read, commit = self.read, self.commit
-        ids, added = commit.store_ids, commit.added_entries
-        return described(image, read.layers, read.fetched, ids, added, read.readers)
+        return [_described(image, self.read, self.commit) for image in self.commit.branch.images]
 
     def place(self) -> dict[str, Any]:
         """Return the commit and the branch of its images, for JSON."""
@@ -111,35 +106,22 @@ class Result:
         for read in self.read:
             for image in read.part.images:
                 made = next((one for one in self.made if image in one.commit.branch.images), None)
-                ids = made.commit.store_ids if made else {}
-                added = made.commit.added_entries if made else {}
                 place = made.place() if made else {"commit": None, "branch": None}
-                parts = read.layers, read.fetched, ids, added, read.readers
-                found.append(described(image, *parts) | place)
+                found.append(_described(image, read, made.commit if made else None) | place)
         return found
 
 
-def described(
-    image: Image,
-    layers: Mapping[str, LayerCommit],
-    fetched: Collection[str],
-    store_ids: Mapping[str, str],
-    added: Mapping[str, int],
-    readers: Mapping[str, ReadBy],
-) -> dict[str, Any]:
-    """Return an image for JSON.
-
-    `fetched` are the standard ids of the layers that were not here before; `store_ids` are
-    those in the store, which has none of the layers if the image is flattened. `added` counts the
-    entries that layers hold beside their own. `readers` are a cluster's workers, by the
-    standard ids of the layers that they read.
-    """
+def _described(image: Image, read: PartRead, commit: BranchCommit | None) -> dict[str, Any]:
+    """Return an image for JSON; `commit` is None where only layers were wanted. The store has none
+    of the layers' ids if the image is flattened."""
+    store_ids = commit.store_ids if commit is not None else {}
+    added = commit.added_entries if commit is not None else {}
     return {
         **identity(image),
         "layers": [
-            _layer(layer, layers[layer.id], fetched, store_ids.get(layer.id))
+            _layer(layer, read.layers[layer.id], read.fetched, store_ids.get(layer.id))
             | ({"added_entries": added[layer.id]} if layer.id in added else {})
-            | _reader(readers.get(layer.id))
+            | _reader(read.readers.get(layer.id))
             for layer in image.layers
         ],
     }

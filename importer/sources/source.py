@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """What an import takes its images from."""
+    """Finds the images of an import, and plans it."""
 
     def planned(
         self, target: Target, repo: Repo, progress: Progress

@@ -109,7 +109,7 @@ class JournalFile:
 
 @contextmanager
 def opened_journal(path: Path, root: tuple[bytes, int]) -> Iterator[JournalFile]:
-    """Open the directory of a journal, and load the journal if there is one.
+    """Open the directory of a journal, and load the journal if the file exists.
 
     Raise ImporterError if somebody else can write to the directory.
     """

@@ -115,7 +115,7 @@ class TreeCommit(OptionGroup):
 
 @options
 class TreeCache(OptionGroup):
-    """Which files are read: not those that have not changed, nor more than a disk holds."""
+    """The bounds of what is read: unchanged files come from the cache, and a size is the most."""
 
     HEADING = Heading.WORK
 
