@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from layers.chunks import Buffer
 from layers.errors import LayerError
-from layers.tar.buffer import Buffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

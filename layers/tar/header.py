@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from zlib import adler32
 
+from layers.entry import Kind, Owner
 from layers.errors import LayerError
 
 BLOCK = 512
@@ -18,16 +19,17 @@ ZERO_BLOCK = bytes(BLOCK)
 
 # name mode uid gid size mtime chksum typeflag linkname magic+version uname gname major minor rest
 _FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s167s")
-_CHECKSUM = slice(148, 156)
 _POSIX_MAGIC = b"ustar\x00"
 GNU_MAGIC = b"ustar  \x00"
+_FILE_FLAGS = (b"0", b"7", b"S")
+_KINDS = {kind.value: kind for kind in Kind}
+# (uid_t) -1 means "leave it" to chown(2), so it cannot be an owner.
+_MAX_ID = 2**32 - 2
 
 
 class Header(NamedTuple):
-    """The fields of a header block, before extended headers change them.
-
-    `block` is the whole block, which only sparse headers need.
-    """
+    """The fields of a header block, before extended headers change them. Sparse files need the
+    whole `block`."""
 
     name: bytes
     mode: int
@@ -64,16 +66,16 @@ def parse_header(block: bytes) -> Header:
 
 
 def _check_sum(block: bytes, field: bytes) -> None:
-    """Compare the checksum: the sum of all bytes, with the field itself as blanks. Old tars summed
-    signed bytes."""
-    said = number(field)
+    """Raise LayerError if the checksum is wrong. It is the sum of all bytes, with blanks in the
+    place of the checksum; old tars summed signed bytes."""
+    stated = number(field)
     unsigned = _sum(block) - sum(field) + 8 * 0x20
-    if said == unsigned:
+    if stated == unsigned:
         return
     rest = block[:148] + block[156:]
     signed = unsigned - 256 * sum(byte > 127 for byte in rest)
-    if said != signed:
-        raise LayerError(f"tar header checksum is {said:o}, its content's is {unsigned:o}")
+    if stated != signed:
+        raise LayerError(f"tar header checksum is {stated:o}, its content's is {unsigned:o}")
 
 
 def _sum(block: bytes) -> int:
@@ -134,3 +136,26 @@ def _base256(field: bytes) -> int:
     if not -(2**63) <= value < 2**63:
         raise LayerError("tar header has a number of more than 63 bits")
     return value
+
+
+def kind_of(header: Header, path: bytes) -> Kind:
+    """Return what the entry makes. Raise LayerError if its type is not known."""
+    if header.typeflag == b"\0":  # v7 had no flag for directories, but ended their names in "/"
+        return Kind.DIRECTORY if path.endswith(b"/") else Kind.FILE
+    if header.typeflag in _FILE_FLAGS:
+        return Kind.FILE
+    kind = _KINDS.get(header.typeflag)
+    if kind is None:
+        raise LayerError(f"tar entry type {header.typeflag!r} is not known")
+    return kind
+
+
+@lru_cache(maxsize=4096)
+def plain_owner(mode: int, uid: int, gid: int) -> Owner:
+    """Return the owner without xattrs. Raise LayerError if Linux can have no such owner."""
+    if mode < 0:
+        raise LayerError(f"file mode {mode}")
+    if not 0 <= uid <= _MAX_ID or not 0 <= gid <= _MAX_ID:
+        raise LayerError(f"owner {uid}:{gid} is none that Linux can have")
+    # Some writers put the file type's bits into the mode as well; tar has its own flag for it.
+    return Owner(mode & 0o7777, uid, gid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from layers.errors import LayerError
+from layers.errors import LayerError, printable
 
 if TYPE_CHECKING:
     from layers.entry import Xattrs
@@ -15,6 +15,8 @@ type Records = tuple[tuple[bytes, bytes], ...]
 _LENGTH = re.compile(rb"([0-9]{1,10}) ")
 _DECIMAL = re.compile(rb"0*[0-9]{1,19}")
 _XATTR = b"SCHILY.xattr."
+# Keys of a global header that change every later entry.
+_MEANINGFUL = (b"path", b"linkpath", b"size", b"uid", b"gid", _XATTR, b"GNU.sparse.")
 # Linux: XATTR_NAME_MAX and XATTR_SIZE_MAX, include/uapi/linux/limits.h.
 _XATTR_NAME_MAX = 255
 _XATTR_SIZE_MAX = 65536
@@ -34,6 +36,14 @@ def parse_records(data: bytes) -> Records:
         records.append((key, value))
         at = end
     return tuple(records)
+
+
+def check_global(records: Records) -> None:
+    """Raise LayerError if a global header changes every later entry: GNU tar obeys it, podman does
+    not. Most global headers only have a `comment`."""
+    for key, _ in records:
+        if key.startswith(_MEANINGFUL):
+            raise LayerError(f"global PAX header sets {printable(key)} for all entries")
 
 
 class Pax:
@@ -78,14 +88,14 @@ class Pax:
         An xattr may be empty, so here an empty value does not revoke the key. Raise LayerError if a
         name or a value is longer than Linux allows.
         """
-        found = sorted(
+        xattrs = sorted(
             (key[len(_XATTR) :], value)
             for key, value in self._values.items()
             if key.startswith(_XATTR)
         )
-        for name, value in found:
+        for name, value in xattrs:
             if not 0 < len(name) <= _XATTR_NAME_MAX or b"\0" in name:
                 raise LayerError(f"xattr name of {len(name)} bytes, or with a NUL in it")
             if len(value) > _XATTR_SIZE_MAX:
                 raise LayerError(f"xattr of {len(value)} bytes; Linux has {_XATTR_SIZE_MAX}")
-        return tuple(found)
+        return tuple(xattrs)

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from layers.chunks import Buffer
 from layers.entry import Entry, Kind
 from layers.errors import LayerError
 from layers.limits import TOO_LARGE, Limits
-from layers.tar.buffer import Buffer
-from layers.tar.entry_fields import check_global, kind_of, owner_of, plain_owner
-from layers.tar.header import BLOCK, ZERO_BLOCK, Header, parse_header
-from layers.tar.pax import Pax, parse_records
+from layers.tar.header import BLOCK, ZERO_BLOCK, Header, kind_of, parse_header, plain_owner
+from layers.tar.pax import Pax, check_global, parse_records
 from layers.tar.sparse import SparseMap, check_map, expanded, old_gnu_map, pax_map
 
 if TYPE_CHECKING:
@@ -45,11 +44,11 @@ _NOTHING = _Extended()
 
 
 class TarReader:
-    """Iterates over a tar's entries, in the dialects v7, ustar, PAX, GNU and star.
+    """Iterate over a tar's entries, in the dialects v7, ustar, PAX, GNU and star.
 
-    `content()` and `whole()` give the current file's content. Content that is not asked for is
-    skipped and recorded as raw bytes. Raises LayerError, with the path where there is one, if the
-    tar is malformed or incomplete.
+    `content()` and `whole()` give the current file's content. Unread content is skipped and
+    recorded as raw bytes. Raise LayerError, with the entry's path if it is known, if the tar is
+    malformed or incomplete.
     """
 
     def __init__(self, chunks: Chunks, recorder: Recorder, max_holes: int = Limits().size) -> None:
@@ -86,7 +85,7 @@ class TarReader:
         return expanded(self._sparse, self._raw_pieces)
 
     def whole(self) -> bytes:
-        """Return the current file's content in one piece. For files that are known to be small."""
+        """Return the current file's content in one piece, if the file is known to be small."""
         if self._sparse is not None:
             return b"".join(self.content())
         self._taken = True
@@ -194,10 +193,12 @@ class TarReader:
         link = pax.text(b"linkpath", extended.link or header.link)
         if extended.link not in (b"", link):
             raise LayerError("PAX and GNU headers give the link two targets")
+        uid, gid = pax.number(b"uid", header.uid), pax.number(b"gid", header.gid)
+        owner = plain_owner(header.mode, uid, gid)._replace(xattrs=pax.xattrs())
         return Entry(
             self._path,
             kind,
-            owner_of(header, pax),
+            owner,
             self._sparse.size if self._sparse else size,
             link,
             (header.major, header.minor),
@@ -247,7 +248,7 @@ class TarReader:
         return LayerError(f"tar ends {missing} bytes before the file does", path=self._path)
 
     def _pass_over(self) -> None:
-        """Skip what was not read of the entry, and the padding to a whole block."""
+        """Skip the entry's unread content, and the padding to a whole block."""
         if not self._taken:
             for _ in self._raw_pieces(self._unread):
                 pass

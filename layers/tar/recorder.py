@@ -1,4 +1,4 @@
-"""Record every byte of a tar while the tar is read, or nothing."""
+"""Record every byte of a tar while the tar is read."""
 
 from __future__ import annotations
 

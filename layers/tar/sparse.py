@@ -1,4 +1,4 @@
-"""Read sparse files, in the four ways that tars have stored them.
+"""Read sparse files, in the four formats that tars have.
 
 Source: GNU tar's manual, "Storing Sparse Files": the old GNU format in the header block, and PAX
 0.0, 0.1 and 1.0.
@@ -28,7 +28,7 @@ _PAIR = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 
 
 class SparseMap(NamedTuple):
-    """A sparse file's `size` in bytes, holes included, and where its stored pieces lie: (offset,
+    """A sparse file. `size` in bytes, holes included; `pieces` are the stored ones: (offset,
     length)."""
 
     size: int
@@ -74,10 +74,10 @@ def _map_in_records(pax: Pax) -> SparseMap:
     if pax.has(b"GNU.sparse.map"):
         pairs = _pairs(pax.value(b"GNU.sparse.map").split(b","))
     else:
-        found = [(k, v) for k, v in pax.records if k in _PAIR]
-        if any(key != _PAIR[n % 2] for n, (key, _) in enumerate(found)):
+        records = [(key, value) for key, value in pax.records if key in _PAIR]
+        if any(key != _PAIR[n % 2] for n, (key, _) in enumerate(records)):
             raise LayerError("sparse map's records are out of order")
-        pairs = _pairs([value for _, value in found])
+        pairs = _pairs([value for _, value in records])
     if pax.number(b"GNU.sparse.numblocks", len(pairs)) != len(pairs) or (size and not pairs):
         raise LayerError("sparse map is missing or not of the length it should have")
     return SparseMap(size, pairs)

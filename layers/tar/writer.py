@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from layers.entry import Entry
 
 _BLOCK = 512
-#: The two zero blocks that end a tar, which is all that there is of an empty one.
-END = bytes(2 * _BLOCK)
+END = bytes(2 * _BLOCK)  # an empty tar has nothing else
 _NAME_SIZE = 100
 _MAX_ID = 0o7777777
 _MAX_SIZE = 0o77777777777
@@ -38,11 +37,11 @@ def header(entry: Entry, *, by_lines: bool = False) -> bytes:
     path = entry.path + b"/" if entry.kind is Kind.DIRECTORY else entry.path
     extended, records = b"", _records(entry, path)
     if by_lines:
-        names = [one for one in records if one[0] in _GNU and b"\n" in one[1]]
+        names = [record for record in records if record[0] in _GNU and b"\n" in record[1]]
         extended = b"".join(_extended(_GNU[key], name + b"\0") for key, name in names)
-        records = [_line(*one) for one in records if one not in names]
+        records = [_line(*record) for record in records if record not in names]
     if records:
-        extended += _extended(_PAX, b"".join(_record(*one) for one in records))
+        extended += _extended(_PAX, b"".join(_record(*record) for record in records))
     owner = entry.owner
     return extended + _ustar(
         path, entry.kind.value, owner.mode, owner.uid, owner.gid, entry.size, entry.link
@@ -60,7 +59,7 @@ def _line(key: bytes, value: bytes) -> tuple[bytes, bytes]:
     composefs-rs pass over it."""
     if fits_line(key, value):
         return key, value
-    name = _QUOTED.sub(lambda found: b"%%%02X" % found[0][0], key.removeprefix(_XATTR))
+    name = _QUOTED.sub(lambda match: b"%%%02X" % match[0][0], key.removeprefix(_XATTR))
     return b"LIBARCHIVE.xattr." + name, b64encode(value)
 
 
@@ -74,19 +73,20 @@ def padding(size: int) -> bytes:
 
 
 def _records(entry: Entry, path: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the PAX records for what the ustar header has no room for."""
-    found: list[tuple[bytes, bytes]] = []
-    for key, text in ((b"path", path), (b"linkpath", entry.link)):
-        if len(text) > _NAME_SIZE or not text.isascii():
-            found.append((key, text))
+    """Return PAX records of the values that do not fit into the ustar header."""
+    records = [
+        (key, text)
+        for key, text in ((b"path", path), (b"linkpath", entry.link))
+        if len(text) > _NAME_SIZE or not text.isascii()
+    ]
     limits = (
         (b"uid", entry.owner.uid, _MAX_ID),
         (b"gid", entry.owner.gid, _MAX_ID),
         (b"size", entry.size, _MAX_SIZE),
     )
-    found.extend((key, b"%d" % value) for key, value, most in limits if value > most)
-    found.extend((_XATTR + name, value) for name, value in entry.owner.xattrs)
-    return found
+    records.extend((key, b"%d" % value) for key, value, most in limits if value > most)
+    records.extend((_XATTR + name, value) for name, value in entry.owner.xattrs)
+    return records
 
 
 def _record(key: bytes, value: bytes) -> bytes:

@@ -1,15 +1,12 @@
-"""Blobs that prove themselves (layers/chunks.py), and what takes them apart
-(layers/tar/buffer.py).
-"""
+"""Chunks that are verified, and taken in pieces (layers/chunks.py)."""
 
 from collections.abc import Generator, Iterable
 
 import pytest
 
-from layers.chunks import DiffID, drain, verified
+from layers.chunks import Buffer, DiffID, drain, verified
 from layers.digest import Digest
 from layers.errors import LayerError
-from layers.tar.buffer import Buffer
 
 DATA = bytes(range(256)) * 10
 
