@@ -50,7 +50,7 @@ def _status(work: Callable[[], Answer], *, log_json: bool) -> int:
         answer = work()
         if answer.aside:
             say(answer.aside)
-        _print(answer.text)
+        print_text(answer.text)
     except Fault as error:
         _say(error, log_json=log_json)
         return 1
@@ -59,7 +59,7 @@ def _status(work: Callable[[], Answer], *, log_json: bool) -> int:
     return answer.status
 
 
-def _print(text: str) -> None:
+def print_text(text: str) -> None:
     """Print the text. Raise BrokenPipeError if it has no reader, else ImporterError."""
     try:
         if text:

@@ -5,14 +5,26 @@ from __future__ import annotations
 import click
 
 from importer.cli.embed import embed
-from importer.cli.options.command import SETTINGS
+from importer.cli.options.brief_help import BriefHelp
 from importer.cli.options.declare import versioned
 from importer.cli.store_changes import export, prune, remove
 from importer.cli.store_device import doctor, heal
 from importer.cli.store_queries import diff, history, list_images, report, show, verify
 
+_EXAMPLES = """
+# What is in the repo?
+image-store list --repo /srv/repo
 
-@click.group("image-store", context_settings=SETTINGS)
+# What would a device fetch for the new release?
+image-store diff --repo /srv/repo release/4.19 release/4.20
+
+# Put the images of a branch into a bootable container image:
+image-store embed images --repo /srv/repo \\
+    --base quay.io/example/os:10 --to quay.io/example/device:10
+"""
+
+
+@click.group("image-store", params=[BriefHelp(_EXAMPLES)])
 @versioned
 def image_store() -> None:
     """See, check and clean up the container images in an ostree repo.

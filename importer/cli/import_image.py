@@ -5,53 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.cli.named_images import NamedImages
-from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
-from importer.cli.options.images import (
-    ArchitectureOption,
-    ImageArguments,
-    LayerRules,
-    Lists,
-    Platform,
-)
-from importer.cli.options.labels import LabelOptions, Signing
-from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
-from importer.cli.options.registry import RegistryOptions, Retries
-from importer.cli.options.result import CommitMessage, NewRepo, Shape, StoreContents, ToBranch
-from importer.cli.options.system import System
-from importer.cli.options.work import Downloads, Jobs, Spool
+from importer.cli.options.images import ArchitectureOption, ImageArguments
+from importer.cli.options.registry import Retries
+from importer.cli.options.result import NewRepo, Shape, ToBranch
 from importer.cli.run_import import end_import
-from importer.cli.targets import executors, skopeo, target
+from importer.cli.targets import FETCH, IMPORT, executors, skopeo, target
 
 if TYPE_CHECKING:
     from importer.run.job import ImportJob
+
+_EXAMPLES = """
+# An image, into a branch of its own:
+import-image --repo /srv/repo quay.io/microshift/busybox:1.36
+
+# The images of a list, in one branch:
+import-image --repo /srv/repo --branch images --from images.txt
+
+# A store for podman and CRI-O in the operating system on branch "os":
+import-image --repo /srv/repo --onto os --branch device/apps \\
+    --storage-conf --crio-conf quay.io/microshift/busybox:1.36
+"""
 
 
 @command(
     "import-image",
     ImageArguments,
-    Lists,
     ArchitectureOption,
-    Platform,
-    LayerRules,
     NewRepo,
     ToBranch,
     Shape,
-    StoreContents,
-    CommitMessage,
-    System,
-    LabelOptions,
-    Signing,
-    RegistryOptions,
-    Retries,
-    Jobs,
-    Downloads,
-    Spool,
-    OnCluster,
-    Messages,
-    Document,
-    Rehearsal,
-    Unchanged,
+    *FETCH,
+    *IMPORT,
+    examples=_EXAMPLES,
 )
 def import_image(given: Given) -> None:
     """Import container images into an ostree repo.

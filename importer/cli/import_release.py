@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING
 from importer.cli.credentials import credentials
 from importer.cli.finish import Answer, end
 from importer.cli.messages import log_line, progress_for
-from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
-from importer.cli.options.images import LayerRules, Lists, Platform
-from importer.cli.options.labels import LabelOptions, Signing
-from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
+from importer.cli.options.images import Lists
+from importer.cli.options.output import Messages, Rehearsal
 from importer.cli.options.registry import RegistryOptions, Retries
 from importer.cli.options.release import (
     ReleaseReport,
@@ -22,13 +20,11 @@ from importer.cli.options.release import (
     ReleaseSources,
 )
 from importer.cli.options.release_files import ReleaseFiles
-from importer.cli.options.result import CommitMessage, OptionalRepo, StoreContents
-from importer.cli.options.system import System
-from importer.cli.options.work import Downloads, Jobs, Spool
+from importer.cli.options.result import OptionalRepo
 from importer.cli.pinned_lists import pinned, pinning_for
 from importer.cli.release_files import file_updates
 from importer.cli.run_import import answer, imported
-from importer.cli.targets import executors, layer_options, skopeo, target_of
+from importer.cli.targets import FETCH, IMPORT, executors, layer_options, skopeo, target_of
 
 if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
@@ -37,32 +33,29 @@ if TYPE_CHECKING:
     from importer.run.job import ImportJob
     from layers.release.report import Report
 
+_EXAMPLES = """
+# The images of a MicroShift release file:
+import-release --repo /srv/repo --branch microshift/images release-x86_64.json
+
+# The newest nightly for two architectures; the last 14 are kept:
+import-release --repo /srv/repo --stream 4.20.0-0.nightly \\
+    --arch amd64 --arch arm64 --authfile pull-secret.json --keep 14
+
+# Is there a newer nightly, and what changed in it?
+import-release --repo /srv/repo --stream 4.20.0-0.nightly --check
+"""
+
 
 @command(
     "import-release",
     ReleaseSources,
-    Lists,
-    Platform,
-    LayerRules,
     OptionalRepo,
     ReleaseResult,
     ReleaseFiles,
-    StoreContents,
-    CommitMessage,
-    System,
-    LabelOptions,
-    Signing,
-    RegistryOptions,
-    Retries,
-    Jobs,
-    Downloads,
-    Spool,
-    OnCluster,
-    Messages,
-    Document,
-    Rehearsal,
+    *FETCH,
+    *IMPORT,
     ReleaseReport,
-    Unchanged,
+    examples=_EXAMPLES,
 )
 def import_release(given: Given) -> None:
     """Import all images of a release, and tell what changed since the last one.

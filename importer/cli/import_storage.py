@@ -5,40 +5,36 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from importer.cli.options.cluster import OnCluster
 from importer.cli.options.declare import Given, command
-from importer.cli.options.images import GraphrootOption, LayerRules
-from importer.cli.options.labels import LabelOptions, Signing
-from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
-from importer.cli.options.result import CommitMessage, NewRepo, Shape, StoreContents, ToBranch
-from importer.cli.options.system import System
-from importer.cli.options.work import Jobs
+from importer.cli.options.images import GraphrootOption
+from importer.cli.options.result import NewRepo, Shape, ToBranch
 from importer.cli.run_import import end_import
-from importer.cli.targets import executors, target
+from importer.cli.targets import IMPORT, executors, target
 
 if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.run.job import ImportJob
 
+_EXAMPLES = """
+# All images of this machine's podman, in one branch:
+import-storage --repo /srv/repo --branch images /var/lib/containers/storage
+
+# Two images of it, each into a branch of its own:
+import-storage --repo /srv/repo /var/lib/containers/storage nginx:1.27 redis:7
+
+# What an import of Docker's images would write:
+import-storage --repo /srv/repo --dry-run /var/lib/docker
+"""
+
 
 @command(
     "import-storage",
     GraphrootOption,
-    LayerRules,
     NewRepo,
     ToBranch,
     Shape,
-    StoreContents,
-    CommitMessage,
-    System,
-    LabelOptions,
-    Signing,
-    Jobs,
-    OnCluster,
-    Messages,
-    Document,
-    Rehearsal,
-    Unchanged,
+    *IMPORT,
+    examples=_EXAMPLES,
 )
 def import_storage(given: Given) -> None:
     """Import the images of an existing store into an ostree repo.

@@ -30,6 +30,19 @@ if TYPE_CHECKING:
     from importer.tree.job import TreeJob
     from layers.ondisk.commit_filter import CommitOptions
 
+_EXAMPLES = """
+# An operating system's tree that has an unpacked Docker store in it:
+import-tree --repo /srv/repo --branch os/device /srv/root
+
+# A Docker store, put into an operating system that is in the repo:
+import-tree --repo /srv/repo --branch os/device --onto os/base \\
+    --prefix /usr/lib/docker /var/lib/docker
+
+# Two trees, the second over the first, owned by root:
+import-tree --repo /srv/repo --branch os/device \\
+    --owner-uid 0 --owner-gid 0 /srv/base /srv/apps
+"""
+
 
 @command(
     "import-tree",
@@ -46,6 +59,7 @@ if TYPE_CHECKING:
     Messages,
     Document,
     Unchanged,
+    examples=_EXAMPLES,
 )
 def import_tree(given: Given) -> None:
     """Commit directory trees that have whiteouts to an ostree repo.

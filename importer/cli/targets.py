@@ -12,10 +12,10 @@ import click
 from importer.cli.credentials import credentials
 from importer.cli.messages import log_line
 from importer.cli.options.cluster import OnCluster
-from importer.cli.options.images import LayerRules
+from importer.cli.options.images import LayerRules, Lists, Platform
 from importer.cli.options.labels import LabelOptions, Signing
-from importer.cli.options.output import Messages
-from importer.cli.options.registry import Access, RegistryOptions
+from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
+from importer.cli.options.registry import Access, RegistryOptions, Retries
 from importer.cli.options.result import CommitMessage, NewRepo, Shape, StoreContents, ToBranch
 from importer.cli.options.rules import check_other_branch
 from importer.cli.options.system import System
@@ -36,6 +36,13 @@ if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.ingest.executors import OpenExecutors
     from layers.tree.read_layer import LayerOptions
+
+# The options of all commands that import images, and those of the ones that fetch images.
+IMPORT = (
+    *(LayerRules, StoreContents, CommitMessage, System, LabelOptions, Signing),
+    *(Jobs, OnCluster, Messages, Document, Rehearsal, Unchanged),
+)
+FETCH = (Lists, Platform, RegistryOptions, Retries, Downloads, Spool)
 
 
 def target(given: Given) -> Target:
@@ -142,7 +149,6 @@ def skopeo_of(
     given: Given, registry: Access, retry_times: int, registries: Iterable[str], arch: str | None
 ) -> Skopeo:
     """Return how to call skopeo, by the options of all commands that call it."""
-    from importer.cli.options.images import Platform
     from importer.fetch.credentials import Credentials
     from importer.fetch.skopeo import Skopeo
 

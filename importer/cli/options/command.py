@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from importer.cli.options.rules import Rule
 
-SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 _OTHER = "Other options"
 # Characters of the first column of --help. The help of a longer option begins on the next line.
 _WIDEST = 30
@@ -31,7 +30,6 @@ class Command(click.Command):
         parameters = [*arguments, *(one for below in options.values() for one in below)]
         super().__init__(
             name,
-            context_settings=SETTINGS,
             callback=callback,
             help=callback.__doc__,
             params=parameters,

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, cast, dataclass_transform, overload
 import click
 from click.core import ParameterSource
 
+from importer.cli.options.brief_help import BriefHelp
 from importer.cli.options.command import Command
 from importer.cli.version import PACKAGE, TEXT
 
@@ -73,6 +74,7 @@ class OptionGroup:
 
     HEADING: ClassVar[Heading]
     RULES: ClassVar[tuple[Rule, ...]] = ()
+    COMMON: ClassVar[tuple[str, ...]] = ()  # fields whose options -h shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,30 +226,38 @@ class Given:
         return self._context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
 
 
-def command(name: str, *groups: type[OptionGroup]) -> Callable[[Callable[[Given], None]], Command]:
+def command(
+    name: str, *groups: type[OptionGroup], examples: str
+) -> Callable[[Callable[[Given], None]], Command]:
     """Make a function a command with the options of these groups, and --version.
 
     The function's docstring is the help. Below a heading the options keep the groups' order.
+    `examples` are lines of a shell.
     """
-    return lambda work: versioned(_command(name, work, groups))
+    return lambda work: versioned(_command(name, work, groups, examples))
 
 
 def subcommand(
-    name: str, *groups: type[OptionGroup]
+    name: str, *groups: type[OptionGroup], examples: str = ""
 ) -> Callable[[Callable[[Given], None]], Command]:
     """Make a function a command that another command contains."""
-    return lambda work: _command(name, work, groups)
+    return lambda work: _command(name, work, groups, examples)
 
 
 def _command(
-    name: str, work: Callable[[Given], None], groups: Sequence[type[OptionGroup]]
+    name: str,
+    work: Callable[[Given], None],
+    groups: Sequence[type[OptionGroup]],
+    examples: str,
 ) -> Command:
     def callback(**_values: object) -> None:
         work(Given(click.get_current_context()))
 
     callback.__doc__ = work.__doc__
     rules = [rule for group in groups for rule in group.RULES]
-    return Command(name, callback, *_parameters(groups), rules)
+    made = Command(name, callback, *_parameters(groups), rules)
+    made.params.append(BriefHelp(examples, [field for group in groups for field in group.COMMON]))
+    return made
 
 
 def _parameters(

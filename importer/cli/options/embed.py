@@ -22,6 +22,7 @@ class BaseAndDestination(OptionGroup):
     """The two images, each of any skopeo transport."""
 
     HEADING = Heading.IMAGES
+    COMMON = ("base", "to")
 
     base: str = required(
         "--base",
@@ -43,6 +44,7 @@ class NewImage(OptionGroup):
     """Layers, labels and files of the new image that are its own."""
 
     HEADING = Heading.RESULT
+    COMMON = ("dry_run", "compression", "labels")
 
     compression: BlobCompression = choice(
         "--compression",
@@ -70,8 +72,8 @@ class NewImage(OptionGroup):
     )
     dry_run: bool = flag(
         "--dry-run",
-        help="Write nothing; tell which layers would be written, and which of them the image at the"
-        " destination has already.",
+        help="Print which layers would be written, and which of them the image at the destination"
+        " has already; write nothing.",
     )
     pack: Pack = choice(
         "--pack",

@@ -33,6 +33,7 @@ class Lists(OptionGroup):
     """Files that list images."""
 
     HEADING = Heading.IMAGES
+    COMMON = ("lists",)
     RULES = (demand(present("pin"), "lists", error="--pin is only for --from"),)
 
     lists: tuple[Path, ...] = several(
@@ -107,6 +108,7 @@ class ArchitectureOption(OptionGroup):
     """The architecture to take from a multi-platform image."""
 
     HEADING = Heading.IMAGES
+    COMMON = ("arch",)
 
     arch: str | None = option(
         "--arch", type=NotEmpty(), help="Take the image for this architecture."

@@ -49,6 +49,7 @@ class Document(OptionGroup):
     """The result on standard output."""
 
     HEADING = Heading.OUTPUT
+    COMMON = ("as_json",)
 
     as_json: bool = flag("--json", help="Print the result as a JSON document.")
 
@@ -58,6 +59,7 @@ class Rehearsal(OptionGroup):
     """An import that is planned and not done."""
 
     HEADING = Heading.OUTPUT
+    COMMON = ("dry_run",)
 
     dry_run: bool = flag(
         "--dry-run", help="Print what would be fetched and committed; write nothing."

@@ -14,6 +14,7 @@ class Access(OptionGroup):
     """How to reach a registry, and which signatures images must have."""
 
     HEADING = Heading.REGISTRY
+    COMMON = ("authfile",)
     RULES = (exclusive("creds", "creds_file"),)
 
     authfile: str | None = option(

@@ -36,6 +36,7 @@ class ReleaseSources(OptionGroup):
     """Options that name the release, and select its images."""
 
     HEADING = Heading.IMAGES
+    COMMON = ("stream", "arches")
 
     sources: tuple[str, ...] = arguments("[SOURCE]...", type=NotEmpty())
     stream: str | None = option(
@@ -89,6 +90,7 @@ class ReleaseResult(OptionGroup):
     """Options for the commits and files that the release goes into."""
 
     HEADING = Heading.RESULT
+    COMMON = ("check", "branch", "keep")
     RULES = (
         at_least_one("sources", "stream", "lists", "locked", "diff", error=_WHICH),
         refuse(present("locked"), "sources", "stream", "lists", error=_WHICH),
@@ -100,12 +102,12 @@ class ReleaseResult(OptionGroup):
         refuse(present("diff"), *_WRITING, error="--diff imports nothing, so {} has no use"),
     )
 
-    check: bool = flag("--check", help="Import nothing; tell whether there is something new.")
+    check: bool = flag("--check", help="Tell whether there is something new; import nothing.")
     diff: tuple[str, str] | None = pair(
         "--diff",
         metavar="OLD NEW",
         type=NotEmpty(),
-        help="Import nothing; compare two branches, commits or sources.",
+        help="Compare two branches, commits or sources; import nothing.",
     )
     branch: str | None = option(
         "--branch",

@@ -16,6 +16,7 @@ class ReleaseFiles(OptionGroup):
     """Files in a repository of sources, such as MicroShift's, that name the images."""
 
     HEADING = Heading.RESULT
+    COMMON = ("updates",)
     RULES = (
         refuse(present("diff"), *_FILES, error="--diff imports nothing, so {} has no use"),
         demand(

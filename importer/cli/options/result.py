@@ -28,6 +28,7 @@ class NewRepo(OptionGroup):
     """The repo to import into."""
 
     HEADING = Heading.RESULT
+    COMMON = ("repo",)
 
     repo: Path = required("--repo", envvar="OSTREE_REPO", type=PlaceType(), help=_REPO)
 
@@ -37,6 +38,7 @@ class OptionalRepo(OptionGroup):
     """The repo of a command that has something to do without one, too."""
 
     HEADING = Heading.RESULT
+    COMMON = ("repo",)
 
     repo: Path | None = option("--repo", envvar="OSTREE_REPO", type=PlaceType(), help=_REPO)
 
@@ -46,6 +48,7 @@ class ToBranch(OptionGroup):
     """The branch of the images."""
 
     HEADING = Heading.RESULT
+    COMMON = ("branch",)
 
     branch: str | None = option(
         "--branch",
@@ -60,6 +63,7 @@ class Shape(OptionGroup):
     """The form of the commit."""
 
     HEADING = Heading.RESULT
+    COMMON = ("form",)
     # A layer's branch and commit are the same for everybody.
     RULES = (
         only_for(
@@ -89,8 +93,8 @@ class Shape(OptionGroup):
     form: Form = choice(
         "--form",
         default=Form.STORE,
-        help="store: a containers-storage tree of the images; layers: the layers' branches alone;"
-        " rootfs: an image's root file system.",
+        help="What to commit: a containers-storage tree of the images (store), the layers' branches"
+        " alone (layers), or an image's root file system (rootfs).",
     )
     bundle: bool = flag(
         "--bundle", help="With --form=rootfs: an OCI runtime bundle, config.json and rootfs/."

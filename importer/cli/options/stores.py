@@ -82,6 +82,7 @@ class InBranch(OptionGroup):
     """The branches to search for an image."""
 
     HEADING = Heading.IMAGES
+    COMMON = ("branches",)
 
     branches: tuple[str, ...] = several(
         "--branch",
@@ -97,6 +98,7 @@ class StoreArguments(OptionGroup):
     """The repo, and the stores' place in it."""
 
     HEADING = Heading.IMAGES
+    COMMON = ("repo",)
 
     repo: Path = required("--repo", envvar="OSTREE_REPO", type=PlaceType(), help="The ostree repo.")
     prefix: str | None = option(
@@ -113,6 +115,7 @@ class DiffOptions(OptionGroup):
     """How much of a difference is told."""
 
     HEADING = Heading.RESULT
+    COMMON = ("list_files", "lost", "layers")
     RULES = tuple(
         exclusive("layers", other) for other in ("list_files", "lost", "fail_on_lost", "prefix")
     )
@@ -123,9 +126,9 @@ class DiffOptions(OptionGroup):
     )
     layers: bool = flag(
         "--layers",
-        help="A and B are container images, REF or TRANSPORT:... as skopeo writes them: tell which"
-        " layers a device with A pulls for B, and if they were made by embed from commits of this"
-        " repo, what ostree would fetch.",
+        help="Compare the layers of two container images; A and B are REF or TRANSPORT:... as"
+        " skopeo writes them. Tell which layers a device with A pulls for B, and if they were made"
+        " by embed from commits of this repo, what ostree would fetch.",
     )
     fail_on_lost: bool = flag("--fail-on-lost", help="Exit with 1 if B lacks an image or layer.")
 
@@ -135,6 +138,7 @@ class RemoveOptions(OptionGroup):
     """The branches to remove images from."""
 
     HEADING = Heading.RESULT
+    COMMON = ("branches", "all_branches")
 
     branches: tuple[str, ...] = several(
         "--branch",
@@ -153,6 +157,7 @@ class PruneOptions(OptionGroup):
     """How much is deleted."""
 
     HEADING = Heading.RESULT
+    COMMON = ("keep", "dry_run")
 
     keep: int | None = option(
         "--keep",
@@ -160,7 +165,7 @@ class PruneOptions(OptionGroup):
         type=Number(1),
         help="Keep the newest N commits of each branch; without it, all.",
     )
-    dry_run: bool = flag("--dry-run", "-n", help="Delete nothing; tell what would be deleted.")
+    dry_run: bool = flag("--dry-run", "-n", help="Print what would be deleted; delete nothing.")
 
 
 @options
@@ -168,6 +173,7 @@ class ReportOptions(OptionGroup):
     """The page of a report."""
 
     HEADING = Heading.RESULT
+    COMMON = ("output", "since")
 
     output: Path = required(
         "--output",
@@ -190,6 +196,7 @@ class OwnStorage(OptionGroup):
     """The device's own storage, and the read-only stores beside it."""
 
     HEADING = Heading.SYSTEM
+    COMMON = ("root", "stores")
 
     root: Path = option(
         "--root",
@@ -212,6 +219,7 @@ class Healing(OptionGroup):
     """How to heal a storage."""
 
     HEADING = Heading.SYSTEM
+    COMMON = ("dry_run", "delete")
 
     lock_timeout: float = option(
         "--lock-timeout",
@@ -219,5 +227,5 @@ class Healing(OptionGroup):
         default=60.0,
         help="How long to wait for another program that holds the storage's locks.",
     )
-    dry_run: bool = flag("--dry-run", "-n", help="Change nothing; tell what would be done.")
+    dry_run: bool = flag("--dry-run", "-n", help="Print what would be done; change nothing.")
     delete: bool = flag("--delete", help="Then delete for good all that is aside.")

@@ -14,6 +14,7 @@ class System(OptionGroup):
     """The operating system's branch, and what changes in its tree."""
 
     HEADING = Heading.SYSTEM
+    COMMON = ("onto", "storage_conf", "crio_conf")
     RULES = (
         needs("onto", "branch", error="--onto needs --branch, the branch to commit the result to"),
         demand(
@@ -45,13 +46,13 @@ class System(OptionGroup):
     )
     storage_conf: bool = flag(
         "--storage-conf",
-        help="Also name the store in /usr/etc/containers/storage.conf, and in a drop-in where the"
-        " operating system has storage.conf.d. If /usr is an overlay there, let podman's containers"
-        " have user namespaces by a drop-in of containers.conf.",
+        help="Also name the store in podman's configuration: in /usr/etc/containers/storage.conf,"
+        " and in a drop-in where the operating system has storage.conf.d. If /usr is an overlay"
+        " there, let podman's containers have user namespaces by a drop-in of containers.conf.",
     )
     crio_conf: bool = flag(
         "--crio-conf",
-        help="With --onto: also write /usr/etc/crio/crio.conf.d/50-import-image.conf, which pins"
+        help="Also configure CRI-O in --onto: /usr/etc/crio/crio.conf.d/50-import-image.conf pins"
         " the store's images. If /usr is an overlay there, let CRI-O's pods have user namespaces by"
         " a drop-in of crio.service.",
     )

@@ -59,6 +59,7 @@ class Changes(OptionGroup):
     """How files are committed otherwise than they are on disk."""
 
     HEADING = Heading.IMAGES
+    COMMON = ("owner_uid", "owner_gid", "skip_list")
 
     owner_uid: int | None = option(
         "--owner-uid", type=Number(0, 2**32 - 2), metavar="UID", help="Give all files this owner."
@@ -90,6 +91,7 @@ class TreeCommit(OptionGroup):
     """The repo, the branch and the commit."""
 
     HEADING = Heading.RESULT
+    COMMON = ("branch", "tree_prefix", "timestamp")
     RULES = (
         demand(_ELSEWHERE, "repo", error="--repo is needed, unless with --in-place"),
         demand(_ELSEWHERE, "branch", error="--branch is needed, unless with --in-place"),
@@ -138,6 +140,7 @@ class OntoSystem(OptionGroup):
     """The operating system's branch."""
 
     HEADING = Heading.SYSTEM
+    COMMON = ("onto",)
 
     onto: str | None = option(
         "--onto",
@@ -154,6 +157,7 @@ class TreeLabels(OptionGroup):
     """SELinux labels of the files."""
 
     HEADING = Heading.LABELS
+    COMMON = ("selinux_policy_dir",)
 
     selinux_policy_dir: Path | None = option(
         "--selinux-policy",
@@ -173,6 +177,7 @@ class InPlaceOptions(OptionGroup):
     """Translating a directory where it is."""
 
     HEADING = Heading.RESULT
+    COMMON = ("in_place",)
     RULES = (
         refuse(
             _IN_PLACE,

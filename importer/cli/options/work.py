@@ -14,6 +14,7 @@ class Jobs(OptionGroup):
     """The processors that a command uses."""
 
     HEADING = Heading.WORK
+    COMMON = ("jobs",)
 
     jobs: int | None = option(
         "--jobs",
