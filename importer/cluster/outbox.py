@@ -19,8 +19,7 @@ from importer.cluster.answer import Parcel
 from importer.repo.object_file import move_objects
 from importer.repo.staging import ObjectPlace
 from layers.entry import Owner
-from layers.ostree.bare_commit import bare_commit
-from layers.ostree.objects import Stored, dirmeta, dirtree
+from layers.ostree.objects import Stored, bare_commit, dirmeta, dirtree
 
 if TYPE_CHECKING:
     from collections.abc import Callable

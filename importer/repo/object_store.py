@@ -18,7 +18,7 @@ from importer.repo.pulled_objects import PulledObjects
 from importer.repo.reader import RepoReader
 from importer.repo.shared_objects import SharedObjects
 from importer.repo.staged_objects import LooseObjects
-from layers.ostree.objects import DIRECTORY, FILE, SYMLINK, content_header
+from layers.ostree.objects import DIRECTORY, FILE, SYMLINK, content_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,7 +165,7 @@ class ObjectStore(RepoReader):
     def _header(self, owner: Owner, kind: int, target: str) -> bytes:
         if self.mode == "bare-user-only":
             check_canonical(owner, kind)
-        return content_header(owner, kind, target.encode())
+        return content_of(owner, target.encode()).header
 
     # --- at the end of the transaction ---
 

@@ -12,7 +12,7 @@ from importer.errors import ImporterError
 from importer.repo.labels import SELINUX
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
-from layers.ostree.objects import file_hasher, symlink_checksum
+from layers.ostree.objects import content_of
 from layers.path import components
 from layers.tarsplit.record_reader import FileContent, segments
 from layers.tree.builder import DeviceNodes, LayerTree
@@ -135,12 +135,12 @@ class RebuiltTar:
         owner = entry.owner._replace(xattrs=tuple(sorted((*entry.owner.xattrs, *label))))
         if entry.kind is Kind.SYMLINK:
             owner = owner._replace(mode=0o777)
-            checksum = symlink_checksum(owner, entry.link)
+            hasher = sha256(content_of(owner, entry.link).header)
         else:
-            hasher = file_hasher(owner)
+            hasher = sha256(content_of(owner, b"").header)
             for chunk in reader.content():
                 hasher.update(chunk)
-            checksum = hasher.hexdigest()
+        checksum = hasher.hexdigest()
         if stored and stored.checksum == checksum and stored.owner != owner:
             self._blame(entry.path, "its object is damaged: mode, owner or xattrs have changed")
         return Described(entry, checksum)

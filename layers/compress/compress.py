@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         def flush(self) -> bytes: ...
 
 
-# What a compressor is given at once: its output may depend on where its input is cut.
+# The bytes that a compressor gets at once: its output may depend on where its input is cut.
 _PIECE = 1 << 20
 _GZIP_LEVEL = 6
 _ZSTD_LEVEL = 3

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import zstandard
 from isal import igzip_lib
 
-from layers.compress.gzip_header import has_whole_header
 from layers.compress.zstd_frames import is_frame, whole_frames
 from layers.errors import LayerError
 from layers.oci.media_type import Compression, may_be_unpacked
@@ -19,7 +19,10 @@ CHUNK = 1 << 20
 # Two chunks: a member's header can begin at the end of one.
 _MAX_HEADER = 2 * CHUNK
 _IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # isal's stub errs
-_GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1
+# A gzip member's header: RFC 1952, 2.3.
+_GZIP_MAGIC = b"\x1f\x8b"
+_FIXED = 10
+_FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 # zstd's own limit for untrusted input (ZSTD_WINDOWLOG_LIMIT_DEFAULT is 27).
 _MAX_WINDOW = 1 << 27
 
@@ -33,19 +36,13 @@ def decompressed(chunks: Chunks, media_type: str, compression: Compression) -> C
     head = next(chunks, b"")
     while 0 < len(head) < 4 and (more := next(chunks, b"")):
         head += more
-    found = compression_of(head)
+    actual = compression_of(head)
     plain = compression is Compression.GZIP and may_be_unpacked(media_type)
-    if found is not compression and not (found is Compression.NONE and plain):
+    if actual is not compression and not (actual is Compression.NONE and plain):
         raise LayerError(
-            f"the layer's media type is {media_type}, but its first bytes say {found.name.lower()}"
+            f"the layer's media type is {media_type}, but its first bytes say {actual.name.lower()}"
         )
-    return _READERS[found](_rejoined(head, chunks))
-
-
-def _rejoined(head: bytes, chunks: Chunks) -> Chunks:
-    if head:
-        yield head
-    yield from chunks
+    return _READERS[actual](chain([head] if head else [], chunks))
 
 
 def compression_of(head: bytes) -> Compression:
@@ -69,7 +66,7 @@ def gunzipped(chunks: Chunks) -> Chunks:
     while data := data or next(chunks, b""):
         # isal finds a checksum wrong, or the deflated data invalid, where a header with
         # optional fields comes to it in pieces.
-        while not has_whole_header(data) and (more := next(chunks, b"")):
+        while not _has_whole_header(data) and (more := next(chunks, b"")):
             data += more
             if len(data) > _MAX_HEADER:
                 raise LayerError("gzip: a member's header does not end")
@@ -92,6 +89,22 @@ def _inflate(member: igzip_lib.IgzipDecompressor, data: bytes, chunks: Chunks) -
                 raise LayerError("gzip: the data ends within a member")
     except _IsalError as error:
         raise LayerError(f"gzip: {error}") from None
+
+
+def _has_whole_header(data: bytes) -> bool:
+    """Return whether the gzip member at the start of `data` has its whole header in `data`."""
+    if len(data) < _FIXED:
+        return False
+    flags, at = data[3], _FIXED
+    if flags & _FEXTRA:
+        at += 2 + int.from_bytes(data[at : at + 2], "little")
+    for text in (_FNAME, _FCOMMENT):
+        if flags & text:
+            end = data.find(b"\0", at)
+            if end < 0:
+                return False
+            at = end + 1
+    return at + (2 if flags & _FHCRC else 0) <= len(data)
 
 
 class _ChunkFile:

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def string(text: bytes) -> bytes:
-    """Return a string, `s`, from its UTF-8. A byte array, `ay`, is its bytes unchanged."""
+    """Encode a string, `s`, given in UTF-8. A byte array, `ay`, is its bytes unchanged."""
     return text + b"\0"
 
 
 def array(elements: Iterable[bytes]) -> bytes:
-    """Return an array of elements of variable size. The elements' ends follow them, as offsets."""
+    """Encode an array of elements of variable size. The elements' ends follow them, as offsets."""
     parts = list(elements)
     body = b"".join(parts)
     return body + _offsets(len(body), list(accumulate(map(len, parts))))
 
 
 def members(*parts: bytes, fixed: bytes = b"") -> bytes:
-    """Return a tuple. `fixed` are its members of fixed size, padding included; `parts` are the
+    """Encode a tuple. `fixed` are its members of fixed size, padding included; `parts` are the
     members of variable size after them.
 
     The ends of all parts but the last follow them as offsets, the first part's end last.
@@ -40,7 +40,7 @@ def members(*parts: bytes, fixed: bytes = b"") -> bytes:
 
 
 def elements(data: bytes) -> list[bytes]:
-    """Return the elements that `array` was given. Raise ValueError if the data is malformed."""
+    """Split an encoded array: the inverse of `array`. Raise ValueError if the data is malformed."""
     if not data:
         return []
     width = _width(len(data), 0)
@@ -52,8 +52,8 @@ def elements(data: bytes) -> list[bytes]:
 
 
 def parts(data: bytes, count: int) -> list[bytes]:
-    """Return the `count` parts that `members` was given, for a tuple without a fixed member. Raise
-    ValueError if the data is malformed."""
+    """Split an encoded tuple of `count` members of variable size: the inverse of `members` without
+    `fixed`. Raise ValueError if the data is malformed."""
     width = _width(len(data), 0)
     at = len(data) - width * (count - 1)
     if at < 0:
@@ -62,7 +62,7 @@ def parts(data: bytes, count: int) -> list[bytes]:
 
 
 def text(data: bytes) -> bytes:
-    """Return the text that `string` was given. Raise ValueError if it has no terminating NUL."""
+    """Return a string without its NUL: the inverse of `string`. Raise ValueError if it has none."""
     if data[-1:] != b"\0":
         raise ValueError("a string does not end")
     return data[:-1]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from layers.ostree import gvariant
@@ -18,7 +17,6 @@ from layers.ostree.gvariant import array, members, string, text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from layers.digest import Hasher
     from layers.entry import Owner
 
 # A mode's file type bits.
@@ -32,10 +30,10 @@ _FRAME = struct.Struct(">II")
 
 
 class Content(NamedTuple):
-    """A content object to be written: a file or a symlink.
+    """A content object: a file or a symlink.
 
-    The checksum covers `header` and the content. The other fields are what a repo of its mode
-    stores in the header's place.
+    The checksum covers `header` and the content. A repo stores other fields in the header's place,
+    by its mode.
     """
 
     header: bytes
@@ -55,7 +53,7 @@ class Stored(NamedTuple):
 def content_of(owner: Owner, target: bytes) -> Content:
     """Return the object of a symlink to `target`, or of a file if `target` is empty. A symlink's
     mode is always 0777, as in Linux."""
-    return _symlink(owner, target) if target else _file(owner)
+    return _content(owner._replace(mode=0o777), SYMLINK, target) if target else _file(owner)
 
 
 @lru_cache(maxsize=4096)
@@ -63,45 +61,24 @@ def _file(owner: Owner) -> Content:
     return _content(owner, FILE, b"")
 
 
-def _symlink(owner: Owner, target: bytes) -> Content:
-    return _content(owner._replace(mode=0o777), SYMLINK, target)
-
-
 def _content(owner: Owner, kind: int, target: bytes) -> Content:
     """Make all headers of one object.
 
-    The archive's header, `(tuuuusa(ayay))`, holds the size too, which is not known yet: see
-    ostree-core.c, `_ostree_zlib_file_header_new`.
+    `header` is a be32 size, 4 zero bytes, then `(uuuusa(ayay))`: uid, gid, mode, rdev, target,
+    xattrs. `zheader`, `(tuuuusa(ayay))`, begins with the content's size, which is not known yet.
+    Source: ostree-core.c, `_ostree_file_header_new` and `_ostree_zlib_file_header_new`.
     """
-    mode, xattrs = kind | owner.mode, _xattrs(owner)
-    numbers = _ZHEADER.pack(0, owner.uid, owner.gid, mode, 0)
+    mode = kind | owner.mode
+    variable = string(target), _xattrs(owner)
+    header = _HEADER.pack(owner.uid, owner.gid, mode, 0)
+    zheader = _ZHEADER.pack(0, owner.uid, owner.gid, mode, 0)
     return Content(
-        content_header(owner, kind, target),
+        _framed(members(*variable, fixed=header)),
         mode,
         _metadata(owner, mode),
-        _framed(members(string(target), xattrs, fixed=numbers)),
+        _framed(members(*variable, fixed=zheader)),
         target,
     )
-
-
-def content_header(owner: Owner, kind: int, target: bytes) -> bytes:
-    """Return the header that a content object's checksum and its stream begin with.
-
-    A be32 size, 4 zero bytes, then `(uuuusa(ayay))`: uid, gid, mode, rdev, target, xattrs. Source:
-    ostree-core.c, `_ostree_file_header_new`.
-    """
-    numbers = _HEADER.pack(owner.uid, owner.gid, kind | owner.mode, 0)
-    return _framed(members(string(target), _xattrs(owner), fixed=numbers))
-
-
-def file_hasher(owner: Owner) -> Hasher:
-    """Return the hash of a file's object so far; the caller adds the content."""
-    return sha256(content_header(owner, FILE, b""))
-
-
-def symlink_checksum(owner: Owner, target: bytes) -> str:
-    """Return the checksum of a symlink's object."""
-    return sha256(content_header(owner._replace(mode=0o777), SYMLINK, target)).hexdigest()
 
 
 def dirmeta(owner: Owner) -> bytes:
@@ -119,11 +96,10 @@ def dirtree(files: Mapping[bytes, str], directories: Mapping[bytes, Stored]) -> 
 
 
 def read_dirtree(data: bytes) -> tuple[dict[bytes, str], dict[bytes, Stored]]:
-    """Return the files and directories that `dirtree` was given. Raise ValueError if the data is
-    malformed."""
+    """Parse a dirtree: the inverse of `dirtree`. Raise ValueError if the data is malformed."""
     files, directories = gvariant.parts(data, 2)
-    pairs = (gvariant.parts(one, 2) for one in gvariant.elements(files))
-    triples = (gvariant.parts(one, 3) for one in gvariant.elements(directories))
+    pairs = (gvariant.parts(file, 2) for file in gvariant.elements(files))
+    triples = (gvariant.parts(directory, 3) for directory in gvariant.elements(directories))
     return (
         {text(name): checksum.hex() for name, checksum in pairs},
         {text(name): Stored(contents.hex(), meta.hex()) for name, contents, meta in triples},
@@ -140,10 +116,24 @@ def _metadata(owner: Owner, mode: int) -> bytes:
 
 
 def _xattrs(owner: Owner) -> bytes:
-    """Return `a(ayay)`: each name ends in a NUL, values do not. Sorted by name, as libostree reads
-    them from a disk."""
+    """Return `a(ayay)`, sorted by name, as libostree reads xattrs from a disk. Each name ends in a
+    NUL; values do not."""
     return array([members(string(name), value) for name, value in owner.xattrs])
 
 
 def _framed(header: bytes) -> bytes:
     return _FRAME.pack(len(header), 0) + header
+
+
+# Of a bare commit: subject and body are empty strings; the time, 1970, is a 64-bit number aligned
+# to 8 bytes.
+_EMPTY = b"\0\0" + bytes(6) + bytes(8)
+# Where the members of variable size end, in bytes, the last one first: contents, body, subject,
+# related objects, parent, metadata.
+_ENDS = bytes((len(_EMPTY) + 32, 2, 1, 0, 0, 0))
+
+
+def bare_commit(root: Stored) -> bytes:
+    """Return a commit that has nothing but a root directory: `OSTREE_COMMIT_GVARIANT_FORMAT`,
+    `(a{sv}aya(say)sstayay)`. It carries files from one repo to another."""
+    return _EMPTY + bytes.fromhex(root.contents) + bytes.fromhex(root.meta) + _ENDS

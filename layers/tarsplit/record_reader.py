@@ -28,7 +28,7 @@ _CRC_SIZE = 8
 # Ours have at most 1 MiB of raw bytes. tar-split's have an entry's headers, and older ones all
 # that follows the last entry.
 _LONGEST_LINE = 1 << 26
-# How many bytes of lines a byte of the tar may take, and how many there may be in any case.
+# The most bytes of lines for each byte of the tar, and for a tar of any size.
 _MOST_LINES = 16
 _LEAST_LINES = 1 << 20
 # An entry has two lines, and a header of 512 raw bytes; each cut of a longer text is far longer.
@@ -59,8 +59,8 @@ def segments(record: Chunks, size: int | None = None) -> Iterator[Segment]:
 
 
 def _bounded(lines: Chunks, size: int) -> Chunks:
-    """Yield the lines: base64 of the headers, and a name, each character of which may be escaped
-    by six. An entry has a header of 512 bytes at least."""
+    """Yield the lines. Raise LayerError if they are too long: a line is base64 of a header of 512
+    bytes at least, or a name, whose characters may be escaped by six each."""
     most = size * _MOST_LINES + _LEAST_LINES
     for chunk in lines:
         most -= len(chunk)
@@ -70,7 +70,7 @@ def _bounded(lines: Chunks, size: int) -> Chunks:
 
 
 def described(lines: Chunks) -> Iterator[Segment]:
-    """Yield the same from the record's lines, unpacked already. Raise LayerError if there are far
+    """Yield the tar's parts from the record's unpacked lines. Raise LayerError if there are far
     more lines than the tar has headers."""
     left = _FIRST_LINES * _RAW_OF_A_LINE
     for line in _lines(lines):

@@ -9,7 +9,6 @@ name, so this record has none.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import re
@@ -20,21 +19,22 @@ from fastcrc import crc64
 
 from layers.errors import LayerError
 from layers.path import normalized
+from layers.tarsplit.record_reader import FileContent, segments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from layers.chunks import Chunks
 
 # One JSON line per this much of raw content, where a file's bytes are recorded raw.
 _RAW_LIMIT = 1 << 20
 _FLUSH = 1 << 16
-# The record is made in memory. Two million entries need a fifth of this; what may need more
-# are contents that no file of the tree has.
+# The record is made in memory. Two million entries need a fifth of this. Only content shadowed by
+# a later entry makes it larger.
 MAX_RECORD = 1 << 30
-# zlib's output has been the same for decades, while isal's depends on the processor's
-# instruction set; and no time or file name is in the header: the same tar is to give the same
-# record on any machine. Level 3 takes half of level 6's time, for a fifth more bytes.
+# The same tar gives the same record on any machine: zlib's output has been the same for decades,
+# while isal's depends on the processor's instruction set, and the header has no time or file name.
+# Level 3 takes half of level 6's time, for a fifth more bytes.
 _LEVEL = 3
 # What JSON writes as it is: printable ASCII but for the quote and the backslash.
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*")
@@ -42,7 +42,7 @@ _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
 class TarSplit:
-    """Writes the record of one layer's tar while it is read; a `layers.tar.recorder.Recorder`."""
+    """Write the record of a layer's tar while the tar is read; a `layers.tar.recorder.Recorder`."""
 
     def __init__(self) -> None:
         self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -67,9 +67,7 @@ class TarSplit:
             self._cut_raw()
 
     def begin_file(self, path: bytes, size: int) -> None:
-        """Begin a file of `size` bytes. An empty file leaves nothing to record."""
-        if size:
-            self._end_raw()
+        """Begin a file of `size` bytes. Nothing is recorded of an empty file."""
         self._file, self._crc64 = (path, size), 0
 
     def content(self, data: bytes) -> None:
@@ -80,10 +78,15 @@ class TarSplit:
         """Record the file, all of whose content was given."""
         path, size = self._file
         if size:
-            payload = binascii.b2a_base64(self._crc64.to_bytes(8), newline=False)
-            name = _json_string(normalized(path))
-            self._line(b'{"type":1,"name":%b,"size":%d,"payload":"%b"' % (name, size, payload))
-            self.files += 1
+            self.add_file(normalized(path), size, self._crc64)
+
+    def add_file(self, path: bytes, size: int, crc: int) -> None:
+        """Record a file by its normalized path, its size in bytes and its content's CRC-64."""
+        self._end_raw()
+        payload = binascii.b2a_base64(crc.to_bytes(8), newline=False)
+        name = _json_string(path)
+        self._line(b'{"type":1,"name":%b,"size":%d,"payload":"%b"' % (name, size, payload))
+        self.files += 1
 
     def finish(self) -> bytes:
         """Return the whole record, gzipped."""
@@ -94,8 +97,8 @@ class TarSplit:
         return b"".join([*self._packed, trailer])
 
     def _cut_raw(self) -> None:
-        """Write lines of the limit's size, and hold back the rest. The record must not show in what
-        pieces the bytes arrived from the network or the repo."""
+        """Write lines of the limit's size, and hold back the rest, so that the record does not
+        depend on the pieces in which bytes arrive."""
         data = b"".join(self._raw)
         rest = len(data) % _RAW_LIMIT
         for at in range(0, len(data) - rest, _RAW_LIMIT):
@@ -105,7 +108,7 @@ class TarSplit:
     def _end_raw(self) -> None:
         if self._raw_size:
             self._raw_line(b"".join(self._raw))
-        self._raw, self._raw_size = [], 0
+            self._raw, self._raw_size = [], 0
 
     def _raw_line(self, data: bytes) -> None:
         payload = binascii.b2a_base64(data, newline=False)
@@ -140,29 +143,18 @@ def with_contents(record: bytes, contents: Mapping[int, Chunks]) -> bytes:
     Where a tar has a path twice, only the last content is in the tree.
     """
     copy = TarSplit()
-    files = -1
-    for line in _record_lines(record):
-        entry = json.loads(line)
-        files += entry["type"] == 1
-        if entry["type"] == 1 and files in contents:
-            for chunk in contents[files]:
+    number = -1
+    for part in segments(iter([record])):
+        if not isinstance(part, FileContent):
+            copy.raw(part)
+            continue
+        number += 1
+        if number in contents:
+            for chunk in contents[number]:
                 copy.raw(chunk)
-        elif entry["type"] == 1:
-            copy._end_raw()
-            copy._line(line.rpartition(b',"position":')[0])
         else:
-            copy.raw(base64.b64decode(entry["payload"]))
+            copy.add_file(part.path, part.size, part.crc or 0)
     return copy.finish()
-
-
-def _record_lines(record: bytes) -> Iterator[bytes]:
-    """Yield the record's lines one by one: unpacked, it can be far larger than memory."""
-    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-    begun, packed = b"", record
-    while not unpacker.eof:
-        *lines, begun = (begun + unpacker.decompress(packed, _RAW_LIMIT)).split(b"\n")
-        packed = unpacker.unconsumed_tail
-        yield from lines
 
 
 def _json_string(path: bytes) -> bytes:
