@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import ssl
 import warnings
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
     from importer.cluster.address import Address
 
-# Seconds that workers on this machine may take to start, and to end.
-_START = 120
-_LEAVE = 5
+_LEAVE = 5  # seconds that the client and workers on this machine may take to end
 # How workers send results: as plain data, or as the message that they cannot.
 _PLAIN = ["msgpack", "error"]
 _LONGEST = 200  # characters of an error that a worker sends
@@ -46,11 +45,37 @@ def _unpickle_nothing() -> None:
         module.pickle = plain
 
 
+class _LocalSecurity(Security):  # type: ignore[misc]  # Dask has no types
+    """Certificates for connections that may end without TLS's "close notify", as Dask's do.
+
+    OpenSSL 3 would answer such an end with an alert. If the peer is gone, that fails with EPIPE,
+    which Python 3.13 leaves in OpenSSL's queue of errors: the next connection of the thread that
+    is read, a worker's say, is then closed with this error. Dask's messages have lengths, so that
+    a message that is cut short is noticed.
+    """
+
+    __slots__ = Security.__slots__  # Dask reads the names of its fields from here
+
+    def get_connection_args(self, role: str) -> dict[str, object]:
+        return _without_close_notify(super().get_connection_args(role))
+
+    def get_listen_args(self, role: str) -> dict[str, object]:
+        return _without_close_notify(super().get_listen_args(role))
+
+
+def _without_close_notify(arguments: dict[str, object]) -> dict[str, object]:
+    context = arguments["ssl_context"]
+    if isinstance(context, ssl.SSLContext):
+        context.options |= ssl.OP_IGNORE_UNEXPECTED_EOF
+    return arguments
+
+
 class Dask:
     """A connection to a scheduler. Its methods may be called by several threads."""
 
     def __init__(self, address: Address) -> None:
-        """Connect to the scheduler; for `local:N`, start one here with N workers.
+        """Connect to the scheduler; for `local:N`, start one here and N workers,
+        without waiting for these.
 
         Raise ClusterError if no scheduler answers.
         """
@@ -68,8 +93,6 @@ class Dask:
                     deserializers=_PLAIN,
                 )
                 opened.callback(self._leave)
-                if address.workers:
-                    self._client.wait_for_workers(address.workers, timeout=_START)
             except ImporterError:
                 raise
             except Exception as error:  # an answer that is none can end in any
@@ -84,7 +107,7 @@ class Dask:
         workers anything to run. Raise ImporterError if the package for certificates is missing.
         """
         try:
-            security = Security.temporary()
+            security = _LocalSecurity.temporary()
         except ImportError as error:
             said = f"--cluster={self._address} needs certificates: {error}"
             raise ImporterError(said, hint="pip install 'import-image[cluster]'") from None
@@ -297,5 +320,5 @@ def _hint(address: Address) -> str:
     if address.text.startswith("tls://"):
         return f"check that it runs there. {_TLS}"
     if address.workers:
-        return "this machine is slow to start workers: try again, or with a smaller N of local:N"
+        return "the scheduler starts on this machine: -v shows Dask's own messages"
     return "start one with `dask scheduler`, and workers with `dask worker ADDRESS`"

@@ -96,10 +96,10 @@ class Members:
         self._progress.message(f"cluster {self._cluster.address}: {text}")
 
     def _none(self) -> ClusterError:
-        return ClusterError(
-            f"cluster {self._cluster.address} has had no worker for {self._cluster.wait:g} s",
-            hint="start one with `dask worker ADDRESS`, or wait longer with --cluster-wait",
-        )
+        address = self._cluster.address
+        said = f"cluster {address} has had no worker for {self._cluster.wait:g} s"
+        start = "try a smaller N" if address.workers else "start one with `dask worker ADDRESS`"
+        return ClusterError(said, hint=f"{start}, or wait longer with --cluster-wait")
 
 
 def _proof(answer: bytes | BaseException) -> str:
