@@ -140,8 +140,8 @@ def _origin(given: Given) -> ReleaseOrigin:
     sources = given(ReleaseSources)
     return ReleaseOrigin(
         names=(
-            *(SourceName.parse(text) for text in sources.sources),
-            *(SourceName(str(path)) for path in given(Lists).lists),
+            *map(SourceName.parse, sources.sources),
+            *(SourceName.parse(str(path)) for path in given(Lists).lists),
         ),
         stream=sources.stream or "",
         controller=sources.controller or OPENSHIFT,

@@ -44,7 +44,7 @@ def read_image_lists(path: Path, size: int) -> tuple[ImageList, ...]:
     """
     try:
         if not is_directory(path):
-            return (ImageList(path, read_list(_raw(path, size), str(path), size)),)
+            return (ImageList(path, read_list(list_bytes(path, size), str(path), size)),)
         found = tuple(_members(path, size))
     except LayerError as error:
         hint = f"name the lists in {path} one by one, without this file, or move it elsewhere"
@@ -60,10 +60,11 @@ def read_image_lists(path: Path, size: int) -> tuple[ImageList, ...]:
 def _members(directory: Path, size: int) -> Iterator[ImageList]:
     for path in sorted(directory.iterdir()):
         if path.suffix in _SUFFIXES:
-            yield ImageList(path, parse_list(_raw(path, size), str(path), size, lines=False))
+            yield ImageList(path, parse_list(list_bytes(path, size), str(path), size, lines=False))
 
 
-def _raw(path: Path, size: int) -> bytes:
+def list_bytes(path: Path, size: int) -> bytes:
+    """Read a file that lists images: JSON of a release, or a list of at most `size` bytes."""
     return read_file(path, max(size, MAX_DOCUMENT_SIZE))  # `parse_list` says how long it may be
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from importer.commit.target import Target
     from importer.fetch.skopeo import Skopeo
     from layers.limits import Limits
-    from layers.lists.rules import ListRules
+    from layers.lists.detect import ListRules
     from layers.release.release import Release
 
 

@@ -95,7 +95,7 @@ def _releases(origin: ReleaseOrigin, progress: Progress) -> list[Locked]:
 
         return Http(skopeo.retry_times, skopeo.timeout, progress.message, "application/json")
 
-    documents = SourceDocuments(http)
+    documents = SourceDocuments(http, origin.lists.size)
     arches = origin.architectures()
     return [Locked(_read(origin, arch, documents, progress), {}) for arch in arches]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Self
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
 from importer.fetch.url import shown
+from importer.files.image_lists import list_bytes, read_image_lists
 from importer.files.presence import is_directory
-from importer.files.replacement import read_file
 from importer.release.controller import chosen
 from importer.store.documents import StoredDocuments
 from layers.architecture import go_arch, is_architecture
@@ -22,7 +22,7 @@ from layers.document import MAX_DOCUMENT_SIZE, parse_document
 from layers.errors import Fault, LayerError
 from layers.oci.reference import REGISTRIES, Reference, registries
 from layers.release.release import Release, merged
-from layers.release.source import image_stream, parse_source
+from layers.release.source import image_stream, listed_release, parse_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from importer.fetch.http import Http
     from importer.fetch.skopeo import Skopeo
     from layers.limits import Limits
-    from layers.lists.rules import ListRules
+    from layers.lists.detect import ListRules
 
 _FOR_ARCH = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)
 # How MicroShift names its files: release-x86_64.json, release-olm-aarch64.json.
@@ -91,8 +91,9 @@ class SourceDocuments:
     A pipe can be read only once, and a server may have another release the next time.
     """
 
-    def __init__(self, http: Callable[[], Http]) -> None:
+    def __init__(self, http: Callable[[], Http], max_list_size: int) -> None:
         self._http = http
+        self._max_list_size = max_list_size
         self._read: dict[str, bytes] = {}
 
     def find(self, text: str) -> bytes | None:
@@ -109,7 +110,7 @@ class SourceDocuments:
             return self._http().get(text)
         if text == "-":
             return _standard_input()
-        return read_file(Path(text), MAX_DOCUMENT_SIZE) if _is_file(text) else None
+        return list_bytes(Path(text), self._max_list_size) if _is_file(text) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +130,17 @@ class Sources:
 
     def read(self, names: Sequence[SourceName]) -> Release:
         """Return the release merged from these sources. An error names its source."""
-        return merged([self._read(text) for name in names for text in self._expanded(name.text)])
+        return merged([release for name in names for release in self._releases(name.text)])
 
-    def _expanded(self, text: str) -> list[str]:
-        """Return the source; for a directory, its files that list an image."""
+    def _releases(self, text: str) -> Iterator[Release]:
+        """Yield the source's release; for a directory, one of each file that lists an image."""
         if text == "-" or not _is_file(text) or not is_directory(Path(text)):
-            return [text]
-        from importer.files.image_lists import read_image_lists
-
-        return [
-            str(one.path) for one in read_image_lists(Path(text), self.lists.size) if one.images
-        ]
+            yield self._read(text)
+            return
+        for listed in read_image_lists(Path(text), self.lists.size):
+            if listed.images:
+                with naming(shown(str(listed.path))):
+                    yield listed_release(listed.file, self.lists)
 
     def _read(self, text: str) -> Release:
         with naming(shown(text)):

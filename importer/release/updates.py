@@ -14,7 +14,7 @@ from importer.release.sources import SourceName, advising
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
-from layers.release.microshift_json import named_pullspecs, new_release_file, updated
+from layers.lists.microshift_json import ReleaseFile, new_release_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -84,12 +84,13 @@ class FileUpdate:
         Raise LayerError if the release does not fit the file.
         """
         raw, origin = self.old() or b"", str(self.path)
+        base = release.version or release.name
         with advising(_HINTS[self.kind]):
             match self.kind:
                 case FileKind.RELEASE:
-                    return updated(raw, release, origin)
+                    return ReleaseFile.parse(raw, origin).updated(release.pullspecs, base)
                 case FileKind.NEW_RELEASE:
-                    return new_release_file(release, self.components, origin)
+                    return new_release_file(self.components, release.pullspecs, base, origin)
                 case FileKind.KUSTOMIZATION:
                     return _kustomization(raw, release, names, origin)
                 case FileKind.CRIO:
@@ -144,4 +145,5 @@ def _former(arch: str, files: Iterable[FileUpdate]) -> Iterator[tuple[str, str]]
         if file.kind in (FileKind.RELEASE, FileKind.NEW_RELEASE) and file.arch in ("", arch):
             raw = file.old()
             if raw is not None:
-                yield from named_pullspecs(raw, str(file.path))
+                pullspecs = ReleaseFile.parse(raw, str(file.path)).pullspecs
+                yield from ((pullspec, name) for name, pullspec in pullspecs.items())

@@ -1,40 +1,56 @@
-"""Detect the format of a list of images by its content, not its name."""
+"""Recognize the format of a file that lists images, by its content, not its name."""
 
 from __future__ import annotations
 
+import json
 import re
 from codecs import BOM_UTF8
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from layers.document import MAX_TEXT_SIZE
+from layers.document import MAX_TEXT_SIZE, Document, parse_document
 from layers.errors import LayerError
-from layers.lists.blueprint import read_blueprint
-from layers.lists.kinds import KINDS
-from layers.lists.lines import read_lines
-from layers.lists.manifests import read_manifests
-from layers.lists.quadlet import is_unit, read_unit
-from layers.yaml_text import decoded
+from layers.lists.microshift_json import ReleaseFile
+from layers.oci.reference import REGISTRIES
 
 if TYPE_CHECKING:
     from layers.lists.listed import ListFile
 
+# For hints.
+KINDS = (
+    "a MicroShift release file, a blueprint with [[containers]], a Compose file, Kubernetes"
+    " manifests, a Quadlet unit, or a list with one image a line"
+)
 _BLUEPRINT = re.compile(r"^[ \t]*(\[\[[ \t]*containers\b|containers[ \t]*=)", re.MULTILINE)
 # `key: value` or `key:` at the margin, `---`, or JSON: no line of a plain list looks so.
 _YAML = re.compile(r"^(---|%YAML|[A-Za-z][\w.-]*:(\s|$)|\{)", re.MULTILINE)
+# One JSON object. Several divided by `---`, and objects with bare keys, are YAML.
+_JSON_OBJECT = re.compile(r"\s*\{\s*([\"}](?!.*^---)|\Z)", re.MULTILINE | re.DOTALL)
 
 
-def read_list(raw: bytes, origin: str, limit: int = MAX_TEXT_SIZE) -> ListFile:
-    """Return the images of a file of at most `limit` bytes. `origin` names the file in errors.
+@dataclass(frozen=True, slots=True)
+class ListRules:
+    """Rules for lists: `transports` are allowed for their images, other than registries' for local
+    lists alone. `size` is the most bytes of a list."""
+
+    transports: frozenset[str] = REGISTRIES
+    size: int = MAX_TEXT_SIZE
+
+
+def read_list(raw: bytes, origin: str, limit: int = MAX_TEXT_SIZE, kinds: str = KINDS) -> ListFile:
+    """Return the images of a file of at most `limit` bytes. `origin` names the file in errors,
+    whose hint says which `kinds` of files are read.
 
     Raise LayerError if the file has none of the formats, or lists no image.
     """
     try:
-        found = parse_list(raw, origin, limit)
-        if not found.images:
+        file = parse_list(raw, origin, limit)
+        if not file.images:
             raise LayerError(f"{origin} lists no image")
     except LayerError as error:
-        raise error.within(hint=f"it can be {KINDS}") from None
-    return found
+        raise error.within(hint=f"it can be {kinds}") from None
+    return file
 
 
 def parse_list(
@@ -45,28 +61,65 @@ def parse_list(
     `lines` False refuses plain lists, whose errors quote a line: a name in a directory may lead to
     a file that the directory's owner may not read.
     """
+    document = json_object(raw, origin)
+    if document is not None and "images" in document and not is_manifest(document):
+        return ReleaseFile.of(document, origin)
     if len(raw) > limit:
         raise LayerError(
             f"{origin} has {len(raw)} bytes, more than {limit}", hint="--max-list-size allows more"
         )
-    text = decoded(raw.removeprefix(BOM_UTF8), origin)
-    found = _read(text, origin, limit)
-    if found is not None:
-        return found
-    if not lines:
-        raise LayerError(f"{origin} is no unit, and no manifest")
-    return read_lines(text, origin)
+    return _text_list(_text(raw, origin), origin, limit, lines=lines)
 
 
-def _read(text: str, origin: str, limit: int) -> ListFile | None:
-    """Return the images of a file of any format but a plain list."""
+def json_object(raw: bytes, origin: str) -> Document | None:
+    """Return the JSON object of a file, whose numbers are Decimals; None if the file has another
+    format. Raise LayerError for HTML, and for JSON that is malformed or no object."""
+    text = _text(raw, origin).strip()
+    if text.startswith("<"):
+        raise LayerError(f"{origin} is HTML or XML", hint="is it the page of a log-in?")
+    if text in ("null", "true", "false") or (text.startswith(("[", '"')) and _is_json(text)):
+        raise LayerError(f"{origin} is JSON, but no object")
+    if _JSON_OBJECT.match(text):
+        return parse_document(raw.removeprefix(BOM_UTF8), origin, numbers=Decimal)
+    return None
+
+
+def _text(raw: bytes, origin: str) -> str:
+    try:
+        return raw.removeprefix(BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError:
+        raise LayerError(f"{origin} is not UTF-8") from None
+
+
+def _is_json(text: str) -> bool:
+    """Return whether the text is JSON. Quadlet units and TOML begin with a bracket, too."""
+    try:
+        json.loads(text)
+    except RecursionError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
+def is_manifest(document: Document) -> bool:
+    """Return whether a JSON object is a Compose file or a Kubernetes manifest."""
+    return "services" in document or {"kind", "apiVersion"} <= document.keys()
+
+
+def _text_list(text: str, origin: str, limit: int, *, lines: bool) -> ListFile:
+    # These load the readers of YAML and TOML.
+    from layers.lists.blueprint import read_blueprint
+    from layers.lists.lines import read_lines
+    from layers.lists.manifests import read_manifests
+    from layers.lists.quadlet import is_unit, read_unit
+
     if is_unit(text):
         return read_unit(text, origin)
     if _BLUEPRINT.search(text):
         return read_blueprint(text, origin, limit)
     if _YAML.search(text):
-        manifests = read_manifests(text, origin, limit)
-        if manifests is None:
-            raise LayerError(f"{origin} is YAML or JSON of no kind that we know")
-        return manifests
-    return None
+        return read_manifests(text, origin, limit)
+    if not lines:
+        raise LayerError(f"{origin} is no unit, and no manifest")
+    return read_lines(text, origin)

@@ -1,9 +1,8 @@
-"""YAML that names images: a Compose file, Kubernetes manifests, a MicroShift release file.
+"""YAML or JSON that names images: a Compose file, or Kubernetes manifests.
 
 Formats: the Compose specification, `services.*.image`; Kubernetes' PodSpec wherever it stands, as
 in a Pod, a template or a List: `image` in containers, initContainers and ephemeralContainers,
-and `image.reference` in volumes (the volume source `image`); `images` of MicroShift's
-assets/release/release-<arch>.json.
+and `image.reference` in volumes (the volume source `image`).
 """
 
 from __future__ import annotations
@@ -22,43 +21,43 @@ if TYPE_CHECKING:
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 
 
-def read_manifests(text: str, origin: str, limit: int) -> SpanList | None:
-    """Return the images of a file of one of these kinds, None if the text is of none.
-
-    Raise LayerError if the text is neither YAML nor JSON, or an image is not on one line.
-    """
+def read_manifests(text: str, origin: str, limit: int) -> SpanList:
+    """Return the images of the file. Raise LayerError if the text is neither YAML nor JSON, has
+    neither kind, or if an image is not on one line."""
     spans: dict[int, Span] = {}
-    known = False
+    is_known = False
     for document in documents(text, origin, limit):
         top = keys(document)
         if "services" in top:
             nodes = _services(top["services"])
         elif "kind" in top and "apiVersion" in top:
             nodes = _pods(document)
-        elif {"release", "images"} <= top.keys():
-            nodes = iter(keys(top["images"]).values())
         else:
             continue
-        known = True
+        is_known = True
         for node in nodes:
             span = _span(node, text, origin)
             spans.setdefault(span.start, span)
-    return SpanList(text, tuple(spans[start] for start in sorted(spans))) if known else None
+    if not is_known:
+        raise LayerError(f"{origin} is YAML or JSON of no kind that we know")
+    return SpanList(text, tuple(spans[start] for start in sorted(spans)))
 
 
 def _services(services: Node) -> Iterator[Node]:
     for service in keys(services).values():
-        if "image" in (found := keys(service)):
-            yield found["image"]
+        image = keys(service).get("image")
+        if image is not None:
+            yield image
 
 
 def _pods(document: Node) -> Iterator[Node]:
-    seen: set[int] = set()  # what an alias repeats
+    seen: set[int] = set()  # aliases repeat nodes
     for mapping in walk(document):
         for key in _CONTAINERS:
             for container in _new(mapping.get(key), seen):
-                if "image" in (found := keys(container)):
-                    yield found["image"]
+                image = keys(container).get("image")
+                if image is not None:
+                    yield image
         for volume in _new(mapping.get("volumes"), seen):
             source = keys(keys(volume).get("image"))
             if "reference" in source:
@@ -69,10 +68,10 @@ def _new(node: Node | None, seen: set[int]) -> Iterator[Node]:
     """Yield a sequence's nodes that are not in `seen` by their ids, and add them."""
     if id(node) not in seen:
         seen.add(id(node))
-        for one in items(node):
-            if id(one) not in seen:
-                seen.add(id(one))
-                yield one
+        for item in items(node):
+            if id(item) not in seen:
+                seen.add(id(item))
+                yield item
 
 
 def _span(node: Node, text: str, origin: str) -> Span:

@@ -67,6 +67,11 @@ class Release:
             if not _is_plain(said):
                 raise LayerError(f"{said[:100]!r} is no name of a release, nor a version")
 
+    @property
+    def pullspecs(self) -> dict[str, str]:
+        """Return the pullspecs by component."""
+        return {name: component.pullspec for name, component in self.components.items()}
+
     def chosen(self, only: Sequence[str], exclude: Sequence[str]) -> Release:
         """Return the components that a pattern of `only` matches, all if there is none, without
         those that `exclude` matches. Patterns are fnmatch's.

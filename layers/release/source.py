@@ -1,36 +1,34 @@
 """Read the files that name a release's images. The content tells the format.
 
-Formats: MicroShift's assets/release/release-<arch>.json and the optional components' files; `oc adm
-release info -o json` (openshift/oc pkg/cli/admin/release/info.go, `type ReleaseInfo`); an
-ImageStream (openshift/api image/v1), as a payload's `release-manifests/image-references`; the
-release controller's API (openshift/release-controller, `type APITag`); a list.
+Formats: `oc adm release info -o json` (openshift/oc pkg/cli/admin/release/info.go, `type
+ReleaseInfo`); an ImageStream (openshift/api image/v1), as a payload's
+`release-manifests/image-references`; the release controller's API (openshift/release-controller,
+`type APITag`); and all that `layers.lists` reads, MicroShift's release files among them.
 """
 
 from __future__ import annotations
 
-import json
-from codecs import BOM_UTF8
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from layers.architecture import go_arch
-from layers.document import Document, array, mapping, parse_document, string
+from layers.document import Document, array, mapping, string
 from layers.errors import LayerError
-from layers.lists.kinds import KINDS
+from layers.lists.detect import KINDS, is_manifest, json_object, read_list
+from layers.lists.microshift_json import ReleaseFile
 from layers.oci.reference import ImageName
 from layers.release.release import Component, Release, components
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Iterator
 
-    from layers.lists.listed import Listed
-    from layers.lists.rules import ListRules
+    from layers.lists.detect import ListRules
+    from layers.lists.listed import Listed, ListFile
 
 _COMMIT = "io.openshift.build.commit.id"
 _SOURCE = "io.openshift.build.source-location"
-_JSON_WORDS = (b"null", b"true", b"false")
-_KINDS = f"a MicroShift release file, `oc adm release info -o json`, an ImageStream, {KINDS}"
+_KINDS = f"the JSON of `oc adm release info`, an ImageStream, {KINDS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,46 +50,19 @@ def parse_source(raw: bytes, origin: str, rules: ListRules) -> Release | Answers
 
     Raise LayerError if the file has none of the formats. A controller's answer only names payloads.
     """
-    raw = raw.removeprefix(BOM_UTF8)  # as editors elsewhere put it in front
-    text = raw.strip()
-    if text.startswith(b"<"):
-        raise LayerError(f"{origin} is HTML or XML", hint="is it the page of a log-in?")
-    if text in _JSON_WORDS or (text.startswith((b"[", b'"')) and _is_json(text)):
-        raise LayerError(f"{origin} is JSON, but no object", hint=f"it can be {_KINDS}")
-    if not text.startswith(b"{"):
-        return _list(raw, origin, rules)
-    document = parse_document(raw, origin)
+    try:
+        document = json_object(raw, origin) or {}
+    except LayerError as error:
+        raise error.within(hint=f"it can be {_KINDS}") from None
     if document.get("kind") == "ImageStream":
         return image_stream(document, origin)
     if "references" in document:
         return _release_info(document, origin)
-    if "images" in document:
-        return _microshift(document, origin)
     if "pullSpec" in document:
         return (_answer(document, origin),)
-    if "services" in document or {"kind", "apiVersion"} <= document.keys():
-        return _list(raw, origin, rules)
-    if "tags" in document:
-        return tuple(_answer(one, origin) for one in _objects(document, "tags", origin))
-    raise LayerError(f"{origin} is no release that we know", hint=f"it can be {_KINDS}")
-
-
-def _is_json(text: bytes) -> bool:
-    """Return whether the text is JSON. Quadlet units and TOML begin with a bracket, too."""
-    try:
-        json.loads(text)
-    except RecursionError:
-        return True
-    except ValueError:
-        return False
-    return True
-
-
-def _microshift(document: Document, origin: str) -> Release:
-    images = mapping(document, "images", origin)
-    found = [_component(name, string(images, name, origin), origin) for name in images]
-    base = string(mapping(document, "release", origin, {}), "base", origin, "")
-    return Release(components(found), base, base)
+    if "tags" in document and not is_manifest(document):
+        return tuple(_answer(tag, origin) for tag in _objects(document, "tags", origin))
+    return listed_release(read_list(raw, origin, rules.size, _KINDS), rules)
 
 
 def _release_info(document: Document, origin: str) -> Release:
@@ -154,45 +125,34 @@ def _objects(document: Document, key: str, origin: str) -> Iterator[Document]:
         yield value
 
 
-def _list(raw: bytes, origin: str, rules: ListRules) -> Release:
-    """Return the images of a list in any of the formats of `layers.lists`."""
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise LayerError(f"{origin} is not text", hint=f"it can be {_KINDS}") from None
-    from layers.lists.detect import parse_list  # loads readers of YAML and TOML
+def listed_release(file: ListFile, rules: ListRules) -> Release:
+    """Return the release of a file's images. Raise LayerError for an image that the rules refuse.
 
-    try:
-        images = parse_list(raw, origin, rules.size).images
-        found = [_ListedImage.of(one, rules) for one in images]
-        if not found:
-            raise LayerError(f"{origin} is empty: it lists no image")
-    except LayerError as error:
-        raise error.within(hint=f"it can be {_KINDS}") from None
-    counts = Counter(one.default for one in found if not one.name)
-    texts = {one.text for one in found}
-    several = {name for name, count in counts.items() if count > 1 and len(texts) > 1}
-    return Release(components(one.component(several) for one in found))
+    The component of an image is called what the list calls the image, otherwise after its
+    repository, so that a new tag is a change of it. Images of one repository need their tags.
+    """
+    if isinstance(file, ReleaseFile):
+        pullspecs = file.components.items()
+        found = [_component(name, pullspec, file.origin) for name, pullspec in pullspecs]
+        return Release(components(found), file.base, file.base)
+    images = file.images
+    repositories = [_repository(image, rules) for image in images]
+    counts = Counter(
+        repository for image, repository in zip(images, repositories, strict=True) if not image.name
+    )
+    differ = len({image.source for image in images}) > 1
+    names = [
+        image.source if differ and counts[repository] > 1 else repository
+        for image, repository in zip(images, repositories, strict=True)
+    ]
+    return Release(
+        components(
+            Component(image.name or name, image.source, origin=image.where)
+            for image, name in zip(images, names, strict=True)
+        )
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _ListedImage:
-    """An image of a list. `name` is what the list calls it or "", `default` is the name of its
-    component otherwise: its repository, so that a new tag is a change of it."""
-
-    name: str
-    default: str
-    text: str
-    where: str
-
-    @classmethod
-    def of(cls, image: Listed, rules: ListRules) -> Self:
-        """Parse an image's reference. Raise LayerError as `Listed.reference` does."""
-        reference = image.reference(rules.transports)
-        repository = reference.name.repository if reference.name else str(reference)
-        return cls(image.name, repository, image.source, image.where)
-
-    def component(self, several: Container[str]) -> Component:
-        """Return the component. Images of repositories in `several` need their tags to differ."""
-        name = self.text if self.default in several else self.default
-        return Component(self.name or name, self.text, origin=self.where)
+def _repository(image: Listed, rules: ListRules) -> str:
+    reference = image.reference(rules.transports)
+    return reference.name.repository if reference.name else str(reference)

@@ -159,6 +159,27 @@ def test_a_release_of_units(two: Two, tmp_path: Path) -> None:
         assert (pinned / unit.name).read_text() == two.pinned(unit.read_text())
 
 
+def test_a_microshift_file_is_the_same_by_from_or_alone(two: Two, tmp_path: Path) -> None:
+    """The name of the file tells its architecture. Both commands and --pin read it alike."""
+    file, pinned, repo = tmp_path / "release-x86_64.json", tmp_path / "pinned", tmp_path / "repo"
+    images = ",\n".join(f'    "{name}": "{tag}"' for name, tag in zip("ab", two.tags, strict=True))
+    base = '  "release": {\n    "base": "1"\n  }'
+    file.write_text(f'{{\n{base},\n  "images": {{\n{images}\n  }}\n}}\n')
+    (one,) = released(repo, "--branch=from", f"--from={file}", f"--pin={pinned}")["releases"]
+    released(repo, str(file), "--branch=alone")
+    assert (one["arch"], one["version"]) == ("amd64", "1")
+    assert [image["component"] for image in one["images"]] == ["a", "b"]
+    assert rev_parse(repo, "from") == rev_parse(repo, "alone")
+    assert pinned.read_text() == two.pinned(file.read_text())
+    listed = imported(repo, "--branch=images", f"--from={file}")
+    assert names(listed) == {
+        image.image_id: [tag] for image, tag in zip(two.built, two.tags, strict=True)
+    }
+    other = file.rename(tmp_path / "release-aarch64.json")
+    said = failed(repo, "--branch=from", f"--from={other}").said("error")
+    assert said[0].endswith("the image is for arch 'amd64', not 'arm64'")
+
+
 def test_a_release_of_a_compose_file(two: Two, tmp_path: Path) -> None:
     compose, pinned = tmp_path / "compose.yaml", tmp_path / "pinned.yaml"
     compose.write_text(

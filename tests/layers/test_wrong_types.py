@@ -12,7 +12,7 @@ import pytest
 
 from layers.digest import Digest
 from layers.errors import LayerError
-from layers.lists.rules import ListRules
+from layers.lists.detect import ListRules
 from layers.oci.config import ImageConfig, parse_config
 from layers.oci.history import layer_commands, shown_command
 from layers.oci.manifest import Descriptor, Manifest, parse_manifest

@@ -14,12 +14,11 @@ from importer.errors import ImporterError
 from importer.release.controller import OPENSHIFT, stream_url
 from importer.release.sources import SourceName
 from layers.errors import LayerError
-from layers.lists.detect import read_list
-from layers.lists.rules import ListRules
+from layers.lists.detect import ListRules, read_list
+from layers.lists.microshift_json import ReleaseFile
 from layers.oci.reference import REGISTRIES, TRANSPORTS
 from layers.release.commit_metadata import images_release, layer_sizes, stored_release
 from layers.release.lock import parse_lock
-from layers.release.microshift_json import updated
 from layers.release.payload import ImageReferences, find_references, topmost
 from layers.release.release import Component, Release, merged
 from layers.release.source import ControllerAnswer, parse_source
@@ -161,17 +160,17 @@ def test_half_of_a_surrogate_pair_in_a_name_is_read_as_go_reads_it() -> None:
 @pytest.mark.parametrize(
     ("raw", "error"),
     [
-        (b"", "FILE is empty"),
-        (b"# nothing\n", "FILE is empty"),
+        (b"", "FILE lists no image"),
+        (b"# nothing\n", "FILE lists no image"),
         (b"{", "FILE is not JSON"),
-        (b"\xff\xfe", "FILE is not text"),
+        (b"\xff\xfe", "FILE is not UTF-8"),
         (b"<!DOCTYPE html>\n<p>log in", "FILE is HTML or XML"),
         (b"quay.io/a/b:1 c d", "FILE:1: not an image reference"),
         (b"busybox", "FILE:1: 'busybox' names no registry"),
         (b"[]", "FILE is JSON, but no object"),
         (b' "text"', "FILE is JSON, but no object"),
         (b"null\n", "FILE is JSON, but no object"),
-        ({"hello": 1}, "FILE is no release that we know"),
+        ({"hello": 1}, "FILE is YAML or JSON of no kind that we know"),
         ({"images": {"cli": 7}}, "FILE: cli is not of type str"),
         ({"images": {"cli": None}}, "FILE: cli is null"),
         ({"images": {"cli": CLI}, "release": {"base": "4\n"}}, "'4\\n' is no name of a release"),
@@ -234,7 +233,7 @@ def test_whatever_comes_is_read_or_refused(raw: bytes) -> None:
         lambda: images_release(raw, "FILE"),
         lambda: layer_sizes(raw, "FILE"),
         lambda: stored_release({"import-release.images": raw.decode("latin-1")}, "FILE"),
-        lambda: updated(raw, Release({"cli": Component("cli", CLI)}, "n", "v"), "FILE"),
+        lambda: ReleaseFile.parse(raw, "FILE").updated({"cli": CLI}, "v"),
     ):
         with suppress(LayerError):
             parse()

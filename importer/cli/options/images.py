@@ -23,7 +23,7 @@ from layers.limits import CALL_LIMITS, Limits
 from layers.tree.builder import DeviceNodes
 
 if TYPE_CHECKING:
-    from layers.lists.rules import ListRules
+    from layers.lists.detect import ListRules
 
 _LIMITS = Limits()
 
@@ -70,7 +70,7 @@ class Lists(OptionGroup):
     @property
     def rules(self) -> ListRules:
         """Return the rules for lists in local files."""
-        from layers.lists.rules import ListRules
+        from layers.lists.detect import ListRules
         from layers.oci.reference import REGISTRIES
 
         return ListRules(REGISTRIES | (self.allowed or frozenset()), self.max_list_size)

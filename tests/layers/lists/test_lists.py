@@ -80,7 +80,20 @@ items:
             - {{name: y, image: '{C}'}}
 """
 JSON = f'{{"apiVersion": "v1", "kind": "Pod", "spec": {{"containers": [{{"image": "{A}"}}]}}}}\n'
-RELEASE = f'{{\n  "release": {{"base": "4.20"}},\n  "images": {{"one": "{A}", "two": "{B}"}}\n}}\n'
+# YAML that begins as JSON does.
+JSON_STREAM = f"{JSON}---\n{JSON}"
+FLOW = f"{{services: {{web: {{image: '{B}'}}}}}}\n"
+RELEASE = f"""\
+{{
+  "release": {{
+    "base": "4.20"
+  }},
+  "images": {{
+    "one": "{A}",
+    "two": "{B}"
+  }}
+}}
+"""
 CONTAINER = f"""\
 [Unit]
 Description=Image=nothing
@@ -117,6 +130,8 @@ IMAGE_LIST = "".join(f"{one},{_sum(one)}\n" for one in (A, B, C))
         (COMPOSE, [(A, ""), (B, ""), (C, "")]),
         (KUBERNETES, [(A, ""), (B, ""), (C, ""), (A, ""), (C, "")]),
         (JSON, [(A, "")]),
+        (JSON_STREAM, [(A, ""), (A, "")]),
+        (FLOW, [(B, "")]),
         (RELEASE, [(A, ""), (B, "")]),
         (CONTAINER, [(A, "")]),
         (IMAGE_UNIT, [(C, "")]),
@@ -128,6 +143,8 @@ IMAGE_LIST = "".join(f"{one},{_sum(one)}\n" for one in (A, B, C))
         "compose",
         "kubernetes",
         "json",
+        "json stream",
+        "flow",
         "release",
         "container",
         "image",
@@ -185,6 +202,11 @@ def test_a_unit_of_a_unit_has_no_image_of_its_own() -> None:
         ("[Container]\nImage=\\\na.b/c:1\n", "file:2: Image= is "),
         ("[Container]\nImage=a.b/c:1\nImage=\n", "lists no image"),
         ("a: 1\n", "of no kind that we know"),
+        ('{"a": 1}', "of no kind that we know"),
+        ('{"images": {"a": 1}}', "file: a is not of type str"),
+        ('{"images": {"a": "x"}, "images": {}}', "duplicate JSON key 'images'"),
+        ("[]", "is JSON, but no object"),
+        ("<html>", "is HTML or XML"),
         ("services: " + "[" * 5000 + "]" * 5000, "has more than 100 levels"),
     ],
 )

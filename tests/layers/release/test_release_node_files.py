@@ -1,13 +1,11 @@
 """Kustomizations, CRI-O's configuration and new release files, with a newer release's images."""
 
-from dataclasses import replace
-
 import pytest
 
 from layers.errors import LayerError
+from layers.lists.microshift_json import new_release_file
 from layers.release.crio_conf import with_pause_image
 from layers.release.kustomization import Names, image_names, updated_kustomization
-from layers.release.microshift_json import new_release_file
 from layers.release.release import Component, Release
 
 REPO = "quay.io/openshift-release-dev/ocp-v5.0-art-dev"
@@ -143,13 +141,14 @@ def test_a_file_without_a_pause_image(text: str) -> None:
 
 
 def test_a_new_release_file_is_what_jq_and_yq_write() -> None:
-    made = new_release_file(NEW, ["operator-registry", "multus-cni"], "r").decode()
+    names, base = ["operator-registry", "multus-cni"], "5.0.0-0.nightly"
+    made = new_release_file(names, NEW.pullspecs, base, "r").decode()
     assert made == (
         '{\n  "release": {\n    "base": "5.0.0-0.nightly"\n  },\n  "images": {\n'
         f'    "operator-registry": "{REPO}@{digest("c")}",\n'
         f'    "multus-cni": "{REPO}@{digest("a")}"\n  }}\n}}\n'
     )
     with pytest.raises(LayerError, match="has no component cli"):
-        new_release_file(NEW, ["cli"], "r")
+        new_release_file(["cli"], NEW.pullspecs, base, "r")
     with pytest.raises(LayerError, match="which release this is"):
-        new_release_file(replace(NEW, name="", version=""), ["pod"], "r")
+        new_release_file(["pod"], NEW.pullspecs, "", "r")

@@ -8,9 +8,9 @@ import pytest
 
 from importer.render.release_table import rendered
 from layers.errors import LayerError
+from layers.lists.microshift_json import ReleaseFile
 from layers.release.commit_metadata import images_release, layer_sizes, metadata, stored_release
 from layers.release.diff import Amount, LayerDiff, LayerSize, compare, compare_layers
-from layers.release.microshift_json import updated
 from layers.release.release import Component, Release
 from layers.release.report import Report, markdown, plain
 
@@ -180,6 +180,11 @@ def test_a_terminal_of_usual_width_tells_images_apart(monkeypatch: pytest.Monkey
 
 
 # --- MicroShift's release file ------------------------------------------------------------
+
+
+def updated(raw: bytes, release: Release, origin: str) -> bytes:
+    return ReleaseFile.parse(raw, origin).updated(release.pullspecs, release.version)
+
 
 FILE = {
     "release": {"base": "4.20.1", "extra": 1},
