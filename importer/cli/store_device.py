@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from importer.cli.finish import Answer, end
@@ -15,7 +14,6 @@ from importer.errors import ImporterError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.device.configured import Configured
     from importer.device.doctor import Diagnosis
     from importer.device.heal import Healed
 
@@ -31,18 +29,17 @@ def heal(given: Given) -> None:
     """
 
     def answer() -> Answer:
+        from importer.device.configured import Configured
         from importer.device.heal import heal_storage
-        from importer.device.stores import opened_stores
 
         own, changes = given(OwnStorage), given(Healing)
-        with ExitStack() as held:
-            healed = heal_storage(
-                own.root,
-                opened_stores(_named(own), held),
-                dry_run=changes.dry_run,
-                delete=changes.delete,
-                timeout=changes.lock_timeout,
-            )
+        healed = heal_storage(
+            own.root,
+            Configured.of(own.stores),
+            dry_run=changes.dry_run,
+            delete=changes.delete,
+            timeout=changes.lock_timeout,
+        )
         return _answer(given, healed)
 
     _end(answer, given)
@@ -59,18 +56,13 @@ def doctor(given: Given) -> None:
     """
 
     def answer() -> Answer:
+        from importer.device.configured import Configured
         from importer.device.doctor import diagnosis
 
         own = given(OwnStorage)
-        return _answer(given, diagnosis(own.root, _named(own)))
+        return _answer(given, diagnosis(own.root, Configured.of(own.stores)))
 
     _end(answer, given)
-
-
-def _named(own: OwnStorage) -> Configured:
-    from importer.device.configured import Configured, configured_stores
-
-    return Configured.of(own.stores) if own.stores else configured_stores()
 
 
 def _answer(given: Given, result: Healed | Diagnosis) -> Answer:

@@ -2,9 +2,9 @@
 
 storage.conf has two readings. podman up to 5 and CRI-O up to 1.36 read one main file. Since
 container-libs 1.63 the drop-ins follow, sorted by name: of one name in several directories the last
-counts, and an array replaces what came before, unless `{append = true}` stands in it
+counts, and an array replaces those before, unless `{append = true}` stands in it
 (storage/pkg/configfile, `readDropIns`). CRI-O adds the options of its own files (pkg/config,
-`UpdateFromDropInFile`). A store of any of these readings is a store here.
+`UpdateFromDropInFile`). The stores of all readings count here.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from importer.device.folder import DeviceError
-from importer.device.toml import Value, settings
+from importer.device.toml import settings
 
 _MAIN = ("etc/containers/storage.conf", "usr/share/containers/storage.conf")
 _DROP_INS = (
@@ -46,11 +46,11 @@ USUAL_STORES = (
 _MOST_BYTES = 1 << 20
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _LONGEST_LINE = 1 << 14
-# Directories in directories of Quadlets; symlinks may go round in circles.
+# Levels of directories of Quadlets: symlinks may lead in a circle.
 _DEEPEST = 8
 # The driver takes both keys (drivers/overlay, `parseOptions`).
 _OPTION = re.compile(r"imagestore=(.*)", re.DOTALL)
-# What systemd replaces in a unit's line, and the shell's reader of words here does not.
+# systemd replaces these in a unit's line; shlex does not.
 _REPLACED = re.compile(r"[\\%$]")
 
 
@@ -58,8 +58,8 @@ _REPLACED = re.compile(r"[\\%$]")
 class Configured:
     """Stores that a configuration names: each path, with the file that has it.
 
-    `usual` stores may be absent; the others are needed by whoever reads the file. `doubts` has a
-    line for each configuration that cannot be read.
+    `usual` stores may be absent; a named one is needed by the program that reads the file.
+    `doubts` has a line for each configuration that cannot be read.
     """
 
     named: Dict[str, str] = field(default_factory=dict)
@@ -67,77 +67,66 @@ class Configured:
     doubts: Tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, paths: Iterable[Path]) -> Configured:
-        """Take these stores, and no others."""
-        return cls({str(path.absolute()): "the command line" for path in paths}, usual=())
-
-
-@dataclass(frozen=True)
-class StoreList:
-    """The stores of a file of storage.conf; `appends`: behind those of the files before it."""
-
-    stores: Tuple[str, ...]
-    appends: bool
+    def of(cls, paths: Sequence[Path]) -> Configured:
+        """Take the stores at `paths`, or all that the system configures if there are none."""
+        named = {str(path.absolute()): "the command line" for path in paths}
+        return cls(named, usual=()) if named else configured_stores()
 
 
 def configured_stores(system: Path = Path("/")) -> Configured:
     """Read all configurations of a system."""
     files = ConfigurationFiles(system)
-    named: Dict[str, str] = {}
-    for path in files.below(_CRIO):
-        named.update(files.stores(path, crio_stores))
-    for path in files.below(_ARGUMENTS):
-        named.update(files.stores(path, argument_stores))
     main = [path for path in _MAIN if files.read(path) is not None][:1]
-    named.update(files.effective(main))
-    named.update(files.effective([*main, *files.drop_ins(_DROP_INS)]))
+    readings = [main, [*main, *files.drop_ins(_DROP_INS)]]
     if files.read(_ROOTS_OWN) is not None:
-        drop_ins = files.drop_ins((*_DROP_INS, f"{_ROOTS_OWN}.d"))
-        named.update(files.effective([_ROOTS_OWN, *drop_ins]))
+        readings.append([_ROOTS_OWN, *files.drop_ins((*_DROP_INS, f"{_ROOTS_OWN}.d"))])
+    named = files.stores(files.below(_CRIO), crio_stores)
+    named.update(files.stores(files.below(_ARGUMENTS), argument_stores))
+    for reading in readings:
+        named.update(files.stores(reading, storage_conf_stores))
     return Configured(named, doubts=tuple(dict.fromkeys(files.doubts)))
 
 
-def storage_conf_lists(raw: bytes) -> List[StoreList]:
-    """Return the lists of stores in a storage.conf or in a drop-in; valid TOML has one at most.
+def storage_conf_stores(raw: bytes) -> Iterator[Optional[str]]:
+    """Yield the stores in a storage.conf or in a drop-in; None before a list that replaces those of
+    earlier files.
 
     The storage's own `imagestore`, a place for its images, counts as a store, too.
     """
-    found = []
     for keys, value in settings(raw):
         key = keys[-1].lower()  # Go's reader takes capitals, too
         if key == "imagestore" and isinstance(value, str) and value:
-            found.append(StoreList((_absolute(value),), appends=True))
+            yield _absolute(value)
         elif key == "additionalimagestores":
             if not isinstance(value, list):
                 raise DeviceError("additionalimagestores is no array")
-            texts = tuple(_absolute(one) for one in value if isinstance(one, str))
-            tables = [one for one in value if isinstance(one, dict)]
-            found.append(StoreList(texts, any(one.get("append") is True for one in tables)))
-    return found
+            tables = [item for item in value if isinstance(item, dict)]
+            if not any(table.get("append") is True for table in tables):
+                yield None
+            yield from (_absolute(item) for item in value if isinstance(item, str))
 
 
-def crio_stores(raw: bytes) -> List[str]:
-    """Return the stores of `storage_option` in crio.conf or in a drop-in."""
-    options: List[Value] = []
+def crio_stores(raw: bytes) -> Iterator[str]:
+    """Yield the stores of `storage_option` in crio.conf or in a drop-in."""
     for keys, value in settings(raw):
         if keys[-1].lower() == "storage_option":
-            options += value if isinstance(value, list) else [value]
-    return [path for one in options if isinstance(one, str) for path in _option(one)]
+            options = value if isinstance(value, list) else [value]
+            for option in options:
+                yield from _option(option) if isinstance(option, str) else ()
 
 
-def argument_stores(raw: bytes) -> List[str]:
-    """Return the stores of `--storage-opt` in a Quadlet, or in CRI-O's environment."""
+def argument_stores(raw: bytes) -> Iterator[str]:
+    """Yield the stores of `--storage-opt` in a Quadlet, or in CRI-O's environment."""
     try:
         text = re.sub(r"\\\r?\n", " ", raw.decode("utf-8"))
     except UnicodeDecodeError:
         raise DeviceError("it is not UTF-8") from None
-    found: List[str] = []
     for line in text.splitlines():
         if "imagestore=" in line and line.lstrip()[:1] not in {"#", ";"}:
             if len(line) > _LONGEST_LINE or _REPLACED.search(line):
                 raise DeviceError("a store is named in a way that only systemd can read")
-            found += [path for word in _words(line) for path in _option(word)]
-    return found
+            for word in _words(line):
+                yield from _option(word)
 
 
 def _words(line: str) -> List[str]:
@@ -148,8 +137,8 @@ def _words(line: str) -> List[str]:
 
 
 def _option(text: str) -> List[str]:
-    found = _OPTION.search(text)
-    return [_absolute(one) for one in found.group(1).split(",")] if found else []
+    match = _OPTION.search(text)
+    return [_absolute(path) for path in match[1].split(",")] if match else []
 
 
 def _absolute(path: str) -> str:
@@ -159,48 +148,46 @@ def _absolute(path: str) -> str:
 
 
 class ConfigurationFiles:
-    """A system's files of configuration. What cannot be read is told in `doubts`."""
+    """A system's files of configuration. `doubts` has a line for each that cannot be read."""
 
     def __init__(self, system: Path) -> None:
         self._system = system
         self.doubts: List[str] = []
 
-    def stores(self, path: str, parse: Callable[[bytes], List[str]]) -> Dict[str, str]:
-        """Return the stores that a file names, each with the file."""
-        with self._doubting(path):
-            return dict.fromkeys(parse(self.read(path) or b""), f"/{path}")
-        return {}
-
-    def effective(self, reading: Iterable[str]) -> Dict[str, str]:
-        """Return the stores of a main file and its drop-ins, read one after the other."""
-        found: Dict[str, str] = {}
-        for path in reading:
+    def stores(
+        self, paths: Iterable[str], parse: Callable[[bytes], Iterable[Optional[str]]]
+    ) -> Dict[str, str]:
+        """Return the stores that files name, read one after the other, each with its file."""
+        named: Dict[str, str] = {}
+        for path in paths:
             with self._doubting(path):
-                for one in storage_conf_lists(self.read(path) or b""):
-                    found = found if one.appends else {}
-                    found.update(dict.fromkeys(one.stores, f"/{path}"))
-        return found
+                for store in list(parse(self.read(path) or b"")):
+                    if store is None:
+                        named = {}
+                    else:
+                        named[store] = f"/{path}"
+        return named
 
     def drop_ins(self, directories: Iterable[str]) -> List[str]:
         """Return the drop-ins in their order; podman passes over symlinks here."""
-        found: Dict[str, str] = {}
+        drop_ins: Dict[str, str] = {}
         for directory in directories:
             for entry in self._entries(directory) or ():
                 path = f"{directory}/{entry.name}"
                 with self._doubting(path):
                     mode = entry.stat(follow_symlinks=False).st_mode
                     if entry.name.endswith(".conf") and stat.S_ISREG(mode):
-                        found[entry.name] = path
-        return [found[name] for name in sorted(found)]
+                        drop_ins[entry.name] = path
+        return [drop_ins[name] for name in sorted(drop_ins)]
 
     def below(self, paths: Iterable[str], depth: int = 0) -> Iterator[str]:
-        """Yield those of the paths that are files, and all files in directories."""
+        """Yield each path; in place of a directory, the files in it and below."""
         for path in paths:
-            names = self._entries(path) if depth < _DEEPEST else None
-            if names is None:
+            entries = self._entries(path) if depth < _DEEPEST else None
+            if entries is None:
                 yield path
             else:
-                yield from self.below((f"{path}/{one.name}" for one in names), depth + 1)
+                yield from self.below((f"{path}/{entry.name}" for entry in entries), depth + 1)
 
     def read(self, path: str) -> Optional[bytes]:
         """Return a file's content, None if it is absent. A file that cannot be read is empty."""
@@ -220,7 +207,7 @@ class ConfigurationFiles:
         return b""
 
     def _entries(self, directory: str) -> Optional[List[os.DirEntry[str]]]:
-        """Return what a directory has, None if it is none."""
+        """Return a directory's entries; None for a file, and for what is absent or unreadable."""
         with self._doubting(directory):
             try:
                 with os.scandir(self._system / directory) as entries:

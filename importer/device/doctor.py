@@ -1,4 +1,4 @@
-"""Look at a device's stores and its own storage; say what is wrong, and change nothing."""
+"""Report what is wrong with a device's stores and its own storage, and change nothing."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Tuple
 
 from importer.device.configured import ConfigurationFiles, Configured
+from importer.device.deletions import returned_files
 from importer.device.folder import DeviceError, Folder, opened, printable
-from importer.device.returned_files import returned_files
-from importer.device.stores import DeviceStores, opened_stores
+from importer.device.records import DeviceStores, opened_stores
 from importer.device.treatment import called, treatment
 
 # An overlayfs cannot be id-mapped; with this, containers-storage does not try (1.46 and later).
 _NO_IDMAP = "_CONTAINERS_OVERLAY_DISABLE_IDMAP=yes"
 _UNITS = ("etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system")
 _CONTAINERS_CONF = ("etc/containers/containers.conf", "usr/share/containers/containers.conf")
-# A program, and where it takes its environment from.
+# Each program's executable, and the files that set its environment.
 _ENVIRONMENTS: Dict[str, Tuple[str, ...]] = {
     "podman": (
         "usr/bin/podman",
-        *(f"{one}{end}" for one in _CONTAINERS_CONF for end in ("", ".d")),
+        *(f"{conf}{end}" for conf in _CONTAINERS_CONF for end in ("", ".d")),
     ),
     "CRI-O": (
         "usr/bin/crio",
         "etc/sysconfig/crio",
-        *(f"{one}/crio.service{end}" for one in _UNITS for end in ("", ".d")),
+        *(f"{units}/crio.service{end}" for units in _UNITS for end in ("", ".d")),
     ),
 }
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -56,43 +56,45 @@ class Diagnosis:
 
     def lines(self) -> List[str]:
         """Return what to tell people, a line each."""
-        lines = [f"{one.where}: {one.problem}; {one.advice}" for one in self.symptoms]
-        looked = ", ".join(self.stores) or "no store"
-        return [printable(one) for one in lines] or [f"nothing is wrong ({printable(looked)})"]
+        lines = [f"{each.where}: {each.problem}; {each.advice}" for each in self.symptoms]
+        stores = ", ".join(self.stores) or "no store"
+        return [printable(line) for line in lines or [f"nothing is wrong ({stores})"]]
 
     def document(self) -> Dict[str, object]:
         """Return the same for JSON."""
-        return {"stores": list(self.stores), "symptoms": [asdict(one) for one in self.symptoms]}
+        return {"stores": list(self.stores), "symptoms": [asdict(each) for each in self.symptoms]}
 
 
 def diagnosis(root: Path, configured: Configured, system: Path = Path("/")) -> Diagnosis:
     """Look at the storage at `root`, and at the stores. Other programs may be at work meanwhile."""
     with ExitStack() as held:
         stores = opened_stores(configured, held, system)
-        folders = [store.folder for store in stores.found]
-        found = [Symptom("unreadable", "configuration", one, "see to it") for one in stores.doubts]
-        for folder in folders:
-            found += _asked(str(folder.path), _returned(folder))
-        found += _asked("configuration", _user_namespaces(folders, system))
-        found += _asked(str(root), _broken(root, stores, held))
-        return Diagnosis(tuple(str(one.path) for one in folders), tuple(found))
+        symptoms = [_unreadable("configuration", doubt) for doubt in stores.doubts]
+        for store in stores.folders:
+            symptoms += _checked(str(store.path), _returned(store))
+        symptoms += _checked("configuration", _user_namespaces(stores.folders, system))
+        symptoms += _checked(str(root), _broken(root, stores, held))
+        return Diagnosis(tuple(str(store.path) for store in stores.folders), tuple(symptoms))
 
 
-def _asked(where: str, check: Iterator[Symptom]) -> Iterator[Symptom]:
-    """Yield what a check finds; that it cannot be ended is a symptom, too."""
+def _unreadable(where: str, problem: str) -> Symptom:
+    return Symptom("unreadable", where, problem, "see to it")
+
+
+def _checked(where: str, check: Iterator[Symptom]) -> Iterator[Symptom]:
+    """Yield the symptoms that a check finds; a check that fails is a symptom, too."""
     try:
         yield from check
     except DeviceError as error:
-        yield Symptom("unreadable", where, str(error), "see to it")
+        yield _unreadable(where, str(error))
 
 
 def _returned(store: Folder) -> Iterator[Symptom]:
-    for one in returned_files(store):
+    for image, path in returned_files(store):
         yield Symptom(
             "deleted-files",
             str(store.path),
-            f"containers of {called(one.image)} see files that the image deletes, such as"
-            f" /{one.path}",
+            f"containers of {called(image)} see files that the image deletes, such as /{path}",
             "take the overlay above the store away (`systemd-sysext unmerge`), or use a store with"
             " --whiteouts=none",
         )
@@ -100,7 +102,7 @@ def _returned(store: Folder) -> Iterator[Symptom]:
 
 def _user_namespaces(stores: Sequence[Folder], system: Path) -> Iterator[Symptom]:
     """Yield a symptom for each program that would id-map a store on an overlayfs."""
-    overlays = [str(one.path) for one in stores if _is_on_overlayfs(one)]
+    overlays = [str(store.path) for store in stores if _is_on_overlayfs(store)]
     files = ConfigurationFiles(system)
     for program, paths in _ENVIRONMENTS.items() if overlays else ():
         present = _lies(system / paths[0])
@@ -113,7 +115,7 @@ def _user_namespaces(stores: Sequence[Folder], system: Path) -> Iterator[Symptom
                 f"set {_NO_IDMAP} in the environment of {program}",
             )
     for doubt in dict.fromkeys(files.doubts):
-        yield Symptom("unreadable", "configuration", doubt, "see to it")
+        yield _unreadable("configuration", doubt)
 
 
 def _lies(program: Path) -> bool:
@@ -148,10 +150,10 @@ def _broken(root: Path, stores: DeviceStores, held: ExitStack) -> Iterator[Sympt
     if storage is None:
         return
     held.callback(storage.close)
-    for one in treatment(storage, stores).broken:
+    for broken in treatment(storage, stores).broken:
         yield Symptom(
             "broken-image",
             str(root),
-            f"no store has layer {one.missing[:12]} of {called(one.image)}",
+            f"no store has layer {broken.missing[:12]} of {called(broken.image)}",
             "run heal",
         )

@@ -6,7 +6,7 @@ import ctypes
 import os
 import shutil
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
@@ -25,8 +25,7 @@ class DeviceError(Exception):
 class Folder:
     """An open directory. Paths beneath are relative, and no part of them may be a symlink.
 
-    A reading method returns None, or nothing, for what is absent. All else that the system refuses
-    raises DeviceError.
+    Reading an absent name gives None or nothing. Any other error of the system is a DeviceError.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -37,10 +36,7 @@ class Folder:
         os.close(self._descriptor)
 
     def status(self, path: str) -> Optional[os.stat_result]:
-        """Return the status of a file, a directory, or a symlink itself.
-
-        Below what is no directory, there is nothing.
-        """
+        """Return the status of a file, a directory, or a symlink itself; None below a file."""
         with self._reads(path):
             try:
                 with self._at(path) as (at, name):
@@ -89,16 +85,15 @@ class Folder:
             raise _explained(error, self.path / path) from None
 
     def make(self, path: str) -> None:
-        """Make a directory that is root's alone, and those above it."""
+        """Make a directory, and those above it, which only their owner may enter."""
         parts = path.split("/")
         for count in range(1, len(parts) + 1):
             above = "/".join(parts[:count])
-            with self._writes(above), self._at(above) as (at, name):
-                if not _lies(name, at):
-                    os.mkdir(name, 0o700, dir_fd=at)
+            with self._writes(above), self._at(above) as (at, name), suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=at)
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file anew, all at once, which is root's alone."""
+        """Replace a file at once by one that only its owner may read."""
         with self._writes(path), self._at(path) as (at, name):
             part = f".{name}.{os.urandom(8).hex()}"
             with os.fdopen(os.open(part, _NEW, 0o600, dir_fd=at), "wb") as file:
@@ -147,8 +142,8 @@ class Folder:
         *folders, name = path.split("/")
         at = os.dup(self._descriptor)
         try:
-            for one in folders:
-                above, at = at, os.open(one, _DIRECTORY, dir_fd=at)
+            for folder in folders:
+                above, at = at, os.open(folder, _DIRECTORY, dir_fd=at)
                 os.close(above)
             yield at, name
         finally:
@@ -181,11 +176,11 @@ def opened(path: Path) -> Optional[Folder]:
 
 
 def opened_below_mounts(path: Path) -> Optional[Folder]:
-    """Open a storage so that what is mounted on itself in there is no border for rename(2).
+    """Open a storage without the mounts in it, across which rename(2) fails.
 
     containers-storage's driver mounts its directory `overlay` on itself (drivers/overlay, `Init`).
-    A copy of the mount is without such mounts, open_tree(2). An older kernel, a user without
-    privileges, and a directory that really is another file system give the plain directory.
+    A copy of the storage's mount lacks such mounts, open_tree(2). Return the plain directory on an
+    older kernel, without privileges, or if another file system really is mounted in the storage.
     """
     plain = opened(path)
     if plain is None:
@@ -211,7 +206,7 @@ def _same(one: Folder, other: Folder, name: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """Return the text with whatever a terminal would obey as an escape."""
+    """Return the text with control characters as escapes, which a terminal does not obey."""
     return text if text.isprintable() else ascii(text)[1:-1]
 
 

@@ -9,14 +9,17 @@ Containers stay; one that cannot start any more is named.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import fcntl
+import os
+import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 from importer.device.aside import ASIDE, bring_back, put_aside, settle
-from importer.device.folder import Folder, opened_below_mounts, printable
-from importer.device.lock import LOCKS, locked
+from importer.device.configured import Configured
+from importer.device.folder import DeviceError, Folder, opened_below_mounts, printable
 from importer.device.lowers import name_lowers_anew
 from importer.device.records import (
     ALL_LAYERS,
@@ -24,19 +27,25 @@ from importer.device.records import (
     IMAGES,
     LAYERS,
     Chains,
+    DeviceStores,
+    Recorded,
+    opened_stores,
     recorded,
 )
-from importer.device.stores import DeviceStores
 from importer.device.treatment import Treatment, called, treatment
 
 ROOT = Path("/var/lib/containers/storage")
+# In the order in which containers-storage takes them (store.go).
+_LOCKS = ("overlay-layers/layers.lock", "overlay-images/images.lock")
+_LAST_WRITER_BYTES = 64
+_INTERVAL = 0.05
 
 
 @dataclass(frozen=True)
 class Healed:
     """The result of a healing; with `dry_run` nothing was changed.
 
-    `linked`: layers whose parents have other links by now. `deleted`: all that was aside.
+    `linked`: layers whose parents have other links by now. `deleted`: everything aside is deleted.
     """
 
     done: Treatment
@@ -54,22 +63,20 @@ class Healed:
         done, would = self.done, "would be " if self.dry_run else ""
         goes = "stays" if done.doubts else f"{would}moved aside"
         lines = [
-            f"{called(one.image)}: {goes}, since no store has its layer {one.missing[:12]}"
-            for one in done.broken
+            f"{called(broken.image)}: {goes}, since no store has its layer {broken.missing[:12]}"
+            for broken in done.broken
         ]
-        lines += [f"layer {one}: {goes}" for one in done.layers]
+        lines += [f"layer {layer}: {goes}" for layer in done.layers]
+        lines += [f"{called(image)}: {would}brought back" for image in done.returning_images]
+        lines += [f"layer {layer}: names its parents' links of today" for layer in self.linked]
         lines += [
-            f"{called(one)}: {would}brought back" for each in done.returning for one in each.images
+            f"container {container[:12]} cannot start, since its image's layers are gone; it stays,"
+            " and so do its files: `podman rm` or `crictl rm` removes it"
+            for container in done.stuck
         ]
-        lines += [f"layer {one}: names its parents' links of today" for one in self.linked]
-        lines += [
-            f"container {one[:12]} cannot start, since its image's layers are gone; it stays, and"
-            " so do its files: `podman rm` or `crictl rm` removes it"
-            for one in done.stuck
-        ]
-        lines += [f"in doubt: {one}" for one in done.doubts] if lines else []
+        lines += [f"in doubt: {doubt}" for doubt in done.doubts] if lines else []
         lines += [f"all that is aside: {would}deleted"] if self.deleted else []
-        return [printable(one) for one in lines] or ["nothing is broken"]
+        return [printable(line) for line in lines] or ["nothing is broken"]
 
     def document(self) -> Dict[str, object]:
         """Return the same for JSON."""
@@ -77,20 +84,12 @@ class Healed:
         return {
             "dry_run": self.dry_run,
             "images": [
-                {
-                    "image_id": one.image.id,
-                    "names": list(one.image.names),
-                    "missing_layer": one.missing,
-                }
-                for one in done.broken
+                {**_document(broken.image), "missing_layer": broken.missing}
+                for broken in done.broken
             ],
             "layers": list(done.layers),
             "moved_aside": not done.doubts and not self.dry_run,
-            "returned": [
-                {"image_id": one.id, "names": list(one.names)}
-                for each in done.returning
-                for one in each.images
-            ],
+            "returned": [_document(image) for image in done.returning_images],
             "linked_layers": list(self.linked),
             "stuck_containers": list(done.stuck),
             "doubts": list(done.doubts),
@@ -98,9 +97,13 @@ class Healed:
         }
 
 
+def _document(image: Recorded) -> Dict[str, object]:
+    return {"image_id": image.id, "names": list(image.names)}
+
+
 def heal_storage(
     root: Path,
-    stores: DeviceStores,
+    configured: Configured,
     *,
     dry_run: bool = False,
     delete: bool = False,
@@ -118,8 +121,9 @@ def heal_storage(
         held.callback(storage.close)
         if storage.status(IMAGES) is None and storage.status(LAYERS) is None:
             return Healed(Treatment(), dry_run)
-        for name in LOCKS:
-            held.enter_context(locked(storage, name, timeout, written=not dry_run))
+        stores = opened_stores(configured, held)
+        for lock in _LOCKS:
+            held.enter_context(_locked(storage, lock, timeout, written=not dry_run))
         if not dry_run:
             settle(storage)
         plan = treatment(storage, stores)
@@ -134,16 +138,45 @@ def heal_storage(
 
 def _move(storage: Folder, plan: Treatment) -> None:
     if (plan.broken or plan.layers) and not plan.doubts:
-        put_aside(
-            storage, {IMAGES: [one.image.id for one in plan.broken], LAYERS: list(plan.layers)}
-        )
-    for one in plan.returning:
-        bring_back(storage, one.here, {IMAGES: list(one.images), LAYERS: list(one.layers)})
+        images = [broken.image.id for broken in plan.broken]
+        put_aside(storage, {IMAGES: images, LAYERS: plan.layers})
+    for returning in plan.returning:
+        bring_back(storage, returning.here, returning.records)
 
 
 def _linked(storage: Folder, stores: DeviceStores) -> Tuple[str, ...]:
     chains = Chains(recorded(storage, ALL_LAYERS), stores.layers)
     containers = recorded(storage, CONTAINERS).values()
-    tops = {layer for one in containers for layer in one.below}
-    folders = [store.folder for store in stores.found]
-    return tuple(name_lowers_anew(storage, chains, folders, but=tops))
+    tops = {layer for container in containers for layer in container.below}
+    return tuple(name_lowers_anew(storage, chains, stores.folders, but=tops))
+
+
+@contextmanager
+def _locked(storage: Folder, path: str, timeout: float, *, written: bool) -> Iterator[None]:
+    """Hold a lock of containers-storage: fcntl(2), F_SETLK, on a file (pkg/lockfile).
+
+    `written` tells other programs to read the records again.
+    Raise DeviceError if another program holds the lock for `timeout` seconds.
+    """
+    end = time.monotonic() + timeout
+    if storage.status(path) is None:
+        raise DeviceError(f"{storage.path / path} is absent; see `podman system check`")
+    with storage.file(path, os.O_RDWR) as descriptor:
+        while not _taken(descriptor):
+            if time.monotonic() > end:
+                raise DeviceError(
+                    f"another program holds {storage.path / path} for {timeout:g} seconds;"
+                    " try again later"
+                )
+            time.sleep(_INTERVAL)
+        yield
+        if written:
+            os.pwrite(descriptor, os.urandom(_LAST_WRITER_BYTES), 0)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # EAGAIN or EACCES, by POSIX
+        return False
+    return True

@@ -1,7 +1,8 @@
-"""The trees that overlayfs mounts below a layer, as containers-storage's driver finds it.
+"""The trees that overlayfs mounts below a layer, as containers-storage's driver finds them.
 
-`lower-layers` has ids joined by `:`, and counts first (container-libs 1.63); `lower` has links of
-`overlay/l`, which any store may have (drivers/overlay/overlay.go, `get`). The nearest comes first.
+A layer's file `lower-layers` has ids joined by `:`, and counts first (container-libs 1.63). Its
+file `lower` has links below `overlay/l`, in any store (drivers/overlay/overlay.go, `get`). The
+nearest layer comes first.
 """
 
 from __future__ import annotations
@@ -12,51 +13,57 @@ from typing import AbstractSet, List, Optional, Sequence, Set, Tuple
 from importer.device.folder import Folder
 from importer.device.records import Chains
 
-BY_ID, BY_LINK = "lower-layers", "lower"
-# The driver takes 500 lowers at most.
+_BY_ID, _BY_LINK = "lower-layers", "lower"
+# The driver mounts 500 layers at most.
 _LONGEST = 1 << 16
 _ID = re.compile(r"[0-9a-f]{64}")
 _LINK = re.compile(r"[A-Z0-9]{26}")
 _LONGEST_LINK = 64
 _TARGET = re.compile(r"\.\./([0-9a-f]{64})/(diff|blocker)")
-# A store, and a layer's tree in it.
+# A store, and the path of a layer's tree in it.
 Lower = Tuple[Folder, str]
 
 
-def names_below(folder: Folder, layer: str, file: str) -> Optional[List[str]]:
-    """Return the names in one of a layer's files, given its directory; None if it has none."""
-    data = folder.read(f"{layer}/{file}", _LONGEST)
+def _names(folder: Folder, layer: str, file: str) -> Optional[List[str]]:
+    """Return the names in a file of a layer; None if it has no such file."""
+    data = folder.read(f"overlay/{layer}/{file}", _LONGEST)
     if data is None:
         return None
-    return [one for one in data.decode("ascii", "replace").strip().split(":") if one]
+    return [name for name in data.decode("ascii", "replace").strip().split(":") if name]
+
+
+def lower_names(folder: Folder, layer: str) -> Optional[List[str]]:
+    """Return the names that stand for the trees below a layer; None if no file has any."""
+    names = _names(folder, layer, _BY_ID)
+    return _names(folder, layer, _BY_LINK) if names is None else names
 
 
 def lower_tree(name: str, stores: Sequence[Folder]) -> Optional[Lower]:
     """Return the tree that a name stands for; None if no store has it."""
     for store in stores:
-        if _ID.fullmatch(name):
-            tree: Optional[str] = f"overlay/{name}/diff"
-        else:
-            link = name.startswith("l/") and _LINK.fullmatch(name[2:])
-            target = _TARGET.fullmatch(store.target(f"overlay/{name}") or "") if link else None
-            tree = f"overlay/{target.group(1)}/{target.group(2)}" if target else None
-        if tree and store.status(tree):
-            return store, tree
+        path = f"overlay/{name}/diff" if _ID.fullmatch(name) else ""
+        if name.startswith("l/") and _LINK.fullmatch(name[2:]):
+            target = _TARGET.fullmatch(store.target(f"overlay/{name}") or "")
+            path = f"overlay/{target[1]}/{target[2]}" if target else ""
+        if path and store.status(path):
+            return store, path
     return None
 
 
 def mounts(storage: Folder, layer: str, stores: Sequence[Folder]) -> Optional[bool]:
-    """Return whether all below a layer is there; None if the layer does not say what is below."""
-    for file in (BY_ID, BY_LINK):
-        names = names_below(storage, layer, file)
-        if names is not None:
-            return all(lower_tree(one, (storage, *stores)) for one in names)
-    return None
+    """Return whether all trees below a layer are there; None if no file names them."""
+    names = lower_names(storage, layer)
+    return None if names is None else _are_there(names, (storage, *stores))
+
+
+def _are_there(names: Sequence[str], places: Sequence[Folder]) -> bool:
+    return all(lower_tree(name, places) for name in names)
 
 
 def link_of(folder: Folder, layer: str) -> Optional[str]:
     """Return the name of a layer's link below `overlay/l`; None if it has none of a valid form."""
-    text = (folder.read(f"{layer}/link", _LONGEST_LINK) or b"").decode("ascii", "replace").strip()
+    data = folder.read(f"overlay/{layer}/link", _LONGEST_LINK) or b""
+    text = data.decode("ascii", "replace").strip()
     return text if _LINK.fullmatch(text) else None
 
 
@@ -67,41 +74,36 @@ def name_lowers_anew(
 
     A layer that was aside names its parents by the links that they had in a store; they may have
     been pulled since. The driver writes the same for a new layer (`getLower`). Layers in `but`
-    stay as they are. Return the ids of the others that changed.
+    stay as they are. Return the ids of the changed layers.
     """
-    done: List[str] = []
+    changed: List[str] = []
     seen: Set[str] = set()
     for top in chains.own:
-        for layer in reversed([one for one in chains.chain(top) if one not in seen]):
+        for layer in reversed([own for own in chains.chain(top) if own not in seen]):
             seen.add(layer)
             parent = "".join(chains.own[layer].below)
             if parent and layer not in but and not chains.missing([layer]):
-                done += [layer] if _names_anew(storage, layer, parent, stores) else []
-    return done
+                changed += [layer] if _names_anew(storage, layer, parent, stores) else []
+    return changed
 
 
 def _names_anew(storage: Folder, layer: str, parent: str, stores: Sequence[Folder]) -> bool:
     places = (storage, *stores)
-    wrong = []
-    for file in (BY_LINK, BY_ID):
-        names = names_below(storage, f"overlay/{layer}", file)
-        if names is not None and not all(lower_tree(one, places) for one in names):
-            wrong.append(file)
+    files = {file: _names(storage, layer, file) for file in (_BY_LINK, _BY_ID)}
+    wrong = [file for file, names in files.items() if names and not _are_there(names, places)]
     lower = _below(parent, places) if wrong else None
     if lower is None:
         return False
-    storage.write(f"overlay/{layer}/{BY_LINK}", lower.encode())
-    if BY_ID in wrong:
-        storage.unlink(f"overlay/{layer}/{BY_ID}")
+    storage.write(f"overlay/{layer}/{_BY_LINK}", lower.encode())
+    if _BY_ID in wrong:
+        storage.unlink(f"overlay/{layer}/{_BY_ID}")
     return True
 
 
 def _below(parent: str, places: Sequence[Folder]) -> Optional[str]:
-    """Return what the file `lower` of a child says; None if the parent has no link."""
+    """Return the content of the file `lower` of a child; None if the parent has no link."""
     for place in places:
-        link = link_of(place, f"overlay/{parent}")
+        link = link_of(place, parent)
         if link:
-            return ":".join(
-                [f"l/{link}", *(names_below(place, f"overlay/{parent}", BY_LINK) or ())]
-            )
+            return ":".join([f"l/{link}", *(_names(place, parent, _BY_LINK) or ())])
     return None

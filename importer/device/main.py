@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import List, Optional, Union
 
-from importer.device.configured import Configured, configured_stores
+from importer.device.configured import Configured
 from importer.device.doctor import Diagnosis, diagnosis
 from importer.device.folder import DeviceError, printable
 from importer.device.heal import ROOT, Healed, heal_storage
-from importer.device.stores import opened_stores
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -30,17 +28,16 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 
 def _result(given: argparse.Namespace) -> Union[Healed, Diagnosis]:
-    named = Configured.of(given.store) if given.store else configured_stores()
+    configured = Configured.of(given.store or ())
     if given.command == "doctor":
-        return diagnosis(given.root, named)
-    with ExitStack() as held:
-        return heal_storage(
-            given.root,
-            opened_stores(named, held),
-            dry_run=given.dry_run,
-            delete=given.delete,
-            timeout=given.lock_timeout,
-        )
+        return diagnosis(given.root, configured)
+    return heal_storage(
+        given.root,
+        configured,
+        dry_run=given.dry_run,
+        delete=given.delete,
+        timeout=given.lock_timeout,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""The records of a containers-storage directory: its layers, images and containers.
+"""The records of a storage and of the stores beside it: layers, images and containers.
 
 Source: github.com/containers/storage, layers.go, images.go, containers.go. Ids are 64 hexadecimal
 digits (pkg/stringid); they become names of files here, so nothing else is an id.
@@ -8,10 +8,25 @@ from __future__ import annotations
 
 import json
 import re
+import stat
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import AbstractSet, Dict, Iterable, Iterator, Mapping, Optional, Set, Tuple
+from pathlib import Path
+from typing import (
+    AbstractSet,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Set,
+    Tuple,
+)
 
-from importer.device.folder import DeviceError, Folder
+from importer.device.configured import Configured
+from importer.device.folder import DeviceError, Folder, opened
 
 LAYERS = "overlay-layers/layers.json"
 IMAGES = "overlay-images/images.json"
@@ -39,21 +54,21 @@ class Recorded:
 
 
 def recorded(folder: Folder, paths: Iterable[str]) -> Dict[str, Recorded]:
-    """Read files of records, by id. A file that is absent has none.
+    """Read files of records, by id; an absent file has no records.
 
     Raise DeviceError for a file that has anything but records.
     """
-    found: Dict[str, Recorded] = {}
+    records: Dict[str, Recorded] = {}
     for path in paths:
         data = folder.read(path, _MOST_BYTES)
         try:
-            for one in parse_records(data or b"null"):
-                if one.id in found:
-                    raise DeviceError(f"{one.id} is there twice")
-                found[one.id] = one
+            for record in parse_records(data or b"null"):
+                if record.id in records:
+                    raise DeviceError(f"{record.id} is there twice")
+                records[record.id] = record
         except DeviceError as error:
             raise DeviceError(f"{folder.path / path}: {error}; {_HINT}") from None
-    return found
+    return records
 
 
 def parse_records(data: bytes) -> Iterator[Recorded]:
@@ -72,8 +87,8 @@ def parse_records(data: bytes) -> Iterator[Recorded]:
 
 
 def dumped(records: Iterable[Recorded]) -> bytes:
-    """Return a file's content."""
-    return json.dumps([one.document for one in records], separators=(",", ":")).encode()
+    """Return the content of a file of records."""
+    return json.dumps([record.document for record in records], separators=(",", ":")).encode()
 
 
 def _record(document: object) -> Recorded:
@@ -82,8 +97,8 @@ def _record(document: object) -> Recorded:
     identity = document.get("id")
     if not isinstance(identity, str) or not _ID.fullmatch(identity):
         raise DeviceError(f"{ascii(identity)[:80]} is no id")
-    one = [document.get(key) or "" for key in ("parent", "layer")]
-    below = [*filter(None, one), *_texts(document, "mapped-layers")]
+    single = [document.get(key) for key in ("parent", "layer")]
+    below = [*filter(None, single), *_texts(document, "mapped-layers")]
     for layer in below:
         if not isinstance(layer, str) or not _ID.fullmatch(layer):
             raise DeviceError(f"{ascii(layer)[:80]} is no layer's id")
@@ -92,7 +107,7 @@ def _record(document: object) -> Recorded:
 
 def _texts(document: Mapping[str, object], key: str) -> Tuple[str, ...]:
     value = document.get(key) or []
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise DeviceError(f"{key} is no list of texts")
     return tuple(value)
 
@@ -120,11 +135,64 @@ class Chains:
             layer = "".join(self.own[layer].below[:1])
 
     def missing(self, layers: Iterable[str]) -> Optional[str]:
-        """Return the first layer that is in no store, below any of these; None if all are whole."""
+        """Return a layer that no store has, of these and their parents; None if all are there."""
         for layer in layers:
             last = layer
-            for one in self.chain(layer):
-                last = "".join(self.own[one].below[:1])
+            for own in self.chain(layer):
+                last = "".join(self.own[own].below[:1])
             if last and last not in self.own and last not in self.elsewhere:
                 return last
         return None
+
+
+@dataclass(frozen=True)
+class DeviceStores:
+    """All read-only stores that can be read, and the ids of their layers.
+
+    `doubts` has a line for each store that may have other layers.
+    """
+
+    folders: Tuple[Folder, ...]
+    layers: FrozenSet[str]
+    doubts: Tuple[str, ...]
+
+
+def opened_stores(
+    configured: Configured, held: ExitStack, system: Path = Path("/")
+) -> DeviceStores:
+    """Open the stores until `held` ends; their paths are below `system`.
+
+    A named store is in doubt if it is absent or has no records, as a directory that nothing is
+    mounted on yet. Each store is in doubt if its records are empty or cannot be read.
+    """
+    folders: List[Folder] = []
+    layers: Set[str] = set()
+    doubts = list(configured.doubts)
+    for path in dict.fromkeys((*configured.usual, *configured.named)):
+        try:
+            folder = _opened(system / path.lstrip("/"), held, configured.named.get(path))
+            if folder is not None:
+                layers.update(recorded(folder, ALL_LAYERS))
+                folders.append(folder)
+        except DeviceError as error:
+            doubts.append(str(error))
+    return DeviceStores(tuple(folders), frozenset(layers), tuple(doubts))
+
+
+def _opened(path: Path, held: ExitStack, needed_by: Optional[str]) -> Optional[Folder]:
+    folder = opened(path)
+    if folder is None:
+        if needed_by:
+            raise DeviceError(f"the store {path}, which {needed_by} names, is not there")
+        return None
+    held.callback(folder.close)
+    status = folder.status(LAYERS)
+    if status is None and folder.status("overlay-layers/layers.lock") is None:
+        if needed_by or folder.status("overlay-layers"):
+            named = f", which {needed_by} names," if needed_by else ""
+            raise DeviceError(f"the store {path}{named} has no records; it may not be mounted yet")
+        return None
+    # A store without layers has no file, but its lock; one that a power cut left has an empty file.
+    if status is not None and stat.S_ISREG(status.st_mode) and not status.st_size:
+        raise DeviceError(f"{path / LAYERS} is empty")
+    return folder

@@ -1,8 +1,8 @@
 """Read TOML strictly, as far as the configuration of podman and CRI-O needs it.
 
 Python has a reader of TOML since 3.11 only, and EL 9 has 3.9. This one gives every value its key,
-and refuses whatever it does not know; heal then changes nothing. It does not refuse what only a
-whole reader notices, such as a key that is given twice: both values count.
+and refuses all that it cannot read; heal then changes nothing. It accepts a key that is given
+twice, which a whole reader refuses: both values count.
 """
 
 from __future__ import annotations
@@ -21,8 +21,16 @@ _BLANK = re.compile(r"[ \t\r\n]+|#[^\n]*")
 _END = re.compile(r"[ \t]*(?:#[^\n]*)?(?:\r?\n|\Z)")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SCALAR = re.compile(r"[A-Za-z0-9_+.:-]+(?: \d\d:[0-9:.Z+-]+)?")
-_ESCAPE = re.compile(r'\\(?:([btnfr"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8}))')
-_FOLD = re.compile(r"\\[ \t]*\r?\n[ \t\r\n]*")
+# By what a text begins and ends with: a piece of it. A long one may end with quotes of its own.
+_PIECES = {
+    '"""': re.compile(r'[^"\\]+|\\.|"(?!""(?!"))', re.DOTALL),
+    "'''": re.compile(r"[^']+|'(?!''(?!'))"),
+    '"': re.compile(r'[^"\\\n]+|\\[^\n]'),
+    "'": re.compile(r"[^'\n]+"),
+}
+_ESCAPE = re.compile(
+    r'\\(?:([btnfr"\\])|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|[ \t]*\r?\n[ \t\r\n]*|(?P<unknown>))'
+)
 _PLAIN = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", '"': '"', "\\": "\\"}
 _DEEPEST = 32
 
@@ -46,7 +54,7 @@ class _Reader:
 
     def settings(self) -> Iterator[Setting]:
         table: Tuple[str, ...] = ()
-        self._skip_lines()
+        self._skip_all(_BLANK)
         while self._at < len(self._text):
             if self._skips("["):
                 brackets = "]]" if self._skips("[") else "]"
@@ -58,20 +66,19 @@ class _Reader:
                 yield from _leaves(keys, self._value(0))
             if not self._take(_END) and self._at < len(self._text):
                 raise self._error("the line goes on")
-            self._skip_lines()
+            self._skip_all(_BLANK)
 
     def _keys(self) -> Tuple[str, ...]:
-        found = [self._key()]
+        keys = [self._key()]
         while self._skips("."):
-            found.append(self._key())
-            if len(found) > _DEEPEST:
+            keys.append(self._key())
+            if len(keys) > _DEEPEST:
                 raise self._error("tables are nested too deep")
-        return tuple(found)
+        return tuple(keys)
 
     def _key(self) -> str:
         self._take(_SPACE)
-        key = self._string() if self._text[self._at : self._at + 1] in {'"', "'"} else ""
-        key = key or self._take(_BARE_KEY)
+        key = (self._string() if self._next() in {'"', "'"} else "") or self._take(_BARE_KEY)
         self._take(_SPACE)
         if not key:
             raise self._error("a key is missing")
@@ -85,7 +92,7 @@ class _Reader:
             return self._array(depth + 1)
         if self._skips("{"):
             return self._inline_table(depth + 1)
-        if self._text[self._at : self._at + 1] in {'"', "'"}:
+        if self._next() in {'"', "'"}:
             return self._string()
         word = self._take(_SCALAR)
         if not word:
@@ -93,80 +100,68 @@ class _Reader:
         return {"true": True, "false": False}.get(word)
 
     def _array(self, depth: int) -> List[Value]:
-        found: List[Value] = []
-        while True:
-            self._skip_lines()
-            if self._skips("]"):
-                return found
-            found.append(self._value(depth))
-            self._skip_lines()
-            if not self._skips(",") and self._text[self._at : self._at + 1] != "]":
+        values: List[Value] = []
+        self._skip_all(_BLANK)
+        while not self._skips("]"):
+            values.append(self._value(depth))
+            self._skip_all(_BLANK)
+            if not self._skips(",") and self._next() != "]":
                 raise self._error("an array does not end")
+            self._skip_all(_BLANK)
+        return values
 
     def _inline_table(self, depth: int) -> Dict[str, Value]:
-        found: Dict[str, Value] = {}
+        table: Dict[str, Value] = {}
         self._take(_SPACE)
         while not self._skips("}"):
             keys = self._keys()
             self._need("=")
-            found[".".join(keys)] = self._value(depth)
+            table[".".join(keys)] = self._value(depth)
             self._take(_SPACE)
-            if not self._skips(",") and self._text[self._at : self._at + 1] != "}":
+            if not self._skips(",") and self._next() != "}":
                 raise self._error("a table does not end")
-        return found
+        return table
 
     def _string(self) -> str:
-        quote = self._text[self._at]
-        if self._skips(quote * 3):
+        quote = next(one for one in _PIECES if self._text.startswith(one, self._at))
+        self._at += len(quote)
+        if len(quote) > 1:
             self._skips("\r")
             self._skips("\n")
-            return self._until(quote * 3, quote)
-        self._at += 1
-        return self._until(quote, quote)
+        start = self._at
+        self._skip_all(_PIECES[quote])
+        text = self._text[start : self._at]
+        if not self._skips(quote):
+            raise self._error("a text does not end")
+        return _ESCAPE.sub(self._character, text) if '"' in quote else text
 
-    def _until(self, end: str, quote: str) -> str:
-        """Return the text before `end`; in double quotes with its escapes resolved."""
-        parts: List[str] = []
-        stop = re.compile(f"{end}|\\\\" if quote == '"' else end)
-        while True:
-            found = stop.search(self._text, self._at)
-            if not found:
-                raise self._error("a text does not end")
-            parts.append(self._text[self._at : found.start()])
-            if len(end) == 1 and "\n" in parts[-1]:
-                raise self._error("a text has a line's end")
-            self._at = found.start()
-            if found.group() == end:
-                self._at += len(end)
-                while len(end) > 1 and self._skips(quote):  # the text may end with quotes, too
-                    parts.append(quote)
-                return "".join(parts)
-            parts.append(self._escaped(folds=len(end) > 1))
-
-    def _escaped(self, *, folds: bool) -> str:
-        if folds and self._take(_FOLD):
+    def _character(self, escape: re.Match[str]) -> str:
+        """Return what an escape stands for: nothing, if a line is continued."""
+        if escape[1]:
+            return _PLAIN[escape[1]]
+        digits = escape[2] or escape[3]
+        if not digits:
+            if escape["unknown"] is not None:
+                raise self._error("an escape is unknown")
             return ""
-        found = _ESCAPE.match(self._text, self._at)
-        if not found:
-            raise self._error("an escape is unknown")
-        self._at = found.end()
-        if found.group(1):
-            return _PLAIN[found.group(1)]
-        code = int(found.group(2) or found.group(3), 16)
+        code = int(digits, 16)
         if code > 0x10FFFF or 0xD800 <= code < 0xE000:
             raise self._error("an escape stands for no character")
         return chr(code)
 
     def _take(self, pattern: re.Pattern[str]) -> str:
-        found = pattern.match(self._text, self._at)
-        if not found:
+        match = pattern.match(self._text, self._at)
+        if not match:
             return ""
-        self._at = found.end()
-        return found.group()
+        self._at = match.end()
+        return match.group()
 
-    def _skip_lines(self) -> None:
-        while self._take(_BLANK):
+    def _skip_all(self, pattern: re.Pattern[str]) -> None:
+        while self._take(pattern):
             pass
+
+    def _next(self) -> str:
+        return self._text[self._at : self._at + 1]
 
     def _skips(self, text: str) -> bool:
         if not self._text.startswith(text, self._at):
@@ -185,7 +180,7 @@ class _Reader:
 
 def _leaves(keys: Tuple[str, ...], value: Value) -> Iterator[Setting]:
     if isinstance(value, dict):
-        for key, one in value.items():
-            yield from _leaves((*keys, *key.split(".")), one)
+        for key, inner in value.items():
+            yield from _leaves((*keys, *key.split(".")), inner)
     else:
         yield keys, value

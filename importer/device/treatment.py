@@ -1,4 +1,4 @@
-"""Which images of a storage are broken, which are right again, and which layers belong to them."""
+"""Find the broken images of a storage, the images aside that can come back, and their layers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from importer.device.records import (
     IMAGES,
     LAYERS,
     Chains,
+    DeviceStores,
     Recorded,
     recorded,
 )
-from importer.device.stores import DeviceStores
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,10 @@ class Broken:
 
 @dataclass(frozen=True)
 class Returning:
-    """Images and layers of one number that come back."""
+    """Records of one number that come back, by the storage's files of records."""
 
     here: Moved
-    images: Tuple[Recorded, ...]
-    layers: Tuple[Recorded, ...]
+    records: Dict[str, List[Recorded]]
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,10 @@ class Treatment:
     returning: Tuple[Returning, ...] = ()
     stuck: Tuple[str, ...] = ()
     doubts: Tuple[str, ...] = ()
+
+    @property
+    def returning_images(self) -> List[Recorded]:
+        return [image for returning in self.returning for image in returning.records[IMAGES]]
 
 
 def treatment(storage: Folder, stores: DeviceStores) -> Treatment:
@@ -69,20 +72,20 @@ class _Case:
         self._places: Dict[str, Moved] = {}
         layers = dict(self._own.own)
         for here in self._aside:
-            for one in here.records[LAYERS].values():
-                if one.id not in layers:
-                    layers[one.id], self._places[one.id] = one, here
+            for layer in here.records[LAYERS].values():
+                if layer.id not in layers:
+                    layers[layer.id], self._places[layer.id] = layer, here
         self._all = Chains(layers, stores.layers)
 
     def treatment(self) -> Treatment:
-        chains = ((one, self._all.missing(one.below)) for one in self._images.values())
-        broken = tuple(Broken(one, missing) for one, missing in chains if missing)
+        chains = ((image, self._all.missing(image.below)) for image in self._images.values())
+        broken = tuple(Broken(image, missing) for image, missing in chains if missing)
         doubts = (*self._stores.doubts, *self._own_doubts())
-        going = set() if doubts else {one.image.id for one in broken}
+        going = set() if doubts else {each.image.id for each in broken}
         return Treatment(
             broken,
             tuple(self._broken_layers()),
-            tuple(self._returning([one for one in self._images.values() if one.id not in going])),
+            tuple(self._returning([own for own in self._images.values() if own.id not in going])),
             () if doubts else tuple(self._stuck()),
             doubts,
         )
@@ -90,59 +93,58 @@ class _Case:
     def _own_doubts(self) -> Iterator[str]:
         """Yield a line if the storage has images, and an empty file of layers."""
         status = self._storage.status(LAYERS)
-        if any(one.below for one in self._images.values()) and not (status and status.st_size):
+        if any(image.below for image in self._images.values()) and not (status and status.st_size):
             yield f"{self._storage.path / LAYERS} is empty or absent"
 
     def _broken_layers(self) -> Iterator[str]:
-        """Yield the layers whose parents are gone, but for those below containers."""
+        """Yield the layers whose parents are gone, except those below containers."""
         needed: Set[str] = set()
         for container in self._containers.values():
-            for layer in container.below:
-                needed.update(self._all.chain(layer))
-        for one in recorded(self._storage, [LAYERS]):
-            if one not in needed and self._all.missing([one]):
-                yield one
+            for top in container.below:
+                needed.update(self._all.chain(top))
+        for layer in recorded(self._storage, [LAYERS]):
+            if layer not in needed and self._all.missing([layer]):
+                yield layer
 
     def _stuck(self) -> Iterator[str]:
-        """Yield the containers that lack a layer below. Their links and ids decide, not records."""
-        stores = [store.folder for store in self._stores.found]
-        for one in self._containers.values():
-            for layer in one.below:
-                mounted = mounts(self._storage, f"overlay/{layer}", stores)
+        """Yield the containers that lack a layer: by their own files, else by the records."""
+        for container in self._containers.values():
+            for layer in container.below:
+                mounted = mounts(self._storage, layer, self._stores.folders)
                 if mounted is False or (mounted is None and self._own.missing([layer])):
-                    yield one.id
+                    yield container.id
 
     def _returning(self, staying: List[Recorded]) -> Iterator[Returning]:
-        """Yield what comes back: images that would start, and layers that images here lack."""
-        layers = {layer for one in staying for layer in self._lacking(one)}
-        names = {name for one in staying for name in one.names}
-        ids = {one.id for one in staying}
+        """Yield the images aside that would start, and the layers aside that images need."""
+        layers = {layer for image in staying for layer in self._lacking(image)}
+        names = {name for image in staying for name in image.names}
+        ids = {image.id for image in staying}
         images: Dict[str, List[Recorded]] = {}
         for here in self._aside:
-            for one in here.records[IMAGES].values():
-                if one.id not in ids and not self._all.missing(one.below):
-                    ids.add(one.id)
-                    layers.update(self._lacking(one))
-                    images.setdefault(here.place, []).append(_renamed(one, names))
-                    names.update(one.names)
+            for image in here.records[IMAGES].values():
+                if image.id not in ids and not self._all.missing(image.below):
+                    ids.add(image.id)
+                    layers.update(self._lacking(image))
+                    images.setdefault(here.place, []).append(_renamed(image, names))
+                    names.update(image.names)
         for here in self._aside:
-            coming = [self._all.own[one] for one in layers if self._places[one] is here]
+            coming = [self._all.own[layer] for layer in layers if self._places[layer] is here]
             if coming or here.place in images:
-                yield Returning(here, tuple(images.get(here.place, ())), tuple(coming))
+                yield Returning(here, {IMAGES: images.get(here.place, []), LAYERS: coming})
 
     def _lacking(self, image: Recorded) -> Iterator[str]:
         """Yield the layers of an image that are aside."""
         for top in image.below:
-            yield from (one for one in self._all.chain(top) if one in self._places)
+            yield from (layer for layer in self._all.chain(top) if layer in self._places)
 
 
 def _renamed(image: Recorded, taken: Set[str]) -> Recorded:
-    """Return an image with those of its names that no other image has by now."""
-    names = tuple(one for one in image.names if one not in taken)
+    """Return the image without the names in `taken`."""
+    names = tuple(name for name in image.names if name not in taken)
     return replace(image, names=names, document={**image.document, "names": list(names)})
 
 
 def called(image: Recorded) -> str:
-    """Return what people call an image."""
+    """Return the beginning of an image's id, and its names."""
     names = f" ({', '.join(image.names)})" if image.names else ""
     return f"image {image.id[:12]}{names}"

@@ -5,14 +5,12 @@ tests/device/test_upgrade.py has podman make and judge some of the same.
 
 import hashlib
 import json
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from importer.device.configured import Configured
 from importer.device.heal import Healed, heal_storage
-from importer.device.stores import opened_stores
 from tests.tools.store import Record, store_images, store_layers
 
 
@@ -101,5 +99,5 @@ def trees(root: Path, layer: str, *stores: Path) -> list[str]:
 
 def healed(root: Path, *stores: Path, **how: Any) -> Healed:
     """heal, given these stores alone."""
-    with ExitStack() as held:
-        return heal_storage(root, opened_stores(Configured.of(stores), held), **how)
+    named = {str(path.absolute()): "the command line" for path in stores}
+    return heal_storage(root, Configured(named, usual=()), **how)
