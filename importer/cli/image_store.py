@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from importer.cli.embed import embed
-from importer.cli.options.brief_help import BriefHelp
+from importer.cli.options.command import BriefHelp
 from importer.cli.options.declare import versioned
 from importer.cli.store_changes import export, prune, remove
 from importer.cli.store_device import doctor, heal

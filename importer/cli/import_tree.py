@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from importer.cli.options.declare import Given, command
+from importer.cli.options.declare import Given, command, subcommand
 from importer.cli.options.labels import Signing
 from importer.cli.options.output import Document, Messages, Unchanged
-from importer.cli.options.result import OptionalRepo
+from importer.cli.options.result import NewRepo
 from importer.cli.options.rules import check_other_branch
 from importer.cli.options.tree import (
     Changes,
-    InPlaceOptions,
     OntoSystem,
     Opaque,
+    TranslateArguments,
     TreeArguments,
     TreeCache,
     TreeCommit,
     TreeLabels,
+    TreeRules,
 )
 from importer.cli.options.work import Jobs
 from importer.cli.run_import import end_work
@@ -47,10 +48,10 @@ import-tree --repo /srv/repo --branch os/device \\
 @command(
     "import-tree",
     TreeArguments,
+    TreeRules,
     Changes,
-    OptionalRepo,
+    NewRepo,
     TreeCommit,
-    InPlaceOptions,
     OntoSystem,
     TreeLabels,
     Signing,
@@ -69,52 +70,29 @@ def import_tree(given: Given) -> None:
     directories of Docker's and podman's layers become whiteouts. Several ROOTs are laid over
     each other in their order.
 
-    With --in-place, the same translation is made in ROOT itself, for other programs to commit:
-    `ostree commit`, rpm-ostree or osbuild. --undo takes it back.
+    `import-tree translate` changes a tree on the disk instead. A ROOT of the name translate is
+    written ./translate.
     """
-    if given(InPlaceOptions).in_place:
-        from importer.tree.in_place import translate_in_place
-
-        end_work(given, lambda told: translate_in_place(_in_place_job(given), told))
     from importer.tree.import_tree import import_tree as commit_trees
 
-    end_work(given, lambda told: commit_trees(_job(given), told))
-
-
-def _in_place_job(given: Given) -> InPlaceJob:
-    from importer.tree.in_place import InPlaceJob
-
-    trees, how = given(TreeArguments), given(InPlaceOptions)
-    if len(trees.roots) > 1:
-        raise click.UsageError("--in-place takes one ROOT")
-    return InPlaceJob(
-        root=trees.roots[0],
-        device_nodes=trees.device_nodes,
-        keep_opaque=trees.opaque is Opaque.KEEP,
-        undo=how.undo,
-        dry_run=how.dry_run,
-        force=how.force,
-        journal=how.journal,
-    )
+    end_work(given, lambda progress: commit_trees(_job(given), progress))
 
 
 def _job(given: Given) -> TreeJob:
     from importer.tree.job import TreeJob
 
-    trees, commit, labels = given(TreeArguments), given(TreeCommit), given(TreeLabels)
-    repo, onto = given(OptionalRepo).repo, given(OntoSystem).onto
-    if repo is None or commit.branch is None:
-        raise click.UsageError("--repo and --branch are needed, unless with --in-place")
+    rules, commit, labels = given(TreeRules), given(TreeCommit), given(TreeLabels)
+    onto = given(OntoSystem).onto
     check_other_branch(commit.branch, onto)
     return TreeJob(
-        repo=repo,
+        repo=given(NewRepo).repo,
         branch=commit.branch,
-        roots=trees.roots,
+        roots=given(TreeArguments).roots,
         onto=onto,
         prefix=commit.tree_prefix or "/",
         options=_options(given(Changes)),
-        device_nodes=trees.device_nodes,
-        keep_opaque=trees.opaque is Opaque.KEEP,
+        device_nodes=rules.device_nodes,
+        keep_opaque=rules.opaque is Opaque.KEEP,
         selinux_policy=labels.selinux_policy_dir,
         policy_from_base=labels.selinux_policy_from_base,
         subject=commit.subject or "",
@@ -142,3 +120,52 @@ def _options(changes: Changes) -> CommitOptions:
         statoverride=read_statoverride(changes.statoverride),
         skip_list=read_skip_list(changes.skip_list),
     )
+
+
+_TRANSLATE_EXAMPLES = """
+# Translate a tree, and have ostree commit it:
+import-tree translate /srv/root
+ostree commit --repo=/srv/repo --branch=os/device --tree=dir=/srv/root
+
+# Take the translation back:
+import-tree translate --undo /srv/root
+"""
+
+
+@subcommand(
+    "translate",
+    TranslateArguments,
+    TreeRules,
+    Messages,
+    Document,
+    Unchanged,
+    examples=_TRANSLATE_EXAMPLES,
+)
+def translate(given: Given) -> None:
+    """Translate the whiteouts of a tree on the disk, for other programs to commit.
+
+    Makes the changes in ROOT that import-tree makes in a commit, so that `ostree commit`,
+    rpm-ostree and osbuild commit the same. Prints the path of the journal, by which --undo takes
+    the changes back.
+    """
+    from importer.tree.in_place import translate_in_place
+
+    end_work(given, lambda progress: translate_in_place(_translation(given), progress))
+
+
+def _translation(given: Given) -> InPlaceJob:
+    from importer.tree.in_place import InPlaceJob
+
+    rules, how = given(TreeRules), given(TranslateArguments)
+    return InPlaceJob(
+        root=how.root,
+        device_nodes=rules.device_nodes,
+        keep_opaque=rules.opaque is Opaque.KEEP,
+        undo=how.undo,
+        dry_run=how.dry_run,
+        force=how.force,
+        journal=how.journal,
+    )
+
+
+import_tree.commands["translate"] = translate

@@ -1,4 +1,4 @@
-"""Make, repeat and undo the changes of `import-tree --in-place`.
+"""Make, repeat and undo the changes of `import-tree translate`.
 
 A whiteout is translated by two changes: first its quoted file is made, then the whiteout is
 removed. In between both exist, so a kill at any moment loses no deletion. Each function is

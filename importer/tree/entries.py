@@ -29,7 +29,7 @@ class WhiteoutForm(Enum):
     XATTR = "whiteout xattr"  # the same, on an empty regular file
     USER_XATTR = "whiteout xattr, perhaps"  # of mounts with `userxattr`
     FUSE = ".wh. file"  # a whiteout of fuse-overlayfs
-    QUOTED = "quoted whiteout"  # made by `import-tree --in-place`
+    QUOTED = "quoted whiteout"  # made by `import-tree translate`
     OPAQUE = "opaque xattr"  # of the directory itself
     OPAQUE_FILE = "opaque .wh..wh..opq"  # in the directory, by fuse-overlayfs
     DEVICE = "device"

@@ -1,4 +1,4 @@
-"""The file of the journal of `import-tree --in-place`: the changes to a tree, to continue or to
+"""The file of the journal of `import-tree translate`: the changes to a tree, to continue or to
 undo them.
 
 The file is replaced as a whole; it has all changes of a group before the first one is made. Whoever
@@ -139,5 +139,5 @@ def _check_own(status: os.stat_result, path: Path) -> None:
         raise ImporterError(
             f"{path} is not a journal of this user: it belongs to somebody else, or others can"
             " write to it",
-            hint="only the user who ran --in-place can continue or undo it",
+            hint="only the user who translated the tree can continue or undo it",
         )

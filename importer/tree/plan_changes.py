@@ -1,4 +1,4 @@
-"""Compute the changes of `import-tree --in-place` from the result of a walk."""
+"""Compute the changes of `import-tree translate` from the result of a walk."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Sink(Protocol):
 class Rules:
     """Rules for entries that ostree cannot store.
 
-    `own_whiteouts` are the paths of quoted whiteouts that `import-tree --in-place` made here.
+    `own_whiteouts` are the paths of quoted whiteouts that `import-tree translate` made here.
     `label` returns the SELinux label for an absolute path and a mode with its file type.
     """
 

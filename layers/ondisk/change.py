@@ -1,4 +1,4 @@
-"""The changes that `import-tree --in-place` makes on disk, as values.
+"""The changes that `import-tree translate` makes on disk, as values.
 
 Paths are those of directories below the tree's root; importer/tree/changes.py makes the changes.
 """

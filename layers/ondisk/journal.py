@@ -1,4 +1,4 @@
-"""The lines of the journal of `import-tree --in-place`.
+"""The lines of the journal of `import-tree translate`.
 
 Each line is JSON: first a header, then the changes in order; a line after each group tells that
 all its changes were made. A journal is checked before anything is done by it: names are names of

@@ -28,6 +28,7 @@ COMMANDS = [
     import_storage,
     import_release,
     import_tree,
+    *import_tree.commands.values(),
     *(image_store.commands[name] for name in sorted(image_store.commands)),
 ]
 
@@ -150,12 +151,7 @@ def test_how_much_is_done_at_once(command: click.Command, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("said", "arguments"),
     [
-        ("--branch is needed", ["/tree"]),
-        ("--branch is not for --in-place", ["--in-place", "--branch=os/b", "/tree"]),
-        ("--prefix is not for --in-place", ["--in-place", "--prefix=/usr", "/tree"]),
-        ("--undo is only for --in-place", ["--branch=os/b", "--undo", "/tree"]),
-        ("--undo and --dry-run exclude", ["--in-place", "--undo", "--dry-run", "/tree"]),
-        ("--in-place takes one ROOT", ["--in-place", "/one", "/two"]),
+        ("Missing option '--branch'", ["/tree"]),
         ("--branch has to be another branch", ["--branch=os/b", "--onto=os/b", "/tree"]),
         (
             "--canonical-permissions gives all files the owner 0:0",
@@ -173,3 +169,27 @@ def test_a_tree_s_options_that_do_not_fit(tmp_path: Path, said: str, arguments: 
     assert outcome.status == 2
     assert said in outcome.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments"),
+    [
+        ("No such option '--branch'", ["translate", "--branch=os/b", "/tree"]),
+        ("--undo and --dry-run exclude", ["translate", "--undo", "--dry-run", "/tree"]),
+        ("unexpected extra argument", ["translate", "/one", "/two"]),
+        ("use import-tree translate", ["--in-place", "/tree"]),
+        ("use import-tree translate", ["--undo", "--in-place", "/tree"]),
+    ],
+)
+def test_the_options_of_a_translation(said: str, arguments: list[str]) -> None:
+    with pytest.raises(click.UsageError) as refused:
+        import_tree.make_context("import-tree", arguments)
+    assert said in refused.value.format_message()
+
+
+@pytest.mark.parametrize("before", [[], ["--quiet"]])
+def test_only_the_first_word_names_a_command(before: list[str]) -> None:
+    """A tree of the same name is ./translate, or comes after an option."""
+    tree = "translate" if before else "./translate"
+    context = import_tree.make_context("import-tree", [*before, tree, "--repo=/r", "--branch=os/b"])
+    assert context.params["roots"] == (Path("translate"),)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from fixtures.packaging.commands import COMMANDS
+from fixtures.packaging.commands import COMMANDS, subcommands
 
 TOP = Path(__file__).parent.parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
@@ -81,10 +81,8 @@ def options(command: click.Command) -> set[str]:
 def named(name: str, arguments: str) -> click.Command:
     """The command, or the one of image-store that the arguments name first."""
     command = COMMANDS[name]
-    if isinstance(command, click.Group):
-        words = [word for word in arguments.split() if word in command.commands]
-        return command.commands[words[0]] if words else command
-    return command
+    words = [word for word in arguments.split() if word in subcommands(command)]
+    return subcommands(command)[words[0]] if words else command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
@@ -98,9 +96,9 @@ def test_calls_have_known_options(page: Path) -> None:
 def parse(name: str, words: list[str]) -> None:
     """Parse a command line; raise click.UsageError if an option or a rule refuses it."""
     command = COMMANDS[name]
-    if isinstance(command, click.Group):
+    if words[0] in subcommands(command):
         name, *words = words
-        command = command.commands[name]
+        command = subcommands(command)[name]
     command.make_context(name, words)
 
 
@@ -119,8 +117,7 @@ def test_calls_are_accepted(page: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
 def test_options_in_the_text_are_known(page: Path) -> None:
-    groups = [one for one in COMMANDS.values() if isinstance(one, click.Group)]
-    commands = [*COMMANDS.values(), *(sub for one in groups for sub in one.commands.values())]
+    commands = [one for top in COMMANDS.values() for one in (top, *subcommands(top).values())]
     known = {name for command in commands for name in options(command)} | OTHERS
     alone = (line for line in shown(page) if line.startswith("--"))
     assert {name for line in alone for name in OPTION.findall(line)} <= known

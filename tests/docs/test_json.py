@@ -190,8 +190,8 @@ def test_import_tree(home: Path) -> None:
     )
     for flags in ([], ["--dry-run"]):
         script = SCRIPT.with_name("import-tree")
-        said = run([script, "--in-place", "--json", *flags, home / "tree"])
-        known = table("## import-tree --in-place")
+        said = run([script, "translate", "--json", *flags, home / "tree"])
+        known = table("## import-tree translate")
         hold([json.loads(said)], known | {"changes": bool(flags)} if flags else known)
 
 

@@ -1,4 +1,4 @@
-"""Each write of `export`, `embed`, `remove`, `prune` and `import-tree --in-place` fails once, and
+"""Each write of `export`, `embed`, `remove`, `prune` and `import-tree translate` fails once, and
 each is the last one of a process that is killed there.
 
 The error is one line, nothing half-done has a final name, and the next run completes the work.
@@ -172,7 +172,7 @@ WORKS: dict[str, Callable[[Site], Work]] = {
         Fault("unlinkat repo/objects/*/*.file", 0, errno.EIO),
     ),
     "in place": lambda _site: Work(
-        lambda place: ["import-tree", "--in-place", "--force", f"{place}/tree"],
+        lambda place: ["import-tree", "translate", "--force", f"{place}/tree"],
         check_tree,
         translated,
         Fault("openat tree/usr/lib/tool/upper/.ostree-wh.deleted", 0, errno.ENOSPC),

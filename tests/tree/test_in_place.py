@@ -1,4 +1,4 @@
-"""`import-tree --in-place`: `ostree commit` of the tree is then what import-tree commits."""
+"""`import-tree translate`: `ostree commit` of the tree is then what import-tree commits."""
 
 import fcntl
 import json
@@ -31,8 +31,8 @@ pytestmark = pytest.mark.root
 
 
 def in_place(*arguments: Argument) -> Outcome:
-    """Runs `import-tree --in-place ARGUMENTS...` to its end."""
-    argv = [SCRIPT.with_name("import-tree"), "--in-place", *arguments]
+    """Runs `import-tree translate ARGUMENTS...` to its end."""
+    argv = [SCRIPT.with_name("import-tree"), "translate", *arguments]
     done = subprocess.run(argv, capture_output=True, check=False, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     return Outcome(done.returncode, done.stdout, done.stderr, [])

@@ -1,4 +1,4 @@
-"""Whose journal `import-tree --in-place` believes, and what a journal may say."""
+"""Whose journal `import-tree translate` believes, and what a journal may say."""
 
 import json
 import os

@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, cast, dataclass_transform, overload
 import click
 from click.core import ParameterSource
 
-from importer.cli.options.brief_help import BriefHelp
-from importer.cli.options.command import Command
+from importer.cli.options.command import BriefHelp, Command
 from importer.cli.version import PACKAGE, TEXT
 
 if TYPE_CHECKING:
@@ -137,11 +136,12 @@ def required[T](
     help: str,
     metavar: str | None = None,
     envvar: str | None = None,
+    complete: Complete | None = None,
 ) -> T:
     """Declare an option with one value that has to be given."""
     return _option(
         cast("T", None), flags, type=type, help=help, required=True,
-        metavar=metavar, envvar=envvar, show_envvar=bool(envvar),
+        metavar=metavar, envvar=envvar, show_envvar=bool(envvar), shell_complete=complete,
     )  # fmt: skip
 
 

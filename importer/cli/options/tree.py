@@ -9,20 +9,19 @@ from importer.cli.completion import branches_like
 from importer.cli.options.declare import (
     Heading,
     OptionGroup,
+    argument,
     arguments,
     choice,
     flag,
     option,
     options,
+    required,
 )
 from importer.cli.options.name_types import Branch, TreePrefix
-from importer.cli.options.rules import absent, demand, exclusive, present, refuse
+from importer.cli.options.rules import exclusive
 from importer.cli.options.types import Number, PlaceType, Size, TextType, Timestamp
 from layers.limits import CALL_LIMITS
 from layers.tree.builder import DeviceNodes
-
-_IN_PLACE = present("in_place")
-_ELSEWHERE = absent("in_place")
 
 
 class Opaque(Enum):
@@ -34,12 +33,19 @@ class Opaque(Enum):
 
 @options
 class TreeArguments(OptionGroup):
-    """The directories, and what to take of them."""
+    """The directories to commit."""
 
     HEADING = Heading.IMAGES
-    RULES = (exclusive("selinux_policy_dir", "selinux_policy_from_base"),)
 
     roots: tuple[Path, ...] = arguments("ROOT...", type=PlaceType(readable=False), required=True)
+
+
+@options
+class TreeRules(OptionGroup):
+    """What to take of a tree."""
+
+    HEADING = Heading.IMAGES
+
     device_nodes: DeviceNodes = choice(
         "--device-nodes",
         default=DeviceNodes.AUTO,
@@ -92,12 +98,8 @@ class TreeCommit(OptionGroup):
 
     HEADING = Heading.RESULT
     COMMON = ("branch", "tree_prefix", "timestamp")
-    RULES = (
-        demand(_ELSEWHERE, "repo", error="--repo is needed, unless with --in-place"),
-        demand(_ELSEWHERE, "branch", error="--branch is needed, unless with --in-place"),
-    )
 
-    branch: str | None = option(
+    branch: str = required(
         "--branch", type=Branch(), complete=branches_like, help="Commit to this branch."
     )
     tree_prefix: str | None = option(
@@ -157,6 +159,7 @@ class TreeLabels(OptionGroup):
     """SELinux labels of the files."""
 
     HEADING = Heading.LABELS
+    RULES = (exclusive("selinux_policy_dir", "selinux_policy_from_base"),)
     COMMON = ("selinux_policy_dir",)
 
     selinux_policy_dir: Path | None = option(
@@ -173,42 +176,20 @@ class TreeLabels(OptionGroup):
 
 
 @options
-class InPlaceOptions(OptionGroup):
-    """Translating a directory where it is."""
+class TranslateArguments(OptionGroup):
+    """Options of `import-tree translate`, which changes a tree on the disk."""
 
     HEADING = Heading.RESULT
-    COMMON = ("in_place",)
-    RULES = (
-        refuse(
-            _IN_PLACE,
-            *("branch", "tree_prefix", "onto", "subject", "timestamp", "jobs", "no_cache"),
-            *("owner_uid", "owner_gid", "no_xattrs", "canonical_permissions"),
-            *("statoverride", "skip_list", "selinux_policy_dir", "selinux_policy_from_base"),
-            *("gpg_sign", "sign_from_file"),
-            error="{} is not for --in-place",
-        ),
-        refuse(
-            _ELSEWHERE, "undo", "dry_run", "force", "journal", error="{} is only for --in-place"
-        ),
-        exclusive("undo", "dry_run"),
-    )
+    RULES = (exclusive("undo", "dry_run"),)
+    COMMON = ("undo", "dry_run", "force", "journal")
 
-    in_place: bool = flag(
-        "--in-place",
-        help="Commit nothing; change ROOT itself, so that `ostree commit`, rpm-ostree and osbuild"
-        " commit what import-tree would.",
-    )
-    undo: bool = flag(
-        "--undo",
-        help="With --in-place: undo the changes of an earlier run, by its journal.",
-    )
-    dry_run: bool = flag("--dry-run", help="With --in-place: print what would be changed.")
-    force: bool = flag(
-        "--force", help="With --in-place: change a tree that is mounted or in use as well."
-    )
+    root: Path = argument("ROOT", type=PlaceType(readable=False))
+    undo: bool = flag("--undo", help="Undo the changes of an earlier run, by its journal.")
+    dry_run: bool = flag("--dry-run", help="Print what would be changed; change nothing.")
+    force: bool = flag("--force", help="Change a tree that is mounted or in use as well.")
     journal: Path | None = option(
         "--journal",
         metavar="FILE",
         type=PlaceType(directory=False),
-        help="With --in-place: the journal for --undo; without it, a file beside ROOT.",
+        help="The journal for --undo; without it, a file beside ROOT.",
     )
