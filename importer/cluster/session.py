@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from importer.cluster.request import Download
     from importer.progress import Progress
     from importer.repo.pulled_objects import PulledObjects
-    from importer.repo.shared_objects import SharedObjects
+    from importer.repo.staging import SharedObjects
     from importer.repo.writer import Repo
     from importer.workers.job import Job
     from layers.tree.read_layer import ReadLayer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from importer.commit.target import Form
 from importer.commit.time import newest
 from importer.repo import commit_keys as key
-from importer.repo.given_names import names_metadata
+from importer.repo.commit_keys import names_metadata
 from importer.repo.values import Message
 from layers.storage.store_id import LayerIds, Whiteouts
 

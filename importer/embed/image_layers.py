@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
 from importer.embed.extra_files import bound_images, configuration, equivalence, path_of
-from importer.embed.layer_tar import Source, unlabelled
+from importer.embed.layer_tar import Source
 from importer.embed.write_layer import LayerWriter, PlannedLayer
 from importer.render.table import several
+from importer.repo.labels import unlabelled
 from layers.compress.compress import BlobCompression
 from layers.entry import Owner
 from layers.storage.mounted import blocker_of

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.repo.breadth import check_breadth
-from importer.repo.labels import SELINUX
+from importer.repo.labels import unlabelled
+from importer.repo.reachable import check_breadth
 from importer.repo.values import RepoDirectory
 from layers.entry import Entry, Kind, Owner
 from layers.errors import printable
@@ -123,15 +123,11 @@ class EmbeddedTar:
         return [self._header(entry), file.content, padding(size)]
 
     def _header(self, entry: Entry) -> bytes:
-        """Return the entry's headers, without an SELinux label. Note its xattrs."""
+        """Return the entry's headers, without an SELinux label: bootc labels each file by the
+        image's policy. Note its xattrs."""
         entry = entry._replace(owner=unlabelled(entry.owner))
         xattrs = entry.owner.xattrs
         self.xattrs.update(name for name, _ in xattrs)
         if not all(fits_line(*one) for one in xattrs):
             self.unusual.append(entry.path)
         return header(entry, by_lines=True)
-
-
-def unlabelled(owner: Owner) -> Owner:
-    """Return the owner without an SELinux label: bootc labels each file by the image's policy."""
-    return owner._replace(xattrs=tuple(one for one in owner.xattrs if one[0] != SELINUX))

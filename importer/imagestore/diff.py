@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from importer.imagestore.tree_diff import TreeDiff, tree_diff
 from importer.render.table import Block, Column, Table, Text, several
-from importer.repo.fetch_cost import Fetch, fetch_cost
+from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.layer_names import layer_ids_of
 from importer.store.lost import Lost, find_lost
 from layers.errors import printable

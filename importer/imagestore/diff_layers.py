@@ -9,7 +9,7 @@ from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.imagestore.done import Done
 from importer.render.table import Block, Column, Table, Text, several, shortened, size
-from importer.repo.fetch_cost import Fetch, fetch_cost
+from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.documents import StoredDocuments
 from importer.store.embedded import embedded_commit
 from layers.oci.history import layer_commands, shown_command

@@ -9,9 +9,9 @@ from importer.cache.branches import CUT, FLATTENED, LABELLED, is_cache
 from importer.imagestore.done import Done
 from importer.render.table import Block, Text, several, size
 from importer.repo.commit_keys import is_ours, store_prefix
-from importer.repo.maintenance import Pruned
 from importer.repo.reachable import ancestors, commit_objects
-from importer.repo.staged_objects import clear_abandoned
+from importer.repo.staging import clear_abandoned
+from importer.repo.writer import Pruned
 from layers.storage.store_id import possible_ids
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from importer.commit.message import default_subject
 from importer.commit.recorded_options import kept_options
 from importer.commit.release_message import release_body, release_metadata, release_subject
-from importer.repo.commit_keys import NAME, NAMES, OURS
-from importer.repo.given_names import names_metadata
+from importer.repo.commit_keys import NAME, NAMES, OURS, names_metadata
 from importer.repo.values import Message
 from layers.storage.stated_image import stated_images
 

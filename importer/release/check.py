@@ -18,7 +18,7 @@ from importer.release.head import is_release, layers_of, release_of
 from importer.release.origin import release_bases, release_branches
 from importer.release.parts import opened_parts, resolve_all
 from importer.release.sources import SourceName, is_source
-from importer.repo.fetch_cost import fetch_cost
+from importer.repo.reachable import fetch_cost
 from importer.repo.writer import Repo
 from importer.store.documents import StoredDocuments
 from layers.release.diff import compare, compare_layers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from layers.release.report import Report, plain
 
 if TYPE_CHECKING:
-    from importer.repo.fetch_cost import Fetch
+    from importer.repo.reachable import Fetch
     from layers.errors import Fault
     from layers.release.diff import LayerDiff, ReleaseDiff
     from layers.release.release import Release

@@ -9,8 +9,7 @@ from importer.cache.branches import is_cache
 from importer.release.head import layers_of, release_of
 from importer.release.keep_images import images_to_keep
 from importer.repo.commit_keys import is_ours
-from importer.repo.fetch_cost import fetch_cost
-from importer.repo.reachable import ancestors
+from importer.repo.reachable import ancestors, fetch_cost
 from importer.store.lost import Lost, find_lost
 from importer.store.reader import NoStoreError, open_store
 from layers.release.diff import compare, compare_layers
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from importer.commit.plan import PlannedBranch
     from importer.commit.target import Target
     from importer.progress import Progress
-    from importer.repo.fetch_cost import Fetch
+    from importer.repo.reachable import Fetch
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from layers.release.diff import LayerDiff, LayerSize, ReleaseDiff

@@ -1,4 +1,4 @@
-"""The keys that our commits' metadata has, and what each says.
+"""The keys of our commits' metadata, and their values.
 
 Values are text: libostree writes integers of the metadata in the machine's own byte order.
 The keys of a release's commit are in `layers.release.commit_metadata`.
@@ -6,9 +6,14 @@ The keys of a release's commit are in `layers.release.commit_metadata`.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from layers.document import parse_document, strings
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from importer.repo.values import Commit
 
 OURS = "import-image."
@@ -69,18 +74,47 @@ RECORD = "tar-split record of "
 # Where an additional image store lies unless the user says otherwise.
 DEFAULT_PREFIX = "/usr/lib/containers/storage"
 
+# ostree-core.h, OSTREE_MAX_METADATA_SIZE is 128 MiB for a whole commit.
+_MOST_NAMES = 64 << 20
+
 
 def is_ours(commit: Commit) -> bool:
     """Return whether an import of images made the commit. The commits of import-tree are as those
     of `ostree commit`."""
     of_record = commit.message.subject.startswith(RECORD) and commit.message.timestamp == 0
-    return of_record or any(one.startswith((OURS, OF_A_RELEASE)) for one in commit.metadata)
+    return of_record or any(key.startswith((OURS, OF_A_RELEASE)) for key in commit.metadata)
 
 
 def store_prefix(commit: Commit, prefix: str | None = None) -> str:
     """Return the absolute path of the store in a commit.
 
-    `prefix` is the user's own answer. Without one, the commit's metadata says, and a commit
-    that says nothing is taken to have the store at DEFAULT_PREFIX.
+    `prefix` is the user's own answer. Without it, the commit's metadata tells. A commit without
+    that entry is taken to have its store at DEFAULT_PREFIX.
     """
     return prefix or str(commit.metadata.get(PREFIX, DEFAULT_PREFIX))
+
+
+def names_metadata(names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the keys and values that record the given names of each reference, see NAMES."""
+    given = {reference: sorted(of_image) for reference, of_image in names.items() if of_image}
+    if not given:
+        return {}
+    lists = list(given.values())
+    if len(given) == len(names) and all(of_image == lists[0][:1] for of_image in lists):
+        return {NAME: lists[0][0]}
+    return {NAMES: json.dumps(given, sort_keys=True, separators=(",", ":"))}
+
+
+def names_of(
+    metadata: Mapping[str, object], references: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the given names by reference; `references` are those of the commit's body.
+
+    Raise LayerError if the record is malformed.
+    """
+    text, name = metadata.get(NAMES), metadata.get(NAME)
+    if isinstance(text, str):
+        origin = f"the commit's {NAMES}"
+        names = parse_document(text.encode(), origin, _MOST_NAMES)
+        return {key: strings({key: names[key]}, key, origin) for key in names}
+    return dict.fromkeys(references, (name,)) if isinstance(name, str) else {}

@@ -32,10 +32,11 @@ def commit_metadata(
 ) -> GLib.Variant:
     """Return the metadata of a new commit of this stored tree, an `a{sv}`."""
     inherited = _inherited(repo, tree, base) if base is not None else {}
-    said = {key: GLib.Variant("s", value) for key, value in message.metadata}
-    # An own entry takes the inherited entry's place in the order, too: the checksum depends on it.
-    kept = {key: value for key, value in inherited.items() if key not in said}
-    return GLib.Variant("a{sv}", kept | said)
+    own = {key: GLib.Variant("s", value) for key, value in message.metadata}
+    # An own entry replaces an inherited one, and stands at its own place in the order: the checksum
+    # depends on the order.
+    kept = {key: value for key, value in inherited.items() if key not in own}
+    return GLib.Variant("a{sv}", kept | own)
 
 
 def _inherited(repo: RepoReader, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
@@ -60,13 +61,13 @@ def metadata_of(repo: RepoReader, commit: Commit) -> GLib.Variant:
 
 
 def _composefs_digest(repo: RepoReader, tree: Tree) -> GLib.Variant:
-    found = GLib.VariantDict.new(None)
+    digest = GLib.VariantDict.new(None)
     try:
         with faults("computing the composefs digest, which the base commit has"):
-            repo.handle.commit_add_composefs_metadata(0, found, tree.written(), None)
+            repo.handle.commit_add_composefs_metadata(0, digest, tree.written(), None)
     except ImporterError as error:
         raise error.within(hint="run this where ostree is built with composefs") from None
-    return found.lookup_value(_COMPOSEFS_DIGEST, None)
+    return digest.lookup_value(_COMPOSEFS_DIGEST, None)
 
 
 def _entries(metadata: GLib.Variant) -> dict[str, GLib.Variant]:

@@ -1,11 +1,11 @@
-"""The SELinux label of a file: the xattr `security.selinux`."""
+"""The SELinux label of a file: its xattr `security.selinux`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from layers.entry import Owner
+    from layers.entry import Owner, Xattrs
 
 SELINUX = b"security.selinux"
 
@@ -19,3 +19,13 @@ def labelled_owner(owner: Owner, label: str | None) -> Owner:
         return owner
     xattrs = (*owner.xattrs, (SELINUX, label.encode() + b"\0"))
     return owner._replace(xattrs=tuple(sorted(xattrs)))
+
+
+def label_of(owner: Owner) -> Xattrs:
+    """Return the owner's label as a list of at most one xattr."""
+    return tuple(xattr for xattr in owner.xattrs if xattr[0] == SELINUX)
+
+
+def unlabelled(owner: Owner) -> Owner:
+    """Return the owner without its label."""
+    return owner._replace(xattrs=tuple(xattr for xattr in owner.xattrs if xattr[0] != SELINUX))

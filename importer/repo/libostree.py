@@ -22,31 +22,31 @@ NO_PLACE = "a branch cannot lie below another one; name one with --branch"
 
 @contextmanager
 def faults(doing: str) -> Iterator[None]:
-    """Turn an error of GLib or of the system into an ImporterError: what was done, what libostree
-    said, and a hint."""
+    """Turn an error of GLib or of the system into an ImporterError with the words `doing`, the
+    error's message and a hint."""
     try:
         yield
     except OSError as error:
-        said = error.strerror or str(error)
-        raise ImporterError(f"{doing}: {said}", hint=_hint(said)) from error
+        message = error.strerror or str(error)
+        raise ImporterError(f"{doing}: {message}", hint=_hint(message)) from error
     except GLib.Error as error:
-        said = (error.message or "unknown error").splitlines()[0]
-        raise ImporterError(f"{doing}: {said}", hint=_hint(said)) from error
+        message = (error.message or "unknown error").splitlines()[0]
+        raise ImporterError(f"{doing}: {message}", hint=_hint(message)) from error
 
 
-def _hint(said: str) -> str:
-    if "opendir(objects)" in said or said in ("File exists", "Not a directory"):
+def _hint(message: str) -> str:
+    if "opendir(objects)" in message or message in ("File exists", "Not a directory"):
         return "give --repo an ostree repo, or a path where there is nothing yet"
-    if "refs/heads" in said or said.startswith("Conflict"):
+    if "refs/heads" in message or message.startswith("Conflict"):
         return NO_PLACE
-    if "sync" in said and "No space left" in said:
+    if "sync" in message and "No space left" in message:
         return "the disk is full, or the device below it: see dmesg(1); free space there"
-    if "min-free-space" in said or "No space left" in said:
+    if "min-free-space" in message or "No space left" in message:
         return (
             "the disk is full; free space, or see min-free-space-percent in ostree.repo-config(5)"
         )
-    if "Input/output error" in said:
+    if "Input/output error" in message:
         return "the disk of the repo fails: see dmesg(1); then check the repo by `ostree fsck`"
-    if "Permission denied" in said or "Read-only file system" in said:
+    if "Permission denied" in message or "Read-only file system" in message:
         return "the repo must be writable for the user who imports"
     return ""

@@ -10,14 +10,11 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from importer.process import run_transfer
 from importer.repo.libostree import Gio, OSTree, faults
-from importer.repo.staged_objects import claimed, clear_abandoned, moving
-
-if TYPE_CHECKING:
-    from types import TracebackType
+from importer.repo.staging import OwnDirectory, clear_abandoned, moving
 
 _REMOTE = "worker"
 # Seconds without a kilobyte.
@@ -32,28 +29,19 @@ class PulledCommit(NamedTuple):
     commit: str
 
 
-class PulledObjects:
-    """A directory of our own below the repo's `tmp`, for repos that each pull one commit.
+class PulledObjects(OwnDirectory):
+    """A directory for repos that each pull one commit.
 
-    What the repo has already is not fetched: it is the parent of these repos. The commit itself
+    Objects that the repo has are not fetched: it is the parent of these repos. The commit itself
     stays behind; the files that it names are moved into the repo.
     """
 
     def __init__(self, repo: Path, handle: OSTree.Repo) -> None:
         top = Path(os.path.abspath(repo))  # noqa: PTH100 - symlinks stay
         clear_abandoned(top / "tmp")
+        super().__init__(top)
         self._repo = top
         self._mode = handle.get_mode()
-        self._directory, self._held = claimed(top / "tmp")
-
-    def __enter__(self) -> PulledObjects:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
-        os.close(self._held)
 
     def pull(self, source: PulledCommit) -> int:
         """Pull the files of a commit, which are durable on return. Return the bytes that the new
@@ -62,7 +50,7 @@ class PulledObjects:
         libostree verifies each checksum. Raise FetchError if nothing comes for a minute,
         ImporterError if the commit cannot be had.
         """
-        place = Path(tempfile.mkdtemp(dir=self._directory))
+        place = Path(tempfile.mkdtemp(dir=self.directory))
         try:
             with faults("making a repo to pull into"):
                 self._make(place, source.url)
@@ -76,14 +64,14 @@ class PulledObjects:
     def _make(self, place: Path, url: str) -> None:
         """Make a repo in an empty directory; its config alone, which others cannot read, has the
         URL."""
-        made = OSTree.Repo.new(Gio.File.new_for_path(str(place)))
-        made.create(self._mode, None)
-        config = made.copy_config()
+        repo = OSTree.Repo.new(Gio.File.new_for_path(str(place)))
+        repo.create(self._mode, None)
+        config = repo.copy_config()
         config.set_string("core", "parent", str(self._repo))
         section = f'remote "{_REMOTE}"'
         config.set_string(section, "url", url)
         config.set_boolean(section, "gpg-verify", False)  # the checksum came from the worker
-        made.write_config(config)
+        repo.write_config(config)
 
     def _move(self, objects: Path) -> int:
         size = 0

@@ -1,16 +1,75 @@
-"""A commit's ancestors, its objects, and the bytes that these take in the repo."""
+"""A commit's ancestors and objects: how many there are, and what they cost to fetch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from importer.errors import ImporterError
+from importer.render.table import several, size
+from layers.limits import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from importer.repo.reader import RepoReader
     from importer.repo.values import Commit, ObjectKind, RepoDirectory
 
 type Objects = set[tuple[ObjectKind, str]]
+
+# A tree has many paths if many directories are alike, as copies of a library are. A commit from
+# elsewhere can name one directory a million times with a few bytes. No import makes a layer of more
+# entries, unless it is told to.
+_MANY = Limits().entries
+_TIMES = 20
+
+
+class Breadth(NamedTuple):
+    """The entries of a directory, and the paths below it."""
+
+    entries: int
+    paths: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """The objects that the new commit has and the old one has not, and their bytes in this repo.
+
+    In an archive repo those are the bytes that a pull over HTTP fetches without a static
+    delta; in a bare one the files are not compressed, so a pull fetches less.
+    """
+
+    objects: int
+    files: int
+    size: int
+    archive: bool
+
+    def __str__(self) -> str:
+        counted = "compressed" if self.archive else "not compressed"
+        objects = f"{several(self.objects, 'object')}, {several(self.files, 'file')}"
+        return f"{size(self.size)} ({counted}): {objects}"
+
+    def document(self) -> dict[str, int | bool]:
+        """Return the fetch for JSON."""
+        return {
+            "objects": self.objects,
+            "files": self.files,
+            "bytes": self.size,
+            "compressed": self.archive,
+        }
+
+
+def fetch_cost(repo: RepoReader, old: Commit | None, new: Commit) -> Fetch:
+    """Return what a device with the old commit fetches for the new one.
+
+    The old commit's parents count for nothing, since a device need not have them.
+    """
+    objects = commit_objects(repo, new)
+    if old is not None:
+        objects -= commit_objects(repo, old)
+    files = sum(kind == "file" for kind, _ in objects)
+    stored = sum(repo.storage_size(kind, checksum) for kind, checksum in objects)
+    return Fetch(len(objects), files, stored, repo.mode == "archive")
 
 
 def ancestors(repo: RepoReader, checksum: str | None, most: int | None = None) -> Iterator[Commit]:
@@ -26,30 +85,51 @@ def ancestors(repo: RepoReader, checksum: str | None, most: int | None = None) -
 
 
 def commit_objects(repo: RepoReader, commit: Commit) -> Objects:
-    """Return the commit's object and all objects that its tree needs, without its parents'."""
-    found = tree_objects(repo.root(commit))
-    found.add(("commit", commit.checksum))
-    return found
-
-
-def tree_objects(root: RepoDirectory) -> Objects:
-    """Return the objects of a directory and of everything below it.
+    """Return the commit's object and all objects that its tree needs, without its parents'.
 
     A directory object that occurs several times is read once.
     """
-    found: Objects = set()
-    work = [root]
+    objects: Objects = {("commit", commit.checksum)}
+    work = [repo.root(commit)]
     while work:
         directory = work.pop()
-        found.add(("dirmeta", directory.meta))
-        if ("dirtree", directory.contents) in found:
+        objects.add(("dirmeta", directory.meta))
+        if ("dirtree", directory.contents) in objects:
             continue
-        found.add(("dirtree", directory.contents))
-        found.update(("file", checksum) for checksum in directory.leaves.values())
+        objects.add(("dirtree", directory.contents))
+        objects.update(("file", checksum) for checksum in directory.leaves.values())
         work.extend(directory.directories.values())
-    return found
+    return objects
 
 
-def storage_size(repo: RepoReader, objects: Iterable[tuple[ObjectKind, str]]) -> int:
-    """Return the bytes that these objects take in this repo."""
-    return sum(repo.storage_size(kind, checksum) for kind, checksum in objects)
+def check_breadth(root: RepoDirectory, name: str) -> None:
+    """Raise ImporterError, with the tree's name, for a tree of few entries with so many paths that
+    it would take forever to visit them."""
+    counts = count_paths(root)
+    paths, entries = counts[root.contents].paths, sum(count.entries for count in counts.values())
+    if paths > _MANY and paths > _TIMES * entries:
+        raise ImporterError(
+            f"{name} has {paths} paths, made of {len(counts)} directories with {entries} entries",
+            hint="it would take forever to visit them: the commit was made as a trap",
+        )
+
+
+def count_paths(root: RepoDirectory) -> dict[str, Breadth]:
+    """Return the breadth of each directory, by the checksum of its contents. Each directory is
+    read once, however many paths lead to it."""
+    counts: dict[str, Breadth] = {}
+    work = [root]
+    while work:
+        directory = work[-1]
+        if directory.contents in counts:
+            work.pop()
+            continue
+        below = directory.directories.values()
+        uncounted = [child for child in below if child.contents not in counts]
+        if uncounted:
+            work += uncounted
+            continue
+        entries = len(directory.leaves) + len(below)
+        paths = entries + sum(counts[child.contents].paths for child in below)
+        counts[directory.contents] = Breadth(entries, paths)
+    return counts

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 from importer.errors import ImporterError
 from importer.files.presence import is_directory, mode_of
 from importer.files.sync import sync
-from importer.repo.content_object import from_be32, read_xattrs
-from importer.repo.labels import SELINUX
+from importer.repo.labels import label_of
 from importer.repo.libostree import NO_PLACE, Gio, GLib, OSTree, faults
 from importer.repo.values import (
     Commit,
     Message,
     RepoDirectory,
     StoredFile,
+    from_be32,
     hex_of,
     object_content,
+    read_xattrs,
 )
 from layers.entry import Owner
 
@@ -87,7 +88,7 @@ class RepoReader:
     def check_place(self, ref: str) -> None:
         """Raise ImporterError if a ref below or above this one makes it impossible.
 
-        Of a repo with very many refs only those are looked at.
+        Only these refs are read: a repo may have very many.
         """
         heads = self.path / "refs/heads"
         parents = [str(parent) for parent in PurePosixPath(ref).parents]
@@ -121,7 +122,8 @@ class RepoReader:
         return Commit(checksum, hex_of(variant, 6), hex_of(variant, 7), message, metadata, partial)
 
     def head(self, ref: str) -> Commit:
-        """Return the commit of a ref that this run knows. Raise ImporterError if it is gone."""
+        """Return the commit of a ref that this run has seen. Raise ImporterError if the ref is
+        gone."""
         checksum = self.resolve(ref)
         if checksum is None:
             raise ImporterError(f"branch {ref} was deleted during the import", hint="run it again")
@@ -162,13 +164,13 @@ class RepoReader:
 
     def is_labelled(self, commit: Commit) -> bool:
         """Return whether the commit's files have SELinux labels, as the root directory does."""
-        return any(name == SELINUX for name, _ in self.dirmeta(commit.meta).xattrs)
+        return bool(label_of(self.dirmeta(commit.meta)))
 
     def exists(self, kind: ObjectKind, checksum: str) -> bool:
         """Return whether the repo has the object."""
         with faults(f"looking for object {checksum}"):
-            _, found = self.handle.has_object(_TYPES[kind], checksum, None)
-        return bool(found)
+            _, present = self.handle.has_object(_TYPES[kind], checksum, None)
+        return bool(present)
 
     def file_size(self, checksum: str) -> int:
         """Return the size of a file's content in bytes, 0 for a symlink. Each is looked up once."""
@@ -179,8 +181,8 @@ class RepoReader:
     def refs(self) -> dict[str, str]:
         """Return the commits of all refs, in order of the names; a remote's are REMOTE:NAME."""
         with faults(f"reading the refs of repo {self.path}"):
-            _, found = self.handle.list_refs(None)
-        return dict(sorted(found.items()))
+            _, refs = self.handle.list_refs(None)
+        return dict(sorted(refs.items()))
 
     def parent(self, checksum: str) -> str | None:
         """Return the parent that a commit names; the repo need not have it."""
@@ -197,12 +199,11 @@ class RepoReader:
 
     def commits(self) -> list[str]:
         """Return the checksums of all commits of the repo, of the refs and others."""
-        return [one for kind, one, _ in self.objects() if kind == "commit"]
+        return [checksum for kind, checksum, _ in self.objects() if kind == "commit"]
 
     def objects(self) -> Iterator[tuple[ObjectKind, str, int]]:
         """Yield every loose object of the repo: kind, checksum, and size on disk in bytes."""
-        directories = (self.path / "objects").iterdir()
-        for path in chain.from_iterable(one.iterdir() for one in directories if len(one.name) == 2):
-            kind = _SUFFIXES.get(path.suffix)
-            if kind is not None:
+        directories = (path for path in (self.path / "objects").iterdir() if len(path.name) == 2)
+        for path in chain.from_iterable(map(Path.iterdir, directories)):
+            if (kind := _SUFFIXES.get(path.suffix)) is not None:
                 yield kind, path.parent.name + path.stem, path.lstat().st_size

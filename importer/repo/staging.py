@@ -1,19 +1,30 @@
-"""New objects of a repo, in directories where no reader of the repo looks."""
+"""New objects of a repo, written beside libostree: see object_file.py.
+
+They lie in a directory of our own below the repo's `tmp`, where no reader of the repo looks, and
+are moved into `objects` once they are durable.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
+import tempfile
 import threading
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from importer.errors import ImporterError
+from importer.files.locked_directory import OPEN_DIRECTORY, locked_directory
 from importer.files.presence import is_present
-from importer.repo.object_file import FORMATS, ObjectDirectory
+from importer.repo.object_file import ANY_UMASK, FORMATS, ObjectDirectory, move_objects
 from layers.ostree.objects import content_of
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from importer.repo.object_file import Written
     from layers.chunks import Chunks
     from layers.entry import Owner
@@ -23,13 +34,17 @@ if TYPE_CHECKING:
 WHOLE = 1 << 20
 # So many objects are about what one directory has: a file system looks for a name ever longer.
 _FULL = 8192
-# How much is written before it is seen what room there is.
+# How many bytes are written until the disk's free space is looked at again.
 _LOOK = 16 << 20
+_PREFIX = "import-image-"
+# A file system has one lock for moves between directories, and a thread that waits for it keeps a
+# processor busy (fs/namei.c, lock_rename()).
+moving = threading.Lock()
 
 
 class ObjectPlace(NamedTuple):
-    """A repo's mode, its directory of objects, a directory for new ones, and how much is to
-    stay free on the disk, in bytes."""
+    """A repo's mode, its directory of objects, a directory for new ones, and the bytes that have to
+    stay free on the disk."""
 
     mode: str
     objects: str
@@ -38,8 +53,8 @@ class ObjectPlace(NamedTuple):
 
 
 class NewObjects:
-    """Several threads may write at once, each into a directory below the place's own, and another
-    where that is full; an `importer.ingest.object_writer.Store`."""
+    """An `importer.workers.job.Store`. Several threads may write at once, each into a directory of
+    its own below the place's, and into another one when that is full."""
 
     def __init__(self, place: ObjectPlace, umask: int) -> None:
         """`umask` has the bits that this process's may take away."""
@@ -85,32 +100,31 @@ class NewObjects:
 
     def has_written(self, checksum: str) -> bool:
         """Return whether a content object was written here and is not in the repo yet."""
-        return self._found(checksum) is not None
+        return self._new_file(checksum) is not None
 
     def content(self, checksum: str) -> Chunks:
         """Yield the content of a file that was written here, or that the repo has."""
         mode, objects, _, _ = self._place
         name = checksum + FORMATS[mode].suffix
-        path = self._found(checksum) or Path(objects, name[:2], name[2:])
+        path = self._new_file(checksum) or Path(objects, name[:2], name[2:])
         with path.open("rb") as file:
             yield from FORMATS[mode].decoded(file)
 
-    def _found(self, checksum: str) -> Path | None:
+    def _new_file(self, checksum: str) -> Path | None:
         name = checksum + FORMATS[self._place.mode].suffix
         own = (Path(directory.path, name) for directory in self._open)
         return next((path for path in own if is_present(path)), None)
 
     def _own(self) -> ObjectDirectory:
         """Return this thread's directory; threads that share one would wait for each other."""
-        found: ObjectDirectory | None = getattr(self._threads, "directory", None)
-        if found is None or found.files >= _FULL:
+        own: ObjectDirectory | None = getattr(self._threads, "directory", None)
+        if own is None or own.files >= _FULL:
             mode, objects, directory, _ = self._place
             path = f"{directory}/{next(self._numbers)}"
             Path(path).mkdir()
-            found = ObjectDirectory(mode, objects, path, self._umask)
-            self._threads.directory = found
-            self._open.append(found)
-        return found
+            own = self._threads.directory = ObjectDirectory(mode, objects, path, self._umask)
+            self._open.append(own)
+        return own
 
     def _note(self, own: ObjectDirectory, written: Written) -> str:
         """Count a new file. Raise ImporterError when the disk is as full as libostree allows."""
@@ -134,3 +148,101 @@ class NewObjects:
                 hint="free space, or see min-free-space-percent in ostree.repo-config(5)",
             )
         return min(free, _LOOK)
+
+
+class OwnDirectory:
+    """A directory below a repo's `tmp` that is locked while this process lives. It is removed at
+    the end; of a killed process, by `clear_abandoned`."""
+
+    def __init__(self, repo: Path) -> None:
+        self.directory, self._lock = locked_directory(repo / "tmp", _PREFIX)
+
+    def close(self) -> None:
+        """Remove the directory with all that is left in it."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class LooseObjects(OwnDirectory):
+    """One transaction's objects; several threads may write `new` ones at once.
+
+    Call `publish` once the objects are durable; until then no reader of the repo sees them.
+    """
+
+    def __init__(self, repo: Path, mode: str, reserved: int) -> None:
+        """`reserved` is how many bytes have to stay free on the disk."""
+        super().__init__(repo)
+        self._place = ObjectPlace(mode, str(repo / "objects"), str(self.directory), reserved)
+        self.new = NewObjects(self.new_place(), ANY_UMASK)
+        self._counted_bytes = 0
+
+    def count_written(self, size: int) -> None:
+        """Add the bytes of content that another process wrote into a place of its own."""
+        self._counted_bytes += size
+
+    @property
+    def written_bytes(self) -> int:
+        """Return the bytes that the new content files take."""
+        return self.new.written_bytes + self._counted_bytes
+
+    def publish(self) -> None:
+        """Move all objects into the repo."""
+        with moving:
+            for place in self.directory.iterdir():
+                _publish(self._place, place)
+
+    def new_place(self) -> ObjectPlace:
+        """Make a directory for one writer of objects."""
+        return self._place._replace(directory=tempfile.mkdtemp(dir=self.directory))
+
+    def close(self) -> None:
+        """Remove the objects that were not published."""
+        self.new.close()
+        super().close()
+
+
+class SharedObjects(OwnDirectory):
+    """Objects that other machines write, on a file system that they share with this one.
+
+    Each writer makes directories below this one, and makes its objects durable; then `adopt` moves
+    them to where readers look.
+    """
+
+    def __init__(self, repo: Path, mode: str, reserved: int) -> None:
+        """`reserved` is how many bytes have to stay free on the disk."""
+        top = Path(os.path.abspath(repo))  # noqa: PTH100 - the path as others have it, symlinks too
+        clear_abandoned(top / "tmp")
+        super().__init__(top)
+        self.place = ObjectPlace(mode, str(top / "objects"), str(self.directory), reserved)
+
+    def adopt(self, directory: str) -> None:
+        """Move all objects in a writer's directory into the repo. Raise OSError as rename(2)."""
+        with moving:
+            _publish(self.place, Path(directory))
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _publish(place: ObjectPlace, written: Path) -> None:
+    """Move all objects in a writer's directories into the repo."""
+    for directory in written.iterdir():
+        move_objects(place.objects, str(directory))
+
+
+def clear_abandoned(tmp: Path) -> None:
+    """Remove the directories of killed imports, whose locks are free."""
+    for directory in tmp.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            lock = os.open(directory, OPEN_DIRECTORY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory)
+            finally:
+                os.close(lock)

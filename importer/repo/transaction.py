@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import ImporterError
@@ -13,7 +14,7 @@ from importer.files.locked_directory import OPEN_DIRECTORY
 from importer.repo.commit_metadata import commit_metadata, metadata_of
 from importer.repo.libostree import Gio, GLib, OSTree, faults
 from importer.repo.object_store import ObjectStore
-from importer.repo.staged_objects import clear_abandoned
+from importer.repo.staging import clear_abandoned
 from importer.repo.tree import Tree
 
 if TYPE_CHECKING:
@@ -219,11 +220,9 @@ class Transactions(ObjectStore):
         checksums = root.tree_get_contents_checksum(), root.tree_get_metadata_checksum()
         if (commit.contents, commit.meta) != checksums:
             return False
-        has = commit.message
-        said = (has.subject, has.timestamp, has.body)
-        return said == (message.subject, message.timestamp, message.body) and bool(
-            metadata_of(self, commit).equal(commit_metadata(self, tree, message, base))
-        )
+        if replace(commit.message, metadata=message.metadata) != message:
+            return False
+        return bool(metadata_of(self, commit).equal(commit_metadata(self, tree, message, base)))
 
     def write_commit(
         self, tree: Tree, message: Message, base: Base | None = None, parent: str | None = None

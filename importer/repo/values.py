@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from layers.chunks import Chunks
-    from layers.entry import Owner
+    from layers.entry import Owner, Xattrs
     from layers.ostree.objects import Stored
 
     class StoredTree(Protocol):
@@ -130,3 +131,14 @@ def hex_of(child: GLib.Variant, at: int) -> str:
 
 def bytes_of(child: GLib.Variant, at: int) -> bytes:
     return bytes(child.get_child_value(at).get_data_as_bytes().get_data())
+
+
+def from_be32(value: int) -> int:
+    """Return a big-endian number of the repo's GVariants in the machine's byte order."""
+    return int(struct.unpack(">I", struct.pack("=I", value))[0])
+
+
+def read_xattrs(variant: GLib.Variant) -> Xattrs:
+    """Return the xattrs in an `a(ayay)`: names end in a NUL, values do not."""
+    pairs = (variant.get_child_value(n) for n in range(variant.n_children()))
+    return tuple((bytes_of(pair, 0).rstrip(b"\0"), bytes_of(pair, 1)) for pair in pairs)

@@ -1,25 +1,35 @@
-"""An ostree repo: what can be read, written, locked and deleted, each in a file of its own."""
+"""An ostree repo: read, written in transactions, locked, and cleared of what no branch needs."""
 
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.presence import is_directory, is_present
 from importer.repo.libostree import Gio, OSTree, faults
-from importer.repo.lock import RepoLock
-from importer.repo.maintenance import Maintenance
 from importer.repo.transaction import Transactions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 # libostree can read bare-split-xattrs repos, but not write to them.
 _WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")
 
 
-class Repo(Transactions, RepoLock, Maintenance):
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many objects the repo had, how many of them are gone, and their size in bytes."""
+
+    total: int
+    objects: int
+    size: int
+
+
+class Repo(Transactions):
     """An ostree repo. One instance holds one transaction at a time; `again` opens another."""
 
     @classmethod
@@ -61,3 +71,58 @@ class Repo(Transactions, RepoLock, Maintenance):
                 f"{self.path} is a bare repo, which holds files with their real owners",
                 hint="run as root, or use a bare-user or archive repo",
             )
+
+    # --- locks: writers hold the repo shared, deletion holds it exclusively ---
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock shared, which keeps `ostree prune` out.
+
+        Objects that one transaction has written and a later one will refer to belong to no ref in
+        between: without the lock, a prune could delete them.
+        """
+        with faults(f"locking repo {self.path}"):
+            self.handle.lock_push(OSTree.RepoLockType.SHARED, None)
+        try:
+            yield
+        finally:
+            self.handle.lock_pop(OSTree.RepoLockType.SHARED, None)
+
+    @contextmanager
+    def locked_alone(self) -> Iterator[None]:
+        """Hold the lock exclusively: no other process writes.
+
+        Wait for imports that are under way, as long as the repo's lock-timeout-secs say (see
+        ostree.repo-config(5)). Raise ImporterError after that.
+        """
+        try:
+            with faults(f"locking repo {self.path} exclusively"):
+                self.handle.lock_push(OSTree.RepoLockType.EXCLUSIVE, None)
+        except ImporterError as error:
+            hint = "an import or another program uses the repo; try again when it is done"
+            raise error.within(hint=hint) from None
+        try:
+            yield
+        finally:
+            self.handle.lock_pop(OSTree.RepoLockType.EXCLUSIVE, None)
+
+    # --- deletion; the caller holds the lock exclusively ---
+
+    def prune(self) -> Pruned:
+        """Delete every object that no commit needs, and static deltas of commits that are gone."""
+        with faults("deleting what no commit needs"):
+            _, total, count, size = self.handle.prune(OSTree.RepoPruneFlags.NONE, 0, None)
+        return Pruned(total, count, size)
+
+    def delete_commit(self, checksum: str) -> None:
+        """Delete the object of a commit that no ref needs; a later prune deletes its files."""
+        with faults(f"deleting commit {checksum}"):
+            self.handle.delete_object(OSTree.ObjectType.COMMIT, checksum, None)
+
+    def delete_refs(self, refs: Sequence[str]) -> None:
+        """Delete the refs, which is durable on return; their commits stay until a prune."""
+        for ref in refs:
+            with faults(f"deleting ref {ref}"):
+                self.handle.set_ref_immediate(None, ref, None, None)
+        if refs:
+            self.sync()

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
 from importer.errors import ImporterError
-from importer.repo.breadth import check_breadth
-from importer.repo.commit_keys import FORM, store_prefix
-from importer.repo.given_names import names_of
+from importer.repo.commit_keys import FORM, names_of, store_prefix
+from importer.repo.reachable import check_breadth
 from importer.store.image import ImageView
 from importer.store.whiteouts import blocker_in, is_cut, said_whiteouts, whiteouts_in
 from layers.digest import Digest

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.verify.rebuilt_tar import unlabelled
+from importer.repo.labels import unlabelled
 from layers.entry import Owner
 from layers.path import Path, joined
 from layers.storage.mounted import TARGET

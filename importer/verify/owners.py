@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE
+from importer.repo.labels import unlabelled
 from importer.store.writer import DIRECTORY, FILE, LINK
-from importer.verify.rebuilt_tar import unlabelled
 
 if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory

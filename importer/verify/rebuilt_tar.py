@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from fastcrc import crc64
 
 from importer.errors import ImporterError
-from importer.repo.labels import SELINUX
-from layers.entry import Entry, Kind, Owner
+from importer.repo.labels import label_of
+from layers.entry import Entry, Kind
 from layers.errors import LayerError
 from layers.ostree.objects import content_of
 from layers.path import components
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory, StoredFile
     from importer.repo.writer import Repo
     from layers.chunks import Chunks
-    from layers.entry import Xattrs
 
 _ZEROS = bytes(1 << 16)
 # How many bytes are read beyond the size in layers.json, to report the real size of a longer tar.
@@ -150,13 +149,3 @@ class RebuiltTar:
         if checksum is None or not self.repo.exists("file", checksum):
             return None
         return self.repo.file(checksum)
-
-
-def label_of(owner: Owner) -> Xattrs:
-    """Return the SELinux label as a list of at most one xattr."""
-    return tuple(xattr for xattr in owner.xattrs if xattr[0] == SELINUX)
-
-
-def unlabelled(owner: Owner) -> Owner:
-    """Return the owner without its security.selinux xattr."""
-    return owner._replace(xattrs=tuple(x for x in owner.xattrs if x[0] != SELINUX))

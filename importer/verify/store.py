@@ -10,6 +10,7 @@ from importer.cache.layer import find_layer, record_name
 from importer.errors import ImporterError
 from importer.render.table import size
 from importer.repo.commit_keys import DIFF_ID
+from importer.repo.labels import label_of
 from importer.verify.expected import expected_record
 from importer.verify.files import FileCheck
 from importer.verify.findings import Findings
@@ -17,7 +18,6 @@ from importer.verify.forms import check_forms
 from importer.verify.layer import LayerCheck
 from importer.verify.names import NameCheck
 from importer.verify.owners import OwnerCheck
-from importer.verify.rebuilt_tar import label_of
 from importer.verify.records import RecordCheck
 from importer.verify.result import Verification, Verified
 from importer.workers.tasks import Tasks, processes

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.verify.rebuilt_tar import unlabelled
+from importer.repo.labels import unlabelled
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
 from layers.path import Path, joined

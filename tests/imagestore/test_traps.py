@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.repo.breadth import check_breadth, count_paths
+from importer.repo.reachable import check_breadth, count_paths
 from importer.repo.values import RepoDirectory
 from importer.repo.writer import Repo
 from layers.entry import Owner

@@ -12,7 +12,7 @@ import pytest
 
 from importer.errors import ImporterError
 from importer.repo import object_store, staging
-from importer.repo.staged_objects import LooseObjects
+from importer.repo.staging import LooseObjects
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from layers.entry import Owner

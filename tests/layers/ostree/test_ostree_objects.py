@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from importer.repo.content_object import dirmeta_variant, xattrs_variant
-from importer.repo.libostree import GLib
+from importer.repo.libostree import Gio, GLib, OSTree
 from layers.entry import Owner
 from layers.ostree.objects import (
     DIRECTORY,
@@ -46,6 +45,21 @@ DIRTREES = st.tuples(
 
 def data(variant: GLib.Variant) -> bytes:
     return bytes(variant.get_data_as_bytes().get_data())
+
+
+def xattrs_variant(owner: Owner) -> GLib.Variant:
+    """As `a(ayay)`: names end in a NUL, values do not."""
+    return GLib.Variant("a(ayay)", [(name + b"\0", value) for name, value in owner.xattrs])
+
+
+def dirmeta_variant(owner: Owner) -> GLib.Variant:
+    """As libostree makes it."""
+    info = Gio.FileInfo()
+    info.set_file_type(Gio.FileType.DIRECTORY)
+    info.set_attribute_uint32("unix::uid", owner.uid)
+    info.set_attribute_uint32("unix::gid", owner.gid)
+    info.set_attribute_uint32("unix::mode", DIRECTORY | owner.mode)
+    return OSTree.create_directory_metadata(info, xattrs_variant(owner))
 
 
 def swapped(number: int) -> int:
