@@ -158,7 +158,7 @@ def _origin(given: Given) -> ReleaseOrigin:
 
 
 def _skopeo(given: Given) -> Skopeo:
-    from importer.fetch.credentials import refuse_unnamed
+    from importer.fetch.skopeo import refuse_unnamed
     from importer.release.sources import registries_of
 
     sources = given(ReleaseSources)

@@ -149,8 +149,7 @@ def skopeo_of(
     given: Given, registry: Access, retry_times: int, registries: Iterable[str], arch: str | None
 ) -> Skopeo:
     """Return how to call skopeo, by the options of all commands that call it."""
-    from importer.fetch.credentials import Credentials
-    from importer.fetch.skopeo import Skopeo
+    from importer.fetch.skopeo import Credentials, Skopeo
 
     if registry.creds_file is not None and not given(Messages).quiet:
         _tell_of_readers(registry.creds_file, log_json=given(Messages).log_json)
@@ -174,8 +173,7 @@ def skopeo_of(
 def _registries_conf(given: Path | None) -> str | None:
     if given is None:
         return None
-    # Its YAML library takes a tenth of a short run to load.
-    from importer.fetch.registries import registries_file
+    from importer.fetch.skopeo import registries_file
 
     return registries_file(given)
 

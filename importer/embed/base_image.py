@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
-from importer.store.documents import StoredDocuments
 from layers.chunks import DiffID
 from layers.compress.decompress import compression_of, decompressed
 from layers.entry import Kind, Owner
@@ -61,7 +60,7 @@ class BaseImage:
 
 def resolve_base(skopeo: Skopeo, blobs: Blobs, reference: Reference) -> Image:
     """Return the base's manifest and config. Raise FetchError or LayerError as Resolver does."""
-    image = Resolver(skopeo, blobs, StoredDocuments()).resolve(reference)
+    image = Resolver(skopeo, blobs).resolve(reference)
     for layer in image.layers:
         _ = layer.available_compression  # raises LayerError for an unknown media type
     return image

@@ -18,7 +18,6 @@ from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.render.table import Block, Column, Table, Text, first_of, several, size
 from importer.repo.writer import Repo
-from importer.store.documents import StoredDocuments
 from importer.store.embedded import embedded_commit
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.storage.mounted import blocker_of
@@ -139,7 +138,7 @@ def _store_before(job: EmbedJob, repo: Repo, blobs: Blobs, progress: Progress) -
     """Return the store of the image at the destination, None if it cannot be compared with; say
     why."""
     try:
-        image = Resolver(job.skopeo, blobs, StoredDocuments()).resolve(job.to)
+        image = Resolver(job.skopeo, blobs).resolve(job.to)
     except ImporterError as error:
         progress.message(f"nothing at the destination to compare with: {error.message}")
         return None

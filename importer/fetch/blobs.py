@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import FetchError
-from importer.fetch.proxy_pool import ProxyPool
+from importer.fetch.proxy import ProxyPool
 from importer.pipe import patient_chunks
 from layers.chunks import verified
 from layers.document import MAX_DOCUMENT_SIZE
@@ -18,6 +18,7 @@ from layers.errors import Fault, LayerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from importer.fetch.proxy import Proxy
     from importer.fetch.skopeo import Skopeo
     from importer.fetch.transfer import Transfer
     from importer.progress import Advance, Progress
@@ -30,21 +31,16 @@ class Blobs:
     """Fetch blobs and manifests for one import. Leaving the context ends skopeo's processes."""
 
     def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
-        self._skopeo = skopeo
+        self.skopeo = skopeo
         self._pool = ProxyPool(skopeo)
         self.progress = progress
         self._lock = threading.Lock()
         self.fetched_bytes = 0
 
     @property
-    def skopeo(self) -> Skopeo:
-        """Return how skopeo is called."""
-        return self._skopeo
-
-    @property
     def timeout(self) -> float:
         """Return for how many seconds a blob's pipe may be silent."""
-        return self._skopeo.timeout
+        return self.skopeo.timeout
 
     def __enter__(self) -> Self:
         return self
@@ -59,39 +55,31 @@ class Blobs:
 
     def platform_digest(self, source: str) -> Digest:
         """Return the digest of the manifest that skopeo chooses from an index."""
-
-        def ask() -> Digest:
-            with self._pool.lent(source) as proxy:
-                return proxy.platform_digest(source)
-
-        return self.retrying(ask)
+        return self._ask(source, lambda proxy: proxy.manifest(source)[0])
 
     def opened(self, source: str) -> tuple[Digest, bytes]:
-        """Open an image once, without a retry. Return what `Proxy.manifest` does."""
+        """Open an image, without a retry. Return the manifest as `Proxy.manifest` does."""
         with self._pool.lent(source) as proxy:
             return proxy.manifest(source)
 
     def manifest(self, source: str) -> bytes:
         """Return the manifest or index of `source`, in its original bytes."""
-        return self.retrying(lambda: self._skopeo.inspect_raw(source))
+        return self.retrying(lambda: self.skopeo.inspect_raw(source))
 
     def check_policy(self, source: str) -> None:
         """Raise FetchError if the signature policy rejects the image."""
-
-        def ask() -> None:
-            with self._pool.lent(source) as proxy:
-                proxy.open(source)
-
-        self.retrying(ask)
+        self._ask(source, lambda proxy: proxy.open(source))
 
     def layers(self, source: str) -> tuple[Descriptor, ...]:
         """Return the layers' blobs as the transport stores them, base first."""
+        return self._ask(source, lambda proxy: proxy.layers(source))
 
-        def ask() -> tuple[Descriptor, ...]:
+    def _ask[T](self, source: str, question: Callable[[Proxy], T]) -> T:
+        def attempt() -> T:
             with self._pool.lent(source) as proxy:
-                return proxy.layers(source)
+                return question(proxy)
 
-        return self.retrying(ask)
+        return self.retrying(attempt)
 
     def read(self, source: str, blob: Descriptor) -> bytes:
         """Return a manifest or config. Raise LayerError if its size exceeds MAX_DOCUMENT_SIZE."""
@@ -114,8 +102,8 @@ class Blobs:
         """Yield a pipe with the blob's unverified bytes, and a function to report bytes read.
 
         The caller reads as many bytes as `blob` states, and verifies them. On leaving, raise
-        FetchError, with the blob's digest, if the transfer failed; it replaces a LayerError that a
-        transfer cut short has caused.
+        FetchError, with the blob's digest, if the transfer failed; this error replaces a LayerError
+        that a transfer cut short has caused.
         """
         name = blob.digest.hex[:12]
         try:
@@ -136,7 +124,7 @@ class Blobs:
     def retrying[T](self, attempt: Callable[[], T], how: str = "") -> T:
         """Return the result of `attempt`. Retry a FetchError up to --retry-times times; raise any
         other error at once. `how` is added to the message about a retry."""
-        for retry in range(self._skopeo.retry_times):
+        for retry in range(self.skopeo.retry_times):
             try:
                 return attempt()
             except FetchError as error:

@@ -1,15 +1,17 @@
-"""Turn skopeo's message about a failure into an error with a hint."""
+"""Turn messages of skopeo and of libraries into errors: with a hint, and without passwords."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from importer.errors import FetchError, ImporterError
 from layers.errors import escaped
 
 if TYPE_CHECKING:
     from importer.process import CommandError
+
 
 _LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 # Go's strconv.Quote, which JSON does not read: what an image's name or a registry says may be
@@ -77,16 +79,16 @@ _PASSING = (
 _RETRYABLE = "retryable"
 
 
-def fetch_error(source: str, said: str, code: str = "") -> ImporterError:
+def fetch_error(source: str, complaint: str, code: str = "") -> ImporterError:
     """Return skopeo's message as one line, with a hint; a FetchError if a retry may help.
 
     `code` is the proxy's error_code. Older proxies send none.
     """
-    reasons: list[str] = _LOGRUS.findall(said)
-    message = _ESCAPE.sub(_unescaped, reasons[-1]) if reasons else said
+    reasons: list[str] = _LOGRUS.findall(complaint)
+    reason = _ESCAPE.sub(_unescaped, reasons[-1]) if reasons else complaint
     # Cut the text that is shown: an escape takes more characters than the byte it stands for.
-    said = escaped(" ".join(message.split()).removeprefix(_REPEATED.format(source)))[:1000]
-    line, signs = f"{source}: {said}", said.replace(source, "")  # whatever the image is called
+    message = escaped(" ".join(reason.split()).removeprefix(_REPEATED.format(source)))[:1000]
+    line, signs = f"{source}: {message}", message.replace(source, "")  # whatever the image's name
     hint = _hint(_FINAL, signs)
     if hint and code != _RETRYABLE:
         return ImporterError(line, hint=hint)
@@ -94,7 +96,7 @@ def fetch_error(source: str, said: str, code: str = "") -> ImporterError:
 
 
 def failure(source: str, ended: CommandError) -> ImporterError:
-    """Return the error of a skopeo that has ended: what it said, or else how it ended."""
+    """Return the error of a skopeo that has ended: its message, or else its status."""
     if ended.stderr.strip():
         return fetch_error(source, ended.stderr)
     return FetchError(f"{source}: {ended.message}", hint=ended.hint)
@@ -107,5 +109,23 @@ def _unescaped(match: re.Match[str]) -> str:
     return " " if code in "abfnrtv" else code  # spaces of whatever kind become one
 
 
-def _hint(hints: tuple[tuple[str, str], ...], said: str) -> str:
-    return next((hint for sign, hint in hints if sign in said), "")
+def _hint(hints: tuple[tuple[str, str], ...], message: str) -> str:
+    return next((hint for sign, hint in hints if sign in message), "")
+
+
+# Of a URL, or at the beginning of what should be an image's reference.
+_USER = re.compile(r"((?:https?|docker)://|^(?=[^/?#]*:))([^/?#]*)@")
+
+
+def shown(text: str) -> str:
+    """Return the text without the user and password of any URL in it."""
+    return _USER.sub(r"\1", text)
+
+
+def scrubbed(message: str, url: str) -> str:
+    """Return a library's message about a URL, without the URL's password."""
+    match = _USER.search(url)
+    password = match[2].partition(":")[2] if match else ""
+    for spelling in {password, unquote(password)} - {""}:
+        message = message.replace(spelling, "***")
+    return shown(message)

@@ -1,10 +1,12 @@
-"""A running `skopeo experimental-image-proxy`, and the socket to it. Not for several threads."""
+"""A running `skopeo experimental-image-proxy`: the socket to it, and the turns of threads that use
+the socket, since skopeo answers one request after the other."""
 
 from __future__ import annotations
 
 import json
 import socket
-from contextlib import suppress
+import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from importer.errors import FetchError, ImporterError
@@ -13,7 +15,10 @@ from importer.pipe import SILENCE
 from importer.process import Server
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from importer.fetch.skopeo import Skopeo
+
 
 # A message is no longer than a socket's buffer (unix(7)), which can be larger than skopeo's own
 # maxMsgSize: a registry's words are in it.
@@ -22,7 +27,7 @@ _MESSAGE_SIZE = 1 << 20
 _EXIT = 1
 
 
-class HttpAnswer(NamedTuple):
+class ProxyAnswer(NamedTuple):
     """skopeo's answer: a value, and the number and descriptors of its pipes if it has some."""
 
     value: Any
@@ -36,10 +41,11 @@ class HttpAnswer(NamedTuple):
         return self.descriptors
 
 
-class HttpConnection:
-    """Requests and answers, one JSON message each; pipes come with an answer (unix(7)).
+class ProxyConnection:
+    """Sends requests and receives answers, each as a JSON message; pipes come with an answer
+    (unix(7)).
 
-    After `is_broken` there are no more answers.
+    After `is_broken` there are no more answers. Not for several threads at once.
     """
 
     def __init__(self, skopeo: Skopeo) -> None:
@@ -77,7 +83,7 @@ class HttpConnection:
         ended = self._server.ended(_EXIT)
         return failure(source, ended) if ended is not None else None
 
-    def ask(self, source: str, method: str, *args: object) -> HttpAnswer:
+    def ask(self, source: str, method: str, *args: object) -> ProxyAnswer:
         """Send a request, and return its answer. Raise as `receive` does."""
         self.send(method, *args)
         return self.receive(source)
@@ -88,7 +94,7 @@ class HttpConnection:
         with suppress(BrokenPipeError, TimeoutError):  # `receive` raises with the reason
             self._socket.send(message)
 
-    def receive(self, source: str) -> HttpAnswer:
+    def receive(self, source: str) -> ProxyAnswer:
         """Return the answer to the last request about `source`.
 
         Raise FetchError if a retry may help, ImporterError if not.
@@ -99,8 +105,8 @@ class HttpConnection:
             data, descriptors, flags = b"", [], 0
         except TimeoutError:
             self.is_broken = True
-            said = f"{source}: skopeo has not answered for {self._timeout:g} s"
-            raise FetchError(said, hint=SILENCE) from None
+            message = f"{source}: skopeo has not answered for {self._timeout:g} s"
+            raise FetchError(message, hint=SILENCE) from None
         if not data:
             self.is_broken = True
             raise failure(source, self._server.failure(self._timeout))
@@ -109,4 +115,63 @@ class HttpConnection:
         answer = json.loads(data)
         if not answer["success"]:
             raise fetch_error(source, answer["error"], answer.get("error_code", ""))
-        return HttpAnswer(answer["value"], answer["pipeid"], descriptors)
+        return ProxyAnswer(answer["value"], answer["pipeid"], descriptors)
+
+
+STOPPED = "stopped, since something else failed"
+
+
+class Turn:
+    """The right to talk to a proxy: a lock that any thread may give back, and that can end.
+
+    `is_blocked` says that the holder waits for the end of a blob, which may take long.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._taken = False
+        self.is_over = False
+        self.is_blocked = False
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for the turn, and keep it. Raise FetchError if the proxy has ended meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_over or not self._taken)
+            if self.is_over:
+                raise FetchError(STOPPED)
+            self._taken = True
+        try:
+            yield
+        finally:
+            self.give()
+
+    def take_unless_blocked(self) -> bool:
+        """Wait for the turn. Return False instead once the holder is blocked, or at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_over or self.is_blocked or not self._taken)
+            if self.is_over or self.is_blocked:
+                return False
+            self._taken = True
+            return True
+
+    def take_to_block(self) -> bool:
+        """Take the turn if it is free, and mark it as blocked. Return whether it was free."""
+        with self._changed:
+            if self.is_over or self._taken:
+                return False
+            self._taken = self.is_blocked = True
+            self._changed.notify_all()
+            return True
+
+    def give(self) -> None:
+        """Give the turn back."""
+        with self._changed:
+            self._taken = self.is_blocked = False
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Let no thread have the turn any more. Idempotent."""
+        with self._changed:
+            self.is_over = True
+            self._changed.notify_all()

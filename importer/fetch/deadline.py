@@ -38,8 +38,8 @@ class Deadline:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         with self._lock:
-            for one in self._sockets:
-                one.close()
+            for connection in self._sockets:
+                connection.close()
             self._sockets.clear()
 
     def watch(self, connection: socket.socket) -> socket.socket:
@@ -55,8 +55,8 @@ class Deadline:
     def _end(self) -> None:
         with self._lock:
             self.over = True
-            for one in self._sockets:
-                _shut(one)
+            for connection in self._sockets:
+                _shut(connection)
 
 
 def _shut(connection: socket.socket) -> None:
@@ -66,10 +66,10 @@ def _shut(connection: socket.socket) -> None:
 
 def session(deadline: Deadline) -> requests.Session:
     """Return a session that retries nothing, follows no redirect, and ends at the deadline."""
-    made = _HttpSession()
+    asking = _HttpSession()
     for scheme in ("https://", "http://"):
-        made.mount(scheme, _Adapter(deadline))
-    return made
+        asking.mount(scheme, _Adapter(deadline))
+    return asking
 
 
 class _HttpSession(requests.Session):

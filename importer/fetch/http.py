@@ -16,8 +16,8 @@ from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
 from importer.errors import FetchError, ImporterError
+from importer.fetch.complaint import scrubbed, shown
 from importer.fetch.deadline import Deadline, session
-from importer.fetch.url import scrubbed, shown
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 
@@ -38,7 +38,7 @@ _OBJECT = re.compile(r"(?:(?:Watched)?HTTPS?Connection(?:Pool)?|PlainPool|Secure
 class Http:
     """Get documents of at most 4 MiB, with up to `retry_times` retries.
 
-    `timeout` is the longest silence of a server, in seconds. One try takes at most four times as
+    `timeout` is the longest silence of a server, in seconds. A try takes at most four times as
     long, so that an answer which comes byte by byte ends as well.
     """
 
@@ -80,8 +80,8 @@ class Http:
             finally:
                 # Replaces the error of the connection that the deadline has shut down.
                 if deadline.over:
-                    said = f"{shown(url)}: the answer takes longer than {longest:g} s"
-                    raise _TemporaryError(said, hint=_SLOW) from None
+                    message = f"{shown(url)}: the answer takes longer than {longest:g} s"
+                    raise _TemporaryError(message, hint=_SLOW) from None
 
     def _follow(self, url: str, deadline: Deadline) -> bytes:
         """Get the document, following redirects. Raise ImporterError for too many of them."""
@@ -89,10 +89,10 @@ class Http:
         with session(deadline) as asking:
             asking.headers.update(self._headers)
             for _ in range(_MAX_REDIRECTS + 1):
-                found = self._ask(asking, at, url)
-                if isinstance(found, bytes):
-                    return found
-                at = found
+                answer = self._ask(asking, at, url)
+                if isinstance(answer, bytes):
+                    return answer
+                at = answer
         raise ImporterError(f"{shown(url)}: more than {_MAX_REDIRECTS} redirects")
 
     def _ask(self, asking: requests.Session, at: str, first: str) -> bytes | str:
@@ -172,15 +172,15 @@ def _chunks(url: str, answer: requests.Response) -> Iterator[bytes]:
         while chunk := answer.raw.read1(_CHUNK, decode_content=False):
             yield chunk
     except HTTPError as error:
-        said = scrubbed(_said(error), url)
-        raise _TemporaryError(f"{shown(url)}: the answer breaks off: {said}") from None
+        message = scrubbed(_innermost(error), url)
+        raise _TemporaryError(f"{shown(url)}: the answer breaks off: {message}") from None
 
 
 def _refusal(url: str, answer: requests.Response) -> ImporterError:
     status = f"{answer.status_code} {answer.reason or ''}".strip()[:200]
-    said = f"{shown(url)}: {status}"
+    message = f"{shown(url)}: {status}"
     if answer.status_code in _TEMPORARY:
-        error = _TemporaryError(said)
+        error = _TemporaryError(message)
         error.wait = _retry_after(answer)
         return error
     hints = {
@@ -189,7 +189,7 @@ def _refusal(url: str, answer: requests.Response) -> ImporterError:
         404: "is the stream's name right, for this architecture?",
     }
     kind = _NotFoundError if answer.status_code == requests.codes.not_found else ImporterError
-    return kind(said, hint=hints.get(answer.status_code, ""))
+    return kind(message, hint=hints.get(answer.status_code, ""))
 
 
 def _retry_after(answer: requests.Response) -> float | None:
@@ -200,31 +200,31 @@ def _retry_after(answer: requests.Response) -> float | None:
 
 
 def _failure(url: str, error: requests.RequestException) -> ImporterError:
-    said = _said(error)
+    message = _innermost(error)
     # An error of requests' own checks, such as a URL without a host, is also a ValueError.
     final = isinstance(error, ValueError | requests.exceptions.SSLError)
     kind = ImporterError if final else _TemporaryError
-    return kind(f"{shown(url)}: {scrubbed(said, url)}", hint=_hint(error, said))
+    return kind(f"{shown(url)}: {scrubbed(message, url)}", hint=_hint(error, message))
 
 
-def _said(error: Exception) -> str:
+def _innermost(error: Exception) -> str:
     """Return the innermost error's message; requests and urllib3 wrap errors several times."""
     inner = getattr(error, "reason", None)
-    for one in error.args:
-        inner = one if isinstance(one, Exception) else inner
+    for argument in error.args:
+        inner = argument if isinstance(argument, Exception) else inner
     if isinstance(inner, Exception):
-        return _said(inner)
+        return _innermost(inner)
     line = " ".join(str(error).split()).rpartition(">: ")[2]
     return _OBJECT.sub("", line)[:300] or type(error).__name__
 
 
-def _hint(error: requests.RequestException, said: str) -> str:
+def _hint(error: requests.RequestException, message: str) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return "REQUESTS_CA_BUNDLE names the CA's file"
-    if "timed out" in said:
+    if "timed out" in message:
         return _SLOW
-    if "Connection refused" in said:
+    if "Connection refused" in message:
         return "nothing listens there; is the server up?"
-    if "Failed to resolve" in said:
+    if "Failed to resolve" in message:
         return "the server's host name does not resolve"
     return ""

@@ -28,9 +28,8 @@ def has_to_ask(skopeo: Skopeo, reference: Reference) -> bool:
     """
     if skopeo.insecure_policy:
         return False
-    read = (_read(path) for path in _places(skopeo))
-    found = [raw for raw in read if raw is not None]
-    return not found or not all(accepts_anything(raw, reference) for raw in found)
+    policies = [raw for raw in map(_read, _places(skopeo)) if raw is not None]
+    return not policies or not all(accepts_anything(raw, reference) for raw in policies)
 
 
 def _places(skopeo: Skopeo) -> list[Path]:

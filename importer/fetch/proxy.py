@@ -1,4 +1,5 @@
-"""Fetch images' documents and blobs by one `skopeo experimental-image-proxy`."""
+"""Fetch images' documents and blobs by `skopeo experimental-image-proxy`, and by several of them:
+an image is opened in one proxy, and its blobs are fetched there."""
 
 from __future__ import annotations
 
@@ -9,9 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.errors import FetchError
-from importer.fetch.connection import HttpAnswer, HttpConnection
+from importer.fetch.connection import STOPPED, ProxyAnswer, ProxyConnection, Turn
 from importer.fetch.transfer import FinishedTransfer, RawTransfer
-from importer.fetch.turn import STOPPED, Turn
 from importer.pipe import patient_chunks
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.fetch.transfer import Transfer
 
+
 # How often, in seconds, to look for blobs that have fallen silent.
 _LOOK = 0.25
 _RAW_BLOBS = (0, 2, 7)
@@ -34,12 +35,12 @@ class Proxy:
 
     The protocol is that of containers/skopeo cmd/skopeo/proxy.go, version 0.2.x (since 2025
     podman's common/pkg/json-proxy). A proxy answers one request at a time; several blobs may be on
-    their way meanwhile. Once `is_over`, it answers no more, and only those blobs go on.
+    their way meanwhile. Once `is_over`, a proxy answers no requests, and only the blobs go on.
     """
 
     def __init__(self, skopeo: Skopeo) -> None:
         self._skopeo = skopeo
-        self._connection: HttpConnection | None = None
+        self._connection: ProxyConnection | None = None
         self._images: dict[str, int] = {}
         self._turn = Turn()
         self._transfers: set[FinishedTransfer] = set()
@@ -83,8 +84,8 @@ class Proxy:
             for piece in patient_chunks(descriptor, self._skopeo.timeout, source):
                 data += piece
                 if len(data) > MAX_DOCUMENT_SIZE:
-                    said = f"{source}: the manifest has more than {MAX_DOCUMENT_SIZE} bytes"
-                    raise LayerError(said)
+                    message = f"{source}: the manifest has more than {MAX_DOCUMENT_SIZE} bytes"
+                    raise LayerError(message)
         except BaseException:
             self._turn.end()  # nobody receives the answer to FinishPipe
             raise
@@ -92,20 +93,16 @@ class Proxy:
             os.close(descriptor)
         return bytes(data)
 
-    def platform_digest(self, source: str) -> Digest:
-        """Return the digest of the manifest that skopeo chooses for the wanted platform."""
-        return self.manifest(source)[0]
-
     def layers(self, source: str) -> tuple[Descriptor, ...]:
         """Return the layers' blobs as the transport stores them, base first.
 
         Their compression may differ from the manifest's (containers/image, LayerInfosForCopy).
         """
         with self._talking(source) as (connection, image):
-            found = connection.ask(source, "GetLayerInfo", image).value
+            layers = connection.ask(source, "GetLayerInfo", image).value
         return tuple(
             Descriptor(layer["media_type"], Digest.parse(layer["digest"]), layer["size"])
-            for layer in found
+            for layer in layers
         )
 
     def blob(self, source: str, blob: Descriptor) -> Transfer:
@@ -120,7 +117,7 @@ class Proxy:
             return self._finished_transfer(connection, source, blob.size, answer)
 
     def _finished_transfer(
-        self, connection: HttpConnection, source: str, size: int, answer: HttpAnswer
+        self, connection: ProxyConnection, source: str, size: int, answer: ProxyAnswer
     ) -> Transfer:
         (pipe,) = answer.pipes(1)
         ask = partial(connection.send, "FinishPipe", answer.number)
@@ -128,7 +125,9 @@ class Proxy:
         begun = FinishedTransfer(source, pipe, size, self._turn, ask, wait)
         if self._watch.ident is None:
             self._watch.start()
-        self._transfers = {one for one in self._transfers if not one.is_over} | {begun}
+        self._transfers = {transfer for transfer in self._transfers if not transfer.is_over} | {
+            begun
+        }
         return begun
 
     def _look(self) -> None:
@@ -154,7 +153,7 @@ class Proxy:
             self._connection.kill()
 
     @contextmanager
-    def _talking(self, source: str) -> Iterator[tuple[HttpConnection, int]]:
+    def _talking(self, source: str) -> Iterator[tuple[ProxyConnection, int]]:
         """Wait for our turn, and yield the connection and the number of the open image.
 
         An image of which something has failed is opened anew by the next attempt.
@@ -171,9 +170,65 @@ class Proxy:
                     self._turn.end()
                 raise
 
-    def _started(self) -> HttpConnection:
+    def _started(self) -> ProxyConnection:
         if self._connection is None:
-            self._connection = HttpConnection(self._skopeo)
+            self._connection = ProxyConnection(self._skopeo)
         if self._closed.is_set():
             raise FetchError(STOPPED)
         return self._connection
+
+
+class ProxyPool:
+    """Lends proxies to threads.
+
+    To open an image takes several round trips, in which its proxy does nothing else. So each
+    image is opened in a proxy without other users, and once; several users of the image share
+    that proxy.
+    """
+
+    def __init__(self, skopeo: Skopeo) -> None:
+        self._skopeo = skopeo
+        self._lock = threading.Lock()
+        # By proxy: the sources that its present users were lent it for.
+        self._users: dict[Proxy, list[str]] = {}
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        """End all proxies. A thread that still uses one gets a FetchError."""
+        with self._lock:
+            self.closed.set()
+            for proxy, users in list(self._users.items()):
+                if users:
+                    proxy.interrupt()
+                else:
+                    del self._users[proxy]
+                    proxy.close()
+
+    @contextmanager
+    def lent(self, source: str) -> Iterator[Proxy]:
+        """Lend a proxy for this image, the one that has it open if there is one."""
+        with self._lock:
+            proxy = self._choose(source)
+            self._users.setdefault(proxy, []).append(source)
+        try:
+            yield proxy
+        finally:
+            self._give_back(proxy, source)
+
+    def _choose(self, source: str) -> Proxy:
+        if self.closed.is_set():
+            raise FetchError(STOPPED)
+        free = [proxy for proxy in self._users if proxy.is_free]
+        opened = [proxy for proxy in free if proxy.has_open(source) or source in self._users[proxy]]
+        idle = [proxy for proxy in free if not self._users[proxy]]
+        return next(iter(opened or idle), None) or Proxy(self._skopeo)
+
+    def _give_back(self, proxy: Proxy, source: str) -> None:
+        with self._lock:
+            users = self._users[proxy]
+            users.remove(source)
+            ended = not users and (proxy.is_over or self.closed.is_set())
+            if ended:
+                del self._users[proxy]
+        if ended:
+            proxy.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from importer.errors import FetchError, ImporterError
 from importer.fetch.policy import has_to_ask
@@ -18,26 +18,28 @@ from layers.oci.manifest import Descriptor, Index, Manifest, parse_manifest
 from layers.storage.image import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from importer.fetch.blobs import Blobs
     from importer.fetch.signatures import Signatures
     from importer.fetch.skopeo import Skopeo
     from layers.oci.reference import Reference
 
 
-class KnownDocuments(Protocol):
-    """Manifests and configs that the repo has already, by their digests."""
-
-    def find(self, digest: Digest) -> bytes | None:
-        """Return the document's bytes, or None if the repo lacks it."""
+def _absent(_digest: Digest) -> bytes | None:
+    return None
 
 
 class Resolver:
-    """Resolve references: look a digest up in `known` first, then ask skopeo."""
+    """Resolve references: look each document up by its digest first, then ask skopeo."""
 
-    def __init__(self, skopeo: Skopeo, blobs: Blobs, known: KnownDocuments) -> None:
+    def __init__(
+        self, skopeo: Skopeo, blobs: Blobs, find: Callable[[Digest], bytes | None] = _absent
+    ) -> None:
+        """`find` returns a manifest or config that is here already, else None."""
         self._skopeo = skopeo
         self._blobs = blobs
-        self._known = known
+        self._find = find
         self._signatures = new_signatures(skopeo, blobs) if skopeo.keep_signatures else None
         # By source: the platform's manifest as skopeo's proxy returned it, and its digest.
         self._given: dict[str, tuple[Digest, bytes]] = {}
@@ -84,7 +86,7 @@ class Resolver:
         digest = reference.name.digest if reference.name else None
         if digest is None:
             return self._blobs.manifest(reference.source), "sha256"
-        raw = self._known.find(digest)
+        raw = self._find(digest)
         if raw is None:
             raw = self._opened(reference, digest)
         if raw is None:
@@ -126,7 +128,7 @@ class Resolver:
         chosen = self._known_platform(index)
         if chosen is None:
             chosen = index.member(self._chosen(source))
-        raw = self._known.find(chosen.digest)
+        raw = self._find(chosen.digest)
         if raw is None and source in self._given:
             given = self._given[source][1]
             raw = given if Digest.of(given, chosen.digest.algorithm) == chosen.digest else None
@@ -140,16 +142,16 @@ class Resolver:
         return given[0] if given is not None else self._blobs.platform_digest(source)
 
     def _known_platform(self, index: Index) -> Descriptor | None:
-        """Return the index's only member that is known and for the wanted platform, or None."""
-        found = [member for member in index.manifests if self._is_known_and_wanted(member)]
-        return found[0] if len(found) == 1 else None
+        """Return the index's only member that is here and for the wanted platform, or None."""
+        members = [member for member in index.manifests if self._is_known_and_wanted(member)]
+        return members[0] if len(members) == 1 else None
 
     def _is_known_and_wanted(self, member: Descriptor) -> bool:
-        raw = self._known.find(member.digest)
+        raw = self._find(member.digest)
         manifest = parse_manifest(raw, member.digest.algorithm) if raw else None
         if not isinstance(manifest, Manifest):
             return False
-        config = self._known.find(manifest.config.digest)
+        config = self._find(manifest.config.digest)
         return config is not None and self._is_wanted(parse_config(config, manifest))
 
     def _is_wanted(self, config: ImageConfig) -> bool:
@@ -175,7 +177,7 @@ class Resolver:
         return self._blobs.read(source, chosen)
 
     def _config(self, source: str, manifest: Manifest) -> ImageConfig:
-        raw = self._known.find(manifest.config.digest)
+        raw = self._find(manifest.config.digest)
         return parse_config(raw or self._blobs.read(source, manifest.config), manifest)
 
     def _check_platform(self, manifest: Manifest, config: ImageConfig) -> None:

@@ -64,8 +64,8 @@ class Signatures:
         skopeo = replace(self._skopeo, policy=None, insecure_policy=True)
         with Blobs(skopeo, self._blobs.progress) as blobs:
             raw = self._manifest(blobs, source)
-            for one in parse_attachments(raw) if raw is not None else ():
-                yield one.stored(blobs.read(source, one.blob))
+            for attachment in parse_attachments(raw) if raw is not None else ():
+                yield attachment.stored(blobs.read(source, attachment.blob))
 
     def _manifest(self, blobs: Blobs, source: str) -> bytes | None:
         try:
@@ -78,10 +78,10 @@ class Signatures:
     def _simple(self, name: ImageName, digest: Digest) -> Iterator[bytes]:
         base = _base(name)
         for url in signature_urls(base, name, digest, MOST_SIGNATURES):
-            found = self._read(url)
-            if found is None:
+            signature = self._read(url)
+            if signature is None:
                 return
-            yield found
+            yield signature
 
     def _read(self, url: str) -> bytes | None:
         """Return the body at the URL, or None if there is none."""
@@ -116,11 +116,11 @@ def _yaml_files(directory: Path) -> list[Path]:
 def _read_file(path: Path) -> bytes | None:
     try:
         with open_regular(path) as file:
-            found = file.read(MAX_DOCUMENT_SIZE + 1)
+            data = file.read(MAX_DOCUMENT_SIZE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise ImporterError(f"{path}: {error.strerror}") from None
-    if len(found) > MAX_DOCUMENT_SIZE:
+    if len(data) > MAX_DOCUMENT_SIZE:
         raise LayerError(f"{path} has more than {MAX_DOCUMENT_SIZE} bytes")
-    return found
+    return data

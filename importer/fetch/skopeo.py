@@ -1,24 +1,83 @@
-"""Call skopeo, which handles transports, credentials and signature policies."""
+"""Call skopeo, which handles transports, credentials, mirrors and signature policies."""
 
 from __future__ import annotations
 
+import json
 import os
+from base64 import b64encode
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
 
-from importer.errors import FetchError
+from importer.errors import FetchError, ImporterError
 from importer.fetch.complaint import failure
+from importer.files.replacement import read_file
 from importer.process import CommandError, run, run_transfer
 from layers.digest import Digest
+from layers.document import MAX_DOCUMENT_SIZE
+from layers.errors import LayerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from importer.fetch.credentials import Credentials
-
 _INSECURE = "--insecure-policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Credentials of --creds: for a single registry, and hidden from `ps`.
+
+    `text` is USER[:PASSWORD]; `registry` is the only HOST[:PORT] that they are sent to.
+    """
+
+    registry: str
+    text: str = field(repr=False)
+
+    @classmethod
+    def for_one(cls, text: str | None, registries: Iterable[str]) -> Self | None:
+        """Bind the credentials to the registry that the command line names.
+
+        Return None if there are no credentials, or no registry to send them to. Raise
+        ImporterError if there are several registries.
+        """
+        names = sorted(set(registries))
+        if text is None or not names:
+            return None
+        if len(names) > 1:
+            raise ImporterError(
+                f"--creds is for one registry, and the images are in {len(names)}:"
+                f" {', '.join(names)[:300]}",
+                hint=_AUTHFILE,
+            )
+        return cls(names[0], text)
+
+    def check(self, registries: Iterable[str]) -> None:
+        """Raise ImporterError if images come from another registry."""
+        others = sorted(set(registries) - {self.registry})
+        if others:
+            raise ImporterError(
+                f"--creds is for {self.registry}, and the release has images in"
+                f" {', '.join(others)[:300]}",
+                hint=_AUTHFILE,
+            )
+
+    @contextmanager
+    def authfile(self) -> Iterator[int]:
+        """Yield a descriptor of the credentials, in the form of containers-auth.json(5).
+
+        The file lives in memory and has no name, so that it is gone with the last process that
+        has it open, even if that is killed.
+        """
+        user, _, password = self.text.partition(":")
+        auth = b64encode(f"{user}:{password}".encode()).decode()
+        descriptor = os.memfd_create("auth.json")
+        try:
+            os.fchmod(descriptor, 0o600)
+            os.write(descriptor, json.dumps({"auths": {self.registry: {"auth": auth}}}).encode())
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +165,43 @@ class Skopeo:
 def _to_destination(argv: list[str]) -> list[str]:
     """Return the command line of `skopeo copy` whose options on access are for the destination."""
     sided = ("--cert-dir=", "--daemon-host=", "--tls-verify=")
-    options = [one.replace("--", "--dest-", 1) if one.startswith(sided) else one for one in argv]
+    options = [
+        word.replace("--", "--dest-", 1) if word.startswith(sided) else word for word in argv
+    ]
     return [options[0], *([] if _INSECURE in options else [_INSECURE]), *options[1:]]
 
 
 def _options(values: dict[str, str | None]) -> list[str]:
     return [f"{name}={value}" for name, value in values.items() if value is not None]
+
+
+_AUTHFILE = "--authfile=FILE, as `skopeo login` writes it, has credentials for each registry"
+
+
+def refuse_unnamed(text: str | None, registries: Iterable[str]) -> None:
+    """Raise ImporterError if there are credentials, and the command line names no registry."""
+    if text is not None and not set(registries):
+        raise ImporterError(
+            "--creds is for a registry that the command line names, and it names none",
+            hint=_AUTHFILE,
+        )
+
+
+def registries_file(path: Path) -> str:
+    """Return the path of a registries.conf for skopeo's --registries-conf.
+
+    Mirror sets are translated into a file in memory, which exists as long as this process. Raise
+    ImporterError if the file cannot be read, or has neither format.
+    """
+    # The YAML library takes a tenth of a short run to load.
+    from layers.oci.mirror_sets import registries_conf
+
+    try:
+        made = registries_conf(read_file(path, MAX_DOCUMENT_SIZE), str(path))
+    except LayerError as error:
+        raise ImporterError(str(error), hint=error.hint) from None
+    if made is None:
+        return str(path)
+    descriptor = os.memfd_create("registries.conf")
+    os.write(descriptor, made)
+    return f"/proc/{os.getpid()}/fd/{descriptor}"

@@ -1,6 +1,6 @@
 """A blob on its way from a skopeo proxy: its pipe, and how its end is found.
 
-Both kinds are read by any process, at most `size` bytes, and then either finished or abandoned.
+Any process may read the pipe, at most `size` bytes. Then the transfer is finished or abandoned.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import FetchError
 from importer.fetch.complaint import fetch_error
-from importer.fetch.turn import STOPPED
+from importer.fetch.connection import STOPPED
 from importer.pipe import CHUNK, is_readable, patient_chunks
 from layers.errors import CHANGED, LayerError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.errors import ImporterError
-    from importer.fetch.turn import Turn
+    from importer.fetch.connection import Turn
 
 _F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
 # skopeo itself waits for 1 to 1.1 seconds before it asks a registry that has broken off for the
@@ -65,8 +65,8 @@ class Transfer(ABC):
         return count
 
     def _longer(self) -> LayerError:
-        said = f"the blob is longer than the {self.size} bytes that the manifest gives it"
-        return LayerError(said, hint=CHANGED)
+        message = f"the blob is longer than the {self.size} bytes that the manifest gives it"
+        return LayerError(message, hint=CHANGED)
 
     @abstractmethod
     def finish(self) -> None:
@@ -75,7 +75,7 @@ class Transfer(ABC):
 
     @abstractmethod
     def abandon(self) -> None:
-        """Close the pipe of a blob that is not wanted any more."""
+        """Close the pipe before its end."""
 
 
 class RawTransfer(Transfer):
@@ -103,16 +103,16 @@ class RawTransfer(Transfer):
         try:
             if is_readable(self.descriptor, self._timeout) and os.read(self.descriptor, 1):
                 raise self._longer()
-            said = b"".join(patient_chunks(self._errors, self._timeout, self.source))
+            complaint = b"".join(patient_chunks(self._errors, self._timeout, self.source))
         finally:
             self.abandon()
-        if said:
-            error = json.loads(said)
+        if complaint:
+            error = json.loads(complaint)
             raise fetch_error(self.source, error["message"], error["code"])
         if self._left > 0:
             got = self.size - self._left
-            said_so = f"{self.source}: the blob ends after {got} of {self.size} bytes"
-            raise self._ended() or FetchError(said_so, hint=CHANGED)
+            message = f"{self.source}: the blob ends after {got} of {self.size} bytes"
+            raise self._ended() or FetchError(message, hint=CHANGED)
 
     def abandon(self) -> None:
         """See `Transfer`."""

@@ -10,7 +10,6 @@ from importer.fetch.resolver import Resolver
 from importer.imagestore.done import Done
 from importer.render.table import Block, Column, Table, Text, several, shortened, size
 from importer.repo.reachable import Fetch, fetch_cost
-from importer.store.documents import StoredDocuments
 from importer.store.embedded import embedded_commit
 from layers.oci.history import layer_commands, shown_command
 
@@ -104,7 +103,7 @@ def diff_layers(
 ) -> LayersDiff:
     """Compare the manifests of two images. No layer is fetched."""
     with Blobs(skopeo, progress) as blobs:
-        resolver = Resolver(skopeo, blobs, StoredDocuments())
+        resolver = Resolver(skopeo, blobs)
         before, after = (resolver.resolve(one) for one in (old, new))
     known = {layer.digest for layer in before.manifest.layers}
     pairs = zip(after.manifest.layers, layer_commands(after.config), strict=True)

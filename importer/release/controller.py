@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.fetch.url import shown
+from importer.fetch.complaint import shown
 
 if TYPE_CHECKING:
     from layers.release.source import Answers, ControllerAnswer

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
+from importer.fetch.complaint import shown
 from importer.fetch.policy import has_to_ask
 from importer.fetch.resolver import Resolver, new_signatures
-from importer.fetch.url import shown
 from importer.files.replacement import read_file
 from importer.release.controller import stream_url
 from importer.release.origin import host_arch
@@ -53,7 +53,7 @@ class Part:
 
     def resolving(self, known: StoredDocuments) -> Callable[[Component], Image]:
         """Return a function that resolves a component to its image, from `known` if possible."""
-        resolver = Resolver(self.skopeo, self.blobs, known)
+        resolver = Resolver(self.skopeo, self.blobs, known.find)
         keeps = self.skopeo.keep_signatures
         signatures = new_signatures(self.skopeo, self.blobs) if keeps else None
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
+from importer.fetch.complaint import shown
 from importer.fetch.resolver import Resolver
-from importer.fetch.url import shown
 from importer.files.image_lists import list_bytes, read_image_lists
 from importer.files.presence import is_directory
 from importer.release.controller import chosen
-from importer.store.documents import StoredDocuments
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE, parse_document
 from layers.errors import Fault, LayerError
@@ -170,7 +169,7 @@ class Sources:
         from importer.release.payload import image_references  # loads what decompresses layers
 
         with naming(origin):
-            image = Resolver(self.skopeo, self.blobs, StoredDocuments()).resolve(reference)
+            image = Resolver(self.skopeo, self.blobs).resolve(reference)
             raw = image_references(self.blobs, image, self.limits.size)
             release = image_stream(parse_document(raw, origin), origin)
             return replace(release, arch=image.config.architecture)

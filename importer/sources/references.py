@@ -81,7 +81,7 @@ class ReferenceSource:
         for head in heads.values():
             if head is not None:
                 known.add(repo.root(head), target.prefix)
-        resolver = Resolver(self.skopeo, blobs, known)
+        resolver = Resolver(self.skopeo, blobs, known.find)
         with ThreadPoolExecutor(target.budget.questions) as pool:
             asked = [pool.submit(resolver.resolve, one) for one in self.references]
             if any(map(known.lack, self.references)):

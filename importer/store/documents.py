@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class StoredDocuments:
-    """Finds documents in stores' image records; a `fetch.resolver.Documents`."""
+    """Finds documents in stores' image records."""
 
     def __init__(self) -> None:
         self._images: list[RepoDirectory] = []

@@ -9,7 +9,7 @@ import pytest
 from importer.cli.credentials import credentials
 from importer.cli.options.registry import RegistryOptions as RegistryOptions
 from importer.errors import ImporterError
-from importer.fetch.url import shown
+from importer.fetch.complaint import shown
 from layers.errors import LayerError
 from layers.oci.reference import Reference
 from tests.tools import patience

@@ -7,7 +7,6 @@ from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.fetch.skopeo import Skopeo
 from importer.progress import Silence
-from importer.store.documents import StoredDocuments
 from layers.oci.reference import Reference
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.registry import Registry
@@ -19,7 +18,7 @@ def asked_for(registry: Registry, *images: BuiltImage) -> list[Counter[str]]:
     skopeo = Skopeo(tls_verify=False, insecure_policy=True)
     found = []
     with Blobs(skopeo, Silence()) as blobs:
-        resolver = Resolver(skopeo, blobs, StoredDocuments())
+        resolver = Resolver(skopeo, blobs)
         for image in images:
             registry.requests()
             reference = Reference.parse(registry.by_digest(image, "asked"))

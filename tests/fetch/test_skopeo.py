@@ -13,10 +13,9 @@ from importer.errors import FetchError, ImporterError
 from importer.fetch import connection
 from importer.fetch.blobs import Blobs
 from importer.fetch.complaint import fetch_error
-from importer.fetch.connection import HttpConnection
-from importer.fetch.credentials import Credentials
+from importer.fetch.connection import ProxyConnection
 from importer.fetch.proxy import Proxy
-from importer.fetch.skopeo import Skopeo
+from importer.fetch.skopeo import Credentials, Skopeo
 from importer.progress import Silence
 from tests.fetch.conftest import TRUSTING, wanted
 from tests.tools.faultyproxy import Fault, FaultyProxy
@@ -31,7 +30,7 @@ def test_no_temporary_directory_is_needed(source: str, monkeypatch: pytest.Monke
     """Where the disk is full there is none, and no traceback may say so."""
     monkeypatch.setattr(tempfile, "tempdir", "/nonexistent/tmp")
     assert TRUSTING.inspect_raw(source)
-    HttpConnection(TRUSTING).close()
+    ProxyConnection(TRUSTING).close()
     with pytest.raises(ImporterError, match="unknown"):
         TRUSTING.inspect_raw(source + "-not")
 
@@ -95,7 +94,7 @@ def test_skopeo_knows_all_these_options(image: BuiltImage, tmp_path: Path) -> No
     every = Skopeo(str(auth), None, str(tmp_path), True, None, True, "amd64", "linux", "v1")
     assert every.inspect_raw(f"oci:{image.directory}:t") == image.read(image.manifest)
     proxy = Proxy(every)
-    assert str(proxy.platform_digest(f"oci:{image.directory}:t")) == image.digest
+    assert str(proxy.manifest(f"oci:{image.directory}:t")[0]) == image.digest
     proxy.close()
 
 
@@ -112,7 +111,7 @@ def test_something_else_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(FetchError, match="unknown command"):
-        HttpConnection(Skopeo())
+        ProxyConnection(Skopeo())
 
 
 # -- its words --
