@@ -114,6 +114,11 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
+def compact_json(value: object) -> bytes:
+    """Write JSON without blanks, in UTF-8."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 def string(document: Document, key: str, what: str, default: str | None = None) -> str:
     """Return the string under `key`, or the default where it is absent or `null`.
 

@@ -13,7 +13,7 @@ from importer.commit.message import branch_message, branch_time
 from importer.commit.signing import sign
 from importer.commit.time import older, tell_future
 from importer.commit.whiteouts import changes
-from layers.oci.creatable import doubts
+from layers.oci.readable import doubts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

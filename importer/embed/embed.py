@@ -19,6 +19,8 @@ from importer.repo.writer import Repo
 from importer.store.reader import open_store
 from layers.digest import Digest
 from layers.oci.derive import STORE_COMMIT, Derivation, derived_config, derived_manifest
+from layers.oci.manifest import Descriptor
+from layers.oci.media_type import OCI_CONFIG
 from layers.storage.packing import pack
 
 if TYPE_CHECKING:
@@ -116,7 +118,6 @@ def _documents(
     config = derived_config(base.image.config.raw, layers, said)
     digest = Digest.of(config)
     layout.write(digest, iter([config]))
-    manifest = derived_manifest(
-        base.image.manifest.raw, base.layers, layers, (digest, len(config)), said
-    )
+    described = Descriptor(OCI_CONFIG, digest, len(config))
+    manifest = derived_manifest(base.image.manifest.raw, base.layers, layers, described, said)
     return digest, manifest

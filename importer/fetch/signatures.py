@@ -19,8 +19,12 @@ from importer.files.presence import is_directory
 from importer.files.replacement import open_regular, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
-from layers.oci.registries_d import lookaside, signature_urls
-from layers.oci.sigstore import MOST_SIGNATURES, attachment_tag, parse_attachments
+from layers.oci.signatures import (
+    attachment_tag,
+    lookaside,
+    parse_attachments,
+    signature_urls,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +81,7 @@ class Signatures:
 
     def _simple(self, name: ImageName, digest: Digest) -> Iterator[bytes]:
         base = _base(name)
-        for url in signature_urls(base, name, digest, MOST_SIGNATURES):
+        for url in signature_urls(base, name, digest):
             signature = self._read(url)
             if signature is None:
                 return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -16,8 +15,9 @@ from importer.files.presence import is_present
 from importer.files.replacement import open_regular, read_file
 from importer.files.sync import make_directory
 from layers.digest import Digest
-from layers.document import MAX_DOCUMENT_SIZE, array, mapping, parse_document
+from layers.document import MAX_DOCUMENT_SIZE, array, compact_json, mapping, parse_document
 from layers.errors import LayerError
+from layers.oci.manifest import Descriptor
 from layers.oci.media_type import OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Layout:
                     hint="name a new directory, or a layout to add the image to",
                 )
             if not is_present(marker):
-                replace_file(marker, iter([_json({"imageLayoutVersion": "1.0.0"})]))
+                replace_file(marker, iter([compact_json({"imageLayoutVersion": "1.0.0"})]))
 
     def has(self, digest: Digest, size: int) -> bool:
         """Return whether the layout has this blob of `size` bytes, and its content is the one of
@@ -101,12 +101,12 @@ class Layout:
     def finish(self, raw: bytes, digest: Digest) -> None:
         """Write an OCI manifest under the tag, in place of any other there."""
         self.write(digest, iter([raw]))
-        entry = _descriptor(OCI_MANIFEST, digest, len(raw))
+        entry = Descriptor(OCI_MANIFEST, digest, len(raw)).document
         entry |= {"annotations": {_REF_NAME: self._tag}}
         with naming(self._directory):
             others = [one for one in self._listed() if _tag_of(one) != self._tag]
             index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, entry]}
-            replace_file(self._directory / "index.json", iter([_json(index)]))
+            replace_file(self._directory / "index.json", iter([compact_json(index)]))
 
     def tagged(self) -> Digest | None:
         """Return the digest of the manifest that has the tag, None if there is none."""
@@ -145,19 +145,11 @@ def manifest(
     document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "config": _descriptor(config_type, Digest.of(config), len(config)),
-        "layers": [_descriptor(*layer) for layer in layers],
+        "config": Descriptor(config_type, Digest.of(config), len(config)).document,
+        "layers": [Descriptor(*layer).document for layer in layers],
     }
-    return _json(document | ({"annotations": annotations} if annotations else {}))
-
-
-def _descriptor(media_type: str, digest: Digest, size: int) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": str(digest), "size": size}
+    return compact_json(document | ({"annotations": annotations} if annotations else {}))
 
 
 def _tag_of(entry: dict[str, Any]) -> str | None:
     return (entry.get("annotations") or {}).get(_REF_NAME)
-
-
-def _json(document: dict[str, Any]) -> bytes:
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()

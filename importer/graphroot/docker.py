@@ -19,9 +19,9 @@ from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
 from layers.oci.config import parse_config, parse_diff_ids
 from layers.oci.manifest import Manifest, parse_manifest
+from layers.oci.reference import stored_reference
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories
 from layers.storage.image import Image, KeptRecord
-from layers.storage.stored_reference import stored_reference
 from layers.tarsplit.record_reader import tar_size
 
 if TYPE_CHECKING:

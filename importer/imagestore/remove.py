@@ -17,7 +17,7 @@ from importer.repo.commit_metadata import Base
 from importer.store.find import Stores
 from importer.store.reader import StoreView, open_store
 from importer.store.remove_layer import remove_layer
-from layers.storage.image_record import records_json
+from layers.document import compact_json
 from layers.storage.layer_record import with_blob
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class _StoreEdit:
         place = self._store.root.find(directory)
         assert place is not None  # noqa: S101 - its records have been read
         owner = self._repo.file(place.leaves[name.encode()]).owner
-        tree.file(name, self._repo.write_file(owner, records_json(records)))
+        tree.file(name, self._repo.write_file(owner, compact_json(records)))
 
 
 def _parent(repo: Repo, store: StoreView) -> str | None:

@@ -13,7 +13,7 @@ from importer.imagestore.diff import StoreDiff, store_diff
 from importer.imagestore.layer_usage import LayerUsage, Usage
 from importer.imagestore.report_space import Space, smallest_of, space_of
 from importer.store.reader import NoStoreError, open_store
-from layers.oci.history import layer_commands, shown_command
+from layers.oci.config import layer_commands, shown_command
 
 if TYPE_CHECKING:
     from importer.repo.writer import Repo

@@ -10,7 +10,7 @@ from importer.imagestore.done import Done
 from importer.imagestore.layer_usage import LayerUsage, Usage
 from importer.render.table import Block, Column, Table, Text, first_of, several, shortened, size
 from layers.errors import printable
-from layers.oci.history import layer_commands, shown_command
+from layers.oci.config import layer_commands, shown_command
 from layers.path import joined
 from layers.storage.select_image import select
 from layers.tree.blocked import blocked_paths

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from layers.oci.reference import stored_reference
 from layers.storage.image import Image, KeptRecord
-from layers.storage.stored_reference import stored_reference
 
 if TYPE_CHECKING:
     from collections.abc import Set

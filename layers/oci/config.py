@@ -1,4 +1,5 @@
-"""The image config: the layers' diffIDs, and when and for which platform the image was made."""
+"""The image config: the layers' diffIDs and commands, and when and for which platform the image was
+made."""
 
 from __future__ import annotations
 
@@ -12,6 +13,9 @@ from layers.moment import parse_time
 
 if TYPE_CHECKING:
     from layers.oci.manifest import Manifest
+
+# How docker's classic builder writes an instruction that no shell ran.
+_NOT_RUN = "/bin/sh -c #(nop) "
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ def parse_config(raw: bytes, manifest: Manifest) -> ImageConfig:
 
 
 def parse_diff_ids(raw: bytes) -> tuple[Digest, ...]:
-    """Return the diffIDs of a config alone, base first. For a store that keeps no manifests."""
+    """Return the diffIDs of a config without a manifest, base first."""
     return _diff_ids(parse_document(raw, "the config"))
 
 
@@ -80,3 +84,33 @@ def _config(raw: bytes, document: Document) -> ImageConfig:
         string(document, "os", "the config", ""),
         string(document, "variant", "the config", ""),
     )
+
+
+def layer_commands(config: ImageConfig) -> tuple[str, ...]:
+    """Return the history's `created_by` for each layer, base first; "" where the history does not
+    fit the layers.
+
+    Format: image-spec config.md, "history". The history is optional, and some builders write one
+    that covers only their own layers, the topmost ones. A history that is no array, as an old store
+    may have, counts as none.
+    """
+    entries = parse_document(config.raw, "the config").get("history")
+    if not isinstance(entries, list):
+        entries = []
+    commands = [
+        str(entry.get("created_by") or entry.get("comment") or "")
+        for entry in entries
+        if isinstance(entry, dict) and not entry.get("empty_layer")
+    ]
+    missing = len(config.diff_ids) - len(commands)
+    if missing < 0:
+        return ("",) * len(config.diff_ids)
+    return ("",) * missing + tuple(commands)
+
+
+def shown_command(command: str) -> str:
+    """Return a command on one line, without the words that docker's builders put around it."""
+    line = " ".join(command.split())
+    if line.startswith(_NOT_RUN):
+        return line.removeprefix(_NOT_RUN).strip()
+    return line.removeprefix("/bin/sh -c ").removesuffix("# buildkit").strip()

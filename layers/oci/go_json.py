@@ -73,10 +73,10 @@ def _is_time(value: object) -> bool:
 
 
 def _is_bytes(value: object) -> bool:
-    """Return whether Go decodes the value as bytes: an array of numbers, or base64, in which it
+    """Return whether Go decodes the value as bytes: an array of numbers, or base64, in which Go
     ignores line ends and nothing else."""
     if isinstance(value, list):
-        return all(one is None or (_is_int64(one) and 0 <= one < 256) for one in value)
+        return all(item is None or (_is_int64(item) and 0 <= item < 256) for item in value)
     if not isinstance(value, str):
         return False
     try:
@@ -95,10 +95,7 @@ STRINGS = Many(STRING)
 # containers/image pkg/strslice: a single string stands for a list of one.
 STRING_OR_STRINGS = Scalar(
     "a string or an array of strings",
-    lambda value: (
-        isinstance(value, str)
-        or (isinstance(value, list) and all(v is None or isinstance(v, str) for v in value))
-    ),
+    lambda value: isinstance(value, str) or _fault(value, STRINGS) is None,
 )
 TEXTS = Keyed(STRING)
 NAMES = Keyed(Struct({}))  # Go's map[string]struct{}: a set of names
@@ -116,28 +113,31 @@ type _Fault = tuple[str, str, object]  # the field's path, what belongs there, w
 
 
 def _fault(value: object, go_type: GoType) -> _Fault | None:
-    """Return the first value that does not fit, or None."""
+    """Return the first value that does not fit its type, or None."""
     if value is None:
         return None
     match go_type:
         case Scalar():
             return None if go_type.accepts(value) else ("", go_type.name, value)
         case Many() if isinstance(value, list):
-            parts = [(f"[{n}]", one, go_type.element) for n, one in enumerate(value)]
+            parts = [(f"[{n}]", element, go_type.element) for n, element in enumerate(value)]
         case Keyed() if isinstance(value, dict):
-            parts = [(f"[{key!r}]", one, go_type.value) for key, one in value.items()]
+            parts = [(f"[{key!r}]", member, go_type.value) for key, member in value.items()]
         case Struct() if isinstance(value, dict):
             parts = _known_fields(value, go_type)
         case _:
             return "", go_type.name, value
-    faults = (_within(place, _fault(one, its_type)) for place, one, its_type in parts)
+    faults = (_within(place, _fault(part, part_type)) for place, part, part_type in parts)
     return next((fault for fault in faults if fault is not None), None)
 
 
 def _known_fields(value: Document, struct: Struct) -> list[tuple[str, object, GoType]]:
-    folded = {folded_key(name): its_type for name, its_type in struct.fields.items()}
-    pairs = ((key, one, folded.get(folded_key(key))) for key, one in value.items())
-    return [(key, one, its_type) for key, one, its_type in pairs if its_type is not None]
+    types = {folded_key(name): go_type for name, go_type in struct.fields.items()}
+    return [
+        (key, member, types[folded])
+        for key, member in value.items()
+        if (folded := folded_key(key)) in types
+    ]
 
 
 def _within(place: str, fault: _Fault | None) -> _Fault | None:
@@ -149,8 +149,8 @@ def _within(place: str, fault: _Fault | None) -> _Fault | None:
 
 
 def folded_key(key: str) -> str:
-    """Return a key as Go compares it. Two characters beyond ASCII fold into it, U+212A (which
-    `lower` knows) and U+017F."""
+    """Return a key as Go compares keys. Two characters beyond ASCII fold into ASCII: U+017F, and
+    U+212A, as `lower` does."""
     return key.replace("\u017f", "s").lower()
 
 

@@ -22,11 +22,15 @@ class Descriptor:
     digest: Digest
     size: int
 
+    @property
+    def document(self) -> Document:
+        """Return the descriptor as a JSON object."""
+        return {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The manifest of one image for one platform. `raw` are the original bytes, `digest` is
-    theirs."""
+    """The manifest of one image for one platform. `digest` is that of `raw`, the original bytes."""
 
     raw: bytes
     digest: Digest
@@ -62,11 +66,11 @@ def parse_manifest(raw: bytes, algorithm: str = "sha256") -> Manifest | Index:
     document = parse_document(raw, "the manifest")
     _check_schema(document)
     digest = Digest.of(raw, algorithm)
-    has = {key for key, value in document.items() if value is not None}
-    if "manifests" in has and ("layers" in has or "config" in has):
+    present = {key for key, value in document.items() if value is not None}
+    if "manifests" in present and ("layers" in present or "config" in present):
         raise LayerError("the manifest could be read as an index, too", digest=str(digest))
     try:
-        parse = _index if "manifests" in has else _image
+        parse = _index if "manifests" in present else _image
         return parse(raw, digest, document)
     except LayerError as error:
         raise error.within(digest=str(digest)) from None

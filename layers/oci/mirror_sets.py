@@ -1,9 +1,9 @@
-"""OpenShift's mirrors as a registries.conf.
+"""Translate OpenShift's mirror sets into a registries.conf.
 
 Formats: ImageDigestMirrorSet and ImageTagMirrorSet (config.openshift.io/v1), the older
 ImageContentSourcePolicy (operator.openshift.io/v1alpha1); containers-registries.conf(5), version 2.
-The translation is that of openshift/runtime-utils pkg/registries, but for one thing: a mirror of
-tags serves digests, too, since an image whose tag is known is fetched by its digest.
+openshift/runtime-utils pkg/registries translates so, except that here a mirror of tags serves
+digests, too: an image whose tag is resolved is fetched by its digest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from yaml.nodes import Node
 
-# Under `spec`, by kind; and whether the mirrors are for digests alone.
+# By kind: the key under `spec`, and whether the mirrors are for digests alone.
 _KINDS = {
     "ImageDigestMirrorSet": ("imageDigestMirrors", True),
     "ImageTagMirrorSet": ("imageTagMirrors", False),
@@ -33,7 +33,8 @@ _HINT = f"it can be registries.conf, or YAML of the kinds {', '.join(_KINDS)}"
 
 @dataclass(slots=True)
 class _Registry:
-    """A source, its mirrors with whether each is for digests alone, and whether only they count."""
+    """A source's mirrors. `mirrors` tells of each whether it is for digests alone; of a `blocked`
+    source only the mirrors are asked."""
 
     mirrors: dict[str, bool] = field(default_factory=dict)
     blocked: bool = False
@@ -47,21 +48,21 @@ def registries_conf(raw: bytes, origin: str) -> bytes | None:
     text = decoded(raw, origin)
     if "kind:" not in text and '"kind"' not in text:
         return None
-    found: dict[str, _Registry] = {}
+    sources: dict[str, _Registry] = {}
     for document in _flat(documents(text, origin)):
         for entry, by_digest in _entries(document, origin):
-            _add(found, entry, origin, by_digest=by_digest)
-    return tomlkit.dumps({"registry": [_table(*one) for one in found.items()]}).encode()
+            _add(sources, entry, origin, by_digest=by_digest)
+    return tomlkit.dumps({"registry": [_table(*source) for source in sources.items()]}).encode()
 
 
 def _flat(nodes: Iterable[Node]) -> Iterable[Mapping[str, Node]]:
-    """Yield the objects; of a List, as `oc get` prints it, its items."""
+    """Yield the objects, and instead of a List, as `oc get` prints it, the items of the List."""
     for node in nodes:
-        found = keys(node)
-        if string(found.get("kind")) == "List":
-            yield from map(keys, items(found.get("items")))
+        document = keys(node)
+        if string(document.get("kind")) == "List":
+            yield from map(keys, items(document.get("items")))
         else:
-            yield found
+            yield document
 
 
 def _entries(
@@ -77,15 +78,15 @@ def _entries(
 
 
 def _add(
-    found: dict[str, _Registry], entry: Mapping[str, Node], origin: str, *, by_digest: bool
+    sources: dict[str, _Registry], entry: Mapping[str, Node], origin: str, *, by_digest: bool
 ) -> None:
     source = string(entry.get("source"))
-    mirrors = [string(one) for one in items(entry.get("mirrors"))]
+    mirrors = [string(mirror) for mirror in items(entry.get("mirrors"))]
     if not source or not all(mirrors):
         raise LayerError(
             f"{origin}: an entry has no source, or a mirror that is no text", hint=_HINT
         )
-    registry = found.setdefault(source, _Registry())
+    registry = sources.setdefault(source, _Registry())
     for mirror in mirrors:
         registry.mirrors[mirror] = registry.mirrors.get(mirror, True) and by_digest
     registry.blocked |= string(entry.get("mirrorSourcePolicy")) == _NEVER

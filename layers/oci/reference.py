@@ -10,7 +10,7 @@ from layers.digest import Digest
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 # The grammar is that of github.com/distribution/reference, by which every container
 # tool reads names; transports are those of containers/image's transports/alltransports.
@@ -156,7 +156,18 @@ class Reference:
 
 def registries(references: Iterable[Reference]) -> set[str]:
     """Return the registries that skopeo asks for these images."""
-    return {one.name.registry for one in references if one.transport == "docker" and one.name}
+    return {ref.name.registry for ref in references if ref.transport == "docker" and ref.name}
+
+
+def stored_reference(names: Sequence[str], unnamed: str) -> Reference:
+    """Return the reference of an image in a store: the first of its sorted names that a registry
+    could have, else `unnamed`, a reference as skopeo writes it."""
+    for name in sorted(names):
+        try:
+            return Reference.parse(f"docker://{ImageName.parse(name)}")
+        except LayerError:
+            continue
+    return Reference.parse(unnamed)
 
 
 def _name_within(transport: str, rest: str) -> ImageName | None:

@@ -12,7 +12,6 @@ from layers.document import parse_document
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
-    from layers.document import Document
     from layers.oci.reference import Reference
 
 _ANYTHING = [{"type": "insecureAcceptAnything"}]
@@ -30,10 +29,7 @@ _KEYS = {
 
 
 def accepts_anything(raw: bytes, reference: Reference) -> bool:
-    """Return whether the policy lets the image pass without looking at it.
-
-    Return False where that is not certain: skopeo then decides.
-    """
+    """Return whether the policy surely accepts the image unseen. Else skopeo has to decide."""
     try:
         policy = parse_document(raw, "the signature policy")
     except LayerError:
@@ -44,15 +40,19 @@ def accepts_anything(raw: bytes, reference: Reference) -> bool:
         return False
     if not policy.keys() <= _TOP or not all(map(_is_valid, transports.values())):
         return False  # skopeo says why it refuses the policy
-    return all(_passes(scope, scopes, reference) for scope in scopes)
+    return all(
+        requirements == _ANYTHING or not _may_match(scope, reference)
+        for scope, requirements in scopes.items()
+    )
 
 
 def _is_valid(scopes: object) -> bool:
-    """Return whether skopeo could take the scopes of a transport; values are left to skopeo."""
-    if not isinstance(scopes, dict):
-        return False
-    found = [one if isinstance(one, list) and one else [None] for one in scopes.values()]
-    return all(_is_requirement(one) for requirements in found for one in requirements)
+    """Return whether skopeo could take the scopes of a transport, apart from the values of their
+    requirements' keys."""
+    return isinstance(scopes, dict) and all(
+        isinstance(requirements, list) and requirements and all(map(_is_requirement, requirements))
+        for requirements in scopes.values()
+    )
 
 
 def _is_requirement(value: object) -> bool:
@@ -62,12 +62,8 @@ def _is_requirement(value: object) -> bool:
     return value.keys() <= {"type", *_KEYS[kind].split()}
 
 
-def _passes(scope: str, scopes: Document, reference: Reference) -> bool:
-    return scopes[scope] == _ANYTHING or not _may_match(scope, reference)
-
-
 def _may_match(scope: str, reference: Reference) -> bool:
-    """Return whether the scope could be one that the image is looked up by.
+    """Return whether skopeo may look the image up by this scope.
 
     A docker scope is HOST[/PATH[:TAG or @DIGEST]] or *.DOMAIN. Other transports' scopes are paths
     with rules of their own, so any of them may match.

@@ -6,11 +6,10 @@ reference/store.go (repositories.json).
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
-from layers.document import mapping, parse_document
+from layers.document import compact_json, mapping, parse_document
 from layers.errors import LayerError
 from layers.oci import media_type
 
@@ -74,4 +73,4 @@ def manifest_for(config: bytes, layers: Sequence[tuple[Digest, int]]) -> bytes:
             for diff_id, size in layers
         ],
     }
-    return json.dumps(document, separators=(",", ":")).encode()
+    return compact_json(document)

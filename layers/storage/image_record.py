@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,6 @@ from layers.storage.layer_record import any_id, own_digest, own_id
 from layers.storage.records import KEPT_FROM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from layers.document import Document
 
 _FILE = "images.json"
@@ -103,11 +100,6 @@ def _any_image(document: Document) -> ImageRecord:
         strings(document, "big-data-names", _FILE),
         document,
     )
-
-
-def records_json(records: Iterable[Document]) -> bytes:
-    """Write layers.json or images.json from its records, in their order."""
-    return json.dumps(list(records), separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _size(value: object) -> int:

@@ -10,11 +10,10 @@ ours; its old layers are removed, unless another image needs them.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from layers.document import mapping, parse_records, string, strings
+from layers.document import compact_json, mapping, parse_records, string, strings
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def store_union(
     both = _layers(_records(layers, _LAYERS), added_layers)
     replaced = _replaced(_tops(before), _tops(after), both)
     kept = [record for record in both if record["id"] not in replaced]
-    return StoreUnion(_json(kept), _json(after), replaced)
+    return StoreUnion(compact_json(kept), compact_json(after), replaced)
 
 
 def _layers(present: list[Document], added: Iterable[StoredLayer]) -> list[Document]:
@@ -129,7 +128,3 @@ def _union(present: Document, added: dict[str, Any]) -> Document:
         both[field] = mapping(present, field, _IMAGES, {}) | added[field]
     both["big-data-names"] = sorted(both["big-data-sizes"])
     return both
-
-
-def _json(records: list[Document]) -> bytes:
-    return json.dumps(records, separators=(",", ":"), ensure_ascii=False).encode()

@@ -7,9 +7,9 @@ import pytest
 
 from layers.digest import Digest
 from layers.oci.config import parse_config
-from layers.oci.creatable import doubts
 from layers.oci.manifest import Descriptor, Manifest
 from layers.oci.media_type import OCI_CONFIG, OCI_MANIFEST
+from layers.oci.readable import doubts
 from tests.tools.image import build_oci
 from tests.tools.importimage import run_import
 from tests.tools.podman import QUIET_CREATE, Podman, new_podman

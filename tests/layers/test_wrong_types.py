@@ -13,8 +13,7 @@ import pytest
 from layers.digest import Digest
 from layers.errors import LayerError
 from layers.lists.detect import ListRules
-from layers.oci.config import ImageConfig, parse_config
-from layers.oci.history import layer_commands, shown_command
+from layers.oci.config import ImageConfig, layer_commands, parse_config, shown_command
 from layers.oci.manifest import Descriptor, Manifest, parse_manifest
 from layers.oci.readable import check_image, check_index
 from layers.oci.reference import Reference
