@@ -25,7 +25,7 @@ class Agreement:
 
     `program` and `isal` are versions that decide the bytes of commits. `directory` is the directory
     for the workers' objects. Its file `nonce` holds the random text `nonce`, by which a worker
-    knows the directory. Both are "" if each worker has a repo of its own.
+    knows the directory. Both are "" if each worker keeps the objects in a repo of its own.
     """
 
     program: str
@@ -46,9 +46,9 @@ class Agreement:
     def check(self) -> None:
         """Raise ImporterError unless this process has these versions and sees this directory."""
         for name, wanted in (("import-image", self.program), ("isal", self.isal)):
-            if (found := _version(name)) != wanted:
-                said = f"it has {name} {found}, and the importing process has {wanted}"
-                raise ImporterError(said, hint=_SAME)
+            if (own := _version(name)) != wanted:
+                message = f"it has {name} {own}, and the importing process has {wanted}"
+                raise ImporterError(message, hint=_SAME)
         if self.directory:
             self._check_directory()
 
@@ -57,8 +57,8 @@ class Agreement:
             with open_regular(Path(self.directory, _NONCE)) as file:
                 nonce = file.read(_MOST).decode("ascii", "replace")
         except OSError as error:
-            said = f"it does not see the repo: {self.directory}: {error.strerror}"
-            raise ImporterError(said, hint=_PATH) from None
+            message = f"it does not see the repo: {self.directory}: {error.strerror}"
+            raise ImporterError(message, hint=_PATH) from None
         if nonce != self.nonce:
             raise ImporterError(f"{self.directory} is not the same directory there", hint=_PATH)
 
@@ -78,8 +78,8 @@ class Agreement:
                 file.flush()
                 os.fsync(descriptor)
         except OSError as error:
-            said = f"it cannot write to the repo: {self.directory}: {error.strerror}"
-            raise ImporterError(said, hint=_PATH) from None
+            message = f"it cannot write to the repo: {self.directory}: {error.strerror}"
+            raise ImporterError(message, hint=_PATH) from None
         return Path(path).name
 
     def prove(self, name: str) -> None:
@@ -97,13 +97,15 @@ class Agreement:
                 owner = os.fstat(file.fileno()).st_uid
             path.unlink()
         except OSError as error:
-            said = f"a file that it wrote into the repo is not here: {error.strerror}"
-            raise ImporterError(said, hint=_PATH) from None
+            message = f"a file that it wrote into the repo is not here: {error.strerror}"
+            raise ImporterError(message, hint=_PATH) from None
         if nonce != self.nonce:
             raise ImporterError("a file that it wrote into the repo differs here", hint=_PATH)
         if owner != os.geteuid():
-            said = f"it writes to the repo as user {owner}, the importing process as {os.geteuid()}"
-            raise ImporterError(said, hint="run the workers as the user who runs the import")
+            message = (
+                f"it writes to the repo as user {owner}, the importing process as {os.geteuid()}"
+            )
+            raise ImporterError(message, hint="run the workers as the user who runs the import")
 
 
 def _version(package: str) -> str:

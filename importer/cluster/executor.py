@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from importer.cluster.answer import WorkerAnswer
 from importer.cluster.bars import Bar
-from importer.cluster.for_workers import for_workers
-from importer.cluster.request import Download, of_worker
-from importer.cluster.session import ClusterSession, WantedLayer
+from importer.cluster.messages import Download, WantedLayer, WorkerAnswer, of_worker
+from importer.cluster.session import ClusterSession
 from importer.errors import ImporterError
 from importer.ingest.executor import ReadBy
 from importer.ingest.origins import Origins
@@ -22,9 +21,10 @@ from layers.errors import Fault, LayerError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from importer.cluster.address import Cluster
-    from importer.cluster.answer import Refusal
+    from importer.cluster.address import Address, Cluster
+    from importer.cluster.messages import Refusal
     from importer.fetch.blobs import Blobs
+    from importer.fetch.skopeo import Skopeo
     from importer.ingest.allowance import Allowance
     from importer.ingest.budget import Budget
     from importer.ingest.executor import Executor
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from layers.tree.read_layer import LayerOptions
+
 
 # How many workers try to read a layer before the import fails. (For workers that die meanwhile,
 # Dask has a number of its own: distributed.scheduler.allowed-failures.)
@@ -106,7 +107,7 @@ class ClusterExecutor:
         finally:
             bar.end()
         self._note(missing, answer)
-        found(answer.found)
+        found(answer.layer)
         return written
 
     def _wanted(self, missing: MissingLayer, origin: Origin, options: LayerOptions) -> WantedLayer:
@@ -187,3 +188,33 @@ def cluster_executors(cluster: Cluster, repo: Repo, progress: Progress) -> Itera
     """Yield the executors of a cluster."""
     with ClusterSession(cluster, repo, progress) as session:
         yield ClusterExecutors(session, progress)
+
+
+def for_workers(skopeo: Skopeo, address: Address) -> Skopeo:
+    """Return the options with absolute paths: each worker has these files, at the same paths.
+
+    Raise ImporterError if credentials would cross the network unencrypted, or if the mirrors are
+    in a file that only this process has.
+    """
+    if skopeo.creds is not None and not address.is_encrypted:
+        raise ImporterError(
+            f"--creds would go to the workers of {address} unencrypted",
+            hint="use tls://, or --authfile with a file that each worker has at the same path",
+        )
+    conf = skopeo.registries_conf
+    if conf is not None and conf.startswith("/proc/") and not address.workers:
+        raise ImporterError(
+            "--registries-conf names mirror sets, which the workers' skopeo cannot read",
+            hint="give a containers-registries.conf(5) that each worker has at the same path",
+        )
+    return replace(
+        skopeo,
+        authfile=_absolute(skopeo.authfile),
+        cert_dir=_absolute(skopeo.cert_dir),
+        policy=_absolute(skopeo.policy),
+        registries_conf=_absolute(conf),
+    )
+
+
+def _absolute(path: str | None) -> str | None:
+    return os.path.abspath(path) if path is not None else None  # noqa: PTH100 - as others have it

@@ -7,8 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from importer.cluster.answer import decoded_proof
-from importer.cluster.request import of_worker
+from importer.cluster.messages import decoded_proof, of_worker
 from importer.errors import ClusterError, ImporterError
 from importer.repo.libostree import faults
 from layers.errors import Fault
@@ -108,11 +107,11 @@ def _proof(answer: bytes | BaseException) -> str:
     if isinstance(answer, BaseException):
         hint = "install import-image there, in the version that runs here"
         raise ImporterError(f"import-image cannot be loaded: {str(answer)[:200]}", hint=hint)
-    found = decoded_proof(answer)
-    if isinstance(found, str):
-        return found
+    proof = decoded_proof(answer)
+    if isinstance(proof, str):
+        return proof
     with faults("writing files"):
-        raise found.error
+        raise proof.error
 
 
 def _counted(threads: Mapping[str, int]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING
 
-from importer.cluster.answer import Parcel
+from importer.cluster.messages import Parcel
 from importer.repo.object_file import move_objects
 from importer.repo.staging import ObjectPlace
 from layers.entry import Owner
@@ -33,9 +33,9 @@ _LOOK = 0.5
 
 
 class Outbox:
-    """An archive repo that is written without libostree.
+    """An archive repo, written without libostree.
 
-    Its one commit has the layer's files in a flat directory, each named by its checksum, so that
+    Its only commit has the layer's files in a flat directory, each named by its checksum, so that
     pulling the commit brings all files.
     """
 
@@ -59,7 +59,7 @@ class Outbox:
             move_objects(str(self._top / "objects"), str(part))
         files = (self._top / "objects").glob("*/*.filez")
         checksums = [file.parent.name + file.stem for file in files]
-        contents = self._write("dirtree", dirtree({one.encode(): one for one in checksums}, {}))
+        contents = self._write("dirtree", dirtree({name.encode(): name for name in checksums}, {}))
         root = Stored(contents, self._write("dirmeta", dirmeta(_ROOT)))
         commit = self._write("commit", bare_commit(root))
         self._server = _OutboxServer(self._host, self._top)
@@ -116,8 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Send an object of the repo, or its config."""
         _, token, path = (*self.path.split("/", 2), "", "")[:3]
-        known = hmac.compare_digest(token.encode(), self.server.token.encode())
-        if not known or _SERVED.fullmatch(path) is None:
+        may_read = hmac.compare_digest(token.encode(), self.server.token.encode())
+        if not may_read or _SERVED.fullmatch(path) is None:
             self.send_error(HTTPStatus.NOT_FOUND)
         else:
             self._send(self.server.top / path)

@@ -9,26 +9,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cluster.agreement import Agreement
-from importer.cluster.answer import Parcel, decoded
 from importer.cluster.bars import Bars
-from importer.cluster.request import Request
+from importer.cluster.messages import Parcel, Request, decoded
 from importer.errors import ClusterError, ImporterError
-from importer.repo.pulled_objects import PulledCommit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from importer.cluster.address import Address, Cluster
-    from importer.cluster.answer import Refusal, WorkerAnswer
     from importer.cluster.dask import Dask, Running
-    from importer.cluster.request import Download
+    from importer.cluster.messages import Refusal, WantedLayer, WorkerAnswer
     from importer.progress import Progress
     from importer.repo.pulled_objects import PulledObjects
     from importer.repo.staging import SharedObjects
     from importer.repo.writer import Repo
-    from importer.workers.job import Job
-    from layers.tree.read_layer import ReadLayer
 
 # Without --jobs, this many layers are submitted at once: at least _AT_ONCE, so that Dask sees that
 # more workers would help, and _AHEAD for each thread, so that no thread waits for a layer.
@@ -39,27 +34,6 @@ _AHEAD = 2
 def layers_at_once(asked: int | None, threads: int) -> int:
     """Return how many layers to submit at once: as `asked`, or by the workers' `threads`."""
     return asked or max(_AT_ONCE, _AHEAD * threads)
-
-
-@dataclass(frozen=True, slots=True)
-class WantedLayer:
-    """A layer to read, of `size` bytes. The highest `priority` goes first."""
-
-    layer_id: str
-    job: Job[ReadLayer]
-    download: Download | None
-    size: int
-    priority: int
-
-    @property
-    def key(self) -> str:
-        """Return Dask's key for the task.
-
-        The part before the first `-` names a range of sizes. Dask learns for each such name how
-        long a task takes, and decides by that where tasks run and whether to ask for workers.
-        """
-        megabytes = 4 ** max(0, (self.size >> 20).bit_length() + 1 >> 1)
-        return f"layer_{megabytes}M-{self.layer_id[:12]}-{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +159,7 @@ class ClusterSession:
 
         use = self._in_use
         place = use.shared.place if use.shared is not None else None
-        job, download = wanted.job, wanted.download
-        request = Request(wanted.layer_id, self._topic, use.agreement, place, job, download)
+        request = Request(wanted, self._topic, use.agreement, place)
         with self._lock:
             if self._failure is not None:
                 raise self._failure
@@ -202,7 +175,7 @@ class ClusterSession:
         use, files = self._in_use, answer.files
         if isinstance(files, Parcel):
             assert use.pulled is not None  # noqa: S101 - so it was asked for
-            return use.pulled.pull(PulledCommit(files.url, files.commit))
+            return use.pulled.pull(files.url, files.commit)
         assert use.shared is not None  # noqa: S101 - so it was asked for
         use.shared.adopt(str(use.shared.directory / files))
         return answer.written_bytes
@@ -215,5 +188,5 @@ class ClusterSession:
         with self._lock:
             self._failure = self._failure or error
             running = list(self._running)
-        for one in running:
-            one.stop()
+        for task in running:
+            task.stop()

@@ -13,13 +13,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.cluster.answer import Refusal, WorkerAnswer, encoded, encoded_proof
 from importer.cluster.dask import ThisTask
+from importer.cluster.messages import Refusal, WorkerAnswer, encoded, encoded_proof
 from importer.cluster.outbox import Outbox
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.files.sync import synced
 from importer.ingest.job import Sealed
+from importer.progress import Silence
 from importer.workers.pool import Workers
 from layers.errors import Fault
 
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from importer.cluster.agreement import Agreement
-    from importer.cluster.answer import Parcel
-    from importer.cluster.request import Request
+    from importer.cluster.messages import Parcel, Request
     from importer.progress import Advance
     from importer.repo.staging import ObjectPlace
     from importer.workers.worker import JobDone
@@ -41,7 +41,7 @@ _SOON = 0.5
 
 
 def prove(agreement: Agreement) -> bytes:
-    """Check the agreement. Return the proof, or a Refusal, encoded."""
+    """Check the agreement. Return the proof, or a `Refusal`, encoded."""
     try:
         return encoded_proof(agreement.answered())
     except (Fault, OSError) as error:
@@ -49,8 +49,8 @@ def prove(agreement: Agreement) -> bytes:
 
 
 def read_layer(request: Request) -> bytes:
-    """Read the layer. Return the encoded Answer; or if that fails, a Refusal, so that Dask does not
-    repeat the task."""
+    """Read the layer. Return a `WorkerAnswer`, encoded; or if that fails, a `Refusal`, so that Dask
+    does not repeat the task."""
     task = ThisTask()
     began = time.monotonic()
     try:
@@ -64,14 +64,14 @@ def read_layer(request: Request) -> bytes:
         return encoded(Refusal(error, task.worker))
     seconds = time.monotonic() - began
     return encoded(
-        WorkerAnswer(done.found, packed, done.written_bytes, watch.count, task.worker, seconds)
+        WorkerAnswer(done.result, packed, done.written_bytes, watch.count, task.worker, seconds)
     )
 
 
 def _read(request: Request, files: _LayerFiles, watch: _Watch) -> JobDone[ReadLayer]:
-    if request.download is None:
+    if request.layer.download is None:
         return files.write(-1, watch.advance)
-    download = request.download
+    download = request.layer.download
     with Blobs(download.skopeo, watch) as blobs:
         watch.stop = blobs.close
 
@@ -102,11 +102,11 @@ class _LayerFiles:
             if self._outbox is not None:
                 # A pulled commit brings only files: the importing process writes the directories.
                 place = self._outbox.place()
-                done = process.write(self._request.job, place, source, advance)
+                done = process.write(self._request.layer.job, place, source, advance)
             else:
                 place = self._shared_place()
                 with synced(place.directory):
-                    done = process.write(Sealed(self._request.job), place, source, advance)
+                    done = process.write(Sealed(self._request.layer.job), place, source, advance)
         self._directory = place.directory
         return done
 
@@ -125,9 +125,9 @@ class _LayerFiles:
         return parcel
 
 
-class _Watch:
+class _Watch(Silence):
     """Sends progress to the importing process, and stops the work when the layer is not wanted any
-    more. It is the `Progress` of this layer's `Blobs`."""
+    more. The `Progress` of this layer's `Blobs`."""
 
     def __init__(self, task: ThisTask, request: Request) -> None:
         self._task = task
@@ -161,7 +161,7 @@ class _Watch:
                 self._tell(bytes=self.count)
 
     def _tell(self, **event: str | int) -> None:
-        self._task.tell(self._request.topic, {"layer": self._request.layer_id, **event})
+        self._task.tell(self._request.topic, {"layer": self._request.layer.layer_id, **event})
 
     def begin(self) -> None:
         """Count from 0 again: an attempt fetches the blob from its beginning."""
@@ -176,12 +176,6 @@ class _Watch:
     def message(self, text: str) -> None:
         """Show a line to the user."""
         self._tell(message=text)
-
-    def layer(self, name: str, size: int, state: str) -> None:
-        """Tell nothing: the importing process knows the layer's state."""
-
-    def components(self, over: int, total: int) -> None:
-        """Tell nothing: a layer knows no release."""
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:  # noqa: ARG002 - the Protocol's

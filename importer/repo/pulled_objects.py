@@ -10,7 +10,6 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 from importer.process import run_transfer
 from importer.repo.libostree import Gio, OSTree, faults
@@ -20,13 +19,6 @@ _REMOTE = "worker"
 # Seconds without a kilobyte.
 _SILENCE = 60
 _CONTENT = (".file", ".filez")
-
-
-class PulledCommit(NamedTuple):
-    """The URL of an archive repo, and a commit in it."""
-
-    url: str
-    commit: str
 
 
 class PulledObjects(OwnDirectory):
@@ -43,9 +35,9 @@ class PulledObjects(OwnDirectory):
         self._repo = top
         self._mode = handle.get_mode()
 
-    def pull(self, source: PulledCommit) -> int:
-        """Pull the files of a commit, which are durable on return. Return the bytes that the new
-        ones take.
+    def pull(self, url: str, commit: str) -> int:
+        """Pull the files of a commit from the archive repo at `url`; they are durable on return.
+        Return the bytes that the new ones take.
 
         libostree verifies each checksum. Raise FetchError if nothing comes for a minute,
         ImporterError if the commit cannot be had.
@@ -53,9 +45,9 @@ class PulledObjects(OwnDirectory):
         place = Path(tempfile.mkdtemp(dir=self.directory))
         try:
             with faults("making a repo to pull into"):
-                self._make(place, source.url)
+                self._make(place, url)
             pull = ["ostree", "pull", f"--repo={place}", "--disable-static-deltas"]
-            run_transfer([*pull, _REMOTE, source.commit], pass_fds=(), timeout=_SILENCE)
+            run_transfer([*pull, _REMOTE, commit], pass_fds=(), timeout=_SILENCE)
             with faults("moving files into the repo"), moving:
                 return self._move(place / "objects")
         finally:

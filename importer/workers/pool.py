@@ -102,7 +102,7 @@ class Worker:
     def run[T](self, task: Task[T]) -> T:
         """Do a task in the process. Raise the task's LayerError or ImporterError, CommandError if
         the process is gone."""
-        return self._done(Run(task), (), lambda _count: None).found
+        return self._done(Run(task), (), lambda _count: None).result
 
     def _done[T](
         self, request: WorkRequest[T], descriptors: Sequence[int], advance: Advance

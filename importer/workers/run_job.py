@@ -37,4 +37,4 @@ def run_job[T](repo: Repo, worker: Worker | None, job: Job[T], source: int, adva
     with faults(f"writing files to repo {repo.path}"):
         done = worker.write(job, repo.new_place(), source, advance)
     repo.count_written(done.written_bytes)
-    return done.found
+    return done.result

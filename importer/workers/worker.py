@@ -66,7 +66,7 @@ class Run[T](NamedTuple):
 class JobDone[T](NamedTuple):
     """The result of a job or task, such as a layer, and the bytes that its new files take."""
 
-    found: T
+    result: T
     written_bytes: int
 
 

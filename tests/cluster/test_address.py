@@ -8,7 +8,7 @@ import pytest
 from importer.cli.options.cluster import OnCluster
 from importer.cluster.address import Address
 from importer.cluster.bars import Bar
-from importer.cluster.for_workers import for_workers
+from importer.cluster.executor import for_workers
 from importer.errors import ImporterError
 from importer.fetch.skopeo import Skopeo
 from importer.ingest.executors import local_executors

@@ -8,9 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from importer.cluster.answer import Parcel
+from importer.cluster.messages import Parcel
 from importer.cluster.outbox import Outbox
-from importer.repo.pulled_objects import PulledCommit
 from importer.repo.staging import NewObjects
 from importer.repo.writer import Repo
 from layers.entry import Owner
@@ -131,8 +130,8 @@ def test_what_is_served_is_an_ostree_repo(outbox: Outbox, repo: Path) -> None:
     """libostree reads the commit that we wrote without it."""
     url, commit = (parcel := packed(outbox)).url, parcel.commit
     with Repo.open(repo).pulled_objects() as pulled:
-        assert pulled.pull(PulledCommit(url, commit)) == len(b"content")
-        assert pulled.pull(PulledCommit(url, commit)) == 0
+        assert pulled.pull(url, commit) == len(b"content")
+        assert pulled.pull(url, commit) == 0
     assert len(objects(repo)) == 1
     top = next(outbox_top for outbox_top in repo.parent.glob("import-image-*"))
     for part in ("heads", "remotes"):

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from importer.cluster.answer import (
+from importer.cluster.bars import Bar, Bars
+from importer.cluster.guard import ForeignObject, loads
+from importer.cluster.messages import (
     Parcel,
     Refusal,
     WorkerAnswer,
@@ -18,8 +20,6 @@ from importer.cluster.answer import (
     encoded,
     encoded_proof,
 )
-from importer.cluster.bars import Bar, Bars
-from importer.cluster.told import Told, loads
 from importer.errors import FetchError, ImporterError
 from importer.progress import Silence
 from layers.entry import Entry as TarEntry
@@ -71,7 +71,7 @@ def test_a_pickle_runs_nothing(tmp_path: Path) -> None:
     found = loads(raw)
     assert isinstance(found, dict)
     (told, *plain) = found["a"]
-    assert isinstance(told, Told)
+    assert isinstance(told, ForeignObject)
     assert (told.name, told.args, plain) == ("mkdir", (str(tmp_path / "made"),), [1, "b"])
     assert list(tmp_path.iterdir()) == []
     pickle.loads(raw)  # noqa: S301 - the same as pickle reads it
@@ -143,12 +143,12 @@ def test_an_answer_comes_as_it_was_sent(files: str | Parcel) -> None:
     assert isinstance(found, WorkerAnswer)
     assert encoded(found) == encoded(sent)
     assert found.files == files
-    tree = found.found.tree
+    tree = found.layer.tree
     directory = tree.root.entries[b"d"]
     assert isinstance(directory, Directory)
     assert directory.entries[b"\xc3\xa9"] is directory.entries[b"h"]
     assert tree.links[0].leaf is tree.root.entries[b"low"]
-    assert [row[2:] for row in rows(tree.root)] == [row[2:] for row in rows(sent.found.tree.root)]
+    assert [row[2:] for row in rows(tree.root)] == [row[2:] for row in rows(sent.layer.tree.root)]
 
 
 @pytest.mark.parametrize(
