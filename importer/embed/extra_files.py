@@ -8,7 +8,6 @@ from importer.embed.layer_tar import PackedFile, Source
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE
 from layers.entry import Kind, Owner
-from layers.lists.bound_image import bound_image
 from layers.path import Path, joined
 from layers.tree.watched import Watched
 
@@ -106,6 +105,8 @@ def equivalence(base: BaseImage, prefix: str) -> dict[Path, Source]:
 def bound_images(store: StoreView) -> dict[Path, Source]:
     """Return a Quadlet unit for each image that has a name, and a link to the unit, which makes the
     image one of bootc's logically bound images."""
+    from layers.lists.quadlet import bound_image  # loads YAML's reader
+
     found: dict[Path, Source] = {}
     for name in sorted({image.names[0] for image in store.images if image.names}):
         unit, text = bound_image(name)

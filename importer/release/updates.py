@@ -19,7 +19,7 @@ from layers.lists.microshift_json import ReleaseFile, new_release_file
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from layers.release.kustomization import Names
+    from layers.release.node_files import Names
     from layers.release.release import Release
 
 
@@ -106,13 +106,13 @@ _HINTS = {
 
 
 def _kustomization(raw: bytes, release: Release, names: Names | None, origin: str) -> bytes:
-    from layers.release.kustomization import Names, updated_kustomization  # loads YAML's reader
+    from layers.release.node_files import Names, updated_kustomization  # loads YAML's reader
 
     return updated_kustomization(raw, release, names or Names({}), origin)
 
 
 def _crio_conf(raw: bytes, release: Release, origin: str) -> bytes:
-    from layers.release.crio_conf import PAUSE, with_pause_image  # loads TOML's reader and writer
+    from layers.release.node_files import PAUSE, with_pause_image  # loads TOML's reader and writer
 
     if PAUSE not in release.components:
         raise LayerError(
@@ -130,7 +130,7 @@ def names_for(
     `references` are paths of ImageStreams. Earlier images of components come from the call's
     release files as they are on disk, and from the releases `before`.
     """
-    from layers.release.kustomization import Names, image_names
+    from layers.release.node_files import Names, image_names
 
     images: dict[str, str] = {}
     for path in references:

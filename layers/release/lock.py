@@ -1,13 +1,13 @@
-"""The lock file: the images that a release's pullspecs resolved to, with their documents.
+"""The lock file: the images that a release's pullspecs resolved to.
 
-It contains manifests and configs as they came, so that an import by it fetches only blobs. Their
-digests are verified when they are used.
+The file contains the images' manifests and configs, byte for byte, so that an import by a lock
+fetches only blobs. Digests are verified when the file is read.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from layers.digest import Digest
@@ -38,12 +38,12 @@ class Locked:
 def lock_document(locked: Mapping[str, Locked]) -> bytes:
     """Return the lock file of these releases, by architecture."""
     documents: dict[str, str] = {}
-    for one in locked.values():
-        for image in one.images.values():
+    for each in locked.values():
+        for image in each.images.values():
             documents |= {str(digest): raw.decode() for digest, raw in _raw(image).items()}
     whole = {
         "import-release-lock": _FORMAT,
-        "releases": {arch: _release(one) for arch, one in locked.items()},
+        "releases": {arch: _release(each) for arch, each in locked.items()},
         "documents": documents,
     }
     return json.dumps(whole, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
@@ -70,19 +70,13 @@ def _release(locked: Locked) -> dict[str, Any]:
 
 def _image(component: Component, image: Image) -> dict[str, str]:
     check_lockable(component)
-    facts = {
-        "pullspec": component.pullspec,
-        "source": component.source,
-        "commit": component.commit,
-        "index": str(image.index.digest) if image.index else "",
-        "manifest": str(image.manifest.digest),
-    }
-    return {key: value for key, value in facts.items() if value}
+    index = {"index": str(image.index.digest)} if image.index else {}
+    fields = replace(component, digest="").fields()
+    return fields | index | {"manifest": str(image.manifest.digest)}
 
 
 def check_lockable(component: Component) -> None:
-    """Raise LayerError for an image that only this machine has, and that may be another next
-    time."""
+    """Raise LayerError for an image in no registry: its reference may name another later."""
     if component.reference.transport != "docker":
         raise LayerError(
             f"{component.pullspec} is in no registry, so it cannot be locked",
@@ -108,53 +102,47 @@ def parse_lock(raw: bytes, origin: str) -> dict[str, Locked]:
 def _locked(document: Document, texts: Document, arch: str, origin: str) -> Locked:
     listed = mapping(document, "images", origin)
     images: dict[str, Image] = {}
-    found: list[Component] = []
+    locked: list[Component] = []
     for name in listed:
-        what = f"{origin}: {name[:100]}"
-        fields = mapping(listed, name, what)
-        component = Component(
-            name,
-            string(fields, "pullspec", what),
-            string(fields, "source", what, ""),
-            string(fields, "commit", what, ""),
-            origin=origin,
-        )
-        found.append(component)
-        images[name] = _stored(component, fields, texts, what)
+        place = f"{origin}: {name[:100]}"
+        fields = mapping(listed, name, place)
+        component = replace(Component.of(name, fields, place), origin=origin, digest="")
+        locked.append(component)
+        images[name] = _stored(component, fields, texts, place)
     name, version, stream = (
         string(document, key, origin, "") for key in ("name", "version", "stream")
     )
-    return Locked(Release(components(found), name, version, arch, stream), images)
+    return Locked(Release(components(locked), name, version, arch, stream), images)
 
 
-def _stored(component: Component, fields: Document, texts: Document, what: str) -> Image:
+def _stored(component: Component, fields: Document, texts: Document, place: str) -> Image:
     check_lockable(component)
     reference = component.reference
-    manifest = _manifest(fields, "manifest", texts, what)
-    index = _manifest(fields, "index", texts, what) if "index" in fields else None
+    manifest = _manifest(fields, "manifest", texts, place)
+    index = _manifest(fields, "index", texts, place) if "index" in fields else None
     if not isinstance(manifest, Manifest) or isinstance(index, Manifest):
-        raise LayerError(f"{what}: index and manifest are mixed up")
+        raise LayerError(f"{place}: index and manifest are mixed up")
     if isinstance(index, Index):
         index.member(manifest.digest)
-    config = parse_config(_text(texts, str(manifest.config.digest), what), manifest)
+    config = parse_config(_text(texts, str(manifest.config.digest), place), manifest)
     image = Image(reference, reference.pinned(manifest.digest), manifest, config, index)
-    _check_promise(reference.name, image, what)
+    _check_promise(reference.name, image, place)
     return image
 
 
-def _check_promise(name: ImageName | None, image: Image, what: str) -> None:
+def _check_promise(name: ImageName | None, image: Image, place: str) -> None:
     if name and name.digest and name.digest != image.digest:
-        raise LayerError(f"{what}: the pullspec is not what it is locked to, {image.digest}")
+        raise LayerError(f"{place}: the pullspec is not place it is locked to, {image.digest}")
 
 
-def _manifest(fields: Document, key: str, texts: Document, what: str) -> Manifest | Index:
-    digest = Digest.parse(string(fields, key, what))
-    raw = digest.check(_text(texts, str(digest), what), "the document in the lock file")
+def _manifest(fields: Document, key: str, texts: Document, place: str) -> Manifest | Index:
+    digest = Digest.parse(string(fields, key, place))
+    raw = digest.check(_text(texts, str(digest), place), "the document in the lock file")
     return parse_manifest(raw, digest.algorithm)
 
 
-def _text(texts: Document, digest: str, what: str) -> bytes:
+def _text(texts: Document, digest: str, place: str) -> bytes:
     text = texts.get(digest)
     if not isinstance(text, str):
-        raise LayerError(f"{what}: the lock file has no document {digest}")
+        raise LayerError(f"{place}: the lock file has no document {digest}")
     return text.encode("utf-8", "surrogatepass")

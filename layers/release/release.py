@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from layers.document import string
 from layers.errors import LayerError
 from layers.oci.reference import Reference
 
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from layers.digest import Digest
+    from layers.document import Document
 
 _TEXT_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """An image of a release. `source` is a repository's URL, `commit` the commit that it was built
-    from.
+    """An image of a release, built from a `commit` of the repository with the URL `source`.
 
     `digest` is the text of the digest that the pullspec resolved to, "" before. `origin` is the
     source that names the component, for errors.
@@ -34,6 +35,29 @@ class Component:
     digest: str = ""
     origin: str = field(default="", compare=False)
 
+    @classmethod
+    def of(cls, name: str, fields: Document, origin: str) -> Self:
+        """Return the component with these fields of a JSON object. Raise LayerError if the pullspec
+        is missing, or a field is no text."""
+        return cls(
+            name,
+            string(fields, "pullspec", origin),
+            string(fields, "source", origin, ""),
+            string(fields, "commit", origin, ""),
+            string(fields, "digest", origin, ""),
+            origin,
+        )
+
+    def fields(self) -> dict[str, str]:
+        """Return the fields for JSON, without empty ones."""
+        fields = {
+            "pullspec": self.pullspec,
+            "digest": self.digest,
+            "source": self.source,
+            "commit": self.commit,
+        }
+        return {key: value for key, value in fields.items() if value}
+
     @property
     def reference(self) -> Reference:
         """Return the parsed pullspec. Raise LayerError if it is malformed."""
@@ -44,10 +68,9 @@ class Component:
         return replace(self, digest=str(digest))
 
     def is_image(self, other: Component) -> bool:
-        """Return whether both are the same image under the same name, as far as their digests are
-        known."""
-        unknown = not self.digest or not other.digest
-        return self.pullspec == other.pullspec and (unknown or self.digest == other.digest)
+        """Return whether both have one pullspec and one digest. An unknown digest equals any."""
+        digests = {self.digest, other.digest} - {""}
+        return self.pullspec == other.pullspec and len(digests) < 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +86,9 @@ class Release:
 
     def __post_init__(self) -> None:
         """Raise LayerError for text that belongs in no log, commit or branch name."""
-        for said in (self.name, self.version, self.arch, self.stream):
-            if not _is_plain(said):
-                raise LayerError(f"{said[:100]!r} is no name of a release, nor a version")
+        for text in (self.name, self.version, self.arch, self.stream):
+            if not _is_plain(text):
+                raise LayerError(f"{text[:100]!r} is no name of a release, nor a version")
 
     @property
     def pullspecs(self) -> dict[str, str]:
@@ -78,16 +101,16 @@ class Release:
 
         Raise LayerError if none is left, or a pattern of `only` matches nothing.
         """
-        idle = next((p for p in only if not any(fnmatchcase(n, p) for n in self.components)), None)
-        if idle is not None:
-            raise LayerError(f"no component matches {idle!r}", hint=_known(self.components))
+        for pattern in only:
+            if not any(fnmatchcase(name, pattern) for name in self.components):
+                raise LayerError(f"no component matches {pattern!r}", hint=_names(self.components))
         kept = {
             name: component
             for name, component in self.components.items()
             if (not only or _matches(name, only)) and not _matches(name, exclude)
         }
         if not kept:
-            raise LayerError("no component is left to import", hint=_known(self.components))
+            raise LayerError("no component is left to import", hint=_names(self.components))
         return replace(self, components=kept)
 
 
@@ -95,18 +118,18 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _known(components: Mapping[str, Component]) -> str:
+def _names(components: Mapping[str, Component]) -> str:
     names = sorted(components)
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     listed = ", ".join(names[:20])
     return f"the components are {listed}{more}" if names else "the sources name none"
 
 
-def components(found: Iterable[Component]) -> dict[str, Component]:
+def components(listed: Iterable[Component]) -> dict[str, Component]:
     """Return the components by name. Raise LayerError for a malformed name, and for a name of two
     different images."""
     by_name: dict[str, Component] = {}
-    for component in found:
+    for component in listed:
         _check(component)
         present = by_name.setdefault(component.name, component)
         if present.pullspec != component.pullspec:
@@ -122,22 +145,22 @@ def _check(component: Component) -> None:
     name, origin = component.name, component.origin
     if not name or " " in name or not _is_plain(name):
         raise LayerError(f"{origin}: {name[:100]!r} is no name of a component")
-    for said in (component.source, component.commit, component.digest):
-        if not _is_plain(said):
-            raise LayerError(f"{origin}: {name}: {said[:100]!r} is no source, and no commit")
+    for text in (component.source, component.commit, component.digest):
+        if not _is_plain(text):
+            raise LayerError(f"{origin}: {name}: {text[:100]!r} is no source, and no commit")
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether the text may go to terminals and into metadata: no control characters, no
-    surrogates."""
+    """Return whether the text may go to terminals and into metadata: it has neither control
+    characters nor surrogates, and is short."""
     return len(text) <= _TEXT_MAX and text.isprintable()
 
 
 def merged(releases: Sequence[Release]) -> Release:
-    """Return one release of all components. The first release with a name, a version or an
-    architecture gives it."""
+    """Return one release of all components. Its name, version and architecture are the first that a
+    release has."""
     return Release(
-        components(one for release in releases for one in release.components.values()),
+        components(component for release in releases for component in release.components.values()),
         next((release.name for release in releases if release.name), ""),
         next((release.version for release in releases if release.version), ""),
         next((release.arch for release in releases if release.arch), ""),

@@ -9,7 +9,7 @@ ReleaseInfo`); an ImageStream (openshift/api image/v1), as a payload's
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from layers.architecture import go_arch
@@ -84,24 +84,21 @@ def image_stream(document: Document, origin: str) -> Release:
 
 def _tag(tag: Document, origin: str) -> Component:
     name = string(tag, "name", origin)
-    what = f"{origin}: {name[:100]}"
-    source = mapping(tag, "from", what)
+    place = f"{origin}: {name[:100]}"
+    source = mapping(tag, "from", place)
     if source.get("kind") != "DockerImage":
-        raise LayerError(f"{what} is no DockerImage, but {str(source.get('kind'))[:100]}")
-    said = mapping(tag, "annotations", what, {})
-    component = _component(name, string(source, "name", what), origin)
-    return Component(
-        name,
-        component.pullspec,
-        string(said, _SOURCE, what, ""),
-        string(said, _COMMIT, what, ""),
-        origin=origin,
+        raise LayerError(f"{place} is no DockerImage, but {str(source.get('kind'))[:100]}")
+    annotations = mapping(tag, "annotations", place, {})
+    return replace(
+        _component(name, string(source, "name", place), origin),
+        source=string(annotations, _SOURCE, place, ""),
+        commit=string(annotations, _COMMIT, place, ""),
     )
 
 
 def _component(name: str, pullspec: str, origin: str) -> Component:
-    """Return a component. Only registries are allowed: a document from elsewhere must not name
-    files of this machine."""
+    """Return a component. Raise LayerError for an image in no registry: a document from elsewhere
+    must not name files of this machine."""
     try:
         ImageName.parse(pullspec)
     except LayerError as error:

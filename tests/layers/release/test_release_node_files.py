@@ -4,8 +4,7 @@ import pytest
 
 from layers.errors import LayerError
 from layers.lists.microshift_json import new_release_file
-from layers.release.crio_conf import with_pause_image
-from layers.release.kustomization import Names, image_names, updated_kustomization
+from layers.release.node_files import Names, image_names, updated_kustomization, with_pause_image
 from layers.release.release import Component, Release
 
 REPO = "quay.io/openshift-release-dev/ocp-v5.0-art-dev"

@@ -1,7 +1,8 @@
-"""A kustomization file, with the images of a newer release put in.
+"""Files of a node that list images, with the images of a newer release put in: kustomizations, and
+CRI-O's configuration.
 
-Format: the field `images` of kustomize (sigs.k8s.io/kustomize api/types/image.go), in the form of
-MicroShift's assets/**/kustomization.<arch>.yaml, which scripts/auto-rebase/rebase.sh writes:
+A kustomization lists images in the field `images` (sigs.k8s.io/kustomize api/types/image.go). In
+MicroShift's assets/**/kustomization.<arch>.yaml, which scripts/auto-rebase/rebase.sh writes, it is
 
     images:
       - name: multus-cni-microshift
@@ -11,6 +12,9 @@ MicroShift's assets/**/kustomization.<arch>.yaml, which scripts/auto-rebase/reba
 `name` is a component's name, or an image's name that an `image-references` file assigns to one
 (update_olm_images in rebase.sh), or the entry still has the digest that the component had before.
 Where the file repeats an entry's image elsewhere, as `newName@digest` in a patch, that changes too.
+
+CRI-O's configuration has `pause_image` in the table `crio.image` (crio.conf(5)), as MicroShift's
+packaging/crio.conf.d/10-microshift_<arch>.conf. rebase.sh takes the component `pod`.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
 from layers.oci.reference import ImageName
+from layers.toml_text import editable_toml
 from layers.yaml_text import (
     Edit,
     decoded,
@@ -40,12 +45,14 @@ if TYPE_CHECKING:
 
     from layers.release.release import Component, Release
 
+PAUSE = "pod"
+_PAUSE_KEY = "pause_image"
 _MOST = 1000  # each entry that changes is looked for in the whole file
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The components that entries' names stand for, beside components' own names.
+    """Components by other names than their own.
 
     `images` are components' names by images' names without tag and digest. `before` are pullspecs
     with components' names, of releases that the file may have been made for.
@@ -55,37 +62,31 @@ class Names:
     before: tuple[tuple[str, str], ...] = ()
 
     def component(self, name: str, pullspec: str, release: Release) -> Component | None:
-        """Return the release's component that an entry means, None if it means none."""
-        known = release.components.get(self.images.get(name, name))
-        return known or next(self._formerly(pullspec, release), None)
-
-    def _formerly(self, pullspec: str, release: Release) -> Iterator[Component]:
-        for old, name in self.before:
-            if old == pullspec and name in release.components:
-                yield release.components[name]
+        """Return the release's component that a kustomization's entry with this name and image
+        means, None if the entry means no component."""
+        former = (component for old, component in self.before if old == pullspec)
+        names = (self.images.get(name, name), *former)
+        return next(filter(None, map(release.components.get, names)), None)
 
 
 def image_names(raw: bytes, origin: str) -> dict[str, str]:
-    """Return component names by image names, of an ImageStream in YAML or JSON.
-
-    OLM's repository has such a file, `image-references`. Raise LayerError if it is none.
-    """
-    found: dict[str, str] = {}
+    """Return component names by image names, of an ImageStream in YAML or JSON, such as
+    `image-references` of OLM's repository. Raise LayerError for any other file."""
+    names: dict[str, str] = {}
     for document in documents(decoded(raw, origin), origin):
         stream = keys(document)
         if string(stream.get("kind")) != "ImageStream":
             raise LayerError(f"{origin} is no ImageStream", hint="its kind has to say so")
         for tag in map(keys, items(keys(stream.get("spec")).get("tags"))):
             image = string(keys(tag.get("from")).get("name"))
-            found[re.split("[@:]", image, maxsplit=1)[0]] = string(tag.get("name"))
-    return found
+            names[re.split("[@:]", image, maxsplit=1)[0]] = string(tag.get("name"))
+    return names
 
 
 def updated_kustomization(raw: bytes, release: Release, names: Names, origin: str) -> bytes:
-    """Return the file with the release's images in place of those that it has.
+    """Return the kustomization with the release's images. An entry that means no component stays.
 
-    An entry that means no component stays. Raise LayerError if no entry means one, or if an
-    entry that does has no newName and digest.
+    Raise LayerError if no entry means a component, or if one that does has no newName and digest.
     """
     text = decoded(raw, origin)
     entries = [
@@ -139,9 +140,29 @@ def _edits(entry: Mapping[str, Node], image: ImageName, origin: str) -> Iterator
 
 
 def _repeated(text: str, moved: Mapping[str, str], origin: str) -> Iterable[Edit]:
-    """Yield edits for the images that the file repeats in one piece, outside of `images`."""
+    """Yield edits for the images that the file repeats, as `newName@digest`, outside of `images`.
+    `moved` are new images by old ones, "" for an old one that two components had."""
     for old, new in moved.items():
         for match in re.finditer(re.escape(old), text):
             if not new:
                 raise LayerError(f"{origin}: {old} stands for two components that now differ")
             yield Edit(match.start(), match.end(), new)
+
+
+def with_pause_image(raw: bytes, pullspec: str, origin: str) -> bytes:
+    """Return CRI-O's configuration with this pause image; comments and all else stay.
+
+    Raise LayerError if the file is not TOML or sets no pause image.
+    """
+    document = editable_toml(raw, origin)
+    table: object = document
+    for key in ("crio", "image"):
+        table = table.get(key) if isinstance(table, dict) else None
+    if not isinstance(table, dict) or not isinstance(table.get(_PAUSE_KEY), str):
+        raise LayerError(
+            f"{origin} sets no crio.image.{_PAUSE_KEY}",
+            hint=f'write {_PAUSE_KEY} = "" under [crio.image]',
+        )
+    if table[_PAUSE_KEY] != pullspec:
+        table[_PAUSE_KEY] = pullspec
+    return document.as_string().encode()
