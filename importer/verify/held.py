@@ -5,20 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.verify.blocker import BlockerCheck
+from importer.errors import ImporterError
+from importer.repo.labels import unlabelled
+from layers.entry import Owner
 from layers.path import Path, joined
-from layers.tree.blocked import topmost
+from layers.storage.mounted import TARGET
+from layers.tree.blocked import Blocker, blocker_tree, topmost
 from layers.tree.lower import Lower, StoredDirectory
 from layers.whiteout import unquoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from importer.repo.values import RepoDirectory
     from importer.verify.tree import TreeCheck
     from layers.tree.translate import Settled
 
-    # The last one tells whether all files of the layers below have to be there as well.
+    # The last member tells whether all files of the layers below have to be there as well.
     type Place = tuple[Path, Settled, RepoDirectory, Lower | None, bool]
-    type Below = tuple[Path, Lower, RepoDirectory]
+
+_LINK = Owner(0o777, 0, 0)
+_END = "end"
 
 
 @dataclass(slots=True)
@@ -31,7 +38,7 @@ class HeldCheck:
 
     def compare(self, settled: Settled) -> None:
         """Compare with the layer's tree, as an import translates it on top of the layers below."""
-        whole = topmost(settled, lambda one: bool(one.whiteouts))
+        whole = topmost(settled, lambda directory: bool(directory.whiteouts))
         work: list[Place] = [((), settled, self.tree.tar.root, self.tree.lower, () in whole)]
         while work:
             place = work.pop()
@@ -51,17 +58,14 @@ class HeldCheck:
     def _ends(self, whole: tuple[Path, ...]) -> None:
         """Check what hides the layers below in the directories that the layer holds whole."""
         if self.blocker is not None and () in whole:
-            self._blame((), "the layer has a blocker, and its tar deletes a name in the root")
+            self.tree.fault((), "the layer has a blocker, and its tar deletes a name in the root")
         elif self.blocker is not None:
             BlockerCheck(self.tree, self.blocker).compare(whole)
         elif () not in whole:
-            text = (
+            problem = (
                 "the layer has no file `lower`, and its tar deletes nothing in the root directory"
             )
-            self._blame((), text)
-
-    def _blame(self, path: Path, problem: str) -> None:
-        self.tree.blame(joined(path), problem)
+            self.tree.fault((), problem)
 
     def _names(self, place: Place) -> None:
         """Compare the names of one directory, and the files of the layer's tar."""
@@ -71,9 +75,9 @@ class HeldCheck:
         shown = (below.names if below is not None else frozenset()) - hidden - own
         there = found.leaves.keys() | found.directories.keys()
         for name in sorted(there - own - shown):
-            self._blame((*path, name), _stray(name, hidden))
+            self.tree.fault((*path, name), _stray(name, hidden))
         for name in sorted(own - there):
-            self._blame((*path, name), "is missing; the layer's tar has it")
+            self.tree.fault((*path, name), "is missing; the layer's tar has it")
         self._own(path, expected, found)
         if below is not None:
             for name in sorted(shown):
@@ -85,27 +89,27 @@ class HeldCheck:
             if leaf.checksum != found.leaves[name]:
                 self.tree.leaf((*path, name), leaf, found.leaves[name])
         for name in sorted(expected.leaves.keys() & found.directories.keys()):
-            self._blame((*path, name), "is a directory; the layer's tar has none")
+            self.tree.fault((*path, name), "is a directory; the layer's tar has none")
         for name in sorted(expected.directories.keys() & found.leaves.keys()):
-            self._blame((*path, name), "is no directory; the layer's tar has one")
+            self.tree.fault((*path, name), "is no directory; the layer's tar has one")
 
     def _below(self, path: Path, name: bytes, below: Lower, found: RepoDirectory) -> None:
         """Compare a name that only the layers below have, with everything in it."""
         expected = below.directory(name)
         if expected is None:
             if found.leaves.get(name) != below.leaf(name):
-                self._blame(path, "is not as a layer below has it")
+                self.tree.fault(path, "is not as a layer below has it")
         elif name not in found.directories:
-            self._blame(path, "is not the directory that a layer below has")
+            self.tree.fault(path, "is not the directory that a layer below has")
         else:
-            self._trees((path, expected, found.directories[name]))
+            self._trees(path, expected, found.directories[name])
 
-    def _trees(self, top: Below) -> None:
-        work = [top]
+    def _trees(self, top: Path, lower: Lower, root: RepoDirectory) -> None:
+        work = [(top, lower, root)]
         while work:
             path, expected, found = work.pop()
             if expected.meta != found.meta:
-                self._blame(path, "its mode, owner or xattrs are not as a layer below has them")
+                self.tree.fault(path, "its mode, owner or xattrs are not as a layer below has them")
             only = expected.only
             if isinstance(only, StoredDirectory) and only.contents == found.contents:
                 continue
@@ -114,7 +118,7 @@ class HeldCheck:
                 if deeper is not None and there is not None:
                     work.append(((*path, name), deeper, there))
                 elif found.leaves.get(name) != expected.leaf(name) or deeper or there:
-                    self._blame((*path, name), "is not as the layers below have it")
+                    self.tree.fault((*path, name), "is not as the layers below have it")
 
 
 def _stray(name: bytes, hidden: set[bytes]) -> str:
@@ -123,3 +127,53 @@ def _stray(name: bytes, hidden: set[bytes]) -> str:
     if name in hidden:
         return "is there, and the layer's tar deletes it"
     return "is neither in the layer's tar nor in the layers below"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockerCheck:
+    """Compares a layer's blocker with the directories in which its tar deletes names. `tree` checks
+    the layer's own tree, and takes the faults."""
+
+    tree: TreeCheck
+    root: RepoDirectory
+
+    def compare(self, whole: Iterable[Path]) -> None:
+        """Check that the blocker ends these directories and no other ones. A directory that the
+        layer's tree lacks is left out."""
+        own = self.tree.tar.root
+        there = [path for path in whole if own.find(joined(path).decode()) is not None]
+        work: list[tuple[Path, Blocker, RepoDirectory]] = [
+            ((), blocker_tree(own, there, _END), self.root)
+        ]
+        while work:
+            path, expected, found = work.pop()
+            self._directory(path, expected, found)
+            work.extend(
+                ((*path, name), expected.directories[name], found.directories[name])
+                for name in expected.directories.keys() & found.directories.keys()
+            )
+
+    def _directory(self, path: Path, expected: Blocker, found: RepoDirectory) -> None:
+        if expected.meta != found.meta:
+            self._fault(path, "its mode, owner or xattrs are not those of the layer's directory")
+        for name in sorted(expected.leaves.keys() - found.leaves.keys()):
+            self._fault((*path, name), "is missing: what the layer deletes there is back")
+        names = found.leaves.keys() | found.directories.keys()
+        for name in sorted(names - expected.leaves.keys() - expected.directories.keys()):
+            self._fault((*path, name), "is there, and the layer's tar deletes nothing in it")
+        for name in sorted(expected.directories.keys() - found.directories.keys()):
+            self._fault((*path, name), "is no directory, and one below it has to end")
+        for name in sorted(expected.leaves.keys() & found.leaves.keys()):
+            self._leaf((*path, name), found.leaves[name])
+
+    def _leaf(self, path: Path, checksum: str) -> None:
+        try:
+            file = self.tree.repo.file(checksum)
+        except ImporterError as error:
+            self._fault(path, error.message)
+            return
+        if file.target != TARGET or unlabelled(file.owner) != _LINK:
+            self._fault(path, f"is no symlink to {TARGET}")
+
+    def _fault(self, path: Path, problem: str) -> None:
+        self.tree.fault(path, f"in the layer's blocker: {problem}")

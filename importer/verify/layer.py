@@ -10,7 +10,7 @@ from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.repo.writer import Repo
 from importer.verify.held import HeldCheck
-from importer.verify.rebuilt_tar import RebuiltTar
+from importer.verify.rebuilt_tar import Problem, RebuiltTar
 from importer.verify.tree import TreeCheck
 from layers.ostree.objects import Stored
 from layers.tree.lower import Lower
@@ -19,19 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from importer.repo.values import RepoDirectory
-    from importer.store.reader import StoreView
     from importer.verify.records import RecordCheck
     from layers.storage.layer_record import LayerRecord
 
 
 @dataclass(frozen=True, slots=True)
 class LayerResult:
-    """The problems by path, and the tar's size in bytes.
+    """The problems, and the tar's size in bytes.
 
     `ids` are the owners and groups in the tar, None if the tar is not the diffID's.
     """
 
-    problems: tuple[tuple[bytes, str], ...]
+    problems: tuple[Problem, ...]
     size: int
     ids: tuple[tuple[int, ...], tuple[int, ...]] | None
 
@@ -41,10 +40,10 @@ class LayerCheck:
     """A task: check a layer by the objects that it is made of.
 
     `trees` are its own tree and the trees below, nearest first. `split` is the checksum of its
-    tar-split file. `cut` tells whether its tree holds those below; `blocker` is the tree that tells
-    which directories of it do, None for a cut layer, and for one that deletes nothing or has
-    whiteouts. `size` is the bytes of its tar, as its record says. Two checks are equal if they read
-    the same objects.
+    tar-split file. `cut` tells whether its tree holds the whole trees below. `blocker` names the
+    directories that it holds whole; None for a cut layer, for one that deletes nothing, and for one
+    with whiteouts. `size` is the bytes of its tar, as its record says. Two checks are equal if they
+    read the same objects.
     """
 
     repo: Path
@@ -59,28 +58,34 @@ class LayerCheck:
     def of(
         cls,
         repo: Repo,
-        store: StoreView,
         record: LayerRecord,
         below: Sequence[LayerRecord],
         records: RecordCheck,
     ) -> Self | None:
         """Find a layer's objects; `below` is base first. Return None if a tree or tar-split file is
         missing."""
-        trees = [store.root.find(f"overlay/{record.id}/diff")]
+        store = records.store.root
+        trees = [store.find(f"overlay/{record.id}/diff")]
         for layer in reversed(below):
-            trees.append(store.root.find(f"overlay/{layer.id}/diff"))
+            trees.append(store.find(f"overlay/{layer.id}/diff"))
             if (blocker := records.blockers.get(layer.id)) is not None:
                 trees.append(blocker)
             if layer.id in records.cut:
                 break
-        directory = store.root.find("overlay-layers")
+        directory = store.find("overlay-layers")
         split = directory.leaves.get(record_name(record.id).encode()) if directory else None
         if None in trees or split is None:
             return None
-        found = tuple(_stored(tree) for tree in trees if tree is not None)
         own = records.blockers.get(record.id)
-        held = (record.id in records.cut, _stored(own) if own is not None else None)
-        return cls(repo.path, str(record.diff_id), split, found, *held, record.diff_size)
+        return cls(
+            repo.path,
+            str(record.diff_id),
+            split,
+            tuple(_stored(tree) for tree in trees if tree is not None),
+            record.id in records.cut,
+            _stored(own) if own is not None else None,
+            record.diff_size,
+        )
 
     @property
     def holds_lower(self) -> bool:
@@ -92,25 +97,24 @@ class LayerCheck:
         repo = Repo.open(self.repo)
         own, *lower = (repo.directory(*stored) for stored in self.trees)
         tar = RebuiltTar(repo, own)
-        problems: list[tuple[bytes, str]] = []
+        problems: list[Problem] = []
         try:
             tar.read(repo.content(self.split), self.size)
             self._compare(repo, lower, tar, problems)
         except ImporterError as error:
-            problems.append((error.path or b"", error.message))
-        said = {problem.path for problem in tar.problems}
-        problems = [problem for problem in problems if not problem[0] or problem[0] not in said]
-        problems += [(problem.path, problem.text) for problem in tar.problems]
+            problems.append(Problem(error.path or b"", error.message))
+        told = {problem.path for problem in tar.problems} - {b""}
+        problems = [problem for problem in problems if problem.path not in told]
         ids = tuple(sorted(tar.tree.uids)), tuple(sorted(tar.tree.gids))
         right = tar.diff_id == self.diff_id
-        return LayerResult(tuple(problems), tar.size, ids if right else None)
+        return LayerResult((*problems, *tar.problems), tar.size, ids if right else None)
 
     def _compare(
         self,
         repo: Repo,
         lower: Sequence[RepoDirectory],
         tar: RebuiltTar,
-        problems: list[tuple[bytes, str]],
+        problems: list[Problem],
     ) -> None:
         """Compare the tree with the tar's.
 
@@ -121,10 +125,10 @@ class LayerCheck:
             return
         if tar.diff_id != self.diff_id and not tar.problems:
             text = f"record and files make a tar of {tar.diff_id}, not of {self.diff_id}"
-            problems.append((b"", text))
+            problems.append(Problem(b"", text))
             return
         below = Lower(lower) if lower else None
-        check = TreeCheck(repo, tar, below, lambda path, text: problems.append((path, text)))
+        check = TreeCheck(repo, tar, below, lambda path, text: problems.append(Problem(path, text)))
         settled = check.settled()
         if settled is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastcrc import crc64
 
@@ -40,8 +40,7 @@ class Described:
     checksum: str
 
 
-@dataclass(slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A fault at a path of the layer, or, without a path, of the whole layer."""
 
     path: bytes

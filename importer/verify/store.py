@@ -11,27 +11,29 @@ from importer.errors import ImporterError
 from importer.render.table import size
 from importer.repo.commit_keys import DIFF_ID
 from importer.repo.labels import label_of
-from importer.verify.expected import expected_record
 from importer.verify.files import FileCheck
-from importer.verify.findings import Findings
-from importer.verify.forms import check_forms
+from importer.verify.findings import Findings, Verification, Verified
 from importer.verify.layer import LayerCheck
-from importer.verify.names import NameCheck
 from importer.verify.owners import OwnerCheck
 from importer.verify.records import RecordCheck
-from importer.verify.result import Verification, Verified
+from importer.verify.stated import check_forms, check_names
 from importer.workers.tasks import Tasks, processes
 from layers.errors import LayerError
+from layers.oci.media_type import layer_compression
 from layers.storage.layer_record import chain
+from layers.storage.records import StoredLayer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from importer.progress import Progress
+    from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
     from importer.verify.layer import LayerResult
+    from layers.document import Document
+    from layers.oci.manifest import Descriptor
     from layers.storage.layer_record import LayerRecord
 
 
@@ -71,17 +73,16 @@ class Verifier:
 
     def _plan(self, store: StoreView) -> _VerifyPlan:
         """Check everything of a store except its layers."""
-        findings = Findings()
-        records = RecordCheck(store, findings)
+        records = RecordCheck(store, Findings())
         records.run()
-        NameCheck(store, records, findings).run()
-        check_forms(store, records, findings)
+        check_names(records)
+        check_forms(records)
         unverified = frozenset(i for i in records.layers if self._is_unverified(records, i))
-        owners = OwnerCheck.of(self._repo, store, findings)
-        FileCheck(self._repo, store, records, findings, unverified, owners).run()
+        owners = OwnerCheck.of(self._repo, store, records.findings)
+        FileCheck(self._repo, records, unverified, owners).run()
         result = Verified(store.branch, len(records.records), len(records.layers))
         result.unverified.extend(sorted(unverified))
-        return _VerifyPlan(records, result, list(self._checks(store, records)))
+        return _VerifyPlan(records, result, list(self._checks(records)))
 
     def _is_unverified(self, records: RecordCheck, layer_id: str) -> bool:
         """Return whether the layer came from a store without a tar-split file for it.
@@ -90,12 +91,10 @@ class Verifier:
         """
         if records.standard_ids.get(layer_id) != layer_id:
             return False
-        found = find_layer(self._repo, layer_id)
-        return found is not None and not found.verified
+        layer = find_layer(self._repo, layer_id)
+        return layer is not None and not layer.verified
 
-    def _checks(
-        self, store: StoreView, records: RecordCheck
-    ) -> Iterator[tuple[LayerRecord, LayerCheck]]:
+    def _checks(self, records: RecordCheck) -> Iterator[tuple[LayerRecord, LayerCheck]]:
         findings = records.findings
         used = {layer.id for image in records.images for layer in image.layers}
         for layer_id, record in records.layers.items():
@@ -103,7 +102,7 @@ class Verifier:
                 findings.add("no image has it", layer=layer_id)
             try:
                 below = chain(records.layers, record.parent)
-                check = LayerCheck.of(self._repo, store, record, below, records)
+                check = LayerCheck.of(self._repo, record, below, records)
             except (LayerError, ImporterError) as error:
                 findings.add(error.message, layer=layer_id)
                 continue
@@ -122,48 +121,48 @@ class Verifier:
             self._progress.message(f"verifying layer {record.id[:12]}, {size(record.diff_size)}")
             self._told.add(check)
         try:
-            found = results[check].result()
-            for path, problem in found.problems:
+            result = results[check].result()
+            for path, problem in result.problems:
                 findings.add(problem, layer=record.id, path=path)
-            plan.result.size += found.size
-            if (known := records.standard_ids.get(record.id)) is not None:
-                self._branches(record, check, known, findings)
-            if found.ids is not None:
+            plan.result.size += result.size
+            if record.id in records.standard_ids:
+                self._branches(records, record, check)
+            if result.ids is not None:
                 blobs = records.blobs(record.id)
-                expected = expected_record(record, blobs, found.size, found.ids)
+                expected = expected_record(record, blobs, result.size, result.ids)
                 records.check_layer_fields(record.id, expected)
         except ImporterError as error:  # an object that is damaged, or gone
             findings.add(error.message, layer=record.id)
 
-    def _branches(
-        self, record: LayerRecord, check: LayerCheck, standard_id: str, findings: Findings
-    ) -> None:
+    def _branches(self, records: RecordCheck, record: LayerRecord, check: LayerCheck) -> None:
         """Compare a layer with its branches, if there are any: the next import grafts these.
 
         A store with SELinux labels is made of other objects than the branches.
         """
-        layer_id, branch, own = record.id, layer_branch(standard_id), check.trees[0]
+        own, standard_id = check.trees[0], records.standard_ids[record.id]
         if label_of(self._repo.dirmeta(own.meta)):
             return
-        head = self._repo.resolve(branch)
-        if head is not None:
-            commit = self._repo.commit(head)
+
+        def differs(branch: str, part: str) -> None:
+            records.findings.add(f"branch {branch} has another {part}", layer=record.id)
+
+        if (commit := self._head(branch := layer_branch(standard_id))) is not None:
             contents = commit.contents if check.holds_lower else own.contents
             facts = (commit.metadata.get(DIFF_ID), commit.contents)
             if facts != (str(record.diff_id), contents):
-                findings.add(f"branch {branch} has another tree", layer=layer_id)
-        branch = cut_branch(layer_id)
-        head = self._repo.resolve(branch)
-        if head is not None:
-            tree = self._repo.root(self._repo.commit(head)).directories.get(b"diff")
+                differs(branch, "tree")
+        if (commit := self._head(branch := cut_branch(record.id))) is not None:
+            tree = self._repo.root(commit).directories.get(b"diff")
             if tree is None or tree.contents != own.contents:
-                findings.add(f"branch {branch} has another tree", layer=layer_id)
-        branch = record_branch(standard_id)
-        head = self._repo.resolve(branch)
-        if head is not None:
-            files = self._repo.root(self._repo.commit(head)).leaves
+                differs(branch, "tree")
+        if (commit := self._head(branch := record_branch(standard_id))) is not None:
+            files = self._repo.root(commit).leaves
             if files.get(record_name(standard_id).encode()) != check.split:
-                findings.add(f"branch {branch} has another tar-split file", layer=layer_id)
+                differs(branch, "tar-split file")
+
+    def _head(self, branch: str) -> Commit | None:
+        checksum = self._repo.resolve(branch)
+        return self._repo.commit(checksum) if checksum is not None else None
 
 
 def verify(repo: Repo, stores: Iterable[StoreView], progress: Progress, jobs: int) -> Verification:
@@ -174,3 +173,33 @@ def verify(repo: Repo, stores: Iterable[StoreView], progress: Progress, jobs: in
 def _largest_first(plan: _VerifyPlan) -> Sequence[LayerCheck]:
     """Return the checks, largest first, so that no process ends long after the others."""
     return sorted((check for _, check in plan.checks), key=lambda check: -check.size)
+
+
+def expected_record(
+    record: LayerRecord,
+    blobs: list[Descriptor],
+    tar_size: int,
+    ids: tuple[tuple[int, ...], tuple[int, ...]],
+) -> Document:
+    """Return the record that a layer must have.
+
+    If manifests name several blobs for the layer, the record may name any of these: an import takes
+    the one with the smallest digest, but a merged store keeps the one that it has. If no manifest
+    names a blob for the layer, the record's own fields about the blob are the expected ones.
+    """
+    named = [blob for blob in blobs if blob.digest == record.blob_digest]
+    blob = min(named or blobs, key=lambda blob: blob.digest, default=None)
+    try:
+        compression = layer_compression(blob.media_type) if blob else record.compression
+    except LayerError:
+        compression = record.compression
+    return StoredLayer(
+        record.id,
+        (record.parent,) if record.parent else (),
+        record.diff_id,
+        tar_size,
+        blob.digest if blob else record.blob_digest,
+        blob.size if blob else record.blob_size,
+        compression,
+        *ids,
+    ).record()

@@ -48,6 +48,10 @@ class TreeCheck:
             self.blame(error.path or b"", error.message)
             return None
 
+    def fault(self, path: Path, problem: str) -> None:
+        """Report a fault at this path."""
+        self.blame(joined(path), problem)
+
     def compare(self, settled: Settled) -> None:
         """Compare with the settled tree."""
         work: list[tuple[Path, Settled, RepoDirectory]] = [((), settled, self.tar.root)]
@@ -74,29 +78,29 @@ class TreeCheck:
             owner = meta if isinstance(meta, Owner) else self.repo.dirmeta(meta)
             self._owner(path, owner, self.repo.dirmeta(found.meta))
         except ImporterError as error:
-            self.blame(joined(path), error.message)
+            self.fault(path, error.message)
 
     def _owner(self, path: Path, expected: Owner, found: Owner) -> bool:
         """Return whether two owners are the same, and report the difference, but for labels."""
         expected, found = unlabelled(expected), unlabelled(found)
         if expected.mode != found.mode:
-            self.blame(
-                joined(path),
+            self.fault(
+                path,
                 f"its mode is {found.mode:04o}; the layer's tar says {expected.mode:04o}",
             )
         elif expected != found:
-            what = "xattrs are" if expected[:3] == found[:3] else "owner is"
-            self.blame(joined(path), f"its {what} not what the layer's tar says")
+            part = "xattrs are" if expected[:3] == found[:3] else "owner is"
+            self.fault(path, f"its {part} not what the layer's tar says")
         return expected == found
 
     def _whiteouts(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
         wanted = set(expected.whiteouts)
         there = {hidden for name in found.leaves if (hidden := unquoted(name)) is not None}
         for name in sorted(wanted - there):
-            self.blame(joined((*path, name)), "its whiteout is missing: what was deleted is back")
+            self.fault((*path, name), "its whiteout is missing: what was deleted is back")
         for name in sorted(there - wanted):
             lacks = "that the layer's tar does not have" if self._is_below(path, name) else ""
-            self.blame(joined((*path, name)), f"a whiteout {lacks or 'that hides nothing'}")
+            self.fault((*path, name), f"a whiteout {lacks or 'that hides nothing'}")
         for name in sorted(there & wanted):
             self._whiteout((*path, name), found.leaves[quoted(name)])
 
@@ -112,19 +116,19 @@ class TreeCheck:
         try:
             file = self.repo.file(checksum)
         except ImporterError as error:
-            self.blame(joined(path), error.message)
+            self.fault(path, error.message)
             return
         if file.target is not None or file.size or unlabelled(file.owner) != _WHITEOUT:
-            self.blame(joined(path), "its whiteout is not an empty file without mode and owner")
+            self.fault(path, "its whiteout is not an empty file without mode and owner")
 
     def _leaves(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
         there = {
             name: checksum for name, checksum in found.leaves.items() if unquoted(name) is None
         }
         for name in sorted(expected.leaves.keys() - there.keys()):
-            self.blame(joined((*path, name)), "is missing; the layer's tar has it")
+            self.fault((*path, name), "is missing; the layer's tar has it")
         for name in sorted(there.keys() - expected.leaves.keys()):
-            self.blame(joined((*path, name)), "is not in the layer's tar")
+            self.fault((*path, name), "is not in the layer's tar")
         for name in sorted(expected.leaves.keys() & there.keys()):
             leaf = expected.leaves[name]
             if leaf.checksum != there[name]:
@@ -132,9 +136,9 @@ class TreeCheck:
 
     def _directories(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
         for name in sorted(expected.directories.keys() - found.directories.keys()):
-            self.blame(joined((*path, name)), "the directory is missing; the layer's tar has it")
+            self.fault((*path, name), "the directory is missing; the layer's tar has it")
         for name in sorted(found.directories.keys() - expected.directories.keys()):
-            self.blame(joined((*path, name)), "the directory is not in the layer's tar")
+            self.fault((*path, name), "the directory is not in the layer's tar")
 
     def leaf(self, path: Path, leaf: Leaf, checksum: str) -> None:
         """Report how two files differ. A second name under another label does not."""
@@ -147,27 +151,25 @@ class TreeCheck:
             else:
                 self._described(path, described.entry, leaf, found)
         except ImporterError as error:
-            self.blame(joined(path), error.message)
+            self.fault(path, error.message)
 
     def _copy(self, path: Path, expected: StoredFile, found: StoredFile) -> None:
         same = self._owner(path, expected.owner, found.owner)
         if same and not self._same_content(expected.checksum, found):
-            self.blame(joined(path), "its content is not that of the file that it is a link to")
+            self.fault(path, "its content is not that of the file that it is a link to")
 
     def _described(self, path: Path, entry: Entry, leaf: Leaf, found: StoredFile) -> None:
         kind = Kind.FILE if found.target is None else Kind.SYMLINK
         if kind is not entry.kind:
-            self.blame(
-                joined(path), f"is a {_KINDS[kind]}; the layer's tar has a {_KINDS[entry.kind]}"
-            )
+            self.fault(path, f"is a {_KINDS[kind]}; the layer's tar has a {_KINDS[entry.kind]}")
             return
         owner = entry.owner._replace(mode=0o777) if kind is Kind.SYMLINK else entry.owner
         if not self._owner(path, owner, found.owner):
             return
         if found.target is not None and found.target.encode() != entry.link:
-            self.blame(joined(path), "its target is not what the layer's tar has")
+            self.fault(path, "its target is not what the layer's tar has")
         elif found.size != entry.size or not self._same_content(leaf.checksum, found):
-            self.blame(joined(path), "its content is not what the layer's tar has")
+            self.fault(path, "its content is not what the layer's tar has")
 
     def _same_content(self, checksum: str, found: StoredFile) -> bool:
         if found.target is not None:
