@@ -22,8 +22,7 @@ from importer.repo.commit_keys import LABEL, LAYER
 from importer.repo.labels import labelled_owner
 from importer.repo.values import Message
 from importer.workers.pool import Workers
-from importer.workers.run_job import lent_worker, run_job
-from importer.workers.tasks import processes
+from importer.workers.tasks import lent_worker, processes, run_job
 from layers.entry import Owner
 
 if TYPE_CHECKING:

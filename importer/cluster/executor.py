@@ -6,6 +6,7 @@ import os
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from importer.cluster.messages import Download, WantedLayer, WorkerAnswer, of_wo
 from importer.cluster.session import ClusterSession
 from importer.errors import ImporterError
 from importer.ingest.executor import ReadBy
-from importer.ingest.origins import Origins
+from importer.ingest.missing_layer import Origins
 from importer.repo.libostree import faults
 from layers.errors import Fault, LayerError
 
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     from importer.cluster.messages import Refusal
     from importer.fetch.blobs import Blobs
     from importer.fetch.skopeo import Skopeo
-    from importer.ingest.allowance import Allowance
-    from importer.ingest.budget import Budget
+    from importer.ingest.budget import Allowance, Budget
     from importer.ingest.executor import Executor
     from importer.ingest.executors import Executors
-    from importer.ingest.missing_layer import MissingLayer, Origin
-    from importer.ingest.origins import Found
+    from importer.ingest.missing_layer import MissingLayer, OnRead, Origin
     from importer.ingest.spool import SpooledBlob
     from importer.progress import Progress
     from importer.repo.writer import Repo
@@ -81,16 +80,12 @@ class ClusterExecutor:
         """See `Executor`. Nothing is spooled here, since each worker fetches its own blobs."""
         into.end(ImporterError(f"{missing.name} is fetched by a worker"))
 
-    def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:  # noqa: ARG002
+    def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:  # noqa: ARG002
         """See `Executor`."""
-
-        def store(origin: Origin, options: LayerOptions, found: Found) -> int:
-            return self._store(missing, origin, options, found)
-
-        return self._origins.try_each(missing, store, found)
+        return self._origins.try_each(missing, partial(self._store, missing), on_read)
 
     def _store(
-        self, missing: MissingLayer, origin: Origin, options: LayerOptions, found: Found
+        self, missing: MissingLayer, origin: Origin, options: LayerOptions, on_read: OnRead
     ) -> int:
         """Have a worker read the layer, and move its files into the repo.
 
@@ -107,7 +102,7 @@ class ClusterExecutor:
         finally:
             bar.end()
         self._note(missing, answer)
-        found(answer.layer)
+        on_read(answer.layer)
         return written
 
     def _wanted(self, missing: MissingLayer, origin: Origin, options: LayerOptions) -> WantedLayer:

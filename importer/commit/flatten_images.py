@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from importer.cache.flattened import flattened
-from importer.ingest.allowance import Allowance
+from importer.ingest.budget import Allowance
 from layers.errors import LayerError
 
 if TYPE_CHECKING:

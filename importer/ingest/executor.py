@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from importer.errors import ImporterError
 from importer.ingest.job import Sealed
-from importer.ingest.origins import Origins
+from importer.ingest.missing_layer import Origins
 from importer.ingest.spool import SpooledBlob
 from importer.repo.libostree import faults
 from importer.workers.pool import Workers
-from importer.workers.run_job import lent_worker, run_job
+from importer.workers.tasks import lent_worker, run_job
 from layers.errors import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.fetch.blobs import Blobs
-    from importer.ingest.allowance import Allowance
-    from importer.ingest.missing_layer import MissingLayer, Origin
-    from importer.ingest.origins import Found
+    from importer.ingest.budget import Allowance
+    from importer.ingest.missing_layer import MissingLayer, OnRead, Origin
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
     from importer.workers.job import Job
@@ -56,11 +55,11 @@ class Executor(Protocol):
         """Fetch a layer's blob into the file. An error is kept in `into`; reading it raises the
         error."""
 
-    def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:
+    def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:
         """Read a layer and store its files.
 
-        `blob` is the first origin's, None if that has none. Call `found` with the layer, once, when
-        the layer is read. Return when its files are durable; the result is the bytes that were
+        `blob` is the first origin's, None if that has none. Call `on_read` with the layer, once,
+        when the layer is read. Return when its files are durable; the result is the bytes that were
         added to the repo. Raise LayerError if the layer is wrong, ImporterError if it cannot be
         read or stored.
         """
@@ -92,7 +91,7 @@ class LocalExecutor:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.read_bytes = 0  # of layers that are on this machine
-        self.readers: dict[str, ReadBy] = {}  # no worker of a cluster reads any
+        self.readers: dict[str, ReadBy] = {}  # a cluster's workers: none
 
     def close(self) -> None:
         """End the processes."""
@@ -122,39 +121,37 @@ class LocalExecutor:
         else:
             into.end()
 
-    def store(self, missing: MissingLayer, blob: SpooledBlob | None, found: Found) -> int:
+    def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:
         """See `Executor`."""
         spooled = [blob] if blob is not None else []
+        return self._origins.try_each(
+            missing, partial(self._store, missing.layer, spooled), on_read
+        )
 
-        def store(origin: Origin, options: LayerOptions, found: Found) -> int:
-            return self._store_within(options, missing.layer, origin, spooled, found)
-
-        return self._origins.try_each(missing, store, found)
-
-    def _store_within(
+    def _store(
         self,
-        options: LayerOptions,
         layer: ImageLayer,
-        origin: Origin,
         spooled: list[SpooledBlob],
-        found: Found,
+        origin: Origin,
+        options: LayerOptions,
+        on_read: OnRead,
     ) -> int:
         """Store the layer from this origin. A spooled blob is for the first attempt only; a retry
-        fetches the blob again, the whole of it before it is read."""
+        fetches the whole blob again before it is read."""
         timeout = self._blobs.timeout if self._blobs is not None else inf
-        job, blob = origin.job(layer, options, timeout), origin.blob
-        if blob is None or self._blobs is None:
-            return self._in_transaction(layer, partial(self._read_here, layer, origin, job), found)
+        job = origin.job(layer, options, timeout)
+        if origin.blob is None or self._blobs is None:
+            read = partial(self._read_here, layer, origin, job)
+            return self._in_transaction(layer, read, on_read)
 
-        def stored(here: SpooledBlob) -> int:
-            read = partial(self._read_spooled, job, here)
-            return self._in_transaction(layer, read, found)
+        def stored(blob: SpooledBlob) -> int:
+            return self._in_transaction(layer, partial(self._read_spooled, job, blob), on_read)
 
         def attempt() -> int:
             if spooled:
                 return stored(spooled.pop())
-            with closing(self._fetched(origin)) as again:
-                return stored(again)
+            with closing(self._fetched(origin)) as blob:
+                return stored(blob)
 
         return self._blobs.retrying(attempt, ", from the start of the blob")
 
@@ -164,9 +161,9 @@ class LocalExecutor:
         return blob
 
     def _in_transaction(
-        self, layer: ImageLayer, read: Callable[[Repo], ReadLayer], found: Found
+        self, layer: ImageLayer, read: Callable[[Repo], ReadLayer], on_read: OnRead
     ) -> int:
-        """Store a layer's files in a transaction of their own, which is durable on return.
+        """Store a layer's files in a transaction of their own; they are durable on return.
 
         The caller keeps the repo locked until the layer has its branches: see
         `importer.cache.batch.LayerGroup`.
@@ -174,7 +171,7 @@ class LocalExecutor:
         own = self._repo.again()
         try:
             with own.transaction():
-                found(read(own))
+                on_read(read(own))
         except Fault as error:
             raise error.within(digest=str(layer.blob.digest)) from None
         return own.written_bytes

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from importer.fetch.blobs import Blobs
-    from importer.ingest.allowance import Allowance
-    from importer.ingest.budget import Budget
+    from importer.ingest.budget import Allowance, Budget
     from importer.ingest.executor import Executor
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress

@@ -46,7 +46,10 @@ def import_layers(
         )
     pool = LayerPool(executor, layer_groups(repo), budget, repo.path / "tmp", progress)
     faults = pool.run(missing, keep_going=keep_going)
-    new = (one for one in missing if one.layer.id not in faults)
-    images = {one.layer.id: [origin.source for origin in one.origins] for one in new}
+    images = {
+        new.layer.id: [origin.source for origin in new.origins]
+        for new in missing
+        if new.layer.id not in faults
+    }
     tell_time_readers(repo, images, progress)
     return faults, pool.written_bytes

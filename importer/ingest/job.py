@@ -74,6 +74,6 @@ class Sealed:
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
         """See `Job`. Raise LayerError for a directory that is too large for ostree."""
-        found = self.job.read(store, source, advance)
-        seal(found.tree, store.write_meta)
-        return found
+        layer = self.job.read(store, source, advance)
+        seal(layer.tree, store.write_meta)
+        return layer

@@ -1,14 +1,11 @@
-"""Layers in the making, several at once: some are fetched and read while others are closed.
-
-`importer.ingest.schedule` decides what is done next; here are the threads that do it.
-"""
+"""Fetch, read and close layers in threads; `importer.ingest.schedule` decides what is next."""
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from importer.errors import ClusterError
 from importer.ingest.schedule import NOT_BEGUN, Schedule, ScheduledLayer, State, Work
@@ -16,15 +13,14 @@ from importer.ingest.spool import SpooledBlob
 from layers.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from importer.cache.batch import LayerGroup
     from importer.ingest.budget import Budget
     from importer.ingest.executor import Executor
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
-    from layers.storage.image import ImageLayer
     from layers.tree.read_layer import ReadLayer
 
 
@@ -42,25 +38,8 @@ _SHOWN = {
 }
 
 
-class Group(Protocol):
-    """Layers that are closed together; an `importer.cache.batch.LayerGroup`."""
-
-    @property
-    def written_bytes(self) -> int:
-        """Return the bytes that it has added to the repo."""
-
-    def writing(self) -> AbstractContextManager[object]:
-        """Open a transaction for the layers' trees."""
-
-    def write(self, layer: ImageLayer, found: ReadLayer) -> None:
-        """Write a layer's tree. Raise LayerError or ImporterError if it cannot be written."""
-
-    def commit(self, layers: Iterable[ImageLayer]) -> None:
-        """Commit these layers of the group, and set their branches."""
-
-
 class LayerPool:
-    """Reads and closes layers by the schedule. For one `run`.
+    """Reads and closes layers by the schedule; each pool is for a single `run`.
 
     A layer's tree is written while its files are still on their way to the disk, and the layers
     that are there at the same time are closed together, since each sync of the disk takes a while.
@@ -69,7 +48,7 @@ class LayerPool:
     def __init__(
         self,
         executor: Executor,
-        group: Callable[[], Group],
+        group: Callable[[], LayerGroup],
         budget: Budget,
         spool: Path,
         progress: Progress,
@@ -84,7 +63,7 @@ class LayerPool:
         self._layers: dict[str, MissingLayer] = {}
         self._schedule = Schedule(budget, [])
         self._blobs: dict[ScheduledLayer, SpooledBlob] = {}
-        self._found: dict[ScheduledLayer, ReadLayer] = {}
+        self._read: dict[ScheduledLayer, ReadLayer] = {}
         self._errors: dict[str, BaseException] = {}
         self.written_bytes = 0
 
@@ -95,7 +74,7 @@ class LayerPool:
         stops the others and is raised; a ClusterError, and any error that is no fault, is raised
         in either case.
         """
-        self._layers = {one.layer.id: one for one in layers}
+        self._layers = {missing.layer.id: missing for missing in layers}
         self._schedule = Schedule(self._budget, map(self._work, layers))
         remote = any(entry.work.is_remote for entry in self._schedule.entries.values())
         for entry in self._schedule.entries.values():
@@ -169,11 +148,11 @@ class LayerPool:
     def _fail(self, entry: ScheduledLayer, error: BaseException) -> None:
         """Fail a layer, and those above it; the first error of a layer counts."""
         with self._changed:
-            for one in self._schedule.fail(entry):
-                self._errors.setdefault(one.work.layer_id, error)
-                self._show(one)
-                self._found.pop(one, None)
-                if (blob := self._blobs.pop(one, None)) is not None:
+            for failed in self._schedule.fail(entry):
+                self._errors.setdefault(failed.work.layer_id, error)
+                self._show(failed)
+                self._read.pop(failed, None)
+                if (blob := self._blobs.pop(failed, None)) is not None:
                     blob.close()
             self._changed.notify_all()
 
@@ -202,8 +181,8 @@ class LayerPool:
             self._show(entry)
             blob = self._blobs.pop(entry, None)
             try:
-                found = partial(self._hand_over, entry)
-                written = self._executor.store(self._layers[entry.work.layer_id], blob, found)
+                on_read = partial(self._hand_over, entry)
+                written = self._executor.store(self._layers[entry.work.layer_id], blob, on_read)
             except BaseException as error:
                 self._fail(entry, error)
             else:
@@ -215,10 +194,10 @@ class LayerPool:
                     blob.close()
                 self._tell(self._schedule.leave, entry)
 
-    def _hand_over(self, entry: ScheduledLayer, found: ReadLayer) -> None:
+    def _hand_over(self, entry: ScheduledLayer, layer: ReadLayer) -> None:
         with self._changed:
-            self._found[entry] = found
-            self._schedule.found(entry)
+            self._read[entry] = layer
+            self._schedule.read(entry)
             self._show(entry)
             self._changed.notify_all()
 
@@ -233,7 +212,7 @@ class LayerPool:
                 for entry in layers:
                     self._fail(entry, error)
 
-    def _close(self, group: Group, layers: list[ScheduledLayer]) -> None:
+    def _close(self, group: LayerGroup, layers: list[ScheduledLayer]) -> None:
         with group.writing():
             self._write(group, layers[0])
             while (entry := self._next_of(layers)) is not None:
@@ -246,22 +225,22 @@ class LayerPool:
         for entry in sound:
             self._tell(self._schedule.closed, entry)
 
-    def _write(self, group: Group, entry: ScheduledLayer) -> None:
+    def _write(self, group: LayerGroup, entry: ScheduledLayer) -> None:
         with self._changed:
-            found = self._found.pop(entry, None)
-        if found is None:
+            layer = self._read.pop(entry, None)
+        if layer is None:
             return  # its files could not be made durable, meanwhile
         try:
-            group.write(self._layers[entry.work.layer_id].layer, found)
+            group.write(self._layers[entry.work.layer_id].layer, layer)
         except Fault as fault:
             self._fail(entry, fault)
 
     def _next_of(self, layers: Sequence[ScheduledLayer]) -> ScheduledLayer | None:
         """Wait for another layer whose tree can be written. Return None once the files of the
-        group's layers are durable: it is not to wait any longer."""
+        group's layers are durable, so that the group waits no longer."""
         with self._changed:
             while (entry := self._schedule.next_tree()) is None:
-                if all(one.state is not State.TAKEN for one in layers):
+                if all(taken.state is not State.TAKEN for taken in layers):
                     return None
                 self._changed.wait()
             return entry

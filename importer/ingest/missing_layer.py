@@ -1,15 +1,24 @@
-"""Values of an import's plan: a layer to read, and the places from which it can be read."""
+"""A layer to read, and the origins that have it, which are tried one after the other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from layers.errors import Fault, LayerError
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.ingest.budget import Allowance
+    from importer.progress import Progress
     from importer.workers.job import Job
     from layers.oci.manifest import Descriptor
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions, ReadLayer
+
+    type OnRead = Callable[[ReadLayer], None]
+    type Store = Callable[[Origin, LayerOptions, OnRead], int]
 
 
 class Origin(Protocol):
@@ -73,3 +82,43 @@ class MissingLayer:
         """Return a short name for progress: of the blob, or of the tar where there is no blob."""
         blob = self.origins[0].blob
         return (blob.digest if blob is not None else self.layer.diff_id).hex[:12]
+
+
+class Origins:
+    """Stores layers from the first of their origins that works. Images of several repositories may
+    share a layer, and a repository may be broken."""
+
+    def __init__(self, options: LayerOptions, allowance: Allowance, progress: Progress) -> None:
+        self._options = options
+        self._allowance = allowance
+        self._progress = progress
+
+    def try_each(self, missing: MissingLayer, store: Store, on_read: OnRead) -> int:
+        """Call `store` with an origin after the other until a call works. Return its result.
+
+        `store` calls `on_read` when the layer is read; after that no other origin is tried. If none
+        works, raise the error of the last one.
+        """
+        handed: list[ReadLayer] = []
+
+        def hand_over(layer: ReadLayer) -> None:
+            self._allowance.take(layer.size, layer.entries)
+            handed.append(layer)
+            on_read(layer)
+
+        for origin in missing.origins[:-1]:
+            try:
+                return self._limited(origin, store, hand_over)
+            except Fault as fault:
+                if handed:
+                    raise
+                self._progress.message(f"{fault}; another repository has it, too")
+        return self._limited(missing.origins[-1], store, hand_over)
+
+    def _limited(self, origin: Origin, store: Store, on_read: OnRead) -> int:
+        """Store the layer from this origin, with limits cut to what the call may still read."""
+        options = self._allowance.left(self._options)
+        try:
+            return store(origin, options, on_read)
+        except LayerError as error:
+            raise self._allowance.explained(error, self._options, options) from None

@@ -127,5 +127,5 @@ class ObjectWriter:
         self._waiting.append(written)
 
     def _write_batch(self, batch: list[_SmallFile]) -> None:
-        for job in batch:
-            job.leaf.checksum = self._written(job.entry, job.content)
+        for file in batch:
+            file.leaf.checksum = self._written(file.entry, file.content)

@@ -6,7 +6,7 @@ state of a layer, and what moves it on:
     WAITING      nothing is begun          download -> DOWNLOADING   begin -> READING
     DOWNLOADING  its blob is being fetched spooled  -> SPOOLED       begin -> READING
     SPOOLED      its blob is here                                    begin -> READING
-    READING      a job reads its blob      found    -> READ
+    READING      a job reads its blob      read     -> READ
     READ         its tree is in memory     durable  -> DURABLE       take  -> TAKEN
     DURABLE      its files are durable                               take  -> CLOSING
     TAKEN        its tree is being written durable  -> CLOSING
@@ -33,6 +33,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from heapq import heapify, heappop, heappush
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ _NEXT: dict[tuple[State, str], State] = {
     (State.DOWNLOADING, "spooled"): State.SPOOLED,
     (State.DOWNLOADING, "begin"): State.READING,
     (State.SPOOLED, "begin"): State.READING,
-    (State.READING, "found"): State.READ,
+    (State.READING, "read"): State.READ,
     (State.READ, "durable"): State.DURABLE,
     (State.READ, "take"): State.TAKEN,
     (State.DURABLE, "take"): State.CLOSING,
@@ -71,6 +72,7 @@ _NEXT: dict[tuple[State, str], State] = {
 }
 NOT_BEGUN = frozenset({State.WAITING, State.DOWNLOADING, State.SPOOLED})
 _OVER = frozenset({State.CLOSED, State.FAILED})
+_ORDER = attrgetter("order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class ScheduledLayer:
 
     @property
     def is_ready(self) -> bool:
-        """Return whether the tree can be written: it is read, the parent is CLOSING or CLOSED."""
+        """Return whether the tree is in memory, and the parent is CLOSING or CLOSED."""
         if self.state not in (State.READ, State.DURABLE):
             return False
         return self.parent is None or self.parent.state in (State.CLOSING, State.CLOSED)
@@ -140,7 +142,7 @@ class Schedule:
 
     def _first(self) -> Iterator[ScheduledLayer]:
         """Yield the layers whose trees may be in memory: the first that are not over; more of them
-        while they are small. A layer of unknown size is not."""
+        while they are small. A layer of unknown size counts as large."""
         size = 0
         for number, entry in enumerate(islice(self._open, self._budget.closed_together)):
             size += entry.work.size or self._budget.small
@@ -155,7 +157,7 @@ class Schedule:
         if len(self._downloading) >= self._budget.downloads:
             return None
         first = filter(_can_be_fetched, self._first())
-        chosen = min(first, key=_order, default=None)
+        chosen = min(first, key=_ORDER, default=None)
         chosen = chosen or next(filter(_can_be_fetched, self._open), None)
         if chosen is None or not self._fits(chosen):
             return None
@@ -167,7 +169,7 @@ class Schedule:
     def _fits(self, entry: ScheduledLayer) -> bool:
         """Return whether the spool has room for a blob. A blob larger than the spool is fetched
         when no other blob waits for a job."""
-        held = sum(one.work.size for one in self._spooled)
+        held = sum(spooled.work.size for spooled in self._spooled)
         return not self._spooled or held + entry.work.size <= self._budget.spool
 
     def end_download(self, entry: ScheduledLayer) -> None:
@@ -186,18 +188,18 @@ class Schedule:
         """
         if len(self._reading) >= self._budget.jobs:
             return None
-        chosen = min(filter(_can_begin, self._first()), key=_order, default=None)
+        chosen = min(filter(_can_begin, self._first()), key=_ORDER, default=None)
         if chosen is not None:
             chosen.moves("begin")
             self._spooled.discard(chosen)
             self._reading.add(chosen)
         return chosen
 
-    def found(self, entry: ScheduledLayer) -> None:
-        """Note that a layer's tree is here, unless a layer below has failed meanwhile."""
+    def read(self, entry: ScheduledLayer) -> None:
+        """Note that a layer's tree is in memory, unless a layer below has failed meanwhile."""
         self.leave(entry)
         if entry.state is not State.FAILED:
-            entry.moves("found")
+            entry.moves("read")
 
     def durable(self, entry: ScheduledLayer) -> None:
         """Note that a layer's files are durable, unless a layer below has failed meanwhile."""
@@ -212,7 +214,7 @@ class Schedule:
 
     def next_tree(self) -> ScheduledLayer | None:
         """Choose a layer whose tree can be written now."""
-        chosen = next((e for e in self._first() if e.is_ready), None)
+        chosen = next((entry for entry in self._first() if entry.is_ready), None)
         if chosen is not None:
             chosen.moves("take")
         return chosen
@@ -226,18 +228,14 @@ class Schedule:
         """Note that a layer has failed. Yield it, and those above it that fail with it."""
         work = [entry]
         while work:
-            one = work.pop()
-            if one.state in _OVER:
+            failed = work.pop()
+            if failed.state in _OVER:
                 continue
-            one.state = State.FAILED
-            del self._open[one]
-            self._spooled.discard(one)
-            yield one
-            work.extend(one.children)
-
-
-def _order(entry: ScheduledLayer) -> tuple[int, int]:
-    return entry.order
+            failed.state = State.FAILED
+            del self._open[failed]
+            self._spooled.discard(failed)
+            yield failed
+            work.extend(failed.children)
 
 
 def _can_be_fetched(entry: ScheduledLayer) -> bool:
@@ -251,14 +249,14 @@ def _can_begin(entry: ScheduledLayer) -> bool:
 
 
 def _planned(entries: Sequence[ScheduledLayer]) -> Iterator[ScheduledLayer]:
-    """Yield parents before children, and else by `Entry.order`. A layer has the place of the first
-    layer above it, if that would come before."""
+    """Yield parents before children, and else by `ScheduledLayer.order`. If a layer above another
+    would come before it, the lower one takes that place."""
     order = {entry: entry.order for entry in entries}
     for entry in reversed(entries):
         if entry.parent is not None:
             order[entry.parent] = min(order[entry.parent], order[entry])
     number = {entry: number for number, entry in enumerate(entries)}
-    ready = [(order[one], number[one], one) for one in entries if one.parent is None]
+    ready = [(order[entry], number[entry], entry) for entry in entries if entry.parent is None]
     heapify(ready)
     while ready:
         *_, entry = heappop(ready)

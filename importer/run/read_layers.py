@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from importer.cache.layer import LayerCommit
     from importer.commit.plan import Plan, PlannedBranch, PlannedPart
     from importer.commit.target import Target
-    from importer.ingest.allowance import Allowance
+    from importer.ingest.budget import Allowance
     from importer.ingest.executor import ReadBy
     from importer.ingest.executors import Executors
     from importer.ingest.missing_layer import MissingLayer
@@ -48,7 +48,7 @@ def read_layers(
 ) -> list[PartRead]:
     """Read the layers of all parts. A component of a release whose layer fails is left out, with
     its fault; any other image's fault is raised."""
-    from importer.ingest.allowance import Allowance
+    from importer.ingest.budget import Allowance
 
     found: list[PartRead] = []
     here: set[str] = set()

@@ -13,7 +13,7 @@ from importer.tree.cache_file import SUM_SIZE
 from importer.tree.descriptors import shown
 from importer.tree.file_batch import FileBatch
 from importer.workers.pool import Workers
-from importer.workers.run_job import lent_worker, run_job
+from importer.workers.tasks import lent_worker, run_job
 from layers.errors import printable
 
 if TYPE_CHECKING:

@@ -1,18 +1,24 @@
-"""Do tasks in worker processes, several at once, or in this process where that is faster."""
+"""Do tasks and jobs in worker processes, or in this process where that is faster."""
 
 from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
+from importer.repo.libostree import faults
 from importer.workers.pool import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
-    from importer.workers.job import Task
+    from importer.progress import Advance
+    from importer.repo.writer import Repo
+    from importer.workers.job import Job, Task
+    from importer.workers.pool import Worker, Workers
+
 
 # A process is worth its start for at least this many bytes of file content: in the time that it
 # takes to start and to load libostree, this process reads and hashes about as many.
@@ -25,8 +31,8 @@ def processes(jobs: int, sizes: Iterable[int]) -> int:
     `sizes` are the bytes that each task reads. Return 1, for this process alone, if there is so
     little to read that starting others takes longer.
     """
-    known = list(sizes)
-    return max(1, min(jobs, len(known), sum(known) // _WORTH))
+    tasks = list(sizes)
+    return max(1, min(jobs, len(tasks), sum(tasks) // _WORTH))
 
 
 class Tasks:
@@ -76,3 +82,27 @@ class Tasks:
             return task.run()
         with self._workers.lent() as worker:
             return worker.run(task)
+
+
+@contextmanager
+def lent_worker(repo: Repo, workers: Workers) -> Iterator[Worker | None]:
+    """Lend a process that writes objects. Yield None for a repo whose objects only libostree can
+    write, in this process."""
+    if not repo.writes_beside:
+        yield None
+    else:
+        with workers.lent() as worker:
+            yield worker
+
+
+def run_job[T](repo: Repo, worker: Worker | None, job: Job[T], source: int, advance: Advance) -> T:
+    """Do a job, such as to read a layer, and store its files in the repo's transaction.
+
+    The arguments are those of `Worker.write`. Without a `worker`, do the job in this process.
+    """
+    if worker is None:
+        return job.read(repo, source, advance)
+    with faults(f"writing files to repo {repo.path}"):
+        done = worker.write(job, repo.new_place(), source, advance)
+    repo.count_written(done.written_bytes)
+    return done.result

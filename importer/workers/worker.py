@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 import traceback
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from importer.repo.staging import NewObjects, ObjectPlace
 from layers.errors import Fault
@@ -70,14 +70,8 @@ class JobDone[T](NamedTuple):
     written_bytes: int
 
 
+type WorkRequest[T] = Write[T] | Run[T]
 type Answer[T] = JobDone[T] | Exception
-
-
-class WorkRequest[T](Protocol):
-    """A request to a worker process: `Write` or `Run`."""
-
-    def done(self, descriptors: Sequence[int], advance: Advance) -> JobDone[T]:
-        """Do the work. The caller closes the descriptors afterwards."""
 
 
 def serve(descriptor: int) -> None:

@@ -24,6 +24,7 @@ from tests.tools import patience
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from importer.cache.batch import LayerGroup
     from importer.ingest.executor import ReadBy
     from importer.ingest.missing_layer import Origin
     from importer.ingest.spool import SpooledBlob
@@ -167,7 +168,11 @@ def pool_of(
 ) -> LayerPool:
     """`fail` is asked before each step of reading, and of closing."""
     executor = working or Working(log, fail)
-    return LayerPool(executor, lambda: Together(log, fail), budget, spool, told or Silence())
+
+    def group() -> LayerGroup:
+        return cast("LayerGroup", Together(log, fail))
+
+    return LayerPool(executor, group, budget, spool, told or Silence())
 
 
 def failing(what: str, number: int, kind: str, layer: str) -> None:

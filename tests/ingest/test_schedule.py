@@ -105,7 +105,7 @@ class Machine:
         if entry.work.layer_id in self.failing:
             list(self.schedule.fail(entry))
         else:
-            self.schedule.found(entry)
+            self.schedule.read(entry)
             self.syncing.append(entry)
         self.schedule.leave(entry)
         return True
@@ -172,7 +172,7 @@ def fetched(works: list[Work], budget: Budget) -> list[str]:
     while (entry := schedule.next_download()) is not None:
         found.append(entry.work.layer_id)
         assert schedule.next_read() is entry  # while it is coming
-        schedule.found(entry)
+        schedule.read(entry)
         schedule.end_download(entry)
         schedule.durable(entry)
         while (ready := schedule.next_tree()) is not None:
@@ -211,6 +211,6 @@ def test_many_small_layers_are_closed_together() -> None:
     schedule = Schedule(Budget(downloads=0, jobs=1, beside=0, small=15), works)
     read = []
     while (entry := schedule.next_read()) is not None:
-        schedule.found(entry)
+        schedule.read(entry)
         read.append(entry.work.layer_id)
     assert read == [str(n) for n in range(7)]

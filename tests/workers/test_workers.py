@@ -18,7 +18,7 @@ from importer.ingest.object_writer import ObjectWriter
 from importer.repo import object_store
 from importer.repo.writer import Repo
 from importer.workers.pool import Workers
-from importer.workers.run_job import lent_worker, run_job
+from importer.workers.tasks import lent_worker, run_job
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
 from layers.ostree.objects import Stored
