@@ -12,6 +12,12 @@ import errno
 import os
 import stat
 from functools import cache
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from layers.path import Path
 
 _OPENAT2 = 437  # the same on all architectures since Linux 5.6
 _RESOLVE_NO_MAGICLINKS = 0x02  # include/uapi/linux/openat2.h
@@ -22,6 +28,8 @@ _RESOLVE = _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_CALL = (errno.ENOSYS, errno.EPERM)
+# Directories that `Beneath` keeps open; a process may have 1,024 files open, as a rule.
+_HELD = 64
 
 
 class _How(ctypes.Structure):
@@ -68,6 +76,55 @@ def reopened(descriptor: int) -> int:
         return os.open(path, flags | os.O_NOATIME)
     except PermissionError:
         return os.open(path, flags)
+
+
+def check_regular(descriptor: int) -> None:
+    """Raise OSError unless the open file is regular: a fifo or a device could keep us waiting for
+    ever."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+
+
+class Beneath:
+    """Open files and directories at paths of any length below `root`, a descriptor that the caller
+    closes.
+
+    The last directories on the way stay open, since a walk goes to neighbours next.
+    """
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._opened: list[tuple[Path, int]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        while self._opened:
+            os.close(self._opened.pop()[1])
+
+    def directory(self, path: Path) -> int:
+        """Return a descriptor of the directory, valid until the next call. Raise OSError as
+        `open_directory` does."""
+        while self._opened and path[: len(self._opened[-1][0])] != self._opened[-1][0]:
+            os.close(self._opened.pop()[1])
+        above, descriptor = self._opened[-1] if self._opened else ((), self._root)
+        for length in range(len(above) + 1, len(path) + 1):
+            descriptor = open_directory(descriptor, path[length - 1])
+            self._opened.append((path[:length], descriptor))
+            if len(self._opened) > _HELD:
+                os.close(self._opened.pop(0)[1])
+        return descriptor
+
+    def file(self, path: Path) -> int:
+        """Return a descriptor that reads the file, which the caller closes. Raise OSError as
+        `open_file` does."""
+        return open_file(self.directory(path[:-1]), path[-1])
 
 
 def _open(directory: int, path: bytes, flags: int) -> int:

@@ -11,7 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from importer.files.beneath import look_at
+from importer.files.beneath import Beneath, look_at
 from importer.files.xattrs import xattrs_of
 from layers.errors import LayerError
 from layers.path import joined
@@ -65,6 +65,11 @@ class Layers(NamedTuple):
             if found.hides:
                 break
         raise LayerError("its data is in a lower layer, where it is not to be found", hint=_HINT)
+
+    def open_data(self, path: Path, size: int, xattrs: Xattrs) -> int:
+        """Return a descriptor that reads the file at `data_path`; the caller closes it."""
+        with Beneath(self.root) as beneath:
+            return beneath.file(self.data_path(path, size, xattrs))
 
     def _lowers(self, path: Path, place: Path) -> Sequence[Path]:
         """Return the layers that may have the data. A directory that is opaque hides all of them

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from stat import S_IFREG, S_ISDIR, S_ISREG
+from stat import S_IFREG, S_ISREG
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
+from importer.files.beneath import check_regular
 from importer.files.mounts import mount_id
 
 if TYPE_CHECKING:
@@ -123,11 +123,11 @@ def open_regular(path: Path) -> BinaryIO:
     """Open a regular file of a foreign directory to read. Raise OSError as open(2) does, and for a
     fifo or a device, which could keep us waiting for ever."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    mode = os.fstat(descriptor).st_mode
-    if not S_ISREG(mode):
+    try:
+        check_regular(descriptor)
+    except OSError:
         os.close(descriptor)
-        kind = IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        raise kind if S_ISDIR(mode) else OSError(errno.EINVAL, "it is no regular file")
+        raise
     return os.fdopen(descriptor, "rb")
 
 

@@ -11,8 +11,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.graphroot.files import DAMAGED, documents, records
-from importer.graphroot.source import SourceImage, SourceLayer, stacked
+from importer.graphroot.source import (
+    DAMAGED,
+    SourceImage,
+    SourceLayer,
+    StorePlace,
+    documents,
+    records,
+    stacked,
+)
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
@@ -28,7 +35,7 @@ from layers.storage.records import big_data_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from importer.graphroot.files import StoreDirectory
+    from importer.files.foreign import ForeignDirectory
 
 _MANIFEST = "manifest"
 _OTHER_LAYERS = (
@@ -39,9 +46,9 @@ _OTHER_LAYERS = (
 class Graphroot:
     """The store in a directory; a `Source`."""
 
-    def __init__(self, directory: StoreDirectory) -> None:
+    def __init__(self, directory: ForeignDirectory) -> None:
         self._directory = directory
-        self._place = directory.place
+        self._place = StorePlace.of(directory)
         # podman writes a layer's record before its image's, and removes it after. Images are read
         # first, so that each has its layers listed, even if podman changes the store meanwhile.
         self._images = self._parsed("overlay-images/images.json", any_images)
@@ -130,7 +137,7 @@ class Graphroot:
         path = os.fsencode(f"overlay-images/{record.id}/{big_data_file(key)}")
         data = self._directory.read(path, MAX_DOCUMENT_SIZE)
         if data is None:
-            full = printable(self._directory.full(path))
+            full = self._directory.shown(path)
             raise ImporterError(f"{full} is missing", hint="pull the image again")
         return data
 

@@ -11,12 +11,18 @@ import os
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.graphroot.files import documents, records
-from importer.graphroot.record import Record
-from importer.graphroot.source import SourceImage, SourceLayer, stacked
+from importer.graphroot.source import (
+    SourceImage,
+    SourceLayer,
+    StorePlace,
+    documents,
+    records,
+    stacked,
+)
+from importer.graphroot.stored_tar import Record
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
-from layers.errors import LayerError, printable
+from layers.errors import LayerError
 from layers.oci.config import parse_config, parse_diff_ids
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.oci.reference import stored_reference
@@ -25,7 +31,7 @@ from layers.storage.image import Image, KeptRecord
 from layers.tarsplit.record_reader import tar_size
 
 if TYPE_CHECKING:
-    from importer.graphroot.files import StoreDirectory
+    from importer.files.foreign import ForeignDirectory
     from importer.progress import Progress
 
 _ID_LENGTH = 64
@@ -44,9 +50,9 @@ _CONFIGS = DOCKER_HOME + b"/imagedb/content/sha256"
 class Dockerroot:
     """The store in a directory; a `Source`."""
 
-    def __init__(self, directory: StoreDirectory, progress: Progress) -> None:
+    def __init__(self, directory: ForeignDirectory, progress: Progress) -> None:
         self._directory = directory
-        self._place = directory.place
+        self._place = StorePlace.of(directory)
         self._progress = progress
         path = DOCKER_HOME + b"/repositories.json"
         raw = directory.read(path, MAX_RECORDS_SIZE)
@@ -87,7 +93,7 @@ class Dockerroot:
         path = _CONFIGS + b"/" + image.hex.encode()
         data = self._directory.read(path, MAX_DOCUMENT_SIZE)
         if data is None:
-            raise ImporterError(f"{printable(self._directory.full(path))} is missing")
+            raise ImporterError(f"{self._directory.shown(path)} is missing")
         return data
 
     def _is_there(self, layer: SourceLayer) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from importer.files.beneath import Beneath
 from importer.files.lower_data import Layers
-from importer.graphroot.layer_directory import LayerDirectory
 from importer.graphroot.layer_walk import LayerWalk
-from importer.graphroot.record import Record
+from importer.graphroot.stored_tar import LayerDirectory, Record
 from importer.ingest.job import read_tar
 from importer.ingest.object_writer import ObjectWriter
 from layers.chunks import DiffID, check_size, drain
@@ -17,7 +17,7 @@ from layers.tarsplit.record_reader import assembled
 from layers.tree.read_layer import ReadLayer
 
 if TYPE_CHECKING:
-    from importer.graphroot.files import StoreDirectory
+    from importer.files.foreign import ForeignDirectory
     from importer.graphroot.source import SourceLayer
     from importer.progress import Advance
     from importer.workers.job import Store
@@ -48,11 +48,12 @@ class StoreJob:
         return replace(found, verified=self.verified)
 
     def _assemble(
-        self, store: Store, record: Record, layer: StoreDirectory, advance: Advance
+        self, store: Store, record: Record, layer: ForeignDirectory, advance: Advance
     ) -> ReadLayer:
         """Rebuild the tar from its record and files, and read it like a fetched one."""
         below = Layers(record.directory.descriptor, self.source.paths)
-        with LayerDirectory(layer, below) as directory, record.parts() as parts:
+        with Beneath(layer.descriptor) as beneath, record.parts() as parts:
+            directory = LayerDirectory(layer, beneath, below)
             tar = assembled(parts, directory.content)
             try:
                 return read_tar(store, _counted(tar, advance), self.layer, self.options)
@@ -76,7 +77,7 @@ class StoreJob:
         return True
 
     def _walk(
-        self, store: Store, place: StoreDirectory, layer: StoreDirectory, advance: Advance
+        self, store: Store, place: ForeignDirectory, layer: ForeignDirectory, advance: Advance
     ) -> ReadLayer:
         """Read the directory as it is; no digest tells whether its files have changed."""
         below = Layers(place.descriptor, self.source.paths)

@@ -12,12 +12,11 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from importer.files.beneath import look_at, reopened
+from importer.files.foreign import sized_pieces
 from importer.files.xattrs import check_sees_trusted, xattrs_of
-from importer.graphroot.files import StoreDirectory, faults, sized_pieces
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
 from layers.limits import Bound, Limits
-from layers.path import joined
 from layers.tree.builder import DeviceNodes, LayerTree
 from layers.tree.node import Leaf
 from layers.tree.overlay_xattrs import (
@@ -35,6 +34,7 @@ from layers.whiteout import OPAQUE_MARKER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from importer.files.foreign import ForeignDirectory
     from importer.files.lower_data import Layers
     from layers.chunks import Chunks
     from layers.entry import Xattrs
@@ -58,7 +58,7 @@ class LayerWalk:
     """
 
     def __init__(
-        self, directory: StoreDirectory, layers: Layers, device_nodes: DeviceNodes, limits: Limits
+        self, directory: ForeignDirectory, layers: Layers, device_nodes: DeviceNodes, limits: Limits
     ) -> None:
         """Walk the layer's directory; the caller closes it. `layers` may have the data of a file
         that overlayfs has copied up without it."""
@@ -71,7 +71,7 @@ class LayerWalk:
         self._at = Entry(b"", Kind.FILE, _MARKER)
 
     def __iter__(self) -> Iterator[tuple[Leaf, Entry]]:
-        with faults(self._top.path):
+        with self._top.faults():
             owner = os.fstat(self._top.descriptor).st_uid
             check_sees_trusted(printable(self._top.path), owner)
         for entry in self._entries():
@@ -92,11 +92,11 @@ class LayerWalk:
 
     def content(self) -> Chunks:
         """Yield the current file's content. Raise ImporterError if its size has changed."""
-        full = self._top.full(self._at.path)
-        with faults(full):
+        path = self._at.path
+        with self._top.entry(path):
             descriptor = reopened(self._descriptor)
             try:
-                yield from sized_pieces(descriptor, self._at.size, full)
+                yield from sized_pieces(descriptor, self._at.size)
             finally:
                 os.close(descriptor)
 
@@ -111,23 +111,22 @@ class LayerWalk:
                     if entry.kind is Kind.DIRECTORY:
                         work.append(entry.path)
 
-    def _in(self, directory: StoreDirectory, path: bytes) -> Iterator[Entry]:
-        with faults(directory.path):
+    def _in(self, directory: ForeignDirectory, path: bytes) -> Iterator[Entry]:
+        with directory.faults():
             opaque = is_opaque(xattrs_of(directory.descriptor))
         if opaque:
             yield Entry(_below(path, OPAQUE_MARKER), Kind.FILE, _MARKER)
         for name in directory.names():
-            full = directory.full(name)
-            with faults(full):
+            with directory.entry(name):
                 self._descriptor = look_at(directory.descriptor, name)
             try:
-                yield self._entry(_below(path, name), full)
+                yield self._entry(_below(path, name))
             finally:
                 os.close(self._descriptor)
 
-    def _entry(self, path: bytes, full: bytes) -> Entry:
+    def _entry(self, path: bytes) -> Entry:
         """Return the entry of a path. No tar can hold a socket: it only hides lower entries."""
-        with faults(full):
+        with self._top.faults(path):
             status = os.fstat(self._descriptor)
             found = xattrs_of(self._descriptor)
             is_link = stat.S_ISLNK(status.st_mode)
@@ -153,10 +152,8 @@ class LayerWalk:
 
     def _open_data(self, path: bytes, size: int, xattrs: Xattrs) -> None:
         """Read the current file's content from the lower layer that has it."""
-        with faults(self._top.full(path)):
-            names = tuple(path.split(b"/"))
-            source = joined(self._layers.data_path(names, size, xattrs))
-            descriptor = look_at(self._layers.root, source)
+        with self._top.faults(path):
+            descriptor = self._layers.open_data(tuple(path.split(b"/")), size, xattrs)
         os.close(self._descriptor)
         self._descriptor = descriptor
 

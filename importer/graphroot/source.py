@@ -2,16 +2,62 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from functools import cache
+from pathlib import Path as DiskPath
+from typing import TYPE_CHECKING, Protocol, Self
+
+from importer.errors import ImporterError
+from importer.files.foreign import ForeignDirectory
+from layers.errors import CHANGED, LayerError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from importer.graphroot.files import StorePlace
     from layers.digest import Digest
     from layers.path import Path
     from layers.storage.image import Image
+
+DAMAGED = "the store is damaged; a new pull mends it"
+
+
+@cache
+def _boot() -> str:
+    """Return the id of this kernel's boot: random(4), /proc/sys/kernel/random/boot_id."""
+    return DiskPath("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@dataclass(frozen=True, slots=True)
+class StorePlace:
+    """Path, device and inode of a store's directory, for a worker process that opens it again.
+
+    Each kernel gives a shared file system a device number of its own; `boot` is the kernel's id.
+    """
+
+    path: bytes
+    device: int
+    inode: int
+    boot: str
+
+    @classmethod
+    def of(cls, directory: ForeignDirectory) -> Self:
+        """Return the place of an open directory."""
+        status = os.fstat(directory.descriptor)
+        return cls(directory.path, status.st_dev, status.st_ino, _boot())
+
+    def open(self) -> ForeignDirectory:
+        """Open the directory. Raise ImporterError if another directory has taken its place."""
+        directory = ForeignDirectory.named(DiskPath(os.fsdecode(self.path)))
+        if not self._is_same(StorePlace.of(directory)):
+            directory.close()
+            raise ImporterError(f"{printable(self.path)} was replaced while it was read")
+        return directory
+
+    def _is_same(self, other: StorePlace) -> bool:
+        same_device = self.device == other.device or self.boot != other.boot
+        return same_device and self.inode == other.inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +78,7 @@ class SourceLayer:
     @property
     def paths(self) -> tuple[Path, ...]:
         """Return the paths of the layer's directory and of those below it."""
-        return tuple(tuple(one.split(b"/")) for one in (self.directory, *self.lowers))
+        return tuple(tuple(path.split(b"/")) for path in (self.directory, *self.lowers))
 
 
 def stacked(layers: Sequence[SourceLayer]) -> tuple[SourceLayer, ...]:
@@ -65,3 +111,25 @@ class StoredImages(Protocol):
 
     def load(self, image: SourceImage) -> Image:
         """Return the image with verified documents; `image.layers` must not be None."""
+
+
+@contextmanager
+def records(path: bytes) -> Iterator[None]:
+    """Turn a LayerError about a record into an ImporterError: the store is damaged, no image."""
+    try:
+        yield
+    except LayerError as error:
+        message = f"{printable(path)}: {error}"
+        raise ImporterError(message, hint="the store is damaged") from None
+
+
+@contextmanager
+def documents(image: str) -> Iterator[None]:
+    """Name the image in errors. A digest that does not match gets a hint that the store is
+    damaged, since the documents were verified when the image was pulled."""
+    try:
+        yield
+    except LayerError as error:
+        if error.hint == CHANGED:
+            error.hint = DAMAGED
+        raise error.within(digest=f"image {image}") from None

@@ -15,9 +15,9 @@ from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, PlannedPart
 from importer.commit.target import Form, Target
 from importer.commit.whiteouts import chosen_kind
 from importer.errors import ImporterError
+from importer.files.foreign import ForeignDirectory
 from importer.graphroot.containers_storage import Graphroot
 from importer.graphroot.docker import DOCKER_HOME, THROUGH_DOCKER, Dockerroot
-from importer.graphroot.files import StoreDirectory
 from importer.graphroot.store_layers import StoreOrigin, store_origins, with_trust
 from layers.storage.select_image import select
 
@@ -105,7 +105,7 @@ def open_source(path: Path, progress: Progress) -> StoredImages:
     """Return the store at the path. Raise ImporterError if there is none, or if its driver is not
     supported."""
     path = path.resolve()
-    directory = StoreDirectory.named(path)  # held open as long as we run
+    directory = ForeignDirectory.named(path)  # held open as long as we run
     names = {os.fsdecode(name) for name in directory.names()}
     if "overlay-images" in names or "overlay-layers" in names:
         return Graphroot(directory)
@@ -116,7 +116,7 @@ def open_source(path: Path, progress: Progress) -> StoredImages:
     )
 
 
-def _hint(path: Path, directory: StoreDirectory, names: set[str]) -> str:
+def _hint(path: Path, directory: ForeignDirectory, names: set[str]) -> str:
     drivers = sorted(name.removesuffix("-images") for name in names if name.endswith("-images"))
     if "image" in names:
         with directory.directory(b"image") as docker_images:

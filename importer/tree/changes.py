@@ -2,7 +2,8 @@
 
 A whiteout is translated by two changes: first its quoted file is made, then the whiteout is
 removed. In between both exist, so a kill at any moment loses no deletion. Each function is
-idempotent, and raises ImporterError if a name now belongs to something else.
+idempotent, and raises ImporterError, with the name as path, if the name now belongs to something
+else.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.files.beneath import look_at, open_file
+from importer.files.beneath import Beneath, look_at
 from importer.files.xattrs import xattrs_of
-from importer.tree.descriptors import Beneath
-from layers.errors import printable
 from layers.ondisk.change import Change, Clear, Fill, Node, Quote, Remove, Times
 from layers.tree.overlay_xattrs import is_metacopy, without_metacopy
 
@@ -138,7 +137,7 @@ def _made(directory: int, node: Node) -> int:
     mine = found.st_uid == os.geteuid() and found.st_nlink == 1
     if not (mine and found.st_mode == node.mode and found.st_rdev == node.device):
         os.close(descriptor)
-        raise ImporterError(f"{printable(_NEW)}: somebody else has put something in its place")
+        raise ImporterError("somebody else has put something in its place", path=_NEW)
     return descriptor
 
 
@@ -147,13 +146,13 @@ def _check_node(directory: int, name: bytes, node: Node) -> None:
     found = os.stat(name, dir_fd=directory, follow_symlinks=False)
     same = stat.S_IFMT(found.st_mode) == stat.S_IFMT(node.mode)
     if not same or found.st_rdev != node.device or found.st_size:
-        raise ImporterError(f"{printable(name)}: {_CHANGED}")
+        raise ImporterError(_CHANGED, path=name)
 
 
 def _current(directory: int, change: Clear) -> bytes | None:
     value = dict(xattrs_of(directory)).get(change.name)
     if value not in (None, change.value):
-        raise ImporterError(f"{printable(change.name)}: {_CHANGED}")
+        raise ImporterError(_CHANGED, path=change.name)
     return value
 
 
@@ -168,7 +167,7 @@ def _rewritten(change: Fill, directory: int) -> Iterator[int]:
     try:
         before = os.fstat(descriptor)
         if (before.st_ino, before.st_mtime_ns) != (change.inode, change.mtime):
-            raise ImporterError(f"{printable(change.name)}: {_CHANGED}")
+            raise ImporterError(_CHANGED, path=change.name)
         yield descriptor
         for xattr, value in without_metacopy(change.xattrs):
             os.setxattr(descriptor, xattr, value)
@@ -182,11 +181,11 @@ def _fill(change: Fill, directory: int, root: int) -> None:
         present = dict(xattrs_of(file))
         if not is_metacopy(tuple(present.items())):
             return  # made already
-        source = open_file(beneath.directory(change.source[:-1]), change.source[-1])
+        source = beneath.file(change.source)
         try:
             size = os.fstat(source).st_size
             if size != os.fstat(file).st_size:
-                raise ImporterError(f"{printable(change.name)}: {_CHANGED}")
+                raise ImporterError(_CHANGED, path=change.name)
             _copy(source, file, size)
         finally:
             os.close(source)
@@ -225,4 +224,4 @@ def _check_quoted(directory: int, name: bytes) -> None:
     """Raise FileNotFoundError if the name is missing, ImporterError unless it is an empty file."""
     found = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if not stat.S_ISREG(found.st_mode) or found.st_size:
-        raise ImporterError(f"{printable(name)}: {_CHANGED}")
+        raise ImporterError(_CHANGED, path=name)

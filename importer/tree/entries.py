@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from importer.files.beneath import open_file
+from importer.files.xattrs import xattrs_of
+from importer.tree.file_batch import lower_layers
 from layers.errors import LayerError
+from layers.ondisk.change import Fill
+from layers.path import joined
 from layers.tree.builder import DeviceNodes
+from layers.tree.overlay_xattrs import (
+    TRUSTED,
+    USER,
+    fill_xattrs,
+    is_metacopy,
+    whiteout_by,
+    without_opaque,
+)
 from layers.whiteout import OPAQUE_MARKER, QUOTED_PREFIX
 
 if TYPE_CHECKING:
-    import os
-
+    from importer.tree.scanned import Rules, ScannedPlace
+    from layers.entry import Xattrs
     from layers.path import Path
 
 _FUSE_PREFIX = b".wh."
@@ -38,9 +52,6 @@ class WhiteoutForm(Enum):
     BACKING = "backing device"  # of containers-storage's and Docker's quota code
 
 
-WHITEOUTS = (WhiteoutForm.CHAR, WhiteoutForm.XATTR, WhiteoutForm.FUSE, WhiteoutForm.QUOTED)
-
-
 @dataclass(frozen=True, slots=True)
 class Mark:
     """An entry of one of these forms: its directory's path, and its name (b"" for the directory
@@ -51,9 +62,16 @@ class Mark:
     form: WhiteoutForm
 
 
-def form_of_node(name: bytes, status: os.stat_result, *, in_layer: bool) -> WhiteoutForm | None:
-    """Return the form of a device, fifo or socket; None for other entries."""
-    mode = status.st_mode
+def form_of(
+    place: ScannedPlace, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
+) -> WhiteoutForm | None:
+    """Return the form of an entry of the open directory `place`; None for a file or symlink.
+
+    Raise LayerError for a whiteout's file that has content.
+    """
+    mode, in_layer = status.st_mode, place.layer is not None
+    if stat.S_ISREG(mode):
+        return _form_of_file(place, descriptor, name, status, rules)
     if stat.S_ISCHR(mode) and status.st_rdev == 0:
         return WhiteoutForm.CHAR
     if stat.S_ISBLK(mode) and name == _BACKING_DEVICE and not in_layer:
@@ -65,14 +83,71 @@ def form_of_node(name: bytes, status: os.stat_result, *, in_layer: bool) -> Whit
     return WhiteoutForm.SOCKET if stat.S_ISSOCK(mode) else None
 
 
-def form_of_fuse_file(name: bytes) -> WhiteoutForm | None:
-    """Return the form of fuse-overlayfs's whiteouts and opaque markers, None for another name.
+def _form_of_file(
+    place: ScannedPlace, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
+) -> WhiteoutForm | None:
+    """Return the form of a regular file that is a whiteout or an opaque marker, else None."""
+    if rules.own_whiteouts and joined((*place.path, name)) in rules.own_whiteouts:
+        return WhiteoutForm.QUOTED
+    if place.layer is not None and place.layer.fuse and name.startswith(_FUSE_PREFIX):
+        _check_empty(status)
+        # fuse-overlayfs, main.c, `create_whiteout` and `set_fd_opaque`.
+        return WhiteoutForm.OPAQUE_FILE if name == OPAQUE_MARKER else WhiteoutForm.FUSE
+    if status.st_size:
+        return None
+    namespaces = whiteout_by(_status(descriptor, name)[1])
+    if place.layer is None or place.layer.fuse:
+        return WhiteoutForm.XATTR if namespaces else None
+    if TRUSTED in namespaces:
+        return WhiteoutForm.XATTR
+    return WhiteoutForm.USER_XATTR if USER in namespaces else None
 
-    Source: github.com/containers/fuse-overlayfs main.c, `create_whiteout` and `set_fd_opaque`.
+
+def _status(directory: int, name: bytes) -> tuple[os.stat_result, Xattrs]:
+    file = open_file(directory, name)
+    try:
+        return os.fstat(file), xattrs_of(file)
+    finally:
+        os.close(file)
+
+
+def fills(root: int, place: ScannedPlace, directory: int, name: bytes) -> list[Fill]:
+    """Return the change that gives a file of the open directory `place` its data, if that is in a
+    lower layer of the tree at `root`. Raise LayerError if the layers do not have it."""
+    status, xattrs = _status(directory, name)
+    if not is_metacopy(xattrs):
+        return []
+    layers = lower_layers(root, place.layer)
+    path = (*place.path, name)[len(layers.paths[0]) :]
+    source = layers.data_path(path, status.st_size, xattrs)
+    inode, mtime = status.st_ino, status.st_mtime_ns
+    return [Fill(place.path, name, source, inode, mtime, fill_xattrs(xattrs))]
+
+
+def take(place: ScannedPlace, name: bytes, form: WhiteoutForm, rules: Rules) -> Mark:
+    """Add an entry of this form to the tree, and return its mark.
+
+    Raise LayerError for an entry that the rules or ostree refuse.
     """
-    if name == OPAQUE_MARKER:
-        return WhiteoutForm.OPAQUE_FILE
-    return WhiteoutForm.FUSE if name.startswith(_FUSE_PREFIX) else None
+    if form in (WhiteoutForm.DEVICE, WhiteoutForm.FIFO):
+        above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
+        _check_left_out(above, form, rules.device_nodes)
+    if form in (WhiteoutForm.DEVICE, WhiteoutForm.FIFO, WhiteoutForm.SOCKET):
+        if place.layer is not None:
+            # The node is left out, but must still hide a lower layer's entry of its name.
+            _check_hidden(name)
+            place.node.whiteouts.add(name)
+    elif form is WhiteoutForm.OPAQUE_FILE:
+        place.node.opaque = True
+    elif form is not WhiteoutForm.BACKING:
+        hidden = hidden_by(name, form)
+        _check_hidden(hidden)
+        place.node.whiteouts.add(hidden)
+    if form is WhiteoutForm.XATTR and place.node.owner is not None:
+        # The value `x` tells overlayfs to look for such whiteouts.
+        owner = place.node.owner
+        place.node.owner = owner._replace(xattrs=without_opaque(owner.xattrs, b"x"))
+    return Mark(place.path, name, form)
 
 
 def hidden_by(name: bytes, form: WhiteoutForm) -> bytes:
@@ -84,7 +159,7 @@ def hidden_by(name: bytes, form: WhiteoutForm) -> bytes:
     return hidden
 
 
-def check_left_out(above: Path, form: WhiteoutForm, choice: DeviceNodes) -> None:
+def _check_left_out(above: Path, form: WhiteoutForm, choice: DeviceNodes) -> None:
     """Raise LayerError unless --device-nodes allows leaving a device node or fifo out.
 
     `above` is the path of its directory in the tree, or in its layer.
@@ -97,7 +172,7 @@ def check_left_out(above: Path, form: WhiteoutForm, choice: DeviceNodes) -> None
         )
 
 
-def check_empty(status: os.stat_result) -> None:
+def _check_empty(status: os.stat_result) -> None:
     """Raise LayerError for a whiteout's file that has content."""
     if status.st_size:
         raise LayerError(
@@ -116,7 +191,7 @@ def check_name(name: bytes) -> None:
     _check_utf8(name)
 
 
-def check_hidden(name: bytes) -> None:
+def _check_hidden(name: bytes) -> None:
     """Raise LayerError for a name whose quoted whiteout a commit cannot store."""
     if len(QUOTED_PREFIX) + len(name) > _NAME_MAX:
         raise LayerError(

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from importer.errors import ImporterError
-from importer.files.beneath import look_at, open_file
+from importer.files.beneath import Beneath, look_at, open_file
+from importer.files.foreign import ForeignDirectory, changed, sized_pieces
 from importer.files.lower_data import Layers
 from importer.files.xattrs import xattrs_of
 from importer.repo.labels import SELINUX
-from importer.tree.descriptors import Beneath, changed, faults, full
 from layers.entry import Owner
 from layers.errors import LayerError
+from layers.path import joined
 from layers.tree.overlay_xattrs import check_complete, is_metacopy, without_metacopy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from importer.progress import Advance
     from importer.workers.job import Store
-    from layers.chunks import Chunks
     from layers.entry import Xattrs
     from layers.ondisk.commit_filter import Bits
     from layers.path import Path
@@ -73,6 +69,11 @@ class LayerPlace(NamedTuple):
         return self.path[:-2]
 
 
+def lower_layers(root: int, layer: LayerPlace | None) -> Layers:
+    """Return the layer and its lowers beneath the tree's `root`, or for None the tree alone."""
+    return Layers(root, (layer.path, *layer.lowers) if layer is not None else ((),))
+
+
 class TreeFile(NamedTuple):
     """A regular file or symlink to store with these bits and this SELinux label.
 
@@ -85,6 +86,11 @@ class TreeFile(NamedTuple):
     bits: Bits
     label: bytes | None
     layer: LayerPlace | None = None
+
+    @property
+    def path(self) -> Path:
+        """Return the file's path below the root."""
+        return (*self.directory, self.name)
 
 
 class StoredFiles(NamedTuple):
@@ -109,13 +115,6 @@ def with_label(xattrs: Xattrs, label: bytes | None) -> Xattrs:
     return tuple(sorted([*others, (SELINUX, label + b"\0")]))
 
 
-class _Data(NamedTuple):
-    """An open file to read, and the state that it has to keep."""
-
-    descriptor: int
-    seen: Seen
-
-
 @dataclass(frozen=True, slots=True)
 class FileBatch:
     """A job for `importer.workers.pool`: files below `root`, whose descriptor is sent with
@@ -128,89 +127,65 @@ class FileBatch:
     def read(self, store: Store, source: int, advance: Advance) -> StoredFiles:
         """See `importer.workers.job.Job`. Raise ImporterError for a file that cannot be read or has
         changed since the walk. Raise LayerError for a file that ostree cannot store."""
+        root, checksums = ForeignDirectory(source, self.root), []
         merged: set[int] = set()
-        checksums = []
         with Beneath(source) as beneath:
             for number, file in enumerate(self.files):
-                with faults(self.root, (*file.directory, file.name)):
+                with root.entry(joined(file.path)):
                     directory = beneath.directory(file.directory)
                     if stat.S_ISLNK(file.seen.mode):
                         checksums.append(self._symlink(store, directory, file))
                         continue
-                    checksum, whole = self._store(store, (source, directory), file)
+                    checksum, whole = self._store(store, source, directory, file)
                 checksums.append(checksum)
                 merged.update(() if whole else (number,))
                 advance(file.seen.size)
         return StoredFiles(tuple(checksums), frozenset(merged))
 
-    def _store(self, store: Store, at: tuple[int, int], file: TreeFile) -> tuple[str, bool]:
-        """Store a regular file; `at` are the root and the file's directory. Return its checksum,
-        and whether its data is its own."""
-        descriptor = open_file(at[1], file.name)
+    def _store(self, store: Store, root: int, directory: int, file: TreeFile) -> tuple[str, bool]:
+        """Store a regular file. Return its checksum, and whether its data is its own."""
+        descriptor = open_file(directory, file.name)
         try:
-            self._check(file, os.fstat(descriptor))
+            _check(file, descriptor)
             xattrs = xattrs_of(descriptor)
             if is_metacopy(xattrs):
-                return self._merged(store, at[0], file, xattrs), False
-            self._check_complete(file, xattrs)
-            data = _Data(descriptor, file.seen)
-            checksum = self._content(store, data, file, xattrs)
-            self._check(file, os.fstat(descriptor))
+                return self._merged(store, root, file, xattrs), False
+            if file.layer is not None:
+                check_complete(xattrs, directory=False)
+            checksum = self._content(store, descriptor, file, xattrs)
+            _check(file, descriptor)
         finally:
             os.close(descriptor)
         return checksum, True
 
     def _merged(self, store: Store, root: int, file: TreeFile, xattrs: Xattrs) -> str:
         """Store a file with its own metadata and the data of a lower layer's file."""
+        layers = lower_layers(root, file.layer)
+        path = file.path[len(layers.paths[0]) :]
+        descriptor = layers.open_data(path, file.seen.size, xattrs)
         try:
-            path = lower_data(
-                root, file.layer, (*file.directory, file.name), file.seen.size, xattrs
-            )
-        except LayerError as error:
-            raise error.within(path=self._full(file)) from None
-        with Beneath(root) as beneath:
-            descriptor = open_file(beneath.directory(path[:-1]), path[-1])
-        try:
-            data = _Data(descriptor, seen(os.fstat(descriptor)))
-            checksum = self._content(store, data, file, without_metacopy(xattrs))
-            if seen(os.fstat(descriptor)) != data.seen:
-                raise changed(self.root, path)
+            before = seen(os.fstat(descriptor))
+            checksum = self._content(store, descriptor, file, without_metacopy(xattrs))
+            if seen(os.fstat(descriptor)) != before:
+                raise changed()
         finally:
             os.close(descriptor)
         return checksum
 
-    def _check_complete(self, file: TreeFile, xattrs: Xattrs) -> None:
-        if file.layer is not None:
-            try:
-                check_complete(xattrs, directory=False)
-            except LayerError as error:
-                raise error.within(path=self._full(file)) from None
-
-    def _content(self, store: Store, data: _Data, file: TreeFile, xattrs: Xattrs) -> str:
-        owner, size = self._owner(file, xattrs), data.seen.size
-        with self._within(file):
-            if size > _WHOLE:
-                return store.write_large_file(owner, size, self._pieces(data, file))
-            content = os.read(data.descriptor, size + 1)
-            if len(content) != size:
-                raise self._changed(file)
-            return store.write_file(owner, content)
-
-    def _pieces(self, data: _Data, file: TreeFile) -> Chunks:
-        left = data.seen.size
-        while piece := os.read(data.descriptor, _WHOLE):
-            left -= len(piece)
-            if left < 0:
-                break
-            yield piece
-        if left:
-            raise self._changed(file)
+    def _content(self, store: Store, descriptor: int, file: TreeFile, xattrs: Xattrs) -> str:
+        owner, size = self._owner(file, xattrs), file.seen.size
+        if size > _WHOLE:
+            return store.write_large_file(owner, size, sized_pieces(descriptor, size))
+        content = os.read(descriptor, size + 1)
+        if len(content) != size:
+            raise changed()
+        return store.write_file(owner, content)
 
     def _symlink(self, store: Store, directory: int, file: TreeFile) -> str:
         """Store a symlink. Raise ImporterError if it changed since the walk."""
         descriptor = look_at(directory, file.name)
         try:
-            self._check(file, os.fstat(descriptor))
+            _check(file, descriptor)
             xattrs, target = xattrs_of(descriptor), os.readlink(b"", dir_fd=descriptor)
         finally:
             os.close(descriptor)
@@ -220,37 +195,14 @@ class FileBatch:
             raise LayerError(
                 "the symlink's target is not UTF-8",
                 hint="ostree's objects hold UTF-8 targets only",
-                path=self._full(file),
             ) from None
-        with self._within(file):
-            return store.write_symlink(self._owner(file, xattrs), text)
+        return store.write_symlink(self._owner(file, xattrs), text)
 
     def _owner(self, file: TreeFile, xattrs: Xattrs) -> Owner:
         return Owner(*file.bits, with_label(xattrs if self.keep_xattrs else (), file.label))
 
-    def _check(self, file: TreeFile, status: os.stat_result) -> None:
-        if seen(status) != file.seen:
-            raise self._changed(file)
 
-    @contextmanager
-    def _within(self, file: TreeFile) -> Iterator[None]:
-        """Add the file's path to an error of the repo, as for xattrs that its disk cannot hold."""
-        try:
-            yield
-        except ImporterError as error:
-            raise error.within(path=self._full(file)) from None
-
-    def _full(self, file: TreeFile) -> bytes:
-        return full(self.root, (*file.directory, file.name))
-
-    def _changed(self, file: TreeFile) -> Exception:
-        return changed(self.root, (*file.directory, file.name))
-
-
-def lower_data(root: int, layer: LayerPlace | None, path: Path, size: int, xattrs: Xattrs) -> Path:
-    """Return the path below the root of the file that has the data of the metacopy file at `path`.
-
-    Raise LayerError if the layer is unknown, or none of its lowers has the data.
-    """
-    layers = (layer.path, *layer.lowers) if layer is not None else ((),)
-    return Layers(root, layers).data_path(path[len(layers[0]) :], size, xattrs)
+def _check(file: TreeFile, descriptor: int) -> None:
+    """Raise ImporterError if the open file is not as it was seen on the walk."""
+    if seen(os.fstat(descriptor)) != file.seen:
+        raise changed()

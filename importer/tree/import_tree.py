@@ -7,6 +7,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseTree, CommitTree, find_base
@@ -16,11 +17,11 @@ from importer.commit.selinux_policy import Policy
 from importer.commit.signing import check_keys, sign
 from importer.commit.time import older
 from importer.errors import ImporterError
+from importer.files.foreign import ForeignDirectory
 from importer.repo.commit_keys import BASE
 from importer.repo.commit_metadata import Base
 from importer.repo.values import Message
 from importer.repo.writer import Repo
-from importer.tree.descriptors import open_root
 from importer.tree.known_directories import KnownDirectories
 from importer.tree.known_files import KnownFiles, cache_path
 from importer.tree.result import TreeCounts, TreeResult
@@ -35,7 +36,6 @@ from layers.ondisk.merge import check_collisions, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from importer.progress import Progress
     from importer.repo.tree import Tree
@@ -170,16 +170,13 @@ class _Trees:
             known.save()
 
     def _read(self, root: Path, label: Label | None) -> Settled | None:
-        path = os.fsencode(os.path.abspath(root))  # noqa: PTH100 - a symlink stays in the name
-        descriptor = open_root(path)
-        try:
-            return self._scanned((path, descriptor), label)
-        finally:
-            os.close(descriptor)
+        path = Path(os.path.abspath(root))  # noqa: PTH100 - a symlink stays in the name
+        with ForeignDirectory.named(path) as directory:
+            return self._scanned(directory, label)
 
-    def _scanned(self, root: tuple[bytes, int], label: Label | None) -> Settled | None:
+    def _scanned(self, root: ForeignDirectory, label: Label | None) -> Settled | None:
         job, keep_xattrs = self._job, self._job.options.keeps_xattrs
-        cache = cache_path(job.repo, root[0]) if job.cache else None
+        cache = cache_path(job.repo, root.path) if job.cache else None
         known = KnownFiles(cache, keep_xattrs=keep_xattrs)
         rules = Rules(job.device_nodes, job.keep_opaque, keep_xattrs, label=label)
         files = FileStore(

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.beneath import Beneath
+from importer.files.foreign import ForeignDirectory
 from importer.tree.changes import make, undo
-from importer.tree.descriptors import Beneath, faults, open_root, shown
 from importer.tree.in_use import use_of
 from importer.tree.journal import JournalFile, opened_journal
-from importer.tree.plan_changes import plan_changes
-from importer.tree.plan_changes import shown as shown_change
+from importer.tree.plan_changes import plan_changes, shown
 from importer.tree.result import TreeCounts
 from importer.tree.scan import TreeScan
 from importer.tree.scanned import Rules
@@ -24,9 +23,10 @@ from layers.ondisk.change import Clear, Fill, Quote, Remove
 from layers.ondisk.close_layers import close_tree
 from layers.ondisk.commit_filter import CommitFilter, CommitOptions
 from layers.ondisk.merge import check_collisions
+from layers.path import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from importer.progress import Progress
     from layers.ondisk.change import Change
@@ -74,7 +74,7 @@ class InPlaceResult:
 
     @property
     def _shown(self) -> list[str]:
-        return [line for change in self.changes if (line := shown_change(change))]
+        return [line for change in self.changes if (line := shown(change))]
 
     def document(self) -> dict[str, object]:
         """Return the JSON document."""
@@ -103,32 +103,27 @@ def translate_in_place(job: InPlaceJob, progress: Progress) -> InPlaceResult:
     ImporterError for a tree that is in use or changes meanwhile. After an error or a kill, the
     same command continues the work.
     """
-    path = os.fsencode(job.root.resolve())
-    descriptor = open_root(path)
-    try:
-        root = (path, descriptor)
-        place = _outside(job.journal or _beside(path), path)
-        with _locked(path, descriptor), opened_journal(place, root) as journal:
-            return _InPlace(job, root, journal, progress).run()
-    finally:
-        os.close(descriptor)
+    with ForeignDirectory.named(job.root.resolve()) as root:
+        journal = _outside(job.journal or _beside(root.path), root.path)
+        _lock(root)
+        with opened_journal(journal, root) as file:
+            return _InPlace(job, root, file, progress).run()
 
 
-@contextmanager
-def _locked(path: bytes, descriptor: int) -> Iterator[None]:
-    """Lock the tree. Raise ImporterError if another import-tree has locked it."""
+def _lock(root: ForeignDirectory) -> None:
+    """Lock the tree until it is closed. Raise ImporterError if another import-tree has locked
+    it."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(root.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise ImporterError(f"{shown(path, ())}: another import-tree changes it") from None
-    yield
+        raise ImporterError("another import-tree changes it", path=root.path) from None
 
 
 class _InPlace:
     """One run over a tree."""
 
     def __init__(
-        self, job: InPlaceJob, root: tuple[bytes, int], journal: JournalFile, progress: Progress
+        self, job: InPlaceJob, root: ForeignDirectory, journal: JournalFile, progress: Progress
     ) -> None:
         self._job = job
         self._root = root
@@ -159,10 +154,10 @@ class _InPlace:
         return InPlaceResult(self._job, self._file.path, changes, self._counts)
 
     def _check_unused(self) -> None:
-        use = use_of(self._root[0])
+        use = use_of(self._root.path)
         if use is not None:
             raise ImporterError(
-                f"{shown(self._root[0], ())} is in use: {use}",
+                f"{self._root.shown(b'')} is in use: {use}",
                 hint="stop the containers and the daemon first; --force changes the tree anyway",
             )
 
@@ -188,7 +183,7 @@ class _InPlace:
         try:
             self._file.begin(changes)
         except LayerError as error:
-            raise error.within(path=self._root[0]) from None
+            raise error.within(path=self._root.path) from None
 
     def _make(self, changes: Sequence[Change]) -> None:
         gone = self._each(changes, make)
@@ -213,20 +208,20 @@ class _InPlace:
     def _each(self, changes: Sequence[Change], work: Callable[[Change, int, int], None]) -> int:
         """Call `work` for each change and its open directory. Return how many changes were
         skipped, since their directory no longer exists."""
-        root, descriptor = self._root
-        gone = 0
-        with Beneath(descriptor) as beneath:
+        root, gone = self._root, 0
+        with Beneath(root.descriptor) as beneath:
             for change in changes:
-                with faults(root, change.directory):
+                with root.entry(joined(change.directory)):
                     try:
                         directory = beneath.directory(change.directory)
                     except FileNotFoundError:
                         gone += 1
                         continue
                     try:
-                        work(change, directory, descriptor)
+                        work(change, directory, root.descriptor)
                     except ImporterError as error:
-                        raise ImporterError(f"{shown(root, change.directory)}/{error}") from None
+                        path = root.full(joined((*change.directory, error.path or b"")))
+                        raise ImporterError(error.message, path=path) from None
         return gone
 
 

@@ -23,6 +23,7 @@ from layers.ondisk.journal import Journal, parse_journal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from importer.files.foreign import ForeignDirectory
     from layers.ondisk.change import Change
 
 # Of some million changes.
@@ -108,7 +109,7 @@ class JournalFile:
 
 
 @contextmanager
-def opened_journal(path: Path, root: tuple[bytes, int]) -> Iterator[JournalFile]:
+def opened_journal(path: Path, root: ForeignDirectory) -> Iterator[JournalFile]:
     """Open the directory of a journal, and load the journal if the file exists.
 
     Raise ImporterError if somebody else can write to the directory.
@@ -124,7 +125,7 @@ def opened_journal(path: Path, root: tuple[bytes, int]) -> Iterator[JournalFile]
                 f"others can write to {path.parent}, where the journal {path.name} would be",
                 hint=f"{_ELSEWHERE}, in a directory of your own",
             )
-        file = JournalFile(path, root[0], os.fstat(root[1]).st_ino, directory)
+        file = JournalFile(path, root.path, os.fstat(root.descriptor).st_ino, directory)
         file.load()
         yield file
     finally:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import stat
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from importer.tree.cache_file import BELOW_SIZE, NO_LABEL, SUM_SIZE, CachedDirectory, pack_state
 from importer.tree.known_files import is_settled
@@ -23,22 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from importer.tree.known_files import KnownFiles
+    from importer.tree.store_files import FileStore
     from layers.path import Path
 
     type Entries = Sequence[tuple[bytes, os.stat_result]]
 
 _BITS = 0o7777
-
-
-class Objects(Protocol):
-    """The repo's objects; see `importer.tree.store_files.FileStore`."""
-
-    def has_files(self, checksums: bytes) -> bool:
-        """Return whether the repo has the files of these checksums, 32 bytes each. If so, count
-        them as found in the cache."""
-
-    def has_directory(self, stored: Stored) -> bool:
-        """Return whether the repo has the directory's two objects."""
 
 
 class _Own(NamedTuple):
@@ -62,9 +52,9 @@ class _Same(NamedTuple):
 class KnownDirectories:
     """The unchanged directories of one walk, whose options change or leave out no file."""
 
-    def __init__(self, known: KnownFiles, objects: Objects, *, keep_xattrs: bool) -> None:
+    def __init__(self, known: KnownFiles, files: FileStore, *, keep_xattrs: bool) -> None:
         self._known = known
-        self._objects = objects
+        self._files = files
         self._keep_xattrs = keep_xattrs
         self._same: list[_Same] = []
         self._new: list[tuple[Path, Directory, _Own]] = []
@@ -81,7 +71,7 @@ class KnownDirectories:
             or cached is None
             or cached.names != own.names
             or cached.files != b"".join(own.files)
-            or not self._objects.has_files(cached.sums)
+            or not self._files.has_files(cached.sums)
         ):
             return False
         self._same.append(_Same(path, node, own, cached))
@@ -104,7 +94,7 @@ class KnownDirectories:
         for path, node, own, cached in reversed(self._same):
             stored = Stored(cached.made[:SUM_SIZE].hex(), cached.made[SUM_SIZE:].hex())
             same = _below(node, path, self._kept) == cached.below
-            if path and same and self._objects.has_directory(stored):
+            if path and same and self._files.has_directory(stored):
                 directories[path[:-1]].entries[path[-1]] = self._kept[path] = stored
                 self._known.keep(cached)
                 continue

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from importer.files.beneath import Beneath
 from importer.files.xattrs import xattrs_of
 from importer.tree.changes import node_at
-from importer.tree.descriptors import Beneath, faults
 from importer.tree.entries import WhiteoutForm, hidden_by
 from layers.errors import escaped
 from layers.ondisk.change import Clear, Fill, Quote, Remove, Times
@@ -19,6 +19,7 @@ from layers.whiteout import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from importer.files.foreign import ForeignDirectory
     from importer.tree.entries import Mark
     from importer.tree.scanned import ScannedTree
     from layers.ondisk.change import Change
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def plan_changes(
-    root: tuple[bytes, int], scanned: ScannedTree, settled: Settled
+    root: ForeignDirectory, scanned: ScannedTree, settled: Settled
 ) -> tuple[Change, ...]:
     """Return the changes in order: keep the directories' times, give files their data, make quoted
     whiteouts, remove the other forms, then clear the xattrs of opaque directories."""
@@ -39,17 +40,17 @@ def plan_changes(
         there = present.get(path, set())
         quotes += [Quote(path, quoted(name)) for name in sorted(wanted - there)]
         surplus += [(*path, quoted(name)) for name in sorted(there - wanted)]
-    with Beneath(root[1]) as beneath:
-        removals = list(_removals(root[0], beneath, scanned, surplus))
-        clears = list(_clears(root[0], beneath, scanned))
+    with Beneath(root.descriptor) as beneath:
+        removals = list(_removals(root, beneath, scanned, surplus))
+        clears = list(_clears(root, beneath, scanned))
         changed = sorted({change.directory for change in [*quotes, *removals]})
-        times = list(_times(root[0], beneath, changed))
+        times = list(_times(root, beneath, changed))
     return (*times, *scanned.fills, *quotes, *removals, *clears)
 
 
-def _times(root: bytes, beneath: Beneath, changed: Iterable[Path]) -> Iterator[Change]:
+def _times(root: ForeignDirectory, beneath: Beneath, changed: Iterable[Path]) -> Iterator[Change]:
     for path in changed:
-        with faults(root, path):
+        with root.entry(joined(path)):
             yield Times(path, max(0, os.fstat(beneath.directory(path)).st_mtime_ns))
 
 
@@ -63,11 +64,11 @@ def _quoted(scanned: ScannedTree) -> dict[Path, set[bytes]]:
 
 
 def _removals(
-    root: bytes, beneath: Beneath, scanned: ScannedTree, surplus: list[Path]
+    root: ForeignDirectory, beneath: Beneath, scanned: ScannedTree, surplus: list[Path]
 ) -> Iterator[Change]:
     paths = [(*mark.directory, mark.name) for mark in scanned.marks if _goes(mark)]
     for path in sorted([*paths, *surplus]):
-        with faults(root, path):
+        with root.entry(joined(path)):
             node = node_at(beneath.directory(path[:-1]), path[-1])
         yield Remove(path[:-1], path[-1], node)
 
@@ -76,12 +77,12 @@ def _goes(mark: Mark) -> bool:
     return mark.form not in (WhiteoutForm.QUOTED, WhiteoutForm.OPAQUE)
 
 
-def _clears(root: bytes, beneath: Beneath, scanned: ScannedTree) -> Iterator[Change]:
+def _clears(root: ForeignDirectory, beneath: Beneath, scanned: ScannedTree) -> Iterator[Change]:
     """Yield the removal of the xattrs that make a directory opaque, or announce whiteouts."""
     values = {mark.directory: b"x" for mark in scanned.marks if mark.form is WhiteoutForm.XATTR}
     values |= {mark.directory: b"y" for mark in scanned.marks if mark.form is WhiteoutForm.OPAQUE}
     for path, value in sorted(values.items()):
-        with faults(root, path):
+        with root.entry(joined(path)):
             xattrs = xattrs_of(beneath.directory(path))
         for pair in sorted(set(xattrs) - set(without_opaque(xattrs, value))):
             yield Clear(path, *pair)

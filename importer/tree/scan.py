@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 from pathlib import Path as DiskPath
 from typing import TYPE_CHECKING
 
+from importer.files.beneath import Beneath
+from importer.files.foreign import ForeignDirectory, changed, entries_of
 from importer.files.xattrs import check_sees_trusted, xattrs_of
-from importer.tree.descriptors import Beneath, changed, entries_of, faults, full, shown
-from importer.tree.driver_homes import layers_at
-from importer.tree.entries import WhiteoutForm, check_name
-from importer.tree.file_batch import Seen, TreeFile, seen, with_label
-from importer.tree.layer_marks import DoubtfulFile, LayerMarks
-from importer.tree.other_entries import fills, form_of, take
+from importer.tree.driver_layers import DoubtfulFile, LayerMarks, layers_at
+from importer.tree.entries import WhiteoutForm, check_name, fills, form_of, take
+from importer.tree.file_batch import TreeFile, seen, with_label
 from importer.tree.scanned import ScannedPlace, ScannedTree
-from importer.tree.unchanged import check_unchanged
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.ondisk.commit_filter import Bits
@@ -30,11 +27,12 @@ from layers.tree.overlay_xattrs import check_complete, is_opaque
 from layers.whiteout import QUOTED_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from importer.tree.file_batch import LayerPlace
     from importer.tree.known_directories import KnownDirectories
-    from importer.tree.scanned import Rules, Sink
+    from importer.tree.scanned import Rules
+    from importer.tree.store_files import FileStore
     from layers.ondisk.commit_filter import CommitFilter
     from layers.path import Path
 
@@ -42,27 +40,23 @@ _BITS = 0o7777
 
 
 class TreeScan:
-    """A walk of the tree at `root`, a path for messages and a descriptor.
-
-    Without a sink, files are not stored.
-    """
+    """A walk of the tree at `root`. Without a `store`, files are not stored."""
 
     def __init__(
         self,
-        root: tuple[bytes, int],
+        root: ForeignDirectory,
         rules: Rules,
         commit_filter: CommitFilter,
-        sink: Sink | None,
+        store: FileStore | None,
         known: KnownDirectories | None = None,
     ) -> None:
         """`known` takes directories from the cache; None if options change or leave out files."""
-        self._root, self._descriptor = root
+        self._root = root
         self._directories = known
         self._rules = rules
         self._filter = commit_filter
-        self._sink = sink
+        self._files = store
         self._layers: dict[Path, LayerPlace] = {}
-        self._states: list[tuple[Path, Seen]] = []
 
     def run(self) -> ScannedTree | None:
         """Walk the tree, and return it; None if the skip list leaves its root out.
@@ -71,30 +65,30 @@ class TreeScan:
         that cannot be read or changes meanwhile. Both name the path.
         """
         root = Directory(real=True)
-        self._found = ScannedTree(root)
-        self._marks = LayerMarks(self._found)
-        bits = self._filter.apply(b"/", _bits(os.fstat(self._descriptor)), directory=True)
+        self._scanned = ScannedTree(root)
+        self._marks = LayerMarks(self._scanned)
+        bits = self._filter.apply(b"/", _bits(os.fstat(self._root.descriptor)), directory=True)
         if bits is None:
             return None
-        with Beneath(self._descriptor) as beneath:
+        with Beneath(self._root.descriptor) as beneath:
             work = [ScannedPlace((), root, bits, None, None)]
             while work:
                 place = work.pop()
-                with faults(self._root, place.path):
+                with self._root.entry(joined(place.path)):
                     work += self._walk(place, beneath.directory(place.path))
             if self._directories is not None:
-                for path in self._directories.resolve(self._found.directories):
+                for path in self._directories.resolve(self._scanned.directories):
                     self._take_owner_of(path, beneath)
         for file, is_whiteout in self._marks.settle():
             self._take_doubtful(file, is_whiteout=is_whiteout)
-        check_unchanged(self._root, self._descriptor, self._states)
-        return self._found
+        self._scanned.check_unchanged(self._root)
+        return self._scanned
 
     def _take_owner_of(self, path: Path, beneath: Beneath) -> None:
         """Set the owner of a directory whose files are taken from the cache."""
-        with faults(self._root, path):
+        with self._root.entry(joined(path)):
             descriptor = beneath.directory(path)
-            node, bits = self._found.directories[path], _bits(os.fstat(descriptor))
+            node, bits = self._scanned.directories[path], _bits(os.fstat(descriptor))
             self._take_owner(ScannedPlace(path, node, bits, None, None), descriptor)
 
     def _walk(self, place: ScannedPlace, descriptor: int) -> list[ScannedPlace]:
@@ -102,23 +96,20 @@ class TreeScan:
         status = os.fstat(descriptor)
         state = seen(status)
         if place.seen not in (None, state):
-            raise changed(self._root, place.path)
-        self._states.append((place.path, state))
-        self._found.directories[place.path] = place.node
+            raise changed()
+        self._scanned.states.append((place.path, state))
+        self._scanned.directories[place.path] = place.node
         if place.layer is not None and place.layer.path == place.path:
-            check_sees_trusted(shown(self._root, place.path), state.uid)
-            self._found.layers.append(place.layer)
-        if self._sink is not None:
-            self._sink.enter(self._full(place.path), descriptor, status.st_dev)
+            check_sees_trusted(self._root.shown(joined(place.path)), state.uid)
+            self._scanned.layers.append(place.layer)
+        if self._files is not None:
+            self._files.enter(self._root.full(joined(place.path)), descriptor, status.st_dev)
         entries = entries_of(descriptor)
         is_home = place.layer is None and _has_links(entries)
         known = self._directories if place.layer is None and not is_home else None
         if known is not None and known.find(place.path, place.node, status, entries):
             return self._below(place, entries)
-        try:
-            self._take_owner(place, descriptor)
-        except LayerError as error:
-            raise error.within(path=self._full(place.path)) from None
+        self._take_owner(place, descriptor)
         if is_home:
             self._note_home(place, descriptor, entries)
         below = self._below(place, entries)
@@ -141,7 +132,7 @@ class TreeScan:
         self, place: ScannedPlace, entries: list[tuple[bytes, os.stat_result]]
     ) -> bool:
         """Return whether the directory has only files, symlinks and directories, and no mark."""
-        node, opaque = place.node, self._found.opaque[-1:] == [place.path]
+        node, opaque = place.node, self._scanned.opaque[-1:] == [place.path]
         return len(node.entries) == len(entries) and not (node.whiteouts or node.opaque or opaque)
 
     def _take_owner(self, place: ScannedPlace, descriptor: int) -> None:
@@ -168,7 +159,7 @@ class TreeScan:
                 hint="leave out --no-xattrs and --canonical-permissions; a bare-user-only repo"
                 " holds no xattrs",
             )
-        self._found.opaque.append(place.path)
+        self._scanned.opaque.append(place.path)
 
     def _note_home(
         self, place: ScannedPlace, descriptor: int, entries: list[tuple[bytes, os.stat_result]]
@@ -176,9 +167,10 @@ class TreeScan:
         """Record a graph driver's layers if the directory is its home."""
         names = [name for name, status in entries if stat.S_ISDIR(status.st_mode)]
         # ROOT may be a symlink to a driver's home.
-        root = DiskPath(f"/proc/self/fd/{self._descriptor}").readlink().name
+        root = DiskPath(f"/proc/self/fd/{self._root.descriptor}").readlink().name
         driver = [os.fsencode(root), *place.path][-1]
-        for layer in layers_at(place.path, driver, descriptor, names):
+        home = ForeignDirectory(descriptor, self._root.full(joined(place.path)))
+        for layer in layers_at(place.path, driver, home, names):
             self._layers[layer.path] = layer
 
     def _directory(
@@ -191,7 +183,7 @@ class TreeScan:
         if bits is None:
             return None
         if name.startswith(QUOTED_PREFIX) or not name.isascii():
-            with self._within(place, name):
+            with self._entry(place, name):
                 check_name(name)
         layer = place.layer or self._layers.get(path)
         node = place.node.entries[name] = Directory(real=True)
@@ -210,24 +202,24 @@ class TreeScan:
         plain = self._is_plain(place, name, status)
         if not plain and self._is_other(place, descriptor, DoubtfulFile(place, name, status, bits)):
             return
-        if self._sink is None and not is_link:
-            with self._within(place, name):
-                self._found.fills += fills(self._descriptor, place, descriptor, name)
+        if self._files is None and not is_link:
+            with self._entry(place, name):
+                self._scanned.fills += fills(self._root.descriptor, place, descriptor, name)
         self._store(DoubtfulFile(place, name, status, bits))
 
     def _store(self, file: DoubtfulFile) -> None:
         place, name, status, bits = file
         leaf = place.node.entries[name] = Leaf()
-        if self._sink is not None:
+        if self._files is not None:
             is_link = stat.S_ISLNK(status.st_mode)
             mode = (stat.S_IFLNK if is_link else stat.S_IFREG) | bits.mode
             label = self._label((*place.path, name), mode) if self._rules.label else None
-            checksum = self._sink.find(status, bits, label)
+            checksum = self._files.find(status, bits, label)
             if checksum is not None:
                 leaf.checksum = checksum
                 return
             new = TreeFile(place.path, name, seen(status), bits, label, place.layer)
-            self._sink.add(new, leaf, links=status.st_nlink)
+            self._files.add(new, leaf, links=status.st_nlink)
 
     def _is_plain(self, place: ScannedPlace, name: bytes, status: os.stat_result) -> bool:
         """Return whether the entry is a file or symlink at first sight, as nearly all are."""
@@ -242,7 +234,7 @@ class TreeScan:
     def _is_other(self, place: ScannedPlace, descriptor: int, file: DoubtfulFile) -> bool:
         """Add an entry that is no file for ostree, or set it aside, and return True. Return False
         for a file, once its name is checked."""
-        with self._within(place, file.name):
+        with self._entry(place, file.name):
             form = form_of(place, descriptor, file.name, file.status, self._rules)
             if form is WhiteoutForm.USER_XATTR and place.layer is not None:
                 self._marks.set_aside(place.layer, file)
@@ -250,14 +242,14 @@ class TreeScan:
                 check_name(file.name)
                 return False
             else:
-                self._found.marks.append(take(place, file.name, form, self._rules))
+                self._scanned.marks.append(take(place, file.name, form, self._rules))
             return True
 
     def _take_doubtful(self, file: DoubtfulFile, *, is_whiteout: bool) -> None:
-        with self._within(file.place, file.name):
+        with self._entry(file.place, file.name):
             if is_whiteout:
                 mark = take(file.place, file.name, WhiteoutForm.XATTR, self._rules)
-                self._found.marks.append(mark)
+                self._scanned.marks.append(mark)
             else:
                 check_name(file.name)
                 self._store(file)
@@ -265,17 +257,9 @@ class TreeScan:
     def _label(self, path: Path, mode: int) -> bytes | None:
         return self._rules.label(b"/" + joined(path), mode) if self._rules.label else None
 
-    @contextmanager
-    def _within(self, place: ScannedPlace, name: bytes) -> Iterator[None]:
+    def _entry(self, place: ScannedPlace, name: bytes) -> AbstractContextManager[None]:
         """Add the path to errors about an entry."""
-        with faults(self._root, (*place.path, name)):
-            try:
-                yield
-            except LayerError as error:
-                raise error.within(path=self._full((*place.path, name))) from None
-
-    def _full(self, path: Path) -> bytes:
-        return full(self._root, path)
+        return self._root.entry(joined((*place.path, name)))
 
 
 def _has_links(entries: list[tuple[bytes, os.stat_result]]) -> bool:

@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import ImporterError
+from importer.files.beneath import Beneath
+from importer.files.foreign import changed
+from importer.tree.file_batch import seen
 from layers.ondisk.close_layers import OverlayLayer
 from layers.path import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from importer.files.foreign import ForeignDirectory
     from importer.tree.entries import Mark
-    from importer.tree.file_batch import LayerPlace, Seen, TreeFile
+    from importer.tree.file_batch import LayerPlace, Seen
     from layers.ondisk.change import Fill
     from layers.ondisk.commit_filter import Bits
     from layers.path import Path
     from layers.tree.builder import DeviceNodes
-    from layers.tree.node import Directory, Leaf
+    from layers.tree.node import Directory
 
     type Label = Callable[[bytes, int], bytes | None]
 
-
-class Sink(Protocol):
-    """A store for the walk's files; see `importer.tree.store_files.FileStore`."""
-
-    def enter(self, path: bytes, descriptor: int, device: int) -> None:
-        """Note that the next files are in this open directory; `path` is for messages."""
-
-    def find(self, status: os.stat_result, bits: Bits, label: bytes | None) -> str | None:
-        """Return the checksum of a file that is stored already with these bits and label, or
-        None."""
-
-    def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
-        """Store a file. The leaf's checksum is set when the store is left, at the latest."""
+_PATH_MAX = 4096  # include/uapi/linux/limits.h; a tree may be deeper
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +59,14 @@ class ScannedPlace(NamedTuple):
 class ScannedTree:
     """A walked tree: directories by path, and layers whose lowers are known.
 
-    `marks` are the entries that are no files for ostree. `opaque` are the paths of opaque
-    directories whose lower layers are unknown. `fills` are files that get their data from a lower
-    layer, if no sink was given.
+    `states` are the directories as they were found. `marks` are the entries that are no files for
+    ostree. `opaque` are the paths of opaque directories whose lower layers are unknown. `fills` are
+    files that get their data from a lower layer, if the walk had no store.
     """
 
     root: Directory
     directories: dict[Path, Directory] = field(default_factory=dict)
+    states: list[tuple[Path, Seen]] = field(default_factory=list)
     layers: list[LayerPlace] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     opaque: list[Path] = field(default_factory=list)
@@ -94,3 +87,19 @@ class ScannedTree:
                 )
         lowers = tuple(self.directories[lower] for lower in place.lowers)
         return OverlayLayer(self.directories[place.path], lowers)
+
+    def check_unchanged(self, root: ForeignDirectory) -> None:
+        """Raise ImporterError if a directory has changed since the walk.
+
+        Symlinks on the way need no check: putting one there has changed the directory above it.
+        """
+        with Beneath(root.descriptor) as beneath:
+            for path, before in self.states:
+                name = joined(path)
+                with root.entry(name):
+                    if 0 < len(name) < _PATH_MAX:
+                        status = os.stat(name, dir_fd=root.descriptor, follow_symlinks=False)
+                    else:
+                        status = os.fstat(beneath.directory(path))
+                    if seen(status) != before:
+                        raise changed()

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
 from importer.tree.cache_file import SUM_SIZE
-from importer.tree.descriptors import shown
 from importer.tree.file_batch import FileBatch
 from importer.workers.pool import Workers
 from importer.workers.tasks import lent_worker, run_job
 from layers.errors import printable
+from layers.path import joined
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from importer.files.foreign import ForeignDirectory
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
     from importer.tree.file_batch import TreeFile
@@ -76,14 +77,13 @@ class _LateAdvance:
 class FileStore:
     """A store for files, added one by one; on leaving, all their leaves have checksums.
 
-    `root` is a descriptor of the tree's root; the caller closes it. An error of a batch is raised
-    when a later file is added, or on leaving.
+    An error of a batch is raised when a later file is added, or on leaving.
     """
 
     def __init__(
         self,
         repo: Repo,
-        root: tuple[bytes, int],
+        root: ForeignDirectory,
         known: KnownFiles,
         progress: Progress,
         *,
@@ -94,7 +94,7 @@ class FileStore:
         """`most` is how many bytes the files may have together."""
         self.stored = StoreCounts()
         self._repo = repo
-        self._path, self._root = root
+        self._root = root
         self._known = known
         self._progress = progress
         self._keep_xattrs = keep_xattrs
@@ -137,7 +137,7 @@ class FileStore:
         else:
             self._hand_over()
         if self._running:
-            with self._progress.blob(printable(self._path), self._bytes) as advance:
+            with self._progress.blob(printable(self._root.path), self._bytes) as advance:
                 self._told.show(advance)
                 for batch in self._running:
                     batch.result()
@@ -145,7 +145,7 @@ class FileStore:
             leaf.checksum = first.checksum
 
     def enter(self, path: bytes, descriptor: int, device: int) -> None:
-        """See `importer.tree.scanned.Sink`."""
+        """Note that the next files are in this open directory; `path` is for messages."""
         if self._known.is_kept:
             self._known.file_systems.enter(path, descriptor, device)
 
@@ -169,13 +169,17 @@ class FileStore:
         self._batch_bytes += file.seen.size
         self._bytes += file.seen.size
         if self._bytes > self._most:
-            path = shown(self._path, (*file.directory, file.name))
-            raise ImporterError(f"{path}: with this file there are too many bytes", hint=_TOO_LARGE)
+            raise ImporterError(
+                "with this file there are too many bytes",
+                hint=_TOO_LARGE,
+                path=self._root.full(joined(file.path)),
+            )
         if len(self._batch) >= _BATCH_FILES or self._batch_bytes >= _BATCH_BYTES:
             self._hand_over()
 
     def has_files(self, checksums: bytes) -> bool:
-        """See `importer.tree.known_directories.Objects`."""
+        """Return whether the repo has the files of these checksums, 32 bytes each. If so, count
+        them as found in the cache."""
         objects, suffix, text = self._objects, self._suffix, checksums.hex()
         size = 2 * SUM_SIZE
         for at in range(0, len(text), size):
@@ -187,7 +191,7 @@ class FileStore:
         return True
 
     def has_directory(self, stored: Directory) -> bool:
-        """See `importer.tree.known_directories.Objects`."""
+        """Return whether the repo has the directory's two objects."""
         if stored.meta not in self._metas and self._has_object(stored.meta, ".dirmeta"):
             self._metas.add(stored.meta)
         return stored.meta in self._metas and self._has_object(stored.contents, ".dirtree")
@@ -223,8 +227,8 @@ class FileStore:
     def _store(self, batch: list[tuple[TreeFile, Leaf]], worker: Worker | None) -> None:
         """Store a batch, without a worker in this process, and set the leaves' checksums."""
         files = tuple(file for file, _ in batch)
-        job = FileBatch(self._path, files, self._keep_xattrs)
-        found = run_job(self._repo, worker, job, self._root, self._told)
+        job = FileBatch(self._root.path, files, self._keep_xattrs)
+        found = run_job(self._repo, worker, job, self._root.descriptor, self._told)
         for number, (file, leaf) in enumerate(batch):
             leaf.checksum = found.checksums[number]
             if number not in found.merged:

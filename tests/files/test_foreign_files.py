@@ -9,10 +9,10 @@ from importer.device.folder import DeviceError
 from importer.errors import ImporterError
 from importer.fetch.policy import has_to_ask
 from importer.fetch.skopeo import Skopeo
+from importer.files.foreign import ForeignDirectory, sized_pieces
 from importer.files.image_lists import read_image_lists
 from importer.files.oci_layout import Layout
 from importer.files.replacement import open_regular
-from importer.graphroot.files import sized_pieces
 from importer.tree.journal import opened_journal
 from layers.oci.reference import Reference
 from tests.tools.ownstorage import healed
@@ -69,11 +69,11 @@ def test_a_link_in_a_directory_of_units_shows_nothing_of_its_target(tmp_path: Pa
 
 def test_a_journal_without_end(tmp_path: Path) -> None:
     path = endless(tmp_path / "journal")
-    root = os.open(tmp_path, os.O_RDONLY)
+    root = ForeignDirectory.named(tmp_path)
     match = f"^{path} has more than {1 << 30} bytes"
-    with pytest.raises(ImporterError, match=match), opened_journal(path, (b"/root", root)):
+    with pytest.raises(ImporterError, match=match), opened_journal(path, root):
         pass
-    os.close(root)
+    root.close()
 
 
 def test_a_storage_without_end(tmp_path: Path) -> None:
@@ -88,8 +88,9 @@ def test_a_storage_without_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [0, 9, 11])
 def test_a_file_that_grows_or_shrinks_while_it_is_read(tmp_path: Path, size: int) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
-    with (tmp_path / "file").open("rb") as file:
-        assert b"".join(sized_pieces(file.fileno(), 10, b"file")) == b"0123456789"
+    with ForeignDirectory.named(tmp_path) as directory, (tmp_path / "file").open("rb") as file:
+        assert b"".join(sized_pieces(file.fileno(), 10)) == b"0123456789"
         file.seek(0)
-        with pytest.raises(ImporterError, match=r"^file changed while it was read"):
-            list(sized_pieces(file.fileno(), size, b"file"))
+        message = rf"^{tmp_path}/file: it changed while it was read"
+        with pytest.raises(ImporterError, match=message), directory.entry(b"file"):
+            list(sized_pieces(file.fileno(), size))

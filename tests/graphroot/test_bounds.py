@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from importer.errors import ImporterError
-from importer.graphroot import record
+from importer.files.foreign import ForeignDirectory
+from importer.graphroot import stored_tar
 from importer.graphroot.docker import Dockerroot
-from importer.graphroot.files import StoreDirectory
 from importer.progress import Silence
 from layers.tarsplit.record_reader import tar_size
 from tests.tools.dockerroot import docker_from_podman
@@ -75,7 +75,7 @@ LINES = 8
 def bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Bounds a record's lines at those that it has and LINES more, which it gets. The lines."""
     lines = gzip.decompress(path.read_bytes())
-    monkeypatch.setattr(record, "MAX_UNPACKED", len(lines) + LINES * len(NOTHING))
+    monkeypatch.setattr(stored_tar, "MAX_UNPACKED", len(lines) + LINES * len(NOTHING))
     path.write_bytes(gzip.compress(lines + LINES * NOTHING))
     assert path.stat().st_size < 30_000
     return lines
@@ -85,8 +85,8 @@ def test_a_record_is_bounded_once_unpacked(store: Path, monkeypatch: pytest.Monk
     (path,) = store.rglob("*.tar-split.gz")
 
     def size() -> int:
-        with StoreDirectory.named(store) as directory:
-            found = record.Record(directory, bytes(path.relative_to(store)))
+        with ForeignDirectory.named(store) as directory:
+            found = stored_tar.Record(directory, bytes(path.relative_to(store)))
             with found.parts() as parts:
                 return tar_size(parts)
 
@@ -112,7 +112,7 @@ def test_nor_is_dockers_read_beyond(
     names = {"me/a": {"me/a:t": f"sha256:{built.image_id}"}}
     root = docker_from_podman(pulled, tmp_path / "docker", names)
     (path,) = root.rglob("tar-split.json.gz")
-    with StoreDirectory.named(root) as directory:
+    with ForeignDirectory.named(root) as directory:
         docker = Dockerroot(directory, Silence())
         (image,) = docker.images()
         lines = bounded(path, monkeypatch)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from importer.errors import ImporterError
+from importer.files.foreign import ForeignDirectory
 from importer.progress import Silence
 from importer.tree import in_place as module
 from importer.tree.in_place import InPlaceJob, translate_in_place
@@ -192,11 +193,9 @@ def test_a_killed_run_leaves_a_journal_to_go_on_with(tree: Path) -> None:
     before = snapshot(tree, ignore_xattrs=())
     job = InPlaceJob(root=tree, device_nodes=DeviceNodes.AUTO)
     planned = translate_in_place(replace(job, dry_run=True), Silence()).changes
-    descriptor = os.open(tree, os.O_RDONLY)
     place = Path(f"{tree}.import-tree-journal")
-    with opened_journal(place, (os.fsencode(tree), descriptor)) as journal:
+    with ForeignDirectory.named(tree) as root, opened_journal(place, root) as journal:
         journal.begin(planned)  # and then the power goes away
-    os.close(descriptor)
     resumed = documented(tree)
     assert resumed["made"] == sum(isinstance(change, Quote) for change in planned)
     documented("--undo", tree)

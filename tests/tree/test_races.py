@@ -13,8 +13,9 @@ import pytest
 
 from importer.errors import ImporterError
 from importer.files import beneath
+from importer.files.beneath import Beneath
+from importer.files.foreign import ForeignDirectory
 from importer.tree.changes import make, undo
-from importer.tree.descriptors import Beneath
 from importer.tree.journal import opened_journal
 from layers.ondisk.change import Fill, Node, Quote, Remove
 from layers.ondisk.journal import Journal
@@ -151,13 +152,13 @@ def test_an_exchanged_journal_is_not_believed(tmp_path: Path, swaps: int) -> Non
         (tmp_path / name / "journal").write_bytes(b"".join(Journal(changes).lines(b"")))
     os.chown(tmp_path / "planted", SOMEBODY, SOMEBODY)
     os.chown(tmp_path / "planted/journal", SOMEBODY, SOMEBODY)
-    root = os.open(tree, os.O_RDONLY)
+    root = ForeignDirectory.named(tree)
     seen = set()
 
     def load() -> None:
-        with opened_journal(tmp_path / "mine/journal", (bytes(tree), root)) as file:
+        with opened_journal(tmp_path / "mine/journal", root) as file:
             seen.add(file.journal.changes)
 
     amid(tmp_path / "mine", tmp_path / "planted", swaps, load)
-    os.close(root)
+    root.close()
     assert seen == {(Quote((), b".ostree-wh.mine"),)}

@@ -3,18 +3,20 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from importer.errors import ImporterError
+from importer.files.beneath import Beneath
+from importer.files.foreign import ForeignDirectory, entries_of
 from importer.repo.writer import Repo
-from importer.tree.descriptors import Beneath, open_root
 from importer.tree.file_batch import FileBatch, TreeFile, seen
 from importer.tree.known_files import KnownFiles, cache_path
 from importer.tree.scan import TreeScan
 from importer.tree.scanned import Rules
+from importer.tree.store_files import FileStore
 from layers.ondisk.commit_filter import Bits, CommitFilter, CommitOptions
 from layers.tree.builder import DeviceNodes
 from layers.tree.node import Leaf
@@ -23,14 +25,6 @@ from tests.tools.ostreerepo import fsck, init, refs
 from tests.tools.overlay import unmount
 from tests.tools.process import run
 from tests.tools.treecommit import age, imported_tree, objects, ostree_commit, run_tree
-
-
-@contextmanager
-def opened(root: Path) -> Iterator[tuple[bytes, int]]:
-    """The root as the walk takes it."""
-    descriptor = open_root(os.fsencode(root))
-    yield os.fsencode(root), descriptor
-    os.close(descriptor)
 
 
 @pytest.fixture
@@ -43,20 +37,20 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-class Meddler:
-    """A sink that changes the tree when it gets a file."""
+class Meddler(FileStore):
+    """A store that changes the tree when it gets a file."""
 
     def __init__(self, change: Callable[[], object]) -> None:
         self._change = change
 
     def enter(self, *_: object) -> None:
-        """See `importer.tree.scanned.Sink`."""
+        """See `FileStore`."""
 
     def find(self, *_: object) -> None:
-        """See `importer.tree.scanned.Sink`."""
+        """See `FileStore`."""
 
     def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:  # noqa: ARG002
-        """See `importer.tree.scanned.Sink`."""
+        """See `FileStore`."""
         if file.name == b"small":
             self._change()
 
@@ -71,7 +65,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_directory_that_changes_is_named(tree: Path, change: str) -> None:
-    with opened(tree) as root:
+    with ForeignDirectory.named(tree) as root:
         meddler = Meddler(lambda: CHANGES[change](tree))
         scan = TreeScan(root, Rules(DeviceNodes.AUTO), CommitFilter(CommitOptions()), meddler)
         with pytest.raises(ImporterError, match=f"^{tree}.*: it changed while it was read"):
@@ -103,8 +97,8 @@ def test_a_file_that_changes_is_named(tree: Path, tmp_path: Path, name: str, cha
     repo = Repo.open(init(tmp_path / "repo"))
     batch = FileBatch(os.fsencode(tree), (file,), keep_xattrs=True)
     fails = pytest.raises(ImporterError, match=f"^{path}: ")
-    with opened(tree) as (_, root), repo.transaction(), fails:
-        batch.read(repo, root, lambda _count: None)
+    with ForeignDirectory.named(tree) as root, repo.transaction(), fails:
+        batch.read(repo, root.descriptor, lambda _count: None)
     assert list((tmp_path / "repo/objects").glob("*/*.file")) == []
 
 
@@ -125,18 +119,48 @@ def test_a_file_that_grows_while_it_is_read(tree: Path, tmp_path: Path) -> None:
 
     file = TreeFile((), b"large", seen(path.lstat()), Bits(0o644, 0, 0), None)
     batch = FileBatch(os.fsencode(tree), (file,), keep_xattrs=True)
-    with opened(tree) as (_, root), pytest.raises(ImporterError, match="large: it changed"):
-        batch.read(Growing(), root, lambda _count: None)  # type: ignore[arg-type]
+    with (
+        ForeignDirectory.named(tree) as root,
+        pytest.raises(ImporterError, match="large: it changed"),
+    ):
+        batch.read(Growing(), root.descriptor, lambda _count: None)  # type: ignore[arg-type]
 
 
 def test_a_symlink_on_the_way_is_not_followed(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tree / "link").symlink_to(tmp_path / "outside")
-    with opened(tree) as (_, root), Beneath(root) as beneath:
+    with ForeignDirectory.named(tree) as root, Beneath(root.descriptor) as beneath:
         assert os.stat(b"small", dir_fd=beneath.directory((b"d",))).st_size == 5
         with pytest.raises(NotADirectoryError):
             beneath.directory((b"link",))
         assert os.stat(b"small", dir_fd=beneath.directory((b"d",))).st_size == 5
+
+
+def test_a_deep_tree_needs_few_descriptors(tmp_path: Path) -> None:
+    """Its path is longer than a path may be, and each of its directories has a neighbour."""
+    at, inodes = os.open(tmp_path, os.O_RDONLY), set()
+    for _ in range(150):
+        for name in ("d" * 40, "e"):
+            os.mkdir(name, dir_fd=at)
+        above, at = at, os.open("d" * 40, os.O_RDONLY, dir_fd=at)
+        inodes.add(os.fstat(at).st_ino)
+        os.close(above)
+    os.close(at)
+
+    def opened() -> int:
+        count = 0
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # of the listing itself
+                count += descriptor.stat().st_ino in inodes
+        return count
+
+    with ForeignDirectory.named(tmp_path) as root, Beneath(root.descriptor) as beneath:
+        for depth in [*range(150), *reversed(range(150))]:
+            above = beneath.directory((b"d" * 40,) * depth)
+            assert [name for name, _ in entries_of(above)] == [b"d" * 40, b"e"]
+            beneath.directory((*(b"d" * 40,) * depth, b"e"))
+            assert 0 < opened() < 100 or not depth
+    assert opened() == 0
 
 
 @pytest.mark.root
@@ -152,7 +176,7 @@ def test_what_is_not_readable_is_named(unprivileged: Path) -> None:
     )
     assert outcome.status == 1
     assert f"{unprivileged}/tree/small: Permission denied" in outcome.said("error")[0]
-    assert "run it as root" in outcome.said("hint")[0]
+    assert "run as root" in outcome.said("hint")[0]
 
 
 # --- files that are known ---

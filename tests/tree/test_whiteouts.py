@@ -203,7 +203,7 @@ def test_a_root_that_is_none(tmp_path: Path, repo: Path, name: str) -> None:
     outcome = run_tree(repo, tmp_path / name)
     assert outcome.status == 1
     assert f"{tmp_path}/{name}: No" in outcome.said("error")[0]
-    assert "ROOT has to be a directory" in outcome.said("hint")[0]
+    assert "name a directory" in outcome.said("hint")[0]
 
 
 def test_devices_are_left_out_by_the_option(tmp_path: Path, repo: Path) -> None:
