@@ -28,8 +28,7 @@ from layers.errors import LayerError
 from layers.storage.mounted import TARGET
 from layers.storage.store_id import StoreForm, private_id
 from layers.tree.blocked import blocker_tree, has_whiteout, topmost
-from layers.tree.entries import EntryCount
-from layers.tree.lower import Lower
+from layers.tree.lower import EntryCount, Lower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -171,7 +170,7 @@ class _Cutter:
     def _written(self, one: str) -> tuple[RepoDirectory, LayerCommit]:
         """Write the layer's tree. Return the stored one: what libostree holds of a tree that it
         builds is many times as large."""
-        own, lower = self._tree(one), Lower(self._trees(one))
+        own, lower = self._tree(one), Lower.of(self._trees(one))
         tree, paths = self._repo.tree(_PLAIN), topmost(own, has_whiteout)
         diff = tree.directory(_DIFF.decode(), own.meta)
         if () in paths:

@@ -31,7 +31,7 @@ def stacked(
         known.get(layer_id) or repo.root(repo.head(layer_branch(layer_id)))
         for layer_id in layer_ids
     ]
-    return Lower(roots) if roots else None
+    return Lower.of(roots) if roots else None
 
 
 class Stacks:
@@ -57,7 +57,7 @@ class Stacks:
         lower = self._tops[layer_ids[known]] if known < len(layer_ids) else None
         for layer_id in reversed(layer_ids[:known]):
             root = made.get(layer_id) or repo.root(repo.head(layer_branch(layer_id)))
-            lower = Lower.above(lower, root)
+            lower = Lower(root, lower)
         if lower is not None:
             self._tops.pop(layer_ids[0], None)  # moves the entry to the end
             self._tops[layer_ids[0]] = lower

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch
-from layers.tree.time_readers import PYTHON, find_pyc, has_time, time_readers
+from layers.tree.lower import find_leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from importer.progress import Progress
     from importer.repo.writer import Repo
+    from layers.tree.lower import TreeDirectory
 
 _NAMED = 3
+_PYTHON = "Python, for its .pyc files,"
+# Of cron and cronie; busybox's crond, which every Alpine image has, does not look at times.
+_PROGRAMS = {
+    "cron": (b"usr/sbin/cron", b"etc/pam.d/crond"),
+    "nginx": (b"usr/sbin/nginx",),
+    "make": (b"usr/bin/make",),
+}
+_LIBRARIES = (b"usr/lib", b"usr/lib64", b"usr/local/lib", b"usr/local/lib64")
+_PYTHON_NAME = b"python3"
+_CACHE = b"__pycache__"
+# The most directories of a Python to look into: its own library has fewer.
+_DIRECTORIES = 500
+_FLAGS = slice(4, 8)  # of a .pyc file's header: PEP 552, "Specification"
 
 
 def tell_time_readers(repo: Repo, images: Mapping[str, Iterable[str]], progress: Progress) -> None:
@@ -34,9 +49,52 @@ def tell_time_readers(repo: Repo, images: Mapping[str, Iterable[str]], progress:
 
 def _programs(repo: Repo, layer_id: str) -> tuple[str, ...]:
     root = repo.root(repo.head(layer_branch(layer_id)))
-    pyc = find_pyc(root)
+    programs = _without_python(root)
+    pyc = _find_pyc(root)
     # A symlink's object has no content.
     if pyc is None or repo.file(pyc).target is not None:
-        return time_readers(root)
+        return programs
     beginning = next(iter(repo.content(pyc)), b"")
-    return (*time_readers(root), *([PYTHON] if has_time(beginning) else []))
+    has_time = beginning[_FLAGS] == bytes(4)
+    return (*programs, *([_PYTHON] if has_time else []))
+
+
+def _without_python(root: TreeDirectory) -> tuple[str, ...]:
+    """Return the programs in a layer, without Python, by their paths."""
+    return tuple(
+        name
+        for name, paths in _PROGRAMS.items()
+        if any(find_leaf(root, tuple(path.split(b"/"))) for path in paths)
+    )
+
+
+def _find_pyc(root: TreeDirectory) -> str | None:
+    """Return the checksum of one .pyc file in the libraries of Python, or None."""
+    found = (
+        checksum
+        for library in _LIBRARIES
+        for python in _pythons(root, library)
+        for directory in islice(_below(python), _DIRECTORIES)
+        if (cache := directory.directories.get(_CACHE)) is not None
+        for name, checksum in cache.leaves.items()
+        if name.endswith(b".pyc")
+    )
+    return next(found, None)
+
+
+def _pythons(root: TreeDirectory, library: bytes) -> list[TreeDirectory]:
+    """Return the directories of Python's versions in a library."""
+    node: TreeDirectory | None = root
+    for name in library.split(b"/"):
+        node = node.directories.get(name) if node else None
+    below = node.directories.items() if node else ()
+    return [child for name, child in below if name.startswith(_PYTHON_NAME)]
+
+
+def _below(directory: TreeDirectory) -> Iterator[TreeDirectory]:
+    """Yield a directory and all below it, but for caches."""
+    work = [directory]
+    while work:
+        here = work.pop()
+        yield here
+        work.extend(below for name, below in here.directories.items() if name != _CACHE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from importer.errors import FetchError, ImporterError
 from layers.document import Document, integer, mapping, parse_document, string
 from layers.errors import Fault, LayerError
-from layers.tree.plain import document, read_layer
+from layers.tree.read_layer import layer_document, parse_layer
 
 if TYPE_CHECKING:
     from importer.cluster.agreement import Agreement
@@ -131,7 +131,7 @@ def encoded(answer: WorkerAnswer | Refusal) -> bytes:
     return _json(
         {
             "worker": answer.worker,
-            "layer": document(answer.layer),
+            "layer": layer_document(answer.layer),
             "files": {"url": files.url, "commit": files.commit}
             if isinstance(files, Parcel)
             else {"directory": files},
@@ -150,7 +150,7 @@ def decoded(raw: bytes) -> WorkerAnswer | Refusal:
         if "error" in answer:
             return Refusal(_error(mapping(answer, "error", "it")), worker)
         return WorkerAnswer(
-            read_layer(mapping(answer, "layer", "it")),
+            parse_layer(mapping(answer, "layer", "it")),
             _files(mapping(answer, "files", "it")),
             integer(answer, "written_bytes", "it"),
             integer(answer, "read_bytes", "it"),

@@ -48,7 +48,7 @@ def tree_diff(old: Sequence[RepoDirectory], new: Sequence[RepoDirectory]) -> Tre
 
 
 def _merged(stack: Sequence[RepoDirectory]) -> Lower | None:
-    return Lower(stack) if stack else None
+    return Lower.of(stack) if stack else None
 
 
 def _leaves(directory: Lower | None) -> dict[bytes, str]:

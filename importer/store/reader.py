@@ -24,8 +24,8 @@ from layers.storage.mounted import blocker_of
 from layers.storage.records import SIGNATURE, big_data_file
 from layers.storage.stated_image import StatedImage, stated_images
 from layers.storage.store_id import standard_ids
+from layers.tree.blocked import own_part
 from layers.tree.lower import Lower
-from layers.tree.own_part import own_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -250,7 +250,7 @@ class StoreView:
         blocker = self.blocker(record)
         if blocker is None and not self.is_cut(record):
             return self.diff(record.id)
-        below = Lower(self.trees(chain(self.layers, record.parent)))
+        below = Lower.of(self.trees(chain(self.layers, record.parent)))
         return own_part(self.diff(record.id), below, blocker)
 
     def own_stack(self, image: ImageView) -> list[TreeDirectory]:

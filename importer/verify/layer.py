@@ -127,7 +127,7 @@ class LayerCheck:
             text = f"record and files make a tar of {tar.diff_id}, not of {self.diff_id}"
             problems.append(Problem(b"", text))
             return
-        below = Lower(lower) if lower else None
+        below = Lower.of(lower) if lower else None
         check = TreeCheck(repo, tar, below, lambda path, text: problems.append(Problem(path, text)))
         settled = check.settled()
         if settled is None:

@@ -59,7 +59,7 @@ def close_tree(root: Directory, layers: Iterable[OverlayLayer]) -> tuple[Settled
 def _close(directory: Directory, below: Sequence[SettledView], closing: Closing) -> Settled:
     tree = LayerTree()
     tree.root = directory
-    found = settle(tree, Lower(below) if below else None)
+    found = settle(tree, Lower.of(below) if below else None)
     if directory.owner is None:
         raise ValueError("a directory on disk has an owner")
     found.meta = directory.owner

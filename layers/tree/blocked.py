@@ -1,9 +1,10 @@
-"""Find the directories in which a layer deletes names, and make the tree that ends them below.
+"""Blockers: how a layer deletes names in a store without whiteouts.
 
 overlayfs merges the directories of one path in all layers, from the top down, until a layer has
-something else than a directory there. So a layer without whiteouts can delete a name in this way:
-it holds the whole directory as it is to be seen, and a second tree, its *blocker*, which is mounted
-between it and the layers below, has a symlink in the directory's place.
+something else than a directory there. So a layer can delete a name without a whiteout: the layer
+holds the whole directory as it is seen, and a second tree, the layer's *blocker*, which is mounted
+between the layer and the layers below, has a symlink in the directory's place. A layer's *own part*
+is the tree that the layer would be with whiteouts.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
-from layers.whiteout import unquoted
+from layers.tree.lower import StoredDirectory
+from layers.whiteout import quoted, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from layers.path import Path
-    from layers.tree.lower import TreeDirectory
+    from layers.tree.lower import Lower, TreeDirectory
+
+    # A directory of a layer's own part, the same in the layer's tree, and in the layers below.
+    type Pair = tuple[OwnPart, StoredDirectory, Lower | None]
 
 
 class Nested(Protocol):
@@ -32,8 +37,8 @@ class Nested(Protocol):
 class Blocker:
     """A directory of a blocker; a `layers.tree.lower.TreeDirectory`.
 
-    A leaf is at the place of a directory that ends there. Each directory has the owner that the
-    layer's own one has.
+    Each leaf ends the directory of its name in the layers below. The owner is that of the layer's
+    own directory.
     """
 
     meta: str
@@ -47,19 +52,16 @@ def has_whiteout(directory: TreeDirectory) -> bool:
 
 
 def topmost[D: Nested](root: D, deletes: Callable[[D], bool]) -> tuple[Path, ...]:
-    """Return the directories in which a layer deletes a name, without those inside another one.
-
-    `deletes` tells this of a directory. The root's path is ().
-    """
-    found: list[Path] = []
+    """Return the paths of the topmost directories that `deletes` accepts. The root's path is ()."""
+    paths: list[Path] = []
     work: list[tuple[Path, D]] = [((), root)]
     while work:
         path, directory = work.pop()
         if deletes(directory):
-            found.append(path)
+            paths.append(path)
         else:
-            work.extend(((*path, name), one) for name, one in directory.directories.items())
-    return tuple(sorted(found))
+            work.extend(((*path, name), child) for name, child in directory.directories.items())
+    return tuple(sorted(paths))
 
 
 def blocker_tree(root: TreeDirectory, paths: Iterable[Path], leaf: str) -> Blocker:
@@ -75,11 +77,90 @@ def blocker_tree(root: TreeDirectory, paths: Iterable[Path], leaf: str) -> Block
 
 
 def blocked_paths(blocker: TreeDirectory) -> tuple[Path, ...]:
-    """Return the directories that a blocker ends."""
-    found: list[Path] = []
+    """Return the paths of the directories that a blocker ends."""
+    paths: list[Path] = []
     work: list[tuple[Path, TreeDirectory]] = [((), blocker)]
     while work:
         path, directory = work.pop()
-        found.extend((*path, name) for name in directory.leaves)
-        work.extend(((*path, name), one) for name, one in directory.directories.items())
-    return tuple(sorted(found))
+        paths.extend((*path, name) for name in directory.leaves)
+        work.extend(((*path, name), child) for name, child in directory.directories.items())
+    return tuple(sorted(paths))
+
+
+@dataclass(slots=True)
+class OwnPart:
+    """A directory of a layer's own part; a `layers.tree.lower.TreeDirectory`. Whiteouts have no
+    checksum."""
+
+    meta: str
+    leaves: Mapping[bytes, str] = field(default_factory=dict)
+    directories: dict[bytes, TreeDirectory] = field(default_factory=dict)
+
+
+def own_part(
+    root: StoredDirectory, below: Lower, blocker: TreeDirectory | None = None
+) -> TreeDirectory:
+    """Return the own part of a layer, given its tree and the layers below.
+
+    The `blocker`, None for a cut layer, names the directories that have files of the layers below;
+    all others are the layer's own. A file that a layer below has, too, is left out: a tree cannot
+    tell whether the layer brought the file again.
+    """
+    if blocker is None:
+        return _part(root, below)
+    top = OwnPart(root.meta, root.leaves)
+    work: list[tuple[OwnPart, StoredDirectory, Lower | None, TreeDirectory]] = [
+        (top, root, below, blocker)
+    ]
+    while work:
+        part, here, lower, ends = work.pop()
+        for name, stored in here.directories.items():
+            deeper = lower.directory(name) if lower is not None else None
+            part.directories[name] = stored
+            if name in ends.leaves:
+                part.directories[name] = _part(stored, deeper)
+            elif name in ends.directories:
+                child = OwnPart(stored.meta, stored.leaves)
+                part.directories[name] = child
+                work.append((child, stored, deeper, ends.directories[name]))
+    return top
+
+
+def _part(top: StoredDirectory, below: Lower | None) -> OwnPart:
+    """Compare a directory with all that the layers below have there. Without recursion, so that
+    the depth has no bound."""
+    root = OwnPart(top.meta)
+    parents: list[tuple[Pair, OwnPart, bytes]] = []
+    work: list[Pair] = [(root, top, below)]
+    while work:
+        part, here, lower = work.pop()
+        part.leaves = _leaves(here, lower)
+        for name, stored in here.directories.items():
+            deeper = lower.directory(name) if lower is not None else None
+            if deeper is None or not _same(stored, deeper):
+                pair = (OwnPart(stored.meta), stored, deeper)
+                parents.append((pair, part, name))
+                work.append(pair)
+    for (part, _, lower), parent, name in reversed(parents):  # children before their parents
+        if lower is None or lower.meta != part.meta or part.leaves or part.directories:
+            parent.directories[name] = part
+    return root
+
+
+def _leaves(here: StoredDirectory, lower: Lower | None) -> Mapping[bytes, str]:
+    """Return the directory's own files and symlinks, and its whiteouts."""
+    if lower is None:
+        return here.leaves
+    own = {name: file for name, file in here.leaves.items() if lower.leaf(name) != file}
+    hidden = lower.names - here.leaves.keys() - here.directories.keys()
+    return own | {quoted(name): "" for name in hidden}
+
+
+def _same(stored: StoredDirectory, below: Lower) -> bool:
+    """Return whether the two are surely one directory of the repo."""
+    only = below.only
+    return (
+        isinstance(only, StoredDirectory)
+        and only.contents == stored.contents
+        and only.meta == stored.meta
+    )

@@ -22,11 +22,11 @@ class TreeDirectory(Protocol):
 
     @property
     def meta(self) -> str:
-        """The checksum of its dirmeta object."""
+        """Return the checksum of its dirmeta object."""
 
     @property
     def leaves(self) -> Mapping[bytes, str]:
-        """The names of its files and symlinks, with their objects' checksums."""
+        """Return its files and symlinks by name, with their objects' checksums."""
 
     @property
     def directories(self) -> Mapping[bytes, TreeDirectory]:
@@ -39,7 +39,7 @@ class StoredDirectory(TreeDirectory, Protocol):
 
     @property
     def contents(self) -> str:
-        """The checksum of its dirtree object, which decides on everything in the directory."""
+        """Return the checksum of its dirtree object, which decides on the directory's content."""
 
     @property
     def directories(self) -> Mapping[bytes, StoredDirectory]:
@@ -57,67 +57,58 @@ def find_leaf(root: TreeDirectory, path: Path) -> str | None:
 class Lower:
     """A directory as seen through a stack of layers, nearest first. At least one layer has it.
 
-    A stack is a layer on top of another stack. `above` shares the answers that the lower stack has
+    A stack is a layer on top of another stack, and shares the answers that the lower one has
     found, so that closing an image's layers takes a time that grows with their entries, and not
     with the number of layers.
     """
 
-    def __init__(self, stack: Sequence[TreeDirectory]) -> None:
-        nearest, *others = stack
-        below: Lower | None = None
-        for layer in reversed(others):
-            below = Lower._made(layer, below)
-        self._init(nearest, below)
-
-    @classmethod
-    def above(cls, below: Lower | None, nearest: TreeDirectory) -> Lower:
-        """Return the stack of one more layer."""
-        return cls._made(nearest, below)
-
-    @classmethod
-    def _made(cls, nearest: TreeDirectory, below: Lower | None) -> Lower:
-        made = cls.__new__(cls)
-        made._init(nearest, below)
-        return made
-
-    def _init(self, nearest: TreeDirectory, below: Lower | None) -> None:
+    def __init__(self, nearest: TreeDirectory, below: Lower | None = None) -> None:
         self._nearest = nearest
         self._below = below
         self._names: frozenset[bytes] | None = None
         self._subdirectories: dict[bytes, Lower | None] = {}
 
+    @classmethod
+    def of(cls, stack: Sequence[TreeDirectory]) -> Lower:
+        """Return the merged view of these directories, nearest first, at least one."""
+        nearest, *others = stack
+        below: Lower | None = None
+        for layer in reversed(others):
+            below = cls(layer, below)
+        return cls(nearest, below)
+
     @property
     def meta(self) -> str:
-        """The checksum of the visible dirmeta: the nearest layer's."""
+        """Return the checksum of the visible dirmeta: the nearest layer's."""
         return self._nearest.meta
 
     @property
     def only(self) -> TreeDirectory | None:
-        """The layer's own directory, if it is the only one of the stack; else None."""
+        """Return the layer's own directory if no layer is below, else None."""
         return self._nearest if self._below is None else None
 
     @property
     def stack(self) -> Sequence[TreeDirectory]:
-        """The layers' own directories, nearest first."""
-        return [one._nearest for one in self._chain()]
+        """Return the layers' own directories, nearest first."""
+        return [view._nearest for view in self._chain()]
 
     @property
     def names(self) -> frozenset[bytes]:
-        """All visible names."""
+        """Return all visible names."""
         work: list[Lower] = []
         visible: set[bytes] = set()
-        for one in self._chain():
-            if one._names is not None:
-                visible = set(one._names)
+        for view in self._chain():
+            if view._names is not None:
+                visible = set(view._names)
                 break
-            work.append(one)
-        for one in reversed(work):
-            one._add_to(visible)
+            work.append(view)
+        for view in reversed(work):
+            view._add_to(visible)
         self._names = frozenset(visible)
         return self._names
 
     def _add_to(self, visible: set[bytes]) -> None:
-        """Change the names that show below into those that show here."""
+        """Change the names that are visible below into the names that are visible here."""
         for name in self._nearest.leaves:
             hidden = unquoted(name)
             if hidden is None:
@@ -128,39 +119,39 @@ class Lower:
 
     def shows(self, name: bytes) -> bool:
         """Return whether anything of this name is visible."""
-        for one in self._chain():
-            if name in one._nearest.directories or name in one._nearest.leaves:
+        for view in self._chain():
+            if name in view._nearest.directories or name in view._nearest.leaves:
                 return unquoted(name) is None
-            if quoted(name) in one._nearest.leaves:
+            if quoted(name) in view._nearest.leaves:
                 return False
         return False
 
     def leaf(self, name: bytes) -> str | None:
         """Return the checksum of the visible file or symlink of this name, or None."""
-        for one in self._chain():
-            if name in one._nearest.leaves:
-                return one._nearest.leaves[name] if unquoted(name) is None else None
-            if name in one._nearest.directories or quoted(name) in one._nearest.leaves:
+        for view in self._chain():
+            if name in view._nearest.leaves:
+                return view._nearest.leaves[name] if unquoted(name) is None else None
+            if name in view._nearest.directories or quoted(name) in view._nearest.leaves:
                 return None
         return None
 
     def directory(self, name: bytes) -> Lower | None:
-        """Return the visible sub-directory of this name, or None. The layers that say nothing
-        about the name have the one of the layers below them."""
+        """Return the visible sub-directory of this name, or None. A layer without the name shares
+        the sub-directory of the layers below."""
         work: list[Lower] = []
         found: Lower | None = None
-        for one in self._chain():
-            if name in one._subdirectories:
-                found = one._subdirectories[name]
+        for view in self._chain():
+            if name in view._subdirectories:
+                found = view._subdirectories[name]
                 break
-            work.append(one)
-            if name in one._nearest.leaves or quoted(name) in one._nearest.leaves:
+            work.append(view)
+            if name in view._nearest.leaves or quoted(name) in view._nearest.leaves:
                 break  # nothing below shows
-        for one in reversed(work):
-            own = one._nearest.directories.get(name)
+        for view in reversed(work):
+            own = view._nearest.directories.get(name)
             if own is not None:
-                found = Lower.above(found, own)
-            one._subdirectories[name] = found
+                found = Lower(own, found)
+            view._subdirectories[name] = found
         return found
 
     def find(self, path: Path) -> Lower | None:
@@ -177,19 +168,19 @@ class Lower:
 
     @property
     def leaves(self) -> Mapping[bytes, str]:
-        """The visible files and symlinks, with their objects' checksums."""
+        """Return the visible files and symlinks, with their objects' checksums."""
         return self._merged[0]
 
     @cached_property
     def directories(self) -> Mapping[bytes, Lower]:
-        """The visible sub-directories by name."""
-        return {name: Lower(stack) for name, stack in self._merged[1].items()}
+        """Return the visible sub-directories by name."""
+        return {name: Lower.of(stack) for name, stack in self._merged[1].items()}
 
     def _chain(self) -> Iterator[Lower]:
-        one: Lower | None = self
-        while one is not None:
-            yield one
-            one = one._below
+        view: Lower | None = self
+        while view is not None:
+            yield view
+            view = view._below
 
     @cached_property
     def _merged(self) -> tuple[dict[bytes, str], dict[bytes, list[TreeDirectory]]]:
@@ -210,3 +201,26 @@ class Lower:
                     directories.setdefault(name, []).append(below)
             closed |= ended
         return leaves, directories
+
+
+class EntryCount:
+    """Counts files, symlinks and directories. Trees that share directories are read once."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def of(self, root: StoredDirectory) -> int:
+        """Return the number of entries below a directory, without quoted whiteouts."""
+        work = [root]
+        while work:
+            directory = work[-1]
+            below = directory.directories.values()
+            uncounted = [child for child in below if child.contents not in self._counts]
+            if uncounted and directory.contents not in self._counts:
+                work.extend(uncounted)
+                continue
+            work.pop()
+            own = sum(unquoted(name) is None for name in directory.leaves)
+            deeper = sum(1 + self._counts[child.contents] for child in below)
+            self._counts[directory.contents] = own + deeper
+        return self._counts[root.contents]

@@ -1,15 +1,18 @@
 """Choose which of an image's extended attributes are stored.
 
 ostree would store an xattr that the kernel refuses to set, and then fail to check it out on the
-device.
+device. POSIX ACLs are judged by include/uapi/linux/posix_acl_xattr.h, and fs/posix_acl.c,
+`posix_acl_valid`.
 """
 
 from __future__ import annotations
 
+import re
+import struct
+
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
 from layers.ostree.bounds import check_xattrs
-from layers.tree.acl import is_settable, says_what_the_mode_does
 
 # overlayfs keeps its own state in the first two (the kernel's overlayfs.rst, "redirect_dir",
 # "metacopy"), so an image's own would change what the store means; and files are labelled
@@ -23,6 +26,11 @@ _ACLS = (_ACCESS_ACL, _DEFAULT_ACL)
 _CAPABILITY = b"security.capability"
 # include/uapi/linux/capability.h: revisions 2 and 3 and their sizes; 1 can no longer be set.
 _CAPABILITY_SIZES = {2: 20, 3: 24}
+_ACL_VERSION = struct.pack("<I", 2)
+_ACL_ENTRY = struct.Struct("<HHI")  # tag, permissions, id
+_USER, _GROUP, _MASK = 0x02, 0x08, 0x10
+# The owner, users, the group, groups, the mask, all others: in this order.
+_ACL_TAGS = re.compile(rb"\x01\x02*\x04\x08*\x10?\x20")
 
 
 def kept(owner: Owner, kind: Kind) -> Owner:
@@ -34,9 +42,9 @@ def kept(owner: Owner, kind: Kind) -> Owner:
     """
     if not owner.xattrs:
         return owner
-    found = owner._replace(xattrs=tuple(x for x in owner.xattrs if _is_kept(*x, kind)))
-    check_xattrs(found.xattrs)
-    return found
+    xattrs = tuple(xattr for xattr in owner.xattrs if _is_kept(*xattr, kind))
+    check_xattrs(xattrs)
+    return owner._replace(xattrs=xattrs)
 
 
 def _is_kept(name: bytes, value: bytes, kind: Kind) -> bool:
@@ -49,8 +57,9 @@ def _is_kept(name: bytes, value: bytes, kind: Kind) -> bool:
         return False
     if name in _ACLS:
         _check_acl(name, value, kind)
-    # What such an ACL says the kernel puts into the mode, and forgets the xattr.
-    return not (name == _ACCESS_ACL and says_what_the_mode_does(value))
+    # The kernel puts an access ACL of the owner, the group and others alone into the mode, and
+    # forgets the xattr.
+    return not (name == _ACCESS_ACL and len(value) == len(_ACL_VERSION) + 3 * _ACL_ENTRY.size)
 
 
 def _is_known(name: bytes) -> bool:
@@ -63,6 +72,23 @@ def _check_acl(name: bytes, value: bytes, kind: Kind) -> None:
         raise LayerError(f"{name.decode()} of {len(value)} bytes is not one Linux can set")
     if name == _DEFAULT_ACL and kind is not Kind.DIRECTORY:
         raise LayerError("a default ACL on what is no directory")
+
+
+def is_settable(value: bytes) -> bool:
+    """Return whether the xattr's value is an ACL that Linux would set."""
+    body = value[4:]
+    if value[:4] != _ACL_VERSION or len(body) % _ACL_ENTRY.size:
+        return False
+    entries = list(_ACL_ENTRY.iter_unpack(body))
+    tags = [tag for tag, _, _ in entries]
+    named = _USER in tags or _GROUP in tags
+    return (
+        max(tags, default=256) < 256
+        and _ACL_TAGS.fullmatch(bytes(tags)) is not None
+        and (_MASK in tags or not named)
+        and all(permissions <= 7 for _, permissions, _ in entries)
+        and all(who != 2**32 - 1 for tag, _, who in entries if tag in (_USER, _GROUP))
+    )
 
 
 def _check_capability(value: bytes) -> None:

@@ -58,7 +58,7 @@ def check_own_part(repo: Repo, store: StoreView, record: LayerRecord) -> None:
     branch = repo.root(repo.head(layer_branch(store.standard_ids[record.id])))
     found, layer = listed(store.own(record)), listed(branch)
     below = store.trees(chain(store.layers, record.parent))
-    lower = listed(Lower(below)) if below else {}
+    lower = listed(Lower.of(below)) if below else {}
     for path in found.keys() | layer.keys():
         if path not in found:  # a file or directory that is the same below
             assert lower[path] == layer[path], path

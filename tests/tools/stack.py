@@ -109,7 +109,7 @@ class Stack:
         tree = StoredDirectory(self.store, settled)
         record = reader.tar_split(lambda checksum: iter_once(self.store.things[checksum].content))
         self.layers.append(ReadLayer(reader, tree, settled, record, tar))
-        self._lower = Lower.above(self._lower, tree)
+        self._lower = Lower(tree, self._lower)
         return self.layers[-1]
 
     def lower(self) -> Lower | None:

@@ -26,7 +26,7 @@ class Made:
 
 
 def test_nearest_layer_decides() -> None:
-    lower = Lower([Made("top", {b"a": "1"}), Made("base", {b"a": "2", b"b": "3"})])
+    lower = Lower.of([Made("top", {b"a": "1"}), Made("base", {b"a": "2", b"b": "3"})])
     assert lower.meta == "top"
     assert (lower.leaf(b"a"), lower.leaf(b"b"), lower.leaf(b"c")) == ("1", "3", None)
     assert lower.names == {b"a", b"b"}
@@ -35,14 +35,14 @@ def test_nearest_layer_decides() -> None:
 def test_directories_merge() -> None:
     top = Made("", {}, {b"d": Made("top", {b"a": "1"})})
     base = Made("", {}, {b"d": Made("base", {b"b": "2"})})
-    below = Lower([top, base]).directory(b"d")
+    below = Lower.of([top, base]).directory(b"d")
     assert below is not None
     assert (below.meta, sorted(below.names)) == ("top", [b"a", b"b"])
 
 
 def test_whiteout_hides_and_is_not_shown() -> None:
     base = Made("", {b"a": "1"}, {b"d": Made("")})
-    lower = Lower([Made("", {b".ostree-wh.a": "w", b".ostree-wh.d": "w"}), base])
+    lower = Lower.of([Made("", {b".ostree-wh.a": "w", b".ostree-wh.d": "w"}), base])
     assert lower.names == frozenset()
     assert lower.leaf(b"a") is None
     assert lower.directory(b"d") is None
@@ -55,26 +55,26 @@ def test_directory_stops_merging_at_a_whiteout_or_a_file() -> None:
             Made("", between),
             Made("", {}, {b"d": Made("base", {b"old": "2"})}),
         ]
-        below = Lower(stack).directory(b"d")
+        below = Lower.of(stack).directory(b"d")
         assert below is not None
         assert below.names == {b"new"}
 
 
 def test_file_over_a_directory_hides_it() -> None:
-    lower = Lower([Made("", {b"d": "file"}), Made("", {}, {b"d": Made("")})])
+    lower = Lower.of([Made("", {b"d": "file"}), Made("", {}, {b"d": Made("")})])
     assert lower.leaf(b"d") == "file"
     assert lower.directory(b"d") is None
 
 
 def test_directory_over_a_file_hides_it() -> None:
-    lower = Lower([Made("", {}, {b"d": Made("top")}), Made("", {b"d": "file"})])
+    lower = Lower.of([Made("", {}, {b"d": Made("top")}), Made("", {b"d": "file"})])
     assert lower.leaf(b"d") is None
     assert lower.directory(b"d") is not None
 
 
 def test_find_leaf() -> None:
     base = Made("", {b"f": "0"}, {b"d": Made("", {b"a": "1"}, {b"e": Made("", {b"b": "2"})})})
-    lower = Lower([Made(""), base])
+    lower = Lower.of([Made(""), base])
     assert lower.find_leaf((b"f",)) == "0"
     assert lower.find_leaf((b"d", b"a")) == "1"
     assert lower.find_leaf((b"d", b"e", b"b")) == "2"
@@ -84,7 +84,7 @@ def test_find_leaf() -> None:
 
 def test_each_directory_is_merged_once() -> None:
     """A layer with many links into one large directory would else be merged for each."""
-    lower = Lower([Made("", {}, {b"d": Made("", {b"a": "1"})})])
+    lower = Lower.of([Made("", {}, {b"d": Made("", {b"a": "1"})})])
     assert lower.directory(b"d") is lower.directory(b"d")
 
 
@@ -110,8 +110,8 @@ def test_each_name_by_itself_is_as_in_the_whole(layers: list[Made]) -> None:
     """Whether a stack is made at once, or layer by layer, with questions in between."""
     grown: Lower | None = None
     for number, layer in enumerate(layers):
-        grown = Lower.above(grown, layer)
-        check_alike(grown, Lower(layers[number::-1]))
+        grown = Lower(layer, grown)
+        check_alike(grown, Lower.of(layers[number::-1]))
 
 
 def check_alike(one: Lower, other: Lower) -> None:
@@ -157,6 +157,6 @@ def test_the_work_for_a_layer_does_not_grow_with_the_layers_below(opaque: bool) 
         leaves = dict.fromkeys(settled.leaves, "file")
         leaves |= {quoted(name): "whiteout" for name in settled.whiteouts}
         assert len(leaves) == files + (files if opaque else 1) * (number > 0)
-        lower = Lower.above(lower, Made("", {}, {b"d": Made("", Counted(leaves))}))
+        lower = Lower(Made("", {}, {b"d": Made("", Counted(leaves))}), lower)
     assert max(looks) <= 4 * files
     assert looks[-1] <= looks[2]

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from layers.tree.entries import EntryCount
-from layers.tree.lower import Lower
-from layers.tree.own_part import own_part
+from layers.tree.blocked import own_part
+from layers.tree.lower import EntryCount, Lower
 
 
 @dataclass
@@ -29,7 +28,7 @@ BASE = Stored(
 def test_what_differs_is_its_own_and_what_is_missing_is_deleted() -> None:
     new = Stored("new", {b"y": "4", b"z": "5"})
     cut = Stored("cut", {b"b": "6", b"c": "7"}, {b"same": KEPT, b"other": new})
-    own = own_part(cut, Lower([BASE]))
+    own = own_part(cut, Lower.of([BASE]))
     assert own.leaves == {b"b": "6", b"c": "7", b".ostree-wh.a": "", b".ostree-wh.gone": ""}
     assert own.directories.keys() == {b"other"}
     assert own.directories[b"other"].leaves == {b"z": "5"}
@@ -37,7 +36,7 @@ def test_what_differs_is_its_own_and_what_is_missing_is_deleted() -> None:
 
 def test_a_directory_with_another_owner_is_its_own() -> None:
     cut = Stored("cut", BASE.leaves, {**BASE.directories, b"same": Stored("kept", meta="other")})
-    own = own_part(cut, Lower([BASE]))
+    own = own_part(cut, Lower.of([BASE]))
     assert own.leaves == {}
     assert own.directories[b"same"].meta == "other"
 
@@ -46,13 +45,15 @@ def test_directories_of_several_layers_are_compared_by_what_they_show() -> None:
     top = Stored("top", {}, {b"same": Stored("more", {b"l": "8"})})
     merged = Stored("merged", {b"k": "1", b"l": "8"})
     cut = Stored("cut", BASE.leaves, {**BASE.directories, b"same": merged})
-    own = own_part(cut, Lower([top, BASE]))
+    own = own_part(cut, Lower.of([top, BASE]))
     assert (own.leaves, own.directories) == ({}, {})
 
 
 def test_a_new_directory_is_its_own_with_all_that_is_in_it() -> None:
     fresh = Stored("fresh", {b"n": "9"}, {b"deep": Stored("deep", {b"m": "10"})})
-    own = own_part(Stored("cut", {b"b": "2"}, {b"fresh": fresh}), Lower([Stored("l", {b"b": "2"})]))
+    own = own_part(
+        Stored("cut", {b"b": "2"}, {b"fresh": fresh}), Lower.of([Stored("l", {b"b": "2"})])
+    )
     assert own.leaves == {}
     assert own.directories[b"fresh"].directories[b"deep"].leaves == {b"m": "10"}
 
@@ -73,7 +74,7 @@ def test_a_deep_tree_takes_no_recursion() -> None:
             Stored(f"{prefix}{depth + 1}", {}, {b"d": one})
             for prefix, one in (("", deep), ("z", below))
         )
-    own, count = own_part(deep, Lower([below])), 0
+    own, count = own_part(deep, Lower.of([below])), 0
     while own.directories:
         own, count = own.directories[b"d"], count + 1
     assert (count, own.leaves) == (3000, {b"f": "1"})

@@ -105,7 +105,7 @@ class World:
             leaf.checksum = sha256(repr((entry.kind, entry.owner, content)).encode()).hexdigest()
         if self._sealing:
             seal(reader.tree, self.objects.store)
-        return settle(reader.tree, Lower(self.trees[::-1]) if self.trees else None)
+        return settle(reader.tree, Lower.of(self.trees[::-1]) if self.trees else None)
 
 
 @given(layers=stacks())

@@ -49,10 +49,10 @@ def test_lower_trees_are_read_only_where_they_matter() -> None:
     for path in (b"listed", b"listed/deep"):
         tree.add(TarEntry(path, Kind.DIRECTORY, Owner(0o755, 0, 0)))
     tree.add(TarEntry(b"listed/deep/f", Kind.FILE, Owner(0o644, 0, 0)))
-    settle(tree, Lower([root]))
+    settle(tree, Lower.of([root]))
     assert not any(one.seen for one in (root, middle, deep))
     tree.add(TarEntry(b"listed/.wh.x", Kind.FILE, Owner(0o644, 0, 0)))
-    settle(tree, Lower([root]))
+    settle(tree, Lower.of([root]))
     assert [one.seen for one in (root, middle, deep, other)] == [True, True, False, False]
 
 

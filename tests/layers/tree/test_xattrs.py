@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
-from layers.tree.acl import is_settable
-from layers.tree.xattrs import kept
+from layers.tree.xattrs import is_settable, kept
 from tests.tools.fuzz import examples
 
 OWNER, USER, GROUP, GROUPS, MASK, OTHER = 1, 2, 4, 8, 16, 32
