@@ -28,7 +28,6 @@ from importer.cli.targets import FETCH, IMPORT, executors, layer_options, skopeo
 
 if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
-    from importer.release.difference import DiffResult
     from importer.release.origin import ReleaseOrigin
     from importer.run.job import ImportJob
     from layers.release.report import Report
@@ -42,7 +41,7 @@ import-release --repo /srv/repo --stream 4.20.0-0.nightly \\
     --arch amd64 --arch arm64 --authfile pull-secret.json --keep 14
 
 # Is there a newer nightly, and what changed in it?
-import-release --repo /srv/repo --stream 4.20.0-0.nightly --check
+import-release --repo /srv/repo --stream 4.20.0-0.nightly --dry-run
 """
 
 
@@ -73,31 +72,28 @@ def _work(given: Given) -> Answer:
     if result.diff is not None:
         return _diff(given, repo, *result.diff)
     assert repo is not None  # a rule of ReleaseResult  # noqa: S101
-    origin = _origin(given)
-    job = _job(given, repo, origin)
-    if result.check:
-        return _check(given, job, origin)
-    if given(Rehearsal).dry_run:
-        from importer.run.dry_run import plan_import
-
-        plan = plan_import(job, progress_for(given(Messages)))
-        return answer(given, plan, incomplete=plan.incomplete)
-    return _import(given, job)
+    job = _job(given, repo, _origin(given))
+    return _plan(given, job) if given(Rehearsal).dry_run else _import(given, job)
 
 
 def _diff(given: Given, repo: Path | None, old: str, new: str) -> Answer:
-    from importer.release.check import diff_releases
+    from importer.release.compare import diff_releases
 
-    progress = progress_for(given(Messages))
-    return _compared(given, diff_releases(repo, _origin(given), old, new, progress))
+    result = diff_releases(repo, _origin(given), old, new, progress_for(given(Messages)))
+    reports = result.reports()
+    text = _markdown(given, reports) or _for_people(reports, tty=sys.stdout.isatty())
+    return answer(given, result, text)
 
 
-def _check(given: Given, job: ImportJob, origin: ReleaseOrigin) -> Answer:
-    from importer.release.check import check_release
+def _plan(given: Given, job: ImportJob) -> Answer:
+    from importer.run.dry_run import plan_import
 
-    progress = progress_for(given(Messages))
-    assert job.files is not None  # _job has made them  # noqa: S101
-    return _compared(given, check_release(job.target, origin, job.files, progress))
+    plan = plan_import(job, progress_for(given(Messages)))
+    reports = plan.reports()
+    files = [f"{path} would change" for path in plan.updated]
+    people = [*_for_people(reports, tty=sys.stdout.isatty()), *files, *plan.lines()]
+    text = _markdown(given, reports) or people
+    return answer(given, plan, text, incomplete=plan.incomplete)
 
 
 def _import(given: Given, job: ImportJob) -> Answer:
@@ -165,13 +161,6 @@ def _skopeo(given: Given) -> Skopeo:
     registries = registries_of([*sources.sources, *(given(ReleaseResult).diff or ())])
     refuse_unnamed(credentials(given(RegistryOptions)), registries)
     return skopeo(given, given(Retries).retry_times, registries)
-
-
-def _compared(given: Given, result: DiffResult) -> Answer:
-    reports = result.reports()
-    files = [f"{path} would change" for path in result.updated]
-    text = _markdown(given, reports) or [*_for_people(reports, tty=sys.stdout.isatty()), *files]
-    return answer(given, result, text)
 
 
 def _markdown(given: Given, reports: list[Report]) -> list[str]:

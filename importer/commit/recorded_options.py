@@ -1,6 +1,6 @@
 """Record in a release's commit the options that its content depends on, and compare them.
 
-A run with other options makes another commit. --check makes no commit, so it compares its options
+A run with other options makes another commit. --dry-run makes no commit, so it compares its options
 with those that the branch's commit records.
 """
 

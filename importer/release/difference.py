@@ -1,8 +1,8 @@
-"""The results of --check and --diff, for standard output."""
+"""The result of --diff for standard output, and what --dry-run says of a release."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layers.release.report import Report, plain
@@ -32,25 +32,18 @@ def fault_document(fault: Fault) -> dict[str, str | None]:
 class Difference:
     """The difference of two releases; `layers` and `device` only if both are in the repo.
 
-    `before` is the release of the branch's commit. `new_base` tells that this commit was made
-    from another commit of the operating system than --onto is at now. `new_options` are options
-    whose values it was not made with. `first_release` tells that another command made it.
+    --dry-run compares the branch's commit with the release. `new_base` tells that this commit was
+    made from another commit of the operating system than --onto is at now. `new_options` are
+    options whose values it was not made with. `first_release` tells that another command made it.
     """
 
     release: Release
     diff: ReleaseDiff
-    branch: str | None = None
     layers: LayerDiff | None = None
-    before: Release | None = None
     device: Fetch | None = None
     new_base: bool = False
     new_options: tuple[str, ...] = ()
     first_release: bool = False
-
-    @property
-    def unchanged(self) -> bool:
-        """Return whether there is nothing new."""
-        return self.diff.is_empty and not self._besides()
 
     def _besides(self) -> list[str]:
         """Return the changes other than images, for people."""
@@ -64,16 +57,26 @@ class Difference:
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
         return {
-            "branch": self.branch,
-            "unchanged": self.unchanged,
-            "new_base": self.new_base,
-            "new_options": list(self.new_options),
-            "first_release": self.first_release,
+            "unchanged": self.diff.is_empty,
+            **self.changes_document(),
+            "layers": self.layers.document() if self.layers else None,
+            "device": self.device.document() if self.device else None,
+        }
+
+    def changes_document(self) -> dict[str, Any]:
+        """Return the names and the changed images, for JSON."""
+        return {
             **names_document(self.release),
             "old_release": self.diff.old or None,
             "changes": self.diff.document(),
-            "layers": self.layers.document() if self.layers else None,
-            "device": self.device.document() if self.device else None,
+        }
+
+    def reasons_document(self) -> dict[str, Any]:
+        """Return the reasons for a new commit other than images, for JSON."""
+        return {
+            "new_base": self.new_base,
+            "new_options": list(self.new_options),
+            "first_release": self.first_release,
         }
 
     def report(self) -> Report:
@@ -99,30 +102,23 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class DiffResult:
-    """The result of --check and --diff. `updated` are paths of files that an import would
-    rewrite."""
+    """The result of --diff."""
 
-    parts: tuple[Difference, ...]
-    updated: tuple[str, ...] = ()
-    incomplete: bool = field(default=False, init=False)
+    difference: Difference
 
     @property
     def unchanged(self) -> bool:
-        """Return whether there is nothing new."""
-        return all(part.unchanged for part in self.parts) and not self.updated
+        """Return whether both have the same images."""
+        return self.difference.diff.is_empty
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
-        return {
-            "unchanged": self.unchanged,
-            "updated_files": list(self.updated),
-            "releases": [part.document() for part in self.parts],
-        }
+        return {"unchanged": self.unchanged, "releases": [self.difference.document()]}
 
     def lines(self) -> list[str]:
         """Return the report for people as plain text."""
         return plain(self.reports())
 
     def reports(self) -> list[Report]:
-        """Return the reports for people, one for each architecture."""
-        return [part.report() for part in self.parts]
+        """Return the report for people."""
+        return [self.difference.report()]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from importer.commit.branch_head import losses
 from importer.commit.message import branch_message
 from importer.commit.plan import repo_to_plan_with
-from importer.commit.release_message import has_release
-from importer.release.difference import fault_document, names_document
-from importer.release.head import release_of
+from importer.commit.recorded_options import new_options
+from importer.commit.release_message import has_release, is_onto
+from importer.release.difference import Difference, fault_document
+from importer.release.head import is_release, release_of
 from importer.render.table import several
 from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
 from importer.run.import_all import check_faults, check_repo
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from importer.run.job import ImportJob
-    from layers.release.diff import ReleaseDiff
     from layers.release.release import Release
+    from layers.release.report import Report
     from layers.storage.image import Image
 
     type Json = dict[str, object]
@@ -41,14 +42,14 @@ class Rehearsed:
     """A branch of a plan, and its part's layers.
 
     `moves` tells that the branch would get another commit. `losses` are lines on images that the
-    branch would lose. `diff` compares a release with the branch's commit.
+    branch would lose. `difference` compares a release with the branch's commit.
     """
 
     branch: PlannedBranch
     layers: LayerPlan
     moves: bool
     losses: tuple[str, ...] = ()
-    diff: ReleaseDiff | None = None
+    difference: Difference | None = None
 
     def document(self) -> Json:
         """Return the branch for JSON, see `DryRun`."""
@@ -59,14 +60,14 @@ class Rehearsed:
             "base": branch.base.commit.checksum if branch.base is not None else None,
         }
 
-    def release(self, release: Release, diff: ReleaseDiff) -> Json:
+    def release(self, difference: Difference) -> Json:
         """Return the branch of a release for JSON, see `DryRun`."""
         branch, layers = self.branch, self.layers
         return {
             **self.document(),
             "unchanged": not self.moves,
-            **names_document(release),
-            "changes": diff.document(),
+            **difference.reasons_document(),
+            **difference.changes_document(),
             "fetch_bytes": layers.size,
             "fetch": [_fetched(one) for one in layers.missing],
             "failed": {name: fault_document(one) for name, one in branch.faults.items()},
@@ -114,9 +115,21 @@ def rehearsed(target: Target, repo: Repo, branch: PlannedBranch, layers: LayerPl
         message = branch_message(target, branch)
         lost = tuple(losses(branch.name, branch.head, message))
         return Rehearsed(branch, layers, _is_new(target, branch), lost)
-    diff = compare(release_of(repo, branch.head, branch.name), branch.release)
     same = has_release(target, branch, branch.release) and not layers.missing
-    return Rehearsed(branch, layers, not same, diff=diff)
+    difference = _difference(target, repo, branch, branch.release)
+    return Rehearsed(branch, layers, not same, difference=difference)
+
+
+def _difference(target: Target, repo: Repo, branch: PlannedBranch, release: Release) -> Difference:
+    """Compare the branch's commit with the release."""
+    head = branch.head
+    return Difference(
+        release,
+        compare(release_of(repo, head, branch.name), release),
+        new_base=head is not None and not is_onto(head, branch.base),
+        new_options=new_options(head, target) if head is not None else (),
+        first_release=head is not None and not is_release(head),
+    )
 
 
 def _is_new(target: Target, branch: PlannedBranch) -> bool:
@@ -162,11 +175,15 @@ class DryRun:
         ]
         return [
             *(_fetch_line(one) for one in layers.missing),
-            *(one.line() for one in own if one.moves or one.diff is None),
+            *(one.line() for one in own if one.moves or one.difference is None),
             *(line for one in own for line in one.losses),
             *failed,
             _sum_line(layers, len(tuple(images))),
         ]
+
+    def reports(self) -> list[Report]:
+        """Return the reports on releases for people."""
+        return [one.difference.report() for one in self.branches if one.difference is not None]
 
     def document(self) -> Json:
         """Return the JSON document:
@@ -184,7 +201,9 @@ class DryRun:
 
         {"updated_files": [PATH, ...],
          "releases": [{"branch", "commit": CHECKSUM or null, "base": CHECKSUM or null,
-                       "unchanged": BOOL, "arch", "release", "version", "changes": {...},
+                       "unchanged": BOOL, "new_base": BOOL, "new_options": [OPTION, ...],
+                       "first_release": BOOL, "arch", "release", "version",
+                       "old_release": NAME or null, "changes": {...},
                        "fetch_bytes": BYTES, "fetch": [...], "failed": {...},
                        "images": [{"component", ...}, ...]}, ...]}
 
@@ -199,9 +218,7 @@ class DryRun:
             "fetch_bytes": sum(one.size for one in layers),
         }
         releases = [
-            one.release(one.branch.release, one.diff)
-            for one in self.branches
-            if one.branch.release is not None and one.diff is not None
+            one.release(one.difference) for one in self.branches if one.difference is not None
         ]
         if releases:
             return whole | {"updated_files": list(self.updated), "releases": releases}

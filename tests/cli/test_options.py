@@ -69,7 +69,7 @@ def test_no_option_and_no_argument_may_be_empty(
         ("import-image", ["--policy=", "oci:layout:t"]),
         ("import-storage", [""]),
         ("import-storage", ["--repo=", "storage"]),
-        ("import-release", ["--repo=", "--check", "release.json"]),
+        ("import-release", ["--repo=", "--dry-run", "release.json"]),
         ("import-release", ["--lock=", "release.json"]),
         ("import-release", ["--diff", "", "release.json"]),
         ("import-release", [""]),

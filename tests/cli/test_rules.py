@@ -32,8 +32,9 @@ RELEASE = ("--repo=/r", "release.json")
         (import_release, ["release.json"], "--repo, or OSTREE_REPO, has to name the ostree repo"),
         (import_release, ["--repo=/r", "--locked=l", "--lock=m"],
          "--lock and --locked exclude each other"),
-        (import_release, [*RELEASE, "--check", "--keep=3"],
-         "--check imports nothing, so --keep has no use"),
+        (import_release, [*RELEASE, "--check"], "No such option '--check': use --dry-run"),
+        (import_release, ["--diff", "a", "b", "--dry-run"],
+         "--diff imports nothing, so --dry-run has no use"),
         (import_release, ["--diff", "a", "b", "--update-json=f"],
          "--diff imports nothing, so --update-json has no use"),
         (import_release, [*RELEASE, "--json", "--markdown"],
@@ -55,4 +56,4 @@ def test_what_breaks_no_rule() -> None:
     onto = ["--onto=os", "--branch=all", "--existing-store=merge", "--selinux-policy=base"]
     assert import_image.make_context("command", [*IMAGE, *onto])
     assert import_release.make_context("command", ["--diff", "a", "b"])
-    assert import_release.make_context("command", [*RELEASE, "--check", "--update-json=f"])
+    assert import_release.make_context("command", [*RELEASE, "--dry-run", "--update-json=f"])

@@ -105,15 +105,21 @@ def test_dry_run(home: Path) -> None:
     hold(documents, table("## import-image and import-storage, --dry-run"))
 
 
-def test_release_check(home: Path) -> None:
-    known = table("## import-release --check and --diff")
+def test_release_dry_run_and_diff(home: Path) -> None:
+    known = table("## import-release --dry-run")
     inner = (".changes.", ".device.")
     changes = {key: False for key in table("## import-release") if any(one in key for one in inner)}
-    sums = {f"{key}.{sum_}": False for key in known for sum_ in ("layers", "bytes")}
     call = ("--branch=night", "--release=next", _LISTED, home / "list")
-    checked = released(home / "repo", "--check", *call)
+    checked = released(home / "repo", "--dry-run", *call)
+    planned = table("## import-image and import-storage, --dry-run")
+    layers = {
+        f"releases[].{key}": False for key in planned if key.startswith(("fetch[]", "images[]"))
+    }
+    hold([checked], known | changes | layers)
+    known = table("## import-release --diff")
+    sums = {f"{key}.{sum_}": False for key in known for sum_ in ("layers", "bytes")}
     compared = released(home / "repo", "--diff", "one", "two")
-    hold([checked, compared], known | changes | sums)
+    hold([compared], known | changes | sums)
 
 
 def test_release(home: Path) -> None:

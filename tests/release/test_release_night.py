@@ -62,7 +62,7 @@ def test_a_night(world: World, copied: Path, night: tuple[Path, Path, list[str]]
     ours, theirs, sources = night
     expected = git(theirs, "diff", "--stat")
     arguments = [*sources, *options(ours)]
-    checked = run_release(copied, "--check", "--json", "--quiet", *arguments).document
+    checked = run_release(copied, "--dry-run", "--json", "--quiet", *arguments).document
     assert git(ours, "status", "--short") == ""
     before = rev_parse(copied, AMD64)
     outcome = run_release(copied, "--json", *arguments)

@@ -108,13 +108,22 @@ def test_a_release_without_a_name_needs_one(world: World, copied: Path) -> None:
 
 def test_a_source_is_read_once_for_all_architectures(world: World, tmp_path: Path) -> None:
     listed = tmp_path / "list"
-    listed.write_text(f"pod {world.first.pullspecs['pod']}\n")
+    pods = [release.pullspecs["pod"] for release in (world.first, world.first_arm64)]
+    listed.write_text("".join(f"pod-{number} {pod}\n" for number, pod in enumerate(pods)))
     url = world.controller.serve("/once", Reply(listed.read_bytes()))
-    both = ("--arch=amd64", "--arch=arm64", "--branch=x/{arch}", "--check")
+    both = (
+        "--arch=amd64",
+        "--arch=arm64",
+        "--branch=x/{arch}",
+        "--dry-run",
+        "--keep-going",
+        "--json",
+    )
     piped = ("sh", "-c", f'cat "{listed}" | "$@"', "sh")
-    by_pipe = released(tmp_path / "none", "-", *both, wrapper=piped)
-    assert by_pipe == released(tmp_path / "none", url, *both)
+    by_pipe = run_release(tmp_path / "none", "-", *both, wrapper=piped).document
+    assert by_pipe == run_release(tmp_path / "none", url, *both).document
     assert [part["branch"] for part in by_pipe["releases"]] == ["x/amd64", "x/arm64"]
+    assert [list(part["failed"]) for part in by_pipe["releases"]] == [["pod-1"], ["pod-0"]]
     assert world.controller.requests.count("/once") == 1
 
 
@@ -180,7 +189,6 @@ def test_architectures_do_not_share_a_branch(world: World, copied: Path) -> None
         ["a.json", "--diff", "b", "c"],
         ["a.json", "--json", "--markdown"],
         ["a.json", "--max-chars=500"],
-        ["a.json", "--check", "--lock=b"],
         ["a.json", "--lock=b", "--locked=c"],
         ["a.json", "--branch=.x"],
         ["a.json", "--keep=0"],
@@ -220,7 +228,7 @@ def test_a_list_that_was_deleted_does_not_count(world: World, copied: Path) -> N
     layers = [[Entry(name, content=content)], [whiteout(name)]]
     built = build_oci(world.nightlies.directory, "odd", layers, architecture="amd64")
     pullspec = world.registry.push(built, "odd/release:deleted")
-    (said,) = failed(copied, pullspec, "--check").said("error")
+    (said,) = failed(copied, pullspec, "--dry-run").said("error")
     assert said == f"{pullspec}: the image has no {name.decode()}, so it is no release payload"
 
 
@@ -230,7 +238,7 @@ def test_a_payload_layer_that_is_not_what_it_should_be_is_not_believed(
     with Registry() as registry:
         nightly = Nightlies(registry, copied / "layout").push("broken")
         registry.storage.corrupt(nightly.payload.layer_digests[-1])
-        (said,) = failed(copied, nightly.pullspec, "--check").said("error")
+        (said,) = failed(copied, nightly.pullspec, "--dry-run").said("error")
     assert said.startswith(f"{nightly.pullspec}: {nightly.payload.layer_digests[-1]}: ")
 
 
@@ -243,7 +251,7 @@ def test_a_release_that_was_not_accepted_is_not_taken(world: World, copied: Path
     world.controller.stream(STREAM, "amd64", rejected)
     (said,) = failed(copied, *arguments).said("error")
     assert said.endswith(f"no release is Accepted: {world.second.name} is Rejected")
-    document = released(copied, *arguments, "--phase=Rejected", "--check")
+    document = released(copied, *arguments, "--phase=Rejected", "--dry-run")
     assert changes(document)["changed"] == ["etcd", "pod"]
 
 

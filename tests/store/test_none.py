@@ -409,7 +409,7 @@ def test_a_release_keeps_its_form_until_it_is_told_otherwise(
     assert run_release(repo, *flags, NONE, "--keep-images=1").status == 0
     assert image_store(repo, "verify", "night").status == 0
     assert not [path for path in ls(repo, "night") if ".ostree-wh." in path]
-    checked = run_release(repo, *flags, QUOTED, "--keep-images=1", "--check")
+    checked = run_release(repo, *flags, QUOTED, "--keep-images=1", "--dry-run")
     assert "--whiteouts" in checked.stdout
     outcome = run_release(repo, *flags, QUOTED)
     assert "night: the store is --whiteouts=quoted now" in outcome.stderr

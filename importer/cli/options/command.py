@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _OTHER = "Other options"
 # Options that are gone, and what does the same.
 _GONE = {
+    "--check": "use --dry-run",
     "--in-place": "use import-tree translate ROOT",
     "--undo": "use import-tree translate --undo ROOT",
 }

@@ -62,7 +62,8 @@ class Rehearsal(OptionGroup):
     COMMON = ("dry_run",)
 
     dry_run: bool = flag(
-        "--dry-run", help="Print what would be fetched and committed; write nothing."
+        "--dry-run",
+        help="Print what would be fetched and committed; write nothing.",
     )
 
 

@@ -90,19 +90,16 @@ class ReleaseResult(OptionGroup):
     """Options for the commits and files that the release goes into."""
 
     HEADING = Heading.RESULT
-    COMMON = ("check", "branch", "keep")
+    COMMON = ("branch", "keep")
     RULES = (
         at_least_one("sources", "stream", "lists", "locked", "diff", error=_WHICH),
         refuse(present("locked"), "sources", "stream", "lists", error=_WHICH),
         refuse(present("diff"), "sources", "stream", "lists", "locked", error=_WHICH),
         demand(absent("diff"), "repo", error="--repo, or OSTREE_REPO, has to name the ostree repo"),
         exclusive("lock", "locked"),
-        exclusive("check", "diff"),
-        refuse(present("check"), *_WRITING, error="--check imports nothing, so {} has no use"),
         refuse(present("diff"), *_WRITING, error="--diff imports nothing, so {} has no use"),
     )
 
-    check: bool = flag("--check", help="Tell whether there is something new; import nothing.")
     diff: tuple[str, str] | None = pair(
         "--diff",
         metavar="OLD NEW",
@@ -145,7 +142,6 @@ class ReleaseReport(OptionGroup):
     HEADING = Heading.OUTPUT
     RULES = (
         exclusive("as_json", "as_markdown"),
-        exclusive("dry_run", "as_markdown"),
         needs("max_chars", "as_markdown", error="--max-chars is only for --markdown"),
     )
 

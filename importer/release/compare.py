@@ -1,4 +1,4 @@
-"""Compare releases for --check (with the branch) and --diff (two releases); nothing is imported."""
+"""Compare two releases for --diff; nothing is imported."""
 
 from __future__ import annotations
 
@@ -7,96 +7,30 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import why_no_branch
-from importer.commit.base_tree import find_base
 from importer.commit.branch_head import head_of
-from importer.commit.recorded_options import new_options
-from importer.commit.release_message import is_onto
-from importer.errors import Failures, ImporterError
+from importer.errors import ImporterError
 from importer.files.presence import is_present
 from importer.release.difference import Difference, DiffResult
-from importer.release.head import is_release, layers_of, release_of
-from importer.release.origin import release_bases, release_branches
-from importer.release.parts import opened_parts, resolve_all
+from importer.release.head import layers_of, release_of
+from importer.release.parts import opened_parts
 from importer.release.sources import SourceName, is_source
 from importer.repo.reachable import fetch_cost
 from importer.repo.writer import Repo
-from importer.store.documents import StoredDocuments
 from layers.release.diff import compare, compare_layers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from importer.commit.target import Target
     from importer.progress import Progress
-    from importer.release.files import FilesToWrite
     from importer.release.origin import ReleaseOrigin
-    from importer.release.parts import Part
     from importer.repo.values import Commit
-    from layers.release.release import Component, Release
+    from layers.release.release import Release
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 # `REV^`, `REV^^`: a commit's ancestors in ostree's notation; no image's reference ends in `^`.
 _ANCESTOR = re.compile(r"(.+?)(\^+)")
 # `REMOTE:BRANCH`: a branch that was pulled from a remote, in ostree's notation.
 _PULLED = re.compile(r"[^/:]+:([^:]+)")
-
-
-def check_release(
-    target: Target, origin: ReleaseOrigin, files: FilesToWrite, progress: Progress
-) -> DiffResult:
-    """Return what an import would change: images, the operating system's commit, or options.
-
-    Of the registries, only the digests of tags are asked for.
-    """
-    repo = Repo.open(target.repo) if is_present(target.repo) else None
-    with opened_parts(origin, progress) as parts:
-        releases = [part.release for part in parts]
-        branches, bases = release_branches(target, releases), release_bases(target, releases)
-        found = tuple(
-            _check_part(target, repo, *place, pins=bool(files.updates))
-            for place in zip(branches, bases, parts, strict=True)
-        )
-        before = [one.before for one in found]
-        return DiffResult(found, files.changed([one.release for one in found], before))
-
-
-def _check_part(
-    target: Target, repo: Repo | None, branch: str, onto: str | None, part: Part, *, pins: bool
-) -> Difference:
-    questions = target.budget.questions
-    if repo is None:
-        release = _pinned(part, questions) if pins else part.release
-        return Difference(release, compare(None, release), branch)
-    base = find_base(repo, onto, branch)
-    head = head_of(repo, branch)
-    old = release_of(repo, head, branch)
-    release = _pinned(part, questions) if old is not None or pins else part.release
-    return Difference(
-        release,
-        compare(old, release),
-        branch,
-        before=old,
-        new_base=head is not None and not is_onto(head, base),
-        new_options=new_options(head, target) if head is not None else (),
-        first_release=head is not None and not is_release(head),
-    )
-
-
-def _pinned(part: Part, questions: int) -> Release:
-    """Return the release with its tags resolved to their present digests."""
-    components = part.release.components
-    resolve = part.resolving(StoredDocuments())
-    images, faults = resolve_all(filter(_is_tag, components.values()), resolve, questions)
-    if faults:
-        named = {f"component {name}": fault for name, fault in faults.items()}
-        raise Failures(f"{len(faults)} of {len(components)} images cannot be resolved", named)
-    pinned = {name: components[name].at(image.digest) for name, image in images.items()}
-    return replace(part.release, components={**components, **pinned})
-
-
-def _is_tag(component: Component) -> bool:
-    name = component.reference.name
-    return name is None or name.digest is None
 
 
 def diff_releases(
@@ -114,7 +48,7 @@ def diff_releases(
     if repo is not None and first is not None and second is not None:
         layers = compare_layers(layers_of(repo, first), layers_of(repo, second))
         found = replace(found, layers=layers, device=fetch_cost(repo, first, second))
-    return DiffResult((found,))
+    return DiffResult(found)
 
 
 def _commit(repo: Repo, text: str) -> Commit | None:
