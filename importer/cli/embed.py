@@ -18,7 +18,7 @@ from importer.cli.run_query import end_shown
 from importer.cli.targets import skopeo_of
 
 if TYPE_CHECKING:
-    from importer.embed.job import EmbedJob
+    from importer.embed.embed import EmbedJob
     from importer.render.table import Shown
 
 
@@ -62,7 +62,7 @@ def embed(given: Given) -> None:
 
 
 def _job(given: Given) -> EmbedJob:
-    from importer.embed.job import EmbedContents, EmbedJob
+    from importer.embed.embed import EmbedContents, EmbedJob
     from layers.oci.reference import Reference, registries
 
     images, new = given(BaseAndDestination), given(NewImage)

@@ -12,7 +12,7 @@ from importer.commit.selinux import Labels
 from importer.commit.target import ExistingStore, Form, Target
 from importer.commit.whiteouts import cuts, under_an_overlay
 from importer.errors import ImporterError
-from importer.store.layer_names import LayerNames
+from importer.store.layers import LayerNames
 from importer.store.writer import StoreTree, has_records, remove_store
 from layers.storage.store_id import StoreForm
 

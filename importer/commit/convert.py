@@ -47,7 +47,7 @@ def images_to_convert(
     with reading_present():
         if present is None or whiteouts_in(present) in (None, whiteouts):
             return ()
-        from importer.store.kept_image import kept_image
+        from importer.store.image import kept_image
         from importer.store.reader import open_store
 
         store = open_store(repo, base.commit.checksum, target.prefix)

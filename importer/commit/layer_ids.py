@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from importer.commit.target import ExistingStore, Form
 from importer.errors import ImporterError
 from importer.repo import commit_keys as key
-from importer.store.layer_names import layer_ids_of
+from importer.store.layers import layer_ids_of
 from importer.store.writer import has_records, reading_present
 from layers.storage.store_id import LayerIds, Whiteouts
 

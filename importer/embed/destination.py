@@ -74,6 +74,6 @@ def destination(to: Reference, skopeo: Skopeo) -> Iterator[Destination]:
         yield _prepared(Destination(private / "layout", _TAG, skopeo, to.source))
 
 
-def _prepared(one: Destination) -> Destination:
-    one.layout.prepare()
-    return one
+def _prepared(place: Destination) -> Destination:
+    place.layout.prepare()
+    return place

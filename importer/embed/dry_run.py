@@ -1,7 +1,7 @@
-"""`image-store embed --dry-run`: the layers that would be written, and which of them are known.
+"""`image-store embed --dry-run`: the layers that embed would write, and those that are new.
 
-No layer is made, and no blob of the base is fetched. A layer is known by its content: the image at
-the destination names the commit whose store it has, and the repo has that commit.
+No layer is made, and no blob of the base is fetched. A layer counts as present if the destination's
+image was embedded from a commit that this repo has, and packs the same objects.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 from importer.cache.layer import record_name
 from importer.embed.base_image import resolve_base
-from importer.embed.embed import packed_layers
+from importer.embed.embed import described, packed_layers
 from importer.embed.store_layers import store_layers
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.render.table import Block, Column, Table, Text, first_of, several, size
 from importer.repo.writer import Repo
-from importer.store.embedded import embedded_commit
+from importer.store.find import embedded_commit
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.storage.mounted import blocker_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from importer.embed.job import EmbedJob
+    from importer.embed.embed import EmbedJob
     from importer.embed.store_layers import StoreLayers
     from importer.progress import Progress
     from layers.oci.reference import Reference
     from layers.storage.image import Image
 
-    # What a layer is made of: each store layer's id, and the checksums of its record, directory and
-    # blocker.
+    # The store layers packed into a layer: their ids, and the checksums of their records,
+    # directories and blockers.
     type Content = tuple[tuple[str, ...], ...]
 
 _COLUMNS = (
@@ -86,57 +86,55 @@ class EmbedPlan:
 
     def blocks(self) -> list[Block]:
         """Return a row for each layer, and the sums."""
-        table = Table(_COLUMNS, [one.row() for one in self.layers])
-        new = [one for one in self.layers if not one.known]
-        told = (
+        table = Table(_COLUMNS, [layer.row() for layer in self.layers])
+        new = [layer for layer in self.layers if not layer.known]
+        sums = (
             f"new: {len(new)} of {several(len(self.layers), 'layer')}, {_size(new)} of"
             f" {_size(self.layers)} uncompressed"
         )
-        return [table, Text(""), Text(told)]
+        return [table, Text(""), Text(sums)]
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document. Sizes are in bytes."""
         return {
             "dry_run": True,
             "destination": str(self.to),
-            "base": str(self.base.reference),
-            "base_digest": str(self.base.digest),
-            "base_layers": len(self.base.layers),
-            "branch": self.store.branch,
-            "commit": self.store.commit.checksum,
+            **described(self.base, self.store),
             "compared": self.compared,
             "layers": [layer.document() for layer in self.layers],
         }
 
 
 def _size(layers: Iterable[RehearsedLayer]) -> str:
-    return size(sum(one.size for one in layers))
+    return size(sum(layer.size for layer in layers))
 
 
 def plan_embed(job: EmbedJob, progress: Progress) -> EmbedPlan:
     """Return what `embed` would write. Raise ImporterError as `embed` does for the store."""
     repo = Repo.open(job.repo)
     store = open_store(repo, job.branch, job.prefix)
-    found = store_layers(repo, store)
+    stored = store_layers(repo, store)
     with Blobs(job.skopeo, progress) as blobs:
         base = resolve_base(job.skopeo, blobs, job.base)
         before = _store_before(job, repo, blobs, progress)
-    packing = packed_layers(job, found, len(base.layers))
-    known = _contents(job, store_layers(repo, before), before, base) if before else set()
-    layers = [_planned(found, one, _content(store, one) in known) for one in packing.groups]
-    layers.append(_planned(found, packing.last, known=False))
+    packing = packed_layers(job, stored, len(base.layers))
+    present: set[Content] = set()
+    if before is not None:
+        groups = packed_layers(job, store_layers(repo, before), len(base.layers)).groups
+        present = {_content(before, group) for group in groups}
+    layers = [
+        _planned(stored, group, _content(store, group) in present) for group in packing.groups
+    ]
+    layers.append(_planned(stored, packing.last, known=False))
     return EmbedPlan(job.to, base, store, tuple(layers), before is not None)
 
 
-def _planned(found: StoreLayers, group: tuple[str, ...], known: bool) -> RehearsedLayer:
-    sizes = {layer.id: layer.size for layer in found.packed}
-    images = dict.fromkeys(label for one in group for label in found.labels[one])
-    return RehearsedLayer(group, sum(sizes[one] for one in group), tuple(images), known)
+def _planned(stored: StoreLayers, group: tuple[str, ...], known: bool) -> RehearsedLayer:
+    return RehearsedLayer(group, stored.size(group), stored.users(group), known)
 
 
 def _store_before(job: EmbedJob, repo: Repo, blobs: Blobs, progress: Progress) -> StoreView | None:
-    """Return the store of the image at the destination, None if it cannot be compared with; say
-    why."""
+    """Return the store of the image at the destination. Report why none can be compared."""
     try:
         image = Resolver(job.skopeo, blobs).resolve(job.to)
     except ImporterError as error:
@@ -156,18 +154,13 @@ def _store_before(job: EmbedJob, repo: Repo, blobs: Blobs, progress: Progress) -
         return None
 
 
-def _contents(job: EmbedJob, found: StoreLayers, store: StoreView, base: Image) -> set[Content]:
-    groups = packed_layers(job, found, len(base.layers)).groups
-    return {_content(store, group) for group in groups}
-
-
 def _content(store: StoreView, group: tuple[str, ...]) -> Content:
     records = store.root.find("overlay-layers")
-    found: list[tuple[str, ...]] = [(store.prefix,)]
-    for one in group:
-        record = records.leaves.get(record_name(one).encode(), "") if records else ""
-        found.append((one, record))
-        for name in (one, blocker_of(one).id):
+    content: list[tuple[str, ...]] = [(store.prefix,)]
+    for layer in group:
+        record = records.leaves.get(record_name(layer).encode(), "") if records else ""
+        content.append((layer, record))
+        for name in (layer, blocker_of(layer).id):
             directory = store.root.find(f"overlay/{name}")
-            found.append((directory.contents, directory.meta) if directory is not None else ())
-    return tuple(found)
+            content.append((directory.contents, directory.meta) if directory is not None else ())
+    return tuple(content)

@@ -3,40 +3,129 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from importer.embed.base_image import BaseImage, fetch_base, resolve_base
-from importer.embed.checks import check_base, tell_place, tell_platforms, tell_xattrs
+from importer.embed.base_image import (
+    BaseImage,
+    check_base,
+    fetch_base,
+    resolve_base,
+    tell_platforms,
+)
 from importer.embed.destination import destination
 from importer.embed.extra_files import is_policy
 from importer.embed.image_layers import ImageLayers
-from importer.embed.result import Embedded
 from importer.embed.store_layers import store_layers
+from importer.embed.write_layer import tell_xattrs
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
+from importer.render.table import Block, Text
 from importer.repo.writer import Repo
 from importer.store.reader import open_store
+from layers.compress.compress import BlobCompression
 from layers.digest import Digest
 from layers.oci.derive import STORE_COMMIT, Derivation, derived_config, derived_manifest
 from layers.oci.manifest import Descriptor
 from layers.oci.media_type import OCI_CONFIG
-from layers.storage.packing import pack
+from layers.storage.packing import Pack, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path as FilePath
 
-    from importer.embed.job import EmbedJob
-    from importer.embed.result import WrittenLayer
+    from importer.embed.destination import Published
     from importer.embed.store_layers import StoreLayers
+    from importer.embed.write_layer import WrittenLayer
+    from importer.fetch.skopeo import Skopeo
     from importer.files.oci_layout import Layout
     from importer.progress import Progress
     from importer.store.reader import StoreView
+    from layers.oci.reference import Reference
     from layers.path import Path
     from layers.storage.image import Image
     from layers.storage.packing import Packing
 
 _EPOCH = "SOURCE_DATE_EPOCH"
+_BELOW = "/usr/"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedContents:
+    """Labels, annotations and files to add beside the store.
+
+    `bound` stands for --bound, `equivalence` for --selinux-equivalence.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    bound: bool = False
+    equivalence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedJob:
+    """An image to make.
+
+    `prefix` is the store's directory in the branch, None for the one that its metadata names.
+    `jobs` is how many layers are packed at once, `downloads` how many blobs are fetched at once.
+    `max_layers` is the most layers that the image may have, the base's included. `small` says
+    whether the packing makes updates small or the whole image.
+    """
+
+    repo: FilePath
+    branch: str
+    prefix: str | None
+    base: Reference
+    to: Reference
+    skopeo: Skopeo
+    jobs: int
+    downloads: int
+    contents: EmbedContents = field(default_factory=EmbedContents)
+    compression: BlobCompression = BlobCompression.GZIP
+    max_layers: int = 128
+    small: Pack = Pack.UPDATES
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The new image: its place, its config's digest, and its layers on top of the base's. `status`
+    is the command's exit status."""
+
+    to: Reference
+    published: Published
+    config: Digest
+    base: Image
+    store: StoreView
+    layers: tuple[WrittenLayer, ...]
+    status: int = 0
+
+    def blocks(self) -> list[Block]:
+        """Return the manifest's digest alone, as an import prints its commit."""
+        return [Text(str(self.published.digest))]
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document. Sizes are in bytes."""
+        return {
+            "destination": str(self.to),
+            "digest": str(self.published.digest),
+            "unchanged": self.published.unchanged,
+            "image_id": self.config.hex,
+            **described(self.base, self.store),
+            "layers": [layer.document() for layer in self.layers],
+        }
+
+
+def described(base: Image, store: StoreView) -> dict[str, Any]:
+    """Return a base image and a store for JSON."""
+    return {
+        "base": str(base.reference),
+        "base_digest": str(base.digest),
+        "base_layers": len(base.layers),
+        "branch": store.branch,
+        "commit": store.commit.checksum,
+    }
 
 
 def embed(job: EmbedJob, progress: Progress) -> Embedded:
@@ -47,30 +136,41 @@ def embed(job: EmbedJob, progress: Progress) -> Embedded:
     """
     repo = Repo.open(job.repo)
     store = open_store(repo, job.branch, job.prefix)
-    tell_place(store, progress)
-    found, now = store_layers(repo, store), _time()
+    _tell_place(store, progress)
+    stored, now = store_layers(repo, store), _time()
     with Blobs(job.skopeo, progress) as blobs, destination(job.to, job.skopeo) as place:
         image = resolve_base(job.skopeo, blobs, job.base)
         tell_platforms(store, image, progress)
-        packing = packed_layers(job, found, len(image.layers))
-        layers = ImageLayers(repo, store, job.contents, packing, found)
+        packing = packed_layers(job, stored, len(image.layers))
+        layers = ImageLayers(repo, store, job.contents, packing, stored)
         base = fetch_base(image, blobs, place.layout, job.downloads, _wanted(layers))
         check_base(store, base)
         written = layers.write(place.layout, base, job.compression, job.jobs, progress)
-        said = _derivation(job, store, image, _created(image, store) if now is None else now)
-        config, manifest = _documents(place.layout, base, written, said)
+        seconds = _created(image, store) if now is None else now
+        derivation = _derivation(job, store, image, seconds)
+        config, manifest = _documents(place.layout, base, written, derivation)
         published = place.publish(manifest)
     tell_xattrs(written, progress)
     return Embedded(job.to, published, config, image, store, written)
 
 
-def packed_layers(job: EmbedJob, found: StoreLayers, below: int) -> Packing:
+def _tell_place(store: StoreView, progress: Progress) -> None:
+    """Report a store at a prefix that bootc's ostree backend may leave out of a deployment (bootc,
+    tar/write.rs, `normalize_validate_path`, and ostree_prepareroot.rs)."""
+    if not store.prefix.startswith(_BELOW):
+        progress.message(
+            f"the store is at {store.prefix}; of a base whose prepare-root.conf enables neither"
+            " composefs nor a transient root, bootc takes only what is below /usr and /etc"
+        )
+
+
+def packed_layers(job: EmbedJob, layers: StoreLayers, below: int) -> Packing:
     """Pack the store's layers on top of a base with `below` layers.
 
     Raise ImporterError if the image would have more layers than --max-layers allows.
     """
     room = job.max_layers - below - 1
-    packing = pack(found.packed, room, job.small)
+    packing = pack(layers.packed, room, job.small)
     if len(packing.groups) > room:
         raise ImporterError(
             f"the image would have {below + len(packing.groups) + 1} layers, more"
@@ -111,13 +211,13 @@ def _derivation(job: EmbedJob, store: StoreView, base: Image, seconds: int) -> D
 
 
 def _documents(
-    layout: Layout, base: BaseImage, written: tuple[WrittenLayer, ...], said: Derivation
+    layout: Layout, base: BaseImage, written: tuple[WrittenLayer, ...], derivation: Derivation
 ) -> tuple[Digest, bytes]:
     """Write the new config. Return its digest, and the new manifest."""
-    layers = [one.layer for one in written]
-    config = derived_config(base.image.config.raw, layers, said)
+    layers = [each.layer for each in written]
+    config = derived_config(base.image.config.raw, layers, derivation)
     digest = Digest.of(config)
     layout.write(digest, iter([config]))
-    described = Descriptor(OCI_CONFIG, digest, len(config))
-    manifest = derived_manifest(base.image.manifest.raw, base.layers, layers, described, said)
+    blob = Descriptor(OCI_CONFIG, digest, len(config))
+    manifest = derived_manifest(base.image.manifest.raw, base.layers, layers, blob, derivation)
     return digest, manifest

@@ -8,7 +8,7 @@ from importer.embed.layer_tar import PackedFile, Source
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE
 from layers.entry import Kind, Owner
-from layers.path import Path, joined
+from layers.path import Path, components, joined
 from layers.tree.watched import Watched
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def configuration(store: StoreView) -> dict[Path, Source]:
     """
     if BASE in store.commit.metadata:
         return {}
-    prefix = path_of(store.prefix)
-    found: dict[Path, Source] = {}
+    prefix = components(store.prefix.encode())
+    files: dict[Path, Source] = {}
     work: list[tuple[Path, RepoDirectory]] = [((), store.top)]
     visited = 0
     while work:
@@ -53,11 +53,11 @@ def configuration(store: StoreView) -> dict[Path, Source]:
                 hint="embed takes a branch that an import has written",
             )
         for name, checksum in directory.leaves.items():
-            found[_in_container((*path, name))] = checksum
+            files[_in_container((*path, name))] = checksum
         for name, below in directory.directories.items():
             if (*path, name) != prefix:
                 work.append(((*path, name), below))
-    return found
+    return files
 
 
 def _in_container(path: Path) -> Path:
@@ -72,7 +72,7 @@ def is_policy(path: Path) -> bool:
     pattern = (*_SELINUX, None, *_CONTEXTS)
     if len(path) > len(pattern):
         return is_policy(path[:-1]) and path[len(pattern) :] in ((_RULES,), (_SUBS,))
-    return all(one in (None, name) for one, name in zip(pattern, path, strict=False))
+    return all(wanted in (None, name) for wanted, name in zip(pattern, path, strict=False))
 
 
 def equivalence(base: BaseImage, prefix: str) -> dict[Path, Source]:
@@ -82,24 +82,24 @@ def equivalence(base: BaseImage, prefix: str) -> dict[Path, Source]:
     Raise ImporterError if the base has no policy, or a file_contexts.subs that cannot be read.
     """
     line = f"{prefix} {_LIKE}\n".encode()
-    policies = [path[:5] for path in base.found if path[5:] == (_RULES,) and is_policy(path)]
+    policies = [path[:5] for path in base.watched if path[5:] == (_RULES,) and is_policy(path)]
     if not policies:
         raise ImporterError(
             f"the base image {base.image.reference} has no SELinux policy",
             hint="without one, --selinux-equivalence has nothing to add to",
         )
-    found: dict[Path, Source] = {}
+    changed: dict[Path, Source] = {}
     for policy in policies:
         place = (*policy, _SUBS)
-        there = base.found.get(place, Watched(Kind.FILE, _FILE, b""))
+        there = base.watched.get(place, Watched(Kind.FILE, _FILE, b""))
         if there.content is None:
             raise ImporterError(
                 f"/{joined(place).decode()} of the base image is no file, or too large"
             )
         ended = there.content.removesuffix(b"\n") + b"\n" if there.content else b""
         if line not in ended.splitlines(keepends=True):
-            found[place] = PackedFile(there.owner, ended + line)
-    return found
+            changed[place] = PackedFile(there.owner, ended + line)
+    return changed
 
 
 def bound_images(store: StoreView) -> dict[Path, Source]:
@@ -107,15 +107,10 @@ def bound_images(store: StoreView) -> dict[Path, Source]:
     image one of bootc's logically bound images."""
     from layers.lists.quadlet import bound_image  # loads YAML's reader
 
-    found: dict[Path, Source] = {}
+    files: dict[Path, Source] = {}
     for name in sorted({image.names[0] for image in store.images if image.names}):
         unit, text = bound_image(name)
-        found[(*_UNITS, unit.encode())] = PackedFile(_FILE, text.encode())
+        files[(*_UNITS, unit.encode())] = PackedFile(_FILE, text.encode())
         target = b"/" + b"/".join((*_UNITS, unit.encode()))
-        found[(*_BOUND, unit.encode())] = PackedFile(_LINK, target=target)
-    return found
-
-
-def path_of(text: str) -> Path:
-    """Return the names in an absolute path."""
-    return tuple(name.encode() for name in text.split("/") if name)
+        files[(*_BOUND, unit.encode())] = PackedFile(_LINK, target=target)
+    return files

@@ -6,21 +6,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
-from importer.embed.extra_files import bound_images, configuration, equivalence, path_of
-from importer.embed.layer_tar import Source
-from importer.embed.write_layer import LayerWriter, PlannedLayer
+from importer.embed.extra_files import bound_images, configuration, equivalence
+from importer.embed.layer_tar import EmbeddedTar, Source
+from importer.embed.write_layer import PlannedLayer, WrittenLayer, write_layer
 from importer.render.table import several
 from importer.repo.labels import unlabelled
 from layers.compress.compress import BlobCompression
 from layers.entry import Owner
+from layers.path import components
 from layers.storage.mounted import blocker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.embed.base_image import BaseImage
-    from importer.embed.job import EmbedContents
-    from importer.embed.result import WrittenLayer
+    from importer.embed.embed import EmbedContents
     from importer.embed.store_layers import StoreLayers
     from importer.files.oci_layout import Layout
     from importer.progress import Progress
@@ -51,9 +51,8 @@ class ImageLayers:
         self._store = store
         self._contents = contents
         self._packing = packing
-        self._labels = layers.labels
-        self._sizes = {layer.id: layer.size for layer in layers.packed}
-        self._prefix = path_of(store.prefix)
+        self._layers = layers
+        self._prefix = components(store.prefix.encode())
         self._extra = configuration(store)
         if contents.bound:
             self._extra |= bound_images(store)
@@ -74,37 +73,40 @@ class ImageLayers:
         progress: Progress,
     ) -> tuple[WrittenLayer, ...]:
         """Write the layers into the layout, several at once. Return them, base first."""
-        for path in sorted(self._extra.keys() & base.found.keys()):
+        for path in sorted(self._extra.keys() & base.watched.keys()):
             shown = b"/".join(path).decode()
             progress.message(f"/{shown} of the base image is replaced by the branch's")
         planned = [*map(self._group, self._packing.groups), self._last(base)]
-        writer = LayerWriter(self._repo, self._owners(base), layout, compression, progress)
+        owners = self._owners(base)
+
+        def write(layer: PlannedLayer) -> WrittenLayer:
+            tar = EmbeddedTar(self._repo, owners)
+            return write_layer(layer, tar, layout, compression, progress)
+
         with ThreadPoolExecutor(jobs) as pool:
-            return tuple(pool.map(writer.write, planned))
+            return tuple(pool.map(write, planned))
 
     def _group(self, group: tuple[str, ...]) -> PlannedLayer:
-        members = {path: source for one in group for path, source in self._files(one).items()}
-        images = self._users(group)
+        members = {path: file for layer in group for path, file in self._files(layer).items()}
+        images = self._layers.users(group) or ("",)
         more = f" and {len(images) - 1} more" if len(images) > 1 else ""
         count = f"{len(group)} layers" if len(group) > 1 else "a layer"
-        said = f"image-store embed: {count} of {images[0]}{more}"
-        return PlannedLayer(members, group, images, said, group[-1][:12], self._size(group))
-
-    def _users(self, group: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(label for one in group for label in self._labels[one])) or ("",)
+        created_by = f"image-store embed: {count} of {images[0]}{more}"
+        size = self._layers.size(group)
+        return PlannedLayer(members, group, images, created_by, group[-1][:12], size)
 
     def _files(self, layer_id: str) -> dict[Path, Source]:
-        """Return the layer's own directory, its blocker and tar-split record if there are."""
-        found: dict[Path, Source] = {}
+        """Return the layer's directory, blocker and tar-split record, as far as it has them."""
+        files: dict[Path, Source] = {}
         overlay, records = self._store.root.find("overlay"), self._store.root.find("overlay-layers")
         if overlay is not None:
             for name in (layer_id.encode(), blocker_of(layer_id).id.encode()):
                 if name in overlay.directories:
-                    found[(*self._prefix, _OVERLAY, name)] = overlay.directories[name]
+                    files[(*self._prefix, _OVERLAY, name)] = overlay.directories[name]
         record = record_name(layer_id).encode()
         if records is not None and record in records.leaves:
-            found[(*self._prefix, _RECORDS, record)] = records.leaves[record]
-        return found
+            files[(*self._prefix, _RECORDS, record)] = records.leaves[record]
+        return files
 
     def _last(self, base: BaseImage) -> PlannedLayer:
         """Return the last layer: the store's files that no other layer has, and the extra files."""
@@ -114,27 +116,24 @@ class ImageLayers:
             members |= equivalence(base, self._store.prefix)
         last = self._packing.last
         count = several(len(self._store.images), "image")
-        said = f"image-store embed: records of {count}"
-        users = self._users(last) if last else ()
-        return PlannedLayer(members, last, users, said, "records", self._size(last))
-
-    def _size(self, group: tuple[str, ...]) -> int:
-        return sum(self._sizes[one] for one in group)
+        created_by = f"image-store embed: records of {count}"
+        users = (self._layers.users(last) or ("",)) if last else ()
+        return PlannedLayer(members, last, users, created_by, "records", self._layers.size(last))
 
     def _rest(self) -> dict[Path, Source]:
         taken = {
-            path for group in self._packing.groups for one in group for path in self._files(one)
+            path for group in self._packing.groups for layer in group for path in self._files(layer)
         }
-        found: dict[Path, Source] = {}
+        members: dict[Path, Source] = {}
         for part, directory in self._store.root.directories.items():
             if part not in (_OVERLAY, _RECORDS):
-                found[(*self._prefix, part)] = directory
+                members[(*self._prefix, part)] = directory
                 continue
             inside: dict[bytes, Source] = {**directory.directories, **directory.leaves}
             paths = {(*self._prefix, part, name): source for name, source in inside.items()}
-            found |= {path: source for path, source in paths.items() if path not in taken}
-        found |= {(*self._prefix, name): one for name, one in self._store.root.leaves.items()}
-        return found
+            members |= {path: source for path, source in paths.items() if path not in taken}
+        leaves = self._store.root.leaves.items()
+        return members | {(*self._prefix, name): checksum for name, checksum in leaves}
 
     def _owners(self, base: BaseImage) -> Callable[[Path], Owner]:
         """Return a function that tells a directory's owner: the store's own, else the base's."""

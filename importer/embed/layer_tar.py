@@ -128,6 +128,6 @@ class EmbeddedTar:
         entry = entry._replace(owner=unlabelled(entry.owner))
         xattrs = entry.owner.xattrs
         self.xattrs.update(name for name, _ in xattrs)
-        if not all(fits_line(*one) for one in xattrs):
+        if not all(fits_line(*xattr) for xattr in xattrs):
             self.unusual.append(entry.path)
         return header(entry, by_lines=True)

@@ -13,7 +13,7 @@ from layers.storage.packing import PackedLayer
 from layers.whiteout import is_whiteout, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
@@ -30,18 +30,27 @@ class StoreLayers:
     """The layers of a store, parents first, and the labels of each layer's images."""
 
     packed: tuple[PackedLayer, ...]
-    labels: dict[str, tuple[str, ...]]
+    labels: dict[str, list[str]]
+
+    def size(self, group: Iterable[str]) -> int:
+        """Return about how many bytes a tar of these layers has."""
+        sizes = {layer.id: layer.size for layer in self.packed}
+        return sum(sizes[layer_id] for layer_id in group)
+
+    def users(self, group: Iterable[str]) -> tuple[str, ...]:
+        """Return the labels of the images that have one of these layers."""
+        return tuple(dict.fromkeys(label for layer_id in group for label in self.labels[layer_id]))
 
 
 def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
     """Return the store's layers. Raise ImporterError if one has a whiteout."""
-    users: dict[str, list[str]] = {one: [] for one in store.layers}
-    labels: dict[str, list[str]] = {one: [] for one in store.layers}
-    for image in sorted(store.images, key=lambda one: (one.full_label, one.id)):
+    users: dict[str, list[str]] = {layer_id: [] for layer_id in store.layers}
+    labels: dict[str, list[str]] = {layer_id: [] for layer_id in store.layers}
+    for image in sorted(store.images, key=lambda image: (image.full_label, image.id)):
         for layer in image.layers:
             users[layer.id].append(image.id)
             labels[layer.id].append(image.short_label)
-    files = {one: _files(repo, store, one) for one in store.layers}
+    files = {layer_id: _files(repo, store, layer_id) for layer_id in store.layers}
     packed = tuple(
         PackedLayer(
             layer.id,
@@ -52,7 +61,7 @@ def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
         )
         for layer in store.layers.values()
     )
-    return StoreLayers(packed, {one: tuple(found) for one, found in labels.items()})
+    return StoreLayers(packed, labels)
 
 
 @dataclass(slots=True)
@@ -65,7 +74,7 @@ class _StoreFiles:
 
 def _files(repo: Repo, store: StoreView, layer_id: str) -> _StoreFiles:
     """Return a layer's files. Raise ImporterError for a whiteout."""
-    found = _StoreFiles({})
+    files = _StoreFiles({})
     for path, checksum in _leaves(store.diff(layer_id)):
         if unquoted(path[-1]) is not None or is_whiteout(path[-1]):
             raise ImporterError(
@@ -73,11 +82,11 @@ def _files(repo: Repo, store: StoreView, layer_id: str) -> _StoreFiles:
                 f" {printable(joined(path))}",
                 hint=_HINT,
             )
-        found.size += _HEADERS
-        if checksum and checksum not in found.objects:  # else the tar has a hard link
-            found.objects[checksum] = repo.file_size(checksum)
-            found.size += found.objects[checksum]
-    return found
+        files.size += _HEADERS
+        if checksum and checksum not in files.objects:  # else the tar has a hard link
+            files.objects[checksum] = repo.file_size(checksum)
+            files.size += files.objects[checksum]
+    return files
 
 
 def _repeats(
@@ -88,7 +97,7 @@ def _repeats(
         return {}
     own = files[layer.id].objects
     return {
-        below.id: sum(size for one, size in files[below.id].objects.items() if one in own)
+        below.id: sum(size for name, size in files[below.id].objects.items() if name in own)
         for below in chain(store.layers, layer.parent)
     }
 

@@ -1,27 +1,30 @@
-"""Write one layer of the new image: its tar, hashed and compressed, into a layout."""
+"""Write one layer of the new image into a layout."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from importer.embed.layer_tar import EmbeddedTar, Source
-from importer.embed.result import WrittenLayer
+from importer.render.table import first_of
 from layers.compress.compress import BlobCompression, compressed
 from layers.digest import Digest
-from layers.entry import Owner
+from layers.errors import printable
 from layers.oci.derive import NewLayer
 from layers.oci.manifest import Descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable, Mapping
 
+    from importer.embed.layer_tar import EmbeddedTar, Source
     from importer.files.oci_layout import Layout
     from importer.progress import Advance, Progress
-    from importer.repo.writer import Repo
     from layers.chunks import Chunks
     from layers.path import Path
+
+# composefs-rs, CONTAINER_XATTR_ALLOWLIST: the only xattr that it keeps, unless it is told to (bootc
+# 1.16 does not).
+_CAPABILITY = b"security.capability"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +44,77 @@ class PlannedLayer:
     size: int
 
 
-class LayerWriter:
-    """Writes planned layers into a layout. `owners` is `EmbeddedTar`'s function `owner_of`."""
+@dataclass(frozen=True, slots=True)
+class WrittenLayer:
+    """A layer in the layout. `tar_size` is in bytes. `xattrs` and `unusual` are `EmbeddedTar`'s."""
 
-    def __init__(
-        self,
-        repo: Repo,
-        owners: Callable[[Path], Owner],
-        layout: Layout,
-        compression: BlobCompression,
-        progress: Progress,
-    ) -> None:
-        self._repo = repo
-        self._owners = owners
-        self._layout = layout
-        self._compression = compression
-        self._progress = progress
+    planned: PlannedLayer
+    layer: NewLayer
+    tar_size: int
+    xattrs: frozenset[bytes]
+    unusual: tuple[bytes, ...]
 
-    def write(self, planned: PlannedLayer) -> WrittenLayer:
-        """Write one layer. Called from several threads."""
-        tar = EmbeddedTar(self._repo, self._owners)
-        hashed = _Hashed()
-        with self._progress.blob(planned.name, planned.size) as advance:
-            chunks = hashed.read(tar.chunks(planned.members), advance)
-            digest, size = self._layout.add(compressed(chunks, self._compression))
-        blob = Descriptor(self._compression.media_type, digest, size)
-        layer = NewLayer(blob, hashed.digest, planned.created_by)
-        noted = frozenset(tar.xattrs), tuple(tar.unusual)
-        return WrittenLayer(layer, hashed.size, planned.store_layers, planned.images, *noted)
+    def document(self) -> dict[str, Any]:
+        """Return the layer for JSON."""
+        return {
+            "digest": str(self.layer.blob.digest),
+            "diff_id": str(self.layer.diff_id),
+            "size": self.layer.blob.size,
+            "tar_size": self.tar_size,
+            "store_layers": list(self.planned.store_layers),
+            "images": list(self.planned.images),
+        }
+
+
+def write_layer(
+    planned: PlannedLayer,
+    tar: EmbeddedTar,
+    layout: Layout,
+    compression: BlobCompression,
+    progress: Progress,
+) -> WrittenLayer:
+    """Write a layer's tar, hashed and compressed, into the layout. Called from several threads."""
+    hashed = _Hashed()
+    with progress.blob(planned.name, planned.size) as advance:
+        chunks = hashed.read(tar.chunks(planned.members), advance)
+        digest, size = layout.add(compressed(chunks, compression))
+    blob = Descriptor(compression.media_type, digest, size)
+    layer = NewLayer(blob, hashed.digest, planned.created_by)
+    return WrittenLayer(planned, layer, hashed.size, frozenset(tar.xattrs), tuple(tar.unusual))
+
+
+def tell_xattrs(written: Iterable[WrittenLayer], progress: Progress) -> None:
+    """Report the images whose files have xattrs that not every reader of the new image keeps."""
+    images: dict[bytes, set[str]] = {}
+    for layer in written:
+        users = layer.planned.images
+        for name in layer.xattrs:
+            images.setdefault(name, set()).update(users)
+        if layer.unusual:
+            progress.message(
+                f"{first_of(users)}: an xattr has a newline, which bootc cannot read as podman"
+                " does; bootc's ostree backend keeps it, podman and bootc's composefs backend do"
+                f" not: {_paths(layer.unusual)}"
+            )
+    capable = images.pop(_CAPABILITY, set())
+    if capable:
+        progress.message(
+            f"{', '.join(sorted(capable))}: files have capabilities, which bootc before 1.1.3 does"
+            " not keep"
+        )
+    names: dict[tuple[str, ...], list[str]] = {}
+    for name in sorted(images):
+        names.setdefault(tuple(sorted(images[name])), []).append(printable(name))
+    for labels, lost in names.items():
+        progress.message(
+            f"{', '.join(labels)}: files have xattrs that bootc's composefs backend does not keep:"
+            f" {first_of(lost)}"
+        )
+
+
+def _paths(unusual: tuple[bytes, ...]) -> str:
+    """Return paths in the store as the images have them."""
+    return first_of([printable(b"/" + path.partition(b"/diff/")[2]) for path in unusual])
 
 
 class _Hashed:

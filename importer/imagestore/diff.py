@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from importer.imagestore.tree_diff import TreeDiff, tree_diff
 from importer.render.table import Block, Column, Table, Text, several
 from importer.repo.reachable import Fetch, fetch_cost
-from importer.store.layer_names import layer_ids_of
+from importer.store.layers import layer_ids_of
 from importer.store.lost import Lost, find_lost
 from layers.errors import printable
 
@@ -231,7 +231,7 @@ def _images(store: StoreView) -> dict[str, ImageView]:
 
 
 def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView) -> Changed:
-    files = tree_diff(old.stack(before), new.stack(after))
+    files = tree_diff(old.trees(before.layers), new.trees(after.layers))
     return Changed(before, after, _own(new, after, old), files)
 
 

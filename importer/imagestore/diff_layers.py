@@ -10,7 +10,7 @@ from importer.fetch.resolver import Resolver
 from importer.imagestore.done import Done
 from importer.render.table import Block, Column, Table, Text, several, shortened, size
 from importer.repo.reachable import Fetch, fetch_cost
-from importer.store.embedded import embedded_commit
+from importer.store.find import embedded_commit
 from layers.oci.config import layer_commands, shown_command
 
 if TYPE_CHECKING:

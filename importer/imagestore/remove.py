@@ -15,8 +15,8 @@ from importer.render.table import Block, Text
 from importer.repo.commit_keys import is_ours
 from importer.repo.commit_metadata import Base
 from importer.store.find import Stores
+from importer.store.layers import remove_layer
 from importer.store.reader import StoreView, open_store
-from importer.store.remove_layer import remove_layer
 from layers.document import compact_json
 from layers.storage.layer_record import with_blob
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.layer import find_layer
 from importer.repo.reachable import ancestors
-from importer.store.kept_image import kept_image
+from importer.store.image import kept_image
 from importer.store.reader import NoStoreError, open_store
 from layers.release.diff import compare
 

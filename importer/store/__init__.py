@@ -2,5 +2,5 @@
 
 In: images, and their layers' commits. Out: a tree that podman and CRI-O use as an additional image
 store. Open `reader.py` first, whose `StoreView` reads such a tree, then `writer.py`.
-`layer_names.py` gives layers their ids and links.
+`layers.py` gives layers their ids and links.
 """

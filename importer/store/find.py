@@ -1,4 +1,4 @@
-"""Find the stores of a repo's branches."""
+"""Find the stores of a repo's branches, and the commit of a store in a container image."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import is_cache
 from importer.store.reader import NoStoreError, StoreView, open_store
+from layers.document import mapping, parse_document, string
 from layers.errors import Fault
+from layers.oci.derive import STORE_COMMIT
 
 if TYPE_CHECKING:
+    from importer.repo.values import Commit
     from importer.repo.writer import Repo
+    from layers.storage.image import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ def find_stores(
     """
     if branches:
         return Stores(tuple(open_store(repo, branch, prefix) for branch in branches), ())
-    found: list[StoreView] = []
+    stores: list[StoreView] = []
     skipped: list[Skipped] = []
     for branch in repo.refs():
         if is_cache(branch):
@@ -48,8 +52,19 @@ def find_stores(
         try:
             store = open_store(repo, branch, prefix)
             _ = broken or store.images
-            found.append(store)
+            stores.append(store)
         except Fault as error:
             broken = not isinstance(error, NoStoreError)
             skipped.append(Skipped(branch, str(error), broken))
-    return Stores(tuple(found), tuple(skipped))
+    return Stores(tuple(stores), tuple(skipped))
+
+
+def embedded_commit(repo: Repo, image: Image) -> Commit | None:
+    """Return the commit whose store was embedded, or None if the repo has not the whole of it."""
+    document = parse_document(image.manifest.raw, "the manifest")
+    annotations = mapping(document, "annotations", "the manifest", {})
+    checksum = string(annotations, STORE_COMMIT, "the manifest's annotations", "")
+    if not checksum or not repo.exists("commit", checksum):
+        return None
+    commit = repo.commit(checksum)
+    return None if commit.partial else commit

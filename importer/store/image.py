@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layers.oci.reference import ImageName
+from layers.oci.reference import ImageName, stored_reference
+from layers.storage.image import Image, KeptRecord
 from layers.storage.layer_id import layer_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from importer.store.reader import StoreView
     from layers.digest import Digest
     from layers.oci.config import ImageConfig
     from layers.oci.manifest import Descriptor, Index, Manifest
@@ -44,19 +48,19 @@ class ImageView:
 
     @property
     def manifests(self) -> tuple[Manifest, ...]:
-        """Return all manifests, the one that podman shows first."""
+        """Return all manifests, first the manifest that podman shows."""
         return (self.manifest, *self.others)
 
     @property
     def digests(self) -> tuple[Digest, ...]:
-        """Return the digests of its manifests and of the indexes that it came with."""
+        """Return the digests of the image's manifests and indexes."""
         manifests = [manifest.digest for manifest in self.manifests]
         return (*manifests, *(index.digest for index in self.indexes))
 
     def blobs(self, layer_id: str) -> list[Descriptor]:
-        """Return the blobs that its manifests name for a layer, given by its standard id.
+        """Return the blobs in the image's manifests of a layer, given by its standard id.
 
-        A flattened image still has those of its config's layers.
+        A flattened image has the blobs of the layers in its config.
         """
         ids = layer_ids(self.config.diff_ids)
         if layer_id not in ids:
@@ -109,3 +113,21 @@ class ImageView:
     def size(self) -> int:
         """Return the bytes of its layers' tars, uncompressed."""
         return sum(layer.diff_size for layer in self.layers)
+
+
+def kept_image(store: StoreView, view: ImageView, kept_from: str, taken: Set[str]) -> Image:
+    """Make an image of the store ready to be committed again, without the names in `taken`.
+
+    `kept_from` is the release that the image is kept from, "" for an image of the new commit's own.
+    """
+    names = tuple(name for name in view.names if name not in taken)
+    return Image(
+        stored_reference(view.names, f"containers-storage:@{view.id}"),
+        "",
+        view.manifest,
+        view.config,
+        view.indexes[0] if len(view.indexes) == 1 else None,
+        kept=KeptRecord(names, (view.manifest, *view.others, *view.indexes)),
+        kept_from=kept_from,
+        signatures=store.signatures(view.record).get(view.manifest.digest, ()),
+    )

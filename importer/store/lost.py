@@ -41,8 +41,12 @@ class Lost:
         """Return the images and layers for JSON."""
         return {
             "images": [
-                {"image_id": one.id, "names": list(one.names), "components": list(one.components)}
-                for one in self.images
+                {
+                    "image_id": image.id,
+                    "names": list(image.names),
+                    "components": list(image.components),
+                }
+                for image in self.images
             ],
             "layers": [layer.document() for layer in self.layers],
         }
@@ -55,8 +59,8 @@ def find_lost(old: StoreView | None, new: StoreView) -> Lost:
     present = {image.id for image in new.images}
     images = tuple(image for image in old.images if image.id not in present)
     layers = tuple(
-        LostLayer(old.standard_ids.get(one, one), one)
-        for one in old.layers
-        if one not in new.layers
+        LostLayer(old.standard_ids.get(layer_id, layer_id), layer_id)
+        for layer_id in old.layers
+        if layer_id not in new.layers
     )
     return Lost(images, layers)

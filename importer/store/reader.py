@@ -11,6 +11,7 @@ from importer.errors import ImporterError
 from importer.repo.commit_keys import FORM, names_of, store_prefix
 from importer.repo.reachable import check_breadth
 from importer.store.image import ImageView
+from importer.store.layers import IMAGES, LAYERS
 from importer.store.whiteouts import blocker_in, is_cut, said_whiteouts, whiteouts_in
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
@@ -44,12 +45,12 @@ _MANIFEST = "manifest-"
 def _others(documents: Iterable[Manifest | Index], manifest: Manifest) -> tuple[Manifest, ...]:
     """Return the other manifests of the same image."""
     return tuple(
-        one
-        for one in documents
-        if isinstance(one, Manifest)
-        and one.digest != manifest.digest
-        and one.config.digest == manifest.config.digest
-        and len(one.layers) == len(manifest.layers)
+        other
+        for other in documents
+        if isinstance(other, Manifest)
+        and other.digest != manifest.digest
+        and other.config.digest == manifest.config.digest
+        and len(other.layers) == len(manifest.layers)
     )
 
 
@@ -58,7 +59,7 @@ class NoStoreError(ImporterError):
 
 
 class StoreView:
-    """The store at `prefix` in a commit. `branch` is what the user called the commit."""
+    """The store at `prefix` in a commit. `branch` is the user's name of the commit."""
 
     def __init__(
         self, branch: str, commit: Commit, prefix: str, top: RepoDirectory, root: RepoDirectory
@@ -73,7 +74,7 @@ class StoreView:
     @cached_property
     def layers(self) -> dict[str, LayerRecord]:
         """The layers' records by the ids that they have in the store."""
-        records = own_layers(self.records("overlay-layers", "layers.json"))
+        records = own_layers(self.records(*LAYERS))
         return {record.id: record for record in records}
 
     @cached_property
@@ -95,8 +96,8 @@ class StoreView:
         """
         if self.release is not None:
             components = self.release.components.values()
-            found = [StatedImage.of_component(one.pullspec, one.digest) for one in components]
-            return tuple(one for one in found if one is not None)
+            stated = (StatedImage.of_component(each.pullspec, each.digest) for each in components)
+            return tuple(image for image in stated if image is not None)
         return tuple(stated_images(self._lines, self.given_names))
 
     @cached_property
@@ -114,7 +115,7 @@ class StoreView:
     @cached_property
     def images(self) -> tuple[ImageView, ...]:
         """All images. Raise LayerError, with the image's id, if one's records are malformed."""
-        records = own_images(self.records("overlay-images", "images.json"))
+        records = own_images(self.records(*IMAGES))
         return tuple(self.image(record) for record in records)
 
     def image(self, record: ImageRecord) -> ImageView:
@@ -122,29 +123,28 @@ class StoreView:
         try:
             documents = self._documents(record)
             manifest = self._manifest(record, documents)
-            indexes = tuple(one for one in documents if isinstance(one, Index))
+            indexes = tuple(index for index in documents if isinstance(index, Index))
             others = _others(documents, manifest)
             config = parse_config(self.big_data(record, str(manifest.config.digest)), manifest)
             layers = chain(self.layers, record.layer)
-            shown: list[Manifest | Index] = [manifest, *others, *indexes]
-            named = self._components(one.digest for one in shown)
-            return ImageView(record, manifest, others, indexes, config, layers, named)
+            components = self._components((manifest, *others, *indexes))
+            return ImageView(record, manifest, others, indexes, config, layers, components)
         except LayerError as error:
             raise error.within(digest=f"image {record.id[:12]}") from None
 
-    def _components(self, digests: Iterable[Digest]) -> tuple[str, ...]:
-        release = self.release
-        known = {str(digest) for digest in digests}
-        found = release.components.values() if release is not None else ()
-        return tuple(sorted(one.name for one in found if one.digest in known))
+    def _components(self, documents: Iterable[Manifest | Index]) -> tuple[str, ...]:
+        digests = {str(document.digest) for document in documents}
+        components = self.release.components.values() if self.release is not None else ()
+        return tuple(sorted(each.name for each in components if each.digest in digests))
 
     def _manifest(self, record: ImageRecord, documents: Iterable[Manifest | Index]) -> Manifest:
         """Return the manifest that podman shows."""
         raw = self.big_data(record, "manifest")
-        found = next((one for one in documents if one.raw == raw), None) or parse_manifest(raw)
-        if isinstance(found, Index):
+        kept = next((document for document in documents if document.raw == raw), None)
+        manifest = kept or parse_manifest(raw)
+        if isinstance(manifest, Index):
             raise LayerError("its manifest is an index")
-        return found
+        return manifest
 
     def _documents(self, record: ImageRecord) -> list[Manifest | Index]:
         """Return the manifests and indexes that the store keeps under their digests."""
@@ -161,11 +161,11 @@ class StoreView:
         return self._file(f"overlay-images/{record.id}", big_data_file(key), key, limit)
 
     def signatures(self, record: ImageRecord) -> dict[Digest, tuple[bytes, ...]]:
-        """Return the signatures of an image's manifests, by these digests.
+        """Return the signatures of an image's manifests, by the manifests' digests.
 
-        Raise LayerError if they are not there, or not of the sizes that the record says.
+        Raise LayerError if signatures are missing, or have other sizes than the record says.
         """
-        found: dict[Digest, tuple[bytes, ...]] = {}
+        signatures: dict[Digest, tuple[bytes, ...]] = {}
         for digest, sizes in record.signature_sizes.items():
             data = self.big_data(record, f"{SIGNATURE}-{digest.hex}")
             if sum(sizes) != len(data):
@@ -173,10 +173,10 @@ class StoreView:
                     f"the signatures of {digest} have other sizes than the record says"
                 )
             ends = [*accumulate(sizes)]
-            found[digest] = tuple(
+            signatures[digest] = tuple(
                 data[end - size : end] for size, end in zip(sizes, ends, strict=True)
             )
-        return found
+        return signatures
 
     def records(self, directory: str, name: str) -> bytes:
         """Return a list of the store: layers.json or images.json. Raise LayerError if it is
@@ -193,11 +193,11 @@ class StoreView:
     def diff(self, layer_id: str) -> RepoDirectory:
         """Return a layer's own tree. Raise LayerError if it is missing."""
         path = f"overlay/{layer_id}/diff"
-        found = self.root.find(path)
-        if found is None:
+        tree = self.root.find(path)
+        if tree is None:
             raise LayerError(f"{path} is missing in the store")
-        self._check_breadth(found, path)
-        return found
+        self._check_breadth(tree, path)
+        return tree
 
     def _check_breadth(self, tree: RepoDirectory, path: str) -> None:
         if path not in self._checked:
@@ -217,36 +217,28 @@ class StoreView:
 
     def blocker(self, record: LayerRecord) -> RepoDirectory | None:
         """Return the tree that hides the directories which the layer holds whole, or None."""
-        found = blocker_in(self.root, record.id) if record.parent else None
-        if found is not None:
-            self._check_breadth(found, f"overlay/{blocker_of(record.id).id}/diff")
-        return found
-
-    def mounted(self, layers: Sequence[LayerRecord]) -> list[LayerRecord]:
-        """Return those of a chain of layers, base first, that overlayfs stacks, nearest first."""
-        found: list[LayerRecord] = []
-        for record in reversed(layers):
-            found.append(record)
-            if self.is_cut(record):
-                break
-        return found
-
-    def stack(self, image: ImageView) -> list[RepoDirectory]:
-        """Return the trees of an image, nearest first, as overlayfs stacks them."""
-        return self.trees(image.layers)
+        blocker = blocker_in(self.root, record.id) if record.parent else None
+        if blocker is not None:
+            self._check_breadth(blocker, f"overlay/{blocker_of(record.id).id}/diff")
+        return blocker
 
     def trees(self, layers: Sequence[LayerRecord]) -> list[RepoDirectory]:
-        """Return the trees of a chain of layers, base first: those of the layers, each with its
-        blocker, down to a cut one."""
-        found: list[RepoDirectory] = []
-        for layer in self.mounted(layers):
-            found.append(self.diff(layer.id))
+        """Return the trees that overlayfs stacks for a chain of layers, which is base first.
+
+        The nearest comes first, a blocker behind its layer. A cut layer is the last.
+        """
+        trees: list[RepoDirectory] = []
+        for layer in reversed(layers):
+            trees.append(self.diff(layer.id))
             if (blocker := self.blocker(layer)) is not None:
-                found.append(blocker)
-        return found
+                trees.append(blocker)
+            if self.is_cut(layer):
+                break
+        return trees
 
     def own(self, record: LayerRecord) -> TreeDirectory:
-        """Return a layer's own part of its tree, whiteouts quoted."""
+        """Return a layer's own part of its tree, without held files of the layers below. Whiteouts
+        are quoted."""
         blocker = self.blocker(record)
         if blocker is None and not self.is_cut(record):
             return self.diff(record.id)
@@ -260,18 +252,18 @@ class StoreView:
     def tar_split(self, layer_id: str) -> str:
         """Return the checksum of a layer's tar-split file. Raise LayerError if it is missing."""
         layers = self.root.find("overlay-layers")
-        found = layers.leaves.get(record_name(layer_id).encode()) if layers else None
-        if found is None:
+        checksum = layers.leaves.get(record_name(layer_id).encode()) if layers else None
+        if checksum is None:
             raise LayerError(f"overlay-layers/{record_name(layer_id)} is missing in the store")
-        return found
+        return checksum
 
     def users(self, standard_id: str) -> list[ImageView]:
         """Return the images that have a layer, given by its standard id."""
-        known = self.standard_ids
+        ids = self.standard_ids
         return [
             image
             for image in self.images
-            if any(known[layer.id] == standard_id for layer in image.layers)
+            if any(ids[layer.id] == standard_id for layer in image.layers)
         ]
 
 

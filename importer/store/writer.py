@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import LayerCommit, record_name
 from importer.errors import ImporterError
 from importer.repo.labels import labelled_owner
-from importer.store.remove_layer import remove_layer
-from layers.document import MAX_RECORDS_SIZE
+from importer.store.layers import IMAGES, LAYERS, read_records, remove_layer
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.storage.image import Image, ImageLayer, stored_images
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
-    from importer.store.layer_names import LayerNames
+    from importer.store.layers import LayerNames
     from layers.storage.merge_records import StoreUnion
     from layers.storage.mounted import MountedTree
     from layers.storage.records import StoredImage
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 DIRECTORY = Owner(0o755, 0, 0)
 FILE = Owner(0o644, 0, 0)
 LINK = Owner(0o777, 0, 0)
-_LAYERS = "layers.json"
-_IMAGES = "images.json"
 _REPLACE = "--existing-store=replace puts a new store in its place"
 
 
@@ -72,31 +69,26 @@ class StoreTree:
         not matter.
         """
         images = list(images)
-        found = {self._names.ids[one]: layer for one, layer in layers.items()}
+        by_store_id = {self._names.ids[layer_id]: layer for layer_id, layer in layers.items()}
         stored = _stored_layers(images, layers, self._names)
         records = stored_images(images, self._names.ids)
-        present = self._read("overlay-layers", _LAYERS), self._read("overlay-images", _IMAGES)
         with reading_present():
-            union = store_union(*present, stored, records)
+            union = _union(self._present, stored, records)
         if self._present is not None:
             for layer_id in union.replaced:
                 remove_layer(self._repo, self._tree, self._present, layer_id)
-        self._overlay(stored, found)
-        self._overlay_layers(stored, found, union)
+        self._overlay(stored, by_store_id)
+        self._overlay_layers(stored, by_store_id, union)
         self._overlay_images(records, union)
         return [image.names for image in any_images(union.images)]
-
-    def _read(self, part: str, name: str) -> bytes | None:
-        present = self._before(part)
-        return present.read(name, MAX_RECORDS_SIZE) if present else None
 
     def _overlay(self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit]) -> None:
         tree, present = self._part("overlay")
         links = self._enter(tree, "l")
         for place, stored_tree, lower in _mounted_trees(stored, layers):
-            known = present.directories.get(place.id.encode()) if present else None
-            if known is not None:
-                _check_same(place.id, known, stored_tree)
+            kept = present.directories.get(place.id.encode()) if present else None
+            if kept is not None:
+                _check_same(place.id, kept, stored_tree)
             else:
                 directory = tree.directory(place.id, self._directory)
                 directory.graft("diff", stored_tree)
@@ -115,8 +107,8 @@ class StoreTree:
     def _overlay_layers(
         self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit], union: StoreUnion
     ) -> None:
-        tree, present = self._part("overlay-layers")
-        self._write(tree, _LAYERS, union.layers)
+        tree, present = self._part(LAYERS[0])
+        self._write(tree, LAYERS[1], union.layers)
         self._lock(tree, present, "layers.lock")
         for layer in stored:
             record, name = layers[layer.id].record, record_name(layer.id)
@@ -124,8 +116,8 @@ class StoreTree:
                 tree.file(name, record)
 
     def _overlay_images(self, images: list[StoredImage], union: StoreUnion) -> None:
-        tree, present = self._part("overlay-images")
-        self._write(tree, _IMAGES, union.images)
+        tree, present = self._part(IMAGES[0])
+        self._write(tree, IMAGES[1], union.images)
         self._lock(tree, present, "images.lock")
         for image in images:
             directory = self._enter(tree, image.id)
@@ -133,11 +125,9 @@ class StoreTree:
                 self._write(directory, name, data)
 
     def _part(self, name: str) -> tuple[Tree, RepoDirectory | None]:
-        """Return one of the store's three directories, and what is there already."""
-        return self._enter(self._tree, name), self._before(name)
-
-    def _before(self, name: str) -> RepoDirectory | None:
-        return self._present.directories.get(name.encode()) if self._present else None
+        """Return one of the store's three directories, and the present store's."""
+        present = self._present.directories.get(name.encode()) if self._present else None
+        return self._enter(self._tree, name), present
 
     def _enter(self, tree: Tree, name: str) -> Tree:
         return tree.enter(name) or tree.directory(name, self._directory)
@@ -188,23 +178,22 @@ def has_records(store: RepoDirectory) -> bool:
     overlay = store.directories.get(b"overlay")
     if overlay is not None and any(b"diff" in d.directories for d in overlay.directories.values()):
         return True
-    found = ((b"overlay-layers", _LAYERS), (b"overlay-images", _IMAGES))
-    parts = ((store.directories.get(part), name) for part, name in found)
     with reading_present():
-        lists = ((part.read(name, MAX_RECORDS_SIZE), name) for part, name in parts if part)
-        return any(recorded_ids(raw, name) for raw, name in lists)
+        return any(recorded_ids(read_records(store, *path), path[1]) for path in (LAYERS, IMAGES))
 
 
 def check_records(store: RepoDirectory) -> None:
     """Raise ImporterError if the store's records cannot be merged with those of images."""
-    layers, images = store.find("overlay-layers"), store.find("overlay-images")
     with reading_present():
-        store_union(
-            layers.read(_LAYERS, MAX_RECORDS_SIZE) if layers else None,
-            images.read(_IMAGES, MAX_RECORDS_SIZE) if images else None,
-            [],
-            [],
-        )
+        _union(store, [], [])
+
+
+def _union(
+    store: RepoDirectory | None, layers: list[StoredLayer], images: list[StoredImage]
+) -> StoreUnion:
+    if store is None:
+        return store_union(None, None, layers, images)
+    return store_union(read_records(store, *LAYERS), read_records(store, *IMAGES), layers, images)
 
 
 def remove_store(tree: Tree) -> None:

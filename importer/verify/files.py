@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
-from importer.store.remove_layer import read_link
+from importer.store.layers import read_link
 from layers.errors import Fault
 from layers.storage.mounted import LOWER_LAYERS, MountedTree, blocker_of, lower_files
 from layers.storage.records import big_data_file

@@ -1,0 +1,165 @@
+"""The layers of one store: their records, ids and links; and how to remove a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from importer.cache.layer import record_name
+from layers.document import MAX_RECORDS_SIZE
+from layers.storage.layer_id import link_name
+from layers.storage.layer_record import any_layers
+from layers.storage.mounted import MountedTree, blocker_of
+from layers.storage.store_id import (
+    LayerIds,
+    StoreForm,
+    possible_links,
+    private_id,
+    standard_ids,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from importer.cache.layer import LayerCommit
+    from importer.repo.reader import RepoReader
+    from importer.repo.tree import Tree
+    from importer.repo.values import RepoDirectory
+    from importer.repo.writer import Repo
+    from layers.storage.image import ImageLayer
+
+LAYERS = ("overlay-layers", "layers.json")
+IMAGES = ("overlay-images", "images.json")
+
+
+def read_records(store: RepoDirectory, part: str, name: str) -> bytes | None:
+    """Return the content of a list of records, `LAYERS` or `IMAGES`; None if it is missing.
+
+    Raise LayerError if it has more than MAX_RECORDS_SIZE bytes.
+    """
+    directory = store.find(part)
+    return directory.read(name, MAX_RECORDS_SIZE) if directory is not None else None
+
+
+def standard_ids_in(store: RepoDirectory) -> dict[str, str]:
+    """Return the standard ids of a store's layers by their ids in the store.
+
+    Raise LayerError if its layers.json cannot be read.
+    """
+    raw = read_records(store, *LAYERS)
+    return standard_ids(any_layers(raw)) if raw and raw.strip() != b"null" else {}
+
+
+def layer_ids_of(store: RepoDirectory) -> LayerIds:
+    """Return which ids a store has, by its layers that have a tar-split file.
+
+    A store without such layers counts as one with private ids, as a new store. Raise LayerError
+    if its layers.json cannot be read.
+    """
+    records = store.find("overlay-layers")
+    split = records.leaves if records else {}
+    has_standard = any(
+        record_name(store_id).encode() in split
+        for store_id, standard_id in standard_ids_in(store).items()
+        if store_id == standard_id
+    )
+    return LayerIds.STANDARD if has_standard else LayerIds.PRIVATE
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNames:
+    """Each layer's id in the store, and its name under `overlay/l`, by its standard id.
+
+    `form` is that of the layers. `cut`: standard ids of the layers below which overlayfs mounts
+    nothing. `blocked`: standard ids of the layers with a blocker.
+    """
+
+    ids: Mapping[str, str]
+    links: Mapping[str, str]
+    form: StoreForm
+    cut: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        repo: Repo,
+        layers: Mapping[str, LayerCommit],
+        which: LayerIds,
+        form: StoreForm,
+        present: RepoDirectory | None,
+    ) -> Self:
+        """Name the layers, which are given by their standard ids.
+
+        A layer without a tar-split file keeps its standard id: containers-storage would copy such
+        a layer with other bytes than its digest says. `present` is the store that the layers are
+        added to.
+        """
+        ids = {
+            layer_id: private_id(layer_id, form)
+            if which is LayerIds.PRIVATE and layer.record is not None
+            else layer_id
+            for layer_id, layer in layers.items()
+        }
+        links = {layer_id: _link(repo, ids[layer_id], layer_id, present) for layer_id in ids}
+        blocked = frozenset(
+            layer_id for layer_id, layer in layers.items() if layer.blocker is not None
+        )
+        holding = (
+            layer_id for layer_id, layer in layers.items() if layer.added_entries is not None
+        )
+        return cls(ids, links, form, frozenset(holding) - blocked, blocked)
+
+    def chain(self, layer: ImageLayer) -> tuple[MountedTree, ...]:
+        """Return a layer's tree and all that overlayfs mounts below it."""
+        trees: list[MountedTree] = []
+        for layer_id in (layer.id, *layer.parents):
+            trees.append(MountedTree(self.ids[layer_id], self.links[layer_id]))
+            if layer_id in self.blocked:
+                trees.append(blocker_of(self.ids[layer_id]))
+            if layer_id in self.cut:
+                break
+        return tuple(trees)
+
+
+def _link(repo: Repo, store_id: str, standard_id: str, present: RepoDirectory | None) -> str:
+    """Return the link that the layer has, or the first one that leads to no other layer."""
+    usual, other = possible_links(store_id, standard_id)
+    if present is None or read_link(present, store_id) == usual:
+        return usual
+    free = _link_target(repo, present, usual) in (None, f"../{store_id}/diff")
+    return usual if free and read_link(present, store_id) != other else other
+
+
+def read_link(store: RepoDirectory, layer_id: str) -> str:
+    """Return the content of a layer's file `link`, or "" if there is none.
+
+    containers-storage draws it at random; ours is one of `possible_links`.
+    """
+    layer = store.find(f"overlay/{layer_id}")
+    return ((layer and layer.read("link")) or b"").decode(errors="replace")
+
+
+def _link_target(repo: RepoReader, store: RepoDirectory, name: str) -> str | None:
+    """Return where a name under `overlay/l` leads, or None if there is no such name."""
+    links = store.find("overlay/l")
+    leaf = links.leaves.get(name.encode()) if links is not None else None
+    return repo.file(leaf).target if leaf is not None else None
+
+
+def remove_layer(repo: RepoReader, tree: Tree, store: RepoDirectory, layer_id: str) -> None:
+    """Remove a layer, by its id in the store, from `tree`, which is a copy of `store`.
+
+    Its record in layers.json stays; the caller writes that file anew.
+    """
+    overlay, records = tree.enter("overlay"), tree.enter("overlay-layers")
+    if overlay is not None:
+        links = overlay.enter("l")
+        for directory in (layer_id, blocker_of(layer_id).id):
+            overlay.remove(directory)
+            for name in {link_name(directory), read_link(store, directory)}:
+                if links is not None and _link_target(repo, store, name) == f"../{directory}/diff":
+                    links.remove(name)
+    if records is not None:
+        records.remove(record_name(layer_id))
+        records.remove(layer_id)  # where containers-storage has more data of a layer
