@@ -54,8 +54,7 @@ def find_stores(
             _ = broken or store.images
             stores.append(store)
         except Fault as error:
-            broken = not isinstance(error, NoStoreError)
-            skipped.append(Skipped(branch, str(error), broken))
+            skipped.append(Skipped(branch, str(error), not isinstance(error, NoStoreError)))
     return Stores(tuple(stores), tuple(skipped))
 
 

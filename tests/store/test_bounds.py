@@ -168,3 +168,18 @@ def test_verify_reports_a_document_without_end(site: Site, path: str) -> None:
     outcome = image_store(site.repo.path, "verify", LONG)
     assert outcome.status == 1
     assert f"{path}: {path.rpartition('/')[2]} has more than {limit} bytes" in outcome.stdout
+
+
+def test_verify_finds_a_broken_store_behind_a_branch_without_a_store(site: Site) -> None:
+    """Of all branches, in the order of their names."""
+    repo = site.lengthened(f"{PREFIX}/{LAYERS}", MAX_RECORDS_SIZE)
+    head = repo.head(BRANCH)
+    with repo.transaction():
+        root = repo.tree_of(head)
+        root.remove("usr")
+        root.write()
+    with repo.transaction():
+        repo.set_ref("A", repo.write_commit(root, head.message))
+    outcome = image_store(repo.path, "verify")
+    assert outcome.status == 1
+    assert "layers.json has more than" in outcome.stdout
