@@ -18,18 +18,14 @@ if TYPE_CHECKING:
 class LeftOut:
     """How many device nodes and how many xattrs of a layer were left out."""
 
-    devices: int
-    xattrs: int
+    device_nodes: int  # number of device nodes that were left out
+    dropped_xattrs: int  # number of xattrs that were left out
 
     @classmethod
     def of(cls, layer: LayerCommit) -> LeftOut:
         """Return the counts in the layer's commit."""
         xattrs = int(layer.commit.metadata.get(DROPPED_XATTRS, 0))
         return cls(layer.devices + layer.stray_devices, xattrs)
-
-    def document(self) -> dict[str, int]:
-        """Return the counts for JSON."""
-        return {"device_nodes": self.devices, "dropped_xattrs": self.xattrs}
 
 
 def tell_left_out(
@@ -41,8 +37,8 @@ def tell_left_out(
     if not some:
         return
     counts = (
-        (sum(one.devices for one in new), "device node"),
-        (sum(one.xattrs for one in new), "extended attribute"),
+        (sum(one.device_nodes for one in new), "device node"),
+        (sum(one.dropped_xattrs for one in new), "extended attribute"),
     )
     parts = [counted(count, what) for count, what in counts if count]
     progress.message(f"left out of {counted(some, 'layer')}: {', '.join(parts)}")

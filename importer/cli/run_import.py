@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from importer.cli.finish import INCOMPLETE, UNCHANGED, Answer, end
 from importer.cli.messages import progress_for
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
+from importer.render.json_text import Documented, json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from importer.cli.options.declare import Given
     from importer.progress import Progress
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from importer.run.result import Result
 
 
-class Outcome(Protocol):
+class Outcome(Documented, Protocol):
     """The result of a job, as it is printed."""
 
     @property
@@ -28,9 +28,6 @@ class Outcome(Protocol):
 
     def lines(self) -> Sequence[str]:
         """Return what is printed without --json."""
-
-    def document(self) -> Mapping[str, object]:
-        """Return the JSON document."""
 
 
 def end_import(
@@ -76,8 +73,7 @@ def answer(
     """Return the result's text, or these lines instead, or with --json its document. `incomplete`
     tells that components of a release are missing."""
     as_json = given(Document).as_json
-    text = json.dumps(result.document(), indent=2) if as_json else None
-    text = "\n".join(lines or result.lines()) if text is None else text
+    text = json_text(result) if as_json else "\n".join(lines or result.lines())
     if incomplete:
         return Answer(text, INCOMPLETE)
     unchanged = result.unchanged and given(Unchanged).unchanged_exit_77

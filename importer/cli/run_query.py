@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from importer.cli.finish import Answer, end
 from importer.cli.options.output import Document, Messages
 from importer.cli.options.stores import StoreArguments
+from importer.render.json_text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def end_shown(given: Given, work: Callable[[], Shown]) -> NoReturn:
 
         shown = work()
         if given(Document).as_json:
-            return Answer(json.dumps(shown.document(), indent=2), shown.status)
+            return Answer(json_text(shown), shown.status)
         terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         return Answer(rendered(shown.blocks(), terminal=terminal), shown.status)
 

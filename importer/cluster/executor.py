@@ -145,7 +145,7 @@ class ClusterExecutor:
 
     def _note(self, missing: MissingLayer, answer: WorkerAnswer) -> None:
         with self._lock:
-            self.readers[missing.layer.id] = ReadBy(answer.worker, answer.seconds)
+            self.readers[missing.layer.id] = ReadBy(answer.worker, round(answer.seconds, 3))
             if self._blobs is None:
                 self.read_bytes += answer.read_bytes
         if self._blobs is not None:

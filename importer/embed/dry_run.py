@@ -7,11 +7,11 @@ image was embedded from a commit that this repo has, and packs the same objects.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
 from importer.embed.base_image import resolve_base
-from importer.embed.embed import described, packed_layers
+from importer.embed.embed import base_keys, packed_layers
 from importer.embed.store_layers import store_layers
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
@@ -45,31 +45,17 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class RehearsedLayer:
-    """A layer of the new image.
+    """A layer of the new image."""
 
-    `store_layers` are the ids of the store's layers in it, `images` the labels of their images.
-    `size` is about the bytes of these layers in a tar. `known`: the image at the destination has
-    the layer already.
-    """
-
-    store_layers: tuple[str, ...]
-    size: int
-    images: tuple[str, ...]
-    known: bool
+    store_layers: tuple[str, ...]  # the ids of the store's layers that are in it
+    tar_size: int  # about the size of these layers in an uncompressed tar
+    images: tuple[str, ...]  # short names of their images
+    known: bool  # whether the image at the destination has the layer
 
     def row(self) -> tuple[str, ...]:
         """Return the layer's row of the table."""
         known = "has it" if self.known else "new"
-        return str(len(self.store_layers)), size(self.size), known, first_of(self.images) or "-"
-
-    def document(self) -> dict[str, Any]:
-        """Return the layer for JSON."""
-        return {
-            "store_layers": list(self.store_layers),
-            "tar_size": self.size,
-            "images": list(self.images),
-            "known": self.known,
-        }
+        return str(len(self.store_layers)), size(self.tar_size), known, first_of(self.images) or "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +80,23 @@ class EmbedPlan:
         )
         return [table, Text(""), Text(sums)]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document. Sizes are in bytes."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "dry_run": True,
-            "destination": str(self.to),
-            **described(self.base, self.store),
+            "dry_run": True,  # `true`
+            "destination": self.to,  # as the command line has it
+            **base_keys(self.base, self.store),
+            # whether the store of the image at the destination is known; else each layer counts as
+            # new
             "compared": self.compared,
-            "layers": [layer.document() for layer in self.layers],
+            # [RehearsedLayer]: a list of the layers on top of the base's, in the image's order; the
+            # last one has the records, and counts as new
+            "layers": self.layers,
         }
 
 
 def _size(layers: Iterable[RehearsedLayer]) -> str:
-    return size(sum(layer.size for layer in layers))
+    return size(sum(layer.tar_size for layer in layers))
 
 
 def plan_embed(job: EmbedJob, progress: Progress) -> EmbedPlan:

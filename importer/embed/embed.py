@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.embed.base_image import (
     BaseImage,
@@ -105,26 +105,28 @@ class Embedded:
         """Return the manifest's digest alone, as an import prints its commit."""
         return [Text(str(self.published.digest))]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document. Sizes are in bytes."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "destination": str(self.to),
-            "digest": str(self.published.digest),
+            "destination": self.to,  # as the command line has it
+            "digest": self.published.digest,  # the manifest's digest at the destination
+            # whether the destination had just this image before
             "unchanged": self.published.unchanged,
-            "image_id": self.config.hex,
-            **described(self.base, self.store),
-            "layers": [layer.document() for layer in self.layers],
+            "image_id": self.config.hex,  # the new image's id
+            **base_keys(self.base, self.store),
+            # [WrittenLayer]: a list of the layers on top of the base's, in the image's order
+            "layers": self.layers,
         }
 
 
-def described(base: Image, store: StoreView) -> dict[str, Any]:
+def base_keys(base: Image, store: StoreView) -> dict[str, object]:
     """Return a base image and a store for JSON."""
     return {
-        "base": str(base.reference),
-        "base_digest": str(base.digest),
-        "base_layers": len(base.layers),
-        "branch": store.branch,
-        "commit": store.commit.checksum,
+        "base": base.reference,  # the base image, as the command line has it
+        "base_digest": base.digest,  # its digest
+        "base_layers": len(base.layers),  # number of its layers
+        "branch": store.branch,  # the store's branch
+        "commit": store.commit.checksum,  # the store's commit
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.render.table import first_of
 from layers.compress.compress import BlobCompression, compressed
@@ -54,15 +54,16 @@ class WrittenLayer:
     xattrs: frozenset[bytes]
     unusual: tuple[bytes, ...]
 
-    def document(self) -> dict[str, Any]:
-        """Return the layer for JSON."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "digest": str(self.layer.blob.digest),
-            "diff_id": str(self.layer.diff_id),
-            "size": self.layer.blob.size,
-            "tar_size": self.tar_size,
-            "store_layers": list(self.planned.store_layers),
-            "images": list(self.planned.images),
+            "digest": self.layer.blob.digest,  # the blob's digest
+            "diff_id": self.layer.diff_id,  # the uncompressed tar's digest
+            "size": self.layer.blob.size,  # size of the blob
+            "tar_size": self.tar_size,  # size of the uncompressed tar
+            # the ids of the store's layers that are in it
+            "store_layers": self.planned.store_layers,
+            "images": self.planned.images,  # short names of their images
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.imagestore.tree_diff import TreeDiff, tree_diff
 from importer.render.table import Block, Column, Table, Text, several
@@ -13,7 +13,7 @@ from importer.store.lost import Lost, find_lost
 from layers.errors import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
@@ -107,21 +107,39 @@ class StoreDiff:
             *(_lost_lines(self.lost) if self.wanted.lost else ()),
         ]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document. Changed files are paths in the image's merged root."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "from": self.old.commit.checksum if self.old else None,
-            "to": self.new.commit.checksum,
+            "from": self.old.commit.checksum if self.old else None,  # commit A
+            "to": self.new.commit.checksum,  # commit B
+            # what differs
             "images": {
-                "added": [_image(one) for one in self.added],
-                "removed": [_image(one) for one in self.removed],
-                "changed": [self._changed(one) for one in self.changed],
-                "unchanged": self.unchanged,
+                "added": self.added,  # [ImageView]: a list of images that B alone has
+                "removed": self.removed,  # [ImageView]: a list of images that A alone has
+                # a list of pairs
+                "changed": [
+                    {
+                        "from": one.old,  # ImageView: the image in A
+                        "to": one.new,  # ImageView: the image in B
+                        # changed_files: what differs in the merged root
+                        "files": changed_files(one.files, counted=not self.wanted.files),
+                    }
+                    for one in self.changed
+                ],
+                "unchanged": self.unchanged,  # number of images that both have
             },
-            "layers": {"added": list(self.new_layers), "removed": list(self.old_layers)},
-            "whiteouts": {"from": _form(self.old), "to": _form(self.new)},
-            "fetch": self.fetch.document(),
-            "lost": self.lost.document(),
+            # ids of layers
+            "layers": {
+                "added": self.new_layers,  # the ids that B alone has
+                "removed": self.old_layers,  # the ids that A alone has
+            },
+            # how layers delete files: `quoted`, `none`, or `null` for a store that fits both
+            "whiteouts": {
+                "from": _form(self.old),  # in A; `null` without an A
+                "to": _form(self.new),  # in B
+            },
+            "fetch": self.fetch,  # Fetch: what a device with A fetches for B
+            "lost": self.lost,  # Lost: what B lacks, by the ids that containers-storage knows
         }
 
     def _forms(self) -> Iterable[Text]:
@@ -135,30 +153,23 @@ class StoreDiff:
                 told = "containers that podman 6 has made have to be made again"
                 yield Text(f"layer ids: {before.value} in A, {after.value} in B; {told}")
 
-    def _changed(self, one: Changed) -> dict[str, Any]:
-        kinds = {
-            "added": one.files.added,
-            "removed": one.files.removed,
-            "changed": one.files.changed,
-        }
-        files: dict[str, Any] = {kind: len(paths) for kind, paths in kinds.items()}
-        if self.wanted.files:
-            files = {kind: [printable(path) for path in paths] for kind, paths in kinds.items()}
-        return {"from": _image(one.old), "to": _image(one.new), "files": files}
+
+def changed_files(files: TreeDiff, *, counted: bool) -> dict[str, object]:
+    """Return the numbers or the paths of changed files, for JSON."""
+
+    def told(paths: Sequence[bytes]) -> object:
+        return len(paths) if counted else [printable(path) for path in paths]
+
+    return {
+        "added": told(files.added),  # with `--files` the paths, else a number
+        "removed": told(files.removed),  # likewise
+        "changed": told(files.changed),  # likewise
+    }
 
 
 def _form(store: StoreView | None) -> str | None:
     """Return the value of --whiteouts for a store; None for one that fits both."""
     return store.whiteouts.value if store is not None and store.whiteouts is not None else None
-
-
-def _image(image: ImageView) -> dict[str, Any]:
-    return {
-        "image_id": image.id,
-        "names": list(image.names),
-        "components": list(image.components),
-        "digest": str(image.manifest.digest),
-    }
 
 
 def _called(image: ImageView) -> tuple[str, str]:
@@ -197,7 +208,7 @@ def _lost_lines(lost: Lost) -> Iterable[Text]:
     images, layers = several(len(lost.images), "image"), several(len(lost.layers), "layer")
     yield Text(f"B lacks {images} and {layers} of A")
     yield from (Text(f"image {one.id[:12]}  {one.full_label}", "red") for one in lost.images)
-    yield from (Text(f"layer {one.store_id}", "red") for one in lost.layers)
+    yield from (Text(f"layer {layer.store_layer_id}", "red") for layer in lost.layers)
 
 
 def store_diff(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
@@ -12,6 +12,7 @@ from importer.render.table import Block, Column, Table, Text, several, shortened
 from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.find import embedded_commit
 from layers.oci.config import layer_commands, shown_command
+from layers.release.diff import Amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,12 +39,12 @@ class NewBlob:
     blob: Descriptor
     command: str
 
-    def document(self) -> dict[str, Any]:
-        """Return the layer for JSON."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "digest": str(self.blob.digest),
-            "size": self.blob.size,
-            "command": self.command,
+            "digest": self.blob.digest,  # the blob's digest
+            "size": self.blob.size,  # the blob's size
+            "command": self.command,  # what made it, from the image's history
         }
 
 
@@ -81,16 +82,19 @@ class LayersDiff(Done):
             told.append(Text(f"the stores in them by ostree: {self.ostree}"))
         return told
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document. Sizes are in bytes."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         layers = self.new.manifest.layers
         return {
-            "from": str(self.old.digest),
-            "to": str(self.new.digest),
-            "layers": [one.document() for one in self.added],
-            "pull": {"layers": len(self.added), "bytes": _size(one.blob for one in self.added)},
-            "total": {"layers": len(layers), "bytes": _size(layers)},
-            "ostree": self.ostree.document() if self.ostree is not None else None,
+            "from": self.old.digest,  # the digest of image A
+            "to": self.new.digest,  # the digest of image B
+            "layers": self.added,  # [NewBlob]: a list of the layers that only B has, in its order
+            # Amount: what a device with A pulls
+            "pull": Amount(len(self.added), _size(one.blob for one in self.added)),
+            "total": Amount(len(layers), _size(layers)),  # Amount: all layers of B
+            # Fetch: what ostree would fetch for the stores in them; `null` if the repo has not
+            # both commits
+            "ostree": self.ostree,
         }
 
 

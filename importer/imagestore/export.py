@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.imagestore.done import Done
@@ -46,16 +46,17 @@ class Exported(Done):
         """Return the manifest's digest alone, as an import prints its commit."""
         return [Text(str(self.digest))]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document. `source_digest` is the digest of the manifest in the store."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "layout": str(self.place.directory),
-            "tag": self.place.tag,
-            "digest": str(self.digest),
-            "source_digest": str(self.image.manifest.digest),
-            "image_id": self.image.id,
-            "diff_ids": [str(layer.diff_id) for layer in self.image.layers],
-            "signatures": self.signatures,
+            "layout": self.place.directory,  # the directory
+            "tag": self.place.tag,  # the tag in it; `null` for `dir:`
+            "digest": self.digest,  # the manifest's digest in the export
+            "source_digest": self.image.manifest.digest,  # the original manifest's digest
+            "image_id": self.image.id,  # podman's image id, which stays
+            # the layers' diffIDs, which stay
+            "diff_ids": [layer.diff_id for layer in self.image.layers],
+            "signatures": self.signatures,  # the number of signatures beside the manifest
         }
 
 

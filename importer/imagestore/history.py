@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.imagestore.diff import StoreDiff, store_diff
@@ -39,20 +39,22 @@ class Step:
         if self.diff is None:
             return [*lines, Text("images: no store"), Text("")]
         lines.append(
-            Text(f"images: {self.diff.summary()}; {size(self.diff.fetch.size)} of new objects")
+            Text(f"images: {self.diff.summary()}; {size(self.diff.fetch.bytes)} of new objects")
         )
         lines += [Text(f"  + {image.full_label}", "green") for image in self.diff.added]
         lines += [Text(f"  ~ {one.new.full_label}", "cyan") for one in self.diff.changed]
         lines += [Text(f"  - {image.full_label}", "red") for image in self.diff.removed]
         return [*lines, Text("")]
 
-    def document(self) -> dict[str, Any]:
-        """Return the commit for JSON; `changes` is the document of `image-store diff`."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "commit": self.commit.checksum,
-            "timestamp": self.commit.message.timestamp,
-            "subject": self.commit.message.subject,
-            "changes": self.diff.document() if self.diff else None,
+            "commit": self.commit.checksum,  # the checksum
+            "timestamp": self.commit.message.timestamp,  # seconds since 1970
+            "subject": self.commit.message.subject,  # its subject
+            # StoreDiff: what changed since the commit before; `null` if there is no store to
+            # compare
+            "changes": self.diff,
         }
 
 
@@ -71,11 +73,12 @@ class History(Done):
             return [*blocks, Text(f"its parent {self.missing} is not in this repo")]
         return blocks[:-1]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "branch": self.branch,
-            "commits": [step.document() for step in self.steps],
+            "branch": self.branch,  # the branch
+            "commits": self.steps,  # [Step]: a list, newest first
+            # the first parent that the repo has no longer, or `null`
             "missing_parent": self.missing,
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.imagestore.done import Done
 from importer.render.table import Block, Column, Table, Text, age, size
@@ -65,36 +65,37 @@ class Listing(Done):
         more = [("", name, _digest(image, name), image.id[:12], *[""] * 6) for name in others]
         return [row, *more]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document: the images, and the branches that were skipped."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        stores = self.stores.found
         return {
-            "images": [
-                self._image(store, image) for store in self.stores.found for image in store.images
-            ],
-            "skipped": [
-                {"branch": one.branch, "reason": one.reason} for one in self.stores.skipped
-            ],
+            # [listed_image]: a list, by branch
+            "images": [listed_image(s, image, self.now) for s in stores for image in s.images],
+            "skipped": self.stores.skipped,  # [Skipped]: a list of branches
         }
 
-    def _image(self, store: StoreView, image: ImageView) -> dict[str, Any]:
-        created, whiteouts = image.config.created_seconds, _whiteouts(store, image)
-        return {
-            "image_id": image.id,
-            "names": list(image.names),
-            "components": list(image.components),
-            "digest": str(image.manifest.digest),
-            "index_digests": [str(index.digest) for index in image.indexes],
-            "platform": image.platform,
-            "layers": len(image.layers),
-            "size": image.size,
-            "flattened": image.flattened,
-            "whiteouts": whiteouts.value if whiteouts is not None else None,
-            "kept_from": image.record.kept_from or None,
-            "branch": store.branch,
-            "commit": store.commit.checksum,
-            "created": image.config.created or None,
-            "age_seconds": max(0, self.now - created) if created else None,
-        }
+
+def listed_image(store: StoreView, image: ImageView, now: int) -> dict[str, object]:
+    """Return an image for JSON."""
+    created = image.config.created_seconds
+    return {
+        **image.document(),  # ImageView
+        # digests of indexes that the image has a name by
+        "index_digests": [index.digest for index in image.indexes],
+        "platform": image.platform,  # as `linux/amd64`
+        "layers": len(image.layers),  # number of layers
+        "size": image.size,  # bytes of the layers' tars
+        "flattened": image.flattened,  # whether `--flatten` made it
+        # `quoted` or `none`: how the layers delete files (`--whiteouts`); `null` for a flattened
+        # image, and where the commit does not tell
+        "whiteouts": _whiteouts(store, image),
+        # the release that left the image (`--keep-images`), or `null`
+        "kept_from": image.record.kept_from or None,
+        "branch": store.branch,  # the branch
+        "commit": store.commit.checksum,  # its commit
+        "created": image.config.created or None,  # the config's time, ISO 8601
+        "age_seconds": max(0, now - created) if created else None,  # seconds since then
+    }
 
 
 def _whiteouts(store: StoreView, image: ImageView) -> Whiteouts | None:

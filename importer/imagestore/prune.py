@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.cache.branches import CUT, FLATTENED, LABELLED, is_cache
 from importer.imagestore.done import Done
@@ -46,16 +46,17 @@ class Pruning(Done):
         kept = [Text(f"{stay}; `ostree prune --refs-only` deletes them")] if self.others else []
         return [*layers, Text(f"{would} {gone}"), *kept]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document: layer ids, branches, counts and bytes."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "dry_run": self.dry_run,
-            "layers": list(self.layers),
-            "branches": list(self.branches),
+            "dry_run": self.dry_run,  # whether nothing was deleted
+            "layers": self.layers,  # ids of the layers that go
+            "branches": self.branches,  # the branches that go
+            # number of commits that no branch leads to and no import of images made; they stay
             "other_commits": self.others,
-            "objects": self.freed.total,
-            "pruned_objects": self.freed.objects,
-            "freed_bytes": self.freed.size,
+            "objects": self.freed.total,  # number of objects that were looked at
+            "pruned_objects": self.freed.objects,  # number of objects that go
+            "freed_bytes": self.freed.size,  # their bytes
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.cache.branches import IMAGE
 from importer.commit.signing import check_keys, sign
@@ -33,37 +33,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """The change of one branch. `commit` is None if the branch itself was deleted."""
+    """The change of one branch."""
 
-    branch: str
-    commit: str | None
-    images: tuple[ImageView, ...]
+    branch: str  # the branch
+    commit: str | None  # its new commit; `null` if the branch was deleted
+    removed: tuple[ImageView, ...]  # [ImageView]: a list of the images
 
 
 @dataclass(frozen=True, slots=True)
 class Removals(Done):
     """The changes of all branches."""
 
-    done: tuple[Removal, ...]
+    branches: tuple[Removal, ...]
 
     def blocks(self) -> list[Block]:
         """Return the new commits, as an import prints them."""
-        return [Text(one.commit or f"deleted {one.branch}") for one in self.done]
+        return [Text(one.commit or f"deleted {one.branch}") for one in self.branches]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document. `commit` is null where the branch was deleted."""
-        return {
-            "branches": [
-                {
-                    "branch": one.branch,
-                    "commit": one.commit,
-                    "removed": [
-                        {"image_id": image.id, "names": list(image.names)} for image in one.images
-                    ],
-                }
-                for one in self.done
-            ]
-        }
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        return {"branches": self.branches}  # [Removal]: a list of the branches that changed
 
 
 def remove_images(

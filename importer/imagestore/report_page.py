@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -43,22 +43,24 @@ class Written(Done):
             return [Text(page(self.data).rstrip("\n"), verbatim=True)]
         return [Text(str(self.path))]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document: the numbers without the directories."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         data = self.data
         return {
-            "report": str(self.path),
-            "branch": data.store.branch,
-            "commit": data.store.commit.checksum,
-            "size": data.size,
-            "unshared_size": data.unshared_size,
+            "report": self.path,  # the file that was written, or `-`
+            "branch": data.store.branch,  # the branch
+            "commit": data.store.commit.checksum,  # its commit
+            "size": data.size,  # bytes of all files of the store's layers
+            "unshared_size": data.unshared_size,  # bytes that just one image needs
+            # a list
             "images": [
                 {
-                    "image_id": one.image.id,
-                    "names": list(one.image.names),
-                    "size": one.size,
-                    "shared_size": one.shared,
-                    "hidden_size": one.hidden,
+                    "image_id": one.image.id,  # podman's image id
+                    "names": one.image.names,  # the names in the store
+                    "size": one.size,  # bytes of the image's files
+                    "shared_size": one.shared,  # bytes that other images need as well
+                    "hidden_size": one.hidden,  # bytes that a layer above deletes or replaces
+                    # hidden bytes whose content no other image of the store needs
                     "flattening_saves": one.saved,
                 }
                 for one in data.images

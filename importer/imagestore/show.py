@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.imagestore.done import Done
@@ -67,23 +67,29 @@ class LayerDetails:
             shortened(command, _COMMAND_WIDTH),
         )
 
-    def document(self) -> dict[str, Any]:
-        """Return the layer for JSON."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "layer_id": self.standard_id,
-            "store_layer_id": self.record.id,
-            "diff_id": str(self.record.diff_id),
-            "digest": str(self.record.blob_digest),
+            "layer_id": self.standard_id,  # the layer's id
+            "store_layer_id": self.record.id,  # the id that it has in the store
+            "diff_id": self.record.diff_id,  # the uncompressed tar's digest
+            "digest": self.record.blob_digest,  # the blob's digest
+            # whether the layer holds all files of the layers below in the store, too
+            # (`--whiteouts=none`); the counts are of its own part
             "cut": self.cut,
-            "whole_directories": list(self.whole),
+            # the directories that the layer holds with all files of the layers below
+            # (`--whiteouts=none`); the counts are of its own part
+            "whole_directories": self.whole,
+            # the command that made the layer, from the image's history
             "command": self.command,
-            "tar_size": self.record.diff_size,
-            "size": self.usage.size,
-            "files": self.usage.files,
-            "directories": self.usage.directories,
-            "whiteouts": self.usage.whiteouts,
-            "hidden_size": self.usage.hidden,
-            "hidden_files": self.usage.hidden_files,
+            "tar_size": self.record.diff_size,  # bytes of the uncompressed tar
+            "size": self.usage.size,  # bytes of the files
+            "files": self.usage.files,  # number of files and symlinks
+            "directories": self.usage.directories,  # number of directories
+            "whiteouts": self.usage.whiteouts,  # number of quoted whiteouts
+            "hidden_size": self.usage.hidden,  # bytes that layers above delete or replace
+            "hidden_files": self.usage.hidden_files,  # number of such files
+            # names of other images that have the layer
             "shared_with": [image.label for image in self.shared],
         }
 
@@ -130,24 +136,27 @@ class ImageDetails(Done):
     def _branch(self, branch: str) -> str:
         return f"{branch} (flattened)" if branch in self.flattened else branch
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document. Layers are base first, sizes are bytes of file contents."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        image = self.image
         return {
-            "image_id": self.image.id,
-            "names": list(self.image.names),
-            "components": list(self.image.components),
-            "digest": str(self.image.manifest.digest),
-            "index_digests": [str(index.digest) for index in self.image.indexes],
-            "platform": self.image.platform,
-            "created": self.image.config.created or None,
-            "branches": list(self.branches),
-            "flattened_branches": list(self.flattened),
-            "flattened": self.image.flattened,
-            "signatures": self.image.signatures,
-            "kept_from": self.image.record.kept_from or None,
-            "size": sum(layer.usage.size for layer in self.layers),
+            **image.document(),  # ImageView
+            # digests of indexes that the image has a name by
+            "index_digests": [index.digest for index in image.indexes],
+            "platform": image.platform,  # as `linux/amd64`
+            "created": image.config.created or None,  # the config's time, ISO 8601
+            # the branches that have the image with its original layers
+            "branches": self.branches,
+            "flattened_branches": self.flattened,  # the branches that have it flattened
+            "flattened": image.flattened,  # whether `--flatten` made it
+            # number of signatures in the record (`--keep-signatures`)
+            "signatures": image.signatures,
+            # the release that left the image (`--keep-images`), or `null`
+            "kept_from": image.record.kept_from or None,
+            "size": sum(layer.usage.size for layer in self.layers),  # bytes of the layers' files
+            # bytes that a layer above deletes or replaces
             "hidden_size": sum(layer.usage.hidden for layer in self.layers),
-            "layers": [layer.document() for layer in self.layers],
+            "layers": self.layers,  # [LayerDetails]: a list, lowest first
         }
 
 

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReadBy:
-    """The worker that read a layer, and how many seconds it took."""
+    """The worker that read a layer."""
 
-    worker: str
-    seconds: float
+    worker: str  # its address
+    seconds: float  # how long it took, until the layer's files were durable
 
 
 class Executor(Protocol):

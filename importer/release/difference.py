@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from layers.release.report import Report, plain
 
@@ -14,18 +14,22 @@ if TYPE_CHECKING:
     from layers.release.release import Release
 
 
-def names_document(release: Release) -> dict[str, str | None]:
+def release_names(release: Release) -> dict[str, object]:
     """Return a release's names, for JSON."""
     return {
+        # the architecture, in Go's words (`amd64`, `arm64` …)
         "arch": release.arch or None,
-        "release": release.name or None,
-        "version": release.version or None,
+        "release": release.name or None,  # the release's name
+        "version": release.version or None,  # its version
     }
 
 
-def fault_document(fault: Fault) -> dict[str, str | None]:
+def fault_keys(fault: Fault) -> dict[str, object]:
     """Return an error, for JSON."""
-    return {"error": str(fault), "hint": fault.hint or None}
+    return {
+        "error": str(fault),  # the error's line
+        "hint": fault.hint or None,  # what to do
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +58,34 @@ class Difference:
         }
         return [text for text, is_so in found.items() if is_so]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "unchanged": self.diff.is_empty,
-            **self.changes_document(),
-            "layers": self.layers.document() if self.layers else None,
-            "device": self.device.document() if self.device else None,
+            "unchanged": self.diff.is_empty,  # whether both have the same images
+            **self.changes_keys(),
+            # LayerDiff: counts of layers and the bytes of the unpacked tars, or `null` where one
+            # side is not in the repo
+            "layers": self.layers,
+            # Fetch: what a device fetches, if both are commits of the repo; else `null`
+            "device": self.device,
         }
 
-    def changes_document(self) -> dict[str, Any]:
+    def changes_keys(self) -> dict[str, object]:
         """Return the names and the changed images, for JSON."""
         return {
-            **names_document(self.release),
-            "old_release": self.diff.old or None,
-            "changes": self.diff.document(),
+            **release_names(self.release),
+            "old_release": self.diff.old or None,  # the name of the old one, or `null`
+            "changes": self.diff,  # ReleaseDiff: what changed
         }
 
-    def reasons_document(self) -> dict[str, Any]:
+    def reasons_keys(self) -> dict[str, object]:
         """Return the reasons for a new commit other than images, for JSON."""
         return {
+            # whether the operating system of `--onto` has another commit
             "new_base": self.new_base,
-            "new_options": list(self.new_options),
+            # the options whose values differ from the branch's commit
+            "new_options": self.new_options,
+            # whether another command made the commit that is on the branch
             "first_release": self.first_release,
         }
 
@@ -111,9 +121,12 @@ class DiffResult:
         """Return whether both have the same images."""
         return self.difference.diff.is_empty
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return {"unchanged": self.unchanged, "releases": [self.difference.document()]}
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        return {
+            "unchanged": self.unchanged,  # whether both have the same images
+            "releases": [self.difference],  # [Difference]: a list with one element
+        }
 
     def lines(self) -> list[str]:
         """Return the report for people as plain text."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from importer.render.json_text import Documented
 from layers.errors import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 GAP = "  "
 _MOST_NAMES = 3
@@ -62,7 +63,7 @@ class Text:
 type Block = Table | Text
 
 
-class Shown(Protocol):
+class Shown(Documented, Protocol):
     """A command's result, for people and for programs."""
 
     @property
@@ -71,9 +72,6 @@ class Shown(Protocol):
 
     def blocks(self) -> list[Block]:
         """Return tables and lines for people."""
-
-    def document(self) -> Mapping[str, object]:
-        """Return the JSON document."""
 
 
 def rendered(blocks: Sequence[Block], *, terminal: bool) -> str:

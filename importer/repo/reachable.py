@@ -39,24 +39,15 @@ class Fetch:
     delta; in a bare one the files are not compressed, so a pull fetches less.
     """
 
-    objects: int
-    files: int
-    size: int
-    archive: bool
+    objects: int  # a number of objects, files among them
+    files: int  # a number of files
+    bytes: int  # their bytes, as the repo stores them
+    compressed: bool  # whether these are the bytes that a pull fetches, as in an archive repo
 
     def __str__(self) -> str:
-        counted = "compressed" if self.archive else "not compressed"
+        counted = "compressed" if self.compressed else "not compressed"
         objects = f"{several(self.objects, 'object')}, {several(self.files, 'file')}"
-        return f"{size(self.size)} ({counted}): {objects}"
-
-    def document(self) -> dict[str, int | bool]:
-        """Return the fetch for JSON."""
-        return {
-            "objects": self.objects,
-            "files": self.files,
-            "bytes": self.size,
-            "compressed": self.archive,
-        }
+        return f"{size(self.bytes)} ({counted}): {objects}"
 
 
 def fetch_cost(repo: RepoReader, old: Commit | None, new: Commit) -> Fetch:

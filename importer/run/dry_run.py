@@ -10,12 +10,12 @@ from importer.commit.message import branch_message
 from importer.commit.plan import repo_to_plan_with
 from importer.commit.recorded_options import new_options
 from importer.commit.release_message import has_release, is_onto
-from importer.release.difference import Difference, fault_document
+from importer.release.difference import Difference, fault_keys
 from importer.release.head import is_release, release_of
 from importer.render.table import several
 from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
 from importer.run.import_all import check_faults, check_repo
-from importer.run.result import identity
+from importer.run.result import identity_keys
 from layers.release.diff import compare
 
 if TYPE_CHECKING:
@@ -50,32 +50,6 @@ class Rehearsed:
     moves: bool
     losses: tuple[str, ...] = ()
     difference: Difference | None = None
-
-    def document(self) -> Json:
-        """Return the branch for JSON, see `DryRun`."""
-        branch = self.branch
-        return {
-            "branch": branch.name,
-            "commit": branch.head.checksum if branch.head is not None else None,
-            "base": branch.base.commit.checksum if branch.base is not None else None,
-        }
-
-    def release(self, difference: Difference) -> Json:
-        """Return the branch of a release for JSON, see `DryRun`."""
-        branch, layers = self.branch, self.layers
-        return {
-            **self.document(),
-            "unchanged": not self.moves,
-            **difference.reasons_document(),
-            **difference.changes_document(),
-            "fetch_bytes": layers.size,
-            "fetch": [_fetched(one) for one in layers.missing],
-            "failed": {name: fault_document(one) for name, one in branch.faults.items()},
-            "images": [
-                {"component": name} | _described(image, layers)
-                for name, image in branch.by_component.items()
-            ],
-        }
 
     def line(self) -> str:
         """Return one line of what would be committed."""
@@ -186,52 +160,89 @@ class DryRun:
         return [one.difference.report() for one in self.branches if one.difference is not None]
 
     def document(self) -> Json:
-        """Return the JSON document:
+        """Return the keys for JSON, of images or of releases."""
+        of_releases = any(one.difference for one in self.branches)
+        return rehearsed_releases(self) if of_releases else rehearsed_images(self)
 
-        {"dry_run": true, "unchanged": false, "fetch_bytes": BYTES,
-         "fetch": [{"layer_id", "diff_id", "digest", "size": BYTES, "images": COUNT,
-                    "from": [SOURCE, ...]}, ...],
-         "branches": [{"branch", "commit": CHECKSUM or null, "base": CHECKSUM or null,
-                       "images": [REFERENCE, ...]}, ...],
-         "images": [{"reference", "digest", "image_id", "names": [NAME, ...],
-                     "layers": [{"digest", "diff_id", "layer_id", "cached": BOOL,
-                                 "size": BYTES}, ...]}, ...]}
 
-        For releases, instead of `fetch`, `branches` and `images`:
+def rehearsed_run(run: DryRun) -> Json:
+    """Return the keys that any dry run has."""
+    return {
+        "dry_run": True,  # `true`
+        "unchanged": run.unchanged,  # whether an import would change nothing
+        # bytes of the blobs that it would read
+        "fetch_bytes": sum(part.layers.size for part in run.plan.parts),
+    }
 
-        {"updated_files": [PATH, ...],
-         "releases": [{"branch", "commit": CHECKSUM or null, "base": CHECKSUM or null,
-                       "unchanged": BOOL, "new_base": BOOL, "new_options": [OPTION, ...],
-                       "first_release": BOOL, "arch", "release", "version",
-                       "old_release": NAME or null, "changes": {...},
-                       "fetch_bytes": BYTES, "fetch": [...], "failed": {...},
-                       "images": [{"component", ...}, ...]}, ...]}
 
-        `fetch` lists the missing layers in the order of the plan, `commit` is the branch's commit
-        now, `cached` says that the repo has the layer. `arch` to `changes`, and `failed`, are those
-        of an import's document.
-        """
-        layers = [part.layers for part in self.plan.parts]
-        whole: Json = {
-            "dry_run": True,
-            "unchanged": self.unchanged,
-            "fetch_bytes": sum(one.size for one in layers),
-        }
-        releases = [
-            one.release(one.difference) for one in self.branches if one.difference is not None
-        ]
-        if releases:
-            return whole | {"updated_files": list(self.updated), "releases": releases}
-        return whole | {
-            "fetch": [_fetched(missing) for one in layers for missing in one.missing],
-            "branches": [
-                one.document() | {"images": [str(image.reference) for image in one.branch.images]}
-                for one in self.branches
-            ],
-            "images": [
-                _described(image, part.layers) for part in self.plan.parts for image in part.images
-            ],
-        }
+def rehearsed_images(run: DryRun) -> Json:
+    """Return the keys of a dry run for images."""
+    parts = run.plan.parts
+    return {
+        **rehearsed_run(run),
+        # [missing_keys]: the missing layers, in the order in which they would be fetched
+        "fetch": [missing_keys(layer) for part in parts for layer in part.layers.missing],
+        # a list of the branches that would be committed to
+        "branches": [
+            {
+                **branch_keys(one.branch),
+                # the references of its images
+                "images": [image.reference for image in one.branch.images],
+            }
+            for one in run.branches
+        ],
+        # [planned_keys]: in the order of the command line; an image with several names is there
+        # for each
+        "images": [planned_keys(image, part.layers) for part in parts for image in part.images],
+    }
+
+
+def rehearsed_releases(run: DryRun) -> Json:
+    """Return the keys of a dry run for releases."""
+    return {
+        **rehearsed_run(run),
+        "updated_files": run.updated,  # the files of sources that the run would change
+        # [rehearsed_release]: one element for each architecture
+        "releases": [
+            rehearsed_release(one, one.difference)
+            for one in run.branches
+            if one.difference is not None
+        ],
+    }
+
+
+def rehearsed_release(rehearsed: Rehearsed, difference: Difference) -> Json:
+    """Return the branch of a release for JSON."""
+    branch, layers = rehearsed.branch, rehearsed.layers
+    return {
+        **branch_keys(branch),
+        "unchanged": not rehearsed.moves,  # whether the run would make no commit
+        **difference.reasons_keys(),
+        **difference.changes_keys(),
+        "fetch_bytes": layers.size,  # bytes of the blobs that would be read
+        # [missing_keys]: the missing layers, in the order in which they would be fetched
+        "fetch": [missing_keys(one) for one in layers.missing],
+        # {fault_keys}: with `--keep-going`, by component, what failed; else `{}`
+        "failed": {name: fault_keys(one) for name, one in branch.faults.items()},
+        # a list of images
+        "images": [
+            {
+                "component": name,  # the image's name in the release
+                **planned_keys(image, layers),
+            }
+            for name, image in branch.by_component.items()
+        ],
+    }
+
+
+def branch_keys(branch: PlannedBranch) -> Json:
+    """Return a branch for JSON."""
+    return {
+        "branch": branch.name,  # the branch
+        "commit": branch.head.checksum if branch.head else None,  # its commit now, or `null`
+        # the commit of the operating system, or `null`
+        "base": branch.base.commit.checksum if branch.base else None,
+    }
 
 
 def _fetch_line(one: MissingLayer) -> str:
@@ -247,30 +258,32 @@ def _sum_line(layers: LayerPlan, images: int) -> str:
     )
 
 
-def _fetched(missing: MissingLayer) -> Json:
+def missing_keys(missing: MissingLayer) -> Json:
     """Return a layer that would be read, for JSON."""
     layer = missing.layer
     return {
-        "layer_id": layer.id,
-        "diff_id": str(layer.diff_id),
-        "digest": str(layer.blob.digest),
-        "size": missing.size,
-        "images": missing.waiting,
+        "layer_id": layer.id,  # the layer's id
+        "diff_id": layer.diff_id,  # the uncompressed tar's digest
+        "digest": layer.blob.digest,  # the blob's digest
+        "size": missing.size,  # the blob's size
+        "images": missing.waiting,  # number of images of this call that have the layer
+        # the references that it can be fetched from
         "from": [origin.source for origin in missing.origins],
     }
 
 
-def _described(image: Image, layers: LayerPlan) -> Json:
+def planned_keys(image: Image, layers: LayerPlan) -> Json:
     """Return an image for JSON."""
     return {
-        **identity(image),
+        **identity_keys(image),
+        # a list, lowest layer first
         "layers": [
             {
-                "digest": str(layer.blob.digest),
-                "diff_id": str(layer.diff_id),
-                "layer_id": layer.id,
-                "cached": layer.id in layers.cached,
-                "size": layer.blob.size,
+                "digest": layer.blob.digest,  # the blob's digest
+                "diff_id": layer.diff_id,  # the uncompressed tar's digest
+                "layer_id": layer.id,  # the layer's id, of which its branches are named
+                "cached": layer.id in layers.cached,  # whether the repo has the layer
+                "size": layer.blob.size,  # size of the blob
             }
             for layer in image.layers
         ],

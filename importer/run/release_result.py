@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from importer.release.difference import fault_document, names_document
+from importer.release.difference import fault_keys, release_names
 from layers.release.diff import Amount, packed
 from layers.release.report import Report
 
@@ -19,7 +19,7 @@ def reports(result: Result) -> list[Report]:
         Report(
             outcome.diff,
             outcome.release.arch,
-            _amounts(made, outcome),
+            {key.replace("_", " "): amount for key, amount in amounts(made, outcome).items()},
             {name: str(fault) for name, fault in made.commit.branch.faults.items()},
             device=str(outcome.device or ""),
         )
@@ -27,43 +27,55 @@ def reports(result: Result) -> list[Report]:
     ]
 
 
-def _amounts(made: Made, outcome: ReleaseOutcome) -> dict[str, Amount]:
+def amounts(made: Made, outcome: ReleaseOutcome) -> dict[str, Amount]:
     """Return the layers by what became of them; see docs/reference/import-release.md."""
     fetched, sizes = made.read.fetched, outcome.sizes
     new = packed(size for one, size in sizes.items() if one in fetched)
     return {
-        "fetched": new,
-        "re-used": packed(size for one, size in sizes.items() if one not in fetched),
-        "new in ostree": Amount(new.layers, made.read.written_bytes),
-        "new in the release": outcome.layers.new,
-        "no longer needed": outcome.layers.obsolete,
+        "fetched": new,  # Amount: this run fetched them; the blobs' bytes
+        # Amount: they were in the repo; the blobs' bytes that were not fetched again
+        "reused": packed(size for one, size in sizes.items() if one not in fetched),
+        # Amount: the fetched ones; the bytes that their files added to the repo, as it stores them
+        "new_in_ostree": Amount(new.layers, made.read.written_bytes),
+        # Amount: the parent commit lacks them; the unpacked tars' bytes
+        "new_in_the_release": outcome.layers.new,
+        # Amount: the parent commit has them and this one has not; the unpacked tars' bytes
+        "no_longer_needed": outcome.layers.obsolete,
     }
 
 
-def release_document(made: Made, outcome: ReleaseOutcome) -> dict[str, Any]:
+def release_keys(made: Made, outcome: ReleaseOutcome) -> dict[str, object]:
     """Return a release for JSON."""
     commit, branch = made.commit, made.commit.branch
-    amounts = _amounts(made, outcome).items()
-    images = zip(branch.components, made.images(), strict=True)
     return {
-        "branch": branch.name,
-        "commit": commit.checksum,
-        "parent": commit.parent,
-        "unchanged": commit.unchanged,
-        **names_document(outcome.release),
-        "changes": outcome.diff.document(),
-        "layers": {_key(name): one.document() for name, one in amounts},
-        "device": outcome.device.document() if outcome.device else None,
-        "failed": {name: fault_document(one) for name, one in branch.faults.items()},
-        "dropped_commits": list(outcome.dropped),
+        "branch": branch.name,  # the branch
+        "commit": commit.checksum,  # its commit now
+        "parent": commit.parent,  # the branch's commit before, or `null`
+        "unchanged": commit.unchanged,  # whether the branch has no new commit
+        **release_names(outcome.release),
+        "changes": outcome.diff,  # ReleaseDiff: what changed since the commit before
+        "layers": amounts(made, outcome),  # amounts: counts of layers
+        # Fetch: what a device with the commit before fetches for the new one, or `null`
+        "device": outcome.device,
+        # {fault_keys}: with `--keep-going`, by component, what failed; else `{}`
+        "failed": {name: fault_keys(fault) for name, fault in branch.faults.items()},
+        "dropped_commits": outcome.dropped,  # the commits that `--keep` forgot
+        # a list of images of earlier releases, which `--keep-images` kept
         "kept_images": [
-            {"image_id": one.id, "names": list(one.names), "release": one.kept_from}
-            for one in branch.kept
+            {
+                "image_id": image.id,  # podman's image id
+                "names": image.names,  # the names in the store
+                "release": image.kept_from,  # the release that the image is from
+            }
+            for image in branch.kept
         ],
-        "lost": outcome.lost.document(),
-        "images": [{"component": name} | image for name, image in images],
+        "lost": outcome.lost,  # Lost: what the commit before has and this one lacks
+        # a list of images
+        "images": [
+            {
+                "component": name,  # the image's name in the release
+                **image,  # image_keys
+            }
+            for name, image in zip(branch.components, made.images(), strict=True)
+        ],
     }
-
-
-def _key(name: str) -> str:
-    return name.replace(" ", "_").replace("-", "")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from importer.cache.omitted import LeftOut, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    from importer.cache.layer import LayerCommit
     from importer.commit.commit_branches import BranchCommit
-    from importer.ingest.executor import ReadBy
     from importer.release.outcome import ReleaseOutcome
     from importer.run.read_layers import PartRead
     from layers.storage.image import Image, ImageLayer
+
+    type Json = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +24,9 @@ class Made:
     commit: BranchCommit
     outcome: ReleaseOutcome | None
 
-    def images(self) -> list[dict[str, Any]]:
+    def images(self) -> list[Json]:
         """Return the images of the branch, for JSON."""
-        return [_described(image, self.read, self.commit) for image in self.commit.branch.images]
-
-    def place(self) -> dict[str, Any]:
-        """Return the commit and the branch of its images, for JSON."""
-        return {"commit": self.commit.checksum, "branch": self.commit.branch.name}
+        return [image_keys(image, self.read, self.commit) for image in self.commit.branch.images]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,74 +83,102 @@ class Result:
         ids = dict.fromkeys(layer.id for image in self.images for layer in image.layers)
         return [part.layers[one].commit.checksum for part in self.read for one in ids]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document. `commit` and `branch` are null unless there is exactly one."""
-        only = self.made[0].place() if len(self.made) == 1 else {"commit": None, "branch": None}
-        whole = {"unchanged": self.unchanged, "fetched_bytes": self.fetched_bytes}
-        if self.releases:
-            from importer.run.release_result import release_document
+    def document(self) -> Json:
+        """Return the keys for JSON, of images or of releases."""
+        return result_of_releases(self) if self.releases else result_of_images(self)
 
-            releases = [release_document(*one) for one in self.releases]
-            return only | whole | {"updated_files": list(self.updated), "releases": releases}
-        return only | whole | {"images": self._images()}
-
-    def _images(self) -> list[dict[str, Any]]:
-        """Return the images for JSON, in the order of the call."""
-        found = []
-        for read in self.read:
-            for image in read.part.images:
-                made = next((one for one in self.made if image in one.commit.branch.images), None)
-                place = made.place() if made else {"commit": None, "branch": None}
-                found.append(_described(image, read, made.commit if made else None) | place)
-        return found
+    def images_made(self) -> list[tuple[Image, PartRead, BranchCommit | None]]:
+        """Return the images in the order of the call, each with its branch's commit, if any."""
+        commits = [one.commit for one in self.made]
+        return [
+            (image, read, next((one for one in commits if image in one.branch.images), None))
+            for read in self.read
+            for image in read.part.images
+        ]
 
 
-def _described(image: Image, read: PartRead, commit: BranchCommit | None) -> dict[str, Any]:
-    """Return an image for JSON; `commit` is None where only layers were wanted. The store has none
-    of the layers' ids if the image is flattened."""
-    store_ids = commit.store_ids if commit is not None else {}
-    added = commit.added_entries if commit is not None else {}
+def result_of_images(result: Result) -> Json:
+    """Return the keys for JSON of an import of images."""
+    only = result.made[0].commit if len(result.made) == 1 else None
     return {
-        **identity(image),
-        "layers": [
-            _layer(layer, read.layers[layer.id], read.fetched, store_ids.get(layer.id))
-            | ({"added_entries": added[layer.id]} if layer.id in added else {})
-            | _reader(read.readers.get(layer.id))
-            for layer in image.layers
+        # the commit's checksum; `null` if there is none, as with `--form layers`, or more than one
+        "commit": only.checksum if only else None,
+        "branch": only.branch.name if only else None,  # the branch that has it; `null` likewise
+        "unchanged": result.unchanged,  # whether the branch had this commit already
+        # bytes of blobs that were read from the source; for `import-storage`, of the layers' tars
+        "fetched_bytes": result.fetched_bytes,
+        # a list, in the order of the command line; an image with several names is there for each
+        "images": [
+            {
+                **image_keys(image, read, commit),
+                "commit": commit.checksum if commit else None,  # its commit, or `null`
+                "branch": commit.branch.name if commit else None,  # its branch, or `null`
+            }
+            for image, read, commit in result.images_made()
         ],
     }
 
 
-def identity(image: Image) -> dict[str, Any]:
+def result_of_releases(result: Result) -> Json:
+    """Return the keys for JSON of an import of releases."""
+    from importer.run.release_result import release_keys
+
+    only = result.made[0].commit if len(result.made) == 1 else None
+    return {
+        # the commit, if the call has just one architecture; else `null`
+        "commit": only.checksum if only else None,
+        "branch": only.branch.name if only else None,  # its branch, likewise
+        "unchanged": result.unchanged,  # whether no branch got a new commit
+        "fetched_bytes": result.fetched_bytes,  # bytes of blobs that were read
+        # the files of sources that were changed, as of `--update-json`
+        "updated_files": result.updated,
+        # [release_keys]: one element for each architecture
+        "releases": [release_keys(*one) for one in result.releases],
+    }
+
+
+def image_keys(image: Image, read: PartRead, commit: BranchCommit | None) -> Json:
+    """Return an image for JSON; `commit` is None where only layers were wanted. The store has none
+    of the layers' ids if the image is flattened."""
+    return {
+        **identity_keys(image),
+        # [layer_keys]: the layers, lowest first
+        "layers": [layer_keys(layer, read, commit) for layer in image.layers],
+    }
+
+
+def identity_keys(image: Image) -> Json:
     """Return an image's names and digests for JSON."""
     return {
-        "reference": str(image.reference),
-        "digest": str(image.digest),
-        "image_id": image.id,
-        "names": list(image.names),
+        # as the command line has it; for `import-storage` as the store names the image
+        "reference": image.reference,
+        "digest": image.digest,  # the manifest's digest
+        "image_id": image.id,  # the config digest's hex digits, podman's image id
+        "names": image.names,  # the names in the store
     }
 
 
-def _layer(
-    layer: ImageLayer, found: LayerCommit, fetched: Collection[str], store_id: str | None
-) -> dict[str, Any]:
+def layer_keys(layer: ImageLayer, read: PartRead, commit: BranchCommit | None) -> Json:
+    """Return a layer for JSON."""
+    made, reader = read.layers[layer.id], read.readers.get(layer.id)
+    added = commit.added_entries.get(layer.id) if commit else None
     return {
-        "digest": str(layer.blob.digest),
-        "diff_id": str(layer.diff_id),
-        "layer_id": layer.id,
-        "store_layer_id": store_id,
-        "commit": found.commit.checksum,
-        "cached": layer.id not in fetched,
-        "size": layer.blob.size,
-        "whiteouts": found.whiteouts,
-        "opaque": found.opaque,
-        **LeftOut.of(found).document(),
-        **({} if found.verified else {"verified": False}),
+        "digest": layer.blob.digest,  # the blob's digest
+        "diff_id": layer.diff_id,  # the uncompressed tar's digest
+        "layer_id": layer.id,  # the layer's id, of which its branches are named
+        # the id that the layer has in the store (`--layer-ids`), or `null` if it is not there
+        "store_layer_id": commit.store_ids.get(layer.id) if commit else None,
+        "commit": made.commit.checksum,  # the commit of `oci/layer/<layer id>`
+        "cached": layer.id not in read.fetched,  # whether the repo had the layer before
+        "size": layer.blob.size,  # size of the blob
+        "whiteouts": made.whiteouts,  # number of quoted whiteouts in the layer's tree
+        "opaque": made.opaque,  # number of opaque directories in the layer's tar
+        **asdict(LeftOut.of(made)),  # LeftOut
+        # `import-storage`: `false` for a layer without a tar-split record
+        **({} if made.verified else {"verified": False}),
+        # `--whiteouts=none`: for a layer that deletes files, the number of entries of the layers
+        # below that it holds in the store
+        **({} if added is None else {"added_entries": added}),
+        # ReadBy: with `--cluster`, the worker that has read the layer in this call
+        **({} if reader is None else {"read_by": reader}),
     }
-
-
-def _reader(reader: ReadBy | None) -> dict[str, Any]:
-    """Return the worker of a cluster that read a layer, nothing without a cluster."""
-    if reader is None:
-        return {}
-    return {"read_by": {"worker": reader.worker, "seconds": round(reader.seconds, 3)}}

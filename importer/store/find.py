@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A branch that was skipped, and why: it has no store, or a `broken` one."""
+    """A branch that was skipped."""
 
-    branch: str
-    reason: str
-    broken: bool
+    branch: str  # the branch
+    reason: str  # why it was skipped
+    broken: bool  # whether it has a store whose records cannot be read
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,15 @@ class ImageView:
     layers: tuple[LayerRecord, ...]
     components: tuple[str, ...]
 
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        return {
+            "image_id": self.id,  # podman's image id
+            "names": self.names,  # the names in the store
+            "components": self.components,  # the names in the release, if the branch is one's
+            "digest": self.manifest.digest,  # the manifest's digest
+        }
+
     @property
     def id(self) -> str:
         """Return the config digest's hex digits, podman's image id."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from importer.store.image import ImageView
@@ -14,12 +14,8 @@ if TYPE_CHECKING:
 class LostLayer:
     """A layer of the old store that the new one does not have under the same id."""
 
-    standard_id: str
-    store_id: str
-
-    def document(self) -> dict[str, str]:
-        """Return the layer for JSON."""
-        return {"layer_id": self.standard_id, "store_layer_id": self.store_id}
+    layer_id: str  # the layer's id
+    store_layer_id: str  # the id that it has in the old store
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +27,11 @@ class Lost:
     links. Images that a device pulled over a store with standard ids break with these layers.
     """
 
-    images: tuple[ImageView, ...]
-    layers: tuple[LostLayer, ...]
+    images: tuple[ImageView, ...]  # [ImageView]: a list of images
+    layers: tuple[LostLayer, ...]  # [LostLayer]: a list of layers
 
     def __bool__(self) -> bool:
         return bool(self.images or self.layers)
-
-    def document(self) -> dict[str, Any]:
-        """Return the images and layers for JSON."""
-        return {
-            "images": [
-                {
-                    "image_id": image.id,
-                    "names": list(image.names),
-                    "components": list(image.components),
-                }
-                for image in self.images
-            ],
-            "layers": [layer.document() for layer in self.layers],
-        }
 
 
 def find_lost(old: StoreView | None, new: StoreView) -> Lost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from layers.tree.builder import DeviceNodes
 
 _SUFFIX = ".import-tree-journal"
-_COUNTED = {"made": Quote, "removed": Remove, "cleared": Clear, "filled": Fill}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,23 +77,25 @@ class InPlaceResult:
         return [line for change in self.changes if (line := shown(change))]
 
     def document(self) -> dict[str, object]:
-        """Return the JSON document."""
-        numbers = {
-            name: sum(isinstance(change, kind) for change in self.changes)
-            for name, kind in _COUNTED.items()
+        """Return the keys for JSON."""
+        counts = Counter(type(change) for change in self.changes)
+        return {
+            "root": self.job.root,  # the directory
+            "journal": self.journal,  # the file by which `--undo` takes the changes back
+            "dry_run": self.job.dry_run,  # whether the changes were only told
+            "undone": self.job.undo,  # whether changes were taken back
+            "unchanged": self.unchanged,  # whether there was nothing to change
+            "made": counts[Quote],  # number of quoted whiteouts that were made
+            # number of whiteouts of other forms, and of left-out entries, that were removed
+            "removed": counts[Remove],
+            # number of removed xattrs that made a directory opaque or announced whiteouts
+            "cleared": counts[Clear],
+            # number of files of `metacopy=on` that got their data from a lower layer
+            "filled": counts[Fill],
+            **self.counts.document(),  # TreeCounts
+            # with `--dry-run`: the changes as lines
+            **({"changes": self._shown} if self.job.dry_run else {}),
         }
-        found: dict[str, object] = {
-            "root": str(self.job.root),
-            "journal": str(self.journal),
-            "dry_run": self.job.dry_run,
-            "undone": self.job.undo,
-            "unchanged": self.unchanged,
-            **numbers,
-            **self.counts.document(),
-        }
-        if self.job.dry_run:
-            found["changes"] = self._shown
-        return found
 
 
 def translate_in_place(job: InPlaceJob, progress: Progress) -> InPlaceResult:

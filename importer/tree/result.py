@@ -10,7 +10,7 @@ from layers.errors import printable
 from layers.path import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from importer.progress import Progress
     from importer.tree.scanned import ScannedTree
@@ -19,21 +19,14 @@ if TYPE_CHECKING:
     from layers.path import Path
 
 _SHOWN = 3
-_LEFT_OUT = {
-    WhiteoutForm.DEVICE: "devices",
-    WhiteoutForm.FIFO: "fifos",
-    WhiteoutForm.SOCKET: "sockets",
-    WhiteoutForm.BACKING: "backing_devices",
-}
+_LEFT_OUT = (WhiteoutForm.DEVICE, WhiteoutForm.FIFO, WhiteoutForm.SOCKET, WhiteoutForm.BACKING)
 
 
 @dataclass(slots=True)
 class TreeCounts:
     """Counts of the trees' files, directories, whiteouts, opaque directories and left-out entries.
 
-    Files include symlinks; some were read (with their bytes), others were in the cache. Whiteouts
-    are in the commit, or dropped if they hide nothing. Opaque directories are expanded to
-    whiteouts, or kept by their xattr.
+    `expanded` opaque directories became whiteouts.
     """
 
     files: int = 0
@@ -74,22 +67,40 @@ class TreeCounts:
     def files_document(self) -> dict[str, object]:
         """Return the fields of the JSON document for files."""
         return {
-            "files": self.files,
+            "files": self.files,  # number of names of files and symlinks in the trees
+            # number of files that were not read, since they have not changed since the last commit
             "cached": self.cached,
+            # number of files and symlinks that were read; hard links of one file count once
             "read": self.read,
-            "read_bytes": self.read_bytes,
+            "read_bytes": self.read_bytes,  # their bytes
         }
 
     def document(self) -> dict[str, object]:
         """Return the other fields of the JSON document."""
         return {
-            "directories": self.directories,
-            "whiteouts": self.whiteouts,
+            "directories": self.directories,  # number of directories
+            "whiteouts": self.whiteouts,  # number of quoted whiteouts in the commit
+            # number of whiteouts of layers that hid nothing
             "dropped_whiteouts": self.dropped_whiteouts,
+            # number of opaque directories of layers that became whiteouts
             "opaque_expanded": self.expanded,
+            # number of opaque directories that kept their xattr, since their lower layers are not
+            # in the tree
             "opaque_kept": len(self.opaque),
-            "left_out": {name: self.left_out.get(form, 0) for form, name in _LEFT_OUT.items()},
+            # left_out_keys: numbers of entries that ostree cannot store, by kind
+            "left_out": left_out_keys(self.left_out),
         }
+
+
+def left_out_keys(counts: Mapping[WhiteoutForm, int]) -> dict[str, object]:
+    """Return the counts for JSON."""
+    return {
+        "devices": counts.get(WhiteoutForm.DEVICE, 0),  # number of device nodes
+        "fifos": counts.get(WhiteoutForm.FIFO, 0),  # number of fifos
+        "sockets": counts.get(WhiteoutForm.SOCKET, 0),  # number of sockets
+        # number of `backingFsBlockDev` nodes, which Docker and podman make in their stores
+        "backing_devices": counts.get(WhiteoutForm.BACKING, 0),
+    }
 
 
 def _opaque(paths: Sequence[Path]) -> str:
@@ -103,8 +114,7 @@ def _opaque(paths: Sequence[Path]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TreeResult:
-    """The commit on its branch; `unchanged` if the branch had it already. `contents` and `meta`
-    are its root's dirtree and dirmeta."""
+    """The commit on its branch. `contents` and `meta` are its root's dirtree and dirmeta."""
 
     branch: str
     commit: str
@@ -120,11 +130,12 @@ class TreeResult:
     def document(self) -> dict[str, object]:
         """Return the JSON document."""
         return {
-            "commit": self.commit,
-            "branch": self.branch,
-            "unchanged": self.unchanged,
+            "commit": self.commit,  # the commit's checksum
+            "branch": self.branch,  # the branch that has it
+            "unchanged": self.unchanged,  # whether the branch had this commit already
+            # the checksum of the root's contents, as `ostree ls -d -C` shows it
             "dirtree": self.contents,
-            "dirmeta": self.meta,
-            **self.counts.files_document(),
-            **self.counts.document(),
+            "dirmeta": self.meta,  # the checksum of the root's owner, mode and xattrs
+            **self.counts.files_document(),  # files_document
+            **self.counts.document(),  # TreeCounts
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.render.table import Block, Text, first_of, several, size
 from layers.errors import printable
@@ -14,17 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """A fault of some images, a layer or a path; each may be empty.
+    """A fault of some images, a layer or a path. Findings sort by image, layer and path."""
 
-    `images` are names or short ids, `layer` is the id that the layer has in the store. A path is
-    below the layer's root if there is a layer, else below the store's. Findings sort by image,
-    layer and path.
-    """
-
-    images: tuple[str, ...]
-    layer: str
-    path: str
-    problem: str
+    images: tuple[str, ...]  # names or short ids of the images that have the fault
+    layer: str  # the id that the layer has in the store, or empty
+    path: str  # the path below the layer's root, else below the store's, or empty
+    problem: str  # what is wrong
 
     def __str__(self) -> str:
         layer = self.layer and f"layer {self.layer[:12]}"
@@ -64,17 +59,15 @@ def _users(images: list[ImageView], layer_id: str) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Verified:
-    """The result for one branch.
+    """The result for one branch."""
 
-    `size` is the bytes of the tars that were rebuilt. `unverified` are layers that nothing can
-    verify, since their tars are unknown.
-    """
-
-    branch: str
-    images: int = 0
-    layers: int = 0
-    size: int = 0
-    unverified: list[str] = field(default_factory=list)
+    branch: str  # the branch
+    images: int = 0  # number of images
+    layers: int = 0  # number of layers
+    tar_size: int = 0  # bytes of the layers' tars, which were made again
+    # ids of layers whose tar is unknown, so that nothing can verify them
+    unverified_layers: list[str] = field(default_factory=list)
+    # [Finding]: a list of faults, empty if the store is sound
     findings: list[Finding] = field(default_factory=list)
 
     def verdict(self) -> Text:
@@ -82,7 +75,7 @@ class Verified:
         faults = several(len(self.findings), "fault") if self.findings else "ok"
         counts = f"{several(self.images, 'image')}, {several(self.layers, 'layer')}"
         return Text(
-            f"{self.branch}: {counts}, {size(self.size)} of tars made again: {faults}",
+            f"{self.branch}: {counts}, {size(self.tar_size)} of tars made again: {faults}",
             "red" if self.findings else "green",
         )
 
@@ -105,27 +98,14 @@ class Verification:
             blocks += [Text(f"{branch.branch}: {one}", "red") for one in branch.findings]
             blocks += [
                 Text(f"{branch.branch}: layer {one[:12]}: nothing says what its tar was", "yellow")
-                for one in branch.unverified
+                for one in branch.unverified_layers
             ]
             blocks.append(branch.verdict())
         return blocks or [Text("no stores")]
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON document: `ok`, and the findings of each branch."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "ok": self.status == 0,
-            "branches": [self._branch(branch) for branch in self.branches],
-        }
-
-    def _branch(self, verified: Verified) -> dict[str, Any]:
-        return {
-            "branch": verified.branch,
-            "images": verified.images,
-            "layers": verified.layers,
-            "tar_size": verified.size,
-            "unverified_layers": verified.unverified,
-            "findings": [
-                {"images": list(f.images), "layer": f.layer, "path": f.path, "problem": f.problem}
-                for f in verified.findings
-            ],
+            "ok": self.status == 0,  # whether there are no findings
+            "branches": self.branches,  # [Verified]: a list
         }

@@ -81,7 +81,7 @@ class Verifier:
         owners = OwnerCheck.of(self._repo, store, records.findings)
         FileCheck(self._repo, records, unverified, owners).run()
         result = Verified(store.branch, len(records.records), len(records.layers))
-        result.unverified.extend(sorted(unverified))
+        result.unverified_layers.extend(sorted(unverified))
         return _VerifyPlan(records, result, list(self._checks(records)))
 
     def _is_unverified(self, records: RecordCheck, layer_id: str) -> bool:
@@ -124,7 +124,7 @@ class Verifier:
             result = results[check].result()
             for path, problem in result.problems:
                 findings.add(problem, layer=record.id, path=path)
-            plan.result.size += result.size
+            plan.result.tar_size += result.size
             if record.id in records.standard_ids:
                 self._branches(records, record, check)
             if result.ids is not None:

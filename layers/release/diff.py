@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from layers.release.release import Component, Release
 from layers.release.source_link import compare_url
@@ -24,6 +24,20 @@ class Change:
         """Return the component's name."""
         return self.new.name
 
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        old, new = self.old, self.new
+        return {
+            "name": new.name,  # the component
+            "from": old.pullspec,  # the image before
+            "to": new.pullspec,  # the image now
+            "source": new.source or None,  # the repository of its source, or `null`
+            "from_commit": old.commit or None,  # the source's commit before, or `null`
+            "to_commit": new.commit or None,  # the source's commit now, or `null`
+            # the page with the source's commits between the two builds, or `null`
+            "compare": compare_url(new.source, old.commit, new.commit) or None,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class ReleaseDiff:
@@ -41,34 +55,25 @@ class ReleaseDiff:
         """Return whether both releases have the same components."""
         return not (self.added or self.removed or self.changed)
 
-    def document(self) -> dict[str, Any]:
-        """Return the JSON object."""
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
         return {
-            "added": [_described(one) for one in self.added],
-            "removed": [_described(one) for one in self.removed],
-            "changed": [_change(one) for one in self.changed],
-            "unchanged": [one.name for one in self.unchanged],
+            # [component_keys]: the components that are new
+            "added": [component_keys(one) for one in self.added],
+            # [component_keys]: the components that are gone
+            "removed": [component_keys(one) for one in self.removed],
+            "changed": self.changed,  # [Change]: the components with another image
+            "unchanged": [one.name for one in self.unchanged],  # the names of the others
         }
 
 
-def _described(component: Component) -> dict[str, str | None]:
+def component_keys(component: Component) -> dict[str, object]:
+    """Return a component for JSON."""
     return {
-        "name": component.name,
-        "pullspec": component.pullspec,
-        "source": component.source or None,
-        "commit": component.commit or None,
-    }
-
-
-def _change(change: Change) -> dict[str, str | None]:
-    return {
-        "name": change.name,
-        "from": change.old.pullspec,
-        "to": change.new.pullspec,
-        "source": change.new.source or None,
-        "from_commit": change.old.commit or None,
-        "to_commit": change.new.commit or None,
-        "compare": compare_url(change.new.source, change.old.commit, change.new.commit) or None,
+        "name": component.name,  # the component
+        "pullspec": component.pullspec,  # its image
+        "source": component.source or None,  # the repository of its source, or `null`
+        "commit": component.commit or None,  # the source's commit, or `null`
     }
 
 
@@ -103,30 +108,17 @@ class LayerSize:
 class Amount:
     """A number of layers, and their bytes."""
 
-    layers: int
-    bytes: int
-
-    def document(self) -> dict[str, int]:
-        """Return the JSON object."""
-        return {"layers": self.layers, "bytes": self.bytes}
+    layers: int  # a number of layers
+    bytes: int  # their bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LayerDiff:
-    """The layers that are new in the new store, kept from the old one, or no longer needed. In
-    unpacked bytes."""
+    """The layers of two stores, in unpacked bytes."""
 
-    new: Amount
-    kept: Amount
-    obsolete: Amount
-
-    def document(self) -> dict[str, dict[str, int]]:
-        """Return the JSON object."""
-        return {
-            "new": self.new.document(),
-            "kept": self.kept.document(),
-            "obsolete": self.obsolete.document(),
-        }
+    new: Amount  # Amount: the new side alone has them
+    kept: Amount  # Amount: both sides have them
+    obsolete: Amount  # Amount: the old side alone has them
 
 
 def compare_layers(old: Mapping[str, LayerSize], new: Mapping[str, LayerSize]) -> LayerDiff:

@@ -671,11 +671,10 @@ def test_more_processes_find_and_tell_the_same(
     for jobs in (1, 2, 3):
         told = Told()
         stores = find_stores(opened, ("altered", "all"), None, broken=True).found
-        document = verify(opened, stores, told, jobs).document()
-        results.append((document, told.messages))
+        results.append((verify(opened, stores, told, jobs), told.messages))
     assert results[0] == results[1] == results[2]
     assert len(results[0][1]) == 6
-    assert [len(one["findings"]) for one in results[0][0]["branches"]] == [5, 1]
+    assert [len(one.findings) for one in results[0][0].branches] == [5, 1]
 
 
 def ostree_path(sound: Sound, layer: int, path: str) -> str:

@@ -4,7 +4,7 @@ In: declarations, each a field with its flag, its type and its help. Out: comman
 and document them. Open `declare.py` first.
 
 To add an option: (1) add a field to the dataclass whose heading it belongs under; --help, the man
-page and completion follow from it, and `make reference` writes docs/reference/options.md. (2)
+page and completion follow from it, and `make docs` writes docs/reference/options.md. (2)
 Read it where the command makes its job: `given(TheDataclass).the_field`, in targets.py for what
 all importers have, else in the command's own file. An option of some commands alone gets a
 dataclass of its own, which these commands list in their `@command(...)`.

@@ -51,7 +51,7 @@ def test_components_are_added_removed_changed_and_unchanged() -> None:
         (spec("a"), spec("d"))
     ]
     assert [one.name for one in diff.unchanged] == ["same"]
-    assert diff.document()["changed"][0] == {
+    assert diff.changed[0].document() == {
         "name": "etcd",
         "from": spec("a"),
         "to": spec("d"),
