@@ -158,6 +158,23 @@ def test_a_branch_without_a_store_is_named(stores: Stores, tmp_path: Path) -> No
     ]
 
 
+def test_each_branch_with_an_unreadable_store_is_skipped(tmp_path: Path) -> None:
+    repo = ostreerepo.init(tmp_path / "repo")
+    records = tmp_path / "tree/usr/lib/containers/storage/overlay-images"
+    records.mkdir(parents=True)
+    (records / "images.json").write_text("no JSON")
+    (tmp_path / "empty").mkdir()
+    for branch, tree in {"os/a": "tree", "os/b": "tree", "os/c": "empty"}.items():
+        ostreerepo.commit(repo, branch, tmp_path / tree)
+    document = answered(repo, "list")
+    assert document["images"] == []
+    assert {one["branch"]: one["broken"] for one in document["skipped"]} == {
+        "os/a": True,
+        "os/b": True,
+        "os/c": False,
+    }
+
+
 def test_a_store_without_metadata_is_found_at_the_prefix(stores: Stores, tmp_path: Path) -> None:
     """As in an OS commit that a build tool composed with the store in it."""
     ostree(stores.repo, "commit", "--branch=composed", "--tree=ref=all", "--timestamp=@0")
