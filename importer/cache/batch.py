@@ -70,23 +70,23 @@ class LayerGroup:
         """Open the first transaction."""
         return self._repo.transaction()
 
-    def write(self, layer: ImageLayer, found: ReadLayer) -> None:
+    def write(self, layer: ImageLayer, read: ReadLayer) -> None:
         """Translate a layer and write its tree. Its parents are in the group, or committed.
 
         The files that the tree names may still be on their way.
         """
         try:
-            self._closed[layer.id] = self._write(layer, found)
+            self._closed[layer.id] = self._write(layer, read)
         except Fault as error:
             raise error.within(digest=str(layer.blob.digest)) from None
 
-    def _write(self, layer: ImageLayer, found: ReadLayer) -> _Closed:
+    def _write(self, layer: ImageLayer, read: ReadLayer) -> _Closed:
         made = {name: closed.root for name, closed in self._closed.items()}
-        settled = settle(found.tree, self._stacks.below(self._repo, layer.parents, made))
+        settled = settle(read.tree, self._stacks.below(self._repo, layer.parents, made))
         tree, whiteouts = _layer_tree(self._repo, settled)
         root = self._repo.directory(*tree.write())
-        record = record_tree(self._repo, layer, found.record) if found.record else None
-        return _Closed(tree, root, record, _facts(found, whiteouts))
+        record = record_tree(self._repo, layer, read.record) if read.record else None
+        return _Closed(tree, root, record, _facts(read, whiteouts))
 
     def commit(self, layers: Iterable[ImageLayer]) -> None:
         """Commit these layers of the group. All of their files have to be durable."""
@@ -96,18 +96,18 @@ class LayerGroup:
                 _commit(self._repo, layer, closed.tree, closed.record, closed.facts)
 
 
-def _facts(found: ReadLayer, whiteouts: int) -> Mapping[str, object]:
+def _facts(read: ReadLayer, whiteouts: int) -> Mapping[str, object]:
     facts: dict[str, object] = {
-        key.DIFF_SIZE: found.diff_size,
+        key.DIFF_SIZE: read.diff_size,
         key.WHITEOUTS: whiteouts,
-        key.OPAQUE: found.tree.opaque_markers,
-        key.DEVICES: found.tree.skipped_devices,
-        key.STRAY_DEVICES: found.tree.stray_devices,
-        key.DROPPED_XATTRS: found.dropped_xattrs,
-        key.UIDS: numbers(found.tree.uids),
-        key.GIDS: numbers(found.tree.gids),
+        key.OPAQUE: read.tree.opaque_markers,
+        key.DEVICES: read.tree.skipped_devices,
+        key.STRAY_DEVICES: read.tree.stray_devices,
+        key.DROPPED_XATTRS: read.dropped_xattrs,
+        key.UIDS: numbers(read.tree.uids),
+        key.GIDS: numbers(read.tree.gids),
     }
-    if not found.verified:
+    if not read.verified:
         facts[key.UNVERIFIED] = "1"
     return facts
 

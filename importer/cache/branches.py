@@ -17,7 +17,7 @@ LAYER = "oci/layer"
 RECORD = "oci/tar-split"
 IMAGE = "oci/image"
 STORAGE = "oci/storage"
-# By the top layer's id: the layer that has all of the files that this one and those below show.
+# By the top layer's id: the layer that has all files that the image shows.
 FLATTENED = "oci/flattened"
 # By the private id of a layer that deletes files, or by a hash of the SELinux label and that id.
 CUT = "oci/cut"
@@ -25,6 +25,7 @@ CUT = "oci/cut"
 LABELLED = "oci/labelled"
 ROOTFS = "oci/rootfs"
 RELEASE = "oci/release"
+_CACHES = tuple(f"{name}/" for name in (LAYER, RECORD, FLATTENED, CUT, LABELLED))
 
 # ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
 # of which begins with "-" or ".". A component is a file name, so 255 bytes are the most.
@@ -78,14 +79,14 @@ def rootfs_branch(reference: Reference) -> str:
 
 def is_cache(branch: str) -> bool:
     """Return whether this is a branch of a single layer; an import recreates a missing one."""
-    return branch.startswith(tuple(f"{one}/" for one in (LAYER, RECORD, FLATTENED, CUT, LABELLED)))
+    return branch.startswith(_CACHES)
 
 
 def image_branch(reference: Reference) -> str:
     """Return the default branch of an image. Raise LayerError if the name is too long.
 
-    A registry's reference ends in a tag or a digest, so none is the directory of another;
-    what other transports name are paths, which lie in each other, and become one component.
+    A registry's reference ends in a tag or a digest, so that no branch is the directory of another.
+    Other transports name paths, which may lie in each other; a path becomes one component.
     """
     parts = [str(reference)] if reference.transport != "docker" else str(reference).split("/")
     names = [_escaped(part) for part in parts]

@@ -15,10 +15,9 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from importer.cache.blocked import add_blocker, fill_with_whole
 from importer.cache.branches import cut_branch
 from importer.cache.labelled import label_hash
-from importer.cache.stack import fill
+from importer.cache.stack import copy, fill, fill_with_whole
 from importer.errors import ImporterError
 from importer.repo.commit_keys import ADDED_ENTRIES, DIFF_ID, STACK
 from importer.repo.labels import labelled_owner
@@ -59,19 +58,19 @@ def cut_layers(
     machines would have other files under the same id. Raise LayerError if these layers hold more
     than `most_entries` entries of the layers below.
     """
-    deleting = [one for one, layer in layers.items() if layer.whiteouts]
+    deleting = [layer_id for layer_id, layer in layers.items() if layer.whiteouts]
     _check_verified(layers, parents, frozenset(deleting))
     with repo.locked():
         cutter = _Cutter(repo, layers, parents, label, most_entries)
-        found = cutter.cut(sorted(deleting, key=lambda one: (len(parents[one]), one)))
-    return {**layers, **found}
+        cut = cutter.cut(sorted(deleting, key=lambda layer_id: (len(parents[layer_id]), layer_id)))
+    return {**layers, **cut}
 
 
 def _check_verified(
     layers: Mapping[str, LayerCommit], parents: Parents, deleting: frozenset[str]
 ) -> None:
-    for one, below in parents.items():
-        chain = [one, *below]
+    for layer_id, below in parents.items():
+        chain = [layer_id, *below]
         unverified = next((layer for layer in chain if not layers[layer].verified), None)
         if unverified is not None and not deleting.isdisjoint(chain):
             raise ImporterError(
@@ -103,27 +102,23 @@ class _Cutter:
 
     def cut(self, ids: Iterable[str]) -> dict[str, LayerCommit]:
         """Return these layers without whiteouts. `ids` are standard ids, parents first."""
-        found, missing = {}, []
-        for one in ids:
-            known = self._known(one)
-            if known is None:
-                missing.append(one)
-            else:
-                found[one] = known
-        return found | (self._made(missing) if missing else {})
+        kept = {layer_id: self._kept(layer_id) for layer_id in ids}
+        missing = [layer_id for layer_id, layer in kept.items() if layer is None]
+        made = self._made(missing) if missing else {}
+        return made | {layer_id: layer for layer_id, layer in kept.items() if layer is not None}
 
-    def _known(self, one: str) -> LayerCommit | None:
-        """Return what an earlier run has made of the same trees."""
-        head = self._repo.resolve(self._branch(one))
+    def _kept(self, layer_id: str) -> LayerCommit | None:
+        """Return the layer that an earlier run has made of the same trees, else None."""
+        head = self._repo.resolve(self._branch(layer_id))
         if head is None:
             return None
         commit = self._repo.commit(head)
-        if commit.metadata.get(STACK) != self._stack(one):
+        if commit.metadata.get(STACK) != self._stack(layer_id):
             return None
         added = int(str(commit.metadata.get(ADDED_ENTRIES)))
-        return self._layer(one, self._repo.root(commit), added)
+        return self._layer(layer_id, self._repo.root(commit), added)
 
-    def _layer(self, one: str, made: RepoDirectory, added: int) -> LayerCommit:
+    def _layer(self, layer_id: str, made: RepoDirectory, added: int) -> LayerCommit:
         """Return the layer with the trees that were `made`. Raise LayerError if it and those before
         hold too many entries of others."""
         self._added += added
@@ -131,8 +126,8 @@ class _Cutter:
             raise self._too_many()
         diff, blocker = made.directories[_DIFF], made.directories.get(_BLOCKER)
         if blocker is None:
-            self._cut[one] = diff
-        return replace(self._layers[one], shown=diff, added_entries=added, blocker=blocker)
+            self._cut[layer_id] = diff
+        return replace(self._layers[layer_id], shown=diff, added_entries=added, blocker=blocker)
 
     def _too_many(self) -> LayerError:
         return LayerError(
@@ -141,13 +136,13 @@ class _Cutter:
             hint="--flatten makes smaller stores of such images; --max-entries raises the limit",
         )
 
-    def _branch(self, one: str) -> str:
+    def _branch(self, layer_id: str) -> str:
         label = label_hash(self._label) if self._label is not None else ""
-        return cut_branch(private_id(one, StoreForm.NONE), label)
+        return cut_branch(private_id(layer_id, StoreForm.NONE), label)
 
-    def _stack(self, one: str) -> str:
+    def _stack(self, layer_id: str) -> str:
         """Return a digest of all trees that the layer's tree is made of."""
-        trees = [self._layers[layer].tree for layer in (one, *self._parents[one])]
+        trees = [self._layers[layer].tree for layer in (layer_id, *self._parents[layer_id])]
         return sha256("".join(f"{t.contents} {t.meta}\n" for t in trees).encode()).hexdigest()
 
     def _made(self, ids: list[str]) -> dict[str, LayerCommit]:
@@ -155,22 +150,22 @@ class _Cutter:
         trees: dict[str, RepoDirectory] = {}
         made: dict[str, LayerCommit] = {}
         with self._repo.transaction():
-            for one in ids:
-                trees[one], made[one] = self._written(one)
+            for layer_id in ids:
+                trees[layer_id], made[layer_id] = self._written(layer_id)
         with self._repo.transaction():
-            for one, layer in made.items():
-                facts = ((ADDED_ENTRIES, str(layer.added_entries)), (STACK, self._stack(one)))
-                message = Message(f"Layer {one} with the layers below", 0, metadata=facts)
-                tree = self._repo.tree_of(trees[one])
+            for layer_id, layer in made.items():
+                facts = ((ADDED_ENTRIES, str(layer.added_entries)), (STACK, self._stack(layer_id)))
+                message = Message(f"Layer {layer_id} with the layers below", 0, metadata=facts)
+                tree = self._repo.tree_of(trees[layer_id])
                 tree.write()
                 commit = self._repo.write_commit(tree, message)
-                self._repo.set_ref(self._branch(one), commit)
+                self._repo.set_ref(self._branch(layer_id), commit)
         return made
 
-    def _written(self, one: str) -> tuple[RepoDirectory, LayerCommit]:
-        """Write the layer's tree. Return the stored one: what libostree holds of a tree that it
-        builds is many times as large."""
-        own, lower = self._tree(one), Lower.of(self._trees(one))
+    def _written(self, layer_id: str) -> tuple[RepoDirectory, LayerCommit]:
+        """Write the layer's tree. Return the tree as the repo has it: libostree's own form of a
+        tree that it builds is many times as large."""
+        own, lower = self._tree(layer_id), Lower.of(self._trees(layer_id))
         tree, paths = self._repo.tree(_PLAIN), topmost(own, has_whiteout)
         diff = tree.directory(_DIFF.decode(), own.meta)
         if () in paths:
@@ -178,22 +173,22 @@ class _Cutter:
         else:
             fill_with_whole(diff, own, lower, paths)
             leaf = self._repo.write_symlink(labelled_owner(_LINK, self._label), TARGET)
-            add_blocker(tree.directory(_BLOCKER.decode(), own.meta), blocker_tree(own, paths, leaf))
+            copy(tree.directory(_BLOCKER.decode(), own.meta), blocker_tree(own, paths, leaf))
         made = self._repo.directory(*tree.write())
         entries = sum(map(self._counts.of, made.directories.values()))
-        return made, self._layer(one, made, entries - self._counts.of(own))
+        return made, self._layer(layer_id, made, entries - self._counts.of(own))
 
-    def _trees(self, one: str) -> list[RepoDirectory]:
-        """Return the trees that are merged, nearest first, down to the next cut one, those of the
-        other layers with their whiteouts."""
-        found = [self._tree(one)]
-        for parent in self._parents[one]:
+    def _trees(self, layer_id: str) -> list[RepoDirectory]:
+        """Return the trees that are merged, nearest first, down to the next cut layer. Trees of
+        layers that are not cut have their whiteouts."""
+        trees = [self._tree(layer_id)]
+        for parent in self._parents[layer_id]:
             if parent in self._cut:
-                return [*found, self._cut[parent]]
-            found.append(self._tree(parent))
-        return found
+                return [*trees, self._cut[parent]]
+            trees.append(self._tree(parent))
+        return trees
 
-    def _tree(self, one: str) -> RepoDirectory:
+    def _tree(self, layer_id: str) -> RepoDirectory:
         """Return a layer's own tree, with its whiteouts."""
-        layer = self._layers[one]
+        layer = self._layers[layer_id]
         return layer.shown or self._repo.root(layer.commit)

@@ -1,10 +1,10 @@
-"""An image's layers as one, for where whiteouts cannot work; its record stays the original's.
+"""Merge an image's layers into a single one, for stores where whiteouts cannot work.
 
-containers-storage shares a layer between images by its id and by its tar's digest. A tree
-that stands under an original layer's id or digest, and has other files in it, would thus
-be handed silently to every image that has that layer. So a flattened layer goes by what
-it is: its digest is that of the tar that its own tree makes, and its id follows from that.
-It is a layer like any other then, with branches of its own.
+containers-storage shares a layer between images by its id and by its tar's digest. A merged tree
+under the original layer's id or digest would be handed silently to every image that has that layer.
+So a flattened layer has the digest of the tar that its own tree makes, and the id that follows from
+this digest. Like any other layer, it has branches of its own. The image's record stays the
+original one.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
 
-# The exported manifest would list the flattened layers beside a config that lists the
-# originals; podman pull, umoci and docker compare the two and refuse such an image.
+# The exported manifest would list the flattened layers, and the config the original ones; podman
+# pull, umoci and docker compare the two and refuse such an image.
 NO_EXPORT = (
     "a flattened image can be run and built upon, but it cannot be exported:"
     " what podman push or save makes of it, nobody takes"
@@ -68,8 +68,8 @@ def flattened(
     the limits: a few bytes with many hard links are many files of that size in its tar.
     """
     tops = {image.layers[-1].id: image for image in reversed(images) if image.layers}
-    merged = {top: _known(repo, image) for top, image in reversed(tops.items())}
-    missing = [tops[top] for top, known in merged.items() if known is None]
+    merged = {top: _kept(repo, image) for top, image in reversed(tops.items())}
+    missing = [tops[top] for top, blob in merged.items() if blob is None]
     with repo.locked():
         trees = _write_trees(repo, missing)
         count = processes(jobs, (_size(repo, image) for image in missing))
@@ -96,7 +96,7 @@ def _tar_size(image: Image) -> int:
     return sum(layer.blob.size for layer in image.layers)
 
 
-def _known(repo: Repo, image: Image) -> Descriptor | None:
+def _kept(repo: Repo, image: Image) -> Descriptor | None:
     """Return the top layer that an earlier run has made, if all of its layers are still there."""
     head = repo.resolve(flattened_branch(image.layers[-1].id))
     if head is None:
@@ -132,8 +132,8 @@ def _size(repo: Repo, image: Image) -> int:
 
 
 def _layers(repo: Repo, image: Image) -> Iterator[LayerCommit]:
-    found = (find_layer(repo, layer.id) for layer in image.layers)
-    return (layer for layer in found if layer is not None)
+    layers = (find_layer(repo, layer.id) for layer in image.layers)
+    return (layer for layer in layers if layer is not None)
 
 
 def _import(repo: Repo, image: Image, merged: Stored, tar: Tar) -> Descriptor:

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from hashlib import sha256
 from itertools import batched, chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import labelled_branch
-from importer.cache.label_objects import LabelObjects
 from importer.cache.layer import record_name
+from importer.cache.stack import copy
 from importer.repo.commit_keys import LABEL, LAYER
 from importer.repo.labels import labelled_owner
+from importer.repo.staging import WHOLE
 from importer.repo.values import Message
+from importer.repo.writer import Repo
 from importer.workers.pool import Workers
 from importer.workers.tasks import lent_worker, processes, run_job
 from layers.entry import Owner
@@ -29,9 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from importer.cache.layer import LayerCommit
-    from importer.repo.tree import Tree
+    from importer.progress import Advance
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
+    from importer.workers.job import Store
+
 
 # Objects of a batch: enough that sending it to a process costs little, and few enough that all
 # processes have work until the end.
@@ -90,7 +95,9 @@ class _Labeller:
                 files = _checksums(directory) + ([record] if record else [])
                 written = dict(zip(files, self._written(files, layer.diff_size), strict=True))
                 tree = repo.tree(_ROOT)
-                self._fill(tree.directory(_DIFF, _ROOT), directory, written)
+                meta = cache(self._meta)
+                diff = tree.directory(_DIFF, meta(directory.meta))
+                copy(diff, directory, written.__getitem__, meta)
                 if record is not None:
                     tree.file(record_name(layer_id), written[record])
                 tree.write()
@@ -113,32 +120,43 @@ class _Labeller:
         with lent_worker(self._repo, self._workers) if beside else nullcontext() as worker:
             return run_job(self._repo, worker, job, -1, lambda _count: None)
 
-    def _fill(self, tree: Tree, directory: RepoDirectory, written: Mapping[str, str]) -> None:
-        """Add the directory's content to the tree, labelled."""
-        metas: dict[str, str] = {}
-        tree.set_owner(self._meta(directory.meta, metas))
-        work = [(tree, directory)]
-        while work:
-            into, here = work.pop()
-            for name, checksum in here.leaves.items():
-                into.file(name.decode(), written[checksum])
-            for name, below in here.directories.items():
-                meta = self._meta(below.meta, metas)
-                work.append((into.directory(name.decode(), meta), below))
-
-    def _meta(self, checksum: str, known: dict[str, str]) -> str:
-        if checksum not in known:
-            owner = labelled_owner(self._repo.dirmeta(checksum), self._label)
-            known[checksum] = self._repo.write_dirmeta(owner)
-        return known[checksum]
+    def _meta(self, checksum: str) -> str:
+        return self._repo.write_dirmeta(labelled_owner(self._repo.dirmeta(checksum), self._label))
 
 
 def _checksums(directory: RepoDirectory) -> list[str]:
     """Return the checksums of all files and symlinks in the directory and below, each once."""
-    found: dict[str, None] = {}
+    checksums: dict[str, None] = {}
     work = [directory]
     while work:
         node = work.pop()
-        found |= dict.fromkeys(node.leaves.values())
+        checksums |= dict.fromkeys(node.leaves.values())
         work.extend(node.directories.values())
-    return list(found)
+    return list(checksums)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelObjects:
+    """A `Job`: write files and symlinks of the repo again with the label, by their checksums.
+
+    The result is the checksum of each labelled object, in order.
+    """
+
+    repo: Path
+    label: str
+    checksums: tuple[str, ...]
+
+    def read(self, store: Store, source: int, advance: Advance) -> tuple[str, ...]:  # noqa: ARG002
+        """See `Job`. Raise ImporterError for an object that cannot be read."""
+        repo = Repo.open(self.repo)
+        return tuple(self._labelled(repo, store, checksum) for checksum in self.checksums)
+
+    def _labelled(self, repo: Repo, store: Store, checksum: str) -> str:
+        file = repo.file(checksum)
+        owner = labelled_owner(file.owner, self.label)
+        if file.target is not None:
+            return store.write_symlink(owner, file.target)
+        content = repo.content(checksum)
+        if file.size > WHOLE:
+            return store.write_large_file(owner, file.size, content)
+        return store.write_file(owner, b"".join(content))

@@ -1,4 +1,4 @@
-"""A layer as its branches have it. A layer with branches is not fetched and unpacked again."""
+"""A layer in its branches. A layer with branches is not fetched and unpacked again."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class LayerCommit:
     `diff_size` is the size of the uncompressed tar in bytes; `record` the checksum of the
     tar-split file's object, None for a layer whose tar is not kept; `whiteouts` counts the
     quoted whiteouts in the tree, `opaque` the opaque markers in the tar; `devices` and
-    `stray_devices` the device nodes that were left out, below /dev and elsewhere. Only what is
-    `verified` is known to be the layer that its diffID names, and so are those below it.
+    `stray_devices` the device nodes that were left out, below /dev and elsewhere. A `verified`
+    layer, and all layers below, have the content that their diffIDs name.
 
     `shown` is the tree that a store has in place of the layer's own: with SELinux labels, or with
-    files of the layers below. `added_entries` counts the entries that it has beside the layer's
-    own, None if it has no files of the layers below. `blocker` hides the directories that it has
-    whole (`layers.tree.blocked`); a layer with added entries and no blocker is cut.
+    files of the layers below. `added_entries` counts the entries of the layers below in it, None if
+    it has none. `blocker` hides the directories that are whole in it (`layers.tree.blocked`); a
+    layer with added entries and no blocker is cut.
     """
 
     commit: Commit
@@ -66,18 +66,18 @@ class LayerCommit:
 
     @property
     def tree(self) -> StoredTree:
-        """Return the tree for a store: the layer's own unless there is one in its place."""
+        """Return the tree for a store: `shown`, or the layer's own."""
         return self.shown or self.commit
 
 
 def head_layer(repo: Repo, layer_id: str) -> LayerCommit:
     """Return a layer that has branches. Raise ImporterError if they are gone by now."""
-    found = find_layer(repo, layer_id)
-    if found is None:
+    layer = find_layer(repo, layer_id)
+    if layer is None:
         raise ImporterError(
             f"branch {layer_branch(layer_id)} was deleted during the import", hint="run it again"
         )
-    return found
+    return layer
 
 
 def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
@@ -112,15 +112,15 @@ def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
 
 
 def _numbers(commit: Commit, branch: str, key: str) -> tuple[int, ...]:
-    """Return the numbers that one key of a layer's commit has. Raise ImporterError if it has
-    something else."""
-    said = commit.metadata.get(key)
-    if said == "" and key not in _COUNTS:
+    """Return the numbers that a layer's commit has under a key. Raise ImporterError if the value
+    has another form."""
+    value = commit.metadata.get(key)
+    if value == "" and key not in _COUNTS:
         return ()
-    numbers = said.split(",") if isinstance(said, str) else []
-    if not numbers or not all(_NUMBER.fullmatch(one) for one in numbers):
+    numbers = value.split(",") if isinstance(value, str) else []
+    if not numbers or not all(map(_NUMBER.fullmatch, numbers)):
         raise ImporterError(
-            f"{branch} is not a layer that import-image made: {key} is {str(said)[:40]!r}",
+            f"{branch} is not a layer that import-image made: {key} is {str(value)[:40]!r}",
             hint=f"delete the branch (ostree refs --delete {branch}); the layer is imported again",
         )
     return tuple(map(int, numbers))
@@ -136,12 +136,12 @@ def record_name(layer_id: str) -> str:
     return f"{layer_id}.tar-split.gz"
 
 
-def check_devices(layer: ImageLayer, found: LayerCommit, device_nodes: DeviceNodes) -> None:
+def check_devices(layer: ImageLayer, cached: LayerCommit, device_nodes: DeviceNodes) -> None:
     """Raise LayerError if a cached layer omitted device nodes that `device_nodes` forbids now."""
-    stray = device_nodes is DeviceNodes.AUTO and found.stray_devices
-    if stray or (device_nodes is DeviceNodes.ERROR and (found.devices or found.stray_devices)):
+    stray = device_nodes is DeviceNodes.AUTO and cached.stray_devices
+    if stray or (device_nodes is DeviceNodes.ERROR and (cached.devices or cached.stray_devices)):
         raise LayerError(
-            f"the layer has {found.devices + found.stray_devices} device nodes, which were left"
+            f"the layer has {cached.devices + cached.stray_devices} device nodes, which were left"
             " out when it was imported",
             hint="--device-nodes=skip takes it so",
             digest=str(layer.blob.digest),

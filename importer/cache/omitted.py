@@ -32,18 +32,18 @@ def tell_left_out(
     layers: Mapping[str, LayerCommit], fetched: Collection[str], progress: Progress
 ) -> None:
     """Report in one line what is left out of the fetched layers. `fetched` has their ids."""
-    new = [LeftOut.of(layers[one]) for one in layers if one in fetched]
-    some = sum(one != LeftOut(0, 0) for one in new)
-    if not some:
+    new = [LeftOut.of(layer) for layer_id, layer in layers.items() if layer_id in fetched]
+    affected = sum(left_out != LeftOut(0, 0) for left_out in new)
+    if not affected:
         return
     counts = (
-        (sum(one.device_nodes for one in new), "device node"),
-        (sum(one.dropped_xattrs for one in new), "extended attribute"),
+        (sum(left_out.device_nodes for left_out in new), "device node"),
+        (sum(left_out.dropped_xattrs for left_out in new), "extended attribute"),
     )
-    parts = [counted(count, what) for count, what in counts if count]
-    progress.message(f"left out of {counted(some, 'layer')}: {', '.join(parts)}")
+    parts = [counted(count, noun) for count, noun in counts if count]
+    progress.message(f"left out of {counted(affected, 'layer')}: {', '.join(parts)}")
 
 
-def counted(count: int, what: str) -> str:
+def counted(count: int, noun: str) -> str:
     """Return a number of things, such as `1 layer` or `2,000 layers`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

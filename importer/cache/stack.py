@@ -1,37 +1,31 @@
-"""Merge a stack of layers into one tree, without the files that a layer deletes."""
+"""Merge a stack of layers into a tree, without the files that a layer deletes."""
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch
 from importer.repo.values import RepoDirectory
 from layers.errors import LayerError
 from layers.ostree.bounds import check_directory
+from layers.path import Path, joined
 from layers.tree.lower import Lower
 from layers.whiteout import unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from importer.repo.tree import Tree
+    from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
-    from layers.tree.lower import TreeDirectory
+    from layers.tree.blocked import Blocker
+    from layers.tree.lower import Lower, TreeDirectory
 
 
-def stacked(
-    repo: Repo, layer_ids: Iterable[str], made: Mapping[str, RepoDirectory] | None = None
-) -> Lower | None:
-    """Return the merged view of the layers of these ids, nearest first; None for no layers.
-
-    `made` has the roots of layers that are not committed yet.
-    """
-    known = made or {}
-    roots = [
-        known.get(layer_id) or repo.root(repo.head(layer_branch(layer_id)))
-        for layer_id in layer_ids
-    ]
-    return Lower.of(roots) if roots else None
+def stacked(repo: Repo, layer_ids: Iterable[str]) -> Lower:
+    """Return the merged view of the layers of these ids, nearest first."""
+    return Lower.of([repo.root(repo.head(layer_branch(layer_id))) for layer_id in layer_ids])
 
 
 class Stacks:
@@ -53,9 +47,9 @@ class Stacks:
 
         `made` has the roots of layers that are not committed yet, by layer id.
         """
-        known = next((n for n, one in enumerate(layer_ids) if one in self._tops), len(layer_ids))
-        lower = self._tops[layer_ids[known]] if known < len(layer_ids) else None
-        for layer_id in reversed(layer_ids[:known]):
+        new = list(takewhile(lambda layer_id: layer_id not in self._tops, layer_ids))
+        lower = self._tops[layer_ids[len(new)]] if len(new) < len(layer_ids) else None
+        for layer_id in reversed(new):
             root = made.get(layer_id) or repo.root(repo.head(layer_branch(layer_id)))
             lower = Lower(root, lower)
         if lower is not None:
@@ -98,3 +92,44 @@ def deletes(directory: TreeDirectory) -> bool:
             return True
         work.extend(node.directories.values())
     return False
+
+
+def fill_with_whole(tree: Tree, own: RepoDirectory, lower: Lower, paths: Sequence[Path]) -> None:
+    """Add a layer's `own` files to the tree, and at the `paths` all files that `lower` shows.
+
+    `lower` is the layer with the layers below. The paths are below the root; no path lies in
+    another. Raise LayerError as `fill` does.
+    """
+    whole = set(paths)
+    leading = {path[:end] for path in paths for end in range(1, len(path))}
+    work: list[tuple[Tree, RepoDirectory, Path]] = [(tree, own, ())]
+    while work:
+        into, directory, path = work.pop()
+        for name, checksum in directory.leaves.items():
+            into.file(name.decode(), checksum)
+        for name, below in directory.directories.items():
+            deeper = (*path, name)
+            if deeper in whole:
+                made = into.directory(name.decode(), below.meta)
+                fill(made, lower.find(deeper), joined(deeper))
+            elif deeper in leading:
+                work.append((into.directory(name.decode(), below.meta), below, deeper))
+            else:
+                into.graft(name.decode(), below)
+
+
+def copy(
+    tree: Tree,
+    directory: RepoDirectory | Blocker,
+    leaf: Callable[[str], str] = str,
+    meta: Callable[[str], str] = str,
+) -> None:
+    """Add the directory's content to the tree. `leaf` and `meta` map the checksums of files and of
+    the metadata of directories, which stay the same without these functions."""
+    work = [(tree, directory)]
+    while work:
+        into, source = work.pop()
+        for name, checksum in source.leaves.items():
+            into.file(name.decode(), leaf(checksum))
+        for name, below in source.directories.items():
+            work.append((into.directory(name.decode(), meta(below.meta)), below))

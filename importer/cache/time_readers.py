@@ -34,11 +34,11 @@ _FLAGS = slice(4, 8)  # of a .pyc file's header: PEP 552, "Specification"
 def tell_time_readers(repo: Repo, images: Mapping[str, Iterable[str]], progress: Progress) -> None:
     """Report in one line each program that is in a layer. `images` has the names of the images
     by layer id."""
-    found: dict[str, set[str]] = {}
+    programs: dict[str, set[str]] = {}
     for layer_id, names in images.items():
         for program in _programs(repo, layer_id):
-            found.setdefault(program, set()).update(names)
-    for program, names in sorted(found.items()):
+            programs.setdefault(program, set()).update(names)
+    for program, names in sorted(programs.items()):
         named = sorted(names)
         more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         progress.message(
@@ -69,8 +69,8 @@ def _without_python(root: TreeDirectory) -> tuple[str, ...]:
 
 
 def _find_pyc(root: TreeDirectory) -> str | None:
-    """Return the checksum of one .pyc file in the libraries of Python, or None."""
-    found = (
+    """Return the checksum of a .pyc file in the libraries of Python, or None."""
+    checksums = (
         checksum
         for library in _LIBRARIES
         for python in _pythons(root, library)
@@ -79,7 +79,7 @@ def _find_pyc(root: TreeDirectory) -> str | None:
         for name, checksum in cache.leaves.items()
         if name.endswith(b".pyc")
     )
-    return next(found, None)
+    return next(checksums, None)
 
 
 def _pythons(root: TreeDirectory, library: bytes) -> list[TreeDirectory]:
