@@ -107,7 +107,7 @@ def _job(given: Given) -> TreeJob:
 def _options(changes: Changes) -> CommitOptions:
     """Return the changes to files. Raise LayerError or ImporterError if the file of --statoverride
     or --skip-list cannot be read."""
-    from importer.tree.path_files import read_skip_list, read_statoverride
+    from importer.tree.job import read_skip_list, read_statoverride
     from layers.ondisk.commit_filter import CommitOptions
 
     if changes.canonical_permissions and (changes.owner_uid or changes.owner_gid):

@@ -1,4 +1,4 @@
-"""Write a file that gets its name when it has its content.
+"""Write a file, such as a blob, that gets its name when it has its content.
 
 A killed process and a power cut leave no half-written file. As ostree writes its own (libglnx,
 glnx_open_tmpfile_linkable_at): O_TMPFILE makes a file without a name; since linkat(2) replaces no
@@ -14,18 +14,22 @@ import os
 import secrets
 from contextlib import contextmanager, suppress
 from errno import EISDIR, EOPNOTSUPP
+from hashlib import sha256
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
+from importer.errors import ImporterError
 from importer.files.sync import sync_directory
+from layers.digest import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
 _PREFIX, _SUFFIX = ".import-image-", ".tmp"
 _FLAGS = os.O_RDWR | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _UNNAMED = os.O_TMPFILE
 # open(2): by the file system, and by a kernel that does not know the flag.
 _NOT_THERE = (EOPNOTSUPP, EISDIR)
@@ -75,6 +79,57 @@ def new_file(directory: Path) -> Iterator[NewFile]:
         yield new
     finally:
         new.close()
+
+
+def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file of mode 0644, in place of any other of that name. Raise OSError."""
+    with new_file(path.parent) as new:
+        new.file.writelines(chunks)
+        os.fchmod(new.file.fileno(), 0o644)
+        new.replace(path)
+
+
+def new_blob(directory: Path, chunks: Iterable[bytes]) -> tuple[Digest, int]:
+    """Write a file of mode 0644 that is named by its sha256. Return this digest, and the size in
+    bytes. Raise OSError."""
+    hasher, size = sha256(), 0
+    with new_file(directory) as new:
+        for chunk in chunks:
+            hasher.update(chunk)
+            size += new.file.write(chunk)
+        os.fchmod(new.file.fileno(), 0o644)
+        new.replace(directory / hasher.hexdigest())
+    return Digest("sha256", hasher.hexdigest()), size
+
+
+@contextmanager
+def naming(path: Path, doing: str = "writing") -> Iterator[None]:
+    """Turn an OSError into an ImporterError that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise ImporterError(f"{doing} {path}: {error.strerror}") from error
+
+
+def has_content(path: Path, digest: Digest, size: int) -> bool:
+    """Return whether the path is a regular file of `size` bytes whose content has this digest.
+
+    A file of another size is not read: it may be sparse, and have terabytes.
+    """
+    hasher = digest.hasher()
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError:
+        return False
+    try:
+        status = os.fstat(descriptor)
+        if not S_ISREG(status.st_mode) or status.st_size != size:
+            return False
+        while piece := os.read(descriptor, 1 << 20):
+            hasher.update(piece)
+    finally:
+        os.close(descriptor)
+    return hasher.hexdigest() == digest.hex
 
 
 def is_fresh(directory: Path) -> bool:
@@ -128,8 +183,8 @@ def _clear_abandoned(directory: Path) -> None:
 def _clear(path: Path) -> None:
     descriptor = os.open(path, _FLAGS | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        found = os.fstat(descriptor)
-        if S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+        status = os.fstat(descriptor)
+        if S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
     finally:

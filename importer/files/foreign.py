@@ -29,7 +29,7 @@ _CHUNK = 1 << 20
 # open(2)'s errors for a path that does not exist, or leads through a file or a symlink.
 _ABSENT = (ENOENT, ENOTDIR)
 ABSENT_BENEATH = (*_ABSENT, ELOOP)
-_UNREADABLE = "run as root, or within `podman unshare` for a store of your own"
+UNREADABLE = "run as root, or within `podman unshare` for a store of your own"
 _NO_DIRECTORY = "name a directory that this user may read"
 _SYMLINK = "stores have no symlinks there; was the store moved? name the directory that it is in"
 
@@ -52,7 +52,7 @@ class ForeignDirectory:
         try:
             return cls(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), name)
         except OSError as error:
-            hint = _UNREADABLE if isinstance(error, PermissionError) else _NO_DIRECTORY
+            hint = UNREADABLE if isinstance(error, PermissionError) else _NO_DIRECTORY
             raise ImporterError(error.strerror or str(error), hint=hint, path=name) from None
 
     def __enter__(self) -> Self:
@@ -98,7 +98,7 @@ class ForeignDirectory:
     def _fault(self, error: OSError, path: bytes) -> ImporterError:
         hint = _SYMLINK if error.errno in (ELOOP, ENOTDIR) else ""
         if isinstance(error, PermissionError):
-            hint = _UNREADABLE
+            hint = UNREADABLE
         return ImporterError(error.strerror or str(error), hint=hint, path=self.full(path))
 
     def directory(self, path: bytes) -> ForeignDirectory:

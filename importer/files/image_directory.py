@@ -12,8 +12,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.files.atomic import is_fresh
-from importer.files.blob_file import has_content, naming, replace_file
+from importer.files.atomic import has_content, is_fresh, naming, replace_file
 from importer.files.sync import make_directory
 from layers.oci.media_type import MANIFESTS
 
@@ -58,10 +57,10 @@ class ImageDirectory:
     def has(self, digest: Digest, size: int) -> bool:
         """Return whether the blob of `size` bytes is there, and its content is the one of the
         digest."""
-        found = has_content(self._directory / digest.hex, digest, size)
-        if found:
+        present = has_content(self._directory / digest.hex, digest, size)
+        if present:
             self._written.add(digest.hex)
-        return found
+        return present
 
     def write(self, digest: Digest, chunks: Chunks) -> None:
         """Write a blob. `chunks` must raise at their end if they do not have this digest."""

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from importer.errors import ImporterError
-from importer.files.atomic import is_fresh
-from importer.files.blob_file import has_content, naming, new_blob, replace_file
-from importer.files.locked_directory import OPEN_DIRECTORY
+from importer.files.atomic import has_content, is_fresh, naming, new_blob, replace_file
 from importer.files.presence import is_present
 from importer.files.replacement import open_regular, read_file
+from importer.files.scratch import OPEN_DIRECTORY
 from importer.files.sync import make_directory
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, array, compact_json, mapping, parse_document
@@ -104,14 +103,14 @@ class Layout:
         entry = Descriptor(OCI_MANIFEST, digest, len(raw)).document
         entry |= {"annotations": {_REF_NAME: self._tag}}
         with naming(self._directory):
-            others = [one for one in self._listed() if _tag_of(one) != self._tag]
+            others = [entry for entry in self._listed() if _tag_of(entry) != self._tag]
             index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, entry]}
             replace_file(self._directory / "index.json", iter([compact_json(index)]))
 
     def tagged(self) -> Digest | None:
         """Return the digest of the manifest that has the tag, None if there is none."""
-        found = [one for one in self._listed() if _tag_of(one) == self._tag]
-        return Digest.parse(found[0].get("digest")) if found else None
+        tagged = [entry for entry in self._listed() if _tag_of(entry) == self._tag]
+        return Digest.parse(tagged[0].get("digest")) if tagged else None
 
     def _listed(self) -> list[dict[str, Any]]:
         index = self._directory / "index.json"
@@ -119,14 +118,14 @@ class Layout:
             return []
         try:
             document = parse_document(read_file(index, MAX_DOCUMENT_SIZE), "it")
-            found = array(document, "manifests", "it")
-            for one in found:
-                if not isinstance(one, dict):
+            entries = array(document, "manifests", "it")
+            for entry in entries:
+                if not isinstance(entry, dict):
                     raise LayerError("one of its manifests is no object")
-                mapping(one, "annotations", "one of its manifests", {})
+                mapping(entry, "annotations", "one of its manifests", {})
         except LayerError as error:
             raise ImporterError(f"{index} is not an index of images: {error}") from None
-        return found
+        return entries
 
     def _path(self, digest: Digest) -> Path:
         return self._blobs / digest.algorithm / digest.hex

@@ -1,7 +1,4 @@
-"""Provide temporary directories, and clear away those of killed processes.
-
-The process holds a lock of its directory; a directory without a lock was left by a killed one.
-"""
+"""Make temporary directories that their process locks, and clear away those of killed processes."""
 
 from __future__ import annotations
 
@@ -14,14 +11,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.files.locked_directory import OPEN_DIRECTORY, locked_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # file-hierarchy(7): the first may be in memory, the second is on a disk.
 _SMALL, _LARGE = "/tmp", "/var/tmp"  # noqa: S108 - mkdtemp makes a private directory in it
 _PREFIX = "import-image-scratch-"
+
+
+def locked_directory(where: Path, prefix: str) -> tuple[Path, int]:
+    """Make a directory in `where`, and lock it. Return the directory, and a descriptor that holds
+    the lock until it is closed.
+
+    The kernel frees the lock of a killed process, which tells others that its directory is
+    abandoned. Before the new directory is locked, another process may take it for abandoned and
+    remove it; then another one is made.
+    """
+    while True:
+        directory = Path(tempfile.mkdtemp(prefix=prefix, dir=where))
+        with suppress(FileNotFoundError):
+            lock = os.open(directory, OPEN_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                directory.lstat()
+                return directory, lock
+            os.close(lock)
 
 
 @contextmanager

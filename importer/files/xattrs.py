@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.foreign import UNREADABLE
 
 if TYPE_CHECKING:
     from layers.entry import Xattrs
@@ -42,16 +43,18 @@ def _read(file: int | str) -> Xattrs:
     return tuple(sorted((os.fsencode(name), os.getxattr(file, name)) for name in names))
 
 
-def check_sees_trusted(layer: str, owner: int) -> None:
+def check_sees_trusted(layer: bytes, owner: int) -> None:
     """Raise ImporterError where an opaque directory could look like any other.
 
     The kernel shows `trusted.*` to root only (xattr(7)), and only root's own stores have them.
-    Without them, files that a layer has deleted would reappear. `owner` is the layer's uid.
+    Without them, files that a layer has deleted would reappear. `layer` is the layer's path,
+    `owner` its uid.
     """
     if owner != os.geteuid() and not _sees_trusted():
         raise ImporterError(
-            f"{layer} belongs to somebody else, whose overlay xattrs are not visible",
-            hint="run as root, or within `podman unshare` for a store of your own",
+            "it belongs to somebody else, whose overlay xattrs are not visible",
+            hint=UNREADABLE,
+            path=layer,
         )
 
 

@@ -15,7 +15,7 @@ from importer.files.beneath import look_at, reopened
 from importer.files.foreign import sized_pieces
 from importer.files.xattrs import check_sees_trusted, xattrs_of
 from layers.entry import Entry, Kind, Owner
-from layers.errors import LayerError, printable
+from layers.errors import LayerError
 from layers.limits import Bound, Limits
 from layers.tree.builder import DeviceNodes, LayerTree
 from layers.tree.node import Leaf
@@ -73,7 +73,7 @@ class LayerWalk:
     def __iter__(self) -> Iterator[tuple[Leaf, Entry]]:
         with self._top.faults():
             owner = os.fstat(self._top.descriptor).st_uid
-            check_sees_trusted(printable(self._top.path), owner)
+            check_sees_trusted(self._top.path, owner)
         for entry in self._entries():
             self._bound.count(entry)
             leaf = self.tree.add(entry)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from importer.errors import ImporterError
-from importer.files.locked_directory import OPEN_DIRECTORY, locked_directory
 from importer.files.presence import is_present
+from importer.files.scratch import OPEN_DIRECTORY, locked_directory
 from importer.repo.object_file import ANY_UMASK, FORMATS, ObjectDirectory, move_objects
 from layers.ostree.objects import content_of
 

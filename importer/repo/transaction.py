@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import ImporterError
-from importer.files.locked_directory import OPEN_DIRECTORY
+from importer.files.scratch import OPEN_DIRECTORY
 from importer.repo.commit_metadata import commit_metadata, metadata_of
 from importer.repo.libostree import Gio, GLib, OSTree, faults
 from importer.repo.object_store import ObjectStore

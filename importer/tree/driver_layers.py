@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from importer.tree.entries import Mark, WhiteoutForm
 from importer.tree.file_batch import LayerPlace
-from layers.ondisk.driver_home import FLAG, DriverHome, may_be_fuse, read_home
+from layers.ondisk.driver_home import FLAG, lowers_of, may_be_fuse
 from layers.tree.overlay_xattrs import TRUSTED, USER, opaque_by, without_opaque
 
 if TYPE_CHECKING:
@@ -43,24 +43,19 @@ def layers_at(
     `path` is the directory's path in the tree, `driver` its last name, and `names` are its
     sub-directories.
     """
-    found = _find_home(home, names)
-    if found is None:
-        return
-    fuse = may_be_fuse(driver, home.read(FLAG, _FLAG_BYTES))
-    for layer, lowers in found.lowers.items():
-        if lowers is not None:
-            below = tuple((*path, lower, b"diff") for lower in lowers)
-            yield LayerPlace((*path, layer, b"diff"), below, fuse)
-
-
-def _find_home(home: ForeignDirectory, names: Iterable[bytes]) -> DriverHome | None:
-    lowers: dict[bytes, bytes | None] = {}
+    contents: dict[bytes, bytes | None] = {}
     for name in names:
         if name != _LINKS:
             with home.directory(name) as layer:
                 if _is(layer, b"link", stat.S_IFREG) and _is(layer, b"diff", stat.S_IFDIR):
-                    lowers[name] = layer.read(b"lower", _LOWER_BYTES)
-    return read_home(_links(home), lowers) if lowers else None
+                    contents[name] = layer.read(b"lower", _LOWER_BYTES)
+    if not contents:
+        return
+    fuse = may_be_fuse(driver, home.read(FLAG, _FLAG_BYTES))
+    for name, lowers in lowers_of(_links(home), contents).items():
+        if lowers is not None:
+            below = tuple((*path, lower, b"diff") for lower in lowers)
+            yield LayerPlace((*path, name, b"diff"), below, fuse)
 
 
 def _is(directory: ForeignDirectory, name: bytes, kind: int) -> bool:

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseTree, CommitTree, find_base
 from importer.commit.branch_head import head_of
@@ -30,9 +30,8 @@ from importer.tree.scanned import Rules
 from importer.tree.store_files import FileStore
 from importer.tree.write_tree import TreeWriter
 from layers.errors import printable
-from layers.ondisk.close_layers import close_tree, settled_paths
+from layers.ondisk.close_layers import check_collisions, close_tree, merge, settled_paths
 from layers.ondisk.commit_filter import CommitFilter
-from layers.ondisk.merge import check_collisions, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,32 +64,59 @@ def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
     base = find_base(repo, job.onto, job.branch)
     with repo.locked():
         trees = _Trees(job, repo, base, progress)
-        with repo.transaction() as transaction, _without_collector():
-            tree = trees.tree()
-            contents, meta = tree.write()
-            head = head_of(repo, job.branch)
-            message = _message(job, base, head, 0)
-            same = head is not None and repo.is_commit(head, tree, message, base)
-            if same and not trees.counts.read:
-                transaction.abandon()  # files that were read may restore lost objects
-        trees.save()
+        written = _write(trees, job, repo, base)
         trees.counts.tell(progress)
         if base is not None and repo.is_labelled(base.commit) and not trees.labels:
             progress.message(_UNLABELLED)
-        if head is not None and same:
+        head = written.head
+        if head is not None and written.is_head:
             sign(repo, head.checksum, job.signing)
-            return TreeResult(job.branch, head.checksum, True, contents, meta, trees.counts)
-        with repo.transaction():
-            message = _message(job, base, head, int(time.time()))
-            parent = head.checksum if head is not None else None
-            checksum = repo.write_commit(tree, message, base, parent)
-            sign(repo, checksum, job.signing)
-            repo.move_branch(job.branch, parent, checksum)
-        for line in older(job.branch, head, message.timestamp):
-            progress.message(line)
-    if trees.counts.whiteouts:
-        _tell_composefs(repo, Base(repo.commit(checksum), job.branch), progress)
-    return TreeResult(job.branch, checksum, False, contents, meta, trees.counts)
+            commit = head.checksum
+        else:
+            commit = _commit(written, job, repo, base, progress)
+    if trees.counts.whiteouts and not written.is_head:
+        _tell_composefs(repo, Base(repo.commit(commit), job.branch), progress)
+    return TreeResult(job.branch, commit, written.is_head, *written.objects, trees.counts)
+
+
+class _WrittenTree(NamedTuple):
+    """The commit's tree, the dirtree and dirmeta `objects` of its root, and the branch's `head`,
+    None for a new branch. `is_head` if the head has the same tree and message."""
+
+    tree: Tree
+    objects: tuple[str, str]
+    head: Commit | None
+    is_head: bool
+
+
+def _write(trees: _Trees, job: TreeJob, repo: Repo, base: Base | None) -> _WrittenTree:
+    """Write the tree's objects in a transaction of their own."""
+    with repo.transaction() as transaction, _without_collector():
+        tree = trees.tree()
+        objects = tree.write()
+        head = head_of(repo, job.branch)
+        message = _message(job, base, head, 0)
+        is_head = head is not None and repo.is_commit(head, tree, message, base)
+        if is_head and not trees.counts.read:
+            transaction.abandon()  # files that were read may restore lost objects
+    trees.save()
+    return _WrittenTree(tree, objects, head, is_head)
+
+
+def _commit(
+    written: _WrittenTree, job: TreeJob, repo: Repo, base: Base | None, progress: Progress
+) -> str:
+    """Commit the tree, and move the branch to the commit. Return the commit's checksum."""
+    head = written.head
+    with repo.transaction():
+        message = _message(job, base, head, int(time.time()))
+        parent = head.checksum if head is not None else None
+        checksum = repo.write_commit(written.tree, message, base, parent)
+        sign(repo, checksum, job.signing)
+        repo.move_branch(job.branch, parent, checksum)
+    for line in older(job.branch, head, message.timestamp):
+        progress.message(line)
+    return checksum
 
 
 @contextmanager
@@ -141,15 +167,15 @@ class _Trees:
         label = self._label() if self._policy is not None else None
         whole: Settled | None = None
         for root in self._job.roots:
-            found = self._read(root, label)
-            if found is not None and whole is not None:
-                merge(whole, found)
-            whole = whole or found
+            settled = self._read(root, label)
+            if settled is not None and whole is not None:
+                merge(whole, settled)
+            whole = whole or settled
         self._check_matched()
         if whole is None:
             raise ImporterError("the skip list leaves nothing to commit")
         check_collisions(whole)
-        self.counts.whiteouts = sum(len(one.whiteouts) for _, one in settled_paths(whole))
+        self.counts.whiteouts = sum(len(tree.whiteouts) for _, tree in settled_paths(whole))
         return self._placed(whole, label)
 
     @property
@@ -225,8 +251,8 @@ class _Trees:
 
         def label(path: bytes, mode: int) -> bytes | None:
             place = prefix + path.decode("utf-8", "surrogateescape")
-            found = policy.label(place.rstrip("/") or "/", mode)
-            return found.encode() if found is not None else None
+            text = policy.label(place.rstrip("/") or "/", mode)
+            return text.encode() if text is not None else None
 
         return label
 

@@ -21,9 +21,8 @@ from importer.tree.scan import TreeScan
 from importer.tree.scanned import Rules
 from layers.errors import LayerError
 from layers.ondisk.change import Clear, Fill, Quote, Remove
-from layers.ondisk.close_layers import close_tree
+from layers.ondisk.close_layers import check_collisions, close_tree
 from layers.ondisk.commit_filter import CommitFilter, CommitOptions
-from layers.ondisk.merge import check_collisions
 from layers.path import joined
 
 if TYPE_CHECKING:

@@ -76,6 +76,8 @@ class TreeScan:
                 place = work.pop()
                 with self._root.entry(joined(place.path)):
                     work += self._walk(place, beneath.directory(place.path))
+                if self._files is not None:
+                    self._files.check()
             if self._directories is not None:
                 for path in self._directories.resolve(self._scanned.directories):
                     self._take_owner_of(path, beneath)
@@ -100,7 +102,7 @@ class TreeScan:
         self._scanned.states.append((place.path, state))
         self._scanned.directories[place.path] = place.node
         if place.layer is not None and place.layer.path == place.path:
-            check_sees_trusted(self._root.shown(joined(place.path)), state.uid)
+            check_sees_trusted(self._root.full(joined(place.path)), state.uid)
             self._scanned.layers.append(place.layer)
         if self._files is not None:
             self._files.enter(self._root.full(joined(place.path)), descriptor, status.st_dev)

@@ -77,7 +77,7 @@ class _LateAdvance:
 class FileStore:
     """A store for files, added one by one; on leaving, all their leaves have checksums.
 
-    An error of a batch is raised when a later file is added, or on leaving.
+    An error of a batch is raised by `check`, or on leaving.
     """
 
     def __init__(
@@ -203,11 +203,14 @@ class FileStore:
         name = f"{checksum[:2]}/{checksum[2:]}{suffix}"
         return os.access(name, os.F_OK, dir_fd=self._objects)
 
-    def _hand_over(self) -> None:
+    def check(self) -> None:
+        """Raise the error of a batch that has failed, if there is one."""
         if self._failed.is_set():
             for batch in self._running:
                 if batch.done():
                     batch.result()
+
+    def _hand_over(self) -> None:
         if self._batch:
             self._room.acquire()
             self._running.append(self._pool.submit(self._store_apart, self._batch))

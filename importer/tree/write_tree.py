@@ -8,8 +8,7 @@ from importer.errors import ImporterError
 from importer.tree.file_batch import with_label
 from layers.entry import Owner
 from layers.errors import LayerError
-from layers.ondisk.close_layers import settled_paths
-from layers.ondisk.merge import check_whiteouts
+from layers.ondisk.close_layers import check_whiteouts, settled_paths
 from layers.ostree.objects import Stored, dirmeta, dirtree
 from layers.path import joined
 from layers.whiteout import QUOTED_PREFIX, quoted, unquoted

@@ -1,18 +1,30 @@
 """Apply `ostree commit`'s options to a file's owner and mode, and leave out skipped files.
 
-Source: ostree's src/ostree/ot-builtin-commit.c, `commit_filter`, and
+Source: ostree's src/ostree/ot-builtin-commit.c, `commit_filter`, `handle_statoverride_line` and
+`handle_skiplist_line`; src/libotutil/ot-fs-utils.c, `ot_parse_file_by_line`: a line for each path,
+empty lines ignored, paths from the tree's root with a leading slash, nothing quoted;
 src/libostree/ostree-repo-commit.c, `_ostree_repo_commit_modifier_apply`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
-from layers.ondisk.path_lists import StatOverride
+from layers.errors import LayerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 # --canonical-permissions: neither setuid bits nor write permission for others than the owner.
 _CANONICAL = 0o755
+# ostree reads the mode with g_ascii_strtod: decimal, or hexadecimal behind 0x. What it would
+# read as 0, or as another file type, is refused here.
+_MODE = re.compile(rb"(=?)\+?(?:0[xX]([0-9a-fA-F]{1,8})|(\d{1,9}))")
+_BITS = 0o7777
+_NOTHING: Mapping[bytes, int] = MappingProxyType({})
 
 
 class Bits(NamedTuple):
@@ -21,6 +33,14 @@ class Bits(NamedTuple):
     mode: int
     uid: int
     gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class StatOverride:
+    """Permission bits by path: `adds` are added to a file's own, `sets` replace them."""
+
+    adds: Mapping[bytes, int] = field(default_factory=lambda: _NOTHING)
+    sets: Mapping[bytes, int] = field(default_factory=lambda: _NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +109,14 @@ class CommitFilter:
         return mode
 
     def symlink(self, path: bytes, bits: Bits) -> Bits | None:
-        """Return the same for a symlink, whose mode is 0777 on Linux and stays so.
+        """Return the bits of a symlink as `apply` does; its mode is 0777 on Linux and stays so.
 
         ostree would give it the mode of a statoverride, which nothing could check out.
         """
         if path in self._adds or path in self._sets:
             self.ineffective.append(path)
-        found = self.apply(path, bits)
-        return found and found._replace(mode=0o777)
+        applied = self.apply(path, bits)
+        return applied and applied._replace(mode=0o777)
 
     @property
     def unmatched(self) -> tuple[list[bytes], list[bytes], list[bytes]]:
@@ -105,3 +125,31 @@ class CommitFilter:
         ostree refuses the first two, and passes over the third.
         """
         return sorted(self._adds), sorted(self._skip), sorted(self._unused_sets)
+
+
+def parse_statoverride(raw: bytes) -> StatOverride:
+    """Parse lines of `MODE PATH` (add these bits) and `=MODE PATH` (set them), MODE in decimal.
+
+    Raise LayerError, with the line's number, for a line of another form.
+    """
+    adds: dict[bytes, int] = {}
+    sets: dict[bytes, int] = {}
+    for number, line in _lines(raw):
+        mode, space, path = line.partition(b" ")
+        match = _MODE.fullmatch(mode)
+        if not space or match is None:
+            raise LayerError(f"line {number} is not of the form [=]MODE PATH, MODE in decimal")
+        bits = int(match[2], 16) if match[2] else int(match[3])
+        if bits & ~_BITS:
+            raise LayerError(f"line {number} has mode {bits}; 4095 (octal 7777) is the largest")
+        (sets if match[1] else adds)[path] = bits
+    return StatOverride(adds, sets)
+
+
+def parse_skip_list(raw: bytes) -> frozenset[bytes]:
+    """Parse a path on each line."""
+    return frozenset(line for _, line in _lines(raw))
+
+
+def _lines(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    return ((number, line) for number, line in enumerate(raw.split(b"\n"), 1) if line)

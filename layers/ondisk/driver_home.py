@@ -10,7 +10,6 @@ daemon/graphdriver/overlay2/overlay.go.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,43 +31,34 @@ def may_be_fuse(home: bytes, flag: bytes | None) -> bool:
     return home == b"fuse-overlayfs"
 
 
-@dataclass(frozen=True, slots=True)
-class DriverHome:
-    """The layers of a graph driver by their ids.
-
-    `lowers` has the ids of the layers below each, nearest first; None where one of them is not
+def lowers_of(
+    links: Mapping[bytes, bytes], contents: Mapping[bytes, bytes | None]
+) -> dict[bytes, tuple[bytes, ...] | None]:
+    """Return the ids of the layers below each layer, nearest first; None where a layer below is not
     in this home.
+
+    `links` are the targets of `l/`'s symlinks. `contents` are those of the `lower` files by layer;
+    None stands for a layer without such a file.
     """
-
-    lowers: Mapping[bytes, tuple[bytes, ...] | None]
-
-
-def read_home(links: Mapping[bytes, bytes], lowers: Mapping[bytes, bytes | None]) -> DriverHome:
-    """Work out the lowers from the targets of `l/`'s symlinks and the content of the `lower`
-    files; None stands for a layer without such a file."""
     ids = {link: match[1] for link, target in links.items() if (match := _TARGET.fullmatch(target))}
-    found = {layer: _lowers(content, ids) for layer, content in lowers.items()}
-    return DriverHome({layer: _known(found, layer) for layer in found})
+    lowers = {layer: _parse_lower(content, ids) for layer, content in contents.items()}
+    return {layer: below if _is_here(below, lowers) else None for layer, below in lowers.items()}
 
 
-def _lowers(content: bytes | None, ids: Mapping[bytes, bytes]) -> tuple[bytes, ...] | None:
+def _parse_lower(content: bytes | None, ids: Mapping[bytes, bytes]) -> tuple[bytes, ...] | None:
     if content is None:
         return ()
     matches = [_LOWER.fullmatch(part) for part in content.rstrip(b"\n").split(b":")]
     below = [ids.get(match[1]) if match else None for match in matches]
-    known = tuple(layer for layer in below if layer is not None)
-    return known if len(known) == len(below) else None
+    layers = tuple(layer for layer in below if layer is not None)
+    return layers if len(layers) == len(below) else None
 
 
-def _known(
-    lowers: Mapping[bytes, tuple[bytes, ...] | None], layer: bytes
-) -> tuple[bytes, ...] | None:
-    """Return the lowers if each of them is a layer whose own lowers are known, and fewer."""
-    below = lowers[layer]
+def _is_here(
+    below: tuple[bytes, ...] | None, lowers: Mapping[bytes, tuple[bytes, ...] | None]
+) -> bool:
+    """Return whether each layer below is in this home, with all of its own lowers, and fewer."""
     if below is None:
-        return None
-    for one in below:
-        of_one = lowers.get(one)
-        if of_one is None or len(of_one) >= len(below):
-            return None
-    return below
+        return False
+    each = [lowers.get(layer) for layer in below]
+    return all(own is not None and len(own) < len(below) for own in each)

@@ -3,8 +3,14 @@
 import pytest
 
 from layers.errors import LayerError
-from layers.ondisk.commit_filter import Bits, CommitFilter, CommitOptions
-from layers.ondisk.path_lists import StatOverride, parse_skip_list, parse_statoverride
+from layers.ondisk.commit_filter import (
+    Bits,
+    CommitFilter,
+    CommitOptions,
+    StatOverride,
+    parse_skip_list,
+    parse_statoverride,
+)
 
 OWN = Bits(0o644, 1, 2)
 
