@@ -129,8 +129,7 @@ def _job(given: Given, repo: Path, origin: ReleaseOrigin) -> ImportJob:
 
 
 def _origin(given: Given) -> ReleaseOrigin:
-    from importer.release.controller import OPENSHIFT
-    from importer.release.origin import ReleaseOrigin
+    from importer.release.origin import OPENSHIFT, ReleaseOrigin
     from importer.release.sources import SourceName
 
     sources = given(ReleaseSources)

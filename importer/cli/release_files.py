@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from importer.cli.options.declare import Given
-    from importer.release.updates import FileUpdate
+    from importer.release.files import FileUpdate
 
 
 def file_updates(given: Given) -> tuple[FileUpdate, ...]:
@@ -24,7 +24,7 @@ def file_updates(given: Given) -> tuple[FileUpdate, ...]:
 
 
 def _updates(files: ReleaseFiles) -> Iterator[FileUpdate]:
-    from importer.release.updates import FileKind, FileUpdate
+    from importer.release.files import FileKind, FileUpdate
 
     kinds = {
         FileKind.RELEASE: files.updates,

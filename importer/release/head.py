@@ -1,4 +1,4 @@
-"""What a branch's commit says of a release."""
+"""The release of a branch's commit."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 
 
 def latest_release(repo: Repo, arch: str) -> Commit | None:
-    """Return the newest commit on a release's default branch for this architecture."""
+    """Return the newest commit on releases' default branches for this architecture."""
     suffix = release_branch("", arch).rpartition("/")[2]
-    found = [
+    commits = [
         repo.commit(checksum)
         for ref, checksum in repo.refs().items()
         if ref.startswith(f"{RELEASE}/") and ref.endswith(f"/{suffix}")
     ]
-    return max(found, key=lambda one: one.message.timestamp, default=None)
+    return max(commits, key=lambda commit: commit.message.timestamp, default=None)
 
 
 def release_of(repo: Repo, commit: Commit | None, name: str) -> Release | None:
-    """Return the release that a commit holds; `name` is the commit's name in errors.
+    """Return the release in a commit's store, None without a commit or a store. `name` is the
+    commit's name in errors.
 
-    For a commit that import-release did not make, the components are its store's images. Return
-    None if the commit is None or has no store.
+    Without import-release's metadata the components are the images of the store.
     """
     if commit is None:
         return None
-    found = stored_release(commit.metadata, name)
-    if found is not None:
-        return found
+    release = stored_release(commit.metadata, name)
+    if release is not None:
+        return release
     raw = _record(repo, commit, "overlay-images", "images.json")
     return images_release(raw, name) if raw is not None else None
 
@@ -54,5 +54,5 @@ def layers_of(repo: Repo, commit: Commit | None) -> dict[str, LayerSize]:
 
 
 def _record(repo: Repo, commit: Commit, directory: str, name: str) -> bytes | None:
-    found = repo.root(commit).find(f"{store_prefix(commit).strip('/')}/{directory}")
-    return found.read(name, MAX_RECORDS_SIZE) if found else None
+    records = repo.root(commit).find(f"{store_prefix(commit).strip('/')}/{directory}")
+    return records.read(name, MAX_RECORDS_SIZE) if records else None

@@ -7,6 +7,7 @@ have the new store's form and kind of ids.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import find_layer
@@ -16,8 +17,10 @@ from importer.store.reader import NoStoreError, open_store
 from layers.release.diff import compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from importer.commit.plan import PlannedBranch
+    from importer.commit.target import Target
     from importer.progress import Progress
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
@@ -31,39 +34,36 @@ _GONE = (
 )
 
 
-def images_to_keep(
-    repo: Repo,
-    head: Commit | None,
-    release: Release,
-    images: Sequence[Image],
-    count: int,
-    progress: Progress,
-) -> tuple[Image, ...]:
-    """Return the images of the last `count` releases that the new release lacks.
+def with_kept_images(
+    target: Target, repo: Repo, branch: PlannedBranch, progress: Progress
+) -> PlannedBranch:
+    """Return a release's branch with those images of its last `target.keep_images` releases that
+    the new release lacks.
 
-    `head` is the branch's present commit, `images` are the release's own. A name of one of these
-    is removed from the earlier images. Importing a release again gives the same result.
+    A kept image loses a name that a new image has. Importing a release again gives the same result.
     """
-    taken = {name for image in images for name in image.names}
-    known = {image.id for image in images}
-    found: list[Image] = []
-    for store, before in _earlier(repo, head, release, count):
+    if branch.release is None:
+        return branch
+    names = {name for image in branch.images for name in image.names}
+    ids = {image.id for image in branch.images}
+    kept: list[Image] = []
+    for store, before in _earlier(repo, branch.head, branch.release, target.keep_images):
         for view in sorted(store.images, key=lambda view: view.id):
-            if view.components and view.id not in known:
-                known.add(view.id)
-                image = kept_image(store, view, before.name or store.commit.checksum, taken)
-                taken.update(image.names)
+            if view.components and view.id not in ids:
+                ids.add(view.id)
+                image = kept_image(store, view, before.name or store.commit.checksum, names)
+                names.update(image.names)
                 if all(find_layer(repo, layer.id) for layer in image.layers):
-                    found.append(image)
+                    kept.append(image)
                 else:
                     progress.message(_GONE.format(image=view.label, release=image.kept_from))
-    return tuple(found)
+    return replace(branch, kept=tuple(kept))
 
 
 def _earlier(
     repo: Repo, head: Commit | None, release: Release, count: int
 ) -> Iterator[tuple[StoreView, Release]]:
-    """Yield the stores of other releases in the branch's history, newest first."""
+    """Yield the stores of the last `count` other releases in the branch's history, newest first."""
     seen = [release]
     for commit in ancestors(repo, head.checksum if head else None):
         if len(seen) > count:
@@ -73,6 +73,6 @@ def _earlier(
         except NoStoreError:
             continue
         before = store.release
-        if before is not None and not any(compare(before, one).is_empty for one in seen):
+        if before is not None and not any(compare(before, each).is_empty for each in seen):
             seen.append(before)
             yield store, before

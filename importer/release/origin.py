@@ -1,4 +1,4 @@
-"""Where a release is named, and the branches that it goes to."""
+"""The origin of a release: what the command line says of it, and the branches that it goes to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import release_branch
 from importer.errors import ImporterError
+from importer.fetch.complaint import shown
 from importer.release.sources import SourceName
 from layers.architecture import go_arch
 
@@ -21,11 +22,18 @@ if TYPE_CHECKING:
     from layers.lists.detect import ListRules
     from layers.release.release import Release
 
+# A release controller's URL. `{suffix}` is "-ARCH" on all architectures but amd64, whose streams
+# have none.
+OPENSHIFT = (
+    "https://{arch}.ocp.releases.ci.openshift.org/api/v1/releasestream/{stream}{suffix}/latest"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseOrigin:
     """The origin of releases: sources and a controller's stream, or a lock file.
 
+    `controller` is a template of URLs; a release of its stream has to be in one of `phases`.
     `lists` are the rules for local lists. `arches` are the architectures of --arch; if empty, the
     sources name them. `only` and `exclude` are patterns of component names. `name` overrides the
     release's own name.
@@ -54,9 +62,9 @@ class ReleaseOrigin:
             _check_asked(self.arches, named)
         return self.arches or tuple(named) or ((host_arch(),) if self.stream else ("",))
 
-    def release(self, found: Release) -> Release:
-        """Return the sources' release with the job's name, and the components that it selects."""
-        chosen = found.chosen(self.only, self.exclude)
+    def release(self, release: Release) -> Release:
+        """Return the sources' release with the name and the components that are asked for."""
+        chosen = release.chosen(self.only, self.exclude)
         if not self.name:
             return chosen
         return replace(chosen, name=self.name, version=chosen.version or self.name)
@@ -68,17 +76,32 @@ def host_arch() -> str:
 
 
 def _check_asked(arches: tuple[str, ...], named: dict[str, None]) -> None:
-    stray = next((arch for arch in named if arch not in arches), None)
-    if stray is not None:
+    for arch in named:
+        if arch not in arches:
+            raise ImporterError(
+                f"a source is for {arch}, which is not asked for", hint=f"add --arch {arch}"
+            )
+
+
+def stream_url(template: str, stream: str, arch: str) -> str:
+    """Return the URL of a controller's stream. Raise ImporterError if the template has unknown
+    fields."""
+    suffix = "" if arch == "amd64" or stream.endswith(f"-{arch}") else f"-{arch}"
+    url = template
+    for field, value in (("arch", arch), ("stream", stream), ("suffix", suffix)):
+        url = url.replace(f"{{{field}}}", value)
+    if not template.startswith(("http://", "https://")) or "{" in url or "}" in url:
         raise ImporterError(
-            f"a source is for {stray}, which is not asked for", hint=f"add --arch {stray}"
+            f"{shown(template)!r} is no template of a URL",
+            hint="its fields are {arch} {stream} {suffix}",
         )
+    return url
 
 
 def release_branches(target: Target, releases: Sequence[Release]) -> list[str]:
     """Return each release's branch; --branch may hold `{arch}`. Raise ImporterError if a release
     has neither --branch nor a name, or if two releases have the same branch."""
-    branches = [_branch(target, release) for release in releases]
+    branches = [_release_branch(target, release) for release in releases]
     if len(set(branches)) < len(branches):
         raise ImporterError(
             "two architectures would go to one branch",
@@ -88,9 +111,10 @@ def release_branches(target: Target, releases: Sequence[Release]) -> list[str]:
 
 
 def release_bases(target: Target, releases: Sequence[Release]) -> list[str | None]:
-    """Return each release's operating system branch, None without --onto, which may hold `{arch}`.
+    """Return the operating system's branch for each release, None without --onto, which may hold
+    `{arch}`.
 
-    Raise ImporterError if two architectures have the same one, or if a release's own branch is the
+    Raise ImporterError if two architectures have the same branch, or a release's own branch is an
     operating system's.
     """
     if target.onto is None:
@@ -101,16 +125,16 @@ def release_bases(target: Target, releases: Sequence[Release]) -> list[str | Non
             hint="an --onto for several architectures has {arch} in its name",
         )
     bases = [target.onto.replace("{arch}", release.arch) for release in releases]
-    both = set(bases) & set(release_branches(target, releases))
-    if both:
+    shared = set(bases) & set(release_branches(target, releases))
+    if shared:
         raise ImporterError(
-            f"{both.pop()} would be both --onto and --branch",
+            f"{shared.pop()} would be both --onto and --branch",
             hint="--onto stays as it is: --branch has to be another",
         )
     return [*bases]
 
 
-def _branch(target: Target, release: Release) -> str:
+def _release_branch(target: Target, release: Release) -> str:
     if target.branch is not None:
         return target.branch.replace("{arch}", release.arch)
     name = release.stream or release.name or release.version

@@ -1,13 +1,12 @@
-"""What the commit of a release changes: for readers of the report, and for devices."""
+"""The changes that a release's commit makes: for readers of the report, and for devices."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import is_cache
 from importer.release.head import layers_of, release_of
-from importer.release.keep_images import images_to_keep
 from importer.repo.commit_keys import is_ours
 from importer.repo.reachable import ancestors, fetch_cost
 from importer.store.lost import Lost, find_lost
@@ -18,24 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from importer.commit.commit_branches import BranchCommit
-    from importer.commit.plan import PlannedBranch
-    from importer.commit.target import Target
-    from importer.progress import Progress
     from importer.repo.reachable import Fetch
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from layers.release.diff import LayerDiff, LayerSize, ReleaseDiff
     from layers.release.release import Release
-
-
-def with_kept_images(
-    target: Target, repo: Repo, branch: PlannedBranch, progress: Progress
-) -> PlannedBranch:
-    """Return a release's branch with the images of earlier releases that it keeps."""
-    assert branch.release is not None  # noqa: S101 - the caller's
-    count, images = target.keep_images, branch.images
-    kept = images_to_keep(repo, branch.head, branch.release, images, count, progress)
-    return replace(branch, kept=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +45,15 @@ class ReleaseOutcome:
 def release_outcome(
     repo: Repo, made: BranchCommit, release: Release, keep: int | None
 ) -> ReleaseOutcome:
-    """Compare a release's commit with the branch's last one. Then delete older ones but `keep`."""
+    """Compare a release's commit with the branch's last one. Then delete all older commits but
+    `keep`; None deletes none."""
     branch, head = made.branch, made.branch.head
     sizes = layers_of(repo, repo.commit(made.checksum))
     # Before the old commit may be dropped.
-    lost, device = _lost(repo, head, made), _device(repo, head, made)
+    lost = _lost(repo, head, made)
+    device = None
+    if head is not None and not made.unchanged:
+        device = fetch_cost(repo, head, repo.commit(made.checksum))
     return ReleaseOutcome(
         release,
         compare(release_of(repo, head, branch.name), release),
@@ -87,12 +77,6 @@ def _lost(repo: Repo, head: Commit | None, made: BranchCommit) -> Lost:
     return find_lost(old, new)
 
 
-def _device(repo: Repo, head: Commit | None, made: BranchCommit) -> Fetch | None:
-    if head is None or made.unchanged:
-        return None
-    return fetch_cost(repo, head, repo.commit(made.checksum))
-
-
 def drop_older(repo: Repo, branch: str, keep: int) -> tuple[str, ...]:
     """Delete the branch's commits of ours except the last `keep`, unless another ref leads to them.
 
@@ -108,13 +92,10 @@ def drop_older(repo: Repo, branch: str, keep: int) -> tuple[str, ...]:
     return dropped
 
 
-def _history(repo: Repo, checksum: str | None) -> list[str]:
-    return [commit.checksum for commit in ancestors(repo, checksum)]
-
-
 def _needed_by_others(repo: Repo, branch: str) -> set[str]:
-    needed: set[str] = set()
-    for ref, checksum in repo.refs().items():
-        if ref != branch and not is_cache(ref):
-            needed.update(_history(repo, checksum))
-    return needed
+    return {
+        commit.checksum
+        for ref, checksum in repo.refs().items()
+        if ref != branch and not is_cache(ref)
+        for commit in ancestors(repo, checksum)
+    }

@@ -1,8 +1,8 @@
-"""Read a job's sources: a release for each architecture, before any image is resolved."""
+"""Read the sources of an import: a release for each architecture, and its images."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,8 +13,7 @@ from importer.fetch.complaint import shown
 from importer.fetch.policy import has_to_ask
 from importer.fetch.resolver import Resolver, new_signatures
 from importer.files.replacement import read_file
-from importer.release.controller import stream_url
-from importer.release.origin import host_arch
+from importer.release.origin import host_arch, stream_url
 from importer.release.sources import (
     SourceDocuments,
     SourceName,
@@ -102,13 +101,14 @@ def _releases(origin: ReleaseOrigin, progress: Progress) -> list[Locked]:
 
 def _locked(origin: ReleaseOrigin, path: Path) -> list[Locked]:
     with naming(str(path)), advising("a file that --lock has written is whole"):
-        found = parse_lock(read_file(path, MAX_LOCK_SIZE), str(path))
-    missing = [arch for arch in origin.arches if arch not in found]
+        by_arch = parse_lock(read_file(path, MAX_LOCK_SIZE), str(path))
+    missing = [arch for arch in origin.arches if arch not in by_arch]
     if missing:
         raise ImporterError(
-            f"{path} has no release for {missing[0]}", hint=f"it has one for {', '.join(found)}"
+            f"{path} has no release for {missing[0]}", hint=f"it has one for {', '.join(by_arch)}"
         )
-    return [one for arch, one in found.items() if not origin.arches or arch in origin.arches]
+    wanted = origin.arches or by_arch
+    return [locked for arch, locked in by_arch.items() if arch in wanted]
 
 
 def _read(
@@ -121,24 +121,22 @@ def _read(
         raise ImporterError(f"no source is for {arch}")
     skopeo = replace(origin.skopeo, arch=arch or None)
     with Blobs(skopeo, progress) as blobs:
-        sources = Sources(documents, skopeo, blobs, origin.phases, origin.lists, origin.limits)
-        release = sources.read(names)
+        release = Sources(documents, skopeo, blobs, origin).read(names)
     with naming(shown(names[0].text)):
         arch = _agreed(arch, release.arch)
-    return replace(release, arch=arch, stream=_stream(origin.stream, names))
+    streams = [origin.stream, *(name.stream for name in names)]
+    return replace(release, arch=arch, stream=next(filter(None, streams), ""))
 
 
-def _stream(asked: str, names: list[SourceName]) -> str:
-    return next(filter(None, [asked, *(name.stream for name in names)]), "")
-
-
-def _agreed(asked: str, said: str) -> str:
-    if asked and said and asked != said:
+def _agreed(asked: str, named: str) -> str:
+    """Return the architecture that is asked for, or that the sources name, or this machine's. Raise
+    ImporterError if the first two differ."""
+    if asked and named and asked != named:
         raise ImporterError(
-            f"the release is for {said}, not {asked}",
+            f"the release is for {named}, not {asked}",
             hint="a source for one architecture alone is written ARCH=SOURCE",
         )
-    return asked or said or host_arch()
+    return asked or named or host_arch()
 
 
 def resolve_all(
@@ -146,17 +144,12 @@ def resolve_all(
 ) -> tuple[dict[str, Image], dict[str, Fault]]:
     """Resolve the components, `questions` at once. Return images and faults, by component."""
     with ThreadPoolExecutor(questions, thread_name_prefix="resolve") as pool:
-        asked = {one.name: pool.submit(resolve, one) for one in components}
-    faults = _faults(asked)
-    return {name: one.result() for name, one in asked.items() if name not in faults}, faults
-
-
-def _faults(futures: Mapping[str, Future[Image]]) -> dict[str, Fault]:
-    """Return the Faults of the futures; raise any other error."""
-    found: dict[str, Fault] = {}
+        futures = {component.name: pool.submit(resolve, component) for component in components}
+    images: dict[str, Image] = {}
+    faults: dict[str, Fault] = {}
     for name, future in futures.items():
         try:
-            future.result()
+            images[name] = future.result()
         except Fault as fault:
-            found[name] = fault
-    return found
+            faults[name] = fault
+    return images, faults

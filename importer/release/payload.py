@@ -21,27 +21,27 @@ def image_references(blobs: Blobs, image: Image, max_layer_size: int) -> bytes:
     end and both its digests are compared before its content is used.
     """
 
-    def one(layer: ImageLayer) -> ImageReferences:
-        return blobs.retrying(lambda: _find(blobs, image.source, layer, max_layer_size))
+    def references_of(layer: ImageLayer) -> ImageReferences:
+        return blobs.retrying(lambda: _read(blobs, image.source, layer, max_layer_size))
 
-    found = topmost(one(layer) for layer in reversed(image.layers))
-    if found is None:
+    file = topmost(references_of(layer) for layer in reversed(image.layers))
+    if file is None:
         raise LayerError(
             f"the image has no {NAME}, so it is no release payload",
             hint="references of images to import go into a file, one a line",
         )
-    return found
+    return file
 
 
-def _find(blobs: Blobs, source: str, layer: ImageLayer, max_size: int) -> ImageReferences:
+def _read(blobs: Blobs, source: str, layer: ImageLayer, max_size: int) -> ImageReferences:
     blob = blobs.stream(source, layer.available)
     try:
         chunks = decompressed(blob, layer.available.media_type, layer.available_compression)
-        found = find_references(iter(DiffID(chunks, layer.diff_id, max_size)))
+        references = find_references(iter(DiffID(chunks, layer.diff_id, max_size)))
         drain(blob)
     except LayerError as error:
         drain(blob)  # an error of the blob itself comes first
         raise error.within(digest=str(layer.blob.digest)) from None
     finally:
         blob.close()
-    return found
+    return references

@@ -15,7 +15,6 @@ from importer.fetch.complaint import shown
 from importer.fetch.resolver import Resolver
 from importer.files.image_lists import list_bytes, read_image_lists
 from importer.files.presence import is_directory
-from importer.release.controller import chosen
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE, parse_document
 from layers.errors import Fault, LayerError
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs
     from importer.fetch.http import Http
     from importer.fetch.skopeo import Skopeo
-    from layers.limits import Limits
+    from importer.release.origin import ReleaseOrigin
     from layers.lists.detect import ListRules
+    from layers.release.source import Answers, ControllerAnswer
 
 _FOR_ARCH = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)
 # How MicroShift names its files: release-x86_64.json, release-olm-aarch64.json.
@@ -69,15 +69,15 @@ def naming(source: str) -> Iterator[None]:
     try:
         yield
     except Fault as error:
-        said = str(error)
-        text = said if source in said else f"{source}: {said}"
+        message = str(error)
+        text = message if source in message else f"{source}: {message}"
         kind = ImporterError if isinstance(error, ImporterError) else LayerError
         raise kind(text, hint=error.advice) from error
 
 
 @contextmanager
 def advising(hint: str) -> Iterator[None]:
-    """Replace the hint of a LayerError: a document of the user's or a server's is at fault."""
+    """Give a hint to a LayerError without one: a document of the user's or a server's is wrong."""
     try:
         yield
     except LayerError as error:
@@ -116,16 +116,14 @@ class SourceDocuments:
 class Sources:
     """Read sources for one architecture, which `blobs` and `skopeo` are made for.
 
-    `phases` are the phases that a controller's release may be in. `lists` are the rules for local
-    lists; documents from elsewhere name registries alone.
+    `origin` has the rules. Those for lists hold for local ones; documents from elsewhere name
+    registries alone.
     """
 
     documents: SourceDocuments
     skopeo: Skopeo
     blobs: Blobs
-    phases: frozenset[str]
-    lists: ListRules
-    limits: Limits
+    origin: ReleaseOrigin
 
     def read(self, names: Sequence[SourceName]) -> Release:
         """Return the release merged from these sources. An error names its source."""
@@ -133,30 +131,31 @@ class Sources:
 
     def _releases(self, text: str) -> Iterator[Release]:
         """Yield the source's release; for a directory, one of each file that lists an image."""
+        rules = self.origin.lists
         if text == "-" or not _is_file(text) or not is_directory(Path(text)):
             yield self._read(text)
             return
-        for listed in read_image_lists(Path(text), self.lists.size):
-            if listed.images:
-                with naming(shown(str(listed.path))):
-                    yield listed_release(listed.file, self.lists)
+        for file in read_image_lists(Path(text), rules.size):
+            if file.images:
+                with naming(shown(str(file.path))):
+                    yield listed_release(file.file, rules)
 
     def _read(self, text: str) -> Release:
         with naming(shown(text)):
             raw = self.documents.find(text)
             if raw is None:
                 return self._payload(_reference(text), text)
-            rules = self.lists
+            rules = self.origin.lists
             if _is_foreign(text):
                 rules = replace(rules, transports=REGISTRIES)
             return self._parsed(raw, "standard input" if text == "-" else shown(text), rules)
 
-    def _parsed(self, raw: bytes, origin: str, rules: ListRules) -> Release:
+    def _parsed(self, raw: bytes, name: str, rules: ListRules) -> Release:
         with advising("the program or person that wrote the source has to correct it"):
-            found = parse_source(raw, origin, rules)
-        if isinstance(found, Release):
-            return found
-        answer = chosen(found, self.phases, origin)
+            parsed = parse_source(raw, name, rules)
+        if isinstance(parsed, Release):
+            return parsed
+        answer = chosen(parsed, self.origin.phases, name)
         release = self._payload(Reference.parse(answer.pullspec), answer.pullspec)
         if release.name and release.name != answer.name:
             raise LayerError(
@@ -165,14 +164,27 @@ class Sources:
             )
         return replace(release, name=answer.name, version=release.version or answer.name)
 
-    def _payload(self, reference: Reference, origin: str) -> Release:
+    def _payload(self, reference: Reference, name: str) -> Release:
         from importer.release.payload import image_references  # loads what decompresses layers
 
-        with naming(origin):
+        with naming(name):
             image = Resolver(self.skopeo, self.blobs).resolve(reference)
-            raw = image_references(self.blobs, image, self.limits.size)
-            release = image_stream(parse_document(raw, origin), origin)
+            raw = image_references(self.blobs, image, self.origin.limits.size)
+            release = image_stream(parse_document(raw, name), name)
             return replace(release, arch=image.config.architecture)
+
+
+def chosen(answers: Answers, phases: frozenset[str], origin: str) -> ControllerAnswer:
+    """Return a controller's newest release in one of these phases. Raise ImporterError if there is
+    none."""
+    for answer in answers:
+        if answer.phase in phases:
+            return answer
+    others = ", ".join(f"{each.name} is {each.phase}" for each in answers[:3]) or "it names none"
+    raise ImporterError(
+        f"{origin}: no release is {' or '.join(sorted(phases))}: {others}",
+        hint="--phase allows another",
+    )
 
 
 def is_source(text: str) -> bool:
@@ -189,12 +201,12 @@ def is_source(text: str) -> bool:
 def registries_of(sources: Iterable[str]) -> set[str]:
     """Return the registries of the release payloads that the command line names."""
     names = [SourceName.parse(text).text for text in sources]
-    return _registries(one for one in names if not _is_document(one))
+    return _registries(name for name in names if not _is_document(name))
 
 
 def registries_in(release: Release) -> set[str]:
     """Return the registries of a release's images; malformed pullspecs are left out."""
-    return _registries(one.pullspec for one in release.components.values())
+    return _registries(release.pullspecs.values())
 
 
 def _registries(pullspecs: Iterable[str]) -> set[str]:

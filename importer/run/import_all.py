@@ -63,7 +63,7 @@ def _with_kept_images(
 ) -> PlannedBranch:
     if branch.release is None:
         return branch
-    from importer.release.outcome import with_kept_images
+    from importer.release.keep_images import with_kept_images
 
     return with_kept_images(job.target, repo, branch, progress)
 

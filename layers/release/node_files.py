@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from layers.release.release import Component, Release
 
-PAUSE = "pod"
+_PAUSE = "pod"
 _PAUSE_KEY = "pause_image"
 _MOST = 1000  # each entry that changes is looked for in the whole file
 
@@ -149,11 +149,17 @@ def _repeated(text: str, moved: Mapping[str, str], origin: str) -> Iterable[Edit
             yield Edit(match.start(), match.end(), new)
 
 
-def with_pause_image(raw: bytes, pullspec: str, origin: str) -> bytes:
-    """Return CRI-O's configuration with this pause image; comments and all else stay.
+def with_pause_image(raw: bytes, pullspecs: Mapping[str, str], origin: str) -> bytes:
+    """Return CRI-O's configuration with the pause image of a release's pullspecs; comments and all
+    else stay.
 
-    Raise LayerError if the file is not TOML or sets no pause image.
+    Raise LayerError if the file is not TOML or sets no pause image, or the release has none.
     """
+    if _PAUSE not in pullspecs:
+        raise LayerError(
+            f"{origin}: the release has no component {_PAUSE}, CRI-O's pause image",
+            hint=f"name a source that has it, and let --only and --exclude take {_PAUSE}",
+        )
     document = editable_toml(raw, origin)
     table: object = document
     for key in ("crio", "image"):
@@ -163,6 +169,6 @@ def with_pause_image(raw: bytes, pullspec: str, origin: str) -> bytes:
             f"{origin} sets no crio.image.{_PAUSE_KEY}",
             hint=f'write {_PAUSE_KEY} = "" under [crio.image]',
         )
-    if table[_PAUSE_KEY] != pullspec:
-        table[_PAUSE_KEY] = pullspec
+    if table[_PAUSE_KEY] != pullspecs[_PAUSE]:
+        table[_PAUSE_KEY] = pullspecs[_PAUSE]
     return document.as_string().encode()

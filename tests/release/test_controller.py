@@ -9,7 +9,7 @@ import pytest
 
 from importer.errors import FetchError, ImporterError
 from importer.fetch.http import Http, _target
-from importer.release.controller import chosen
+from importer.release.sources import chosen
 from layers.errors import Fault, LayerError
 from layers.release.source import ControllerAnswer
 from tests.tools.controller import Controller, Reply

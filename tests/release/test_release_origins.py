@@ -147,10 +147,10 @@ def test_errors_name_the_source(world: World, copied: Path) -> None:
     for source, error in {
         str(bad): f"{bad} is not JSON",
         str(copied / "no.json"): f"{copied / 'no.json'}: there is no such file",
-        str(copied): f"{bad} is not YAML",  # a directory's lists are read
+        str(copied): f"{bad} is not JSON",  # a directory's lists are read
         "long" * 2000: "longlong",
         "\x1b[1m\nname": "\\x1b[1m\\nname: there is no such file",
-        "-": "-: standard input is empty",
+        "-": "-: standard input lists no image",
         f"arm64={world.first.pullspec}": f"{world.first.pullspec}: ",
     }.items():
         (said,) = failed(copied, source).said("error")
@@ -159,7 +159,7 @@ def test_errors_name_the_source(world: World, copied: Path) -> None:
 
 def test_a_document_that_is_wrong_is_no_images_fault(world: World, copied: Path) -> None:
     bad = copied / "bad.json"
-    bad.write_text('{"images": {"cli": 7}}')
+    bad.write_text('{"kind": "ImageStream"}')
     assert failed(copied, bad).said("hint") == [
         "the program or person that wrote the source has to correct it"
     ]
@@ -270,9 +270,9 @@ def lies(world: World) -> dict[str, tuple[Reply, str]]:
     repository = world.second.pullspec.rpartition(":")[0]
     pullspec = f"{world.second.pullspec}@{world.first.payload.digest}"
     return {
-        "not-json": (Reply(b"{nothing"), "is not JSON"),
+        "not-json": (Reply(b'{"nothing'), "is not JSON"),
         "html": (Reply(b"<html>"), "is HTML or XML"),
-        "empty": (Reply(b""), "is empty"),
+        "empty": (Reply(b""), "lists no image"),
         "huge": (Reply(b'{"name": "' + b"x" * (5 << 20)), "is longer than 4194304 bytes"),
         "file": (accepted("n", "dir:/etc"), "pullSpec: not an image reference: 'dir:/etc'"),
         "gone": (accepted("n", f"{repository}@{other}"), "manifest unknown"),

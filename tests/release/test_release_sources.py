@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.errors import ImporterError
-from importer.release.controller import OPENSHIFT, stream_url
+from importer.release.origin import OPENSHIFT, stream_url
 from importer.release.sources import SourceName
 from layers.errors import LayerError
 from layers.lists.detect import ListRules, read_list

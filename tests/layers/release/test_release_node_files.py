@@ -127,16 +127,15 @@ pause_command = "/usr/bin/pod"  # as ever
 
 
 def test_the_pause_image() -> None:
-    new = NEW.components["pod"].pullspec
-    made = with_pause_image(CRIO.encode(), new, "10-microshift.conf").decode()
+    made = with_pause_image(CRIO.encode(), NEW.pullspecs, "10-microshift.conf").decode()
     assert made == CRIO.replace(digest("4"), digest("d"))
-    assert with_pause_image(made.encode(), new, "c").decode() == made
+    assert with_pause_image(made.encode(), NEW.pullspecs, "c").decode() == made
 
 
 @pytest.mark.parametrize("text", ["", "[crio.image]\nother = 1\n", "crio = 1\n", "[crio.image\n"])
 def test_a_file_without_a_pause_image(text: str) -> None:
     with pytest.raises(LayerError, match=r"sets no crio\.image\.pause_image|is not TOML"):
-        with_pause_image(text.encode(), "a.b/c", "c")
+        with_pause_image(text.encode(), {"pod": "a.b/c"}, "c")
 
 
 def test_a_new_release_file_is_what_jq_and_yq_write() -> None:
