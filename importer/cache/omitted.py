@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.repo.commit_keys import DROPPED_XATTRS
+from layers.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -40,10 +41,5 @@ def tell_left_out(
         (sum(left_out.device_nodes for left_out in new), "device node"),
         (sum(left_out.dropped_xattrs for left_out in new), "extended attribute"),
     )
-    parts = [counted(count, noun) for count, noun in counts if count]
-    progress.message(f"left out of {counted(affected, 'layer')}: {', '.join(parts)}")
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number of things, such as `1 layer` or `2,000 layers`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    parts = [several(count, noun) for count, noun in counts if count]
+    progress.message(f"left out of {several(affected, 'layer')}: {', '.join(parts)}")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from importer.commit.target import Form
 from importer.errors import ImporterError
-from importer.render.table import several
 from importer.repo.commit_keys import BASE, FORM, OF_A_RELEASE
 from layers.storage.stated_image import stated_images
+from layers.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,11 +16,12 @@ from importer.embed.store_layers import store_layers
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
-from importer.render.table import Block, Column, Table, Text, first_of, several, size
+from importer.render.table import Block, Column, Table, Text
 from importer.repo.writer import Repo
 from importer.store.find import embedded_commit
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.storage.mounted import blocker_of
+from layers.words import first_of, several, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

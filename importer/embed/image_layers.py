@@ -9,12 +9,12 @@ from importer.cache.layer import record_name
 from importer.embed.extra_files import bound_images, configuration, equivalence
 from importer.embed.layer_tar import EmbeddedTar, Source
 from importer.embed.write_layer import PlannedLayer, WrittenLayer, write_layer
-from importer.render.table import several
 from importer.repo.labels import unlabelled
 from layers.compress.compress import BlobCompression
 from layers.entry import Owner
 from layers.path import components
 from layers.storage.mounted import blocker_of
+from layers.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,12 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.render.table import first_of
 from layers.compress.compress import BlobCompression, compressed
 from layers.digest import Digest
 from layers.errors import printable
 from layers.oci.derive import NewLayer
 from layers.oci.manifest import Descriptor
+from layers.words import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.imagestore.tree_diff import TreeDiff, tree_diff
-from importer.render.table import Block, Column, Table, Text, several
+from importer.render.table import Block, Column, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.layers import layer_ids_of
 from importer.store.lost import Lost, find_lost
 from layers.errors import printable
+from layers.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

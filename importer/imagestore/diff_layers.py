@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.imagestore.done import Done
-from importer.render.table import Block, Column, Table, Text, several, shortened, size
+from importer.render.table import Block, Column, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.find import embedded_commit
 from layers.oci.config import layer_commands, shown_command
 from layers.release.diff import Amount
+from layers.words import several, shortened, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

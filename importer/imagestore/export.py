@@ -15,9 +15,10 @@ from importer.imagestore.done import Done
 from importer.imagestore.export_layer import LayerExport
 from importer.imagestore.exported_manifest import exported_manifest
 from importer.imagestore.show import choose_all
-from importer.render.table import Block, Text, several, size
+from importer.render.table import Block, Text
 from importer.workers.tasks import Tasks, processes
 from layers.oci.reference import ImageName
+from layers.words import several, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

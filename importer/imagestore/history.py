@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.imagestore.diff import StoreDiff, store_diff
 from importer.imagestore.done import Done
-from importer.render.table import Block, Text, size
+from importer.render.table import Block, Text
 from importer.repo.reachable import ancestors
 from importer.store.reader import NoStoreError, open_store
+from layers.words import size
 
 if TYPE_CHECKING:
     from importer.repo.values import Commit

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import CUT, FLATTENED, LABELLED, is_cache
 from importer.imagestore.done import Done
-from importer.render.table import Block, Text, several, size
+from importer.render.table import Block, Text
 from importer.repo.commit_keys import is_ours, store_prefix
 from importer.repo.reachable import ancestors, commit_objects
 from importer.repo.staging import clear_abandoned
 from importer.repo.writer import Pruned
 from layers.storage.store_id import possible_ids
+from layers.words import several, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,8 @@ from importer.errors import ImporterError
 from importer.files.presence import mode_of
 from importer.files.replacement import Replacement
 from importer.imagestore.done import Done
-from importer.render.table import Block, Text, several, shortened, size
+from importer.render.table import Block, Text
+from layers.words import several, shortened, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from importer.render.table import several
 from layers.errors import printable
 from layers.whiteout import unquoted
+from layers.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.imagestore.done import Done
 from importer.imagestore.layer_usage import LayerUsage, Usage
-from importer.render.table import Block, Column, Table, Text, first_of, several, shortened, size
+from importer.render.table import Block, Column, Table, Text
 from layers.errors import printable
 from layers.oci.config import layer_commands, shown_command
 from layers.path import joined
 from layers.storage.select_image import select
 from layers.tree.blocked import blocked_paths
+from layers.words import first_of, several, shortened, size
 
 if TYPE_CHECKING:
     from importer.repo.writer import Repo

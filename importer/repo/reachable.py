@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import ImporterError
-from importer.render.table import several, size
 from layers.limits import Limits
+from layers.words import several, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

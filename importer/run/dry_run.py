@@ -12,11 +12,11 @@ from importer.commit.recorded_options import new_options
 from importer.commit.release_message import has_release, is_onto
 from importer.release.difference import Difference, fault_keys
 from importer.release.head import is_release, release_of
-from importer.render.table import several
 from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
 from importer.run.import_all import check_faults, check_repo
 from importer.run.result import identity_keys
 from layers.release.diff import compare
+from layers.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from importer.cache.omitted import LeftOut, counted
+from importer.cache.omitted import LeftOut
+from layers.words import several
 
 if TYPE_CHECKING:
     from importer.commit.commit_branches import BranchCommit
@@ -71,7 +72,7 @@ class Result:
         names = [one.commit.branch.name for one in self.made]
         where = f"; branch {', '.join(names)}" if self.releases or len(names) == 1 else ""
         return (
-            f"{counted(len(self.images), 'image')}: {counted(fetched, 'layer')} fetched and"
+            f"{several(len(self.images), 'image')}: {several(fetched, 'layer')} fetched and"
             f" {layers - fetched} reused, {self.fetched_bytes:,} bytes in {seconds:.1f} s{where}"
         )
 

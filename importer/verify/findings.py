@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from importer.render.table import Block, Text, first_of, several, size
+from importer.render.table import Block, Text
 from layers.errors import printable
+from layers.words import first_of, several, size
 
 if TYPE_CHECKING:
     from importer.store.image import ImageView

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import cut_branch, layer_branch, record_branch
 from importer.cache.layer import find_layer, record_name
 from importer.errors import ImporterError
-from importer.render.table import size
 from importer.repo.commit_keys import DIFF_ID
 from importer.repo.labels import label_of
 from importer.verify.files import FileCheck
@@ -22,6 +21,7 @@ from layers.errors import LayerError
 from layers.oci.media_type import layer_compression
 from layers.storage.layer_record import chain
 from layers.storage.records import StoredLayer
+from layers.words import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
