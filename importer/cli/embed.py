@@ -62,7 +62,7 @@ def embed(given: Given) -> None:
 
 
 def _job(given: Given) -> EmbedJob:
-    from importer.embed.embed import EmbedContents, EmbedJob
+    from importer.embed.embed import EmbedJob
     from layers.oci.reference import Reference, registries
 
     images, new = given(BaseAndDestination), given(NewImage)
@@ -77,9 +77,10 @@ def _job(given: Given) -> EmbedJob:
         skopeo=skopeo_of(given, given(Access), retries, registries([base, to]), arch),
         jobs=given(Jobs).count,
         downloads=given(Downloads).max_parallel_downloads,
-        contents=EmbedContents(
-            dict(new.labels), dict(new.annotations), new.bound, new.selinux_equivalence
-        ),
+        labels=dict(new.labels),
+        annotations=dict(new.annotations),
+        bound=new.bound,
+        equivalence=new.selinux_equivalence,
         compression=new.compression,
         max_layers=new.max_layers,
         small=new.pack,

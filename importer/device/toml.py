@@ -8,13 +8,14 @@ twice, which a whole reader refuses: both values count.
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterator, List, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Tuple, TypeVar, Union
 
 from importer.device.folder import DeviceError
 
 # A number or a date is None: no setting that is asked for is one.
 Value = Union[str, bool, None, List["Value"], Dict[str, "Value"]]
 Setting = Tuple[Tuple[str, ...], Value]
+Item = TypeVar("Item")
 
 _SPACE = re.compile(r"[ \t]*")
 _BLANK = re.compile(r"[ \t\r\n]+|#[^\n]*")
@@ -89,9 +90,9 @@ class _Reader:
             raise self._error("values are nested too deep")
         self._take(_SPACE)
         if self._skips("["):
-            return self._array(depth + 1)
+            return list(self._items("]", _BLANK, lambda: self._value(depth + 1)))
         if self._skips("{"):
-            return self._inline_table(depth + 1)
+            return dict(self._items("}", _SPACE, lambda: self._member(depth + 1)))
         if self._next() in {'"', "'"}:
             return self._string()
         word = self._take(_SCALAR)
@@ -99,28 +100,20 @@ class _Reader:
             raise self._error("a value is missing")
         return {"true": True, "false": False}.get(word)
 
-    def _array(self, depth: int) -> List[Value]:
-        values: List[Value] = []
-        self._skip_all(_BLANK)
-        while not self._skips("]"):
-            values.append(self._value(depth))
-            self._skip_all(_BLANK)
-            if not self._skips(",") and self._next() != "]":
-                raise self._error("an array does not end")
-            self._skip_all(_BLANK)
-        return values
+    def _items(self, end: str, blank: re.Pattern[str], read: Callable[[], Item]) -> Iterator[Item]:
+        """Yield the items of an array or of an inline table, up to its end."""
+        self._skip_all(blank)
+        while not self._skips(end):
+            yield read()
+            self._skip_all(blank)
+            if not self._skips(",") and self._next() != end:
+                raise self._error(f"{end} is missing")
+            self._skip_all(blank)
 
-    def _inline_table(self, depth: int) -> Dict[str, Value]:
-        table: Dict[str, Value] = {}
-        self._take(_SPACE)
-        while not self._skips("}"):
-            keys = self._keys()
-            self._need("=")
-            table[".".join(keys)] = self._value(depth)
-            self._take(_SPACE)
-            if not self._skips(",") and self._next() != "}":
-                raise self._error("a table does not end")
-        return table
+    def _member(self, depth: int) -> Tuple[str, Value]:
+        keys = self._keys()
+        self._need("=")
+        return ".".join(keys), self._value(depth)
 
     def _string(self) -> str:
         quote = next(one for one in _PIECES if self._text.startswith(one, self._at))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,14 +66,12 @@ class Destination:
 def destination(to: Reference, skopeo: Skopeo) -> Iterator[Destination]:
     """Yield the destination. A layout for `skopeo copy` lies in TMPDIR or /var/tmp, and is removed
     afterwards."""
-    if to.transport == "oci":
-        directory, _, tag = to.rest.partition(":")
-        yield _prepared(Destination(Path(directory), tag or _TAG, skopeo, ""))
-        return
-    with scratch(large=True) as private:
-        yield _prepared(Destination(private / "layout", _TAG, skopeo, to.source))
-
-
-def _prepared(place: Destination) -> Destination:
-    place.layout.prepare()
-    return place
+    with ExitStack() as held:
+        if to.transport == "oci":
+            directory, _, tag = to.rest.partition(":")
+            place = Destination(Path(directory), tag or _TAG, skopeo, "")
+        else:
+            layout = held.enter_context(scratch(large=True)) / "layout"
+            place = Destination(layout, _TAG, skopeo, to.source)
+        place.layout.prepare()
+        yield place

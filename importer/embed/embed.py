@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,12 +24,11 @@ from importer.fetch.blobs import Blobs
 from importer.render.table import Block, Text
 from importer.repo.writer import Repo
 from importer.store.reader import open_store
-from layers.compress.compress import BlobCompression
 from layers.digest import Digest
 from layers.oci.derive import STORE_COMMIT, Derivation, derived_config, derived_manifest
 from layers.oci.manifest import Descriptor
 from layers.oci.media_type import OCI_CONFIG
-from layers.storage.packing import Pack, pack
+from layers.storage.packing import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,36 +41,24 @@ if TYPE_CHECKING:
     from importer.files.oci_layout import Layout
     from importer.progress import Progress
     from importer.store.reader import StoreView
+    from layers.compress.compress import BlobCompression
     from layers.oci.reference import Reference
     from layers.path import Path
     from layers.storage.image import Image
-    from layers.storage.packing import Packing
+    from layers.storage.packing import Pack, Packing
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 _BELOW = "/usr/"
 
 
 @dataclass(frozen=True, slots=True)
-class EmbedContents:
-    """Labels, annotations and files to add beside the store.
-
-    `bound` stands for --bound, `equivalence` for --selinux-equivalence.
-    """
-
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    bound: bool = False
-    equivalence: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class EmbedJob:
     """An image to make.
 
-    `prefix` is the store's directory in the branch, None for the one that its metadata names.
-    `jobs` is how many layers are packed at once, `downloads` how many blobs are fetched at once.
-    `max_layers` is the most layers that the image may have, the base's included. `small` says
-    whether the packing makes updates small or the whole image.
+    `prefix` is the store's directory in the branch, None for the directory in the metadata.
+    `jobs` layers are packed at once, and `downloads` blobs fetched. `bound` stands for --bound,
+    `equivalence` for --selinux-equivalence. The image may have `max_layers` layers, the base's
+    included. `small` tells whether updates or the whole image are to be small.
     """
 
     repo: FilePath
@@ -82,10 +69,13 @@ class EmbedJob:
     skopeo: Skopeo
     jobs: int
     downloads: int
-    contents: EmbedContents = field(default_factory=EmbedContents)
-    compression: BlobCompression = BlobCompression.GZIP
-    max_layers: int = 128
-    small: Pack = Pack.UPDATES
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    bound: bool
+    equivalence: bool
+    compression: BlobCompression
+    max_layers: int
+    small: Pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +134,10 @@ def embed(job: EmbedJob, progress: Progress) -> Embedded:
         image = resolve_base(job.skopeo, blobs, job.base)
         tell_platforms(store, image, progress)
         packing = packed_layers(job, stored, len(image.layers))
-        layers = ImageLayers(repo, store, job.contents, packing, stored)
+        layers = ImageLayers(repo, store, job, packing, stored)
         base = fetch_base(image, blobs, place.layout, job.downloads, _wanted(layers))
         check_base(store, base)
-        written = layers.write(place.layout, base, job.compression, job.jobs, progress)
+        written = layers.write(place.layout, base, progress)
         seconds = _created(image, store) if now is None else now
         derivation = _derivation(job, store, image, seconds)
         config, manifest = _documents(place.layout, base, written, derivation)
@@ -207,8 +197,8 @@ def _derivation(job: EmbedJob, store: StoreView, base: Image, seconds: int) -> D
         f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}",
         str(name) if name is not None and job.base.transport == "docker" else "",
         base.digest,
-        job.contents.labels,
-        {STORE_COMMIT: store.commit.checksum, **job.contents.annotations},
+        job.labels,
+        {STORE_COMMIT: store.commit.checksum, **job.annotations},
     )
 
 

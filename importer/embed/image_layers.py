@@ -10,7 +10,6 @@ from importer.embed.extra_files import bound_images, configuration, equivalence
 from importer.embed.layer_tar import EmbeddedTar, Source
 from importer.embed.write_layer import PlannedLayer, WrittenLayer, write_layer
 from importer.repo.labels import unlabelled
-from layers.compress.compress import BlobCompression
 from layers.entry import Owner
 from layers.path import components
 from layers.storage.mounted import blocker_of
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.embed.base_image import BaseImage
-    from importer.embed.embed import EmbedContents
+    from importer.embed.embed import EmbedJob
     from importer.embed.store_layers import StoreLayers
     from importer.files.oci_layout import Layout
     from importer.progress import Progress
@@ -43,18 +42,18 @@ class ImageLayers:
         self,
         repo: Repo,
         store: StoreView,
-        contents: EmbedContents,
+        job: EmbedJob,
         packing: Packing,
         layers: StoreLayers,
     ) -> None:
         self._repo = repo
         self._store = store
-        self._contents = contents
+        self._job = job
         self._packing = packing
         self._layers = layers
         self._prefix = components(store.prefix.encode())
         self._extra = configuration(store)
-        if contents.bound:
+        if job.bound:
             self._extra |= bound_images(store)
         led = (path[:end] for path in self._extra for end in range(1, len(path) + 1))
         self._watched = {*led, *(self._prefix[:end] for end in range(1, len(self._prefix) + 1))}
@@ -65,12 +64,7 @@ class ImageLayers:
         return path in self._watched or (path[:size] == self._prefix and len(path) <= size + 2)
 
     def write(
-        self,
-        layout: Layout,
-        base: BaseImage,
-        compression: BlobCompression,
-        jobs: int,
-        progress: Progress,
+        self, layout: Layout, base: BaseImage, progress: Progress
     ) -> tuple[WrittenLayer, ...]:
         """Write the layers into the layout, several at once. Return them, base first."""
         for path in sorted(self._extra.keys() & base.watched.keys()):
@@ -81,9 +75,9 @@ class ImageLayers:
 
         def write(layer: PlannedLayer) -> WrittenLayer:
             tar = EmbeddedTar(self._repo, owners)
-            return write_layer(layer, tar, layout, compression, progress)
+            return write_layer(layer, tar, layout, self._job.compression, progress)
 
-        with ThreadPoolExecutor(jobs) as pool:
+        with ThreadPoolExecutor(self._job.jobs) as pool:
             return tuple(pool.map(write, planned))
 
     def _group(self, group: tuple[str, ...]) -> PlannedLayer:
@@ -112,7 +106,7 @@ class ImageLayers:
         """Return the last layer: the store's files that no other layer has, and the extra files."""
         members = self._rest()
         members |= self._extra
-        if self._contents.equivalence:
+        if self._job.equivalence:
             members |= equivalence(base, self._store.prefix)
         last = self._packing.last
         count = several(len(self._store.images), "image")

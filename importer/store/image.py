@@ -5,19 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layers.digest import Digest
+from layers.errors import LayerError
+from layers.oci.config import parse_config
+from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import ImageName, stored_reference
 from layers.storage.image import Image, KeptRecord
 from layers.storage.layer_id import layer_ids
+from layers.storage.layer_record import chain
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Iterable, Set
 
     from importer.store.reader import StoreView
-    from layers.digest import Digest
     from layers.oci.config import ImageConfig
-    from layers.oci.manifest import Descriptor, Index, Manifest
+    from layers.oci.manifest import Descriptor
     from layers.storage.image_record import ImageRecord
     from layers.storage.layer_record import LayerRecord
+
+_MANIFEST = "manifest-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +128,62 @@ class ImageView:
     def size(self) -> int:
         """Return the bytes of its layers' tars, uncompressed."""
         return sum(layer.diff_size for layer in self.layers)
+
+
+def read_image(store: StoreView, record: ImageRecord) -> ImageView:
+    """Read the documents of an image. Raise LayerError, with the image's id, if they are malformed
+    or missing."""
+    try:
+        documents = _documents(store, record)
+        manifest = _shown_manifest(store, record, documents)
+        indexes = tuple(index for index in documents if isinstance(index, Index))
+        others = _others(documents, manifest)
+        config = parse_config(store.big_data(record, str(manifest.config.digest)), manifest)
+        layers = chain(store.layers, record.layer)
+        components = _components(store, (manifest, *others, *indexes))
+        return ImageView(record, manifest, others, indexes, config, layers, components)
+    except LayerError as error:
+        raise error.within(digest=f"image {record.id[:12]}") from None
+
+
+def _documents(store: StoreView, record: ImageRecord) -> list[Manifest | Index]:
+    """Return the manifests and indexes that the store keeps under their digests."""
+    keys = [key for key in record.big_data if key.startswith(_MANIFEST)]
+    digests = [Digest.parse(key.removeprefix(_MANIFEST)) for key in keys]
+    return [
+        parse_manifest(store.big_data(record, key), digest.algorithm)
+        for key, digest in zip(keys, digests, strict=True)
+    ]
+
+
+def _shown_manifest(
+    store: StoreView, record: ImageRecord, documents: Iterable[Manifest | Index]
+) -> Manifest:
+    """Return the manifest that podman shows."""
+    raw = store.big_data(record, "manifest")
+    kept = next((document for document in documents if document.raw == raw), None)
+    manifest = kept or parse_manifest(raw)
+    if isinstance(manifest, Index):
+        raise LayerError("its manifest is an index")
+    return manifest
+
+
+def _others(documents: Iterable[Manifest | Index], manifest: Manifest) -> tuple[Manifest, ...]:
+    """Return the other manifests of the same image."""
+    return tuple(
+        other
+        for other in documents
+        if isinstance(other, Manifest)
+        and other.digest != manifest.digest
+        and other.config.digest == manifest.config.digest
+        and len(other.layers) == len(manifest.layers)
+    )
+
+
+def _components(store: StoreView, documents: Iterable[Manifest | Index]) -> tuple[str, ...]:
+    digests = {str(document.digest) for document in documents}
+    components = store.release.components.values() if store.release is not None else ()
+    return tuple(sorted(each.name for each in components if each.digest in digests))
 
 
 def kept_image(store: StoreView, view: ImageView, kept_from: str, taken: Set[str]) -> Image:

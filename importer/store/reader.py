@@ -10,14 +10,12 @@ from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.repo.commit_keys import FORM, names_of, store_prefix
 from importer.repo.reachable import check_breadth
-from importer.store.image import ImageView
+from importer.store.image import ImageView, read_image
 from importer.store.layers import IMAGES, LAYERS
 from importer.store.whiteouts import blocker_in, is_cut, said_whiteouts, whiteouts_in
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError
-from layers.oci.config import parse_config
-from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.release.commit_metadata import stored_release
 from layers.storage.image_record import own_images
 from layers.storage.layer_record import chain, own_layers
@@ -29,7 +27,7 @@ from layers.tree.blocked import own_part
 from layers.tree.lower import Lower
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from importer.repo.values import Commit, RepoDirectory
     from importer.repo.writer import Repo
@@ -38,20 +36,6 @@ if TYPE_CHECKING:
     from layers.storage.layer_record import LayerRecord
     from layers.storage.store_id import Whiteouts
     from layers.tree.lower import TreeDirectory
-
-_MANIFEST = "manifest-"
-
-
-def _others(documents: Iterable[Manifest | Index], manifest: Manifest) -> tuple[Manifest, ...]:
-    """Return the other manifests of the same image."""
-    return tuple(
-        other
-        for other in documents
-        if isinstance(other, Manifest)
-        and other.digest != manifest.digest
-        and other.config.digest == manifest.config.digest
-        and len(other.layers) == len(manifest.layers)
-    )
 
 
 class NoStoreError(ImporterError):
@@ -116,44 +100,7 @@ class StoreView:
     def images(self) -> tuple[ImageView, ...]:
         """All images. Raise LayerError, with the image's id, if one's records are malformed."""
         records = own_images(self.records(*IMAGES))
-        return tuple(self.image(record) for record in records)
-
-    def image(self, record: ImageRecord) -> ImageView:
-        """Return the image of a record. Raise LayerError if its documents are malformed."""
-        try:
-            documents = self._documents(record)
-            manifest = self._manifest(record, documents)
-            indexes = tuple(index for index in documents if isinstance(index, Index))
-            others = _others(documents, manifest)
-            config = parse_config(self.big_data(record, str(manifest.config.digest)), manifest)
-            layers = chain(self.layers, record.layer)
-            components = self._components((manifest, *others, *indexes))
-            return ImageView(record, manifest, others, indexes, config, layers, components)
-        except LayerError as error:
-            raise error.within(digest=f"image {record.id[:12]}") from None
-
-    def _components(self, documents: Iterable[Manifest | Index]) -> tuple[str, ...]:
-        digests = {str(document.digest) for document in documents}
-        components = self.release.components.values() if self.release is not None else ()
-        return tuple(sorted(each.name for each in components if each.digest in digests))
-
-    def _manifest(self, record: ImageRecord, documents: Iterable[Manifest | Index]) -> Manifest:
-        """Return the manifest that podman shows."""
-        raw = self.big_data(record, "manifest")
-        kept = next((document for document in documents if document.raw == raw), None)
-        manifest = kept or parse_manifest(raw)
-        if isinstance(manifest, Index):
-            raise LayerError("its manifest is an index")
-        return manifest
-
-    def _documents(self, record: ImageRecord) -> list[Manifest | Index]:
-        """Return the manifests and indexes that the store keeps under their digests."""
-        keys = [key for key in record.big_data if key.startswith(_MANIFEST)]
-        digests = [Digest.parse(key.removeprefix(_MANIFEST)) for key in keys]
-        return [
-            parse_manifest(self.big_data(record, key), digest.algorithm)
-            for key, digest in zip(keys, digests, strict=True)
-        ]
+        return tuple(read_image(self, record) for record in records)
 
     def big_data(self, record: ImageRecord, key: str) -> bytes:
         """Return one of the image's documents. Raise LayerError if it is missing or too large."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from importer.store.image import read_image
 from importer.store.whiteouts import blocker_in, is_cut
 from layers.digest import Digest
 from layers.document import parse_records
@@ -148,7 +149,7 @@ class RecordCheck:
             return
         try:
             chain(self.layers, record.layer)
-            image = self.store.image(record)
+            image = read_image(self.store, record)
             signatures = self.store.signatures(record)
             data = {
                 key: self.store.big_data(record, key)
