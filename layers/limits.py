@@ -16,8 +16,8 @@ _TEXT = 256
 _RECORD = 8 << 10
 
 
-TOO_LARGE = "if that is what you expect, raise --max-layer-size"
-TOO_MANY = "if that is what you expect, raise --max-layer-entries"
+TOO_LARGE = "if that is what you expect, raise max-layer-size in the config file"
+TOO_MANY = "if that is what you expect, raise max-layer-entries in the config file"
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,8 @@ class _Cutter:
         return LayerError(
             f"layers delete files, and would hold more than {self._most:,} entries of the layers"
             " below them",
-            hint="--flatten makes smaller stores of such images; --max-entries raises the limit",
+            hint="--flatten makes smaller stores of such images; max-entries in the config file"
+            " raises the limit",
         )
 
     def _branch(self, layer_id: str) -> str:

@@ -1,4 +1,4 @@
-"""Read the config files, `import-image/config.toml`: defaults for options.
+"""Read the config files, `import-image/config.toml`: defaults for options, and limits.
 
     repo = "/srv/repo"
     authfile = "/etc/import-image/auth.json"
@@ -7,6 +7,7 @@
     jobs = 4
     max-parallel-downloads = 6
     spool-size = "1G"
+    max-layer-size = "64G"
 
 The machine's file is in /etc, the user's where the XDG Base Directory Specification puts it. An
 option comes before an environment variable, that before the user's file, and that before the
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 type Defaults = dict[str, str | Defaults]
 
 _NAME = "import-image/config.toml"
-_NUMBERS = ("jobs", "max-parallel-downloads", "spool-size")
+_NUMBERS = (
+    *("jobs", "max-parallel-downloads", "spool-size"),
+    *("max-layer-size", "max-layer-entries", "max-size", "max-entries", "max-list-size"),
+)
 KEYS = ("repo", "authfile", "prefix", "whiteouts", *_NUMBERS)
 _PATHS = ("repo", "authfile")  # of this machine; the prefix is a path in a commit
 

@@ -58,8 +58,8 @@ class Budget:
         return self.jobs + self.beside
 
 
-_MORE_SIZE = "if that is what you expect, raise --max-size"
-_MORE_ENTRIES = "if that is what you expect, raise --max-entries"
+_MORE_SIZE = "if that is what you expect, raise max-size in the config file"
+_MORE_ENTRIES = "if that is what you expect, raise max-entries in the config file"
 
 
 class Allowance:

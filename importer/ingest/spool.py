@@ -2,7 +2,7 @@
 
 So no connection waits for a reader. What was read is freed at once, and no sync writes it to the
 disk. The kernel removes such a file with its last descriptor, and nothing stays behind however the
-import ends. --spool-size limits the bytes of the blobs that wait for a job.
+import ends. `spool-size` limits the bytes of the blobs that wait for a job.
 """
 
 from __future__ import annotations

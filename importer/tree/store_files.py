@@ -38,7 +38,10 @@ _FEW = 16
 # How many batches may wait for each process.
 _AHEAD = 16
 
-_TOO_LARGE = "if you want to commit that much, raise --max-size; the holes of sparse files count"
+_TOO_LARGE = (
+    "if you want to commit that much, raise max-size in the config file; the holes of sparse files"
+    " count"
+)
 
 
 @dataclass(slots=True)

@@ -66,7 +66,8 @@ def parse_list(
         return ReleaseFile.of(document, origin)
     if len(raw) > limit:
         raise LayerError(
-            f"{origin} has {len(raw)} bytes, more than {limit}", hint="--max-list-size allows more"
+            f"{origin} has {len(raw)} bytes, more than {limit}",
+            hint="raise max-list-size in the config file",
         )
     return _text_list(_text(raw, origin), origin, limit, lines=lines)
 

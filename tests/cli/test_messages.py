@@ -9,10 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from importer.cli.config import config_files, read_config
+from importer.cli.config import KEYS, config_files, read_config
+from importer.cli.import_image import import_image
 from importer.cli.messages import Events
+from importer.cli.options.command import Setting
 from importer.cli.progress_display import for_terminal
 from importer.errors import ImporterError
 from tests.tools.home import empty_home
@@ -213,6 +216,14 @@ def test_paths_in_a_config_can_begin_at_home(
     (tmp_path / "config").write_text('repo = "~/repo"\nprefix = "/p"\njobs = 4\n')
     found = {"repo": "/home/me/repo", "prefix": "/p", "jobs": "4"}
     assert read_config([tmp_path / "config"]) == found
+
+
+def test_every_setting_has_a_key_and_is_no_option() -> None:
+    settings = [one for one in import_image.params if isinstance(one, Setting)]
+    assert {one.key for one in settings} > {"max-size", "spool-size"}
+    assert {one.key for one in settings} <= set(KEYS)
+    with pytest.raises(click.UsageError, match="max-size is a key of the config file"):
+        import_image.make_context("import-image", ["--max-size=1G", "quay.io/a/b:c"])
 
 
 def test_where_configs_are() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from importer.cli.config import default_map
 from importer.cli.image_store import image_store
 from importer.cli.import_image import import_image
 from importer.cli.import_release import import_release
@@ -137,10 +138,11 @@ def test_how_much_is_done_at_once(command: click.Command, tmp_path: Path) -> Non
     """Without --jobs, a job for each processor that we may use. A store needs no download."""
     flags, budget = ["--jobs=3"], Budget(jobs=3)
     if command is not import_storage:
-        flags += ["--max-parallel-downloads=9", "--spool-size=2M"]
+        flags += ["--max-parallel-downloads=9"]
         budget = Budget(9, 3, 2 << 20)
     always = [f"--repo={tmp_path / 'repo'}", str(tmp_path)]
-    context = command.make_context(command.name, [*flags, *always])
+    config = default_map(command, {"spool-size": "2M"})
+    context = command.make_context(command.name, [*flags, *always], default_map=config)
     assert target_of(Given(context), tmp_path, None).budget == budget
     context = command.make_context(command.name, always)
     assert target_of(Given(context), tmp_path, None).budget == Budget(

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from fixtures.packaging.commands import COMMANDS, subcommands
+from importer.cli.options.command import Setting
 
 TOP = Path(__file__).parent.parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
@@ -75,7 +76,8 @@ def shown(page: Path) -> Iterator[str]:
 
 def options(command: click.Command) -> set[str]:
     """All options of a command."""
-    return {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    params = [one for one in command.params if not isinstance(one, Setting)]
+    return {name for param in params for name in (*param.opts, *param.secondary_opts)}
 
 
 def named(name: str, arguments: str) -> click.Command:

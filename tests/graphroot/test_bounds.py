@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
@@ -14,7 +15,7 @@ from layers.tarsplit.record_reader import tar_size
 from tests.tools.dockerroot import docker_from_podman
 from tests.tools.expected import layer_ids
 from tests.tools.image import BuiltImage, build_oci
-from tests.tools.importimage import run_storage
+from tests.tools.importimage import How, run_storage
 from tests.tools.tarbuild import Entry
 
 pytestmark = pytest.mark.root
@@ -33,8 +34,8 @@ def grown(path: Path) -> None:
         file.truncate(TERABYTE)
 
 
-def refused(repo: Path, store: Path, *options: str) -> str:
-    outcome = run_storage(repo, *options, store)
+def refused(repo: Path, store: Path, **how: Unpack[How]) -> str:
+    outcome = run_storage(repo, store, **how)
     assert outcome.status == 1, outcome
     return outcome.said("error")[0]
 
@@ -102,7 +103,7 @@ def test_the_bound_follows_the_limit_of_entries(repo: Path, store: Path) -> None
     """8 KiB of lines an entry: two entries are as few as the layers have."""
     for path in store.rglob("*.tar-split.gz"):
         path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + LINES * NOTHING))
-    assert "bytes once unpacked" in refused(repo, store, "--max-layer-entries=20")
+    assert "bytes once unpacked" in refused(repo, store, config={"max-layer-entries": "20"})
     assert run_storage(repo, store).status == 0
 
 
@@ -125,5 +126,5 @@ def test_nor_is_dockers_read_beyond(
 def test_entries_are_counted_in_a_walk(repo: Path, store: Path) -> None:
     for path in store.rglob("*.tar-split.gz"):
         path.unlink()
-    assert "more than 9 entries" in refused(repo, store, "--max-layer-entries=9")
-    assert run_storage(repo, "--max-layer-entries=10", store).status == 0
+    assert "more than 9 entries" in refused(repo, store, config={"max-layer-entries": "9"})
+    assert run_storage(repo, store, config={"max-layer-entries": "10"}).status == 0

@@ -316,7 +316,7 @@ def test_a_device_outside_of_dev(store: Path, upper: Path, repo: Path) -> None:
 
 
 def test_a_layer_larger_than_it_may_be(store: Path, repo: Path) -> None:
-    outcome = run_storage(repo, "--max-layer-size=4", store, "odd:1")
+    outcome = run_storage(repo, store, "odd:1", config={"max-layer-size": "4"})
     assert outcome.status == 1
     assert "unpacks to more than 4 bytes" in outcome.said("error")[0]
 

@@ -25,8 +25,9 @@ def test_the_same_layers_from_far_away(
     host, _, name = reference.partition("/")
     near = imported(tmp_path / "near", "--form=layers", reference)
     with slow_network(int(host.rpartition(":")[2]), 200_000, 0.02) as port:
-        flags = ["--form=layers", "--jobs=1", "--max-parallel-downloads=4", f"--spool-size={spool}"]
-        far = imported(tmp_path / "far", *flags, f"127.0.0.1:{port}/{name}")
+        flags = ["--form=layers", "--jobs=1", "--max-parallel-downloads=4"]
+        config = {"spool-size": str(spool)}
+        far = imported(tmp_path / "far", *flags, f"127.0.0.1:{port}/{name}", config=config)
     assert far["images"][0]["layers"] == near["images"][0]["layers"]
     assert heads(tmp_path / "near").items() <= heads(tmp_path / "far").items()
     fsck(tmp_path / "far")
@@ -39,9 +40,9 @@ def test_over_one_connection_nothing_is_asked_twice(
     built = build_oci(layout, "t", [[Entry(b"a", content=b"a")], [Entry(b"b", content=b"b")]])
     registry.push(built, "once:t")
     reference = registry.by_digest(built, "once")
-    flags = ["--branch=os/once", "--jobs=1", "--max-parallel-downloads=1", "--spool-size=0"]
+    flags = ["--branch=os/once", "--jobs=1", "--max-parallel-downloads=1"]
     registry.requests()
-    imported(tmp_path / "repo", *flags, reference)
+    imported(tmp_path / "repo", *flags, reference, config={"spool-size": "0"})
     asked = [one.path for one in registry.requests() if "/once/" in one.path]
     assert sorted(asked) == sorted(set(asked))
     assert len(asked) == 1 + 1 + 2

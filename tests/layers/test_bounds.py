@@ -15,6 +15,7 @@ import pytest
 import zstandard
 from click.testing import CliRunner, Result
 
+from importer.cli.config import default_map
 from importer.cli.import_image import import_image
 from layers.chunks import Chunks, DiffID, verified
 from layers.compress.decompress import decompressed
@@ -58,7 +59,7 @@ def test_bytes_without_end_behind_the_end() -> None:
     tar = DiffID(chain(tar_stream([Entry(b"a")]), junk), Digest.of(b""), 50 * MIB)
     with pytest.raises(LayerError, match="more than 52428800 bytes") as caught:
         list(LayerReader(iter(tar), DeviceNodes.AUTO, Limits()))
-    assert "--max-layer-size" in caught.value.hint
+    assert "max-layer-size" in caught.value.hint
 
 
 # -- entries --
@@ -85,7 +86,7 @@ def endless(make: Callable[[int], Entry]) -> Iterator[Entry]:
 def test_entries_without_end(make: Callable[[int], Entry]) -> None:
     with pytest.raises(LayerError, match="more than 5000 entries") as caught:
         read(endless(make), Limits(entries=5000))
-    assert "--max-layer-entries" in caught.value.hint
+    assert "max-layer-entries" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_bomb_is_refused_before_it_goes_off(compression: Compression) -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert "--max-layer-size" in caught.value.hint
+    assert "max-layer-size" in caught.value.hint
     assert tar.size <= 51 * MIB
     assert peak < 20 * MIB
 
@@ -248,34 +249,36 @@ def test_default_bounds() -> None:
 # -- from the command line --
 
 
-def imported(tmp_path: Path, *options: str) -> Result:
+def imported(tmp_path: Path, *options: str, config: dict[str, str] | None = None) -> Result:
     source = [f"oci:{tmp_path}/oci:t", "--repo", str(tmp_path / "repo"), "--insecure-policy"]
-    return CliRunner().invoke(import_image, [*source, "--quiet", *options])
+    defaults = default_map(import_image, config or {})
+    argv = [*source, "--quiet", *options]
+    return CliRunner().invoke(import_image, argv, default_map=defaults)
 
 
 @pytest.mark.root
 @pytest.mark.parametrize(
-    ("entries", "option", "message"),
+    ("entries", "setting", "message"),
     [
-        ([Entry(b"f", content=bytes(3 * MIB))], "--max-layer-size=2M", "more than 2097152 bytes"),
+        ([Entry(b"f", content=bytes(3 * MIB))], "max-layer-size=2M", "more than 2097152 bytes"),
         (
             [Entry(b"f", sparse=Sparse("1.0", 3 * MIB, ()))],
-            "--max-layer-size=2M",
+            "max-layer-size=2M",
             "sparse files unpack to too much",
         ),
-        ([Entry(b"a"), Entry(b"b")], "--max-layer-entries=1", "more than 1 entries"),
+        ([Entry(b"a"), Entry(b"b")], "max-layer-entries=1", "more than 1 entries"),
     ],
     ids=["size", "holes", "entries"],
 )
-def test_bounds_from_the_command_line(
-    tmp_path: Path, entries: list[Entry], option: str, message: str
+def test_bounds_from_a_config_file(
+    tmp_path: Path, entries: list[Entry], setting: str, message: str
 ) -> None:
     build_oci(tmp_path / "oci", "t", [entries])
-    result = imported(tmp_path, option)
+    name, _, value = setting.partition("=")
+    result = imported(tmp_path, config={name: value})
     assert result.exit_code == 1
     assert message in result.stderr
-    name = option.partition("=")[0]
-    assert f"hint: if that is what you expect, raise {name}" in result.stderr
+    assert f"hint: if that is what you expect, raise {name} in the config file" in result.stderr
     assert refs(tmp_path / "repo") == []
     assert imported(tmp_path).exit_code == 0
 

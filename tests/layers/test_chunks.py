@@ -82,7 +82,7 @@ def test_a_bomb_ends_at_the_bound() -> None:
     tar = DiffID(pieces(DATA, 100), Digest.of(DATA), 1000)
     with pytest.raises(LayerError, match="more than 1000 bytes") as caught:
         drain(iter(tar))
-    assert "--max-layer-size" in caught.value.hint
+    assert "max-layer-size" in caught.value.hint
     assert tar.size <= 1100
 
 

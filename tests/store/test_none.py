@@ -337,7 +337,7 @@ def test_more_entries_than_allowed_are_refused(repo: Path, layout: Path) -> None
     delete, make = [whiteout(b"x")], [Entry(b"x")]
     build_oci(layout, "t", [busybox_layer(), BASE, delete, make, delete])
     image = f"example.com/a:t=oci:{layout}:t"
-    outcome = run_import(repo, "--branch=one", NONE, "--max-entries=40", image)
+    outcome = run_import(repo, "--branch=one", NONE, image, config={"max-entries": "40"})
     assert outcome.status == 1
     assert "layers delete files, and would hold" in outcome.said("error")[0]
     assert "--flatten" in outcome.said("hint")[0]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,13 +47,26 @@ class Outcome:
 class How(TypedDict, total=False):
     """`wrapper` is put before the command, `command` is another one than import-image; without
     `tls`, import-image is given `--tls-verify=false`. It tries nothing again unless they say so.
-    `script` runs the installed script, whatever that costs (`forkserver`)."""
+    `config` are keys of the user's config file. `script` runs the installed script, whatever that
+    costs (`forkserver`)."""
 
     command: str
     script: bool
     env: Mapping[str, str]
     wrapper: Sequence[str]
     tls: bool
+    config: Mapping[str, str]
+
+
+def configured(config: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which these keys are the user's config; none without a key."""
+    if not config:
+        return {}
+    home = Path(tempfile.mkdtemp(prefix="config-"))
+    (home / "import-image").mkdir()
+    lines = (f'{key} = "{value}"\n' for key, value in config.items())
+    (home / "import-image/config.toml").write_text("".join(lines))
+    return {"XDG_CONFIG_HOME": str(home)}
 
 
 class Run:
@@ -70,7 +84,7 @@ class Run:
         self.process = start(
             script.name,
             [f"--repo={repo}", *trust, *arguments],
-            how.get("env", {}),
+            {**how.get("env", {}), **configured(how.get("config", {}))},
             how.get("wrapper", ()),
             script=how.get("script", False),
         )

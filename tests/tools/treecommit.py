@@ -1,7 +1,9 @@
 """`import-tree` run as users run it, and `ostree commit` of the same directories as its judge."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.tools.importimage import Outcome, run_import
 from tests.tools.ostreerepo import ostree
@@ -11,9 +13,15 @@ BRANCH = "os/tree"
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 
 
-def run_tree(repo: Path, *arguments: Argument, branch: str = BRANCH) -> Outcome:
+def run_tree(
+    repo: Path,
+    *arguments: Argument,
+    branch: str = BRANCH,
+    config: Mapping[str, str] = MappingProxyType({}),
+) -> Outcome:
     """Runs `import-tree --repo=REPO --branch=BRANCH ARGUMENTS...` to its end."""
-    return run_import(repo, f"--branch={branch}", *arguments, command="import-tree")
+    argv = [f"--branch={branch}", *arguments]
+    return run_import(repo, *argv, command="import-tree", config=config)
 
 
 def imported_tree(repo: Path, *arguments: Argument, branch: str = BRANCH) -> dict[str, object]:

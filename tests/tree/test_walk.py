@@ -256,12 +256,12 @@ def test_the_files_may_not_have_more_bytes_than_max_size(tree: Path, repo: Path)
     outcome = run_tree(repo, tree)
     assert outcome.status == 1
     assert f"{tree}/sparse: with this file there are too many bytes" in outcome.said("error")[0]
-    assert "--max-size" in outcome.said("hint")[0]
+    assert "max-size" in outcome.said("hint")[0]
     (tree / "sparse").unlink()
     size = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
-    assert run_tree(repo, f"--max-size={size - 1}", tree).status == 1
+    assert run_tree(repo, tree, config={"max-size": f"{size - 1}"}).status == 1
     assert refs(repo) == []
-    assert run_tree(repo, f"--max-size={size}", tree).status == 0
+    assert run_tree(repo, tree, config={"max-size": f"{size}"}).status == 0
 
 
 @pytest.mark.root

@@ -74,7 +74,8 @@ class Command(click.Command):
         try:
             rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            if (instead := _GONE.get(error.option_name)) is None:
+            instead = self._instead(error.option_name)
+            if instead is None:
                 raise
             text = f"No such option {error.option_name!r}: {instead}"
             raise click.UsageError(text, ctx) from None
@@ -82,6 +83,13 @@ class Command(click.Command):
             for rule in self._rules:
                 rule(ctx)
         return rest
+
+    def _instead(self, name: str) -> str | None:
+        """Tell what does the same as an option that is gone."""
+        settings = (one for one in self.params if isinstance(one, Setting))
+        if name in {f"--{one.key}" for one in settings}:
+            return f"{name[2:]} is a key of the config file, /etc/import-image/config.toml"
+        return _GONE.get(name)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options and their help below their headings, in the same two columns."""
@@ -118,6 +126,17 @@ def _records(
     for one in parameters:
         if isinstance(one, click.Option) and (record := one.get_help_record(ctx)) is not None:
             yield record
+
+
+class Setting(click.Option):
+    """A value that a config file alone gives. `key` is its name there."""
+
+    def __init__[T](self, names: Sequence[str], kind: click.ParamType[T], default: T) -> None:
+        super().__init__(names, hidden=True, type=kind, default=default)
+        self.key = self.opts[0].removeprefix("--")
+
+    def add_to_parser(self, parser: object, ctx: click.Context) -> None:
+        """Take nothing from the command line."""
 
 
 class BriefHelp(click.Option):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, cast, dataclass_transform, overload
 import click
 from click.core import ParameterSource
 
-from importer.cli.options.command import BriefHelp, Command
+from importer.cli.options.command import BriefHelp, Command, Setting
 from importer.cli.version import PACKAGE, TEXT
 
 if TYPE_CHECKING:
@@ -128,6 +128,11 @@ def option[T](
         metavar=metavar, envvar=envvar, show_envvar=bool(envvar),
         callback=check, shell_complete=complete,
     )  # fmt: skip
+
+
+def setting[T](key: str, *, type: ParamType[T], default: T) -> T:
+    """Declare a value that a config file alone gives; config.py has the key."""
+    return _field(default, _Declaration(lambda name: Setting([f"--{key}", name], type, default)))
 
 
 def required[T](

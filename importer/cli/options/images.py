@@ -14,6 +14,7 @@ from importer.cli.options.declare import (
     flag,
     option,
     options,
+    setting,
     several,
 )
 from importer.cli.options.rules import at_least_one, demand, present
@@ -59,13 +60,7 @@ class Lists(OptionGroup):
         " lists in local files; otherwise lists name registries alone.",
     )
 
-    max_list_size: int = option(
-        "--max-list-size",
-        type=Size(),
-        default=MAX_TEXT_SIZE,
-        shown=f"{MAX_TEXT_SIZE >> 20}M",
-        help="Refuse a list that has more bytes.",
-    )
+    max_list_size: int = setting("max-list-size", type=Size(), default=MAX_TEXT_SIZE)
 
     @property
     def rules(self) -> ListRules:
@@ -141,29 +136,7 @@ class LayerRules(OptionGroup):
         help="auto: leave out device nodes below /dev, refuse others; skip: leave out all; error:"
         " refuse all.",
     )
-    max_layer_size: int = option(
-        "--max-layer-size",
-        type=Size(),
-        default=_LIMITS.size,
-        shown=f"{_LIMITS.size >> 30}G",
-        help="Refuse a layer that unpacks to more bytes.",
-    )
-    max_layer_entries: int = option(
-        "--max-layer-entries",
-        type=Number(1),
-        default=_LIMITS.entries,
-        help="Refuse a layer that has more files.",
-    )
-    max_size: int = option(
-        "--max-size",
-        type=Size(),
-        default=CALL_LIMITS.size,
-        shown=f"{CALL_LIMITS.size >> 30}G",
-        help="Refuse images whose new layers unpack to more bytes together.",
-    )
-    max_entries: int = option(
-        "--max-entries",
-        type=Number(1),
-        default=CALL_LIMITS.entries,
-        help="Refuse images whose new layers have more files together.",
-    )
+    max_layer_size: int = setting("max-layer-size", type=Size(), default=_LIMITS.size)
+    max_layer_entries: int = setting("max-layer-entries", type=Number(1), default=_LIMITS.entries)
+    max_size: int = setting("max-size", type=Size(), default=CALL_LIMITS.size)
+    max_entries: int = setting("max-entries", type=Number(1), default=CALL_LIMITS.entries)

@@ -16,6 +16,7 @@ from importer.cli.options.declare import (
     option,
     options,
     required,
+    setting,
 )
 from importer.cli.options.name_types import Branch, TreePrefix
 from importer.cli.options.rules import exclusive
@@ -119,18 +120,11 @@ class TreeCommit(OptionGroup):
 
 @options
 class TreeCache(OptionGroup):
-    """The bounds of what is read: unchanged files come from the cache, and a size is the most."""
+    """What is read: unchanged files come from the cache, and a size is the most."""
 
     HEADING = Heading.WORK
 
-    max_size: int = option(
-        "--max-size",
-        type=Size(),
-        default=CALL_LIMITS.size,
-        shown=f"{CALL_LIMITS.size >> 30}G",
-        help="Refuse trees whose new and changed files have more bytes together.",
-    )
-
+    max_size: int = setting("max-size", type=Size(), default=CALL_LIMITS.size)
     no_cache: bool = flag(
         "--no-cache",
         help="Read all files again, also those that have not changed since the last commit.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importer.cli.options.declare import Heading, OptionGroup, option, options
+from importer.cli.options.declare import Heading, OptionGroup, option, options, setting
 from importer.cli.options.types import Number, Size
 from importer.ingest.budget import Budget
 
@@ -52,11 +52,4 @@ class Spool(OptionGroup):
 
     HEADING = Heading.WORK
 
-    spool_size: int = option(
-        "--spool-size",
-        type=Size(),
-        default=_DEFAULT.spool,
-        shown=f"{_DEFAULT.spool >> 30}G",
-        help="Fetch at most this many bytes before a process is free to unpack them, into unnamed"
-        " files in the repo's tmp directory. A larger blob is fetched when no other one waits.",
-    )
+    spool_size: int = setting("spool-size", type=Size(), default=_DEFAULT.spool)
