@@ -24,8 +24,8 @@ from importer.repo.labels import labelled_owner
 from importer.repo.values import Message
 from layers.entry import Owner
 from layers.errors import LayerError
+from layers.storage.layer_id import StoreForm, private_id
 from layers.storage.mounted import TARGET
-from layers.storage.store_id import StoreForm, private_id
 from layers.tree.blocked import blocker_tree, has_whiteout, topmost
 from layers.tree.lower import EntryCount, Lower
 

@@ -26,7 +26,7 @@ from importer.commit.target import Form, Labelling, Target
 from importer.ingest.budget import Budget
 from layers.errors import escaped
 from layers.limits import Limits
-from layers.storage.store_id import Whiteouts
+from layers.storage.layer_id import Whiteouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

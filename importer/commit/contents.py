@@ -14,7 +14,7 @@ from importer.commit.whiteouts import cuts, under_an_overlay
 from importer.errors import ImporterError
 from importer.store.layers import LayerNames
 from importer.store.writer import StoreTree, has_records, remove_store
-from layers.storage.store_id import StoreForm
+from layers.storage.layer_id import StoreForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from layers.storage.image import Image
-    from layers.storage.store_id import StoreKind
+    from layers.storage.layer_id import StoreKind
 
 
 def kept_store(target: Target, present: RepoDirectory | None) -> RepoDirectory | None:

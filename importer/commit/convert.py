@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
     from layers.storage.image import Image
-    from layers.storage.store_id import Whiteouts
+    from layers.storage.layer_id import Whiteouts
 
 _HINT = "import all images anew, with --existing-store=replace"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from importer.commit.storage_conf import NO_IDMAP, etc_of
 from importer.errors import ImporterError
 from layers.errors import LayerError
-from layers.storage.crio_conf import crio_conf, pinned_images
+from layers.storage.tool_conf import crio_conf, pinned_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,7 +9,7 @@ from importer.errors import ImporterError
 from importer.repo import commit_keys as key
 from importer.store.layers import layer_ids_of
 from importer.store.writer import has_records, reading_present
-from layers.storage.store_id import LayerIds, Whiteouts
+from layers.storage.layer_id import LayerIds, Whiteouts
 
 if TYPE_CHECKING:
     from importer.commit.target import Target

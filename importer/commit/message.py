@@ -9,7 +9,7 @@ from importer.commit.time import newest
 from importer.repo import commit_keys as key
 from importer.repo.commit_keys import names_metadata
 from importer.repo.values import Message
-from layers.storage.store_id import LayerIds, Whiteouts
+from layers.storage.layer_id import LayerIds, Whiteouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit
     from layers.storage.image import Image
-    from layers.storage.store_id import StoreKind
+    from layers.storage.layer_id import StoreKind
 
 
 def branch_message(target: Target, branch: PlannedBranch) -> Message:

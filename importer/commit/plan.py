@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from layers.errors import Fault
     from layers.release.release import Release
     from layers.storage.image import Image, ImageLayer
-    from layers.storage.store_id import StoreKind
+    from layers.storage.layer_id import StoreKind
     from layers.tree.builder import DeviceNodes
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from importer.commit.target import ExistingStore
 from importer.repo.commit_keys import FLATTEN, OPTIONS, PREFIX
 from importer.store.whiteouts import said_whiteouts
 from layers.document import parse_document
-from layers.storage.store_id import Whiteouts
+from layers.storage.layer_id import Whiteouts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

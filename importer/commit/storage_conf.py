@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from layers.errors import LayerError
-from layers.storage.storage_conf import drop_in, stores_of, with_store
+from layers.storage.tool_conf import drop_in, stores_of, with_store
 
 if TYPE_CHECKING:
     from importer.commit.base_tree import BaseTree, CommitTree

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from importer.ingest.budget import Budget
 from layers.limits import CALL_LIMITS, Limits
-from layers.storage.store_id import Whiteouts
+from layers.storage.layer_id import Whiteouts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from layers.storage.store_id import LayerIds
+    from layers.storage.layer_id import LayerIds
     from layers.tree.read_layer import LayerOptions
 
 

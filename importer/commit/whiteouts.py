@@ -15,7 +15,7 @@ from importer.commit.target import ExistingStore, Form
 from importer.errors import ImporterError
 from importer.store.whiteouts import said_whiteouts, whiteouts_in
 from importer.store.writer import reading_present
-from layers.storage.store_id import StoreKind, Whiteouts
+from layers.storage.layer_id import StoreKind, Whiteouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from importer.imagestore.done import Done
 from importer.render.table import Block, Column, Table, Text
 from importer.store.whiteouts import said_whiteouts
-from layers.storage.store_id import Whiteouts
+from layers.storage.layer_id import Whiteouts
 from layers.words import age, size
 
 if TYPE_CHECKING:

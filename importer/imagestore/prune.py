@@ -12,7 +12,7 @@ from importer.repo.commit_keys import is_ours, store_prefix
 from importer.repo.reachable import ancestors, commit_objects
 from importer.repo.staging import clear_abandoned
 from importer.repo.writer import Pruned
-from layers.storage.store_id import possible_ids
+from layers.storage.layer_id import possible_ids
 from layers.words import several, size
 
 if TYPE_CHECKING:

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Self
 
 from importer.cache.layer import record_name
 from layers.document import MAX_RECORDS_SIZE
-from layers.storage.layer_id import link_name
-from layers.storage.layer_record import any_layers
-from layers.storage.mounted import MountedTree, blocker_of
-from layers.storage.store_id import (
+from layers.storage.layer_id import (
     LayerIds,
     StoreForm,
+    link_name,
     possible_links,
     private_id,
     standard_ids,
 )
+from layers.storage.layer_record import any_layers
+from layers.storage.mounted import MountedTree, blocker_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,11 +18,11 @@ from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError
 from layers.release.commit_metadata import stored_release
 from layers.storage.image_record import own_images
+from layers.storage.layer_id import standard_ids
 from layers.storage.layer_record import chain, own_layers
 from layers.storage.mounted import blocker_of
 from layers.storage.records import SIGNATURE, big_data_file
 from layers.storage.stated_image import StatedImage, stated_images
-from layers.storage.store_id import standard_ids
 from layers.tree.blocked import own_part
 from layers.tree.lower import Lower
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from layers.release.release import Release
     from layers.storage.image_record import ImageRecord
+    from layers.storage.layer_id import Whiteouts
     from layers.storage.layer_record import LayerRecord
-    from layers.storage.store_id import Whiteouts
     from layers.tree.lower import TreeDirectory
 
 

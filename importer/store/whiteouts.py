@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from importer.cache.stack import deletes
 from importer.repo.commit_keys import FLATTEN, FORM, STORE_WHITEOUTS
 from importer.store.layers import standard_ids_in
+from layers.storage.layer_id import StoreForm, Whiteouts, form_of
 from layers.storage.mounted import blocker_of
-from layers.storage.store_id import StoreForm, Whiteouts, form_of
 
 if TYPE_CHECKING:
     from importer.repo.values import Commit, RepoDirectory

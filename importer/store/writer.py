@@ -13,10 +13,10 @@ from layers.entry import Owner
 from layers.errors import LayerError
 from layers.storage.image import Image, ImageLayer, stored_images
 from layers.storage.image_record import any_images
+from layers.storage.layer_id import StoreForm
 from layers.storage.merge_records import recorded_ids, store_union
 from layers.storage.mounted import blocker_of
 from layers.storage.records import StoredLayer
-from layers.storage.store_id import StoreForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -9,7 +9,7 @@ from importer.errors import ImporterError
 from importer.store.whiteouts import said_whiteouts
 from importer.verify.records import label
 from layers.errors import LayerError
-from layers.storage.store_id import StoreForm, form_of
+from layers.storage.layer_id import StoreForm, form_of
 
 if TYPE_CHECKING:
     from importer.verify.records import RecordCheck

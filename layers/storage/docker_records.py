@@ -29,7 +29,7 @@ def parse_repositories(raw: bytes) -> dict[Digest, tuple[str, ...]]:
             raise LayerError("repositories.json has a repository that is not an object")
         for name, image in references.items():
             names.setdefault(Digest.parse(image), []).append(qualified(name))
-    return {image: tuple(sorted(found)) for image, found in names.items()}
+    return {image: tuple(sorted(its_names)) for image, its_names in names.items()}
 
 
 def qualified(name: str) -> str:

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageLayer:
-    """One layer of one image: its blob, the diffID of the tar in it, and its place.
+    """One layer of one image: its blob, the diffID of the blob's tar, and its place.
 
-    `available` is the blob that can be fetched; usually the same one.
+    `available` is the blob that can be fetched, mostly the same as `blob`.
     """
 
     blob: Descriptor
@@ -67,10 +67,10 @@ class KeptRecord:
 class Image:
     """A resolved image. skopeo finds the blobs in `source`. `name` overrides the reference's name.
 
-    `available` are the layers that the transport has, where they differ from the manifest's:
-    containers-storage unpacks what it pulls. `kept` is the record of a store that we read
-    ourselves; its names replace the others. `kept_from` names the release that the image is kept
-    from, "" for one of the new release's own. `signatures` are the manifest's, as
+    `available` are the layers that the transport has, if they differ from the manifest's:
+    containers-storage unpacks the layers that it pulls. `kept` is the record of a store that we
+    read ourselves; its names replace the others. `kept_from` names the release that the image is
+    kept from, "" for an image of the new release. `signatures` are the manifest's, as
     containers-storage keeps them.
     """
 
@@ -118,10 +118,10 @@ class Image:
         name = self.name or self.reference.name
         if name is None:
             return ()
-        found = [name.at(name.digest)] if name.digest else [name]
+        names = [name.at(name.digest)] if name.digest else [name]
         if self.index:
-            found.append(name.at(self.index.digest))
-        return tuple(dict.fromkeys(str(n) for n in found))
+            names.append(name.at(self.index.digest))
+        return tuple(dict.fromkeys(map(str, names)))
 
     def big_data(self) -> dict[str, bytes]:
         """Return the original documents by containers-storage's keys."""
@@ -181,7 +181,7 @@ def stored_images(images: Iterable[Image], ids: Mapping[str, str]) -> list[Store
 
 def _stored(image_id: str, group: list[Image], ids: Mapping[str, str]) -> StoredImage:
     first = group[0]
-    # An index's, where the image was only ever asked for through one, as podman has it.
+    # The digest of an index if the image was asked for by indexes alone, as podman records it.
     digest = next((image.digest for image in group if image.index is None), first.digest)
     data = {key: value for image in group for key, value in image.big_data().items()}
     return StoredImage(
@@ -198,10 +198,10 @@ def _stored(image_id: str, group: list[Image], ids: Mapping[str, str]) -> Stored
 
 def _signatures(group: list[Image]) -> dict[Digest, tuple[bytes, ...]]:
     """Return the signatures of each manifest: an image of two names may be signed for each."""
-    found: dict[Digest, tuple[bytes, ...]] = {}
+    signatures: dict[Digest, tuple[bytes, ...]] = {}
     for image in group:
-        known = found.get(image.manifest.digest, ())
-        more = (one for one in image.signatures if one not in known)
         if image.signatures:
-            found[image.manifest.digest] = (*known, *more)
-    return found
+            present = signatures.get(image.manifest.digest, ())
+            added = (signature for signature in image.signatures if signature not in present)
+            signatures[image.manifest.digest] = (*present, *added)
+    return signatures

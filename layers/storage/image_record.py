@@ -49,8 +49,8 @@ class ImageRecord:
     def signature_sizes(self) -> dict[Digest, tuple[int, ...]]:
         """Return the bytes of each manifest's signatures. Raise LayerError if malformed."""
         metadata = string(self.document, "metadata", _FILE, "") or "{}"
-        found = parse_document(metadata.encode(), f"{_FILE}: an image's metadata")
-        sizes = mapping(found, "signatures-sizes", _FILE, {})
+        document = parse_document(metadata.encode(), f"{_FILE}: an image's metadata")
+        sizes = mapping(document, "signatures-sizes", _FILE, {})
         return {
             Digest.parse(digest): tuple(map(_size, array(sizes, digest, _FILE))) for digest in sizes
         }
@@ -87,19 +87,18 @@ def own_image(document: Document) -> ImageRecord:
 
 def any_images(raw: bytes) -> list[ImageRecord]:
     """Read the images.json of any store. Raise LayerError if a record is malformed."""
-    return [_any_image(document) for document in parse_records(raw, _FILE)]
-
-
-def _any_image(document: Document) -> ImageRecord:
-    return ImageRecord(
-        any_id(document, _FILE),
-        None,
-        strings(document, "names", _FILE),
-        string(document, "layer", _FILE, ""),
-        "",
-        strings(document, "big-data-names", _FILE),
-        document,
-    )
+    return [
+        ImageRecord(
+            any_id(document, _FILE),
+            None,
+            strings(document, "names", _FILE),
+            string(document, "layer", _FILE, ""),
+            "",
+            strings(document, "big-data-names", _FILE),
+            document,
+        )
+        for document in parse_records(raw, _FILE)
+    ]
 
 
 def _size(value: object) -> int:

@@ -1,7 +1,7 @@
 """The layers of a containers-storage store, read from its layers.json.
 
-`own_layers` reads a store that we wrote, and asks for every field that we write.
-`any_layers` reads podman's, CRI-O's or Docker-made ones, which may lack most of them.
+`own_layers` reads a store that we wrote, and requires every field that we write. `any_layers`
+reads a store of podman's, CRI-O's or Docker's, in which most fields may be missing.
 `layers.storage.records` writes the records.
 
 Source of the fields: github.com/containers/storage, layers.go (`type Layer`,
@@ -50,14 +50,14 @@ class LayerRecord:
     @property
     def diff_id(self) -> Digest:
         """Return the digest of the uncompressed tar. Raise LayerError if the record has none."""
-        return self._known("diff-digest", self.diff)
+        return self._stated("diff-digest", self.diff)
 
     @property
     def blob_digest(self) -> Digest:
         """Return the digest of the compressed tar. Raise LayerError if the record has none."""
-        return self._known("compressed-diff-digest", self.blob)
+        return self._stated("compressed-diff-digest", self.blob)
 
-    def _known(self, key: str, digest: Digest | None) -> Digest:
+    def _stated(self, key: str, digest: Digest | None) -> Digest:
         if digest is None:
             raise LayerError(f"{_FILE}: layer {self.id[:12]}: {key} is missing")
         return digest
@@ -116,31 +116,31 @@ def chain(layers: Mapping[str, LayerRecord], top: str) -> tuple[LayerRecord, ...
 
     Raise LayerError if one is missing, or is its own ancestor.
     """
-    found: list[LayerRecord] = []
+    records: list[LayerRecord] = []
     while top:
         if top not in layers:
             raise LayerError(f"{_FILE} has no layer {top}")
-        if len(found) == len(layers):
+        if len(records) == len(layers):
             raise LayerError(f"layer {top} is one of its own parents")
-        found.append(layers[top])
+        records.append(layers[top])
         top = layers[top].parent
-    return tuple(reversed(found))
+    return tuple(reversed(records))
 
 
 def complete_chain(layers: Mapping[str, LayerRecord], top: str) -> tuple[LayerRecord, ...] | None:
     """Return the layers from the base to `top`, or None if one is missing or incomplete."""
     try:
-        found = chain(layers, top)
+        records = chain(layers, top)
     except LayerError:
         return None
-    return found if all(layer.complete for layer in found) else None
+    return records if all(record.complete for record in records) else None
 
 
 def with_blob(record: LayerRecord, blobs: Iterable[Descriptor]) -> Document:
-    """Return a layer's record for when `blobs` are all the blobs that its images name.
+    """Return a layer's record that names the blob with the smallest digest, as
+    `importer.store.writer` does.
 
-    The record names the blob with the smallest digest, as `importer.store.writer` does.
-    Without blobs it stays unchanged.
+    `blobs` are all blobs that the layer's images name; without any the record stays unchanged.
     """
     blob = min(blobs, key=lambda blob: blob.digest, default=None)
     if blob is None or blob.digest == record.blob:
@@ -156,18 +156,18 @@ def with_blob(record: LayerRecord, blobs: Iterable[Descriptor]) -> Document:
 
 def own_id(document: Document, what: str) -> str:
     """Return a record's id. Raise LayerError unless it is 64 hex digits; it names directories."""
-    found = string(document, "id", what)
-    if len(found) != 64 or set(found) - _HEX:
-        raise LayerError(f"{what}: {found[:80]!r} is not an id of 64 hex digits")
-    return found
+    record_id = string(document, "id", what)
+    if len(record_id) != 64 or set(record_id) - _HEX:
+        raise LayerError(f"{what}: {record_id[:80]!r} is not an id of 64 hex digits")
+    return record_id
 
 
 def any_id(document: Document, what: str) -> str:
     """Return a record's id. Raise LayerError unless it is alphanumeric; it names directories."""
-    found = string(document, "id", what)
-    if not found.isalnum() or not found.isascii():
-        raise LayerError(f"{what}: {found[:80]!r} is not an id")
-    return found
+    record_id = string(document, "id", what)
+    if not record_id.isalnum() or not record_id.isascii():
+        raise LayerError(f"{what}: {record_id[:80]!r} is not an id")
+    return record_id
 
 
 def own_digest(document: Document, key: str, what: str) -> Digest:

@@ -55,24 +55,24 @@ def store_union(
 
 def _layers(present: list[Document], added: Iterable[StoredLayer]) -> list[Document]:
     """Return the records of all layers, parents before children."""
-    known = {record["id"] for record in present}
+    ids = {record["id"] for record in present}
     ordered = sorted(added, key=lambda layer: (len(layer.parents), layer.id))
-    return [*present, *(layer.record() for layer in ordered if layer.id not in known)]
+    return [*present, *(layer.record() for layer in ordered if layer.id not in ids)]
 
 
 def _images(present: list[Document], added: Iterable[StoredImage]) -> list[Document]:
     """Return the records of all images, by id."""
     images = {image.id: image for image in added}
     taken = {name for image in images.values() for name in image.names}
-    found = {record["id"]: _without(record, taken) for record in present}
+    records = {record["id"]: _without(record, taken) for record in present}
     for image in images.values():
-        found[image.id] = _union(found.get(image.id, {}), image.record())
-    return [found[image_id] for image_id in sorted(found)]
+        records[image.id] = _union(records.get(image.id, {}), image.record())
+    return [records[image_id] for image_id in sorted(records)]
 
 
 def _replaced(before: Set[str], after: Set[str], layers: Iterable[Document]) -> frozenset[str]:
-    """Return the layers below tops that no image has any more. Keep the layers of other images, and
-    of none, as a container's or one that is being pulled."""
+    """Return the layers that only former top layers need. Keep the layers of other images, and of
+    none, such as a container's, or one that is being pulled."""
     parents = {record["id"]: string(record, "parent", _LAYERS, "") for record in layers}
     lost = _with_parents(before - after, parents)
     needed = _with_parents(after | (parents.keys() - lost), parents)
@@ -82,22 +82,22 @@ def _replaced(before: Set[str], after: Set[str], layers: Iterable[Document]) -> 
 def _tops(images: Iterable[Document]) -> set[str]:
     """Return the layers that images name. containers-storage keeps copies of a top layer for other
     user namespaces (images.go, `MappedTopLayers`)."""
-    found: set[str] = set()
+    tops: set[str] = set()
     for record in images:
-        found.add(string(record, "layer", _IMAGES, ""))
-        found.update(strings(record, "mapped-layers", _IMAGES))
-    return found
+        tops.add(string(record, "layer", _IMAGES, ""))
+        tops.update(strings(record, "mapped-layers", _IMAGES))
+    return tops
 
 
 def _with_parents(ids: Iterable[str], parents: Mapping[str, str]) -> set[str]:
     """Return these layers and all below them."""
-    found: set[str] = set()
-    for one in ids:
-        layer = one
-        while layer in parents and layer not in found:
-            found.add(layer)
-            layer = parents[layer]
-    return found
+    chains: set[str] = set()
+    for layer in ids:
+        below = layer
+        while below in parents and below not in chains:
+            chains.add(below)
+            below = parents[below]
+    return chains
 
 
 def recorded_ids(raw: bytes | None, what: str) -> set[str]:

@@ -45,15 +45,15 @@ class MountedTree(NamedTuple):
 
 def blocker_of(store_id: str) -> MountedTree:
     """Return the place of the blocker of a layer, given by its id in the store."""
-    one = sha256(f"blocker{store_id}".encode()).hexdigest()
-    return MountedTree(one, link_name(one))
+    blocker_id = sha256(f"blocker{store_id}".encode()).hexdigest()
+    return MountedTree(blocker_id, link_name(blocker_id))
 
 
 def lower_files(below: Sequence[MountedTree]) -> dict[str, bytes]:
-    """Return the files that list the trees below a layer, nearest first: none if there are none."""
+    """Return the files that list the trees below a layer, nearest first; {} for no trees."""
     if not below:
         return {}
     return {
-        "lower": ":".join(f"l/{one.link}" for one in below).encode(),
-        LOWER_LAYERS: ":".join(one.id for one in below).encode(),
+        "lower": ":".join(f"l/{tree.link}" for tree in below).encode(),
+        LOWER_LAYERS: ":".join(tree.id for tree in below).encode(),
     }

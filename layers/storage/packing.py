@@ -6,17 +6,17 @@ tar. Three rules decide, and each looks at few layers, so that most blobs stay t
 image changes:
 
 1. A small layer goes into the image's last layer, which is new every time.
-2. A layer goes with the topmost layer above it that the same images have and that repeats at least
-   an eighth of its bytes. The layers that one image alone has are mostly built anew together, and
-   an update brings both then in any case.
-3. Any other layer has an OCI layer of its own. A layer that several images share is one of these,
-   where only some of the images repeat it.
+2. A layer goes with the topmost layer above that the same images have and that repeats at least an
+   eighth of its bytes. The layers that one image alone has are mostly built anew together, so that
+   an update brings both in any case.
+3. Any other layer has an OCI layer of its own; so has a layer of several images, if only some of
+   them repeat it.
 
-If that gives too many layers, all that the same images have go together.
+If these rules give too many layers, all layers that the same images have go together.
 
-That is for small updates. For a small image, rule 2 takes all layers upon one base that repeat
-bytes, and all that they repeat, into one OCI layer, whatever images they are of: no byte is there
-twice, and an update of one of the images brings all of that layer again.
+The rules keep updates small. To keep an image small, rule 2 takes all layers upon one base that
+repeat bytes, and all layers that they repeat, into one OCI layer, whatever their images are: no
+byte is there twice, and an update of one of the images brings that whole layer again.
 """
 
 from __future__ import annotations
@@ -58,21 +58,21 @@ class PackedLayer:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """Layer ids: those of each OCI layer, and those that go into the last one."""
+    """`groups`: for each OCI layer, the ids of the store layers packed into it. `last`: the ids of
+    the layers packed with the records."""
 
     groups: tuple[tuple[str, ...], ...]
     last: tuple[str, ...]
 
 
-def pack(layers: Sequence[PackedLayer], most: int, small: Pack = Pack.UPDATES) -> Packing:
-    """Pack the layers into at most `most` groups, if that is possible. Parents come first in
-    `layers`; `small` is what to keep small.
+def pack(layers: Sequence[PackedLayer], most: int, aim: Pack = Pack.UPDATES) -> Packing:
+    """Pack the layers, parents first, into at most `most` groups, if that is possible.
 
     The groups that most images share come first, as a container image has its base first.
     """
     large = [layer for layer in layers if layer.size >= SMALL]
     last = tuple(layer.id for layer in layers if layer.size < SMALL)
-    hosts = _hosts(layers) if small is Pack.UPDATES else _bases(layers)
+    hosts = _hosts(layers) if aim is Pack.UPDATES else _bases(layers)
     groups = _grouped(large, lambda layer: hosts[layer.id])
     if len(groups) > most:
         groups = _grouped(large, lambda layer: layer.images)
@@ -80,26 +80,26 @@ def pack(layers: Sequence[PackedLayer], most: int, small: Pack = Pack.UPDATES) -
 
 
 def _hosts(layers: Sequence[PackedLayer]) -> dict[str, str]:
-    """Return for each layer the one that gives its OCI layer the name: by rule 2, or itself."""
-    known = {layer.id: layer for layer in layers}
+    """Return for each layer the layer that it goes with: by rule 2, or itself."""
+    by_id = {layer.id: layer for layer in layers}
     hosts: dict[str, str] = {}
     for layer in reversed(layers):  # the topmost one that repeats a layer comes first
         host = hosts.setdefault(layer.id, layer.id)
-        for one, repeated in layer.repeats.items():
-            below = known[one]
+        for below_id, repeated in layer.repeats.items():
+            below = by_id[below_id]
             if below.images == layer.images and _PART * repeated >= below.size:
-                hosts.setdefault(one, host)
+                hosts.setdefault(below_id, host)
     return hosts
 
 
 def _bases(layers: Sequence[PackedLayer]) -> dict[str, str]:
-    """Return for each layer its base, if it repeats or is repeated; else the layer."""
+    """Return for each layer its base, if the layer repeats bytes or is repeated; else the layer."""
     bases: dict[str, str] = {}
     for layer in layers:
         bases[layer.id] = bases.get(layer.parent, layer.id)
     together: set[str] = set()
     for layer in layers:
-        if repeated := {one for one, size in layer.repeats.items() if size}:
+        if repeated := {below for below, size in layer.repeats.items() if size}:
             together |= {layer.id, *repeated}
     return {layer.id: bases[layer.id] if layer.id in together else layer.id for layer in layers}
 
@@ -107,8 +107,8 @@ def _bases(layers: Sequence[PackedLayer]) -> dict[str, str]:
 def _grouped(
     layers: Sequence[PackedLayer], key: Callable[[PackedLayer], object]
 ) -> tuple[tuple[str, ...], ...]:
-    found: dict[object, list[PackedLayer]] = {}
+    groups: dict[object, list[PackedLayer]] = {}
     for layer in layers:
-        found.setdefault(key(layer), []).append(layer)
-    ordered = sorted(found.values(), key=lambda group: -max(len(one.images) for one in group))
+        groups.setdefault(key(layer), []).append(layer)
+    ordered = sorted(groups.values(), key=lambda group: -max(len(layer.images) for layer in group))
     return tuple(tuple(layer.id for layer in group) for group in ordered)

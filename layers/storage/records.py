@@ -8,12 +8,12 @@ storage/storage_dest.go for which big data an image has.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
+from layers.document import compact_json
 from layers.oci.media_type import Compression
 from layers.storage.mounted import lower_files
 
@@ -35,8 +35,8 @@ class StoredLayer:
     """A layer in the store.
 
     Sizes are in bytes. `parents` has the store's ids of the layers below, nearest first.
-    `mounted` has the layer's own tree and all that are mounted below it: its blocker, then its
-    parents, down to the nearest cut one, and their blockers.
+    `mounted` has the layer's own tree and the trees that are mounted below: its blocker, then its
+    parents, each with its blocker, down to the nearest cut layer.
     """
 
     id: str
@@ -52,11 +52,11 @@ class StoredLayer:
 
     @property
     def parent(self) -> str:
-        """The id of the layer below, "" for a base."""
+        """Return the id of the layer below, "" for a base."""
         return self.parents[0] if self.parents else ""
 
     def record(self) -> dict[str, object]:
-        """The layer's object in layers.json."""
+        """Return the layer's object in layers.json."""
         fields: dict[str, object] = {"id": self.id}
         if self.parent:
             fields["parent"] = self.parent
@@ -68,7 +68,7 @@ class StoredLayer:
         }
         if self.compression is not Compression.NONE:
             fields["compression"] = self.compression.value
-        # What `podman run --userns=auto` sizes the user namespace by.
+        # `podman run --userns=auto` sizes the user namespace by these.
         return fields | {"uidset": list(self.uids), "gidset": list(self.gids)}
 
     def lower_files(self) -> dict[str, bytes]:
@@ -81,8 +81,8 @@ class StoredImage:
     """An image in the store.
 
     `big_data` maps keys to original bytes, `created` is RFC 3339, `kept_from` is the release
-    that left the image, "" for one of the store's own release. `signatures` are those of manifests
-    by these digests.
+    that left the image, "" for one of the store's own release. `signatures` are by the digest of
+    the signed manifest.
     """
 
     id: str
@@ -96,31 +96,34 @@ class StoredImage:
 
     @property
     def all_data(self) -> dict[str, bytes]:
-        """The big data with the signatures.
+        """Return the big data with the signatures.
 
-        containers-storage keeps those of a manifest in one piece, and those of the manifest that
-        the image goes by a second time under `signatures`.
+        containers-storage keeps a manifest's signatures in one piece, and those of the image's own
+        manifest a second time under `signatures`.
         """
-        found = dict(self.big_data)
+        data = dict(self.big_data)
         for digest, signatures in self.signatures.items():
-            found[f"{SIGNATURE}-{digest.hex}"] = b"".join(signatures)
+            data[f"{SIGNATURE}-{digest.hex}"] = b"".join(signatures)
         if own := self.signatures.get(self._manifest):
-            found[f"{SIGNATURE}s"] = b"".join(own)
-        return found
+            data[f"{SIGNATURE}s"] = b"".join(own)
+        return data
 
     @property
     def _manifest(self) -> Digest:
         return Digest.of(self.big_data["manifest"])
 
     def _metadata(self) -> str:
-        """Return what containers/image keeps of the signatures: their sizes in bytes.
+        """Return the sizes of the signatures in bytes, as containers/image keeps them.
 
         Source: storage/storage_image.go, `storageImageMetadata`.
         """
-        sizes = {str(one): [*map(len, self.signatures[one])] for one in sorted(self.signatures)}
+        by_manifest = sorted(self.signatures.items())
         own = [*map(len, self.signatures.get(self._manifest, ()))]
-        known = {"signature-sizes": own, "signatures-sizes": sizes}
-        return json.dumps({k: v for k, v in known.items() if v}, separators=(",", ":"))
+        sizes = {
+            "signature-sizes": own,
+            "signatures-sizes": {str(digest): [*map(len, many)] for digest, many in by_manifest},
+        }
+        return compact_json({key: value for key, value in sizes.items() if value}).decode()
 
     def record(self) -> dict[str, object]:
         """Return the image's object in images.json."""
@@ -146,7 +149,7 @@ class StoredImage:
 
 
 def big_data_file(key: str) -> str:
-    """The file name of a big data key: the key itself if plain, or `=` and its base64."""
+    """Return the file name of a big data key: the key itself if plain, or `=` and its base64."""
     if _PLAIN_KEY.fullmatch(key):
         return key
     return "=" + base64.b64encode(key.encode()).decode()

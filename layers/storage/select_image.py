@@ -35,7 +35,7 @@ class Named(Protocol):
 
 
 def select[T: Named](images: Sequence[T], text: str) -> T | None:
-    """Return the image that the text means, or None. Raise LayerError if it means several."""
+    """Return the image that the text names, or None. Raise LayerError if it names several."""
     exact = [image for image in images if _wanted(text) in image.names]
     if exact:
         return _single(exact, text)
@@ -52,14 +52,14 @@ def _has_digest(image: Named, beginning: str) -> bool:
     return any(digest.hex.startswith(beginning) for digest in image.digests)
 
 
-def _single[T: Named](found: Sequence[T], text: str) -> T | None:
-    if len(found) > 1:
-        ids = ", ".join(image.id[:12] for image in found[:4])
+def _single[T: Named](images: Sequence[T], text: str) -> T | None:
+    if len(images) > 1:
+        ids = ", ".join(image.id[:12] for image in images[:4])
         raise LayerError(
-            f"{text[:200]!r} could mean {len(found)} images: {ids}",
+            f"{text[:200]!r} could mean {len(images)} images: {ids}",
             hint="write the name out with its registry, or give more of the id",
         )
-    return found[0] if found else None
+    return images[0] if images else None
 
 
 def _bare_id(text: str) -> str:
@@ -78,8 +78,7 @@ def _wanted(text: str) -> str:
 
 def _matches(image: Named, text: str) -> bool:
     """Return whether the text is the end of a name, from a slash on: `nginx:1` for
-    `docker.io/library/nginx:1`. A digest may be of any of the image's manifests, whatever digest
-    the name has."""
+    `docker.io/library/nginx:1`. The digest of any of the image's manifests fits any name."""
     repository, at, digest = _wanted(text).partition("@")
     if not at:
         return any(f"/{name}".endswith(f"/{repository}") for name in image.names)

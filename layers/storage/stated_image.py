@@ -1,4 +1,4 @@
-"""Read what a commit states about an image: a reference, and the digest that it resolved to.
+"""Read from a commit the reference of an image, and the digest to which it was resolved.
 
 import-image and import-storage write a line for each image into the commit's body, import-release a
 component into its metadata. Neither has all names of an image: an image that comes out of another
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StatedImage:
-    """`digest` is a manifest's or an index's. `name` is one of the names in the store, None where
-    the reference has none."""
+    """An image as a commit states it. `digest` is a manifest's or an index's; `name` is a name that
+    the image has in the store, None if the reference has none."""
 
     reference: str
     digest: Digest
@@ -49,15 +49,15 @@ class StatedImage:
             return None
 
     def is_among(self, names: Iterable[str]) -> bool:
-        """Return whether these are the names of the stated image. A tag does not count beside a
-        digest, since stores keep the digest alone."""
+        """Return whether the stated name is among an image's names. A tag beside a digest is
+        ignored, since stores keep the digest alone."""
         name = self.name
         if name is None:
             return True
         if name.digest is None:
             return name in _parsed(names)
-        places = [(one.repository, one.digest) for one in _parsed(names)]
-        return (name.repository, name.digest) in places
+        pairs = [(parsed.repository, parsed.digest) for parsed in _parsed(names)]
+        return (name.repository, name.digest) in pairs
 
 
 def stated_images(
@@ -78,5 +78,5 @@ def _parsed(names: Iterable[str]) -> Iterator[ImageName]:
     for name in names:
         try:
             yield ImageName.parse(name)
-        except LayerError:  # no name that an import gives, but another tool may have
+        except LayerError:  # a name of another tool; an import gives no such name
             continue

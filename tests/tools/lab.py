@@ -17,7 +17,7 @@ from importer.run.result import Result
 from importer.sources.references import ReferenceSource
 from layers.limits import Limits
 from layers.oci.reference import Reference
-from layers.storage.store_id import Whiteouts
+from layers.storage.layer_id import Whiteouts
 from layers.tree.builder import DeviceNodes
 from layers.tree.read_layer import LayerOptions
 from tests.tools import ostreerepo, umoci

@@ -18,7 +18,7 @@ from importer.cli.options.name_types import Branch, Prefix
 from importer.cli.options.rules import not_for, only_for
 from importer.cli.options.types import OneOf, PlaceType, TextType, Timestamp
 from importer.commit.target import Form
-from layers.storage.store_id import LayerIds, Whiteouts
+from layers.storage.layer_id import LayerIds, Whiteouts
 
 _REPO = "The ostree repo; created in bare-user mode if it does not exist."
 

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from layers.errors import LayerError
-from layers.storage.crio_conf import crio_conf, pinned_images
+from layers.storage.tool_conf import crio_conf, pinned_images
 
 
 @pytest.mark.parametrize("repair", [None, False, True])

@@ -6,7 +6,7 @@ import pytest
 
 from layers.errors import LayerError
 from layers.ostree.prepare_root import composefs_enabled
-from layers.storage.storage_conf import drop_in, stores_of, with_store
+from layers.storage.tool_conf import drop_in, stores_of, with_store
 
 STORE = "/usr/lib/containers/storage"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from layers.storage.store_id import (
+from layers.storage.layer_id import (
     StoreForm,
     Whiteouts,
     form_of,

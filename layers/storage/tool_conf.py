@@ -1,10 +1,16 @@
-"""storage.conf and its drop-ins, with one more additional image store.
+"""Configuration files of container tools, as far as a store of the operating system needs them.
 
-Format: containers-storage.conf(5). A main file in /etc counts instead of the one in /usr/share,
-not beside it, so ours has to say all that the other one says. containers-storage up to 1.62, as in
-CRI-O 1.37, reads the main file alone. Since 1.63, as in podman 6 and Debian's podman 5.8, drop-ins
-are read after it: an array in one of them replaces what came before, unless the table
-`{append = true}` stands in it. Source: container-libs, storage of April 2026, pkg/configfile.
+storage.conf: containers-storage.conf(5). A main file in /etc counts instead of the one in
+/usr/share, not beside it, so ours has to repeat all settings of the other one. containers-storage
+up to 1.62, as in CRI-O 1.37, reads the main file alone. Since 1.63, as in podman 6 and Debian's
+podman 5.8, drop-ins are read after it: an array in one of them replaces what came before, unless
+the table `{append = true}` stands in it. Source: container-libs, storage of April 2026,
+pkg/configfile.
+
+CRI-O: crio.conf(5) and crio.conf.d(5). The drop-ins are read after crio.conf, by name, and an array
+in one of them replaces what came before. CRI-O compares an image's names with `pinned_images`
+(internal/storage/image.go): the whole name, the beginning before a `*` at the end, or the word
+between two `*`. A repository's name without tag and digest pins nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +41,10 @@ additionalimagestores = [{store}, {{append = true}}]
 """
 _KEY = "additionalimagestores"
 _APPEND = "append"
+_CRIO_HEADER = (
+    "Images that came with the operating system; see crio.conf.d(5). CRI-O's garbage",
+    "collection leaves them alone.",
+)
 
 
 def with_store(raw: bytes | None, store: str) -> bytes:
@@ -45,10 +55,10 @@ def with_store(raw: bytes | None, store: str) -> bytes:
     """
     document = editable_toml(_NEW if raw is None else raw, "storage.conf")
     options = _table(_table(document, "storage"), "options", "storage.options")
-    stores = options.setdefault(_KEY, tomlkit.array())
-    if raw is not None and store in _array(stores):
+    stores = _array(options.setdefault(_KEY, tomlkit.array()))
+    if raw is not None and store in stores:
         return raw
-    _array(stores).append(store)
+    stores.append(store)
     return tomlkit.dumps(document).encode()
 
 
@@ -63,18 +73,18 @@ def stores_of(main: bytes | None, drop_ins: Iterable[bytes]) -> list[str]:
     `append` holds for the files after it, too (containers.conf(5); pkg/configfile/slice.go).
     Raise LayerError if a file is not TOML, or not of the form that podman reads.
     """
-    found: list[str] = []
+    stores: list[str] = []
     appends = False
     for raw in (main, *drop_ins):
         document = parse_toml(raw or b"", "storage.conf")
         options = _table(_table(document, "storage"), "options", "storage.options")
         if _KEY in options:
             values = _array(options[_KEY])
-            for table in (one for one in values if isinstance(one, dict)):
+            for table in (value for value in values if isinstance(value, dict)):
                 appends = bool(table.get(_APPEND, appends))
-            own = [str(one) for one in values if isinstance(one, str)]
-            found = [*found, *own] if appends else own
-    return found
+            own = [str(value) for value in values if isinstance(value, str)]
+            stores = [*stores, *own] if appends else own
+    return stores
 
 
 def _array(value: Any) -> list[Any]:
@@ -90,3 +100,36 @@ def _table(parent: dict[str, Any], key: str, name: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         raise LayerError(f"storage.conf: {name or key} is not a table")
     return value
+
+
+def pinned_images(raw: bytes) -> tuple[str, ...] | None:
+    """Return the `pinned_images` of crio.conf or a drop-in, None if the file has none. Raise
+    LayerError if the file is not TOML, or has other types."""
+    table = parse_toml(raw, "it")
+    for key in ("crio", "image"):
+        table = table.get(key, {})
+        if not isinstance(table, dict):
+            raise LayerError(f"{key} is not a table")
+    names = table.get("pinned_images")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise LayerError("pinned_images is not an array of strings")
+    return tuple(names)
+
+
+def crio_conf(pinned: Iterable[str], *, internal_repair: bool | None) -> bytes:
+    """Write a drop-in for CRI-O, without `internal_repair` if that is None."""
+    document = tomlkit.document()
+    for line in _CRIO_HEADER:
+        document.add(tomlkit.comment(line))
+    crio = tomlkit.table(is_super_table=internal_repair is None)
+    if internal_repair is not None:
+        crio.add("internal_repair", internal_repair)
+    image = tomlkit.table()
+    names = tomlkit.array().multiline(True)
+    names.extend(sorted(set(pinned)))
+    image.add("pinned_images", names)
+    crio.add("image", image)
+    document.add("crio", crio)
+    return tomlkit.dumps(document).encode()
