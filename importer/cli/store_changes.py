@@ -39,15 +39,10 @@ def remove(given: Given) -> None:
     """
 
     def work(repo: Repo) -> Shown:
-        from importer.imagestore.remove import own_stores, remove_images, stores_with
-        from importer.store.find import find_stores
+        from importer.imagestore.remove import own_stores, remove_images
 
         removal, prefix = given(RemoveOptions), given(StoreArguments).prefix
-        stores = (
-            stores_with(repo, removal.branches, prefix)
-            if removal.branches
-            else own_stores(repo, find_stores(repo, (), prefix))
-        )
+        stores = own_stores(repo, removal.branches, prefix)
         everywhere = removal.all_branches or bool(removal.branches)
         keys = signing(given(Signing))
         return remove_images(repo, stores, given(Images).images, keys, everywhere=everywhere)
@@ -88,7 +83,7 @@ def export(given: Given) -> None:
 
     def work(repo: Repo) -> Shown:
         from importer.imagestore.export import export_image
-        from importer.imagestore.export_place import ExportPlace
+        from importer.imagestore.export_layer import ExportPlace
         from importer.store.find import find_stores
 
         stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)

@@ -89,15 +89,17 @@ class StoreDiff:
         """Return a table of the images that differ, their files if asked for, and the sums."""
         table = Table(_COLUMNS)
         table.rows.extend(
-            ("+", *_called(one), f"{self.own_layers(one):+d}", "new image") for one in self.added
+            ("+", *_called(image), f"{self.own_layers(image):+d}", "new image")
+            for image in self.added
         )
         table.rows.extend(
-            ("~", *_called(one.new), f"{one.layers:+d}", _counts(one.files)) for one in self.changed
+            ("~", *_called(change.new), f"{change.layers:+d}", _counts(change.files))
+            for change in self.changed
         )
-        table.rows.extend(("-", *_called(one), "", "") for one in self.removed)
+        table.rows.extend(("-", *_called(image), "", "") for image in self.removed)
         blocks: list[Block] = [table, Text("")] if table.rows else []
         if self.wanted.files:
-            blocks += [line for one in self.changed for line in _file_lines(one)]
+            blocks += [line for change in self.changed for line in _file_lines(change)]
         layers = f"{len(self.new_layers)} new, {len(self.old_layers)} no longer there"
         return [
             *blocks,
@@ -120,12 +122,12 @@ class StoreDiff:
                 # a list of pairs
                 "changed": [
                     {
-                        "from": one.old,  # ImageView: the image in A
-                        "to": one.new,  # ImageView: the image in B
+                        "from": change.old,  # ImageView: the image in A
+                        "to": change.new,  # ImageView: the image in B
                         # changed_files: what differs in the merged root
-                        "files": changed_files(one.files, counted=not self.wanted.files),
+                        "files": changed_files(change.files, counted=not self.wanted.files),
                     }
-                    for one in self.changed
+                    for change in self.changed
                 ],
                 "unchanged": self.unchanged,  # number of images that both have
             },
@@ -151,8 +153,8 @@ class StoreDiff:
         elif self.old is not None:
             before, after = (layer_ids_of(store.root) for store in (self.old, self.new))
             if before is not after:
-                told = "containers that podman 6 has made have to be made again"
-                yield Text(f"layer ids: {before.value} in A, {after.value} in B; {told}")
+                advice = "containers that podman 6 has made have to be made again"
+                yield Text(f"layer ids: {before.value} in A, {after.value} in B; {advice}")
 
 
 def changed_files(files: TreeDiff, *, counted: bool) -> dict[str, object]:
@@ -179,13 +181,13 @@ def _called(image: ImageView) -> tuple[str, str]:
 
 def _own(store: StoreView, image: ImageView, other: StoreView | None) -> int:
     """Return how many layers of an image of `store` the other store has not."""
-    known = _known(other)
-    return sum(store.standard_ids[layer.id] not in known for layer in image.layers)
+    others = _standard_ids(other)
+    return sum(store.standard_ids[layer.id] not in others for layer in image.layers)
 
 
-def _known(store: StoreView | None) -> list[str]:
+def _standard_ids(store: StoreView | None) -> list[str]:
     """Return the standard ids of a store's layers, in its order."""
-    return [store.standard_ids.get(one, one) for one in store.layers] if store else []
+    return [store.standard_ids.get(layer, layer) for layer in store.layers] if store else []
 
 
 def _counts(files: TreeDiff) -> str:
@@ -193,12 +195,12 @@ def _counts(files: TreeDiff) -> str:
     return " ".join(f"{sign}{len(paths):,}" for sign, paths in pairs if paths) or "the same files"
 
 
-def _file_lines(one: Changed) -> Iterable[Text]:
-    yield Text(one.new.full_label, "bold")
+def _file_lines(change: Changed) -> Iterable[Text]:
+    yield Text(change.new.full_label, "bold")
     signs = (
-        ("+", "green", one.files.added),
-        ("~", "yellow", one.files.changed),
-        ("-", "red", one.files.removed),
+        ("+", "green", change.files.added),
+        ("~", "yellow", change.files.changed),
+        ("-", "red", change.files.removed),
     )
     for sign, style, paths in signs:
         yield from (Text(f"{sign} {printable(path)}", style) for path in paths)
@@ -208,7 +210,7 @@ def _file_lines(one: Changed) -> Iterable[Text]:
 def _lost_lines(lost: Lost) -> Iterable[Text]:
     images, layers = several(len(lost.images), "image"), several(len(lost.layers), "layer")
     yield Text(f"B lacks {images} and {layers} of A")
-    yield from (Text(f"image {one.id[:12]}  {one.full_label}", "red") for one in lost.images)
+    yield from (Text(f"image {image.id[:12]}  {image.full_label}", "red") for image in lost.images)
     yield from (Text(f"layer {layer.store_layer_id}", "red") for layer in lost.layers)
 
 
@@ -221,7 +223,7 @@ def store_diff(
     gone = [image for image_id, image in before.items() if image_id not in after]
     fresh = [image for image_id, image in after.items() if image_id not in before]
     pairs = _pairs(gone, fresh)
-    known, present = _known(old), _known(new)
+    old_layers, new_layers = _standard_ids(old), _standard_ids(new)
     return StoreDiff(
         old,
         new,
@@ -229,8 +231,8 @@ def store_diff(
         tuple(image for image in gone if image.id not in {a.id for a, _ in pairs}),
         tuple(_changed(old, new, a, b) for a, b in pairs if old),
         len(before.keys() & after.keys()),
-        tuple(layer_id for layer_id in present if layer_id not in known),
-        tuple(layer_id for layer_id in known if layer_id not in present),
+        tuple(layer_id for layer_id in new_layers if layer_id not in old_layers),
+        tuple(layer_id for layer_id in old_layers if layer_id not in new_layers),
         fetch_cost(repo, old.commit if old else None, new.commit),
         find_lost(old, new),
         wanted or DiffParts(),
@@ -253,19 +255,19 @@ def _pairs(gone: list[ImageView], fresh: list[ImageView]) -> list[tuple[ImageVie
     Images are paired by component or repository, if each side has exactly one of them for the same
     platform.
     """
-    found = []
+    pairs = []
     for image in fresh:
         before = [other for other in gone if _same(image, other)]
         after = [other for other in fresh if _same(image, other)]
         if len(before) == len(after) == 1:
-            found.append((before[0], image))
-    return found
+            pairs.append((before[0], image))
+    return pairs
 
 
-def _same(one: ImageView, other: ImageView) -> bool:
+def _same(image: ImageView, other: ImageView) -> bool:
     """Return whether two images are of one component, or, without releases, of one repository."""
-    if one.platform != other.platform:
+    if image.platform != other.platform:
         return False
-    if one.components and other.components:
-        return not set(one.components).isdisjoint(other.components)
-    return bool(one.repositories & other.repositories)
+    if image.components and other.components:
+        return not set(image.components).isdisjoint(other.components)
+    return bool(image.repositories & other.repositories)

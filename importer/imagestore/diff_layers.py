@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
-from importer.imagestore.done import Done
-from importer.render.table import Block, Column, Table, Text
+from importer.render.table import Block, Column, Shown, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.find import embedded_commit
 from layers.oci.config import layer_commands, shown_command
@@ -50,7 +49,7 @@ class NewBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class LayersDiff(Done):
+class LayersDiff(Shown):
     """The layers that B has and A has not. `ostree` is what ostree would fetch for the stores in
     them, None if the repo lacks one of their commits."""
 

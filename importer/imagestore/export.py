@@ -1,41 +1,44 @@
 """`image-store export`: write an image into an OCI layout, or a directory of skopeo's dir:.
 
 Formats: image-spec image-layout.md; `importer.files.image_directory`. The blobs are the
-uncompressed tars, whose digests the config lists, so config and image id stay.
+uncompressed tars, whose digests the config lists, so config and image id stay. A tar cannot be
+compressed into the same bytes again. So the manifest of compressed layers cannot be kept, nor its
+signatures.
 """
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.imagestore.done import Done
+from importer.files.oci_layout import manifest
 from importer.imagestore.export_layer import LayerExport
-from importer.imagestore.exported_manifest import exported_manifest
-from importer.imagestore.show import choose_all
-from importer.render.table import Block, Text
+from importer.imagestore.show import choose_all, original
+from importer.render.table import Block, Shown, Text
 from importer.workers.tasks import Tasks, processes
+from layers.digest import Digest
+from layers.oci.media_type import OCI_CONFIG, TAR_LAYER, Compression, layer_compression
 from layers.oci.reference import ImageName
 from layers.words import several, size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
-    from importer.imagestore.export_place import ExportPlace, ExportTarget
-    from importer.imagestore.exported_manifest import ExportedManifest
+    from importer.imagestore.export_layer import ExportPlace, ExportTarget
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from importer.store.find import Stores
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
-    from layers.digest import Digest
+    from layers.oci.manifest import Manifest
     from layers.storage.layer_record import LayerRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Exported(Done):
+class Exported(Shown):
     """The image's place, its manifest's digest there, and the number of signatures beside it."""
 
     place: ExportPlace
@@ -61,12 +64,24 @@ class Exported(Done):
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ExportedManifest:
+    """A manifest's bytes, their digest, and the config's digest in it.
+
+    `original` is true if the image came with it.
+    """
+
+    raw: bytes
+    digest: Digest
+    config: Digest
+    original: bool
+
+
 def export_image(
     repo: Repo, stores: Stores, text: str, to: ExportPlace, progress: Progress, jobs: int
 ) -> Exported:
-    """Write the image to its destination, which is made if there is none.
-
-    At most `jobs` processes read layers.
+    """Write the image to its destination, which is made if there is none. At most `jobs` processes
+    read layers.
 
     Raise LayerError for a layer that cannot be made again. An OCI layout then still has its old
     images, and perhaps new blobs that no manifest names; a directory has no manifest.
@@ -80,7 +95,7 @@ def export_image(
     _export_layers(repo, store, missing, to, progress, jobs)
     for layer in missing:
         target.written_elsewhere(layer.diff_id)
-    made = exported_manifest(image, target.manifest_types)
+    made = _exported_manifest(image, target.manifest_types)
     target.write(made.config, iter([image.config.raw]))
     signatures = store.signatures(image.record).get(made.digest, ())
     written = target.write_signatures(signatures)
@@ -91,7 +106,7 @@ def export_image(
 
 def _missing(image: ImageView, target: ExportTarget, jobs: int) -> list[LayerRecord]:
     """Return the image's layers that the target lacks, each tar once, base first."""
-    layers = list(reversed({one.diff_id: one for one in reversed(image.layers)}.values()))
+    layers = list(reversed({layer.diff_id: layer for layer in reversed(image.layers)}.values()))
     with ThreadPoolExecutor(jobs) as threads:  # hashing does without Python's lock
         has = threads.map(lambda layer: target.has(layer.diff_id, layer.diff_size), layers)
     return [layer for layer, is_there in zip(layers, has, strict=True) if not is_there]
@@ -105,27 +120,44 @@ def _export_layers(
     progress: Progress,
     jobs: int,
 ) -> None:
-    """Write the layers' tars. Of several layers that fail, the first one's error is raised."""
+    """Write the layers' tars, and raise the error of the first layer in order that fails."""
     exports = [LayerExport.of(repo, store, layer, to) for layer in layers]
-    count = processes(jobs, (one.size for one in exports))
+    count = processes(jobs, (export.size for export in exports))
     with Tasks(count, LayerExport.__module__) as tasks:
-        largest_first = sorted(exports, key=lambda one: -one.size)
-        begun = {one: tasks.begin(one) for one in largest_first}
-        for one in exports:
-            progress.message(f"exporting layer {one.layer_id[:12]}, {size(one.size)}")
-            begun[one].result()
+        largest_first = sorted(exports, key=lambda export: -export.size)
+        begun = {export: tasks.begin(export) for export in largest_first}
+        for export in exports:
+            progress.message(f"exporting layer {export.layer_id[:12]}, {size(export.size)}")
+            begun[export].result()
 
 
 def _original(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
     """Return the image that `text` means. Raise ImporterError if every store has it flattened."""
-    places = choose_all(stores, text)
-    store, image = next((place for place in places if not place[1].flattened), places[0])
+    store, image = original(choose_all(stores, text))
     if image.flattened:
         raise ImporterError(
             f"{image.label} is flattened: its layers are not the ones that its config names",
             hint="export it from a store that was imported without --flatten",
         )
     return store, image
+
+
+def _exported_manifest(image: ImageView, media_types: Container[str]) -> ExportedManifest:
+    """Return an original manifest of the image if it names the uncompressed layers and is of one of
+    the media types, else a new one."""
+    for own in image.manifests:
+        if own.media_type in media_types and _names_tars(own, image):
+            return ExportedManifest(own.raw, own.digest, own.config.digest, original=True)
+    annotations = json.loads(image.manifest.raw).get("annotations")
+    layers = [(TAR_LAYER, layer.diff_id, layer.diff_size) for layer in image.layers]
+    raw = manifest(OCI_CONFIG, image.config.raw, layers, annotations)
+    return ExportedManifest(raw, Digest.of(raw), Digest.of(image.config.raw), original=False)
+
+
+def _names_tars(manifest: Manifest, image: ImageView) -> bool:
+    """Return whether the manifest's blobs are the layers' tars."""
+    named = [(layer.digest, layer_compression(layer.media_type)) for layer in manifest.layers]
+    return named == [(layer.diff_id, Compression.NONE) for layer in image.layers]
 
 
 def _tell_left_signatures(

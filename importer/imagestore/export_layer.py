@@ -1,4 +1,4 @@
-"""Write one stored layer's original tar to where its image is exported."""
+"""Write one stored layer's original tar to the place that its image is exported to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from importer.imagestore.export_place import ExportPlace
+from importer.files.image_directory import ImageDirectory
+from importer.files.oci_layout import Layout
 from importer.repo.writer import Repo
 from layers.chunks import verified
 from layers.digest import Digest
@@ -21,6 +22,26 @@ if TYPE_CHECKING:
     from importer.store.reader import StoreView
     from layers.chunks import Chunks
     from layers.storage.layer_record import LayerRecord
+
+
+type ExportTarget = ImageDirectory | Layout
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlace:
+    """The destination of an export: an OCI layout and a tag; "" keeps the image's own tag.
+
+    With `tag` None the directory is one of skopeo's transport dir:.
+    """
+
+    directory: Path
+    tag: str | None
+
+    def target(self) -> ExportTarget:
+        """Return the layout or directory to write."""
+        if self.tag is None:
+            return ImageDirectory(self.directory)
+        return Layout(self.directory, self.tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +83,7 @@ class LayerExport:
 
 
 def _file(tree: RepoDirectory, part: FileContent) -> str:
-    found = find_leaf(tree, components(part.path))
-    if found is None:
+    checksum = find_leaf(tree, components(part.path))
+    if checksum is None:
         raise LayerError("the file is missing in the store", path=part.path)
-    return found
+    return checksum

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.imagestore.diff import StoreDiff, store_diff
-from importer.imagestore.done import Done
-from importer.render.table import Block, Text
+from importer.render.table import Block, Shown, Text
 from importer.repo.reachable import ancestors
 from importer.store.reader import NoStoreError, open_store
 from layers.words import size
@@ -60,7 +59,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class History(Done):
+class History(Shown):
     """The commits, newest first. `missing` is the last one's parent if the repo lacks it."""
 
     branch: str

@@ -10,6 +10,9 @@ from layers.whiteout import unquoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from importer.repo.writer import Repo
+    from importer.store.image import ImageView
+    from importer.store.reader import StoreView
     from layers.tree.lower import TreeDirectory
 
 
@@ -32,7 +35,12 @@ class LayerUsage:
     gone: set[str] = field(default_factory=set)
 
 
-class Usage:
+def layer_usage(repo: Repo, store: StoreView, image: ImageView) -> list[LayerUsage]:
+    """Count the layers of an image, base first."""
+    return _UsageWalk(store.own_stack(image), repo.file_size).layers[::-1]
+
+
+class _UsageWalk:
     """Walks the layers' trees together, as overlayfs merges them, each once.
 
     `stack` has the layers' trees nearest first, and `layers` their counts in the same order.
@@ -49,9 +57,8 @@ class Usage:
     def _merge(
         self, stack: list[tuple[int, TreeDirectory]]
     ) -> list[list[tuple[int, TreeDirectory]]]:
-        """Count one merged directory. Return its sub-directories, each with all trees that merge
-        there.
-        """
+        """Count one merged directory. Return its sub-directories, each with the trees that merge in
+        it."""
         seen: set[bytes] = set()  # names that a nearer layer has as a leaf, or deletes
         merged: dict[bytes, list[tuple[int, TreeDirectory]]] = {}
         for number, directory in stack:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.imagestore.done import Done
-from importer.render.table import Block, Column, Table, Text
+from importer.render.table import Block, Column, Shown, Table, Text
 from importer.store.whiteouts import said_whiteouts
 from layers.storage.layer_id import Whiteouts
 from layers.words import age, size
@@ -31,7 +30,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Listing(Done):
+class Listing(Shown):
     """The images of some stores. `now` is in seconds since 1970; ages count from it."""
 
     stores: Stores

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import CUT, FLATTENED, LABELLED, is_cache
-from importer.imagestore.done import Done
-from importer.render.table import Block, Text
+from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours, store_prefix
 from importer.repo.reachable import ancestors, commit_objects
 from importer.repo.staging import clear_abandoned
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Pruning(Done):
+class Pruning(Shown):
     """The branches that were deleted, the ids of their layers, and the space that was freed.
     `others` counts the commits that no branch leads to and no import of images made: they stay."""
 

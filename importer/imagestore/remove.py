@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import IMAGE
 from importer.commit.signing import check_keys, sign
 from importer.errors import ImporterError
-from importer.imagestore.done import Done
 from importer.imagestore.remove_message import removal_message
 from importer.imagestore.show import choose
-from importer.render.table import Block, Text
+from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours
 from importer.repo.commit_metadata import Base
-from importer.store.find import Stores
+from importer.store.find import find_stores
 from importer.store.layers import remove_layer
-from importer.store.reader import StoreView, open_store
 from layers.document import compact_json
 from layers.storage.layer_record import with_blob
 
@@ -26,7 +24,9 @@ if TYPE_CHECKING:
     from importer.commit.target import GpgKey, KeyFile
     from importer.repo.tree import Tree
     from importer.repo.writer import Repo
+    from importer.store.find import Stores
     from importer.store.image import ImageView
+    from importer.store.reader import StoreView
     from layers.document import Document
     from layers.oci.manifest import Descriptor
 
@@ -41,14 +41,14 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
-class Removals(Done):
+class Removals(Shown):
     """The changes of all branches."""
 
     branches: tuple[Removal, ...]
 
     def blocks(self) -> list[Block]:
         """Return the new commits, as an import prints them."""
-        return [Text(one.commit or f"deleted {one.branch}") for one in self.branches]
+        return [Text(change.commit or f"deleted {change.branch}") for change in self.branches]
 
     def document(self) -> dict[str, object]:
         """Return the keys for JSON."""
@@ -152,10 +152,10 @@ class _StoreEdit:
         return [blob for image in images for blob in image.blobs(standard_id)]
 
     def _part(self, name: str) -> Tree:
-        found = self._tree.enter(name)
-        if found is None:
+        part = self._tree.enter(name)
+        if part is None:
             raise ImporterError(f"{name} is missing in the store")
-        return found
+        return part
 
     def _rewrite(self, tree: Tree, directory: str, name: str, records: list[Document]) -> None:
         """Write a file of records anew; it keeps its owner and label."""
@@ -176,15 +176,12 @@ def _parent(repo: Repo, store: StoreView) -> str | None:
     return head.checksum if goes_on or not is_ours(head) else None
 
 
-def stores_with(repo: Repo, branches: Sequence[str], prefix: str | None) -> Stores:
-    """Return the stores of these branches. Raise ImporterError if a branch is missing."""
+def own_stores(repo: Repo, branches: tuple[str, ...], prefix: str | None) -> Stores:
+    """Find the stores of these branches, or of all branches but remotes', which are not ours to
+    change. Raise ImporterError if a branch is missing."""
     for branch in branches:
         if repo.resolve(branch) is None:
             raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
-    return Stores(tuple(open_store(repo, branch, prefix) for branch in branches), ())
-
-
-def own_stores(repo: Repo, stores: Stores) -> Stores:
-    """Return the stores without those of remotes' branches, which are not ours to change."""
-    found = tuple(store for store in stores.found if repo.resolve(store.branch) is not None)
-    return Stores(found, stores.skipped)
+    stores = find_stores(repo, branches, prefix)
+    own = tuple(store for store in stores.found if repo.resolve(store.branch) is not None)
+    return replace(stores, found=own)

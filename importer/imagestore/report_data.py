@@ -6,21 +6,67 @@ is compared with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from importer.imagestore.diff import StoreDiff, store_diff
-from importer.imagestore.layer_usage import LayerUsage, Usage
-from importer.imagestore.report_space import Space, smallest_of, space_of
+from importer.imagestore.layer_usage import LayerUsage, layer_usage
 from importer.store.reader import NoStoreError, open_store
+from layers.errors import printable
 from layers.oci.config import layer_commands, shown_command
+from layers.whiteout import unquoted
+from layers.words import several
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
+    from layers.tree.lower import TreeDirectory
 
 _MOST_DIRECTORIES = 20
+# No picture shows more: what is smaller than this share of its layer becomes "others".
+_SMALLEST = 1 / 400
+_MOST_CHILDREN = 24
+_DEEPEST = 12
+
+
+@dataclass(slots=True)
+class Space:
+    """A file or directory, with the bytes of the file contents in it and the number of files."""
+
+    name: str
+    size: int = 0
+    files: int = 0
+    children: list[Space] = field(default_factory=list)
+
+    def picture(self) -> list[Any]:
+        """Return [name, size, files, children] for JSON, the largest child first."""
+        return self._pruned(max(1.0, self.size * _SMALLEST), 0)
+
+    def _pruned(self, smallest: float, depth: int) -> list[Any]:
+        ordered = sorted(self.children, key=lambda child: (-child.size, child.name))
+        if depth >= _DEEPEST:
+            ordered = []
+        shown = [child for child in ordered[:_MOST_CHILDREN] if child.size >= smallest]
+        nodes = [child._pruned(smallest, depth + 1) for child in shown]
+        rest = ordered[len(shown) :]
+        size, files = sum(child.size for child in rest), sum(child.files for child in rest)
+        if size and nodes:
+            nodes.append([several(len(rest), "other"), size, files, []])
+        return [self.name, self.size, self.files, nodes]
+
+    def directories(self) -> Iterator[tuple[str, Space]]:
+        """Yield every directory below this one with its path."""
+        work = [("", self)]
+        while work:
+            here, node = work.pop()
+            for child in node.children:
+                if child.children:
+                    place = f"{here}/{child.name}"
+                    yield place, child
+                    work.append((place, child))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +127,15 @@ class ReportData:
 
         A directory is left out if one of its own sub-directories has nearly all of its bytes.
         """
-        found = [
+        directories = [
             (path, layer, space)
             for layer in self.layers
             for path, space in layer.space.directories()
             if max((child.size for child in space.children if child.children), default=0)
             < 0.9 * space.size
         ]
-        found.sort(key=lambda one: (-one[2].size, one[0], one[1].standard_id))
-        return found[:_MOST_DIRECTORIES]
+        directories.sort(key=lambda place: (-place[2].size, place[0], place[1].standard_id))
+        return directories[:_MOST_DIRECTORIES]
 
     def tree(self) -> dict[str, Any]:
         """Return the data of the picture: the layers, and for each image the indexes of its
@@ -102,19 +148,40 @@ class ReportData:
                     "id": layer.standard_id[:12],
                     "label": layer.label,
                     "users": list(layer.users),
-                    "space": layer.space.pruned(smallest_of(layer.space)),
+                    "space": layer.space.picture(),
                 }
                 for layer in self.layers
             ],
             "images": [
                 {
-                    "label": one.image.short_label,
-                    "name": one.image.label,
-                    "layers": [places[layer.id] for layer in one.image.layers],
+                    "label": space.image.short_label,
+                    "name": space.image.label,
+                    "layers": [places[layer.id] for layer in space.image.layers],
                 }
-                for one in self.images
+                for space in self.images
             ],
         }
+
+
+def space_of(root: TreeDirectory, size_of: Callable[[str], int]) -> Space:
+    """Measure a layer's tree, without whiteouts. `size_of` returns bytes by a file's checksum."""
+    top = Space("")
+    order = [top]
+    work = [(root, top)]
+    while work:
+        directory, space = work.pop()
+        for name, checksum in directory.leaves.items():
+            if unquoted(name) is None:
+                space.children.append(Space(printable(name), size_of(checksum), 1))
+        for name, below in directory.directories.items():
+            child = Space(printable(name))
+            space.children.append(child)
+            order.append(child)
+            work.append((below, child))
+    for space in reversed(order):  # children were made after their parents
+        space.size = sum(child.size for child in space.children)
+        space.files = sum(child.files for child in space.children)
+    return top
 
 
 def report_data(repo: Repo, store: StoreView, since: str | None, prefix: str | None) -> ReportData:
@@ -124,7 +191,7 @@ def report_data(repo: Repo, store: StoreView, since: str | None, prefix: str | N
     images = tuple(_image(repo, store, image, usages) for image in store.images)
     return ReportData(
         store,
-        tuple(sorted(images, key=lambda one: (-one.size, one.image.label))),
+        tuple(sorted(images, key=lambda space: (-space.size, space.image.label))),
         tuple(sorted(layers, key=lambda layer: (-layer.space.size, layer.standard_id))),
         _diff(repo, store, since, prefix),
     )
@@ -143,8 +210,8 @@ def _diff(repo: Repo, store: StoreView, since: str | None, prefix: str | None) -
 
 
 def _usage(repo: Repo, store: StoreView, image: ImageView) -> dict[str, LayerUsage]:
-    used = Usage(store.own_stack(image), repo.file_size).layers[::-1]
-    return {layer.id: usage for layer, usage in zip(image.layers, used, strict=True)}
+    ids = (layer.id for layer in image.layers)
+    return dict(zip(ids, layer_usage(repo, store, image), strict=True))
 
 
 def _layer(repo: Repo, store: StoreView, layer_id: str) -> LayerSpace:
@@ -163,8 +230,8 @@ def _image(
     repo: Repo, store: StoreView, image: ImageView, usages: dict[str, dict[str, LayerUsage]]
 ) -> ImageSpace:
     own = usages[image.id]
-    known = store.standard_ids
-    shared = [one.id for one in image.layers if len(store.users(known[one.id])) > 1]
+    ids = [layer.id for layer in image.layers]
+    shared = [layer for layer in ids if len(store.users(store.standard_ids[layer])) > 1]
     gone = set().union(*(usage.gone for usage in own.values()))
     needed = set().union(*(usage.shown for usage in own.values()))
     for other_id, others in usages.items():

@@ -15,8 +15,7 @@ from markupsafe import Markup
 from importer.errors import ImporterError
 from importer.files.presence import mode_of
 from importer.files.replacement import Replacement
-from importer.imagestore.done import Done
-from importer.render.table import Block, Text
+from importer.render.table import Block, Shown, Text
 from layers.words import several, shortened, size
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ _NUMBERS = ("Layers", "Shared", "Hidden", "Flattening saves", "Files")
 
 
 @dataclass(frozen=True, slots=True)
-class Written(Done):
+class Written(Shown):
     """The file of the report, or STDOUT, for the command's answer."""
 
     path: Path

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.imagestore.done import Done
-from importer.imagestore.layer_usage import LayerUsage, Usage
-from importer.render.table import Block, Column, Table, Text
+from importer.imagestore.layer_usage import LayerUsage, layer_usage
+from importer.render.table import Block, Column, Shown, Table, Text
 from layers.errors import printable
 from layers.oci.config import layer_commands, shown_command
 from layers.path import joined
@@ -17,6 +16,8 @@ from layers.tree.blocked import blocked_paths
 from layers.words import first_of, several, shortened, size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from importer.repo.writer import Repo
     from importer.store.find import Stores
     from importer.store.image import ImageView
@@ -39,11 +40,11 @@ _COMMAND_WIDTH = 100
 
 @dataclass(frozen=True, slots=True)
 class LayerDetails:
-    """A layer as part of an image; `shared` are the other images that have it.
+    """A layer of an image; `shared` are the other images that have the layer.
 
     `standard_id` is containers-storage's id, which `record` need not have. In the store, a `cut`
-    layer holds all files of the layers below, and other ones those in the directories `whole`;
-    `usage` counts the layer's own part.
+    layer holds all files of the layers below; another layer holds those in the directories
+    `whole`. `usage` counts the layer's own part.
     """
 
     record: LayerRecord
@@ -96,7 +97,7 @@ class LayerDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageDetails(Done):
+class ImageDetails(Shown):
     """An image in one store.
 
     `branches` are all branches that have it, `flattened` those that have it flattened.
@@ -188,10 +189,10 @@ def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
     candidates = [
         _Candidate(
             image_id,
-            frozenset(name for _, image in found for name in image.names),
-            frozenset(digest for _, image in found for digest in image.digests),
+            frozenset(name for _, image in copies for name in image.names),
+            frozenset(digest for _, image in copies for digest in image.digests),
         )
-        for image_id, found in places.items()
+        for image_id, copies in places.items()
     ]
     chosen = select(candidates, text)
     if chosen is None:
@@ -202,11 +203,16 @@ def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
     return sorted(places[chosen.id], key=lambda p: (text not in p[1].names, not p[1].names))
 
 
+def original(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView, ImageView]:
+    """Return the first place that has the image with its original layers, else the first place."""
+    return next((place for place in places if not place[1].flattened), places[0])
+
+
 def _unread(stores: Stores) -> str:
     """Return the end of an error message: the first branches whose store cannot be read, and why;
     "" if all can be read."""
-    broken = [one for one in stores.skipped if one.broken]
-    return "".join(f"; branch {one.branch} cannot be read: {one.reason}" for one in broken[:3])
+    broken = [skipped for skipped in stores.skipped if skipped.broken][:3]
+    return "".join(f"; branch {branch.branch} cannot be read: {branch.reason}" for branch in broken)
 
 
 def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
@@ -215,8 +221,8 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
     Of an image that is flattened in some stores only, return the original layers.
     """
     places = choose_all(stores, text)
-    store, image = next((place for place in places if not place[1].flattened), places[0])
-    usage = Usage(store.own_stack(image), repo.file_size).layers[::-1]
+    store, image = original(places)
+    usage = layer_usage(repo, store, image)
     commands = layer_commands(image.config)
     details = tuple(
         LayerDetails(
@@ -233,7 +239,7 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
     return ImageDetails(
         image,
         tuple(sorted(store.branch for store, _ in places)),
-        tuple(sorted(store.branch for store, one in places if one.flattened)),
+        tuple(sorted(store.branch for store, copy in places if copy.flattened)),
         details,
     )
 
@@ -251,8 +257,8 @@ def _count(directories: int) -> str:
 
 def _sharers(stores: Stores, standard_id: str, image: ImageView) -> tuple[ImageView, ...]:
     """Return the other images with this layer, each once, with a name if a store has one for it."""
-    found: dict[str, ImageView] = {}
+    others: dict[str, ImageView] = {}
     for other in (other for store in stores.found for other in store.users(standard_id)):
-        if other.id != image.id and (other.names or other.id not in found):
-            found[other.id] = other
-    return tuple(sorted(found.values(), key=lambda other: other.full_label))
+        if other.id != image.id and (other.names or other.id not in others):
+            others[other.id] = other
+    return tuple(sorted(others.values(), key=lambda other: other.full_label))

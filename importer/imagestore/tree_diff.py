@@ -24,27 +24,27 @@ class TreeDiff:
 
 def tree_diff(old: Sequence[RepoDirectory], new: Sequence[RepoDirectory]) -> TreeDiff:
     """Compare two stacks of layers, nearest first, each as overlayfs merges it."""
-    found = TreeDiff()
+    diff = TreeDiff()
     work: list[tuple[Path, Lower | None, Lower | None]] = [((), _merged(old), _merged(new))]
     while work:
-        path, one, other = work.pop()
-        before, after = _leaves(one), _leaves(other)
+        path, old_root, new_root = work.pop()
+        before, after = _leaves(old_root), _leaves(new_root)
         for name in before.keys() | after.keys():
             place = joined((*path, name))
             if name not in before:
-                found.added.append(place)
+                diff.added.append(place)
             elif name not in after:
-                found.removed.append(place)
+                diff.removed.append(place)
             elif before[name] != after[name]:
-                found.changed.append(place)
-        below, above = _directories(one), _directories(other)
-        for name in below.keys() | above.keys():
-            pair = below.get(name), above.get(name)
+                diff.changed.append(place)
+        old_below, new_below = _directories(old_root), _directories(new_root)
+        for name in old_below.keys() | new_below.keys():
+            pair = old_below.get(name), new_below.get(name)
             if _contents(pair[0]) != _contents(pair[1]):
                 work.append(((*path, name), *pair))
-    for paths in (found.added, found.removed, found.changed):
+    for paths in (diff.added, diff.removed, diff.changed):
         paths.sort()
-    return found
+    return diff
 
 
 def _merged(stack: Sequence[RepoDirectory]) -> Lower | None:
@@ -62,4 +62,4 @@ def _directories(directory: Lower | None) -> dict[bytes, Lower]:
 def _contents(directory: Lower | None) -> list[str]:
     """Return the checksums that decide on everything below a merged directory."""
     stack = directory.stack if directory else ()
-    return [one.contents for one in stack if isinstance(one, RepoDirectory)]
+    return [tree.contents for tree in stack if isinstance(tree, RepoDirectory)]

@@ -60,7 +60,8 @@ class Shown(Documented, Protocol):
 
     @property
     def status(self) -> int:
-        """Return the exit status of the command."""
+        """Return the exit status of the command, 0 unless a subclass tells otherwise."""
+        return 0
 
     def blocks(self) -> list[Block]:
         """Return tables and lines for people."""

@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.images import definition
 from importer.imagestore.export import export_image
-from importer.imagestore.export_place import ExportPlace
+from importer.imagestore.export_layer import ExportPlace
 from importer.repo.writer import Repo
 from importer.store.find import find_stores
 from tests.tools import umoci
