@@ -68,7 +68,13 @@ def test_what_remains_is_what_an_import_of_it_gives(
     imported(repo, "--branch=all", *options, *everything)
     expected = imported(other, "--branch=all", *options, *rest)["commit"]
     document = answered(repo, "remove", images[gone][1])
-    removed = {"image_id": images[gone][0].image_id, "names": [images[gone][1]]}
+    image, name = images[gone]
+    removed = {
+        "image_id": image.image_id,
+        "names": [name],
+        "components": [],
+        "digest": image.digest,
+    }
     assert document == {"branches": [{"branch": "all", "commit": expected, "removed": [removed]}]}
     assert rev_parse(repo, "all") == expected
     assert answered(repo, "verify", "--quiet", "all")["ok"]
