@@ -26,8 +26,8 @@ def too_slow(sender: str, received: int, seconds: float) -> FetchError:
     """Return the error that so few bytes came within so many seconds."""
     if not received:
         return FetchError(f"{sender} has been silent for {seconds:g} s", hint=SILENCE)
-    said = f"{sender} has sent fewer than {LEAST_SPEED} bytes a second for {seconds:g} s"
-    return FetchError(said, hint=SILENCE)
+    message = f"{sender} has sent fewer than {LEAST_SPEED} bytes a second for {seconds:g} s"
+    return FetchError(message, hint=SILENCE)
 
 
 def is_readable(descriptor: int, seconds: float) -> bool:

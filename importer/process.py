@@ -122,8 +122,8 @@ def _status(child: subprocess.Popen[bytes], name: str, timeout: float) -> int:
     try:
         return child.wait(None if timeout == inf else timeout)
     except subprocess.TimeoutExpired:
-        said = f"{name} closed its output, but has not ended for {timeout:g} s"
-        raise FetchError(said, hint=SILENCE) from None
+        message = f"{name} closed its output, but has not ended for {timeout:g} s"
+        raise FetchError(message, hint=SILENCE) from None
 
 
 class Server:

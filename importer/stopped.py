@@ -52,8 +52,8 @@ class StopWatch:
             self._told.discard(pid)
         elif pid not in self._told:
             self._told.add(pid)
-            said = "%s is stopped, and the command waits for it: `kill -CONT %d` lets it go on"
-            _log.warning(said, name, pid)
+            message = "%s is stopped, and the command waits for it: `kill -CONT %d` lets it go on"
+            _log.warning(message, name, pid)
 
 
 def _is_stopped(pid: int) -> bool:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from importer.cli.options.declare import Given
     from importer.fetch.skopeo import Skopeo
-    from importer.ingest.executors import OpenExecutors
+    from importer.ingest.executor import OpenExecutors
     from layers.tree.read_layer import LayerOptions
 
 # The options of all commands that import images, and those of the ones that fetch images.

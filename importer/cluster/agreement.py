@@ -54,8 +54,7 @@ class Agreement:
 
     def _check_directory(self) -> None:
         try:
-            with open_regular(Path(self.directory, _NONCE)) as file:
-                nonce = file.read(_MOST).decode("ascii", "replace")
+            nonce, _ = _nonce_and_owner(Path(self.directory, _NONCE))
         except OSError as error:
             message = f"it does not see the repo: {self.directory}: {error.strerror}"
             raise ImporterError(message, hint=_PATH) from None
@@ -92,9 +91,7 @@ class Agreement:
             return
         path = Path(self.directory, name)
         try:
-            with open_regular(path) as file:
-                nonce = file.read(_MOST).decode("ascii", "replace")
-                owner = os.fstat(file.fileno()).st_uid
+            nonce, owner = _nonce_and_owner(path)
             path.unlink()
         except OSError as error:
             message = f"a file that it wrote into the repo is not here: {error.strerror}"
@@ -106,6 +103,11 @@ class Agreement:
                 f"it writes to the repo as user {owner}, the importing process as {os.geteuid()}"
             )
             raise ImporterError(message, hint="run the workers as the user who runs the import")
+
+
+def _nonce_and_owner(path: Path) -> tuple[str, int]:
+    with open_regular(path) as file:
+        return file.read(_MOST).decode("ascii", "replace"), os.fstat(file.fileno()).st_uid
 
 
 def _version(package: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -20,15 +20,14 @@ from importer.repo.libostree import faults
 from layers.errors import Fault, LayerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from importer.cluster.address import Address, Cluster
     from importer.cluster.messages import Refusal
     from importer.fetch.blobs import Blobs
     from importer.fetch.skopeo import Skopeo
     from importer.ingest.budget import Allowance, Budget
-    from importer.ingest.executor import Executor
-    from importer.ingest.executors import Executors
+    from importer.ingest.executor import Executor, MakeExecutor
     from importer.ingest.missing_layer import MissingLayer, OnRead, Origin
     from importer.ingest.spool import SpooledBlob
     from importer.progress import Progress
@@ -68,6 +67,10 @@ class ClusterExecutor:
         self._lock = threading.Lock()
         self.read_bytes = 0  # of layers of a store
         self.readers: dict[str, ReadBy] = {}
+
+    def budget(self, asked: Budget) -> Budget:
+        """See `Executor`: as much as the cluster can take. Connect to the cluster."""
+        return replace(asked, downloads=0, jobs=self._session.start())
 
     def close(self) -> None:
         """See `Executor`. The session stays open for the release's other architectures."""
@@ -159,30 +162,15 @@ def _digest(missing: MissingLayer, origin: Origin) -> str:
     return str(missing.layer.blob.digest)
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterExecutors:
-    """`Executors` of the workers of a cluster."""
-
-    session: ClusterSession
-    progress: Progress
-
-    def make(self, blobs: Blobs | None, options: LayerOptions, allowance: Allowance) -> Executor:
-        """See `Executors`."""
-        return ClusterExecutor(self.session, blobs, options, self.progress, allowance)
-
-    def budget(self, asked: Budget, missing: Sequence[MissingLayer]) -> Budget:
-        """See `Executors`: as much as the cluster can take.
-
-        Connect to the cluster if layers are missing. Raise ImporterError if that fails.
-        """
-        return replace(asked, downloads=0, jobs=self.session.start()) if missing else asked
-
-
 @contextmanager
-def cluster_executors(cluster: Cluster, repo: Repo, progress: Progress) -> Iterator[Executors]:
-    """Yield the executors of a cluster."""
+def cluster_executors(cluster: Cluster, repo: Repo, progress: Progress) -> Iterator[MakeExecutor]:
+    """Yield a function that makes executors of a cluster, which share a session."""
     with ClusterSession(cluster, repo, progress) as session:
-        yield ClusterExecutors(session, progress)
+
+        def make(blobs: Blobs | None, options: LayerOptions, allowance: Allowance) -> Executor:
+            return ClusterExecutor(session, blobs, options, progress, allowance)
+
+        yield make
 
 
 def for_workers(skopeo: Skopeo, address: Address) -> Skopeo:

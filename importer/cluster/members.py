@@ -96,9 +96,9 @@ class Members:
 
     def _none(self) -> ClusterError:
         address = self._cluster.address
-        said = f"cluster {address} has had no worker for {self._cluster.wait:g} s"
+        message = f"cluster {address} has had no worker for {self._cluster.wait:g} s"
         start = "try a smaller N" if address.workers else "start one with `dask worker ADDRESS`"
-        return ClusterError(said, hint=f"{start}, or wait longer with --cluster-wait")
+        return ClusterError(message, hint=f"{start}, or wait longer with --cluster-wait")
 
 
 def _proof(answer: bytes | BaseException) -> str:

@@ -2,5 +2,5 @@
 
 In: the missing layers of a plan, each with its origin. Out: the layers' branches.
 Open `schedule.py` first: which layer is next, and the states of a layer. `layer_pool.py` has the
-threads, `executor.py` their work, `job.py` what a worker process does with a layer.
+threads, `local_executor.py` their work, `job.py` the work of a worker process.
 """

@@ -36,9 +36,9 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
     with (
         repo.locked(),
         job.source.planned(target, repo, progress) as plan,
-        job.executors(repo, progress) as executors,
+        job.executors(repo, progress) as make_executor,
     ):
-        parts = read_layers(target, repo, plan, executors, progress)
+        parts = read_layers(target, repo, plan, make_executor, progress)
         branches = [branch for one in parts for branch in one.part.branches]
         check_faults(branches, keep_going=job.keep_going)
         branches = [_with_kept_images(job, repo, branch, progress) for branch in branches]

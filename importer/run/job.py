@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.ingest.executors import local_executors
+from importer.ingest.executor import local_executors
 
 if TYPE_CHECKING:
     from importer.commit.target import Target
-    from importer.ingest.executors import OpenExecutors
+    from importer.ingest.executor import OpenExecutors
     from importer.release.files import FilesToWrite
     from importer.sources.source import Source
 

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from importer.commit.plan import Plan, PlannedBranch, PlannedPart
     from importer.commit.target import Target
     from importer.ingest.budget import Allowance
-    from importer.ingest.executor import ReadBy
-    from importer.ingest.executors import Executors
+    from importer.ingest.executor import MakeExecutor, ReadBy
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
     from importer.repo.writer import Repo
@@ -44,7 +43,7 @@ class PartRead:
 
 
 def read_layers(
-    target: Target, repo: Repo, plan: Plan, executors: Executors, progress: Progress
+    target: Target, repo: Repo, plan: Plan, make_executor: MakeExecutor, progress: Progress
 ) -> list[PartRead]:
     """Read the layers of all parts. A component of a release whose layer fails is left out, with
     its fault; any other image's fault is raised."""
@@ -54,7 +53,7 @@ def read_layers(
     here: set[str] = set()
     allowance = Allowance(target.total)
     for part in plan.parts:
-        found.append(_read(target, repo, part, here, executors, allowance, progress))
+        found.append(_read(target, repo, part, here, make_executor, allowance, progress))
         here |= found[-1].fetched
     return found
 
@@ -69,7 +68,7 @@ def _read(
     repo: Repo,
     part: PlannedPart,
     here: Set[str],
-    executors: Executors,
+    make_executor: MakeExecutor,
     allowance: Allowance,
     progress: Progress,
 ) -> PartRead:
@@ -80,7 +79,7 @@ def _read(
     if keeps_going:
         progress = ComponentProgress(progress, part.by_component, missing)
     broken, written, read, readers = _import(
-        target, repo, part, missing, executors, allowance, progress, keeps_going=keeps_going
+        target, repo, part, missing, make_executor, allowance, progress, keeps_going=keeps_going
     )
     whole = _without(part, broken)
     layers = whole.layers.after(repo)
@@ -94,7 +93,7 @@ def _import(
     repo: Repo,
     part: PlannedPart,
     missing: Sequence[MissingLayer],
-    executors: Executors,
+    make_executor: MakeExecutor,
     allowance: Allowance,
     progress: Progress,
     *,
@@ -107,8 +106,8 @@ def _import(
     # An import that finds nothing new does not load what reads layers.
     from importer.ingest.import_layers import import_layers
 
-    executor = executors.make(part.blobs, target.layer_options, allowance)
-    budget = executors.budget(target.budget, missing)
+    executor = make_executor(part.blobs, target.layer_options, allowance)
+    budget = executor.budget(target.budget)
     broken, written = import_layers(
         repo, missing, executor, budget, progress, keep_going=keeps_going
     )

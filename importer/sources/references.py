@@ -102,8 +102,8 @@ def _branch(target: Target, reference: Reference) -> str:
 
 def _load_readers() -> None:
     """Load what reads layers, which takes as long as skopeo takes to start."""
-    import importer.ingest.executor
-    import importer.ingest.import_layers  # noqa: F401
+    import importer.ingest.import_layers
+    import importer.ingest.local_executor  # noqa: F401
 
 
 def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from importer.cluster.bars import Bar
 from importer.cluster.executor import for_workers
 from importer.errors import ImporterError
 from importer.fetch.skopeo import Skopeo
-from importer.ingest.executors import local_executors
+from importer.ingest.executor import local_executors
 from importer.progress import Advance, Silence
 from tests.tools.importimage import SCRIPT
 from tests.tools.process import CommandError, run

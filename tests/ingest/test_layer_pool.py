@@ -114,6 +114,9 @@ class Working:
         self.read_bytes = 0
         self.readers: dict[str, ReadBy] = {}
 
+    def budget(self, asked: Budget) -> Budget:
+        return asked
+
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
         try:
             self._fail("fetch", missing.layer.id)

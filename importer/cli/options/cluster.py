@@ -14,7 +14,7 @@ from importer.errors import ImporterError
 if TYPE_CHECKING:
     import click
 
-    from importer.ingest.executors import OpenExecutors
+    from importer.ingest.executor import OpenExecutors
 
 
 class ClusterAddress(ParamType[Address]):
@@ -74,7 +74,7 @@ class OnCluster(OptionGroup):
     def executors(self, jobs: int | None) -> OpenExecutors:
         """Return what opens the executors that read layers; `jobs` is the value of --jobs."""
         if self.cluster is None:
-            from importer.ingest.executors import local_executors
+            from importer.ingest.executor import local_executors
 
             return local_executors
         if self.cluster.is_exposed and not self.trusted:

@@ -1,0 +1,178 @@
+"""Read layers and store their files in processes of this machine."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.ingest.job import Sealed
+from importer.ingest.missing_layer import Origins
+from importer.ingest.spool import SpooledBlob
+from importer.repo.libostree import faults
+from importer.workers.pool import Workers
+from importer.workers.tasks import lent_worker, run_job
+from layers.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from importer.fetch.blobs import Blobs
+    from importer.ingest.budget import Allowance, Budget
+    from importer.ingest.executor import ReadBy
+    from importer.ingest.missing_layer import MissingLayer, OnRead, Origin
+    from importer.progress import Advance, Progress
+    from importer.repo.writer import Repo
+    from importer.workers.job import Job
+    from importer.workers.pool import Worker
+    from layers.storage.image import ImageLayer
+    from layers.tree.read_layer import LayerOptions, ReadLayer
+
+
+class LocalExecutor:
+    """An `Executor` of processes on this machine, each of which reads one layer at a time."""
+
+    def __init__(
+        self,
+        repo: Repo,
+        blobs: Blobs | None,
+        options: LayerOptions,
+        progress: Progress,
+        allowance: Allowance,
+    ) -> None:
+        """`blobs` fetches blobs; None if every layer is on this machine."""
+        self._repo = repo
+        self._blobs = blobs
+        self._progress = progress
+        self._origins = Origins(options, allowance, progress)
+        self._workers = Workers(Sealed.__module__)
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self.read_bytes = 0  # of layers that are on this machine
+        self.readers: dict[str, ReadBy] = {}  # a cluster's workers: none
+
+    def budget(self, asked: Budget) -> Budget:
+        """See `Executor`."""
+        return asked
+
+    def close(self) -> None:
+        """End the processes."""
+        self._workers.close()
+
+    def stop(self) -> None:
+        """See `Executor`."""
+        self._stopped.set()
+        if self._blobs is not None:
+            self._blobs.close()
+
+    def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
+        """See `Executor`."""
+        self._fetch(missing.origins[0], into)
+
+    def _fetch(self, origin: Origin, into: SpooledBlob) -> None:
+        try:
+            if self._blobs is None or origin.blob is None:
+                raise ImporterError(f"{origin.source} has no blob to fetch")
+            with (
+                self._blobs.pipe(origin.source, origin.blob) as (pipe, advance),
+                faults("spooling a blob"),
+            ):
+                into.fill(pipe, self._blobs.timeout, advance, origin.blob.size)
+        except BaseException as error:
+            into.end(error)
+        else:
+            into.end()
+
+    def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:
+        """See `Executor`."""
+        spooled = [blob] if blob is not None else []
+        return self._origins.try_each(
+            missing, partial(self._store, missing.layer, spooled), on_read
+        )
+
+    def _store(
+        self,
+        layer: ImageLayer,
+        spooled: list[SpooledBlob],
+        origin: Origin,
+        options: LayerOptions,
+        on_read: OnRead,
+    ) -> int:
+        """Store the layer from this origin. A spooled blob is for the first attempt only; a retry
+        fetches the whole blob again before it is read."""
+        timeout = self._blobs.timeout if self._blobs is not None else inf
+        job = origin.job(layer, options, timeout)
+        if origin.blob is None or self._blobs is None:
+            read = partial(self._read_here, layer, origin, job)
+            return self._in_transaction(layer, read, on_read)
+
+        def stored(blob: SpooledBlob) -> int:
+            return self._in_transaction(layer, partial(self._read_spooled, job, blob), on_read)
+
+        def attempt() -> int:
+            if spooled:
+                return stored(spooled.pop())
+            with closing(self._fetched(origin)) as blob:
+                return stored(blob)
+
+        return self._blobs.retrying(attempt, ", from the start of the blob")
+
+    def _fetched(self, origin: Origin) -> SpooledBlob:
+        blob = SpooledBlob(self._repo.path / "tmp")
+        self._fetch(origin, blob)
+        return blob
+
+    def _in_transaction(
+        self, layer: ImageLayer, read: Callable[[Repo], ReadLayer], on_read: OnRead
+    ) -> int:
+        """Store a layer's files in a transaction of their own; they are durable on return.
+
+        The caller keeps the repo locked until the layer has its branches: see
+        `importer.cache.batch.LayerGroup`.
+        """
+        own = self._repo.again()
+        try:
+            with own.transaction():
+                on_read(read(own))
+        except Fault as error:
+            raise error.within(digest=str(layer.blob.digest)) from None
+        return own.written_bytes
+
+    def _read_spooled(self, job: Job[ReadLayer], blob: SpooledBlob, repo: Repo) -> ReadLayer:
+        with lent_worker(repo, self._workers) as worker, blob.reading() as descriptor:
+            return self._run(repo, worker, job, descriptor, lambda _count: None)
+
+    def _read_here(
+        self, layer: ImageLayer, origin: Origin, job: Job[ReadLayer], repo: Repo
+    ) -> ReadLayer:
+        try:
+            with (
+                self._progress.blob(layer.diff_id.hex[:12], origin.size) as advance,
+                lent_worker(repo, self._workers) as worker,
+            ):
+                counted = partial(self._count, advance)
+                return self._run(repo, worker, job, -1, counted)
+        except Fault as error:
+            raise error.within(digest=f"layer {layer.diff_id}") from None
+
+    def _count(self, advance: Advance, size: int) -> None:
+        if self._stopped.is_set():
+            raise ImporterError("stopped, since another layer failed")
+        with self._lock:
+            self.read_bytes += size
+        advance(size)
+
+    def _run(
+        self,
+        repo: Repo,
+        worker: Worker | None,
+        job: Job[ReadLayer],
+        source: int,
+        advance: Advance,
+    ) -> ReadLayer:
+        """Read a layer in a process, which also writes the directories that no lower layer can
+        change; or here without a `worker`."""
+        return run_job(repo, worker, job if worker is None else Sealed(job), source, advance)
