@@ -146,11 +146,8 @@ def _is_on_overlayfs(store: Folder) -> bool:
 
 
 def _broken(root: Path, stores: DeviceStores, held: ExitStack) -> Iterator[Symptom]:
-    storage = opened(root)
-    if storage is None:
-        return
-    held.callback(storage.close)
-    for broken in treatment(storage, stores).broken:
+    storage = opened(root, held)
+    for broken in treatment(storage, stores).broken if storage else ():
         yield Symptom(
             "broken-image",
             str(root),

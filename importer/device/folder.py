@@ -6,7 +6,7 @@ import ctypes
 import os
 import shutil
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Iterator, List, Optional, Tuple
 
@@ -31,9 +31,6 @@ class Folder:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
-
-    def close(self) -> None:
-        os.close(self._descriptor)
 
     def status(self, path: str) -> Optional[os.stat_result]:
         """Return the status of a file, a directory, or a symlink itself; None below a file."""
@@ -165,36 +162,34 @@ class Folder:
             raise _explained(error, self.path / path) from None
 
 
-def opened(path: Path) -> Optional[Folder]:
-    """Open a directory; its own path may have symlinks. Return None if it is absent."""
+def opened(path: Path, held: ExitStack) -> Optional[Folder]:
+    """Open a directory until `held` ends; its own path may have symlinks. Return None if it is
+    absent."""
     try:
-        return Folder(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         raise _explained(error, path) from None
+    held.callback(os.close, descriptor)
+    return Folder(path, descriptor)
 
 
-def opened_below_mounts(path: Path) -> Optional[Folder]:
+def opened_below_mounts(path: Path, held: ExitStack) -> Optional[Folder]:
     """Open a storage without the mounts in it, across which rename(2) fails.
 
     containers-storage's driver mounts its directory `overlay` on itself (drivers/overlay, `Init`).
     A copy of the storage's mount lacks such mounts, open_tree(2). Return the plain directory on an
     older kernel, without privileges, or if another file system really is mounted in the storage.
     """
-    plain = opened(path)
-    if plain is None:
-        return None
+    plain = opened(path, held)
     call = ctypes.CDLL(None, use_errno=True).syscall
-    copied = call(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), _CLONE | os.O_CLOEXEC)
-    if copied < 0:
+    copied = call(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), _CLONE | os.O_CLOEXEC) if plain else -1
+    if plain is None or copied < 0:
         return plain
+    held.callback(os.close, copied)
     copy = Folder(path, copied)
-    if all(_same(plain, copy, name) for name in plain.names(".")):
-        plain.close()
-        return copy
-    copy.close()
-    return plain
+    return copy if all(_same(plain, copy, name) for name in plain.names(".")) else plain
 
 
 def _same(one: Folder, other: Folder, name: str) -> bool:

@@ -115,11 +115,8 @@ def heal_storage(
     another program holds a lock for `timeout` seconds; the next call does what is left.
     """
     with ExitStack() as held:
-        storage = opened_below_mounts(root)
-        if storage is None:
-            return Healed(Treatment(), dry_run)
-        held.callback(storage.close)
-        if storage.status(IMAGES) is None and storage.status(LAYERS) is None:
+        storage = opened_below_mounts(root, held)
+        if not (storage and (storage.status(IMAGES) or storage.status(LAYERS))):
             return Healed(Treatment(), dry_run)
         stores = opened_stores(configured, held)
         for lock in _LOCKS:
@@ -141,7 +138,7 @@ def _move(storage: Folder, plan: Treatment) -> None:
         images = [broken.image.id for broken in plan.broken]
         put_aside(storage, {IMAGES: images, LAYERS: plan.layers})
     for returning in plan.returning:
-        bring_back(storage, returning.here, returning.records)
+        bring_back(storage, returning.there, returning.records)
 
 
 def _linked(storage: Folder, stores: DeviceStores) -> Tuple[str, ...]:

@@ -180,12 +180,11 @@ def opened_stores(
 
 
 def _opened(path: Path, held: ExitStack, needed_by: Optional[str]) -> Optional[Folder]:
-    folder = opened(path)
+    folder = opened(path, held)
     if folder is None:
         if needed_by:
             raise DeviceError(f"the store {path}, which {needed_by} names, is not there")
         return None
-    held.callback(folder.close)
     status = folder.status(LAYERS)
     if status is None and folder.status("overlay-layers/layers.lock") is None:
         if needed_by or folder.status("overlay-layers"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Dict, Iterator, List, Set, Tuple
 
-from importer.device.aside import Moved, moved
+from importer.device.aside import Place, moved
 from importer.device.folder import Folder
 from importer.device.lowers import mounts
 from importer.device.records import (
@@ -32,7 +32,7 @@ class Broken:
 class Returning:
     """Records of one number that come back, by the storage's files of records."""
 
-    here: Moved
+    there: Place
     records: Dict[str, List[Recorded]]
 
 
@@ -69,12 +69,12 @@ class _Case:
         self._containers = recorded(storage, CONTAINERS)
         self._own = Chains(recorded(storage, ALL_LAYERS), stores.layers)
         self._aside = moved(storage)
-        self._places: Dict[str, Moved] = {}
+        self._places: Dict[str, Place] = {}
         layers = dict(self._own.own)
-        for here in self._aside:
-            for layer in here.records[LAYERS].values():
+        for there in self._aside:
+            for layer in there.records[LAYERS].values():
                 if layer.id not in layers:
-                    layers[layer.id], self._places[layer.id] = layer, here
+                    layers[layer.id], self._places[layer.id] = layer, there
         self._all = Chains(layers, stores.layers)
 
     def treatment(self) -> Treatment:
@@ -120,17 +120,17 @@ class _Case:
         names = {name for image in staying for name in image.names}
         ids = {image.id for image in staying}
         images: Dict[str, List[Recorded]] = {}
-        for here in self._aside:
-            for image in here.records[IMAGES].values():
+        for there in self._aside:
+            for image in there.records[IMAGES].values():
                 if image.id not in ids and not self._all.missing(image.below):
                     ids.add(image.id)
                     layers.update(self._lacking(image))
-                    images.setdefault(here.place, []).append(_renamed(image, names))
+                    images.setdefault(there.prefix, []).append(_renamed(image, names))
                     names.update(image.names)
-        for here in self._aside:
-            coming = [self._all.own[layer] for layer in layers if self._places[layer] is here]
-            if coming or here.place in images:
-                yield Returning(here, {IMAGES: images.get(here.place, []), LAYERS: coming})
+        for there in self._aside:
+            coming = [self._all.own[layer] for layer in layers if self._places[layer] is there]
+            if coming or there.prefix in images:
+                yield Returning(there, {IMAGES: images.get(there.prefix, []), LAYERS: coming})
 
     def _lacking(self, image: Recorded) -> Iterator[str]:
         """Yield the layers of an image that are aside."""

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -91,17 +92,21 @@ def test_nothing_outside_is_reached_while_names_are_swapped(tmp_path: Path) -> N
     (root / "link").symlink_to("../outside")
     (root / "other/link").symlink_to("../../outside/file")
     pairs = [f"{root}/folder|{root}/link", f"{root}/other/file|{root}/other/link"]
-    folder = opened(root)
-    assert folder is not None
-    with subprocess.Popen(
-        [sys.executable, "-c", SWAP, *pairs], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
-    ) as swapping:
+    with (
+        ExitStack() as held,
+        subprocess.Popen(
+            [sys.executable, "-c", SWAP, *pairs],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        ) as swapping,
+    ):
+        folder = opened(root, held)
+        assert folder is not None
         assert swapping.stdout is not None
         assert swapping.stdout.readline() == b"swapping\n"
         while swapping.poll() is None:
             reached(folder)
     assert swapping.returncode == 0
-    folder.close()
     assert sorted(path.name for path in outside.iterdir()) == ["file", "link"]
     assert (outside / "file").read_text() == "outside"
 
