@@ -34,7 +34,7 @@ def pinned(result: Result) -> dict[str, str]:
 
     found: dict[str, str] = {}
     for _, outcome in result.releases:
-        for component in outcome.release.components.values():
+        for component in outcome.difference.release.components.values():
             digest = Digest.parse(component.digest)
             text = component.reference.by_digest(digest)
             if found.setdefault(component.pullspec, text) != text:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import why_no_branch
 from importer.commit.branch_head import head_of
 from importer.errors import ImporterError
 from importer.files.presence import is_present
-from importer.release.difference import Difference, DiffResult
 from importer.release.head import layers_of, release_of
+from importer.release.outcome import Difference
 from importer.release.parts import opened_parts
 from importer.release.sources import SourceName, is_source
 from importer.repo.reachable import fetch_cost
 from importer.repo.writer import Repo
 from layers.release.diff import compare, compare_layers
+from layers.release.report import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +26,40 @@ if TYPE_CHECKING:
     from importer.release.origin import ReleaseOrigin
     from importer.repo.values import Commit
     from layers.release.release import Release
+    from layers.release.report import Report
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 # `REV^`, `REV^^`: a commit's ancestors in ostree's notation; no image's reference ends in `^`.
 _ANCESTOR = re.compile(r"(.+?)(\^+)")
 # `REMOTE:BRANCH`: a branch that was pulled from a remote, in ostree's notation.
 _PULLED = re.compile(r"[^/:]+:([^:]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class DiffResult:
+    """The result of --diff."""
+
+    difference: Difference
+
+    @property
+    def unchanged(self) -> bool:
+        """Return whether both have the same images."""
+        return self.difference.diff.is_empty
+
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        return {
+            "unchanged": self.unchanged,  # whether both have the same images
+            "releases": [self.difference],  # [Difference]: a list with one element
+        }
+
+    def lines(self) -> list[str]:
+        """Return the report for people as plain text."""
+        return plain(self.reports())
+
+    def reports(self) -> list[Report]:
+        """Return the report for people."""
+        return [self.difference.report()]
 
 
 def diff_releases(
@@ -43,12 +72,13 @@ def diff_releases(
         _of_commit(repo, commit, text) if repo and commit else _of_source(origin, text, progress)
         for text, commit in zip((old, new), commits, strict=True)
     ]
-    found = Difference(releases[1], compare(releases[0], releases[1]))
+    difference = Difference(releases[1], compare(*releases))
     first, second = commits
     if repo is not None and first is not None and second is not None:
         layers = compare_layers(layers_of(repo, first), layers_of(repo, second))
-        found = replace(found, layers=layers, device=fetch_cost(repo, first, second))
-    return DiffResult(found)
+        cost = fetch_cost(repo, first, second)
+        difference = replace(difference, layers=layers, device=cost)
+    return DiffResult(difference)
 
 
 def _commit(repo: Repo, text: str) -> Commit | None:
@@ -92,6 +122,6 @@ def _of_source(origin: ReleaseOrigin, text: str, progress: Progress) -> Release:
             hint="branches and commits are those of --repo",
         )
     arches = (name.arch,) if name.arch else origin.arches[:1]
-    one = replace(origin, names=(name,), stream="", locked=None, arches=arches)
-    with opened_parts(one, progress) as parts:
+    alone = replace(origin, names=(name,), stream="", locked=None, arches=arches)
+    with opened_parts(alone, progress) as parts:
         return parts[0].release

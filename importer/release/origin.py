@@ -98,40 +98,34 @@ def stream_url(template: str, stream: str, arch: str) -> str:
     return url
 
 
-def release_branches(target: Target, releases: Sequence[Release]) -> list[str]:
-    """Return each release's branch; --branch may hold `{arch}`. Raise ImporterError if a release
-    has neither --branch nor a name, or if two releases have the same branch."""
+def release_branches(target: Target, releases: Sequence[Release]) -> list[tuple[str, str | None]]:
+    """Return each release's branch, and the operating system's for it, None without --onto.
+    --branch and --onto may hold `{arch}`.
+
+    Raise ImporterError if a release has neither --branch nor a name, if two releases have one
+    branch, or one operating system, or if a branch is both.
+    """
     branches = [_release_branch(target, release) for release in releases]
     if len(set(branches)) < len(branches):
         raise ImporterError(
             "two architectures would go to one branch",
             hint="a --branch for several architectures has {arch} in its name",
         )
-    return branches
-
-
-def release_bases(target: Target, releases: Sequence[Release]) -> list[str | None]:
-    """Return the operating system's branch for each release, None without --onto, which may hold
-    `{arch}`.
-
-    Raise ImporterError if two architectures have the same branch, or a release's own branch is an
-    operating system's.
-    """
     if target.onto is None:
-        return [None] * len(releases)
+        return [(branch, None) for branch in branches]
     if len(releases) > 1 and "{arch}" not in target.onto:
         raise ImporterError(
             "two architectures would go into one operating system",
             hint="an --onto for several architectures has {arch} in its name",
         )
     bases = [target.onto.replace("{arch}", release.arch) for release in releases]
-    shared = set(bases) & set(release_branches(target, releases))
+    shared = set(bases) & set(branches)
     if shared:
         raise ImporterError(
             f"{shared.pop()} would be both --onto and --branch",
             hint="--onto stays as it is: --branch has to be another",
         )
-    return [*bases]
+    return [*zip(branches, bases, strict=True)]
 
 
 def _release_branch(target: Target, release: Release) -> str:

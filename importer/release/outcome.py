@@ -1,8 +1,8 @@
-"""The changes that a release's commit makes: for readers of the report, and for devices."""
+"""The difference of a release to the one before, and the outcome of its import."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import is_cache
@@ -12,6 +12,7 @@ from importer.repo.reachable import ancestors, fetch_cost
 from importer.store.lost import Lost, find_lost
 from importer.store.reader import NoStoreError, open_store
 from layers.release.diff import compare, compare_layers
+from layers.release.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,25 +21,120 @@ if TYPE_CHECKING:
     from importer.repo.reachable import Fetch
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
-    from layers.release.diff import LayerDiff, LayerSize, ReleaseDiff
+    from layers.errors import Fault
+    from layers.release.diff import Amount, LayerDiff, LayerSize, ReleaseDiff
     from layers.release.release import Release
+
+
+def release_names(release: Release) -> dict[str, object]:
+    """Return a release's names, for JSON."""
+    return {
+        # the architecture, in Go's words (`amd64`, `arm64` …)
+        "arch": release.arch or None,
+        "release": release.name or None,  # the release's name
+        "version": release.version or None,  # its version
+    }
+
+
+def fault_keys(fault: Fault) -> dict[str, object]:
+    """Return an error, for JSON."""
+    return {
+        "error": str(fault),  # the error's line
+        "hint": fault.hint or None,  # what to do
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The difference of a release to an earlier one.
+
+    `layers` compares their stores, and `device` is what a device with the earlier commit fetches;
+    both are None unless two different commits have the releases. Of the branch's commit, `new_base`
+    tells that it has another operating system than --onto now, `new_options` are options that it
+    was made without, and `first_release` tells that another command made it.
+    """
+
+    release: Release
+    diff: ReleaseDiff
+    layers: LayerDiff | None = None
+    device: Fetch | None = None
+    new_base: bool = False
+    new_options: tuple[str, ...] = ()
+    first_release: bool = False
+
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        return {
+            "unchanged": self.diff.is_empty,  # whether both have the same images
+            **self.changes_keys(),
+            # LayerDiff: counts of layers and the bytes of the unpacked tars, or `null` where one
+            # side is not in the repo
+            "layers": self.layers,
+            # Fetch: what a device fetches, if both are commits of the repo; else `null`
+            "device": self.device,
+        }
+
+    def changes_keys(self) -> dict[str, object]:
+        """Return the names and the changed images, for JSON."""
+        return {
+            **release_names(self.release),
+            "old_release": self.diff.old or None,  # the name of the old one, or `null`
+            "changes": self.diff,  # ReleaseDiff: what changed
+        }
+
+    def reasons_keys(self) -> dict[str, object]:
+        """Return the reasons for a new commit other than images, for JSON."""
+        return {
+            # whether the operating system of `--onto` has another commit
+            "new_base": self.new_base,
+            # the options whose values differ from the branch's commit
+            "new_options": self.new_options,
+            # whether another command made the commit that is on the branch
+            "first_release": self.first_release,
+        }
+
+    def report(
+        self, amounts: Mapping[str, Amount] | None = None, failed: Mapping[str, str] | None = None
+    ) -> Report:
+        """Return the report for people. `amounts` are the layers by what became of them, by default
+        those that differ. `failed` has errors by component."""
+        besides = {
+            "another operating system": self.new_base,
+            f"other values of {', '.join(self.new_options)}": self.new_options,
+            "the branch's first release": self.first_release,
+        }
+        return Report(
+            self.diff,
+            self.release.arch,
+            self._amounts() if amounts is None else amounts,
+            failed or {},
+            tuple(text for text, is_so in besides.items() if is_so),
+            str(self.device or ""),
+        )
+
+    def _amounts(self) -> dict[str, Amount]:
+        if self.layers is None:
+            return {}
+        return {
+            "new in the release": self.layers.new,
+            "kept": self.layers.kept,
+            "no longer needed": self.layers.obsolete,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseOutcome:
     """The changes that a release's commit makes on its branch.
 
-    `sizes` are those of its layers by id. `dropped` are the commits that --keep deleted. `device`
-    is what a device with the branch's last commit fetches for the new one, None if there is no last
-    commit or it is the same. `lost` are the images and layers that only the last commit has.
+    `difference` and `layers` compare it with the branch's last commit. `sizes` are those of the new
+    commit's layers by id. `dropped` are the commits that --keep deleted. `lost` are the images and
+    layers that only the last commit has.
     """
 
-    release: Release
-    diff: ReleaseDiff
+    difference: Difference
     layers: LayerDiff
     sizes: Mapping[str, LayerSize]
     dropped: tuple[str, ...]
-    device: Fetch | None
     lost: Lost
 
 
@@ -51,18 +147,13 @@ def release_outcome(
     sizes = layers_of(repo, repo.commit(made.checksum))
     # Before the old commit may be dropped.
     lost = _lost(repo, head, made)
-    device = None
+    difference = Difference(release, compare(release_of(repo, head, branch.name), release))
     if head is not None and not made.unchanged:
-        device = fetch_cost(repo, head, repo.commit(made.checksum))
-    return ReleaseOutcome(
-        release,
-        compare(release_of(repo, head, branch.name), release),
-        compare_layers(layers_of(repo, head), sizes),
-        sizes,
-        drop_older(repo, branch.name, keep) if keep is not None else (),
-        device,
-        lost,
-    )
+        cost = fetch_cost(repo, head, repo.commit(made.checksum))
+        difference = replace(difference, device=cost)
+    layers = compare_layers(layers_of(repo, head), sizes)
+    dropped = drop_older(repo, branch.name, keep) if keep is not None else ()
+    return ReleaseOutcome(difference, layers, sizes, dropped, lost)
 
 
 def _lost(repo: Repo, head: Commit | None, made: BranchCommit) -> Lost:

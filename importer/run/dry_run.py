@@ -10,8 +10,8 @@ from importer.commit.message import branch_message
 from importer.commit.plan import repo_to_plan_with
 from importer.commit.recorded_options import new_options
 from importer.commit.release_message import has_release, is_onto
-from importer.release.difference import Difference, fault_keys
 from importer.release.head import is_release, release_of
+from importer.release.outcome import Difference, fault_keys
 from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
 from importer.run.import_all import check_faults, check_repo
 from importer.run.result import identity_keys

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from importer.release.difference import fault_keys, release_names
-from layers.release.diff import Amount, packed
-from layers.release.report import Report
+from importer.release.outcome import fault_keys, release_names
+from layers.release.diff import Amount
 
 if TYPE_CHECKING:
     from importer.release.outcome import ReleaseOutcome
     from importer.run.result import Made, Result
+    from layers.release.report import Report
 
 
 def reports(result: Result) -> list[Report]:
     """Return the reports on releases for people."""
     return [
-        Report(
-            outcome.diff,
-            outcome.release.arch,
+        outcome.difference.report(
             {key.replace("_", " "): amount for key, amount in amounts(made, outcome).items()},
             {name: str(fault) for name, fault in made.commit.branch.faults.items()},
-            device=str(outcome.device or ""),
         )
         for made, outcome in result.releases
     ]
@@ -30,11 +27,11 @@ def reports(result: Result) -> list[Report]:
 def amounts(made: Made, outcome: ReleaseOutcome) -> dict[str, Amount]:
     """Return the layers by what became of them; see docs/reference/import-release.md."""
     fetched, sizes = made.read.fetched, outcome.sizes
-    new = packed(size for one, size in sizes.items() if one in fetched)
+    new = Amount.of(size.packed for layer, size in sizes.items() if layer in fetched)
     return {
         "fetched": new,  # Amount: this run fetched them; the blobs' bytes
         # Amount: they were in the repo; the blobs' bytes that were not fetched again
-        "reused": packed(size for one, size in sizes.items() if one not in fetched),
+        "reused": Amount.of(size.packed for layer, size in sizes.items() if layer not in fetched),
         # Amount: the fetched ones; the bytes that their files added to the repo, as it stores them
         "new_in_ostree": Amount(new.layers, made.read.written_bytes),
         # Amount: the parent commit lacks them; the unpacked tars' bytes
@@ -52,11 +49,11 @@ def release_keys(made: Made, outcome: ReleaseOutcome) -> dict[str, object]:
         "commit": commit.checksum,  # its commit now
         "parent": commit.parent,  # the branch's commit before, or `null`
         "unchanged": commit.unchanged,  # whether the branch has no new commit
-        **release_names(outcome.release),
-        "changes": outcome.diff,  # ReleaseDiff: what changed since the commit before
+        **release_names(outcome.difference.release),
+        "changes": outcome.difference.diff,  # ReleaseDiff: what changed since the commit before
         "layers": amounts(made, outcome),  # amounts: counts of layers
         # Fetch: what a device with the commit before fetches for the new one, or `null`
-        "device": outcome.device,
+        "device": outcome.difference.device,
         # {fault_keys}: with `--keep-going`, by component, what failed; else `{}`
         "failed": {name: fault_keys(fault) for name, fault in branch.faults.items()},
         "dropped_commits": outcome.dropped,  # the commits that `--keep` forgot

@@ -17,7 +17,7 @@ from importer.commit.plan import (
 )
 from importer.commit.whiteouts import chosen_kind
 from importer.release.head import latest_release, release_of
-from importer.release.origin import release_bases, release_branches
+from importer.release.origin import release_branches
 from importer.release.parts import opened_parts, resolve_all
 from importer.repo.commit_keys import store_prefix
 from importer.store.documents import StoredDocuments
@@ -68,18 +68,13 @@ class ReleaseSource:
 def _empty_branches(target: Target, repo: Repo, releases: Sequence[Release]) -> list[PlannedBranch]:
     """Return the releases' branches, before images are resolved."""
     names = release_branches(target, releases)
-    bases = [
-        check_target(target, repo, onto, name)
-        for onto, name in zip(release_bases(target, releases), names, strict=True)
-    ]
-    heads = [
-        head_to_replace(target, repo, name, base, is_parent=True)
-        for name, base in zip(names, bases, strict=True)
-    ]
-    return [
-        PlannedBranch(name, (), head, base, chosen_kind(target, repo, name, base, head, head), one)
-        for name, base, head, one in zip(names, bases, heads, releases, strict=True)
-    ]
+    bases = [check_target(target, repo, onto, name) for name, onto in names]
+    branches = []
+    for (name, _), base, release in zip(names, bases, releases, strict=True):
+        head = head_to_replace(target, repo, name, base, is_parent=True)
+        kind = chosen_kind(target, repo, name, base, head, head)
+        branches.append(PlannedBranch(name, (), head, base, kind, release))
+    return branches
 
 
 def _documents(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from layers.release.release import Component, Release
 from layers.release.source_link import compare_url
@@ -59,11 +59,12 @@ class ReleaseDiff:
         """Return the keys for JSON."""
         return {
             # [component_keys]: the components that are new
-            "added": [component_keys(one) for one in self.added],
+            "added": [component_keys(component) for component in self.added],
             # [component_keys]: the components that are gone
-            "removed": [component_keys(one) for one in self.removed],
+            "removed": [component_keys(component) for component in self.removed],
             "changed": self.changed,  # [Change]: the components with another image
-            "unchanged": [one.name for one in self.unchanged],  # the names of the others
+            # the names of the others
+            "unchanged": [component.name for component in self.unchanged],
         }
 
 
@@ -92,8 +93,10 @@ def compare(old: Release | None, new: Release) -> ReleaseDiff:
     )
 
 
-def _only(these: Mapping[str, Component], those: Mapping[str, Component]) -> tuple[Component, ...]:
-    return tuple(these[name] for name in sorted(these.keys() - those.keys()))
+def _only(
+    components: Mapping[str, Component], others: Mapping[str, Component]
+) -> tuple[Component, ...]:
+    return tuple(components[name] for name in sorted(components.keys() - others.keys()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,12 @@ class Amount:
     layers: int  # a number of layers
     bytes: int  # their bytes
 
+    @classmethod
+    def of(cls, sizes: Iterable[int]) -> Self:
+        """Return the amount of layers with these sizes."""
+        listed = [*sizes]
+        return cls(len(listed), sum(listed))
+
 
 @dataclass(frozen=True, slots=True)
 class LayerDiff:
@@ -124,19 +133,7 @@ class LayerDiff:
 def compare_layers(old: Mapping[str, LayerSize], new: Mapping[str, LayerSize]) -> LayerDiff:
     """Compare the layers of two stores by their ids."""
     return LayerDiff(
-        unpacked(new[one] for one in new.keys() - old.keys()),
-        unpacked(new[one] for one in new.keys() & old.keys()),
-        unpacked(old[one] for one in old.keys() - new.keys()),
+        Amount.of(new[layer].unpacked for layer in new.keys() - old.keys()),
+        Amount.of(new[layer].unpacked for layer in new.keys() & old.keys()),
+        Amount.of(old[layer].unpacked for layer in old.keys() - new.keys()),
     )
-
-
-def unpacked(sizes: Iterable[LayerSize]) -> Amount:
-    """Return the number of layers and the sum of their tars' sizes."""
-    listed = [size.unpacked for size in sizes]
-    return Amount(len(listed), sum(listed))
-
-
-def packed(sizes: Iterable[LayerSize]) -> Amount:
-    """Return the number of layers and the sum of their blobs' sizes."""
-    listed = [size.packed for size in sizes]
-    return Amount(len(listed), sum(listed))

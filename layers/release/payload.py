@@ -43,25 +43,26 @@ class ImageReferences:
 
 
 def find_references(chunks: Chunks) -> ImageReferences:
-    """Read a layer's tar to its end; LayerError, with the path, if it is none."""
-    found = ImageReferences()
+    """Read a layer's tar to its end. Raise LayerError, with the entry's path, for a malformed tar,
+    or a list that is too large or no regular file."""
+    references = ImageReferences()
     tar = TarReader(chunks, NoRecord())
     for entry in tar:
         try:
-            _look(entry, tar, found)
+            _look(entry, tar, references)
         except LayerError as error:
             raise error.within(path=entry.path) from None
-    return found
+    return references
 
 
-def _look(entry: Entry, tar: TarReader, found: ImageReferences) -> None:
+def _look(entry: Entry, tar: TarReader, references: ImageReferences) -> None:
     path = components(entry.path)
     if path in _HIDING or (path in (_DIRECTORY, _FILE) and _is_whiteout_device(entry)):
-        found.hides = True
+        references.hides = True
     elif path == _FILE:
-        found.content = _content(entry, tar)
+        references.content = _content(entry, tar)
     elif path == _DIRECTORY and entry.kind is not Kind.DIRECTORY:
-        found.content, found.hides = None, True
+        references.content, references.hides = None, True
 
 
 def _is_whiteout_device(entry: Entry) -> bool:
@@ -77,11 +78,11 @@ def _content(entry: Entry, tar: TarReader) -> bytes:
 
 
 def topmost(layers: Iterable[ImageReferences]) -> bytes | None:
-    """Return the file as the layers show it, or None. The layers come nearest first; no more of
-    them are read than needed."""
-    for found in layers:
-        if found.content is not None:
-            return found.content
-        if found.hides:
+    """Return the file as the layers, topmost first, show it, or None. No more layers are read than
+    needed."""
+    for references in layers:
+        if references.content is not None:
+            return references.content
+        if references.hides:
             return None
     return None
