@@ -15,8 +15,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from layers.path import Path
 
 _OPENAT2 = 437  # the same on all architectures since Linux 5.6
@@ -102,9 +100,7 @@ class Beneath:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         while self._opened:
             os.close(self._opened.pop()[1])
 
@@ -153,11 +149,11 @@ def _has_openat2() -> bool:
 def _openat2(directory: int, path: bytes, flags: int) -> int:
     how = _How(flags, 0, _RESOLVE)
     size = ctypes.c_size_t(ctypes.sizeof(how))
-    found: int = _libc.syscall(_OPENAT2, directory, path, ctypes.byref(how), size)
-    if found < 0:
+    descriptor: int = _libc.syscall(_OPENAT2, directory, path, ctypes.byref(how), size)
+    if descriptor < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), os.fsdecode(path))
-    return found
+    return descriptor
 
 
 def _walk(directory: int, names: list[bytes], flags: int) -> int:

@@ -45,16 +45,16 @@ def read_image_lists(path: Path, size: int) -> tuple[ImageList, ...]:
     try:
         if not is_directory(path):
             return (ImageList(path, read_list(list_bytes(path, size), str(path), size)),)
-        found = tuple(_members(path, size))
+        lists = tuple(_members(path, size))
     except LayerError as error:
         hint = f"name the lists in {path} one by one, without this file, or move it elsewhere"
         raise ImporterError(str(error), hint=error.hint or hint) from None
-    if not any(one.images for one in found):
+    if not any(image_list.images for image_list in lists):
         raise ImporterError(
             f"{path} has no file that lists an image",
             hint=f"such files end in {', '.join(_SUFFIXES)}",
         )
-    return found
+    return lists
 
 
 def _members(directory: Path, size: int) -> Iterator[ImageList]:
@@ -74,16 +74,16 @@ class Pinning:
     def __init__(self, lists: Sequence[ImageList], target: Path) -> None:
         """Raise ImporterError if the files cannot be there, as far as that shows now."""
         self._lists = lists
-        self._paths = [self._place(one, target) for one in lists]
+        self._paths = [self._place(image_list, target) for image_list in lists]
         twice = next((path for path in self._paths if self._paths.count(path) > 1), None)
         if twice is not None:
             raise ImporterError(f"two lists would be written to {twice}")
         for path in self._paths:
             check_replaceable(path)
 
-    def _place(self, one: ImageList, target: Path) -> Path:
+    def _place(self, image_list: ImageList, target: Path) -> Path:
         if is_directory(target):
-            return target / one.path.name
+            return target / image_list.path.name
         if len(self._lists) > 1:
             raise ImporterError(
                 f"{target} is no directory, and there are {len(self._lists)} lists to pin",
@@ -95,8 +95,8 @@ class Pinning:
         """Write all files, with the references in place of the sources that are their keys."""
         with ExitStack() as stack:
             files = [
-                stack.enter_context(Replacement(path, one.file.pinned(references)))
-                for path, one in zip(self._paths, self._lists, strict=True)
+                stack.enter_context(Replacement(path, image_list.file.pinned(references)))
+                for path, image_list in zip(self._paths, self._lists, strict=True)
             ]
             for file in files:
                 file.publish()

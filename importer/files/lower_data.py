@@ -29,9 +29,9 @@ _HINT = (
 )
 
 
-class _Found(NamedTuple):
-    """The entry at a path in one lower layer, None if it has none; whether deeper layers are
-    hidden from there."""
+class _LowerEntry(NamedTuple):
+    """The entry at a path in a lower layer, with `kind` None if there is none. `hides` tells that
+    deeper layers do not show through there."""
 
     kind: int | None
     size: int
@@ -53,16 +53,16 @@ class Layers(NamedTuple):
         """
         place = redirected(path, xattrs)
         for layer in self._lowers(path, place):
-            found = _look(self.root, layer, place)
-            if found.kind is not None:
-                if not stat.S_ISREG(found.kind):
+            entry = _look(self.root, layer, place)
+            if entry.kind is not None:
+                if not stat.S_ISREG(entry.kind):
                     break
-                if not is_metacopy(found.xattrs):
-                    if found.size != size:
+                if not is_metacopy(entry.xattrs):
+                    if entry.size != size:
                         break
                     return (*layer, *place)
-                place = redirected(place, found.xattrs)
-            if found.hides:
+                place = redirected(place, entry.xattrs)
+            if entry.hides:
                 break
         raise LayerError("its data is in a lower layer, where it is not to be found", hint=_HINT)
 
@@ -80,7 +80,7 @@ class Layers(NamedTuple):
         return lowers
 
 
-def _look(root: int, layer: Path, path: Path) -> _Found:
+def _look(root: int, layer: Path, path: Path) -> _LowerEntry:
     """Look up a path in a layer, as overlayfs does: no symlink is followed."""
     hides = False
     at = look_at(root, joined(layer))
@@ -89,14 +89,14 @@ def _look(root: int, layer: Path, path: Path) -> _Found:
             try:
                 below = look_at(at, name)
             except FileNotFoundError:
-                return _Found(None, 0, (), hides)
+                return _LowerEntry(None, 0, (), hides)
             os.close(at)
             at = below
             if number < len(path) and not stat.S_ISDIR(os.fstat(at).st_mode):
-                return _Found(None, 0, (), hides=True)
+                return _LowerEntry(None, 0, (), hides=True)
             if stat.S_ISDIR(os.fstat(at).st_mode):
                 hides = hides or is_opaque(xattrs_of(at))
         status = os.fstat(at)
-        return _Found(status.st_mode, status.st_size, xattrs_of(at), hides)
+        return _LowerEntry(status.st_mode, status.st_size, xattrs_of(at), hides)
     finally:
         os.close(at)

@@ -6,25 +6,22 @@ import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from stat import S_IFREG, S_ISREG
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
 from importer.files.beneath import check_regular
 from importer.files.mounts import mount_id
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 _NEW = 0o666
 
 
 class Replacement:
-    """New content of a file, without a name until `publish`. Readers see the old file or the new
-    one.
+    """New content of a file, without a name until `publish`: readers see the old file or the new
+    file.
 
-    The content is written before a branch is moved, so that a full disk or a missing permission is
-    an error before that.
+    The content is written before a branch is moved, so that a full disk or a missing permission
+    stops the import before that.
     """
 
     def __init__(self, path: Path, content: bytes) -> None:
@@ -44,9 +41,7 @@ class Replacement:
             raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._opened.close()
 
     def _write(self) -> None:

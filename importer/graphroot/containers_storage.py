@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.graphroot.source import (
-    DAMAGED,
     SourceImage,
     SourceLayer,
     StorePlace,
@@ -20,6 +19,7 @@ from importer.graphroot.source import (
     records,
     stacked,
 )
+from importer.graphroot.stored_tar import DAMAGED
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
@@ -79,9 +79,9 @@ class Graphroot:
     def _image(self, record: ImageRecord) -> SourceImage:
         with documents(record.names[0] if record.names else record.id[:12]):
             digests = _digests(record)
-        found = complete_chain(self._layers, record.layer)
-        layers = [self._layer(layer) for layer in found or ()]
-        complete = found is not None and all(map(self._is_there, layers))
+        chain = complete_chain(self._layers, record.layer)
+        layers = [self._layer(layer) for layer in chain or ()]
+        complete = chain is not None and all(map(self._is_there, layers))
         return SourceImage(
             record.id,
             record.names,
@@ -121,17 +121,17 @@ class Graphroot:
         digest, and this is none of them."""
         raw = self._big_data(record, _MANIFEST)
         digests = _digests(record)
-        if digests and not any(Digest.of(raw, one.algorithm) == one for one in digests):
+        if digests and not any(Digest.of(raw, digest.algorithm) == digest for digest in digests):
             raise LayerError("its manifest has none of its manifests' digests", hint=DAMAGED)
         return raw
 
     def _documents(self, record: ImageRecord) -> tuple[Manifest | Index, ...]:
-        found = []
+        documents = []
         for digest in sorted(_digests(record)):
             key = f"{_MANIFEST}-{digest}"
             raw = digest.check(self._big_data(record, key), key)
-            found.append(parse_manifest(raw, digest.algorithm))
-        return tuple(found)
+            documents.append(parse_manifest(raw, digest.algorithm))
+        return tuple(documents)
 
     def _big_data(self, record: ImageRecord, key: str) -> bytes:
         path = os.fsencode(f"overlay-images/{record.id}/{big_data_file(key)}")
@@ -163,8 +163,7 @@ class Graphroot:
         lower = f"overlay/{layer.id}/lower".encode()
         blocker = f"overlay/{blocker_of(layer.id).id}".encode()
         plain = self._directory.is_there(lower) and not self._directory.is_there(blocker)
-        known = self._layer(layer).record is not None or plain
-        if layer.parent and not known:
+        if layer.parent and not plain and self._layer(layer).record is None:
             raise ImporterError(
                 f"layer {layer.id} has no tar-split record, and its directory may hold files of the"
                 " layers below, too",

@@ -44,8 +44,8 @@ class StoreJob:
             if self.source.record is None:
                 return self._walk(store, place, layer, advance)
             record = Record(place, self.source.record, self.options.limits)
-            found = self._assemble(store, record, layer, advance)
-        return replace(found, verified=self.verified)
+            read = self._assemble(store, record, layer, advance)
+        return replace(read, verified=self.verified)
 
     def _assemble(
         self, store: Store, record: Record, layer: ForeignDirectory, advance: Advance

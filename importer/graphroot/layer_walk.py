@@ -128,23 +128,23 @@ class LayerWalk:
         """Return the entry of a path. No tar can hold a socket: it only hides lower entries."""
         with self._top.faults(path):
             status = os.fstat(self._descriptor)
-            found = xattrs_of(self._descriptor)
+            xattrs = xattrs_of(self._descriptor)
             is_link = stat.S_ISLNK(status.st_mode)
             link = os.readlink(b"", dir_fd=self._descriptor) if is_link else b""
         kind = _KINDS.get(stat.S_IFMT(status.st_mode))
         if kind is None:
             return Entry(path, Kind.CHAR, _MARKER)
         try:
-            if kind is Kind.FILE and is_metacopy(found):
-                self._open_data(path, status.st_size, found)
-                found = without_metacopy(found)
-            check_complete(found, directory=kind is Kind.DIRECTORY)
-            if kind is Kind.FILE and not status.st_size and whiteout_by(found):
+            if kind is Kind.FILE and is_metacopy(xattrs):
+                self._open_data(path, status.st_size, xattrs)
+                xattrs = without_metacopy(xattrs)
+            check_complete(xattrs, directory=kind is Kind.DIRECTORY)
+            if kind is Kind.FILE and not status.st_size and whiteout_by(xattrs):
                 return Entry(path, Kind.CHAR, _MARKER)
-            owner = Owner(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, found)
+            owner = Owner(stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, xattrs)
             device = (os.major(status.st_rdev), os.minor(status.st_rdev))
             owner, kind, device = overridden(owner, kind, device)
-            owner = self._kept(owner._replace(xattrs=without_marks(found)), kind)
+            owner = self._kept(owner._replace(xattrs=without_marks(xattrs)), kind)
         except LayerError as error:
             raise error.within(path=path) from None
         size = status.st_size if kind is Kind.FILE else 0

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from importer.errors import ImporterError
 from importer.files.foreign import ForeignDirectory
+from importer.graphroot.job import StoreJob
+from importer.graphroot.stored_tar import DAMAGED
 from layers.errors import CHANGED, LayerError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from importer.ingest.missing_layer import MissingLayer
+    from importer.workers.job import Job
     from layers.digest import Digest
     from layers.path import Path
-    from layers.storage.image import Image
-
-DAMAGED = "the store is damaged; a new pull mends it"
+    from layers.storage.image import Image, ImageLayer
+    from layers.tree.read_layer import LayerOptions, ReadLayer
 
 
 @cache
@@ -133,3 +136,72 @@ def documents(image: str) -> Iterator[None]:
         if error.hint == CHANGED:
             error.hint = DAMAGED
         raise error.within(digest=f"image {image}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOrigin:
+    """An `importer.ingest.missing_layer.Origin`: a directory of the store.
+
+    The layer is `verified` if its tar and the tars of all layers below can be rebuilt and checked.
+    """
+
+    layer: SourceLayer
+    verified: bool = True
+
+    @property
+    def size(self) -> int:
+        """See `Origin`: the tar's size in bytes, as the store recorded it."""
+        return self.layer.size
+
+    @property
+    def source(self) -> str:
+        """See `Origin`."""
+        return printable(self.layer.store.path + b"/" + self.layer.directory)
+
+    @property
+    def blob(self) -> None:
+        """See `Origin`: nothing is fetched."""
+
+    def job(
+        self,
+        layer: ImageLayer,
+        options: LayerOptions,
+        timeout: float,  # noqa: ARG002 - a disk is not silent
+    ) -> Job[ReadLayer]:
+        """See `Origin`."""
+        return StoreJob(layer, self.layer, self.verified, options)
+
+
+def store_origins(images: Iterable[tuple[Image, SourceImage]]) -> dict[str, StoreOrigin]:
+    """Return each layer's origin by layer id. If the store has a layer twice, prefer the one with
+    a tar-split record."""
+    origins: dict[str, StoreOrigin] = {}
+    for image, source in images:
+        for layer, place in zip(image.layers, source.layers or (), strict=True):
+            origin = origins.setdefault(layer.id, StoreOrigin(place))
+            if origin.layer.record is None and place.record is not None:
+                origins[layer.id] = StoreOrigin(place)
+    return origins
+
+
+def with_trust(missing: Iterable[MissingLayer], *, verified_only: bool) -> tuple[MissingLayer, ...]:
+    """Return the missing layers, parents before children, each marked as verified or not.
+
+    Raise ImporterError for a layer that cannot be verified if `verified_only`.
+    """
+    unverified: set[str] = set()
+    marked = []
+    for layer in missing:
+        origin = layer.origins[0]
+        assert isinstance(origin, StoreOrigin)  # noqa: S101 - every layer of a store has one
+        has_record = origin.layer.record is not None
+        if not has_record and verified_only:
+            raise ImporterError(
+                f"layer {layer.layer.diff_id} has no tar-split record to verify it by",
+                hint="pull the image again, or leave --verified-only out",
+            )
+        if not has_record or unverified.intersection(layer.layer.parents):
+            unverified.add(layer.layer.id)
+        trusted = replace(origin, verified=layer.layer.id not in unverified)
+        marked.append(replace(layer, origins=(trusted,)))
+    return tuple(marked)

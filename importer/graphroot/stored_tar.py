@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.files.foreign import ABSENT_BENEATH, sized_pieces
 from importer.files.xattrs import xattrs_of
-from importer.graphroot.source import DAMAGED
 from layers.compress.decompress import gunzipped
 from layers.errors import LayerError
 from layers.limits import Limits
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 MAX_PACKED = 1 << 30
 # Bytes of its JSON lines, which deflate packs up to a thousand to one, where no limits are given.
 MAX_UNPACKED = Limits().record
+DAMAGED = "the store is damaged; a new pull mends it"
 # podman's record does not give every tar again; docs/semantics.md, "tar-split", has the list.
 _NOT_THE_TAR = (
     "a file of the layer has changed since it was pulled, or the store could not record its tar:"

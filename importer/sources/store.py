@@ -18,7 +18,7 @@ from importer.errors import ImporterError
 from importer.files.foreign import ForeignDirectory
 from importer.graphroot.containers_storage import Graphroot
 from importer.graphroot.docker import DOCKER_HOME, THROUGH_DOCKER, Dockerroot
-from importer.graphroot.store_layers import StoreOrigin, store_origins, with_trust
+from importer.graphroot.source import StoreOrigin, store_origins, with_trust
 from layers.storage.select_image import select
 
 if TYPE_CHECKING:

@@ -101,21 +101,21 @@ class CacheFile:
     def files(self) -> dict[bytes, bytes]:
         """Return the checksums of all files by their keys."""
         size = KEY_SIZE + SUM_SIZE
-        found = {
+        files = {
             self._single[at : at + KEY_SIZE]: self._single[at + KEY_SIZE : at + size]
             for at in range(0, len(self._single), size)
         }
         for directory in self.directories.values():
-            found.update(directory.pairs())
-        return found
+            files.update(directory.pairs())
+        return files
 
     def save(self, directories: Sequence[CachedDirectory], single: Mapping[bytes, bytes]) -> None:
         """Replace the cache's content, unless it is the same already. Raise ImporterError if the
         file cannot be written."""
         parts = [_MAGIC, _NUMBERS.pack(len(directories), len(single))]
-        for one in sorted(directories):
-            parts.append(_SIZES.pack(len(one.names), len(one.sums) // SUM_SIZE))
-            parts += one
+        for directory in sorted(directories):
+            parts.append(_SIZES.pack(len(directory.names), len(directory.sums) // SUM_SIZE))
+            parts += directory
         parts += (key + value for key, value in sorted(single.items()))
         body = b"".join(parts)
         if body == self._body or not (directories or single or self._body):
@@ -126,8 +126,8 @@ class CacheFile:
                 new.file.write(body + sha256(body).digest())
                 new.replace(self._path)
         except OSError as error:
-            said = f"writing the cache {self._path}: {error.strerror}"
-            raise ImporterError(said, hint=_WITHOUT) from error
+            message = f"writing the cache {self._path}: {error.strerror}"
+            raise ImporterError(message, hint=_WITHOUT) from error
 
 
 def _load(path: Path) -> tuple[bytes, int]:
@@ -139,8 +139,8 @@ def _load(path: Path) -> tuple[bytes, int]:
     except FileNotFoundError:
         return b"", 0
     except OSError as error:
-        said = f"reading the cache {path}: {error.strerror}"
-        raise ImporterError(said, hint=_WITHOUT) from error
+        message = f"reading the cache {path}: {error.strerror}"
+        raise ImporterError(message, hint=_WITHOUT) from error
     body, digest = data[:-SUM_SIZE], data[-SUM_SIZE:]
     if not body.startswith(_FAMILY) or sha256(body).digest() != digest:
         raise ImporterError(

@@ -133,9 +133,9 @@ def _made(directory: int, node: Node) -> int:
         return os.open(_NEW, _CREATE, stat.S_IMODE(node.mode), dir_fd=directory)
     os.mknod(_NEW, node.mode, node.device, dir_fd=directory)
     descriptor = os.open(_NEW, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    found = os.fstat(descriptor)
-    mine = found.st_uid == os.geteuid() and found.st_nlink == 1
-    if not (mine and found.st_mode == node.mode and found.st_rdev == node.device):
+    status = os.fstat(descriptor)
+    mine = status.st_uid == os.geteuid() and status.st_nlink == 1
+    if not (mine and status.st_mode == node.mode and status.st_rdev == node.device):
         os.close(descriptor)
         raise ImporterError("somebody else has put something in its place", path=_NEW)
     return descriptor
@@ -143,9 +143,9 @@ def _made(directory: int, node: Node) -> int:
 
 def _check_node(directory: int, name: bytes, node: Node) -> None:
     """Raise ImporterError if `name` is another node, FileNotFoundError if it is missing."""
-    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    same = stat.S_IFMT(found.st_mode) == stat.S_IFMT(node.mode)
-    if not same or found.st_rdev != node.device or found.st_size:
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    same = stat.S_IFMT(status.st_mode) == stat.S_IFMT(node.mode)
+    if not same or status.st_rdev != node.device or status.st_size:
         raise ImporterError(_CHANGED, path=name)
 
 
@@ -222,6 +222,6 @@ def _empty(change: Fill, directory: int) -> None:
 
 def _check_quoted(directory: int, name: bytes) -> None:
     """Raise FileNotFoundError if the name is missing, ImporterError unless it is an empty file."""
-    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
-    if not stat.S_ISREG(found.st_mode) or found.st_size:
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if not stat.S_ISREG(status.st_mode) or status.st_size:
         raise ImporterError(_CHANGED, path=name)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from importer.tree.entries import Mark, WhiteoutForm
 from importer.tree.file_batch import LayerPlace
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from importer.files.foreign import ForeignDirectory
-    from importer.tree.scanned import ScannedPlace, ScannedTree
+    from importer.tree.scanned import ScannedFile, ScannedPlace, ScannedTree
     from layers.entry import Xattrs
-    from layers.ondisk.commit_filter import Bits
     from layers.path import Path
 
 _LINKS = b"l"
@@ -75,15 +74,6 @@ def _links(home: ForeignDirectory) -> dict[bytes, bytes]:
     return targets
 
 
-class DoubtfulFile(NamedTuple):
-    """A file of the walk that may be a whiteout, and the permissions to commit."""
-
-    place: ScannedPlace
-    name: bytes
-    status: os.stat_result
-    bits: Bits
-
-
 class LayerMarks:
     """The opaque directories of a walk's layers, and its doubtful whiteouts."""
 
@@ -91,7 +81,7 @@ class LayerMarks:
         self._scanned = scanned
         self._trusted: set[Path] = set()
         self._doubtful: list[tuple[LayerPlace, ScannedPlace]] = []
-        self._files: list[tuple[LayerPlace, DoubtfulFile]] = []
+        self._files: list[tuple[LayerPlace, ScannedFile]] = []
 
     def directory(self, layer: LayerPlace, place: ScannedPlace, xattrs: Xattrs) -> Xattrs:
         """Note whether a layer's directory is opaque. Return its xattrs to commit."""
@@ -106,11 +96,11 @@ class LayerMarks:
             self._doubtful.append((layer, place))
         return xattrs
 
-    def set_aside(self, layer: LayerPlace, file: DoubtfulFile) -> None:
+    def set_aside(self, layer: LayerPlace, file: ScannedFile) -> None:
         """Keep a file until `settle`."""
         self._files.append((layer, file))
 
-    def settle(self) -> list[tuple[DoubtfulFile, bool]]:
+    def settle(self) -> list[tuple[ScannedFile, bool]]:
         """Decide about all marks that were set aside. Return each file, and whether it is a
         whiteout."""
         for layer, place in self._doubtful:

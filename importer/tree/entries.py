@@ -26,7 +26,7 @@ from layers.tree.overlay_xattrs import (
 from layers.whiteout import OPAQUE_MARKER, QUOTED_PREFIX
 
 if TYPE_CHECKING:
-    from importer.tree.scanned import Rules, ScannedPlace
+    from importer.tree.scanned import Rules, ScannedFile
     from layers.entry import Xattrs
     from layers.path import Path
 
@@ -62,19 +62,17 @@ class Mark:
     form: WhiteoutForm
 
 
-def form_of(
-    place: ScannedPlace, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
-) -> WhiteoutForm | None:
-    """Return the form of an entry of the open directory `place`; None for a file or symlink.
+def form_of(file: ScannedFile, directory: int, rules: Rules) -> WhiteoutForm | None:
+    """Return the form of an entry of the open directory; None for a file or symlink.
 
     Raise LayerError for a whiteout's file that has content.
     """
-    mode, in_layer = status.st_mode, place.layer is not None
+    mode = file.status.st_mode
     if stat.S_ISREG(mode):
-        return _form_of_file(place, descriptor, name, status, rules)
-    if stat.S_ISCHR(mode) and status.st_rdev == 0:
+        return _form_of_file(file, directory, rules)
+    if stat.S_ISCHR(mode) and file.status.st_rdev == 0:
         return WhiteoutForm.CHAR
-    if stat.S_ISBLK(mode) and name == _BACKING_DEVICE and not in_layer:
+    if stat.S_ISBLK(mode) and file.name == _BACKING_DEVICE and file.place.layer is None:
         return WhiteoutForm.BACKING
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
         return WhiteoutForm.DEVICE
@@ -83,71 +81,71 @@ def form_of(
     return WhiteoutForm.SOCKET if stat.S_ISSOCK(mode) else None
 
 
-def _form_of_file(
-    place: ScannedPlace, descriptor: int, name: bytes, status: os.stat_result, rules: Rules
-) -> WhiteoutForm | None:
+def _form_of_file(file: ScannedFile, directory: int, rules: Rules) -> WhiteoutForm | None:
     """Return the form of a regular file that is a whiteout or an opaque marker, else None."""
-    if rules.own_whiteouts and joined((*place.path, name)) in rules.own_whiteouts:
+    name, layer = file.name, file.place.layer
+    if rules.own_whiteouts and joined(file.path) in rules.own_whiteouts:
         return WhiteoutForm.QUOTED
-    if place.layer is not None and place.layer.fuse and name.startswith(_FUSE_PREFIX):
-        _check_empty(status)
+    if layer is not None and layer.fuse and name.startswith(_FUSE_PREFIX):
+        _check_empty(file.status)
         # fuse-overlayfs, main.c, `create_whiteout` and `set_fd_opaque`.
         return WhiteoutForm.OPAQUE_FILE if name == OPAQUE_MARKER else WhiteoutForm.FUSE
-    if status.st_size:
+    if file.status.st_size:
         return None
-    namespaces = whiteout_by(_status(descriptor, name)[1])
-    if place.layer is None or place.layer.fuse:
+    namespaces = whiteout_by(_opened(directory, name)[1])
+    if layer is None or layer.fuse:
         return WhiteoutForm.XATTR if namespaces else None
     if TRUSTED in namespaces:
         return WhiteoutForm.XATTR
     return WhiteoutForm.USER_XATTR if USER in namespaces else None
 
 
-def _status(directory: int, name: bytes) -> tuple[os.stat_result, Xattrs]:
-    file = open_file(directory, name)
+def _opened(directory: int, name: bytes) -> tuple[os.stat_result, Xattrs]:
+    """Open a file, and return its status and xattrs."""
+    descriptor = open_file(directory, name)
     try:
-        return os.fstat(file), xattrs_of(file)
+        return os.fstat(descriptor), xattrs_of(descriptor)
     finally:
-        os.close(file)
+        os.close(descriptor)
 
 
-def fills(root: int, place: ScannedPlace, directory: int, name: bytes) -> list[Fill]:
-    """Return the change that gives a file of the open directory `place` its data, if that is in a
-    lower layer of the tree at `root`. Raise LayerError if the layers do not have it."""
-    status, xattrs = _status(directory, name)
+def fills(root: int, file: ScannedFile, directory: int) -> list[Fill]:
+    """Return the change that gives a file of the open directory its data, if the data is in a lower
+    layer of the tree at `root`. Raise LayerError if the layers do not have the data."""
+    status, xattrs = _opened(directory, file.name)
     if not is_metacopy(xattrs):
         return []
-    layers = lower_layers(root, place.layer)
-    path = (*place.path, name)[len(layers.paths[0]) :]
-    source = layers.data_path(path, status.st_size, xattrs)
+    layers = lower_layers(root, file.place.layer)
+    source = layers.data_path(file.path[len(layers.paths[0]) :], status.st_size, xattrs)
     inode, mtime = status.st_ino, status.st_mtime_ns
-    return [Fill(place.path, name, source, inode, mtime, fill_xattrs(xattrs))]
+    return [Fill(file.place.path, file.name, source, inode, mtime, fill_xattrs(xattrs))]
 
 
-def take(place: ScannedPlace, name: bytes, form: WhiteoutForm, rules: Rules) -> Mark:
+def take(file: ScannedFile, form: WhiteoutForm, rules: Rules) -> Mark:
     """Add an entry of this form to the tree, and return its mark.
 
     Raise LayerError for an entry that the rules or ostree refuse.
     """
+    path, node, _, layer, _ = file.place
     if form in (WhiteoutForm.DEVICE, WhiteoutForm.FIFO):
-        above = place.path[len(place.layer.path) :] if place.layer is not None else place.path
+        above = path[len(layer.path) :] if layer is not None else path
         _check_left_out(above, form, rules.device_nodes)
     if form in (WhiteoutForm.DEVICE, WhiteoutForm.FIFO, WhiteoutForm.SOCKET):
-        if place.layer is not None:
+        if layer is not None:
             # The node is left out, but must still hide a lower layer's entry of its name.
-            _check_hidden(name)
-            place.node.whiteouts.add(name)
+            _check_hidden(file.name)
+            node.whiteouts.add(file.name)
     elif form is WhiteoutForm.OPAQUE_FILE:
-        place.node.opaque = True
+        node.opaque = True
     elif form is not WhiteoutForm.BACKING:
-        hidden = hidden_by(name, form)
+        hidden = hidden_by(file.name, form)
         _check_hidden(hidden)
-        place.node.whiteouts.add(hidden)
-    if form is WhiteoutForm.XATTR and place.node.owner is not None:
+        node.whiteouts.add(hidden)
+    if form is WhiteoutForm.XATTR and node.owner is not None:
         # The value `x` tells overlayfs to look for such whiteouts.
-        owner = place.node.owner
-        place.node.owner = owner._replace(xattrs=without_opaque(owner.xattrs, b"x"))
-    return Mark(place.path, name, form)
+        xattrs = without_opaque(node.owner.xattrs, b"x")
+        node.owner = node.owner._replace(xattrs=xattrs)
+    return Mark(path, file.name, form)
 
 
 def hidden_by(name: bytes, form: WhiteoutForm) -> bytes:
@@ -166,9 +164,9 @@ def _check_left_out(above: Path, form: WhiteoutForm, choice: DeviceNodes) -> Non
     """
     in_dev = above[:1] == (b"dev",)
     if choice is DeviceNodes.ERROR or (choice is DeviceNodes.AUTO and not in_dev):
-        what = "a fifo" if form is WhiteoutForm.FIFO else "a device node"
+        kind = "a fifo" if form is WhiteoutForm.FIFO else "a device node"
         raise LayerError(
-            f"ostree cannot hold {what}", hint="--device-nodes=skip leaves such entries out"
+            f"ostree cannot hold {kind}", hint="--device-nodes=skip leaves such entries out"
         )
 
 

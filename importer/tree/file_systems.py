@@ -94,4 +94,4 @@ def _is_image(device: Path) -> bool:
         below = list((device / "slaves").iterdir())
     except FileNotFoundError:  # a partition has none
         return False
-    return any(_is_image(one.resolve()) for one in below)
+    return any(_is_image(device.resolve()) for device in below)

@@ -159,7 +159,7 @@ class _Trees:
         self._progress = progress
         self._filter = CommitFilter(job.options)
         self._policy = _policy(job, repo, base)
-        self._known: list[KnownFiles] = []
+        self._caches: list[KnownFiles] = []
         self._directories: KnownDirectories | None = None
 
     def tree(self) -> Tree:
@@ -192,8 +192,8 @@ class _Trees:
 
     def save(self) -> None:
         """Save the caches of known files. Call it once the files' objects are in the repo."""
-        for known in self._known:
-            known.save()
+        for cache in self._caches:
+            cache.save()
 
     def _read(self, root: Path, label: Label | None) -> Settled | None:
         path = Path(os.path.abspath(root))  # noqa: PTH100 - a symlink stays in the name
@@ -202,20 +202,20 @@ class _Trees:
 
     def _scanned(self, root: ForeignDirectory, label: Label | None) -> Settled | None:
         job, keep_xattrs = self._job, self._job.options.keeps_xattrs
-        cache = cache_path(job.repo, root.path) if job.cache else None
-        known = KnownFiles(cache, keep_xattrs=keep_xattrs)
+        path = cache_path(job.repo, root.path) if job.cache else None
+        cache = KnownFiles(path, keep_xattrs=keep_xattrs)
         rules = Rules(job.device_nodes, job.keep_opaque, keep_xattrs, label=label)
         files = FileStore(
             self._repo,
             root,
-            known,
+            cache,
             self._progress,
             jobs=job.jobs,
             most=job.max_size - self.counts.read_bytes,
             keep_xattrs=keep_xattrs,
         )
-        if known.is_kept and self._is_as_found:
-            self._directories = KnownDirectories(known, files, keep_xattrs=keep_xattrs)
+        if cache.is_kept and self._is_as_found:
+            self._directories = KnownDirectories(cache, files, keep_xattrs=keep_xattrs)
         with files:
             scanned = TreeScan(root, rules, self._filter, files, self._directories).run()
         if scanned is None:
@@ -223,7 +223,7 @@ class _Trees:
         settled, closing = close_tree(scanned.root, scanned.overlay_layers())
         self.counts.add_files(files.stored)
         self.counts.add(scanned, closing)
-        self._known.append(known)
+        self._caches.append(cache)
         return settled
 
     def _check_matched(self) -> None:

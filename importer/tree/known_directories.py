@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.tree.cache_file import BELOW_SIZE, NO_LABEL, SUM_SIZE, CachedDirectory, pack_state
+from importer.tree.file_batch import seen
 from importer.tree.known_files import is_settled
 from layers.ostree.objects import Stored
 from layers.tree.node import Directory, Leaf
@@ -32,7 +33,7 @@ _BITS = 0o7777
 
 
 class _Own(NamedTuple):
-    """A directory without its subdirectories: its key, its names, and the keys of its files."""
+    """A directory without its sub-directories: its key, its names, and the keys of its files."""
 
     key: bytes
     names: bytes
@@ -52,8 +53,8 @@ class _Same(NamedTuple):
 class KnownDirectories:
     """The unchanged directories of one walk, whose options change or leave out no file."""
 
-    def __init__(self, known: KnownFiles, files: FileStore, *, keep_xattrs: bool) -> None:
-        self._known = known
+    def __init__(self, cache: KnownFiles, files: FileStore, *, keep_xattrs: bool) -> None:
+        self._cache = cache
         self._files = files
         self._keep_xattrs = keep_xattrs
         self._same: list[_Same] = []
@@ -65,7 +66,7 @@ class KnownDirectories:
         """Return whether the directory's names and files are as in the cache, and the repo has the
         files' objects, so that the walk can skip the files."""
         own = self._own = self._described(status, entries)
-        cached = self._known.directory(own.key) if own is not None else None
+        cached = self._cache.directory(own.key) if own is not None else None
         if (
             own is None
             or cached is None
@@ -96,11 +97,11 @@ class KnownDirectories:
             same = _below(node, path, self._kept) == cached.below
             if path and same and self._files.has_directory(stored):
                 directories[path[:-1]].entries[path[-1]] = self._kept[path] = stored
-                self._known.keep(cached)
+                self._cache.keep(cached)
                 continue
             for name, (key, checksum) in zip(_files(own), cached.pairs(), strict=True):
                 node.entries[name] = Leaf(checksum.hex())
-                self._known.note(key, checksum)
+                self._cache.note(key, checksum)
             self._new.append((path, node, own))
             changed.append(path)
         return changed
@@ -111,42 +112,36 @@ class KnownDirectories:
         made = {**self._kept, **written}
         for path, node, own in self._new:
             below, stored = _below(node, path, made), made.get(path)
-            sums = self._known.taken(own.files) if stored is not None and below else None
+            sums = self._cache.taken(own.files) if stored is not None and below else None
             if stored is not None and sums is not None:
                 objects = bytes.fromhex(stored.contents + stored.meta)
                 files = b"".join(own.files)
-                self._known.keep(CachedDirectory(own.key, objects, below, own.names, files, sums))
+                self._cache.keep(CachedDirectory(own.key, objects, below, own.names, files, sums))
 
     def _described(self, status: os.stat_result, entries: Entries) -> _Own | None:
         """Return the directory's own part, None if the cache is not for its file system, or files
         of another are mounted in it."""
         keep, files, names, below = self._keep_xattrs, [], [], []
-        file_system = self._known.file_systems.identity(status.st_dev)
+        file_system = self._cache.file_systems.identity(status.st_dev)
         if file_system is None:
             return None
-        for name, one in entries:
-            if stat.S_ISDIR(one.st_mode):
+        for name, entry in entries:
+            if stat.S_ISDIR(entry.st_mode):
                 below.append(name)
-            elif one.st_dev != status.st_dev:
+            elif entry.st_dev != status.st_dev:
                 return None
             else:
                 names.append(name)
-                files.append(_key(one, file_system, keep))
+                files.append(_key(entry, file_system, keep))
         joined = b"\0".join(names) + b"\0/" + b"\0".join(below)
         settled = is_settled(status.st_mtime_ns, status.st_ctime_ns)
         return _Own(_key(status, file_system, keep), joined, files, settled)
 
 
-def _key(one: os.stat_result, file_system: int, keep_xattrs: bool) -> bytes:
+def _key(status: os.stat_result, file_system: int, keep_xattrs: bool) -> bytes:
     """Return the file's key, as `KnownFiles.key` makes it for a file that no option changes."""
-    mode, uid, gid = one.st_mode, one.st_uid, one.st_gid
-    return (
-        pack_state(
-            file_system, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns, mode, uid, gid,
-            mode & _BITS, uid, gid, keep_xattrs,
-        )
-        + NO_LABEL
-    )  # fmt: skip
+    bits = (status.st_mode & _BITS, status.st_uid, status.st_gid)
+    return pack_state(file_system, *seen(status)[1:], *bits, keep_xattrs) + NO_LABEL
 
 
 def _files(own: _Own) -> list[bytes]:
@@ -157,7 +152,7 @@ def _files(own: _Own) -> list[bytes]:
 def _below(node: Directory, path: Path, made: Mapping[Path, Stored]) -> bytes:
     """Return the hash of the sub-directories' checksums, or b"" if one of them has no object."""
     hasher = blake2b(digest_size=BELOW_SIZE)
-    for name in sorted(name for name, one in node.entries.items() if not isinstance(one, Leaf)):
+    for name in sorted(name for name, entry in node.entries.items() if not isinstance(entry, Leaf)):
         stored = made.get((*path, name))
         if stored is None:
             return b""

@@ -80,16 +80,16 @@ class KnownFiles:
         if key is not None and is_settled(file.seen.mtime, file.seen.ctime):
             self._current[key] = bytes.fromhex(checksum)
 
-    def key(self, found: Seen, bits: Bits, label: bytes | None = None) -> bytes | None:
+    def key(self, state: Seen, bits: Bits, label: bytes | None = None) -> bytes | None:
         """Return the cache's key: the file's identity and state, and the options for its object.
 
         Return None for a file that the cache is not for.
         """
-        file_system = self.file_systems.identity(found.device)
+        file_system = self.file_systems.identity(state.device)
         if file_system is None:
             return None
         hashed = blake2b(label, digest_size=LABEL_SIZE).digest() if label else NO_LABEL
-        return pack_state(file_system, *found[1:], *bits, self._keep_xattrs) + hashed
+        return pack_state(file_system, *state[1:], *bits, self._keep_xattrs) + hashed
 
     def directory(self, key: bytes) -> CachedDirectory | None:
         """Return the cached directory with this key, if there is one."""

@@ -56,11 +56,11 @@ def _times(root: ForeignDirectory, beneath: Beneath, changed: Iterable[Path]) ->
 
 def _quoted(scanned: ScannedTree) -> dict[Path, set[bytes]]:
     """Return the names whose quoted whiteouts exist already, by directory."""
-    found: dict[Path, set[bytes]] = {}
+    names: dict[Path, set[bytes]] = {}
     for mark in scanned.marks:
         if mark.form is WhiteoutForm.QUOTED:
-            found.setdefault(mark.directory, set()).add(hidden_by(mark.name, mark.form))
-    return found
+            names.setdefault(mark.directory, set()).add(hidden_by(mark.name, mark.form))
+    return names
 
 
 def _removals(

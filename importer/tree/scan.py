@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from importer.files.beneath import Beneath
 from importer.files.foreign import ForeignDirectory, changed, entries_of
 from importer.files.xattrs import check_sees_trusted, xattrs_of
-from importer.tree.driver_layers import DoubtfulFile, LayerMarks, layers_at
+from importer.tree.driver_layers import LayerMarks, layers_at
 from importer.tree.entries import WhiteoutForm, check_name, fills, form_of, take
 from importer.tree.file_batch import TreeFile, seen, with_label
-from importer.tree.scanned import ScannedPlace, ScannedTree
+from importer.tree.scanned import ScannedFile, ScannedPlace, ScannedTree
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.ondisk.commit_filter import Bits
@@ -115,9 +115,9 @@ class TreeScan:
         if is_home:
             self._note_home(place, descriptor, entries)
         below = self._below(place, entries)
-        for name, one in entries:
-            if not stat.S_ISDIR(one.st_mode):
-                self._file(place, descriptor, name, one)
+        for name, entry in entries:
+            if not stat.S_ISDIR(entry.st_mode):
+                self._file(place, descriptor, name, entry)
         if known is not None and self._is_plain_directory(place, entries):
             known.note(place.path, place.node)
         return below
@@ -126,9 +126,9 @@ class TreeScan:
         self, place: ScannedPlace, entries: list[tuple[bytes, os.stat_result]]
     ) -> list[ScannedPlace]:
         """Add a directory's sub-directories to the tree, and return them."""
-        directories = ((name, one) for name, one in entries if stat.S_ISDIR(one.st_mode))
-        found = (self._directory(place, name, one) for name, one in directories)
-        return [one for one in found if one is not None]
+        directories = ((name, status) for name, status in entries if stat.S_ISDIR(status.st_mode))
+        places = (self._directory(place, name, status) for name, status in directories)
+        return [below for below in places if below is not None]
 
     def _is_plain_directory(
         self, place: ScannedPlace, entries: list[tuple[bytes, os.stat_result]]
@@ -201,15 +201,15 @@ class TreeScan:
             bits = (self._filter.symlink if is_link else self._filter.apply)(full, bits)
         if bits is None:
             return
-        plain = self._is_plain(place, name, status)
-        if not plain and self._is_other(place, descriptor, DoubtfulFile(place, name, status, bits)):
+        file = ScannedFile(place, name, status, bits)
+        if not _is_plain(file) and self._is_other(file, descriptor):
             return
         if self._files is None and not is_link:
             with self._entry(place, name):
-                self._scanned.fills += fills(self._root.descriptor, place, descriptor, name)
-        self._store(DoubtfulFile(place, name, status, bits))
+                self._scanned.fills += fills(self._root.descriptor, file, descriptor)
+        self._store(file)
 
-    def _store(self, file: DoubtfulFile) -> None:
+    def _store(self, file: ScannedFile) -> None:
         place, name, status, bits = file
         leaf = place.node.entries[name] = Leaf()
         if self._files is not None:
@@ -223,34 +223,24 @@ class TreeScan:
             new = TreeFile(place.path, name, seen(status), bits, label, place.layer)
             self._files.add(new, leaf, links=status.st_nlink)
 
-    def _is_plain(self, place: ScannedPlace, name: bytes, status: os.stat_result) -> bool:
-        """Return whether the entry is a file or symlink at first sight, as nearly all are."""
-        mode = status.st_mode
-        return (
-            (stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and status.st_size > 0))
-            and not (place.layer is not None and place.layer.fuse)
-            and not name.startswith(QUOTED_PREFIX)
-            and name.isascii()
-        )
-
-    def _is_other(self, place: ScannedPlace, descriptor: int, file: DoubtfulFile) -> bool:
+    def _is_other(self, file: ScannedFile, descriptor: int) -> bool:
         """Add an entry that is no file for ostree, or set it aside, and return True. Return False
-        for a file, once its name is checked."""
-        with self._entry(place, file.name):
-            form = form_of(place, descriptor, file.name, file.status, self._rules)
-            if form is WhiteoutForm.USER_XATTR and place.layer is not None:
-                self._marks.set_aside(place.layer, file)
+        for a file, after a check of its name."""
+        with self._entry(file.place, file.name):
+            form = form_of(file, descriptor, self._rules)
+            if form is WhiteoutForm.USER_XATTR and file.place.layer is not None:
+                self._marks.set_aside(file.place.layer, file)
             elif form is None:
                 check_name(file.name)
                 return False
             else:
-                self._scanned.marks.append(take(place, file.name, form, self._rules))
+                self._scanned.marks.append(take(file, form, self._rules))
             return True
 
-    def _take_doubtful(self, file: DoubtfulFile, *, is_whiteout: bool) -> None:
+    def _take_doubtful(self, file: ScannedFile, *, is_whiteout: bool) -> None:
         with self._entry(file.place, file.name):
             if is_whiteout:
-                mark = take(file.place, file.name, WhiteoutForm.XATTR, self._rules)
+                mark = take(file, WhiteoutForm.XATTR, self._rules)
                 self._scanned.marks.append(mark)
             else:
                 check_name(file.name)
@@ -262,6 +252,18 @@ class TreeScan:
     def _entry(self, place: ScannedPlace, name: bytes) -> AbstractContextManager[None]:
         """Add the path to errors about an entry."""
         return self._root.entry(joined((*place.path, name)))
+
+
+def _is_plain(file: ScannedFile) -> bool:
+    """Return whether the entry is a file or symlink at first sight, as nearly all are."""
+    place, name, status, _ = file
+    mode = status.st_mode
+    return (
+        (stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and status.st_size > 0))
+        and not (place.layer is not None and place.layer.fuse)
+        and not name.startswith(QUOTED_PREFIX)
+        and name.isascii()
+    )
 
 
 def _has_links(entries: list[tuple[bytes, os.stat_result]]) -> bool:

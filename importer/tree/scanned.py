@@ -55,6 +55,20 @@ class ScannedPlace(NamedTuple):
     seen: Seen | None
 
 
+class ScannedFile(NamedTuple):
+    """An entry of the walk that is no directory, and the permissions to commit."""
+
+    place: ScannedPlace
+    name: bytes
+    status: os.stat_result
+    bits: Bits
+
+    @property
+    def path(self) -> Path:
+        """Return the path below the tree's root."""
+        return (*self.place.path, self.name)
+
+
 @dataclass(slots=True)
 class ScannedTree:
     """A walked tree: directories by path, and layers whose lowers are known.

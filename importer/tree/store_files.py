@@ -87,7 +87,7 @@ class FileStore:
         self,
         repo: Repo,
         root: ForeignDirectory,
-        known: KnownFiles,
+        cache: KnownFiles,
         progress: Progress,
         *,
         jobs: int,
@@ -98,7 +98,7 @@ class FileStore:
         self.stored = StoreCounts()
         self._repo = repo
         self._root = root
-        self._known = known
+        self._cache = cache
         self._progress = progress
         self._keep_xattrs = keep_xattrs
         self._told = _LateAdvance()
@@ -149,13 +149,13 @@ class FileStore:
 
     def enter(self, path: bytes, descriptor: int, device: int) -> None:
         """Note that the next files are in this open directory; `path` is for messages."""
-        if self._known.is_kept:
-            self._known.file_systems.enter(path, descriptor, device)
+        if self._cache.is_kept:
+            self._cache.file_systems.enter(path, descriptor, device)
 
     def find(self, status: os.stat_result, bits: Bits, label: bytes | None) -> str | None:
         """Return the checksum of the file's object if the cache knows it and the repo has it."""
         self.stored.names += 1
-        checksum = self._known.find(status, bits, label, self._has)
+        checksum = self._cache.find(status, bits, label, self._has)
         self.stored.cached += checksum is not None
         return checksum
 
@@ -234,11 +234,11 @@ class FileStore:
         """Store a batch, without a worker in this process, and set the leaves' checksums."""
         files = tuple(file for file, _ in batch)
         job = FileBatch(self._root.path, files, self._keep_xattrs)
-        found = run_job(self._repo, worker, job, self._root.descriptor, self._told)
+        stored = run_job(self._repo, worker, job, self._root.descriptor, self._told)
         for number, (file, leaf) in enumerate(batch):
-            leaf.checksum = found.checksums[number]
-            if number not in found.merged:
-                self._known.add(file, leaf.checksum)
+            leaf.checksum = stored.checksums[number]
+            if number not in stored.merged:
+                self._cache.add(file, leaf.checksum)
         with self._lock:
             self.stored.files += len(batch)
             self.stored.size += sum(file.seen.size for file in files)

@@ -57,7 +57,7 @@ class TreeWriter:
             files = {name: leaf.checksum for name, leaf in directory.leaves.items()}
             for name in directory.whiteouts:
                 files[quoted(name)] = self.whiteout((*here, quoted(name)))
-            below = {name: stored.pop(id(one)) for name, one in directory.directories.items()}
+            below = {name: stored.pop(id(sub)) for name, sub in directory.directories.items()}
             below |= directory.stored
             contents = self._repo.write_meta("dirtree", dirtree(files, below))
             made = stored[id(directory)] = Stored(contents, self.meta(directory))

@@ -11,7 +11,7 @@ import json
 import stat
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from layers.document import array, integer, mapping, parse_document, string
 from layers.errors import LayerError
@@ -51,8 +51,8 @@ class Journal:
     @property
     def own_whiteouts(self) -> frozenset[bytes]:
         """Return the paths of the quoted whiteouts that were made."""
-        made = (one for one in self.changes if isinstance(one, Quote))
-        return frozenset(joined((*one.directory, one.name)) for one in made)
+        made = (change for change in self.changes if isinstance(change, Quote))
+        return frozenset(joined((*quote.directory, quote.name)) for quote in made)
 
     def lines(self, root: bytes) -> Iterator[bytes]:
         """Yield the journal's lines; `root` is written for people. Raise LayerError for a name that
@@ -72,7 +72,7 @@ def parse_journal(raw: bytes) -> Journal:
     header = parse_document(lines[0] if lines else b"{}", "line 1")
     if header.get(_KEY) != _VERSION:
         raise LayerError(f"its first line has no {_KEY} {_VERSION}")
-    inode = _inode(header, "line 1") if header.get("inode") is not None else None
+    inode = _Line(header, "line 1").inode() if header.get("inode") is not None else None
     changes: list[Change] = []
     done = 0
     for number, line in enumerate(lines[1:], 2):
@@ -80,7 +80,7 @@ def parse_journal(raw: bytes) -> Journal:
         if document == _DONE:
             done = len(changes)
         else:
-            changes.append(_change(document, f"line {number}"))
+            changes.append(_Line(document, f"line {number}").change())
     return Journal(tuple(changes), done, inode)
 
 
@@ -89,18 +89,18 @@ def _line(document: object) -> bytes:
 
 
 def _document(change: Change) -> dict[str, object]:
-    found: dict[str, object] = {"in": _text(joined(change.directory))}
+    place: dict[str, object] = {"in": _text(joined(change.directory))}
     match change:
         case Quote(name=name):
-            return found | {"quote": _text(name)}
+            return place | {"quote": _text(name)}
         case Remove(name=name, node=node):
-            return found | {"remove": _text(name), "node": _node_document(node)}
+            return place | {"remove": _text(name), "node": _node_document(node)}
         case Clear(name=name, value=value):
-            return found | {"clear": _text(name), "value": b64encode(value).decode()}
+            return place | {"clear": _text(name), "value": b64encode(value).decode()}
         case Times(mtime=mtime):
-            return found | {"mtime": mtime}
+            return place | {"mtime": mtime}
         case Fill(name=name):
-            return found | {
+            return place | {
                 "fill": _text(name),
                 "from": _text(joined(change.source)),
                 "inode": change.inode,
@@ -131,79 +131,88 @@ def _text(name: bytes) -> str:
         raise LayerError("the name is not UTF-8, so the journal cannot hold it") from None
 
 
-def _change(document: Document, what: str) -> Change:
-    directory = _path(string(document, "in", what), what)
-    if "quote" in document:
-        name = _name(string(document, "quote", what), what)
-        if not name.startswith(QUOTED_PREFIX):
-            raise LayerError(f"{what}: the file to make is no quoted whiteout")
-        return Quote(directory, name)
-    if "remove" in document:
-        node = _node(mapping(document, "node", what), what)
-        return Remove(directory, _name(string(document, "remove", what), what), node)
-    if "fill" in document:
-        return _fill(directory, document, what)
-    if "mtime" in document:
-        return Times(directory, integer(document, "mtime", what))
-    xattr = string(document, "clear", what).encode(errors="replace")
-    value = _bytes(string(document, "value", what), what)
-    if xattr not in OPAQUE_XATTRS or value not in _OPAQUE_VALUES:
-        raise LayerError(f"{what}: the xattr is not one that makes a directory opaque")
-    return Clear(directory, xattr, value)
+class _Line(NamedTuple):
+    """A line, or an object in it, and the line's number for errors."""
 
+    document: Document
+    number: str
 
-def _fill(directory: Path, document: Document, what: str) -> Fill:
-    source = _path(string(document, "from", what), what)
-    xattrs = tuple(_pair(pair, what) for pair in array(document, "xattrs", what))
-    others = {name for name, _ in without_metacopy(xattrs)}
-    if not source or not is_metacopy(xattrs) or others - {b"security.capability"}:
-        raise LayerError(f"{what}: the file to fill is none of overlayfs's metacopy")
-    name = _name(string(document, "fill", what), what)
-    mtime = integer(document, "mtime", what)
-    return Fill(directory, name, source, _inode(document, what), mtime, xattrs)
+    def change(self) -> Change:
+        """Return the line's change. Raise LayerError if no translation makes it."""
+        directory = self._path("in")
+        if "quote" in self.document:
+            name = self._name("quote")
+            if not name.startswith(QUOTED_PREFIX):
+                raise LayerError(f"{self.number}: the file to make is no quoted whiteout")
+            return Quote(directory, name)
+        if "remove" in self.document:
+            node = _Line(mapping(self.document, "node", self.number), self.number)
+            return Remove(directory, self._name("remove"), node._node())
+        if "fill" in self.document:
+            return self._fill(directory)
+        if "mtime" in self.document:
+            return Times(directory, self._integer("mtime"))
+        xattr, value = self._string("clear").encode(errors="replace"), self._string("value")
+        change = Clear(directory, xattr, self._decoded(value))
+        if xattr not in OPAQUE_XATTRS or change.value not in _OPAQUE_VALUES:
+            raise LayerError(f"{self.number}: the xattr is not one that makes a directory opaque")
+        return change
 
+    def _fill(self, directory: Path) -> Fill:
+        source, xattrs = self._path("from"), self._xattrs()
+        others = {name for name, _ in without_metacopy(xattrs)}
+        if not source or not is_metacopy(xattrs) or others - {b"security.capability"}:
+            raise LayerError(f"{self.number}: the file to fill is none of overlayfs's metacopy")
+        name, mtime = self._name("fill"), self._integer("mtime")
+        return Fill(directory, name, source, self.inode(), mtime, xattrs)
 
-def _inode(document: Document, what: str) -> int:
-    """Return an inode's number. overlayfs uses all 64 bits (overlayfs.rst, "xino")."""
-    value = document.get("inode")
-    if type(value) is not int or not 0 <= value < 1 << 64:
-        raise LayerError(f"{what}: inode is no number of 64 bits")
-    return value
+    def _node(self) -> Node:
+        mode, device = self._integer("mode"), self._integer("device")
+        uid, gid = self._integer("uid"), self._integer("gid")
+        kind = mode & ~_BITS
+        has_device = kind in (stat.S_IFCHR, stat.S_IFBLK)
+        if kind not in _KINDS or (device and not has_device) or max(uid, gid) > _MAX_ID:
+            raise LayerError(f"{self.number}: the node is of no kind that a translation removes")
+        return Node(mode, uid, gid, device, self._integer("mtime"), self._xattrs())
 
+    def inode(self) -> int:
+        """Return an inode's number. overlayfs uses all 64 bits (overlayfs.rst, "xino")."""
+        value = self.document.get("inode")
+        if type(value) is not int or not 0 <= value < 1 << 64:
+            raise LayerError(f"{self.number}: inode is no number of 64 bits")
+        return value
 
-def _node(document: Document, what: str) -> Node:
-    pairs = array(document, "xattrs", what)
-    mode, device = integer(document, "mode", what), integer(document, "device", what)
-    uid, gid = integer(document, "uid", what), integer(document, "gid", what)
-    kind = mode & ~_BITS
-    has_device = kind in (stat.S_IFCHR, stat.S_IFBLK)
-    if kind not in _KINDS or (device and not has_device) or max(uid, gid) > _MAX_ID:
-        raise LayerError(f"{what}: the node is of no kind that a translation removes")
-    xattrs = tuple(_pair(pair, what) for pair in pairs)
-    return Node(mode, uid, gid, device, integer(document, "mtime", what), xattrs)
+    def _xattrs(self) -> Xattrs:
+        return tuple(map(self._xattr, array(self.document, "xattrs", self.number)))
 
+    def _xattr(self, pair: object) -> tuple[bytes, bytes]:
+        match pair:
+            case [str(name), str(value)] if name and "\0" not in name:
+                return name.encode(errors="replace"), self._decoded(value)
+        raise LayerError(f"{self.number} has an xattr of another form")
 
-def _pair(pair: object, what: str) -> tuple[bytes, bytes]:
-    match pair:
-        case [str(name), str(value)] if name and "\0" not in name:
-            return name.encode(errors="replace"), _bytes(value, what)
-    raise LayerError(f"{what} has an xattr of another form")
+    def _path(self, key: str) -> Path:
+        text = self._string(key)
+        return tuple(map(self._checked, text.split("/"))) if text else ()
 
+    def _name(self, key: str) -> bytes:
+        return self._checked(self._string(key))
 
-def _path(text: str, what: str) -> Path:
-    return tuple(_name(name, what) for name in text.split("/")) if text else ()
+    def _checked(self, text: str) -> bytes:
+        """Return an entry's name. Raise LayerError for a text that could lead elsewhere."""
+        name = text.encode(errors="replace")
+        if name in (b"", b".", b"..") or b"/" in name or b"\0" in name or len(name) > _NAME_MAX:
+            raise LayerError(f"{self.number} has a name that no entry can have")
+        return name
 
+    def _decoded(self, text: str) -> bytes:
+        try:
+            return b64decode(text, validate=True)
+        except ValueError:
+            raise LayerError(f"{self.number} has a value that is not base64") from None
 
-def _name(text: str, what: str) -> bytes:
-    """Return the name of an entry. Raise LayerError for a text that could lead elsewhere."""
-    name = text.encode(errors="replace")
-    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name or len(name) > _NAME_MAX:
-        raise LayerError(f"{what} has a name that no entry can have")
-    return name
+    def _string(self, key: str) -> str:
+        return string(self.document, key, self.number)
 
-
-def _bytes(text: str, what: str) -> bytes:
-    try:
-        return b64decode(text, validate=True)
-    except ValueError:
-        raise LayerError(f"{what} has a value that is not base64") from None
+    def _integer(self, key: str) -> int:
+        return integer(self.document, key, self.number)
