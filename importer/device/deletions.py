@@ -57,9 +57,8 @@ def returned_files(store: Folder) -> Iterator[Tuple[Recorded, str]]:
     layers = Chains(recorded(store, [LAYERS]), frozenset())
     deleted: Dict[str, List[str]] = {}
     for image in recorded(store, [IMAGES]).values():
-        top = "".join(image.below[:1])
-        stack = _Stack(store, top)
-        for layer in layers.chain(top):
+        stack = _Stack(store, image.top)
+        for layer in layers.chain(image.top):
             if layer not in deleted:
                 deleted[layer] = list(islice(_deleted(store, layer), _MOST_LOOKUPS))
             holds, path = stack.judged(layer, deleted[layer])

@@ -81,7 +81,7 @@ def name_lowers_anew(
     for top in chains.own:
         for layer in reversed([own for own in chains.chain(top) if own not in seen]):
             seen.add(layer)
-            parent = "".join(chains.own[layer].below)
+            parent = chains.own[layer].top
             if parent and layer not in but and not chains.missing([layer]):
                 changed += [layer] if _names_anew(storage, layer, parent, stores) else []
     return changed

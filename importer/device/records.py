@@ -45,12 +45,17 @@ _HINT = "see `podman system check`"
 
 @dataclass(frozen=True)
 class Recorded:
-    """A layer, an image or a container. `below`: a layer's parent, or the others' layers."""
+    """A layer, an image or a container. `below`: the parent of a layer, else the top layers."""
 
     id: str
     names: Tuple[str, ...]
     below: Tuple[str, ...]
     document: Dict[str, object]
+
+    @property
+    def top(self) -> str:
+        """Return the first layer in `below`, "" if there is none."""
+        return self.below[0] if self.below else ""
 
 
 def recorded(folder: Folder, paths: Iterable[str]) -> Dict[str, Recorded]:
@@ -132,14 +137,14 @@ class Chains:
         while layer in self.own and layer not in seen:
             seen.add(layer)
             yield layer
-            layer = "".join(self.own[layer].below[:1])
+            layer = self.own[layer].top
 
     def missing(self, layers: Iterable[str]) -> Optional[str]:
         """Return a layer that no store has, of these and their parents; None if all are there."""
         for layer in layers:
             last = layer
             for own in self.chain(layer):
-                last = "".join(self.own[own].below[:1])
+                last = self.own[own].top
             if last and last not in self.own and last not in self.elsewhere:
                 return last
         return None
