@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from importer.commit.layer_ids import said_layer_ids
 from importer.commit.target import ExistingStore
 from importer.repo.commit_keys import FLATTEN, OPTIONS, PREFIX
-from importer.store.whiteouts import said_whiteouts
+from importer.store.whiteouts import recorded_whiteouts
 from layers.document import parse_document
 from layers.storage.layer_id import Whiteouts
 
@@ -45,7 +45,7 @@ def new_options(commit: Commit, target: Target) -> tuple[str, ...]:
     flatten = _TRUE if target.flatten else None
     now = _without_none({"prefix": target.prefix, "flatten": flatten})
     if target.whiteouts is not None and not target.flatten:
-        before["whiteouts"] = (said_whiteouts(commit) or Whiteouts.QUOTED).value
+        before["whiteouts"] = (recorded_whiteouts(commit) or Whiteouts.QUOTED).value
         now["whiteouts"] = target.whiteouts.value
     if target.layer_ids is not None:
         before["layer-ids"] = said_layer_ids(commit).value

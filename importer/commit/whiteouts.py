@@ -13,7 +13,7 @@ from importer.commit.convert import images_to_convert
 from importer.commit.layer_ids import change_of_ids, chosen_layer_ids, present_store
 from importer.commit.target import ExistingStore, Form
 from importer.errors import ImporterError
-from importer.store.whiteouts import said_whiteouts, whiteouts_in
+from importer.store.whiteouts import recorded_whiteouts, whiteouts_in
 from importer.store.writer import reading_present
 from layers.storage.layer_id import StoreKind, Whiteouts
 
@@ -83,7 +83,7 @@ def _check_kept(
     chosen: Whiteouts,
 ) -> None:
     """Raise ImporterError if the branch, or the store that the base has, is of the other form."""
-    before = {f"branch {branch}": said_whiteouts(head)}
+    before = {f"branch {branch}": recorded_whiteouts(head)}
     if target.existing_store is not ExistingStore.ERROR:
         present = present_store(repo, base, target.prefix)
         with reading_present():
@@ -102,7 +102,7 @@ def _check_kept(
 
 def _change_of_whiteouts(branch: str, last: Commit | None, now: Whiteouts) -> tuple[str, ...]:
     """Return what to tell the user of a branch whose store changes to the other form."""
-    before = said_whiteouts(last)
+    before = recorded_whiteouts(last)
     if before in (None, now):
         return ()
     return (f"{branch}: the store is --whiteouts={now.value} now: {_DEVICES}",)

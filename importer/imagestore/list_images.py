@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.render.table import Block, Column, Shown, Table, Text
-from importer.store.whiteouts import said_whiteouts
+from importer.store.whiteouts import recorded_whiteouts
 from layers.storage.layer_id import Whiteouts
 from layers.words import age, size
 
@@ -102,7 +102,7 @@ def listed_image(store: StoreView, image: ImageView, now: int) -> dict[str, obje
 
 def _whiteouts(store: StoreView, image: ImageView) -> Whiteouts | None:
     """Return how the image's layers delete files, if the branch tells; None if none does."""
-    return None if image.flattened else said_whiteouts(store.commit)
+    return None if image.flattened else recorded_whiteouts(store.commit)
 
 
 def _form(store: StoreView, image: ImageView) -> str:

@@ -77,8 +77,8 @@ class LayerNames:
     ids: Mapping[str, str]
     links: Mapping[str, str]
     form: StoreForm
-    cut: frozenset[str] = frozenset()
-    blocked: frozenset[str] = frozenset()
+    cut: frozenset[str]
+    blocked: frozenset[str]
 
     @classmethod
     def of(

@@ -12,7 +12,7 @@ from importer.repo.commit_keys import FORM, names_of, store_prefix
 from importer.repo.reachable import check_breadth
 from importer.store.image import ImageView, read_image
 from importer.store.layers import IMAGES, LAYERS
-from importer.store.whiteouts import blocker_in, is_cut, said_whiteouts, whiteouts_in
+from importer.store.whiteouts import blocker_in, is_cut, recorded_whiteouts, whiteouts_in
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError
@@ -155,7 +155,7 @@ class StoreView:
     def whiteouts(self) -> Whiteouts | None:
         """How the layers delete files, by the commit's metadata, else by the store itself; None
         for a store that fits both forms."""
-        return said_whiteouts(self.commit) or whiteouts_in(self.root)
+        return recorded_whiteouts(self.commit) or whiteouts_in(self.root)
 
     def is_cut(self, record: LayerRecord) -> bool:
         """Return whether a layer has its parents' files, and is mounted without them."""

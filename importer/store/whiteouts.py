@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _STORE = "store"
 
 
-def said_whiteouts(commit: Commit | None) -> Whiteouts | None:
+def recorded_whiteouts(commit: Commit | None) -> Whiteouts | None:
     """Return the form in a commit's metadata; None for a flattened store and another tool's."""
     if commit is None or commit.metadata.get(FORM) != _STORE or FLATTEN in commit.metadata:
         return None

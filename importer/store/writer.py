@@ -40,8 +40,8 @@ _REPLACE = "--existing-store=replace puts a new store in its place"
 class StoreTree:
     """Puts a store into a directory, within a transaction.
 
-    `names` are the layers' ids and links in the store. `present` is a store that the directory has
-    already and that stays; its layers stay as they are. All added files get the SELinux label.
+    `names` are the layers' ids and links in the store. `present` is the directory's own store that
+    stays, with its layers unchanged. All added files get the SELinux label.
     """
 
     def __init__(
@@ -49,8 +49,8 @@ class StoreTree:
         repo: Repo,
         tree: Tree,
         names: LayerNames,
-        label: str | None = None,
-        present: RepoDirectory | None = None,
+        label: str | None,
+        present: RepoDirectory | None,
     ) -> None:
         self._repo = repo
         self._tree = tree
@@ -63,7 +63,7 @@ class StoreTree:
     def fill(
         self, images: Iterable[Image], layers: Mapping[str, LayerCommit]
     ) -> list[tuple[str, ...]]:
-        """Put the images in, and return the names of each image that the store now has.
+        """Put the images in. Return the names of each image that the store then has.
 
         `layers` has the commit of each layer by its standard id. The order of the images does
         not matter.
@@ -144,7 +144,7 @@ class StoreTree:
 def _mounted_trees(
     stored: Iterable[StoredLayer], layers: Mapping[str, LayerCommit]
 ) -> Iterator[tuple[MountedTree, StoredTree, Mapping[str, bytes]]]:
-    """Yield each layer's tree, with the files that list those below, and each blocker."""
+    """Yield each layer's tree, with the files that list the trees below, and each blocker."""
     for layer in stored:
         yield layer.mounted[0], layers[layer.id].tree, layer.lower_files()
         if (blocker := layers[layer.id].blocker) is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.stack import deletes
 from importer.errors import ImporterError
-from importer.store.whiteouts import said_whiteouts
+from importer.store.whiteouts import recorded_whiteouts
 from importer.verify.records import label
 from layers.errors import LayerError
 from layers.storage.layer_id import StoreForm, form_of
@@ -49,7 +49,7 @@ def check_forms(records: RecordCheck) -> None:
     findings, ids = records.findings, records.standard_ids
     forms = {layer: form_of(layer, ids[layer]) for layer in records.layers if layer in ids}
     present = _FORMS.intersection(forms.values())
-    stated = said_whiteouts(records.store.commit)
+    stated = recorded_whiteouts(records.store.commit)
     if len(present) == 2:
         findings.add("the store has layers of two forms: with whiteouts, and without")
     elif stated is not None and present and stated.form not in present:
