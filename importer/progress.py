@@ -39,15 +39,15 @@ class Silence:
     """Show nothing: --quiet."""
 
     def message(self, text: str) -> None:
-        """See `Progress`."""
+        """Drop the text."""
 
     def layer(self, name: str, size: int, state: str) -> None:
-        """See `Progress`."""
+        """Show nothing of the layer."""
 
     def components(self, over: int, total: int) -> None:
-        """See `Progress`."""
+        """Show nothing of the components."""
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:  # noqa: ARG002
-        """See `Progress`."""
+        """Show nothing of the blob."""
         yield lambda _count: None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# Go's names of architectures by those of Linux's uname, which MicroShift's file names have.
+# What Linux's uname, and with it MicroShift's file names, call otherwise.
 _GO = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm"}
-# Linux's architectures of `go tool dist list` for which images are made.
+# What images are made for; Go's `go tool dist list`, those with Linux.
 _KNOWN = frozenset(
     ["386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"]
 )

@@ -1,7 +1,7 @@
-"""Parse YAML from outside, within bounds, and replace scalars in its text.
+"""YAML whose scalars are replaced in place: comments, order and quotes stay byte for byte.
 
-All else, comments, order and quotes, stays byte for byte: PyYAML tells where a scalar begins and
-ends. (ruamel.yaml, which keeps comments too, writes the whole file again: indents of sequences,
+PyYAML says where a scalar begins and ends; the text around the replaced ones is never written
+anew. (ruamel.yaml, which keeps comments too, writes the whole file again: indents of sequences,
 widths of lines and blank lines then follow its own settings.)
 """
 
@@ -42,9 +42,9 @@ class Edit:
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:
-    """Return the text with these replacements, which do not overlap; equal ones count once."""
+    """Return the text with these replacements, which do not overlap; the same one may repeat."""
     parts, done = [], 0
-    for edit in sorted(set(edits), key=lambda edit: edit.start):
+    for edit in sorted(set(edits), key=lambda one: one.start):
         parts += [text[done : edit.start], edit.text]
         done = edit.end
     return "".join([*parts, text[done:]])
@@ -99,14 +99,14 @@ def documents(text: str, origin: str, limit: int = MAX_TEXT_SIZE) -> list[Node]:
     if len(text) > limit:
         raise LayerError(f"{origin} has {len(text)} characters, more than {limit}")
     try:
-        nodes = list(yaml.compose_all(text, Loader=_Loader))
+        found = list(yaml.compose_all(text, Loader=_Loader))
     except LayerError as error:
         raise LayerError(f"{origin}: {error.message}", hint=error.hint) from None
     except yaml.YAMLError as error:
         raise LayerError(f"{origin} is not YAML: {_said(error)[:200]}") from None
     except (RecursionError, ValueError) as error:
         raise LayerError(f"{origin} is not YAML that we read: {str(error)[:200]}") from None
-    return [node for node in nodes if node is not None]
+    return [node for node in found if node is not None]
 
 
 def keys(node: Node | None) -> dict[str, Node]:
@@ -115,20 +115,20 @@ def keys(node: Node | None) -> dict[str, Node]:
     A mapping that is merged several times, or into itself, counts once. Raise LayerError if more
     than 100 are merged.
     """
-    values: dict[str, Node] = {}
+    found: dict[str, Node] = {}
     seen: set[int] = set()
     waiting = [node]
     while waiting:
-        mapping = waiting.pop()
-        if not isinstance(mapping, MappingNode) or id(mapping) in seen:
+        one = waiting.pop()
+        if not isinstance(one, MappingNode) or id(one) in seen:
             continue
-        seen.add(id(mapping))
+        seen.add(id(one))
         _check(len(seen), _MOST_MERGED, "mappings merged into one")
-        own = {key.value: value for key, value in mapping.value if _is_key(key)}
+        own = {key.value: value for key, value in one.value if _is_key(key)}
         for key, value in own.items():
-            values.setdefault(key, value)
-        waiting += reversed(list(_merged(mapping)))
-    return values
+            found.setdefault(key, value)
+        waiting += reversed(list(_merged(one)))
+    return found
 
 
 def _is_key(key: Node) -> bool:
@@ -157,18 +157,18 @@ def is_string(node: Node | None) -> TypeGuard[ScalarNode]:
 
 
 def walk(node: Node) -> Iterator[dict[str, Node]]:
-    """Yield the keys of all mappings below the node. A mapping with aliases counts once."""
+    """Yield the keys of all mappings below the node, each mapping once whatever aliases it has."""
     seen: set[int] = set()
     waiting = [node]
     while waiting:
-        below = waiting.pop()
-        if id(below) in seen:
+        one = waiting.pop()
+        if id(one) in seen:
             continue
-        seen.add(id(below))
-        if isinstance(below, MappingNode):
-            yield keys(below)
-            waiting += reversed([value for _, value in below.value])
-        waiting += reversed(items(below))
+        seen.add(id(one))
+        if isinstance(one, MappingNode):
+            yield keys(one)
+            waiting += reversed([value for _, value in one.value])
+        waiting += reversed(items(one))
 
 
 def replacing(node: ScalarNode, value: str, origin: str) -> Edit:

@@ -78,7 +78,6 @@ def _job(given: Given) -> EmbedJob:
         jobs=given(Jobs).count,
         downloads=given(Downloads).max_parallel_downloads,
         labels=dict(new.labels),
-        annotations=dict(new.annotations),
         bound=new.bound,
         equivalence=new.selinux_equivalence,
         compression=new.compression,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -81,7 +82,7 @@ def import_tree(given: Given) -> None:
 def _job(given: Given) -> TreeJob:
     from importer.tree.job import TreeJob
 
-    rules, commit, labels = given(TreeRules), given(TreeCommit), given(TreeLabels)
+    rules, commit, policy = given(TreeRules), given(TreeCommit), given(TreeLabels).selinux_policy
     onto = given(OntoSystem).onto
     check_other_branch(commit.branch, onto)
     return TreeJob(
@@ -93,8 +94,8 @@ def _job(given: Given) -> TreeJob:
         options=_options(given(Changes)),
         device_nodes=rules.device_nodes,
         keep_opaque=rules.opaque is Opaque.KEEP,
-        selinux_policy=labels.selinux_policy_dir,
-        policy_from_base=labels.selinux_policy_from_base,
+        selinux_policy=None if policy in (None, "base") else Path(policy),
+        policy_from_base=policy == "base",
         subject=commit.subject or "",
         timestamp=commit.timestamp,
         signing=signing(given(Signing)),

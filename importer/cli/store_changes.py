@@ -43,9 +43,8 @@ def remove(given: Given) -> None:
 
         removal, prefix = given(RemoveOptions), given(StoreArguments).prefix
         stores = own_stores(repo, removal.branches, prefix)
-        everywhere = removal.all_branches or bool(removal.branches)
-        keys = signing(given(Signing))
-        return remove_images(repo, stores, given(Images).images, keys, everywhere=everywhere)
+        keys, named = signing(given(Signing)), bool(removal.branches)
+        return remove_images(repo, stores, given(Images).images, keys, everywhere=named)
 
     end_query(given, work)
 

@@ -107,10 +107,7 @@ def diff(given: Given) -> None:
             return _layers_diff(given, repo)
         names, prefix = given(TwoStores), given(StoreArguments).prefix
         old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
-        shown = DiffParts(
-            files=wanted.list_files, lost=wanted.lost, fail_on_lost=wanted.fail_on_lost
-        )
-        return store_diff(repo, old, new, shown)
+        return store_diff(repo, old, new, DiffParts(wanted.list_files, wanted.lost))
 
     end_query(given, work)
 
@@ -153,7 +150,7 @@ def report(given: Given) -> None:
 
     One HTML file that needs nothing else: a picture of the store by image, layer and
     directory, what is shared and what is not, what flattening would save, the largest
-    directories, and what changed since the parent commit, or since --since.
+    directories, and what changed since the parent commit.
     """
     from importer.imagestore.report_page import STDOUT, write_report
 
@@ -166,6 +163,6 @@ def report(given: Given) -> None:
         from importer.store.reader import open_store
 
         store = open_store(repo, given(OneBranch).branch, prefix)
-        return write_report(report_data(repo, store, options.since, prefix), options.output)
+        return write_report(report_data(repo, store, prefix), options.output)
 
     end_query(given, work)

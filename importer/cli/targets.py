@@ -16,7 +16,14 @@ from importer.cli.options.images import LayerRules, Lists, Platform
 from importer.cli.options.labels import LabelOptions, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.registry import Access, RegistryOptions, Retries
-from importer.cli.options.result import CommitMessage, NewRepo, Shape, StoreContents, ToBranch
+from importer.cli.options.result import (
+    CommitMessage,
+    FormOption,
+    NewRepo,
+    Shape,
+    StoreContents,
+    ToBranch,
+)
 from importer.cli.options.rules import check_other_branch
 from importer.cli.options.system import System
 from importer.cli.options.work import Downloads, Jobs, Spool
@@ -49,7 +56,8 @@ def target(given: Given) -> Target:
     """Return where images go, by the options of import-image and import-storage."""
     shape = given(Shape)
     repo, branch = given(NewRepo).repo, given(ToBranch).branch
-    return target_of(given, repo, branch, shape.form, bundle=shape.bundle)
+    bundle = shape.form is FormOption.BUNDLE
+    return target_of(given, repo, branch, shape.of_commit, bundle=bundle)
 
 
 def target_of(

@@ -76,6 +76,7 @@ class ClusterExecutor:
         """See `Executor`. The session stays open for the release's other architectures."""
 
     def stop(self) -> None:
+        """See `Executor`."""
         self._session.stop()
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
@@ -83,6 +84,7 @@ class ClusterExecutor:
         into.end(ImporterError(f"{missing.name} is fetched by a worker"))
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:  # noqa: ARG002
+        """See `Executor`."""
         return self._origins.try_each(missing, partial(self._store, missing), on_read)
 
     def _store(

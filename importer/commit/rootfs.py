@@ -64,7 +64,7 @@ def _runtime_config(repo: Repo, image: Image, lower: Lower | None) -> bytes:
             run([*argv, f"{home}/{_ROOTFS}", f"{home}/config.json"])
         except CommandError as error:
             raise ImporterError(
-                f"{image.reference}: {error}", hint="without --bundle no config.json is made"
+                f"{image.reference}: {error}", hint="--form=rootfs makes no config.json is made"
             ) from None
         document = json.loads(read_file(home / "config.json", MAX_RECORDS_SIZE))
     document["process"]["terminal"] = False

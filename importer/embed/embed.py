@@ -70,7 +70,6 @@ class EmbedJob:
     jobs: int
     downloads: int
     labels: Mapping[str, str]
-    annotations: Mapping[str, str]
     bound: bool
     equivalence: bool
     compression: BlobCompression
@@ -198,7 +197,7 @@ def _derivation(job: EmbedJob, store: StoreView, base: Image, seconds: int) -> D
         str(name) if name is not None and job.base.transport == "docker" else "",
         base.digest,
         job.labels,
-        {STORE_COMMIT: store.commit.checksum, **job.annotations},
+        {STORE_COMMIT: store.commit.checksum},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.imagestore.tree_diff import TreeDiff, changed_files, tree_diff
+from importer.imagestore.tree_diff import TreeDiff, tree_diff
 from importer.render.table import Block, Column, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.layers import layer_ids_of
@@ -14,7 +14,7 @@ from layers.errors import printable
 from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
@@ -27,7 +27,6 @@ _COLUMNS = (
     Column("LAYERS", right=True),
     Column("FILES", fold=True),
 )
-_STYLES = {"+": "green", "~": "yellow", "-": "red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,6 @@ class DiffParts:
 
     files: bool = False
     lost: bool = False
-    fail_on_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +66,19 @@ class StoreDiff:
     @property
     def status(self) -> int:
         """Return 1 if the user asked for it and the new store lacks something, else 0."""
-        return 1 if self.wanted.fail_on_lost and self.lost else 0
+        return 1 if self.wanted.lost and self.lost else 0
 
     def summary(self) -> str:
         """Return the counts of images as one line."""
-        counts = (
-            (len(self.added), "added"),
-            (len(self.changed), "changed"),
-            (len(self.removed), "removed"),
-            (self.unchanged, "unchanged"),
+        counts = {
+            "added": len(self.added),
+            "changed": len(self.changed),
+            "removed": len(self.removed),
+            "unchanged": self.unchanged,
+        }
+        return (
+            ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no images"
         )
-        return ", ".join(f"{count} {word}" for count, word in counts if count) or "no images"
 
     def own_layers(self, image: ImageView) -> int:
         """Return how many layers of an image of the new store the old store does not have."""
@@ -92,7 +92,7 @@ class StoreDiff:
             for image in self.added
         )
         table.rows.extend(
-            ("~", *_called(change.new), f"{change.layers:+d}", str(change.files))
+            ("~", *_called(change.new), f"{change.layers:+d}", _counts(change.files))
             for change in self.changed
         )
         table.rows.extend(("-", *_called(image), "", "") for image in self.removed)
@@ -156,6 +156,19 @@ class StoreDiff:
                 yield Text(f"layer ids: {before.value} in A, {after.value} in B; {advice}")
 
 
+def changed_files(files: TreeDiff, *, counted: bool) -> dict[str, object]:
+    """Return the numbers or the paths of changed files, for JSON."""
+
+    def told(paths: Sequence[bytes]) -> object:
+        return len(paths) if counted else [printable(path) for path in paths]
+
+    return {
+        "added": told(files.added),  # with `--files` the paths, else a number
+        "removed": told(files.removed),  # likewise
+        "changed": told(files.changed),  # likewise
+    }
+
+
 def _form(store: StoreView | None) -> str | None:
     """Return the value of --whiteouts for a store; None for one that fits both."""
     return store.whiteouts.value if store is not None and store.whiteouts is not None else None
@@ -176,10 +189,20 @@ def _standard_ids(store: StoreView | None) -> list[str]:
     return [store.standard_ids.get(layer, layer) for layer in store.layers] if store else []
 
 
+def _counts(files: TreeDiff) -> str:
+    pairs = (("+", files.added), ("~", files.changed), ("-", files.removed))
+    return " ".join(f"{sign}{len(paths):,}" for sign, paths in pairs if paths) or "the same files"
+
+
 def _file_lines(change: Changed) -> Iterable[Text]:
     yield Text(change.new.full_label, "bold")
-    for sign, paths in change.files.by_sign():
-        yield from (Text(f"{sign} {printable(path)}", _STYLES[sign]) for path in paths)
+    signs = (
+        ("+", "green", change.files.added),
+        ("~", "yellow", change.files.changed),
+        ("-", "red", change.files.removed),
+    )
+    for sign, style, paths in signs:
+        yield from (Text(f"{sign} {printable(path)}", style) for path in paths)
     yield Text("")
 
 

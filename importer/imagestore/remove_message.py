@@ -48,8 +48,7 @@ def removal_message(
 
 def _given(lines: Iterable[str], names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """Return the names that the user gave the images of these lines, by reference."""
-    references = (stated.reference for stated in stated_images(lines, {}))
-    return {reference: names.get(reference, ()) for reference in references}
+    return {one.reference: names.get(one.reference, ()) for one in stated_images(lines, {})}
 
 
 def _stays(
@@ -62,12 +61,12 @@ def _stays(
 
     Another image may be of the same index, and have lost the name to it.
     """
-    images = list(stated_images([line], given))
-    if not any(stated.digest in image.digests for stated in images for image in gone):
+    stated = list(stated_images([line], given))
+    if not any(one.digest in image.digests for one in stated for image in gone):
         return True
     return any(
-        stated.digest in image.digests and stated.is_among(image.names)
-        for stated in images
+        one.digest in image.digests and one.is_among(image.names)
+        for one in stated
         for image in kept
     )
 
@@ -79,8 +78,7 @@ def _release_message(
     digests = {str(digest) for image in gone for digest in image.digests}
     digests -= {str(digest) for image in kept for digest in image.digests}
     old = store.commit.message
-    components = release.components.items()
-    rest = {name: part for name, part in components if part.digest not in digests}
+    rest = {name: one for name, one in release.components.items() if one.digest not in digests}
     less = replace(release, components=rest)
     derived = old.subject == release_subject(release, store.branch)
     return Message(
@@ -97,8 +95,6 @@ def _references(lines: Iterable[str]) -> list[str]:
 
 def _facts(commit: Commit) -> dict[str, str]:
     """Return our metadata of the commit, except the names that the user gave images."""
-    return {
-        key: str(value)
-        for key, value in commit.metadata.items()
-        if key.startswith(OURS) and key not in (NAME, NAMES)
-    }
+    given = (NAME, NAMES)
+    found = {key: str(value) for key, value in commit.metadata.items() if key.startswith(OURS)}
+    return {key: value for key, value in found.items() if key not in given}

@@ -184,8 +184,8 @@ def space_of(root: TreeDirectory, size_of: Callable[[str], int]) -> Space:
     return top
 
 
-def report_data(repo: Repo, store: StoreView, since: str | None, prefix: str | None) -> ReportData:
-    """Return a store's report, compared with `since`, or with its parent if the repo has it."""
+def report_data(repo: Repo, store: StoreView, prefix: str | None) -> ReportData:
+    """Return a store's report, compared with its parent if the repo has it."""
     usages = {image.id: _usage(repo, store, image) for image in store.images}
     layers = tuple(_layer(repo, store, layer_id) for layer_id in store.layers)
     images = tuple(_image(repo, store, image, usages) for image in store.images)
@@ -193,13 +193,11 @@ def report_data(repo: Repo, store: StoreView, since: str | None, prefix: str | N
         store,
         tuple(sorted(images, key=lambda space: (-space.size, space.image.label))),
         tuple(sorted(layers, key=lambda layer: (-layer.space.size, layer.standard_id))),
-        _diff(repo, store, since, prefix),
+        _diff(repo, store, prefix),
     )
 
 
-def _diff(repo: Repo, store: StoreView, since: str | None, prefix: str | None) -> StoreDiff | None:
-    if since is not None:
-        return store_diff(repo, open_store(repo, since, prefix), store)
+def _diff(repo: Repo, store: StoreView, prefix: str | None) -> StoreDiff | None:
     parent = repo.parent(store.commit.checksum)
     if parent is None or not repo.exists("commit", parent):
         return None

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 _UNLABELLED = (
     "the files of the base commit have SELinux labels, and the tree's keep those that they have on"
-    " disk; --selinux-policy-from-base labels them"
+    " disk; --selinux-policy=base labels them"
 )
 
 

@@ -1,7 +1,8 @@
-"""Write the directories that no lower layer can change, before any lower layer is read.
+"""Write the directories that no lower layer can change before the lower layers are looked at.
 
-Most directories of a layer are so: the layer lists them, and deletes nothing in or below them. The
-process that reads the layer writes them; layers/tree/translate.py writes the others.
+Most of a layer is such: the layer lists the directory, and deletes nothing in it or below it. The
+process that reads the layer writes these, so that only the rest is left for
+layers/tree/translate.py.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ type Store = Callable[[Literal["dirtree", "dirmeta"], bytes], str]
 
 
 def seal(tree: LayerTree, store: Store) -> None:
-    """Write each directory that no lower layer can change, and put a `Stored` in its place.
+    """Write each such directory by `store`, and put a `Stored` in its place.
 
     `store` takes an object's kind, `dirtree` or `dirmeta`, and its bytes, and returns its checksum.
     Raise LayerError, with the path, for a directory that is too large for ostree.
@@ -31,7 +32,7 @@ def seal(tree: LayerTree, store: Store) -> None:
     replaced = _replaced(directories)
     unresolved = {link.leaf for link in tree.links}
     sealed: dict[Directory, Stored] = {}
-    for directory in reversed(directories):  # parents come last
+    for directory in reversed(directories):  # what is below comes first
         for name, node in directory.entries.items():
             if isinstance(node, Directory) and node in sealed:
                 directory.entries[name] = sealed[node]
@@ -45,20 +46,20 @@ def seal(tree: LayerTree, store: Store) -> None:
 
 
 def _replaced(directories: list[Directory]) -> set[Directory]:
-    """Return the directories that get whiteouts: this layer deletes the lower layers' entry in
-    their place, or above."""
-    replaced: set[Directory] = set()
-    for directory in directories:  # parents come first
+    """Return the directories that get whiteouts: this layer deletes what lower layers have in their
+    place, or above."""
+    found: set[Directory] = set()
+    for directory in directories:  # what is above comes first
         for name, node in directory.entries.items():
             if isinstance(node, Directory) and (
-                directory.opaque or directory in replaced or name in directory.whiteouts
+                directory.opaque or directory in found or name in directory.whiteouts
             ):
-                replaced.add(node)
-    return replaced
+                found.add(node)
+    return found
 
 
 def _sealed(directory: Directory, unresolved: set[Leaf], store: Store) -> Stored | None:
-    """Write the directory. Return None if it depends on the layers below."""
+    """Return the directory, written. Return None if it depends on the layers below."""
     owner = directory.owner
     if owner is None or directory.opaque or directory.whiteouts:
         return None
@@ -77,7 +78,7 @@ def _sealed(directory: Directory, unresolved: set[Leaf], store: Store) -> Stored
 
 
 def _path(root: Directory, wanted: Directory) -> bytes:
-    """Search for the path of a directory, for an error."""
+    """Return the path of a directory, for an error: no directory knows its own."""
     work = [(b"", root)]
     while work:
         path, directory = work.pop()

@@ -159,10 +159,6 @@ def test_how_much_is_done_at_once(command: click.Command, tmp_path: Path) -> Non
             "--canonical-permissions gives all files the owner 0:0",
             ["--branch=os/b", "--canonical-permissions", "--owner-uid=5", "/tree"],
         ),
-        (
-            "--selinux-policy and --selinux-policy-from-base exclude",
-            ["--branch=os/b", "--selinux-policy=/", "--selinux-policy-from-base", "/tree"],
-        ),
         ("is not in the range", ["--branch=os/b", "--owner-uid=4294967295", "/tree"]),
     ],
 )

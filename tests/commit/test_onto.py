@@ -133,7 +133,6 @@ def test_what_it_needs_is_said(repo: Path, tmp_path: Path, image: tuple[str, Bui
         ["--onto=os", "--branch=x", "--form=layers"],
         ["--existing-store=merge"],
         ["--selinux-policy=base"],
-        ["--bundle"],
     ):
         outcome = run_import(repo, *arguments, image[0])
         assert (outcome.status, "Usage:" in outcome.stderr) == (2, True)

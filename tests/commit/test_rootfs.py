@@ -69,9 +69,9 @@ def test_the_tree_is_what_umoci_unpacks(
     bundle: bool,
 ) -> None:
     built = build_oci(layout, "t", definition.load(fixtures / f"{name}.layers"))
-    flags = ["--bundle"] if bundle else []
+    form = "bundle" if bundle else "rootfs"
     reference = registry.push(built, f"rootfs/{name}")
-    imported(repo, "--form=rootfs", "--branch=root", *flags, reference)
+    imported(repo, f"--form={form}", "--branch=root", reference)
     out = checkout(repo, "root", tmp_path / "out") / ("rootfs" if bundle else ".")
     assert_same(snapshot(out), umoci_root(layout, tmp_path / "umoci"), ("rootfs", "umoci"))
     assert not [path for path in ls(repo, "root") if ".ostree-wh." in path]
@@ -80,7 +80,7 @@ def test_the_tree_is_what_umoci_unpacks(
 
 @pytest.mark.root
 def test_crun_runs_the_bundle(repo: Path, tmp_path: Path, image: tuple[str, BuiltImage]) -> None:
-    imported(repo, "--form=rootfs", "--bundle", "--branch=bundle", image[0])
+    imported(repo, "--form=bundle", "--branch=bundle", image[0])
     bundle = checkout(repo, "bundle", tmp_path / "bundle")
     crun = ["crun", f"--root={tmp_path / 'state'}", "--cgroup-manager=disabled"]
     argv = [*crun, "run", f"--bundle={bundle}", f"test-{uuid.uuid4().hex}"]
@@ -95,7 +95,7 @@ def test_crun_runs_the_bundle(repo: Path, tmp_path: Path, image: tuple[str, Buil
 def test_config_json_is_umocis_but_for_the_terminal(
     repo: Path, tmp_path: Path, layout: Path, image: tuple[str, BuiltImage]
 ) -> None:
-    imported(repo, "--form=rootfs", "--bundle", "--branch=bundle", image[0])
+    imported(repo, "--form=bundle", "--branch=bundle", image[0])
     ours = json.loads((checkout(repo, "bundle", tmp_path / "b") / "config.json").read_bytes())
     run(["umoci", "unpack", "--image", f"{layout}:t", tmp_path / "umoci"])
     theirs = json.loads((tmp_path / "umoci/config.json").read_bytes())
@@ -121,10 +121,10 @@ def test_nspawn_runs_the_root(repo: Path, tmp_path: Path, image: tuple[str, Buil
 def test_the_same_again_changes_nothing(
     repo: Path, tmp_path: Path, image: tuple[str, BuiltImage]
 ) -> None:
-    first = imported(repo, "--form=rootfs", "--bundle", "--branch=os/b", image[0])
-    again = imported(repo, "--form=rootfs", "--bundle", "--branch=os/b", image[0])
+    first = imported(repo, "--form=bundle", "--branch=os/b", image[0])
+    again = imported(repo, "--form=bundle", "--branch=os/b", image[0])
     assert (again["commit"], again["unchanged"]) == (first["commit"], True)
-    other = imported(tmp_path / "other", "--form=rootfs", "--bundle", "--branch=os/b", image[0])
+    other = imported(tmp_path / "other", "--form=bundle", "--branch=os/b", image[0])
     assert other["commit"] == first["commit"]
 
 
@@ -146,7 +146,7 @@ def test_a_user_that_the_image_does_not_have_is_an_error(
 ) -> None:
     built = build_oci(layout, "t", [ACCOUNTS], config={"User": "nobodyhere"})
     reference = registry.push(built, "rootfs/nouser")
-    outcome = run_import(repo, "--form=rootfs", "--bundle", "--branch=x", reference)
+    outcome = run_import(repo, "--form=bundle", "--branch=x", reference)
     assert outcome.status == 1
     assert "nobodyhere" in outcome.stderr
     assert imported(repo, "--form=rootfs", "--branch=x", reference)["commit"]

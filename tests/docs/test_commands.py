@@ -50,6 +50,7 @@ OTHERS = {
     "--link-checkout-speedup",
     "--orphan",
     "--parent",
+    "--selinux-policy-from-base",
     "--skip-if-unchanged",
     "--tree",
 }

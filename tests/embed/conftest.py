@@ -24,10 +24,7 @@ CONTEXTS = """\
 """
 FOLDERS = ("etc", "etc/selinux", "etc/selinux/small", "etc/selinux/small/contexts")
 POLICY = "etc/selinux/small/contexts/files/file_contexts"
-OPTIONS = (
-    *("--selinux-equivalence", "--bound", "--label=a=b", "--label=containers.bootc=2"),
-    "--annotation=c=d=e",
-)
+OPTIONS = (*("--selinux-equivalence", "--bound", "--label=a=b", "--label=containers.bootc=2"),)
 #: More than goes into the last layer.
 BIG = 150_000
 BASE = [

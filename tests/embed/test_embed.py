@@ -70,7 +70,6 @@ def test_base_and_documents(site: Site) -> None:
         "org.opencontainers.image.base.digest": site.base.digest,
         "org.opencontainers.image.created": "2024-05-06T07:08:09Z",
         "import-image.commit": commit,
-        "c": "d=e",
     }
     config = config_of(site.out, "two")
     labels = {"containers.bootc": "2", "a": "b"}

@@ -175,11 +175,11 @@ def test_an_image_in_several_branches_is_not_removed_by_accident(
     assert (outcome.status, outcome.stdout) == (1, "")
     assert outcome.stderr.splitlines() == [
         "error: 2 branches have it: first, second",
-        "hint: name one with --branch, or say --all-branches",
+        "hint: name with --branch each branch to remove it from",
     ]
     assert image_store(repo, "remove", images["one"][1], "example.com/no:t").status == 1
     assert [rev_parse(repo, branch) for branch in ("first", "second")] == before
-    document = answered(repo, "remove", "--all-branches", images["one"][1])
+    document = answered(repo, "remove", "--branch=first", "--branch=second", images["one"][1])
     assert [one["branch"] for one in document["branches"]] == ["first", "second"]
 
 

@@ -85,7 +85,7 @@ def test_several_trees_lie_over_each_other(plain: Path, tmp_path: Path, repo: Pa
     trees = [f"--tree=dir={plain}", f"--tree=dir={second}"]
     imported_tree(repo, *options, plain, second)
     assert objects(repo) == ostree_commit(repo, *options, *trees)
-    imported_tree(repo, "--selinux-policy-from-base", second, plain)
+    imported_tree(repo, "--selinux-policy=base", second, plain)
     assert objects(repo) == ostree_commit(repo, "--selinux-policy-from-base", *reversed(trees))
 
 

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 _OTHER = "Other options"
 # Options that are gone, and what does the same.
 _GONE = {
+    "--all-branches": "use --branch for each of them",
+    "--bundle": "use --form=bundle",
     "--check": "use --dry-run",
+    "--fail-on-lost": "use --lost",
     "--in-place": "use import-tree translate ROOT",
+    "--selinux-policy-from-base": "use --selinux-policy=base",
+    "--since": "use image-store diff",
     "--undo": "use import-tree translate --undo ROOT",
 }
 # Characters of the first column of --help. The help of a longer option begins on the next line.

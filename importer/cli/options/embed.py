@@ -54,12 +54,6 @@ class NewImage(OptionGroup):
     labels: tuple[tuple[str, str], ...] = several(
         "--label", metavar="KEY=VALUE", type=KeyValue(), help="Add a label; repeatable."
     )
-    annotations: tuple[tuple[str, str], ...] = several(
-        "--annotation",
-        metavar="KEY=VALUE",
-        type=KeyValue(),
-        help="Add an annotation to the manifest; repeatable.",
-    )
     selinux_equivalence: bool = flag(
         "--selinux-equivalence",
         help="Let the SELinux policy of the base label the store as podman's own storage: add a"

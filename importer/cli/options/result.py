@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 from importer.cli.completion import branches_like
@@ -58,6 +59,15 @@ class ToBranch(OptionGroup):
     )
 
 
+class FormOption(Enum):
+    """The values of --form."""
+
+    STORE = "store"
+    LAYERS = "layers"
+    ROOTFS = "rootfs"
+    BUNDLE = "bundle"
+
+
 @options
 class Shape(OptionGroup):
     """The form of the commit."""
@@ -68,7 +78,7 @@ class Shape(OptionGroup):
     RULES = (
         only_for(
             "form",
-            Form.STORE,
+            FormOption.STORE,
             "flatten",
             "layer_ids",
             "onto",
@@ -79,7 +89,7 @@ class Shape(OptionGroup):
         ),
         not_for(
             "form",
-            Form.LAYERS,
+            FormOption.LAYERS,
             "branch",
             "replace_branch",
             "subject",
@@ -87,18 +97,20 @@ class Shape(OptionGroup):
             "gpg_sign",
             "sign_from_file",
         ),
-        only_for("form", Form.ROOTFS, "bundle"),
     )
 
-    form: Form = choice(
+    form: FormOption = choice(
         "--form",
-        default=Form.STORE,
+        default=FormOption.STORE,
         help="What to commit: a containers-storage tree of the images (store), the layers' branches"
-        " alone (layers), or an image's root file system (rootfs).",
+        " alone (layers), an image's root file system (rootfs), or an OCI runtime bundle of it with"
+        " config.json (bundle).",
     )
-    bundle: bool = flag(
-        "--bundle", help="With --form=rootfs: an OCI runtime bundle, config.json and rootfs/."
-    )
+
+    @property
+    def of_commit(self) -> Form:
+        """Return the form of the commit, in which a bundle is a root file system."""
+        return Form.ROOTFS if self.form is FormOption.BUNDLE else Form(self.form.value)
 
 
 @options

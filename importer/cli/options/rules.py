@@ -2,7 +2,7 @@
 
 An option is named by its dataclass field. A command line that breaks a rule is a usage error.
 A flag is given if it is set, an option that can be repeated if it has a value, and any other if it
-is not None, so that an option with a default is always given.
+is not None, so that an option with a default is always given. What a command lacks is not given.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,11 @@ def refuse(condition: Condition, *names: str, error: str) -> Rule:
     return _rule(names, error, condition, most=0)
 
 
+def explicit(name: str) -> Condition:
+    """Return a condition that holds if the command line has the option, and not only a config."""
+    return lambda context: context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def only_for(name: str, value: Enum, *names: str) -> Rule:
     """Accept these options only if the option `name` has this value."""
     error = f"{{}} is only for --{name}={value.value}"
@@ -106,7 +112,7 @@ def _rule(
 
 
 def _is_given(context: click.Context, name: str) -> bool:
-    value = context.params[name]
+    value = context.params.get(name)
     if value is False:
         return not any(one.name == name and _is_flag(one) for one in context.command.params)
     return value is not None and value != ()

@@ -116,13 +116,13 @@ class DiffOptions(OptionGroup):
 
     HEADING = Heading.RESULT
     COMMON = ("list_files", "lost", "layers")
-    RULES = tuple(
-        exclusive("layers", other) for other in ("list_files", "lost", "fail_on_lost", "prefix")
-    )
+    RULES = tuple(exclusive("layers", other) for other in ("list_files", "lost", "prefix"))
 
     list_files: bool = flag("--files", help="List the files that differ.")
     lost: bool = flag(
-        "--lost", help="List the images and layers that B lacks: what devices lose by the upgrade."
+        "--lost",
+        help="List the images and layers that B lacks: what devices lose by the upgrade. Exit with"
+        " 1 if there are any.",
     )
     layers: bool = flag(
         "--layers",
@@ -130,7 +130,6 @@ class DiffOptions(OptionGroup):
         " skopeo writes them. Tell which layers a device with A pulls for B, and if they were made"
         " by embed from commits of this repo, what ostree would fetch.",
     )
-    fail_on_lost: bool = flag("--fail-on-lost", help="Exit with 1 if B lacks an image or layer.")
 
 
 @options
@@ -138,17 +137,14 @@ class RemoveOptions(OptionGroup):
     """The branches to remove images from."""
 
     HEADING = Heading.RESULT
-    COMMON = ("branches", "all_branches")
+    COMMON = ("branches",)
 
     branches: tuple[str, ...] = several(
         "--branch",
         metavar="NAME",
         type=NotEmpty(),
         complete=branches_like,
-        help="Remove from this branch; repeatable.",
-    )
-    all_branches: bool = flag(
-        "--all-branches", help="Remove from every branch that has the images."
+        help="Remove from this branch; repeatable. Needed if several branches have the images.",
     )
 
 
@@ -173,7 +169,7 @@ class ReportOptions(OptionGroup):
     """The page of a report."""
 
     HEADING = Heading.RESULT
-    COMMON = ("output", "since")
+    COMMON = ("output",)
 
     output: Path = required(
         "--output",
@@ -181,13 +177,6 @@ class ReportOptions(OptionGroup):
         metavar="FILE",
         type=PlaceType(directory=False, dash=True),
         help="Write the page to this file; - is standard output.",
-    )
-    since: str | None = option(
-        "--since",
-        metavar="COMMIT",
-        type=NotEmpty(),
-        complete=branches_like,
-        help="Compare with this commit or branch; without it, with the parent commit.",
     )
 
 

@@ -153,19 +153,14 @@ class TreeLabels(OptionGroup):
     """SELinux labels of the files."""
 
     HEADING = Heading.LABELS
-    RULES = (exclusive("selinux_policy_dir", "selinux_policy_from_base"),)
-    COMMON = ("selinux_policy_dir",)
+    COMMON = ("selinux_policy",)
 
-    selinux_policy_dir: Path | None = option(
+    selinux_policy: str | None = option(
         "--selinux-policy",
-        metavar="DIR",
-        type=PlaceType(),
-        help="Label the files by the SELinux policy of the root file system in DIR.",
-    )
-    selinux_policy_from_base: bool = flag(
-        "--selinux-policy-from-base",
-        help="Label the files by the policy of the operating system in --onto, or of the first"
-        " ROOT.",
+        metavar="base|DIR",
+        type=TextType(),
+        help="Label the files by the SELinux policy of the operating system in --onto, else of the"
+        " first ROOT (base), or of the root file system in DIR.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importer.cli.options.declare import Heading, OptionGroup, option, options, setting
+from importer.cli.options.rules import explicit, refuse
 from importer.cli.options.types import Number, Size
 from importer.ingest.budget import Budget
 
@@ -36,6 +37,13 @@ class Downloads(OptionGroup):
     """The connections of a command that fetches blobs."""
 
     HEADING = Heading.WORK
+    RULES = (
+        refuse(
+            explicit("max_parallel_downloads"),
+            "cluster",
+            error="--max-parallel-downloads is not for --cluster, whose workers fetch themselves",
+        ),
+    )
 
     max_parallel_downloads: int = option(
         "--max-parallel-downloads",
