@@ -10,10 +10,11 @@ from importer.commit.target import GpgKey, KeyFile
 from importer.errors import ImporterError
 from importer.files.scratch import scratch
 from importer.process import CommandError, run
-from importer.repo.signature import is_signed_by_gpg, sign_by_gpg, sign_by_kind, try_gpg, try_kind
+from importer.repo.libostree import Gio, GLib, OSTree, faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from importer.repo.writer import Repo
 
@@ -23,6 +24,7 @@ _HINTS = {
     "not implemented": "ostree is built without it here, as Debian's is; Fedora's has ed25519",
 }
 _MOST_BYTES = 1 << 20
+_TRIAL = b"import-image: can this key sign?"
 _FORM = "it has a secret key in base64 a line, as for `ostree commit --sign-from-file`"
 
 
@@ -33,8 +35,8 @@ def sign(repo: Repo, checksum: str, keys: Iterable[GpgKey | KeyFile]) -> None:
             _sign_by_gpg(repo, checksum, key)
         else:
             for secret in _secrets(key):
-                with _advising():
-                    sign_by_kind(repo, checksum, key.kind, secret)
+                with _advising(f"signing by {key.kind}"):
+                    _sign_by_secret(repo, checksum, _signer(key.kind, secret))
 
 
 def check_keys(repo: Repo, keys: Iterable[GpgKey | KeyFile]) -> None:
@@ -44,12 +46,13 @@ def check_keys(repo: Repo, keys: Iterable[GpgKey | KeyFile]) -> None:
     """
     for key in keys:
         if isinstance(key, GpgKey):
-            with _advising():
-                try_gpg(repo, key.key, key.homedir)
+            with _advising(f"signing with key {key.key}"):
+                trial = GLib.Bytes.new(_TRIAL)
+                repo.handle.gpg_sign_data(trial, None, [key.key], key.homedir, None)
         else:
             for secret in _secrets(key):
-                with _advising():
-                    try_kind(key.kind, secret)
+                with _advising(f"signing by {key.kind}"):
+                    _signer(key.kind, secret).data(GLib.Bytes.new(_TRIAL), None)
 
 
 def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
@@ -65,9 +68,41 @@ def _sign_by_gpg(repo: Repo, checksum: str, key: GpgKey) -> None:
         with suppress(CommandError):  # a key that is not there is for libostree to report
             public = run(["gpg", "--batch", *homedir, "--export", "--", key.key])
         keyring.write_bytes(public)
-        if not public or not is_signed_by_gpg(repo, checksum, keyring):
-            with _advising():
-                sign_by_gpg(repo, checksum, key.key, key.homedir)
+        if not public or not _is_signed_by_gpg(repo, checksum, keyring):
+            with _advising(f"signing with key {key.key}"):
+                repo.handle.sign_commit(checksum, key.key, key.homedir, None)
+
+
+def _is_signed_by_gpg(repo: Repo, checksum: str, keyring: Path) -> bool:
+    """Return whether the commit has a valid signature by a key of this keyring file."""
+    keys = Gio.File.new_for_path(str(keyring))
+    try:
+        result = repo.handle.verify_commit_ext(checksum, None, keys, None)
+    except GLib.Error as error:
+        if error.matches(OSTree.gpg_error_quark(), OSTree.GpgError.NO_SIGNATURE):
+            return False
+        with faults("looking at the commit's signatures"):
+            raise
+    return bool(result.count_valid())
+
+
+def _signer(kind: str, secret: str) -> OSTree.Sign:
+    """Return one of libostree's kinds of signature, with a secret key in base64."""
+    signer = OSTree.Sign.get_by_name(kind)
+    signer.set_sk(GLib.Variant("s", secret))
+    return signer
+
+
+def _sign_by_secret(repo: Repo, checksum: str, signer: OSTree.Sign) -> None:
+    """Add the signer's signature, unless the commit has just this one; ed25519 gives the same
+    signature each time."""
+    _, data = repo.handle.load_variant(OSTree.ObjectType.COMMIT, checksum)
+    _, signature = signer.data(data.get_data_as_bytes(), None)
+    _, detached = repo.handle.read_commit_detached_metadata(checksum, None)
+    kind = GLib.VariantType.new(signer.metadata_format())
+    present = detached.lookup_value(signer.metadata_key(), kind) if detached else None
+    if present is None or bytes(signature.get_data()) not in map(bytes, present.unpack()):
+        signer.commit(repo.handle, checksum, None)
 
 
 @cache
@@ -88,9 +123,11 @@ def _secrets(key: KeyFile) -> list[str]:
 
 
 @contextmanager
-def _advising() -> Iterator[None]:
+def _advising(doing: str) -> Iterator[None]:
+    """Turn libostree's errors into ImporterErrors with a hint."""
     try:
-        yield
+        with faults(doing):
+            yield
     except ImporterError as error:
         hints = (hint for said, hint in _HINTS.items() if said in str(error))
         raise error.within(hint=next(hints, "")) from None
