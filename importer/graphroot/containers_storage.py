@@ -27,10 +27,9 @@ from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import stored_reference
 from layers.storage.image import Image, KeptRecord
-from layers.storage.image_record import ImageRecord, any_images
+from layers.storage.image_record import ImageRecord, any_images, big_data_file
 from layers.storage.layer_record import LayerRecord, any_layers, complete_chain
 from layers.storage.mounted import blocker_of
-from layers.storage.records import big_data_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

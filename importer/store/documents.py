@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layers.storage.records import big_data_file
+from layers.storage.image_record import big_data_file
 
 if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory

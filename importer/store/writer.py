@@ -14,9 +14,9 @@ from layers.errors import LayerError
 from layers.storage.image import Image, ImageLayer, stored_images
 from layers.storage.image_record import any_images
 from layers.storage.layer_id import StoreForm
+from layers.storage.layer_record import StoredLayer
 from layers.storage.merge_records import recorded_ids, store_union
 from layers.storage.mounted import blocker_of
-from layers.storage.records import StoredLayer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
     from importer.store.layers import LayerNames
+    from layers.storage.image_record import StoredImage
     from layers.storage.merge_records import StoreUnion
     from layers.storage.mounted import MountedTree
-    from layers.storage.records import StoredImage
 
 # Readable for all, though podman makes its own store 0700: a store that others are to use
 # as an additional one must be, and a rootless podman is one of them.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import record_name
 from importer.store.layers import read_link
 from layers.errors import Fault
+from layers.storage.image_record import big_data_file
 from layers.storage.layer_id import StoreForm, form_of, possible_ids, possible_links
 from layers.storage.mounted import LOWER_LAYERS, MountedTree, blocker_of, lower_files
-from layers.storage.records import big_data_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

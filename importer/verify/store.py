@@ -19,8 +19,7 @@ from importer.verify.stated import check_forms, check_names
 from importer.workers.tasks import Tasks, processes
 from layers.errors import LayerError
 from layers.oci.media_type import layer_compression
-from layers.storage.layer_record import chain
-from layers.storage.records import StoredLayer
+from layers.storage.layer_record import StoredLayer, chain
 from layers.words import size
 
 if TYPE_CHECKING:

@@ -2,5 +2,5 @@
 
 In: layers.json, images.json, storage.conf and Docker's JSON, as bytes. Out: records as values,
 and the same files written again; layer ids, and the images that a store can have.
-Open `records.py` first.
+Open `layer_record.py` first.
 """

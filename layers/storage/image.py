@@ -12,8 +12,8 @@ from layers.errors import LayerError
 from layers.oci.manifest import Descriptor, Index
 from layers.oci.media_type import TAR_LAYER, Compression, layer_compression
 from layers.oci.readable import check_image, check_index, check_manifest
+from layers.storage.image_record import StoredImage
 from layers.storage.layer_id import layer_ids
-from layers.storage.records import StoredImage
 from layers.tar.writer import END
 
 if TYPE_CHECKING:

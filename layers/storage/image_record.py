@@ -1,25 +1,42 @@
-"""The images of a containers-storage store, read from its images.json.
+"""The images of a containers-storage store, read from its images.json and written.
 
 `own_images` reads a store that we wrote, `any_images` any other; see
-`layers.storage.layer_record`. Source of the fields: github.com/containers/storage, images.go
-(`type Image`).
+`layers.storage.layer_record`. A `StoredImage` is an image to write. Source: images.go
+(`type Image`, `makeBigDataBaseName`) of github.com/containers/storage; and storage/storage_dest.go
+of containers/image for the big data of an image.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
-from layers.document import array, mapping, parse_document, parse_records, string, strings
+from layers.document import (
+    array,
+    compact_json,
+    mapping,
+    parse_document,
+    parse_records,
+    string,
+    strings,
+)
 from layers.errors import LayerError
 from layers.storage.layer_record import any_id, own_digest, own_id
-from layers.storage.records import KEPT_FROM
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from layers.document import Document
 
 _FILE = "images.json"
+# The flag of an image that an earlier release left; containers-storage ignores it (images.go,
+# `Image.Flags`).
+KEPT_FROM = "import-image.kept-from"
+SIGNATURE = "signature"  # the keys of signatures begin with it
+_PLAIN_KEY = re.compile(r"[a-z0-9.]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +122,82 @@ def _size(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise LayerError(f"{_FILE}: a signature's size is not a number")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image in the store.
+
+    `big_data` maps keys to original bytes, `created` is RFC 3339, `kept_from` is the release
+    that left the image, "" for one of the store's own release. `signatures` are by the digest of
+    the signed manifest.
+    """
+
+    id: str
+    digest: Digest
+    names: tuple[str, ...]
+    top_layer: str
+    created: str
+    big_data: Mapping[str, bytes]
+    kept_from: str = ""
+    signatures: Mapping[Digest, tuple[bytes, ...]] = field(default_factory=dict)
+
+    @property
+    def all_data(self) -> dict[str, bytes]:
+        """Return the big data with the signatures.
+
+        containers-storage keeps a manifest's signatures in one piece, and those of the image's own
+        manifest a second time under `signatures`.
+        """
+        data = dict(self.big_data)
+        for digest, signatures in self.signatures.items():
+            data[f"{SIGNATURE}-{digest.hex}"] = b"".join(signatures)
+        if own := self.signatures.get(self._manifest):
+            data[f"{SIGNATURE}s"] = b"".join(own)
+        return data
+
+    @property
+    def _manifest(self) -> Digest:
+        return Digest.of(self.big_data["manifest"])
+
+    def _metadata(self) -> str:
+        """Return the sizes of the signatures in bytes, as containers/image keeps them.
+
+        Source: storage/storage_image.go, `storageImageMetadata`.
+        """
+        by_manifest = sorted(self.signatures.items())
+        own = [*map(len, self.signatures.get(self._manifest, ()))]
+        sizes = {
+            "signature-sizes": own,
+            "signatures-sizes": {str(digest): [*map(len, many)] for digest, many in by_manifest},
+        }
+        return compact_json({key: value for key, value in sizes.items() if value}).decode()
+
+    def record(self) -> dict[str, object]:
+        """Return the image's object in images.json."""
+        data = self.all_data
+        keys = sorted(data)
+        top = {"layer": self.top_layer} if self.top_layer else {}
+        return {
+            "id": self.id,
+            "digest": str(self.digest),
+            "names": list(self.names),
+            **top,
+            "metadata": self._metadata(),
+            "big-data-names": keys,
+            "big-data-sizes": {key: len(data[key]) for key in keys},
+            "big-data-digests": {key: str(Digest.of(data[key])) for key in keys},
+            "created": self.created or "0001-01-01T00:00:00Z",  # Go's zero time
+            **({"flags": {KEPT_FROM: self.kept_from}} if self.kept_from else {}),
+        }
+
+    def files(self) -> dict[str, bytes]:
+        """Return the big data under the names that their files have."""
+        return {big_data_file(key): data for key, data in self.all_data.items()}
+
+
+def big_data_file(key: str) -> str:
+    """Return the file name of a big data key: the key itself if plain, or `=` and its base64."""
+    if _PLAIN_KEY.fullmatch(key):
+        return key
+    return "=" + base64.b64encode(key.encode()).decode()

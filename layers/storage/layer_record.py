@@ -1,8 +1,8 @@
-"""The layers of a containers-storage store, read from its layers.json.
+"""The layers of a containers-storage store, read from its layers.json and written.
 
 `own_layers` reads a store that we wrote, and requires every field that we write. `any_layers`
 reads a store of podman's, CRI-O's or Docker's, in which most fields may be missing.
-`layers.storage.records` writes the records.
+A `StoredLayer` is a layer to write.
 
 Source of the fields: github.com/containers/storage, layers.go (`type Layer`,
 `incompleteFlag`).
@@ -17,12 +17,14 @@ from layers.digest import Digest
 from layers.document import integer, mapping, parse_records, string
 from layers.errors import LayerError
 from layers.oci.media_type import Compression, layer_compression
+from layers.storage.mounted import lower_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from layers.document import Document
     from layers.oci.manifest import Descriptor
+    from layers.storage.mounted import MountedTree
 
 _FILE = "layers.json"
 _HEX = frozenset("0123456789abcdef")
@@ -183,3 +185,49 @@ def _compression(document: Document, what: str) -> Compression:
     if value not in [kind.value for kind in Compression]:
         raise LayerError(f"{what}: compression {str(value)[:20]} is not known")
     return Compression(value)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLayer:
+    """A layer in the store.
+
+    Sizes are in bytes. `parents` has the store's ids of the layers below, nearest first.
+    `mounted` has the layer's own tree and the trees that are mounted below: its blocker, then its
+    parents, each with its blocker, down to the nearest cut layer.
+    """
+
+    id: str
+    parents: tuple[str, ...]
+    diff_id: Digest
+    diff_size: int
+    blob_digest: Digest
+    blob_size: int
+    compression: Compression
+    uids: tuple[int, ...]
+    gids: tuple[int, ...]
+    mounted: tuple[MountedTree, ...] = ()
+
+    @property
+    def parent(self) -> str:
+        """Return the id of the layer below, "" for a base."""
+        return self.parents[0] if self.parents else ""
+
+    def record(self) -> dict[str, object]:
+        """Return the layer's object in layers.json."""
+        fields: dict[str, object] = {"id": self.id}
+        if self.parent:
+            fields["parent"] = self.parent
+        fields |= {
+            "compressed-diff-digest": str(self.blob_digest),
+            "compressed-size": self.blob_size,
+            "diff-digest": str(self.diff_id),
+            "diff-size": self.diff_size,
+        }
+        if self.compression is not Compression.NONE:
+            fields["compression"] = self.compression.value
+        # `podman run --userns=auto` sizes the user namespace by these.
+        return fields | {"uidset": list(self.uids), "gidset": list(self.gids)}
+
+    def lower_files(self) -> dict[str, bytes]:
+        """Return the files that list the layers below: none for a base and for a cut layer."""
+        return lower_files(self.mounted[1:])

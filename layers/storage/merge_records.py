@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
 
     from layers.document import Document
-    from layers.storage.records import StoredImage, StoredLayer
+    from layers.storage.image_record import StoredImage
+    from layers.storage.layer_record import StoredLayer
 
 _LAYERS = "the existing layers.json"
 _IMAGES = "the existing images.json"

@@ -13,7 +13,7 @@ import pytest
 
 from layers.digest import Digest
 from layers.oci.media_type import OLD_DOCKER_CONFIGS
-from layers.storage.records import StoredImage
+from layers.storage.image_record import StoredImage
 from tests.tools.busybox import busybox_layer
 from tests.tools.gofields import SPELLINGS, Base, OddImage, edited, mixed, right, wrong
 from tests.tools.goindexes import OddIndex, right_index, wrong_indexes

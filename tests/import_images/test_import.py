@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fixtures.images import definition
-from layers.storage.records import big_data_file
+from layers.storage.image_record import big_data_file
 from tests.tools import ostreerepo
 from tests.tools.expected import STORE, checked_out_store, layer_ids, merged, private_ids, unpacked
 from tests.tools.image import BuiltImage, BuiltIndex, Compression, build_index, build_oci

@@ -23,10 +23,9 @@ from layers.release.lock import parse_lock
 from layers.release.release import Component, Release
 from layers.release.source import parse_source
 from layers.storage.docker_records import parse_repositories
-from layers.storage.image_record import any_images, own_images
-from layers.storage.layer_record import any_layers, own_layers
+from layers.storage.image_record import StoredImage, any_images, own_images
+from layers.storage.layer_record import StoredLayer, any_layers, own_layers
 from layers.storage.merge_records import store_union
-from layers.storage.records import StoredImage, StoredLayer
 from layers.tarsplit.record_reader import segments
 from tests.tools.gofields import Base, right
 from tests.tools.layout import digest_of, json_bytes

@@ -20,7 +20,7 @@ from importer.store.writer import DIRECTORY, FILE, check_records, has_records
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE, parse_records
 from layers.errors import Fault, LayerError
-from layers.storage.records import big_data_file
+from layers.storage.image_record import big_data_file
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
 from tests.tools.storecommand import image_store

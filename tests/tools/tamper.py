@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layers.storage.records import big_data_file
+from layers.storage.image_record import big_data_file
 from tests.tools.ostreerepo import checkout, ostree
 from tests.tools.process import run
 from tests.tools.store import store_images, store_layers

@@ -6,9 +6,10 @@ import pytest
 
 from layers.digest import Digest
 from layers.oci.media_type import Compression
+from layers.storage.image_record import StoredImage, big_data_file
 from layers.storage.layer_id import layer_ids, link_name
+from layers.storage.layer_record import StoredLayer
 from layers.storage.mounted import MountedTree, blocker_of
-from layers.storage.records import StoredImage, StoredLayer, big_data_file
 from tests.tools import expected
 
 DIFF_IDS = tuple(Digest.of(b"%d" % n) for n in range(3))

@@ -5,9 +5,10 @@ from typing import Any
 
 from layers.digest import Digest
 from layers.oci.media_type import Compression
+from layers.storage.image_record import StoredImage
 from layers.storage.layer_id import layer_ids
+from layers.storage.layer_record import StoredLayer
 from layers.storage.merge_records import StoreUnion, store_union
-from layers.storage.records import StoredImage, StoredLayer
 
 Record = dict[str, Any]
 BLOB = Digest.of(b"blob")
