@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Self
 
 from importer.cache.layer import record_name
 from layers.document import MAX_RECORDS_SIZE
-from layers.storage.layer_id import (
-    LayerIds,
-    StoreForm,
-    link_name,
-    possible_links,
-    private_id,
-    standard_ids,
-)
-from layers.storage.layer_record import any_layers
+from layers.storage.layer_id import LayerIds, StoreForm, link_name, possible_links, private_id
+from layers.storage.layer_record import any_layers, standard_ids
 from layers.storage.mounted import MountedTree, blocker_of
 
 if TYPE_CHECKING:

@@ -18,8 +18,7 @@ from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError
 from layers.release.commit_metadata import stored_release
 from layers.storage.image_record import SIGNATURE, big_data_file, own_images
-from layers.storage.layer_id import standard_ids
-from layers.storage.layer_record import chain, own_layers
+from layers.storage.layer_record import chain, own_layers, standard_ids
 from layers.storage.mounted import blocker_of
 from layers.storage.stated_image import StatedImage, stated_images
 from layers.tree.blocked import own_part

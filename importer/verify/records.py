@@ -18,8 +18,8 @@ from layers.errors import Fault, LayerError
 from layers.oci.readable import check_image, check_index
 from layers.oci.reference import ImageName
 from layers.storage.image_record import SIGNATURE, StoredImage, big_data_file, own_image
-from layers.storage.layer_id import possible_ids, standard_ids
-from layers.storage.layer_record import chain, own_layer
+from layers.storage.layer_id import possible_ids
+from layers.storage.layer_record import chain, own_layer, standard_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

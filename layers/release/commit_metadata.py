@@ -12,8 +12,7 @@ from layers.errors import LayerError
 from layers.oci.reference import ImageName
 from layers.release.diff import LayerSize
 from layers.release.release import Component, Release, components
-from layers.storage.layer_id import standard_ids
-from layers.storage.layer_record import any_layers
+from layers.storage.layer_record import any_layers, standard_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

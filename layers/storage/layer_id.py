@@ -16,10 +16,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from layers.digest import Digest
-    from layers.storage.layer_record import LayerRecord
 
 
 class LayerIds(Enum):
@@ -125,24 +124,3 @@ def possible_links(store_id: str, standard_id: str) -> tuple[str, str]:
     """
     own = form_of(store_id, standard_id) is StoreForm.NONE
     return link_name(store_id if own else standard_id), link_name(f"again:{store_id}")
-
-
-def standard_ids(layers: Mapping[str, LayerRecord]) -> dict[str, str]:
-    """Return the standard id of each layer, by the layer's id in the store.
-
-    The standard id follows from the diffIDs of the layer and of its parents. A layer is left out if
-    one of these is missing in the store, or if the layer is its own ancestor.
-    """
-    standard: dict[str, str] = {}
-    for layer_id in layers:
-        path: list[LayerRecord] = []
-        above = layer_id
-        while above and above not in standard and above in layers and len(path) <= len(layers):
-            path.append(layers[above])
-            above = layers[above].parent
-        for record in reversed(path):
-            below = standard.get(record.parent)
-            if record.diff is None or (record.parent and below is None):
-                break
-            standard[record.id] = child_id(below, record.diff) if below else record.diff.hex
-    return standard

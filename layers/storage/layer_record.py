@@ -17,6 +17,7 @@ from layers.digest import Digest
 from layers.document import integer, mapping, parse_records, string
 from layers.errors import LayerError
 from layers.oci.media_type import Compression, layer_compression
+from layers.storage.layer_id import child_id
 from layers.storage.mounted import lower_files
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def any_layers(raw: bytes) -> dict[str, LayerRecord]:
 
     Raise LayerError if a record is malformed.
     """
-    records = [_any_layer(document) for document in parse_records(raw, _FILE)]
+    records = map(_any_layer, parse_records(raw, _FILE))
     return {record.id: record for record in records}
 
 
@@ -136,6 +137,27 @@ def complete_chain(layers: Mapping[str, LayerRecord], top: str) -> tuple[LayerRe
     except LayerError:
         return None
     return records if all(record.complete for record in records) else None
+
+
+def standard_ids(layers: Mapping[str, LayerRecord]) -> dict[str, str]:
+    """Return the standard id of each layer, by the layer's id in the store.
+
+    The standard id follows from the diffIDs of the layer and of its parents. A layer is left out if
+    one of these is missing in the store, or if the layer is its own ancestor.
+    """
+    standard: dict[str, str] = {}
+    for layer_id in layers:
+        path: list[LayerRecord] = []
+        above = layer_id
+        while above and above not in standard and above in layers and len(path) <= len(layers):
+            path.append(layers[above])
+            above = layers[above].parent
+        for record in reversed(path):
+            below = standard.get(record.parent)
+            if record.diff is None or (record.parent and below is None):
+                break
+            standard[record.id] = child_id(below, record.diff) if below else record.diff.hex
+    return standard
 
 
 def with_blob(record: LayerRecord, blobs: Iterable[Descriptor]) -> Document:
