@@ -13,7 +13,7 @@ from importer.cli.run_import import end_import
 from importer.cli.targets import FETCH, IMPORT, executors, skopeo, target
 
 if TYPE_CHECKING:
-    from importer.run.job import ImportJob
+    from importer.run.import_all import ImportJob
 
 _EXAMPLES = """
 # An image, into a branch of its own:
@@ -52,7 +52,7 @@ def import_image(given: Given) -> None:
 
 
 def _job(given: Given, images: NamedImages) -> ImportJob:
-    from importer.run.job import ImportJob
+    from importer.run.import_all import ImportJob
     from importer.sources.references import ReferenceSource
     from layers.oci.reference import registries
 

@@ -29,7 +29,7 @@ from importer.cli.targets import FETCH, IMPORT, executors, layer_options, skopeo
 if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.release.origin import ReleaseOrigin
-    from importer.run.job import ImportJob
+    from importer.run.import_all import ImportJob
     from layers.release.report import Report
 
 _EXAMPLES = """
@@ -112,7 +112,7 @@ def _import(given: Given, job: ImportJob) -> Answer:
 
 def _job(given: Given, repo: Path, origin: ReleaseOrigin) -> ImportJob:
     from importer.release.files import FilesToWrite
-    from importer.run.job import ImportJob
+    from importer.run.import_all import ImportJob
     from importer.sources.release import ReleaseSource
 
     result = given(ReleaseResult)

@@ -13,7 +13,7 @@ from importer.cli.targets import IMPORT, executors, target
 
 if TYPE_CHECKING:
     from importer.progress import Progress
-    from importer.run.job import ImportJob
+    from importer.run.import_all import ImportJob
 
 _EXAMPLES = """
 # All images of this machine's podman, in one branch:
@@ -48,7 +48,7 @@ def import_storage(given: Given) -> None:
 
 
 def _job(given: Given, progress: Progress) -> ImportJob:
-    from importer.run.job import ImportJob
+    from importer.run.import_all import ImportJob
     from importer.sources.store import GraphrootSource
 
     images = given(GraphrootOption)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from importer.cli.options.declare import Given
     from importer.progress import Progress
-    from importer.run.job import ImportJob
+    from importer.run.import_all import ImportJob
     from importer.run.result import Result
 
 

@@ -1,10 +1,12 @@
-"""The commit that a branch has, and whether an import of images may take its place."""
+"""Begin the plan of a branch: its commit, whether an import may replace it, the kind of store."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from importer.commit.plan import PlannedBranch
 from importer.commit.target import Form
+from importer.commit.whiteouts import chosen_kind
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE, FORM, OF_A_RELEASE
 from layers.storage.stated_image import stated_images
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from importer.repo.commit_metadata import Base
     from importer.repo.reader import RepoReader
     from importer.repo.values import Commit, Message
+    from importer.repo.writer import Repo
+    from layers.release.release import Release
 
 # So many images that a branch loses are named.
 _NAMED = 5
@@ -29,19 +33,20 @@ def head_of(repo: RepoReader, branch: str) -> Commit | None:
     return repo.commit(checksum) if checksum is not None else None
 
 
-def head_to_replace(
-    target: Target, repo: RepoReader, branch: str, base: Base | None, *, is_parent: bool = False
-) -> Commit | None:
-    """Return the branch's commit, None if there is none.
+def empty_branch(
+    target: Target, repo: Repo, name: str, base: Base | None, release: Release | None = None
+) -> PlannedBranch:
+    """Return a planned branch without images. A release's commit gets the last one as parent.
 
     Raise ImporterError if the images would replace what no import can make again: another
-    program's commit, an operating system, or a release's history unless the commit `is_parent`.
+    program's commit, an operating system, or a release's history.
     """
-    head = head_of(repo, branch)
+    head, is_parent = head_of(repo, name), release is not None
     why = _why_not(target, head, base, is_parent) if head is not None else ""
     if why and not target.replace_branch and target.form is not Form.LAYERS:
-        raise ImporterError(f"branch {branch} {why}", hint=_hint(target, branch, base))
-    return head
+        raise ImporterError(f"branch {name} {why}", hint=_hint(target, name, base))
+    kind = chosen_kind(target, repo, name, base, head, head if is_parent else None)
+    return PlannedBranch(name, (), head, base, kind, release)
 
 
 def _why_not(target: Target, head: Commit, base: Base | None, is_parent: bool) -> str:

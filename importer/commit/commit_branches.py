@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 
 from importer.commit.branch_head import losses
 from importer.commit.contents import Contents
-from importer.commit.message import branch_message, branch_time
+from importer.commit.message import branch_message, branch_time, older, tell_future
 from importer.commit.signing import sign
-from importer.commit.time import older, tell_future
 from importer.commit.whiteouts import changes
+from importer.ingest.budget import Allowance
+from layers.errors import LayerError
 from layers.oci.readable import doubts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from importer.cache.flattened import Flattened
     from importer.cache.layer import LayerCommit
     from importer.commit.plan import PlannedBranch
     from importer.commit.target import Target
@@ -64,7 +67,9 @@ def commit_branches(
         tell_future(branch.images, branch_time(branch), progress)
     for branch in branches:
         _tell_doubts(branch.images, progress)
-    images = _images(target, repo, branches, progress)
+    images: Mapping[str, Sequence[Image]] = {branch.name: branch.stored for branch in branches}
+    if target.flatten:
+        images = _flattened(target, repo, images, progress)
     made = tuple(
         one
         for some in batched(branches, _TOGETHER)
@@ -83,18 +88,42 @@ def _tell_doubts(images: Iterable[Image], progress: Progress) -> None:
             progress.message(text)
 
 
-def _images(
-    target: Target, repo: Repo, branches: Sequence[PlannedBranch], progress: Progress
+def _flattened(
+    target: Target, repo: Repo, branches: Mapping[str, Sequence[Image]], progress: Progress
 ) -> Mapping[str, Sequence[Image]]:
-    """Return the images to commit by their branches, flattened where wanted."""
-    images = {branch.name: branch.stored for branch in branches}
-    if not target.flatten:
-        return images
-    from importer.cache.flattened import NO_EXPORT
-    from importer.commit.flatten_images import flattened_images
+    """Return each branch's images, flattened; the keys are the branches.
+
+    The images of all branches are read by `jobs` processes. Raise LayerError, with the image, if a
+    flattened layer breaks the limits, or all of them together those of the call.
+    """
+    from importer.cache.flattened import NO_EXPORT, flattened
 
     progress.message(NO_EXPORT)
-    return flattened_images(target, repo, images)
+    allowance = Allowance(target.total)
+    limits = allowance.left(target.layer_options).limits
+    images = [image for group in branches.values() for image in group]
+    with closing(flattened(repo, images, limits, target.budget.jobs)) as flat:
+        return {
+            name: _within_limits(target, group, flat, allowance) for name, group in branches.items()
+        }
+
+
+def _within_limits(
+    target: Target, images: Sequence[Image], flat: Iterator[Flattened], allowance: Allowance
+) -> list[Image]:
+    """Take the flattened form of each image from `flat`. Raise LayerError if all that were taken
+    are too large together."""
+    own, taken = target.layer_options, []
+    for image in images:
+        left = allowance.left(own)
+        try:
+            one = next(flat)
+            allowance.take(one.size, one.entries)
+            taken.append(one.image)
+        except LayerError as error:
+            found = allowance.explained(error, own, left)
+            raise found.within(digest=f"{image.reference}, flattened") from None
+    return taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,27 @@
-"""Make the tree of a commit: its images, with labels or without whiteouts where wanted."""
+"""Make the tree of a commit: its images, with labels or without whiteouts where wanted.
+
+`check_target` looks for faults before the first image is asked for.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import LayerCommit, head_layer
-from importer.commit.base_tree import CommitTree
-from importer.commit.convert import images_to_convert
-from importer.commit.other_stores import other_stores
+from importer.commit.base_tree import BaseTree, CommitTree, find_base
 from importer.commit.selinux import Labels
 from importer.commit.target import ExistingStore, Form, Target
-from importer.commit.whiteouts import cuts, under_an_overlay
+from importer.commit.whiteouts import cuts, images_to_convert, under_an_overlay
 from importer.errors import ImporterError
 from importer.store.layers import LayerNames
-from importer.store.writer import StoreTree, has_records, remove_store
+from importer.store.writer import StoreTree, check_records, has_records, remove_store
 from layers.storage.layer_id import StoreForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from importer.commit.base_tree import CommitTree
+    from importer.commit.target import Target
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory
@@ -126,8 +129,7 @@ class Contents:
 
     def _configure(self, tree: CommitTree, names: Iterable[Sequence[str]]) -> None:
         """Name the store and its images in the configuration files where wanted."""
-        from importer.commit.crio_conf import add_crio_conf
-        from importer.commit.storage_conf import add_storage_conf
+        from importer.commit.engine_conf import add_crio_conf, add_storage_conf
 
         target = self._target
         if target.storage_conf:
@@ -143,3 +145,58 @@ class Contents:
                 hint="import them one by one, each to a branch of its own",
             )
         return self._images[0]
+
+
+# osbuild's edge images have their store there.
+_OSBUILD = "/usr/share/containers/storage"
+
+
+def other_stores(tree: CommitTree, prefix: str) -> list[str]:
+    """Return what to tell the user of a second store, and of `dir:` trees below the prefix."""
+    told = []
+    other = tree.before(_OSBUILD) if prefix != _OSBUILD else None
+    if other is not None and has_records(other):
+        told.append(
+            f"the base commit has a store at {_OSBUILD} too, which stays as it is: podman and CRI-O"
+            f" read it if storage.conf names it; --prefix={_OSBUILD} --existing-store=merge"
+            " adds to it instead"
+        )
+    place = tree.before(prefix)
+    below = place.directories.values() if place is not None else ()
+    # The marker of skopeo's dir: transport.
+    count = sum(b"version" in one.leaves and b"manifest.json" in one.leaves for one in below)
+    if count:
+        told.append(
+            f"the base commit has images of skopeo's dir: transport in {prefix} ({count}), as"
+            " MicroShift's image builder puts them there; they stay beside the store, and a boot"
+            " that copies them makes second copies in /var"
+        )
+    return told
+
+
+def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> Base | None:
+    """Return the commit of the operating system that the store goes into, None without `onto`.
+
+    Raise ImporterError for faults that do not depend on the images: a base, a policy or a
+    configuration that cannot be read, a base with a store or a file in the way. The repo is only
+    read.
+    """
+    base = find_base(repo, onto, branch)
+    if base is None and target.labelling.policy is None:
+        return None
+    Labels.wanted(repo, target.labelling, base)
+    tree = BaseTree(repo, base)
+    tree.check_directory(target.prefix)
+    present = kept_store(target, tree.before(target.prefix))
+    if target.flatten:  # else the base's own store is converted; see `importer.commit.whiteouts`
+        tree.check_whiteouts(present)
+    if present is not None:
+        check_records(present)
+    if target.storage_conf or target.crio_conf:
+        from importer.commit.engine_conf import made_crio_conf, storage_conf
+
+        if target.storage_conf:
+            storage_conf(tree, target.prefix)
+        if target.crio_conf:
+            made_crio_conf(tree, (), internal_repair=target.crio_internal_repair)
+    return base

@@ -1,21 +1,27 @@
-"""What the commit of a branch says: subject, time, body and metadata."""
+"""Write the message of a branch's commit: subject, time, body and metadata.
+
+A device takes no commit that is older than the one it has (`timestamp-check` of ostree pull), so
+the time has to grow with the OS's as with the images'.
+"""
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from importer.commit.target import Form
-from importer.commit.time import newest
 from importer.repo import commit_keys as key
 from importer.repo.commit_keys import names_metadata
 from importer.repo.values import Message
 from layers.storage.layer_id import LayerIds, Whiteouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from importer.commit.plan import PlannedBranch
     from importer.commit.target import Target
+    from importer.progress import Progress
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit
     from layers.storage.image import Image
@@ -24,23 +30,20 @@ if TYPE_CHECKING:
 
 def branch_message(target: Target, branch: PlannedBranch) -> Message:
     """Return what a commit of the branch's images says."""
+    seconds = branch_time(branch) if target.timestamp is None else target.timestamp
     if branch.release is not None:
         from importer.commit.release_message import release_message
 
-        return release_message(target, branch, branch.release, _time(target, branch))
+        return release_message(target, branch, branch.release, seconds)
     # `layers.storage.stated_image` reads them.
     lines = sorted({f"{image.reference} {image.digest}" for image in branch.images})
     given = _given_names(branch.images)
     return Message(
         target.subject if target.subject is not None else default_subject(sorted(given)),
-        _time(target, branch),
+        seconds,
         "\n".join(lines),
         tuple(sorted((facts(target, branch.base, branch.kind) | names_metadata(given)).items())),
     )
-
-
-def _time(target: Target, branch: PlannedBranch) -> int:
-    return branch_time(branch) if target.timestamp is None else target.timestamp
 
 
 def branch_time(branch: PlannedBranch) -> int:
@@ -48,11 +51,8 @@ def branch_time(branch: PlannedBranch) -> int:
     since devices refuse an older commit."""
     if branch.release is None:
         return newest(branch.images, branch.base, branch.head)
-    return max(newest(branch.images, branch.base, None), _parent_time(branch.head))
-
-
-def _parent_time(head: Commit | None) -> int:
-    return head.message.timestamp if head is not None else 0
+    parent = branch.head.message.timestamp if branch.head is not None else 0
+    return max(newest(branch.images, branch.base, None), parent)
 
 
 def _given_names(images: Iterable[Image]) -> dict[str, list[str]]:
@@ -86,3 +86,59 @@ def facts(target: Target, base: Base | None, kind: StoreKind) -> dict[str, str]:
     if target.flatten:
         found[key.FLATTEN] = "true"
     return found
+
+
+# Clocks of build machines may be ahead of ours by hours; an image of another year is one that
+# would keep devices from every later upgrade.
+_TOLERANCE = 24 * 60 * 60
+
+
+def is_future(seconds: int) -> bool:
+    """Return whether a time, in seconds since 1970, is more than a day ahead."""
+    return seconds > time.time() + _TOLERANCE
+
+
+def newest(images: Iterable[Image], base: Base | None, head: Commit | None) -> int:
+    """Return the commit's time, in seconds since 1970: the newest image's or the base's.
+
+    An image of the future does not count. A branch whose head is of the future already keeps
+    that time, since devices would not take another.
+    """
+    times = [image.config.created_seconds for image in images]
+    known = [one for one in times if not is_future(one)]
+    if base is not None:
+        known.append(base.commit.message.timestamp)
+    if head is not None and is_future(head.message.timestamp):
+        known.append(head.message.timestamp)
+    return max(known, default=0)
+
+
+def tell_future(images: Iterable[Image], seconds: int, progress: Progress) -> None:
+    """Report the images whose times are ignored for the time of their commit, `seconds` since 1970.
+    If no other time is left, report what to do."""
+    future = [image for image in images if is_future(image.config.created_seconds)]
+    for image in future:
+        progress.message(
+            f"{image.reference}: made in the future, {image.config.created}; this does not count"
+            " for the commit's time"
+        )
+    if future and seconds == 0:
+        progress.message(
+            "the commit's time is 1970-01-01, since no image and no base has a time that counts;"
+            " a device with a newer commit does not take this one: set the time by --timestamp"
+        )
+
+
+def older(branch: str, head: Commit | None, seconds: int) -> Iterator[str]:
+    """Yield what to tell the user of a branch whose new commit, of a time in seconds since 1970, is
+    older than its last one."""
+    if head is not None and seconds < head.message.timestamp:
+        now, before = (
+            datetime.fromtimestamp(one, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for one in (seconds, head.message.timestamp)
+        )
+        yield (
+            f"{branch}: the new commit is of {now}, the last one of {before}: devices with that one"
+            " refuse it as older (`ostree admin upgrade`, `--timestamp-check`), unless a later"
+            " --timestamp is given"
+        )

@@ -1,17 +1,29 @@
-"""What the commit of a release says, and whether a commit says so already."""
+"""Write the message of a release's commit, and tell whether a commit has it already.
+
+The commit records the options that its content depends on. A run with other options makes another
+commit; --dry-run compares its options with the recorded ones.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from importer.commit.layer_ids import said_layer_ids
 from importer.commit.message import facts
-from importer.commit.recorded_options import new_options, options_metadata
+from importer.commit.target import ExistingStore
 from importer.repo import commit_keys as key
+from importer.repo.commit_keys import FLATTEN, OPTIONS, PREFIX
 from importer.repo.values import Message
+from importer.store.whiteouts import recorded_whiteouts
+from layers.document import parse_document
 from layers.release.commit_metadata import metadata, stored_release
 from layers.release.diff import compare
+from layers.storage.layer_id import Whiteouts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from importer.commit.plan import PlannedBranch
     from importer.commit.target import Target
     from importer.repo.commit_metadata import Base
@@ -65,3 +77,67 @@ def release_subject(release: Release, branch: str) -> str:
 def release_body(release: Release) -> str:
     """Return one line for each component."""
     return "\n".join(sorted(f"{one.name} {one.pullspec}" for one in release.components.values()))
+
+
+_TRUE = "true"
+
+
+def options_metadata(target: Target) -> dict[str, str]:
+    """Return the metadata that records the options without a key of their own."""
+    return {OPTIONS: json.dumps(_others(target), sort_keys=True, separators=(",", ":"))}
+
+
+def kept_options(commit: Commit) -> dict[str, str]:
+    """Return the recorded options for a commit that is made from this one."""
+    return {key: str(value) for key, value in commit.metadata.items() if key == OPTIONS}
+
+
+def new_options(commit: Commit, target: Target) -> tuple[str, ...]:
+    """Return the options, written `--name`, whose values differ from the commit's.
+
+    A commit of an older version lacks the record; its unrecorded options count as equal.
+    """
+    says = commit.metadata
+    before = _without_none({"prefix": says.get(PREFIX), "flatten": says.get(FLATTEN)})
+    flatten = _TRUE if target.flatten else None
+    now = _without_none({"prefix": target.prefix, "flatten": flatten})
+    if target.whiteouts is not None and not target.flatten:
+        before["whiteouts"] = (recorded_whiteouts(commit) or Whiteouts.QUOTED).value
+        now["whiteouts"] = target.whiteouts.value
+    if target.layer_ids is not None:
+        before["layer-ids"] = said_layer_ids(commit).value
+        now["layer-ids"] = target.layer_ids.value
+    if OPTIONS in says:
+        before |= parse_document(str(says[OPTIONS]).encode(), f"{commit.checksum}: {OPTIONS}")
+        now |= _others(target)
+    names = sorted(before.keys() | now.keys())
+    return tuple(f"--{name}" for name in names if before.get(name) != now.get(name))
+
+
+def _others(target: Target) -> dict[str, str]:
+    existing, labelling = target.existing_store, target.labelling
+    return _without_none(
+        {
+            "crio-conf": _TRUE if target.crio_conf else None,
+            "crio-internal-repair": _said(target.crio_internal_repair),
+            "existing-store": None if existing is ExistingStore.ERROR else existing.value,
+            "keep-images": str(target.keep_images) if target.keep_images else None,
+            "selinux-label": labelling.label,
+            "selinux-policy": _policy(labelling.policy),
+            "storage-conf": _TRUE if target.storage_conf else None,
+        }
+    )
+
+
+def _said(answer: bool | None) -> str | None:
+    return None if answer is None else str(answer).lower()
+
+
+def _policy(where: str | None) -> str | None:
+    """Return --selinux-policy for the record, "directory" for a path: paths differ between
+    machines, and the commit must not."""
+    return where if where in (None, "base") else "directory"
+
+
+def _without_none(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if value is not None}

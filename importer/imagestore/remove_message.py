@@ -6,8 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.commit.message import default_subject
-from importer.commit.recorded_options import kept_options
-from importer.commit.release_message import release_body, release_metadata, release_subject
+from importer.commit.release_message import (
+    kept_options,
+    release_body,
+    release_metadata,
+    release_subject,
+)
 from importer.repo.commit_keys import NAME, NAMES, OURS, names_metadata
 from importer.repo.values import Message
 from layers.storage.stated_image import stated_images

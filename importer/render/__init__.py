@@ -1,6 +1,5 @@
-"""Tables for people.
+"""Results for people and programs: tables and lines as text, documents as JSON.
 
-In: tables and lines as values. Out: text in aligned columns, or rich's tables in the colours and
-the width of a terminal. Control characters, which an image may bring, are escaped.
-Open `table.py` first.
+Tables have aligned columns, or on a terminal rich's colours and the terminal's width. Control
+characters, which an image may bring, are escaped. Open `table.py` or `json_text.py` first.
 """

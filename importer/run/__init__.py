@@ -1,5 +1,5 @@
 """An import: images that are wanted → plan → layers → commits → result, for all three commands.
 
-In: a `Job`, its source of images and its target. Out: a `Result`, or for --dry-run a `DryRun`.
-Open `import_all.py` first: it reads as that sentence.
+In: an `ImportJob`, with a source of images and a target. Out: a `Result`, or for --dry-run a
+`DryRun`. Open `import_all.py` first: it reads as that sentence.
 """

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from importer.commit.branch_head import losses
 from importer.commit.message import branch_message
 from importer.commit.plan import repo_to_plan_with
-from importer.commit.recorded_options import new_options
-from importer.commit.release_message import has_release, is_onto
+from importer.commit.release_message import has_release, is_onto, new_options
 from importer.release.head import is_release, release_of
 from importer.release.outcome import Difference, fault_keys
 from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
     from importer.repo.writer import Repo
-    from importer.run.job import ImportJob
+    from importer.run.import_all import ImportJob
     from layers.release.release import Release
     from layers.release.report import Report
     from layers.storage.image import Image

@@ -3,25 +3,60 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from importer.commit.commit_branches import commit_branches
 from importer.commit.signing import check_keys
 from importer.errors import Failures
+from importer.ingest.executor import local_executors
 from importer.repo.writer import Repo
 from importer.run.read_layers import all_layers, read_layers
 from importer.run.result import Made, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from importer.commit.commit_branches import BranchCommit
-    from importer.commit.plan import PlannedBranch
+    from importer.commit.plan import Plan, PlannedBranch
+    from importer.commit.target import Target
+    from importer.ingest.executor import OpenExecutors
     from importer.progress import Progress
-    from importer.release.files import Prepared
+    from importer.release.files import FilesToWrite, Prepared
     from importer.release.outcome import ReleaseOutcome
-    from importer.run.job import ImportJob
     from importer.run.read_layers import PartRead
+
+
+class Source(Protocol):
+    """Finds the images of an import, and plans it."""
+
+    def planned(
+        self, target: Target, repo: Repo, progress: Progress
+    ) -> AbstractContextManager[Plan]:
+        """Find the images and their layers, and yield the plan. On leaving, end what fetches the
+        plan's layers. The repo is only read.
+
+        Raise LayerError or ImporterError if an image that is no component of a release cannot be
+        found.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportJob:
+    """An import of a source's images to a target.
+
+    `executors` opens what reads layers: processes of this machine, or a cluster. `keep_going`
+    commits a release without the components that cannot be imported. `keep` is how many releases
+    stay on a branch, None for all. `files` get a release's digests.
+    """
+
+    target: Target
+    source: Source
+    executors: OpenExecutors = local_executors
+    keep_going: bool = False
+    keep: int | None = None
+    files: FilesToWrite | None = None
 
 
 def import_all(job: ImportJob, progress: Progress) -> Result:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
+import threading
+from collections import ChainMap, Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.omitted import tell_left_out
-from importer.run.component_progress import ComponentProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence, Set
+    from collections.abc import Iterable, Mapping, Sequence, Set
+    from contextlib import AbstractContextManager
 
     from importer.cache.layer import LayerCommit
     from importer.commit.plan import Plan, PlannedBranch, PlannedPart
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from importer.ingest.budget import Allowance
     from importer.ingest.executor import MakeExecutor, ReadBy
     from importer.ingest.missing_layer import MissingLayer
-    from importer.progress import Progress
+    from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
     from layers.errors import Fault
     from layers.storage.image import Image
@@ -136,3 +137,52 @@ def _faults(branch: PlannedBranch, broken: Mapping[str, Fault]) -> dict[str, Fau
 
 def _fault(image: Image, broken: Mapping[str, Fault]) -> Fault | None:
     return next((broken[one.id] for one in image.layers if one.id in broken), None)
+
+
+_OVER = ("done", "failed")
+
+
+class ComponentProgress:
+    """A `Progress` that passes everything on, and tells of components. Used by several threads."""
+
+    def __init__(
+        self, progress: Progress, images: Mapping[str, Image], missing: Iterable[MissingLayer]
+    ) -> None:
+        """`images` are the components; `missing` are the layers to be read."""
+        self._progress = progress
+        self._lock = threading.Lock()
+        names = {one.layer.id: one.name for one in missing}
+        # By a layer's name: the components that wait for it. By component: how many they are.
+        self._waiting: dict[str, set[str]] = defaultdict(set)
+        for component, image in images.items():
+            for layer in image.layers:
+                if layer.id in names:
+                    self._waiting[names[layer.id]].add(component)
+        self._left = Counter(one for waiting in self._waiting.values() for one in waiting)
+        self._total = len(images)
+        if names:
+            self._tell()
+
+    def message(self, text: str) -> None:
+        """See `Progress`."""
+        self._progress.message(text)
+
+    def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
+        """See `Progress`."""
+        return self._progress.blob(name, size)
+
+    def layer(self, name: str, size: int, state: str) -> None:
+        """See `Progress`. Tell of components whose last layer this is."""
+        self._progress.layer(name, size, state)
+        if state in _OVER:
+            with self._lock:
+                self._left.subtract(self._waiting.pop(name, set()))
+                self._tell()
+
+    def components(self, over: int, total: int) -> None:
+        """See `Progress`."""
+        self._progress.components(over, total)
+
+    def _tell(self) -> None:
+        unfinished = sum(count > 0 for count in self._left.values())
+        self._progress.components(self._total - unfinished, self._total)

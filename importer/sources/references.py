@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import image_branch, rootfs_branch
-from importer.commit.branch_head import head_to_replace
-from importer.commit.check_target import check_target
-from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, PlannedPart, check_names
+from importer.commit.branch_head import empty_branch
+from importer.commit.contents import check_target
+from importer.commit.plan import LayerPlanner, Plan, PlannedPart, check_names
 from importer.commit.target import Form
-from importer.commit.whiteouts import chosen_kind
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.repo.commit_metadata import Base
@@ -48,21 +47,22 @@ class ReferenceSource:
     def _part(self, target: Target, repo: Repo, blobs: Blobs) -> PlannedPart:
         base = check_target(target, repo, target.onto, target.branch or "")
         names = dict.fromkeys(_branch(target, reference) for reference in self.references)
-        heads = {name: head_to_replace(target, repo, name, base) for name in names}
-        kinds = {name: chosen_kind(target, repo, name, base, head) for name, head in heads.items()}
-        images = self._resolve(target, repo, blobs, heads)
+        empty = [
+            empty_branch(target, repo, name, Base(base.commit, name) if base else None)
+            for name in names
+        ]
+        images = self._resolve(target, repo, blobs, [branch.head for branch in empty])
         planner = LayerPlanner(repo, target.layer_options.device_nodes)
         for image in images:
             planner.add(image)
         branches = tuple(
-            PlannedBranch(
-                name,
-                tuple(image for image in images if _branch(target, image.reference) == name),
-                head,
-                Base(base.commit, name) if base is not None else None,
-                kinds[name],
+            replace(
+                branch,
+                images=tuple(
+                    image for image in images if _branch(target, image.reference) == branch.name
+                ),
             )
-            for name, head in heads.items()
+            for branch in empty
         )
         if target.form is Form.LAYERS:
             return PlannedPart(blobs, images, (), planner.plan())
@@ -71,14 +71,14 @@ class ReferenceSource:
         return PlannedPart(blobs, images, branches, planner.plan())
 
     def _resolve(
-        self, target: Target, repo: Repo, blobs: Blobs, heads: Mapping[str, Commit | None]
+        self, target: Target, repo: Repo, blobs: Blobs, heads: Sequence[Commit | None]
     ) -> tuple[Image, ...]:
         """Ask for the images, and return each once for each of its names.
 
         Manifests and configs that the branches' stores have are not fetched.
         """
         known = StoredDocuments()
-        for head in heads.values():
+        for head in heads:
             if head is not None:
                 known.add(repo.root(head), target.prefix)
         resolver = Resolver(self.skopeo, blobs, known.find)

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from importer.commit.branch_head import head_to_replace
-from importer.commit.check_target import check_target
+from importer.commit.branch_head import empty_branch
+from importer.commit.contents import check_target
 from importer.commit.plan import (
     LayerPlanner,
     Plan,
@@ -15,7 +15,6 @@ from importer.commit.plan import (
     PlannedPart,
     check_names,
 )
-from importer.commit.whiteouts import chosen_kind
 from importer.release.head import latest_release, release_of
 from importer.release.origin import release_branches
 from importer.release.parts import opened_parts, resolve_all
@@ -68,13 +67,10 @@ class ReleaseSource:
 def _empty_branches(target: Target, repo: Repo, releases: Sequence[Release]) -> list[PlannedBranch]:
     """Return the releases' branches, before images are resolved."""
     names = release_branches(target, releases)
-    bases = [check_target(target, repo, onto, name) for name, onto in names]
-    branches = []
-    for (name, _), base, release in zip(names, bases, releases, strict=True):
-        head = head_to_replace(target, repo, name, base, is_parent=True)
-        kind = chosen_kind(target, repo, name, base, head, head)
-        branches.append(PlannedBranch(name, (), head, base, kind, release))
-    return branches
+    return [
+        empty_branch(target, repo, name, check_target(target, repo, onto, name), release)
+        for (name, onto), release in zip(names, releases, strict=True)
+    ]
 
 
 def _documents(

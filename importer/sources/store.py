@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from importer.cache.branches import storage_branch
-from importer.commit.branch_head import head_to_replace
-from importer.commit.check_target import check_target
-from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, PlannedPart
+from importer.commit.branch_head import empty_branch
+from importer.commit.contents import check_target
+from importer.commit.plan import LayerPlanner, Plan, PlannedPart
 from importer.commit.target import Form, Target
-from importer.commit.whiteouts import chosen_kind
 from importer.errors import ImporterError
 from importer.files.foreign import ForeignDirectory
 from importer.graphroot.containers_storage import Graphroot
@@ -60,7 +59,7 @@ class GraphrootSource:
     def _part(self, target: Target, repo: Repo, progress: Progress) -> PlannedPart:
         images, name = tuple(image for image, _ in self.found), self._branch(target)
         base = check_target(target, repo, target.onto, name)
-        head = head_to_replace(target, repo, name, base)
+        branch = replace(empty_branch(target, repo, name, base), images=images)
         planner = LayerPlanner(repo, target.layer_options.device_nodes)
         origins = store_origins(self.found)
         for image in images:
@@ -68,10 +67,8 @@ class GraphrootSource:
         layers = planner.plan()
         missing = with_trust(layers.missing, verified_only=self.verified_only)
         _tell_unrecorded(missing, progress)
-        kind = chosen_kind(target, repo, name, base, head)
-        branches = (PlannedBranch(name, images, head, base, kind),)
-        wanted = () if target.form is Form.LAYERS else branches
-        return PlannedPart(None, images, wanted, replace(layers, missing=missing))
+        branches = () if target.form is Form.LAYERS else (branch,)
+        return PlannedPart(None, images, branches, replace(layers, missing=missing))
 
     def _branch(self, target: Target) -> str:
         """Return the branch's name: --branch, or one made of the absolute path to the graphroot.

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseTree, CommitTree, find_base
 from importer.commit.branch_head import head_of
-from importer.commit.selinux import Labels
-from importer.commit.selinux_policy import Policy
+from importer.commit.message import older
+from importer.commit.selinux import Labels, Policy
 from importer.commit.signing import check_keys, sign
-from importer.commit.time import older
 from importer.errors import ImporterError
 from importer.files.foreign import ForeignDirectory
 from importer.repo.commit_keys import BASE

@@ -11,8 +11,7 @@ from pathlib import Path
 from importer.commit.target import Form, Target
 from importer.fetch.skopeo import Skopeo
 from importer.progress import Silence
-from importer.run.import_all import import_all
-from importer.run.job import ImportJob
+from importer.run.import_all import ImportJob, import_all
 from importer.run.result import Result
 from importer.sources.references import ReferenceSource
 from layers.limits import Limits
