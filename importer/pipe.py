@@ -23,7 +23,7 @@ SILENCE = "is the other end reachable, and the network free? --timeout=SECONDS w
 
 
 def too_slow(sender: str, received: int, seconds: float) -> FetchError:
-    """Return the error that so few bytes came within so many seconds."""
+    """Return the error that only `received` bytes came within `seconds`."""
     if not received:
         return FetchError(f"{sender} has been silent for {seconds:g} s", hint=SILENCE)
     message = f"{sender} has sent fewer than {LEAST_SPEED} bytes a second for {seconds:g} s"
@@ -81,7 +81,7 @@ def _patiently[T](
 ) -> Iterator[T]:
     """Take from a pipe whenever it has bytes, until it ends, or until `size` bytes are taken.
 
-    `take` is called with the most bytes to take; `length` returns how many its result has.
+    Call `take` with the most bytes to take; `length` returns how many bytes its result has.
     """
     descriptor, seconds, sender = source
     left, received, missing = seconds, 0, inf if size is None else size

@@ -44,7 +44,7 @@ _starter = ThreadPoolExecutor(1, thread_name_prefix="start")
 
 
 class CommandError(ImporterError):
-    """A program ended with an error; `stderr` is all that it said."""
+    """A program ended with an error; `stderr` is all of its output there."""
 
     def __init__(self, argv: Sequence[str], status: int, stderr: str) -> None:
         hint = _KILLED if status == -signal.SIGKILL else ""
@@ -74,7 +74,7 @@ def run(
 
 
 def run_transfer(argv: Sequence[str], *, pass_fds: Sequence[int], timeout: float) -> None:
-    """Run a program that moves much and says nothing, such as `skopeo copy`.
+    """Run a program that moves many bytes and prints none, such as `skopeo copy`.
 
     Raise CommandError if its status is not 0, FetchError if within `timeout` seconds it reads and
     writes fewer than 1000 bytes a second.
@@ -222,7 +222,7 @@ def kill_all() -> None:
 
 
 def _unnamed_file() -> IO[bytes]:
-    """Open a file in memory: programs say little, and a disk, /tmp with it, may be full."""
+    """Open a file in memory, since the disk may be full; programs write little to stderr."""
     return os.fdopen(os.memfd_create("stderr"), "w+b")
 
 

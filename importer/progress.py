@@ -39,15 +39,15 @@ class Silence:
     """Show nothing: --quiet."""
 
     def message(self, text: str) -> None:
-        """Drop the text."""
+        """See `Progress`."""
 
     def layer(self, name: str, size: int, state: str) -> None:
-        """Show nothing of the layer."""
+        """See `Progress`."""
 
     def components(self, over: int, total: int) -> None:
-        """Show nothing of the components."""
+        """See `Progress`."""
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:  # noqa: ARG002
-        """Show nothing of the blob."""
+        """See `Progress`."""
         yield lambda _count: None

@@ -14,7 +14,7 @@ _STOPPED = ("T", "t")
 
 
 class StopWatch:
-    """Looks at programs now and then, in a thread that runs while there are any."""
+    """Looks at programs every second, in a thread that runs while there are programs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +24,7 @@ class StopWatch:
         self._running = False
 
     def add(self, pid: int, name: str) -> None:
-        """Watch a program from now on; `name` is for people."""
+        """Watch a program from now on; `name` is for the warning."""
         with self._lock:
             self._names[pid] = name
             if not self._running:
@@ -32,7 +32,7 @@ class StopWatch:
                 threading.Thread(target=self._watch, name="stopped", daemon=True).start()
 
     def remove(self, pid: int) -> None:
-        """Watch a program no longer. Call before the kernel may give its number to another one."""
+        """Stop watching a program. Call this before the kernel may give its number to another."""
         with self._lock:
             self._names.pop(pid, None)
             self._told.discard(pid)

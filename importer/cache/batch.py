@@ -73,7 +73,7 @@ class LayerGroup:
     def write(self, layer: ImageLayer, read: ReadLayer) -> None:
         """Translate a layer and write its tree. Its parents are in the group, or committed.
 
-        The files that the tree names may still be on their way.
+        The files that the tree names may still be on their way to the disk.
         """
         try:
             self._closed[layer.id] = self._write(layer, read)

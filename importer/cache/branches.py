@@ -36,12 +36,10 @@ _NAME_ONE = "name one with --branch"
 
 
 def layer_branch(layer_id: str) -> str:
-    """Return the branch of a layer's tree."""
     return f"{LAYER}/{layer_id}"
 
 
 def record_branch(layer_id: str) -> str:
-    """Return the branch of a layer's tar-split record."""
     return f"{RECORD}/{layer_id}"
 
 

@@ -119,8 +119,8 @@ class _Cutter:
         return self._layer(layer_id, self._repo.root(commit), added)
 
     def _layer(self, layer_id: str, made: RepoDirectory, added: int) -> LayerCommit:
-        """Return the layer with the trees that were `made`. Raise LayerError if it and those before
-        hold too many entries of others."""
+        """Return the layer with the trees that were `made`. Raise LayerError if the layers so far
+        hold too many entries of the layers below them."""
         self._added += added
         if self._added > self._most:
             raise self._too_many()

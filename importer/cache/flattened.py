@@ -61,8 +61,8 @@ class Flattened:
 def flattened(
     repo: Repo, images: Sequence[Image], limits: Limits, jobs: int
 ) -> Generator[Flattened]:
-    """Yield the images with flattened layers, in order; close it before its end to give the lock
-    back. The branches of the images' own layers are there already.
+    """Yield the images with flattened layers, in order. The generator holds the repo's lock until
+    it is closed. The branches of the images' own layers are there already.
 
     At most `jobs` processes read the merged trees. Raise LayerError if a flattened layer breaks
     the limits: a few bytes with many hard links are many files of that size in its tar.

@@ -72,7 +72,7 @@ class _Labeller:
         self._workers = workers
 
     def layer(self, layer_id: str, layer: LayerCommit) -> LayerCommit:
-        """Return the layer with the label, from its branch or made now."""
+        """Return the layer with the label: from its branch, or written again."""
         repo = self._repo
         branch = labelled_branch(label_hash(self._label), layer_id)
         message = Message(

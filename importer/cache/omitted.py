@@ -24,7 +24,6 @@ class LeftOut:
 
     @classmethod
     def of(cls, layer: LayerCommit) -> LeftOut:
-        """Return the counts in the layer's commit."""
         xattrs = int(layer.commit.metadata.get(DROPPED_XATTRS, 0))
         return cls(layer.devices + layer.stray_devices, xattrs)
 

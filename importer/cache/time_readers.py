@@ -92,7 +92,7 @@ def _pythons(root: TreeDirectory, library: bytes) -> list[TreeDirectory]:
 
 
 def _below(directory: TreeDirectory) -> Iterator[TreeDirectory]:
-    """Yield a directory and all below it, but for caches."""
+    """Yield a directory and all directories below, without caches."""
     work = [directory]
     while work:
         here = work.pop()

@@ -57,8 +57,8 @@ class Cluster:
     """The cluster that reads the layers.
 
     `layers` is how many layers are submitted at once; None derives the number from the workers'
-    threads. `wait` is for how many seconds there may be no worker. `collect`: each worker keeps a
-    layer's files in a repo of its own, from which they are pulled.
+    threads. `wait` is how many seconds the cluster may be without a worker. `collect`: each worker
+    keeps a layer's files in a repo of its own, from which they are pulled.
     """
 
     address: Address

@@ -23,18 +23,17 @@ class Bars:
         self._bars: dict[str, Bar] = {}
 
     def add(self, layer_id: str, bar: Bar) -> None:
-        """Send the layer's events to this bar."""
         self._bars[layer_id] = bar
 
     def hear(self, event: object) -> None:
-        """Pass on an event; see `importer.cluster.task`. Any other one counts as none."""
+        """Pass on an event of `importer.cluster.task`. Ignore values that are no event."""
         bar = self._bars.get(str(event.get("layer"))) if isinstance(event, dict) else None
         if isinstance(event, dict) and bar is not None:
             bar.hear(event)
 
 
 class Bar:
-    """A layer's bar, shown from when a worker begins to read the layer."""
+    """A layer's bar. It appears when a worker begins to read the layer."""
 
     def __init__(self, progress: Progress, name: str, size: int) -> None:
         """`size` is the bytes to read."""

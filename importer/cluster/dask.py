@@ -68,7 +68,7 @@ class Dask:
             self._opened = opened.pop_all()
 
     def close(self) -> None:
-        """Close the connection, upon which the scheduler drops our tasks. End the workers that were
+        """Close the connection; the scheduler then drops our tasks. End the workers that were
         started here. Idempotent."""
         self._opened.close()
 
@@ -120,8 +120,8 @@ class Dask:
     ) -> Running:
         """Queue a task. Tasks of the highest `priority` begin first.
 
-        The task runs on one of the `workers`; on any worker if that is None, or if all of them are
-        gone by then.
+        The task runs on one of the `workers`; on any worker if `workers` is None, or if all of them
+        are gone by then.
         """
         try:
             future = self._client.submit(
@@ -176,7 +176,7 @@ class Running:
             self._future.release()
 
     def stop(self) -> None:
-        """Cancel the task; one that has begun notices that soon, and stops."""
+        """Cancel the task. A task that has begun notices that soon, and stops."""
         self._stopped = True
         with suppress(Exception):  # the scheduler may be gone; the task is then lost anyway
             self._future.cancel(force=True)

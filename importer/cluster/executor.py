@@ -76,7 +76,6 @@ class ClusterExecutor:
         """See `Executor`. The session stays open for the release's other architectures."""
 
     def stop(self) -> None:
-        """See `Executor`."""
         self._session.stop()
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
@@ -84,7 +83,6 @@ class ClusterExecutor:
         into.end(ImporterError(f"{missing.name} is fetched by a worker"))
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:  # noqa: ARG002
-        """See `Executor`."""
         return self._origins.try_each(missing, partial(self._store, missing), on_read)
 
     def _store(

@@ -42,8 +42,8 @@ class ForeignObject(Exception):
 
     @property
     def name(self) -> str:
-        """Return the name of the class; of the error's where tblib, which adds tracebacks for Dask,
-        has pickled it: its function takes the class first."""
+        """Return the name of the class. For an error that tblib has pickled, to add a traceback for
+        Dask, return the name of the error's class: the first argument of tblib's function."""
         first = self.args[0] if self.args else None
         return first.__name__ if isinstance(first, type) else type(self).__name__
 
@@ -53,7 +53,7 @@ class ForeignObject(Exception):
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield the texts in a value, as far as it is made of tuples and dicts that are not deep."""
+    """Yield the texts in a value that is made of tuples and dicts; look at few values."""
     waiting = [value]
     for _ in range(_MOST):
         match waiting.pop(0) if waiting else None:

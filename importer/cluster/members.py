@@ -25,8 +25,6 @@ _LOOK = 1.0
 
 
 class Members:
-    """The workers of a cluster."""
-
     def __init__(self, cluster: Cluster, dask: Dask, progress: Progress) -> None:
         self._cluster = cluster
         self._dask = dask
@@ -102,8 +100,8 @@ class Members:
 
 
 def _proof(answer: bytes | BaseException) -> str:
-    """Return the name of a worker's proof. Raise the worker's error; if that is none of ours, the
-    worker could not load import-image."""
+    """Return the name of a worker's proof. Raise the error that the worker sent; any other error
+    means that the worker could not load import-image."""
     if isinstance(answer, BaseException):
         hint = "install import-image there, in the version that runs here"
         raise ImporterError(f"import-image cannot be loaded: {str(answer)[:200]}", hint=hint)

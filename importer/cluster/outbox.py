@@ -49,7 +49,7 @@ class Outbox:
         (self._top / "config").write_text(_CONFIG)
 
     def place(self) -> ObjectPlace:
-        """Make a directory for one attempt to read the layer."""
+        """Make a directory for an attempt to read the layer."""
         directory = tempfile.mkdtemp(dir=self._top / "tmp")
         return ObjectPlace("archive", str(self._top / "objects"), directory, 0)
 

@@ -1,4 +1,4 @@
-"""One import's use of a cluster: connected when the first layer is to be read."""
+"""The connection of an import to a cluster, made when the first layer has to be read."""
 
 from __future__ import annotations
 
@@ -75,7 +75,6 @@ class ClusterSession:
 
     @property
     def address(self) -> Address:
-        """Return the cluster's address, as the user gave it."""
         return self._cluster.address
 
     def start(self) -> int:

@@ -174,10 +174,8 @@ class _Watch(Silence):
             raise ImporterError("stopped: the importing process does not want the layer any more")
 
     def message(self, text: str) -> None:
-        """Show a line to the user."""
         self._tell(message=text)
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:  # noqa: ARG002 - the Protocol's
-        """Count the blob's bytes."""
         yield self.advance

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Blobs:
-    """Fetch blobs and manifests for one import. Leaving the context ends skopeo's processes."""
+    """Fetches blobs and manifests for an import. Leaving the context ends skopeo's processes."""
 
     def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
         self.skopeo = skopeo
@@ -150,7 +150,7 @@ def _counted(chunks: Chunks, advance: Advance) -> Chunks:
 
 @contextmanager
 def _ended(transfer: Transfer) -> Iterator[Transfer]:
-    """Finish the transfer on leaving, or abandon it where it is left before its end."""
+    """Finish the transfer on leaving; abandon the transfer if an error comes before its end."""
     try:
         yield transfer
     except LayerError:

@@ -70,7 +70,6 @@ class ProxyConnection:
         return tuple(map(int, version.partition("-")[0].split(".")))
 
     def close(self) -> None:
-        """End the process."""
         self._server.stop()
         self._socket.close()
 
@@ -89,7 +88,6 @@ class ProxyConnection:
         return self.receive(source)
 
     def send(self, method: str, *args: object) -> None:
-        """Send a request."""
         message = json.dumps({"method": method, "args": args}).encode()
         with suppress(BrokenPipeError, TimeoutError):  # `receive` raises with the reason
             self._socket.send(message)
@@ -135,7 +133,7 @@ class Turn:
 
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Wait for the turn, and keep it. Raise FetchError if the proxy has ended meanwhile."""
+        """Wait for the turn, and hold it. Raise FetchError if the proxy has ended meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: self.is_over or not self._taken)
             if self.is_over:
@@ -147,7 +145,7 @@ class Turn:
             self.give()
 
     def take_unless_blocked(self) -> bool:
-        """Wait for the turn. Return False instead once the holder is blocked, or at the end."""
+        """Wait for the turn, and take it. Return False if its holder is blocked, or at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self.is_over or self.is_blocked or not self._taken)
             if self.is_over or self.is_blocked:
@@ -165,7 +163,6 @@ class Turn:
             return True
 
     def give(self) -> None:
-        """Give the turn back."""
         with self._changed:
             self._taken = self.is_blocked = False
             self._changed.notify_all()

@@ -43,7 +43,6 @@ class Deadline:
             self._sockets.clear()
 
     def watch(self, connection: socket.socket) -> socket.socket:
-        """Add a connection, and return it."""
         # A duplicate, since TLS detaches the descriptor from the socket object.
         copy = socket.socket(fileno=os.dup(connection.fileno()))
         with self._lock:

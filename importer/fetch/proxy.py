@@ -49,7 +49,7 @@ class Proxy:
 
     @property
     def is_free(self) -> bool:
-        """Return whether a request is answered soon: no blob's end is waited for."""
+        """Return whether a request is answered soon, since nobody waits for a blob's end."""
         return not self._turn.is_over and not self._turn.is_blocked
 
     @property
@@ -156,7 +156,7 @@ class Proxy:
     def _talking(self, source: str) -> Iterator[tuple[ProxyConnection, int]]:
         """Wait for our turn, and yield the connection and the number of the open image.
 
-        An image of which something has failed is opened anew by the next attempt.
+        After an error, the next attempt opens the image anew.
         """
         with self._turn.taken():
             try:
@@ -206,7 +206,7 @@ class ProxyPool:
 
     @contextmanager
     def lent(self, source: str) -> Iterator[Proxy]:
-        """Lend a proxy for this image, the one that has it open if there is one."""
+        """Lend a proxy for this image, if possible the proxy that has the image open."""
         with self._lock:
             proxy = self._choose(source)
             self._users.setdefault(proxy, []).append(source)

@@ -70,8 +70,8 @@ class Resolver:
     def _available(
         self, reference: Reference, source: str, manifest: Manifest
     ) -> tuple[Descriptor, ...] | None:
-        """Return the layers' blobs if the transport may have other ones than the manifest lists,
-        as containers-storage has; else None."""
+        """Return the layers' blobs if the transport may have others than the manifest lists, as
+        containers-storage has; else None."""
         if reference.transport != "containers-storage":
             return None
         layers = self._blobs.layers(source)
@@ -207,7 +207,6 @@ def _read_file(path: Path) -> bytes:
 
 
 def new_signatures(skopeo: Skopeo, blobs: Blobs) -> Signatures:
-    """Return a reader of the images' signatures."""
     # Its HTTP and YAML libraries take a good part of a short run to load.
     from importer.fetch.signatures import Signatures
 

@@ -84,7 +84,7 @@ class Credentials:
 class Skopeo:
     """skopeo's own options, and two of ours.
 
-    `timeout` is for how many seconds skopeo may be silent. `keep_signatures` adds each image's
+    `timeout` is how many seconds skopeo may be silent. `keep_signatures` adds each image's
     signatures; see `importer.fetch.signatures`.
     """
 
@@ -135,13 +135,9 @@ class Skopeo:
 
         Raise FetchError if a retry may help, ImporterError if not.
         """
-        try:
-            with self.command("inspect", "--raw", "--", source) as (argv, descriptors):
-                return run(argv, pass_fds=descriptors, timeout=self.timeout)
-        except CommandError as error:
-            raise failure(source, error) from None
-        except FetchError as error:
-            raise FetchError(f"{source}: {error}", hint=error.hint) from None
+        command = self.command("inspect", "--raw", "--", source)
+        with command as (argv, descriptors), _failures_of(source):
+            return run(argv, pass_fds=descriptors, timeout=self.timeout)
 
     def copy(self, source: str, to: str, digest_file: Path) -> Digest:
         """Copy an image that import-image has written. Return its manifest's digest at the
@@ -150,16 +146,23 @@ class Skopeo:
         Raise FetchError if a retry may help, ImporterError if not. The signature policy does not
         apply, since the image does not come from outside.
         """
-        with self.command(
+        command = self.command(
             "copy", f"--retry-times={self.retry_times}", f"--digestfile={digest_file}", source, to
-        ) as (argv, descriptors):
-            try:
-                run_transfer(_to_destination(argv), pass_fds=descriptors, timeout=self.timeout)
-            except CommandError as error:
-                raise failure(to, error) from None
-            except FetchError as error:
-                raise FetchError(f"{to}: {error}", hint=error.hint) from None
+        )
+        with command as (argv, descriptors), _failures_of(to):
+            run_transfer(_to_destination(argv), pass_fds=descriptors, timeout=self.timeout)
         return Digest.parse(digest_file.read_text().strip())
+
+
+@contextmanager
+def _failures_of(image: str) -> Iterator[None]:
+    """Name the image in errors of a skopeo that fails or falls silent."""
+    try:
+        yield
+    except CommandError as error:
+        raise failure(image, error) from None
+    except FetchError as error:
+        raise FetchError(f"{image}: {error}", hint=error.hint) from None
 
 
 def _to_destination(argv: list[str]) -> list[str]:

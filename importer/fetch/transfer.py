@@ -48,14 +48,13 @@ class Transfer(ABC):
             fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK)
 
     def advance(self, count: int) -> None:
-        """Note that so many more bytes were read."""
+        """Note that `count` more bytes were read."""
         self._left -= count
         self.heard = time.monotonic()
 
     @property
     def can_finish(self) -> bool:
-        """Return whether skopeo has nothing more to send: all bytes were read, or the pipe has
-        ended before."""
+        """Return whether skopeo sends no more: all bytes were read, or the pipe has ended early."""
         return self._left <= 0 or (is_readable(self.descriptor, 0) and not self._waiting())
 
     def _waiting(self) -> int:
@@ -81,7 +80,7 @@ class Transfer(ABC):
 class RawTransfer(Transfer):
     """The answer to GetRawBlob (protocol 0.2.7): one pipe for the bytes, one for an error.
 
-    skopeo closes both when it is done, so that nothing has to be asked for.
+    skopeo closes both pipes by itself.
     """
 
     def __init__(
@@ -92,14 +91,13 @@ class RawTransfer(Transfer):
         timeout: float,
         ended: Callable[[], ImporterError | None],
     ) -> None:
-        """`ended` tells why skopeo has ended, None if it runs."""
+        """`ended` returns why skopeo has ended, None if it runs."""
         super().__init__(source, descriptors[0], size)
         self._errors = descriptors[1]
         self._timeout = timeout
         self._ended = ended
 
     def finish(self) -> None:
-        """See `Transfer`."""
         try:
             if is_readable(self.descriptor, self._timeout) and os.read(self.descriptor, 1):
                 raise self._longer()
@@ -115,7 +113,6 @@ class RawTransfer(Transfer):
             raise self._ended() or FetchError(message, hint=CHANGED)
 
     def abandon(self) -> None:
-        """See `Transfer`."""
         os.close(self.descriptor)
         os.close(self._errors)
 
@@ -124,7 +121,7 @@ class FinishedTransfer(Transfer):
     """The answer to GetBlob: skopeo closes the pipe only when it is asked to, by FinishPipe.
 
     skopeo answers nothing else between FinishPipe and the blob's end. So FinishPipe is sent after
-    the last byte; or after a silence, since a registry that has broken off shows as nothing else.
+    the last byte; or after a silence, since a registry that has broken off shows in no other way.
     """
 
     def __init__(

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from layers.tree.read_layer import LayerOptions
 
 
-# Small layers whose trees may be in memory: at most so many share the syncs of the disk, and are
-# looked at to choose the next one.
+# How many small layers may have their trees in memory, so that they share the syncs of the disk.
 SMALL_LAYERS = 64
 
 

@@ -36,8 +36,8 @@ class ReadBy:
 class Executor(Protocol):
     """Stores layers for a `LayerPool`, which decides their order. Called by several threads.
 
-    `read_bytes` are those of layers for which no blob was fetched. `readers` are a cluster's
-    workers, by the ids of the layers that they read.
+    `read_bytes`: how many bytes of layers without a blob were read. `readers`: a cluster's workers
+    by the ids of the layers that they read.
     """
 
     read_bytes: int
@@ -48,16 +48,16 @@ class Executor(Protocol):
         ImporterError if a cluster cannot be reached."""
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
-        """Fetch a layer's blob into the file. An error is kept in `into`; reading it raises the
-        error."""
+        """Fetch a layer's blob into the file. Keep an error in `into`; whoever reads the file gets
+        the error."""
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:
         """Read a layer and store its files.
 
-        `blob` is the first origin's, None if that has none. Call `on_read` with the layer, once,
-        when the layer is read. Return when its files are durable; the result is the bytes that were
-        added to the repo. Raise LayerError if the layer is wrong, ImporterError if it cannot be
-        read or stored.
+        `blob` is that of the first origin, None if this origin has no blob. Call `on_read` with the
+        layer, once, when the layer is read. Return when its files are durable; the result is the
+        bytes that were added to the repo. Raise LayerError if the layer is wrong, ImporterError if
+        it cannot be read or stored.
         """
 
     def stop(self) -> None:

@@ -41,8 +41,8 @@ _SHOWN = {
 class LayerPool:
     """Reads and closes layers by the schedule; each pool is for a single `run`.
 
-    A layer's tree is written while its files are still on their way to the disk, and the layers
-    that are there at the same time are closed together, since each sync of the disk takes a while.
+    A layer's tree is written while its files are still on their way to the disk. Layers that are
+    read at the same time are closed together, since each sync of the disk takes a while.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class LayerPool:
         spool: Path,
         progress: Progress,
     ) -> None:
-        """`spool` is a directory on the file system that holds the spooled blobs."""
+        """`spool` is the directory for blobs."""
         self._progress = progress
         self._executor = executor
         self._group = group

@@ -55,21 +55,17 @@ class LocalExecutor:
         self.readers: dict[str, ReadBy] = {}  # a cluster's workers: none
 
     def budget(self, asked: Budget) -> Budget:
-        """See `Executor`."""
         return asked
 
     def close(self) -> None:
-        """End the processes."""
         self._workers.close()
 
     def stop(self) -> None:
-        """See `Executor`."""
         self._stopped.set()
         if self._blobs is not None:
             self._blobs.close()
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
-        """See `Executor`."""
         self._fetch(missing.origins[0], into)
 
     def _fetch(self, origin: Origin, into: SpooledBlob) -> None:
@@ -87,7 +83,6 @@ class LocalExecutor:
             into.end()
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:
-        """See `Executor`."""
         spooled = [blob] if blob is not None else []
         return self._origins.try_each(
             missing, partial(self._store, missing.layer, spooled), on_read
@@ -173,6 +168,6 @@ class LocalExecutor:
         source: int,
         advance: Advance,
     ) -> ReadLayer:
-        """Read a layer in a process, which also writes the directories that no lower layer can
-        change; or here without a `worker`."""
+        """Read a layer in a worker process, which also writes the directories that no lower layer
+        can change. Without a `worker`, read the layer in this process."""
         return run_job(repo, worker, job if worker is None else Sealed(job), source, advance)

@@ -50,11 +50,9 @@ class BlobOrigin:
 
     @property
     def size(self) -> int:
-        """See `Origin`."""
         return self.blob.size
 
     def job(self, layer: ImageLayer, options: LayerOptions, timeout: float) -> Job[ReadLayer]:
-        """See `Origin`."""
         # Only an import that reads a layer needs what unpacks one.
         from importer.ingest.job import BlobJob
 
@@ -74,12 +72,11 @@ class MissingLayer:
 
     @property
     def size(self) -> int:
-        """Return the bytes that there are to read."""
         return self.origins[0].size
 
     @property
     def name(self) -> str:
-        """Return a short name for progress: of the blob, or of the tar where there is no blob."""
+        """Return a short name for progress: of the blob, or of the tar if there is no blob."""
         blob = self.origins[0].blob
         return (blob.digest if blob is not None else self.layer.diff_id).hex[:12]
 

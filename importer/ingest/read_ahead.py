@@ -15,11 +15,11 @@ _ROOM = 4
 
 
 class AbandonedError(Exception):
-    """The thread that took the chunks takes no more."""
+    """The reader of a channel has gone."""
 
 
 class Channel:
-    """Holds a few chunks between a thread that puts them and one that iterates over them."""
+    """Holds a few chunks between a thread that puts chunks and a thread that iterates over them."""
 
     def __init__(self, room: int = _ROOM) -> None:
         self._chunks: deque[bytes] = deque()
@@ -40,7 +40,7 @@ class Channel:
             self._changed.notify()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Mark the end; with `error`, the taker gets that error after the chunks."""
+        """Mark the end; with `error`, the reader gets the error after the chunks."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify()
@@ -52,7 +52,6 @@ class Channel:
             self._changed.notify()
 
     def __iter__(self) -> Chunks:
-        """Yield all chunks, then raise the error if there is one."""
         while (chunk := self._take()) is not None:
             yield chunk
         if self._error is not None:
@@ -71,9 +70,9 @@ class Channel:
 class ReadAhead:
     """Chunks that a thread reads ahead of the iteration over them.
 
-    Reading, verifying and unpacking a blob need Python only once a chunk, so the thread runs
-    beside the one that uses the chunks. On leaving, the thread has ended. It may have stopped in
-    the middle of its source, which must not be read any further.
+    Reading, verifying and unpacking a blob need Python only once a chunk, so that this thread runs
+    beside the thread that uses the chunks. On leaving, the thread has ended, maybe in the middle of
+    its source, which must not be read any further.
     """
 
     def __init__(self, chunks: Chunks) -> None:
@@ -90,7 +89,6 @@ class ReadAhead:
         self._thread.join()
 
     def __iter__(self) -> Chunks:
-        """Yield the chunks, then raise the error if there was one."""
         return iter(self._channel)
 
     def _read(self) -> None:

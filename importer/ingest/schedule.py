@@ -79,7 +79,7 @@ _ORDER = attrgetter("order")
 class Work:
     """A layer's part in the schedule.
 
-    `size` in bytes is what there is to read. `waiting` counts the images that need the layer.
+    `size` is how many bytes there are to read. `waiting` counts the images that need the layer.
     `is_remote` says that its blob takes a download.
     """
 
@@ -92,7 +92,7 @@ class Work:
 
 @dataclass(slots=True, eq=False)
 class ScheduledLayer:
-    """A layer in the schedule. `parent` is None where the layer below is closed already."""
+    """A layer in the schedule. `parent` is None if the layer below has its branches already."""
 
     work: Work
     parent: ScheduledLayer | None
@@ -183,8 +183,8 @@ class Schedule:
     def next_read(self) -> ScheduledLayer | None:
         """Choose a layer to read, or None if there is none, or no job free.
 
-        Only the first layers of the plan are chosen from, since the first of them can always be
-        closed: layers whose trees are in memory do not wait for each other.
+        Choose from the first layers of the plan alone: the first layer can always be closed, so
+        that layers with trees in memory never wait for each other.
         """
         if len(self._reading) >= self._budget.jobs:
             return None
@@ -213,14 +213,13 @@ class Schedule:
     # --- closing ---
 
     def next_tree(self) -> ScheduledLayer | None:
-        """Choose a layer whose tree can be written now."""
+        """Choose a layer whose tree can be written, or None if there is none."""
         chosen = next((entry for entry in self._first() if entry.is_ready), None)
         if chosen is not None:
             chosen.moves("take")
         return chosen
 
     def closed(self, entry: ScheduledLayer) -> None:
-        """Note that a layer has its branches."""
         entry.moves("closed")
         del self._open[entry]
 

@@ -1,8 +1,8 @@
 """Fetch blobs into files without a name, which are read while they grow.
 
-So no connection waits for a reader. What was read is freed at once, and no sync writes it to the
-disk. The kernel removes such a file with its last descriptor, and nothing stays behind however the
-import ends. `spool-size` limits the bytes of the blobs that wait for a job.
+So no connection waits for a reader. Space is freed as soon as it was read, so that no sync writes
+the blob to the disk. The kernel removes such a file with its last descriptor, and nothing stays
+behind however the import ends. `spool-size` limits the bytes of the blobs that wait for a job.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class SpooledBlob:
 
 
 def _widen(pipe: int) -> None:
-    """Let a pipe hold as much as is moved at once, so that its two ends wait less often for each
-    other. A user without privileges has a bound on all pipes together (pipe(7))."""
+    """Let a pipe hold a whole chunk, so that its two ends wait less often for each other. A user
+    without privileges has a bound on all pipes together (pipe(7))."""
     with suppress(PermissionError):
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK)

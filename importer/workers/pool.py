@@ -50,7 +50,7 @@ class Workers:
         self._idle: list[Worker] = []
 
     def close(self) -> None:
-        """End all processes. Call this when none is lent."""
+        """End all processes. Call this when no process is lent."""
         for worker in self._idle:
             worker.close()
         self._idle.clear()
@@ -69,7 +69,7 @@ class Workers:
 
 
 class Worker:
-    """One worker process. After a failure, the next call starts another one."""
+    """A worker process. After a failure, the next call starts a new process."""
 
     def __init__(self, preload: str) -> None:
         """`preload` names the module that the process loads when it starts."""
@@ -82,7 +82,6 @@ class Worker:
             self._process = _Process(self._preload)
 
     def close(self) -> None:
-        """End the process."""
         if self._process is not None:
             self._process.close()
             self._process = None

@@ -28,8 +28,8 @@ _WORTH = 32 << 20
 def processes(jobs: int, sizes: Iterable[int]) -> int:
     """Return how many processes to use for some tasks, at most `jobs`.
 
-    `sizes` are the bytes that each task reads. Return 1, for this process alone, if there is so
-    little to read that starting others takes longer.
+    `sizes` are the bytes that each task reads. Return 1, for this process alone, if starting
+    processes takes longer than reading these bytes.
     """
     tasks = list(sizes)
     return max(1, min(jobs, len(tasks), sum(tasks) // _WORTH))

@@ -42,7 +42,6 @@ class Write[T](NamedTuple):
     place: ObjectPlace
 
     def done(self, descriptors: Sequence[int], advance: Advance) -> JobDone[T]:
-        """Do the job."""
         source = next(iter(descriptors), -1)
         umask = os.umask(0)  # files get exactly the mode given to open(2)
         objects = NewObjects(self.place, umask=0)
@@ -59,7 +58,6 @@ class Run[T](NamedTuple):
     task: Task[T]
 
     def done(self, _descriptors: Sequence[int], _advance: Advance) -> JobDone[T]:
-        """Do the task."""
         return JobDone(self.task.run(), 0)
 
 
