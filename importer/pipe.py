@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import time
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +30,13 @@ def too_slow(sender: str, received: int, seconds: float) -> FetchError:
         return FetchError(f"{sender} has been silent for {seconds:g} s", hint=SILENCE)
     message = f"{sender} has sent fewer than {LEAST_SPEED} bytes a second for {seconds:g} s"
     return FetchError(message, hint=SILENCE)
+
+
+def widen(pipe: int) -> None:
+    """Let a pipe hold a whole chunk, so that its two ends wait less often for each other. A user
+    without privileges has a bound on all pipes together (pipe(7))."""
+    with suppress(PermissionError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK)
 
 
 def is_readable(descriptor: int, seconds: float) -> bool:

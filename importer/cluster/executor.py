@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -49,19 +49,17 @@ class ClusterExecutor:
     def __init__(
         self,
         session: ClusterSession,
+        skopeo: Skopeo | None,
         blobs: Blobs | None,
         options: LayerOptions,
         progress: Progress,
         allowance: Allowance,
     ) -> None:
-        """`blobs` has skopeo's options, and counts the bytes that workers fetch; None if every
-        layer is in an existing store.
-
-        Raise ImporterError if the workers cannot use skopeo's options.
-        """
+        """`skopeo` has the workers' options, `blobs` counts the bytes that they fetch; None if no
+        layer has a blob, as in an existing store."""
         self._session = session
         self._blobs = blobs
-        self._skopeo = for_workers(blobs.skopeo, session.address) if blobs is not None else None
+        self._skopeo = skopeo
         self._progress = progress
         self._origins = Origins(options, allowance, progress)
         self._lock = threading.Lock()
@@ -69,8 +67,8 @@ class ClusterExecutor:
         self.readers: dict[str, ReadBy] = {}
 
     def budget(self, asked: Budget) -> Budget:
-        """See `Executor`: as much as the cluster can take. Connect to the cluster."""
-        return replace(asked, downloads=0, jobs=self._session.start())
+        """See `Executor`: as much as the cluster can take."""
+        return replace(asked, downloads=0, jobs=self._session.layers)
 
     def close(self) -> None:
         """See `Executor`. The session stays open for the release's other architectures."""
@@ -162,11 +160,17 @@ def _digest(missing: MissingLayer, origin: Origin) -> str:
 
 @contextmanager
 def cluster_executors(cluster: Cluster, repo: Repo, progress: Progress) -> Iterator[MakeExecutor]:
-    """Yield a function that makes executors of a cluster, which share a session."""
-    with ClusterSession(cluster, repo, progress) as session:
+    """Yield a function that makes executors of a cluster. The first call connects to the cluster,
+    and raises ImporterError if that fails; the others share the session."""
+    with ExitStack() as opened:
+
+        @cache
+        def session() -> ClusterSession:
+            return opened.enter_context(closing(ClusterSession(cluster, repo, progress)))
 
         def make(blobs: Blobs | None, options: LayerOptions, allowance: Allowance) -> Executor:
-            return ClusterExecutor(session, blobs, options, progress, allowance)
+            skopeo = for_workers(blobs.skopeo, cluster.address) if blobs is not None else None
+            return ClusterExecutor(session(), skopeo, blobs, options, progress, allowance)
 
         yield make
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import threading
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cluster.agreement import Agreement
@@ -15,10 +14,9 @@ from importer.errors import ClusterError, ImporterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
 
-    from importer.cluster.address import Address, Cluster
-    from importer.cluster.dask import Dask, Running
+    from importer.cluster.address import Cluster
+    from importer.cluster.dask import Running
     from importer.cluster.messages import Refusal, WantedLayer, WorkerAnswer
     from importer.progress import Progress
     from importer.repo.pulled_objects import PulledObjects
@@ -36,58 +34,34 @@ def layers_at_once(asked: int | None, threads: int) -> int:
     return asked or max(_AT_ONCE, _AHEAD * threads)
 
 
-@dataclass(frozen=True, slots=True)
-class _SchedulerConnection:
-    """The parts of a session that exist once the cluster has answered."""
-
-    dask: Dask
-    shared: SharedObjects | None
-    pulled: PulledObjects | None
-    agreement: Agreement
-    layers: int
-
-
 class ClusterSession:
     """A connection to the cluster, and the directory that workers write to.
 
-    A context manager; the caller keeps the repo locked meanwhile.
+    `layers` is how many layers to submit at once. The caller keeps the repo locked until `close`.
     """
 
     def __init__(self, cluster: Cluster, repo: Repo, progress: Progress) -> None:
-        self._cluster = cluster
-        self._repo = repo
-        self._progress = progress
+        """Connect, and have each worker prove that it sees the repo.
+
+        Raise ImporterError if a worker has another version or does not see the repo, or if no
+        worker comes in time.
+        """
         self._topic = f"import-image-{secrets.token_hex(8)}"
-        self._opened = ExitStack()
-        self._connection: _SchedulerConnection | None = None
         self._lock = threading.Lock()
         self._running: set[Running] = set()
         self._failure: ImporterError | None = None
+        self._shared: SharedObjects | None = None
+        self._pulled: PulledObjects | None = None
         self.bars = Bars()
+        with ExitStack() as opened:
+            if cluster.collect:
+                self._pulled = opened.enter_context(repo.pulled_objects())
+            else:
+                self._shared = opened.enter_context(repo.shared_objects())
+            self._connect(cluster, progress, opened)
+            self._opened = opened.pop_all()
 
-    def __enter__(self) -> ClusterSession:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._opened.close()
-
-    @property
-    def address(self) -> Address:
-        return self._cluster.address
-
-    def start(self) -> int:
-        """Connect, and have each worker prove that it sees the repo. Idempotent.
-
-        Return how many layers to submit at once. Raise ImporterError if a worker has another
-        version or does not see the repo, or if no worker comes in time.
-        """
-        if self._connection is None:
-            self._connection = self._connected()
-        return self._connection.layers
-
-    def _connected(self) -> _SchedulerConnection:
+    def _connect(self, cluster: Cluster, progress: Progress, opened: ExitStack) -> None:
         try:
             from importer.cluster.dask import Dask
             from importer.cluster.members import Members
@@ -96,33 +70,23 @@ class ClusterSession:
                 f"--cluster needs Dask: {error.name} is not installed",
                 hint="pip install 'import-image[cluster]'",
             ) from None
-        shared, pulled = self._places()
-        dask = Dask(self.address)
-        self._opened.callback(dask.close)
-        dask.listen(self._topic, self.bars.hear)
-        members = Members(self._cluster, dask, self._progress)
-        threads = members.first()
-        agreement = Agreement.made(shared.directory if shared is not None else None)
-        members.prove(agreement)
+        self._dask = Dask(cluster.address)
+        opened.callback(self._dask.close)
+        self._dask.listen(self._topic, self.bars.hear)
+        members = Members(cluster, self._dask, progress)
+        self.layers = layers_at_once(cluster.layers, members.first())
+        self._agreement = Agreement.made(self._shared.directory if self._shared else None)
+        members.prove(self._agreement)
         members.watch(self._fail)
-        self._opened.callback(members.close)
-        layers = layers_at_once(self._cluster.layers, threads)
-        return _SchedulerConnection(dask, shared, pulled, agreement, layers)
+        opened.callback(members.close)
 
-    def _places(self) -> tuple[SharedObjects | None, PulledObjects | None]:
-        if self._cluster.collect:
-            return None, self._opened.enter_context(self._repo.pulled_objects())
-        return self._opened.enter_context(self._repo.shared_objects()), None
-
-    @property
-    def _in_use(self) -> _SchedulerConnection:
-        if self._connection is None:
-            raise RuntimeError("the session is not started")
-        return self._connection
+    def close(self) -> None:
+        """End the connection, and remove the directory."""
+        self._opened.close()
 
     def others(self, workers: Iterable[str]) -> set[str]:
         """Return the addresses of all other workers."""
-        return set(self._in_use.dask.workers()) - set(workers)
+        return set(self._dask.workers()) - set(workers)
 
     @contextmanager
     def read(
@@ -156,13 +120,12 @@ class ClusterSession:
     def _submitted(self, wanted: WantedLayer, workers: Iterable[str] | None) -> Running:
         from importer.cluster.task import read_layer
 
-        use = self._in_use
-        place = use.shared.place if use.shared is not None else None
-        request = Request(wanted, self._topic, use.agreement, place)
+        place = self._shared.place if self._shared is not None else None
+        request = Request(wanted, self._topic, self._agreement, place)
         with self._lock:
             if self._failure is not None:
                 raise self._failure
-            running = use.dask.submit(read_layer, request, wanted.key, wanted.priority, workers)
+            running = self._dask.submit(read_layer, request, wanted.key, wanted.priority, workers)
             self._running.add(running)
         return running
 
@@ -171,12 +134,12 @@ class ClusterSession:
 
         Raise OSError if they cannot be moved, ImporterError if they cannot be pulled.
         """
-        use, files = self._in_use, answer.files
+        files = answer.files
         if isinstance(files, Parcel):
-            assert use.pulled is not None  # noqa: S101 - so it was asked for
-            return use.pulled.pull(files.url, files.commit)
-        assert use.shared is not None  # noqa: S101 - so it was asked for
-        use.shared.adopt(str(use.shared.directory / files))
+            assert self._pulled is not None  # noqa: S101 - the request asked for a parcel
+            return self._pulled.pull(files.url, files.commit)
+        assert self._shared is not None  # noqa: S101 - the request named its place
+        self._shared.adopt(str(self._shared.directory / files))
         return answer.written_bytes
 
     def stop(self) -> None:

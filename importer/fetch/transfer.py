@@ -13,13 +13,12 @@ import termios
 import threading
 import time
 from abc import ABC, abstractmethod
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from importer.errors import FetchError
 from importer.fetch.complaint import fetch_error
 from importer.fetch.connection import STOPPED
-from importer.pipe import CHUNK, is_readable, patient_chunks
+from importer.pipe import is_readable, patient_chunks, widen
 from layers.errors import CHANGED, LayerError
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from importer.errors import ImporterError
     from importer.fetch.connection import Turn
 
-_F_SETPIPE_SZ = 1031  # include/uapi/linux/fcntl.h
 # skopeo itself waits for 1 to 1.1 seconds before it asks a registry that has broken off for the
 # rest (containers/image docker/body_reader.go).
 _SILENCE = 1.5
@@ -44,8 +42,7 @@ class Transfer(ABC):
         self.size = size
         self._left = size
         self.heard = time.monotonic()
-        with suppress(OSError):  # a larger pipe is faster, and may be denied
-            fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK)
+        widen(descriptor)
 
     def advance(self, count: int) -> None:
         """Note that `count` more bytes were read."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from layers.tree.read_layer import LayerOptions
 
-    # Makes the executor of a part of a plan. `Blobs` fetches blobs; None if every layer is on this
-    # machine.
+    # Makes the executor of a part of a plan that lacks layers. `Blobs` fetches blobs; None if every
+    # layer is on this machine.
     type MakeExecutor = Callable[[Blobs | None, LayerOptions, Allowance], Executor]
     # Opens what the executors of an import share; the caller keeps the repo locked meanwhile.
     type OpenExecutors = Callable[[Repo, Progress], AbstractContextManager[MakeExecutor]]
@@ -44,8 +44,7 @@ class Executor(Protocol):
     readers: dict[str, ReadBy]
 
     def budget(self, asked: Budget) -> Budget:
-        """Return how much to do at once: as `asked`, or as much as the executor can take. Raise
-        ImporterError if a cluster cannot be reached."""
+        """Return how much to do at once: as `asked`, or as much as the executor can take."""
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
         """Fetch a layer's blob into the file. Keep an error in `into`; whoever reads the file gets

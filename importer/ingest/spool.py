@@ -7,16 +7,15 @@ behind however the import ends. `spool-size` limits the bytes of the blobs that 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.sync import free
-from importer.pipe import CHUNK, patient_splice
+from importer.pipe import patient_splice, widen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +62,7 @@ class SpooledBlob:
         Raise FetchError if the pipe is silent for `timeout` seconds.
         """
         file = self._file.fileno()
-        _widen(source)
+        widen(source)
         for count in patient_splice(source, file, timeout, "the registry", size):
             with self._changed:
                 self._size += count
@@ -90,7 +89,7 @@ class SpooledBlob:
         with which filling ended, if there is one."""
         self.check()
         source, sink = os.pipe()
-        _widen(sink)
+        widen(sink)
         feeder = threading.Thread(target=self._feed, args=(sink,), name="feed")
         feeder.start()
         try:
@@ -121,10 +120,3 @@ class SpooledBlob:
             while self._size <= size and not self._ended:
                 self._changed.wait()
             return self._size
-
-
-def _widen(pipe: int) -> None:
-    """Let a pipe hold a whole chunk, so that its two ends wait less often for each other. A user
-    without privileges has a bound on all pipes together (pipe(7))."""
-    with suppress(PermissionError):
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CHUNK)
