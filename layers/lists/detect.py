@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from layers.document import MAX_TEXT_SIZE, Document, parse_document
+from layers.document import MAX_DOCUMENT_SIZE, MAX_TEXT_SIZE, Document, parse_document
 from layers.errors import LayerError
 from layers.lists.microshift_json import ReleaseFile
 from layers.oci.reference import REGISTRIES
@@ -61,7 +61,7 @@ def parse_list(
     `lines` False refuses plain lists, whose errors quote a line: a name in a directory may lead to
     a file that the directory's owner may not read.
     """
-    document = json_object(raw, origin)
+    document = json_object(raw, origin, limit)
     if document is not None and "images" in document and not is_manifest(document):
         return ReleaseFile.of(document, origin)
     if len(raw) > limit:
@@ -72,16 +72,21 @@ def parse_list(
     return _text_list(_text(raw, origin), origin, limit, lines=lines)
 
 
-def json_object(raw: bytes, origin: str) -> Document | None:
+def json_object(raw: bytes, origin: str, limit: int) -> Document | None:
     """Return the JSON object of a file, whose numbers are Decimals; None if the file has another
-    format. Raise LayerError for HTML, and for JSON that is malformed or no object."""
+    format.
+
+    Raise LayerError for HTML, for JSON that is malformed or no object, and for an object of more
+    than 4 MiB and more than `limit` bytes.
+    """
     text = _text(raw, origin).strip()
     if text.startswith("<"):
         raise LayerError(f"{origin} is HTML or XML", hint="is it the page of a log-in?")
     if text in ("null", "true", "false") or (text.startswith(("[", '"')) and _is_json(text)):
         raise LayerError(f"{origin} is JSON, but no object")
     if _JSON_OBJECT.match(text):
-        return parse_document(raw.removeprefix(BOM_UTF8), origin, numbers=Decimal)
+        limit = max(limit, MAX_DOCUMENT_SIZE)
+        return parse_document(raw.removeprefix(BOM_UTF8), origin, limit, Decimal)
     return None
 
 

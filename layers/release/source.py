@@ -51,7 +51,7 @@ def parse_source(raw: bytes, origin: str, rules: ListRules) -> Release | Answers
     Raise LayerError if the file has none of the formats. A controller's answer only names payloads.
     """
     try:
-        document = json_object(raw, origin) or {}
+        document = json_object(raw, origin, rules.size) or {}
     except LayerError as error:
         raise error.within(hint=f"it can be {_KINDS}") from None
     if document.get("kind") == "ImageStream":

@@ -215,6 +215,14 @@ def test_what_is_no_list(text: str, said: str) -> None:
         read_list(text.encode(), "file")
 
 
+def test_a_list_has_as_many_bytes_as_are_allowed() -> None:
+    for text in (JSON, LINES):
+        raw = text.encode() + b" " * (5 << 20) + b"\n"
+        assert read_list(raw, "file", 6 << 20).images == read_list(text.encode(), "file").images
+        with pytest.raises(LayerError, match=r"file has 52\d+ bytes, more than"):
+            read_list(raw, "file")
+
+
 def test_what_is_no_text() -> None:
     with pytest.raises(LayerError, match="file is not UTF-8"):
         read_list(b"\xff", "file")
