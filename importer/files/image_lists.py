@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.presence import is_directory
-from importer.files.replacement import Replacement, check_replaceable, read_file
+from importer.files.replacement import Replacement, check_replaceable, publish_all, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 from layers.lists.detect import parse_list, read_list
@@ -92,11 +92,10 @@ class Pinning:
         return target
 
     def write(self, references: Mapping[str, str]) -> None:
-        """Write all files, with the references in place of the sources that are their keys."""
+        """Write all files or none, with these references in place of their keys, the sources."""
         with ExitStack() as stack:
             files = [
                 stack.enter_context(Replacement(path, image_list.file.pinned(references)))
                 for path, image_list in zip(self._paths, self._lists, strict=True)
             ]
-            for file in files:
-                file.publish()
+            publish_all(files)

@@ -81,6 +81,24 @@ class Replacement:
             old.publish()
 
 
+def publish_all(files: list[Replacement]) -> list[Replacement]:
+    """Put all files in place, or none. Return the files that have changed.
+
+    Raise ImporterError if a file cannot be replaced. The files replaced before then get their old
+    content back. (A kill in between leaves some files new and some old.)
+    """
+    done: list[Replacement] = []
+    try:
+        for file in files:
+            if file.publish():
+                done.append(file)  # noqa: PERF401 # `done` has to tell how far it came
+    except ImporterError:
+        for file in reversed(done):
+            file.restore()
+        raise
+    return done
+
+
 def check_replaceable(path: Path) -> None:
     """Raise ImporterError if it is clear beforehand that no file can be put at the path.
 

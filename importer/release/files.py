@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
 from importer.files.presence import is_present
-from importer.files.replacement import Replacement, check_replaceable, read_file
+from importer.files.replacement import Replacement, check_replaceable, publish_all, read_file
 from importer.release.sources import SourceName, advising
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE
@@ -128,21 +128,10 @@ class Prepared:
     updates: tuple[Replacement, ...]
 
     def publish(self) -> tuple[str, ...]:
-        """Rename all files into place, or none. Return the paths whose images have changed.
-
-        Raise ImporterError if a file cannot be replaced. The files renamed before then get their
-        old content back. (A kill in between leaves some files new and some old.)
-        """
-        done: list[Replacement] = []
-        try:
-            for file in (*filter(None, [self.lock]), *self.updates):
-                if file.publish():
-                    done.append(file)  # noqa: PERF401 # `done` has to tell how far it came
-        except ImporterError:
-            for file in reversed(done):
-                file.restore()
-            raise
-        return tuple(str(file.path) for file in self.updates if file in done)
+        """Put all files in place as `publish_all` does. Return the paths whose images have
+        changed."""
+        changed = publish_all([*filter(None, [self.lock]), *self.updates])
+        return tuple(str(file.path) for file in self.updates if file in changed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
-"""All files of a release, or none."""
+"""Files that are replaced together: all, or none."""
 
 from pathlib import Path
 
 import pytest
 
 from importer.errors import ImporterError
-from importer.files.replacement import Replacement
-from importer.release.files import Prepared
+from importer.files.replacement import Replacement, publish_all
 
 
 def test_a_file_that_cannot_be_replaced_gives_the_others_back(tmp_path: Path) -> None:
@@ -21,7 +20,7 @@ def test_a_file_that_cannot_be_replaced_gives_the_others_back(tmp_path: Path) ->
     ) as third:  # fmt: skip
         last.parent.rename(tmp_path / "away")
         with pytest.raises(ImporterError, match="last cannot be replaced"):
-            Prepared(first, (second, third)).publish()
+            publish_all([first, second, third])
     assert (old.read_text(), old.stat().st_mode & 0o777) == ("before", 0o640)
     assert not new.exists()
     assert (tmp_path / "away/last").read_text() == "before"
