@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from importer.device.doctor import Diagnosis
-    from importer.device.heal import Healed
+    from importer.device.treatment import Treatment
 
 
 @subcommand("heal", OwnStorage, Healing, Messages, Document)
@@ -65,7 +65,7 @@ def doctor(given: Given) -> None:
     _end(answer, given)
 
 
-def _answer(given: Given, result: Healed | Diagnosis) -> Answer:
+def _answer(given: Given, result: Treatment | Diagnosis) -> Answer:
     lines, document = result.lines(), result.document()
     text = json.dumps(document, indent=2) if given(Document).as_json else "\n".join(lines)
     return Answer(text, 0 if result.is_well else 1)

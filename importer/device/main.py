@@ -11,7 +11,8 @@ from typing import List, Optional, Union
 from importer.device.configured import Configured
 from importer.device.doctor import Diagnosis, diagnosis
 from importer.device.folder import DeviceError, printable
-from importer.device.heal import ROOT, Healed, heal_storage
+from importer.device.heal import ROOT, heal_storage
+from importer.device.treatment import Treatment
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -27,7 +28,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     return 0 if result.is_well else 1
 
 
-def _result(given: argparse.Namespace) -> Union[Healed, Diagnosis]:
+def _result(given: argparse.Namespace) -> Union[Treatment, Diagnosis]:
     configured = Configured.of(given.store or ())
     if given.command == "doctor":
         return diagnosis(given.root, configured)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Dict, Iterator, List, Set, Tuple
 
 from importer.device.aside import Place, moved
-from importer.device.folder import Folder
+from importer.device.folder import Folder, printable
 from importer.device.lowers import mounts
 from importer.device.records import (
     ALL_LAYERS,
@@ -40,7 +40,8 @@ class Returning:
 class Treatment:
     """`broken` images and `layers` go aside, unless there are `doubts`; `returning` come back.
 
-    `stuck`: the ids of containers that cannot start.
+    `stuck`: the ids of containers that cannot start. `linked`: layers whose parents have other
+    links by now. `deleted`: everything aside is deleted. With `dry_run`, nothing was changed.
     """
 
     broken: Tuple[Broken, ...] = ()
@@ -48,10 +49,58 @@ class Treatment:
     returning: Tuple[Returning, ...] = ()
     stuck: Tuple[str, ...] = ()
     doubts: Tuple[str, ...] = ()
+    linked: Tuple[str, ...] = ()
+    deleted: bool = False
+    dry_run: bool = False
 
     @property
-    def returning_images(self) -> List[Recorded]:
-        return [image for returning in self.returning for image in returning.records[IMAGES]]
+    def is_well(self) -> bool:
+        """Return whether no broken image had to stay because of a doubt."""
+        return not (self.broken and self.doubts)
+
+    def lines(self) -> List[str]:
+        """Return what to tell people, a line each."""
+        would = "would be " if self.dry_run else ""
+        goes = "stays" if self.doubts else f"{would}moved aside"
+        lines = [
+            f"{called(broken.image)}: {goes}, since no store has its layer {broken.missing[:12]}"
+            for broken in self.broken
+        ]
+        lines += [f"layer {layer}: {goes}" for layer in self.layers]
+        lines += [f"{called(image)}: {would}brought back" for image in self._returning_images()]
+        lines += [f"layer {layer}: names its parents' links of today" for layer in self.linked]
+        lines += [
+            f"container {container[:12]} cannot start, since its image's layers are gone; it stays,"
+            " and so do its files: `podman rm` or `crictl rm` removes it"
+            for container in self.stuck
+        ]
+        lines += [f"in doubt: {doubt}" for doubt in self.doubts] if lines else []
+        lines += [f"all that is aside: {would}deleted"] if self.deleted else []
+        return [printable(line) for line in lines] or ["nothing is broken"]
+
+    def document(self) -> Dict[str, object]:
+        """Return the same for JSON."""
+        return {
+            "dry_run": self.dry_run,
+            "images": [
+                {**_document(broken.image), "missing_layer": broken.missing}
+                for broken in self.broken
+            ],
+            "layers": list(self.layers),
+            "moved_aside": not self.doubts and not self.dry_run,
+            "returned": [_document(image) for image in self._returning_images()],
+            "linked_layers": list(self.linked),
+            "stuck_containers": list(self.stuck),
+            "doubts": list(self.doubts),
+            "deleted": self.deleted,
+        }
+
+    def _returning_images(self) -> List[Recorded]:
+        return [image for each in self.returning for image in each.records[IMAGES]]
+
+
+def _document(image: Recorded) -> Dict[str, object]:
+    return {"image_id": image.id, "names": list(image.names)}
 
 
 def treatment(storage: Folder, stores: DeviceStores) -> Treatment:

@@ -136,7 +136,7 @@ def test_what_heal_would_move_and_what_cannot_be_read_is_told(tmp_path: Path) ->
     assert [one.kind for one in found.symptoms] == ["unreadable", "broken-image"]
     assert r"(r.io/x\x1b:1)" in found.lines()[1]
     assert sorted(storage.root.rglob("*")) == before
-    assert len(healed(storage.root, store.root).done.broken) == 1
+    assert len(healed(storage.root, store.root).broken) == 1
 
 
 def test_the_command_and_the_program_say_the_same(repo: Path, tmp_path: Path) -> None:

@@ -71,8 +71,8 @@ def test_what_is_broken_goes_aside_with_all_that_belongs_to_it(
     storage: OwnStorage, empty: OwnStorage
 ) -> None:
     done = healed(storage.root, empty.root)
-    assert [(one.image.id, one.missing) for one in done.done.broken] == [(TWO, B)]
-    assert set(done.done.layers) == {C, D}
+    assert [(one.image.id, one.missing) for one in done.broken] == [(TWO, B)]
+    assert set(done.layers) == {C, D}
     assert ids(storage) == ({"1"}, {"a"})
     root = storage.root
     assert {path.name for path in (root / "overlay").iterdir()} == {A, "l"}
@@ -157,7 +157,7 @@ def test_it_is_deleted_on_request_alone(
     done = healed(storage.root, empty.root, delete=True)
     assert done.lines() == ["all that is aside: deleted"]
     assert not list(storage.root.glob("import-image-aside*"))
-    assert healed(storage.root, store.root).done.returning == ()
+    assert healed(storage.root, store.root).returning == ()
 
 
 def test_a_dry_run_changes_nothing(storage: OwnStorage, empty: OwnStorage) -> None:
@@ -214,7 +214,7 @@ def test_a_store_in_doubt_leaves_everything_where_it_is(
     assert not done.is_well
     assert done.lines()[0].startswith(f"image {TWO[:12]} (r.io/two:1): stays")
     assert doubt in done.lines()[-1]
-    assert done.document()["doubts"] == list(done.done.doubts)
+    assert done.document()["doubts"] == list(done.doubts)
 
 
 def test_a_storage_whose_own_list_of_layers_is_empty_is_left_alone(
@@ -234,7 +234,7 @@ def test_a_containers_layers_stay_and_it_is_named(
 ) -> None:
     storage.add_container("9" * 64, D, name)
     done = healed(storage.root, empty.root)
-    assert (done.done.layers, done.done.stuck) == ((), ("9" * 64,))
+    assert (done.layers, done.stuck) == ((), ("9" * 64,))
     assert ids(storage) == ({"1"}, {"a", "c", "d"})
     assert "container 999999999999 cannot start" in done.lines()[-1]
 
@@ -248,14 +248,14 @@ def test_a_container_whose_files_name_what_is_there_is_not_stuck(
     storage.add_container("9" * 64, D)
     names = {"lower": f"l/{link('c')}:l/{link('b')}", "lower-layers": f"{C}:{'e' * 64}"}
     (storage.root / "overlay" / D / file).write_text(names[file])
-    assert healed(storage.root, empty.root).done.stuck == ()
+    assert healed(storage.root, empty.root).stuck == ()
     (storage.root / "overlay" / D / "lower-layers").write_text(f"{C}:{B}")
-    assert healed(storage.root, empty.root).done.stuck == ("9" * 64,)
+    assert healed(storage.root, empty.root).stuck == ("9" * 64,)
 
 
 def test_a_tag_of_a_store_image_whose_layer_went(storage: OwnStorage, empty: OwnStorage) -> None:
     storage.add_image(TWO, B, "r.io/two:1")
-    (broken,) = healed(storage.root, empty.root).done.broken
+    (broken,) = healed(storage.root, empty.root).broken
     assert (broken.missing, broken.image.names) == (B, ("r.io/two:1",))
 
 
@@ -266,13 +266,13 @@ def test_a_top_layer_that_is_mapped_for_a_user_namespace_counts(
     images[ONE]["mapped-layers"] = [D]
     write(storage.root / "overlay-images/images.json", list(images.values()))
     done = healed(storage.root, empty.root)
-    assert {one.image.id[0] for one in done.done.broken} == {"1", "2"}
+    assert {one.image.id[0] for one in done.broken} == {"1", "2"}
 
 
 def test_a_layer_that_is_its_own_parent_ends(storage: OwnStorage, empty: OwnStorage) -> None:
     records = [{"id": A, "parent": A}, {"id": C, "parent": A}]
     write(storage.root / "overlay-layers/layers.json", records)
-    assert healed(storage.root, empty.root).done.broken == ()
+    assert healed(storage.root, empty.root).broken == ()
 
 
 def test_no_storage_is_nothing_broken(tmp_path: Path) -> None:

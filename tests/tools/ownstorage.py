@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from importer.device.configured import Configured
-from importer.device.heal import Healed, heal_storage
+from importer.device.heal import heal_storage
+from importer.device.treatment import Treatment
 from tests.tools.store import Record, store_images, store_layers
 
 
@@ -97,7 +98,7 @@ def trees(root: Path, layer: str, *stores: Path) -> list[str]:
     return found
 
 
-def healed(root: Path, *stores: Path, **how: Any) -> Healed:
+def healed(root: Path, *stores: Path, **how: Any) -> Treatment:
     """heal, given these stores alone."""
     named = {str(path.absolute()): "the command line" for path in stores}
     return heal_storage(root, Configured(named, usual=()), **how)
