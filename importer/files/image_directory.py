@@ -39,7 +39,7 @@ class ImageDirectory:
         self._written: set[str] = set()
 
     def prepare(self) -> None:
-        """Create the directory, or take the one of an earlier image.
+        """Create the directory, or take over that of an earlier image.
 
         Raise ImporterError if the directory holds something else.
         """
@@ -55,8 +55,7 @@ class ImageDirectory:
             replace_file(marker, iter([_VERSION]))
 
     def has(self, digest: Digest, size: int) -> bool:
-        """Return whether the blob of `size` bytes is there, and its content is the one of the
-        digest."""
+        """Return whether the blob of `size` bytes is there, with the content of the digest."""
         present = has_content(self._directory / digest.hex, digest, size)
         if present:
             self._written.add(digest.hex)

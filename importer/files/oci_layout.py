@@ -52,8 +52,8 @@ class Layout:
                 replace_file(marker, iter([compact_json({"imageLayoutVersion": "1.0.0"})]))
 
     def has(self, digest: Digest, size: int) -> bool:
-        """Return whether the layout has this blob of `size` bytes, and its content is the one of
-        the digest."""
+        """Return whether the layout has this blob of `size` bytes, with the content of the
+        digest."""
         return has_content(self._path(digest), digest, size)
 
     def write(self, digest: Digest, chunks: Chunks) -> None:

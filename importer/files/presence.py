@@ -1,7 +1,7 @@
-"""Look at a path: absent and unreadable are two answers.
+"""Tell an absent path from an unreadable one.
 
-`Path.exists()`, `is_dir()` and `is_file()` give one for both: from Python 3.14 on they return False
-for any OSError.
+`Path.exists()`, `is_dir()` and `is_file()` do not: from Python 3.14 on they return False for any
+OSError.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def mode_of(path: Path) -> int | None:
-    """Return the type and permissions of what a path names, None if there is nothing. Symlinks are
-    followed. Raise ImporterError if that cannot be told."""
+    """Return the type and permissions of the file at a path, None if it is absent. Follow symlinks.
+    Raise ImporterError if the path cannot be looked at."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -27,10 +27,10 @@ def mode_of(path: Path) -> int | None:
 
 
 def is_present(path: Path) -> bool:
-    """Return whether the path names something. Raise ImporterError if that cannot be told."""
+    """Return whether the path exists. Raise ImporterError if it cannot be looked at."""
     return mode_of(path) is not None
 
 
 def is_directory(path: Path) -> bool:
-    """Return whether the path names a directory. Raise ImporterError if that cannot be told."""
+    """Return whether the path is a directory. Raise ImporterError if it cannot be looked at."""
     return S_ISDIR(mode_of(path) or 0)

@@ -52,7 +52,7 @@ class Replacement:
         os.fsync(file.fileno())  # a full disk may be told of here, before a branch is moved
 
     def _mode(self) -> int:
-        """Return the old file's permissions, or for a new file those that the umask leaves."""
+        """Return the old file's permissions; for a new file 0666 without the umask's bits."""
         with suppress(FileNotFoundError):
             return self._final.stat().st_mode & 0o777
         umask = os.umask(0o077)
@@ -73,7 +73,7 @@ class Replacement:
         return True
 
     def restore(self) -> None:
-        """Put back the file that `publish` has replaced, or remove the one that it has created."""
+        """Undo `publish`: put back the old file, or remove the new file if there was none."""
         if self._before is None:
             self._final.unlink()
             return

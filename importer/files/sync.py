@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def synced(directory: str) -> Iterator[None]:
     """Make everything durable that is written to the directory's file system in this context.
 
-    Raise OSError if the kernel could not write some of it, also if that was before the end: the
-    descriptor that tells of earlier errors is opened at the beginning (syncfs(2), Linux 5.8).
+    Raise OSError if the kernel could not write some of it, at any time in the context: syncfs(2)
+    reports all errors since its descriptor was opened (Linux 5.8), which is at the beginning.
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -30,7 +30,7 @@ def synced(directory: str) -> Iterator[None]:
 
 
 def make_directory(directory: Path) -> None:
-    """Create a directory, and those above it, with durable names. One that is there is taken."""
+    """Create a directory and the missing directories above it, with durable names."""
     if not is_directory(directory):
         make_directory(directory.parent)
         directory.mkdir(exist_ok=True)

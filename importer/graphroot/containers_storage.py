@@ -141,7 +141,7 @@ class Graphroot:
         return data
 
     def _check_chain(self, record: ImageRecord, diff_ids: tuple[Digest, ...]) -> None:
-        """Raise LayerError if the store's layers are not those that the config names."""
+        """Raise LayerError if the store's layers differ from the config's."""
         layers = complete_chain(self._layers, record.layer) or ()
         if len(layers) != len(diff_ids):
             raise LayerError(

@@ -127,8 +127,8 @@ def _restore(directory: int, name: bytes, node: Node) -> None:
 
 
 def _made(directory: int, node: Node) -> int:
-    """Make the node without an owner yet, and return a descriptor of it. Raise ImporterError if
-    its name is exchanged meanwhile."""
+    """Make the node, owned by this user, and return its descriptor. Raise ImporterError if its name
+    is exchanged meanwhile."""
     if stat.S_ISREG(node.mode):
         return os.open(_NEW, _CREATE, stat.S_IMODE(node.mode), dir_fd=directory)
     os.mknod(_NEW, node.mode, node.device, dir_fd=directory)
@@ -158,8 +158,8 @@ def _current(directory: int, change: Clear) -> bytes | None:
 
 @contextmanager
 def _rewritten(change: Fill, directory: int) -> Iterator[int]:
-    """Give the file to write to, and give it back its mtime, and the capability that a write
-    removes (capabilities(7), "File capabilities").
+    """Yield a descriptor to write to the file. At the end restore its mtime, and its capability,
+    which a write removes (capabilities(7), "File capabilities").
 
     Raise ImporterError if it is not the file of the journal.
     """

@@ -163,7 +163,7 @@ class _Trees:
 
     def tree(self) -> Tree:
         """Read all trees within a transaction, and return the commit's root."""
-        label = self._label() if self._policy is not None else None
+        label = self._label()
         whole: Settled | None = None
         for root in self._job.roots:
             settled = self._read(root, label)
@@ -208,9 +208,10 @@ class _Trees:
             self._repo,
             root,
             cache,
+            self.counts,
             self._progress,
             jobs=job.jobs,
-            most=job.max_size - self.counts.read_bytes,
+            most=job.max_size,
             keep_xattrs=keep_xattrs,
         )
         if cache.is_kept and self._is_as_found:
@@ -220,7 +221,6 @@ class _Trees:
         if scanned is None:
             return None
         settled, closing = close_tree(scanned.root, scanned.overlay_layers())
-        self.counts.add_files(files.stored)
         self.counts.add(scanned, closing)
         self._caches.append(cache)
         return settled
@@ -242,11 +242,12 @@ class _Trees:
                 " and a directory's is set by =MODE alone, as by `ostree commit`"
             )
 
-    def _label(self) -> Label:
-        """Return a function that looks up a file's SELinux label by its path in the commit."""
+    def _label(self) -> Label | None:
+        """Return a function that looks up a file's SELinux label by its path in the commit, None if
+        there is no policy."""
         policy, prefix = self._policy, self._job.prefix.rstrip("/")
         if policy is None:
-            raise ValueError("there is no policy")
+            return None
 
         def label(path: bytes, mode: int) -> bytes | None:
             place = prefix + path.decode("utf-8", "surrogateescape")

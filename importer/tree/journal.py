@@ -2,8 +2,8 @@
 undo them.
 
 The file is replaced as a whole; it has all changes of a group before the first one is made. Whoever
-could write a journal could make its reader change any file of the tree, so a journal counts only if
-it is the caller's own, in a directory that nobody else can write to.
+can write a journal can make its reader change any file of the tree, so a journal is read only if it
+is the caller's own, in a directory that nobody else can write to.
 """
 
 from __future__ import annotations

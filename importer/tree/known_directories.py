@@ -14,7 +14,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.tree.cache_file import BELOW_SIZE, NO_LABEL, SUM_SIZE, CachedDirectory, pack_state
-from importer.tree.file_batch import seen
 from importer.tree.known_files import is_settled
 from layers.ostree.objects import Stored
 from layers.tree.node import Directory, Leaf
@@ -88,8 +87,8 @@ class KnownDirectories:
         """Put each directory that is unchanged with everything below it into its parent, by the
         checksums of its objects.
 
-        Return the paths of the other directories that `find` has found, always with the root. Their
-        files are in the tree then, but their owners are not set.
+        Return the paths of the other directories for which `find` returned True, always with the
+        root. Their files are then in the tree, but their owners are not set.
         """
         changed = []
         for path, node, own, cached in reversed(self._same):
@@ -140,8 +139,14 @@ class KnownDirectories:
 
 def _key(status: os.stat_result, file_system: int, keep_xattrs: bool) -> bytes:
     """Return the file's key, as `KnownFiles.key` makes it for a file that no option changes."""
-    bits = (status.st_mode & _BITS, status.st_uid, status.st_gid)
-    return pack_state(file_system, *seen(status)[1:], *bits, keep_xattrs) + NO_LABEL
+    mode, uid, gid = status.st_mode, status.st_uid, status.st_gid
+    return (
+        pack_state(
+            file_system, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
+            mode, uid, gid, mode & _BITS, uid, gid, keep_xattrs,
+        )
+        + NO_LABEL
+    )  # fmt: skip
 
 
 def _files(own: _Own) -> list[bytes]:

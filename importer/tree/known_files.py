@@ -33,8 +33,8 @@ _SETTLED = 2_000_000_000  # nanoseconds
 
 
 class KnownFiles:
-    """The cache of one tree's files. `save` keeps only those that `find`, `add` or `keep` had this
-    run."""
+    """The cache of one tree's files. `save` keeps only the files that this run passed to `add` or
+    `keep`, or got from `find`."""
 
     def __init__(self, path: Path | None, *, keep_xattrs: bool) -> None:
         """Load the cache from `path`; None stands for --no-cache: nothing is loaded or saved.
@@ -100,7 +100,7 @@ class KnownFiles:
         self._kept.append(directory)
 
     def note(self, key: bytes, checksum: bytes) -> None:
-        """Keep a file's record as it is in the cache."""
+        """Keep a file's record unchanged."""
         self._current[key] = checksum
 
     def taken(self, keys: Sequence[bytes]) -> bytes | None:

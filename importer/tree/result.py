@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from importer.progress import Progress
     from importer.tree.scanned import ScannedTree
-    from importer.tree.store_files import StoreCounts
     from layers.ondisk.close_layers import Closing
     from layers.path import Path
 
@@ -40,15 +39,8 @@ class TreeCounts:
     opaque: list[Path] = field(default_factory=list)
     left_out: dict[WhiteoutForm, int] = field(default_factory=dict)
 
-    def add_files(self, stored: StoreCounts) -> None:
-        """Add the counts of a tree's files."""
-        self.files += stored.names
-        self.cached += stored.cached
-        self.read += stored.files
-        self.read_bytes += stored.size
-
     def add(self, scanned: ScannedTree, closing: Closing) -> None:
-        """Add a tree's other counts."""
+        """Add a tree's counts but for those of files, which `FileStore` counts."""
         self.directories += len(scanned.directories)
         self.dropped_whiteouts += closing.dropped
         self.expanded += closing.expanded

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.tree.file_batch import TreeFile
     from importer.tree.known_files import KnownFiles
+    from importer.tree.result import TreeCounts
     from importer.workers.pool import Worker
     from layers.ondisk.commit_filter import Bits
     from layers.ostree.objects import Stored as Directory
@@ -42,17 +42,6 @@ _TOO_LARGE = (
     "if you want to commit that much, raise max-size in the config file; the holes of sparse files"
     " count"
 )
-
-
-@dataclass(slots=True)
-class StoreCounts:
-    """Counts: names of files and symlinks, files that were read, their bytes, and names of files
-    that were found in the cache."""
-
-    names: int = 0
-    files: int = 0
-    size: int = 0
-    cached: int = 0
 
 
 class _LateAdvance:
@@ -88,14 +77,15 @@ class FileStore:
         repo: Repo,
         root: ForeignDirectory,
         cache: KnownFiles,
+        counts: TreeCounts,
         progress: Progress,
         *,
         jobs: int,
         most: int,
         keep_xattrs: bool,
     ) -> None:
-        """`most` is how many bytes the files may have together."""
-        self.stored = StoreCounts()
+        """Add the files to `counts`. `most` is how many bytes all counted files may have."""
+        self._counts = counts
         self._repo = repo
         self._root = root
         self._cache = cache
@@ -104,7 +94,7 @@ class FileStore:
         self._told = _LateAdvance()
         self._lock = threading.Lock()
         self._bytes = 0
-        self._most = most
+        self._most = most - counts.read_bytes
         self._workers = Workers(FileBatch.__module__)
         self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="files")
         self._running: list[Future[None]] = []
@@ -154,9 +144,9 @@ class FileStore:
 
     def find(self, status: os.stat_result, bits: Bits, label: bytes | None) -> str | None:
         """Return the checksum of the file's object if the cache knows it and the repo has it."""
-        self.stored.names += 1
+        self._counts.files += 1
         checksum = self._cache.find(status, bits, label, self._has)
-        self.stored.cached += checksum is not None
+        self._counts.cached += checksum is not None
         return checksum
 
     def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:
@@ -189,8 +179,8 @@ class FileStore:
             name = f"{text[at : at + 2]}/{text[at + 2 : at + size]}{suffix}"
             if not os.access(name, os.F_OK, dir_fd=objects):
                 return False
-        self.stored.names += len(text) // size
-        self.stored.cached += len(text) // size
+        self._counts.files += len(text) // size
+        self._counts.cached += len(text) // size
         return True
 
     def has_directory(self, stored: Directory) -> bool:
@@ -240,5 +230,5 @@ class FileStore:
             if number not in stored.merged:
                 self._cache.add(file, leaf.checksum)
         with self._lock:
-            self.stored.files += len(batch)
-            self.stored.size += sum(file.seen.size for file in files)
+            self._counts.read += len(batch)
+            self._counts.read_bytes += sum(file.seen.size for file in files)

@@ -39,7 +39,7 @@ _MAX_ID = 2**32 - 2  # chown(2) takes the number above as "unchanged"
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The changes of a tree; the first `done` of them are known to be made.
+    """The changes of a tree; at least the first `done` changes are made.
 
     `inode` is the number of the tree's root directory, None in a journal of an older version.
     """
