@@ -95,7 +95,7 @@ def drain(chunks: Chunks) -> None:
 
 
 class Buffer:
-    """The front of a stream of chunks. Holds one chunk at a time."""
+    """Take exact numbers of bytes from the front of a stream. One chunk is in memory at a time."""
 
     def __init__(self, chunks: Chunks) -> None:
         self._chunks = chunks
@@ -112,8 +112,7 @@ class Buffer:
         return b"".join(self.pieces(count))
 
     def pieces(self, count: int) -> Chunks:
-        """Yield the next `count` bytes in the pieces in which they arrive, fewer where the stream
-        ends."""
+        """Yield the next `count` bytes in pieces, or fewer where the stream ends."""
         while count > 0 and (self._at < len(self._chunk) or self._refill()):
             piece = self._chunk[self._at : self._at + count]
             self._at += len(piece)

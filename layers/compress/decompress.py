@@ -64,8 +64,8 @@ def gunzipped(chunks: Chunks) -> Chunks:
     if one is damaged or cut short."""
     data = b""
     while data := data or next(chunks, b""):
-        # isal finds a checksum wrong, or the deflated data invalid, where a header with
-        # optional fields comes to it in pieces.
+        # isal reports a wrong checksum, or invalid data, if a header with optional fields arrives
+        # in pieces.
         while not _has_whole_header(data) and (more := next(chunks, b"")):
             data += more
             if len(data) > _MAX_HEADER:

@@ -1,4 +1,4 @@
-"""A resolved image: its manifest and config, and what follows from them."""
+"""A resolved image: its manifest and config, its layers, its names and its record in a store."""
 
 from __future__ import annotations
 

@@ -8,13 +8,13 @@ target, which therefore has to be `../<id>/diff`. A new layer or container gets 
 layer below, with that layer before them.
 
 A *blocker* is a tree that is mounted directly below a layer, in a directory of its own that no
-record names. As it is the first one in the layer's lists, where the parent is in others,
-`podman image diff` compares the mounted trees (`isParent`); else it would look for whiteouts in
-`diff`, and find no deletion.
+record names. The blocker is the first in the layer's lists, where other layers have their parent:
+therefore `podman image diff` compares the mounted trees (`isParent`), and does not look for
+whiteouts in `diff`, where it would find no deletion.
 
-A symlink that leads nowhere is at the place of each directory that ends in a blocker. A file would
-do for overlayfs, but `podman diff` looks for each changed path in all lower directories, and fails
-where a part of the path is a file (pkg/archive/changes.go, `changes`).
+A blocker has a symlink that leads nowhere in the place of each directory that it ends. overlayfs
+would take a file, too, but `podman diff` looks for each changed path in all lower directories, and
+fails where a part of the path is a file (pkg/archive/changes.go, `changes`).
 """
 
 from __future__ import annotations

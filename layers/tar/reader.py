@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 # Go's archive/tar reads at most 1 MiB of an extended header (maxSpecialFileSize).
 MAX_EXTENDED = 1 << 20
-
 _EXTENDED_FLAGS = (b"x", b"X", b"g", b"L", b"K")
 
 

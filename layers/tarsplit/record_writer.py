@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from layers.chunks import Chunks
 
-# One JSON line per this much of raw content, where a file's bytes are recorded raw.
+# The most raw bytes in a JSON line.
 _RAW_LIMIT = 1 << 20
 _FLUSH = 1 << 16
 # The record is made in memory. Two million entries need a fifth of this. Only content shadowed by
@@ -36,7 +36,7 @@ MAX_RECORD = 1 << 30
 # while isal's depends on the processor's instruction set, and the header has no time or file name.
 # Level 3 takes half of level 6's time, for a fifth more bytes.
 _LEVEL = 3
-# What JSON writes as it is: printable ASCII but for the quote and the backslash.
+# The characters that JSON does not escape: printable ASCII but for the quote and the backslash.
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*")
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
@@ -57,7 +57,7 @@ class TarSplit:
         self._position = 0
         self._file: tuple[bytes, int] = (b"", 0)
         self._crc64 = 0
-        self.files = 0  # how many contents are left to the files
+        self.files = 0  # the number of recorded files
 
     def raw(self, data: bytes) -> None:
         """Record bytes of the tar that are no file's content."""
