@@ -7,17 +7,17 @@ widths of lines and blank lines then follow its own settings.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
 import yaml
 from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from layers.document import MAX_TEXT_SIZE
+from layers.edit import Edit
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _MERGE = "tag:yaml.org,2002:merge"
 NULL = "tag:yaml.org,2002:null"
@@ -30,24 +30,6 @@ _MOST_ALIASES = 1000
 _MOST_MERGED = 100
 _DEEPEST = 100
 _HINT = "is it a file that people write? Take the part that is needed into a file of its own"
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """Replace the characters from `start` up to `end` by `text`."""
-
-    start: int
-    end: int
-    text: str
-
-
-def edited(text: str, edits: Iterable[Edit]) -> str:
-    """Return the text with these replacements, which do not overlap; the same one may repeat."""
-    parts, done = [], 0
-    for edit in sorted(set(edits), key=lambda one: one.start):
-        parts += [text[done : edit.start], edit.text]
-        done = edit.end
-    return "".join([*parts, text[done:]])
 
 
 def decoded(raw: bytes, origin: str) -> str:

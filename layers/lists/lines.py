@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from layers.edit import Edit
 from layers.errors import LayerError
 from layers.lists.listed import Listed, Span, SpanList
-from layers.yaml_text import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

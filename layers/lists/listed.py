@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from layers.edit import Edit, edited
 from layers.errors import LayerError
 from layers.oci.reference import Reference
-from layers.yaml_text import Edit, edited
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

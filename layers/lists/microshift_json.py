@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from layers.document import Document, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.lists.listed import Listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from layers.lists.listed import Listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,6 @@ class ReleaseFile:
     @property
     def images(self) -> tuple[Listed, ...]:
         """Return the images in the file's order. Raise LayerError if a pullspec is no text."""
-        from layers.lists.listed import Listed  # loads YAML's reader
-
         return tuple(
             Listed(pullspec, f"{self.origin}: {name[:100]}")
             for name, pullspec in self.components.items()

@@ -23,20 +23,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layers.edit import Edit, edited
 from layers.errors import LayerError
 from layers.oci.reference import ImageName
 from layers.toml_text import editable_toml
-from layers.yaml_text import (
-    Edit,
-    decoded,
-    documents,
-    edited,
-    is_string,
-    items,
-    keys,
-    replacing,
-    string,
-)
+from layers.yaml_text import decoded, documents, is_string, items, keys, replacing, string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
