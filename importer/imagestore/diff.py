@@ -110,7 +110,6 @@ class StoreDiff:
         ]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "from": self.old.commit.checksum if self.old else None,  # commit A
             "to": self.new.commit.checksum,  # commit B

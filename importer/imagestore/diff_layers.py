@@ -40,7 +40,6 @@ class NewBlob:
     command: str
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "digest": self.blob.digest,  # the blob's digest
             "size": self.blob.size,  # the blob's size
@@ -83,7 +82,6 @@ class LayersDiff(Shown):
         return told
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         layers = self.new.manifest.layers
         return {
             "from": self.old.digest,  # the digest of image A

@@ -51,7 +51,6 @@ class Exported(Shown):
         return [Text(str(self.digest))]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "layout": self.place.directory,  # the directory
             "tag": self.place.tag,  # the tag in it; `null` for `dir:`

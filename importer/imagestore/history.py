@@ -47,7 +47,6 @@ class Step:
         return [*lines, Text("")]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "commit": self.commit.checksum,  # the checksum
             "timestamp": self.commit.message.timestamp,  # seconds since 1970
@@ -74,7 +73,6 @@ class History(Shown):
         return blocks[:-1]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "branch": self.branch,  # the branch
             "commits": self.steps,  # [Step]: a list, newest first

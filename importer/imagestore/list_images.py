@@ -66,7 +66,6 @@ class Listing(Shown):
         return [row, *more]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         stores = self.stores.found
         return {
             # [listed_image]: a list, by branch

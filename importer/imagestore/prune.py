@@ -47,7 +47,6 @@ class Pruning(Shown):
         return [*layers, Text(f"{would} {gone}"), *kept]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "dry_run": self.dry_run,  # whether nothing was deleted
             "layers": self.layers,  # ids of the layers that go

@@ -51,7 +51,6 @@ class Removals(Shown):
         return [Text(change.commit or f"deleted {change.branch}") for change in self.branches]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {"branches": self.branches}  # [Removal]: a list of the branches that changed
 
 

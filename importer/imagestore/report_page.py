@@ -44,7 +44,6 @@ class Written(Shown):
         return [Text(str(self.path))]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         data = self.data
         return {
             "report": self.path,  # the file that was written, or `-`

@@ -70,7 +70,6 @@ class LayerDetails:
         )
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "layer_id": self.standard_id,  # the layer's id
             "store_layer_id": self.record.id,  # the id that it has in the store
@@ -139,7 +138,6 @@ class ImageDetails(Shown):
         return f"{branch} (flattened)" if branch in self.flattened else branch
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         image = self.image
         return {
             **image.document(),  # ImageView

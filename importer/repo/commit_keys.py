@@ -79,8 +79,8 @@ _MOST_NAMES = 64 << 20
 
 
 def is_ours(commit: Commit) -> bool:
-    """Return whether an import of images made the commit. The commits of import-tree are as those
-    of `ostree commit`."""
+    """Return whether an import of images made the commit. import-tree's commits have no mark, as
+    those of `ostree commit`."""
     of_record = commit.message.subject.startswith(RECORD) and commit.message.timestamp == 0
     return of_record or any(key.startswith((OURS, OF_A_RELEASE)) for key in commit.metadata)
 

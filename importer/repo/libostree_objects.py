@@ -25,7 +25,7 @@ _META = {
 
 
 class LibostreeObjects:
-    """Writes objects of the current transaction; the methods are those of `NewObjects`."""
+    """Writes objects of the current transaction, by the methods of `importer.workers.job.Store`."""
 
     def __init__(self, handle: OSTree.Repo, *, canonical: bool) -> None:
         """With `canonical`, refuse what a bare-user-only repo cannot hold."""
@@ -33,15 +33,14 @@ class LibostreeObjects:
         self._canonical = canonical
 
     def write_file(self, owner: Owner, content: bytes) -> str:
-        """Store a file, the content in one piece. Return its checksum."""
         return self._store(self._header(owner), content)
 
     def write_symlink(self, owner: Owner, target: str) -> str:
-        """Store a symlink. Return its checksum. Linux gives every symlink the mode 0777."""
+        # Linux gives every symlink the mode 0777.
         return self._store(self._header(owner._replace(mode=0o777), target), b"")
 
     def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
-        """Store a file of `size` bytes that come in pieces. Return its checksum.
+        """Store a file that comes in pieces.
 
         The content goes to libostree through a pipe, since `OstreeContentWriter` does not work in
         archive repos. libostree computes the checksum, which is not known in advance.
@@ -56,7 +55,6 @@ class LibostreeObjects:
         return stored.result()
 
     def write_meta(self, kind: MetaKind, data: bytes) -> str:
-        """Store the bytes of a directory's object. Return its checksum."""
         object_type, format_ = _META[kind]
         variant = GLib.Variant.new_from_bytes(format_, GLib.Bytes.new(data), False)
         _, checksum = self._handle.write_metadata(object_type, None, variant, None)

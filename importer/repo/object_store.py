@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class ObjectStore(RepoReader):
     """A repo that objects are written to, within a transaction, by any number of threads.
 
-    Where the repo's mode allows it, they are written beside libostree, which is faster (see
+    Where the repo's mode allows it, objects are written beside libostree, which is faster (see
     importer/repo/object_file.py); elsewhere libostree writes them.
     """
 
@@ -89,23 +89,18 @@ class ObjectStore(RepoReader):
         return super().content(checksum)
 
     def write_file(self, owner: Owner, content: bytes) -> str:
-        """Store a file, the content in one piece. Return its checksum."""
         with faults(f"writing a file to repo {self.path}"):
             return self._writer().write_file(owner, content)
 
     def write_symlink(self, owner: Owner, target: str) -> str:
-        """Store a symlink. Return its checksum."""
         with faults(f"writing a symlink to repo {self.path}"):
             return self._writer().write_symlink(owner, target)
 
     def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
-        """Store a file of `size` bytes that come in pieces. Return its checksum."""
         with faults(f"writing a large file to repo {self.path}"):
             return self._writer().write_large_file(owner, size, chunks)
 
     def write_meta(self, kind: MetaKind, data: bytes) -> str:
-        """Store the bytes of a directory's object, see layers/ostree/objects.py. Return its
-        checksum."""
         with faults(f"writing a {kind} object to repo {self.path}"):
             return self._writer().write_meta(kind, data)
 

@@ -35,7 +35,7 @@ class Breadth(NamedTuple):
 class Fetch:
     """The objects that the new commit has and the old one has not, and their bytes in this repo.
 
-    In an archive repo those are the bytes that a pull over HTTP fetches without a static
+    In an archive repo these are the bytes that a pull over HTTP fetches without a static
     delta; in a bare one the files are not compressed, so a pull fetches less.
     """
 

@@ -107,7 +107,6 @@ class RepoReader:
         return str(checksum) if checksum else None
 
     def commit(self, checksum: str) -> Commit:
-        """Return a commit: its message, metadata and root."""
         with faults(f"reading commit {checksum}"):
             _, variant, state = self.handle.load_commit(checksum)
         metadata = variant.get_child_value(0).unpack()
@@ -130,7 +129,6 @@ class RepoReader:
         return self.commit(checksum)
 
     def root(self, commit: Commit) -> RepoDirectory:
-        """Return the root directory of a commit."""
         return RepoDirectory(self.handle, commit.contents, commit.meta)
 
     def content(self, checksum: str) -> Chunks:
@@ -138,7 +136,6 @@ class RepoReader:
         return object_content(self.handle, checksum)
 
     def directory(self, contents: str, meta: str) -> RepoDirectory:
-        """Return a directory by its dirtree's and dirmeta's checksums."""
         return RepoDirectory(self.handle, contents, meta)
 
     def file(self, checksum: str) -> StoredFile:
@@ -167,7 +164,6 @@ class RepoReader:
         return bool(label_of(self.dirmeta(commit.meta)))
 
     def exists(self, kind: ObjectKind, checksum: str) -> bool:
-        """Return whether the repo has the object."""
         with faults(f"looking for object {checksum}"):
             _, present = self.handle.has_object(_TYPES[kind], checksum, None)
         return bool(present)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # A larger file, in bytes, is written in pieces. A smaller one is held whole, so that one thread
 # can read the tar while others hash and write.
 WHOLE = 1 << 20
-# So many objects are about what one directory has: a file system looks for a name ever longer.
+# A directory is full with this many objects: a file system finds names in larger ones more slowly.
 _FULL = 8192
 # How many bytes are written until the disk's free space is looked at again.
 _LOOK = 16 << 20
@@ -76,26 +76,21 @@ class NewObjects:
 
     @property
     def written_bytes(self) -> int:
-        """Return the bytes that the new content files take."""
         return sum(directory.bytes for directory in self._open)
 
     def write_file(self, owner: Owner, content: bytes) -> str:
-        """Store a file, the content in one piece. Return its checksum."""
         own = self._own()
         return self._note(own, own.write(content_of(owner, b""), content))
 
     def write_symlink(self, owner: Owner, target: str) -> str:
-        """Store a symlink. Return its checksum."""
         own = self._own()
         return self._note(own, own.write(content_of(owner, target.encode()), b""))
 
     def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
-        """Store a file of `size` bytes that come in pieces. Return its checksum."""
         own = self._own()
         return self._note(own, own.write_large(content_of(owner, b""), size, chunks))
 
     def write_meta(self, kind: str, data: bytes) -> str:
-        """Store a `dirtree` or a `dirmeta`. Return its checksum."""
         return self._own().write_meta(kind, data)[0].partition(".")[0]
 
     def has_written(self, checksum: str) -> bool:
@@ -151,8 +146,8 @@ class NewObjects:
 
 
 class OwnDirectory:
-    """A directory below a repo's `tmp` that is locked while this process lives. It is removed at
-    the end; of a killed process, by `clear_abandoned`."""
+    """A directory below a repo's `tmp`, locked while this process lives, and removed when closed.
+    `clear_abandoned` removes those of killed processes."""
 
     def __init__(self, repo: Path) -> None:
         self.directory, self._lock = locked_directory(repo / "tmp", _PREFIX)
@@ -190,7 +185,7 @@ class LooseObjects(OwnDirectory):
 
     @property
     def written_bytes(self) -> int:
-        """Return the bytes that the new content files take."""
+        """The bytes that the new content files take."""
         return self.new.written_bytes + self._counted_bytes
 
     def publish(self) -> None:

@@ -61,7 +61,7 @@ class Repo(Transactions):
         return Repo.open(self.path)
 
     def check_writable(self) -> None:
-        """Raise ImporterError if this user cannot write to the repo, or not what images hold."""
+        """Raise ImporterError if this user cannot write to the repo, or not files of any owner."""
         with faults(f"repo {self.path}"):
             self.handle.is_writable()
         if self.mode not in _WRITABLE_MODES:

@@ -105,7 +105,6 @@ class Verification:
         return blocks or [Text("no stores")]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "ok": self.status == 0,  # whether there are no findings
             "branches": self.branches,  # [Verified]: a list
