@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import click
 
-from importer.cli.embed import embed
 from importer.cli.options.command import BriefHelp
 from importer.cli.options.declare import versioned
-from importer.cli.store_changes import export, prune, remove
+from importer.cli.store_changes import embed, export, prune, remove
 from importer.cli.store_device import doctor, heal
 from importer.cli.store_queries import diff, history, list_images, report, show, verify
 

@@ -9,7 +9,7 @@ from importer.cli.options.declare import Given, command
 from importer.cli.options.images import ArchitectureOption, ImageArguments
 from importer.cli.options.registry import Retries
 from importer.cli.options.result import NewRepo, Shape, ToBranch
-from importer.cli.run_import import end_import
+from importer.cli.run import end_import
 from importer.cli.targets import FETCH, IMPORT, executors, skopeo, target
 
 if TYPE_CHECKING:

@@ -7,30 +7,42 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.cli.credentials import credentials
+import click
+
 from importer.cli.finish import Answer, end
 from importer.cli.messages import log_line, progress_for
+from importer.cli.named_images import pinned, pinning_for
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import Lists
 from importer.cli.options.output import Messages, Rehearsal
 from importer.cli.options.registry import RegistryOptions, Retries
 from importer.cli.options.release import (
+    ReleaseFiles,
     ReleaseReport,
     ReleaseResult,
     ReleaseSources,
 )
-from importer.cli.options.release_files import ReleaseFiles
 from importer.cli.options.result import OptionalRepo
-from importer.cli.pinned_lists import pinned, pinning_for
-from importer.cli.release_files import file_updates
-from importer.cli.run_import import answer, imported
-from importer.cli.targets import FETCH, IMPORT, executors, layer_options, skopeo, target_of
+from importer.cli.run import answer, imported
+from importer.cli.targets import (
+    FETCH,
+    IMPORT,
+    credentials,
+    executors,
+    layer_options,
+    skopeo,
+    target_of,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from importer.fetch.skopeo import Skopeo
+    from importer.release.files import FileUpdate
     from importer.release.origin import ReleaseOrigin
     from importer.run.import_all import ImportJob
     from layers.release.report import Report
+
 
 _EXAMPLES = """
 # The images of a MicroShift release file:
@@ -182,3 +194,38 @@ def _for_people(reports: list[Report], *, tty: bool) -> list[str]:
     from layers.release.report import plain
 
     return rendered(reports) if tty else plain(reports)
+
+
+def file_updates(given: Given) -> tuple[FileUpdate, ...]:
+    """Return the files in the order of the kinds.
+
+    Raise click.UsageError if the components of a new file are not clear.
+    """
+    return tuple(_updates(given(ReleaseFiles)))
+
+
+def _updates(files: ReleaseFiles) -> Iterator[FileUpdate]:
+    from importer.release.files import FileKind, FileUpdate
+
+    kinds = {
+        FileKind.RELEASE: files.updates,
+        FileKind.KUSTOMIZATION: files.kustomizations,
+        FileKind.CRIO: files.crio_files,
+    }
+    for kind, texts in kinds.items():
+        for text in texts:
+            yield FileUpdate.parse(kind, text)
+    for text, components in zip(files.new_files, _components(files), strict=True):
+        yield FileUpdate.parse(FileKind.NEW_RELEASE, text, components)
+
+
+def _components(files: ReleaseFiles) -> list[tuple[str, ...]]:
+    found = [tuple(filter(None, map(str.strip, text.split(",")))) for text in files.components]
+    if len(found) == 1:
+        found *= len(files.new_files)
+    if len(found) != len(files.new_files):
+        raise click.UsageError(
+            f"--new-json is given {len(files.new_files)} times, --components {len(found)} times:"
+            " give --components once, or once for each --new-json"
+        )
+    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import GraphrootOption
 from importer.cli.options.result import NewRepo, Shape, ToBranch
-from importer.cli.run_import import end_import
+from importer.cli.run import end_import
 from importer.cli.targets import IMPORT, executors, target
 
 if TYPE_CHECKING:

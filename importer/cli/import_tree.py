@@ -24,8 +24,7 @@ from importer.cli.options.tree import (
     TreeRules,
 )
 from importer.cli.options.work import Jobs
-from importer.cli.run_import import end_work
-from importer.cli.signing_keys import signing
+from importer.cli.run import end_work
 
 if TYPE_CHECKING:
     from importer.tree.in_place import InPlaceJob
@@ -98,7 +97,7 @@ def _job(given: Given) -> TreeJob:
         policy_from_base=policy == "base",
         subject=commit.subject or "",
         timestamp=commit.timestamp,
-        signing=signing(given(Signing)),
+        signing=given(Signing).keys,
         jobs=given(Jobs).count,
         cache=not given(TreeCache).no_cache,
         max_size=given(TreeCache).max_size,

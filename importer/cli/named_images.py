@@ -1,4 +1,4 @@
-"""The images that a call of import-image names, with what they are called in the store."""
+"""The images that a command line and lists name, and lists that are written again by --pin."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from importer.cli.options.images import ImageArguments, Lists
+from importer.errors import ImporterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from importer.cli.options.declare import Given
     from importer.files.image_lists import ImageList, Pinning
+    from importer.run.result import Result
     from layers.oci.reference import ImageName, Reference
     from layers.storage.image import Image
 
@@ -128,3 +130,36 @@ def _given_name(text: str, where: str) -> ImageName:
             f"{where}: {text[:200]!r} is no name for an image in the store",
             hint=f"write a registry in front of it, for example localhost/{text[:100]}",
         ) from None
+
+
+def pinning_for(options: Lists) -> Pinning | None:
+    """Return what writes the pinned files, None without --pin.
+
+    Raise ImporterError if a list cannot be read, or its pinned file cannot be written.
+    """
+    if options.pin is None:
+        return None
+    from importer.files.image_lists import Pinning, read_image_lists
+
+    lists = [one for path in options.lists for one in read_image_lists(path, options.max_list_size)]
+    return Pinning(lists, options.pin)
+
+
+def pinned(result: Result) -> dict[str, str]:
+    """Return the components' references by digest, by their pullspecs.
+
+    Raise ImporterError if a tag is at two digests, as that of two architectures can be.
+    """
+    from layers.digest import Digest
+
+    found: dict[str, str] = {}
+    for _, outcome in result.releases:
+        for component in outcome.difference.release.components.values():
+            digest = Digest.parse(component.digest)
+            text = component.reference.by_digest(digest)
+            if found.setdefault(component.pullspec, text) != text:
+                raise ImporterError(
+                    f"{component.pullspec} is another image for each architecture",
+                    hint="pin the list for one architecture",
+                )
+    return found

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from importer.cli.finish import UNCHANGED
 from importer.cli.messages import progress_for
 from importer.cli.options.declare import Given, subcommand
+from importer.cli.options.embed import BaseAndDestination, NewImage
+from importer.cli.options.images import ArchitectureOption, Platform
 from importer.cli.options.labels import Signing
-from importer.cli.options.output import Document, Messages
+from importer.cli.options.output import Document, Messages, Unchanged
+from importer.cli.options.registry import Access, Retries
 from importer.cli.options.stores import (
     ExportOptions,
     Images,
     InBranch,
+    OneBranch,
     OneImage,
     PruneOptions,
     RemoveOptions,
     StoreArguments,
 )
-from importer.cli.options.work import Jobs
-from importer.cli.run_query import end_query
-from importer.cli.signing_keys import signing
+from importer.cli.options.work import Downloads, Jobs
+from importer.cli.run import end_query, end_shown
+from importer.cli.targets import skopeo_of
 
 if TYPE_CHECKING:
+    from importer.embed.embed import EmbedJob
     from importer.render.table import Shown
     from importer.repo.writer import Repo
 
@@ -43,7 +50,7 @@ def remove(given: Given) -> None:
 
         removal, prefix = given(RemoveOptions), given(StoreArguments).prefix
         stores = own_stores(repo, removal.branches, prefix)
-        keys, named = signing(given(Signing)), bool(removal.branches)
+        keys, named = given(Signing).keys, bool(removal.branches)
         return remove_images(repo, stores, given(Images).images, keys, everywhere=named)
 
     end_query(given, work)
@@ -103,4 +110,68 @@ def _destination(text: str) -> tuple[Path, str | None]:
         return Path(directory), tag
     raise click.BadParameter(
         f"{text!r} is none of oci:DIR, oci:DIR:TAG, dir:DIR", param_hint="oci:DIR[:TAG]|dir:DIR"
+    )
+
+
+@subcommand(
+    "embed",
+    OneBranch,
+    BaseAndDestination,
+    ArchitectureOption,
+    Platform,
+    StoreArguments,
+    NewImage,
+    Access,
+    Retries,
+    Jobs,
+    Downloads,
+    Messages,
+    Document,
+    Unchanged,
+)
+def embed(given: Given) -> None:
+    """Put a store into a bootable container image.
+
+    The new image is the base image, unchanged, with layers on top that hold the store's
+    layers, and a last one with its records. A layer of the store makes the same bytes every
+    time, so that a registry and a device fetch only what has changed. The store may have no
+    whiteouts. Prints the new manifest's digest.
+    """
+
+    def work() -> Shown:
+        if given(NewImage).dry_run:
+            from importer.embed.dry_run import plan_embed
+
+            return plan_embed(_job(given), progress_for(given(Messages)))
+        from importer.embed.embed import embed as embed_store
+
+        made = embed_store(_job(given), progress_for(given(Messages)))
+        unchanged = made.published.unchanged and given(Unchanged).unchanged_exit_77
+        return replace(made, status=UNCHANGED if unchanged else 0)
+
+    end_shown(given, work)
+
+
+def _job(given: Given) -> EmbedJob:
+    from importer.embed.embed import EmbedJob
+    from layers.oci.reference import Reference, registries
+
+    images, new = given(BaseAndDestination), given(NewImage)
+    base, to = Reference.parse(images.base), Reference.parse(images.to)
+    arch, retries = given(ArchitectureOption).arch, given(Retries).retry_times
+    return EmbedJob(
+        repo=given(StoreArguments).repo,
+        branch=given(OneBranch).branch,
+        prefix=given(StoreArguments).prefix,
+        base=base,
+        to=to,
+        skopeo=skopeo_of(given, given(Access), retries, registries([base, to]), arch),
+        jobs=given(Jobs).count,
+        downloads=given(Downloads).max_parallel_downloads,
+        labels=dict(new.labels),
+        bound=new.bound,
+        equivalence=new.selinux_equivalence,
+        compression=new.compression,
+        max_layers=new.max_layers,
+        small=new.pack,
     )

@@ -23,7 +23,7 @@ from importer.cli.options.stores import (
     TwoStores,
 )
 from importer.cli.options.work import Jobs
-from importer.cli.run_query import end_query
+from importer.cli.run import end_query
 from importer.cli.targets import skopeo_of
 
 if TYPE_CHECKING:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from stat import S_IROTH, S_ISREG
 from typing import TYPE_CHECKING
 
 import click
 
-from importer.cli.credentials import credentials
 from importer.cli.messages import log_line
-from importer.cli.options.cluster import OnCluster
 from importer.cli.options.images import LayerRules, Lists, Platform
 from importer.cli.options.labels import LabelOptions, Signing
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
@@ -22,14 +23,15 @@ from importer.cli.options.result import (
     NewRepo,
     Shape,
     StoreContents,
+    System,
     ToBranch,
 )
 from importer.cli.options.rules import check_other_branch
-from importer.cli.options.system import System
-from importer.cli.options.work import Downloads, Jobs, Spool
-from importer.cli.signing_keys import signing
+from importer.cli.options.work import Downloads, Jobs, OnCluster, Spool
 from importer.cli.streams import say
 from importer.commit.target import Form, Labelling, Target
+from importer.errors import ImporterError
+from importer.files.replacement import read_file
 from importer.ingest.budget import Budget
 from layers.errors import escaped
 from layers.limits import Limits
@@ -37,12 +39,12 @@ from layers.storage.layer_id import Whiteouts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from importer.cli.options.declare import Given
     from importer.fetch.skopeo import Skopeo
     from importer.ingest.executor import OpenExecutors
     from layers.tree.read_layer import LayerOptions
+
 
 # The options of all commands that import images, and those of the ones that fetch images.
 IMPORT = (
@@ -96,7 +98,7 @@ def target_of(
         total=_total(given(LayerRules)),
         subject=commit.subject,
         timestamp=commit.timestamp,
-        signing=signing(given(Signing)),
+        signing=given(Signing).keys,
         budget=_budget(given),
     )
 
@@ -193,3 +195,36 @@ def _tell_of_readers(path: Path, *, log_json: bool) -> None:
         if S_ISREG(mode) and mode & S_IROTH:
             text = f"every user of this machine can read {path}: chmod go= keeps it to you"
             say(log_line("info", text) if log_json else escaped(text))
+
+
+_MOST_BYTES = 64 << 10
+_FORM = "the file has one line, USER:PASSWORD"
+
+
+def credentials(given: Access) -> str | None:
+    """Return USER[:PASSWORD], or None without the options.
+
+    Raise ImporterError if the file of --creds-file cannot be read, or is not one line of text.
+    """
+    return given.creds if given.creds_file is None else _read(given.creds_file)
+
+
+@cache  # standard input can be read once
+def _read(path: Path) -> str:
+    is_stdin = str(path) == "-"
+    raw = _stdin() if is_stdin else read_file(path, _MOST_BYTES, pipes=True)
+    name = "standard input" if is_stdin else str(path)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise ImporterError(f"{name} has credentials that are not UTF-8", hint=_FORM) from None
+    lines = text.splitlines()
+    if len(lines) != 1 or not lines[0].partition(":")[0]:
+        what = "no credentials" if not text.strip() else "something else than USER:PASSWORD"
+        raise ImporterError(f"{name} has {what}", hint=_FORM)
+    return lines[0]
+
+
+def _stdin() -> bytes:
+    # sys.stdin is None if descriptor 0 was closed when Python started.
+    return sys.stdin.buffer.read(_MOST_BYTES) if sys.stdin is not None else b""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from importer.cli.options.cluster import OnCluster
+from importer.cli.options.work import OnCluster
 from importer.cluster.address import Address
 from importer.cluster.bars import Bar
 from importer.cluster.executor import for_workers

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from importer.cli.credentials import credentials
 from importer.cli.options.registry import RegistryOptions as RegistryOptions
+from importer.cli.targets import credentials
 from importer.errors import ImporterError
 from importer.fetch.complaint import shown
 from layers.errors import LayerError

@@ -7,6 +7,7 @@ from pathlib import Path
 from importer.cli.options.declare import Heading, OptionGroup, option, options
 from importer.cli.options.rules import chosen, demand, needs
 from importer.cli.options.types import Context, PlaceType, TextType
+from importer.commit.target import GpgKey, KeyFile
 
 
 @options
@@ -60,3 +61,13 @@ class Signing(OptionGroup):
         default="ed25519",
         help="The kind of the key in --sign-from-file.",
     )
+
+    @property
+    def keys(self) -> tuple[GpgKey | KeyFile, ...]:
+        """Return the keys to sign with, none without signing options."""
+        keys: list[GpgKey | KeyFile] = []
+        if self.gpg_sign is not None:
+            keys.append(GpgKey(self.gpg_sign, self.gpg_homedir))
+        if self.sign_from_file is not None:
+            keys.append(KeyFile(self.sign_from_file, self.sign_type))
+        return tuple(keys)

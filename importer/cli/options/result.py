@@ -1,4 +1,4 @@
-"""Options on the result: the repo, the branch, the commit and what is in it."""
+"""Options on the result: the repo, the branch, the commit, and the operating system below."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from importer.cli.options.declare import (
     required,
 )
 from importer.cli.options.name_types import Branch, Prefix
-from importer.cli.options.rules import not_for, only_for
-from importer.cli.options.types import OneOf, PlaceType, TextType, Timestamp
-from importer.commit.target import Form
+from importer.cli.options.rules import demand, needs, not_chosen, not_for, only_for, present
+from importer.cli.options.types import OneOf, PlaceType, TextType, Timestamp, YesNo
+from importer.commit.target import ExistingStore, Form
 from layers.storage.layer_id import LayerIds, Whiteouts
 
 _REPO = "The ostree repo; created in bare-user mode if it does not exist."
@@ -165,4 +165,60 @@ class CommitMessage(OptionGroup):
         type=Timestamp(),
         help="The commit's time, @SECONDS or ISO 8601; without it, the time when the newest image"
         " was created.",
+    )
+
+
+@options
+class System(OptionGroup):
+    """The operating system's branch, and what changes in its tree."""
+
+    HEADING = Heading.SYSTEM
+    COMMON = ("onto", "storage_conf", "crio_conf")
+    RULES = (
+        needs("onto", "branch", error="--onto needs --branch, the branch to commit the result to"),
+        demand(
+            not_chosen("existing_store", ExistingStore.ERROR),
+            "onto",
+            error="--existing-store is only for --onto",
+        ),
+        needs("crio_conf", "onto", error="--crio-conf is only for --onto"),
+        demand(
+            present("crio_internal_repair"),
+            "crio_conf",
+            error="--crio-internal-repair is only for --crio-conf",
+        ),
+    )
+
+    onto: str | None = option(
+        "--onto",
+        metavar="BRANCH",
+        type=TextType(),
+        complete=branches_like,
+        help="Add the store to the operating system in this branch, and commit the result to"
+        " --branch.",
+    )
+    existing_store: ExistingStore = choice(
+        "--existing-store",
+        default=ExistingStore.ERROR,
+        help="With --onto, if the operating system has a store at the prefix already: refuse"
+        " (error), replace it (replace), or keep its images beside the new ones (merge).",
+    )
+    storage_conf: bool = flag(
+        "--storage-conf",
+        help="Also name the store in podman's configuration: in /usr/etc/containers/storage.conf,"
+        " and in a drop-in where the operating system has storage.conf.d. If /usr is an overlay"
+        " there, let podman's containers have user namespaces by a drop-in of containers.conf.",
+    )
+    crio_conf: bool = flag(
+        "--crio-conf",
+        help="Also configure CRI-O in --onto: /usr/etc/crio/crio.conf.d/50-import-image.conf pins"
+        " the store's images. If /usr is an overlay there, let CRI-O's pods have user namespaces by"
+        " a drop-in of crio.service.",
+    )
+    crio_internal_repair: bool | None = option(
+        "--crio-internal-repair",
+        metavar="BOOL",
+        type=YesNo(),
+        help="With --crio-conf: set CRI-O's internal_repair; false keeps images and containers"
+        " after a crash.",
     )

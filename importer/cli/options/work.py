@@ -1,11 +1,22 @@
-"""Options on how much a command does at once."""
+"""Options on how much a command does at once, here or on a cluster."""
 
 from __future__ import annotations
 
-from importer.cli.options.declare import Heading, OptionGroup, option, options, setting
-from importer.cli.options.rules import explicit, refuse
-from importer.cli.options.types import Number, Size
+from functools import partial
+from typing import TYPE_CHECKING
+
+from importer.cli.options.declare import Heading, OptionGroup, flag, option, options, setting
+from importer.cli.options.rules import explicit, needs, refuse
+from importer.cli.options.types import Number, ParamType, Seconds, Size
+from importer.cluster.address import Address, Cluster
+from importer.errors import ImporterError
 from importer.ingest.budget import Budget
+
+if TYPE_CHECKING:
+    import click
+
+    from importer.ingest.executor import OpenExecutors
+
 
 _DEFAULT = Budget()
 
@@ -61,3 +72,77 @@ class Spool(OptionGroup):
     HEADING = Heading.WORK
 
     spool_size: int = setting("spool-size", type=Size(), default=_DEFAULT.spool)
+
+
+class ClusterAddress(ParamType[Address]):
+    """`local:N`, or the address of a Dask scheduler."""
+
+    name = "ADDRESS"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
+        """Return the address."""
+        if isinstance(value, Address):
+            return value
+        try:
+            return Address.parse(str(value))
+        except ImporterError as error:
+            self.fail(f"{error}; it is {error.hint}", param, ctx)
+
+
+@options
+class OnCluster(OptionGroup):
+    """A Dask cluster, which needs the extra import-image[cluster]."""
+
+    HEADING = Heading.WORK
+    RULES = (
+        needs("cluster_wait", "cluster", error="--cluster-wait needs --cluster"),
+        needs("collect", "cluster", error="--collect needs --cluster"),
+        needs("trusted", "cluster", error="--cluster-trusted needs --cluster"),
+    )
+
+    cluster: Address | None = option(
+        "--cluster",
+        metavar="ADDRESS",
+        type=ClusterAddress(),
+        help="Have the layers read by the workers of a Dask cluster: the scheduler's tls://HOST:PORT,"
+        " or local:N for N workers here. Without --collect all workers have the repo at the same"
+        " path. --jobs is how many layers they are given at once.",
+    )
+    trusted: bool = flag(
+        "--cluster-trusted",
+        help="Take tcp://HOST:PORT for --cluster beyond this machine: whoever reaches the scheduler"
+        " can run programs on the workers, and write into the repo.",
+    )
+    cluster_wait: float | None = option(
+        "--cluster-wait",
+        metavar="SECONDS",
+        type=Seconds(),
+        help="How many seconds the cluster may be without any worker; without it, 300.",
+    )
+
+    collect: bool = flag(
+        "--collect",
+        help="With --cluster: the workers do not see the repo. Each keeps a layer's files in a repo"
+        " of its own until they are pulled, by HTTP.",
+    )
+
+    def executors(self, jobs: int | None) -> OpenExecutors:
+        """Return what opens the executors that read layers; `jobs` is the value of --jobs."""
+        if self.cluster is None:
+            from importer.ingest.executor import local_executors
+
+            return local_executors
+        if self.cluster.is_exposed and not self.trusted:
+            raise ImporterError(
+                f"--cluster={self.cluster}: anybody on the network could answer for the scheduler,"
+                " or run programs on its workers",
+                hint="give it tls://, see docs/how-to/cluster.md; or, if nobody else reaches this"
+                " network, --cluster-trusted",
+            )
+        from importer.cluster.executor import cluster_executors
+
+        default = Cluster(self.cluster)
+        wait = default.wait if self.cluster_wait is None else self.cluster_wait
+        return partial(cluster_executors, Cluster(self.cluster, jobs, wait, self.collect))

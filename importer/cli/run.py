@@ -1,7 +1,9 @@
-"""Run a job and print its result."""
+"""Run a job or a query, print its result and exit."""
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
     from importer.cli.options.declare import Given
     from importer.progress import Progress
+    from importer.render.table import Shown
+    from importer.repo.writer import Repo
     from importer.run.import_all import ImportJob
     from importer.run.result import Result
 
@@ -78,3 +82,30 @@ def answer(
         return Answer(text, INCOMPLETE)
     unchanged = result.unchanged and given(Unchanged).unchanged_exit_77
     return Answer(text, UNCHANGED if unchanged else 0)
+
+
+def end_query(given: Given, work: Callable[[Repo], Shown]) -> NoReturn:
+    """Open the repo, do the work, print the tables or the JSON document, and exit."""
+
+    def in_repo() -> Shown:
+        from importer.cli.options.stores import StoreArguments
+        from importer.repo.writer import Repo
+
+        return work(Repo.open(given(StoreArguments).repo))
+
+    end_shown(given, in_repo)
+
+
+def end_shown(given: Given, work: Callable[[], Shown]) -> NoReturn:
+    """Do the work, print the tables or the JSON document, and exit."""
+
+    def answer() -> Answer:
+        from importer.render.table import rendered
+
+        shown = work()
+        if given(Document).as_json:
+            return Answer(json_text(shown), shown.status)
+        terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        return Answer(rendered(shown.blocks(), terminal=terminal), shown.status)
+
+    end(answer, log_json=given(Messages).log_json)
