@@ -15,7 +15,6 @@ from layers.document import Document, integer, mapping, parse_document, string
 from layers.errors import LayerError
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
-from layers.oci.reference import ImageName
 from layers.release.release import Component, Release, components
 from layers.storage.image import Image
 
@@ -126,13 +125,10 @@ def _stored(component: Component, fields: Document, texts: Document, place: str)
         index.member(manifest.digest)
     config = parse_config(_text(texts, str(manifest.config.digest), place), manifest)
     image = Image(reference, reference.pinned(manifest.digest), manifest, config, index)
-    _check_promise(reference.name, image, place)
+    digest = reference.name.digest if reference.name else None
+    if digest is not None and digest != image.digest:
+        raise LayerError(f"{place}: the pullspec is not what it is locked to, {image.digest}")
     return image
-
-
-def _check_promise(name: ImageName | None, image: Image, place: str) -> None:
-    if name and name.digest and name.digest != image.digest:
-        raise LayerError(f"{place}: the pullspec is not place it is locked to, {image.digest}")
 
 
 def _manifest(fields: Document, key: str, texts: Document, place: str) -> Manifest | Index:

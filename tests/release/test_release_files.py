@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -245,6 +246,14 @@ def test_a_lock_that_was_changed_is_refused(lock: str, old: str, new: str, error
     assert "amd64" in parse_lock(lock.encode(), "LOCK")
     with pytest.raises(LayerError, match=error):
         parse_lock(lock.replace(old, new).encode(), "LOCK")
+
+
+def test_a_lock_of_another_image_than_its_pullspec_is_refused(lock: str) -> None:
+    other = re.sub(r"@sha256:\w{64}", f"@sha256:{'0' * 64}", lock)
+    with pytest.raises(
+        LayerError, match="LOCK: pod: the pullspec is not what it is locked to, sha"
+    ):
+        parse_lock(other.encode(), "LOCK")
 
 
 def test_a_lock_that_is_none_is_an_error(tmp_path: Path) -> None:
