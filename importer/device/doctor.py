@@ -61,7 +61,6 @@ class Diagnosis:
         return [printable(line) for line in lines or [f"nothing is wrong ({stores})"]]
 
     def document(self) -> Dict[str, object]:
-        """Return the same for JSON."""
         return {"stores": list(self.stores), "symptoms": [asdict(each) for each in self.symptoms]}
 
 

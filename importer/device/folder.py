@@ -101,12 +101,10 @@ class Folder:
             os.fsync(at)
 
     def link(self, target: str, path: str) -> None:
-        """Make a symlink."""
         with self._writes(path), self._at(path) as (at, name):
             os.symlink(target, name, dir_fd=at)
 
     def unlink(self, path: str) -> None:
-        """Remove a file or a symlink."""
         with self._writes(path), self._at(path) as (at, name):
             os.unlink(name, dir_fd=at)
 
@@ -192,9 +190,9 @@ def opened_below_mounts(path: Path, held: ExitStack) -> Optional[Folder]:
     return copy if all(_same(plain, copy, name) for name in plain.names(".")) else plain
 
 
-def _same(one: Folder, other: Folder, name: str) -> bool:
+def _same(plain: Folder, copy: Folder, name: str) -> bool:
     """Return whether the name is the same inode in both."""
-    first, second = one.status(name), other.status(name)
+    first, second = plain.status(name), copy.status(name)
     if first is None or second is None:
         return first is second
     return (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)

@@ -87,8 +87,8 @@ def parse_records(data: bytes) -> Iterator[Recorded]:
         raise DeviceError(f"it is not JSON: {error}") from None
     if not isinstance(documents, (list, type(None))):
         raise DeviceError("it is not a list of records")
-    for one in documents or ():
-        yield _record(one)
+    for document in documents or ():
+        yield _record(document)
 
 
 def dumped(records: Iterable[Recorded]) -> bytes:

@@ -116,7 +116,7 @@ class _Reader:
         return ".".join(keys), self._value(depth)
 
     def _string(self) -> str:
-        quote = next(one for one in _PIECES if self._text.startswith(one, self._at))
+        quote = next(mark for mark in _PIECES if self._text.startswith(mark, self._at))
         self._at += len(quote)
         if len(quote) > 1:
             self._skips("\r")

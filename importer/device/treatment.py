@@ -79,7 +79,6 @@ class Treatment:
         return [printable(line) for line in lines] or ["nothing is broken"]
 
     def document(self) -> Dict[str, object]:
-        """Return the same for JSON."""
         return {
             "dry_run": self.dry_run,
             "images": [
