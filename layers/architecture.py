@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# What Linux's uname, and with it MicroShift's file names, call otherwise.
+# Go's names of architectures by those of Linux's uname, which MicroShift's file names have.
 _GO = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm"}
-# What images are made for; Go's `go tool dist list`, those with Linux.
+# Linux's architectures of `go tool dist list` for which images are made.
 _KNOWN = frozenset(
     ["386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"]
 )

@@ -50,7 +50,7 @@ def check_size(size: int, max_size: int) -> None:
 
 
 class DiffID:
-    """Hashes and counts the uncompressed tar while it passes, and compares the hash at the end."""
+    """Hash and count the uncompressed tar while it passes, and compare the hash at the end."""
 
     def __init__(self, chunks: Chunks, expected: Digest, max_size: int) -> None:
         self._chunks = chunks
@@ -78,18 +78,17 @@ class DiffID:
 
 
 def joined(chunks: Chunks, limit: int, what: str) -> bytes:
-    """Return the chunks as one. Raise LayerError, naming `what`, as soon as they have more than
-    `limit` bytes."""
-    found = bytearray()
+    """Return all chunks as one. Raise LayerError, naming `what`, after more than `limit` bytes."""
+    data = bytearray()
     for chunk in chunks:
-        found += chunk
-        if len(found) > limit:
+        data += chunk
+        if len(data) > limit:
             raise LayerError(f"{what} has more than {limit} bytes")
-    return bytes(found)
+    return bytes(data)
 
 
 def drain(chunks: Chunks) -> None:
-    """Read to the end, so that the checks made there are made."""
+    """Read to the end, since the chunks are verified there."""
     for _ in chunks:
         pass
 

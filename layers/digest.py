@@ -36,8 +36,8 @@ class Digest:
         verify."""
         match = _DIGEST.fullmatch(text) if isinstance(text, str) else None
         if match is None:
-            said = repr(text[:100]) if isinstance(text, str) else f"a {type(text).__name__}"
-            raise LayerError(f"not a digest: {said}")
+            shown = repr(text[:100]) if isinstance(text, str) else f"a {type(text).__name__}"
+            raise LayerError(f"not a digest: {shown}")
         algorithm, encoded = match.groups()
         if algorithm not in _HEX_LENGTH:
             raise LayerError(
@@ -58,8 +58,7 @@ class Digest:
         return hashlib.new(self.algorithm)
 
     def check(self, data: bytes, what: str) -> bytes:
-        """Return the data. Raise LayerError, which calls them `what`, if they have another
-        digest."""
+        """Return the data. Raise LayerError, naming `what`, if they have another digest."""
         actual = Digest.of(data, self.algorithm)
         if actual != self:
             raise LayerError(

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
-from layers.errors import LayerError
+from layers.errors import LayerError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def _parsed(raw: bytes, what: str, numbers: Callable[[str], Any] | None = None) 
     except LayerError as error:
         raise LayerError(f"{what}: {error.message}") from None
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise LayerError(f"{what} is not JSON: {_first_line(error)}") from None
+        raise LayerError(f"{what} is not JSON: {first_line(error)}") from None
 
 
 def _with_whole_characters(value: Any) -> Any:
@@ -108,10 +108,6 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> Document:
 
 def _refuse_constant(name: str) -> Any:
     raise LayerError(f"{name} is not a JSON number")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def compact_json(value: object) -> bytes:

@@ -19,9 +19,9 @@ class Edit:
 
 
 def edited(text: str, edits: Iterable[Edit]) -> str:
-    """Return the text with these replacements, which do not overlap; the same one may repeat."""
+    """Return the text with these replacements, which do not overlap; equal ones count once."""
     parts, done = [], 0
-    for edit in sorted(set(edits), key=lambda one: one.start):
+    for edit in sorted(set(edits), key=lambda edit: edit.start):
         parts += [text[done : edit.start], edit.text]
         done = edit.end
     return "".join([*parts, text[done:]])

@@ -8,8 +8,8 @@ from typing import Self
 class Fault(Exception):
     """An expected error: one line for the user, and a hint what to do.
 
-    Callers add the digest and the path on the way up, so that the code that finds a broken header
-    need not know which layer it reads.
+    Callers add the digest and the path on the way up: the code that finds a broken header does not
+    know the layer.
     """
 
     usual_hint = ""  # where there is no better one
@@ -51,8 +51,13 @@ class LayerError(Fault):
     usual_hint = "the image itself is at fault: it has to be built anew, or in another way"
 
 
-# Where the bytes are not the ones that their digest promises.
+# The hint where a digest is wrong.
 CHANGED = "the registry, or something on the way, changed it; nothing was imported"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of another library's error, or its type, cut at 200 characters."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def printable(path: bytes) -> str:

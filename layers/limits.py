@@ -1,4 +1,4 @@
-"""The limits of a layer, beyond which it is refused."""
+"""The limits beyond which a layer is refused."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from layers.errors import LayerError
 if TYPE_CHECKING:
     from layers.entry import Entry
 
-# Paths, link targets and xattrs together: this many bytes an entry, on average.
+# The most bytes of paths, link targets and xattrs for each entry, on average.
 _TEXT = 256
-# The lines of a tar-split record: this many bytes an entry, eight times what one usually takes.
+# The most bytes of lines of a tar-split record for each entry: eight times the usual number.
 _RECORD = 8 << 10
-
 
 TOO_LARGE = "if that is what you expect, raise max-layer-size in the config file"
 TOO_MANY = "if that is what you expect, raise max-layer-entries in the config file"
@@ -22,11 +21,11 @@ TOO_MANY = "if that is what you expect, raise max-layer-entries in the config fi
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Protects from a small blob that unpacks to more than a disk or the memory holds.
+    """Protect from a small blob that unpacks to more than a disk or the memory holds.
 
-    `size` bounds the bytes of the uncompressed tar, and the bytes of its sparse files' holes. It is
-    far above any real layer, and would fill few disks. `entries` bounds what is kept in memory
-    until the layer is complete; tests/layers/test_bounds.py reports the bytes an entry takes.
+    `size` bounds the bytes of the uncompressed tar, and the bytes of its sparse files' holes: far
+    above any real layer, but few disks would be full. `entries` bounds the entries in memory until
+    the layer is complete; tests/layers/test_bounds.py reports the bytes that an entry takes.
     """
 
     size: int = 64 << 30
@@ -43,12 +42,12 @@ class Limits:
         return self.entries * _RECORD
 
 
-# Of all layers that one call reads. The memory that their entries take is in docs/security.md.
+# Of all layers that one call reads; docs/security.md has the memory that their entries take.
 CALL_LIMITS = Limits(256 << 30, 5_000_000)
 
 
 class Bound:
-    """Counts what is kept in memory of a layer's entries."""
+    """Count the entries of a layer in memory, and the bytes of their texts."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta, timezone
 
 from layers.errors import LayerError
 
-# RFC 3339, section 5.6, and what Go takes beside it: an hour of one digit, a comma. A time on this
-# machine's clock may lack its end, from the zone on.
+# RFC 3339, section 5.6, and as Go an hour of one digit, and a comma. A time on this machine's clock
+# may end before the zone, or before the seconds or hours.
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
     r"(?:[Tt ](\d?\d):(\d\d)(?::(\d\d)(?:[.,]\d+)?(?:([Zz])|([+-])([01]\d|2[0-3]):([0-5]\d))?)?)?",
@@ -21,8 +21,8 @@ _TIME = re.compile(
 
 
 def parse_moment(text: str) -> datetime:
-    """Return the whole second that the text names, without a zone if the text has none. Raise
-    ValueError if it is no time."""
+    """Parse a time to its whole second, without a zone if the text has none. Raise ValueError if
+    the text is no time."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError(text)
@@ -33,8 +33,8 @@ def parse_moment(text: str) -> datetime:
 
 
 def parse_time(text: str) -> int:
-    """Return an RFC 3339 time in whole seconds since 1970; 0 for earlier ones, as Go's zero time.
-    Raise LayerError if it is no time."""
+    """Parse an RFC 3339 time to whole seconds since 1970; 0 for earlier times, such as Go's zero
+    time. Raise LayerError if the text is no time."""
     try:
         moment = parse_moment(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""TOML of strangers: bounded before it is parsed, and before it is written again with changes."""
+"""Parse TOML from outside, within bounds: to read it, or to write it again with changes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from layers.document import MAX_TEXT_SIZE
-from layers.errors import LayerError
+from layers.errors import LayerError, first_line
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -39,8 +39,7 @@ def parse_toml(raw: bytes, what: str, limit: int = MAX_TEXT_SIZE) -> dict[str, A
         _check(text, what)
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also for a number of 4300 digits
-        said = (str(error).splitlines() or [""])[0]
-        raise LayerError(f"{what} is not TOML: {said[:200]}") from None
+        raise LayerError(f"{what} is not TOML: {first_line(error)}") from None
 
 
 def _check(text: str, what: str) -> None:
@@ -57,8 +56,7 @@ def _check(text: str, what: str) -> None:
 
 def editable_toml(raw: bytes, what: str) -> TOMLDocument:
     """Return a document that keeps comments and order when it is written. Raise LayerError as
-    `parse_toml` does, for more than 128 KiB, and for more than 100 dotted keys and tables within
-    tables."""
+    `parse_toml` does, and for more than 128 KiB, or 100 dotted keys and tables within tables."""
     import tomlkit  # takes long to load
     from tomlkit.exceptions import TOMLKitError
 
@@ -68,5 +66,4 @@ def editable_toml(raw: bytes, what: str) -> TOMLDocument:
     try:
         return tomlkit.parse(raw)
     except (TOMLKitError, ValueError, RecursionError) as error:
-        said = (str(error).splitlines() or [""])[0]
-        raise LayerError(f"{what} is not TOML: {said[:200]}") from None
+        raise LayerError(f"{what} is not TOML: {first_line(error)}") from None

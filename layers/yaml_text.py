@@ -1,7 +1,7 @@
-"""YAML whose scalars are replaced in place: comments, order and quotes stay byte for byte.
+"""Parse YAML from outside, within bounds, and replace scalars in its text.
 
-PyYAML says where a scalar begins and ends; the text around the replaced ones is never written
-anew. (ruamel.yaml, which keeps comments too, writes the whole file again: indents of sequences,
+All else, comments, order and quotes, stays byte for byte: PyYAML tells where a scalar begins and
+ends. (ruamel.yaml, which keeps comments too, writes the whole file again: indents of sequences,
 widths of lines and blank lines then follow its own settings.)
 """
 
@@ -81,14 +81,14 @@ def documents(text: str, origin: str, limit: int = MAX_TEXT_SIZE) -> list[Node]:
     if len(text) > limit:
         raise LayerError(f"{origin} has {len(text)} characters, more than {limit}")
     try:
-        found = list(yaml.compose_all(text, Loader=_Loader))
+        nodes = list(yaml.compose_all(text, Loader=_Loader))
     except LayerError as error:
         raise LayerError(f"{origin}: {error.message}", hint=error.hint) from None
     except yaml.YAMLError as error:
         raise LayerError(f"{origin} is not YAML: {_said(error)[:200]}") from None
     except (RecursionError, ValueError) as error:
         raise LayerError(f"{origin} is not YAML that we read: {str(error)[:200]}") from None
-    return [node for node in found if node is not None]
+    return [node for node in nodes if node is not None]
 
 
 def keys(node: Node | None) -> dict[str, Node]:
@@ -97,20 +97,20 @@ def keys(node: Node | None) -> dict[str, Node]:
     A mapping that is merged several times, or into itself, counts once. Raise LayerError if more
     than 100 are merged.
     """
-    found: dict[str, Node] = {}
+    values: dict[str, Node] = {}
     seen: set[int] = set()
     waiting = [node]
     while waiting:
-        one = waiting.pop()
-        if not isinstance(one, MappingNode) or id(one) in seen:
+        mapping = waiting.pop()
+        if not isinstance(mapping, MappingNode) or id(mapping) in seen:
             continue
-        seen.add(id(one))
+        seen.add(id(mapping))
         _check(len(seen), _MOST_MERGED, "mappings merged into one")
-        own = {key.value: value for key, value in one.value if _is_key(key)}
+        own = {key.value: value for key, value in mapping.value if _is_key(key)}
         for key, value in own.items():
-            found.setdefault(key, value)
-        waiting += reversed(list(_merged(one)))
-    return found
+            values.setdefault(key, value)
+        waiting += reversed(list(_merged(mapping)))
+    return values
 
 
 def _is_key(key: Node) -> bool:
@@ -139,18 +139,18 @@ def is_string(node: Node | None) -> TypeGuard[ScalarNode]:
 
 
 def walk(node: Node) -> Iterator[dict[str, Node]]:
-    """Yield the keys of all mappings below the node, each mapping once whatever aliases it has."""
+    """Yield the keys of all mappings below the node. A mapping with aliases counts once."""
     seen: set[int] = set()
     waiting = [node]
     while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
+        below = waiting.pop()
+        if id(below) in seen:
             continue
-        seen.add(id(one))
-        if isinstance(one, MappingNode):
-            yield keys(one)
-            waiting += reversed([value for _, value in one.value])
-        waiting += reversed(items(one))
+        seen.add(id(below))
+        if isinstance(below, MappingNode):
+            yield keys(below)
+            waiting += reversed([value for _, value in below.value])
+        waiting += reversed(items(below))
 
 
 def replacing(node: ScalarNode, value: str, origin: str) -> Edit:

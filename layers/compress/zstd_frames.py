@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = b"\x2a\x4d\x18"
-_ENOUGH = 1 << 18  # blocks are small, and come out in pieces of at least so many bytes
+_ENOUGH = 1 << 18  # the least bytes of a piece, but for the last one: blocks are small
 _RLE, _RESERVED = 1, 3
 
 
 def is_frame(head: bytes) -> bool:
-    """Return whether a zstd frame begins so: a data frame or a skippable one (RFC 8878, 3.1.2)."""
+    """Return whether a zstd frame begins with these bytes: a data frame or a skippable one (RFC
+    8878, 3.1.2)."""
     return head[:4] == MAGIC or (head[1:4] == _SKIPPABLE and 0x50 <= head[0] <= 0x5F)
 
 
 def whole_frames(chunks: Chunks) -> Chunks:
-    """Yield the same bytes. Raise LayerError if they are not frames, or end within a frame."""
+    """Yield the bytes unchanged. Raise LayerError if they are not frames, or end within a frame."""
     pieces: list[bytes] = []
     size = 0
     for piece in _pieces(Buffer(chunks)):

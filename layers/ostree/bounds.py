@@ -1,5 +1,5 @@
-"""The most that ostree and a device's file system hold. Larger commits can be made, but no device
-could pull or deploy them.
+"""Refuse what ostree or a device's file system cannot hold. Larger commits can be made, but no
+device could pull or deploy them.
 
 Sources: libostree's OSTREE_MAX_METADATA_SIZE (ostree-core.h), which every pull over HTTP obeys; the
 kernel's NAME_MAX (include/uapi/linux/limits.h); the kernel's
@@ -32,7 +32,7 @@ _XATTR_ENTRY = 16
 
 
 def may_be_too_large(entries: int) -> bool:
-    """Return whether a directory of so many entries, each of the longest name, is too large."""
+    """Return whether a directory of so many entries is too large if all names are the longest."""
     return entries * (_NAME_MAX + _BESIDE_A_DIRECTORY) > MAX_METADATA
 
 
@@ -62,8 +62,8 @@ def check_whiteout(name: bytes) -> None:
 
 
 def check_xattrs(xattrs: Xattrs) -> None:
-    """Raise LayerError if ext4 could not hold the xattrs, set on a file or kept in the one xattr
-    of a bare-user repo."""
+    """Raise LayerError if ext4 could not hold the xattrs, each by itself or all in the one xattr of
+    a bare-user repo."""
     # ext4 has a number in the place of the name's class, such as `user.`.
     names = [name.partition(b".")[2] for name, _ in xattrs]
     apart = sum(_XATTR_ENTRY + _padded(len(name)) for name in names)

@@ -1,8 +1,7 @@
-"""The objects of an ostree repo: the bytes that their checksums cover, and the bytes in their
-files.
+"""Write the objects of an ostree repo: the bytes that checksums cover, and the bytes in files.
 
 Source: ostree's manual, "Anatomy of an OSTree repository", and src/libostree/ostree-core.h for the
-types. libostree makes the same bytes, but slowly where there are many objects.
+types. libostree makes the same bytes, but is slow where there are many objects.
 """
 
 from __future__ import annotations

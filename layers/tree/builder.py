@@ -43,8 +43,8 @@ class LowerLink:
 class LayerTree:
     """The tree of one layer, built entry by entry. The last entry of a path wins.
 
-    `add` returns the new leaf if the entry is a file or symlink; the caller stores it and sets its
-    checksum.
+    If the entry is a file or symlink, `add` returns the new leaf; the caller stores the file and
+    sets the leaf's checksum.
     """
 
     def __init__(self, device_nodes: DeviceNodes = DeviceNodes.AUTO) -> None:
@@ -86,7 +86,7 @@ class LayerTree:
         if is_whiteout(name):
             self._add_whiteout(path, entry)
         elif entry.kind is Kind.CHAR and entry.device == (0, 0):
-            # The layer has overlayfs's own form of a whiteout.
+            # overlayfs's own form of a whiteout.
             self._leave_gap(path, Gap.WHITEOUT)
         elif entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.FIFO):
             self._leave_out_device(path, entry.kind)
@@ -131,7 +131,7 @@ class LayerTree:
             refuse_quoted(path[-1])
             if present is not None:
                 self._lose(present)
-            # Whatever took the name before has removed what lower layers have there.
+            # The entry that had the name before has removed the lower layers' entry.
             present = parent.entries[path[-1]] = Directory(opaque=present is not None)
         self._note_ids(owner)
         present.owner = owner
@@ -147,8 +147,8 @@ class LayerTree:
         entries[name] = leaf
 
     def _add_link(self, path: Path, entry: Entry) -> None:
-        """Add another name of a file. The link's own header says nothing of owner and mode, since a
-        hard link has none; umoci and GNU tar read it so, too."""
+        """Add another name of a file. The link's own owner and mode are ignored, as by umoci and
+        GNU tar, since a hard link has none."""
         present = self._find(components(entry.link))
         if isinstance(present, Gap):
             self._leave_gap(path, present)
@@ -172,7 +172,7 @@ class LayerTree:
         return node
 
     def _parent(self, path: Path, *, real: bool) -> Directory:
-        """Return the directory that `path` lies in. Make it where the tar did not list it."""
+        """Return the parent directory of `path`. Make the directories that the tar did not list."""
         parents = path[:-1]
         if parents == self._last_parents and (self._last_parent.real or not real):
             return self._last_parent

@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 
 class LayerReader:
-    """Iterate over the files and symlinks to store. All other entries go into `tree`
-    alone.
+    """Iterate over the files and symlinks to store. All other entries go into `tree` alone.
 
-    At each of them, `whole()` or `content()` gives a file's content, and the caller sets the leaf's
-    checksum. Raises LayerError as TarReader and LayerTree do.
+    At each step, `whole()` or `content()` gives the file's content, and the caller sets the leaf's
+    checksum. Raise LayerError as TarReader and LayerTree do.
     """
 
     def __init__(
@@ -49,8 +48,7 @@ class LayerReader:
                     self._recorded.append(leaf)
 
     def _bounded(self) -> Iterator[Entry]:
-        """Yield the tar's entries. Raise LayerError if more is kept of them than the limits
-        allow."""
+        """Yield the tar's entries. Raise LayerError if they are beyond the limits."""
         for entry in self._tar:
             self._bound.count(entry)
             yield entry
@@ -77,14 +75,14 @@ class LayerReader:
         return self._tar.content()
 
     def tar_split(self, read: Callable[[str], Chunks]) -> bytes:
-        """Return the tar-split record, after the tar was read to its end and all leaves have
+        """Return the tar-split record, once the tar was read to its end and all leaves have
         checksums.
 
         `read` gives the content of an object. The record holds the contents of files whose path
-        another entry took, since the tree does not have them.
+        another entry took, since the tree does not have these files.
         """
         record = self._record.finish()
-        gone = {
+        lost = {
             number: read(leaf.checksum) for number, leaf in enumerate(self._recorded) if leaf.lost
         }
-        return with_contents(record, gone) if gone else record
+        return with_contents(record, lost) if lost else record

@@ -139,10 +139,10 @@ class Lower:
         """Return the visible sub-directory of this name, or None. A layer without the name shares
         the sub-directory of the layers below."""
         work: list[Lower] = []
-        found: Lower | None = None
+        below: Lower | None = None
         for view in self._chain():
             if name in view._subdirectories:
-                found = view._subdirectories[name]
+                below = view._subdirectories[name]
                 break
             work.append(view)
             if name in view._nearest.leaves or quoted(name) in view._nearest.leaves:
@@ -150,9 +150,9 @@ class Lower:
         for view in reversed(work):
             own = view._nearest.directories.get(name)
             if own is not None:
-                found = Lower(own, found)
-            view._subdirectories[name] = found
-        return found
+                below = Lower(own, below)
+            view._subdirectories[name] = below
+        return below
 
     def find(self, path: Path) -> Lower | None:
         """Return the visible directory at a path below this one, or None."""
@@ -204,7 +204,7 @@ class Lower:
 
 
 class EntryCount:
-    """Counts files, symlinks and directories. Trees that share directories are read once."""
+    """Count files, symlinks and directories. Directories that trees share are counted once."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}

@@ -33,13 +33,13 @@ class Leaf:
     lost: bool = False
 
 
-# What is `Stored` has been written, with all that is below it: see `layers.tree.prewrite`.
+# `Stored` is a directory that was written with all below it: see `layers.tree.prewrite`.
 type Node = Leaf | Directory | Stored | Gap
 
 
 @dataclass(slots=True, eq=False)
 class Directory:
-    """A directory of this layer, and what it hides of the layers below.
+    """A directory of this layer, and the names of the layers below that it hides.
 
     `owner` is None if the tar does not list the directory. `real` is false if only whiteouts needed
     it: then it appears only where a lower layer has it.
@@ -53,7 +53,7 @@ class Directory:
 
 
 def walk(root: Directory) -> Iterator[Directory]:
-    """Yield every directory, parents first. Without recursion, so that the depth has no bound."""
+    """Yield every directory, parents first. Trees may be deeper than Python's recursion limit."""
     work = [root]
     while work:
         directory = work.pop()
@@ -66,30 +66,32 @@ type Row = tuple[Owner | None, dict[bytes, Leaf | Stored | Gap | int], set[bytes
 
 
 def rows(root: Directory) -> list[Row]:
-    """Return the tree as a flat list, for pickle, which would recurse as deep as the tree."""
+    """Return the tree as a flat list, since pickle would recurse as deep as the tree."""
     directories = list(walk(root))
     numbers = {directory: number for number, directory in enumerate(directories)}
     return [
         (
-            one.owner,
+            directory.owner,
             {
                 name: numbers[node] if isinstance(node, Directory) else node
-                for name, node in one.entries.items()
+                for name, node in directory.entries.items()
             },
-            one.whiteouts,
-            one.opaque,
-            one.real,
+            directory.whiteouts,
+            directory.opaque,
+            directory.real,
         )
-        for one in directories
+        for directory in directories
     ]
 
 
 def from_rows(listed: Sequence[Row]) -> Directory:
-    """Return the tree that `rows` was given."""
-    directories = [Directory() for _ in listed]
-    for one, (owner, entries, whiteouts, opaque, real) in zip(directories, listed, strict=True):
-        one.owner, one.whiteouts, one.opaque, one.real = owner, whiteouts, opaque, real
-        one.entries = {
+    """Return the tree of a flat list: the inverse of `rows`."""
+    directories = [
+        Directory(owner, {}, whiteouts, opaque, real)
+        for owner, _, whiteouts, opaque, real in listed
+    ]
+    for directory, (_, entries, *_) in zip(directories, listed, strict=True):
+        directory.entries = {
             name: directories[node] if isinstance(node, int) else node
             for name, node in entries.items()
         }

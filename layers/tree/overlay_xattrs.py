@@ -40,24 +40,23 @@ _KINDS = {
 
 
 def opaque_by(xattrs: Xattrs) -> list[bytes]:
-    """Return the namespaces whose xattr makes a directory opaque. The value `x` marks something
-    else."""
-    return [one for one in _NAMESPACES if (one + b"opaque", b"y") in xattrs]
+    """Return the namespaces whose xattr makes a directory opaque: with the value `y`."""
+    return [namespace for namespace in _NAMESPACES if (namespace + b"opaque", b"y") in xattrs]
 
 
 def is_opaque(xattrs: Xattrs) -> bool:
-    """Return whether a directory is opaque, in any namespace."""
     return bool(opaque_by(xattrs))
 
 
 def whiteout_by(xattrs: Xattrs) -> list[bytes]:
     """Return the namespaces whose xattr, of any value, makes an empty file a whiteout."""
-    return [one for one in _NAMESPACES if any(name == one + b"whiteout" for name, _ in xattrs)]
+    names = {name for name, _ in xattrs}
+    return [namespace for namespace in _NAMESPACES if namespace + b"whiteout" in names]
 
 
 def is_metacopy(xattrs: Xattrs) -> bool:
-    """Return whether a file's data is in a lower layer. The kernel writes an empty value, or with
-    `verity` the data's digest."""
+    """Return whether a file's data is in a lower layer. The value is empty, or with `verity` the
+    data's digest."""
     return any(name == _METACOPY for name, _ in xattrs)
 
 
@@ -80,14 +79,14 @@ def without_metacopy(xattrs: Xattrs) -> Xattrs:
 
 
 def fill_xattrs(xattrs: Xattrs) -> Xattrs:
-    """Return those xattrs of a metacopy file that writing its data removes: overlayfs's, and a
-    capability (capabilities(7))."""
+    """Return the xattrs of a metacopy file that are lost when its data is written: overlayfs's,
+    and a capability (capabilities(7))."""
     names = (_METACOPY, _REDIRECT, b"security.capability")
     return tuple(pair for pair in xattrs if pair[0] in names)
 
 
 def check_complete(xattrs: Xattrs, *, directory: bool) -> None:
-    """Raise LayerError for a file or directory whose content is in another layer's directory."""
+    """Raise LayerError for a file or directory whose content is in a directory of another layer."""
     mark = b"redirect" if directory else b"metacopy"
     names = [namespace + mark for namespace in _NAMESPACES]
     if any(name in names for name, _ in xattrs):
@@ -112,17 +111,17 @@ def without_marks(xattrs: Xattrs) -> Xattrs:
 def overridden(
     owner: Owner, kind: Kind, device: tuple[int, int]
 ) -> tuple[Owner, Kind, tuple[int, int]]:
-    """Return owner, kind and device as fuse-overlayfs or a `force_mask` store means them.
+    """Return owner, kind and device as fuse-overlayfs or a `force_mask` store keeps them.
 
-    Where files cannot be given to other users, an xattr holds the owner. Raise LayerError if it is
-    malformed.
+    Where files cannot be given to other users, an xattr holds the owner. Raise LayerError if the
+    xattr is malformed.
     """
-    said = dict(owner.xattrs).get(_OVERRIDE)
-    if said is None:
+    value = dict(owner.xattrs).get(_OVERRIDE)
+    if value is None:
         return owner, kind, device
-    match = _STAT.fullmatch(said)
+    match = _STAT.fullmatch(value)
     if match is None or max(int(match[1]), int(match[2])) > _MAX_ID or match[4] not in _KINDS:
-        raise LayerError(f"{_OVERRIDE.decode()} is {said[:60]!r}")
+        raise LayerError(f"{_OVERRIDE.decode()} is {value[:60]!r}")
     uid, gid, mode, name, major, minor = match.groups()
     owner = owner._replace(mode=int(mode, 8) & 0o7777, uid=int(uid), gid=int(gid))
     return owner, _KINDS[name] or kind, (int(major or device[0]), int(minor or device[1]))

@@ -1,8 +1,7 @@
-"""Write the directories that no lower layer can change before the lower layers are looked at.
+"""Write the directories that no lower layer can change, before any lower layer is read.
 
-Most of a layer is such: the layer lists the directory, and deletes nothing in it or below it. The
-process that reads the layer writes these, so that only the rest is left for
-layers/tree/translate.py.
+Most directories of a layer are so: the layer lists them, and deletes nothing in or below them. The
+process that reads the layer writes them; layers/tree/translate.py writes the others.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ type Store = Callable[[Literal["dirtree", "dirmeta"], bytes], str]
 
 
 def seal(tree: LayerTree, store: Store) -> None:
-    """Write each such directory by `store`, and put a `Stored` in its place.
+    """Write each directory that no lower layer can change, and put a `Stored` in its place.
 
     `store` takes an object's kind, `dirtree` or `dirmeta`, and its bytes, and returns its checksum.
     Raise LayerError, with the path, for a directory that is too large for ostree.
@@ -32,7 +31,7 @@ def seal(tree: LayerTree, store: Store) -> None:
     replaced = _replaced(directories)
     unresolved = {link.leaf for link in tree.links}
     sealed: dict[Directory, Stored] = {}
-    for directory in reversed(directories):  # what is below comes first
+    for directory in reversed(directories):  # parents come last
         for name, node in directory.entries.items():
             if isinstance(node, Directory) and node in sealed:
                 directory.entries[name] = sealed[node]
@@ -46,20 +45,20 @@ def seal(tree: LayerTree, store: Store) -> None:
 
 
 def _replaced(directories: list[Directory]) -> set[Directory]:
-    """Return the directories that get whiteouts: this layer deletes what lower layers have in their
-    place, or above."""
-    found: set[Directory] = set()
-    for directory in directories:  # what is above comes first
+    """Return the directories that get whiteouts: this layer deletes the lower layers' entry in
+    their place, or above."""
+    replaced: set[Directory] = set()
+    for directory in directories:  # parents come first
         for name, node in directory.entries.items():
             if isinstance(node, Directory) and (
-                directory.opaque or directory in found or name in directory.whiteouts
+                directory.opaque or directory in replaced or name in directory.whiteouts
             ):
-                found.add(node)
-    return found
+                replaced.add(node)
+    return replaced
 
 
 def _sealed(directory: Directory, unresolved: set[Leaf], store: Store) -> Stored | None:
-    """Return the directory, written. Return None if it depends on the layers below."""
+    """Write the directory. Return None if it depends on the layers below."""
     owner = directory.owner
     if owner is None or directory.opaque or directory.whiteouts:
         return None
@@ -78,7 +77,7 @@ def _sealed(directory: Directory, unresolved: set[Leaf], store: Store) -> Stored
 
 
 def _path(root: Directory, wanted: Directory) -> bytes:
-    """Return the path of a directory, for an error: no directory knows its own."""
+    """Search for the path of a directory, for an error."""
     work = [(b"", root)]
     while work:
         path, directory = work.pop()

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from layers.tree.builder import LayerTree
     from layers.tree.lower import Lower
 
-# What docker, podman and umoci give a directory that no tar lists.
+# The owner that docker, podman and umoci give a directory that no tar lists.
 DEFAULT_OWNER = Owner(0o755, 0, 0)
-# containers-storage's overlay driver makes every layer's root so (overlay.go, defaultPerms),
-# and passes over what the tar says of it; many a tar was packed from a `mktemp -d`, 0700.
+# The owner that containers-storage's overlay driver gives every layer's root (overlay.go,
+# defaultPerms), whatever the tar has: many a tar was packed from a `mktemp -d`, 0700.
 ROOT_OWNER = Owner(0o555, 0, 0)
 
 
@@ -46,7 +46,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class _TreePlace:
-    """A directory to be closed, and the stack below it, None if no lower layer has it."""
+    """A directory to close, and the stack below it, None if no lower layer has the directory."""
 
     parent: _TreePlace | None
     name: bytes
@@ -60,8 +60,8 @@ class _TreePlace:
         return self.opaque or name in self.directory.whiteouts
 
     def path(self, name: bytes) -> bytes:
-        """Return the path of an entry, for errors. Computed on demand: in deep trees the paths
-        would take too much memory."""
+        """Return the path of an entry, for errors. No path is kept: in deep trees, the paths of
+        all directories would take too much memory."""
         names, place = [name], self
         while place.parent is not None:
             names.append(place.name)
@@ -76,29 +76,29 @@ def settle(tree: LayerTree, lower: Lower | None) -> Settled:
     that ostree could not hold.
     """
     _resolve_links(tree, lower)
-    curious = _curious(tree.root)
+    dependent = _dependent(tree.root)
     root = Settled(ROOT_OWNER)
     work = [_TreePlace(None, b"", tree.root, lower, root, tree.root.opaque)]
     while work:
-        work.extend(_close(work.pop(), curious))
+        work.extend(_close(work.pop(), dependent))
     return root
 
 
-def _curious(root: Directory) -> set[Directory]:
+def _dependent(root: Directory) -> set[Directory]:
     """Return the directories that depend on the layers below.
 
-    Most of a layer does not, and then the lower trees need not be read.
+    Most directories do not; then the lower trees need not be read.
     """
-    found: set[Directory] = set()
+    dependent: set[Directory] = set()
     for directory in reversed(list(walk(root))):
         if (
             directory.owner is None
             or directory.opaque
             or directory.whiteouts
-            or any(node in found for node in directory.entries.values())
+            or any(node in dependent for node in directory.entries.values())
         ):
-            found.add(directory)
-    return found
+            dependent.add(directory)
+    return dependent
 
 
 def _resolve_links(tree: LayerTree, lower: Lower | None) -> None:
@@ -113,7 +113,7 @@ def _resolve_links(tree: LayerTree, lower: Lower | None) -> None:
         link.leaf.checksum = checksum
 
 
-def _close(place: _TreePlace, curious: set[Directory]) -> Iterable[_TreePlace]:
+def _close(place: _TreePlace, dependent: set[Directory]) -> Iterable[_TreePlace]:
     directory, lower, settled = place.directory, place.lower, place.settled
     for name, node in directory.entries.items():
         if isinstance(node, Leaf):
@@ -124,11 +124,11 @@ def _close(place: _TreePlace, curious: set[Directory]) -> Iterable[_TreePlace]:
             continue
         if isinstance(node, Gap):
             continue
-        asks = lower is not None and (node in curious or place.hides(name))
+        asks = lower is not None and (node in dependent or place.hides(name))
         below = lower.directory(name) if lower is not None and asks else None
         if lower is not None and asks and node.owner is None and not place.hides(name):
             _check_passable(lower, name, place)
-        # Whiteouts in a directory that is not there hide nothing, and must not make it.
+        # Whiteouts in a directory that no layer has hide nothing, and must not make the directory.
         if node.real or (below is not None and not place.hides(name)):
             yield _enter(place, name, node, below)
     if lower is not None and (place.opaque or directory.whiteouts):

@@ -62,12 +62,11 @@ class WatchedPaths:
 
     def _merge(self, added: dict[Path, Watched], hidden: Iterable[Path]) -> None:
         gone = set(hidden)
-        replaced = {path for path, one in added.items() if one.kind is not Kind.DIRECTORY}
+        files = {path for path, watched in added.items() if watched.kind is not Kind.DIRECTORY}
         for path in list(self.found):
-            parents = (path[:end] for end in range(len(path)))
-            if path in gone or any(
-                one in gone or one in replaced or (*one, OPAQUE_MARKER) in gone for one in parents
-            ):
+            parents = [path[:end] for end in range(len(path))]
+            opaque = any((*parent, OPAQUE_MARKER) in gone for parent in parents)
+            if opaque or not gone.isdisjoint([path, *parents]) or not files.isdisjoint(parents):
                 del self.found[path]
         self.found |= added
 
@@ -82,7 +81,7 @@ def _entries(tar: Chunks) -> Iterable[tuple[Path, Entry, TarReader]]:
 
 
 def _hidden(path: Path) -> Path:
-    """Return what a whiteout hides: a path, or for the opaque marker the marker's own path."""
+    """Return the path that a whiteout hides; for the opaque marker, the marker's own path."""
     name = path[-1]
     return path if name == OPAQUE_MARKER else (*path[:-1], hidden_name(name))
 
@@ -93,9 +92,10 @@ def _watched(entry: Entry, reader: TarReader) -> Watched:
 
 
 def _linked(tar: Chunks, links: dict[Path, Path]) -> dict[Path, Watched]:
-    """Return what the links' targets are. A link to nothing in this tar is left out."""
+    """Return the targets of the links, by the links' paths. A link to nothing in this tar is left
+    out."""
     targets = set(links.values())
-    known = {
+    watched = {
         path: _watched(entry, reader) for path, entry, reader in _entries(tar) if path in targets
     }
-    return {path: known[target] for path, target in links.items() if target in known}
+    return {path: watched[target] for path, target in links.items() if target in watched}

@@ -15,8 +15,8 @@ from layers.errors import LayerError
 from layers.ostree.bounds import check_xattrs
 
 # overlayfs keeps its own state in the first two (the kernel's overlayfs.rst, "redirect_dir",
-# "metacopy"), so an image's own would change what the store means; and files are labelled
-# by the host's policy, as docker, podman and umoci see it, too.
+# "metacopy"), so an image's own would change the store; and the host's policy labels files, as with
+# docker, podman and umoci.
 _FOREIGN = (b"trusted.overlay.", b"user.overlay.", b"security.selinux")
 # xattr(7): the classes; of "system." only the POSIX ACLs can be set as plain values.
 _CLASSES = (b"security.", b"trusted.", b"user.")
