@@ -23,10 +23,10 @@ MAX_DOCUMENT_SIZE = 4 * 1024 * 1024
 MAX_TEXT_SIZE = 1 << 20
 # A store's lists of layers, images and names: of a hundred thousand images, say.
 MAX_RECORDS_SIZE = 64 << 20
-# A store's records have a member in 37 bytes. One takes 100 bytes of memory and more.
+# A store's records have a member in 37 bytes. A member takes 100 bytes of memory and more.
 _MAX_MEMBERS = MAX_RECORDS_SIZE >> 4
 
-# One of these is before each member of an array or object (RFC 8259).
+# Each member of an array or object follows one of these (RFC 8259).
 _BEFORE_MEMBERS = (b"[", b"{", b",")
 # JSON may write a character beyond U+FFFF as an escaped surrogate pair (RFC 8259, section 7).
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -90,10 +90,10 @@ def _with_whole_characters(value: Any) -> Any:
         case str():
             return _SURROGATE.sub("\ufffd", value)
         case list():
-            return [_with_whole_characters(one) for one in value]
+            return [_with_whole_characters(element) for element in value]
         case dict():
             whole = _with_whole_characters
-            return _unambiguous([(whole(key), whole(one)) for key, one in value.items()])
+            return _unambiguous([(whole(key), whole(inner)) for key, inner in value.items()])
         case _:
             return value
 
@@ -168,6 +168,6 @@ def _typed(document: Document, key: str, what: str, kind: type, default: object)
     value = document.get(key, default)
     if not isinstance(value, kind):
         absent = "is null" if key in document else "is missing"
-        said = absent if value is None else f"is not of type {kind.__name__}"
-        raise LayerError(f"{what}: {key} {said}")
+        problem = absent if value is None else f"is not of type {kind.__name__}"
+        raise LayerError(f"{what}: {key} {problem}")
     return value

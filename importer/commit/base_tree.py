@@ -121,8 +121,8 @@ class BaseTree:
 
     def has_extensions(self) -> bool:
         """Return whether the base has an extension that systemd-sysext(8) mounts above /usr."""
-        found = filter(None, map(self.before, _EXTENSIONS))
-        return any(one.leaves or one.directories for one in found)
+        directories = filter(None, map(self.before, _EXTENSIONS))
+        return any(place.leaves or place.directories for place in directories)
 
     def overlays_usr(self) -> bool:
         """Return whether /usr of a device is an overlayfs: composefs, or with extensions."""

@@ -57,7 +57,7 @@ def _why_not(target: Target, head: Commit, base: Base | None, is_parent: bool) -
         return f"is of --form={form}, and would become one of --form={target.form.value}"
     if BASE in head.metadata and base is None:
         return "has an operating system with images (--onto), and would have the images alone"
-    if not is_parent and any(one.startswith(OF_A_RELEASE) for one in head.metadata):
+    if not is_parent and any(key.startswith(OF_A_RELEASE) for key in head.metadata):
         return "has the history of import-release, which would end"
     return ""
 
@@ -70,8 +70,7 @@ def _hint(target: Target, branch: str, base: Base | None) -> str:
 
 def losses(branch: str, head: Commit | None, message: Message) -> Iterator[str]:
     """Yield what to tell the user of a branch that loses images with a commit of this message."""
-    before, now = (_stated(one) for one in (head.message if head else message, message))
-    gone = sorted(before - now)
+    gone = sorted((_stated(head.message) if head else set()) - _stated(message))
     if gone:
         more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
         named = ", ".join(gone[:_NAMED])
@@ -79,4 +78,4 @@ def losses(branch: str, head: Commit | None, message: Message) -> Iterator[str]:
 
 
 def _stated(message: Message) -> set[str]:
-    return {one.reference for one in stated_images(message.body.splitlines(), {})}
+    return {image.reference for image in stated_images(message.body.splitlines(), {})}

@@ -75,7 +75,7 @@ def commit_branches(
         for some in batched(branches, _TOGETHER)
         for one in _commit(target, repo, some, images, layers)
     )
-    for message in dict.fromkeys(text for one in made for text in one.messages):
+    for message in dict.fromkeys(text for made_branch in made for text in made_branch.messages):
         progress.message(message)
     return made
 

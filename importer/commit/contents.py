@@ -83,8 +83,8 @@ class Contents:
     @property
     def added_entries(self) -> dict[str, int]:
         """The number of entries that layers hold beside their own, by the layers' standard ids."""
-        found = {one: layer.added_entries for one, layer in self._layers.items()}
-        return {one: added for one, added in found.items() if added is not None}
+        counts = {i: layer.added_entries for i, layer in self._layers.items()}
+        return {i: added for i, added in counts.items() if added is not None}
 
     @property
     def _form(self) -> StoreForm:
@@ -92,12 +92,12 @@ class Contents:
 
     def _made(self, layers: Mapping[str, LayerCommit]) -> dict[str, LayerCommit]:
         ids = dict.fromkeys(layer.id for image in self._images for layer in image.layers)
-        return {one: layers.get(one) or head_layer(self._repo, one) for one in ids}
+        return {i: layers.get(i) or head_layer(self._repo, i) for i in ids}
 
     def _cut(self) -> dict[str, LayerCommit]:
         from importer.cache.cut import cut_layers
 
-        parents = {one.id: one.parents for image in self._images for one in image.layers}
+        parents = {layer.id: layer.parents for image in self._images for layer in image.layers}
         most = self._target.total.entries
         return cut_layers(self._repo, self._layers, parents, self._labels.store, most)
 
@@ -164,7 +164,7 @@ def other_stores(tree: CommitTree, prefix: str) -> list[str]:
     place = tree.before(prefix)
     below = place.directories.values() if place is not None else ()
     # The marker of skopeo's dir: transport.
-    count = sum(b"version" in one.leaves and b"manifest.json" in one.leaves for one in below)
+    count = sum(b"version" in image.leaves and b"manifest.json" in image.leaves for image in below)
     if count:
         told.append(
             f"the base commit has images of skopeo's dir: transport in {prefix} ({count}), as"

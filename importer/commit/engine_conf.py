@@ -79,8 +79,8 @@ def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     files |= _drop_ins(tree, etc, made, store)
     if tree.overlays_usr():
         files[f"{etc}/{_CONTAINERS_CONF}"] = _NO_IDMAP.encode()
-    for one in files:
-        tree.check_directory(one.rpartition("/")[0])
+    for name in files:
+        tree.check_directory(name.rpartition("/")[0])
     return files
 
 
@@ -90,7 +90,7 @@ def _drop_ins(tree: BaseTree, etc: str, main: bytes, store: str) -> dict[str, by
     written: dict[str, bytes] = {}
     root, rootless, *others = _readers(tree, etc)
     ours = drop_in(store)
-    if not any(store in _stores(main, _read(tree, one, written)) for one in (root, rootless)):
+    if not any(store in _stores(main, _read(tree, reader, written)) for reader in (root, rootless)):
         written[f"{etc}/{_EVERYBODY}/{_OURS}"] = ours
     for reader in (root, rootless, *others):
         if store not in _stores(main, _read(tree, reader, written)):
@@ -116,7 +116,7 @@ def _readers(tree: BaseTree, etc: str) -> list[list[str]]:
     users = sorted({name.decode() for one in found for name in one.directories})
     own = [[_EVERYBODY, _ROOTLESS, f"{_ROOTLESS}/{user}"] for user in users]
     readers = [[_EVERYBODY, _ROOT], [_EVERYBODY, _ROOTLESS], *own]
-    return [[f"{place}/{one}" for place in places for one in reader] for reader in readers]
+    return [[f"{place}/{name}" for place in places for name in reader] for reader in readers]
 
 
 def _read(tree: BaseTree, directories: list[str], written: dict[str, bytes]) -> dict[str, bytes]:
@@ -180,7 +180,7 @@ def made_crio_conf(
     for path in files:
         tree.check_directory(path.rpartition("/")[0])
     later = [name for name, found in said.items() if found is not None and name > _PINS]
-    nameless = sum(not one for one in images)
+    nameless = sum(not image for image in images)
     told = [REPAIR] if internal_repair is False else []
     told += [_REPLACED.format(name=name) for name in later]
     told += [_NAMELESS.format(count=nameless)] if nameless else []

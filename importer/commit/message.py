@@ -105,7 +105,7 @@ def newest(images: Iterable[Image], base: Base | None, head: Commit | None) -> i
     that time, since devices would not take another.
     """
     times = [image.config.created_seconds for image in images]
-    known = [one for one in times if not is_future(one)]
+    known = [seconds for seconds in times if not is_future(seconds)]
     if base is not None:
         known.append(base.commit.message.timestamp)
     if head is not None and is_future(head.message.timestamp):
@@ -134,8 +134,8 @@ def older(branch: str, head: Commit | None, seconds: int) -> Iterator[str]:
     older than its last one."""
     if head is not None and seconds < head.message.timestamp:
         now, before = (
-            datetime.fromtimestamp(one, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            for one in (seconds, head.message.timestamp)
+            datetime.fromtimestamp(time_, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for time_ in (seconds, head.message.timestamp)
         )
         yield (
             f"{branch}: the new commit is of {now}, the last one of {before}: devices with that one"

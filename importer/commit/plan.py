@@ -71,7 +71,7 @@ class PlannedBranch:
         """Return a release's branch without the components of these faults."""
         from layers.release.source_link import resolved
 
-        left = {name: one for name, one in self.by_component.items() if name not in faults}
+        left = {name: image for name, image in self.by_component.items() if name not in faults}
         return replace(
             self,
             images=tuple(left.values()),
@@ -93,19 +93,19 @@ class LayerPlan:
     @property
     def size(self) -> int:
         """Return the bytes that there are to read."""
-        return sum(one.size for one in self.missing)
+        return sum(missing.size for missing in self.missing)
 
     def after(self, repo: Repo) -> dict[str, LayerCommit]:
         """Return the commits of all layers by layer id, once the missing ones are imported.
 
         Raise ImporterError if a branch has gone meanwhile.
         """
-        made = {one.layer.id: head_layer(repo, one.layer.id) for one in self.missing}
+        made = {missing.layer.id: head_layer(repo, missing.layer.id) for missing in self.missing}
         return {**self.cached, **made}
 
     def only(self, ids: Set[str]) -> LayerPlan:
         """Return the plan of these layers."""
-        missing = tuple(one for one in self.missing if one.layer.id in ids)
+        missing = tuple(missing for missing in self.missing if missing.layer.id in ids)
         cached = {key: layer for key, layer in self.cached.items() if key in ids}
         return replace(self, missing=missing, cached=cached)
 
@@ -123,7 +123,9 @@ class PlannedPart:
     @property
     def by_component(self) -> dict[str, Image]:
         """Return the images of releases by component."""
-        return {key: one for branch in self.branches for key, one in branch.by_component.items()}
+        return {
+            name: image for branch in self.branches for name, image in branch.by_component.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +169,8 @@ class LayerPlanner:
         """
         for layer in image.layers:
             _ = layer.available_compression  # raises LayerError for an unknown media type
-        places = origins or [BlobOrigin(image.source, one.available) for one in image.layers]
-        wanted = [one for one in zip(image.layers, places, strict=True) if self._want(one[0])]
+        places = origins or [BlobOrigin(image.source, layer.available) for layer in image.layers]
+        wanted = [pair for pair in zip(image.layers, places, strict=True) if self._want(pair[0])]
         for layer, origin in wanted:
             self._note(layer, origin)
 
@@ -195,7 +197,7 @@ class LayerPlanner:
         """Return the plan for all layers so far. What most images wait for comes first; a parent
         has at least as many as its children, so it still comes before them."""
         missing = sorted(self._missing.values(), key=lambda one: -one.waiting)
-        found = {one.layer.id: self._found[one.layer.id] for one in missing}
+        found = {layer.layer.id: self._found[layer.layer.id] for layer in missing}
         unverified = {key: layer for key, layer in found.items() if layer is not None}
         return LayerPlan(tuple(missing), dict(self._cached), unverified)
 

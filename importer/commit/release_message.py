@@ -76,7 +76,7 @@ def release_subject(release: Release, branch: str) -> str:
 
 def release_body(release: Release) -> str:
     """Return one line for each component."""
-    return "\n".join(sorted(f"{one.name} {one.pullspec}" for one in release.components.values()))
+    return "\n".join(sorted(f"{c.name} {c.pullspec}" for c in release.components.values()))
 
 
 _TRUE = "true"

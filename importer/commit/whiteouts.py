@@ -166,7 +166,9 @@ def images_to_convert(
         taken = {name for image in images for name in image.names}
         for view in store.images:
             _check(repo, view)
-        return tuple(kept_image(store, one, one.record.kept_from, taken) for one in store.images)
+        return tuple(
+            kept_image(store, image, image.record.kept_from, taken) for image in store.images
+        )
 
 
 def _check(repo: Repo, view: ImageView) -> None:
@@ -175,10 +177,10 @@ def _check(repo: Repo, view: ImageView) -> None:
             f"{view.label} of the base commit's store is flattened, and cannot change its form",
             hint=_HINT,
         )
-    for one in layer_ids(view.config.diff_ids):
-        if find_layer(repo, one) is None:
+    for layer_id in layer_ids(view.config.diff_ids):
+        if find_layer(repo, layer_id) is None:
             raise ImporterError(
                 f"{view.label} of the base commit's store cannot change its form: branch"
-                f" {layer_branch(one)} is not in the repo",
+                f" {layer_branch(layer_id)} is not in the repo",
                 hint=_HINT,
             )

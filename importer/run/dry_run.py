@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.commit.branch_head import losses
@@ -72,9 +72,12 @@ def plan_import(job: ImportJob, progress: Progress) -> DryRun:
 
 
 def _updated(job: ImportJob, repo: Repo, plan: Plan) -> tuple[str, ...]:
-    releases = [(one.release, one) for one in plan.branches if one.release is not None]
-    before = [release_of(repo, one.head, one.name) for _, one in releases]
-    return job.files.changed([one for one, _ in releases], before) if job.files else ()
+    if job.files is None:
+        return ()
+    releases = [branch.release for branch in plan.branches if branch.release is not None]
+    branches = [branch for branch in plan.branches if branch.release is not None]
+    before = [release_of(repo, branch.head, branch.name) for branch in branches]
+    return job.files.changed(releases, before)
 
 
 def rehearsed(target: Target, repo: Repo, branch: PlannedBranch, layers: LayerPlan) -> Rehearsed:
@@ -108,13 +111,11 @@ def _difference(target: Target, repo: Repo, branch: PlannedBranch, release: Rele
 def _is_new(target: Target, branch: PlannedBranch) -> bool:
     if branch.head is None:
         return True
-    said, would = branch.head.message, branch_message(target, branch)
-    before, after = branch.head.metadata, dict(would.metadata)
-    return (said.subject, said.timestamp, said.body) != (
-        would.subject,
-        would.timestamp,
-        would.body,
-    ) or any(before.get(one) != after.get(one) for one in {*after, *_KIND})
+    message = branch_message(target, branch)
+    before, after = branch.head.metadata, dict(message.metadata)
+    if any(before.get(key) != after.get(key) for key in {*after, *_KIND}):
+        return True
+    return replace(branch.head.message, metadata=()) != replace(message, metadata=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +129,15 @@ class DryRun:
     @property
     def incomplete(self) -> bool:
         """Return whether components of a release could not be found."""
-        return any(one.branch.faults for one in self.branches)
+        return any(branch.branch.faults for branch in self.branches)
 
     @property
     def unchanged(self) -> bool:
         """Return whether the import would fetch nothing, move no branch and rewrite no file."""
         missing = any(part.layers.missing for part in self.plan.parts)
-        return not missing and not self.updated and not any(one.moves for one in self.branches)
+        return (
+            not missing and not self.updated and not any(branch.moves for branch in self.branches)
+        )
 
     def lines(self) -> list[str]:
         """Return the text: a line for each layer to be fetched, for each branch, and for each that
@@ -142,25 +145,25 @@ class DryRun:
         return [line for part in self.plan.parts for line in self._lines(part.layers, part.images)]
 
     def _lines(self, layers: LayerPlan, images: Iterable[Image]) -> list[str]:
-        own = [one for one in self.branches if one.layers is layers]
-        failed = [
-            f"component {name}: {fault}" for one in own for name, fault in one.branch.faults.items()
-        ]
+        own = [branch for branch in self.branches if branch.layers is layers]
+        faults = [pair for rehearsed in own for pair in rehearsed.branch.faults.items()]
         return [
-            *(_fetch_line(one) for one in layers.missing),
-            *(one.line() for one in own if one.moves or one.difference is None),
-            *(line for one in own for line in one.losses),
-            *failed,
+            *(_fetch_line(missing) for missing in layers.missing),
+            *(branch.line() for branch in own if branch.moves or branch.difference is None),
+            *(line for branch in own for line in branch.losses),
+            *(f"component {name}: {fault}" for name, fault in faults),
             _sum_line(layers, len(tuple(images))),
         ]
 
     def reports(self) -> list[Report]:
         """Return the reports on releases for people."""
-        return [one.difference.report() for one in self.branches if one.difference is not None]
+        return [
+            branch.difference.report() for branch in self.branches if branch.difference is not None
+        ]
 
     def document(self) -> Json:
         """Return the keys for JSON, of images or of releases."""
-        of_releases = any(one.difference for one in self.branches)
+        of_releases = any(branch.difference for branch in self.branches)
         return rehearsed_releases(self) if of_releases else rehearsed_images(self)
 
 
@@ -184,11 +187,11 @@ def rehearsed_images(run: DryRun) -> Json:
         # a list of the branches that would be committed to
         "branches": [
             {
-                **branch_keys(one.branch),
+                **branch_keys(branch.branch),
                 # the references of its images
-                "images": [image.reference for image in one.branch.images],
+                "images": [image.reference for image in branch.branch.images],
             }
-            for one in run.branches
+            for branch in run.branches
         ],
         # [planned_keys]: in the order of the command line; an image with several names is there
         # for each
@@ -203,9 +206,9 @@ def rehearsed_releases(run: DryRun) -> Json:
         "updated_files": run.updated,  # the files of sources that the run would change
         # [rehearsed_release]: one element for each architecture
         "releases": [
-            rehearsed_release(one, one.difference)
-            for one in run.branches
-            if one.difference is not None
+            rehearsed_release(branch, branch.difference)
+            for branch in run.branches
+            if branch.difference is not None
         ],
     }
 
@@ -220,9 +223,9 @@ def rehearsed_release(rehearsed: Rehearsed, difference: Difference) -> Json:
         **difference.changes_keys(),
         "fetch_bytes": layers.size,  # bytes of the blobs that would be read
         # [missing_keys]: the missing layers, in the order in which they would be fetched
-        "fetch": [missing_keys(one) for one in layers.missing],
+        "fetch": [missing_keys(missing) for missing in layers.missing],
         # {fault_keys}: with `--keep-going`, by component, what failed; else `{}`
-        "failed": {name: fault_keys(one) for name, one in branch.faults.items()},
+        "failed": {name: fault_keys(fault) for name, fault in branch.faults.items()},
         # a list of images
         "images": [
             {

@@ -74,20 +74,22 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
         job.executors(repo, progress) as make_executor,
     ):
         parts = read_layers(target, repo, plan, make_executor, progress)
-        branches = [branch for one in parts for branch in one.part.branches]
+        branches = [branch for part in parts for branch in part.part.branches]
         check_faults(branches, keep_going=job.keep_going)
         branches = [_with_kept_images(job, repo, branch, progress) for branch in branches]
         with _prepared(job, repo, branches) as files:
             commits = commit_branches(target, repo, branches, all_layers(parts), progress)
             updated = files.publish() if files is not None else ()
-        made = tuple(Made(_part(parts, one), one, _outcome(job, repo, one)) for one in commits)
+        made = tuple(
+            Made(_part(parts, commit), commit, _outcome(job, repo, commit)) for commit in commits
+        )
         return Result(tuple(parts), made, updated)
 
 
 def _part(parts: Sequence[PartRead], commit: BranchCommit) -> PartRead:
     """Return the part of a branch."""
     name = commit.branch.name
-    return next(one for one in parts if any(name == each.name for each in one.part.branches))
+    return next(part for part in parts if any(name == branch.name for branch in part.part.branches))
 
 
 # What only a release needs is loaded for a release alone.
@@ -114,8 +116,8 @@ def _prepared(
     from importer.release.head import release_of
     from layers.release.lock import Locked
 
-    locked = [Locked(one.release, one.by_component) for one in branches if one.release]
-    before = [release_of(repo, one.head, one.name) for one in branches if one.release]
+    locked = [Locked(branch.release, branch.by_component) for branch in branches if branch.release]
+    before = [release_of(repo, branch.head, branch.name) for branch in branches if branch.release]
     with job.files.prepared(locked, before) as files:
         yield files
 

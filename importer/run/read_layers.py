@@ -50,80 +50,67 @@ def read_layers(
     its fault; any other image's fault is raised."""
     from importer.ingest.budget import Allowance
 
-    found: list[PartRead] = []
-    here: set[str] = set()
-    allowance = Allowance(target.total)
+    reader = _PartReader(target, repo, make_executor, Allowance(target.total), progress)
+    parts: list[PartRead] = []
     for part in plan.parts:
-        found.append(_read(target, repo, part, here, make_executor, allowance, progress))
-        here |= found[-1].fetched
-    return found
+        parts.append(reader.read(part, frozenset().union(*(read.fetched for read in parts))))
+    return parts
 
 
 def all_layers(parts: Sequence[PartRead]) -> Mapping[str, LayerCommit]:
     """Return the layers of all parts by id."""
-    return ChainMap(*(dict(one.layers) for one in parts))
+    return ChainMap(*(dict(part.layers) for part in parts))
 
 
-def _read(
-    target: Target,
-    repo: Repo,
-    part: PlannedPart,
-    here: Set[str],
-    make_executor: MakeExecutor,
-    allowance: Allowance,
-    progress: Progress,
-) -> PartRead:
-    """Read the part's missing layers, except the ids in `here`, which another part has read."""
-    missing = [one for one in part.layers.missing if one.layer.id not in here]
-    before = {one.layer.id: part.layers.unverified.get(one.layer.id) for one in missing}
-    keeps_going = any(branch.release is not None for branch in part.branches)
-    if keeps_going:
-        progress = ComponentProgress(progress, part.by_component, missing)
-    broken, written, read, readers = _import(
-        target, repo, part, missing, make_executor, allowance, progress, keeps_going=keeps_going
-    )
-    whole = _without(part, broken)
-    layers = whole.layers.after(repo)
-    fetched = frozenset(one for one in before if one in layers and layers[one] != before[one])
-    tell_left_out(layers, fetched, progress)
-    return PartRead(whole, layers, fetched, written, read, readers)
+@dataclass(frozen=True, slots=True)
+class _PartReader:
+    """Reads the layers of one part after the other."""
 
+    target: Target
+    repo: Repo
+    make_executor: MakeExecutor
+    allowance: Allowance
+    progress: Progress
 
-def _import(
-    target: Target,
-    repo: Repo,
-    part: PlannedPart,
-    missing: Sequence[MissingLayer],
-    make_executor: MakeExecutor,
-    allowance: Allowance,
-    progress: Progress,
-    *,
-    keeps_going: bool,
-) -> tuple[Mapping[str, Fault], int, int, Mapping[str, ReadBy]]:
-    """Read the layers. Return the faults by layer id, the bytes added to the repo, the bytes read,
-    and a cluster's workers by the layers that they read."""
-    if not missing:
-        return {}, 0, _fetched(part), {}
-    # An import that finds nothing new does not load what reads layers.
-    from importer.ingest.import_layers import import_layers
+    def read(self, part: PlannedPart, here: Set[str]) -> PartRead:
+        """Read the part's missing layers, except the ids in `here`, which another part has read."""
+        missing = [layer for layer in part.layers.missing if layer.layer.id not in here]
+        ids = [layer.layer.id for layer in missing]
+        broken, written, size, readers = self._import(part, missing)
+        whole = _without(part, broken)
+        layers, before = whole.layers.after(self.repo), part.layers.unverified
+        fetched = frozenset(i for i in ids if i in layers and layers[i] != before.get(i))
+        tell_left_out(layers, fetched, self.progress)
+        blobs = part.blobs.fetched_bytes if part.blobs is not None else 0
+        return PartRead(whole, layers, fetched, written, size + blobs, readers)
 
-    executor = make_executor(part.blobs, target.layer_options, allowance)
-    budget = executor.budget(target.budget)
-    broken, written = import_layers(
-        repo, missing, executor, budget, progress, keep_going=keeps_going
-    )
-    return broken, written, executor.read_bytes + _fetched(part), executor.readers
+    def _import(
+        self, part: PlannedPart, missing: Sequence[MissingLayer]
+    ) -> tuple[Mapping[str, Fault], int, int, Mapping[str, ReadBy]]:
+        """Read the layers. Return the faults by layer id, the bytes added to the repo, the bytes
+        read without a blob, and a cluster's workers by the layers that they read."""
+        progress = self.progress
+        keeps_going = any(branch.release is not None for branch in part.branches)
+        if keeps_going:
+            progress = ComponentProgress(progress, part.by_component, missing)
+        if not missing:
+            return {}, 0, 0, {}
+        # An import that finds nothing new does not load what reads layers.
+        from importer.ingest.import_layers import import_layers
 
-
-def _fetched(part: PlannedPart) -> int:
-    return part.blobs.fetched_bytes if part.blobs is not None else 0
+        executor = self.make_executor(part.blobs, self.target.layer_options, self.allowance)
+        budget = executor.budget(self.target.budget)
+        broken, written = import_layers(
+            self.repo, missing, executor, budget, progress, keep_going=keeps_going
+        )
+        return broken, written, executor.read_bytes, executor.readers
 
 
 def _without(part: PlannedPart, broken: Mapping[str, Fault]) -> PlannedPart:
     """Return the part without the components that have a broken layer."""
     if not broken and not any(branch.faults for branch in part.branches):
         return part
-    branches = tuple(one.without(_faults(one, broken)) for one in part.branches)
+    branches = tuple(branch.without(_faults(branch, broken)) for branch in part.branches)
     images = tuple(image for branch in branches for image in branch.images)
     ids = {layer.id for image in images for layer in image.layers}
     return replace(part, branches=branches, images=images, layers=part.layers.only(ids))
@@ -131,19 +118,19 @@ def _without(part: PlannedPart, broken: Mapping[str, Fault]) -> PlannedPart:
 
 def _faults(branch: PlannedBranch, broken: Mapping[str, Fault]) -> dict[str, Fault]:
     """Return a fault for each component with failed layers: the one of the lowest such layer."""
-    found = {name: _fault(image, broken) for name, image in branch.by_component.items()}
-    return {name: fault for name, fault in found.items() if fault is not None}
+    faults = {name: _fault(image, broken) for name, image in branch.by_component.items()}
+    return {name: fault for name, fault in faults.items() if fault is not None}
 
 
 def _fault(image: Image, broken: Mapping[str, Fault]) -> Fault | None:
-    return next((broken[one.id] for one in image.layers if one.id in broken), None)
+    return next((broken[layer.id] for layer in image.layers if layer.id in broken), None)
 
 
 _OVER = ("done", "failed")
 
 
 class ComponentProgress:
-    """A `Progress` that passes everything on, and tells of components. Used by several threads."""
+    """A `Progress` that counts a release's components, and passes everything on. Thread-safe."""
 
     def __init__(
         self, progress: Progress, images: Mapping[str, Image], missing: Iterable[MissingLayer]
@@ -151,14 +138,14 @@ class ComponentProgress:
         """`images` are the components; `missing` are the layers to be read."""
         self._progress = progress
         self._lock = threading.Lock()
-        names = {one.layer.id: one.name for one in missing}
+        names = {layer.layer.id: layer.name for layer in missing}
         # By a layer's name: the components that wait for it. By component: how many they are.
         self._waiting: dict[str, set[str]] = defaultdict(set)
         for component, image in images.items():
             for layer in image.layers:
                 if layer.id in names:
                     self._waiting[names[layer.id]].add(component)
-        self._left = Counter(one for waiting in self._waiting.values() for one in waiting)
+        self._left = Counter(name for waiting in self._waiting.values() for name in waiting)
         self._total = len(images)
         if names:
             self._tell()

@@ -42,34 +42,34 @@ class Result:
     @property
     def releases(self) -> tuple[tuple[Made, ReleaseOutcome], ...]:
         """Return the branches with releases."""
-        return tuple((one, one.outcome) for one in self.made if one.outcome is not None)
+        return tuple((made, made.outcome) for made in self.made if made.outcome is not None)
 
     @property
     def images(self) -> tuple[Image, ...]:
         """Return all images."""
-        return tuple(image for one in self.read for image in one.part.images)
+        return tuple(image for part in self.read for image in part.part.images)
 
     @property
     def incomplete(self) -> bool:
         """Return whether components of a release are missing that could not be imported."""
-        return any(one.commit.branch.faults for one in self.made)
+        return any(made.commit.branch.faults for made in self.made)
 
     @property
     def unchanged(self) -> bool:
         """Return whether no branch was moved, and no file rewritten."""
-        same = all(one.commit.unchanged for one in self.made) and not self.updated
-        return same and (bool(self.releases) or not any(one.fetched for one in self.read))
+        same = all(made.commit.unchanged for made in self.made) and not self.updated
+        return same and (bool(self.releases) or not any(part.fetched for part in self.read))
 
     @property
     def fetched_bytes(self) -> int:
         """Return the bytes that were fetched, or read from a store."""
-        return sum(one.read_bytes for one in self.read)
+        return sum(part.read_bytes for part in self.read)
 
     def summary(self, seconds: float) -> str:
         """Return what the import did in so many seconds, as one line for people."""
-        layers = sum(len(one.layers) for one in self.read)
-        fetched = sum(len(one.fetched & one.layers.keys()) for one in self.read)
-        names = [one.commit.branch.name for one in self.made]
+        layers = sum(len(part.layers) for part in self.read)
+        fetched = sum(len(part.fetched & part.layers.keys()) for part in self.read)
+        names = [made.commit.branch.name for made in self.made]
         where = f"; branch {', '.join(names)}" if self.releases or len(names) == 1 else ""
         return (
             f"{several(len(self.images), 'image')}: {several(fetched, 'layer')} fetched and"
@@ -80,9 +80,9 @@ class Result:
         """Return the checksums of the branches' commits, or else those of the layers, base
         first."""
         if self.made:
-            return [one.commit.checksum for one in self.made]
+            return [made.commit.checksum for made in self.made]
         ids = dict.fromkeys(layer.id for image in self.images for layer in image.layers)
-        return [part.layers[one].commit.checksum for part in self.read for one in ids]
+        return [part.layers[i].commit.checksum for part in self.read for i in ids]
 
     def document(self) -> Json:
         """Return the keys for JSON, of images or of releases."""
@@ -90,9 +90,13 @@ class Result:
 
     def images_made(self) -> list[tuple[Image, PartRead, BranchCommit | None]]:
         """Return the images in the order of the call, each with its branch's commit, if any."""
-        commits = [one.commit for one in self.made]
+        commits = [made.commit for made in self.made]
         return [
-            (image, read, next((one for one in commits if image in one.branch.images), None))
+            (
+                image,
+                read,
+                next((commit for commit in commits if image in commit.branch.images), None),
+            )
             for read in self.read
             for image in read.part.images
         ]
@@ -134,7 +138,7 @@ def result_of_releases(result: Result) -> Json:
         # the files of sources that were changed, as of `--update-json`
         "updated_files": result.updated,
         # [release_keys]: one element for each architecture
-        "releases": [release_keys(*one) for one in result.releases],
+        "releases": [release_keys(*release) for release in result.releases],
     }
 
 

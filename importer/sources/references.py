@@ -83,7 +83,7 @@ class ReferenceSource:
                 known.add(repo.root(head), target.prefix)
         resolver = Resolver(self.skopeo, blobs, known.find)
         with ThreadPoolExecutor(target.budget.questions) as pool:
-            asked = [pool.submit(resolver.resolve, one) for one in self.references]
+            asked = [pool.submit(resolver.resolve, reference) for reference in self.references]
             if any(map(known.lack, self.references)):
                 _load_readers()
             _wait(asked, blobs.close)

@@ -53,9 +53,9 @@ class ReleaseSource:
         with opened_parts(self.origin, progress) as parts:
             releases = [part.release for part in parts]
             empty = _empty_branches(target, repo, releases)
-            before = [release_of(repo, one.head, one.name) for one in empty]
+            before = [release_of(repo, branch.head, branch.name) for branch in empty]
             self.files.check(releases, before)
-            known = _documents(repo, [one.head for one in empty], releases)
+            known = _documents(repo, [branch.head for branch in empty], releases)
             yield Plan(
                 tuple(
                     _part(target, repo, part, known, branch)

@@ -85,15 +85,15 @@ def _chosen(store: StoredImages, names: Sequence[str], progress: Progress) -> li
     for image in images:
         if image.layers is None:
             progress.message(f"{image}: left out, since not all of its layers are there")
-    return sorted((one for one in images if one.layers is not None), key=lambda one: one.id)
+    return sorted((image for image in images if image.layers is not None), key=lambda one: one.id)
 
 
 def _tell_unrecorded(missing: Sequence[MissingLayer], progress: Progress) -> None:
-    for one in missing:
-        origin = one.origins[0]
+    for layer in missing:
+        origin = layer.origins[0]
         if isinstance(origin, StoreOrigin) and origin.layer.record is None:
             progress.message(
-                f"layer {one.layer.diff_id}: no tar-split record; taken as its directory is,"
+                f"layer {layer.layer.diff_id}: no tar-split record; taken as its directory is,"
                 " unverified"
             )
 
