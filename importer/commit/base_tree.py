@@ -73,15 +73,15 @@ class BaseTree:
     def read(self, path: str) -> bytes | None:
         """Return the base's file at a path, or None. Raise ImporterError for a symlink, and for a
         file of more than MAX_DOCUMENT_SIZE bytes."""
-        found = self._leaf(path)
-        if found is None:
+        checksum = self._leaf(path)
+        if checksum is None:
             return None
-        if self._repo.file(found).target is not None:
+        if self._repo.file(checksum).target is not None:
             raise ImporterError(
                 f"{path} of the base commit is a symlink", hint="it has to be a file there"
             )
         try:
-            return joined(self._repo.content(found), MAX_DOCUMENT_SIZE, path)
+            return joined(self._repo.content(checksum), MAX_DOCUMENT_SIZE, path)
         except LayerError as error:
             raise ImporterError(f"the base commit's {error}") from None
 
@@ -90,13 +90,13 @@ class BaseTree:
 
         Of a name that several have, the last one counts. Raise ImporterError for a symlink.
         """
-        found: dict[str, bytes] = {}
+        files: dict[str, bytes] = {}
         for path in paths:
             place = self.before(path)
             for name in map(bytes.decode, place.leaves if place else ()):
                 if name.endswith(suffix):
-                    found[name] = self.read(f"{path}/{name}") or b""
-        return found
+                    files[name] = self.read(f"{path}/{name}") or b""
+        return files
 
     def _leaf(self, path: str) -> str | None:
         head, _, name = path.rpartition("/")

@@ -71,9 +71,9 @@ def commit_branches(
     if target.flatten:
         images = _flattened(target, repo, images, progress)
     made = tuple(
-        one
+        commit
         for some in batched(branches, _TOGETHER)
-        for one in _commit(target, repo, some, images, layers)
+        for commit in _commit(target, repo, some, images, layers)
     )
     for message in dict.fromkeys(text for made_branch in made for text in made_branch.messages):
         progress.message(message)
@@ -117,12 +117,12 @@ def _within_limits(
     for image in images:
         left = allowance.left(own)
         try:
-            one = next(flat)
-            allowance.take(one.size, one.entries)
-            taken.append(one.image)
+            flat_image = next(flat)
+            allowance.take(flat_image.size, flat_image.entries)
+            taken.append(flat_image.image)
         except LayerError as error:
-            found = allowance.explained(error, own, left)
-            raise found.within(digest=f"{image.reference}, flattened") from None
+            explained = allowance.explained(error, own, left)
+            raise explained.within(digest=f"{image.reference}, flattened") from None
     return taken
 
 
@@ -220,7 +220,7 @@ def _write_commits(target: Target, repo: Repo, drafts: Sequence[_Draft]) -> dict
 def _result(draft: _Draft, made: str | None) -> BranchCommit:
     """Return the result of a branch, whose new commit is `made`, if there is one."""
     branch, contents = draft.branch, draft.contents
-    told = () if made is None else _news(draft)
+    news = () if made is None else _news(draft)
     return BranchCommit(
         branch,
         made or draft.head or "",
@@ -228,7 +228,7 @@ def _result(draft: _Draft, made: str | None) -> BranchCommit:
         made is None,
         contents.store_ids,
         contents.added_entries,
-        (*told, *contents.messages),
+        (*news, *contents.messages),
     )
 
 

@@ -82,7 +82,7 @@ class Contents:
 
     @property
     def added_entries(self) -> dict[str, int]:
-        """The number of entries that layers hold beside their own, by the layers' standard ids."""
+        """Count the entries that layers hold beside their own, by the layers' standard ids."""
         counts = {i: layer.added_entries for i, layer in self._layers.items()}
         return {i: added for i, added in counts.items() if added is not None}
 
@@ -153,10 +153,10 @@ _OSBUILD = "/usr/share/containers/storage"
 
 def other_stores(tree: CommitTree, prefix: str) -> list[str]:
     """Return what to tell the user of a second store, and of `dir:` trees below the prefix."""
-    told = []
+    messages = []
     other = tree.before(_OSBUILD) if prefix != _OSBUILD else None
     if other is not None and has_records(other):
-        told.append(
+        messages.append(
             f"the base commit has a store at {_OSBUILD} too, which stays as it is: podman and CRI-O"
             f" read it if storage.conf names it; --prefix={_OSBUILD} --existing-store=merge"
             " adds to it instead"
@@ -166,12 +166,12 @@ def other_stores(tree: CommitTree, prefix: str) -> list[str]:
     # The marker of skopeo's dir: transport.
     count = sum(b"version" in image.leaves and b"manifest.json" in image.leaves for image in below)
     if count:
-        told.append(
+        messages.append(
             f"the base commit has images of skopeo's dir: transport in {prefix} ({count}), as"
             " MicroShift's image builder puts them there; they stay beside the store, and a boot"
             " that copies them makes second copies in /var"
         )
-    return told
+    return messages
 
 
 def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> Base | None:

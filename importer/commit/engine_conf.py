@@ -70,12 +70,12 @@ def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     path = f"{etc}/{_NAME}"
     present = tree.read(path)
     where = path if present is not None else _VENDOR
-    found = present if present is not None else tree.read(_VENDOR)
+    content = present if present is not None else tree.read(_VENDOR)
     try:
-        made = with_store(found, store)
+        made = with_store(content, store)
     except LayerError as error:
         raise ImporterError(f"{where} of the base commit: {error}", hint=_HINT) from None
-    files = {path: made} if made != found else {}
+    files = {path: made} if made != content else {}
     files |= _drop_ins(tree, etc, made, store)
     if tree.overlays_usr():
         files[f"{etc}/{_CONTAINERS_CONF}"] = _NO_IDMAP.encode()
@@ -112,8 +112,8 @@ def _readers(tree: BaseTree, etc: str) -> list[list[str]]:
     """Return the directories of drop-ins that root reads, that other users read, and that each
     user reads for whom there is one."""
     places = ("/usr/share", etc)
-    found = filter(None, (tree.before(f"{place}/{_ROOTLESS}") for place in places))
-    users = sorted({name.decode() for one in found for name in one.directories})
+    directories = filter(None, (tree.before(f"{place}/{_ROOTLESS}") for place in places))
+    users = sorted({name.decode() for directory in directories for name in directory.directories})
     own = [[_EVERYBODY, _ROOTLESS, f"{_ROOTLESS}/{user}"] for user in users]
     readers = [[_EVERYBODY, _ROOT], [_EVERYBODY, _ROOTLESS], *own]
     return [[f"{place}/{name}" for place in places for name in reader] for reader in readers]
@@ -121,12 +121,12 @@ def _readers(tree: BaseTree, etc: str) -> list[list[str]]:
 
 def _read(tree: BaseTree, directories: list[str], written: dict[str, bytes]) -> dict[str, bytes]:
     """Return the drop-ins of one reader by name; `written` are ours, by path."""
-    found: dict[str, bytes] = {}
+    drop_ins: dict[str, bytes] = {}
     for directory in directories:
-        found |= tree.files(directory, suffix=".conf")
+        drop_ins |= tree.files(directory, suffix=".conf")
         path = f"{directory}/{_OURS}"
-        found |= {_OURS: written[path]} if path in written else {}
-    return found
+        drop_ins |= {_OURS: written[path]} if path in written else {}
+    return drop_ins
 
 
 def _stores(main: bytes, drop_ins: dict[str, bytes]) -> list[str]:
@@ -151,10 +151,10 @@ def add_crio_conf(
     tree: CommitTree, names: Iterable[Sequence[str]], *, internal_repair: bool | None
 ) -> list[str]:
     """Write the drop-ins, and return what to tell the user; see `made_crio_conf`."""
-    files, told = made_crio_conf(tree, names, internal_repair=internal_repair)
+    files, messages = made_crio_conf(tree, names, internal_repair=internal_repair)
     for path, content in files.items():
         tree.write(path, content)
-    return told
+    return messages
 
 
 def made_crio_conf(
@@ -167,11 +167,13 @@ def made_crio_conf(
     user. Raise ImporterError if one of the base's files cannot be read.
     """
     etc, images = etc_of(tree), [*names]
-    said = {"": _pinned("crio.conf", tree.read(f"{etc}/crio/crio.conf") or b"")}
+    pins = {"": _pinned("crio.conf", tree.read(f"{etc}/crio/crio.conf") or b"")}
     drop_ins = tree.files(f"{etc}/crio/crio.conf.d")
-    said |= {name: _pinned(name, drop_ins[name]) for name in sorted(drop_ins)}
+    pins |= {name: _pinned(name, drop_ins[name]) for name in sorted(drop_ins)}
     # An array replaces those of earlier files.
-    before = [found for name, found in said.items() if found is not None and name <= _PINS]
+    before = [
+        references for name, references in pins.items() if references is not None and name <= _PINS
+    ]
     pinned = [*(before[-1] if before else ()), *chain.from_iterable(images)]
     files = {
         f"{etc}/crio/crio.conf.d/{_PINS}": crio_conf(pinned, internal_repair=internal_repair),
@@ -179,12 +181,12 @@ def made_crio_conf(
     }
     for path in files:
         tree.check_directory(path.rpartition("/")[0])
-    later = [name for name, found in said.items() if found is not None and name > _PINS]
+    later = [name for name, references in pins.items() if references is not None and name > _PINS]
     nameless = sum(not image for image in images)
-    told = [REPAIR] if internal_repair is False else []
-    told += [_REPLACED.format(name=name) for name in later]
-    told += [_NAMELESS.format(count=nameless)] if nameless else []
-    return files, told
+    messages = [REPAIR] if internal_repair is False else []
+    messages += [_REPLACED.format(name=name) for name in later]
+    messages += [_NAMELESS.format(count=nameless)] if nameless else []
+    return files, messages
 
 
 def _pinned(name: str, raw: bytes) -> tuple[str, ...] | None:

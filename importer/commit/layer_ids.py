@@ -70,8 +70,8 @@ def chosen_layer_ids(
 
 def present_store(repo: Repo, base: Base | None, prefix: str) -> RepoDirectory | None:
     """Return the store that a base commit has at the prefix, or None if it has none."""
-    found = repo.root(base.commit).find(prefix.strip("/")) if base else None
-    return found if found is not None and has_records(found) else None
+    store = repo.root(base.commit).find(prefix.strip("/")) if base else None
+    return store if store is not None and has_records(store) else None
 
 
 def said_layer_ids(commit: Commit) -> LayerIds:
@@ -86,5 +86,7 @@ def change_of_ids(branch: str, last: Commit | None, now: LayerIds) -> tuple[str,
     before = said_layer_ids(last)
     if before is now:
         return ()
-    told = _CHANGED.format(branch=branch, now=now.value, before=before.value, devices=_DEVICES[now])
-    return (told,)
+    message = _CHANGED.format(
+        branch=branch, now=now.value, before=before.value, devices=_DEVICES[now]
+    )
+    return (message,)

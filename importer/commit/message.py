@@ -74,18 +74,18 @@ def default_subject(references: Sequence[str]) -> str:
 
 def facts(target: Target, base: Base | None, kind: StoreKind) -> dict[str, str]:
     """Return the metadata that says how the commit was made."""
-    found = {key.FORM: target.form.value}
+    metadata = {key.FORM: target.form.value}
     if target.form is Form.STORE:
-        found[key.PREFIX] = target.prefix
+        metadata[key.PREFIX] = target.prefix
         if kind.ids is LayerIds.PRIVATE:
-            found[key.LAYER_IDS] = kind.ids.value
+            metadata[key.LAYER_IDS] = kind.ids.value
         if kind.whiteouts is Whiteouts.NONE:
-            found[key.STORE_WHITEOUTS] = kind.whiteouts.value
+            metadata[key.STORE_WHITEOUTS] = kind.whiteouts.value
     if base is not None:
-        found[key.BASE] = base.commit.checksum
+        metadata[key.BASE] = base.commit.checksum
     if target.flatten:
-        found[key.FLATTEN] = "true"
-    return found
+        metadata[key.FLATTEN] = "true"
+    return metadata
 
 
 # Clocks of build machines may be ahead of ours by hours; an image of another year is one that
@@ -105,12 +105,12 @@ def newest(images: Iterable[Image], base: Base | None, head: Commit | None) -> i
     that time, since devices would not take another.
     """
     times = [image.config.created_seconds for image in images]
-    known = [seconds for seconds in times if not is_future(seconds)]
+    past = [seconds for seconds in times if not is_future(seconds)]
     if base is not None:
-        known.append(base.commit.message.timestamp)
+        past.append(base.commit.message.timestamp)
     if head is not None and is_future(head.message.timestamp):
-        known.append(head.message.timestamp)
-    return max(known, default=0)
+        past.append(head.message.timestamp)
+    return max(past, default=0)
 
 
 def tell_future(images: Iterable[Image], seconds: int, progress: Progress) -> None:
@@ -134,8 +134,8 @@ def older(branch: str, head: Commit | None, seconds: int) -> Iterator[str]:
     older than its last one."""
     if head is not None and seconds < head.message.timestamp:
         now, before = (
-            datetime.fromtimestamp(time_, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            for time_ in (seconds, head.message.timestamp)
+            datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for moment in (seconds, head.message.timestamp)
         )
         yield (
             f"{branch}: the new commit is of {now}, the last one of {before}: devices with that one"

@@ -1,4 +1,4 @@
-"""The plan of an import: computed first, printed by --dry-run, then executed."""
+"""Plan an import: --dry-run prints the plan, an import executes it."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class PlannedPart:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An import: executing it resolves and decides nothing more."""
+    """An import to execute. Everything is resolved and decided."""
 
     parts: tuple[PlannedPart, ...]
 
@@ -177,21 +177,21 @@ class LayerPlanner:
     def _want(self, layer: ImageLayer) -> bool:
         """Return whether to import the layer: it is missing, or not verified, so it may have
         changed since."""
-        found = self.found(layer.id)
-        if found is None or not found.verified:
+        commit = self.found(layer.id)
+        if commit is None or not commit.verified:
             return True
         _log.debug("layer %s is here already", layer.id)
-        check_devices(layer, found, self._device_nodes)
-        self._cached[layer.id] = found
+        check_devices(layer, commit, self._device_nodes)
+        self._cached[layer.id] = commit
         return False
 
     def _note(self, layer: ImageLayer, origin: Origin) -> None:
-        known = self._missing.get(layer.id)
-        if known is None:
+        missing = self._missing.get(layer.id)
+        if missing is None:
             self._missing[layer.id] = MissingLayer(layer, (origin,))
         else:
-            origins = tuple(dict.fromkeys((*known.origins, origin)))
-            self._missing[layer.id] = MissingLayer(known.layer, origins, known.waiting + 1)
+            origins = tuple(dict.fromkeys((*missing.origins, origin)))
+            self._missing[layer.id] = MissingLayer(missing.layer, origins, missing.waiting + 1)
 
     def plan(self) -> LayerPlan:
         """Return the plan for all layers so far. What most images wait for comes first; a parent

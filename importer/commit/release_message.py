@@ -62,10 +62,10 @@ def is_onto(commit: Commit, base: Base | None) -> bool:
 
 def release_metadata(release: Release, how: dict[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the metadata of a release's commit; `how` are the `facts` of its making."""
-    said = dict(metadata(release)) | how
-    if key.BASE in said:
-        said.pop("version", None)  # `version` is then the operating system's
-    return tuple(sorted(said.items()))
+    stated = dict(metadata(release)) | how
+    if key.BASE in stated:
+        stated.pop("version", None)  # `version` is then the operating system's
+    return tuple(sorted(stated.items()))
 
 
 def release_subject(release: Release, branch: str) -> str:

@@ -91,8 +91,8 @@ def _check_kept(
     if target.existing_store is not ExistingStore.ERROR:
         present = present_store(repo, base, target.prefix)
         with reading_present():
-            found = whiteouts_in(present) if present is not None else None
-        before["the base commit"] = found
+            present_form = whiteouts_in(present) if present is not None else None
+        before["the base commit"] = present_form
     composefs = BaseTree(repo, base).enables_composefs()
     for place, form in before.items():
         if form not in (None, chosen):

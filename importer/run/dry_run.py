@@ -1,4 +1,4 @@
-"""The plan that --dry-run prints to standard output."""
+"""Plan an import without executing it, and print the plan: --dry-run."""
 
 from __future__ import annotations
 
@@ -247,8 +247,9 @@ def branch_keys(branch: PlannedBranch) -> Json:
     }
 
 
-def _fetch_line(one: MissingLayer) -> str:
-    return f"fetch {one.layer.blob.digest} {one.size:,} bytes from {one.origins[0].source}"
+def _fetch_line(missing: MissingLayer) -> str:
+    source = missing.origins[0].source
+    return f"fetch {missing.layer.blob.digest} {missing.size:,} bytes from {source}"
 
 
 def _sum_line(layers: LayerPlan, images: int) -> str:

@@ -1,4 +1,4 @@
-"""An import, as one sentence: images that are wanted → plan → layers → commits → result."""
+"""Run an import: find images → plan → read layers → commit branches → result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of a release, for JSON and for people."""
+"""Describe the result of a release, for JSON and for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of an import, for standard output."""
+"""Describe the result of an import, for JSON and for people."""
 
 from __future__ import annotations
 

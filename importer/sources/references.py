@@ -1,4 +1,4 @@
-"""Images by reference, as import-image takes them."""
+"""Find and plan images by reference, for import-image."""
 
 from __future__ import annotations
 
@@ -77,20 +77,20 @@ class ReferenceSource:
 
         Manifests and configs that the branches' stores have are not fetched.
         """
-        known = StoredDocuments()
+        stored = StoredDocuments()
         for head in heads:
             if head is not None:
-                known.add(repo.root(head), target.prefix)
-        resolver = Resolver(self.skopeo, blobs, known.find)
+                stored.add(repo.root(head), target.prefix)
+        resolver = Resolver(self.skopeo, blobs, stored.find)
         with ThreadPoolExecutor(target.budget.questions) as pool:
             asked = [pool.submit(resolver.resolve, reference) for reference in self.references]
-            if any(map(known.lack, self.references)):
+            if any(map(stored.lack, self.references)):
                 _load_readers()
             _wait(asked, blobs.close)
-        found = [answer.result() for answer in asked]
+        images = [answer.result() for answer in asked]
         return tuple(
             replace(image, name=name)
-            for image in found
+            for image in images
             for name in self.names.get(image.reference) or (None,)
         )
 

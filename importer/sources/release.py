@@ -1,4 +1,4 @@
-"""All images of a release, as import-release takes them."""
+"""Find and plan all images of a release, for import-release."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ class ReleaseSource:
             empty = _empty_branches(target, repo, releases)
             before = [release_of(repo, branch.head, branch.name) for branch in empty]
             self.files.check(releases, before)
-            known = _documents(repo, [branch.head for branch in empty], releases)
+            stored = _documents(repo, [branch.head for branch in empty], releases)
             yield Plan(
                 tuple(
-                    _part(target, repo, part, known, branch)
+                    _part(target, repo, part, stored, branch)
                     for part, branch in zip(parts, empty, strict=True)
                 )
             )
@@ -78,33 +78,33 @@ def _documents(
 ) -> StoredDocuments:
     """Return the manifests and configs that the repo has: those of the branches' commits, or, for
     a new branch, those of the last release for the same architecture."""
-    known = StoredDocuments()
+    stored = StoredDocuments()
     for head, release in zip(heads, releases, strict=True):
         commit = head or latest_release(repo, release.arch)
         if commit is not None:
-            known.add(repo.root(commit), store_prefix(commit))
-    return known
+            stored.add(repo.root(commit), store_prefix(commit))
+    return stored
 
 
 def _part(
-    target: Target, repo: Repo, part: Part, known: StoredDocuments, branch: PlannedBranch
+    target: Target, repo: Repo, part: Part, stored: StoredDocuments, branch: PlannedBranch
 ) -> PlannedPart:
     """Resolve a part's components, and find their layers."""
     components = part.release.components.values()
-    images, faults = resolve_all(components, part.resolving(known), target.budget.questions)
+    images, faults = resolve_all(components, part.resolving(stored), target.budget.questions)
     planner = LayerPlanner(repo, target.layer_options.device_nodes)
     for name, image in images.items():
         try:
             planner.add(image)
         except Fault as fault:
             faults[name] = fault
-    found = {name: image for name, image in images.items() if name not in faults}
-    check_names(found.values())
+    left = {name: image for name, image in images.items() if name not in faults}
+    check_names(left.values())
     whole = replace(
         branch,
-        images=tuple(found.values()),
-        release=resolved(part.release, found),
-        components=tuple(found),
+        images=tuple(left.values()),
+        release=resolved(part.release, left),
+        components=tuple(left),
         faults=faults,
     )
     return PlannedPart(part.blobs, whole.images, (whole,), planner.plan())

@@ -1,4 +1,4 @@
-"""The images of an existing store, as import-storage takes them."""
+"""Find and plan the images of an existing store, for import-storage."""
 
 from __future__ import annotations
 
