@@ -78,7 +78,7 @@ class Difference:
         """Return the names and the changed images, for JSON."""
         return {
             **release_names(self.release),
-            "old_release": self.diff.old or None,  # the name of the old one, or `null`
+            "old_release": self.diff.old or None,  # the name of the old release, or `null`
             "changes": self.diff,  # ReleaseDiff: what changed
         }
 

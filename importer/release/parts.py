@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from importer.fetch.http import Http
     from importer.fetch.skopeo import Skopeo
     from importer.progress import Progress
     from importer.release.origin import ReleaseOrigin
@@ -40,19 +39,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A release for one architecture, and skopeo for its registries.
-
-    `locked` are the images of a lock file, by component; they need not be resolved.
-    """
+    """A release for one architecture, and skopeo for its registries. `locked` are the images of a
+    lock file by component, which are resolved already."""
 
     release: Release
     skopeo: Skopeo
     blobs: Blobs
     locked: Mapping[str, Image]
 
-    def resolving(self, known: StoredDocuments) -> Callable[[Component], Image]:
-        """Return a function that resolves a component to its image, from `known` if possible."""
-        resolver = Resolver(self.skopeo, self.blobs, known.find)
+    def resolving(self, stored: StoredDocuments) -> Callable[[Component], Image]:
+        """Return a function that resolves a component to its image. Documents in `stored` are not
+        fetched."""
+        resolver = Resolver(self.skopeo, self.blobs, stored.find)
         keeps = self.skopeo.keep_signatures
         signatures = new_signatures(self.skopeo, self.blobs) if keeps else None
 
@@ -87,16 +85,8 @@ def _part(origin: ReleaseOrigin, locked: Locked, stack: ExitStack, progress: Pro
 def _releases(origin: ReleaseOrigin, progress: Progress) -> list[Locked]:
     if origin.locked is not None:
         return _locked(origin, origin.locked)
-    skopeo = origin.skopeo
-
-    def http() -> Http:
-        from importer.fetch.http import Http  # takes long to load, and files need none
-
-        return Http(skopeo.retry_times, skopeo.timeout, progress.message, "application/json")
-
-    documents = SourceDocuments(http, origin.lists.size)
-    arches = origin.architectures()
-    return [Locked(_read(origin, arch, documents, progress), {}) for arch in arches]
+    documents = SourceDocuments(origin, progress)
+    return [Locked(_read(origin, arch, documents, progress), {}) for arch in origin.architectures()]
 
 
 def _locked(origin: ReleaseOrigin, path: Path) -> list[Locked]:

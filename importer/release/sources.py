@@ -23,11 +23,11 @@ from layers.release.release import Release, merged
 from layers.release.source import image_stream, listed_release, parse_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from importer.fetch.blobs import Blobs
-    from importer.fetch.http import Http
     from importer.fetch.skopeo import Skopeo
+    from importer.progress import Progress
     from importer.release.origin import ReleaseOrigin
     from layers.lists.detect import ListRules
     from layers.release.source import Answers, ControllerAnswer
@@ -85,14 +85,12 @@ def advising(hint: str) -> Iterator[None]:
 
 
 class SourceDocuments:
-    """Documents of URLs, files and standard input, each read once for all architectures.
+    """Documents of URLs, files and standard input, each read once for all architectures: a pipe can
+    be read only once, and a server may have another release the next time."""
 
-    A pipe can be read only once, and a server may have another release the next time.
-    """
-
-    def __init__(self, http: Callable[[], Http], max_list_size: int) -> None:
-        self._http = http
-        self._max_list_size = max_list_size
+    def __init__(self, origin: ReleaseOrigin, progress: Progress) -> None:
+        self._origin = origin
+        self._progress = progress
         self._read: dict[str, bytes] = {}
 
     def find(self, text: str) -> bytes | None:
@@ -106,10 +104,14 @@ class SourceDocuments:
 
     def _get(self, text: str) -> bytes | None:
         if text.startswith(("http://", "https://")):
-            return self._http().get(text)
+            from importer.fetch.http import Http  # takes long to load, and files need none
+
+            skopeo, message = self._origin.skopeo, self._progress.message
+            http = Http(skopeo.retry_times, skopeo.timeout, message, "application/json")
+            return http.get(text)
         if text == "-":
             return _standard_input()
-        return list_bytes(Path(text), self._max_list_size) if _is_file(text) else None
+        return list_bytes(Path(text), self._origin.lists.size) if _is_file(text) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def read_blueprint(text: str, origin: str, limit: int) -> Blueprint:
     containers = document.get("containers")
     if not isinstance(containers, list):
         raise LayerError(f"{origin} is TOML without [[containers]]")
-    return Blueprint(text, tuple(_listed(one, origin) for one in containers))
+    return Blueprint(text, tuple(_listed(container, origin) for container in containers))
 
 
 def _listed(container: object, origin: str) -> Listed:

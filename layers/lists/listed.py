@@ -1,4 +1,4 @@
-"""The images of a file, and the file again with other references in their places."""
+"""The images that a file lists, and the file with other references in their places."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ class Listed:
     def reference(self, transports: frozenset[str]) -> Reference:
         """Parse the source. Raise LayerError if it is malformed, or of another transport.
 
-        Other transports than a registry's open files, stores and sockets of this machine, which
-        whoever wrote the file may not be meant to choose.
+        Transports other than a registry's open files, stores and sockets of this machine, which the
+        author of the file may not be meant to choose.
         """
         try:
-            found = Reference.parse(self.source)
+            reference = Reference.parse(self.source)
         except LayerError as error:
             raise LayerError(f"{self.where}: {error.message}", hint=error.hint) from None
-        if found.transport not in transports:
+        if reference.transport not in transports:
             raise LayerError(
                 f"{self.where}: {self.source[:200]!r} is in no registry",
-                hint=f"--allow-transports={found.transport} takes it from a local list of yours,"
-                " none does from a URL or standard input",
+                hint=f"--allow-transports={reference.transport} takes it from a local list of"
+                " yours, none does from a URL or standard input",
             )
-        return found
+        return reference
 
 
 class ListFile(Protocol):
@@ -56,7 +56,8 @@ class ListFile(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """An image and its characters in a text; `quote` is around it there."""
+    """An image and its place in a text: the characters from `start` up to `end`, `quote`s
+    included."""
 
     image: Listed
     start: int
@@ -64,7 +65,7 @@ class Span:
     quote: str = ""
 
     def edit(self, references: Mapping[str, str]) -> Edit:
-        """Return the edit that puts another reference here, or the same."""
+        """Return the edit that writes the source's new reference here, or the source again."""
         text = references.get(self.image.source, self.image.source)
         return Edit(self.start, self.end, f"{self.quote}{text}{self.quote}")
 

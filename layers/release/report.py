@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The report of one release for one architecture, "" if it is unknown.
+    """The report of a release for one architecture, "" if it is unknown.
 
-    `amounts` are the layers by what became of them. `failed` says why components are missing.
-    `besides` lists other news. `device` is what a device with the old release has to fetch.
+    `amounts` are the layers by what became of them. `failed` are errors by component. `besides` are
+    changes other than images. `device` is what a device with the old release has to fetch.
     """
 
     diff: ReleaseDiff
@@ -55,15 +55,16 @@ class Report:
             yield Row(
                 "changed", new.name, old.pullspec, new.pullspec, old.commit, new.commit, new.source
             )
-        for one in self.diff.added:
-            yield _row("added", one, "", one.pullspec)
-        for one in self.diff.removed:
-            yield _row("removed", one, one.pullspec, "")
+        for component in self.diff.added:
+            yield _row("added", component, "", component.pullspec)
+        for component in self.diff.removed:
+            yield _row("removed", component, component.pullspec, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A component. `to_commit` of a failed one is the error."""
+    """A component, its old and new image, and their commits of the source. `to_commit` of a failed
+    component is the error."""
 
     state: str
     name: str
@@ -75,15 +76,15 @@ class Row:
 
     @property
     def commits(self) -> str:
-        """Return the source commits, from and to, abbreviated; or the error."""
+        """Return the source's commits, abbreviated, or the error."""
         if self.state == "failed":
             return self.to_commit
-        known = [commit[:10] for commit in (self.from_commit, self.to_commit) if commit]
-        return " → ".join(dict.fromkeys(known))
+        commits = [commit[:10] for commit in (self.from_commit, self.to_commit) if commit]
+        return " → ".join(dict.fromkeys(commits))
 
 
-def _row(state: str, one: Component, old: str, new: str) -> Row:
-    return Row(state, one.name, old, new, "", one.commit, one.source)
+def _row(state: str, component: Component, old: str, new: str) -> Row:
+    return Row(state, component.name, old, new, "", component.commit, component.source)
 
 
 def plain(reports: Sequence[Report]) -> list[str]:
@@ -94,25 +95,23 @@ def plain(reports: Sequence[Report]) -> list[str]:
         for row in report.rows():
             between = " → ".join(text for text in (row.old, row.new) if text)
             lines.append(f"  {row.state:<8} {row.name}  {between}  {row.commits}".rstrip())
-        lines += [f"  {name}: {amount(found)}" for name, found in report.amounts.items()]
+        lines += [
+            f"  {name}: {amount.layers:,} layers, {amount.bytes:,} bytes"
+            for name, amount in report.amounts.items()
+        ]
         lines += [f"  a device fetches: {report.device}"] if report.device else []
     return lines
 
 
-def amount(found: Amount) -> str:
-    """Return an amount in words."""
-    return f"{found.layers:,} layers, {found.bytes:,} bytes"
-
-
 def markdown(reports: Sequence[Report], max_chars: int | None = None) -> str:
-    """Return the report for a pull request's body, in GitHub's dialect. If it is too long, it ends
-    after a whole row, and a last line says how many rows are missing."""
+    """Return the reports for a pull request's body, in GitHub's dialect. Text of more than
+    `max_chars` ends after a whole row, and a last line says how many rows are missing."""
     lines = [line for report in reports for line in _section(report)]
     whole = "\n".join(text for text, _ in lines).rstrip("\n")
     return whole if max_chars is None or len(whole) <= max_chars else _cut(lines, max_chars)
 
 
-type _Line = tuple[str, bool]  # and whether it is a component's row
+type _Line = tuple[str, bool]  # the text, and whether it is a component's row
 
 
 def _cut(lines: Sequence[_Line], max_chars: int) -> str:
@@ -156,22 +155,22 @@ def _amounts(amounts: Mapping[str, Amount]) -> Iterator[_Line]:
     yield "", False
     yield "| layers | count | bytes |", False
     yield "| --- | ---: | ---: |", False
-    for name, found in amounts.items():
-        yield f"| {name} | {found.layers:,} | {found.bytes:,} |", False
+    for name, amount in amounts.items():
+        yield f"| {name} | {amount.layers:,} | {amount.bytes:,} |", False
 
 
 def _commits(row: Row) -> str:
-    if row.state == "failed" or not commit_url(row.source, row.to_commit):
-        known = row.state == "failed" or not is_forge(row.source)
-        return _code(row.commits) if known else ""
+    if row.state == "failed" or not is_forge(row.source):
+        return _code(row.commits)
+    if not commit_url(row.source, row.to_commit):
+        return ""
     if row.state == "changed" and (url := compare_url(row.source, row.from_commit, row.to_commit)):
         return f"[{row.commits}]({url})"
     return f"[{row.to_commit[:10]}]({commit_url(row.source, row.to_commit)})"
 
 
 def _code(text: str) -> str:
-    """Return a code span, in which no character has a meaning. In a table a bar would still end the
-    cell."""
+    """Return a code span, in which no character but a table's bar has a meaning."""
     if not text:
         return ""
     line = " ".join(text.split()).replace("|", "\\|")

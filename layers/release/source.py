@@ -126,12 +126,13 @@ def listed_release(file: ListFile, rules: ListRules) -> Release:
     """Return the release of a file's images. Raise LayerError for an image that the rules refuse.
 
     The component of an image is called what the list calls the image, otherwise after its
-    repository, so that a new tag is a change of it. Images of one repository need their tags.
+    repository, so that a new tag is a change of the component. Of several images of one repository,
+    each is called by its reference.
     """
     if isinstance(file, ReleaseFile):
         pullspecs = file.components.items()
-        found = [_component(name, pullspec, file.origin) for name, pullspec in pullspecs]
-        return Release(components(found), file.base, file.base)
+        listed = (_component(name, pullspec, file.origin) for name, pullspec in pullspecs)
+        return Release(components(listed), file.base, file.base)
     images = file.images
     repositories = [_repository(image, rules) for image in images]
     counts = Counter(

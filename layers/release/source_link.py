@@ -1,4 +1,4 @@
-"""Find a component's source repository by its image's labels, and link to the changes since."""
+"""The source of a component: its repository, by the image's labels, and pages of its commits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from layers.release.release import Component, Release
     from layers.storage.image import Image
 
-# Names, URLs and commits come from elsewhere: only what cannot be anything else is made a link.
+# Link only URLs that match a known forge; the text is untrusted.
 _FORGE = re.compile(r"https://(github\.com|gitlab\.com)/[\w./-]+[\w-]", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 # Source and commit: OpenShift's labels (openshift-eng/doozer), then image-spec annotations.md.
@@ -27,7 +27,7 @@ _LONGEST = 500
 
 
 def labelled_source(config: ImageConfig) -> tuple[str, str]:
-    """Return the source's URL and its commit by the image's labels, "" where there is none."""
+    """Return the URL and the commit of the source from an image's labels, "" without a label."""
     inner = mapping(parse_document(config.raw, "the config"), "config", "the config", {})
     labels = mapping(inner, "Labels", "the config", {})
     for source, commit in _LABELS:
@@ -42,7 +42,7 @@ def _plain(value: object) -> str:
 
 
 def compare_url(source: str, old: str, new: str) -> str:
-    """Return the page of the commits from one to another, "" if the forge is not known."""
+    """Return the page of the changes between two commits, "" if the forge is unknown."""
     base = _base(source)
     if not base or old == new or not (_COMMIT.fullmatch(old) and _COMMIT.fullmatch(new)):
         return ""
@@ -50,13 +50,13 @@ def compare_url(source: str, old: str, new: str) -> str:
 
 
 def commit_url(source: str, commit: str) -> str:
-    """Return the page of a commit, "" if the forge is not known."""
+    """Return the page of a commit, "" if the forge is unknown."""
     base = _base(source)
     return f"{base}/commit/{commit}" if base and _COMMIT.fullmatch(commit) else ""
 
 
 def is_forge(source: str) -> bool:
-    """Return whether the source's pages are known."""
+    """Return whether the source is on a forge whose pages are known."""
     return bool(_base(source))
 
 
@@ -72,12 +72,12 @@ def resolved(release: Release, images: Mapping[str, Image]) -> Release:
 
     If the sources give neither repository nor commit of a component, its image's labels do.
     """
-    found = {
+    components = {
         name: _labelled(component, images[name]).at(images[name].digest)
         for name, component in release.components.items()
         if name in images
     }
-    return replace(release, components=found)
+    return replace(release, components=components)
 
 
 def _labelled(component: Component, image: Image) -> Component:
