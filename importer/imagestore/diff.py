@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.imagestore.tree_diff import TreeDiff, tree_diff
+from importer.imagestore.tree_diff import TreeDiff, changed_files, tree_diff
 from importer.render.table import Block, Column, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.layers import layer_ids_of
@@ -14,7 +14,7 @@ from layers.errors import printable
 from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
@@ -27,6 +27,7 @@ _COLUMNS = (
     Column("LAYERS", right=True),
     Column("FILES", fold=True),
 )
+_STYLES = {"+": "green", "~": "yellow", "-": "red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,13 @@ class StoreDiff:
 
     def summary(self) -> str:
         """Return the counts of images as one line."""
-        counts = {
-            "added": len(self.added),
-            "changed": len(self.changed),
-            "removed": len(self.removed),
-            "unchanged": self.unchanged,
-        }
-        return (
-            ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no images"
+        counts = (
+            (len(self.added), "added"),
+            (len(self.changed), "changed"),
+            (len(self.removed), "removed"),
+            (self.unchanged, "unchanged"),
         )
+        return ", ".join(f"{count} {word}" for count, word in counts if count) or "no images"
 
     def own_layers(self, image: ImageView) -> int:
         """Return how many layers of an image of the new store the old store does not have."""
@@ -92,7 +91,7 @@ class StoreDiff:
             for image in self.added
         )
         table.rows.extend(
-            ("~", *_called(change.new), f"{change.layers:+d}", _counts(change.files))
+            ("~", *_called(change.new), f"{change.layers:+d}", str(change.files))
             for change in self.changed
         )
         table.rows.extend(("-", *_called(image), "", "") for image in self.removed)
@@ -155,19 +154,6 @@ class StoreDiff:
                 yield Text(f"layer ids: {before.value} in A, {after.value} in B; {advice}")
 
 
-def changed_files(files: TreeDiff, *, counted: bool) -> dict[str, object]:
-    """Return the numbers or the paths of changed files, for JSON."""
-
-    def told(paths: Sequence[bytes]) -> object:
-        return len(paths) if counted else [printable(path) for path in paths]
-
-    return {
-        "added": told(files.added),  # with `--files` the paths, else a number
-        "removed": told(files.removed),  # likewise
-        "changed": told(files.changed),  # likewise
-    }
-
-
 def _form(store: StoreView | None) -> str | None:
     """Return the value of --whiteouts for a store; None for one that fits both."""
     return store.whiteouts.value if store is not None and store.whiteouts is not None else None
@@ -188,20 +174,10 @@ def _standard_ids(store: StoreView | None) -> list[str]:
     return [store.standard_ids.get(layer, layer) for layer in store.layers] if store else []
 
 
-def _counts(files: TreeDiff) -> str:
-    pairs = (("+", files.added), ("~", files.changed), ("-", files.removed))
-    return " ".join(f"{sign}{len(paths):,}" for sign, paths in pairs if paths) or "the same files"
-
-
 def _file_lines(change: Changed) -> Iterable[Text]:
     yield Text(change.new.full_label, "bold")
-    signs = (
-        ("+", "green", change.files.added),
-        ("~", "yellow", change.files.changed),
-        ("-", "red", change.files.removed),
-    )
-    for sign, style, paths in signs:
-        yield from (Text(f"{sign} {printable(path)}", style) for path in paths)
+    for sign, paths in change.files.by_sign():
+        yield from (Text(f"{sign} {printable(path)}", _STYLES[sign]) for path in paths)
     yield Text("")
 
 

@@ -62,24 +62,24 @@ class LayersDiff(Shown):
         table = Table(_COLUMNS)
         table.rows.extend(
             (
-                one.blob.digest.hex[:12],
-                size(one.blob.size),
-                shortened(shown_command(one.command), _COMMAND_WIDTH),
+                layer.blob.digest.hex[:12],
+                size(layer.blob.size),
+                shortened(shown_command(layer.command), _COMMAND_WIDTH),
             )
-            for one in self.added
+            for layer in self.added
         )
         layers = self.new.manifest.layers
-        pulled = f"{size(_size(one.blob for one in self.added))} of {size(_size(layers))}"
-        told: list[Block] = [table, Text("")] if table.rows else []
-        told.append(
+        pulled = f"{size(_size(layer.blob for layer in self.added))} of {size(_size(layers))}"
+        blocks: list[Block] = [table, Text("")] if table.rows else []
+        blocks.append(
             Text(
                 f"a device with A pulls {len(self.added)} of {several(len(layers), 'layer')},"
                 f" {pulled}"
             )
         )
         if self.ostree is not None:
-            told.append(Text(f"the stores in them by ostree: {self.ostree}"))
-        return told
+            blocks.append(Text(f"the stores in them by ostree: {self.ostree}"))
+        return blocks
 
     def document(self) -> dict[str, object]:
         layers = self.new.manifest.layers
@@ -88,7 +88,7 @@ class LayersDiff(Shown):
             "to": self.new.digest,  # the digest of image B
             "layers": self.added,  # [NewBlob]: a list of the layers that only B has, in its order
             # Amount: what a device with A pulls
-            "pull": Amount(len(self.added), _size(one.blob for one in self.added)),
+            "pull": Amount(len(self.added), _size(layer.blob for layer in self.added)),
             "total": Amount(len(layers), _size(layers)),  # Amount: all layers of B
             # Fetch: what ostree would fetch for the stores in them; `null` if the repo has not
             # both commits
@@ -106,10 +106,10 @@ def diff_layers(
     """Compare the manifests of two images. No layer is fetched."""
     with Blobs(skopeo, progress) as blobs:
         resolver = Resolver(skopeo, blobs)
-        before, after = (resolver.resolve(one) for one in (old, new))
-    known = {layer.digest for layer in before.manifest.layers}
+        before, after = (resolver.resolve(reference) for reference in (old, new))
+    pulled = {layer.digest for layer in before.manifest.layers}
     pairs = zip(after.manifest.layers, layer_commands(after.config), strict=True)
-    added = tuple(NewBlob(blob, command) for blob, command in pairs if blob.digest not in known)
+    added = tuple(NewBlob(blob, command) for blob, command in pairs if blob.digest not in pulled)
     return LayersDiff(before, after, added, _by_ostree(repo, before, after))
 
 

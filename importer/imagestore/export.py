@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.files.oci_layout import manifest
 from importer.imagestore.export_layer import LayerExport
-from importer.imagestore.show import choose_all, original
 from importer.render.table import Block, Shown, Text
+from importer.store.find import find_image, original
 from importer.workers.tasks import Tasks, processes
 from layers.digest import Digest
 from layers.oci.media_type import OCI_CONFIG, TAR_LAYER, Compression, layer_compression
@@ -132,7 +132,7 @@ def _export_layers(
 
 def _original(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
     """Return the image that `text` means. Raise ImporterError if every store has it flattened."""
-    store, image = original(choose_all(stores, text))
+    store, image = original(find_image(stores, text))
     if image.flattened:
         raise ImporterError(
             f"{image.label} is flattened: its layers are not the ones that its config names",

@@ -42,7 +42,7 @@ class Step:
             Text(f"images: {self.diff.summary()}; {size(self.diff.fetch.bytes)} of new objects")
         )
         lines += [Text(f"  + {image.full_label}", "green") for image in self.diff.added]
-        lines += [Text(f"  ~ {one.new.full_label}", "cyan") for one in self.diff.changed]
+        lines += [Text(f"  ~ {change.new.full_label}", "cyan") for change in self.diff.changed]
         lines += [Text(f"  - {image.full_label}", "red") for image in self.diff.removed]
         return [*lines, Text("")]
 

@@ -43,8 +43,10 @@ class Listing(Shown):
             for image in sorted(store.images, key=lambda i: i.full_label):
                 table.rows.extend(self._rows(store, image))
         blocks: list[Block] = [table] if table.rows else [Text("no images")]
-        skipped = self.stores.skipped
-        blocks.extend(Text(f"skipped {one.branch}: {one.reason}", "yellow") for one in skipped)
+        blocks += [
+            Text(f"skipped {branch.branch}: {branch.reason}", "yellow")
+            for branch in self.stores.skipped
+        ]
         return blocks
 
     def _rows(self, store: StoreView, image: ImageView) -> list[tuple[str, ...]]:

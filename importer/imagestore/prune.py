@@ -99,21 +99,21 @@ class _Commits:
         # Whoever made them, --keep says that they go.
         older = frozenset() if keep is None else _ancestors(repo, heads, None) - needed
         rest = frozenset(repo.commits()) - needed - older
-        others = frozenset(one for one in rest if not is_ours(repo.commit(one)))
+        others = frozenset(commit for commit in rest if not is_ours(repo.commit(commit)))
         return cls(needed, others, older | rest - others)
 
 
 def _ancestors(repo: Repo, heads: Sequence[str], keep: int | None) -> frozenset[str]:
-    return frozenset(one.checksum for head in heads for one in ancestors(repo, head, keep))
+    return frozenset(commit.checksum for head in heads for commit in ancestors(repo, head, keep))
 
 
 def _prune(repo: Repo, commits: _Commits) -> Pruned:
     """Delete commits, and what no other commit needs. Commits go first: if the rest fails or is
     killed, no commit that is there lacks its files, and the next run deletes them."""
     clear_abandoned(repo.path / "tmp")
-    size = sum(repo.storage_size("commit", one) for one in commits.gone)
-    for one in commits.gone:
-        repo.delete_commit(one)
+    size = sum(repo.storage_size("commit", checksum) for checksum in commits.gone)
+    for checksum in commits.gone:
+        repo.delete_commit(checksum)
     rest, count = repo.prune(), len(commits.gone)
     return Pruned(rest.total + count, rest.objects + count, rest.size + size)
 

@@ -9,11 +9,10 @@ from importer.cache.branches import IMAGE
 from importer.commit.signing import check_keys, sign
 from importer.errors import ImporterError
 from importer.imagestore.remove_message import removal_message
-from importer.imagestore.show import choose
 from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours
 from importer.repo.commit_metadata import Base
-from importer.store.find import find_stores
+from importer.store.find import find_image, find_stores
 from importer.store.layers import remove_layer
 from layers.document import compact_json
 from layers.storage.layer_record import with_blob
@@ -71,11 +70,14 @@ def remove_images(
     keys = list(keys)
     check_keys(repo, keys)
     with repo.locked():
-        ids = {choose(stores, name)[1].id for name in names}
-        concerned = [s for s in stores.found if any(image.id in ids for image in s.images)]
+        ids = {find_image(stores, name)[0][1].id for name in names}
+        concerned = [
+            store for store in stores.found if any(image.id in ids for image in store.images)
+        ]
         if len(concerned) > 1 and not everywhere:
+            branches = ", ".join(store.branch for store in concerned)
             raise ImporterError(
-                f"{len(concerned)} branches have it: {', '.join(s.branch for s in concerned)}",
+                f"{len(concerned)} branches have it: {branches}",
                 hint="name with --branch each branch to remove it from",
             )
         return Removals(tuple(_remove(repo, store, ids, keys) for store in concerned))

@@ -52,7 +52,8 @@ def removal_message(
 
 def _given(lines: Iterable[str], names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """Return the names that the user gave the images of these lines, by reference."""
-    return {one.reference: names.get(one.reference, ()) for one in stated_images(lines, {})}
+    references = (stated.reference for stated in stated_images(lines, {}))
+    return {reference: names.get(reference, ()) for reference in references}
 
 
 def _stays(
@@ -65,12 +66,12 @@ def _stays(
 
     Another image may be of the same index, and have lost the name to it.
     """
-    stated = list(stated_images([line], given))
-    if not any(one.digest in image.digests for one in stated for image in gone):
+    images = list(stated_images([line], given))
+    if not any(stated.digest in image.digests for stated in images for image in gone):
         return True
     return any(
-        one.digest in image.digests and one.is_among(image.names)
-        for one in stated
+        stated.digest in image.digests and stated.is_among(image.names)
+        for stated in images
         for image in kept
     )
 
@@ -82,7 +83,8 @@ def _release_message(
     digests = {str(digest) for image in gone for digest in image.digests}
     digests -= {str(digest) for image in kept for digest in image.digests}
     old = store.commit.message
-    rest = {name: one for name, one in release.components.items() if one.digest not in digests}
+    components = release.components.items()
+    rest = {name: part for name, part in components if part.digest not in digests}
     less = replace(release, components=rest)
     derived = old.subject == release_subject(release, store.branch)
     return Message(
@@ -99,6 +101,8 @@ def _references(lines: Iterable[str]) -> list[str]:
 
 def _facts(commit: Commit) -> dict[str, str]:
     """Return our metadata of the commit, except the names that the user gave images."""
-    given = (NAME, NAMES)
-    found = {key: str(value) for key, value in commit.metadata.items() if key.startswith(OURS)}
-    return {key: value for key, value in found.items() if key not in given}
+    return {
+        key: str(value)
+        for key, value in commit.metadata.items()
+        if key.startswith(OURS) and key not in (NAME, NAMES)
+    }

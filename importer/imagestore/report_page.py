@@ -54,15 +54,15 @@ class Written(Shown):
             # a list
             "images": [
                 {
-                    "image_id": one.image.id,  # podman's image id
-                    "names": one.image.names,  # the names in the store
-                    "size": one.size,  # bytes of the image's files
-                    "shared_size": one.shared,  # bytes that other images need as well
-                    "hidden_size": one.hidden,  # bytes that a layer above deletes or replaces
+                    "image_id": space.image.id,  # podman's image id
+                    "names": space.image.names,  # the names in the store
+                    "size": space.size,  # bytes of the image's files
+                    "shared_size": space.shared,  # bytes that other images need as well
+                    "hidden_size": space.hidden,  # bytes that a layer above deletes or replaces
                     # hidden bytes whose content no other image of the store needs
-                    "flattening_saves": one.saved,
+                    "flattening_saves": space.saved,
                 }
-                for one in data.images
+                for space in data.images
             ],
         }
 
@@ -136,7 +136,7 @@ def _figures(data: ReportData) -> list[tuple[str, str]]:
         (f"{len(data.layers):,}", "layers" if len(data.layers) != 1 else "layer"),
         (size(data.size), "in files, each layer once"),
         (size(data.unshared_size - data.size), "saved by sharing layers"),
-        (size(sum(one.saved for one in data.images)), "flattening would save"),
+        (size(sum(space.saved for space in data.images)), "flattening would save"),
     ]
 
 
@@ -146,9 +146,9 @@ def _first_user(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
-def _difference(one: Changed) -> str:
-    files = one.files
+def _difference(change: Changed) -> str:
+    files = change.files
     return (
-        f"{several(one.layers, 'new layer')}; {several(len(files.added), 'file')} added,"
+        f"{several(change.layers, 'new layer')}; {several(len(files.added), 'file')} added,"
         f" {len(files.changed):,} changed, {len(files.removed):,} removed"
     )

@@ -5,24 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
 from importer.imagestore.layer_usage import LayerUsage, layer_usage
 from importer.render.table import Block, Column, Shown, Table, Text
+from importer.store.find import find_image, original
 from layers.errors import printable
 from layers.oci.config import layer_commands, shown_command
 from layers.path import joined
-from layers.storage.select_image import select
 from layers.tree.blocked import blocked_paths
 from layers.words import first_of, several, shortened, size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from importer.repo.writer import Repo
     from importer.store.find import Stores
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
-    from layers.digest import Digest
     from layers.storage.layer_record import LayerRecord
 
 _COLUMNS = (
@@ -99,7 +95,7 @@ class LayerDetails:
 class ImageDetails(Shown):
     """An image in one store.
 
-    `branches` are all branches that have it, `flattened` those that have it flattened.
+    `branches` are all branches that have the image, `flattened` those that have it flattened.
     """
 
     image: ImageView
@@ -160,65 +156,12 @@ class ImageDetails(Shown):
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """An image with the names that it has in any store."""
-
-    id: str
-    names: frozenset[str]
-    digests: frozenset[Digest]
-
-
-def choose(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
-    """Return the image that `text` means, from the first store that has it by that name."""
-    return choose_all(stores, text)[0]
-
-
-def choose_all(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
-    """Return the image that `text` means, from each store that has it.
-
-    Stores that have it by that name come first, then those that have any name for it. Raise
-    ImporterError if there is no such image, LayerError if the text could mean several.
-    """
-    places: dict[str, list[tuple[StoreView, ImageView]]] = {}
-    for store in stores.found:
-        for image in store.images:
-            places.setdefault(image.id, []).append((store, image))
-    candidates = [
-        _Candidate(
-            image_id,
-            frozenset(name for _, image in copies for name in image.names),
-            frozenset(digest for _, image in copies for digest in image.digests),
-        )
-        for image_id, copies in places.items()
-    ]
-    chosen = select(candidates, text)
-    if chosen is None:
-        raise ImporterError(
-            f"no image {text[:200]!r} in the stores of this repo{_unread(stores)}",
-            hint="`image-store list` lists them; a name, an id or a digest will do",
-        )
-    return sorted(places[chosen.id], key=lambda p: (text not in p[1].names, not p[1].names))
-
-
-def original(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView, ImageView]:
-    """Return the first place that has the image with its original layers, else the first place."""
-    return next((place for place in places if not place[1].flattened), places[0])
-
-
-def _unread(stores: Stores) -> str:
-    """Return the end of an error message: the first branches whose store cannot be read, and why;
-    "" if all can be read."""
-    broken = [skipped for skipped in stores.skipped if skipped.broken][:3]
-    return "".join(f"; branch {branch.branch} cannot be read: {branch.reason}" for branch in broken)
-
-
 def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
     """Return everything about the image that `text` means.
 
     Of an image that is flattened in some stores only, return the original layers.
     """
-    places = choose_all(stores, text)
+    places = find_image(stores, text)
     store, image = original(places)
     usage = layer_usage(repo, store, image)
     commands = layer_commands(image.config)

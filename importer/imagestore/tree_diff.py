@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from importer.repo.values import RepoDirectory
+from layers.errors import printable
 from layers.path import Path, joined
 from layers.tree.lower import Lower
 
@@ -20,6 +21,27 @@ class TreeDiff:
     added: list[bytes] = field(default_factory=list)
     removed: list[bytes] = field(default_factory=list)
     changed: list[bytes] = field(default_factory=list)
+
+    def by_sign(self) -> tuple[tuple[str, list[bytes]], ...]:
+        """Return the paths of each kind, with the kind's sign."""
+        return ("+", self.added), ("~", self.changed), ("-", self.removed)
+
+    def __str__(self) -> str:
+        counts = (f"{sign}{len(paths):,}" for sign, paths in self.by_sign() if paths)
+        return " ".join(counts) or "the same files"
+
+
+def changed_files(files: TreeDiff, *, counted: bool) -> dict[str, object]:
+    """Return the numbers or the paths of changed files, for JSON."""
+
+    def told(paths: Sequence[bytes]) -> object:
+        return len(paths) if counted else [printable(path) for path in paths]
+
+    return {
+        "added": told(files.added),  # with `--files` the paths, else a number
+        "removed": told(files.removed),  # likewise
+        "changed": told(files.changed),  # likewise
+    }
 
 
 def tree_diff(old: Sequence[RepoDirectory], new: Sequence[RepoDirectory]) -> TreeDiff:

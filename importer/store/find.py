@@ -1,4 +1,4 @@
-"""Find the stores of a repo's branches, and the commit of a store in a container image."""
+"""Find the stores of a repo's branches, an image in them, and the commit of an embedded store."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import is_cache
+from importer.errors import ImporterError
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.document import mapping, parse_document, string
 from layers.errors import Fault
 from layers.oci.derive import STORE_COMMIT
+from layers.storage.select_image import select
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
+    from importer.store.image import ImageView
+    from layers.digest import Digest
     from layers.storage.image import Image
 
 
@@ -56,6 +62,54 @@ def find_stores(
         except Fault as error:
             skipped.append(Skipped(branch, str(error), not isinstance(error, NoStoreError)))
     return Stores(tuple(stores), tuple(skipped))
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """An image with the names that it has in any store."""
+
+    id: str
+    names: frozenset[str]
+    digests: frozenset[Digest]
+
+
+def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
+    """Find the image that `text` means: each store that has the image, with its view there.
+
+    Stores that have the image by that name come first, then those that have any name for it. Raise
+    ImporterError if there is no such image, LayerError if the text could mean several.
+    """
+    places: dict[str, list[tuple[StoreView, ImageView]]] = {}
+    for store in stores.found:
+        for image in store.images:
+            places.setdefault(image.id, []).append((store, image))
+    candidates = [
+        _Candidate(
+            image_id,
+            frozenset(name for _, image in copies for name in image.names),
+            frozenset(digest for _, image in copies for digest in image.digests),
+        )
+        for image_id, copies in places.items()
+    ]
+    chosen = select(candidates, text)
+    if chosen is None:
+        raise ImporterError(
+            f"no image {text[:200]!r} in the stores of this repo{_unread(stores)}",
+            hint="`image-store list` lists them; a name, an id or a digest will do",
+        )
+    return sorted(places[chosen.id], key=lambda p: (text not in p[1].names, not p[1].names))
+
+
+def original(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView, ImageView]:
+    """Return the first store that has the image with its original layers, else the first one."""
+    return next((place for place in places if not place[1].flattened), places[0])
+
+
+def _unread(stores: Stores) -> str:
+    """Return the end of an error message: the first branches whose store cannot be read, and why;
+    "" if all can be read."""
+    broken = [skipped for skipped in stores.skipped if skipped.broken][:3]
+    return "".join(f"; branch {branch.branch} cannot be read: {branch.reason}" for branch in broken)
 
 
 def embedded_commit(repo: Repo, image: Image) -> Commit | None:

@@ -96,10 +96,12 @@ class Verification:
         """Return a line for each finding, and a line for each branch."""
         blocks: list[Block] = []
         for branch in self.branches:
-            blocks += [Text(f"{branch.branch}: {one}", "red") for one in branch.findings]
+            blocks += [Text(f"{branch.branch}: {finding}", "red") for finding in branch.findings]
             blocks += [
-                Text(f"{branch.branch}: layer {one[:12]}: nothing says what its tar was", "yellow")
-                for one in branch.unverified_layers
+                Text(
+                    f"{branch.branch}: layer {layer[:12]}: nothing says what its tar was", "yellow"
+                )
+                for layer in branch.unverified_layers
             ]
             blocks.append(branch.verdict())
         return blocks or [Text("no stores")]

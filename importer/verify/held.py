@@ -42,15 +42,15 @@ class HeldCheck:
         work: list[Place] = [((), settled, self.tree.tar.root, self.tree.lower, () in whole)]
         while work:
             place = work.pop()
-            path, expected, found, below, holds = place
+            path, expected, stored, below, holds = place
             if holds:
-                self.tree.meta(path, expected, found)
+                self.tree.meta(path, expected, stored)
                 self._names(place)
             else:
-                self.tree.directory(path, expected, found)
-            for name in expected.directories.keys() & found.directories.keys():
+                self.tree.directory(path, expected, stored)
+            for name in expected.directories.keys() & stored.directories.keys():
                 deeper = below.directory(name) if below is not None else None
-                there = expected.directories[name], found.directories[name]
+                there = expected.directories[name], stored.directories[name]
                 inner = (*path, name)
                 work.append((inner, *there, deeper, holds or inner in whole))
         self._ends(whole)
@@ -69,55 +69,55 @@ class HeldCheck:
 
     def _names(self, place: Place) -> None:
         """Compare the names of one directory, and the files of the layer's tar."""
-        path, expected, found, below, _ = place
+        path, expected, stored, below, _ = place
         own = expected.leaves.keys() | expected.directories.keys()
         hidden = set(expected.whiteouts)
         shown = (below.names if below is not None else frozenset()) - hidden - own
-        there = found.leaves.keys() | found.directories.keys()
+        there = stored.leaves.keys() | stored.directories.keys()
         for name in sorted(there - own - shown):
             self.tree.fault((*path, name), _stray(name, hidden))
         for name in sorted(own - there):
             self.tree.fault((*path, name), "is missing; the layer's tar has it")
-        self._own(path, expected, found)
+        self._own(path, expected, stored)
         if below is not None:
             for name in sorted(shown):
-                self._below((*path, name), name, below, found)
+                self._below((*path, name), name, below, stored)
 
-    def _own(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
-        for name in sorted(expected.leaves.keys() & found.leaves.keys()):
+    def _own(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
+        for name in sorted(expected.leaves.keys() & stored.leaves.keys()):
             leaf = expected.leaves[name]
-            if leaf.checksum != found.leaves[name]:
-                self.tree.leaf((*path, name), leaf, found.leaves[name])
-        for name in sorted(expected.leaves.keys() & found.directories.keys()):
+            if leaf.checksum != stored.leaves[name]:
+                self.tree.leaf((*path, name), leaf, stored.leaves[name])
+        for name in sorted(expected.leaves.keys() & stored.directories.keys()):
             self.tree.fault((*path, name), "is a directory; the layer's tar has none")
-        for name in sorted(expected.directories.keys() & found.leaves.keys()):
+        for name in sorted(expected.directories.keys() & stored.leaves.keys()):
             self.tree.fault((*path, name), "is no directory; the layer's tar has one")
 
-    def _below(self, path: Path, name: bytes, below: Lower, found: RepoDirectory) -> None:
+    def _below(self, path: Path, name: bytes, below: Lower, stored: RepoDirectory) -> None:
         """Compare a name that only the layers below have, with everything in it."""
         expected = below.directory(name)
         if expected is None:
-            if found.leaves.get(name) != below.leaf(name):
+            if stored.leaves.get(name) != below.leaf(name):
                 self.tree.fault(path, "is not as a layer below has it")
-        elif name not in found.directories:
+        elif name not in stored.directories:
             self.tree.fault(path, "is not the directory that a layer below has")
         else:
-            self._trees(path, expected, found.directories[name])
+            self._trees(path, expected, stored.directories[name])
 
     def _trees(self, top: Path, lower: Lower, root: RepoDirectory) -> None:
         work = [(top, lower, root)]
         while work:
-            path, expected, found = work.pop()
-            if expected.meta != found.meta:
+            path, expected, stored = work.pop()
+            if expected.meta != stored.meta:
                 self.tree.fault(path, "its mode, owner or xattrs are not as a layer below has them")
             only = expected.only
-            if isinstance(only, StoredDirectory) and only.contents == found.contents:
+            if isinstance(only, StoredDirectory) and only.contents == stored.contents:
                 continue
-            for name in sorted(found.leaves.keys() | found.directories.keys() | expected.names):
-                deeper, there = expected.directory(name), found.directories.get(name)
+            for name in sorted(stored.leaves.keys() | stored.directories.keys() | expected.names):
+                deeper, there = expected.directory(name), stored.directories.get(name)
                 if deeper is not None and there is not None:
                     work.append(((*path, name), deeper, there))
-                elif found.leaves.get(name) != expected.leaf(name) or deeper or there:
+                elif stored.leaves.get(name) != expected.leaf(name) or deeper or there:
                     self.tree.fault((*path, name), "is not as the layers below have it")
 
 
@@ -146,25 +146,25 @@ class BlockerCheck:
             ((), blocker_tree(own, there, _END), self.root)
         ]
         while work:
-            path, expected, found = work.pop()
-            self._directory(path, expected, found)
+            path, expected, stored = work.pop()
+            self._directory(path, expected, stored)
             work.extend(
-                ((*path, name), expected.directories[name], found.directories[name])
-                for name in expected.directories.keys() & found.directories.keys()
+                ((*path, name), expected.directories[name], stored.directories[name])
+                for name in expected.directories.keys() & stored.directories.keys()
             )
 
-    def _directory(self, path: Path, expected: Blocker, found: RepoDirectory) -> None:
-        if expected.meta != found.meta:
+    def _directory(self, path: Path, expected: Blocker, stored: RepoDirectory) -> None:
+        if expected.meta != stored.meta:
             self._fault(path, "its mode, owner or xattrs are not those of the layer's directory")
-        for name in sorted(expected.leaves.keys() - found.leaves.keys()):
+        for name in sorted(expected.leaves.keys() - stored.leaves.keys()):
             self._fault((*path, name), "is missing: what the layer deletes there is back")
-        names = found.leaves.keys() | found.directories.keys()
+        names = stored.leaves.keys() | stored.directories.keys()
         for name in sorted(names - expected.leaves.keys() - expected.directories.keys()):
             self._fault((*path, name), "is there, and the layer's tar deletes nothing in it")
-        for name in sorted(expected.directories.keys() - found.directories.keys()):
+        for name in sorted(expected.directories.keys() - stored.directories.keys()):
             self._fault((*path, name), "is no directory, and one below it has to end")
-        for name in sorted(expected.leaves.keys() & found.leaves.keys()):
-            self._leaf((*path, name), found.leaves[name])
+        for name in sorted(expected.leaves.keys() & stored.leaves.keys()):
+            self._leaf((*path, name), stored.leaves[name])
 
     def _leaf(self, path: Path, checksum: str) -> None:
         try:

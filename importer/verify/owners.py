@@ -29,8 +29,8 @@ _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 class OwnerCheck:
     """Checks owners and modes.
 
-    `base` is the base commit's store, None if there is none. `is_base_gone` tells that the repo
-    lacks the base commit, or a part of it, so that the files kept from it are unknown.
+    `base` is the base commit's store, None if there is none. With `is_base_gone`, the repo lacks
+    the base commit or a part of it; then any owner may be one that the base has.
     """
 
     repo: Repo
@@ -44,8 +44,8 @@ class OwnerCheck:
         checksum = store.commit.metadata.get(BASE)
         if checksum is None:
             return cls(repo, findings, None, False)
-        known = isinstance(checksum, str) and _CHECKSUM.fullmatch(checksum)
-        if not known or not repo.exists("commit", checksum):
+        is_checksum = isinstance(checksum, str) and _CHECKSUM.fullmatch(checksum)
+        if not is_checksum or not repo.exists("commit", checksum):
             return cls(repo, findings, None, True)
         commit = repo.commit(checksum)
         base = None if commit.partial else repo.root(commit).find(store.prefix.strip("/"))
@@ -64,8 +64,8 @@ class OwnerCheck:
         """Check a file or symlink in a directory of the store."""
         path = f"{directory}/{name}"
         try:
-            found = self.repo.file(place.leaves[name.encode()])
-            owner, expected = unlabelled(found.owner), FILE if found.target is None else LINK
+            file = self.repo.file(place.leaves[name.encode()])
+            owner, expected = unlabelled(file.owner), FILE if file.target is None else LINK
             if owner != expected and not self._is_kept(owner, self._base_file(directory, name)):
                 self._blame(path, owner, expected)
         except ImporterError as error:
@@ -83,11 +83,11 @@ class OwnerCheck:
         checksum = place.leaves.get(name.encode()) if place else None
         return self.repo.file(checksum).owner if checksum else None
 
-    def _blame(self, path: str, found: Owner, expected: Owner) -> None:
-        if found.mode != expected.mode:
-            problem = f"its mode is {found.mode:04o}; an import writes {expected.mode:04o}"
-        elif found[:3] != expected[:3]:
-            problem = f"its owner is {found.uid}:{found.gid}; an import writes 0:0"
+    def _blame(self, path: str, owner: Owner, expected: Owner) -> None:
+        if owner.mode != expected.mode:
+            problem = f"its mode is {owner.mode:04o}; an import writes {expected.mode:04o}"
+        elif owner[:3] != expected[:3]:
+            problem = f"its owner is {owner.uid}:{owner.gid}; an import writes 0:0"
         else:
             problem = "it has xattrs; an import writes none"
         self.findings.add(problem, path=path)

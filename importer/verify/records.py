@@ -22,7 +22,7 @@ from layers.storage.layer_id import possible_ids
 from layers.storage.layer_record import chain, own_layer, standard_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from importer.repo.values import RepoDirectory
     from importer.store.image import ImageView
@@ -54,18 +54,20 @@ class RecordCheck:
 
     def run(self) -> None:
         """Read the records, then check them."""
-        layers = self._documents("overlay-layers", "layers.json")
-        images = self._documents("overlay-images", "images.json")
-        self.all_layers = layers is not None and False not in [
-            self._read_layer(document) for document in layers
-        ]
-        self.all_records = images is not None and False not in [
-            self._read_image(document) for document in images
-        ]
+        layers, self.all_layers = self._read("overlay-layers", "layers.json", own_layer)
+        images, self.all_records = self._read("overlay-images", "images.json", own_image)
+        for record in layers:
+            self._add_layer(record)
+        for image in images:
+            if image.id in self.records:
+                self.findings.add("images.json has it twice", image=label(image))
+            self.records[image.id] = image
         self.all_images = self.all_layers and self.all_records
         self.standard_ids = standard_ids(self.layers)
         for record in self.layers.values():
-            self._check_layer(record)
+            if not self._has_right_id(record):
+                problem = "its id does not follow from its diffID and parent"
+                self.findings.add(problem, layer=record.id)
         for image in self.records.values():
             self._check_image(image)
         self._check_names()
@@ -73,74 +75,62 @@ class RecordCheck:
     @cached_property
     def cut(self) -> frozenset[str]:
         """Return the ids of the cut layers: those that hold the layers below, too."""
-        known = self.standard_ids
+        ids = self.standard_ids
         return frozenset(
             record.id
             for record in self.layers.values()
-            if record.parent and is_cut(self.store.root, record.id, known.get(record.id, ""))
+            if record.parent and is_cut(self.store.root, record.id, ids.get(record.id, ""))
         )
 
     @cached_property
     def blockers(self) -> dict[str, RepoDirectory]:
         """The blockers of layers that hold some directories whole, by the layers' ids."""
-        found = {
-            record.id: blocker_in(self.store.root, record.id)
+        return {
+            record.id: blocker
             for record in self.layers.values()
-            if record.parent
+            if record.parent and (blocker := blocker_in(self.store.root, record.id)) is not None
         }
-        return {one: tree for one, tree in found.items() if tree is not None}
 
     def blobs(self, layer_id: str) -> list[Descriptor]:
-        """Return the blobs that images name for a layer, by its id in the store.
+        """Return the blobs that images name for a layer, by its id in the store; none unless all
+        images could be read.
 
-        Return nothing if not all images are known.
-
-        One that is flattened has it no more. In a store that images were merged into, a layer's
-        record may still be what such an image brought.
+        A flattened image does not have the layer. In a store that images were merged into, a
+        layer's record may still be the one that such an image brought.
         """
-        known = self.standard_ids.get(layer_id)
-        images = self.images if self.all_images and known is not None else []
-        return [blob for image in images for blob in image.blobs(known or "")]
+        standard_id = self.standard_ids.get(layer_id)
+        if standard_id is None or not self.all_images:
+            return []
+        return [blob for image in self.images for blob in image.blobs(standard_id)]
 
-    def _documents(self, directory: str, name: str) -> list[Document] | None:
+    def _read[R](
+        self, directory: str, name: str, parse: Callable[[Document], R]
+    ) -> tuple[list[R], bool]:
+        """Return the records of a file that can be read, and whether all can."""
         path = f"{directory}/{name}"
+        records = []
         try:
-            return parse_records(self.store.records(directory, name), name)
+            documents = parse_records(self.store.records(directory, name), name)
         except Fault as error:
             self.findings.add(error.message, path=path)
-            return None
+            return [], False
+        for document in documents:
+            try:
+                records.append(parse(document))
+            except LayerError as error:
+                self.findings.add(error.message, path=path)
+        return records, len(records) == len(documents)
 
-    def _read_layer(self, document: Document) -> bool:
-        try:
-            record = own_layer(document)
-        except LayerError as error:
-            self.findings.add(error.message, path="overlay-layers/layers.json")
-            return False
+    def _add_layer(self, record: LayerRecord) -> None:
         if record.id in self.layers:
             self.findings.add("layers.json has it twice", layer=record.id)
         if record.parent and record.parent not in self.layers:
             self.findings.add("layers.json has its parent not before it", layer=record.id)
         self.layers[record.id] = record
-        return True
-
-    def _read_image(self, document: Document) -> bool:
-        try:
-            record = own_image(document)
-        except LayerError as error:
-            self.findings.add(error.message, path="overlay-images/images.json")
-            return False
-        if record.id in self.records:
-            self.findings.add("images.json has it twice", image=label(record))
-        self.records[record.id] = record
-        return True
-
-    def _check_layer(self, record: LayerRecord) -> None:
-        if not self._has_right_id(record):
-            self.findings.add("its id does not follow from its diffID and parent", layer=record.id)
 
     def _has_right_id(self, record: LayerRecord) -> bool:
-        known = self.standard_ids.get(record.id)
-        return known is not None and record.id in possible_ids(known)
+        standard_id = self.standard_ids.get(record.id)
+        return standard_id is not None and record.id in possible_ids(standard_id)
 
     def _check_image(self, record: ImageRecord) -> None:
         self._check_big_data(record)
@@ -245,14 +235,14 @@ class RecordCheck:
                 self.findings.add(f"several images have the name: {', '.join(ids)}", image=name)
 
     def _check_fields(
-        self, found: Document, expected: Document, *, image: str = "", layer: str = ""
+        self, record: Document, expected: Document, *, image: str = "", layer: str = ""
     ) -> None:
-        for key in differing(found, expected):
-            self.findings.add(
-                f"its record's {key} is {shown(found, key)}, not {shown(expected, key)}",
-                image=image,
-                layer=layer,
-            )
+        for key in sorted(record.keys() | expected.keys()):
+            if record.get(key) != expected.get(key):
+                problem = (
+                    f"its record's {key} is {_shown(record, key)}, not {_shown(expected, key)}"
+                )
+                self.findings.add(problem, image=image, layer=layer)
 
     def check_layer_fields(self, layer_id: str, expected: Document) -> None:
         """Compare a layer's record with the one that its tar and blob give."""
@@ -269,17 +259,11 @@ def _digest(image: ImageView) -> Digest:
         for index in image.indexes
         if any(member.digest in manifests for member in index.manifests)
     ]
-    known = [*manifests, *listing]
-    return image.record.digest if image.record.digest in known else known[0]
+    digests = [*manifests, *listing]
+    return image.record.digest if image.record.digest in digests else digests[0]
 
 
-def differing(found: Document, expected: Document) -> Iterable[str]:
-    """Yield the fields in which two records differ, in order."""
-    return (k for k in sorted(found.keys() | expected.keys()) if found.get(k) != expected.get(k))
-
-
-def shown(record: Document, key: str) -> str:
-    """Return a field for people."""
+def _shown(record: Document, key: str) -> str:
     return f"{str(record[key])[:100]}" if key in record else "absent"
 
 

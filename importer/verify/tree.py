@@ -56,53 +56,53 @@ class TreeCheck:
         """Compare with the settled tree."""
         work: list[tuple[Path, Settled, RepoDirectory]] = [((), settled, self.tar.root)]
         while work:
-            path, expected, found = work.pop()
-            self.directory(path, expected, found)
-            for name in expected.directories.keys() & found.directories.keys():
+            path, expected, stored = work.pop()
+            self.directory(path, expected, stored)
+            for name in expected.directories.keys() & stored.directories.keys():
                 below = (*path, name)
-                work.append((below, expected.directories[name], found.directories[name]))
+                work.append((below, expected.directories[name], stored.directories[name]))
 
-    def directory(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+    def directory(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
         """Compare two directories by their owners, names, files and whiteouts."""
-        self.meta(path, expected, found)
-        self._whiteouts(path, expected, found)
-        self._leaves(path, expected, found)
-        self._directories(path, expected, found)
+        self.meta(path, expected, stored)
+        self._whiteouts(path, expected, stored)
+        self._leaves(path, expected, stored)
+        self._directories(path, expected, stored)
 
-    def meta(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+    def meta(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
         """Compare the owners of two directories."""
-        if expected.meta == found.meta:
+        if expected.meta == stored.meta:
             return
         try:
             meta = expected.meta
             owner = meta if isinstance(meta, Owner) else self.repo.dirmeta(meta)
-            self._owner(path, owner, self.repo.dirmeta(found.meta))
+            self._owner(path, owner, self.repo.dirmeta(stored.meta))
         except ImporterError as error:
             self.fault(path, error.message)
 
-    def _owner(self, path: Path, expected: Owner, found: Owner) -> bool:
+    def _owner(self, path: Path, expected: Owner, stored: Owner) -> bool:
         """Return whether two owners are the same, and report the difference, but for labels."""
-        expected, found = unlabelled(expected), unlabelled(found)
-        if expected.mode != found.mode:
+        expected, stored = unlabelled(expected), unlabelled(stored)
+        if expected.mode != stored.mode:
             self.fault(
                 path,
-                f"its mode is {found.mode:04o}; the layer's tar says {expected.mode:04o}",
+                f"its mode is {stored.mode:04o}; the layer's tar says {expected.mode:04o}",
             )
-        elif expected != found:
-            part = "xattrs are" if expected[:3] == found[:3] else "owner is"
+        elif expected != stored:
+            part = "xattrs are" if expected[:3] == stored[:3] else "owner is"
             self.fault(path, f"its {part} not what the layer's tar says")
-        return expected == found
+        return expected == stored
 
-    def _whiteouts(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+    def _whiteouts(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
         wanted = set(expected.whiteouts)
-        there = {hidden for name in found.leaves if (hidden := unquoted(name)) is not None}
+        there = {hidden for name in stored.leaves if (hidden := unquoted(name)) is not None}
         for name in sorted(wanted - there):
             self.fault((*path, name), "its whiteout is missing: what was deleted is back")
         for name in sorted(there - wanted):
             lacks = "that the layer's tar does not have" if self._is_below(path, name) else ""
             self.fault((*path, name), f"a whiteout {lacks or 'that hides nothing'}")
         for name in sorted(there & wanted):
-            self._whiteout((*path, name), found.leaves[quoted(name)])
+            self._whiteout((*path, name), stored.leaves[quoted(name)])
 
     def _is_below(self, path: Path, name: bytes) -> bool:
         """Return whether the layers below have a name that a whiteout could hide."""
@@ -121,9 +121,9 @@ class TreeCheck:
         if file.target is not None or file.size or unlabelled(file.owner) != _WHITEOUT:
             self.fault(path, "its whiteout is not an empty file without mode and owner")
 
-    def _leaves(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
+    def _leaves(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
         there = {
-            name: checksum for name, checksum in found.leaves.items() if unquoted(name) is None
+            name: checksum for name, checksum in stored.leaves.items() if unquoted(name) is None
         }
         for name in sorted(expected.leaves.keys() - there.keys()):
             self.fault((*path, name), "is missing; the layer's tar has it")
@@ -134,49 +134,49 @@ class TreeCheck:
             if leaf.checksum != there[name]:
                 self.leaf((*path, name), leaf, there[name])
 
-    def _directories(self, path: Path, expected: Settled, found: RepoDirectory) -> None:
-        for name in sorted(expected.directories.keys() - found.directories.keys()):
+    def _directories(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
+        for name in sorted(expected.directories.keys() - stored.directories.keys()):
             self.fault((*path, name), "the directory is missing; the layer's tar has it")
-        for name in sorted(found.directories.keys() - expected.directories.keys()):
+        for name in sorted(stored.directories.keys() - expected.directories.keys()):
             self.fault((*path, name), "the directory is not in the layer's tar")
 
     def leaf(self, path: Path, leaf: Leaf, checksum: str) -> None:
         """Report how two files differ. A second name under another label does not."""
         try:
-            found = self.repo.file(checksum)
+            stored = self.repo.file(checksum)
             described = self.tar.described.get(leaf)
             if described is None:  # a hard link to a lower layer's file: a copy of that
                 expected = self.repo.file(leaf.checksum)
-                self._copy(path, expected, found)
+                self._copy(path, expected, stored)
             else:
-                self._described(path, described.entry, leaf, found)
+                self._described(path, described.entry, leaf, stored)
         except ImporterError as error:
             self.fault(path, error.message)
 
-    def _copy(self, path: Path, expected: StoredFile, found: StoredFile) -> None:
-        same = self._owner(path, expected.owner, found.owner)
-        if same and not self._same_content(expected.checksum, found):
+    def _copy(self, path: Path, expected: StoredFile, stored: StoredFile) -> None:
+        same = self._owner(path, expected.owner, stored.owner)
+        if same and not self._same_content(expected.checksum, stored):
             self.fault(path, "its content is not that of the file that it is a link to")
 
-    def _described(self, path: Path, entry: Entry, leaf: Leaf, found: StoredFile) -> None:
-        kind = Kind.FILE if found.target is None else Kind.SYMLINK
+    def _described(self, path: Path, entry: Entry, leaf: Leaf, stored: StoredFile) -> None:
+        kind = Kind.FILE if stored.target is None else Kind.SYMLINK
         if kind is not entry.kind:
             self.fault(path, f"is a {_KINDS[kind]}; the layer's tar has a {_KINDS[entry.kind]}")
             return
         owner = entry.owner._replace(mode=0o777) if kind is Kind.SYMLINK else entry.owner
-        if not self._owner(path, owner, found.owner):
+        if not self._owner(path, owner, stored.owner):
             return
-        if found.target is not None and found.target.encode() != entry.link:
+        if stored.target is not None and stored.target.encode() != entry.link:
             self.fault(path, "its target is not what the layer's tar has")
-        elif found.size != entry.size or not self._same_content(leaf.checksum, found):
+        elif stored.size != entry.size or not self._same_content(leaf.checksum, stored):
             self.fault(path, "its content is not what the layer's tar has")
 
-    def _same_content(self, checksum: str, found: StoredFile) -> bool:
-        if found.target is not None:
-            return self.repo.file(checksum).target == found.target
+    def _same_content(self, checksum: str, stored: StoredFile) -> bool:
+        if stored.target is not None:
+            return self.repo.file(checksum).target == stored.target
         if not self.repo.exists("file", checksum):
             return False
-        return self._hash(checksum) == self._hash(found.checksum)
+        return self._hash(checksum) == self._hash(stored.checksum)
 
     def _hash(self, checksum: str) -> bytes:
         hasher = sha256()
