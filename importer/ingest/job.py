@@ -1,6 +1,6 @@
 """Jobs that read a layer and store its files, in a worker process or in this one.
 
-This module does not need libostree, so that a worker process need not load it.
+Worker processes load this module, and no libostree with it.
 """
 
 from __future__ import annotations
