@@ -52,6 +52,15 @@ class PlannedBranch:
     faults: Mapping[str, Fault] = MappingProxyType({})
     kept: tuple[Image, ...] = ()
 
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        return {
+            "branch": self.name,  # the branch
+            "commit": self.head.checksum if self.head else None,  # its commit now, or `null`
+            # the commit of the operating system, or `null`
+            "base": self.base.commit.checksum if self.base else None,
+        }
+
     @property
     def arch(self) -> str:
         """Return a release's architecture, "" if it has none."""

@@ -74,6 +74,18 @@ class MissingLayer:
     def size(self) -> int:
         return self.origins[0].size
 
+    def document(self) -> dict[str, object]:
+        """Return the keys for JSON."""
+        return {
+            "layer_id": self.layer.id,  # the layer's id
+            "diff_id": self.layer.diff_id,  # the uncompressed tar's digest
+            "digest": self.layer.blob.digest,  # the blob's digest
+            "size": self.size,  # the blob's size
+            "images": self.waiting,  # number of images of this call that have the layer
+            # the references that it can be fetched from
+            "from": [origin.source for origin in self.origins],
+        }
+
     @property
     def name(self) -> str:
         """Return a short name for progress: of the blob, or of the tar if there is no blob."""

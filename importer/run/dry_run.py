@@ -182,12 +182,12 @@ def rehearsed_images(run: DryRun) -> Json:
     parts = run.plan.parts
     return {
         **rehearsed_run(run),
-        # [missing_keys]: the missing layers, in the order in which they would be fetched
-        "fetch": [missing_keys(layer) for part in parts for layer in part.layers.missing],
+        # [MissingLayer]: the missing layers, in the order in which they would be fetched
+        "fetch": [layer for part in parts for layer in part.layers.missing],
         # a list of the branches that would be committed to
         "branches": [
             {
-                **branch_keys(branch.branch),
+                **branch.branch.document(),  # PlannedBranch
                 # the references of its images
                 "images": [image.reference for image in branch.branch.images],
             }
@@ -217,13 +217,13 @@ def rehearsed_release(rehearsed: Rehearsed, difference: Difference) -> Json:
     """Return the branch of a release for JSON."""
     branch, layers = rehearsed.branch, rehearsed.layers
     return {
-        **branch_keys(branch),
+        **branch.document(),  # PlannedBranch
         "unchanged": not rehearsed.moves,  # whether the run would make no commit
         **difference.reasons_keys(),
         **difference.changes_keys(),
         "fetch_bytes": layers.size,  # bytes of the blobs that would be read
-        # [missing_keys]: the missing layers, in the order in which they would be fetched
-        "fetch": [missing_keys(missing) for missing in layers.missing],
+        # [MissingLayer]: the missing layers, in the order in which they would be fetched
+        "fetch": layers.missing,
         # {fault_keys}: with `--keep-going`, by component, what failed; else `{}`
         "failed": {name: fault_keys(fault) for name, fault in branch.faults.items()},
         # a list of images
@@ -234,16 +234,6 @@ def rehearsed_release(rehearsed: Rehearsed, difference: Difference) -> Json:
             }
             for name, image in branch.by_component.items()
         ],
-    }
-
-
-def branch_keys(branch: PlannedBranch) -> Json:
-    """Return a branch for JSON."""
-    return {
-        "branch": branch.name,  # the branch
-        "commit": branch.head.checksum if branch.head else None,  # its commit now, or `null`
-        # the commit of the operating system, or `null`
-        "base": branch.base.commit.checksum if branch.base else None,
     }
 
 
@@ -259,20 +249,6 @@ def _sum_line(layers: LayerPlan, images: int) -> str:
         f" {several(len(layers.missing), 'layer')} to fetch, {several(layers.size, 'byte')};"
         f" {several(len(layers.cached), 'layer')} in the repo"
     )
-
-
-def missing_keys(missing: MissingLayer) -> Json:
-    """Return a layer that would be read, for JSON."""
-    layer = missing.layer
-    return {
-        "layer_id": layer.id,  # the layer's id
-        "diff_id": layer.diff_id,  # the uncompressed tar's digest
-        "digest": layer.blob.digest,  # the blob's digest
-        "size": missing.size,  # the blob's size
-        "images": missing.waiting,  # number of images of this call that have the layer
-        # the references that it can be fetched from
-        "from": [origin.source for origin in missing.origins],
-    }
 
 
 def planned_keys(image: Image, layers: LayerPlan) -> Json:
