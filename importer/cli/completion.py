@@ -41,13 +41,13 @@ class Bash(BashComplete):
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
         """Return what click offers, without the beginning that bash keeps."""
-        found = super().get_completions(args, incomplete)
+        items = super().get_completions(args, incomplete)
         kept = self._kept
         if incomplete.startswith("--"):
             kept = kept.partition("=")[2]
-        for item in found:
+        for item in items:
             item.value = item.value.removeprefix(kept)
-        return found
+        return items
 
 
 def _rejoined(words: list[str]) -> list[str]:

@@ -118,8 +118,8 @@ def default_map(command: click.Command, config: Mapping[str, str]) -> Defaults:
     that of a store.
     """
     if isinstance(command, click.Group):
-        known = {key: value for key, value in config.items() if key != "prefix"}
-        return {name: default_map(one, known) for name, one in command.commands.items()}
+        config = {key: value for key, value in config.items() if key != "prefix"}
+        return {name: default_map(below, config) for name, below in command.commands.items()}
     if command.name == "import-tree":
         config = {key: value for key, value in config.items() if key != "prefix"}
     found: Defaults = {}

@@ -33,8 +33,8 @@ def image_store() -> None:
     """
 
 
-for _one in (
+for _command in (
     *(list_images, show, history, diff, verify, remove, prune, export, report, embed),
     *(heal, doctor),
 ):
-    image_store.add_command(_one)
+    image_store.add_command(_command)

@@ -118,8 +118,8 @@ def _import(given: Given, job: ImportJob) -> Answer:
     reports = release_reports(result)
     files = [f"{path} was changed" for path in result.updated]
     aside = [] if messages.quiet else _aside(reports, files, log_json=messages.log_json)
-    found = answer(given, result, _markdown(given, reports), incomplete=result.incomplete)
-    return replace(found, aside="\n".join(aside))
+    printed = answer(given, result, _markdown(given, reports), incomplete=result.incomplete)
+    return replace(printed, aside="\n".join(aside))
 
 
 def _job(given: Given, repo: Path, origin: ReleaseOrigin) -> ImportJob:

@@ -144,11 +144,11 @@ class Several:
     @contextmanager
     def _blob(self, name: str, size: int) -> Iterator[Advance]:
         with ExitStack() as stack:
-            told = [stack.enter_context(part.blob(name, size)) for part in self._parts]
+            advances = [stack.enter_context(part.blob(name, size)) for part in self._parts]
 
             def advance(count: int) -> None:
-                for one in told:
-                    one(count)
+                for part_advance in advances:
+                    part_advance(count)
 
             yield advance
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-import click
-
 from importer.cli.options.images import ImageArguments, Lists
 from importer.errors import ImporterError
 
@@ -36,12 +34,10 @@ class NamedImages:
         """Parse the references, and read the lists. Raise a Fault if one is wrong."""
         if self._options.lists:
             self._read_lists()
-        asked: dict[Reference, dict[ImageName | None, None]] = {}
+        names: dict[Reference, dict[ImageName | None, None]] = {}
         for reference, name in [*self._given(), *self._listed()]:
-            asked.setdefault(reference, {})[name] = None
-        self.names = {reference: _names(reference, found) for reference, found in asked.items()}
-        if self._images.name is not None:
-            self._name_the_only(self._images.name)
+            names.setdefault(reference, {})[name] = None
+        self.names = {reference: _names(reference, given) for reference, given in names.items()}
         return self
 
     def _read_lists(self) -> None:
@@ -60,38 +56,30 @@ class NamedImages:
         from importer.errors import ImporterError
         from layers.errors import LayerError
 
-        for one in (image for found in self._lists for image in found.images):
+        for image in (image for listed in self._lists for image in listed.images):
             try:
-                name = _given_name(one.name, one.where) if one.name else None
-                yield one.reference(self._options.rules.transports), name
+                name = _given_name(image.name, image.where) if image.name else None
+                yield image.reference(self._options.rules.transports), name
             except LayerError as error:
                 raise ImporterError(error.message, hint=error.hint) from None
-
-    def _name_the_only(self, name: str) -> None:
-        from layers.oci.reference import ImageName
-
-        if len(self.names) > 1 or any(self.names.values()):
-            raise click.UsageError(
-                "--name is only for a single image without a name of its own;"
-                " write NAME=REF for several"
-            )
-        self.names = {reference: [ImageName.parse(name)] for reference in self.names}
 
     def pin(self, images: Iterable[Image]) -> None:
         """Write the lists again with these images' digests, if --pin says so."""
         if self._pinning is None:
             return
         pinned = {image.reference: image.reference.by_digest(image.digest) for image in images}
-        listed = {one.source: one for found in self._lists for one in found.images}
         transports = self._options.rules.transports
-        self._pinning.write({key: pinned[one.reference(transports)] for key, one in listed.items()})
+        images_listed = (image for listed in self._lists for image in listed.images)
+        self._pinning.write(
+            {image.source: pinned[image.reference(transports)] for image in images_listed}
+        )
 
 
-def _names(reference: Reference, asked: Iterable[ImageName | None]) -> list[ImageName]:
-    """Return an image's names. None in `asked` stands for the reference's own name; return an empty
-    list if only this one was asked for."""
-    names = [name or reference.name for name in asked]
-    return [name for name in names if name is not None] if any(asked) else []
+def _names(reference: Reference, given: Iterable[ImageName | None]) -> list[ImageName]:
+    """Return an image's names. None in `given` stands for the reference's own name; return an empty
+    list if no other name was given."""
+    names = [name or reference.name for name in given]
+    return [name for name in names if name is not None] if any(given) else []
 
 
 def named_reference(text: str) -> tuple[Reference, ImageName | None]:
@@ -141,7 +129,8 @@ def pinning_for(options: Lists) -> Pinning | None:
         return None
     from importer.files.image_lists import Pinning, read_image_lists
 
-    lists = [one for path in options.lists for one in read_image_lists(path, options.max_list_size)]
+    most = options.max_list_size
+    lists = [listed for path in options.lists for listed in read_image_lists(path, most)]
     return Pinning(lists, options.pin)
 
 
@@ -152,14 +141,14 @@ def pinned(result: Result) -> dict[str, str]:
     """
     from layers.digest import Digest
 
-    found: dict[str, str] = {}
+    references: dict[str, str] = {}
     for _, outcome in result.releases:
         for component in outcome.difference.release.components.values():
             digest = Digest.parse(component.digest)
             text = component.reference.by_digest(digest)
-            if found.setdefault(component.pullspec, text) != text:
+            if references.setdefault(component.pullspec, text) != text:
                 raise ImporterError(
                     f"{component.pullspec} is another image for each architecture",
                     hint="pin the list for one architecture",
                 )
-    return found
+    return references

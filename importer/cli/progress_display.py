@@ -136,7 +136,7 @@ class TerminalBars:
 
     def _restart(self, task: TaskID, size: int) -> None:
         """Begin a layer's line anew. What a failed transfer had read counts no more."""
-        read = next(one.completed for one in self._rich.tasks if one.id == task)
+        read = next(shown.completed for shown in self._rich.tasks if shown.id == task)
         if self._total is not None:
             self._rich.advance(self._total, -read)
         self._rich.reset(task, total=size)

@@ -76,14 +76,14 @@ def target_of(
     """
     system, contents, commit = given(System), given(StoreContents), given(CommitMessage)
     check_other_branch(branch, system.onto)
-    asked, usual = _whiteouts(given, form)
+    whiteouts, usual = _whiteouts(given, form)
     return Target(
         repo=repo,
         form=form,
         bundle=bundle,
         flatten=contents.flatten,
         layer_ids=contents.layer_ids,
-        whiteouts=asked,
+        whiteouts=whiteouts,
         usual_whiteouts=usual,
         branch=branch,
         replace_branch=commit.replace_branch,
@@ -128,12 +128,12 @@ def _whiteouts(given: Given, form: Form) -> tuple[Whiteouts | None, Whiteouts]:
 
     Raise click.UsageError if the command line has --whiteouts, and the form is not a store.
     """
-    found = given(StoreContents).whiteouts
-    if found is None or given.is_configured("whiteouts"):
-        return None, found or Whiteouts.QUOTED
+    whiteouts = given(StoreContents).whiteouts
+    if whiteouts is None or given.is_configured("whiteouts"):
+        return None, whiteouts or Whiteouts.QUOTED
     if form is not Form.STORE:
         raise click.UsageError("--whiteouts is only for --form=store")
-    return found, Whiteouts.QUOTED
+    return whiteouts, Whiteouts.QUOTED
 
 
 def layer_options(given: Given) -> LayerOptions:

@@ -41,7 +41,7 @@ DOCKER_HOME = b"image/overlay2"
 # Docker makes this directory when it first runs with the containerd image store; *seen*: 28.5.
 _CONTAINERD = b"buildkit/containerd-overlayfs"
 THROUGH_DOCKER = (
-    "`docker save NAME -o FILE`, then import-image --name=NAME oci-archive:FILE; this keeps the"
+    "`docker save NAME -o FILE`, then import-image NAME=oci-archive:FILE; this keeps the"
     " image's digest"
 )
 _CONFIGS = DOCKER_HOME + b"/imagedb/content/sha256"

@@ -69,7 +69,7 @@ def test_the_layer_comes_out_as_it_went_in(tmp_path: Path, name: str) -> None:
     layers = [SMALL, ENDS[name]]
     built = build_oci(tmp_path / "oci", "t", layers, edit_manifest=annotated)
     reference = f"oci:{tmp_path}/oci:t"
-    imported(tmp_path / "repo", "--branch=image", "--name=example.org/odd:1", reference)
+    imported(tmp_path / "repo", "--branch=image", f"example.org/odd:1={reference}")
     out = out_of_store(tmp_path / "repo", "image", built.image_id, tmp_path / "image")
     assert out.diff_ids == built.diff_ids
     assert out.tree == shown(umoci.unpack(tmp_path / "oci", "t", tmp_path / "root"))
@@ -144,7 +144,7 @@ def test_zstd_chunked_as_skopeo_makes_it(tmp_path: Path) -> None:
     assert all("manifest-checksum" in str(one["annotations"]) for one in layers)
     with pytest.raises(CommandError, match="not correct mediatype"):
         umoci.unpack(tmp_path / "chunked", "t", tmp_path / "none")
-    document = imported(tmp_path / "repo", "--branch=chunked", "--name=example.org/z:1", target)
+    document = imported(tmp_path / "repo", "--branch=chunked", f"example.org/z:1={target}")
     (image,) = document["images"]
     out = out_of_store(tmp_path / "repo", "chunked", image["image_id"], tmp_path / "image")
     assert out.diff_ids == plain.diff_ids

@@ -121,7 +121,7 @@ def test_a_container_writes_above_the_store_and_commits(
 def test_an_image_of_real_packages(registry: Registry, tmp_path: Path) -> None:
     """Four layers of Debian's packages, with deletions, an opaque directory, capabilities."""
     built = real_image.build(tmp_path / "layout", "real")
-    document = imported(tmp_path / "repo", "--name=example.org/real:1", built.reference)
+    document = imported(tmp_path / "repo", f"example.org/real:1={built.reference}")
     (image,) = document["images"]
     assert [layer["diff_id"] for layer in image["layers"]] == [one.diff_id for one in built.layers]
     assert sum(layer["whiteouts"] for layer in image["layers"]) > 10

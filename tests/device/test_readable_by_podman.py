@@ -53,7 +53,7 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     where = tmp_path_factory.mktemp("readable")
     built = build_oci(where / "layout", "t", [busybox_layer()])
-    imported(where / "repo", "--branch=good", f"oci:{where}/layout:t", "--name=localhost/good:1")
+    imported(where / "repo", "--branch=good", f"localhost/good:1=oci:{where}/layout:t")
     base = Base(built.layers[0].digest, built.layers[0].size, built.diff_ids[0])
     store = loose(where / "repo", "good", where / "store")
     (record,) = store_images(store.path)
@@ -111,7 +111,7 @@ def test_podman_starts_an_image_with_every_field(
     images = [right(world.base, docker, spelling) for spelling in SPELLINGS]
     for number, image in enumerate(images):
         reference = as_dir(world, image, tmp_path / f"image{number}")
-        imported(world.repo, "--branch=right", reference, f"--name=localhost/right{number}:1")
+        imported(world.repo, "--branch=right", f"localhost/right{number}:1={reference}")
         store = loose(world.repo, "right", tmp_path / f"store{number}")
         podman = new_podman(tmp_path / "podman", store.path)
         assert [found["Id"] for found in podman.images()] == [image.id]
@@ -127,7 +127,7 @@ def test_podman_reads_docker_images_that_call_their_config_otherwise(
         config = {"digest": digest_of(plain.config), "size": len(plain.config), **named}
         image = edited(f"old {number}", world.base, docker=True, config=config)
         reference = as_dir(world, image, tmp_path / f"image{number}")
-        imported(world.repo, "--branch=old-types", reference, f"--name=localhost/old{number}:1")
+        imported(world.repo, "--branch=old-types", f"localhost/old{number}:1={reference}")
     store = loose(world.repo, "old-types", tmp_path / "store")
     podman = new_podman(tmp_path / "podman", store.path)
     assert podman.run(image.id).strip() == "started"
@@ -156,7 +156,7 @@ def test_half_of_a_surrogate_pair(world: World, tmp_path: Path) -> None:
     manifest["config"] |= {"digest": digest_of(config), "size": len(config)}
     image = OddImage("half", json.dumps(manifest).encode(), config)
     reference = as_dir(world, image, tmp_path / "image")
-    imported(world.repo, "--branch=half", reference, "--name=localhost/half:1")
+    imported(world.repo, "--branch=half", f"localhost/half:1={reference}")
     store = loose(world.repo, "half", tmp_path / "store")
     podman = new_podman(tmp_path / "podman", store.path)
     shown = podman("history", "--no-trunc", "--format={{.CreatedBy}}", image.id)

@@ -42,7 +42,7 @@ def published(place: Path) -> Path:
     """An archive repo that everybody may read, with a store on branch os/b."""
     built = build_oci(place / "layout", "t", [busybox_layer(), WORDS, LATER])
     repo = ostreerepo.init(place / "published", "archive")
-    imported(repo, "--branch=os/b", f"--name={NAME}", f"oci:{built.directory}:t")
+    imported(repo, "--branch=os/b", f"{NAME}=oci:{built.directory}:t")
     return repo
 
 

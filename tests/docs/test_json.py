@@ -67,7 +67,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_oci(where / "images", "one", [base, [whiteout(b"etc/motd")]])
     build_oci(where / "images", "two", [base, [Entry(b"new", content=b"two")]])
     for tag in ("one", "two"):
-        call = (f"--branch={tag}", f"--name=q.io/a/b:{tag}", f"oci:{where}/images:{tag}")
+        call = (f"--branch={tag}", f"q.io/a/b:{tag}=oci:{where}/images:{tag}")
         imported(where / "repo", *call)
     (where / "list").write_text(f"pod oci:{where}/images:one\n")
     released(where / "repo", "--branch=night", "--release=first", _LISTED, where / "list")
@@ -78,7 +78,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_import(home: Path) -> None:
     layout = f"oci:{home}/images:one"
     documents = [
-        imported(home / "fresh", "--branch=one", "--name=q.io/a/b:1", layout),
+        imported(home / "fresh", "--branch=one", f"q.io/a/b:1={layout}"),
         imported(home / "fresh", "--form=layers", layout),
         imported(home / "fresh", "--branch=flat", "--flatten", layout),
     ]
@@ -89,7 +89,7 @@ def test_dry_run(home: Path) -> None:
     layout = f"oci:{home}/images:two"
     documents = [
         imported(home / "planned", "--dry-run", "--branch=one", layout),
-        imported(home / "repo", "--dry-run", "--branch=two", "--name=q.io/a/b:two", layout),
+        imported(home / "repo", "--dry-run", "--branch=two", f"q.io/a/b:two={layout}"),
     ]
     hold(documents, table("## import-image and import-storage, --dry-run"))
 

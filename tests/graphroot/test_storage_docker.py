@@ -231,5 +231,5 @@ def test_a_real_docker_that_was_switched_to_the_containerd_store(
         one["image_id"] for one in outcome.document["images"]
     ]
     name = "docker.io/library/new:1"
-    (image,) = imported(tmp_path / "new", f"--name={name}", f"oci-archive:{saved}")["images"]
+    (image,) = imported(tmp_path / "new", f"{name}=oci-archive:{saved}")["images"]
     assert (image["names"], image["digest"]) == ([name], digest)

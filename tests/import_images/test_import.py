@@ -585,21 +585,9 @@ def test_other_transports(tmp_path: Path, layout: Path, transport: str) -> None:
 
 def test_a_name_for_an_image_whose_transport_has_none(tmp_path: Path, layout: Path) -> None:
     built = build_oci(layout, "t", [BASE])
-    document = imported(
-        tmp_path / "repo", "--name=registry.example.org/some/name:1", f"oci:{layout}:t"
-    )
+    document = imported(tmp_path / "repo", f"registry.example.org/some/name:1=oci:{layout}:t")
     assert document["images"][0]["names"] == ["registry.example.org/some/name:1"]
     assert document["images"][0]["image_id"] == built.image_id
-
-
-def test_name_is_for_one_image_only(tmp_path: Path, layout: Path) -> None:
-    build_oci(layout, "t", [BASE])
-    build_oci(layout, "u", [OTHER])
-    outcome = run_import(
-        tmp_path / "repo", "--name=example.org/n", f"oci:{layout}:t", f"oci:{layout}:u"
-    )
-    assert (outcome.status, outcome.stdout) == (2, "")
-    assert not (tmp_path / "repo").exists()
 
 
 @pytest.mark.parametrize(("arch", "chosen"), [("amd64", 0), ("arm64", 1)])
@@ -644,7 +632,7 @@ def test_containers_storage_of_a_pulled_image(
     assert imported(repo, reference)["fetched_bytes"] == built.config.size
     assert registry.blob_requests() == [built.config_digest]
     by_id = f"containers-storage:@{built.image_id}"
-    other = imported(repo, "--name=example.org/x:1", by_id, env=podman.environment)
+    other = imported(repo, f"example.org/x:1={by_id}", env=podman.environment)
     assert other["images"][0]["names"] == ["example.org/x:1"]
     store = checked_out_store(repo, document["branch"], tmp_path / "out")
     theirs = unpacked(layout, "t", tmp_path / "umoci")

@@ -119,7 +119,7 @@ def test_the_name_that_the_user_gave_counts(
 ) -> None:
     given = "example.org/mine:7"
     for branch, reference in (("registry", two.names[0]), ("transport", f"oci:{layout}:one")):
-        imported(repo, f"--branch={branch}", f"--name={given}", reference)
+        imported(repo, f"--branch={branch}", f"{given}={reference}")
         assert findings(repo, branch) == []
         found = altered(repo, branch, tmp_path / branch, renaming(two.one, two.names[0]))
         assert found == lacks(two.names[0], given)
@@ -216,7 +216,7 @@ def test_after_a_merge_and_a_removal_the_commit_says_what_is_so(
     assert findings(repo, "apps") == []
     answered(repo, "remove", "--branch=apps", built[1].image_id)
     assert findings(repo, "apps") == []
-    imported(repo, *merge, "--arch=arm64", "--name=example.org/given:1", tag)
+    imported(repo, *merge, "--arch=arm64", f"example.org/given:1={tag}")
     answered(repo, "remove", "--branch=apps", built[1].image_id)
     assert findings(repo, "apps") == []
     assert "import-image.name" not in Repo.open(repo).commit(rev_parse(repo, "apps")).metadata

@@ -23,6 +23,7 @@ _GONE = {
     "--check": "use --dry-run",
     "--fail-on-lost": "use --lost",
     "--in-place": "use import-tree translate ROOT",
+    "--name": "write NAME=REF",
     "--selinux-policy-from-base": "use --selinux-policy=base",
     "--since": "use image-store diff",
     "--undo": "use import-tree translate --undo ROOT",
@@ -46,7 +47,7 @@ class Command(click.Command):
         options: Mapping[str, Sequence[click.Option]],
         rules: Sequence[Rule],
     ) -> None:
-        parameters = [*arguments, *(one for below in options.values() for one in below)]
+        parameters = [*arguments, *(option for below in options.values() for option in below)]
         super().__init__(
             name,
             callback=callback,
@@ -91,8 +92,8 @@ class Command(click.Command):
 
     def _instead(self, name: str) -> str | None:
         """Tell what does the same as an option that is gone."""
-        settings = (one for one in self.params if isinstance(one, Setting))
-        if name in {f"--{one.key}" for one in settings}:
+        settings = (param for param in self.params if isinstance(param, Setting))
+        if name in {f"--{setting.key}" for setting in settings}:
             return f"{name[2:]} is a key of the config file, /etc/import-image/config.toml"
         return _GONE.get(name)
 
@@ -100,7 +101,7 @@ class Command(click.Command):
         """Write the options and their help below their headings, in the same two columns."""
         below = self.help_records(ctx)
         widths = (len(written) for records in below.values() for written, _ in records)
-        width = max(one for one in widths if one <= _WIDEST)
+        width = max(width for width in widths if width <= _WIDEST)
         for heading, records in below.items():
             with formatter.section(heading):
                 padded = [(written.ljust(width), text) for written, text in records]
@@ -117,8 +118,8 @@ class Command(click.Command):
 
     def help_records(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
         """Return how each option is written and its help, by heading."""
-        named = {one.name for below in self._options.values() for one in below}
-        other = [one for one in self.get_params(ctx) if one.name not in named]
+        named = {option.name for below in self._options.values() for option in below}
+        other = [param for param in self.get_params(ctx) if param.name not in named]
         return {
             heading: list(_records(ctx, below))
             for heading, below in {**self._options, _OTHER: other}.items()
@@ -128,8 +129,8 @@ class Command(click.Command):
 def _records(
     ctx: click.Context, parameters: Sequence[click.Parameter]
 ) -> Iterator[tuple[str, str]]:
-    for one in parameters:
-        if isinstance(one, click.Option) and (record := one.get_help_record(ctx)) is not None:
+    for param in parameters:
+        if isinstance(param, click.Option) and (record := param.get_help_record(ctx)) is not None:
             yield record
 
 

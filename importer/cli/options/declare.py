@@ -179,7 +179,7 @@ def choice[E: Enum](*flags: str, default: E, help: str) -> E:
     """Declare an option whose value is one of the Enum's, which are strings."""
     kind = type(default)
     return _option(
-        default, flags, type=click.Choice([one.value for one in kind]), default=default.value,
+        default, flags, type=click.Choice([member.value for member in kind]), default=default.value,
         show_default=True, callback=lambda _context, _option, value: kind(value), help=help,
     )  # fmt: skip
 
@@ -282,5 +282,5 @@ def _parameters(
 
 
 def _declarations(group: type[OptionGroup]) -> Iterator[tuple[str, _Declaration]]:
-    for one in fields(cast("type[DataclassInstance]", group)):
-        yield one.name, one.metadata[_KEY]
+    for declared in fields(cast("type[DataclassInstance]", group)):
+        yield declared.name, declared.metadata[_KEY]

@@ -79,9 +79,6 @@ class ImageArguments(OptionGroup):
     RULES = (at_least_one("references", "lists", error="name images: by REF, or a list by --from"),)
 
     references: tuple[str, ...] = arguments("[[NAME=]REF]...", type=NotEmpty())
-    name: str | None = option(
-        "--name", metavar="NAME", type=NotEmpty(), help="The image's name in the store."
-    )
 
 
 @options

@@ -114,7 +114,7 @@ def _rule(
 def _is_given(context: click.Context, name: str) -> bool:
     value = context.params.get(name)
     if value is False:
-        return not any(one.name == name and _is_flag(one) for one in context.command.params)
+        return not any(param.name == name and _is_flag(param) for param in context.command.params)
     return value is not None and value != ()
 
 
@@ -124,5 +124,5 @@ def _is_flag(parameter: click.Parameter) -> bool:
 
 def _written(context: click.Context, names: list[str]) -> list[str]:
     """Return the options with these field names as one writes them, in this order."""
-    longest = {one.name: max(one.opts, key=len) for one in context.command.params}
+    longest = {param.name: max(param.opts, key=len) for param in context.command.params}
     return [longest[name] for name in names]

@@ -207,7 +207,7 @@ class OneOf[E: Enum](ParamType[E]):
 
     def __init__(self, kind: type[E]) -> None:
         self._kind = kind
-        self._choice = click.Choice([str(one.value) for one in kind])
+        self._choice = click.Choice([str(member.value) for member in kind])
         self.name = "|".join(self._choice.choices)
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> E:
