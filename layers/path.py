@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from layers.errors import LayerError
-from layers.whiteout import OPAQUE_MARKER
+from layers.whiteout import OPAQUE_MARKER, WHITEOUT_PREFIX
 
 # include/uapi/linux/limits.h; no tool could unpack more.
 _NAME_MAX = 255
 _PATH_MAX = 4095
-_WHITEOUT = b".wh."
 
 type Path = tuple[bytes, ...]
 
@@ -51,14 +50,20 @@ def _resolved(path: bytes) -> Path:
 def _check_length(path: bytes) -> None:
     """Raise LayerError if the path is too long. For a whiteout, the path that it hides counts."""
     name = path.rpartition(b"/")[2]
-    hidden = b"" if name == OPAQUE_MARKER else name.removeprefix(_WHITEOUT)
+    hidden = b"" if name == OPAQUE_MARKER else name.removeprefix(WHITEOUT_PREFIX)
     if len(path) - len(name) + len(hidden) > _PATH_MAX:
         raise LayerError(f"path of {len(path)} bytes; Linux has {_PATH_MAX}")
 
 
 def _checked(name: bytes) -> bytes:
-    if len(name) > _NAME_MAX and len(name.removeprefix(_WHITEOUT)) > _NAME_MAX:
+    if len(name) > _NAME_MAX and len(name.removeprefix(WHITEOUT_PREFIX)) > _NAME_MAX:
         raise LayerError(f"name of {len(name)} bytes; Linux has {_NAME_MAX}")
+    check_utf8(name)
+    return name
+
+
+def check_utf8(name: bytes) -> None:
+    """Raise LayerError for a name that ostree cannot store."""
     if not name.isascii():
         try:
             name.decode("utf-8")
@@ -66,7 +71,6 @@ def _checked(name: bytes) -> bytes:
             raise LayerError(
                 "the name is not UTF-8", hint="ostree's directory trees hold UTF-8 names only"
             ) from None
-    return name
 
 
 def normalized(path: bytes) -> bytes:

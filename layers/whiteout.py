@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from layers.errors import LayerError
 
-_PREFIX = b".wh."
+WHITEOUT_PREFIX = b".wh."
 AUFS_PREFIX = b".wh..wh."
 OPAQUE_MARKER = b".wh..wh..opq"
 QUOTED_PREFIX = b".ostree-wh."
@@ -17,7 +17,7 @@ QUOTED_PREFIX = b".ostree-wh."
 
 def is_whiteout(name: bytes) -> bool:
     """Return whether the name deletes something: `.wh.NAME`, or the opaque marker."""
-    return name.startswith(_PREFIX)
+    return name.startswith(WHITEOUT_PREFIX)
 
 
 def is_aufs_leftover(name: bytes) -> bool:
@@ -26,9 +26,10 @@ def is_aufs_leftover(name: bytes) -> bool:
     return name.startswith(AUFS_PREFIX) and name != OPAQUE_MARKER
 
 
-def hidden_name(whiteout: bytes) -> bytes:
-    """Return the name that `.wh.NAME` deletes. Raise LayerError if there is none."""
-    name = whiteout.removeprefix(_PREFIX)
+def hidden_name(whiteout: bytes, prefix: bytes = WHITEOUT_PREFIX) -> bytes:
+    """Return the name that `.wh.NAME`, or another prefix, deletes. Raise LayerError if there is
+    none."""
+    name = whiteout.removeprefix(prefix)
     if name in (b"", b".", b".."):
         raise LayerError("a whiteout that names nothing")
     return name

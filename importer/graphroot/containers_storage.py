@@ -80,7 +80,9 @@ class Graphroot:
             digests = _digests(record)
         chain = complete_chain(self._layers, record.layer)
         layers = [self._layer(layer) for layer in chain or ()]
-        complete = chain is not None and all(map(self._is_there, layers))
+        complete = chain is not None and all(
+            self._directory.is_there(layer.directory) for layer in layers
+        )
         return SourceImage(
             record.id,
             record.names,
@@ -93,9 +95,6 @@ class Graphroot:
         kept = record if self._directory.is_there(record) else None
         directory = f"overlay/{layer.id}/diff".encode()
         return SourceLayer(self._place, directory, kept, layer.diff_size)
-
-    def _is_there(self, layer: SourceLayer) -> bool:
-        return self._directory.is_there(layer.directory)
 
     def _load(self, record: ImageRecord) -> Image:
         manifest = parse_manifest(self._manifest(record))

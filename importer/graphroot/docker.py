@@ -84,10 +84,9 @@ class Dockerroot:
             # A damaged image does not stop the import of the others.
             self._progress.message(f"{names[0] if names else digest.hex[:12]}: {error}")
             return SourceImage(digest.hex, names, (), None)
-        layers = [self._layer(chain_id) for chain_id in chain]
-        there = [layer for layer in layers if layer is not None and self._is_there(layer)]
-        complete = len(there) == len(layers)
-        return SourceImage(digest.hex, names, (), stacked(there) if complete else None)
+        layers = [layer for chain_id in chain if (layer := self._layer(chain_id)) is not None]
+        complete = len(layers) == len(chain)
+        return SourceImage(digest.hex, names, (), stacked(layers) if complete else None)
 
     def _config(self, image: Digest) -> bytes:
         path = _CONFIGS + b"/" + image.hex.encode()
@@ -96,23 +95,22 @@ class Dockerroot:
             raise ImporterError(f"{self._directory.shown(path)} is missing")
         return data
 
-    def _is_there(self, layer: SourceLayer) -> bool:
-        return self._directory.is_there(layer.directory)
-
     def _layer(self, chain_id: Digest) -> SourceLayer | None:
+        """Return a layer, None if the store does not have its directory."""
         home = b"%b/layerdb/%b/%b" % (
             DOCKER_HOME,
             chain_id.algorithm.encode(),
             chain_id.hex.encode(),
         )
         cache = self._line(home + b"/cache-id")
-        if not cache.isalnum():
+        directory = b"overlay2/" + cache + b"/diff"
+        if not cache.isalnum() or not self._directory.is_there(directory):
             return None
         record = home + b"/tar-split.json.gz"
         size = self._line(home + b"/size")
         return SourceLayer(
             self._place,
-            b"overlay2/" + cache + b"/diff",
+            directory,
             record if self._directory.is_there(record) else None,
             int(size) if size.isdigit() and len(size) < _SIZE_DIGITS else 0,
         )

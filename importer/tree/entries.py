@@ -13,7 +13,7 @@ from importer.files.xattrs import xattrs_of
 from importer.tree.file_batch import lower_layers
 from layers.errors import LayerError
 from layers.ondisk.change import Fill
-from layers.path import joined
+from layers.path import check_utf8, joined
 from layers.tree.builder import DeviceNodes
 from layers.tree.overlay_xattrs import (
     TRUSTED,
@@ -23,14 +23,19 @@ from layers.tree.overlay_xattrs import (
     whiteout_by,
     without_opaque,
 )
-from layers.whiteout import OPAQUE_MARKER, QUOTED_PREFIX
+from layers.whiteout import (
+    OPAQUE_MARKER,
+    QUOTED_PREFIX,
+    WHITEOUT_PREFIX,
+    hidden_name,
+    is_whiteout,
+)
 
 if TYPE_CHECKING:
     from importer.tree.scanned import Rules, ScannedFile
     from layers.entry import Xattrs
     from layers.path import Path
 
-_FUSE_PREFIX = b".wh."
 _BACKING_DEVICE = b"backingFsBlockDev"
 _NAME_MAX = 255  # include/uapi/linux/limits.h
 _SELF_MADE = "ostree has no way to escape the name; rename the file, or leave it out by --skip-list"
@@ -50,6 +55,9 @@ class WhiteoutForm(Enum):
     FIFO = "fifo"
     SOCKET = "socket"
     BACKING = "backing device"  # of containers-storage's and Docker's quota code
+
+
+_PREFIXES = {WhiteoutForm.FUSE: WHITEOUT_PREFIX, WhiteoutForm.QUOTED: QUOTED_PREFIX}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ def _form_of_file(file: ScannedFile, directory: int, rules: Rules) -> WhiteoutFo
     name, layer = file.name, file.place.layer
     if rules.own_whiteouts and joined(file.path) in rules.own_whiteouts:
         return WhiteoutForm.QUOTED
-    if layer is not None and layer.fuse and name.startswith(_FUSE_PREFIX):
+    if layer is not None and layer.fuse and is_whiteout(name):
         _check_empty(file.status)
         # fuse-overlayfs, main.c, `create_whiteout` and `set_fd_opaque`.
         return WhiteoutForm.OPAQUE_FILE if name == OPAQUE_MARKER else WhiteoutForm.FUSE
@@ -150,11 +158,7 @@ def take(file: ScannedFile, form: WhiteoutForm, rules: Rules) -> Mark:
 
 def hidden_by(name: bytes, form: WhiteoutForm) -> bytes:
     """Return the name that a whiteout of this form hides. Raise LayerError if it hides none."""
-    prefix = {WhiteoutForm.FUSE: _FUSE_PREFIX, WhiteoutForm.QUOTED: QUOTED_PREFIX}.get(form, b"")
-    hidden = name.removeprefix(prefix)
-    if hidden in (b"", b".", b".."):
-        raise LayerError("a whiteout that names nothing")
-    return hidden
+    return hidden_name(name, _PREFIXES.get(form, b""))
 
 
 def _check_left_out(above: Path, form: WhiteoutForm, choice: DeviceNodes) -> None:
@@ -186,7 +190,7 @@ def check_name(name: bytes) -> None:
             "ostree would turn a file of this name into a whiteout when it deploys the commit",
             hint=_SELF_MADE,
         )
-    _check_utf8(name)
+    check_utf8(name)
 
 
 def _check_hidden(name: bytes) -> None:
@@ -197,13 +201,4 @@ def _check_hidden(name: bytes) -> None:
             f" {_NAME_MAX}",
             hint="use a store without this layer, or rebuild the image with a shorter name",
         )
-    _check_utf8(name)
-
-
-def _check_utf8(name: bytes) -> None:
-    try:
-        name.decode()
-    except UnicodeDecodeError:
-        raise LayerError(
-            "the name is not UTF-8", hint="ostree's directory trees hold UTF-8 names only"
-        ) from None
+    check_utf8(name)
