@@ -127,12 +127,12 @@ def test_an_exchanged_file_gives_nothing_out(tmp_path: Path, swaps: int, other: 
     read = set()
 
     def read_both() -> None:
-        for descriptor in (
-            beneath.open_file(directory, b"file"),
-            beneath.open_file(root, b"a/file"),
-        ):
-            read.add(os.read(descriptor, 20))
+        for at, path in ((directory, b"file"), (root, b"a/file")):
+            descriptor = beneath.open_file(at, path)
+            read.add(content := os.read(descriptor, 20))
             os.close(descriptor)
+            if not content:
+                raise OSError("the fifo was opened, which does not count")
 
     amid(tree / "a/file", tree / "a/other", swaps, read_both)
     os.close(root)
