@@ -49,8 +49,8 @@ class NewBlob:
 
 @dataclass(frozen=True, slots=True)
 class LayersDiff(Shown):
-    """The layers that B has and A has not. `ostree` is what ostree would fetch for the stores in
-    them, None if the repo lacks one of their commits."""
+    """The layers that B has and A has not. `ostree` is the cost of fetching B's store by ostree to
+    a device with A's, None if the repo lacks the commit of one of the stores."""
 
     old: Image
     new: Image

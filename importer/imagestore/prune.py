@@ -86,8 +86,8 @@ def prune(
 
 @dataclass(frozen=True, slots=True)
 class _Commits:
-    """The repo's commits: those that a branch needs, those to delete, and `others`, which no branch
-    leads to and no import of images made."""
+    """The repo's commits. A branch needs the commits `needed`; `gone` are to be deleted. `others`
+    have no branch and no import of images made them, so they stay."""
 
     needed: frozenset[str]
     others: frozenset[str]
@@ -96,7 +96,7 @@ class _Commits:
     @classmethod
     def of(cls, repo: Repo, heads: Sequence[str], keep: int | None) -> _Commits:
         needed = _ancestors(repo, heads, keep)
-        # Whoever made them, --keep says that they go.
+        # With --keep, a branch's older commits go, whoever made them.
         older = frozenset() if keep is None else _ancestors(repo, heads, None) - needed
         rest = frozenset(repo.commits()) - needed - older
         others = frozenset(commit for commit in rest if not is_ours(repo.commit(commit)))
@@ -139,22 +139,22 @@ class _Needed:
 
 
 def _needed(repo: Repo, refs: dict[str, str], keep: int | None, prefix: str | None) -> _Needed:
-    found = _Needed(set(), set())
+    needed = _Needed(set(), set())
     for ref, checksum in refs.items():
         if not is_cache(ref):
             for commit in ancestors(repo, checksum, keep):
-                _add_layers(repo, commit, prefix, found)
-    return found
+                _add_layers(repo, commit, prefix, needed)
+    return needed
 
 
-def _add_layers(repo: Repo, commit: Commit, prefix: str | None, found: _Needed) -> None:
+def _add_layers(repo: Repo, commit: Commit, prefix: str | None, needed: _Needed) -> None:
     """Note the layers of a commit's store, by its directories: damaged records lose no layer."""
     where = store_prefix(commit, prefix).strip("/")
     overlay = repo.root(commit).find(f"{where}/overlay")
     for name, directory in overlay.directories.items() if overlay else ():
-        found.layers.add(name.decode())
+        needed.layers.add(name.decode())
         if (tree := directory.directories.get(b"diff")) is not None:
-            found.trees.add(tree.contents)
+            needed.trees.add(tree.contents)
 
 
 def _layer_id(repo: Repo, ref: str) -> str:

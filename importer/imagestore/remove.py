@@ -167,11 +167,9 @@ class _StoreEdit:
 
 
 def _parent(repo: Repo, store: StoreView) -> str | None:
-    """Return the parent of the new commit, or None.
-
-    A branch with a history goes on with it, and no other program's commit is lost; commits of
-    import-image have no parent.
-    """
+    """Return the parent of the new commit: the head if the branch has a history, or if another
+    program made the head, so that it is not lost; else None, as commits of import-image have no
+    parent."""
     head = store.commit
     goes_on = repo.parent(head.checksum) is not None or store.release is not None
     return head.checksum if goes_on or not is_ours(head) else None

@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LayerResult:
-    """The problems, and the tar's size in bytes.
-
-    `ids` are the owners and groups in the tar, None if the tar is not the diffID's.
-    """
+    """The problems, and the size of the tar in bytes. `ids` are the tar's user and group ids, None
+    if the tar has another digest than the diffID."""
 
     problems: tuple[Problem, ...]
     size: int

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _VerifyPlan:
-    """A store whose records are checked, and the checks of its layers that are still to do, in the
-    order of its records."""
+    """A store whose records are checked, and the checks to do of its layers, in the order of its
+    records."""
 
     records: RecordCheck
     result: Verified
