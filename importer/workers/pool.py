@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.process import Server
-from importer.workers.worker import SIZE, Run, Write
+from importer.workers.worker import SIZE, Run, Write, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -155,14 +155,7 @@ class _Process:
         return answer
 
     def _receive(self, size: int) -> bytearray:
-        data = bytearray(size)
-        left = memoryview(data)
-        while left:
-            try:
-                count = self._socket.recv_into(left)
-            except ConnectionResetError:
-                count = 0
-            if not count:
-                raise self._server.failure()
-            left = left[count:]
-        return data
+        try:
+            return received(self._socket, size)
+        except (EOFError, ConnectionResetError):
+            raise self._server.failure() from None

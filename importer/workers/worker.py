@@ -14,6 +14,7 @@ import socket
 import struct
 import time
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.repo.staging import NewObjects, ObjectPlace
@@ -74,7 +75,7 @@ type Answer[T] = JobDone[T] | Exception
 
 def serve(descriptor: int) -> None:
     """Answer requests until the importing process is gone."""
-    with socket.socket(fileno=descriptor) as asker:
+    with socket.socket(fileno=descriptor) as asker, suppress(EOFError):
         while True:
             request, descriptors = _request(asker)
             _send(asker, _answer(request, descriptors, asker))
@@ -84,18 +85,21 @@ def _request(asker: socket.socket) -> tuple[WorkRequest[object], list[int]]:
     """Receive the next request, with its descriptors."""
     head, descriptors, _, _ = socket.recv_fds(asker, SIZE.size, 1)
     if len(head) < SIZE.size:
-        raise SystemExit  # the importing process is gone
-    data = bytearray(SIZE.unpack(head)[0])
-    left = memoryview(data)
-    while left:
-        left = left[asker.recv_into(left) or _gone() :]
-    request: WorkRequest[object] = pickle.loads(data)  # noqa: S301 - our own
+        raise EOFError
+    request: WorkRequest[object] = pickle.loads(received(asker, *SIZE.unpack(head)))  # noqa: S301 - our own
     return request, descriptors
 
 
-def _gone() -> int:
-    """Exit: the importing process was killed, so no process waits for the answer."""
-    raise SystemExit
+def received(connection: socket.socket, size: int) -> bytearray:
+    """Receive `size` bytes. Raise EOFError if the other process is gone."""
+    data = bytearray(size)
+    left = memoryview(data)
+    while left:
+        count = connection.recv_into(left)
+        if not count:
+            raise EOFError
+        left = left[count:]
+    return data
 
 
 def _send(asker: socket.socket, answer: Answer[object] | int) -> None:
@@ -104,7 +108,7 @@ def _send(asker: socket.socket, answer: Answer[object] | int) -> None:
         asker.sendall(SIZE.pack(len(data)))
         asker.sendall(data)
     except (BrokenPipeError, ConnectionResetError):
-        _gone()
+        raise SystemExit from None  # the importing process was killed
 
 
 def _answer(
