@@ -7,19 +7,18 @@ import re
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import why_no_branch
-from importer.cli.options.types import NotEmpty, ParamType
+from importer.cli.options.types import NotEmpty, Parsed
 from layers.architecture import go_arch
-from layers.errors import LayerError
 from layers.path import components
 from layers.whiteout import refuse_quoted
 
 if TYPE_CHECKING:
-    import click
+    pass
 
 _ARCH = re.compile(r"[a-z0-9_]+")
 
 
-class Branch(ParamType[str]):
+class Branch(Parsed[str]):
     """A branch for images, not one of the cache's. `template` takes {arch} in it."""
 
     name = "NAME"
@@ -27,14 +26,10 @@ class Branch(ParamType[str]):
     def __init__(self, *, template: bool = False) -> None:
         self._template = template
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the name."""
-        text = str(value)
+    def parse(self, text: str) -> str:
         why = why_no_branch(text.replace("{arch}", "amd64") if self._template else text)
         if why:
-            self.fail(f"{text!r}: {why}", param, ctx)
+            raise ValueError(f"{text!r}: {why}")
         return text
 
 
@@ -43,47 +38,33 @@ class Prefix(NotEmpty):
 
     name = "DIR"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the path."""
-        text = super().convert(value, param, ctx)
+    def parse(self, text: str) -> str:
+        text = super().parse(text)
         if not text.startswith("/") or not {"", ".", ".."}.isdisjoint(text.split("/")[1:]):
-            self.fail(
-                f"{text!r} is not an absolute path without '.', '..', '//' and a '/' at its end",
-                param,
-                ctx,
+            raise ValueError(
+                f"{text!r} is not an absolute path without '.', '..', '//' and a '/' at its end"
             )
-        try:
-            for name in components(os.fsencode(text)):
-                refuse_quoted(name)
-        except LayerError as error:
-            self.fail(str(error), param, ctx)
+        for name in components(os.fsencode(text)):
+            refuse_quoted(name)
         return text
 
 
 class TreePrefix(Prefix):
     """The directory of a tree in a commit: an absolute path, or the root."""
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the path."""
-        return "/" if value == "/" else super().convert(value, param, ctx)
+    def parse(self, text: str) -> str:
+        return "/" if text == "/" else super().parse(text)
 
 
-class ArchitectureType(ParamType[str]):
+class ArchitectureType(Parsed[str]):
     """An architecture by Go's name or by uname's."""
 
     name = "ARCH"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return Go's name."""
-        if not _ARCH.fullmatch(str(value)):
-            self.fail(f"{value!r} is no architecture", param, ctx)
-        return go_arch(str(value))
+    def parse(self, text: str) -> str:
+        if not _ARCH.fullmatch(text):
+            raise ValueError(f"{text!r} is no architecture")
+        return go_arch(text)
 
 
 class ReleaseName(NotEmpty):
@@ -91,14 +72,8 @@ class ReleaseName(NotEmpty):
 
     name = "NAME"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the name."""
+    def parse(self, text: str) -> str:
         from layers.release.release import Release
 
-        text = super().convert(value, param, ctx)
-        try:
-            return Release({}, text).name
-        except LayerError as error:
-            self.fail(str(error), param, ctx)
+        text = super().parse(text)
+        return Release({}, text).name

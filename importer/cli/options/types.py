@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from layers.errors import LayerError
 from layers.moment import parse_moment
 
 if TYPE_CHECKING:
@@ -38,21 +39,33 @@ type _Convert = Callable[[object, click.Parameter | None, click.Context | None],
 _WITHIN_A_DAY = cast("_Convert", click.FloatRange(min=0, min_open=True, max=24 * 60 * 60).convert)
 
 
-class NotEmpty(ParamType[str]):
+class Parsed[T](ParamType[T]):
+    """A kind of value that is written as text."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        """Return the value. Fail with a usage error."""
+        try:
+            return self.parse(str(value))
+        except (ValueError, LayerError) as error:
+            self.fail(str(error), param, ctx)
+
+    def parse(self, text: str) -> T:
+        """Return the value. Raise ValueError or LayerError, which say why, if the text is none."""
+        raise NotImplementedError
+
+
+class NotEmpty(Parsed[str]):
     """Any text but ""."""
 
     name = "TEXT"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the text."""
-        if not str(value):
-            self.fail(_EMPTY, param, ctx)
-        return str(value)
+    def parse(self, text: str) -> str:
+        if not text:
+            raise ValueError(_EMPTY)
+        return text
 
 
-class TextType(ParamType[str]):
+class TextType(Parsed[str]):
     """Text in UTF-8. `empty` tells that "" is accepted."""
 
     name = "TEXT"
@@ -60,33 +73,26 @@ class TextType(ParamType[str]):
     def __init__(self, *, empty: bool = False) -> None:
         self._empty = empty
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the text."""
-        text = str(value)
+    def parse(self, text: str) -> str:
         if not text and not self._empty:
-            self.fail(_EMPTY, param, ctx)
+            raise ValueError(_EMPTY)
         try:
             text.encode()
         except UnicodeEncodeError:
-            self.fail(f"{text!r} is not UTF-8", param, ctx)
+            raise ValueError(f"{text!r} is not UTF-8") from None
         return text
 
 
-class KeyValue(ParamType[tuple[str, str]]):
+class KeyValue(Parsed[tuple[str, str]]):
     """KEY=VALUE; the value may be empty."""
 
     name = "KEY=VALUE"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Return key and value."""
-        text = TextType(empty=True).convert(value, param, ctx)
+    def parse(self, text: str) -> tuple[str, str]:
+        text = TextType(empty=True).parse(text)
         key, equals, rest = text.partition("=")
         if not key or not equals:
-            self.fail(f"{text!r} is not of the form KEY=VALUE", param, ctx)
+            raise ValueError(f"{text!r} is not of the form KEY=VALUE")
         return key, rest
 
 
@@ -95,34 +101,28 @@ class Context(TextType):
 
     name = "CONTEXT"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str:
-        """Return the context. Whether the device's policy knows it cannot be told here."""
-        text = super().convert(value, param, ctx)
+    def parse(self, text: str) -> str:
+        text = super().parse(text)
         if not _CONTEXT.fullmatch(text):
-            self.fail(f"{text!r} is not of the form user:role:type:level", param, ctx)
+            raise ValueError(f"{text!r} is not of the form user:role:type:level")
         return text
 
 
-class Transports(ParamType[frozenset[str]]):
+class Transports(Parsed[frozenset[str]]):
     """Names of skopeo's transports, divided by commas."""
 
     name = "NAME,..."
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> frozenset[str]:
-        """Return the names."""
+    def parse(self, text: str) -> frozenset[str]:
         from layers.oci.reference import TRANSPORTS
 
-        found = frozenset(str(value).split(","))
+        found = frozenset(text.split(","))
         if stray := found - TRANSPORTS:
-            self.fail(f"{min(stray)!r} is none of {', '.join(sorted(TRANSPORTS))}", param, ctx)
+            raise ValueError(f"{min(stray)!r} is none of {', '.join(sorted(TRANSPORTS))}")
         return found
 
 
-class PlaceType(ParamType[Path]):
+class PlaceType(Parsed[Path]):
     """A path. `directory` False refuses an existing directory; `dash` takes `-`."""
 
     name = "PATH"
@@ -132,14 +132,10 @@ class PlaceType(ParamType[Path]):
     ) -> None:
         self._path = click.Path(readable=readable, dir_okay=directory, allow_dash=dash)
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Path:
-        """Return the path. pathlib alone would make "." of ""."""
-        text = os.fspath(value) if isinstance(value, Path) else str(value)
+    def parse(self, text: str) -> Path:
         if not text:
-            self.fail(_EMPTY, param, ctx)
-        return Path(os.fsdecode(self._path.convert(text, param, ctx)))
+            raise ValueError(_EMPTY)
+        return Path(os.fsdecode(self._path.convert(text, None, None)))
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -148,36 +144,29 @@ class PlaceType(ParamType[Path]):
         return self._path.shell_complete(ctx, param, incomplete)
 
 
-class YesNo(ParamType[bool]):
+class YesNo(Parsed[bool]):
     """A boolean; for click alone, "" is false."""
 
     name = "BOOL"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> bool:
-        """Return the boolean."""
-        if value == "":
-            self.fail(_EMPTY, param, ctx)
-        return bool(click.BOOL.convert(value, param, ctx))
+    def parse(self, text: str) -> bool:
+        if not text:
+            raise ValueError(_EMPTY)
+        return bool(click.BOOL.convert(text, None, None))
 
 
-class Timestamp(ParamType[int]):
+class Timestamp(Parsed[int]):
     """A time from 1970 on: `@SECONDS`, or ISO 8601."""
 
     name = "TIMESTAMP"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return seconds since 1970."""
-        text = str(value)
+    def parse(self, text: str) -> int:
         try:
             seconds = int(text[1:]) if text.startswith("@") else _seconds_of(text)
         except ValueError:
             seconds = -1
         if seconds < 0:
-            self.fail(f"{text!r} is neither @SECONDS nor an ISO 8601 time after 1970", param, ctx)
+            raise ValueError(f"{text!r} is neither @SECONDS nor an ISO 8601 time after 1970")
         return seconds
 
 
@@ -185,24 +174,19 @@ def _seconds_of(text: str) -> int:
     return int(parse_moment(text).timestamp())  # in this machine's zone if it names none
 
 
-class Size(ParamType[int]):
+class Size(Parsed[int]):
     """A number of bytes, with K, M, G or T for powers of 1024."""
 
     name = "SIZE"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return bytes."""
-        if isinstance(value, int):
-            return value
-        match = _SIZE.fullmatch(str(value))
+    def parse(self, text: str) -> int:
+        match = _SIZE.fullmatch(text)
         if match is None:
-            self.fail(f"{value!r} is not a size such as 64G", param, ctx)
+            raise ValueError(f"{text!r} is not a size such as 64G")
         return int(int(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
-class OneOf[E: Enum](ParamType[E]):
+class OneOf[E: Enum](Parsed[E]):
     """One of an Enum's values, which are strings."""
 
     def __init__(self, kind: type[E]) -> None:
@@ -210,9 +194,8 @@ class OneOf[E: Enum](ParamType[E]):
         self._choice = click.Choice([str(member.value) for member in kind])
         self.name = "|".join(self._choice.choices)
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> E:
-        """Return the Enum's member."""
-        return self._kind(self._choice.convert(value, param, ctx))
+    def parse(self, text: str) -> E:
+        return self._kind(self._choice.convert(text, None, None))
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
         """Return the values as --help shows them."""
@@ -225,7 +208,7 @@ class OneOf[E: Enum](ParamType[E]):
         return self._choice.shell_complete(ctx, param, incomplete)
 
 
-class Number(ParamType[int]):
+class Number(Parsed[int]):
     """A whole number in a range; without `most` it has no upper end."""
 
     name = "NUMBER"
@@ -233,23 +216,17 @@ class Number(ParamType[int]):
     def __init__(self, least: int, most: int | None = None) -> None:
         self._convert = cast("_Convert", click.IntRange(least, most).convert)
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return the number."""
-        return int(self._convert(str(value), param, ctx))
+    def parse(self, text: str) -> int:
+        return int(self._convert(text, None, None))
 
 
-class Seconds(ParamType[float]):
+class Seconds(Parsed[float]):
     """A duration: more than none, at most a day. A socket takes neither infinity nor NaN."""
 
     name = "SECONDS"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return seconds."""
-        seconds = float(_WITHIN_A_DAY(str(value), param, ctx))
+    def parse(self, text: str) -> float:
+        seconds = float(_WITHIN_A_DAY(text, None, None))
         if isnan(seconds):
-            self.fail(f"{value!r} is not a number", param, ctx)
+            raise ValueError(f"{text!r} is not a number")
         return seconds

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from importer.cli.options.declare import Heading, OptionGroup, flag, option, options, setting
 from importer.cli.options.rules import explicit, needs, refuse
-from importer.cli.options.types import Number, ParamType, Seconds, Size
+from importer.cli.options.types import Number, Parsed, Seconds, Size
 from importer.cluster.address import Address, Cluster
 from importer.errors import ImporterError
 from importer.ingest.budget import Budget
 
 if TYPE_CHECKING:
-    import click
-
     from importer.ingest.executor import OpenExecutors
 
 
@@ -74,21 +72,16 @@ class Spool(OptionGroup):
     spool_size: int = setting("spool-size", type=Size(), default=_DEFAULT.spool)
 
 
-class ClusterAddress(ParamType[Address]):
+class ClusterAddress(Parsed[Address]):
     """`local:N`, or the address of a Dask scheduler."""
 
     name = "ADDRESS"
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Address:
-        """Return the address."""
-        if isinstance(value, Address):
-            return value
+    def parse(self, text: str) -> Address:
         try:
-            return Address.parse(str(value))
+            return Address.parse(text)
         except ImporterError as error:
-            self.fail(f"{error}; it is {error.hint}", param, ctx)
+            raise ValueError(f"{error}; it is {error.hint}") from None
 
 
 @options
