@@ -1,13 +1,16 @@
 """-h fits on one screen, with examples that work; --help has all options, in 80 columns."""
 
 import shlex
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from fixtures.packaging.commands import COMMANDS, brief_help, subcommands
+from tests.tools.importimage import SCRIPT
 
 SCREEN = 40
 
@@ -58,3 +61,11 @@ def test_the_options_of_h_are_options_of_the_command() -> None:
     for name, command in commands():
         assert shown[name] <= {one.name for one in command.params}
     assert shown["import-image"] >= {"repo", "branch", "onto", "authfile"}
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        script = SCRIPT.with_name("import-tree")
+        done = subprocess.run([script, "-h"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"Error: the result cannot be written: No space left on device\n"

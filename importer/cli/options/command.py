@@ -192,8 +192,12 @@ class BriefHelp(click.Option):
 def _show(ctx: click.Context, option: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing and isinstance(option, BriefHelp):
         from importer.cli.finish import print_text
+        from importer.errors import ImporterError
 
-        print_text(option.text(ctx))
+        try:
+            print_text(option.text(ctx))
+        except ImporterError as error:
+            raise click.ClickException(str(error)) from None
         ctx.exit()
 
 
