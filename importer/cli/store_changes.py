@@ -139,15 +139,16 @@ def embed(given: Given) -> None:
     """
 
     def work() -> Shown:
+        status = UNCHANGED if given(Unchanged).unchanged_exit_77 else 0
         if given(NewImage).dry_run:
             from importer.embed.dry_run import plan_embed
 
-            return plan_embed(_job(given), progress_for(given(Messages)))
+            plan = plan_embed(_job(given), progress_for(given(Messages)))
+            return replace(plan, status=status if plan.unchanged else 0)
         from importer.embed.embed import embed as embed_store
 
         made = embed_store(_job(given), progress_for(given(Messages)))
-        unchanged = made.published.unchanged and given(Unchanged).unchanged_exit_77
-        return replace(made, status=UNCHANGED if unchanged else 0)
+        return replace(made, status=status if made.published.unchanged else 0)
 
     end_shown(given, work)
 

@@ -1,7 +1,8 @@
 """`image-store embed --dry-run`: the layers that embed would write, and those that are new.
 
 No layer is made, and no blob of the base is fetched. A layer counts as present if the destination's
-image was embedded from a commit that this repo has, and packs the same objects.
+image was embedded from a commit that this repo has, and packs the same objects. The last layer
+counts as present if the destination has just the image that embed would make.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
 from importer.embed.base_image import resolve_base
-from importer.embed.embed import base_keys, packed_layers
+from importer.embed.embed import base_keys, new_documents, packed_layers
+from importer.embed.image_layers import records_created_by
 from importer.embed.store_layers import store_layers
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
@@ -20,11 +22,14 @@ from importer.render.table import Block, Column, Table, Text
 from importer.repo.writer import Repo
 from importer.store.find import embedded_commit
 from importer.store.reader import NoStoreError, StoreView, open_store
+from layers.digest import Digest
+from layers.oci.derive import NewLayer
+from layers.oci.manifest import Descriptor
 from layers.storage.mounted import blocker_of
 from layers.words import first_of, several, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from importer.embed.embed import EmbedJob
     from importer.embed.store_layers import StoreLayers
@@ -61,14 +66,18 @@ class RehearsedLayer:
 
 @dataclass(frozen=True, slots=True)
 class EmbedPlan:
-    """The layers that would be written on top of the base's. The last one, with the records, counts
-    as new. `compared` tells whether the store of the image at the destination is known."""
+    """The layers that would be written on top of the base's.
+
+    The last one, with the records, counts as new unless `unchanged`: the destination has this very
+    image. `compared` tells whether the store of the image at the destination is known.
+    """
 
     to: Reference
     base: Image
     store: StoreView
     layers: tuple[RehearsedLayer, ...]
     compared: bool
+    unchanged: bool
     status: int = 0
 
     def blocks(self) -> list[Block]:
@@ -79,19 +88,21 @@ class EmbedPlan:
             f"new: {len(new)} of {several(len(self.layers), 'layer')}, {_size(new)} of"
             f" {_size(self.layers)} uncompressed"
         )
-        return [table, Text(""), Text(sums)]
+        told = [Text("unchanged: the destination has this image")] if self.unchanged else []
+        return [table, Text(""), Text(sums), *told]
 
     def document(self) -> dict[str, object]:
         """Return the keys for JSON."""
         return {
             "dry_run": True,  # `true`
             "destination": self.to,  # as the command line has it
+            "unchanged": self.unchanged,  # whether the destination has just this image
             **base_keys(self.base, self.store),
             # whether the store of the image at the destination is known; else each layer counts as
             # new
             "compared": self.compared,
             # [RehearsedLayer]: a list of the layers on top of the base's, in the image's order; the
-            # last one has the records, and counts as new
+            # last one has the records, and counts as new unless the image is unchanged
             "layers": self.layers,
         }
 
@@ -107,42 +118,67 @@ def plan_embed(job: EmbedJob, progress: Progress) -> EmbedPlan:
     stored = store_layers(repo, store)
     with Blobs(job.skopeo, progress) as blobs:
         base = resolve_base(job.skopeo, blobs, job.base)
-        before = _store_before(job, repo, blobs, progress)
+        old, before = _before(job, repo, blobs, progress)
     packing = packed_layers(job, stored, len(base.layers))
     present: set[Content] = set()
     if before is not None:
         groups = packed_layers(job, store_layers(repo, before), len(base.layers)).groups
         present = {_content(before, group) for group in groups}
+    created_by = [*map(stored.created_by, packing.groups), records_created_by(store, job)]
+    unchanged = old is not None and _is_image(old, job, store, base, created_by)
     layers = [
         _planned(stored, group, _content(store, group) in present) for group in packing.groups
     ]
-    layers.append(_planned(stored, packing.last, known=False))
-    return EmbedPlan(job.to, base, store, tuple(layers), before is not None)
+    layers.append(_planned(stored, packing.last, known=unchanged))
+    return EmbedPlan(job.to, base, store, tuple(layers), before is not None, unchanged)
+
+
+def _is_image(
+    old: Image, job: EmbedJob, store: StoreView, base: Image, created_by: Sequence[str]
+) -> bool:
+    """Return whether the image at the destination is the one that embed would make.
+
+    Its documents name the store's commit, the base and, in the history, the layers and options. If
+    all of that is what embed would write, the layers are, too.
+    """
+    count, blobs = len(base.layers), old.manifest.layers
+    if len(blobs) != count + len(created_by):
+        return False
+    above = zip(blobs[count:], old.config.diff_ids[count:], created_by, strict=True)
+    media_type = job.compression.media_type
+    new = [
+        NewLayer(Descriptor(media_type, blob.digest, blob.size), diff_id, text)
+        for blob, diff_id, text in above
+    ]
+    _, manifest = new_documents(job, store, base, blobs[:count], new)
+    return Digest.of(manifest) == old.digest
 
 
 def _planned(stored: StoreLayers, group: tuple[str, ...], known: bool) -> RehearsedLayer:
     return RehearsedLayer(group, stored.size(group), stored.users(group), known)
 
 
-def _store_before(job: EmbedJob, repo: Repo, blobs: Blobs, progress: Progress) -> StoreView | None:
-    """Return the store of the image at the destination. Report why none can be compared."""
+def _before(
+    job: EmbedJob, repo: Repo, blobs: Blobs, progress: Progress
+) -> tuple[Image | None, StoreView | None]:
+    """Return the image at the destination and its store. Report why none can be compared."""
     try:
         image = Resolver(job.skopeo, blobs).resolve(job.to)
     except ImporterError as error:
         progress.message(f"nothing at the destination to compare with: {error.message}")
-        return None
+        return None, None
     commit = embedded_commit(repo, image)
     types = {layer.media_type for layer in image.manifest.layers[-1:]}
     if commit is None or types != {job.compression.media_type}:
         progress.message(
             "the image at the destination has no store of this repo in layers of this compression"
         )
-        return None
+        return image, None
     try:
-        return open_store(repo, commit.checksum, job.prefix)
+        return image, open_store(repo, commit.checksum, job.prefix)
     except NoStoreError as error:
         progress.message(f"the image at the destination: {error.message}")
-        return None
+        return image, None
 
 
 def _content(store: StoreView, group: tuple[str, ...]) -> Content:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from importer.embed.base_image import (
-    BaseImage,
     check_base,
     fetch_base,
     resolve_base,
@@ -31,17 +30,17 @@ from layers.oci.media_type import OCI_CONFIG
 from layers.storage.packing import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path as FilePath
 
     from importer.embed.destination import Published
     from importer.embed.store_layers import StoreLayers
     from importer.embed.write_layer import WrittenLayer
     from importer.fetch.skopeo import Skopeo
-    from importer.files.oci_layout import Layout
     from importer.progress import Progress
     from importer.store.reader import StoreView
     from layers.compress.compress import BlobCompression
+    from layers.oci.derive import NewLayer
     from layers.oci.reference import Reference
     from layers.path import Path
     from layers.storage.image import Image
@@ -128,7 +127,8 @@ def embed(job: EmbedJob, progress: Progress) -> Embedded:
     repo = Repo.open(job.repo)
     store = open_store(repo, job.branch, job.prefix)
     _tell_place(store, progress)
-    stored, now = store_layers(repo, store), _time()
+    stored = store_layers(repo, store)
+    _time()  # a malformed value ends the command before anything is fetched
     with Blobs(job.skopeo, progress) as blobs, destination(job.to, job.skopeo) as place:
         image = resolve_base(job.skopeo, blobs, job.base)
         tell_platforms(store, image, progress)
@@ -137,12 +137,12 @@ def embed(job: EmbedJob, progress: Progress) -> Embedded:
         base = fetch_base(image, blobs, place.layout, job.downloads, _wanted(layers))
         check_base(store, base)
         written = layers.write(place.layout, base, progress)
-        seconds = _created(image, store) if now is None else now
-        derivation = _derivation(job, store, image, seconds)
-        config, manifest = _documents(place.layout, base, written, derivation)
+        new = [each.layer for each in written]
+        config, manifest = new_documents(job, store, image, base.layers, new)
+        place.layout.write(Digest.of(config), iter([config]))
         published = place.publish(manifest)
     tell_xattrs(written, progress)
-    return Embedded(job.to, published, config, image, store, written)
+    return Embedded(job.to, published, Digest.of(config), image, store, written)
 
 
 def _tell_place(store: StoreView, progress: Progress) -> None:
@@ -190,8 +190,9 @@ def _time() -> int | None:
     return int(text)
 
 
-def _derivation(job: EmbedJob, store: StoreView, base: Image, seconds: int) -> Derivation:
-    name = job.base.name
+def _derivation(job: EmbedJob, store: StoreView, base: Image) -> Derivation:
+    name, now = job.base.name, _time()
+    seconds = _created(base, store) if now is None else now
     return Derivation(
         f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}",
         str(name) if name is not None and job.base.transport == "docker" else "",
@@ -201,14 +202,16 @@ def _derivation(job: EmbedJob, store: StoreView, base: Image, seconds: int) -> D
     )
 
 
-def _documents(
-    layout: Layout, base: BaseImage, written: tuple[WrittenLayer, ...], derivation: Derivation
-) -> tuple[Digest, bytes]:
-    """Write the new config. Return its digest, and the new manifest."""
-    layers = [each.layer for each in written]
-    config = derived_config(base.image.config.raw, layers, derivation)
-    digest = Digest.of(config)
-    layout.write(digest, iter([config]))
-    blob = Descriptor(OCI_CONFIG, digest, len(config))
-    manifest = derived_manifest(base.image.manifest.raw, base.layers, layers, blob, derivation)
-    return digest, manifest
+def new_documents(
+    job: EmbedJob,
+    store: StoreView,
+    base: Image,
+    base_layers: Sequence[Descriptor],
+    layers: Sequence[NewLayer],
+) -> tuple[bytes, bytes]:
+    """Return the config and the manifest of the base with these layers on top. `base_layers` are
+    the blobs of the base's own layers in the new image."""
+    derivation = _derivation(job, store, base)
+    config = derived_config(base.config.raw, layers, derivation)
+    blob = Descriptor(OCI_CONFIG, Digest.of(config), len(config))
+    return config, derived_manifest(base.manifest.raw, base_layers, layers, blob, derivation)

@@ -32,6 +32,13 @@ _DIRECTORY = Owner(0o755, 0, 0)
 _OVERLAY, _RECORDS = b"overlay", b"overlay-layers"
 
 
+def records_created_by(store: StoreView, job: EmbedJob) -> str:
+    """Return the last layer's history entry. It names the options that add files to the layer."""
+    given = {"--bound": job.bound, "--selinux-equivalence": job.equivalence}
+    options = "".join(f" {name}" for name, is_given in given.items() if is_given)
+    return f"image-store embed{options}: records of {several(len(store.images), 'image')}"
+
+
 class ImageLayers:
     """The layers of a packed store, and one more with its records, which is the last.
 
@@ -82,10 +89,7 @@ class ImageLayers:
 
     def _group(self, group: tuple[str, ...]) -> PlannedLayer:
         members = {path: file for layer in group for path, file in self._files(layer).items()}
-        images = self._layers.users(group) or ("",)
-        more = f" and {len(images) - 1} more" if len(images) > 1 else ""
-        count = f"{len(group)} layers" if len(group) > 1 else "a layer"
-        created_by = f"image-store embed: {count} of {images[0]}{more}"
+        images, created_by = self._layers.users(group) or ("",), self._layers.created_by(group)
         size = self._layers.size(group)
         return PlannedLayer(members, group, images, created_by, group[-1][:12], size)
 
@@ -109,8 +113,7 @@ class ImageLayers:
         if self._job.equivalence:
             members |= equivalence(base, self._store.prefix)
         last = self._packing.last
-        count = several(len(self._store.images), "image")
-        created_by = f"image-store embed: records of {count}"
+        created_by = records_created_by(self._store, self._job)
         users = (self._layers.users(last) or ("",)) if last else ()
         return PlannedLayer(members, last, users, created_by, "records", self._layers.size(last))
 

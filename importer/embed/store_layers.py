@@ -41,6 +41,13 @@ class StoreLayers:
         """Return the labels of the images that have one of these layers."""
         return tuple(dict.fromkeys(label for layer_id in group for label in self.labels[layer_id]))
 
+    def created_by(self, group: tuple[str, ...]) -> str:
+        """Return the history entry of an OCI layer that holds these layers."""
+        images = self.users(group) or ("",)
+        more = f" and {len(images) - 1} more" if len(images) > 1 else ""
+        count = f"{len(group)} layers" if len(group) > 1 else "a layer"
+        return f"image-store embed: {count} of {images[0]}{more}"
+
 
 def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
     """Return the store's layers. Raise ImporterError if one has a whiteout."""

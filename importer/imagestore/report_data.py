@@ -92,8 +92,8 @@ class ImageSpace:
     """An image, with bytes of file contents.
 
     `shared` is in layers that other images have too. `hidden` is what a layer ships and a layer
-    above deletes or replaces. `saved` is what the whole store would shrink by if this image were
-    flattened: hidden files that no other image needs.
+    above deletes or replaces. `saved` is what the whole store would shrink by if this image alone
+    were flattened: hidden files that no other image has.
     """
 
     image: ImageView
@@ -105,11 +105,13 @@ class ImageSpace:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """A report of `store`. `diff` is None if there is nothing to compare it with."""
+    """A report of `store`. `diff` is None if there is nothing to compare it with. `saved` is what
+    the store would shrink by if all images were flattened: files that no image shows."""
 
     store: StoreView
     images: tuple[ImageSpace, ...]
     layers: tuple[LayerSpace, ...]
+    saved: int
     diff: StoreDiff | None
 
     @property
@@ -193,6 +195,7 @@ def report_data(repo: Repo, store: StoreView, prefix: str | None) -> ReportData:
         store,
         tuple(sorted(images, key=lambda space: (-space.size, space.image.label))),
         tuple(sorted(layers, key=lambda layer: (-layer.space.size, layer.standard_id))),
+        _saved(repo, [usage for own in usages.values() for usage in own.values()]),
         _diff(repo, store, prefix),
     )
 
@@ -205,6 +208,12 @@ def _diff(repo: Repo, store: StoreView, prefix: str | None) -> StoreDiff | None:
         return store_diff(repo, open_store(repo, parent, prefix), store)
     except NoStoreError:
         return None
+
+
+def _saved(repo: Repo, usages: list[LayerUsage]) -> int:
+    hidden: set[str] = set().union(*(usage.gone for usage in usages))
+    unneeded = hidden.difference(*(usage.shown for usage in usages))
+    return sum(map(repo.file_size, unneeded))
 
 
 def _usage(repo: Repo, store: StoreView, image: ImageView) -> dict[str, LayerUsage]:

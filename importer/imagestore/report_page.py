@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 STDOUT = Path("-")
 _MOST_COMMAND = 80
-_NUMBERS = ("Layers", "Shared", "Hidden", "Flattening saves", "Files")
+_NUMBERS = ("Layers", "Shared", "Hidden", "Flattening it saves", "Files")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,10 @@ class Written(Shown):
             "branch": data.store.branch,  # the branch
             "commit": data.store.commit.checksum,  # its commit
             "size": data.size,  # bytes of all files of the store's layers
-            "unshared_size": data.unshared_size,  # bytes that just one image needs
+            # bytes that the images would take if none shared a layer
+            "unshared_size": data.unshared_size,
+            # bytes of the files that are hidden in every image: saved if all images are flattened
+            "flattening_saves": data.saved,
             # a list
             "images": [
                 {
@@ -59,7 +62,8 @@ class Written(Shown):
                     "size": space.size,  # bytes of the image's files
                     "shared_size": space.shared,  # bytes that other images need as well
                     "hidden_size": space.hidden,  # bytes that a layer above deletes or replaces
-                    # hidden bytes whose content no other image of the store needs
+                    # hidden bytes whose content no other image has: saved if this image alone is
+                    # flattened
                     "flattening_saves": space.saved,
                 }
                 for space in data.images
@@ -136,7 +140,7 @@ def _figures(data: ReportData) -> list[tuple[str, str]]:
         (f"{len(data.layers):,}", "layers" if len(data.layers) != 1 else "layer"),
         (size(data.size), "in files, each layer once"),
         (size(data.unshared_size - data.size), "saved by sharing layers"),
-        (size(sum(space.saved for space in data.images)), "flattening would save"),
+        (size(data.saved), "flattening all would save"),
     ]
 
 

@@ -7,7 +7,14 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from layers.document import Document, integer, mapping, parse_document, parse_records
+from layers.document import (
+    Document,
+    integer,
+    mapping,
+    parse_document,
+    parse_records,
+    string,
+)
 from layers.errors import LayerError
 from layers.oci.reference import ImageName
 from layers.release.diff import LayerSize
@@ -55,16 +62,18 @@ def stored_release(values: Mapping[str, Any], origin: str) -> Release | None:
 def images_release(images_json: bytes, origin: str) -> Release:
     """Return the images of a store without a release, by their first names. A component is called
     after its repository, or as its image if several are from one repository."""
-    listed = (record.get("names") for record in parse_records(images_json, origin))
-    names = [str(each[0]) for each in listed if isinstance(each, list) and each and each[0]]
-    repositories = [ImageName.parse(name).repository for name in names]
+    named = [
+        (str(names[0]), string(record, "digest", origin, ""))
+        for record in parse_records(images_json, origin)
+        if isinstance(names := record.get("names"), list) and names and names[0]
+    ]
+    repositories = [ImageName.parse(name).repository for name, _ in named]
     counts = Counter(repositories)
-    return Release(
-        components(
-            Component(repository if counts[repository] == 1 else name, name)
-            for name, repository in zip(names, repositories, strict=True)
-        )
+    listed = (
+        Component(repository if counts[repository] == 1 else name, name, digest=digest)
+        for (name, digest), repository in zip(named, repositories, strict=True)
     )
+    return Release(components(listed), of_images=True)
 
 
 def layer_sizes(layers_json: bytes, origin: str) -> dict[str, LayerSize]:

@@ -80,8 +80,8 @@ def component_keys(component: Component) -> dict[str, object]:
 
 def compare(old: Release | None, new: Release) -> ReleaseDiff:
     """Compare two releases. `old` is None if there was none."""
-    before = old.components if old else {}
-    after = new.components
+    before = _named_as(new, old) if old else {}
+    after = _named_as(old, new) if old else new.components
     both = [Change(before[name], after[name]) for name in sorted(before.keys() & after.keys())]
     return ReleaseDiff(
         (old.name or old.version) if old else "",
@@ -91,6 +91,25 @@ def compare(old: Release | None, new: Release) -> ReleaseDiff:
         tuple(change for change in both if not change.old.is_image(change.new)),
         tuple(change.new for change in both if change.old.is_image(change.new)),
     )
+
+
+def _named_as(other: Release, release: Release) -> Mapping[str, Component]:
+    """Return the release's components. Of a store's images, those that `other` has as well get
+    the names that `other` gives them."""
+    if not release.of_images or other.of_images:
+        return release.components
+    digests = {component.known_digest for component in release.components.values()} - {""}
+    named = {
+        name: component
+        for name, component in other.components.items()
+        if component.known_digest in digests
+    }
+    theirs = {component.known_digest for component in named.values()}
+    return named | {
+        name: component
+        for name, component in release.components.items()
+        if component.known_digest not in theirs
+    }
 
 
 def _only(

@@ -67,6 +67,11 @@ class Component:
         """Return the component, resolved to this digest."""
         return replace(self, digest=str(digest))
 
+    @property
+    def known_digest(self) -> str:
+        """Return the digest that the pullspec has or resolved to, "" if neither is known."""
+        return self.digest or self.pullspec.partition("@")[2]
+
     def is_image(self, other: Component) -> bool:
         """Return whether both have one pullspec and one digest. An unknown digest equals any."""
         digests = {self.digest, other.digest} - {""}
@@ -76,13 +81,15 @@ class Component:
 @dataclass(frozen=True, slots=True)
 class Release:
     """The components that sources name. `name`, `version` and `arch` are "" if no source has them;
-    `stream` is a release controller's, if one was asked."""
+    `stream` is a release controller's, if one was asked. `of_images`: the components are images of
+    a store that is no release's, called after their repositories."""
 
     components: Mapping[str, Component]
     name: str = ""
     version: str = ""
     arch: str = ""
     stream: str = ""
+    of_images: bool = False
 
     def __post_init__(self) -> None:
         """Raise LayerError for text that belongs in no log, commit or branch name."""

@@ -28,6 +28,22 @@ def test_it_tells_the_layers_that_the_destination_has(site: Site, tmp_path: Path
     assert not any(one["known"] for one in other["layers"])
 
 
+def test_an_unchanged_image_has_no_new_layer(site: Site, tmp_path: Path) -> None:
+    """The dry run's figures and status are those of the run."""
+    base, to = f"--base=oci:{site.base.directory}:{site.base.tag}", f"--to=oci:{tmp_path}/out:t"
+    flags = (base, to, "--unchanged-exit-77", "--bound", "--selinux-equivalence")
+    assert image_store(site.repo, "embed", "two", *flags).status == 0
+    rehearsed = image_store(site.repo, "embed", "two", *flags, "--dry-run")
+    assert "\nnew: 0 of 5 layers, 0 B of " in rehearsed.stdout
+    assert rehearsed.status == image_store(site.repo, "embed", "two", *flags).status == 77
+    # Each difference of the last layer or of the documents makes another image.
+    for others in (flags[:-1], (*flags[:3], flags[4]), (*flags, "--label=a=c")):
+        rehearsed = image_store(site.repo, "embed", "two", *others, "--dry-run")
+        assert "\nnew: 1 of 5 layers, " in rehearsed.stdout
+        assert rehearsed.status == 0
+    assert image_store(site.repo, "embed", "two", *flags[:-1]).status == 0
+
+
 def test_without_an_image_at_the_destination_all_is_new(site: Site, tmp_path: Path) -> None:
     flags: list[Argument] = ["--dry-run", f"--to=oci:{tmp_path}/none:t"]
     base = f"--base=oci:{site.base.directory}:{site.base.tag}"

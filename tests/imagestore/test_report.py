@@ -150,6 +150,31 @@ def test_flattening_saves_nothing_that_another_image_has(
     assert saves == {"both": 0, "alone": 1000}
 
 
+def test_flattening_all_images_saves_what_lies_hidden_in_shared_layers(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """The figure is what importing the same images with --flatten saves."""
+
+    def bytes_of_files(repo: Path) -> int:
+        ostree(repo, "checkout", "-U", "-H", "all", tree := tmp_path / f"{repo.name}-tree")
+        files = [p.lstat() for p in tree.glob("usr/**/overlay/*/diff/**/*") if p.is_file()]
+        return sum({found.st_ino: found.st_size for found in files}.values())
+
+    base = [Entry(b"f", content=b"f" * 5000), Entry(b"g", content=b"g" * 10)]
+    own = ([whiteout(b"f"), Entry(b"h", content=b"1")], [Entry(b"f", content=b"2" * 7)])
+    names = [
+        registry.push(build_oci(tmp_path / "l", f"t{n}", [base, above]), f"saves/all:{n}")
+        for n, above in enumerate(own)
+    ]
+    imported(tmp_path / "layers", "--branch=all", *names)
+    imported(tmp_path / "flat", "--branch=all", "--flatten", *names)
+    document = answered(tmp_path / "layers", "report", "all", "-o", tmp_path / "r.html")
+    assert [image["flattening_saves"] for image in document["images"]] == [0, 0]
+    saved = bytes_of_files(tmp_path / "layers") - bytes_of_files(tmp_path / "flat")
+    assert document["flattening_saves"] == saved == 5000
+    assert "<dd>5 kB</dd>" in re.sub(r"\s*\n\s*", "", (tmp_path / "r.html").read_text())
+
+
 def test_changes_since_the_parent(store: Path, tmp_path: Path) -> None:
     def changes() -> str:
         image_store(store, "report", "images", "-o", tmp_path / "r.html")

@@ -131,6 +131,28 @@ def test_dry_run_tells_that_a_branch_has_no_release_yet(world: World, tmp_path: 
     assert released(tmp_path / "repo", *arguments, "--dry-run")["unchanged"] is True
 
 
+def test_a_release_of_the_images_that_import_image_put_there_adds_none(
+    world: World, tmp_path: Path
+) -> None:
+    """Their digests tell which components they are. A tag of the same digest is no other image."""
+    repo, branch = tmp_path / "repo", "--branch=x"
+    pullspecs = {name: world.first.pullspecs[name] for name in ("pod", "etcd", "cli")}
+    imported(repo, branch, pullspecs["pod"], f"q.io/other/etcd:1={pullspecs['etcd']}")
+    source = write(tmp_path / "r.json", world.first.release_info())
+    arguments: list[Argument] = [source, branch, *(f"--only={name}" for name in pullspecs)]
+    for diff in (
+        released(repo, *arguments, "--dry-run"),
+        released(repo, "--diff", "x", source),
+        released(repo, *arguments),
+    ):
+        told = changes(diff)
+        assert told["unchanged"] == ["etcd", "pod"]
+        assert (told["changed"], told["removed"]) == ([], [])
+        assert "cli" in told["added"]
+    back = changes(released(repo, "--diff", source, "x^"))
+    assert (back["added"], back["unchanged"]) == ([], ["etcd", "pod"])
+
+
 def test_dry_run_makes_no_repo(world: World, tmp_path: Path) -> None:
     document = released(tmp_path / "none", *world.serve(world.first), "--dry-run")
     assert len(changes(document)["added"]) == len(COMPONENTS)
