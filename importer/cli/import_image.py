@@ -48,7 +48,11 @@ def import_image(given: Given) -> None:
     use as an additional image store.
     """
     images = NamedImages(given)
-    end_import(given, lambda _: _job(given, images.read()), lambda made: images.pin(made.images))
+    end_import(
+        given,
+        lambda progress: _job(given, images.read().warn(progress)),
+        lambda made: images.pin(made.images),
+    )
 
 
 def _job(given: Given, images: NamedImages) -> ImportJob:

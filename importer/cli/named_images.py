@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Self
 
 from importer.cli.options.images import ImageArguments, Lists
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
 
     from importer.cli.options.declare import Given
     from importer.files.image_lists import ImageList, Pinning
+    from importer.progress import Progress
     from importer.run.result import Result
+    from layers.lists.detect import ListRules
+    from layers.lists.listed import Listed
     from layers.oci.reference import ImageName, Reference
     from layers.storage.image import Image
 
@@ -37,6 +41,8 @@ class NamedImages:
         names: dict[Reference, dict[ImageName | None, None]] = {}
         for reference, name in [*self._given(), *self._listed()]:
             names.setdefault(reference, {})[name] = None
+        if not names:
+            raise ImporterError("no image is left to import", hint="--exclude matches all of them")
         self.names = {reference: _names(reference, given) for reference, given in names.items()}
         return self
 
@@ -44,7 +50,7 @@ class NamedImages:
         from importer.files.image_lists import Pinning, read_image_lists
 
         for path in self._options.lists:
-            self._lists += read_image_lists(path, self._options.max_list_size)
+            self._lists += read_image_lists(path, self._options.rules)
         if self._options.pin is not None:
             self._pinning = Pinning(self._lists, self._options.pin)
 
@@ -53,25 +59,39 @@ class NamedImages:
             yield named_reference(text)
 
     def _listed(self) -> Iterator[tuple[Reference, ImageName | None]]:
-        from importer.errors import ImporterError
         from layers.errors import LayerError
 
-        for image in (image for listed in self._lists for image in listed.images):
+        for image, rules in self._wanted():
             try:
                 name = _given_name(image.name, image.where) if image.name else None
-                yield image.reference(self._options.rules.transports), name
+                yield image.reference(rules.transports), name
             except LayerError as error:
                 raise ImporterError(error.message, hint=error.hint) from None
+
+    def _wanted(self) -> Iterator[tuple[Listed, ListRules]]:
+        """Yield the images of the lists without those that --exclude matches."""
+        for listed in self._lists:
+            for image in listed.images:
+                if not any(fnmatchcase(image.source, one) for one in self._images.exclude):
+                    yield image, listed.rules
+
+    def warn(self, progress: Progress) -> Self:
+        """Tell which images of the lists cannot start offline."""
+        for warning in dict.fromkeys(image.warning for image, _ in self._wanted()):
+            if warning:
+                progress.message(warning)
+        return self
 
     def pin(self, images: Iterable[Image]) -> None:
         """Write the lists again with these images' digests, if --pin says so."""
         if self._pinning is None:
             return
         pinned = {image.reference: image.reference.by_digest(image.digest) for image in images}
-        transports = self._options.rules.transports
-        images_listed = (image for listed in self._lists for image in listed.images)
         self._pinning.write(
-            {image.source: pinned[image.reference(transports)] for image in images_listed}
+            {
+                image.source: pinned[image.reference(rules.transports)]
+                for image, rules in self._wanted()
+            }
         )
 
 
@@ -129,8 +149,8 @@ def pinning_for(options: Lists) -> Pinning | None:
         return None
     from importer.files.image_lists import Pinning, read_image_lists
 
-    most = options.max_list_size
-    lists = [listed for path in options.lists for listed in read_image_lists(path, most)]
+    rules = options.rules
+    lists = [listed for path in options.lists for listed in read_image_lists(path, rules)]
     return Pinning(lists, options.pin)
 
 

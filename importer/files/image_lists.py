@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -11,25 +14,27 @@ from importer.files.presence import is_directory
 from importer.files.replacement import Replacement, check_replaceable, publish_all, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
-from layers.lists.detect import parse_list, read_list
+from layers.lists.detect import ListRules, parse_list, read_list
+from layers.oci.reference import REGISTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from layers.lists.listed import Listed, ListFile
 
 # Of a directory: Quadlet units, as in /etc/containers/systemd and bootc's bound-images.d, and
 # manifests.
 _SUFFIXES = (".container", ".image", ".yaml", ".yml", ".json")
+_STDIN = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageList:
-    """A file on the disk, and the images that it lists."""
+    """A file on the disk or standard input, the images that it lists, and the rules for them."""
 
     path: Path
     file: ListFile
+    rules: ListRules
 
     @property
     def images(self) -> tuple[Listed, ...]:
@@ -37,15 +42,20 @@ class ImageList:
         return self.file.images
 
 
-def read_image_lists(path: Path, size: int) -> tuple[ImageList, ...]:
-    """Read a file of at most `size` bytes, or the units and manifests of a directory.
+def read_image_lists(path: Path, rules: ListRules) -> tuple[ImageList, ...]:
+    """Read a file, the units and manifests of a directory, or standard input for `-`.
 
     Raise ImporterError if one cannot be read or is no list, or if there is no image at all.
     """
     try:
+        if path == _STDIN:
+            rules = replace(rules, transports=REGISTRIES)
+            listed = read_list(standard_input(), "standard input", rules.size)
+            return (ImageList(path, listed, rules),)
         if not is_directory(path):
-            return (ImageList(path, read_list(list_bytes(path, size), str(path), size)),)
-        lists = tuple(_members(path, size))
+            listed = read_list(list_bytes(path, rules.size), str(path), rules.size)
+            return (ImageList(path, listed, rules),)
+        lists = tuple(_members(path, rules))
     except LayerError as error:
         hint = f"name the lists in {path} one by one, without this file, or move it elsewhere"
         raise ImporterError(str(error), hint=error.hint or hint) from None
@@ -57,10 +67,20 @@ def read_image_lists(path: Path, size: int) -> tuple[ImageList, ...]:
     return lists
 
 
-def _members(directory: Path, size: int) -> Iterator[ImageList]:
+def _members(directory: Path, rules: ListRules) -> Iterator[ImageList]:
     for path in sorted(directory.iterdir()):
         if path.suffix in _SUFFIXES:
-            yield ImageList(path, parse_list(list_bytes(path, size), str(path), size, lines=False))
+            raw = list_bytes(path, rules.size)
+            listed = parse_list(raw, str(path), rules.size, lines=False)
+            yield ImageList(path, listed, rules)
+
+
+@cache
+def standard_input() -> bytes:
+    """Return what standard input has, which can be read only once; at most one byte more than
+    4 MiB."""
+    # sys.stdin is None if descriptor 0 was closed when Python started.
+    return sys.stdin.buffer.read(MAX_DOCUMENT_SIZE + 1) if sys.stdin is not None else b""
 
 
 def list_bytes(path: Path, size: int) -> bytes:
@@ -82,6 +102,8 @@ class Pinning:
             check_replaceable(path)
 
     def _place(self, image_list: ImageList, target: Path) -> Path:
+        if is_directory(target) and image_list.path == _STDIN:
+            raise ImporterError(f"{target} is a directory", hint="name a file for `--from -`")
         if is_directory(target):
             return target / image_list.path.name
         if len(self._lists) > 1:

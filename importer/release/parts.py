@@ -112,6 +112,8 @@ def _read(
     skopeo = replace(origin.skopeo, arch=arch or None)
     with Blobs(skopeo, progress) as blobs:
         release = Sources(documents, skopeo, blobs, origin).read(names)
+    for warning in release.warnings:
+        progress.message(warning)
     with naming(shown(names[0].text)):
         arch = _agreed(arch, release.arch)
     streams = [origin.stream, *(name.stream for name in names)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Self
 from importer.errors import ImporterError
 from importer.fetch.complaint import shown
 from importer.fetch.resolver import Resolver
-from importer.files.image_lists import list_bytes, read_image_lists
+from importer.files.image_lists import list_bytes, read_image_lists, standard_input
 from importer.files.presence import is_directory
 from layers.architecture import go_arch, is_architecture
-from layers.document import MAX_DOCUMENT_SIZE, parse_document
+from layers.document import parse_document
 from layers.errors import Fault, LayerError
 from layers.oci.reference import REGISTRIES, Reference, registries
 from layers.release.release import Release, merged
@@ -110,7 +109,7 @@ class SourceDocuments:
             http = Http(skopeo.retry_times, skopeo.timeout, message, "application/json")
             return http.get(text)
         if text == "-":
-            return _standard_input()
+            return standard_input()
         return list_bytes(Path(text), self._origin.lists.size) if _is_file(text) else None
 
 
@@ -133,14 +132,13 @@ class Sources:
 
     def _releases(self, text: str) -> Iterator[Release]:
         """Yield the source's release; for a directory, one of each file that lists an image."""
-        rules = self.origin.lists
         if text == "-" or not _is_file(text) or not is_directory(Path(text)):
             yield self._read(text)
             return
-        for file in read_image_lists(Path(text), rules.size):
+        for file in read_image_lists(Path(text), self.origin.lists):
             if file.images:
                 with naming(shown(str(file.path))):
-                    yield listed_release(file.file, rules)
+                    yield listed_release(file.file, file.rules)
 
     def _read(self, text: str) -> Release:
         with naming(shown(text)):
@@ -233,11 +231,6 @@ def _is_file(text: str) -> bool:
     except OSError as error:  # opening the file gives the user any other error
         return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
     return bool(text)
-
-
-def _standard_input() -> bytes:
-    # sys.stdin is None if descriptor 0 was closed when Python started.
-    return sys.stdin.buffer.read(MAX_DOCUMENT_SIZE + 1) if sys.stdin is not None else b""
 
 
 def _reference(text: str) -> Reference:

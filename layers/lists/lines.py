@@ -30,7 +30,7 @@ class _SumSpan(Span):
 
     def edit(self, references: Mapping[str, str]) -> Edit:
         """Return the edit that puts another reference and its sum here."""
-        text = references.get(self.image.source, self.image.source)
+        text = references[self.image.source]
         total = sha256(f"{text}\n".encode()).hexdigest()
         return Edit(self.start, self.end, f"{text},{total}")
 

@@ -17,12 +17,22 @@ if TYPE_CHECKING:
 class Listed:
     """An image in a file: `source` as written there, `name` what the file calls it or "".
 
-    `where` is the place in the file, for errors.
+    `where` is the place in the file, for errors. `always` quotes what makes the engine ask the
+    registry at each start, "" if nothing does.
     """
 
     source: str
     where: str
     name: str = ""
+    always: str = ""
+
+    @property
+    def warning(self) -> str:
+        """Return a warning if the image cannot start offline, "" otherwise."""
+        return self.always and (
+            f"{self.where}: {self.source[:200]} cannot start offline, since its registry is asked"
+            f" at each start: {self.always}"
+        )
 
     def reference(self, transports: frozenset[str]) -> Reference:
         """Parse the source. Raise LayerError if it is malformed, or of another transport.
@@ -65,8 +75,8 @@ class Span:
     quote: str = ""
 
     def edit(self, references: Mapping[str, str]) -> Edit:
-        """Return the edit that writes the source's new reference here, or the source again."""
-        text = references.get(self.image.source, self.image.source)
+        """Return the edit that writes the source's new reference here."""
+        text = references[self.image.source]
         return Edit(self.start, self.end, f"{self.quote}{text}{self.quote}")
 
 
@@ -84,4 +94,5 @@ class SpanList:
 
     def pinned(self, references: Mapping[str, str]) -> bytes:
         """Return the file with these references in place of the sources that are their keys."""
-        return edited(self.text, [span.edit(references) for span in self.spans]).encode()
+        spans = (span for span in self.spans if span.image.source in references)
+        return edited(self.text, [span.edit(references) for span in spans]).encode()

@@ -1,8 +1,9 @@
-"""YAML or JSON that names images: a Compose file, or Kubernetes manifests.
+"""YAML or JSON that names images: a Compose file, Kubernetes manifests, or OLM's bundles.
 
 Formats: the Compose specification, `services.*.image`; Kubernetes' PodSpec wherever it stands, as
 in a Pod, a template or a List: `image` in containers, initContainers and ephemeralContainers,
-and `image.reference` in volumes (the volume source `image`).
+and `image.reference` in volumes (the volume source `image`); `relatedImages` of OLM's
+ClusterServiceVersion, and of the bundles in a file-based catalog (`schema: olm.bundle`).
 """
 
 from __future__ import annotations
@@ -11,57 +12,77 @@ from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
 from layers.lists.listed import Listed, Span, SpanList
-from layers.yaml_text import documents, is_string, items, keys, replacing, walk
+from layers.lists.variables import with_defaults
+from layers.yaml_text import documents, is_string, items, keys, replacing, string, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from yaml.nodes import Node
 
+    # A node with an image's name, and the text that makes the engine ask the registry each time.
+    type _Image = tuple[Node, str]
+
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
+_IMPLIED = "the tag latest without imagePullPolicy means Always; write IfNotPresent"
 
 
 def read_manifests(text: str, origin: str, limit: int) -> SpanList:
     """Return the images of the file. Raise LayerError if the text is neither YAML nor JSON, has
-    neither kind, or if an image is not on one line."""
+    none of the kinds, or if an image is not on one line."""
     spans: dict[int, Span] = {}
     is_known = False
     for document in documents(text, origin, limit):
         top = keys(document)
         if "services" in top:
-            nodes = _services(top["services"])
-        elif "kind" in top and "apiVersion" in top:
-            nodes = _pods(document)
+            images = _services(top["services"])
+        elif ("kind" in top and "apiVersion" in top) or string(top.get("schema"))[:4] == "olm.":
+            images = _kubernetes(document)
         else:
             continue
         is_known = True
-        for node in nodes:
-            span = _span(node, text, origin)
+        for node, always in images:
+            span = _span(node, text, origin, always)
             spans.setdefault(span.start, span)
     if not is_known:
         raise LayerError(f"{origin} is YAML or JSON of no kind that we know")
     return SpanList(text, tuple(spans[start] for start in sorted(spans)))
 
 
-def _services(services: Node) -> Iterator[Node]:
-    for service in keys(services).values():
-        image = keys(service).get("image")
-        if image is not None:
-            yield image
+def _services(services: Node) -> Iterator[_Image]:
+    for service in map(keys, keys(services).values()):
+        if "image" in service:
+            always = string(service.get("pull_policy")) == "always"
+            yield service["image"], "pull_policy: always" if always else ""
 
 
-def _pods(document: Node) -> Iterator[Node]:
+def _kubernetes(document: Node) -> Iterator[_Image]:
     seen: set[int] = set()  # aliases repeat nodes
     for mapping in walk(document):
         for key in _CONTAINERS:
-            for container in _new(mapping.get(key), seen):
-                image = keys(container).get("image")
-                if image is not None:
-                    yield image
+            for container in map(keys, _new(mapping.get(key), seen)):
+                if "image" in container:
+                    yield container["image"], _always(container, "image", "imagePullPolicy")
         for volume in _new(mapping.get("volumes"), seen):
             source = keys(keys(volume).get("image"))
             if "reference" in source:
-                yield source["reference"]
+                yield source["reference"], _always(source, "reference", "pullPolicy")
+        for related in map(keys, _new(mapping.get("relatedImages"), seen)):
+            if "image" in related:
+                yield related["image"], ""
+
+
+def _always(fields: Mapping[str, Node], image: str, policy: str) -> str:
+    """Return what makes the kubelet ask the registry at each start, "" if nothing does.
+
+    Without a policy, Kubernetes' API sets Always for the tag `latest`, written or implied.
+    """
+    said = string(fields.get(policy))
+    last = string(fields[image]).rpartition("/")[2]
+    if said:
+        return f"{policy}: {said}" if said == "Always" else ""
+    is_latest = last.endswith(":latest") or not {":", "@"} & set(last)
+    return _IMPLIED.replace("imagePullPolicy", policy) if is_latest else ""
 
 
 def _new(node: Node | None, seen: set[int]) -> Iterator[Node]:
@@ -74,13 +95,11 @@ def _new(node: Node | None, seen: set[int]) -> Iterator[Node]:
                 yield item
 
 
-def _span(node: Node, text: str, origin: str) -> Span:
+def _span(node: Node, text: str, origin: str, always: str) -> Span:
     where = f"{origin}:{node.start_mark.line + 1}"
     if not is_string(node):
         raise LayerError(f"{where}: the image is not text")
-    if "$" in node.value:
-        raise LayerError(f"{where}: {node.value[:200]!r} has a variable",
-                         hint="write its value, as `docker compose config` does")  # fmt: skip
     edit = replacing(node, node.value, origin)
     quote = text[edit.start] if text[edit.start] in "'\"" else ""
-    return Span(Listed(node.value, where), edit.start, edit.end, quote)
+    source = with_defaults(node.value, where)
+    return Span(Listed(source, where, always=always), edit.start, edit.end, quote)

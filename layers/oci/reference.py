@@ -126,8 +126,9 @@ class Reference:
         return self.source
 
     def by_digest(self, digest: Digest) -> str:
-        """Return the reference as a user writes it, by digest where it names a registry."""
-        if self.transport == "docker" and self.name is not None:
+        """Return the reference as a user writes it, by digest where it names a registry. A
+        reference that has a digest keeps its tag, too."""
+        if self.transport == "docker" and self.name is not None and not self.name.digest:
             return str(self.name.at(digest))
         return str(self)
 

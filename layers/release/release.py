@@ -82,7 +82,8 @@ class Component:
 class Release:
     """The components that sources name. `name`, `version` and `arch` are "" if no source has them;
     `stream` is a release controller's, if one was asked. `of_images`: the components are images of
-    a store that is no release's, called after their repositories."""
+    a store that is no release's, called after their repositories. `warnings` are of lists, for
+    people."""
 
     components: Mapping[str, Component]
     name: str = ""
@@ -90,6 +91,7 @@ class Release:
     arch: str = ""
     stream: str = ""
     of_images: bool = False
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Raise LayerError for text that belongs in no log, commit or branch name."""
@@ -104,7 +106,8 @@ class Release:
 
     def chosen(self, only: Sequence[str], exclude: Sequence[str]) -> Release:
         """Return the components that a pattern of `only` matches, all if there is none, without
-        those that `exclude` matches. Patterns are fnmatch's.
+        those that `exclude` matches. Patterns are fnmatch's; a pattern of `exclude` with a `/`
+        matches references, too.
 
         Raise LayerError if none is left, or a pattern of `only` matches nothing.
         """
@@ -114,7 +117,9 @@ class Release:
         kept = {
             name: component
             for name, component in self.components.items()
-            if (not only or _matches(name, only)) and not _matches(name, exclude)
+            if (not only or _matches(name, only))
+            and not _matches(name, exclude)
+            and not _matches(component.pullspec, (each for each in exclude if "/" in each))
         }
         if not kept:
             raise LayerError("no component is left to import", hint=_names(self.components))
@@ -171,4 +176,5 @@ def merged(releases: Sequence[Release]) -> Release:
         next((release.name for release in releases if release.name), ""),
         next((release.version for release in releases if release.version), ""),
         next((release.arch for release in releases if release.arch), ""),
+        warnings=tuple(warning for release in releases for warning in release.warnings),
     )

@@ -14,6 +14,7 @@ from importer.files.image_lists import read_image_lists
 from importer.files.oci_layout import Layout
 from importer.files.replacement import open_regular
 from importer.tree.journal import opened_journal
+from layers.lists.detect import ListRules
 from layers.oci.reference import Reference
 from tests.tools.ownstorage import healed
 
@@ -42,7 +43,7 @@ def test_a_pipe_is_waited_for_nowhere(tmp_path: Path) -> None:
     said = "x.image cannot be read: it is no regular file"
     for path in (tmp_path / "units", tmp_path / "units/x.image"):
         with pytest.raises(ImporterError, match=said):
-            read_image_lists(path, 1 << 20)
+            read_image_lists(path, ListRules())
     with pytest.raises(ImporterError, match=r"index\.json cannot be read"):
         Layout(tmp_path, "t").tagged()
     reference = Reference.parse("r.io/a:b")
@@ -63,7 +64,7 @@ def test_a_link_in_a_directory_of_units_shows_nothing_of_its_target(tmp_path: Pa
             units.mkdir()
             (units / f"x{suffix}").symlink_to(tmp_path / name)
             with pytest.raises(ImporterError) as caught:
-                read_image_lists(units, 1 << 20)
+                read_image_lists(units, ListRules())
             assert "SECRET" not in f"{caught.value} {caught.value.hint}"
 
 

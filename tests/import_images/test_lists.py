@@ -146,6 +146,37 @@ def test_two_images_cannot_have_one_name(two: Two, tmp_path: Path) -> None:
     imported(tmp_path / "repo", "--insecure-policy", "--branch=all", named[0], two.tags[0])
 
 
+def test_a_list_from_standard_input_without_some_images(two: Two, tmp_path: Path) -> None:
+    """As from `kubectl kustomize`. Both commands take it, --pin writes it, --exclude leaves out."""
+    repo, pinned, listed = tmp_path / "repo", tmp_path / "pinned", tmp_path / "list"
+    wrapper = ["sh", "-c", 'exec "$@" <"$0"', str(listed)]
+    text = (
+        "{apiVersion: v1, kind: Pod, spec: {containers: [{image: busybox},"
+        f" {{image: '{two.digests[0].replace('@', ':v1@')}'}},"
+        f" {{image: '{two.tags[1]}', imagePullPolicy: Always}}]}}}}\n"
+    )
+    listed.write_text(text)
+    options = ["--branch=all", "--from=-", f"--pin={pinned}"]
+    outcome = run_import(repo, *options, "--exclude=busy*", wrapper=wrapper)
+    assert outcome.status == 0, outcome.stderr
+    assert f"standard input:1: {two.tags[1]} cannot start offline" in outcome.stderr
+    assert pinned.read_text() == text.replace(two.tags[1], two.digests[1])
+    listed.write_text(text.replace("{image: busybox},", ""))
+    excluded = f"--exclude=*/*@{two.digests[0].partition('@')[2]}"
+    outcome = run_release(repo, "--json", *options, excluded, wrapper=wrapper)
+    assert outcome.status == 0, outcome.stderr
+    assert "cannot start offline" in outcome.stderr
+    assert [one["image_id"] for one in outcome.document["releases"][0]["images"]] == [
+        two.built[1].image_id
+    ]
+    assert two.digests[1] in pinned.read_text()
+    listed.write_text(f"oci:{two.built[0].directory}:one\n")
+    outcome = run_import(repo, *options, "--allow-transports=oci", wrapper=wrapper)
+    assert outcome.said("error")[0].startswith("standard input:1: 'oci:")
+    outcome = run_import(repo, *options, "--exclude=oci:*", wrapper=wrapper)
+    assert outcome.said("error") == ["no image is left to import"]
+
+
 def test_a_release_of_units(two: Two, tmp_path: Path) -> None:
     units, pinned = tmp_path / "units", tmp_path / "pinned"
     for directory in (units, pinned):

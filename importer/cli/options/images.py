@@ -40,10 +40,10 @@ class Lists(OptionGroup):
     lists: tuple[Path, ...] = several(
         "--from",
         metavar="FILE|DIR",
-        type=PlaceType(),
+        type=PlaceType(dash=True),
         help="Import the images that a file lists: a blueprint, a Compose file, Kubernetes"
-        " manifests, a Quadlet unit, or one image a line; or a directory of units and manifests;"
-        " repeatable.",
+        " manifests, a Quadlet unit, or one image a line; `-` is standard input; or a directory of"
+        " units and manifests; repeatable.",
     )
     pin: Path | None = option(
         "--pin",
@@ -79,6 +79,12 @@ class ImageArguments(OptionGroup):
     RULES = (at_least_one("references", "lists", error="name images: by REF, or a list by --from"),)
 
     references: tuple[str, ...] = arguments("[[NAME=]REF]...", type=NotEmpty())
+    exclude: tuple[str, ...] = several(
+        "--exclude",
+        metavar="PATTERN",
+        type=NotEmpty(),
+        help="Leave out images of lists whose references match, as in 'quay.io/x/*'; repeatable.",
+    )
 
 
 @options

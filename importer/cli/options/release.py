@@ -75,7 +75,8 @@ class ReleaseSources(OptionGroup):
         "--exclude",
         metavar="PATTERN",
         type=NotEmpty(),
-        help="Leave out components whose names match; repeatable.",
+        help="Leave out components whose names match, or, for a pattern with a /, whose"
+        " references match; repeatable.",
     )
     locked: Path | None = option(
         "--locked",

@@ -94,6 +94,34 @@ RELEASE = f"""\
   }}
 }}
 """
+SERVICE_VERSION = f"""\
+apiVersion: operators.coreos.com/v1alpha1
+kind: ClusterServiceVersion
+metadata:
+  annotations: {{containerImage: quay.io/none/none:1}}
+spec:
+  install:
+    spec:
+      deployments:
+      - spec: {{template: {{spec: {{containers: [{{image: "{A}"}}]}}}}}}
+  relatedImages:
+  - name: operand
+    image: {B}
+  - {{image: {C}, name: other}}
+"""
+CATALOG = f"""\
+---
+schema: olm.package
+name: operator
+---
+schema: olm.bundle
+image: quay.io/none/bundle:1
+relatedImages:
+- image: {A}
+  name: ""
+- image: {C}
+  name: operand
+"""
 CONTAINER = f"""\
 [Unit]
 Description=Image=nothing
@@ -133,6 +161,8 @@ IMAGE_LIST = "".join(f"{one},{_sum(one)}\n" for one in (A, B, C))
         (JSON_STREAM, [(A, ""), (A, "")]),
         (FLOW, [(B, "")]),
         (RELEASE, [(A, ""), (B, "")]),
+        (SERVICE_VERSION, [(A, ""), (B, ""), (C, "")]),
+        (CATALOG, [(A, ""), (C, "")]),
         (CONTAINER, [(A, "")]),
         (IMAGE_UNIT, [(C, "")]),
         (LINES, [(A, ""), (B, "web"), (C, "")]),
@@ -146,6 +176,8 @@ IMAGE_LIST = "".join(f"{one},{_sum(one)}\n" for one in (A, B, C))
         "json stream",
         "flow",
         "release",
+        "service version",
+        "catalog",
         "container",
         "image",
         "lines",
@@ -193,7 +225,10 @@ def test_a_unit_of_a_unit_has_no_image_of_its_own() -> None:
         ("a b c\n", "file:1: not an image reference"),
         ("[[containers]]\nname = 'x'\n", "has no source"),
         ("[[containers]\n", "is not TOML"),
-        ("services: {web: {image: 'a/b:${TAG}'}}\n", "file:1: .*has a variable"),
+        ("services: {web: {image: 'a/b:${TAG}'}}\n", "file:1: .*has a variable without"),
+        ("services: {web: {image: 'a/b:${TAG:-${X:-1}}'}}\n", "has a variable without a default"),
+        ("services: {web: {image: 'a/b:${TAG:?none}'}}\n", "has a variable without a default"),
+        ("[Container]\nImage=a.b/c:${TAG}\n", "file:2: 'a.b/c:.{TAG}' has a variable without"),
         ("services: {web: {image: [a]}}\n", "file:1: the image is not text"),
         ("services: [\n", "is not YAML"),
         ("services: {web: {image: |\n  a\n  b\n}}\n", "is not YAML"),
@@ -213,6 +248,51 @@ def test_a_unit_of_a_unit_has_no_image_of_its_own() -> None:
 def test_what_is_no_list(text: str, said: str) -> None:
     with pytest.raises(LayerError, match=said):
         read_list(text.encode(), "file")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["services: {{web: {{image: '{}'}}}}\n", "[Container]\nImage={}\n", "[Image]\nImage=\"{}\"\n"],
+)
+def test_a_variable_has_its_default(text: str) -> None:
+    """The pinned file names the very image that was imported, and no variable."""
+    for written in (f"${{IMAGE:-{A}}}", f"${{IMAGE-{A}}}", "quay.io/${ORG:-a}/one:${TAG:-1}"):
+        found = read_list(text.format(written).encode(), "file")
+        assert [one.source for one in found.images] == [A]
+        assert found.pinned({}).decode() == text.format(written)
+        assert found.pinned({A: PINNED[A]}).decode() == text.format(PINNED[A])
+
+
+@pytest.mark.parametrize(
+    ("text", "always"),
+    [
+        ("{{image: {}, imagePullPolicy: Always}}", "imagePullPolicy: Always"),
+        ("{{image: {}, imagePullPolicy: IfNotPresent}}", ""),
+        ("{{image: {}}}", ""),
+        ("{{image: quay.io/a/latest:1.0}}", ""),
+        (f"{{{{image: localhost:5000/a@{DIGEST}}}}}", ""),
+        ("{{image: localhost:5000/a}}", "the tag latest without imagePullPolicy means Always"),
+        ("{{image: quay.io/a/b:latest}}", "the tag latest without imagePullPolicy means Always"),
+        ("{{image: quay.io/a/b:latest, imagePullPolicy: Never}}", ""),
+    ],
+)
+def test_an_image_that_kubernetes_pulls_each_time(text: str, always: str) -> None:
+    manifest = f"{{kind: Pod, apiVersion: v1, spec: {{containers: [{text.format(A)}]}}}}\n"
+    (image,) = read_list(manifest.encode(), "file").images
+    assert always in image.always
+    assert bool(image.always) == bool(always)
+    assert image.warning.startswith(f"file:1: {image.source} cannot") or not always
+
+
+def test_a_volume_a_service_and_a_unit_that_are_pulled_each_time() -> None:
+    source = f"image: {{reference: {A}, pullPolicy: Always}}"
+    for text, always in (
+        (f"{{kind: Pod, apiVersion: v1, spec: {{volumes: [{{{source}}}]}}}}", "pullPolicy: Always"),
+        (f"services: {{web: {{image: '{A}', pull_policy: always}}}}", "pull_policy: always"),
+        (f"[Container]\nPull = always \nImage={A}\n", "Pull=always"),
+    ):
+        (image,) = read_list(text.encode(), "file").images
+        assert image.always == always
 
 
 def test_a_list_has_as_many_bytes_as_are_allowed() -> None:
