@@ -252,7 +252,7 @@ def test_what_is_no_list(text: str, said: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["services: {{web: {{image: '{}'}}}}\n", "[Container]\nImage={}\n", "[Image]\nImage=\"{}\"\n"],
+    ["services: {{web: {{image: '{}'}}}}\n", "[Container]\nImage={}\n", '[Image]\nImage="{}"\n'],
 )
 def test_a_variable_has_its_default(text: str) -> None:
     """The pinned file names the very image that was imported, and no variable."""
