@@ -8,7 +8,15 @@ from importer.cli.options.command import BriefHelp
 from importer.cli.options.declare import versioned
 from importer.cli.store_changes import embed, export, prune, remove
 from importer.cli.store_device import doctor, heal
-from importer.cli.store_queries import diff, history, list_images, report, show, verify
+from importer.cli.store_queries import (
+    check_upgrade,
+    diff,
+    history,
+    list_images,
+    report,
+    show,
+    verify,
+)
 
 _EXAMPLES = """
 # What is in the repo?
@@ -16,6 +24,9 @@ image-store list --repo /srv/repo
 
 # What would a device fetch for the new release?
 image-store diff --repo /srv/repo release/4.19 release/4.20
+
+# What does the upgrade take from a device? Exit status 4 if anything.
+image-store check-upgrade --repo /srv/repo release/4.19 release/4.20
 
 # Put the images of a branch into a bootable container image:
 image-store embed images --repo /srv/repo \\
@@ -34,7 +45,7 @@ def image_store() -> None:
 
 
 for _command in (
-    *(list_images, show, history, diff, verify, remove, prune, export, report, embed),
-    *(heal, doctor),
+    *(list_images, show, history, diff, check_upgrade, verify, remove, prune, export, report),
+    *(embed, heal, doctor),
 ):
     image_store.add_command(_command)

@@ -27,6 +27,7 @@ from importer.cli.run import end_query
 from importer.cli.targets import skopeo_of
 
 if TYPE_CHECKING:
+    from importer.imagestore.diff_layers import LayersDiff
     from importer.render.table import Shown
     from importer.repo.writer import Repo
 
@@ -112,7 +113,66 @@ def diff(given: Given) -> None:
     end_query(given, work)
 
 
-def _layers_diff(given: Given, repo: Repo) -> Shown:
+@subcommand(
+    "check-upgrade",
+    TwoStores,
+    ArchitectureOption,
+    Platform,
+    StoreArguments,
+    Access,
+    Retries,
+    Messages,
+    Document,
+)
+def check_upgrade(given: Given) -> None:
+    """Tell what an upgrade from store A to store B takes from a device.
+
+    A and B are branches or commits, or bootable images that embed made from commits of the
+    repo. For each image of A: whether containers that podman has made start again, whether
+    pods find it, and why not. Then: images that a device pulled beside A, what it fetches, and
+    the space that it needs meanwhile. Exit status 4 if anything does not go on by itself.
+    """
+
+    def work(repo: Repo) -> Shown:
+        from importer.imagestore.check_upgrade import check_upgrade
+        from importer.imagestore.diff_layers import embedded_stores
+        from importer.store.reader import open_store
+
+        names, prefix = given(TwoStores), given(StoreArguments).prefix
+        if _name_images(repo, names):
+            pulled = _layers_diff(given, repo)
+            return check_upgrade(repo, *embedded_stores(repo, pulled, prefix), pulled)
+        old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
+        return check_upgrade(repo, old, new)
+
+    end_query(given, work)
+
+
+def _name_images(repo: Repo, names: TwoStores) -> bool:
+    """Return whether both names are references of images, and no branches.
+
+    A name that is no branch's is taken for an image if its reference can be parsed.
+    """
+    from importer.errors import ImporterError
+    from layers.errors import LayerError
+    from layers.oci.reference import Reference
+
+    refs, found = repo.refs(), []
+    for name in (names.old, names.new):
+        try:
+            found.append(name not in refs and bool(Reference.parse(name)))
+        except LayerError:
+            found.append(False)
+    if found[0] != found[1]:
+        image, store = (names.old, names.new) if found[0] else (names.new, names.old)
+        raise ImporterError(
+            f"{image} is an image, and {store} is none",
+            hint="compare two branches or commits, or two images that were embedded",
+        )
+    return found[0]
+
+
+def _layers_diff(given: Given, repo: Repo) -> LayersDiff:
     from importer.imagestore.diff_layers import diff_layers
     from layers.oci.reference import Reference, registries
 

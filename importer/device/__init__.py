@@ -2,6 +2,6 @@
 
 In: a device's own containers-storage directory, and the read-only stores beside it. Out: the same
 directory without the records that an upgrade broke. fixtures/packaging/device_program.py packs all
-files into one program for Python 3.9 or later, so they import nothing else of ours. Open `heal.py`
-first.
+files into one program for Python 3.9 or later, with layers/storage/holders.py, the only other file
+of ours that they import. Open `heal.py` first.
 """

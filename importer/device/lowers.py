@@ -12,8 +12,9 @@ from typing import AbstractSet, List, Optional, Sequence, Set, Tuple
 
 from importer.device.folder import Folder
 from importer.device.records import Chains
+from layers.storage.holders import Holder, first_missing
 
-_BY_ID, _BY_LINK = "lower-layers", "lower"
+_BY_ID, _BY_LINK = Holder.IDS.value, Holder.LINKS.value
 # The driver mounts 500 layers at most.
 _LONGEST = 1 << 16
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -34,8 +35,8 @@ def _names(folder: Folder, layer: str, file: str) -> Optional[List[str]]:
 
 def lower_names(folder: Folder, layer: str) -> Optional[List[str]]:
     """Return the names that stand for the trees below a layer; None if no file has any."""
-    names = _names(folder, layer, _BY_ID)
-    return _names(folder, layer, _BY_LINK) if names is None else names
+    listed = (_names(folder, layer, holder.value) for holder in Holder)
+    return next((names for names in listed if names is not None), None)
 
 
 def lower_tree(name: str, stores: Sequence[Folder]) -> Optional[Lower]:
@@ -57,7 +58,7 @@ def mounts(storage: Folder, layer: str, stores: Sequence[Folder]) -> Optional[bo
 
 
 def _are_there(names: Sequence[str], places: Sequence[Folder]) -> bool:
-    return all(lower_tree(name, places) for name in names)
+    return first_missing(names, lambda name: lower_tree(name, places) is not None) is None
 
 
 def link_of(folder: Folder, layer: str) -> Optional[str]:

@@ -196,7 +196,7 @@ def store_diff(
     after = _images(new)
     gone = [image for image_id, image in before.items() if image_id not in after]
     fresh = [image for image_id, image in after.items() if image_id not in before]
-    pairs = _pairs(gone, fresh)
+    pairs = paired_images(gone, fresh)
     old_layers, new_layers = _standard_ids(old), _standard_ids(new)
     return StoreDiff(
         old,
@@ -223,7 +223,9 @@ def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView
     return Changed(before, after, _own(new, after, old), files)
 
 
-def _pairs(gone: list[ImageView], fresh: list[ImageView]) -> list[tuple[ImageView, ImageView]]:
+def paired_images(
+    gone: list[ImageView], fresh: list[ImageView]
+) -> list[tuple[ImageView, ImageView]]:
     """Pair the old and the new version of the same image.
 
     Images are paired by component or repository, if each side has exactly one of them for the same

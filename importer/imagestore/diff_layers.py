@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.find import embedded_commit
+from importer.store.reader import open_store
 from layers.oci.config import layer_commands, shown_command
 from layers.release.diff import Amount
 from layers.words import several, shortened, size
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.progress import Progress
     from importer.repo.writer import Repo
+    from importer.store.reader import StoreView
     from layers.oci.manifest import Descriptor
     from layers.oci.reference import Reference
     from layers.storage.image import Image
@@ -68,18 +71,19 @@ class LayersDiff(Shown):
             )
             for layer in self.added
         )
-        layers = self.new.manifest.layers
-        pulled = f"{size(_size(layer.blob for layer in self.added))} of {size(_size(layers))}"
         blocks: list[Block] = [table, Text("")] if table.rows else []
-        blocks.append(
-            Text(
-                f"a device with A pulls {len(self.added)} of {several(len(layers), 'layer')},"
-                f" {pulled}"
-            )
-        )
+        blocks.append(Text(self.pull_line()))
         if self.ostree is not None:
             blocks.append(Text(f"the stores in them by ostree: {self.ostree}"))
         return blocks
+
+    def pull_line(self) -> str:
+        """Return how many layers a device with A pulls, and their size."""
+        layers = self.new.manifest.layers
+        pulled = f"{size(_size(layer.blob for layer in self.added))} of {size(_size(layers))}"
+        return (
+            f"a device with A pulls {len(self.added)} of {several(len(layers), 'layer')}, {pulled}"
+        )
 
     def document(self) -> dict[str, object]:
         layers = self.new.manifest.layers
@@ -111,6 +115,25 @@ def diff_layers(
     pairs = zip(after.manifest.layers, layer_commands(after.config), strict=True)
     added = tuple(NewBlob(blob, command) for blob, command in pairs if blob.digest not in pulled)
     return LayersDiff(before, after, added, _by_ostree(repo, before, after))
+
+
+def embedded_stores(
+    repo: Repo, diff: LayersDiff, prefix: str | None
+) -> tuple[StoreView, StoreView]:
+    """Open the stores in two images. Raise ImporterError if the repo lacks a store's commit."""
+    old, new = (_embedded(repo, image, prefix) for image in (diff.old, diff.new))
+    return old, new
+
+
+def _embedded(repo: Repo, image: Image, prefix: str | None) -> StoreView:
+    commit = embedded_commit(repo, image)
+    if commit is None:
+        raise ImporterError(
+            f"this repo does not have the commit whose store is in image {image.digest}",
+            hint="name the repo by which `image-store embed` made the image; `prune --keep=N` keeps"
+            " commits of earlier images",
+        )
+    return open_store(repo, commit.checksum, prefix)
 
 
 def _by_ostree(repo: Repo, old: Image, new: Image) -> Fetch | None:

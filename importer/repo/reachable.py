@@ -22,6 +22,8 @@ type Objects = set[tuple[ObjectKind, str]]
 # entries, unless it is told to.
 _MANY = Limits().entries
 _TIMES = 20
+# Of ext4 and xfs, as they are made by default.
+_BLOCK = 4096
 
 
 class Breadth(NamedTuple):
@@ -55,12 +57,29 @@ def fetch_cost(repo: RepoReader, old: Commit | None, new: Commit) -> Fetch:
 
     The old commit's parents count for nothing, since a device need not have them.
     """
+    return fetch_of(repo, new_objects(repo, old, new))
+
+
+def new_objects(repo: RepoReader, old: Commit | None, new: Commit) -> Objects:
+    """Return the objects that the new commit has and the old one has not."""
     objects = commit_objects(repo, new)
-    if old is not None:
-        objects -= commit_objects(repo, old)
+    return objects - commit_objects(repo, old) if old is not None else objects
+
+
+def fetch_of(repo: RepoReader, objects: Objects) -> Fetch:
     files = sum(kind == "file" for kind, _ in objects)
     stored = sum(repo.storage_size(kind, checksum) for kind, checksum in objects)
     return Fetch(len(objects), files, stored, repo.mode == "archive")
+
+
+def space_of(repo: RepoReader, objects: Objects) -> int:
+    """Return the bytes of disk that objects take at most in a device's repo: whole blocks, one at
+    least for each, unpacked."""
+    sizes = (
+        repo.file_size(checksum) if kind == "file" else repo.storage_size(kind, checksum)
+        for kind, checksum in objects
+    )
+    return sum(max(-(-size // _BLOCK), 1) * _BLOCK for size in sizes)
 
 
 def ancestors(repo: RepoReader, checksum: str | None, most: int | None = None) -> Iterator[Commit]:

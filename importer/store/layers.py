@@ -140,6 +140,14 @@ def _link_target(repo: RepoReader, store: RepoDirectory, name: str) -> str | Non
     return repo.file(leaf).target if leaf is not None else None
 
 
+def link_targets(repo: RepoReader, store: RepoDirectory) -> dict[str, str]:
+    """Return where each name under `overlay/l` leads."""
+    links = store.find("overlay/l")
+    leaves = links.leaves.items() if links is not None else ()
+    targets = {name.decode(errors="replace"): repo.file(leaf).target for name, leaf in leaves}
+    return {name: target for name, target in targets.items() if target is not None}
+
+
 def remove_layer(repo: RepoReader, tree: Tree, store: RepoDirectory, layer_id: str) -> None:
     """Remove a layer, by its id in the store, from `tree`, which is a copy of `store`.
 

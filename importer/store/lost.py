@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.store.layers import link_targets, read_link
+from layers.storage.holders import Holder
+from layers.storage.mounted import MountedTree
+from layers.storage.upgrade import StoreNames
+
 if TYPE_CHECKING:
+    from importer.repo.reader import RepoReader
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
 
@@ -46,3 +52,29 @@ def find_lost(old: StoreView | None, new: StoreView) -> Lost:
         if layer_id not in new.layers
     )
     return Lost(images, layers)
+
+
+def names_in(repo: RepoReader, store: StoreView) -> StoreNames:
+    """Return the names by which containers and images know a store's layers."""
+    overlay = store.root.find("overlay")
+    directories = overlay.directories.items() if overlay is not None else ()
+    ids = frozenset(name.decode() for name, tree in directories if b"diff" in tree.directories)
+    targets = link_targets(repo, store.root).items()
+    links = {link: target[3:-5] for link, target in targets if target[3:-5] in ids}
+    return StoreNames(ids, links, store.standard_ids)
+
+
+def mounted_for(store: StoreView, image: ImageView, names: StoreNames) -> tuple[MountedTree, ...]:
+    """Return the trees that the driver mounts for an image of the store, nearest first.
+
+    The driver writes the link of the image's top layer, and what the layer's file `lower` has, into
+    each container (drivers/overlay/overlay.go, `getLower`).
+    """
+    if not image.layers:
+        return ()
+    top = image.layers[-1].id
+    directory = store.root.find(f"overlay/{top}")
+    lower = (directory and directory.read(Holder.LINKS.value)) or b""
+    below = [name.removeprefix("l/") for name in lower.decode(errors="replace").split(":") if name]
+    links = (read_link(store.root, top), *below)
+    return tuple(MountedTree(names.links.get(link, ""), link) for link in links)

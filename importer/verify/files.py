@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import record_name
 from importer.store.layers import read_link
 from layers.errors import Fault
+from layers.storage.holders import Holder
 from layers.storage.image_record import big_data_file
 from layers.storage.layer_id import StoreForm, form_of, possible_ids, possible_links
-from layers.storage.mounted import LOWER_LAYERS, MountedTree, blocker_of, lower_files
+from layers.storage.mounted import MountedTree, blocker_of, lower_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -84,8 +85,8 @@ class FileCheck:
         directory = f"overlay/{tree.id}"
         place = self._root.find(directory)
         files = {"link": tree.link.encode(), **lower_files(below)}
-        if place is not None and LOWER_LAYERS.encode() not in place.leaves:
-            files.pop(LOWER_LAYERS, None)  # podman before 6 writes none
+        if place is not None and Holder.IDS.value.encode() not in place.leaves:
+            files.pop(Holder.IDS.value, None)  # podman before 6 writes none
         self._entries(directory, files, ["diff", *empty])
         for name, content in files.items():
             self._content(directory, name, content, tree.id)

@@ -22,13 +22,13 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
+from layers.storage.holders import Holder
 from layers.storage.layer_id import link_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 TARGET = "nothing-below"
-LOWER_LAYERS = "lower-layers"
 
 
 class MountedTree(NamedTuple):
@@ -54,6 +54,6 @@ def lower_files(below: Sequence[MountedTree]) -> dict[str, bytes]:
     if not below:
         return {}
     return {
-        "lower": ":".join(f"l/{tree.link}" for tree in below).encode(),
-        LOWER_LAYERS: ":".join(tree.id for tree in below).encode(),
+        Holder.LINKS.value: ":".join(f"l/{tree.link}" for tree in below).encode(),
+        Holder.IDS.value: ":".join(tree.id for tree in below).encode(),
     }

@@ -118,7 +118,7 @@ def test_diff_and_history(home: Path) -> None:
     hold([answered(repo, "history", "night")], table("## image-store history"))
 
 
-def test_diff_layers(home: Path) -> None:
+def test_diff_layers_and_check_upgrade(home: Path) -> None:
     for branch in ("one", "two"):
         to = f"--to=oci:{home}/night:{branch}"
         image_store(home / "repo", "embed", "two", f"--base=oci:{home}/images:{branch}", to)
@@ -126,6 +126,9 @@ def test_diff_layers(home: Path) -> None:
     pairs = [images[:2], images[1:]]
     found = [answered(home / "repo", "diff", "--layers", "--quiet", *pair) for pair in pairs]
     hold(found, table("## image-store diff --layers"))
+    checked = [image_store(home / "repo", "check-upgrade", "--json", *images[:2])]
+    checked.append(image_store(home / "repo", "check-upgrade", "--json", "one", "two"))
+    hold([one.document for one in checked], table("## image-store check-upgrade"))
 
 
 def test_verify(home: Path) -> None:

@@ -1,0 +1,214 @@
+"""`image-store check-upgrade`: tell what goes on when a store takes another's place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.imagestore.diff import paired_images
+from importer.render.table import Block, Column, Shown, Table, Text
+from importer.repo.reachable import Fetch, fetch_of, new_objects, space_of
+from importer.store.lost import mounted_for, names_in
+from layers.storage.holders import Holder
+from layers.storage.upgrade import Obstacle, StoreNames, obstacle
+from layers.words import first_of, several, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from importer.imagestore.diff_layers import LayersDiff
+    from importer.repo.writer import Repo
+    from importer.store.image import ImageView
+    from importer.store.reader import StoreView
+
+# Exit status: something does not go on by itself.
+_BROKEN = 4
+_COLUMNS = (
+    Column("IMAGE OF A", below=True, style="cyan"),
+    Column("IN B"),
+    Column("PODMAN 5"),
+    Column("PODMAN 6"),
+    Column("PODS"),
+    Column("WHY", fold=True),
+)
+_PODMAN = (
+    "PODMAN 5: containers that podman up to 5.8 or CRI-O up to 1.36 has made; PODMAN 6: those of"
+    " podman 6, or of Debian's 5.8.6"
+)
+_WHY = {
+    "missing-layer": "B lacks layer {}",
+    "form": "B has layer {} in another form",
+    "ids": "B has layer {} under another id",
+    "links": "B has layer {} under another link",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Containers:
+    """Why the containers of an image do not start again, None if they do."""
+
+    by_link: Obstacle | None  # Obstacle: made by containers-storage up to 1.62; `null`: they start
+    by_id: Obstacle | None  # Obstacle: made by containers-storage from 1.63 on; `null`: they start
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUpgrade:
+    """What becomes of an image of A, and of all that was made from it."""
+
+    image: ImageView  # ImageView: the image in A
+    in_new: str  # `same`, `replaced` by another image of its component or repository, or `gone`
+    containers: Containers  # Containers: containers that a device has made from it
+    lost_names: tuple[str, ...]  # the names that no image of B has; pods with them have to pull
+    tag_breaks: bool  # whether a record that `podman tag` made of it breaks
+
+    @property
+    def goes_on(self) -> bool:
+        """Return whether its containers start again, and its pods without a pull."""
+        found = self.containers
+        return not (found.by_link or found.by_id or self.lost_names)
+
+    def row(self) -> tuple[str, ...]:
+        by_link, by_id = self.containers.by_link, self.containers.by_id
+        pods = "pull" if self.lost_names else "start"
+        why = dict.fromkeys(_told(found) for found in (by_link, by_id) if found)
+        label = self.image.full_label
+        return label, self.in_new, _fate(by_link), _fate(by_id), pods, "; ".join(why)
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeCheck(Shown):
+    """What a device with store A has, loses, fetches and needs when it gets store B.
+
+    `pulled` is the difference of the images that A and B were embedded in, if any.
+    """
+
+    old: StoreView
+    new: StoreView
+    images: tuple[ImageUpgrade, ...]
+    added: tuple[ImageView, ...]
+    broken_parents: tuple[str, ...]
+    fetch: Fetch
+    space: int
+    pulled: LayersDiff | None
+
+    @property
+    def status(self) -> int:
+        """Return 0 if all goes on by itself."""
+        return 0 if self.goes_on else _BROKEN
+
+    @property
+    def goes_on(self) -> bool:
+        return not self.broken_parents and all(image.goes_on for image in self.images)
+
+    def blocks(self) -> list[Block]:
+        """Return a row for each image of A, and the sums."""
+        table = Table(_COLUMNS, [image.row() for image in self.images])
+        blocks: list[Block] = [table, Text(_PODMAN, "dim"), Text("")] if table.rows else []
+        return [*blocks, *self._lines()]
+
+    def _lines(self) -> Iterator[Text]:
+        stay = sum(image.goes_on for image in self.images)
+        yield Text(
+            f"images: {stay} of {len(self.images)} go on with their containers and pods;"
+            f" {several(len(self.added), 'new image')}"
+        )
+        for image in self.images:
+            if image.lost_names:
+                yield Text(f"pods have to pull {', '.join(image.lost_names)}", "yellow")
+        if self.broken_parents:
+            yield Text(
+                "images that a device pulled or built beside A break if they have one of"
+                f" {several(len(self.broken_parents), 'layer')} ({self._parents()}), and CRI-O then"
+                " lists no image: enable import-image-heal.service",
+                "red",
+            )
+        else:
+            yield Text("images that a device pulled or built beside A lose nothing")
+        tagged = sum(image.tag_breaks for image in self.images)
+        if tagged:
+            yield Text(f"records that `podman tag` made of {several(tagged, 'image')} break")
+        if self.pulled is not None:
+            yield Text(self.pulled.pull_line())
+        yield Text(f"by ostree, a device with A fetches {self.fetch}")
+        yield Text(f"it needs at most {size(self.space)} of free space while it has both")
+
+    def _parents(self) -> str:
+        return first_of([layer[:12] for layer in self.broken_parents])
+
+    def document(self) -> dict[str, object]:
+        return {
+            "from": self.old.commit.checksum,  # commit A
+            "to": self.new.commit.checksum,  # commit B
+            "goes_on": self.goes_on,  # whether all goes on by itself; then the exit status is 0
+            "images": self.images,  # [ImageUpgrade]: a list of the images of A
+            "added": self.added,  # [ImageView]: a list of images that B alone has
+            # ids of layers that B lacks, and that images pulled beside A may have as parents
+            "broken_parents": self.broken_parents,
+            "fetch": self.fetch,  # Fetch: what a device with A fetches for B by ostree
+            "space": self.space,  # bytes of disk that it needs at most while it has both
+            # LayersDiff: of two bootable images, the OCI layers to pull; else `null`
+            "images_diff": self.pulled,
+        }
+
+
+def _fate(found: Obstacle | None) -> str:
+    return "start" if found is None else "make again"
+
+
+def _told(found: Obstacle) -> str:
+    return _WHY[found.cause].format(found.layer_id[:12])
+
+
+def check_upgrade(
+    repo: Repo, old: StoreView, new: StoreView, pulled: LayersDiff | None = None
+) -> UpgradeCheck:
+    """Compare two stores by the names that containers and images know."""
+    objects = new_objects(repo, old.commit, new.commit)
+    ids = {image.id for image in old.images}
+    return UpgradeCheck(
+        old,
+        new,
+        tuple(_Comparison(repo, old, new).images()),
+        tuple(image for image in new.images if image.id not in ids),
+        tuple(
+            layer
+            for layer in old.layers
+            if old.standard_ids.get(layer) == layer and layer not in new.layers
+        ),
+        fetch_of(repo, objects),
+        space_of(repo, objects),
+        pulled,
+    )
+
+
+class _Comparison:
+    def __init__(self, repo: Repo, old: StoreView, new: StoreView) -> None:
+        self._old = old
+        self._present = {image.id: image for image in new.images}
+        self._names: tuple[StoreNames, StoreNames] = names_in(repo, old), names_in(repo, new)
+        gone = [image for image in old.images if image.id not in self._present]
+        before = {image.id for image in old.images}
+        fresh = [image for image in new.images if image.id not in before]
+        self._replaced = {image.id for image, _ in paired_images(gone, fresh)}
+        self._called = {name for image in new.images for name in image.names}
+
+    def images(self) -> Iterator[ImageUpgrade]:
+        for image in sorted(self._old.images, key=lambda image: image.full_label):
+            here = self._present.get(image.id)
+            left = "replaced" if image.id in self._replaced else "gone"
+            names = tuple(name for name in image.names if name not in self._called)
+            top = image.layers[-1].id if image.layers else ""
+            yield ImageUpgrade(
+                image,
+                left if here is None else "same",
+                Containers(*(self._obstacle(image, by) for by in (Holder.LINKS, Holder.IDS))),
+                names,
+                bool(top) and top not in self._names[1].standard_ids,
+            )
+
+    def _obstacle(self, image: ImageView, holder: Holder) -> Obstacle | None:
+        old, new = self._names
+        here = self._present.get(image.id)
+        reshaped = here is not None and here.flattened != image.flattened
+        trees = mounted_for(self._old, image, old)
+        return obstacle(trees, holder, old, new, reshaped=reshaped)
