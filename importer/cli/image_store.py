@@ -25,9 +25,6 @@ image-store list --repo /srv/repo
 # What would a device fetch for the new release?
 image-store diff --repo /srv/repo release/4.19 release/4.20
 
-# What does the upgrade take from a device? Exit status 4 if anything.
-image-store check-upgrade --repo /srv/repo release/4.19 release/4.20
-
 # Put the images of a branch into a bootable container image:
 image-store embed images --repo /srv/repo \\
     --base quay.io/example/os:10 --to quay.io/example/device:10

@@ -15,9 +15,10 @@ from tests.tools.httpserver import http_server
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported
 from tests.tools.osbase import commit_os, os_tree
-from tests.tools.ostreerepo import init
+from tests.tools.ostreerepo import init, rev_parse
 from tests.tools.process import CommandError
 from tests.tools.registry import Registry
+from tests.tools.storecommand import image_store
 
 pytestmark = pytest.mark.root
 
@@ -36,6 +37,7 @@ class Lab:
         self, home: Path, registry: Registry, url: str, *, repair: bool, extension: bool = False
     ) -> None:
         self._home = home
+        self.commits: list[str] = []
         self._layout = home / "layout"
         self._registry = registry
         self._pause = self._push("pause", [busybox_layer()], {"Cmd": ["sleep", "999999"]})
@@ -65,6 +67,12 @@ class Lab:
         commit_os(repo, "os", root, version=version, stamp=stamp)
         flags = ("--onto=os", f"--branch={BRANCH}", "--storage-conf", "--crio-conf")
         imported(repo, *flags, *self._flags, self._pause, *images)
+        self.commits.append(rev_parse(repo, BRANCH))
+
+    def foretold(self) -> set[str]:
+        """The images that pods of the last release but one have to pull, as check-upgrade says."""
+        outcome = image_store(self._home / "repo", "check-upgrade", "--json", *self.commits[-2:])
+        return {name for image in outcome.document["images"] for name in image["lost_names"]}
 
     @contextmanager
     def boot(
@@ -111,6 +119,7 @@ def test_clean_reboots_upgrade_and_rollback(tmp_path: Path, registry: Registry) 
             lab.starts(machine, lab.kept, lab.dropped, lab.pulled)
             machine.stop()
         lab.release("2", lab.kept)
+        assert lab.foretold() == {lab.dropped}
         lab.device.upgrade()
         with lab.boot() as machine:
             lab.lists(machine, lab.kept, lab.pulled)

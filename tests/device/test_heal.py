@@ -17,6 +17,7 @@ import pytest
 
 from importer.device import folder
 from importer.device.folder import DeviceError
+from layers.storage import holders
 from tests.tools.importimage import SCRIPT
 from tests.tools.ownstorage import OwnStorage, digits, healed, link, trees, write
 from tests.tools.process import Argument
@@ -362,7 +363,7 @@ def test_the_command_fails_if_a_doubt_keeps_something(storage: OwnStorage) -> No
     assert "unmounted, which the command line names, is not there" in outcome.stdout
 
 
-DEVICE = sorted(Path(folder.__file__).parent.glob("*.py"))
+DEVICE = [*sorted(Path(folder.__file__).parent.glob("*.py")), Path(holders.__file__)]
 
 
 @pytest.mark.parametrize("path", DEVICE, ids=lambda path: path.stem)
@@ -372,5 +373,6 @@ def test_the_program_needs_the_standard_library_of_python_3_9_alone(path: Path) 
     modules += [
         name.name for one in ast.walk(tree) if isinstance(one, ast.Import) for name in one.names
     ]
-    others = {one for one in modules if not one.startswith("importer.device")}
+    ours = ("importer.device", holders.__name__)
+    others = {one for one in modules if not one.startswith(ours)}
     assert {one.partition(".")[0] for one in others} <= sys.stdlib_module_names
