@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 class Progress(Protocol):
@@ -16,7 +16,15 @@ class Progress(Protocol):
         """Show one line of text."""
 
     def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
-        """Announce a blob of `size` bytes; leaving the context ends it."""
+        """Announce a blob of `size` bytes; leaving the context ends it. A document, such as a
+        config, has no name."""
+
+    def image(self, name: str, layers: Sequence[str], reused: int) -> None:
+        """Announce an image, before the states of its layers.
+
+        `layers` are the names of its layers that are to be read, at least one; `reused` counts the
+        others.
+        """
 
     def layer(self, name: str, size: int, state: str) -> None:
         """Report that a layer of `size` bytes has a new state.
@@ -24,9 +32,6 @@ class Progress(Protocol):
         The states are waiting, downloading, spooled, unpacking, closing, and at last done or
         failed. `name` is also the name of the layer's blob.
         """
-
-    def components(self, over: int, total: int) -> None:
-        """Report that all layers of `over` of a release's `total` components have been read."""
 
 
 class Advance(Protocol):
@@ -44,7 +49,7 @@ class Silence:
     def layer(self, name: str, size: int, state: str) -> None:
         """See `Progress`."""
 
-    def components(self, over: int, total: int) -> None:
+    def image(self, name: str, layers: Sequence[str], reused: int) -> None:
         """See `Progress`."""
 
     @contextmanager

@@ -17,11 +17,14 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from importer.cli.progress_display import Lines, for_terminal
+from importer.cli.signals import at_interruption
 from importer.cli.streams import say
+from importer.progress import Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from importer.cli.images_read import ImagesRead
     from importer.cli.options.output import Messages
     from importer.progress import Advance, Progress
 
@@ -50,10 +53,10 @@ class Events:
     """Write events to a descriptor, one JSON object a line (--progress-fd).
 
     The key `event` is `message` (with `text`), `begin` (`blob`, `size`), `progress` (`blob`,
-    `bytes` so far, `size`), `end` (`blob`, `bytes`, `size`), `layer` (`layer`, `size`, `state`) or
-    `components` (`over`, `total`). Sizes are in bytes. If the descriptor has no reader any more,
-    events are discarded. A slow reader does not delay the import: up to a megabyte of events is
-    kept for it, and `progress` events are left out meanwhile.
+    `bytes` so far, `size`), `end` (`blob`, `bytes`, `size`), `image` (`image`, `layers` to be read,
+    `reused`) or `layer` (`layer`, `size`, `state`). Sizes are in bytes. Documents have no events.
+    If the descriptor has no reader any more, events are discarded. A slow reader does not delay the
+    import: up to a megabyte of events is kept for it, and `progress` events are left out meanwhile.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -72,13 +75,16 @@ class Events:
         """Write a `layer`."""
         self._write({"event": "layer", "layer": name, "size": size, "state": state})
 
-    def components(self, over: int, total: int) -> None:
-        """Write a `components`."""
-        self._write({"event": "components", "over": over, "total": total})
+    def image(self, name: str, layers: Sequence[str], reused: int) -> None:
+        """Write an `image`."""
+        self._write({"event": "image", "image": name, "layers": layers, "reused": reused})
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
         """Write the blob's events. `end` is written even if the blob fails."""
+        if not name:
+            yield lambda _count: None
+            return
         self._write({"event": "begin", "blob": name, "size": size})
         done, last = 0, time.monotonic()
 
@@ -94,7 +100,7 @@ class Events:
         finally:
             self._write({"event": "end", "blob": name, "bytes": done, "size": size})
 
-    def _write(self, event: Mapping[str, str | int]) -> None:
+    def _write(self, event: Mapping[str, str | int | Sequence[str]]) -> None:
         line = json.dumps(event).encode() + b"\n"
         room = 0 if event["event"] == "progress" else _MOST_UNSENT
         with self._lock:
@@ -132,10 +138,10 @@ class Several:
         for part in self._parts:
             part.layer(name, size, state)
 
-    def components(self, over: int, total: int) -> None:
-        """Pass the number on."""
+    def image(self, name: str, layers: Sequence[str], reused: int) -> None:
+        """Pass the image on."""
         for part in self._parts:
-            part.components(over, total)
+            part.image(name, layers, reused)
 
     def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
         """Pass the blob on."""
@@ -168,10 +174,22 @@ class _Logged(logging.Handler):
             self._shown.message(f"debug: {text}" if is_detail else text)
 
 
+def _last_words(images: ImagesRead, *, log_json: bool) -> Callable[[], str]:
+    """Return what says how many layers an interrupted import has kept."""
+
+    def words() -> str:
+        text = images.interrupted()
+        return log_line("error", text) if text and log_json else text
+
+    return words
+
+
 def progress_for(given: Messages) -> Progress:
     """Return the `Progress` that the command's options ask for."""
     quiet = given.quiet
-    shown: Progress = JsonLog() if given.log_json and not quiet else for_terminal(quiet=quiet)
+    shown = JsonLog() if given.log_json and not quiet else for_terminal(quiet=quiet)
+    if not isinstance(shown, Silence):
+        at_interruption(_last_words(shown.images, log_json=given.log_json))
     logger = logging.getLogger("importer")
     logger.setLevel(logging.DEBUG if given.verbose else logging.WARNING)
     logger.handlers = [_Logged(shown)]

@@ -2,163 +2,194 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from importer.cli.images_read import ImagesRead, LayerRead
 from importer.cli.streams import say
 from importer.progress import Silence
 from layers.errors import escaped
+from layers.words import shortened, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from rich.progress import TaskID
+    from rich.console import RenderableType
+    from rich.table import Table
 
-    from importer.progress import Advance, Progress
+    from importer.cli.images_read import ImageRead
+    from importer.progress import Advance
 
-# Lines of the terminal that no layer takes: the first line, other blobs, the prompt.
+# Lines of the terminal that no image takes: the first row, other blobs, the prompt.
 _SPARE = 5
+# Columns: what a row needs beside an image's name, the shortest name that tells images apart, the
+# longest one, and the terminal that has room for bytes and speed.
+_BESIDE_NAME, _LEAST_NAME, _MOST_NAME, _WIDE = 46, 12, 30, 90
 
 
 class Lines:
     """Write one line for each event, for logs."""
+
+    def __init__(self) -> None:
+        self.images = ImagesRead()
+        self._lock = threading.Lock()
+        self._begun: set[ImageRead] = set()
 
     def message(self, text: str) -> None:
         """Write the text at once. Control characters are escaped, since an image or a registry may
         have put them into the text."""
         say(escaped(text))
 
-    def layer(self, name: str, size: int, state: str) -> None:
-        """Write nothing: a layer changes its state several times."""
+    def image(self, name: str, layers: Sequence[str], reused: int) -> None:
+        """Write nothing until a layer begins."""
+        with self._lock:
+            self.images.add(name, layers, reused)
 
-    def components(self, over: int, total: int) -> None:
-        """Write nothing: a line for each would tell little."""
+    def layer(self, name: str, size: int, state: str) -> None:
+        """Write one line for each image whose first layer begins, and one when its last is done."""
+        with self._lock:
+            for image in self.images.layer(name, size, state):
+                if image.state == "done":
+                    self.message(f"{image.name}: done")
+                elif image not in self._begun and not image.is_over:
+                    self._begun.add(image)
+                    self.message(image.beginning())
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
-        """Write one line when the blob begins."""
-        self.message(f"{name}: reading {size:,} bytes")
+        """Write one line when the blob begins, unless it is a document or an image's layer."""
+        if name and name not in self.images.layers:
+            self.message(f"{name}: reading {size:,} bytes")
         yield lambda _count: None
 
 
 class TerminalBars:
-    """Show one line over all layers and one for each layer, with bars, on a terminal.
+    """Show one row over all images and one for each image, with bars, on a terminal.
 
-    A layer's line has its state. There are at most as many lines as the terminal has room for.
-    Blobs that are no layers, such as configs, have lines of their own while they are read.
+    An image's row has its state. There are at most as many rows as the terminal has room for; an
+    image that is done leaves a line above them. Blobs of no image have rows while they are read,
+    but documents are only counted.
     """
 
     def __init__(self) -> None:
         # Only a terminal needs rich, whose import takes a good part of a short run's time.
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TextColumn,
-            TimeRemainingColumn,
-            TransferSpeedColumn,
-        )
-        from rich.progress import Progress as Rich
+        from rich.live import Live
 
-        self._rich = Rich(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
-            transient=True,
-        )
+        self.images = ImagesRead()
+        self._console = Console(stderr=True)
         self._lock = threading.Lock()
-        self._running = 0  # blobs that are being read, and layers that are not over
-        self._layers: dict[str, TaskID] = {}  # of layers that are not over
-        self._total: TaskID | None = None
-        self._components = ""
-        self._announced = self._over = self._size = 0
+        self._running = 0  # blobs that are being read, and images that are not over
+        self._others: dict[LayerRead, str] = {}  # blobs of no image, and their names
+        self._documents = 0
+        self._began = 0.0
+        self._live = Live(console=self._console, transient=True, get_renderable=self.table)
 
     def message(self, text: str) -> None:
         """Print the text above the bars, as it is: rich's markup has no meaning in it."""
-        self._rich.console.print(escaped(text), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(escaped(text), markup=False, highlight=False, soft_wrap=True)
+
+    def image(self, name: str, layers: Sequence[str], reused: int) -> None:
+        """Begin an image."""
+        with self._lock:
+            self._began = self._began or time.monotonic()
+            self.images.add(name, layers, reused)
+            self._begin()
 
     def layer(self, name: str, size: int, state: str) -> None:
-        """Show the layer's state in its line, and how many layers are over in the first line."""
+        """Note the layer's state. The next refresh of the rows shows it."""
         with self._lock:
-            if state == "waiting":
-                self._announce(name, size)
-            elif name in self._layers and state not in ("done", "failed"):
-                self._rich.update(self._layers[name], description=f"{name} {state}")
-            elif name in self._layers:
-                self._rich.remove_task(self._layers.pop(name))
-                self._over += 1
-                self._end()
-            self._arrange()
-
-    def _announce(self, name: str, size: int) -> None:
-        self._begin()
-        if self._total is None:
-            self._total = self._rich.add_task("")
-        self._announced, self._size = self._announced + 1, self._size + size
-        self._layers[name] = self._rich.add_task(f"{name} waiting", total=size)
-
-    def _arrange(self) -> None:
-        """Count components and layers in the first line, and show those that there is room for."""
-        if self._total is not None:
-            counted = f"{self._components}layers {self._over}/{self._announced}"
-            self._rich.update(self._total, description=counted, total=self._size)
-        room = self._rich.console.height - _SPARE
-        for number, task in enumerate(self._layers.values()):
-            self._rich.update(task, visible=number < room)
-
-    def components(self, over: int, total: int) -> None:
-        """Show how many components are over in the first line."""
-        with self._lock:
-            self._components = f"components {over}/{total}, "
-            self._arrange()
+            for image in self.images.layer(name, size, state):
+                if image.state == "done":
+                    self.message(f"{image.name}: done")
+                if image.is_over:
+                    self._end()
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
-        """Show how much of the blob is read, in its layer's line if it is a layer."""
+        """Show how much of the blob is read."""
+        layer = self.images.layers.get(name)
         with self._lock:
+            if layer is None:
+                layer = LayerRead(size)
+                self._documents += not name
+                self._others[layer] = escaped(name)
+            layer.read = 0  # what a failed transfer had read counts no more
             self._begin()
-            of_layer = self._layers.get(name)
-            task = self._rich.add_task(escaped(name), total=size) if of_layer is None else of_layer
-            if of_layer is not None:
-                self._restart(of_layer, size)
         try:
-            yield lambda count: self._advance(task, count, counts=of_layer is not None)
+            yield layer.advance
         finally:
             with self._lock:
-                if of_layer is None:
-                    self._rich.remove_task(task)
+                self._others.pop(layer, None)
                 self._end()
-
-    def _restart(self, task: TaskID, size: int) -> None:
-        """Begin a layer's line anew. What a failed transfer had read counts no more."""
-        read = next(shown.completed for shown in self._rich.tasks if shown.id == task)
-        if self._total is not None:
-            self._rich.advance(self._total, -read)
-        self._rich.reset(task, total=size)
-
-    def _advance(self, task: TaskID, count: int, *, counts: bool) -> None:
-        if task in self._rich.task_ids:
-            self._rich.advance(task, count)
-        if counts and self._total is not None:
-            self._rich.advance(self._total, count)
 
     def _begin(self) -> None:
         self._running += 1
-        self._rich.start()
+        self._live.start()
 
     def _end(self) -> None:
         self._running -= 1
         if not self._running:
-            self._rich.stop()
+            self._live.stop()
+
+    def table(self) -> Table:
+        """Return the rows. rich calls this in a thread of its own, with a lock that printing needs:
+        it must not wait for ours."""
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 1), expand=True)
+        for _ in range(2):
+            table.add_column(no_wrap=True)
+        table.add_column(ratio=1)
+        for _ in range(2 if self._console.width >= _WIDE else 1):
+            table.add_column(no_wrap=True, justify="right")
+        for row in self._rows():
+            table.add_row(*row)
+        return table
+
+    def _rows(self) -> Iterator[Sequence[RenderableType]]:
+        """Return a row for all images, then those of images at work before those that wait."""
+        if self._documents and not self.images.images:
+            yield (f"looking up images: {self._documents}",)
+        for blob, name in list(self._others.items()):
+            if name:
+                yield self._row(name, "reading", blob.size, blob.read)
+        layers = list(self.images.layers.values())
+        if not layers:
+            return
+        total, read = sum(one.size for one in layers), sum(one.read for one in layers)
+        speed = f"{size(round(read / (time.monotonic() - self._began)))}/s"
+        yield self._row(self.images.counts(), speed, total, read)
+        images = [image for image in list(self.images.images) if not image.is_over]
+        room = max(1, self._console.height - _SPARE)
+        if len(images) > room:
+            images = sorted(images, key=lambda image: image.state == "waiting")[:room]
+        width = max(_LEAST_NAME, min(_MOST_NAME, self._console.width - _BESIDE_NAME))
+        for image in images:
+            text = f"{shortened(image.name, width)}: {image.counts()}"
+            yield self._row(text, image.state, image.size, image.read)
+
+    def _row(self, name: str, state: str, total: int, read: int) -> Sequence[RenderableType]:
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        percent = f"{100 * read // total if total else 0}%"
+        amounts = (
+            [percent]
+            if self._console.width < _WIDE
+            else [f"{size(read)} of {size(total)}", percent]
+        )
+        bar = ProgressBar(total or 1, read)
+        return (Text(name), Text(state), bar, *map(Text, amounts))
 
 
-def for_terminal(*, quiet: bool) -> Progress:
+def for_terminal(*, quiet: bool) -> Lines | TerminalBars | Silence:
     """Return bars if standard error is a terminal, lines if not, and nothing if `quiet`."""
     if quiet:
         return Silence()
-    return TerminalBars() if sys.stderr.isatty() else Lines()
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return TerminalBars() if is_terminal else Lines()

@@ -10,6 +10,7 @@ at once (`signal.set_wakeup_fd`).
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from concurrent.futures import Future
@@ -21,6 +22,14 @@ from importer import process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_last_words: list[Callable[[], str]] = []
+
+
+def at_interruption(words: Callable[[], str]) -> None:
+    """Ask for this line when a signal ends the program; "" is none. It must not wait for a lock."""
+    _last_words.append(words)
 
 
 def interruptible[T](work: Callable[[], T]) -> T:
@@ -59,8 +68,18 @@ def _leave(number: int, _frame: object) -> None:
     with suppress(OSError):
         if sys.stderr.isatty():
             os.write(2, b"\x1b[?25h\n")  # the cursor, which a progress bar hides
+        for line in filter(None, (words() for words in _last_words)):
+            _write_at_once(f"{line}\n".encode())
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     # The kernel spares process 1 of a container the signals for which it has no handler
     # (pid_namespaces(7)); a shell would report the same status.
     os._exit(128 + number)
+
+
+def _write_at_once(line: bytes) -> None:
+    """Write to standard error, unless its reader does not read."""
+    poll = select.poll()
+    poll.register(2, select.POLLOUT)
+    if poll.poll(0):
+        os.write(2, line)

@@ -51,7 +51,11 @@ def remove(given: Given) -> None:
         removal, prefix = given(RemoveOptions), given(StoreArguments).prefix
         stores = own_stores(repo, removal.branches, prefix)
         keys, named = given(Signing).keys, bool(removal.branches)
-        return remove_images(repo, stores, given(Images).images, keys, everywhere=named)
+        removals = remove_images(repo, stores, given(Images).images, keys, everywhere=named)
+        progress = progress_for(given(Messages))
+        for change in removals.branches:
+            progress.message(change.line())
+        return removals
 
     end_query(given, work)
 

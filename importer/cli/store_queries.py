@@ -187,9 +187,9 @@ def _layers_diff(given: Given, repo: Repo) -> LayersDiff:
 def verify(given: Given) -> None:
     """Verify the stores in these branches, or in all.
 
-    Every record is made again from the images' own documents and compared. Every layer's tar
-    is made again from the stored files: it must have the layer's diffID, and mean the tree
-    that is stored, whiteouts included. Exits with 1 if anything is wrong.
+    Every record is compared with the images' own documents. Every layer's tar is put together
+    from the stored files: it must have the layer's diffID, and mean the tree that is stored,
+    whiteouts included. Exits with 1 if anything is wrong.
     """
 
     def work(repo: Repo) -> Shown:

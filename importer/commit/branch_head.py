@@ -13,13 +13,14 @@ from layers.storage.stated_image import stated_images
 from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from importer.commit.target import Target
     from importer.repo.commit_metadata import Base
     from importer.repo.reader import RepoReader
     from importer.repo.values import Commit, Message
     from importer.repo.writer import Repo
+    from layers.digest import Digest
     from layers.release.release import Release
 
 # So many images that a branch loses are named.
@@ -68,14 +69,26 @@ def _hint(target: Target, branch: str, base: Base | None) -> str:
     return f"{other}; --replace-branch replaces it"
 
 
-def losses(branch: str, head: Commit | None, message: Message) -> Iterator[str]:
-    """Yield what to tell the user of a branch that loses images with a commit of this message."""
-    gone = sorted((_stated(head.message) if head else set()) - _stated(message))
-    if gone:
-        more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
-        named = ", ".join(gone[:_NAMED])
-        yield f"{branch} no longer has {several(len(gone), 'image')}: {named}{more}"
+def move(branch: str, head: Commit | None, message: Message) -> str:
+    """Return what a commit of this message changes on a branch, as one line for people."""
+    before, after = (_stated(head.message) if head else {}), _stated(message)
+    changed = sum(before.get(name, digest) != digest for name, digest in after.items())
+    new, gone = after.keys() - before.keys(), before.keys() - after.keys()
+    if head is None:
+        return f"branch {branch}: first import, {several(len(after), 'image')}"
+    signed = [f"+{len(new)}"] * bool(new) + [f"−{len(gone)}"] * bool(gone)  # noqa: RUF001 - minus
+    texts = [f"{' '.join(signed)} image{'' if len(new | gone) == 1 else 's'}"] if signed else []
+    texts += [f"{several(changed, 'image')} changed"] if changed else []
+    same = f"a new commit of the same {several(len(after), 'image')}"
+    return f"branch {branch}: {', '.join(texts) or same}{_named(sorted(gone))}"
 
 
-def _stated(message: Message) -> set[str]:
-    return {image.reference for image in stated_images(message.body.splitlines(), {})}
+def _named(gone: Sequence[str]) -> str:
+    more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
+    return f"; no longer there: {', '.join(gone[:_NAMED])}{more}" if gone else ""
+
+
+def _stated(message: Message) -> dict[str, Digest]:
+    """Return the images' digests by reference."""
+    stated = stated_images(message.body.splitlines(), {})
+    return {image.reference: image.digest for image in stated}

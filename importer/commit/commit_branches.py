@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 
-from importer.commit.branch_head import losses
+from importer.commit.branch_head import move
 from importer.commit.contents import Contents
 from importer.commit.message import branch_message, branch_time, older, tell_future
 from importer.commit.signing import sign
@@ -235,6 +235,6 @@ def _result(draft: _Draft, made: str | None) -> BranchCommit:
 def _news(draft: _Draft) -> tuple[str, ...]:
     """Return what to tell the user of a branch with a new commit."""
     branch, message = draft.branch, draft.message
-    lost = losses(branch.name, branch.head, message) if branch.release is None else ()
+    moved = [move(branch.name, branch.head, message)] if branch.release is None else []
     late = older(branch.name, branch.head, message.timestamp)
-    return (*lost, *late, *changes(branch.name, branch.head, branch.kind))
+    return (*moved, *late, *changes(branch.name, branch.head, branch.kind))

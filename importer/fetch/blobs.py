@@ -85,27 +85,29 @@ class Blobs:
         """Return a manifest or config. Raise LayerError if its size exceeds MAX_DOCUMENT_SIZE."""
         if blob.size > MAX_DOCUMENT_SIZE:
             raise LayerError(f"a document of {blob.size} bytes", digest=str(blob.digest))
-        return self.retrying(lambda: b"".join(self.stream(source, blob)))
+        return self.retrying(lambda: b"".join(self.stream(source, blob, document=True)))
 
-    def stream(self, source: str, blob: Descriptor) -> OpenChunks:
+    def stream(self, source: str, blob: Descriptor, *, document: bool = False) -> OpenChunks:
         """Yield the blob's bytes. The blob is verified once the stream has ended without an error.
 
         Raise FetchError if the transfer fails, LayerError if digest or size differ; both carry
         the blob's digest.
         """
-        with self.pipe(source, blob) as (descriptor, advance):
+        with self.pipe(source, blob, document=document) as (descriptor, advance):
             chunks = patient_chunks(descriptor, self.timeout, source, blob.size)
             yield from verified(_counted(chunks, advance), blob.digest, blob.size)
 
     @contextmanager
-    def pipe(self, source: str, blob: Descriptor) -> Iterator[tuple[int, Advance]]:
+    def pipe(
+        self, source: str, blob: Descriptor, *, document: bool = False
+    ) -> Iterator[tuple[int, Advance]]:
         """Yield a pipe with the blob's unverified bytes, and a function to report bytes read.
 
         The caller reads as many bytes as `blob` states, and verifies them. On leaving, raise
         FetchError, with the blob's digest, if the transfer failed; this error replaces a LayerError
         that a transfer cut short has caused.
         """
-        name = blob.digest.hex[:12]
+        name = "" if document else blob.digest.hex[:12]
         try:
             with (
                 self._pool.lent(source) as proxy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import CUT, FLATTENED, LABELLED, is_cache
@@ -69,8 +70,8 @@ def prune(
     running import needs a layer that no store needs now.
     """
     repo.check_writable()
-    progress.message("locking the repo, waiting for imports that are under way")
-    with repo.locked_alone():
+    wait = partial(progress.message, "waiting for an import that uses the repo")
+    with repo.locked_alone(wait):
         refs = repo.refs()
         needed = _needed(repo, refs, keep, prefix)
         gone = tuple(ref for ref in refs if is_cache(ref) and not needed.has(repo, ref))

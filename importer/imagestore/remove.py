@@ -16,6 +16,7 @@ from importer.store.find import find_image, find_stores
 from importer.store.layers import remove_layer
 from layers.document import compact_json
 from layers.storage.layer_record import with_blob
+from layers.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +39,12 @@ class Removal:
     commit: str | None  # its new commit; `null` if the branch was deleted
     removed: tuple[ImageView, ...]  # [ImageView]: a list of the images
 
+    def line(self) -> str:
+        """Return what changed, for people."""
+        if self.commit is None:
+            return f"branch {self.branch}: deleted"
+        return f"branch {self.branch}: −{several(len(self.removed), 'image')}"  # noqa: RUF001 - minus
+
 
 @dataclass(frozen=True, slots=True)
 class Removals(Shown):
@@ -47,7 +54,7 @@ class Removals(Shown):
 
     def blocks(self) -> list[Block]:
         """Return the new commits, as an import prints them."""
-        return [Text(change.commit or f"deleted {change.branch}") for change in self.branches]
+        return [Text(change.commit) for change in self.branches if change.commit]
 
     def document(self) -> dict[str, object]:
         return {"branches": self.branches}  # [Removal]: a list of the branches that changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -13,9 +14,11 @@ from importer.repo.libostree import Gio, OSTree, faults
 from importer.repo.transaction import Transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+# Seconds after which a lock is taken to be somebody else's.
+_PATIENCE = 0.3
 # libostree can read bare-split-xattrs repos, but not write to them.
 _WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")
 
@@ -89,18 +92,23 @@ class Repo(Transactions):
             self.handle.lock_pop(OSTree.RepoLockType.SHARED, None)
 
     @contextmanager
-    def locked_alone(self) -> Iterator[None]:
+    def locked_alone(self, on_wait: Callable[[], None]) -> Iterator[None]:
         """Hold the lock exclusively: no other process writes.
 
         Wait for imports that are under way, as long as the repo's lock-timeout-secs say (see
-        ostree.repo-config(5)). Raise ImporterError after that.
+        ostree.repo-config(5)). Raise ImporterError after that. If there is one to wait for, call
+        `on_wait`, in a thread.
         """
+        waiting = Timer(_PATIENCE, on_wait)
+        waiting.start()
         try:
             with faults(f"locking repo {self.path} exclusively"):
                 self.handle.lock_push(OSTree.RepoLockType.EXCLUSIVE, None)
         except ImporterError as error:
             hint = "an import or another program uses the repo; try again when it is done"
             raise error.within(hint=hint) from None
+        finally:
+            waiting.cancel()
         try:
             yield
         finally:

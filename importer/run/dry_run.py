@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from importer.commit.branch_head import losses
+from importer.commit.branch_head import move
 from importer.commit.message import branch_message
 from importer.commit.plan import repo_to_plan_with
 from importer.commit.release_message import has_release, is_onto, new_options
@@ -40,14 +40,14 @@ _KIND = (LAYER_IDS, STORE_WHITEOUTS, FLATTEN)
 class Rehearsed:
     """A branch of a plan, and its part's layers.
 
-    `moves` tells that the branch would get another commit. `losses` are lines on images that the
-    branch would lose. `difference` compares a release with the branch's commit.
+    `moves` tells that the branch would get another commit. `change` is the line on what that
+    changes, "" for a release. `difference` compares a release with the branch's commit.
     """
 
     branch: PlannedBranch
     layers: LayerPlan
     moves: bool
-    losses: tuple[str, ...] = ()
+    change: str = ""
     difference: Difference | None = None
 
     def line(self) -> str:
@@ -89,8 +89,8 @@ def rehearsed(target: Target, repo: Repo, branch: PlannedBranch, layers: LayerPl
     """
     if branch.release is None:
         message = branch_message(target, branch)
-        lost = tuple(losses(branch.name, branch.head, message))
-        return Rehearsed(branch, layers, _is_new(target, branch), lost)
+        change = move(branch.name, branch.head, message)
+        return Rehearsed(branch, layers, _is_new(target, branch), change)
     same = has_release(target, branch, branch.release) and not layers.missing
     difference = _difference(target, repo, branch, branch.release)
     return Rehearsed(branch, layers, not same, difference=difference)
@@ -140,8 +140,8 @@ class DryRun:
         )
 
     def lines(self) -> list[str]:
-        """Return the text: a line for each layer to be fetched, for each branch, and for each that
-        loses images, then a sum."""
+        """Return the text: a line for each layer to be fetched, for each branch and what its
+        commit changes, then a sum."""
         return [line for part in self.plan.parts for line in self._lines(part.layers, part.images)]
 
     def _lines(self, layers: LayerPlan, images: Iterable[Image]) -> list[str]:
@@ -150,7 +150,7 @@ class DryRun:
         return [
             *(_fetch_line(missing) for missing in layers.missing),
             *(branch.line() for branch in own if branch.moves or branch.difference is None),
-            *(line for branch in own for line in branch.losses),
+            *(branch.change for branch in own if branch.moves and branch.change),
             *(f"component {name}: {fault}" for name, fault in faults),
             _sum_line(layers, len(tuple(images))),
         ]

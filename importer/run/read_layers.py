@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections import ChainMap, Counter, defaultdict
+from collections import ChainMap
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.omitted import tell_left_out
+from layers.storage.image import short_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
-    from contextlib import AbstractContextManager
 
     from importer.cache.layer import LayerCommit
     from importer.commit.plan import Plan, PlannedBranch, PlannedPart
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from importer.ingest.budget import Allowance
     from importer.ingest.executor import MakeExecutor, ReadBy
     from importer.ingest.missing_layer import MissingLayer
-    from importer.progress import Advance, Progress
+    from importer.progress import Progress
     from importer.repo.writer import Repo
     from layers.errors import Fault
     from layers.storage.image import Image
@@ -50,7 +49,8 @@ def read_layers(
     its fault; any other image's fault is raised."""
     from importer.ingest.budget import Allowance
 
-    reader = _PartReader(target, repo, make_executor, Allowance(target.total), progress)
+    several = len({branch.arch for branch in plan.branches}) > 1
+    reader = _PartReader(target, repo, make_executor, Allowance(target.total), progress, several)
     parts: list[PartRead] = []
     for part in plan.parts:
         parts.append(reader.read(part, frozenset().union(*(read.fetched for read in parts))))
@@ -71,6 +71,7 @@ class _PartReader:
     make_executor: MakeExecutor
     allowance: Allowance
     progress: Progress
+    several: bool  # architectures
 
     def read(self, part: PlannedPart, here: Set[str]) -> PartRead:
         """Read the part's missing layers, except the ids in `here`, which another part has read."""
@@ -89,19 +90,17 @@ class _PartReader:
     ) -> tuple[Mapping[str, Fault], int, int, Mapping[str, ReadBy]]:
         """Read the layers. Return the faults by layer id, the bytes added to the repo, the bytes
         read without a blob, and a cluster's workers by the layers that they read."""
-        progress = self.progress
-        keeps_going = any(branch.release is not None for branch in part.branches)
-        if keeps_going:
-            progress = ComponentProgress(progress, part.by_component, missing)
         if not missing:
             return {}, 0, 0, {}
+        keeps_going = any(branch.release is not None for branch in part.branches)
+        _announce(_named(part, several=self.several), missing, self.progress)
         # An import that finds nothing new does not load what reads layers.
         from importer.ingest.import_layers import import_layers
 
         executor = self.make_executor(part.blobs, self.target.layer_options, self.allowance)
         budget = executor.budget(self.target.budget)
         broken, written = import_layers(
-            self.repo, missing, executor, budget, progress, keep_going=keeps_going
+            self.repo, missing, executor, budget, self.progress, keep_going=keeps_going
         )
         return broken, written, executor.read_bytes, executor.readers
 
@@ -126,50 +125,26 @@ def _fault(image: Image, broken: Mapping[str, Fault]) -> Fault | None:
     return next((broken[layer.id] for layer in image.layers if layer.id in broken), None)
 
 
-_OVER = ("done", "failed")
+def _announce(
+    named: Iterable[tuple[str, Image]], missing: Sequence[MissingLayer], progress: Progress
+) -> None:
+    """Announce the images with layers that are to be read."""
+    names = {layer.layer.id: layer.name for layer in missing}
+    for name, image in named:
+        layers = dict.fromkeys(layer.id for layer in image.layers)
+        read = [names[layer_id] for layer_id in layers if layer_id in names]
+        if read:
+            progress.image(name, read, len(layers) - len(read))
 
 
-class ComponentProgress:
-    """A `Progress` that counts a release's components, and passes everything on. Thread-safe."""
-
-    def __init__(
-        self, progress: Progress, images: Mapping[str, Image], missing: Iterable[MissingLayer]
-    ) -> None:
-        """`images` are the components; `missing` are the layers to be read."""
-        self._progress = progress
-        self._lock = threading.Lock()
-        names = {layer.layer.id: layer.name for layer in missing}
-        # By a layer's name: the components that wait for it. By component: how many they are.
-        self._waiting: dict[str, set[str]] = defaultdict(set)
-        for component, image in images.items():
-            for layer in image.layers:
-                if layer.id in names:
-                    self._waiting[names[layer.id]].add(component)
-        self._left = Counter(name for waiting in self._waiting.values() for name in waiting)
-        self._total = len(images)
-        if names:
-            self._tell()
-
-    def message(self, text: str) -> None:
-        """See `Progress`."""
-        self._progress.message(text)
-
-    def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
-        """See `Progress`."""
-        return self._progress.blob(name, size)
-
-    def layer(self, name: str, size: int, state: str) -> None:
-        """See `Progress`. Tell of components whose last layer this is."""
-        self._progress.layer(name, size, state)
-        if state in _OVER:
-            with self._lock:
-                self._left.subtract(self._waiting.pop(name, set()))
-                self._tell()
-
-    def components(self, over: int, total: int) -> None:
-        """See `Progress`."""
-        self._progress.components(over, total)
-
-    def _tell(self) -> None:
-        unfinished = sum(count > 0 for count in self._left.values())
-        self._progress.components(self._total - unfinished, self._total)
+def _named(part: PlannedPart, *, several: bool) -> Iterable[tuple[str, Image]]:
+    """Return each image with the name of its component, or its own in short. With `several`
+    architectures, a component has that, too."""
+    releases = [branch for branch in part.branches if branch.release is not None]
+    if not releases:
+        return zip(short_names(part.images), part.images, strict=True)
+    return [
+        (f"{name} ({branch.arch})" if several else name, image)
+        for branch in releases
+        for name, image in branch.by_component.items()
+    ]

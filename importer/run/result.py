@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.omitted import LeftOut
-from layers.words import several
+from layers.words import several, size
 
 if TYPE_CHECKING:
     from importer.commit.commit_branches import BranchCommit
@@ -69,11 +69,12 @@ class Result:
         """Return what the import did in so many seconds, as one line for people."""
         layers = sum(len(part.layers) for part in self.read)
         fetched = sum(len(part.fetched & part.layers.keys()) for part in self.read)
-        names = [made.commit.branch.name for made in self.made]
-        where = f"; branch {', '.join(names)}" if self.releases or len(names) == 1 else ""
+        names = [made.commit.branch.name for made, _ in self.releases]
+        where = f"; branch {', '.join(names)}" if names else ""
         return (
             f"{several(len(self.images), 'image')}: {several(fetched, 'layer')} fetched and"
-            f" {layers - fetched} reused, {self.fetched_bytes:,} bytes in {seconds:.1f} s{where}"
+            f" {layers - fetched} reused, {size(self.fetched_bytes)} in {seconds:.1f} s"
+            f"{'; nothing changed' if self.unchanged else where}"
         )
 
     def lines(self) -> list[str]:

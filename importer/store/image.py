@@ -10,7 +10,7 @@ from layers.errors import LayerError
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import ImageName, stored_reference
-from layers.storage.image import Image, KeptRecord
+from layers.storage.image import Image, KeptRecord, short_name
 from layers.storage.layer_id import layer_ids
 from layers.storage.layer_record import chain
 
@@ -105,8 +105,7 @@ class ImageView:
         """
         if self.components:
             return ", ".join(self.components)
-        name, at, digest = self.label.rpartition("/")[2].partition("@")
-        return f"{name}@{digest.partition(':')[2][:12]}" if at else name
+        return short_name(self.label)
 
     @property
     def platform(self) -> str:

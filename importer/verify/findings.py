@@ -65,7 +65,7 @@ class Verified:
     branch: str  # the branch
     images: int = 0  # number of images
     layers: int = 0  # number of layers
-    tar_size: int = 0  # bytes of the layers' tars, which were made again
+    tar_size: int = 0  # bytes of the layers' tars, which were verified
     # ids of layers whose tar is unknown, so that nothing can verify them
     unverified_layers: list[str] = field(default_factory=list)
     # [Finding]: a list of faults, empty if the store is sound
@@ -76,7 +76,7 @@ class Verified:
         faults = several(len(self.findings), "fault") if self.findings else "ok"
         counts = f"{several(self.images, 'image')}, {several(self.layers, 'layer')}"
         return Text(
-            f"{self.branch}: {counts}, {size(self.tar_size)} of tars made again: {faults}",
+            f"{self.branch}: {counts}, {size(self.tar_size)} verified: {faults}",
             "red" if self.findings else "green",
         )
 

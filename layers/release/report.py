@@ -33,8 +33,11 @@ class Report:
     @property
     def title(self) -> str:
         """Return the title: from which release to which."""
-        old, new = self.diff.old or "nothing", self.diff.new or "a release without a name"
+        diff = self.diff
+        old, new = (name or "a release without a name" for name in (diff.old, diff.new))
         between = new if old == new else f"{old} → {new}"
+        if not (diff.old or diff.changed or diff.removed or diff.unchanged):
+            between = f"{new}, first import"
         return f"{between} ({self.arch})" if self.arch else between
 
     @property

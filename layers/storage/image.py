@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import groupby
@@ -17,7 +19,7 @@ from layers.storage.layer_id import layer_ids
 from layers.tar.writer import END
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from layers.oci.config import ImageConfig
     from layers.oci.manifest import Manifest
@@ -205,3 +207,20 @@ def _signatures(group: list[Image]) -> dict[Digest, tuple[bytes, ...]]:
             added = (signature for signature in image.signatures if signature not in present)
             signatures[image.manifest.digest] = (*present, *added)
     return signatures
+
+
+def short_name(name: str) -> str:
+    """Return the last part of an image's name or reference, with a digest cut to 12 digits."""
+    last, at, digest = name.rpartition("/")[2].partition("@")
+    return f"{last}@{digest.partition(':')[2][:12]}" if at else last
+
+
+def short_names(images: Sequence[Image]) -> list[str]:
+    """Return the last part of each image's repository, or the short name where several have it."""
+    short = [short_name(next(iter(image.names), str(image.reference))) for image in images]
+    bare = [
+        re.split("[:@]", name)[0] if image.names else name
+        for name, image in zip(short, images, strict=True)
+    ]
+    counts = Counter(bare)
+    return [alone if counts[alone] == 1 else name for alone, name in zip(bare, short, strict=True)]

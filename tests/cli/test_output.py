@@ -74,8 +74,17 @@ def test_an_import_ends_with_a_line_of_what_it_did(tmp_path: Path, source: str) 
     events = tmp_path / "events"
     first = redirected(tmp_path / "repo", f"7>{events}", source, "--branch=os/b", "--progress-fd=7")
     again = run_import(tmp_path / "repo", source, "--branch=os/b")
-    done = r"1 image: 1 layer fetched and 0 reused, [\d,]+ bytes in [\d.]+ s; branch os/b"
+    done = r"1 image: 1 layer fetched and 0 reused, [\d.]+ k?B in [\d.]+ s"
+    begun = first.stderr.splitlines()[0]
+    assert re.fullmatch(r"layout:t: downloading 1 layer, \d+ B", begun)
+    assert first.stderr.splitlines() == [
+        begun,
+        "layout:t: done",
+        "branch os/b: first import, 1 image",
+        first.stderr.splitlines()[-1],
+    ]
     assert re.fullmatch(done, first.stderr.splitlines()[-1]), first.stderr
     assert re.fullmatch(done, json.loads(events.read_text().splitlines()[-1])["text"])
-    done = r"1 image: 0 layers fetched and 1 reused, [\d,]+ bytes in [\d.]+ s; branch os/b"
+    done = r"1 image: 0 layers fetched and 1 reused, 0 B in [\d.]+ s; nothing changed"
+    assert len(again.stderr.splitlines()) == 1
     assert re.fullmatch(done, again.stderr.splitlines()[-1]), again.stderr

@@ -140,11 +140,13 @@ def test_a_tree_is_never_older_than_its_parent(repo: Path, tmp_path: Path) -> No
 def test_images_that_a_branch_loses_are_named(repo: Path, references: dict[str, str]) -> None:
     one, two = references.values()
     imported(repo, "--branch=apps", one)
-    said = f"apps no longer has 1 image: {one}"
+    said = f"branch apps: +1 −1 images; no longer there: {one}\n"  # noqa: RUF001 - minus
     assert said in run_import(repo, "--branch=apps", "--dry-run", two).stdout
     outcome = run_import(repo, "--branch=apps", two)
     assert said in outcome.stderr
-    assert "no longer" not in run_import(repo, "--branch=apps", one, two).stderr
+    assert "branch apps: +1 image\n" in run_import(repo, "--branch=apps", one, two).stderr
+    again = run_import(repo, "--branch=apps", one, two, "--subject=other")
+    assert "branch apps: a new commit of the same 2 images\n" in again.stderr
 
 
 def test_a_commit_that_devices_refuse_is_told(repo: Path, references: dict[str, str]) -> None:

@@ -142,7 +142,7 @@ def test_the_last_image_of_its_own_branch_takes_the_branch_with_it(
     branch = imported(repo, images["lone"][1])["branch"]
     imported(repo, "--branch=mine", images["lone"][1])
     outcome = image_store(repo, "remove", f"--branch={branch}", images["lone"][1])
-    assert outcome.stdout == f"deleted {branch}\n"
+    assert (outcome.stdout, outcome.stderr) == ("", f"branch {branch}: deleted\n")
     assert branch not in refs(repo)
     document = answered(repo, "remove", images["lone"][1])
     assert [one["branch"] for one in document["branches"]] == ["mine"]

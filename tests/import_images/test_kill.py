@@ -303,6 +303,24 @@ def test_a_signal_ends_it_at_once_and_all_it_started(
     fsck(repo)
 
 
+def test_an_interrupted_import_says_how_many_layers_it_keeps(
+    registry: Registry, proxy: FaultyProxy, tmp_path: Path, image: BuiltImage, commits: object
+) -> None:
+    repo, events = tmp_path / "repo", tmp_path / "events"
+    proxy.add(Fault(image.layer_digests[-1], "stall", 100))
+    wrapper = ["bash", "-c", f'exec "$0" "$@" 7>{events}']
+    run = Run(repo, "--progress-fd=7", f"{proxy.host}/kill:t", wrapper=wrapper)
+    deadline = time.monotonic() + patience.SECONDS
+    while time.monotonic() < deadline:
+        if events.exists() and events.read_text().count('"done"') == LAYERS - 1:
+            break
+        time.sleep(0.01)
+    run.send(signal.SIGINT)
+    said = run.finish().stderr.splitlines()
+    assert said == [said[0], "interrupted; 3 layers are kept"]
+    assert len(done_layers(repo, image)) == 3
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_that_is_to_be_ignored(
     registry: Registry,

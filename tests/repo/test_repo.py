@@ -285,7 +285,7 @@ def test_transactions_begin_and_end_side_by_side(repo: Path) -> None:
         running = [pool.submit(some) for _ in range(6)]
     for one in running:
         one.result()
-    with opened.locked_alone():
+    with opened.locked_alone(pytest.fail):
         pass  # nobody has kept the lock
 
 

@@ -154,7 +154,7 @@ def test_only_a_repository_and_a_commit_become_a_link(source: str, commit: str) 
 def test_a_release_name_means_nothing_in_markdown() -> None:
     text = markdown([Report(compare(None, release("[x](y) <b> @me new", component("a", "a"))))])
     title = text.splitlines()[0]
-    assert title == "### nothing → \\[x\\](y) \\<b\\> \\@me new (amd64)".replace(" (amd64)", "")
+    assert title == "### \\[x\\](y) \\<b\\> \\@me new, first import"
 
 
 def test_a_terminal_shows_a_table_with_short_digests(monkeypatch: pytest.MonkeyPatch) -> None:
