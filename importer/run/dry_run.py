@@ -41,7 +41,7 @@ class Rehearsed:
     """A branch of a plan, and its part's layers.
 
     `moves` tells that the branch would get another commit. `change` is the line on what that
-    changes, "" for a release. `difference` compares a release with the branch's commit.
+    changes, "" for a release or a new branch. `difference` compares a release with the branch's commit.
     """
 
     branch: PlannedBranch
@@ -89,7 +89,7 @@ def rehearsed(target: Target, repo: Repo, branch: PlannedBranch, layers: LayerPl
     """
     if branch.release is None:
         message = branch_message(target, branch)
-        change = move(branch.name, branch.head, message)
+        change = move(branch.name, branch.head, message) if branch.head is not None else ""
         return Rehearsed(branch, layers, _is_new(target, branch), change)
     same = has_release(target, branch, branch.release) and not layers.missing
     difference = _difference(target, repo, branch, branch.release)
