@@ -41,7 +41,8 @@ class Rehearsed:
     """A branch of a plan, and its part's layers.
 
     `moves` tells that the branch would get another commit. `change` is the line on what that
-    changes, "" for a release or a new branch. `difference` compares a release with the branch's commit.
+    changes, "" for a release or a new branch. `difference` compares a release with the branch's
+    commit.
     """
 
     branch: PlannedBranch
