@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.kustomized import kustomization_of, read_kustomized
 from importer.files.presence import is_directory
 from importer.files.replacement import Replacement, check_replaceable, publish_all, read_file
 from layers.document import MAX_DOCUMENT_SIZE
@@ -52,6 +53,9 @@ def read_image_lists(path: Path, rules: ListRules) -> tuple[ImageList, ...]:
             rules = replace(rules, transports=REGISTRIES)
             listed = read_list(standard_input(), "standard input", rules.size)
             return (ImageList(path, listed, rules),)
+        kustomization = kustomization_of(path)
+        if kustomization is not None:
+            return (ImageList(path, read_kustomized(kustomization, rules.size), rules),)
         if not is_directory(path):
             listed = read_list(list_bytes(path, rules.size), str(path), rules.size)
             return (ImageList(path, listed, rules),)
@@ -65,6 +69,11 @@ def read_image_lists(path: Path, rules: ListRules) -> tuple[ImageList, ...]:
             hint=f"such files end in {', '.join(_SUFFIXES)}",
         )
     return lists
+
+
+def has_members(path: Path) -> bool:
+    """Return whether the path is a directory or a kustomization, which name other files."""
+    return is_directory(path) or kustomization_of(path) is not None
 
 
 def _members(directory: Path, rules: ListRules) -> Iterator[ImageList]:
@@ -92,7 +101,8 @@ class Pinning:
     """The pinned files: one at `target`, or all in the directory `target` under their names."""
 
     def __init__(self, lists: Sequence[ImageList], target: Path) -> None:
-        """Raise ImporterError if the files cannot be there, as far as that shows now."""
+        """Raise ImporterError if the files cannot be there, and LayerError if one cannot be
+        written, as far as that shows now."""
         self._lists = lists
         self._paths = [self._place(image_list, target) for image_list in lists]
         twice = next((path for path in self._paths if self._paths.count(path) > 1), None)
@@ -100,6 +110,8 @@ class Pinning:
             raise ImporterError(f"two lists would be written to {twice}")
         for path in self._paths:
             check_replaceable(path)
+        for image_list in lists:
+            image_list.file.pinned({})  # raises if it cannot be written
 
     def _place(self, image_list: ImageList, target: Path) -> Path:
         if is_directory(target) and image_list.path == _STDIN:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Self
 from importer.errors import ImporterError
 from importer.fetch.complaint import shown
 from importer.fetch.resolver import Resolver
-from importer.files.image_lists import list_bytes, read_image_lists, standard_input
-from importer.files.presence import is_directory
+from importer.files.image_lists import has_members, list_bytes, read_image_lists, standard_input
 from layers.architecture import go_arch, is_architecture
 from layers.document import parse_document
 from layers.errors import Fault, LayerError
@@ -132,7 +131,7 @@ class Sources:
 
     def _releases(self, text: str) -> Iterator[Release]:
         """Yield the source's release; for a directory, one of each file that lists an image."""
-        if text == "-" or not _is_file(text) or not is_directory(Path(text)):
+        if text == "-" or not _is_file(text) or not has_members(Path(text)):
             yield self._read(text)
             return
         for file in read_image_lists(Path(text), self.origin.lists):

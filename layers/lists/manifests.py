@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
+from layers.lists.kustomization import RENDER
 from layers.lists.listed import Listed, Span, SpanList
 from layers.lists.variables import with_defaults
 from layers.yaml_text import documents, is_string, items, keys, replacing, string, walk
@@ -36,6 +37,8 @@ def read_manifests(text: str, origin: str, limit: int) -> SpanList:
         top = keys(document)
         if "services" in top:
             images = _services(top["services"])
+        elif string(top.get("apiVersion")).startswith("kustomize.config.k8s.io/"):
+            raise LayerError(f"{origin} is a kustomization, which names other files", hint=RENDER)
         elif ("kind" in top and "apiVersion" in top) or string(top.get("schema"))[:4] == "olm.":
             images = _kubernetes(document)
         else:

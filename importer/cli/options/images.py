@@ -42,8 +42,8 @@ class Lists(OptionGroup):
         metavar="FILE|DIR",
         type=PlaceType(dash=True),
         help="Import the images that a file lists: a blueprint, a Compose file, Kubernetes"
-        " manifests, a Quadlet unit, or one image a line; `-` is standard input; or a directory of"
-        " units and manifests; repeatable.",
+        " manifests, a kustomization, a Quadlet unit, or one image a line; `-` is standard input;"
+        " or a directory with a kustomization, or with units and manifests; repeatable.",
     )
     pin: Path | None = option(
         "--pin",

@@ -1,0 +1,177 @@
+"""Read the images of a kustomization, as `kustomize build` gives them.
+
+Files are opened beneath the directory of their kustomization, without following a symlink:
+kustomize, too, takes no file outside. Directories may be anywhere (`../base`), and each has a
+kustomization of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from stat import S_ISDIR
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.files import beneath
+from layers.errors import LayerError
+from layers.lists.kustomization import NAMES, RENDER, check_patch, parse_kustomization
+from layers.lists.manifests import read_manifests
+from layers.yaml_text import decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from layers.lists.listed import Listed
+
+_MOST_FILES = 1000
+_MOST_BYTES = 16 << 20
+_DEEPEST = 20
+_OUTSIDE = (
+    "files are read beneath their kustomization, without symlinks, and none is fetched; if it is"
+    f" elsewhere, {RENDER}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kustomized:
+    """A `ListFile`: the images of a kustomization at `path`."""
+
+    path: str
+    images: tuple[Listed, ...]
+
+    def pinned(self, _references: Mapping[str, str]) -> bytes:
+        """Raise LayerError: the images are in several files, and in none as they are used."""
+        raise LayerError(f"{self.path} is a kustomization, which --pin cannot write", hint=RENDER)
+
+
+def kustomization_of(path: Path) -> Path | None:
+    """Return the kustomization at the path or in its directory, None if there is none."""
+    try:
+        names = set(os.listdir(path))  # noqa: PTH208 - names alone
+    except NotADirectoryError:
+        return path if path.name.lower().startswith("kustomization") else None
+    except OSError as error:
+        raise ImporterError(f"{path} cannot be read: {error.strerror}") from error
+    return next((path / name for name in NAMES if name in names), None)
+
+
+def read_kustomized(path: Path, size: int) -> Kustomized:
+    """Read a kustomization whose files have at most `size` bytes each. Raise ImporterError or
+    LayerError if a file is absent, no manifest, or beyond the bounds."""
+    try:
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ImporterError(f"{path.parent} cannot be read: {error.strerror}") from error
+    try:
+        directory = _Entry(descriptor, str(path.parent), 0)
+        return Kustomized(str(path), tuple(_Kustomizer(size).images(directory, path.name, [])))
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An open file or directory, below `depth` kustomizations. `path` is for messages, and for
+    directories outside."""
+
+    descriptor: int
+    path: str
+    depth: int
+
+    @property
+    def is_directory(self) -> bool:
+        return S_ISDIR(os.fstat(self.descriptor).st_mode)
+
+    def full(self, name: str) -> str:
+        return os.path.normpath(os.path.join(self.path, name))  # noqa: PTH118 - not resolved
+
+    def open(self, name: str) -> int:
+        """Return a descriptor of a file or directory below, or of a directory outside. Raise
+        OSError as open(2) does."""
+        path = os.path.normpath(name)
+        if path.startswith(".."):
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            return os.open(self.full(name), flags)
+        return beneath.open_file(self.descriptor, os.fsencode(path))
+
+
+class _Kustomizer:
+    """Reads kustomizations and their files, within bounds on all of them."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._files = _MOST_FILES
+        self._bytes = max(_MOST_BYTES, size)
+
+    def images(self, directory: _Entry, name: str, before: list[Listed]) -> list[Listed]:
+        """Return the images `before` and those of a kustomization, as this one changes them."""
+        origin = directory.full(name)
+        file = parse_kustomization(self._read(directory, name), origin, self._size)
+        found = [*before]
+        for resource in file.resources:
+            found += self._resource(directory, resource)
+        for patch in file.patches:
+            where = directory.full(patch)
+            check_patch(decoded(self._read(directory, patch), where), where)
+        for component in file.components:
+            with self._opened(directory, component) as below:
+                found = self.images(below, _name_in(below), found)
+        if file.takes_something or name in NAMES:
+            return file.applied(found)
+        return [*found, *file.own_images()]
+
+    def _resource(self, directory: _Entry, path: str) -> list[Listed]:
+        with self._opened(directory, path) as entry:
+            if entry.is_directory:
+                return self.images(entry, _name_in(entry), [])
+            text = decoded(self._content(entry), entry.path)
+            return list(read_manifests(text, entry.path, self._size).images)
+
+    def _read(self, directory: _Entry, path: str) -> bytes:
+        with self._opened(directory, path) as entry:
+            return self._content(entry)
+
+    @contextmanager
+    def _opened(self, directory: _Entry, path: str) -> Iterator[_Entry]:
+        """Yield the entry at a path of a kustomization. Raise ImporterError if it cannot be opened,
+        LayerError for too many of them."""
+        full = directory.full(path)
+        self._files -= 1
+        if self._files < 0 or directory.depth == _DEEPEST:
+            raise LayerError(f"{full}: too many files or levels", hint="is it a circle?")
+        try:
+            descriptor = directory.open(path)
+        except OSError as error:
+            raise ImporterError(f"{full} cannot be read: {error.strerror}", hint=_OUTSIDE) from None
+        try:
+            yield _Entry(descriptor, full, directory.depth + 1)
+        finally:
+            os.close(descriptor)
+
+    def _content(self, entry: _Entry) -> bytes:
+        try:
+            beneath.check_regular(entry.descriptor)
+            with open(entry.descriptor, "rb", closefd=False) as file:
+                content = file.read(self._size + 1)
+        except OSError as error:
+            raise ImporterError(f"{entry.path} cannot be read: {error.strerror}") from None
+        self._bytes -= len(content)
+        if len(content) > self._size or self._bytes < 0:
+            raise LayerError(
+                f"{entry.path} has more than {self._size} bytes, or all files together too many",
+                hint="raise max-list-size in the config file",
+            )
+        return content
+
+
+def _name_in(directory: _Entry) -> str:
+    if not directory.is_directory:
+        raise ImporterError(f"{directory.path} is no directory", hint=RENDER)
+    names = set(os.listdir(directory.descriptor))  # noqa: PTH208 - of a descriptor
+    for name in NAMES:
+        if name in names:
+            return name
+    raise ImporterError(f"{directory.path} has no kustomization", hint=RENDER)
