@@ -66,14 +66,14 @@ def read_kustomized(path: Path, size: int) -> Kustomized:
     except OSError as error:
         raise ImporterError(f"{path.parent} cannot be read: {error.strerror}") from error
     try:
-        directory = _Entry(descriptor, str(path.parent), 0)
+        directory = _Opened(descriptor, str(path.parent), 0)
         return Kustomized(str(path), tuple(_Kustomizer(size).images(directory, path.name, [])))
     finally:
         os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _Opened:
     """An open file or directory, below `depth` kustomizations. `path` is for messages, and for
     directories outside."""
 
@@ -106,7 +106,7 @@ class _Kustomizer:
         self._files = _MOST_FILES
         self._bytes = max(_MOST_BYTES, size)
 
-    def images(self, directory: _Entry, name: str, before: list[Listed]) -> list[Listed]:
+    def images(self, directory: _Opened, name: str, before: list[Listed]) -> list[Listed]:
         """Return the images `before` and those of a kustomization, as this one changes them."""
         origin = directory.full(name)
         file = parse_kustomization(self._read(directory, name), origin, self._size)
@@ -123,19 +123,19 @@ class _Kustomizer:
             return file.applied(found)
         return [*found, *file.own_images()]
 
-    def _resource(self, directory: _Entry, path: str) -> list[Listed]:
+    def _resource(self, directory: _Opened, path: str) -> list[Listed]:
         with self._opened(directory, path) as entry:
             if entry.is_directory:
                 return self.images(entry, _name_in(entry), [])
             text = decoded(self._content(entry), entry.path)
             return list(read_manifests(text, entry.path, self._size).images)
 
-    def _read(self, directory: _Entry, path: str) -> bytes:
+    def _read(self, directory: _Opened, path: str) -> bytes:
         with self._opened(directory, path) as entry:
             return self._content(entry)
 
     @contextmanager
-    def _opened(self, directory: _Entry, path: str) -> Iterator[_Entry]:
+    def _opened(self, directory: _Opened, path: str) -> Iterator[_Opened]:
         """Yield the entry at a path of a kustomization. Raise ImporterError if it cannot be opened,
         LayerError for too many of them."""
         full = directory.full(path)
@@ -147,11 +147,11 @@ class _Kustomizer:
         except OSError as error:
             raise ImporterError(f"{full} cannot be read: {error.strerror}", hint=_OUTSIDE) from None
         try:
-            yield _Entry(descriptor, full, directory.depth + 1)
+            yield _Opened(descriptor, full, directory.depth + 1)
         finally:
             os.close(descriptor)
 
-    def _content(self, entry: _Entry) -> bytes:
+    def _content(self, entry: _Opened) -> bytes:
         try:
             beneath.check_regular(entry.descriptor)
             with open(entry.descriptor, "rb", closefd=False) as file:
@@ -167,7 +167,7 @@ class _Kustomizer:
         return content
 
 
-def _name_in(directory: _Entry) -> str:
+def _name_in(directory: _Opened) -> str:
     if not directory.is_directory:
         raise ImporterError(f"{directory.path} is no directory", hint=RENDER)
     names = set(os.listdir(directory.descriptor))  # noqa: PTH208 - of a descriptor

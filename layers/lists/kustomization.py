@@ -42,7 +42,7 @@ _NAME = re.compile(r"[\w.:/-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class NewImage:
+class ImageEntry:
     """An entry of `images`: "" stands for what stays as it is."""
 
     name: str
@@ -80,7 +80,7 @@ class Kustomization:
     resources: tuple[str, ...]
     components: tuple[str, ...]
     patches: tuple[str, ...]
-    images: tuple[NewImage, ...]
+    images: tuple[ImageEntry, ...]
 
     def applied(self, images: Sequence[Listed]) -> list[Listed]:
         """Return the manifests' images as `images` changes them."""
@@ -117,7 +117,7 @@ def parse_kustomization(raw: bytes, origin: str, limit: int) -> Kustomization:
         (*_strings(fields, "resources", origin), *_strings(fields, "bases", origin)),
         tuple(_strings(fields, "components", origin)),
         tuple(_patch_files(fields, origin)),
-        tuple(_new_image(entry, origin) for entry in images),
+        tuple(_image_entry(entry, origin) for entry in images),
     )
 
 
@@ -128,13 +128,13 @@ def _strings(fields: Mapping[str, Node], key: str, origin: str) -> Iterator[str]
         yield item.value
 
 
-def _new_image(entry: Node, origin: str) -> NewImage:
+def _image_entry(entry: Node, origin: str) -> ImageEntry:
     fields = keys(entry)
     names = ("name", "newName", "newTag", "digest")
     wrong = next((name for name in names if name in fields and not is_string(fields[name])), None)
     if wrong is not None:
         raise LayerError(f"{origin}: a {wrong} in images is no text", hint="write it in quotes")
-    found = NewImage(*(string(fields.get(name)) for name in names))
+    found = ImageEntry(*(string(fields.get(name)) for name in names))
     # A suffix is put on twice, but once in a CronJob: kustomize has two filters.
     if "tagSuffix" in fields or not _NAME.fullmatch(found.name):
         raise LayerError(f"{origin}: {found.name[:200]!r} in images is no plain name", hint=RENDER)
