@@ -23,7 +23,7 @@ OPENING_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
 # Packages on the same floor do not import each other.
 FLOORS: list[set[str]] = [
     {"cli"},
-    {"imagestore"},
+    {"imagestore", "copies"},
     {"embed"},
     {"cluster"},
     {"run"},

@@ -25,6 +25,8 @@ CUT = "oci/cut"
 LABELLED = "oci/labelled"
 ROOTFS = "oci/rootfs"
 RELEASE = "oci/release"
+# By the place of a store that --to writes.
+COPY = "oci/to"
 _CACHES = tuple(f"{name}/" for name in (LAYER, RECORD, FLATTENED, CUT, LABELLED))
 
 # ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
@@ -95,10 +97,19 @@ def image_branch(reference: Reference) -> str:
 
 def storage_branch(path: Path) -> str:
     """Return the default branch of an existing store's images. The path is one component."""
-    name = _escaped(str(path))
+    return _place_branch(STORAGE, str(path))
+
+
+def copy_branch(place: str) -> str:
+    """Return the default branch of all images that --to writes to a place."""
+    return _place_branch(COPY, place)
+
+
+def _place_branch(above: str, place: str) -> str:
+    name = _escaped(place)
     if len(name) > _NAME_MAX:
         raise LayerError("the path is too long for a branch of that name", hint=_NAME_ONE)
-    return f"{STORAGE}/{name}"
+    return f"{above}/{name}"
 
 
 def release_branch(name: str, arch: str) -> str:

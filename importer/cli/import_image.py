@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from importer.cli.copies import copy_of
 from importer.cli.named_images import NamedImages
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import ArchitectureOption, ImageArguments
 from importer.cli.options.registry import Retries
-from importer.cli.options.result import NewRepo, Shape, ToBranch
+from importer.cli.options.result import CopyOptions, RepoOrCopy, Shape, ToBranch
 from importer.cli.run import end_import
 from importer.cli.targets import FETCH, IMPORT, executors, skopeo, target
 
@@ -22,6 +24,9 @@ import-image --repo /srv/repo quay.io/microshift/busybox:1.36
 # The images of a list, in one branch:
 import-image --repo /srv/repo --branch images --from images.txt
 
+# A store as a directory, without an ostree repo of your own:
+import-image --to /usr/lib/containers/storage quay.io/microshift/busybox:1.36
+
 # A store for podman and CRI-O in the operating system on branch "os":
 import-image --repo /srv/repo --onto os --branch device/apps \\
     --storage-conf --crio-conf quay.io/microshift/busybox:1.36
@@ -32,7 +37,8 @@ import-image --repo /srv/repo --onto os --branch device/apps \\
     "import-image",
     ImageArguments,
     ArchitectureOption,
-    NewRepo,
+    RepoOrCopy,
+    CopyOptions,
     ToBranch,
     Shape,
     *FETCH,
@@ -56,6 +62,7 @@ def import_image(given: Given) -> None:
 
 
 def _job(given: Given, images: NamedImages) -> ImportJob:
+    from importer.cache.branches import copy_branch
     from importer.run.import_all import ImportJob
     from importer.sources.references import ReferenceSource
     from layers.oci.reference import registries
@@ -64,4 +71,7 @@ def _job(given: Given, images: NamedImages) -> ImportJob:
     wanted = registries(references)
     how = skopeo(given, given(Retries).retry_times, wanted, given(ArchitectureOption).arch)
     source = ReferenceSource(references, images.names, how)
-    return ImportJob(target=target(given), source=source, executors=executors(given))
+    where, to = target(given), given(CopyOptions).to
+    if to is not None and where.branch is None:  # the copy is of one branch's store
+        where = replace(where, branch=copy_branch(to))
+    return ImportJob(target=where, source=source, executors=executors(given), copy=copy_of(given))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from importer.cli.copies import copy_of, repo_of
 from importer.cli.finish import Answer, end
 from importer.cli.messages import log_line, progress_for
 from importer.cli.named_images import pinned, pinning_for
@@ -22,7 +23,7 @@ from importer.cli.options.release import (
     ReleaseResult,
     ReleaseSources,
 )
-from importer.cli.options.result import OptionalRepo
+from importer.cli.options.result import CopyOptions, OptionalRepo
 from importer.cli.run import answer, imported
 from importer.cli.targets import (
     FETCH,
@@ -61,6 +62,7 @@ import-release --repo /srv/repo --stream 4.20.0-0.nightly --dry-run
     "import-release",
     ReleaseSources,
     OptionalRepo,
+    CopyOptions,
     ReleaseResult,
     ReleaseFiles,
     *FETCH,
@@ -83,8 +85,7 @@ def _work(given: Given) -> Answer:
     result, repo = given(ReleaseResult), given(OptionalRepo).repo
     if result.diff is not None:
         return _diff(given, repo, *result.diff)
-    assert repo is not None  # a rule of ReleaseResult  # noqa: S101
-    job = _job(given, repo, _origin(given))
+    job = _job(given, _origin(given))
     return _plan(given, job) if given(Rehearsal).dry_run else _import(given, job)
 
 
@@ -122,7 +123,7 @@ def _import(given: Given, job: ImportJob) -> Answer:
     return replace(printed, aside="\n".join(aside))
 
 
-def _job(given: Given, repo: Path, origin: ReleaseOrigin) -> ImportJob:
+def _job(given: Given, origin: ReleaseOrigin) -> ImportJob:
     from importer.release.files import FilesToWrite
     from importer.run.import_all import ImportJob
     from importer.sources.release import ReleaseSource
@@ -131,12 +132,15 @@ def _job(given: Given, repo: Path, origin: ReleaseOrigin) -> ImportJob:
     references = given(ReleaseFiles).image_references
     files = FilesToWrite(result.lock, file_updates(given), references)
     return ImportJob(
-        target=replace(target_of(given, repo, result.branch), keep_images=result.keep_images),
+        target=replace(
+            target_of(given, repo_of(given), result.branch), keep_images=result.keep_images
+        ),
         source=ReleaseSource(origin, files),
         executors=executors(given),
         keep_going=result.keep_going,
         keep=result.keep,
         files=files,
+        copy=copy_of(given),
     )
 
 

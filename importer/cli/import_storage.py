@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from importer.cli.copies import copy_of
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import GraphrootOption
-from importer.cli.options.result import NewRepo, Shape, ToBranch
+from importer.cli.options.result import CopyOptions, RepoOrCopy, Shape, ToBranch
 from importer.cli.run import end_import
 from importer.cli.targets import IMPORT, executors, target
 
@@ -30,7 +31,8 @@ import-storage --repo /srv/repo --dry-run /var/lib/docker
 @command(
     "import-storage",
     GraphrootOption,
-    NewRepo,
+    RepoOrCopy,
+    CopyOptions,
     ToBranch,
     Shape,
     *IMPORT,
@@ -54,4 +56,6 @@ def _job(given: Given, progress: Progress) -> ImportJob:
     images = given(GraphrootOption)
     source = GraphrootSource.read(images.graphroot, images.names, progress)
     source = replace(source, verified_only=images.verified_only)
-    return ImportJob(target=target(given), source=source, executors=executors(given))
+    return ImportJob(
+        target=target(given), source=source, executors=executors(given), copy=copy_of(given)
+    )

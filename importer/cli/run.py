@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from importer.cli.finish import INCOMPLETE, UNCHANGED, Answer, end
 from importer.cli.messages import progress_for
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
+from importer.cli.options.result import STDOUT, CopyOptions
 from importer.render.json_text import Documented, json_text
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def answer(
     tells that components of a release are missing."""
     as_json = given(Document).as_json
     text = json_text(result) if as_json else "\n".join(lines or result.lines())
+    if given.takes(CopyOptions) and given(CopyOptions).to == STDOUT:
+        text = ""  # the tar is there
     if incomplete:
         return Answer(text, INCOMPLETE)
     unchanged = result.unchanged and given(Unchanged).unchanged_exit_77

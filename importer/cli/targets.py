@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from importer.cli.copies import repo_of
 from importer.cli.messages import log_line
 from importer.cli.options.images import LayerRules, Lists, Platform
 from importer.cli.options.labels import LabelOptions, Signing
@@ -19,8 +20,8 @@ from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.registry import Access, RegistryOptions, Retries
 from importer.cli.options.result import (
     CommitMessage,
+    CopyOptions,
     FormOption,
-    NewRepo,
     Shape,
     StoreContents,
     System,
@@ -57,9 +58,9 @@ FETCH = (Lists, Platform, RegistryOptions, Retries, Downloads, Spool)
 def target(given: Given) -> Target:
     """Return where images go, by the options of import-image and import-storage."""
     shape = given(Shape)
-    repo, branch = given(NewRepo).repo, given(ToBranch).branch
+    branch = given(ToBranch).branch
     bundle = shape.form is FormOption.BUNDLE
-    return target_of(given, repo, branch, shape.of_commit, bundle=bundle)
+    return target_of(given, repo_of(given), branch, shape.of_commit, bundle=bundle)
 
 
 def target_of(
@@ -124,13 +125,15 @@ def _budget(given: Given) -> Budget:
 
 
 def _whiteouts(given: Given, form: Form) -> tuple[Whiteouts | None, Whiteouts]:
-    """Return `whiteouts` and `usual_whiteouts` of the Target. A config file gives the usual ones.
+    """Return `whiteouts` and `usual_whiteouts` of the Target. A config file gives the usual ones;
+    a copy of the store has none by itself.
 
     Raise click.UsageError if the command line has --whiteouts, and the form is not a store.
     """
     whiteouts = given(StoreContents).whiteouts
     if whiteouts is None or given.is_configured("whiteouts"):
-        return None, whiteouts or Whiteouts.QUOTED
+        copied = given(CopyOptions).to is not None
+        return None, whiteouts or (Whiteouts.NONE if copied else Whiteouts.QUOTED)
     if form is not Form.STORE:
         raise click.UsageError("--whiteouts is only for --form=store")
     return whiteouts, Whiteouts.QUOTED

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
+from importer.store.layers import NO_RECORDS
 from layers.chunks import DiffID
 from layers.compress.decompress import compression_of, decompressed
 from layers.entry import Kind, Owner
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from layers.storage.image import Image
 
 _RECORDS = ((b"overlay-images", b"images.json"), (b"overlay-layers", b"layers.json"))
-# Records without an image, as packages of podman install them.
-_NO_RECORDS = (b"", b"[]", b"null")
 _SUFFIX = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
 
 
@@ -93,9 +92,7 @@ def check_base(store: StoreView, base: BaseImage) -> None:
     prefix = components(store.prefix.encode())
     for place in _RECORDS:
         there = base.watched.get((*prefix, *place))
-        if there is not None and (
-            there.content is None or there.content.strip() not in _NO_RECORDS
-        ):
+        if there is not None and (there.content is None or there.content.strip() not in NO_RECORDS):
             raise ImporterError(
                 f"the base image has a store of its own at {store.prefix}",
                 hint="embed into an image without a store, or import to another --prefix",

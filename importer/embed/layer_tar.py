@@ -53,11 +53,15 @@ class EmbeddedTar:
     """Writes one tar.
 
     `owner_of` returns the owner of a directory that is no member, but above one, without a label.
+    `by_lines` writes headers for bootc's reader; see `layers.tar.writer.header`.
     Afterwards `xattrs` has the names of the members' xattrs, and `unusual` the paths whose xattrs
     no tar can hold for both bootc and podman.
     """
 
-    def __init__(self, repo: Repo, owner_of: Callable[[Path], Owner]) -> None:
+    def __init__(
+        self, repo: Repo, owner_of: Callable[[Path], Owner], *, by_lines: bool = True
+    ) -> None:
+        self._by_lines = by_lines
         self._repo = repo
         self._owner_of = owner_of
         self._listed: set[Path] = set()
@@ -84,7 +88,7 @@ class EmbeddedTar:
             if parent not in self._listed:
                 self._listed.add(parent)
                 entry = Entry(joined(parent), Kind.DIRECTORY, self._owner_of(parent))
-                yield header(entry, by_lines=True)
+                yield header(entry, by_lines=self._by_lines)
 
     def _directory(self, top: Path, root: RepoDirectory) -> Chunks:
         check_breadth(root, printable(joined(top)))
@@ -130,4 +134,4 @@ class EmbeddedTar:
         self.xattrs.update(name for name, _ in xattrs)
         if not all(fits_line(*xattr) for xattr in xattrs):
             self.unusual.append(entry.path)
-        return header(entry, by_lines=True)
+        return header(entry, by_lines=self._by_lines)

@@ -11,6 +11,7 @@ from importer.commit.signing import check_keys
 from importer.errors import Failures
 from importer.ingest.executor import local_executors
 from importer.repo.writer import Repo
+from importer.run.copied import copy_store
 from importer.run.read_layers import all_layers, read_layers
 from importer.run.result import Made, Result
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.release.files import FilesToWrite, Prepared
     from importer.release.outcome import ReleaseOutcome
+    from importer.run.copied import StoreCopy
     from importer.run.read_layers import PartRead
 
 
@@ -48,7 +50,8 @@ class ImportJob:
 
     `executors` opens what reads layers: processes of this machine, or a cluster. `keep_going`
     commits a release without the components that cannot be imported. `keep` is how many releases
-    stay on a branch, None for all. `files` get a release's digests.
+    stay on a branch, None for all. `files` get a release's digests. `copy` writes the store to a
+    place outside of the repo.
     """
 
     target: Target
@@ -57,6 +60,7 @@ class ImportJob:
     keep_going: bool = False
     keep: int | None = None
     files: FilesToWrite | None = None
+    copy: StoreCopy | None = None
 
 
 def import_all(job: ImportJob, progress: Progress) -> Result:
@@ -64,6 +68,7 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
     components of a release cannot be imported, unless `job.keep_going`; then no branch has moved.
     """
     target = job.target
+    check_place(job)
     repo = Repo.open(target.repo, create=True)
     check_repo(job, repo)
     # Until a commit names the layers, no branch of an image needs them. The lock keeps
@@ -83,7 +88,10 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
         made = tuple(
             Made(_part(parts, commit), commit, _outcome(job, repo, commit)) for commit in commits
         )
-        return Result(tuple(parts), made, updated)
+        copied = None
+        if job.copy is not None:
+            copied = copy_store(job.copy, repo, commits, target.prefix, progress)
+        return Result(tuple(parts), made, updated, copied)
 
 
 def _part(parts: Sequence[PartRead], commit: BranchCommit) -> PartRead:
@@ -129,6 +137,12 @@ def _outcome(job: ImportJob, repo: Repo, commit: BranchCommit) -> ReleaseOutcome
     from importer.release.outcome import release_outcome
 
     return release_outcome(repo, commit, release, job.keep)
+
+
+def check_place(job: ImportJob) -> None:
+    """Raise ImporterError if the copy of the store cannot go where it should."""
+    if job.copy is not None:
+        job.copy.check()
 
 
 def check_repo(job: ImportJob, repo: Repo) -> None:

@@ -11,6 +11,7 @@ from layers.words import several, size
 if TYPE_CHECKING:
     from importer.commit.commit_branches import BranchCommit
     from importer.release.outcome import ReleaseOutcome
+    from importer.run.copied import CopiedStore
     from importer.run.read_layers import PartRead
     from layers.storage.image import Image, ImageLayer
 
@@ -33,11 +34,12 @@ class Made:
 @dataclass(frozen=True, slots=True)
 class Result:
     """The result of a call. `made` has the branches, but none where only layers were wanted.
-    `updated` are paths of files that were rewritten."""
+    `updated` are paths of files that were rewritten. `copied` is the copy that --to asks for."""
 
     read: tuple[PartRead, ...]
     made: tuple[Made, ...]
     updated: tuple[str, ...]
+    copied: CopiedStore | None = None
 
     @property
     def releases(self) -> tuple[tuple[Made, ReleaseOutcome], ...]:
@@ -56,7 +58,9 @@ class Result:
 
     @property
     def unchanged(self) -> bool:
-        """Return whether no branch was moved, and no file rewritten."""
+        """Return whether no branch was moved, no file rewritten, and no copy of a store changed."""
+        if self.copied is not None and not self.copied.unchanged:
+            return False
         same = all(made.commit.unchanged for made in self.made) and not self.updated
         return same and (bool(self.releases) or not any(part.fetched for part in self.read))
 
@@ -113,6 +117,8 @@ def result_of_images(result: Result) -> Json:
         "unchanged": result.unchanged,  # whether the branch had this commit already
         # bytes of blobs that were read from the source; for `import-storage`, of the layers' tars
         "fetched_bytes": result.fetched_bytes,
+        # CopiedStore: with `--to`, the copy of the store; else `null`
+        "to": result.copied,
         # a list, in the order of the command line; an image with several names is there for each
         "images": [
             {
@@ -136,6 +142,8 @@ def result_of_releases(result: Result) -> Json:
         "branch": only.branch.name if only else None,  # its branch, likewise
         "unchanged": result.unchanged,  # whether no branch got a new commit
         "fetched_bytes": result.fetched_bytes,  # bytes of blobs that were read
+        # CopiedStore: with `--to`, the copy of the store; else `null`
+        "to": result.copied,
         # the files of sources that were changed, as of `--update-json`
         "updated_files": result.updated,
         # [release_keys]: one element for each architecture

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 LAYERS = ("overlay-layers", "layers.json")
 IMAGES = ("overlay-images", "images.json")
+# Records without an image or layer, as packages of podman install them.
+NO_RECORDS = (b"", b"[]", b"null")
 
 
 def read_records(store: RepoDirectory, part: str, name: str) -> bytes | None:

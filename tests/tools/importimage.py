@@ -74,7 +74,7 @@ class Run:
 
     def __init__(
         self,
-        repo: Path,
+        repo: Path | None,
         *arguments: Argument,
         **how: Unpack[How],
     ) -> None:
@@ -83,7 +83,7 @@ class Run:
         trust += ["--retry-times=0"] if script == SCRIPT else []
         self.process = start(
             script.name,
-            [f"--repo={repo}", *trust, *arguments],
+            [*([f"--repo={repo}"] if repo else []), *trust, *arguments],
             {**how.get("env", {}), **configured(how.get("config", {}))},
             how.get("wrapper", ()),
             script=how.get("script", False),
@@ -107,8 +107,8 @@ def _await_none(session: int) -> list[str]:
     return found
 
 
-def run_import(repo: Path, *arguments: Argument, **how: Unpack[How]) -> Outcome:
-    """Runs `import-image --repo=REPO ARGUMENTS...` to its end.
+def run_import(repo: Path | None, *arguments: Argument, **how: Unpack[How]) -> Outcome:
+    """Runs `import-image --repo=REPO ARGUMENTS...` to its end; None leaves --repo out.
 
     Whatever the outcome, there may be no process left and no traceback.
     """
@@ -124,14 +124,14 @@ def run_storage(repo: Path, *arguments: Argument, **how: Unpack[How]) -> Outcome
     return run_import(repo, *arguments, **how)
 
 
-def imported(repo: Path, *arguments: Argument, **how: Unpack[How]) -> dict[str, Any]:
+def imported(repo: Path | None, *arguments: Argument, **how: Unpack[How]) -> dict[str, Any]:
     """The JSON document of an import that has to succeed."""
     outcome = run_import(repo, "--json", *arguments, **how)
     assert outcome.status == 0, outcome.stderr
     return outcome.document
 
 
-def imported_storage(repo: Path, *arguments: Argument, **how: Unpack[How]) -> dict[str, Any]:
+def imported_storage(repo: Path | None, *arguments: Argument, **how: Unpack[How]) -> dict[str, Any]:
     """The same for import-storage."""
     how["command"] = "import-storage"
     return imported(repo, *arguments, **how)

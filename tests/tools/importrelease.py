@@ -7,14 +7,14 @@ from tests.tools.importimage import How, Outcome, run_import
 from tests.tools.process import Argument
 
 
-def run_release(repo: Path, *arguments: Argument, **how: Unpack[How]) -> Outcome:
+def run_release(repo: Path | None, *arguments: Argument, **how: Unpack[How]) -> Outcome:
     """Runs `import-release --repo=REPO ARGUMENTS...`; nothing is retried unless they say so."""
     how["command"] = "import-release"
     flags = ("--tls-verify=false", "--retry-times=0", "--timeout=60")
     return run_import(repo, *flags, *arguments, **how)
 
 
-def released(repo: Path, *arguments: Argument, **how: Unpack[How]) -> dict[str, Any]:
+def released(repo: Path | None, *arguments: Argument, **how: Unpack[How]) -> dict[str, Any]:
     """The JSON document of a run that has to succeed."""
     outcome = run_release(repo, "--json", "--quiet", *arguments, **how)
     assert outcome.status == 0, outcome.stderr

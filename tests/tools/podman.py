@@ -93,12 +93,20 @@ class Podman:
         argv: list[Argument] = ["podman", "start", "--attach", name]
         return run(with_cgroup2(argv), env=self.environment)
 
-    def build(self, context: Path, tag: str) -> None:
+    def build(self, context: Path, tag: str, *more: str) -> None:
         """`podman build`, without pulling. chroot isolation needs neither cgroups nor a network
         of its own; its default limits are more than this process may have."""
         limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
         flags = ("--pull=never", "--isolation=chroot", "--network=host", *limits)
-        argv: list[Argument] = ["podman", "build", "--quiet", *flags, f"--tag={tag}", context]
+        argv: list[Argument] = [
+            "podman",
+            "build",
+            "--quiet",
+            *flags,
+            *more,
+            f"--tag={tag}",
+            context,
+        ]
         run(with_cgroup2(argv), env=self.environment)
 
     @contextmanager

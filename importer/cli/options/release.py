@@ -16,6 +16,7 @@ from importer.cli.options.declare import (
     several,
 )
 from importer.cli.options.name_types import ArchitectureType, Branch, ReleaseName
+from importer.cli.options.result import NO_REPO
 from importer.cli.options.rules import (
     absent,
     at_least_one,
@@ -28,7 +29,7 @@ from importer.cli.options.rules import (
 from importer.cli.options.types import NotEmpty, Number, PlaceType
 
 _WHICH = "name the release: by sources, a --stream or --from, by --locked alone, or by --diff alone"
-_WRITING = ("lock", "keep", "keep_going", "dry_run", "pin")
+_WRITING = ("lock", "keep", "keep_going", "dry_run", "pin", "to")
 
 
 @options
@@ -96,7 +97,7 @@ class ReleaseResult(OptionGroup):
         at_least_one("sources", "stream", "lists", "locked", "diff", error=_WHICH),
         refuse(present("locked"), "sources", "stream", "lists", error=_WHICH),
         refuse(present("diff"), "sources", "stream", "lists", "locked", error=_WHICH),
-        demand(absent("diff"), "repo", error="--repo, or OSTREE_REPO, has to name the ostree repo"),
+        demand(absent("diff"), "repo", "to", error=NO_REPO),
         exclusive("lock", "locked"),
         refuse(present("diff"), *_WRITING, error="--diff imports nothing, so {} has no use"),
     )

@@ -16,12 +16,24 @@ from importer.cli.options.declare import (
     required,
 )
 from importer.cli.options.name_types import Branch, Prefix
-from importer.cli.options.rules import demand, needs, not_chosen, not_for, only_for, present
+from importer.cli.options.rules import (
+    at_least_one,
+    chosen,
+    demand,
+    needs,
+    not_chosen,
+    not_for,
+    only_for,
+    present,
+    refuse,
+)
 from importer.cli.options.types import OneOf, PlaceType, TextType, Timestamp, YesNo
 from importer.commit.target import ExistingStore, Form
 from layers.storage.layer_id import LayerIds, Whiteouts
 
 _REPO = "The ostree repo; created in bare-user mode if it does not exist."
+STDOUT = "tar:-"
+NO_REPO = "--repo, or OSTREE_REPO, has to name the ostree repo, or --to a place for the store alone"
 
 
 @options
@@ -42,6 +54,54 @@ class OptionalRepo(OptionGroup):
     COMMON = ("repo",)
 
     repo: Path | None = option("--repo", envvar="OSTREE_REPO", type=PlaceType(), help=_REPO)
+
+
+@options
+class RepoOrCopy(OptionalRepo):
+    """The repo of a command that needs one, unless a copy of the store is all that is wanted."""
+
+    RULES = (at_least_one("repo", "to", error=NO_REPO),)
+
+
+@options
+class CopyOptions(OptionGroup):
+    """A copy of the store outside of the repo."""
+
+    HEADING = Heading.RESULT
+    COMMON = ("to",)
+    RULES = (
+        needs("update", "to", error="--update is only for --to"),
+        refuse(
+            present("to"),
+            "onto",
+            "storage_conf",
+            "crio_conf",
+            "selinux_label",
+            "selinux_policy",
+            error="{} is not for --to, which writes a store alone",
+        ),
+        refuse(
+            chosen("to", STDOUT),
+            "as_json",
+            "as_markdown",
+            error=f"{{}} and --to={STDOUT} both write to standard output",
+        ),
+    )
+
+    to: str | None = option(
+        "--to",
+        metavar="PLACE",
+        type=TextType(),
+        help="Also write the store to DIR, tar:FILE, tar:- (standard output), oci:DIR[:TAG] or"
+        " oci-archive:FILE. It has no whiteouts unless --whiteouts=quoted says so, for DIR only."
+        " The repo is then a cache: without --repo and OSTREE_REPO it is import-image/repo in"
+        " XDG_CACHE_HOME, or in ~/.cache.",
+    )
+    update: bool = flag(
+        "--update",
+        help="With --to: make an earlier copy in DIR equal to the new store, file by file,"
+        " or replace tar:FILE.",
+    )
 
 
 @options
@@ -86,6 +146,7 @@ class Shape(OptionGroup):
             "crio_conf",
             "selinux_label",
             "selinux_policy",
+            "to",
         ),
         not_for(
             "form",

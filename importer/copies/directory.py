@@ -1,0 +1,139 @@
+"""Write a store as a directory: a containers-storage graphroot that podman and CRI-O read."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from importer.copies.disk_tree import DiskTree
+from importer.errors import ImporterError
+from importer.files.atomic import is_fresh, naming, replace_file
+from importer.files.presence import is_directory, is_present
+from importer.files.replacement import read_file
+from importer.files.sync import make_directory, synced
+from importer.run.copied import CopiedStore
+from importer.store.layers import NO_RECORDS
+from layers.document import MAX_DOCUMENT_SIZE, compact_json, parse_document, string
+from layers.errors import LayerError, printable
+from layers.words import several
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from importer.copies.disk_owner import DiskOwners
+    from importer.progress import Progress
+    from importer.repo.writer import Repo
+    from importer.store.reader import StoreView
+
+# In the directory, beside the store: says that we made it. The other programs pass over it.
+MARKER = ".import-image.json"
+# The records come last, and those of images after those of layers: nobody finds an image before
+# its files are there.
+_PARTS = (b"overlay", b"overlay-layers", b"overlay-images")
+_FOR_ALL, _OWN = 0o755, 0o700
+_MOST_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryCopy:
+    """A `StoreCopy`: the directory itself is the store. `update` allows a directory that has an
+    earlier copy."""
+
+    to: Path
+    update: bool = field(kw_only=True)
+
+    def check(self) -> None:
+        """See `StoreCopy`. An empty store, as packages of podman install one, may be there."""
+        if not is_present(self.to):
+            return
+        if not is_directory(self.to):
+            raise ImporterError(f"{self.to} is no directory")
+        with naming(self.to, "reading"):
+            ours = is_present(self.to / MARKER)
+            if not ours and not is_fresh(self.to) and not _is_empty_store(self.to):
+                raise ImporterError(
+                    f"{self.to} is not empty, and no store that --to made",
+                    hint="name a new directory; a store of podman's own is not to be written to",
+                )
+        if ours and not self.update:
+            raise ImporterError(f"{self.to} has a store already", hint="--update changes it")
+
+    def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:
+        """See `StoreCopy`. Files that are the same already are not touched."""
+        size = sum(layer.diff_size for layer in store.layers.values())
+        with naming(self.to), progress.blob(self.to.name, size) as advance:
+            fresh = not is_present(self.to)
+            make_directory(self.to)
+            if fresh:  # another user's set-uid files are not for everybody to run
+                self.to.chmod(_OWN if os.geteuid() else _FOR_ALL)
+            checksum = store.commit.checksum
+            if self._marked() != checksum:
+                self._mark({})
+            with synced(str(self.to)), _opened(self.to) as root:
+                tree = DiskTree(repo, root, advance)
+                for name in _PARTS:
+                    if (part := store.root.directories.get(name)) is not None:
+                        tree.write((name,), part)
+                tree.clear()
+            if self._marked() != checksum:
+                self._mark({"commit": checksum})
+        _tell_owners(tree.owners, progress)
+        return CopiedStore(str(self.to), unchanged=not tree.changed, digest=None)
+
+    def _marked(self) -> str | None:
+        """Return the commit whose store the directory has; None if the store is not complete."""
+        marker = self.to / MARKER
+        if not is_present(marker):
+            return None
+        try:
+            document = parse_document(read_file(marker, MAX_DOCUMENT_SIZE), MARKER)
+            return string(document, "commit", MARKER, "") or None
+        except LayerError as error:
+            raise ImporterError(f"{marker}: {error}", hint="name a new directory") from None
+
+    def _mark(self, document: dict[str, str]) -> None:
+        marker = self.to / MARKER
+        replace_file(marker, iter([compact_json(document)]))
+        os.utime(marker, ns=(0, 0))
+        os.utime(self.to, ns=(0, 0))
+
+
+def _is_empty_store(directory: Path) -> bool:
+    """Return whether a directory has nothing but the empty records of a store."""
+    return all(
+        stat.S_ISDIR(part.lstat().st_mode)
+        and part.name.encode() in _PARTS
+        and all(_is_empty_record(path) for path in part.iterdir())
+        for part in directory.iterdir()
+    )
+
+
+def _is_empty_record(path: Path) -> bool:
+    status = path.lstat()
+    if stat.S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES:
+        return path.read_bytes().strip() in NO_RECORDS
+    return path.name == "l" and stat.S_ISDIR(status.st_mode) and not any(path.iterdir())
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _tell_owners(owners: DiskOwners, progress: Progress) -> None:
+    """Report the files that this user cannot give to their owners."""
+    if owners.lost:
+        progress.message(
+            f"{several(owners.lost, 'file')} of the store should belong to others than root, or"
+            f" have xattrs that only root can set, such as {printable(owners.first)}; they are this"
+            " user's, without these xattrs. To keep them, run the command as root or in"
+            " `podman unshare`, or write tar:FILE"
+        )

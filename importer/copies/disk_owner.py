@@ -1,0 +1,109 @@
+"""Give files on the disk their owner, permissions, xattrs and time."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from importer.errors import ImporterError
+from importer.files.xattrs import xattrs_of
+from importer.repo.labels import unlabelled
+from layers.entry import Owner
+from layers.errors import printable
+from layers.path import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from layers.path import Path
+
+_SET_ID = 0o6000
+_USER = b"user."
+_ALL = 0o7777
+# chown(2): no privilege, or an id that the user namespace does not have; setxattr(2): no privilege,
+# or a file system without xattrs.
+_REFUSED = (errno.EPERM, errno.EINVAL, errno.EACCES, errno.ENOTSUP)
+_HINT = (
+    "root needs CAP_CHOWN, CAP_FOWNER and CAP_SETFCAP, which a container build has unless they are"
+    " dropped, and the ids in its user namespace, as in `podman unshare`; --to tar:FILE needs none"
+)
+
+
+class DiskOwners:
+    """Gives files what the commit says they have. Only root can give files to others: for another
+    user all files are the user's own, and `lost` counts those that should not be."""
+
+    def __init__(self) -> None:
+        self._uid, self._gid = os.geteuid(), os.getegid()
+        self._seen: set[Path] = set()
+        self.lost = 0
+        self.first = b""
+
+    def possible(self, owner: Owner, path: Path) -> Owner:
+        """Return the owner that this user can give. Without the right owner a file has no set-id
+        bits; other xattrs than `user.*` are root's to set."""
+        owner = unlabelled(owner)
+        if self._uid == 0:
+            return owner
+        xattrs = tuple(xattr for xattr in owner.xattrs if xattr[0].startswith(_USER))
+        others = (owner.uid, owner.gid) != (0, 0)
+        if others or xattrs != owner.xattrs:
+            self._note(path)
+        mode = owner.mode & ~_SET_ID if others else owner.mode
+        return Owner(mode, self._uid, self._gid, xattrs)
+
+    def _note(self, path: Path) -> None:
+        self.first = self.first or joined(path)
+        self.lost += 1
+
+    def give(self, descriptor: int, owner: Owner, path: Path) -> None:
+        """Give an open file or directory this owner, and the time 0, as in a deployment."""
+        status = os.fstat(descriptor)
+        with _naming(path, owner):
+            if (status.st_uid, status.st_gid) != (owner.uid, owner.gid):
+                os.fchown(descriptor, owner.uid, owner.gid)
+            # Before the mode, which may forbid it to others than root.
+            present = set(xattrs_of(descriptor))
+            for name, value in owner.xattrs:
+                if (name, value) not in present:
+                    os.setxattr(descriptor, name, value)
+            os.fchmod(descriptor, owner.mode)
+            os.utime(descriptor, ns=(0, 0))
+
+    def give_link(self, directory: int, name: bytes, owner: Owner, path: Path) -> None:
+        """Give a symlink or a whiteout this owner, and the time 0."""
+        with _naming(path, owner):
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            if (status.st_uid, status.st_gid) != (owner.uid, owner.gid):
+                os.chown(name, owner.uid, owner.gid, dir_fd=directory, follow_symlinks=False)
+            for xattr in owner.xattrs:
+                os.setxattr(_path(directory, name), *xattr, follow_symlinks=False)
+            os.utime(name, ns=(0, 0), dir_fd=directory, follow_symlinks=False)
+
+
+def owner_on_disk(descriptor: int) -> Owner | None:
+    """Return a file's owner, without its SELinux label; None if its time is not 0."""
+    status = os.fstat(descriptor)
+    if status.st_mtime_ns:
+        return None
+    xattrs = xattrs_of(descriptor)
+    return unlabelled(Owner(status.st_mode & _ALL, status.st_uid, status.st_gid, xattrs))
+
+
+def _path(directory: int, name: bytes) -> bytes:
+    return b"/proc/self/fd/%d/%b" % (directory, name)
+
+
+@contextmanager
+def _naming(path: Path, owner: Owner) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        names = "".join(f", {printable(name)}" for name, _ in owner.xattrs)
+        raise ImporterError(
+            f"{printable(joined(path))} cannot be given to {owner.uid}:{owner.gid}, mode"
+            f" {owner.mode:o}{names}: {error.strerror}",
+            hint=_HINT if error.errno in _REFUSED else "",
+        ) from error

@@ -1,0 +1,109 @@
+"""Make directories on the disk equal to those of a commit, entry by entry."""
+
+from __future__ import annotations
+
+import os
+from stat import S_ISDIR
+from typing import TYPE_CHECKING
+
+from importer.copies.disk_entry import DiskEntries, remove
+from importer.copies.disk_owner import DiskOwners, owner_on_disk
+from importer.files.beneath import Beneath
+from importer.repo.reachable import check_breadth
+from layers.errors import printable
+from layers.path import joined
+from layers.whiteout import unquoted
+
+if TYPE_CHECKING:
+    from importer.progress import Advance
+    from importer.repo.values import RepoDirectory
+    from importer.repo.writer import Repo
+    from layers.path import Path
+
+# overlay/l, overlay-images/ID: what is in deeper directories belongs to one layer.
+_STORE_DEPTH = 2
+
+
+class DiskTree:
+    """Writes trees below `root`, the descriptor of a directory."""
+
+    def __init__(self, repo: Repo, root: int, advance: Advance) -> None:
+        self._repo = repo
+        self._root = root
+        self.owners = DiskOwners()
+        self._entries = DiskEntries(repo, root, self.owners, advance)
+        self._left: list[Path] = []
+        self._opened: dict[Path, int] = {}
+        self._changed = False
+
+    @property
+    def changed(self) -> bool:
+        """Return whether an entry was written, changed or removed."""
+        return self._changed or self._entries.changed
+
+    def write(self, top: Path, tree: RepoDirectory) -> None:
+        """Write a tree. Layers and images that the tree lacks stay until `clear`."""
+        check_breadth(tree, printable(joined(top)))
+        made: list[tuple[Path, str]] = []
+        with Beneath(self._root) as beneath:
+            self._enter(beneath.directory(top[:-1]), top)
+            work = [(top, tree)]
+            while work:
+                path, directory = work.pop()
+                made.append((path, directory.meta))
+                descriptor = beneath.directory(path)
+                self._remove_left(descriptor, path, directory)
+                for name, checksum in sorted(directory.leaves.items()):
+                    self._entries.write(descriptor, (*path, name), checksum)
+                for name, below in sorted(directory.directories.items(), reverse=True):
+                    self._enter(descriptor, (*path, name))
+                    work.append(((*path, name), below))
+            for path, meta in reversed(made):  # what is written into a directory sets its time
+                self._finish(beneath.directory(path), path, meta)
+
+    def clear(self) -> None:
+        """Remove layers and images that the trees lack."""
+        with Beneath(self._root) as beneath:
+            for path in self._left:
+                descriptor = beneath.directory(path[:-1])
+                remove(descriptor, path[-1])
+                os.utime(descriptor, ns=(0, 0))
+        self._changed |= bool(self._left)
+
+    def _remove_left(self, descriptor: int, path: Path, directory: RepoDirectory) -> None:
+        """Remove entries that the tree lacks: within a layer at once, layers and images later."""
+        names = {unquoted(name) or name for name in directory.leaves} | directory.directories.keys()
+        present = map(os.fsencode, os.listdir(descriptor))
+        for name in (name for name in present if name not in names):
+            if len(path) > _STORE_DEPTH:
+                remove(descriptor, name)
+                self._changed = True
+            else:
+                self._left.append((*path, name))
+
+    def _enter(self, descriptor: int, path: Path) -> None:
+        """Make a directory, or let this user write into one that is there."""
+        try:
+            mode = os.stat(path[-1], dir_fd=descriptor, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            mode = 0
+        if mode and not S_ISDIR(mode):
+            remove(descriptor, path[-1])
+        if not S_ISDIR(mode):
+            os.mkdir(path[-1], 0o700, dir_fd=descriptor)
+            self._changed = True
+        elif os.geteuid() and mode & 0o700 != 0o700:
+            os.chmod(path[-1], mode & 0o7777 | 0o700, dir_fd=descriptor)
+            self._opened[path] = mode & 0o7777
+
+    def _finish(self, descriptor: int, path: Path, meta: str) -> None:
+        """Give a directory its owner."""
+        owner = self.owners.possible(self._repo.dirmeta(meta), path)
+        present = owner_on_disk(descriptor)
+        if present is not None and path in self._opened:
+            present = present._replace(mode=self._opened[path])
+        self._changed |= present != owner
+        for name, _ in set(present.xattrs if present else ()) - set(owner.xattrs):
+            os.removexattr(descriptor, name)
+        if present != owner or path in self._opened:
+            self.owners.give(descriptor, owner, path)
