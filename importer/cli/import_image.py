@@ -21,11 +21,8 @@ _EXAMPLES = """
 # An image, into a branch of its own:
 import-image --repo /srv/repo quay.io/microshift/busybox:1.36
 
-# The images of a list, in one branch:
-import-image --repo /srv/repo --branch images --from images.txt
-
-# A store as a directory, without an ostree repo of your own:
-import-image --to /usr/lib/containers/storage quay.io/microshift/busybox:1.36
+# The images of a list, as a store in a directory, without an ostree repo of your own:
+import-image --to /usr/lib/containers/storage --from images.txt
 
 # A store for podman and CRI-O in the operating system on branch "os":
 import-image --repo /srv/repo --onto os --branch device/apps \\

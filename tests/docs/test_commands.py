@@ -25,7 +25,9 @@ OTHERS = {
     "--repair",
     "--decryption-key",
     # Of podman, and of pipx.
+    "--cap-add",
     "--mount",
+    "--privileged",
     "--uidmap",
     "--userns",
     "--cap-drop",
