@@ -21,7 +21,7 @@ _EXAMPLES = """
 # An image, into a branch of its own:
 import-image --repo /srv/repo quay.io/microshift/busybox:1.36
 
-# The images of a list, as a store in a directory, without an ostree repo of your own:
+# The images of a list, as a store in a directory; no repo is needed:
 import-image --to /usr/lib/containers/storage --from images.txt
 
 # A store for podman and CRI-O in the operating system on branch "os":
