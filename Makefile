@@ -13,8 +13,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 WORK   := .work
 
-INSTALLED := $(VENV)/.installed-$(notdir $(realpath $(PYTHON)))
-DOCS_INSTALLED := $(VENV)/.installed-docs
+# What pip has installed; the name has the machine's Python, after whose upgrade pip runs again.
+STAMP = $(VENV)/.installed-$(1)-$(notdir $(realpath $(PYTHON)))
 
 # Seconds that `make fuzz` spends on each property.
 FUZZ_SECONDS ?= 60
@@ -37,16 +37,16 @@ run: setup packages-test ## import a real image and start it from the result; IM
 	@$(BIN)/python -m fixtures.demo $(if $(IMAGE),'$(IMAGE)')
 
 .PHONY: test
-test: setup packages-test ## run all tests, a file on each processor; ARGS=… goes to pytest
+test: setup-dev packages-test ## run all tests, a file on each processor; ARGS=… goes to pytest
 	$(BIN)/pytest -n auto --dist loadfile $(ARGS)
 
 .PHONY: lab
-lab: setup packages-test ## run the table of docs/how-to/cri-o.md; CRIO=path and CRICTL=path name the programs
+lab: setup-dev packages-test ## run the table of docs/how-to/cri-o.md; CRIO=path and CRICTL=path name the programs
 	$(SUDO) env $(if $(CRIO),CRIO='$(CRIO)') $(if $(CRICTL),CRICTL='$(CRICTL)') \
 	  $(BIN)/pytest tests/device/test_crio.py $(ARGS)
 
 .PHONY: test-packaging
-test-packaging: setup packages-test packages-image packages-rpm ## build image and RPM, and run what is in them
+test-packaging: setup-dev packages-test packages-image packages-rpm ## build image and RPM, and run what is in them
 	$(BIN)/pytest -m packaging $(ARGS)
 
 # What a new release of podman, skopeo or Python breaks shows here before users meet it. The chroot
@@ -64,17 +64,17 @@ test-next: packages-next ## run all tests of the last commit in a chroot of anot
 	@$(SUDO) fixtures/packaging/next run $(NEXT_ROOT) make test ARGS='$(ARGS)'
 
 .PHONY: fuzz
-fuzz: setup packages-test ## run the property tests for FUZZ_SECONDS=60 each
+fuzz: setup-dev packages-test ## run the property tests for FUZZ_SECONDS=60 each
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest -m fuzz $(ARGS)
 
 .PHONY: fuzz-parsers
-fuzz-parsers: setup ## fuzz each parser of foreign bytes for FUZZ_SECONDS=60, guided by coverage
+fuzz-parsers: setup-dev ## fuzz each parser of foreign bytes for FUZZ_SECONDS=60, guided by coverage
 	$(BIN)/python -m fixtures.fuzz.cost
 	$(BIN)/python -m fixtures.fuzz $(FUZZ_SECONDS)
 
 # As root: podman's storage, umoci and mounts take it.
 .PHONY: bench
-bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fills docs/performance.md
+bench: setup-dev packages-test ## measure imports beside other tools; ROUNDS=3; fills docs/performance.md
 	$(SUDO) $(BIN)/python -m fixtures.bench.compare $(MEASURE)
 	$(SUDO) $(BIN)/python -m fixtures.bench.floor $(MEASURE)
 	$(SUDO) $(BIN)/python -m fixtures.bench.growth $(MEASURE)
@@ -87,13 +87,13 @@ bench: setup packages-test ## measure imports beside other tools; ROUNDS=3; fill
 	$(SUDO) $(BIN)/python -m fixtures.bench.bootc $(if $(filter large,$(SIZE)),docs/how-to/bootc.md)
 
 .PHONY: bench-against
-bench-against: setup packages-test ## measure imports beside those of COMMIT=…, in turn; ROUNDS=3
+bench-against: setup-dev packages-test ## measure imports beside those of COMMIT=…, in turn; ROUNDS=3
 	$(SUDO) env COMMIT='$(COMMIT)' $(BIN)/python -m fixtures.bench.against --size=$(SIZE) --rounds=$(ROUNDS)
 
 MEASURE = --size=$(SIZE) --rounds=$(ROUNDS) $(if $(filter large,$(SIZE)),--document=docs/performance.md)
 
 .PHONY: check
-check: setup ## lint, formatting, types, and the rules between the packages
+check: setup-dev ## lint, formatting, types, and the rules between the packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -102,29 +102,48 @@ check: setup ## lint, formatting, types, and the rules between the packages
 # The browser shows it from the disk; only the search box wants a server, such as
 # `.venv/bin/python -m http.server -d build/docs`.
 .PHONY: docs
-docs: $(DOCS_INSTALLED) ## build the site of docs/ in build/docs, and check its links
+docs: $(call STAMP,docs) ## build the site of docs/ in build/docs, and check its links
 	$(BIN)/python -m fixtures.packaging.reference docs/reference
 	$(BIN)/python -m fixtures.site.pictures docs/images
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
 	$(BIN)/python -m fixtures.site.links build/docs
 
-$(DOCS_INSTALLED): pyproject.toml | $(INSTALLED)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]' >&2
-	@touch $@
-
 .PHONY: setup
-setup: $(INSTALLED) ## build .venv with the commands in .venv/bin
+setup: $(call STAMP,setup) ## build .venv with the commands in .venv/bin
+	$(if $(filter setup,$(MAKECMDGOALS)),@echo 'make: the commands are in $(BIN); put them on PATH by'; \
+	  echo '  export PATH="$(CURDIR)/$(BIN):$$PATH"')
 
-# pip runs again when the project's requirements changed, or the machine's Python, whose version
-# is therefore in the stamp's name. The recipe asks for it anew: a bare machine has none before.
-$(INSTALLED): pyproject.toml | packages
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || { \
-	  echo "make: $$($(PYTHON) --version) is too old, Python 3.12 is needed;" \
-	    'docs/install.md tells of the container image' >&2; exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 \
-	  || $(PYTHON) -m venv --clear --system-site-packages $(VENV) >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' >&2
-	@touch "$(VENV)/.installed-$$(basename "$$(realpath $(PYTHON))")"
+.PHONY: setup-dev
+setup-dev: $(call STAMP,dev) ## the same with all that tests and development need
+
+.PHONY: setup-build
+setup-build: $(call STAMP,build)
+
+# $(call libraries,NAME,WHAT,EXTRA): pip installs the project with the extra of pyproject.toml. A bare
+# machine has a Python only now, whose name the stamp therefore asks for anew.
+define libraries
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' || { \
+  echo "make: $$($(PYTHON) --version) is too old, Python 3.12 is needed;" \
+    'docs/install.md tells of the container image' >&2; exit 1; }
+@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo 'make: making $(VENV)' >&2; \
+  $(PYTHON) -m venv --clear --system-site-packages $(VENV) >&2; }
+@echo 'make: installing $(2) into $(VENV)' >&2
+@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(3)' >&2
+@touch "$(VENV)/.installed-$(1)-$$(basename "$$(realpath $(PYTHON))")"
+endef
+
+$(call STAMP,setup): pyproject.toml | packages
+	$(call libraries,setup,the commands and their Python libraries,)
+
+$(call STAMP,dev): pyproject.toml | packages
+	$(call libraries,dev,the commands and the tools for tests and development,[dev])
+
+$(call STAMP,build): pyproject.toml | packages
+	$(call libraries,build,the commands and the tools that build packages,[build])
+
+$(call STAMP,docs): pyproject.toml | packages
+	$(call libraries,docs,the tools that build the site,[dev$(comma)docs])
+comma := ,
 
 .PHONY: clean
 # Containers may have left mounts, and a checkout by root left files that belong to root.

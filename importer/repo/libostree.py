@@ -5,12 +5,19 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import gi
+from importer.errors import ImporterError
 
-gi.require_version("OSTree", "1.0")
-from gi.repository import Gio, GLib, OSTree  # noqa: E402
+try:
+    import gi
 
-from importer.errors import ImporterError  # noqa: E402
+    gi.require_version("OSTree", "1.0")
+    from gi.repository import Gio, GLib, OSTree
+except (ImportError, ValueError) as error:  # the latter for a typelib that is missing
+    raise ImporterError(
+        f"libostree's bindings for Python cannot be loaded: {error}",
+        hint="apt install python3-gi gir1.2-ostree-1.0, or dnf install python3-gobject-base ostree-libs;"
+        " pipx and venv need --system-site-packages and the system's own Python",
+    ) from None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

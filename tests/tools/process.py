@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 
 from tests.tools import lacking, patience
 
@@ -13,7 +14,12 @@ class CommandError(AssertionError):
     """A command failed; the message has all it wrote."""
 
 
-def run(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None) -> str:
+def run(
+    argv: Sequence[Argument],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> str:
     """The command's standard output. A failure carries both outputs.
 
     The test is skipped if the system has no package of the program.
@@ -22,6 +28,7 @@ def run(argv: Sequence[Argument], *, env: Mapping[str, str] | None = None) -> st
         done = subprocess.run(
             argv,
             env=env,
+            cwd=cwd,
             check=False,
             capture_output=True,
             stdin=subprocess.DEVNULL,
