@@ -15,8 +15,8 @@ try:
 except (ImportError, ValueError) as error:  # the latter for a typelib that is missing
     raise ImporterError(
         f"libostree's bindings for Python cannot be loaded: {error}",
-        hint="apt install python3-gi gir1.2-ostree-1.0, or dnf install python3-gobject-base ostree-libs;"
-        " pipx and venv need --system-site-packages and the system's own Python",
+        hint="apt install python3-gi gir1.2-ostree-1.0, or dnf install python3-gobject-base"
+        " ostree-libs; pipx and venv need --system-site-packages and the system's own Python",
     ) from None
 
 if TYPE_CHECKING:
