@@ -13,9 +13,9 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
 from importer.files.sync import free
 from importer.pipe import patient_splice, widen
+from importer.repo.libostree import faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,13 +33,8 @@ class SpooledBlob:
 
     def __init__(self, directory: Path) -> None:
         """Make an empty file without a name in `directory`. Raise ImporterError if that fails."""
-        try:
+        with faults(f"making a file for a blob in {directory}"):
             self._file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - `close`
-        except OSError as error:
-            raise ImporterError(
-                f"no blob can be spooled in {directory}: {error.strerror}",
-                hint="blobs are fetched into the repo's directory tmp; see that it can be written",
-            ) from None
         self._changed = threading.Condition()
         self._size = 0
         self._ended = False
