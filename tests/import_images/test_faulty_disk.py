@@ -67,7 +67,7 @@ class Place:
         assert outcome.leftovers == []
         if outcome.status == 0:
             failed = {call.name for call in supervisor.failed}
-            # If no unnamed file can be made, Python's tempfile makes one with a name and removes it.
+            # Python's tempfile makes a file with a name where it can make none without.
             unnamed = {"openat"} if fault.kind == "openat repo/tmp" else set()
             assert failed <= {*REMOVING, *unnamed}, fault
         else:
