@@ -16,6 +16,7 @@ from importer.cli.options.images import ArchitectureOption, Platform
 from importer.cli.options.labels import Signing
 from importer.cli.options.output import Document, Messages, Unchanged
 from importer.cli.options.registry import Access, Retries
+from importer.cli.options.result import InSystem
 from importer.cli.options.stores import (
     ExportOptions,
     Images,
@@ -125,6 +126,7 @@ def _destination(text: str) -> tuple[Path, str | None]:
     Platform,
     StoreArguments,
     NewImage,
+    InSystem,
     Access,
     Retries,
     Jobs,
@@ -179,4 +181,6 @@ def _job(given: Given) -> EmbedJob:
         compression=new.compression,
         max_layers=new.max_layers,
         small=new.pack,
+        existing=given(InSystem).existing_store,
+        engines=given(InSystem).engines,
     )

@@ -22,6 +22,7 @@ from importer.cli.options.result import (
     CommitMessage,
     CopyOptions,
     FormOption,
+    InSystem,
     Shape,
     StoreContents,
     System,
@@ -49,7 +50,8 @@ if TYPE_CHECKING:
 
 # The options of all commands that import images, and those of the ones that fetch images.
 IMPORT = (
-    *(LayerRules, StoreContents, CommitMessage, System, LabelOptions, Signing),
+    *(LayerRules, StoreContents, CommitMessage, System, InSystem),
+    *(LabelOptions, Signing),
     *(Jobs, OnCluster, Messages, Document, Rehearsal, Unchanged),
 )
 FETCH = (Lists, Platform, RegistryOptions, Retries, Downloads, Spool)
@@ -75,8 +77,9 @@ def target_of(
 
     Raise click.UsageError if the images would be committed to the branch of --onto.
     """
-    system, contents, commit = given(System), given(StoreContents), given(CommitMessage)
-    check_other_branch(branch, system.onto)
+    contents, commit = given(StoreContents), given(CommitMessage)
+    onto, system = given(System).onto, given(InSystem)
+    check_other_branch(branch, onto)
     whiteouts, usual = _whiteouts(given, form)
     return Target(
         repo=repo,
@@ -88,11 +91,9 @@ def target_of(
         usual_whiteouts=usual,
         branch=branch,
         replace_branch=commit.replace_branch,
-        onto=system.onto,
+        onto=onto,
         existing_store=system.existing_store,
-        storage_conf=system.storage_conf,
-        crio_conf=system.crio_conf,
-        crio_internal_repair=system.crio_internal_repair,
+        engines=system.engines,
         labelling=_labelling(given(LabelOptions)),
         prefix=contents.prefix,
         layer_options=layer_options(given),

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 from importer.cache.stack import deletes
 from importer.errors import ImporterError
 from importer.repo.commit_metadata import Base
-from layers.chunks import joined
-from layers.document import MAX_DOCUMENT_SIZE
 from layers.entry import Owner
-from layers.errors import LayerError
+from layers.errors import Fault, LayerError
 from layers.ostree.prepare_root import composefs_enabled
 
 if TYPE_CHECKING:
     from importer.commit.selinux import Labels
     from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory
+    from importer.repo.values import RepoDirectory, SystemDirectory
     from importer.repo.writer import Repo
 
 _DIRECTORY = Owner(0o755, 0, 0)
@@ -34,6 +32,8 @@ _EXTENSIONS = (
     "/usr/lib/extensions",
     "/var/lib/extensions",
 )
+# The files and directories that decide whether /usr is an overlayfs.
+OVERLAYS = (*_PREPARE_ROOT, *_EXTENSIONS)
 SHOWN_BY_COMPOSEFS = "a composefs deployment would show them as files, and deleted files again"
 
 
@@ -57,33 +57,32 @@ def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
 
 
 class BaseTree:
-    """The tree of the base commit, or an empty one; it is only read.
+    """The tree of the operating system that a store is put into, or an empty one; it is only read.
 
-    Paths are absolute, and lead through directories only.
+    `name` is the system's name in messages, `etc` the directory of its defaults of /etc. Paths are
+    absolute, and lead through directories only.
     """
 
-    def __init__(self, repo: Repo, base: Base | None) -> None:
-        self._repo = repo
-        self._before = repo.root(base.commit) if base else None
+    def __init__(self, root: SystemDirectory | None, name: str, etc: str) -> None:
+        self._root = root
+        self.name = name
+        self.etc = etc
 
-    def before(self, path: str) -> RepoDirectory | None:
+    def before(self, path: str) -> SystemDirectory | None:
         """Return the base's directory at a path, or None."""
-        return self._before.find(path.strip("/")) if self._before else None
+        return self._root.find(path.strip("/")) if self._root else None
 
     def read(self, path: str) -> bytes | None:
         """Return the base's file at a path, or None. Raise ImporterError for a symlink, and for a
         file of more than MAX_DOCUMENT_SIZE bytes."""
-        checksum = self._leaf(path)
-        if checksum is None:
-            return None
-        if self._repo.file(checksum).target is not None:
-            raise ImporterError(
-                f"{path} of the base commit is a symlink", hint="it has to be a file there"
-            )
+        head, _, name = path.rpartition("/")
+        directory = self.before(head)
         try:
-            return joined(self._repo.content(checksum), MAX_DOCUMENT_SIZE, path)
-        except LayerError as error:
-            raise ImporterError(f"the base commit's {error}") from None
+            return directory.read(name) if directory else None
+        except Fault as error:
+            raise ImporterError(
+                f"{path} of {self.name}: {error.message}", hint="it has to be a file there"
+            ) from None
 
     def files(self, *paths: str, suffix: str = "") -> dict[str, bytes]:
         """Return the files of some of the base's directories, by name.
@@ -98,26 +97,28 @@ class BaseTree:
                     files[name] = self.read(f"{path}/{name}") or b""
         return files
 
-    def _leaf(self, path: str) -> str | None:
-        head, _, name = path.rpartition("/")
-        directory = self.before(head)
-        return directory.leaves.get(name.encode()) if directory else None
-
     def check_directory(self, path: str) -> None:
         """Raise ImporterError if the base has a file or symlink at the path, or above it."""
         here = PurePosixPath("/")
         for name in PurePosixPath(path).relative_to("/").parts:
             here /= name
-            if self._leaf(str(here)) is not None:
+            above = self.before(str(here.parent))
+            if above is not None and here.name.encode() in above.leaves:
                 raise ImporterError(
-                    f"{here} of the base commit is not a directory",
+                    f"{here} of {self.name} is not a directory",
                     hint=f"{path} must not lead through a file or symlink; see --prefix",
                 )
 
     def enables_composefs(self) -> bool:
         """Return whether a device mounts a deployment of the base by composefs."""
         conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
-        return conf is not None and _enables_composefs(conf)
+        try:
+            return conf is not None and composefs_enabled(conf)
+        except LayerError as error:
+            raise ImporterError(
+                f"{self.name}'s {error}",
+                hint="ostree-prepare-root(1) has its format",
+            ) from None
 
     def has_extensions(self) -> bool:
         """Return whether the base has an extension that systemd-sysext(8) mounts above /usr."""
@@ -127,6 +128,24 @@ class BaseTree:
     def overlays_usr(self) -> bool:
         """Return whether /usr of a device is an overlayfs: composefs, or with extensions."""
         return self.enables_composefs() or self.has_extensions()
+
+
+class BaseCommit(BaseTree):
+    """The tree of the base commit, or an empty one.
+
+    ostree takes /etc for the defaults of /etc where there is no /usr/etc, and refuses to deploy a
+    commit that has both (ostree-sysroot-deploy.c).
+    """
+
+    def __init__(self, repo: Repo, base: Base | None) -> None:
+        self._repo = repo
+        self._commit = repo.root(base.commit) if base else None
+        super().__init__(self._commit, "the base commit", "/usr/etc")
+        if self.before("/etc") and not self.before("/usr/etc"):
+            self.etc = "/etc"
+
+    def before(self, path: str) -> RepoDirectory | None:
+        return self._commit.find(path.strip("/")) if self._commit else None
 
     def check_whiteouts(self, present: RepoDirectory | None) -> None:
         """Raise ImporterError if the whiteouts of `present`, the base's own store that stays,
@@ -139,7 +158,7 @@ class BaseTree:
             )
 
 
-class CommitTree(BaseTree):
+class CommitTree(BaseCommit):
     """A commit's tree in the making. It begins as the base's tree, or empty.
 
     Reading asks the base; writing changes the new tree alone.
@@ -168,19 +187,11 @@ class CommitTree(BaseTree):
     def write(self, path: str, content: bytes) -> None:
         """Write a file; it keeps the owner, mode and label of the file that it replaces."""
         head, _, name = path.rpartition("/")
-        present = self._leaf(path)
+        above = self.before(head)
+        present = above.leaves.get(name.encode()) if above else None
         owner = (
             self._repo.file(present).owner
             if present is not None
             else self._labels.at(path, _FILE, S_IFREG)
         )
         self.directory(head).file(name, self._repo.write_file(owner, content))
-
-
-def _enables_composefs(conf: bytes) -> bool:
-    try:
-        return composefs_enabled(conf)
-    except LayerError as error:
-        raise ImporterError(
-            f"the base commit's {error}", hint="ostree-prepare-root(1) has its format"
-        ) from None

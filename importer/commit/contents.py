@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import LayerCommit, head_layer
-from importer.commit.base_tree import BaseTree, CommitTree, find_base
+from importer.commit.base_tree import BaseCommit, CommitTree, find_base
 from importer.commit.selinux import Labels
-from importer.commit.target import ExistingStore, Form, Target
+from importer.commit.target import EngineOptions, ExistingStore, Form, Target
 from importer.commit.whiteouts import cuts, images_to_convert, under_an_overlay
 from importer.errors import ImporterError
 from importer.store.layers import LayerNames
@@ -18,27 +18,29 @@ from importer.store.writer import StoreTree, check_records, has_records, remove_
 from layers.storage.layer_id import StoreForm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from importer.commit.base_tree import CommitTree
+    from importer.commit.base_tree import BaseTree
     from importer.commit.target import Target
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory
+    from importer.repo.values import SystemDirectory
     from importer.repo.writer import Repo
     from layers.storage.image import Image
     from layers.storage.layer_id import StoreKind
 
 
-def kept_store(target: Target, present: RepoDirectory | None) -> RepoDirectory | None:
-    """Return the base's store if the import adds to it, None if the import replaces it."""
-    existing = target.existing_store
+def kept_store[D: SystemDirectory](
+    existing: ExistingStore, present: D | None, name: str, prefix: str
+) -> D | None:
+    """Return the store that the base of this name has at the prefix, if images are added to it.
+    Return None if there is none, or if the images replace it."""
     if present is None or existing is ExistingStore.REPLACE or not has_records(present):
         return None
     if existing is ExistingStore.MERGE:
         return present
     raise ImporterError(
-        f"the base commit has a store at {target.prefix} already",
+        f"{name} has a store at {prefix} already",
         hint="--existing-store=merge adds to it, --existing-store=replace removes it",
     )
 
@@ -110,7 +112,9 @@ class Contents:
         tree = CommitTree(self._repo, self._base, self._labels)
         prefix = self._target.prefix
         directory = tree.directory(prefix)
-        present = None if self._converts else kept_store(self._target, tree.before(prefix))
+        existing = self._target.existing_store
+        before = None if self._converts else tree.before(prefix)
+        present = kept_store(existing, before, tree.name, prefix)
         if present is None:
             remove_store(directory)
         tree.check_whiteouts(present)
@@ -123,20 +127,14 @@ class Contents:
             self.messages += cuts(self._target, tree, self.added_entries)
         if self._form is StoreForm.QUOTED:
             self.messages += under_an_overlay(tree, self._layers.values())
-        if self._target.storage_conf or self._target.crio_conf:
-            self._configure(tree, names_of_images)
+        if self._target.engines != EngineOptions():
+            from importer.commit.engine_conf import engine_conf
+
+            files, told = engine_conf(self._target.engines, tree, prefix, names_of_images)
+            for path, content in files.items():
+                tree.write(path, content)
+            self.messages += told
         return tree.root
-
-    def _configure(self, tree: CommitTree, names: Iterable[Sequence[str]]) -> None:
-        """Name the store and its images in the configuration files where wanted."""
-        from importer.commit.engine_conf import add_crio_conf, add_storage_conf
-
-        target = self._target
-        if target.storage_conf:
-            add_storage_conf(tree, target.prefix)
-        if target.crio_conf:
-            repair = target.crio_internal_repair
-            self.messages += add_crio_conf(tree, names, internal_repair=repair)
 
     def _only_image(self) -> Image:
         if len(self._images) > 1:
@@ -151,13 +149,13 @@ class Contents:
 _OSBUILD = "/usr/share/containers/storage"
 
 
-def other_stores(tree: CommitTree, prefix: str) -> list[str]:
+def other_stores(tree: BaseTree, prefix: str) -> list[str]:
     """Return what to tell the user of a second store, and of `dir:` trees below the prefix."""
     messages = []
     other = tree.before(_OSBUILD) if prefix != _OSBUILD else None
     if other is not None and has_records(other):
         messages.append(
-            f"the base commit has a store at {_OSBUILD} too, which stays as it is: podman and CRI-O"
+            f"{tree.name} has a store at {_OSBUILD} too, which stays as it is: podman and CRI-O"
             f" read it if storage.conf names it; --prefix={_OSBUILD} --existing-store=merge"
             " adds to it instead"
         )
@@ -167,7 +165,7 @@ def other_stores(tree: CommitTree, prefix: str) -> list[str]:
     count = sum(b"version" in image.leaves and b"manifest.json" in image.leaves for image in below)
     if count:
         messages.append(
-            f"the base commit has images of skopeo's dir: transport in {prefix} ({count}), as"
+            f"{tree.name} has images of skopeo's dir: transport in {prefix} ({count}), as"
             " MicroShift's image builder puts them there; they stay beside the store, and a boot"
             " that copies them makes second copies in /var"
         )
@@ -185,18 +183,16 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
     if base is None and target.labelling.policy is None:
         return None
     Labels.wanted(repo, target.labelling, base)
-    tree = BaseTree(repo, base)
+    tree = BaseCommit(repo, base)
     tree.check_directory(target.prefix)
-    present = kept_store(target, tree.before(target.prefix))
+    before = tree.before(target.prefix)
+    present = kept_store(target.existing_store, before, tree.name, target.prefix)
     if target.flatten:  # else the base's own store is converted; see `importer.commit.whiteouts`
         tree.check_whiteouts(present)
     if present is not None:
         check_records(present)
-    if target.storage_conf or target.crio_conf:
-        from importer.commit.engine_conf import made_crio_conf, storage_conf
+    if target.engines != EngineOptions():
+        from importer.commit.engine_conf import engine_conf
 
-        if target.storage_conf:
-            storage_conf(tree, target.prefix)
-        if target.crio_conf:
-            made_crio_conf(tree, (), internal_repair=target.crio_internal_repair)
+        engine_conf(target.engines, tree, target.prefix, ())
     return base

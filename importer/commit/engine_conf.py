@@ -5,14 +5,18 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from importer.commit.base_tree import OVERLAYS
 from importer.errors import ImporterError
 from layers.errors import LayerError
+from layers.path import components
 from layers.storage.tool_conf import crio_conf, drop_in, pinned_images, stores_of, with_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from importer.commit.base_tree import BaseTree, CommitTree
+    from importer.commit.base_tree import BaseTree
+    from importer.commit.target import EngineOptions
+    from layers.path import Path
 
 _NAME = "containers/storage.conf"
 # containers-storage.conf(5): this one counts only where there is none in /etc.
@@ -45,20 +49,50 @@ Environment={NO_IDMAP}
 _NAMELESS = (
     "images without a name, so that CRI-O cannot pin them: {count}. NAME=REF gives an image a name"
 )
-_REPLACED = "the base commit's crio.conf.d/{name} comes after ours and replaces its pinned_images"
+_REPLACED = "{base}'s crio.conf.d/{name} comes after ours and replaces its pinned_images"
 REPAIR = (
     "with internal_repair = false, CRI-O keeps its containers and images after a crash; after a"
     " power cut crio-wipe.service (`crio wipe`) still removes them at boot, unless it is masked"
 )
 
+_CRIO = ("crio/crio.conf", "crio/crio.conf.d")
+_READ = (
+    *(f"/usr/share/{name}" for name in (_NAME, _EVERYBODY, _ROOT, _ROOTLESS)),
+    *(f"/etc/{name}" for name in (_NAME, _EVERYBODY, _ROOT, _ROOTLESS, _CONTAINERS_CONF, *_CRIO)),
+    *(_UNIT, *OVERLAYS),
+)
+_READ_PATHS = tuple(components(path.encode()) for path in _READ)
 
-def add_storage_conf(tree: CommitTree, store: str) -> None:
-    """Write the files of `storage_conf`."""
-    for path, content in storage_conf(tree, store).items():
-        tree.write(path, content)
+
+def is_read(path: Path) -> bool:
+    """Return whether the file or directory at this path of a container image decides about the
+    configuration: it is one of `_READ`, above it, or up to two levels below, where users have their
+    drop-ins."""
+    return any(
+        path[: len(read)] == read[: len(path)] and len(path) <= len(read) + 2
+        for read in _READ_PATHS
+    )
 
 
-def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
+def engine_conf(
+    options: EngineOptions, tree: BaseTree, store: str, names: Iterable[Sequence[str]]
+) -> tuple[dict[str, bytes], list[str]]:
+    """Name the store, and pin its images, given the names of each.
+
+    Return the files to write, by their paths, and what to tell the user. Raise ImporterError as
+    `_storage_conf` and `_crio_conf` do.
+    """
+    files: dict[str, bytes] = {}
+    messages: list[str] = []
+    if options.storage_conf:
+        files |= _storage_conf(tree, store)
+    if options.crio_conf:
+        crio, messages = _crio_conf(tree, names, internal_repair=options.internal_repair)
+        files |= crio
+    return files, messages
+
+
+def _storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     """Return the files to write, by their paths.
 
     They name the store, unless the OS does so: in the main file, and in a drop-in for each reader
@@ -66,7 +100,7 @@ def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     keeps podman from id-mapped mounts. Raise ImporterError if one of the OS's files cannot be read,
     or not be written there, or if a drop-in that comes after ours names other stores instead.
     """
-    etc = etc_of(tree)
+    etc = tree.etc
     path = f"{etc}/{_NAME}"
     present = tree.read(path)
     where = path if present is not None else _VENDOR
@@ -74,7 +108,7 @@ def storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     try:
         made = with_store(content, store)
     except LayerError as error:
-        raise ImporterError(f"{where} of the base commit: {error}", hint=_HINT) from None
+        raise ImporterError(f"{where} of {tree.name}: {error}", hint=_HINT) from None
     files = {path: made} if made != content else {}
     files |= _drop_ins(tree, etc, made, store)
     if tree.overlays_usr():
@@ -89,23 +123,29 @@ def _drop_ins(tree: BaseTree, etc: str, main: bytes, store: str) -> dict[str, by
     twice."""
     written: dict[str, bytes] = {}
     root, rootless, *others = _readers(tree, etc)
-    ours = drop_in(store)
-    if not any(store in _stores(main, _read(tree, reader, written)) for reader in (root, rootless)):
-        written[f"{etc}/{_EVERYBODY}/{_OURS}"] = ours
+    everybody = [f"{place}/{_EVERYBODY}" for place in ("/usr/share", etc)]
+
+    def seen(reader: list[str]) -> bool:
+        return store in _stores(tree, main, _read(tree, reader, written))
+
+    def write(reader: list[str]) -> None:
+        """Add the store to the drop-in of ours that the reader has from an earlier import."""
+        earlier = _stores(tree, b"", {_OURS: _read(tree, reader, written).get(_OURS, b"")})
+        written[f"{reader[-1]}/{_OURS}"] = drop_in([*earlier, store])
+
+    if not seen(root) and not seen(rootless):
+        write(everybody)
     for reader in (root, rootless, *others):
-        if store not in _stores(main, _read(tree, reader, written)):
-            written[f"{reader[-1]}/{_OURS}"] = ours
-            _check_seen(store, main, _read(tree, reader, written))
+        if not seen(reader):
+            write(reader)
+            if not seen(reader):
+                drop_ins = _read(tree, reader, written)
+                later = ", ".join(name for name in sorted(drop_ins) if name > _OURS)
+                raise ImporterError(
+                    f"a drop-in of storage.conf in {tree.name} replaces what {_OURS} says: {later}",
+                    hint="its list of stores must not have {append = false}",
+                )
     return written
-
-
-def _check_seen(store: str, main: bytes, drop_ins: dict[str, bytes]) -> None:
-    if store not in _stores(main, drop_ins):
-        later = ", ".join(name for name in sorted(drop_ins) if name > _OURS)
-        raise ImporterError(
-            f"a drop-in of storage.conf in the base commit replaces what {_OURS} says: {later}",
-            hint="its list of stores must not have {append = false}",
-        )
 
 
 def _readers(tree: BaseTree, etc: str) -> list[list[str]]:
@@ -129,35 +169,16 @@ def _read(tree: BaseTree, directories: list[str], written: dict[str, bytes]) -> 
     return drop_ins
 
 
-def _stores(main: bytes, drop_ins: dict[str, bytes]) -> list[str]:
+def _stores(tree: BaseTree, main: bytes, drop_ins: dict[str, bytes]) -> list[str]:
     try:
         return stores_of(main, (drop_ins[name] for name in sorted(drop_ins)))
     except LayerError as error:
         raise ImporterError(
-            f"a drop-in of storage.conf in the base commit: {error}", hint=_HINT
+            f"a drop-in of storage.conf in {tree.name}: {error}", hint=_HINT
         ) from None
 
 
-def etc_of(tree: BaseTree) -> str:
-    """Return where a commit has its defaults of /etc.
-
-    ostree takes /etc for that where there is no /usr/etc, and refuses to deploy a commit that
-    has both (ostree-sysroot-deploy.c).
-    """
-    return "/etc" if tree.before("/etc") and not tree.before("/usr/etc") else "/usr/etc"
-
-
-def add_crio_conf(
-    tree: CommitTree, names: Iterable[Sequence[str]], *, internal_repair: bool | None
-) -> list[str]:
-    """Write the drop-ins, and return what to tell the user; see `made_crio_conf`."""
-    files, messages = made_crio_conf(tree, names, internal_repair=internal_repair)
-    for path, content in files.items():
-        tree.write(path, content)
-    return messages
-
-
-def made_crio_conf(
+def _crio_conf(
     tree: BaseTree, names: Iterable[Sequence[str]], *, internal_repair: bool | None
 ) -> tuple[dict[str, bytes], list[str]]:
     """Pin images, given the names of each.
@@ -166,10 +187,10 @@ def made_crio_conf(
     crio.service keeps CRI-O from id-mapped mounts. Return the files by path, and what to tell the
     user. Raise ImporterError if one of the base's files cannot be read.
     """
-    etc, images = etc_of(tree), [*names]
-    pins = {"": _pinned("crio.conf", tree.read(f"{etc}/crio/crio.conf") or b"")}
+    etc, images = tree.etc, [*names]
+    pins = {"": _pinned(tree, "crio.conf", tree.read(f"{etc}/crio/crio.conf") or b"")}
     drop_ins = tree.files(f"{etc}/crio/crio.conf.d")
-    pins |= {name: _pinned(name, drop_ins[name]) for name in sorted(drop_ins)}
+    pins |= {name: _pinned(tree, name, drop_ins[name]) for name in sorted(drop_ins)}
     # An array replaces those of earlier files.
     before = [
         references for name, references in pins.items() if references is not None and name <= _PINS
@@ -184,15 +205,15 @@ def made_crio_conf(
     later = [name for name, references in pins.items() if references is not None and name > _PINS]
     nameless = sum(not image for image in images)
     messages = [REPAIR] if internal_repair is False else []
-    messages += [_REPLACED.format(name=name) for name in later]
+    messages += [_REPLACED.format(base=tree.name, name=name) for name in later]
     messages += [_NAMELESS.format(count=nameless)] if nameless else []
     return files, messages
 
 
-def _pinned(name: str, raw: bytes) -> tuple[str, ...] | None:
+def _pinned(tree: BaseTree, name: str, raw: bytes) -> tuple[str, ...] | None:
     try:
         return pinned_images(raw)
     except LayerError as error:
         raise ImporterError(
-            f"{name} of CRI-O in the base commit: {error}", hint="crio.conf(5) has its format"
+            f"{name} of CRI-O in {tree.name}: {error}", hint="crio.conf(5) has its format"
         ) from None

@@ -118,13 +118,13 @@ def _others(target: Target) -> dict[str, str]:
     existing, labelling = target.existing_store, target.labelling
     return _without_none(
         {
-            "crio-conf": _TRUE if target.crio_conf else None,
-            "crio-internal-repair": _said(target.crio_internal_repair),
+            "crio-conf": _TRUE if target.engines.crio_conf else None,
+            "crio-internal-repair": _said(target.engines.internal_repair),
             "existing-store": None if existing is ExistingStore.ERROR else existing.value,
             "keep-images": str(target.keep_images) if target.keep_images else None,
             "selinux-label": labelling.label,
             "selinux-policy": _policy(labelling.policy),
-            "storage-conf": _TRUE if target.storage_conf else None,
+            "storage-conf": _TRUE if target.engines.storage_conf else None,
         }
     )
 

@@ -61,6 +61,16 @@ class Labelling:
     policy: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """The options on the configuration of podman and CRI-O. `internal_repair` None leaves CRI-O's
+    setting as it is."""
+
+    storage_conf: bool = False
+    crio_conf: bool = False
+    internal_repair: bool | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """The branch that images are committed to, and how.
@@ -86,9 +96,7 @@ class Target:
     replace_branch: bool = False
     onto: str | None = None
     existing_store: ExistingStore = ExistingStore.ERROR
-    storage_conf: bool = False
-    crio_conf: bool = False
-    crio_internal_repair: bool | None = None
+    engines: EngineOptions = EngineOptions()
     keep_images: int = 0
     labelling: Labelling = Labelling()
     prefix: str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch
 from importer.cache.layer import find_layer
-from importer.commit.base_tree import BaseTree
+from importer.commit.base_tree import BaseCommit, BaseTree
 from importer.commit.layer_ids import change_of_ids, chosen_layer_ids, present_store
 from importer.commit.target import ExistingStore, Form
 from importer.errors import ImporterError
@@ -67,7 +67,7 @@ def chosen_kind(
 
 
 def _chosen(target: Target, repo: Repo, base: Base | None) -> Whiteouts:
-    if not BaseTree(repo, base).enables_composefs():
+    if not BaseCommit(repo, base).enables_composefs():
         return target.whiteouts or target.usual_whiteouts
     if target.whiteouts is Whiteouts.QUOTED:
         raise ImporterError(
@@ -93,7 +93,7 @@ def _check_kept(
         with reading_present():
             present_form = whiteouts_in(present) if present is not None else None
         before["the base commit"] = present_form
-    composefs = BaseTree(repo, base).enables_composefs()
+    composefs = BaseCommit(repo, base).enables_composefs()
     for place, form in before.items():
         if form not in (None, chosen):
             keeps = "" if composefs else f"--whiteouts={form.value} keeps to the form; "

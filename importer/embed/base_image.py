@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from importer.commit.base_tree import BaseTree
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
-from importer.store.layers import NO_RECORDS
 from layers.chunks import DiffID
 from layers.compress.decompress import compression_of, decompressed
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
 from layers.limits import Limits
 from layers.oci.media_type import DOCKER_LAYERS, TAR_LAYER, Compression, layer_compression
-from layers.path import Path, components, joined
-from layers.tree.watched import Watched, WatchedPaths
+from layers.path import Path, joined
+from layers.tree.watched import Watched, WatchedDirectory, WatchedPaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,18 +34,19 @@ if TYPE_CHECKING:
     from layers.oci.reference import Reference
     from layers.storage.image import Image
 
-_RECORDS = ((b"overlay-images", b"images.json"), (b"overlay-layers", b"layers.json"))
 _SUFFIX = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
 
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
     """An image whose blobs are in the layout. `layers` are its layers' blobs, base first. `watched`
-    has its files and directories at the paths that `fetch_base` was asked for."""
+    has its files and directories at the paths that `fetch_base` was asked for, `tree` the same as a
+    tree. bootc makes /usr/etc of the image's /etc, and refuses an image that has both."""
 
     image: Image
     layers: tuple[Descriptor, ...]
     watched: dict[Path, Watched]
+    tree: BaseTree
 
     def owner(self, path: Path) -> Owner | None:
         """Return the owner of a directory, or None if the base has none there.
@@ -71,10 +72,14 @@ def resolve_base(skopeo: Skopeo, blobs: Blobs, reference: Reference) -> Image:
 
 
 def fetch_base(
-    image: Image, blobs: Blobs, layout: Layout, downloads: int, wanted: Callable[[Path], bool]
+    image: Image,
+    blobs: Blobs,
+    layout: Layout,
+    downloads: int,
+    wanted: Callable[[Path], int | None],
 ) -> BaseImage:
     """Put the base's layers into the layout. Find the files and directories whose paths are
-    `wanted`."""
+    `wanted`, as `WatchedPaths` does."""
     with ThreadPoolExecutor(downloads) as pool:
         fetch = partial(_fetch, image.source, blobs, layout)
         layers = tuple(pool.map(fetch, (layer.available for layer in image.layers)))
@@ -84,19 +89,8 @@ def fetch_base(
             watched.add_layer(partial(_tar, layout, blob, diff_id))
         except LayerError as error:
             raise error.within(digest=str(blob.digest)) from None
-    return BaseImage(image, layers, watched.found)
-
-
-def check_base(store: StoreView, base: BaseImage) -> None:
-    """Raise ImporterError if the base has images at the store's prefix: they would be lost."""
-    prefix = components(store.prefix.encode())
-    for place in _RECORDS:
-        there = base.watched.get((*prefix, *place))
-        if there is not None and (there.content is None or there.content.strip() not in NO_RECORDS):
-            raise ImporterError(
-                f"the base image has a store of its own at {store.prefix}",
-                hint="embed into an image without a store, or import to another --prefix",
-            )
+    tree = BaseTree(WatchedDirectory.of(watched.found), "the base image", "/etc")
+    return BaseImage(image, layers, watched.found, tree)
 
 
 def tell_platforms(store: StoreView, base: Image, progress: Progress) -> None:

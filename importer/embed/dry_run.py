@@ -1,8 +1,9 @@
 """`image-store embed --dry-run`: the layers that embed would write, and those that are new.
 
-No layer is made, and no blob of the base is fetched. A layer counts as present if the destination's
-image was embedded from a commit that this repo has, and packs the same objects. The last layer
-counts as present if the destination has just the image that embed would make.
+No layer is made. No blob of the base is fetched, unless its own store is merged or replaced. A
+layer counts as present if the destination's image was embedded from a commit that this repo has,
+and packs the same objects. The last layer counts as present if the destination has just the image
+that embed would make.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
-from importer.embed.base_image import resolve_base
-from importer.embed.embed import base_keys, new_documents, packed_layers
-from importer.embed.image_layers import records_created_by
+from importer.commit.target import ExistingStore
+from importer.embed.base_image import fetch_base, resolve_base
+from importer.embed.embed import base_keys, new_documents, packed_layers, wanted
+from importer.embed.extra_files import ExtraFiles
+from importer.embed.image_layers import REMOVED, records_created_by
+from importer.embed.present_store import present_store
 from importer.embed.store_layers import store_layers
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
+from importer.files.oci_layout import Layout
+from importer.files.scratch import scratch
 from importer.render.table import Block, Column, Table, Text
 from importer.repo.writer import Repo
 from importer.store.find import embedded_commit
@@ -119,12 +125,16 @@ def plan_embed(job: EmbedJob, progress: Progress) -> EmbedPlan:
     with Blobs(job.skopeo, progress) as blobs:
         base = resolve_base(job.skopeo, blobs, job.base)
         old, before = _before(job, repo, blobs, progress)
-    packing = packed_layers(job, stored, len(base.layers))
+        there, removal = _base_store(job, store, base, blobs)
+    below = len(base.layers) + len(removal)
+    stored = stored.without(there)
+    packing = packed_layers(job, stored, below)
     present: set[Content] = set()
     if before is not None:
-        groups = packed_layers(job, store_layers(repo, before), len(base.layers)).groups
+        groups = packed_layers(job, store_layers(repo, before).without(there), below).groups
         present = {_content(before, group) for group in groups}
-    created_by = [*map(stored.created_by, packing.groups), records_created_by(store, job)]
+    groups_created_by = map(stored.created_by, packing.groups)
+    created_by = [*removal, *groups_created_by, records_created_by(store, job)]
     unchanged = old is not None and _is_image(old, job, store, base, created_by)
     layers = [
         _planned(stored, group, _content(store, group) in present) for group in packing.groups
@@ -152,6 +162,21 @@ def _is_image(
     ]
     _, manifest = new_documents(job, store, base, blobs[:count], new)
     return Digest.of(manifest) == old.digest
+
+
+def _base_store(
+    job: EmbedJob, store: StoreView, base: Image, blobs: Blobs
+) -> tuple[frozenset[str], list[str]]:
+    """Return which of the branch's layers the base's store has, and the history entry of the layer
+    that removes that store, if it is removed."""
+    if job.existing is ExistingStore.ERROR:
+        return frozenset(), []
+    with scratch(large=True) as home:
+        layout = Layout(home / "layout", "base")
+        layout.prepare()
+        image = fetch_base(base, blobs, layout, job.downloads, wanted(store, ExtraFiles(store)))
+        there = present_store(job.existing, store, image)
+    return there.layers, [REMOVED] if there.removed else []
 
 
 def _planned(stored: StoreLayers, group: tuple[str, ...], known: bool) -> RehearsedLayer:

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from importer.embed.base_image import (
-    check_base,
-    fetch_base,
-    resolve_base,
-    tell_platforms,
-)
+from importer.commit.contents import other_stores
+from importer.commit.target import EngineOptions, ExistingStore
+from importer.embed.base_image import fetch_base, resolve_base, tell_platforms
 from importer.embed.destination import destination
-from importer.embed.extra_files import is_policy
+from importer.embed.extra_files import ExtraFiles
 from importer.embed.image_layers import ImageLayers
+from importer.embed.present_store import present_store, watched_size
 from importer.embed.store_layers import store_layers
 from importer.embed.write_layer import tell_xattrs
 from importer.errors import ImporterError
@@ -57,7 +55,8 @@ class EmbedJob:
     `prefix` is the store's directory in the branch, None for the directory in the metadata.
     `jobs` layers are packed at once, and `downloads` blobs fetched. `bound` stands for --bound,
     `equivalence` for --selinux-equivalence. The image may have `max_layers` layers, the base's
-    included. `small` tells whether updates or the whole image are to be small.
+    included. `small` tells whether updates or the whole image are to be small. `existing` and
+    `engines` are as in a Target.
     """
 
     repo: FilePath
@@ -74,6 +73,8 @@ class EmbedJob:
     compression: BlobCompression
     max_layers: int
     small: Pack
+    existing: ExistingStore
+    engines: EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Embedded:
     base: Image
     store: StoreView
     layers: tuple[WrittenLayer, ...]
+    present: frozenset[str]
     status: int = 0
 
     def blocks(self) -> list[Block]:
@@ -104,6 +106,8 @@ class Embedded:
             **base_keys(self.base, self.store),
             # [WrittenLayer]: a list of the layers on top of the base's, in the image's order
             "layers": self.layers,
+            # the ids of the branch's layers that the base's store has
+            "base_store_layers": sorted(self.present),
         }
 
 
@@ -121,28 +125,33 @@ def base_keys(base: Image, store: StoreView) -> dict[str, object]:
 def embed(job: EmbedJob, progress: Progress) -> Embedded:
     """Put the store into the base image, and write the result to its destination.
 
-    Raise ImporterError if the store has whiteouts, or if the base has a store of its own. The
-    destination then still has its old image; a layout may have new blobs that no manifest names.
+    Raise ImporterError if the store has whiteouts, or cannot be put beside the base's own store.
+    The destination then still has its old image; a layout may have new blobs that no manifest
+    names.
     """
     repo = Repo.open(job.repo)
     store = open_store(repo, job.branch, job.prefix)
     _tell_place(store, progress)
-    stored = store_layers(repo, store)
+    stored, extra = store_layers(repo, store), ExtraFiles(store)
     _time()  # a malformed value ends the command before anything is fetched
     with Blobs(job.skopeo, progress) as blobs, destination(job.to, job.skopeo) as place:
         image = resolve_base(job.skopeo, blobs, job.base)
         tell_platforms(store, image, progress)
-        packing = packed_layers(job, stored, len(image.layers))
-        layers = ImageLayers(repo, store, job, packing, stored)
-        base = fetch_base(image, blobs, place.layout, job.downloads, _wanted(layers))
-        check_base(store, base)
+        base = fetch_base(image, blobs, place.layout, job.downloads, wanted(store, extra))
+        present = present_store(job.existing, store, base)
+        for message in (*other_stores(base.tree, store.prefix), *present.told(store)):
+            progress.message(message)
+        stored = stored.without(present.layers)
+        packing = packed_layers(job, stored, len(image.layers) + bool(present.removed))
+        layers = ImageLayers(repo, store, job, packing, stored, present, extra)
         written = layers.write(place.layout, base, progress)
         new = [each.layer for each in written]
         config, manifest = new_documents(job, store, image, base.layers, new)
         place.layout.write(Digest.of(config), iter([config]))
         published = place.publish(manifest)
     tell_xattrs(written, progress)
-    return Embedded(job.to, published, Digest.of(config), image, store, written)
+    there = present.layers
+    return Embedded(job.to, published, Digest.of(config), image, store, written, there)
 
 
 def _tell_place(store: StoreView, progress: Progress) -> None:
@@ -171,8 +180,14 @@ def packed_layers(job: EmbedJob, layers: StoreLayers, below: int) -> Packing:
     return packing
 
 
-def _wanted(layers: ImageLayers) -> Callable[[Path], bool]:
-    return lambda path: is_policy(path) or layers.watches(path)
+def wanted(store: StoreView, extra: ExtraFiles) -> Callable[[Path], int | None]:
+    """Return a function that tells how much of a file of the base has to be read, in bytes."""
+
+    def most(path: Path) -> int | None:
+        sizes = (watched_size(store, path), extra.watched_size(path))
+        return max((size for size in sizes if size is not None), default=None)
+
+    return most
 
 
 def _created(base: Image, store: StoreView) -> int:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from importer.commit.engine_conf import engine_conf, is_read
 from importer.embed.layer_tar import PackedFile, Source
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE
+from layers.document import MAX_DOCUMENT_SIZE
 from layers.entry import Kind, Owner
 from layers.path import Path, components, joined
+from layers.storage.tool_conf import with_store
 from layers.tree.watched import Watched
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from importer.embed.base_image import BaseImage
+    from importer.embed.embed import EmbedJob
+    from importer.progress import Progress
     from importer.repo.values import RepoDirectory
     from importer.store.reader import StoreView
 
 _FILE = Owner(0o644, 0, 0)
+_STORAGE_CONF = (b"etc", b"containers", b"storage.conf")
 _LINK = Owner(0o777, 0, 0)
 _SELINUX = (b"etc", b"selinux")
 _CONTEXTS = (b"contexts", b"files")
@@ -30,8 +39,54 @@ _UNITS = (b"usr", b"share", b"containers", b"systemd")
 _BOUND = (b"usr", b"lib", b"bootc", b"bound-images.d")
 
 
-def configuration(store: StoreView) -> dict[Path, Source]:
-    """Return the files that the import wrote beside the store, such as storage.conf.
+class ExtraFiles:
+    """The files beside the store. `own` has those that the branch has beside its store.
+
+    The storage.conf of an import without --onto is none of them: the store is named in the base's
+    own, which an import cannot know.
+    """
+
+    def __init__(self, store: StoreView) -> None:
+        """Raise ImporterError as `_beside` does."""
+        self._store = store
+        self.own = _beside(store)
+        directory = store.top.find("usr/etc/containers") if _STORAGE_CONF in self.own else None
+        written = directory.read("storage.conf") if directory is not None else None
+        self._named = written == with_store(None, store.prefix)
+        if self._named:
+            del self.own[_STORAGE_CONF]
+
+    def watched_size(self, path: Path) -> int | None:
+        """Return how much of a file of the base decides about these files, in bytes; None for a
+        path that does not matter."""
+        led = any(path == own[: len(path)] for own in self.own)
+        return MAX_DOCUMENT_SIZE if led or is_policy(path) or is_read(path) else None
+
+    def added(
+        self, job: EmbedJob, base: BaseImage, names: Sequence[tuple[str, ...]], progress: Progress
+    ) -> dict[Path, Source]:
+        """Return all files, by their paths in the image, given the names of each image in the
+        store. Report what the configuration means."""
+        files = dict(self.own)
+        if job.bound:
+            files |= bound_images(self._store)
+        if job.equivalence:
+            files |= equivalence(base, self._store.prefix)
+        engines = job.engines
+        if self._named:
+            engines = replace(engines, storage_conf=True)
+        made, messages = engine_conf(engines, base.tree, self._store.prefix, names)
+        for message in messages:
+            progress.message(message)
+        for name, content in made.items():
+            path = components(name.encode())
+            there = base.watched.get(path)
+            files[path] = PackedFile(there.owner if there is not None else _FILE, content)
+        return files
+
+
+def _beside(store: StoreView) -> dict[Path, Source]:
+    """Return the files that the import wrote beside the store.
 
     The keys are the files' paths in a container image. Return nothing for a branch made with
     --onto: its commit does not tell these files from those of the operating system. Raise

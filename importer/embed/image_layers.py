@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
-from importer.embed.extra_files import bound_images, configuration, equivalence
+from importer.embed.extra_files import ExtraFiles
 from importer.embed.layer_tar import EmbeddedTar, Source
 from importer.embed.write_layer import PlannedLayer, WrittenLayer, write_layer
 from importer.repo.labels import unlabelled
 from layers.entry import Owner
-from layers.path import components
+from layers.path import components, joined
 from layers.storage.mounted import blocker_of
 from layers.words import several
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from importer.embed.base_image import BaseImage
     from importer.embed.embed import EmbedJob
+    from importer.embed.present_store import PresentStore
     from importer.embed.store_layers import StoreLayers
     from importer.files.oci_layout import Layout
     from importer.progress import Progress
@@ -31,10 +32,20 @@ if TYPE_CHECKING:
 _DIRECTORY = Owner(0o755, 0, 0)
 _OVERLAY, _RECORDS = b"overlay", b"overlay-layers"
 
+# The history entry of the layer that removes the base's store.
+REMOVED = "image-store embed: without the base's store"
+
 
 def records_created_by(store: StoreView, job: EmbedJob) -> str:
     """Return the last layer's history entry. It names the options that add files to the layer."""
-    given = {"--bound": job.bound, "--selinux-equivalence": job.equivalence}
+    repair = job.engines.internal_repair
+    given = {
+        "--bound": job.bound,
+        "--selinux-equivalence": job.equivalence,
+        "--storage-conf": job.engines.storage_conf,
+        "--crio-conf": job.engines.crio_conf,
+        f"--crio-internal-repair={str(repair).lower()}": repair is not None,
+    }
     options = "".join(f" {name}" for name, is_given in given.items() if is_given)
     return f"image-store embed{options}: records of {several(len(store.images), 'image')}"
 
@@ -42,7 +53,8 @@ def records_created_by(store: StoreView, job: EmbedJob) -> str:
 class ImageLayers:
     """The layers of a packed store, and one more with its records, which is the last.
 
-    Each file of the store is in exactly one of these layers.
+    Each file of the store is in exactly one of these layers, or in the base's `present` store. A
+    store that is replaced is removed by a layer of its own, below the others.
     """
 
     def __init__(
@@ -52,32 +64,28 @@ class ImageLayers:
         job: EmbedJob,
         packing: Packing,
         layers: StoreLayers,
+        present: PresentStore,
+        extra: ExtraFiles,
     ) -> None:
         self._repo = repo
         self._store = store
         self._job = job
         self._packing = packing
         self._layers = layers
+        self._present = present
         self._prefix = components(store.prefix.encode())
-        self._extra = configuration(store)
-        if job.bound:
-            self._extra |= bound_images(store)
-        led = (path[:end] for path in self._extra for end in range(1, len(path) + 1))
-        self._watched = {*led, *(self._prefix[:end] for end in range(1, len(self._prefix) + 1))}
-
-    def watches(self, path: Path) -> bool:
-        """Return whether the base's file or directory at this path decides about the new layers."""
-        size = len(self._prefix)
-        return path in self._watched or (path[:size] == self._prefix and len(path) <= size + 2)
+        self._extra = extra
 
     def write(
         self, layout: Layout, base: BaseImage, progress: Progress
     ) -> tuple[WrittenLayer, ...]:
         """Write the layers into the layout, several at once. Return them, base first."""
-        for path in sorted(self._extra.keys() & base.watched.keys()):
-            shown = b"/".join(path).decode()
+        for path in sorted(self._extra.own.keys() & base.watched.keys()):
+            shown = joined(path).decode()
             progress.message(f"/{shown} of the base image is replaced by the branch's")
-        planned = [*map(self._group, self._packing.groups), self._last(base)]
+        added = self._extra.added(self._job, base, self._present.names, progress)
+        groups = map(self._group, self._packing.groups)
+        planned = [*self._removal(), *groups, self._last(added)]
         owners = self._owners(base)
 
         def write(layer: PlannedLayer) -> WrittenLayer:
@@ -106,31 +114,34 @@ class ImageLayers:
             files[(*self._prefix, _RECORDS, record)] = records.leaves[record]
         return files
 
-    def _last(self, base: BaseImage) -> PlannedLayer:
-        """Return the last layer: the store's files that no other layer has, and the extra files."""
+    def _removal(self) -> list[PlannedLayer]:
+        removed = self._present.removed
+        return [PlannedLayer(removed, (), (), REMOVED, "whiteouts", 0)] if removed else []
+
+    def _last(self, added: dict[Path, Source]) -> PlannedLayer:
+        """Return the last layer: the store's files that no other layer has, and files beside it."""
         members = self._rest()
-        members |= self._extra
-        if self._job.equivalence:
-            members |= equivalence(base, self._store.prefix)
+        members |= added
         last = self._packing.last
         created_by = records_created_by(self._store, self._job)
         users = (self._layers.users(last) or ("",)) if last else ()
         return PlannedLayer(members, last, users, created_by, "records", self._layers.size(last))
 
     def _rest(self) -> dict[Path, Source]:
-        taken = {
-            path for group in self._packing.groups for layer in group for path in self._files(layer)
-        }
+        groups = [*self._packing.groups, self._present.layers]
+        taken = {path for group in groups for layer in group for path in self._files(layer)}
         members: dict[Path, Source] = {}
+        divided = {_OVERLAY, _RECORDS, *(path[-2] for path in self._present.files)}
         for part, directory in self._store.root.directories.items():
-            if part not in (_OVERLAY, _RECORDS):
+            if part not in divided:
                 members[(*self._prefix, part)] = directory
                 continue
             inside: dict[bytes, Source] = {**directory.directories, **directory.leaves}
             paths = {(*self._prefix, part, name): source for name, source in inside.items()}
             members |= {path: source for path, source in paths.items() if path not in taken}
         leaves = self._store.root.leaves.items()
-        return members | {(*self._prefix, name): checksum for name, checksum in leaves}
+        members |= {(*self._prefix, name): checksum for name, checksum in leaves}
+        return members | self._present.files
 
     def _owners(self, base: BaseImage) -> Callable[[Path], Owner]:
         """Return a function that tells a directory's owner: the store's own, else the base's."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -13,7 +13,7 @@ from layers.storage.packing import PackedLayer
 from layers.whiteout import is_whiteout, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Set
 
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
@@ -31,6 +31,17 @@ class StoreLayers:
 
     packed: tuple[PackedLayer, ...]
     labels: dict[str, list[str]]
+
+    def without(self, ids: Set[str]) -> StoreLayers:
+        """Return the layers but these, which the base has."""
+        return replace(
+            self,
+            packed=tuple(
+                replace(layer, repeats={i: n for i, n in layer.repeats.items() if i not in ids})
+                for layer in self.packed
+                if layer.id not in ids
+            ),
+        )
 
     def size(self, group: Iterable[str]) -> int:
         """Return about how many bytes a tar of these layers has."""

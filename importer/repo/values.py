@@ -30,6 +30,17 @@ if TYPE_CHECKING:
         @property
         def meta(self) -> str: ...
 
+    class SystemDirectory(Protocol):
+        """A directory of an operating system: a commit's RepoDirectory, or a container image's
+        WatchedDirectory."""
+
+        @property
+        def leaves(self) -> Mapping[bytes, object]: ...
+        @property
+        def directories(self) -> Mapping[bytes, SystemDirectory]: ...
+        def find(self, path: str) -> SystemDirectory | None: ...
+        def read(self, name: str, limit: int = MAX_DOCUMENT_SIZE) -> bytes | None: ...
+
 
 type ObjectKind = Literal["commit", "dirtree", "dirmeta", "file"]
 _READ = 1 << 20

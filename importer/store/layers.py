@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from importer.cache.layer import LayerCommit
     from importer.repo.reader import RepoReader
     from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory
+    from importer.repo.values import RepoDirectory, SystemDirectory
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
 
@@ -27,7 +27,7 @@ IMAGES = ("overlay-images", "images.json")
 NO_RECORDS = (b"", b"[]", b"null")
 
 
-def read_records(store: RepoDirectory, part: str, name: str) -> bytes | None:
+def read_records(store: SystemDirectory, part: str, name: str) -> bytes | None:
     """Return the content of a list of records, `LAYERS` or `IMAGES`; None if it is missing.
 
     Raise LayerError if it has more than MAX_RECORDS_SIZE bytes.

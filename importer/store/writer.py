@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory, StoredTree
+    from importer.repo.values import RepoDirectory, StoredTree, SystemDirectory
     from importer.repo.writer import Repo
     from importer.store.layers import LayerNames
     from layers.storage.image_record import StoredImage
@@ -163,14 +163,14 @@ def _check_same(layer_id: str, present: RepoDirectory, tree: StoredTree) -> None
 
 @contextmanager
 def reading_present() -> Iterator[None]:
-    """Turn a LayerError of the base commit's records into an ImporterError."""
+    """Turn a LayerError of the base's records into an ImporterError."""
     try:
         yield
     except LayerError as error:
-        raise ImporterError(f"the base commit's store: {error}", hint=_REPLACE) from None
+        raise ImporterError(f"the base's store: {error}", hint=_REPLACE) from None
 
 
-def has_records(store: RepoDirectory) -> bool:
+def has_records(store: SystemDirectory) -> bool:
     """Return whether a directory is a store with an image or a layer.
 
     Distributions' packages bring empty stores.

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseTree, CommitTree, find_base
+from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseCommit, CommitTree, find_base
 from importer.commit.branch_head import head_of
 from importer.commit.message import older
 from importer.commit.selinux import Labels, Policy
@@ -133,7 +133,7 @@ def _without_collector() -> Iterator[None]:
 
 def _tell_composefs(repo: Repo, made: Base, progress: Progress) -> None:
     """Report that the whiteouts do not work if the commit is deployed with composefs."""
-    if BaseTree(repo, made).enables_composefs():
+    if BaseCommit(repo, made).enables_composefs():
         progress.message(f"the tree enables composefs: {SHOWN_BY_COMPOSEFS}")
 
 

@@ -11,7 +11,7 @@ ours; its old layers are removed, unless another image needs them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from layers.document import compact_json, mapping, parse_records, string, strings
 from layers.errors import LayerError
@@ -44,8 +44,20 @@ def store_union(
     added_layers: Iterable[StoredLayer],
     added_images: Iterable[StoredImage],
 ) -> StoreUnion:
-    """Merge the two files of a store, None for a missing one, with the added records. Raise
-    LayerError if a record is malformed."""
+    """Merge the two files of a store, None for a missing one, with the added layers and images.
+    Raise LayerError if a record is malformed."""
+    ordered = sorted(added_layers, key=lambda layer: (len(layer.parents), layer.id))
+    records = [layer.record() for layer in ordered]
+    return record_union(layers, images, records, [image.record() for image in added_images])
+
+
+def record_union(
+    layers: bytes | None,
+    images: bytes | None,
+    added_layers: Iterable[Document],
+    added_images: Iterable[Document],
+) -> StoreUnion:
+    """Merge as `store_union` does, given the added records, the layers' parents first."""
     before = _records(images, _IMAGES)
     after = _images(before, added_images)
     both = _layers(_records(layers, _LAYERS), added_layers)
@@ -54,20 +66,19 @@ def store_union(
     return StoreUnion(compact_json(kept), compact_json(after), replaced)
 
 
-def _layers(present: list[Document], added: Iterable[StoredLayer]) -> list[Document]:
+def _layers(present: list[Document], added: Iterable[Document]) -> list[Document]:
     """Return the records of all layers, parents before children."""
     ids = {record["id"] for record in present}
-    ordered = sorted(added, key=lambda layer: (len(layer.parents), layer.id))
-    return [*present, *(layer.record() for layer in ordered if layer.id not in ids)]
+    return [*present, *(record for record in added if record["id"] not in ids)]
 
 
-def _images(present: list[Document], added: Iterable[StoredImage]) -> list[Document]:
+def _images(present: list[Document], added: Iterable[Document]) -> list[Document]:
     """Return the records of all images, by id."""
-    images = {image.id: image for image in added}
-    taken = {name for image in images.values() for name in image.names}
+    images = {record["id"]: record for record in added}
+    taken = {name for record in images.values() for name in strings(record, "names", _IMAGES)}
     records = {record["id"]: _without(record, taken) for record in present}
-    for image in images.values():
-        records[image.id] = _union(records.get(image.id, {}), image.record())
+    for image_id, record in images.items():
+        records[image_id] = _union(records.get(image_id, {}), record)
     return [records[image_id] for image_id in sorted(records)]
 
 
@@ -119,7 +130,7 @@ def _without(record: Document, names: set[str]) -> Document:
     return record | {"names": kept}
 
 
-def _union(present: Document, added: dict[str, Any]) -> Document:
+def _union(present: Document, added: Document) -> Document:
     """Return our record, with the names and big data that only the other record has."""
     both = present | added
     if added["metadata"] == _NOTHING:  # the signatures that the other one has stay

@@ -37,7 +37,7 @@ graphroot = "/var/lib/containers/storage"
 _DROP_IN = """\
 # Container images that came with the operating system; see containers-storage.conf(5).
 [storage.options]
-additionalimagestores = [{store}, {{append = true}}]
+additionalimagestores = [{stores}, {{append = true}}]
 """
 _KEY = "additionalimagestores"
 _APPEND = "append"
@@ -62,9 +62,10 @@ def with_store(raw: bytes | None, store: str) -> bytes:
     return tomlkit.dumps(document).encode()
 
 
-def drop_in(store: str) -> bytes:
-    """Return a drop-in that adds `store`, an absolute path, to the stores named before it."""
-    return _DROP_IN.format(store=tomlkit.string(store).as_string()).encode()
+def drop_in(stores: Iterable[str]) -> bytes:
+    """Return a drop-in that adds `stores`, absolute paths, to the stores named before it."""
+    written = ", ".join(tomlkit.string(store).as_string() for store in stores)
+    return _DROP_IN.format(stores=written).encode()
 
 
 def stores_of(main: bytes | None, drop_ins: Iterable[bytes]) -> list[str]:

@@ -6,8 +6,8 @@ the same tar, as in bootc's base images, whose files are links to objects below 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
 
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.entry import Entry, Kind
@@ -18,7 +18,7 @@ from layers.tar.recorder import NoRecord
 from layers.whiteout import OPAQUE_MARKER, hidden_name, is_aufs_leftover, is_whiteout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from layers.chunks import Chunks
     from layers.entry import Owner
@@ -26,17 +26,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A path of the image. `content` of a small regular file, None of anything else."""
+    """A path of the image. `content` of a small regular file whose content is wanted, None of
+    anything else."""
 
     kind: Kind
     owner: Owner
     content: bytes | None = None
 
 
-class WatchedPaths:
-    """The image's paths that `wanted` accepts, merged over all layers so far."""
+@dataclass(frozen=True, slots=True)
+class WatchedDirectory:
+    """A directory of the image, with what is watched in it."""
 
-    def __init__(self, wanted: Callable[[Path], bool]) -> None:
+    leaves: dict[bytes, Watched] = field(default_factory=dict)
+    directories: dict[bytes, WatchedDirectory] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: Mapping[Path, Watched]) -> Self:
+        """Return the root directory of these paths."""
+        root = cls()
+        for path, watched in found.items():
+            node: WatchedDirectory = root
+            for name in path[:-1]:
+                node = node.directories.setdefault(name, cls())
+            if path and watched.kind is Kind.DIRECTORY:
+                node.directories.setdefault(path[-1], cls())
+            elif path:
+                node.leaves[path[-1]] = watched
+        return root
+
+    def find(self, path: str) -> WatchedDirectory | None:
+        """Return the directory at this relative path, None if there is none."""
+        node: WatchedDirectory | None = self
+        for name in components(path.encode()):
+            node = node.directories.get(name) if node else None
+        return node
+
+    def read(self, name: str, limit: int = MAX_DOCUMENT_SIZE) -> bytes | None:
+        """Return the content of the file of this name, None if there is none. Raise LayerError if
+        it has more than `limit` bytes, or is no regular file."""
+        watched = self.leaves.get(name.encode())
+        if watched is None:
+            return None
+        if watched.kind is not Kind.FILE:
+            raise LayerError(f"{name} is a symlink or another special file")
+        if watched.content is None or len(watched.content) > limit:
+            raise LayerError(f"{name} has more than {limit} bytes")
+        return watched.content
+
+
+class WatchedPaths:
+    """The image's paths that `wanted` accepts, merged over all layers so far.
+
+    `wanted` returns the largest size in bytes of a file whose content is kept, or None for a path
+    that is not wanted.
+    """
+
+    def __init__(self, wanted: Callable[[Path], int | None]) -> None:
         self._wanted = wanted
         self.found: dict[Path, Watched] = {}
 
@@ -51,14 +97,27 @@ class WatchedPaths:
                 continue
             if path and is_whiteout(path[-1]):
                 hidden.append(_hidden(path))
-            elif self._wanted(path):
+            elif (most := self._wanted(path)) is not None:
                 links.pop(path, None)
-                added[path] = _watched(entry, reader)
+                added[path] = _watched(entry, reader, most)
                 if entry.kind is Kind.HARDLINK:
                     links[path] = components(entry.link)
         if links:
-            added |= _linked(tar(), links)
+            added |= self._linked(tar(), links)
         self._merge(added, hidden)
+
+    def _linked(self, tar: Chunks, links: dict[Path, Path]) -> dict[Path, Watched]:
+        """Return the targets of the links, by the links' paths. A link to nothing in this tar is
+        left out."""
+        most: dict[Path, int] = {}
+        for path, target in links.items():
+            most[target] = max(most.get(target, 0), self._wanted(path) or 0)
+        watched = {
+            path: _watched(entry, reader, most[path])
+            for path, entry, reader in _entries(tar)
+            if path in most
+        }
+        return {path: watched[target] for path, target in links.items() if target in watched}
 
     def _merge(self, added: dict[Path, Watched], hidden: Iterable[Path]) -> None:
         gone = set(hidden)
@@ -86,16 +145,6 @@ def _hidden(path: Path) -> Path:
     return path if name == OPAQUE_MARKER else (*path[:-1], hidden_name(name))
 
 
-def _watched(entry: Entry, reader: TarReader) -> Watched:
-    small = entry.kind is Kind.FILE and entry.size <= MAX_DOCUMENT_SIZE
+def _watched(entry: Entry, reader: TarReader, most: int) -> Watched:
+    small = entry.kind is Kind.FILE and entry.size <= most
     return Watched(entry.kind, entry.owner, reader.whole() if small else None)
-
-
-def _linked(tar: Chunks, links: dict[Path, Path]) -> dict[Path, Watched]:
-    """Return the targets of the links, by the links' paths. A link to nothing in this tar is left
-    out."""
-    targets = set(links.values())
-    watched = {
-        path: _watched(entry, reader) for path, entry, reader in _entries(tar) if path in targets
-    }
-    return {path: watched[target] for path, target in links.items() if target in watched}

@@ -95,6 +95,10 @@ class Site:
         assert outcome.status == 0, outcome.stderr
         return Embedded(outcome.document, outcome.stderr)
 
+    def flags(self, out: str) -> tuple[str, str]:
+        """The base, and a layout in the home as the destination."""
+        return f"--base=oci:{self.base.directory}:{self.base.tag}", f"--to=oci:{self.home}/{out}:t"
+
     def embed(self, branch: str, to: str, *flags: Argument) -> dict[str, Any]:
         """Runs `image-store embed`; its JSON document."""
         base = f"--base=oci:{self.base.directory}:{self.base.tag}"

@@ -202,7 +202,7 @@ def test_what_is_refused(site: Site, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     site.embedded("two")
     again = refusal(site.repo, "two", f"--base=oci:{site.out}:two", to)
-    assert "has a store of its own at /usr/lib/containers/storage" in again
+    assert "the base image has a store at /usr/lib/containers/storage already" in again
     few = refusal(site.repo, "two", base, to, "--max-layers=3")
     assert "more than 3" in few
     odd = build_oci(home, "odd", [[Entry(b"usr", "symlink", link=b"x")]])

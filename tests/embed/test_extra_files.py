@@ -1,11 +1,13 @@
 """Files beside the store: SELinux, bootc's logically bound images, the branch's configuration."""
 
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from layers.entry import Entry as TarEntry
-from layers.entry import Owner
+from layers.entry import Kind, Owner
 from tests.embed.conftest import BASE, CONTEXTS, POLICY, Site, encapsulated
 from tests.tools import umoci
 from tests.tools.bootc import derived_layers
@@ -13,11 +15,24 @@ from tests.tools.entry import Entry
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported
 from tests.tools.podman import Podman
-from tests.tools.storecommand import answered, image_store
+from tests.tools.storecommand import Outcome, answered, image_store
 from tests.tools.tarread import read_tar
 
 LINE = "/usr/lib/containers/storage /var/lib/containers/storage\n"
 BOUND = b"usr/lib/bootc/bound-images.d/"
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a layer with their contents, and what the command said."""
+
+    entries: dict[str, tuple[TarEntry, str]]
+    outcome: Outcome
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The contents by path."""
+        return {path: text for path, (_, text) in self.entries.items()}
 
 
 def last_layer(site: Site) -> list[tuple[TarEntry, bytes]]:
@@ -84,17 +99,81 @@ def test_capabilities_are_told(site: Site) -> None:
     assert said in site.embedded("two").messages
 
 
-def test_configuration_goes_with_the_store(site: Site, tmp_path: Path) -> None:
+CONF = "etc/containers/storage.conf"
+DROP_IN = "etc/containers/storage.conf.d"
+
+
+def embedded_files(site: Site, tmp_path: Path, files: dict[str, str], *flags: str) -> Files:
+    """The last layer of `two` in a base with these files, each in a directory of mode 0711."""
+    folders = dict.fromkeys(str(above) for one in files for above in [*Path(one).parents][-2::-1])
+    entries = [Entry(one.encode(), "dir", mode=0o711) for one in folders]
+    entries += [Entry(one.encode(), content=text.encode(), uid=3) for one, text in files.items()]
+    base = build_oci(tmp_path / "base", "os", [entries])
+    made = Site(tmp_path, base, {})
+    outcome = image_store(site.repo, "embed", "two", *made.flags("out"), *flags)
+    assert outcome.status == 0, outcome.stderr
+    last = read_tar(derived_layers(tmp_path / "out", "t", base)[-1])
+    return Files(
+        {e.path.decode(): (e, c.decode()) for e, c in last if e.kind is Kind.FILE}, outcome
+    )
+
+
+def test_the_store_is_named_in_the_base_s_own_configuration(site: Site, tmp_path: Path) -> None:
+    """A drop-in of another vendor hides the main file from podman 6, which the first store's
+    drop-in corrects; both stay."""
+    first = '[storage.options]\nadditionalimagestores = ["/usr/first", {append = true}]\n'
+    files = {
+        CONF: '# kept\n[storage]\ndriver = "overlay"\n'
+        '[storage.options]\nadditionalimagestores = ["/usr/first"]\n',
+        f"{DROP_IN}/50-vendor.conf": '[storage.options]\nadditionalimagestores = ["/v"]\n',
+        f"{DROP_IN}/99-import-image.conf": first,
+        "usr/lib/ostree/prepare-root.conf": "[composefs]\nenabled = yes\n",
+    }
+    found = embedded_files(site, tmp_path, files, "--storage-conf").texts
+    assert found[CONF].startswith("# kept\n")
+    main = tomllib.loads(found[CONF])["storage"]["options"]["additionalimagestores"]
+    assert main == ["/usr/first", "/usr/lib/containers/storage"]
+    more = tomllib.loads(found[f"{DROP_IN}/99-import-image.conf"])["storage"]["options"]
+    stores = ["/usr/first", "/usr/lib/containers/storage", {"append": True}]
+    assert more["additionalimagestores"] == stores
+    assert (
+        "_CONTAINERS_OVERLAY_DISABLE_IDMAP"
+        in (found["etc/containers/containers.conf.d/50-import-image.conf"])
+    )
+
+
+def test_images_are_pinned_beside_those_of_the_base(site: Site, tmp_path: Path) -> None:
+    pins = '[crio.image]\npinned_images = ["q.io/pause:1"]\n'
+    files = {"etc/crio/crio.conf.d/10-microshift.conf": pins}
+    flags = ("--crio-conf", "--crio-internal-repair=false")
+    found = embedded_files(site, tmp_path, files, *flags)
+    conf = tomllib.loads(found.texts["etc/crio/crio.conf.d/50-import-image.conf"])["crio"]
+    assert conf["image"]["pinned_images"] == ["q.io/a/one:1", "q.io/a/two:1", "q.io/pause:1"]
+    assert conf["internal_repair"] is False
+    assert "with internal_repair = false, CRI-O keeps" in found.outcome.stderr
+
+
+def test_configuration_that_cannot_be_read_is_refused(site: Site, tmp_path: Path) -> None:
+    base = build_oci(tmp_path / "base", "os", [[*BASE, Entry(CONF.encode(), content=b"[")]])
+    flags = (*Site(tmp_path, base, {}).flags("out"), "--storage-conf")
+    outcome = image_store(site.repo, "embed", "two", *flags)
+    assert outcome.status == 1
+    assert f"/{CONF} of the base image: storage.conf is not TOML" in outcome.stderr
+
+
+def test_an_import_s_configuration_is_merged_with_the_base_s(site: Site, tmp_path: Path) -> None:
+    """The import without --onto cannot know the base's."""
     repo = tmp_path / "repo"
     image = f"q.io/a/one:1=oci:{site.home}/images:one"
     imported(repo, "--branch=conf", "--storage-conf", image)
-    conf = b"etc/containers/storage.conf"
-    base = build_oci(
-        tmp_path / "base", "os", [[*BASE, Entry(b"etc/containers", "dir", mode=0o700), Entry(conf)]]
-    )
-    flags = (f"--base=oci:{base.directory}:os", f"--to=oci:{tmp_path}/out:t")
-    outcome = image_store(repo, "embed", "conf", *flags)
-    assert "/etc/containers/storage.conf of the base image is replaced" in outcome.stderr
+    conf = CONF.encode()
+    folder = Entry(b"etc/containers", "dir", mode=0o700)
+    own = b'[storage.options]\nadditionalimagestores = ["/usr/first"]\n'
+    base = build_oci(tmp_path / "base", "os", [[*BASE, folder, Entry(conf, content=own, uid=3)]])
+    outcome = image_store(repo, "embed", "conf", *Site(tmp_path, base, {}).flags("out"))
+    assert "of the base image is replaced" not in outcome.stderr
     last = {e.path: (e, c) for e, c in read_tar(derived_layers(tmp_path / "out", "t", base)[-1])}
-    assert b"/usr/lib/containers/storage" in last[conf][1]
+    options = tomllib.loads(last[conf][1].decode())["storage"]["options"]
+    assert options["additionalimagestores"] == ["/usr/first", "/usr/lib/containers/storage"]
+    assert last[conf][0].owner == Owner(0o644, 3, 0)
     assert last[b"etc/containers/"][0].owner.mode == 0o700

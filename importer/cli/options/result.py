@@ -28,7 +28,7 @@ from importer.cli.options.rules import (
     refuse,
 )
 from importer.cli.options.types import OneOf, PlaceType, TextType, Timestamp, YesNo
-from importer.commit.target import ExistingStore, Form
+from importer.commit.target import EngineOptions, ExistingStore, Form
 from layers.storage.layer_id import LayerIds, Whiteouts
 
 _REPO = "The ostree repo; created in bare-user mode if it does not exist."
@@ -231,10 +231,10 @@ class CommitMessage(OptionGroup):
 
 @options
 class System(OptionGroup):
-    """The operating system's branch, and what changes in its tree."""
+    """The operating system's branch."""
 
     HEADING = Heading.SYSTEM
-    COMMON = ("onto", "storage_conf", "crio_conf")
+    COMMON = ("onto",)
     RULES = (
         needs("onto", "branch", error="--onto needs --branch, the branch to commit the result to"),
         demand(
@@ -243,11 +243,6 @@ class System(OptionGroup):
             error="--existing-store is only for --onto",
         ),
         needs("crio_conf", "onto", error="--crio-conf is only for --onto"),
-        demand(
-            present("crio_internal_repair"),
-            "crio_conf",
-            error="--crio-internal-repair is only for --crio-conf",
-        ),
     )
 
     onto: str | None = option(
@@ -258,23 +253,40 @@ class System(OptionGroup):
         help="Add the store to the operating system in this branch, and commit the result to"
         " --branch.",
     )
+
+
+@options
+class InSystem(OptionGroup):
+    """What changes in the operating system."""
+
+    HEADING = Heading.SYSTEM
+    COMMON = ("storage_conf", "crio_conf")
+    RULES = (
+        demand(
+            present("crio_internal_repair"),
+            "crio_conf",
+            error="--crio-internal-repair is only for --crio-conf",
+        ),
+    )
+
     existing_store: ExistingStore = choice(
         "--existing-store",
         default=ExistingStore.ERROR,
-        help="With --onto, if the operating system has a store at the prefix already: refuse"
-        " (error), replace it (replace), or keep its images beside the new ones (merge).",
+        help="If the operating system has a store at the prefix already: refuse (error), replace it"
+        " (replace), or keep its images beside the new ones (merge).",
     )
     storage_conf: bool = flag(
         "--storage-conf",
-        help="Also name the store in podman's configuration: in /usr/etc/containers/storage.conf,"
-        " and in a drop-in where the operating system has storage.conf.d. If /usr is an overlay"
-        " there, let podman's containers have user namespaces by a drop-in of containers.conf.",
+        help="Also name the store in podman's configuration: in containers/storage.conf in /etc (a"
+        " commit's /usr/etc), and in a drop-in where the operating system has storage.conf.d. If"
+        " /usr is an overlay there, let podman's containers have user namespaces by a drop-in of"
+        " containers.conf.",
     )
     crio_conf: bool = flag(
         "--crio-conf",
-        help="Also configure CRI-O in --onto: /usr/etc/crio/crio.conf.d/50-import-image.conf pins"
-        " the store's images. If /usr is an overlay there, let CRI-O's pods have user namespaces by"
-        " a drop-in of crio.service.",
+        help="Also configure CRI-O in the operating system: crio/crio.conf.d/50-import-image.conf"
+        " in /etc (a commit's /usr/etc) pins the store's images. If /usr is an overlay there, let"
+        " CRI-O's pods have user namespaces by a drop-in of crio.service.",
     )
     crio_internal_repair: bool | None = option(
         "--crio-internal-repair",
@@ -283,3 +295,8 @@ class System(OptionGroup):
         help="With --crio-conf: set CRI-O's internal_repair; false keeps images and containers"
         " after a crash.",
     )
+
+    @property
+    def engines(self) -> EngineOptions:
+        """Return what to configure of podman and CRI-O."""
+        return EngineOptions(self.storage_conf, self.crio_conf, self.crio_internal_repair)

@@ -127,7 +127,7 @@ NOT_APPENDS = b'[storage.options]\nadditionalimagestores = ["/alone", {append = 
         ([APPENDS, REPLACES], ["/main", "/more", "/alone"]),
         ([APPENDS, NOT_APPENDS], ["/alone"]),
         ([b"[storage]\ndriver = 'overlay'\n"], ["/main"]),
-        ([drop_in(STORE)], ["/main", STORE]),
+        ([drop_in([STORE])], ["/main", STORE]),
     ],
 )
 def test_what_podman_reads(drop_ins: list[bytes], found: list[str]) -> None:
@@ -135,7 +135,7 @@ def test_what_podman_reads(drop_ins: list[bytes], found: list[str]) -> None:
 
 
 def test_without_a_main_file() -> None:
-    assert stores_of(None, [drop_in("/with 'quotes\" \\ in it")]) == ["/with 'quotes\" \\ in it"]
+    assert stores_of(None, [drop_in(["/with 'quotes\" \\ in it"])]) == ["/with 'quotes\" \\ in it"]
     assert stores_of(None, []) == []
 
 

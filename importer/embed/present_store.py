@@ -1,0 +1,161 @@
+"""The store that the base image has already: images are added to it, or it is removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from importer.cache.layer import record_name
+from importer.commit.contents import kept_store
+from importer.commit.target import ExistingStore
+from importer.embed.layer_tar import PackedFile
+from importer.errors import ImporterError
+from importer.store.layers import IMAGES, LAYERS, read_records
+from importer.store.writer import has_records, reading_present
+from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
+from layers.entry import Owner
+from layers.path import Path, components
+from layers.storage.image_record import any_images
+from layers.storage.layer_record import any_layers
+from layers.storage.merge_records import record_union
+from layers.storage.mounted import blocker_of
+from layers.whiteout import WHITEOUT_PREFIX
+from layers.words import several
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from importer.embed.base_image import BaseImage
+    from importer.repo.values import RepoDirectory, SystemDirectory
+    from importer.store.reader import StoreView
+    from layers.storage.layer_record import LayerRecord
+
+_FILE = Owner(0o644, 0, 0)
+_REPLACE = "--existing-store=replace puts the branch's store in its place"
+_PARTS = (b"overlay", b"overlay-images", b"overlay-layers")
+
+
+@dataclass(frozen=True, slots=True)
+class PresentStore:
+    """What becomes of the base's store.
+
+    `layers`: ids of the branch's layers that it has, and that are not written again. `files`: the
+    merged records by their paths in the image. `removed`: whiteouts of a store that is replaced.
+    `names`: the names of each image in the new store.
+    """
+
+    layers: frozenset[str]
+    files: dict[Path, PackedFile]
+    removed: dict[Path, PackedFile]
+    names: Sequence[tuple[str, ...]]
+
+    def told(self, store: StoreView) -> list[str]:
+        """Return what to tell the user of a store that stays."""
+        if not self.files:
+            return []
+        there = several(len(self.layers), "layer")
+        return [f"the base image's store stays; it has {there} of the branch's {len(store.layers)}"]
+
+
+def watched_size(store: StoreView, path: Path) -> int | None:
+    """Return how much of a file of the base decides about the store, in bytes; None for a path that
+    does not matter."""
+    prefix = components(store.prefix.encode())
+    size = len(prefix)
+    if path[:size] != prefix[: len(path)]:
+        return None
+    below = tuple(name.decode(errors="replace") for name in path[size:])
+    if below in (LAYERS, IMAGES):
+        return MAX_RECORDS_SIZE
+    if len(below) == 3 and below[0] == "overlay":
+        return MAX_DOCUMENT_SIZE
+    return 0 if len(below) <= 2 else None
+
+
+def present_store(existing: ExistingStore, store: StoreView, base: BaseImage) -> PresentStore:
+    """Decide what becomes of the base's store at the prefix of the branch's.
+
+    Raise ImporterError if the base has a store, and `existing` does not say what to do, or if the
+    two cannot be merged.
+    """
+    before = base.tree.before(store.prefix)
+    kept = kept_store(existing, before, base.tree.name, store.prefix)
+    if kept is not None:
+        return _merged(store, kept)
+    own = [image.names for image in store.images]
+    if before is None or not has_records(before):
+        return PresentStore(frozenset(), {}, {}, own)
+    prefix = components(store.prefix.encode())
+    removed = {
+        (*prefix, WHITEOUT_PREFIX + part): PackedFile(_FILE)
+        for part in _PARTS
+        if part in before.directories
+    }
+    return PresentStore(frozenset(), {}, removed, own)
+
+
+def _merged(store: StoreView, present: SystemDirectory) -> PresentStore:
+    layers, images = read_records(present, *LAYERS), read_records(present, *IMAGES)
+    added = [image.record.document for image in store.images]
+    with reading_present():
+        own = [layer.document for layer in store.layers.values()]
+        union = record_union(layers, images, own, added)
+        recorded = any_layers(union.layers)
+    if union.replaced:
+        raise ImporterError(
+            "an image of the base's store has other layers than in the branch: one of the two is"
+            " flattened, or of another form",
+            hint=_REPLACE,
+        )
+    prefix = components(store.prefix.encode())
+    files = {LAYERS: union.layers, IMAGES: union.images}
+    return PresentStore(
+        frozenset(_shared(store, present, recorded)),
+        {
+            (*prefix, *(name.encode() for name in path)): PackedFile(_FILE, content)
+            for path, content in files.items()
+        },
+        {},
+        [image.names for image in any_images(union.images)],
+    )
+
+
+def _shared(
+    store: StoreView, present: SystemDirectory, recorded: dict[str, LayerRecord]
+) -> Iterator[str]:
+    """Yield the ids of the branch's layers that the base's store has, with the same links and
+    parents. Raise ImporterError for a layer that it has otherwise, or in part."""
+    links = present.find("overlay/l")
+    for layer in store.layers.values():
+        names = (layer.id, blocker_of(layer.id).id)
+        ours = [(name, tree) for name in names if (tree := store.root.find(f"overlay/{name}"))]
+        found = [present.find(f"overlay/{name}") for name, _ in ours]
+        taken = (links is not None and tree.read("link") in links.leaves for _, tree in ours)
+        if not any(found) and not any(taken):
+            continue
+        is_same = (
+            all(_same(tree, there) for (_, tree), there in zip(ours, found, strict=True))
+            and recorded[layer.id].diff == layer.diff
+            and (not _has_split(store.root, layer.id) or _has_split(present, layer.id))
+        )
+        if not is_same:
+            raise ImporterError(
+                f"the base's store has layer {layer.id[:12]} in part, or with other links than"
+                " ours",
+                hint=_REPLACE,
+            )
+        yield layer.id
+
+
+def _same(ours: RepoDirectory, theirs: SystemDirectory | None) -> bool:
+    """Return whether both have a layer's tree, and the same files beside it."""
+    return (
+        theirs is not None
+        and b"diff" in theirs.directories
+        and all(theirs.read(name.decode()) == ours.read(name.decode()) for name in ours.leaves)
+    )
+
+
+def _has_split(store: SystemDirectory, layer_id: str) -> bool:
+    records = store.find(LAYERS[0])
+    return records is not None and record_name(layer_id).encode() in records.leaves
