@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -73,8 +73,8 @@ class EmbedJob:
     compression: BlobCompression
     max_layers: int
     small: Pack
-    existing: ExistingStore
-    engines: EngineOptions
+    existing: ExistingStore = ExistingStore.ERROR
+    engines: EngineOptions = field(default_factory=EngineOptions)
 
 
 @dataclass(frozen=True, slots=True)
