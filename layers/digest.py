@@ -45,7 +45,10 @@ class Digest:
                 hint="the OCI image spec registers sha256 and sha512",
             )
         if len(encoded) != _HEX_LENGTH[algorithm] or not _LOWER_HEX.fullmatch(encoded):
-            raise LayerError(f"{algorithm} digest is not {_HEX_LENGTH[algorithm]} lower-case hex")
+            raise LayerError(
+                f"not a digest: {f'{algorithm}:{encoded}'[:100]!r}; {algorithm} has"
+                f" {_HEX_LENGTH[algorithm]} lower-case hex digits"
+            )
         return cls(algorithm, encoded)
 
     @classmethod

@@ -48,7 +48,10 @@ def record_branch(layer_id: str) -> str:
 def why_no_branch(name: str) -> str:
     """Return why images cannot be committed to a branch of this name, "" if they can."""
     if not _BRANCH.fullmatch(name) or any(len(part) > _NAME_MAX for part in name.split("/")):
-        return "ostree has no branches of such a name"
+        return (
+            "a branch's name has letters, digits, '_', '-' and '.', and may have '/' between parts"
+            " that begin with a letter, a digit or '_'"
+        )
     if _HEX.fullmatch(name):
         return "ostree takes such a name for the beginning of a checksum"
     if is_cache(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -17,7 +18,7 @@ from importer.files.scratch import clear_abandoned_scratch
 from layers.errors import Fault, escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 UNCHANGED = 77  # rpm-ostree's status for it
@@ -72,6 +73,34 @@ def print_text(text: str) -> None:
             f"the result cannot be written: {error.strerror}",
             hint="the work itself is done; running the command again prints the same result",
         ) from None
+
+
+def end_early(error: Fault | click.UsageError, *, log_json: bool) -> NoReturn:
+    """Print an error of the command line or of a config file, and exit: with 2 for the former.
+
+    A group without a command prints its help, as click does.
+    """
+    if type(error).__name__ == "NoArgsIsHelpError":  # since click 8.2
+        click.echo(error, err=True)
+    else:
+        fault = error if isinstance(error, Fault) else _usage_fault(error)
+        _say(fault, log_json=log_json)
+    sys.exit(1 if isinstance(error, Fault) else error.exit_code)
+
+
+def _usage_fault(error: click.UsageError) -> ImporterError:
+    """Return click's error in the form of ours: no capital, no full stop, and a hint."""
+    similar: Sequence[str] | None = getattr(error, "possibilities", None)
+    text = error.format_message() if similar is None else error.message
+    text = " ".join(text.split()).removesuffix(".")
+    if text[1:2].islower():
+        text = text[0].lower() + text[1:]
+    program = error.ctx.command_path if error.ctx else os.path.basename(sys.argv[0])  # noqa: PTH119
+    hints = [f"did you mean {similar[0]}?"] if similar else []
+    if error.ctx:
+        usage = " ".join(error.ctx.get_usage().split())
+        hints.append(usage[0].lower() + usage[1:])
+    return ImporterError(text, hint="; ".join([*hints, f"`{program} -h` shows the options"]))
 
 
 def _say(error: Fault, *, log_json: bool) -> None:

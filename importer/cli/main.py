@@ -67,22 +67,22 @@ def _start(name: str) -> None:
 
 def _run(command: click.Command) -> None:
     """Run the command, with the config files' values as the options' defaults."""
+    import click
+
     from importer.cli.config import config_files, default_map, read_config
-    from importer.cli.finish import Answer, end
-    from importer.errors import ImporterError
+    from importer.cli.finish import end_early
+    from layers.errors import Fault
 
     defaults = {}
     try:
-        defaults = default_map(command, read_config(config_files(os.environ)))
-    except ImporterError as error:
-        fault = error
-
-        def fail() -> Answer:
-            raise fault
-
-        if not _only_asks(sys.argv[1:], os.environ):
-            end(fail, log_json="--log-json" in sys.argv)
-    command(default_map=defaults)
+        try:
+            defaults = default_map(command, read_config(config_files(os.environ)))
+        except Fault:
+            if not _only_asks(sys.argv[1:], os.environ):
+                raise
+        command.main(default_map=defaults, standalone_mode=False)
+    except (click.UsageError, Fault) as error:
+        end_early(error, log_json="--log-json" in sys.argv)
 
 
 def _only_asks(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:

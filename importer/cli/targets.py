@@ -163,8 +163,13 @@ def skopeo_of(
     given: Given, registry: Access, retry_times: int, registries: Iterable[str], arch: str | None
 ) -> Skopeo:
     """Return how to call skopeo, by the options of all commands that call it."""
+    from importer.fetch.auth_file import FORM, check_readable
     from importer.fetch.skopeo import Credentials, Skopeo
 
+    certificates = "certificates are in files *.crt, *.cert and *.key, see containers-certs.d(5)"
+    check_readable("--authfile", registry.authfile, FORM)
+    check_readable("--cert-dir", registry.cert_dir, certificates, directory=True)
+    check_readable("--policy", registry.policy, "see containers-policy.json(5)")
     if registry.creds_file is not None and not given(Messages).quiet:
         _tell_of_readers(registry.creds_file, log_json=given(Messages).log_json)
     platform = given(Platform)

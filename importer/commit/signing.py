@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from importer.repo.writer import Repo
 
+_KEYS = "`gpg --list-secret-keys` lists the keys; --gpg-homedir names their directory"
 # What libostree says, and what to do about it.
 _HINTS = {
-    "No gpg key found": "`gpg --list-secret-keys` lists those there are; --gpg-homedir says where",
+    "No gpg key found": _KEYS,
+    "8 characters": _KEYS,
     "not implemented": "ostree is built without it here, as Debian's is; Fedora's has ed25519",
 }
 _MOST_BYTES = 1 << 20
@@ -129,5 +131,7 @@ def _advising(doing: str) -> Iterator[None]:
         with faults(doing):
             yield
     except ImporterError as error:
+        if error.message.endswith("GPGME: Invalid value"):  # gpgme keylist.c, `gpgme_get_key`
+            error.message = f"{doing}: gpg looks up keys by 8 characters or more"
         hints = (hint for said, hint in _HINTS.items() if said in str(error))
         raise error.within(hint=next(hints, "")) from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from importer.errors import FetchError, ImporterError
+from importer.fetch.auth_file import FORM
 from layers.errors import escaped
 
 if TYPE_CHECKING:
@@ -21,17 +22,20 @@ _ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)", re.DOT
 _REPEATED = 'Error parsing image name "{}": '
 _POLICY = "see containers-policy.json(5), or give --policy or --insecure-policy"
 _CHANGED = "the registry, or something on the way, changed it; nothing was imported"
+# Replaced by a hint that names the registry and tells whether it got credentials.
+LOGIN = "log in with `skopeo login`, or give --authfile or --creds"
 # Failures that a retry does not help against: text to look for in the messages of skopeo 1.18 and
 # of 1.22, which differ, and a hint what to do instead.
 _FINAL = (
     ("connect to the Docker daemon", "does it run? DOCKER_HOST names another than this machine's"),
     ("server gave HTTP response to HTTPS client", "for a registry without TLS: --tls-verify=false"),
     ("x509:", "give the registry's CA with --cert-dir, or --tls-verify=false"),
-    ("unauthorized", "log in with `skopeo login`, or give --authfile or --creds"),
-    ("authentication required", "log in with `skopeo login`, or give --authfile or --creds"),
+    ("getting username and password", FORM),
+    ("unauthorized", LOGIN),
+    ("authentication required", LOGIN),
     # The kernel's words, not a registry's; skopeo looks into registries.conf.d below HOME as well.
     (": permission denied", "is it, or the directory that HOME names, this user's?"),
-    ("denied", "log in with `skopeo login`, or give --authfile or --creds"),
+    ("denied", LOGIN),
     ("manifest unknown", "there is no such tag or digest; `skopeo list-tags` lists the tags"),
     ("name unknown", "the registry has no repository of that name"),
     ("blob unknown", "the registry lacks what the manifest names; push the image again"),
@@ -46,7 +50,6 @@ _FINAL = (
     ("is a directory", "is the path right?"),
     ("not a directory", "is the path right?"),
     ("invalid tar header", "is it an archive as `skopeo copy` or `podman save` write it?"),
-    ("reading JSON file", "--authfile takes a file as `skopeo login` writes it"),
     ("more than one image in oci", "name one by its tag: oci:DIR:TAG; index.json lists them"),
     (
         "no descriptor found for reference",

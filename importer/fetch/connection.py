@@ -50,6 +50,7 @@ class ProxyConnection:
 
     def __init__(self, skopeo: Skopeo) -> None:
         """Start skopeo. Raise ImporterError if it is absent, or speaks another protocol."""
+        self._skopeo = skopeo
         self._timeout = skopeo.timeout
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(skopeo.timeout)
@@ -112,7 +113,8 @@ class ProxyConnection:
             raise FetchError(f"{source}: skopeo's answer is longer than {_MESSAGE_SIZE} bytes")
         answer = json.loads(data)
         if not answer["success"]:
-            raise fetch_error(source, answer["error"], answer.get("error_code", ""))
+            error = fetch_error(source, answer["error"], answer.get("error_code", ""))
+            raise self._skopeo.advised(error, source)
         return ProxyAnswer(answer["value"], answer["pipeid"], descriptors)
 
 

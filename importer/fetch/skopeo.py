@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import FetchError, ImporterError
-from importer.fetch.complaint import failure
+from importer.fetch.auth_file import login_hint
+from importer.fetch.complaint import LOGIN, failure
 from importer.files.replacement import read_file
 from importer.process import CommandError, run, run_transfer
 from layers.digest import Digest
@@ -136,7 +137,7 @@ class Skopeo:
         Raise FetchError if a retry may help, ImporterError if not.
         """
         command = self.command("inspect", "--raw", "--", source)
-        with command as (argv, descriptors), _failures_of(source):
+        with command as (argv, descriptors), self._failures_of(source):
             return run(argv, pass_fds=descriptors, timeout=self.timeout)
 
     def copy(self, source: str, to: str, digest_file: Path) -> Digest:
@@ -149,20 +150,26 @@ class Skopeo:
         command = self.command(
             "copy", f"--retry-times={self.retry_times}", f"--digestfile={digest_file}", source, to
         )
-        with command as (argv, descriptors), _failures_of(to):
+        with command as (argv, descriptors), self._failures_of(to):
             run_transfer(_to_destination(argv), pass_fds=descriptors, timeout=self.timeout)
         return Digest.parse(digest_file.read_text().strip())
 
+    @contextmanager
+    def _failures_of(self, image: str) -> Iterator[None]:
+        """Name the image in errors of a skopeo that fails or falls silent."""
+        try:
+            yield
+        except CommandError as error:
+            raise self.advised(failure(image, error), image) from None
+        except FetchError as error:
+            raise FetchError(f"{image}: {error}", hint=error.hint) from None
 
-@contextmanager
-def _failures_of(image: str) -> Iterator[None]:
-    """Name the image in errors of a skopeo that fails or falls silent."""
-    try:
-        yield
-    except CommandError as error:
-        raise failure(image, error) from None
-    except FetchError as error:
-        raise FetchError(f"{image}: {error}", hint=error.hint) from None
+    def advised(self, error: ImporterError, image: str) -> ImporterError:
+        """Return the error, of a refused login with a hint that tells which credentials it got."""
+        if error.hint == LOGIN and image.startswith("docker://"):
+            registry = image.removeprefix("docker://").partition("/")[0]
+            error.hint = login_hint(registry, self.authfile, creds=self.creds is not None)
+        return error
 
 
 def _to_destination(argv: list[str]) -> list[str]:

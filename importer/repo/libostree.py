@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
+from errno import EAGAIN
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_PLACE", "GLib", "Gio", "OSTree", "faults"]
 
+_LOCKED = "another program holds the repo's lock"
 NO_PLACE = "a branch cannot lie below another one; name one with --branch"
 
 
@@ -33,16 +36,30 @@ def faults(doing: str) -> Iterator[None]:
     error's message and a hint."""
     try:
         yield
-    except OSError as error:
-        message = error.strerror or str(error)
+    except (OSError, GLib.Error) as error:
+        message = _message(error)
         raise ImporterError(f"{doing}: {message}", hint=_hint(message)) from error
-    except GLib.Error as error:
-        message = (error.message or "unknown error").splitlines()[0]
-        raise ImporterError(f"{doing}: {message}", hint=_hint(message)) from error
+
+
+# What libostree puts in front of a message, and `doing` says as well.
+_DOING = ("opening repo: ", "Locking repo shared failed: ", "Locking repo exclusive failed: ")
+
+
+def _message(error: OSError | GLib.Error) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    message = (error.message or "unknown error").splitlines()[0]
+    for doing in _DOING:
+        if message.startswith(doing):
+            reason = message.removeprefix(doing)
+            return _LOCKED if reason == os.strerror(EAGAIN) else reason
+    return message
 
 
 def _hint(message: str) -> str:
-    if "opendir(objects)" in message or message in ("File exists", "Not a directory"):
+    if message == _LOCKED:
+        return "an import or another program uses the repo; try again when it is done"
+    if message.startswith("opendir(") or message in ("File exists", "Not a directory"):
         return "give --repo an ostree repo, or a path where there is nothing yet"
     if "refs/heads" in message or message.startswith("Conflict"):
         return NO_PLACE

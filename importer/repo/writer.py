@@ -75,6 +75,15 @@ class Repo(Transactions):
                 hint="run as root, or use a bare-user or archive repo",
             )
 
+    def check_holds_images(self) -> None:
+        """Raise ImporterError if the repo cannot hold the owners and modes that images have."""
+        if self.mode == "bare-user-only":
+            raise ImporterError(
+                f"{self.path} is a bare-user-only repo, which holds no owners, setuid bits or"
+                " xattrs",
+                hint="images have them; use a bare-user or archive repo",
+            )
+
     # --- locks: writers hold the repo shared, deletion holds it exclusively ---
 
     @contextmanager
@@ -104,9 +113,6 @@ class Repo(Transactions):
         try:
             with faults(f"locking repo {self.path} exclusively"):
                 self.handle.lock_push(OSTree.RepoLockType.EXCLUSIVE, None)
-        except ImporterError as error:
-            hint = "an import or another program uses the repo; try again when it is done"
-            raise error.within(hint=hint) from None
         finally:
             waiting.cancel()
         try:

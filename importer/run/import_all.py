@@ -146,8 +146,10 @@ def check_place(job: ImportJob) -> None:
 
 
 def check_repo(job: ImportJob, repo: Repo) -> None:
-    """Raise ImporterError if the repo cannot be written to, or a key cannot sign."""
+    """Raise ImporterError if the repo cannot be written to, cannot hold images, or if a key cannot
+    sign."""
     repo.check_writable()
+    repo.check_holds_images()
     check_keys(repo, job.target.signing)
 
 

@@ -121,7 +121,7 @@ def _hint(path: Path, directory: ForeignDirectory, names: set[str]) -> str:
     if drivers:
         return f"its driver is {drivers[0]}; only overlay and Docker's overlay2 can be read"
     # Docker 29 has no `image` in its own directory, unless it began as an older one.
-    docker = {"containerd", "engine-id"} & names
+    docker = "engine-id" in names or directory.is_there(b"containerd/daemon")
     if docker or any(name.startswith("io.containerd.") for name in names):
         return f"containerd keeps images in its own way; {THROUGH_DOCKER}"
     if "storage" in names:

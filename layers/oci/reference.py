@@ -23,6 +23,7 @@ _REPOSITORY = re.compile(rf"{_HOST}(?:/{_COMPONENT})+")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _MAX_REPOSITORY = 255 + 1 + 255  # a DNS name, then the 255 characters distribution allows
 
+_SCHEME = re.compile(r"https?://")
 _HINT = "write registry/name:TAG, registry/name@sha256:DIGEST, or TRANSPORT:... as skopeo does"
 
 REGISTRIES = frozenset(["docker"])
@@ -87,6 +88,17 @@ class ImageName:
 
 
 def _check_qualified(repository: str, text: str) -> None:
+    if scheme := _SCHEME.match(text):
+        raise LayerError(
+            f"{text[:200]!r} is a URL, and no image reference",
+            hint=f"write {text[scheme.end() :][:200]}" if text[scheme.end() :] else _HINT,
+        )
+    if text.startswith(("/", "./", "../", "~")):
+        raise LayerError(
+            f"{text[:200]!r} is a path, and no image reference",
+            hint="write the transport in front: oci:DIR:TAG, dir:DIR, docker-archive:FILE,"
+            " oci-archive:FILE",
+        )
     host, slash, _ = repository.partition("/")
     if not slash or not ("." in host or ":" in host or host == "localhost"):
         path = repository if slash else f"library/{repository}"
@@ -114,6 +126,10 @@ class Reference:
         if not colon or transport not in TRANSPORTS:
             return cls("docker", f"//{text}", ImageName.parse(text))
         if transport == "docker":
+            if rest[:1] == "/" != rest[1:2]:
+                raise LayerError(
+                    f"not an image reference: {text[:200]!r}", hint=f"write docker:/{rest[:200]}"
+                )
             return cls("docker", rest, ImageName.parse(rest.removeprefix("//")))
         if not rest.partition(":")[0]:  # skopeo would read the directory that it is run in
             raise LayerError(f"{text[:200]!r} names no image", hint=_HINT)

@@ -68,4 +68,4 @@ def test_a_full_disk_is_one_line() -> None:
         script = SCRIPT.with_name("import-tree")
         done = subprocess.run([script, "-h"], stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 1
-    assert done.stderr == b"Error: the result cannot be written: No space left on device\n"
+    assert done.stderr == b"error: the result cannot be written: No space left on device\n"

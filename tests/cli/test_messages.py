@@ -174,6 +174,7 @@ def test_a_config_gives_defaults(image: tuple[BuiltImage, str], tmp_path: Path) 
 
 def test_a_config_names_the_credentials(tmp_path: Path) -> None:
     env = config(tmp_path, f'authfile = "{tmp_path}/none.json"\n')
+    (tmp_path / "none.json").write_text("{}")
     done = run_plain(env, f"--repo={tmp_path}/repo", "-v", "--retry-times=0", "127.0.0.1:1/a:t")
     assert f"--authfile={tmp_path}/none.json" in done.stderr
 

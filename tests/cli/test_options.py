@@ -83,7 +83,7 @@ def test_an_empty_value_is_a_usage_error_before_anything_is_made(
 ) -> None:
     outcome = run_import(tmp_path / "repo", *arguments, command=command)
     assert outcome.status == 2, outcome
-    assert outcome.stderr.splitlines()[-1].endswith(": the value is empty")
+    assert outcome.said("error")[0].endswith(": the value is empty")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -153,7 +153,7 @@ def test_how_much_is_done_at_once(command: click.Command, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("said", "arguments"),
     [
-        ("Missing option '--branch'", ["/tree"]),
+        ("missing option '--branch'", ["/tree"]),
         ("--branch has to be another branch", ["--branch=os/b", "--onto=os/b", "/tree"]),
         (
             "--canonical-permissions gives all files the owner 0:0",

@@ -135,7 +135,7 @@ def test_what_it_needs_is_said(repo: Path, tmp_path: Path, image: tuple[str, Bui
         ["--selinux-policy=base"],
     ):
         outcome = run_import(repo, *arguments, image[0])
-        assert (outcome.status, "Usage:" in outcome.stderr) == (2, True)
+        assert (outcome.status, "usage:" in outcome.stderr) == (2, True)
 
 
 def test_a_prefix_that_leads_through_a_symlink_is_refused(

@@ -105,6 +105,15 @@ def test_a_key_that_is_not_there_is_found_before_anything_is_fetched(
     assert files(archive) == before
 
 
+def test_a_keys_name_that_gpgme_does_not_look_up(archive: Path) -> None:
+    """Its own words for a name of less than 8 characters are "Invalid value"."""
+    outcome = run_import(archive, "--gpg-sign=nobody", "127.0.0.1:1/no/image:t")
+    assert outcome.said("error") == [
+        "signing with key nobody: gpg looks up keys by 8 characters or more"
+    ]
+    assert "--list-secret-keys" in outcome.said("hint")[0]
+
+
 def test_a_key_that_cannot_sign_is_found_as_well(archive: Path, tmp_path: Path) -> None:
     """Nobody listens where the image should be: it is not asked for."""
     home, public = gpg_home(tmp_path / "signer", "signer"), tmp_path / "public"

@@ -573,6 +573,7 @@ def test_a_key_that_is_none_is_told_with_its_image(filled: Filled, store: Path, 
         (["containerd/daemon"], "containerd"),
         (["engine-id", "buildkit", "volumes"], "containerd"),
         (["storage"], "did you mean"),
+        (["containerd", "passwd"], "usually /var/lib/containers/storage"),  # /etc
         ([], "usually /var/lib/containers/storage"),
     ],
 )

@@ -496,7 +496,7 @@ def test_prefix_says_where_the_store_lies(registry: Registry, tmp_path: Path, la
 )
 def test_a_prefix_that_no_device_could_have_is_a_usage_error(repo: Path, prefix: str) -> None:
     outcome = run_import(repo, f"--prefix={prefix}", "oci:/nonexistent:t")
-    assert (outcome.status, "Invalid value for '--prefix'" in outcome.stderr) == (2, True)
+    assert (outcome.status, "invalid value for '--prefix'" in outcome.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

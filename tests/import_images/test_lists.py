@@ -252,7 +252,7 @@ def test_a_list_that_is_wrong_is_an_error_before_anything_is_made(
     [
         (["--pin=x", "oci:a:b"], "--pin is only for --from"),
         ([], "name images"),
-        (["--name=localhost/x", "oci:a:b"], "No such option '--name': write NAME=REF"),
+        (["--name=localhost/x", "oci:a:b"], "no such option '--name': write NAME=REF"),
     ],
 )
 def test_what_is_not_clear_is_a_usage_error(

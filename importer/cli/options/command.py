@@ -197,7 +197,7 @@ def _show(ctx: click.Context, option: click.Parameter, value: bool) -> None:
         try:
             print_text(option.text(ctx))
         except ImporterError as error:
-            raise click.ClickException(str(error)) from None
+            raise ImporterError(error.message) from None  # the hint is on work that was done
         ctx.exit()
 
 
