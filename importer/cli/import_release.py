@@ -75,8 +75,8 @@ def import_release(given: Given) -> None:
 
     SOURCE is a MicroShift release file, a file of `oc adm release info -o json`, an
     ImageStream, a list of references, `-` for one of these from standard input, a URL of one
-    or of a release controller, or the pullspec of a release payload. Several make one
-    release. ARCH=SOURCE is for one architecture alone.
+    or of a release controller, the pullspec of a release payload, or REF!/PATH for a file of
+    these in an image. Several make one release. ARCH=SOURCE is for one architecture alone.
     """
     end(lambda: _work(given), log_json=given(Messages).log_json)
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _FOR_ARCH = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)
 # How MicroShift names its files: release-x86_64.json, release-olm-aarch64.json.
 _FILE_ARCH = re.compile(r".*-([a-z0-9_]+)\.json")
+# REF!/PATH, as Java writes a file in an archive; no reference of a registry has a "!".
+_IN_IMAGE = "!/"
 _STREAM_IN_URL = re.compile(r"https?://.*/releasestream/([^/?]+)/.*")
 
 
@@ -142,6 +144,9 @@ class Sources:
     def _read(self, text: str) -> Release:
         with naming(shown(text)):
             raw = self.documents.find(text)
+            image, is_in_image, path = text.partition(_IN_IMAGE)
+            if raw is None and is_in_image:
+                return self._image_file(_reference(image), path)
             if raw is None:
                 return self._payload(_reference(text), text)
             rules = self.origin.lists
@@ -163,8 +168,21 @@ class Sources:
             )
         return replace(release, name=answer.name, version=release.version or answer.name)
 
+    def _image_file(self, reference: Reference, path: str) -> Release:
+        """Return the release of a file in an image, which names registries alone."""
+        from importer.release.image_file import image_file  # loads what decompresses layers
+
+        image = Resolver(self.skopeo, self.blobs).resolve(reference)
+        raw = image_file(self.blobs, image, path, self.origin.limits.size)
+        if raw is None:
+            raise ImporterError(
+                f"the image has no file {path}", hint="symlinks on the way are not followed"
+            )
+        release = self._parsed(raw, path, replace(self.origin.lists, transports=REGISTRIES))
+        return replace(release, arch=release.arch or image.config.architecture)
+
     def _payload(self, reference: Reference, name: str) -> Release:
-        from importer.release.payload import image_references  # loads what decompresses layers
+        from importer.release.image_file import image_references  # loads what decompresses layers
 
         with naming(name):
             image = Resolver(self.skopeo, self.blobs).resolve(reference)
@@ -187,11 +205,12 @@ def chosen(answers: Answers, phases: frozenset[str], origin: str) -> ControllerA
 
 
 def is_source(text: str) -> bool:
-    """Return whether this can be a SOURCE: a URL, `-`, an existing file, or an image."""
+    """Return whether this can be a SOURCE: a URL, `-`, an existing file, an image or a file in
+    one."""
     if _is_document(text):
         return True
     try:
-        Reference.parse(text)
+        Reference.parse(text.partition(_IN_IMAGE)[0])
     except LayerError:
         return False
     return True
@@ -200,7 +219,7 @@ def is_source(text: str) -> bool:
 def registries_of(sources: Iterable[str]) -> set[str]:
     """Return the registries of the release payloads that the command line names."""
     names = [SourceName.parse(text).text for text in sources]
-    return _registries(name for name in names if not _is_document(name))
+    return _registries(name.partition(_IN_IMAGE)[0] for name in names if not _is_document(name))
 
 
 def registries_in(release: Release) -> set[str]:

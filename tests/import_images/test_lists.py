@@ -1,5 +1,6 @@
 """Images out of the files that people have, named as these say, and the files with digests."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.importrelease import failed, released, run_release
+from tests.tools.lacking import need
 from tests.tools.ostreerepo import refs, rev_parse
 from tests.tools.process import run
 from tests.tools.registry import Registry
@@ -209,6 +211,57 @@ def test_a_microshift_file_is_the_same_by_from_or_alone(two: Two, tmp_path: Path
     other = file.rename(tmp_path / "release-aarch64.json")
     said = failed(repo, "--branch=from", f"--from={other}").said("error")
     assert said[0].endswith("the image is for arch 'amd64', not 'arm64'")
+
+
+def test_a_release_file_in_an_image(registry: Registry, two: Two, tmp_path: Path) -> None:
+    """As MicroShift's bootc images have it: in a layer of their build, or as ostree writes layers.
+    What lies below is not fetched."""
+    images = dict(zip("ab", two.tags, strict=True))
+    text = json.dumps({"release": {"base": "4.20.1"}, "images": images}).encode()
+    place = b"usr/share/microshift/release/release-x86_64.json"
+    file = b"sysroot/ostree/repo/objects/aa/bb.file"
+    layers = [
+        [Entry(place, content=b"{}")],
+        [Entry(file, content=text), Entry(place, "hardlink", link=file)],
+        [Entry(b"etc/above", content=b"1")],
+    ]
+    built = build_oci(tmp_path / "layout", "os", layers, architecture="amd64")
+    pullspec, repo = registry.push(built, "lists/os:1"), tmp_path / "repo"
+    registry.requests()
+    (one,) = released(repo, f"{pullspec}!/{place.decode()}", "--branch=os")["releases"]
+    assert (one["arch"], one["version"]) == ("amd64", "4.20.1")
+    assert [image["component"] for image in one["images"]] == ["a", "b"]
+    assert built.layer_digests[0] not in registry.blob_requests()
+    local = f"oci:{tmp_path}/layout:os!/"
+    released(repo, local + place.decode(), "--branch=local", "--insecure-policy")
+    assert rev_parse(repo, "os") == rev_parse(repo, "local")
+    outcome = failed(repo, f"{local}usr/none", "--branch=none", "--insecure-policy")
+    assert outcome.said("error") == [f"{local}usr/none: the image has no file usr/none"]
+    images["a"] = f"oci:{tmp_path}/layout:os"
+    layers = [[Entry(place, content=json.dumps({"images": images}).encode())]]
+    built = build_oci(tmp_path / "layout", "bad", layers, architecture="amd64")
+    bad = f"oci:{tmp_path}/layout:bad!/{place.decode()}"
+    outcome = failed(repo, bad, "--branch=none", "--insecure-policy", "--allow-transports=oci")
+    assert "not an image reference" in outcome.said("error")[0]
+
+
+def test_a_release_file_in_an_rpm(two: Two, tmp_path: Path) -> None:
+    """By the line of docs/how-to/microshift.md."""
+    need("rpmbuild", "rpm2cpio", "cpio")
+    file = tmp_path / "release-x86_64.json"
+    file.write_text(json.dumps({"release": {"base": "4"}, "images": {"a": two.tags[0]}}))
+    place = "/usr/share/microshift/release"
+    spec = tmp_path / "info.spec"
+    spec.write_text(
+        "Name: info\nVersion: 1\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\n"
+        f"%description\n%install\ninstall -D {file} %{{buildroot}}{place}/{file.name}\n"
+        f"%files\n{place}/{file.name}\n"
+    )
+    run(["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {tmp_path}", spec])
+    line = f"rpm2cpio {tmp_path}/RPMS/noarch/*.rpm | cpio -i --quiet --to-stdout '*/{file.name}'"
+    wrapper = ["sh", "-c", f'{line} | "$@"', "sh"]
+    document = released(tmp_path / "repo", "--arch=amd64", "-", "--branch=x", wrapper=wrapper)
+    assert [image["component"] for image in document["releases"][0]["images"]] == ["a"]
 
 
 def test_a_release_of_a_compose_file(two: Two, tmp_path: Path) -> None:

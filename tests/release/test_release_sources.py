@@ -18,8 +18,8 @@ from layers.lists.detect import ListRules, read_list
 from layers.lists.microshift_json import ReleaseFile
 from layers.oci.reference import REGISTRIES, TRANSPORTS
 from layers.release.commit_metadata import images_release, layer_sizes, stored_release
+from layers.release.layer_file import LayerFile, find_file, topmost
 from layers.release.lock import parse_lock
-from layers.release.payload import ImageReferences, find_references, topmost
 from layers.release.release import Component, Release, merged
 from layers.release.source import ControllerAnswer, parse_source
 from tests.layers.lists.test_lists import (
@@ -344,8 +344,9 @@ FOLDER = Entry(b"release-manifests", "dir", 0o755)
 NAME = b"release-manifests/image-references"
 
 
-def look(*entries: Entry) -> ImageReferences:
-    return find_references(chunk for chunk in [tar_bytes(entries)])
+def look(*entries: Entry) -> LayerFile:
+    path = (b"release-manifests", b"image-references")
+    return find_file((chunk for chunk in [tar_bytes(entries)]), path)
 
 
 @pytest.mark.parametrize(
@@ -362,6 +363,7 @@ def look(*entries: Entry) -> ImageReferences:
         ([whiteout(b"release-manifests")], None, True),
         ([opaque(b"release-manifests")], None, True),
         ([opaque(b"")], None, True),
+        ([opaque(NAME)], None, False),
         ([Entry(b"release-manifests", "symlink", link=b"other")], None, True),
         ([Entry(NAME, "char", device=(0, 0))], None, True),
         ([Entry(b"other/image-references", content=b"A")], None, False),
@@ -371,34 +373,33 @@ def look(*entries: Entry) -> ImageReferences:
 def test_a_payload_layer_has_or_hides_the_list(
     entries: Sequence[Entry], content: bytes | None, hides: bool
 ) -> None:
-    assert look(*entries) == ImageReferences(content, hides)
+    assert look(*entries) == LayerFile(content, None, hides)
 
 
 @pytest.mark.parametrize(
     "entry",
     [
         Entry(NAME, "symlink", link=b"/etc/shadow"),
-        Entry(NAME, "hardlink", link=b"etc/shadow"),
         Entry(NAME, "dir"),
         Entry(NAME, content=b" " * ((4 << 20) + 1)),
     ],
 )
 def test_a_list_that_is_no_small_file_is_refused_by_its_path(entry: Entry) -> None:
-    with pytest.raises(LayerError, match=r"^release-manifests/image-references/?: the list of"):
+    with pytest.raises(LayerError, match=r"^release-manifests/image-references/?: the file"):
         look(entry)
 
 
 def test_the_topmost_layer_with_a_list_wins_and_a_whiteout_ends_the_search() -> None:
-    none, here, hidden = ImageReferences(), ImageReferences(b"A"), ImageReferences(hides=True)
-    assert topmost([none, here, ImageReferences(b"B")]) == b"A"
+    none, here, hidden = LayerFile(), LayerFile(b"A"), LayerFile(hides=True)
+    assert topmost([none, here, LayerFile(b"B")]) == b"A"
     assert topmost([none, hidden, here]) is None
-    assert topmost([ImageReferences(b"A", hides=True), ImageReferences(b"B")]) == b"A"
+    assert topmost([LayerFile(b"A", hides=True), LayerFile(b"B")]) == b"A"
     assert topmost([none, none]) is None
 
 
 def test_layers_below_the_deciding_one_are_not_asked() -> None:
     def layers() -> Any:
-        yield ImageReferences(b"A")
+        yield LayerFile(b"A")
         raise AssertionError("the layer below was read")
 
     assert topmost(layers()) == b"A"
