@@ -9,7 +9,6 @@ import pytest
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported, run_import
 from tests.tools.importrelease import failed, released, run_release
-from tests.tools.lacking import need
 from tests.tools.ostreerepo import refs, rev_parse
 from tests.tools.process import run
 from tests.tools.registry import Registry
@@ -243,25 +242,6 @@ def test_a_release_file_in_an_image(registry: Registry, two: Two, tmp_path: Path
     bad = f"oci:{tmp_path}/layout:bad!/{place.decode()}"
     outcome = failed(repo, bad, "--branch=none", "--insecure-policy", "--allow-transports=oci")
     assert "not an image reference" in outcome.said("error")[0]
-
-
-def test_a_release_file_in_an_rpm(two: Two, tmp_path: Path) -> None:
-    """By the line of docs/how-to/microshift.md."""
-    need("rpmbuild", "rpm2cpio", "cpio")
-    file = tmp_path / "release-x86_64.json"
-    file.write_text(json.dumps({"release": {"base": "4"}, "images": {"a": two.tags[0]}}))
-    place = "/usr/share/microshift/release"
-    spec = tmp_path / "info.spec"
-    spec.write_text(
-        "Name: info\nVersion: 1\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\n"
-        f"%description\n%install\ninstall -D {file} %{{buildroot}}{place}/{file.name}\n"
-        f"%files\n{place}/{file.name}\n"
-    )
-    run(["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {tmp_path}", spec])
-    line = f"rpm2cpio {tmp_path}/RPMS/noarch/*.rpm | cpio -i --quiet --to-stdout '*/{file.name}'"
-    wrapper = ["sh", "-c", f'{line} | "$@"', "sh"]
-    document = released(tmp_path / "repo", "--arch=amd64", "-", "--branch=x", wrapper=wrapper)
-    assert [image["component"] for image in document["releases"][0]["images"]] == ["a"]
 
 
 def test_a_release_of_a_compose_file(two: Two, tmp_path: Path) -> None:
