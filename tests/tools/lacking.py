@@ -15,7 +15,8 @@ import pytest
 #: The lists of packages that some systems have no package of (fixtures/packaging/system.mk).
 OPTIONAL = frozenset(
     {"buildah", "busybox", "chromium", "dockerd", "docker-registry", "fish", "fuse-overlayfs",
-     "kustomize", "mandoc", "mkfs.btrfs", "mkfs.erofs", "shellcheck", "systemd-nspawn", "umoci", "zsh"}
+     "kustomize", "mandoc", "mkfs.btrfs", "mkfs.erofs", "shellcheck", "systemd-nspawn", "umoci",
+     "zsh"}
 )  # fmt: skip
 _REASON = "this system lacks "
 _DPKG = Path("/var/lib/dpkg/status")
