@@ -49,10 +49,12 @@ def heal(given: Given) -> None:
 def doctor(given: Given) -> None:
     """Say what is wrong with a device's stores.
 
-    Looks whether deleted files of images are there again, as below systemd-sysext; whether
-    containers with user namespaces can start; whether all stores can be read; and which images
-    heal would move aside. Changes nothing. Exit status 1 if anything is wrong.
-    importer/device does the same on a device without this package.
+    Tells which stores podman and CRI-O read, and which file names each. Looks whether records,
+    links and lower layers fit each other; whether deleted files of images are there again, as
+    below systemd-sysext; whether containers can start, with user namespaces too; whether
+    labels are right where SELinux is enforcing; and what heal would move aside. Changes
+    nothing. Exit status 1 if anything is wrong. importer/device does the same on a device
+    without this package.
     """
 
     def answer() -> Answer:

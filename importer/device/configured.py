@@ -4,7 +4,7 @@ storage.conf has two readings. podman up to 5 and CRI-O up to 1.36 read one main
 container-libs 1.63 the drop-ins follow, sorted by name: of one name in several directories the last
 counts, and an array replaces those before, unless `{append = true}` stands in it
 (storage/pkg/configfile, `readDropIns`). CRI-O adds the options of its own files (pkg/config,
-`UpdateFromDropInFile`). The stores of all readings count here.
+`UpdateFromDropInFile`). heal counts the stores of all readings; the doctor tells them apart.
 """
 
 from __future__ import annotations
@@ -31,18 +31,17 @@ _DROP_INS = (
 # Before all others where HOME is set, since container-libs 1.63.
 _ROOTS_OWN = "root/.config/containers/storage.conf"
 _CRIO = ("etc/crio/crio.conf", "etc/crio/crio.conf.d")
-_ARGUMENTS = (
+_QUADLETS = (
     "usr/share/containers/systemd",
     "etc/containers/systemd",
     "run/containers/systemd",
-    "etc/sysconfig/crio",
 )
+_CRIO_ARGUMENTS = ("etc/sysconfig/crio",)
+# Who reads storage.conf without drop-ins, and with them.
+OLDER, NEWER = "podman 5 and CRI-O up to 1.36", "podman 6 and later CRI-O"
 # Of distributions, of osbuild and of bootc, whether or not a configuration names them.
-USUAL_STORES = (
-    "/usr/lib/containers/storage",
-    "/usr/share/containers/storage",
-    "/usr/lib/bootc/storage",
-)
+BOOTC = "/usr/lib/bootc/storage"
+USUAL_STORES = ("/usr/lib/containers/storage", "/usr/share/containers/storage", BOOTC)
 _MOST_BYTES = 1 << 20
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _LONGEST_LINE = 1 << 14
@@ -59,12 +58,16 @@ class Configured:
     """Stores that a configuration names: each path, with the file that has it.
 
     `usual` stores may be absent; a named one is needed by the program that reads the file.
-    `doubts` has a line for each configuration that cannot be read.
+    `doubts` has a line for each configuration that cannot be read. `readers` has the same stores
+    and files by who reads them. `replaced` has stores of an earlier file, each with the drop-in
+    whose list takes them away.
     """
 
     named: Dict[str, str] = field(default_factory=dict)
     usual: Tuple[str, ...] = USUAL_STORES
     doubts: Tuple[str, ...] = ()
+    readers: Dict[str, Dict[str, str]] = field(default_factory=dict)
+    replaced: Dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> Configured:
@@ -77,14 +80,25 @@ def configured_stores(system: Path = Path("/")) -> Configured:
     """Read all configurations of a system."""
     files = ConfigurationFiles(system)
     main = [path for path in _MAIN if files.read(path) is not None][:1]
-    readings = [main, [*main, *files.drop_ins(_DROP_INS)]]
+    readings = {OLDER: main, NEWER: [*main, *files.drop_ins(_DROP_INS)]}
     if files.read(_ROOTS_OWN) is not None:
-        readings.append([_ROOTS_OWN, *files.drop_ins((*_DROP_INS, f"{_ROOTS_OWN}.d"))])
-    named = files.stores(files.below(_CRIO), crio_stores)
-    named.update(files.stores(files.below(_ARGUMENTS), argument_stores))
-    for reading in readings:
-        named.update(files.stores(reading, storage_conf_stores))
-    return Configured(named, doubts=tuple(dict.fromkeys(files.doubts)))
+        readings["podman 6 by root"] = [
+            _ROOTS_OWN,
+            *files.drop_ins((*_DROP_INS, f"{_ROOTS_OWN}.d")),
+        ]
+    readers = {
+        "CRI-O by its options": files.stores(files.below(_CRIO), crio_stores),
+        "Quadlets": files.stores(files.below(_QUADLETS), argument_stores),
+        "CRI-O by its arguments": files.stores(files.below(_CRIO_ARGUMENTS), argument_stores),
+    }
+    for reader, paths in readings.items():
+        readers[reader] = files.stores(paths, storage_conf_stores)
+    named = {store: file for stores in readers.values() for store, file in stores.items()}
+    lost = readers[OLDER].keys() - readers[NEWER].keys()
+    replaced = {store: by for store, by in files.replaced.items() if store in lost}
+    return Configured(
+        named, doubts=tuple(dict.fromkeys(files.doubts)), readers=readers, replaced=replaced
+    )
 
 
 def storage_conf_stores(raw: bytes) -> Iterator[Optional[str]]:
@@ -148,11 +162,16 @@ def _absolute(path: str) -> str:
 
 
 class ConfigurationFiles:
-    """A system's files of configuration. `doubts` has a line for each that cannot be read."""
+    """A system's files of configuration.
+
+    `doubts` has a line for each that cannot be read. `replaced` has each store that a later file's
+    list took away, and that file.
+    """
 
     def __init__(self, system: Path) -> None:
         self._system = system
         self.doubts: List[str] = []
+        self.replaced: Dict[str, str] = {}
 
     def stores(
         self, paths: Iterable[str], parse: Callable[[bytes], Iterable[Optional[str]]]
@@ -163,6 +182,7 @@ class ConfigurationFiles:
             with self._doubting(path):
                 for store in list(parse(self.read(path) or b"")):
                     if store is None:
+                        self.replaced.update(dict.fromkeys(named, f"/{path}"))
                         named = {}
                     else:
                         named[store] = f"/{path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import stat
@@ -63,6 +64,24 @@ class Folder:
         with self._reads(path), self._at(f"{path}/.") as (at, _):
             return sorted(entry.name for entry in os.scandir(at))
         return []
+
+    def label(self, path: str) -> str:
+        """Return the SELinux label of a directory, "" if it has none or is absent."""
+        with self._reads(path), self._at(f"{path}/.") as (at, _):
+            try:
+                label = os.getxattr(f"/proc/self/fd/{at}", "security.selinux")
+            except OSError as error:
+                if error.errno not in {errno.ENODATA, errno.EOPNOTSUPP}:
+                    raise
+                return ""
+            return label.rstrip(b"\0").decode("ascii", "replace")
+        return ""
+
+    @contextmanager
+    def directory(self, path: str) -> Iterator[int]:
+        """Open a directory; yield its descriptor."""
+        with self._writes(path), self._at(f"{path}/.") as (at, _):
+            yield at
 
     @contextmanager
     def file(self, path: str, access: int = os.O_RDONLY) -> Iterator[int]:

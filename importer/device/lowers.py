@@ -14,7 +14,6 @@ from importer.device.folder import Folder
 from importer.device.records import Chains
 from layers.storage.holders import Holder, first_missing
 
-_BY_ID, _BY_LINK = Holder.IDS.value, Holder.LINKS.value
 # The driver mounts 500 layers at most.
 _LONGEST = 1 << 16
 _ID = re.compile(r"[0-9a-f]{64}")
@@ -25,9 +24,9 @@ _TARGET = re.compile(r"\.\./([0-9a-f]{64})/(diff|blocker)")
 Lower = Tuple[Folder, str]
 
 
-def _names(folder: Folder, layer: str, file: str) -> Optional[List[str]]:
+def names_by(folder: Folder, layer: str, holder: Holder) -> Optional[List[str]]:
     """Return the names in a file of a layer; None if it has no such file."""
-    data = folder.read(f"overlay/{layer}/{file}", _LONGEST)
+    data = folder.read(f"overlay/{layer}/{holder.value}", _LONGEST)
     if data is None:
         return None
     return [name for name in data.decode("ascii", "replace").strip().split(":") if name]
@@ -35,7 +34,7 @@ def _names(folder: Folder, layer: str, file: str) -> Optional[List[str]]:
 
 def lower_names(folder: Folder, layer: str) -> Optional[List[str]]:
     """Return the names that stand for the trees below a layer; None if no file has any."""
-    listed = (_names(folder, layer, holder.value) for holder in Holder)
+    listed = (names_by(folder, layer, holder) for holder in Holder)
     return next((names for names in listed if names is not None), None)
 
 
@@ -90,14 +89,14 @@ def name_lowers_anew(
 
 def _names_anew(storage: Folder, layer: str, parent: str, stores: Sequence[Folder]) -> bool:
     places = (storage, *stores)
-    files = {file: _names(storage, layer, file) for file in (_BY_LINK, _BY_ID)}
-    wrong = [file for file, names in files.items() if names and not _are_there(names, places)]
+    files = {holder: names_by(storage, layer, holder) for holder in Holder}
+    wrong = [holder for holder, names in files.items() if names and not _are_there(names, places)]
     lower = _below(parent, places) if wrong else None
     if lower is None:
         return False
-    storage.write(f"overlay/{layer}/{_BY_LINK}", lower.encode())
-    if _BY_ID in wrong:
-        storage.unlink(f"overlay/{layer}/{_BY_ID}")
+    storage.write(f"overlay/{layer}/{Holder.LINKS.value}", lower.encode())
+    if Holder.IDS in wrong:
+        storage.unlink(f"overlay/{layer}/{Holder.IDS.value}")
     return True
 
 
@@ -106,5 +105,5 @@ def _below(parent: str, places: Sequence[Folder]) -> Optional[str]:
     for place in places:
         link = link_of(place, parent)
         if link:
-            return ":".join([f"l/{link}", *(_names(place, parent, _BY_LINK) or ())])
+            return ":".join([f"l/{link}", *(names_by(place, parent, Holder.LINKS) or ())])
     return None

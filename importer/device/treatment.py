@@ -80,26 +80,35 @@ class Treatment:
 
     def document(self) -> Dict[str, object]:
         return {
-            "dry_run": self.dry_run,
+            "dry_run": self.dry_run,  # whether nothing was changed
+            # the images with a layer that no store has
             "images": [
-                {**_document(broken.image), "missing_layer": broken.missing}
+                {
+                    "image_id": broken.image.id,  # the image's id
+                    "names": list(broken.image.names),  # its names
+                    "missing_layer": broken.missing,  # the id of the layer
+                }
                 for broken in self.broken
             ],
-            "layers": list(self.layers),
+            "layers": list(self.layers),  # ids of layers whose parents are gone
+            # whether these images and layers were moved aside
             "moved_aside": not self.doubts and not self.dry_run,
-            "returned": [_document(image) for image in self._returning_images()],
-            "linked_layers": list(self.linked),
-            "stuck_containers": list(self.stuck),
-            "doubts": list(self.doubts),
-            "deleted": self.deleted,
+            # the images that were brought back, or would be
+            "returned": [
+                {
+                    "image_id": image.id,  # the image's id
+                    "names": list(image.names),  # the names that it has now
+                }
+                for image in self._returning_images()
+            ],
+            "linked_layers": list(self.linked),  # ids of layers whose `lower` was written anew
+            "stuck_containers": list(self.stuck),  # ids of containers that cannot start
+            "doubts": list(self.doubts),  # why nothing is moved aside, a line each
+            "deleted": self.deleted,  # whether all that is aside is deleted
         }
 
     def _returning_images(self) -> List[Recorded]:
         return [image for each in self.returning for image in each.records[IMAGES]]
-
-
-def _document(image: Recorded) -> Dict[str, object]:
-    return {"image_id": image.id, "names": list(image.names)}
 
 
 def treatment(storage: Folder, stores: DeviceStores) -> Treatment:

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from importer.device.configured import configured_stores
+from importer.device.doctor import diagnosis
 from tests.tools.entry import Entry, whiteout
 from tests.tools.image import build_oci
 from tests.tools.importimage import SCRIPT, imported, run_import
 from tests.tools.importrelease import released
+from tests.tools.ownstorage import OwnStorage, digits, healed, link
 from tests.tools.process import run
 from tests.tools.storecommand import answered, image_store
 
@@ -129,6 +132,24 @@ def test_diff_layers_and_check_upgrade(home: Path) -> None:
     checked = [image_store(home / "repo", "check-upgrade", "--json", *images[:2])]
     checked.append(image_store(home / "repo", "check-upgrade", "--json", "one", "two"))
     hold([one.document for one in checked], table("## image-store check-upgrade"))
+
+
+def test_heal_and_doctor(tmp_path: Path) -> None:
+    usual = "usr/share/containers/storage"
+    storage, store = (OwnStorage.made(tmp_path / name) for name in ("own", usual))
+    storage.add_layer(digits("b"), digits("gone"), link("b"))
+    storage.add_image(digits("image"), digits("b"), "r.io/x:1")
+    (tmp_path / "etc/containers").mkdir(parents=True)
+    stores = f'[storage.options]\nadditionalimagestores = ["/{usual}"]\n'
+    (tmp_path / "etc/containers/storage.conf").write_text(stores)
+    found = diagnosis(storage.root, configured_stores(tmp_path), tmp_path)
+    hold([found.document()], table("## image-store doctor"))
+    done = [healed(storage.root, store.root).document()]
+    store.add_layer(digits("gone"), link=link("gone"))
+    done.append(healed(storage.root, store.root).document())
+    hold(done, table("## image-store heal"))
+    assert done[0]["images"]
+    assert done[1]["returned"]
 
 
 def test_verify(home: Path) -> None:
