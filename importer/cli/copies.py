@@ -36,10 +36,17 @@ def copy_of(given: Given) -> AnyCopy | None:
     if options.to == STDOUT and sys.stdout.isatty():
         raise click.UsageError(f"--to={STDOUT} writes no tar to a terminal: name a file, or a pipe")
     place = parse_place(
-        options.to, sys.stdout.buffer, update=options.update, jobs=given(Jobs).count
+        options.to,
+        sys.stdout.buffer,
+        update=options.update,
+        days=options.component_days,
+        jobs=given(Jobs).count,
     )
-    quoted = given(StoreContents).whiteouts is Whiteouts.QUOTED
-    if quoted and not isinstance(place, DirectoryCopy):
+    if isinstance(place, DirectoryCopy):
+        return place
+    if options.component_days is not None:
+        raise click.UsageError("--component-days is not for this --to: only DIR has components")
+    if given(StoreContents).whiteouts is Whiteouts.QUOTED:
         raise click.UsageError("--whiteouts=quoted is not for this --to: only DIR has whiteouts")
     return place
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from importer.copies.components import Components
 from importer.copies.disk_tree import DiskTree
 from importer.errors import ImporterError
 from importer.files.atomic import is_fresh, naming, replace_file
@@ -41,10 +42,11 @@ _MOST_BYTES = 64
 @dataclass(frozen=True, slots=True)
 class DirectoryCopy:
     """A `StoreCopy`: the directory itself is the store. `update` allows a directory that has an
-    earlier copy."""
+    earlier copy. `days` is that of `Components`."""
 
     to: Path
     update: bool = field(kw_only=True)
+    days: int | None = field(kw_only=True, default=None)
 
     def check(self) -> None:
         """See `StoreCopy`. An empty store, as packages of podman install one, may be there."""
@@ -74,7 +76,7 @@ class DirectoryCopy:
             if self._marked() != checksum:
                 self._mark({})
             with synced(str(self.to)), _opened(self.to) as root:
-                tree = DiskTree(repo, root, advance)
+                tree = DiskTree(repo, root, Components(store, self.days), advance)
                 for name in _PARTS:
                     if (part := store.root.directories.get(name)) is not None:
                         tree.write((name,), part)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from importer.progress import Advance
     from importer.repo.values import StoredFile
     from importer.repo.writer import Repo
+    from layers.entry import Owner
     from layers.path import Path
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -47,7 +48,7 @@ class DiskEntries:
         self._root = root
         self._owners = owners
         self._advance = advance
-        self._linked: dict[str, tuple[Path, int]] = {}
+        self._linked: dict[tuple[str, Owner], tuple[Path, int]] = {}
         self.changed = False
 
     def write(self, directory: int, path: Path, checksum: str) -> None:
@@ -66,18 +67,20 @@ class DiskEntries:
         self._advance(file.size)
 
     def _file(self, directory: int, path: Path, file: StoredFile) -> None:
+        owner = self._owners.possible(file.owner, path)
         with self._in_place(directory, path[-1]) as name:
-            if self._link(directory, name, file.checksum):
+            if self._link(directory, name, (file.checksum, owner)):
                 return
             descriptor = os.open(name, _NEW, 0o600, dir_fd=directory)
             with os.fdopen(descriptor, "wb") as opened:
                 opened.writelines(self._repo.content(file.checksum))
                 opened.flush()
-                self._owners.give(descriptor, self._owners.possible(file.owner, path), path)
-        self._note(path, file)
+                self._owners.give(descriptor, owner, path)
+        self._note(path, file, owner)
 
     def _has_file(self, directory: int, path: Path, file: StoredFile) -> bool:
         """Return whether the file is there: its content, owner, permissions, xattrs and time."""
+        owner = self._owners.possible(file.owner, path)
         try:
             descriptor = open_file(directory, path[-1])
         except OSError:  # absent, a symlink, or closed to us, so that it is none of ours
@@ -86,7 +89,7 @@ class DiskEntries:
             status = os.fstat(descriptor)
             if not S_ISREG(status.st_mode) or status.st_size != file.size:
                 return False
-            if owner_on_disk(descriptor) != self._owners.possible(file.owner, path):
+            if owner_on_disk(descriptor) != owner:
                 return False
             hasher = sha256(content_of(file.owner, b"").header)
             while piece := os.read(descriptor, _READ):
@@ -95,17 +98,17 @@ class DiskEntries:
             os.close(descriptor)
         same = hasher.hexdigest() == file.checksum
         if same:
-            self._note(path, file)
+            self._note(path, file, owner)
         return same
 
-    def _note(self, path: Path, file: StoredFile) -> None:
+    def _note(self, path: Path, file: StoredFile, owner: Owner) -> None:
         """Note a file that others can be links to. An empty one is not worth a link."""
         if file.size:
-            self._linked.setdefault(file.checksum, (path, 1))
+            self._linked.setdefault((file.checksum, owner), (path, 1))
 
-    def _link(self, directory: int, name: bytes, checksum: str) -> bool:
-        """Make a hard link to a file of the same object. Return whether there is one."""
-        path, links = self._linked.get(checksum, ((), 0))
+    def _link(self, directory: int, name: bytes, key: tuple[str, Owner]) -> bool:
+        """Make a hard link to a file of the same object and owner. Return whether there is one."""
+        path, links = self._linked.get(key, ((), 0))
         if not 0 < links < _MOST_LINKS:
             return False
         try:
@@ -119,7 +122,7 @@ class DiskEntries:
             if error.errno not in _NO_LINK:
                 raise
             return False
-        self._linked[checksum] = (path, links + 1)
+        self._linked[key] = (path, links + 1)
         return True
 
     def _symlink(self, directory: int, path: Path, file: StoredFile, target: bytes) -> None:

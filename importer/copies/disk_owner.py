@@ -17,6 +17,7 @@ from layers.path import joined
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from importer.copies.components import Components
     from layers.path import Path
 
 _SET_ID = 0o6000
@@ -35,7 +36,8 @@ class DiskOwners:
     """Gives files what the commit says they have. Only root can give files to others: for another
     user all files are the user's own, and `lost` counts those that should not be."""
 
-    def __init__(self) -> None:
+    def __init__(self, components: Components) -> None:
+        self._components = components
         self._uid, self._gid = os.geteuid(), os.getegid()
         self._seen: set[Path] = set()
         self.lost = 0
@@ -44,7 +46,7 @@ class DiskOwners:
     def possible(self, owner: Owner, path: Path) -> Owner:
         """Return the owner that this user can give. Without the right owner a file has no set-id
         bits; other xattrs than `user.*` are root's to set."""
-        owner = unlabelled(owner)
+        owner = self._components.marked(unlabelled(owner), path)
         if self._uid == 0:
             return owner
         xattrs = tuple(xattr for xattr in owner.xattrs if xattr[0].startswith(_USER))

@@ -15,6 +15,7 @@ from layers.path import joined
 from layers.whiteout import unquoted
 
 if TYPE_CHECKING:
+    from importer.copies.components import Components
     from importer.progress import Advance
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
@@ -27,10 +28,10 @@ _STORE_DEPTH = 2
 class DiskTree:
     """Writes trees below `root`, the descriptor of a directory."""
 
-    def __init__(self, repo: Repo, root: int, advance: Advance) -> None:
+    def __init__(self, repo: Repo, root: int, components: Components, advance: Advance) -> None:
         self._repo = repo
         self._root = root
-        self.owners = DiskOwners()
+        self.owners = DiskOwners(components)
         self._entries = DiskEntries(repo, root, self.owners, advance)
         self._left: list[Path] = []
         self._opened: dict[Path, int] = {}

@@ -18,11 +18,13 @@ type AnyCopy = DirectoryCopy | TarCopy | ImageCopy
 _TAR, _STDOUT, _IMAGES = "tar:", "tar:-", ("oci:", "oci-archive:")
 
 
-def parse_place(text: str, stdout: BinaryIO, *, update: bool, jobs: int) -> AnyCopy:
+def parse_place(
+    text: str, stdout: BinaryIO, *, update: bool, days: int | None, jobs: int
+) -> AnyCopy:
     """Return what writes to DIR, tar:FILE, tar:-, oci:DIR[:TAG] or oci-archive:FILE.
 
-    A tar for `-` goes to `stdout`. `update` allows to write over an earlier copy. Raise LayerError
-    for an image's place without a path.
+    A tar for `-` goes to `stdout`. `update` allows to write over an earlier copy. `days` is that of
+    a directory's `Components`. Raise LayerError for an image's place without a path.
     """
     if text == _STDOUT:
         return TarCopy(text, stdout, update=update)
@@ -30,4 +32,4 @@ def parse_place(text: str, stdout: BinaryIO, *, update: bool, jobs: int) -> AnyC
         return TarCopy(text, Path(text.removeprefix(_TAR)), update=update)
     if text.startswith(_IMAGES):
         return ImageCopy(text, Reference.parse(text), jobs)
-    return DirectoryCopy(Path(text), update=update)
+    return DirectoryCopy(Path(text), update=update, days=days)

@@ -34,6 +34,7 @@ RELEASE = ("--repo=/r", "release.json")
         (import_release, ["release.json"], "--repo, or OSTREE_REPO, has to name the ostree repo"),
         (import_image, ["q.io/a/b:c"], "--repo, or OSTREE_REPO, has to name the ostree repo, or"),
         (import_image, [*IMAGE, "--update"], "--update is only for --to"),
+        (import_image, [*IMAGE, "--component-days=7"], "--component-days is only for --to"),
         (import_image, [*IMAGE, "--to=d", "--onto=os", "--branch=x"], "--onto is not for --to"),
         (import_image, [*IMAGE, "--to=d", "--form=rootfs"], "--to is only for --form=store"),
         (import_image, [*IMAGE, "--to=tar:-", "--json"], "--json and --to=tar:- both write to"),

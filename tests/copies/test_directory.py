@@ -1,6 +1,7 @@
 """`--to DIR`: as root and as other users, from a registry to a started container."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from importer.copies.directory import MARKER
 from tests.copies.conftest import Images, store_in
 from tests.tools.busybox import busybox_layer
 from tests.tools.entry import Entry
-from tests.tools.expected import STORE, unpacked
+from tests.tools.expected import STORE, blocker_id, unpacked
 from tests.tools.image import build_oci
 from tests.tools.importimage import NOBODY, SCRIPT, imported_storage
 from tests.tools.ostreerepo import checkout
@@ -94,6 +95,41 @@ def test_an_update_to_another_set_of_images(images: Images, tmp_path: Path) -> N
     assert_same(snapshot(store), snapshot(tmp_path / "new"), ("updated", "new"))
     layers = {path: inode for path, (inode, _) in changes(store).items() if "diff" in path.parts}
     assert layers == {path: before[path][0] for path in layers}
+
+
+def components(root: Path) -> dict[Path, bytes]:
+    """Each file's component, as chunkah and rpm-ostree tell it (src/components/xattr.rs, 2026-08;
+    rust/src/container.rs, 2026-06): its own xattr's, or that of the nearest directory's above."""
+    found: dict[Path, bytes] = {root: b""}
+    for path in sorted(root.rglob("*")):
+        own = dict.fromkeys(os.listxattr(path, follow_symlinks=False))
+        name = os.getxattr(path, "user.component") if "user.component" in own else b""
+        found[path] = name or found[path.parent]
+    return {path: name for path, name in found.items() if not path.is_dir() or path.is_symlink()}
+
+
+def test_tools_that_divide_images_keep_layers_apart(images: Images, tmp_path: Path) -> None:
+    """All of a layer's files are one component, and records are none; an update takes it back."""
+    store = tmp_path / "store"
+    images.copied(store, "--component-days=30")
+    layers = json.loads((store / "overlay-layers/layers.json").read_bytes())
+    blockers = {blocker_id(layer["id"]): layer["id"] for layer in layers}
+    found = components(store)
+    for path, component in found.items():
+        part, *below = path.relative_to(store).parts
+        layer = below[0].removesuffix(".tar-split.gz") if below else ""
+        layer = blockers.get(layer, layer)
+        is_layer = part != "overlay-images" and len(layer) == 64
+        assert component == (f"container-layer-{layer}".encode() if is_layer else b""), path
+    assert len(set(found.values())) == len(layers) + 1
+    (folder,) = store.glob(f"overlay/{layers[0]['id']}")
+    assert os.getxattr(folder, "user.update-interval") == b"30"
+    again = images.to(store, "--component-days=30", "--update", "--unchanged-exit-77")
+    assert again.status == 77, again.stderr
+    images.copied(store, "--update")
+    assert set(components(store).values()) == {b""}
+    refused = images.to(f"tar:{tmp_path}/tar", "--component-days=30")
+    assert refused.status == 2
 
 
 def test_what_is_not_ours_is_refused_before_anything_is_fetched(

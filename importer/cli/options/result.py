@@ -27,7 +27,7 @@ from importer.cli.options.rules import (
     present,
     refuse,
 )
-from importer.cli.options.types import OneOf, PlaceType, TextType, Timestamp, YesNo
+from importer.cli.options.types import Number, OneOf, PlaceType, TextType, Timestamp, YesNo
 from importer.commit.target import EngineOptions, ExistingStore, Form
 from layers.storage.layer_id import LayerIds, Whiteouts
 
@@ -71,6 +71,7 @@ class CopyOptions(OptionGroup):
     COMMON = ("to",)
     RULES = (
         needs("update", "to", error="--update is only for --to"),
+        needs("component_days", "to", error="--component-days is only for --to"),
         refuse(
             present("to"),
             "onto",
@@ -101,6 +102,14 @@ class CopyOptions(OptionGroup):
         "--update",
         help="With --to: make an earlier copy in DIR equal to the new store, file by file,"
         " or replace tar:FILE.",
+    )
+    component_days: int | None = option(
+        "--component-days",
+        metavar="DAYS",
+        type=Number(1),
+        help="With --to DIR: mark each layer as a component (xattr user.component) that changes"
+        " after about DAYS days (user.update-interval). chunkah and rpm-ostree, which divide an"
+        " image into new layers, then keep the store's layers apart.",
     )
 
 
