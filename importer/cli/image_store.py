@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from importer.cli.options.command import BriefHelp
@@ -18,6 +20,11 @@ from importer.cli.store_queries import (
     verify,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# podman's names of commands.
+_ALIASES = {"inspect": "show", "ls": "list", "rm": "remove"}
 _EXAMPLES = """
 # What is in the repo?
 image-store list --repo /srv/repo
@@ -31,13 +38,48 @@ image-store embed images --repo /srv/repo \\
 """
 
 
-@click.group("image-store", params=[BriefHelp(_EXAMPLES)])
+class StoreCommands(click.Group):
+    """The commands by their names or podman's. Their options may stand before the name, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Begin with the command's own name, unless there are options of the group before it."""
+        own = {name for param in self.get_params(ctx) for name in param.opts}
+        at = self._place(ctx, args)
+        if args and at is None and own.isdisjoint(args):
+            raise click.UsageError("Missing command.", ctx)
+        if at is not None and own.isdisjoint(args[:at]):
+            args = [_ALIASES.get(args[at], args[at]), *args[:at], *args[at + 1 :]]
+        return super().parse_args(ctx, args)
+
+    def _place(self, ctx: click.Context, args: Sequence[str]) -> int | None:
+        """Return the place of the command's name: the first word that is no option and no value."""
+        params = [param for command in self.commands.values() for param in command.get_params(ctx)]
+        valued = {
+            name
+            for param in params
+            if isinstance(param, click.Option) and not param.is_flag
+            for name in param.opts
+        }
+        words = zip(["", *args], args, strict=False)
+        return next(
+            (
+                number
+                for number, (before, word) in enumerate(words)
+                if not word.startswith("-") and before not in valued
+            ),
+            None,
+        )
+
+
+@click.group("image-store", cls=StoreCommands, params=[BriefHelp(_EXAMPLES)])
 @versioned
 def image_store() -> None:
     """See, check and clean up the container images in an ostree repo.
 
     A store is found in a branch by what import-image wrote into its commit, or at --prefix.
-    IMAGE is a name, an id or its beginning, or a digest, as podman takes them.
+    IMAGE is a name, an id or its beginning, or a digest, as podman takes them, or the name of a
+    release's component. `ls`, `inspect` and `rm` are list, show and remove; options may stand
+    before the command.
     """
 
 

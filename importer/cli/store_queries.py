@@ -10,7 +10,7 @@ import click
 from importer.cli.messages import progress_for
 from importer.cli.options.declare import Given, subcommand
 from importer.cli.options.images import ArchitectureOption, Platform
-from importer.cli.options.output import Document, Messages
+from importer.cli.options.output import Document, ListForm, ListMessages, Messages
 from importer.cli.options.registry import Access, Retries
 from importer.cli.options.stores import (
     Branches,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 
-@subcommand("list", Branches, StoreArguments, Messages, Document)
+@subcommand("list", Branches, StoreArguments, ListMessages, ListForm, Document)
 def list_images(given: Given) -> None:
     """List the images of these branches, or of all."""
 
@@ -41,7 +41,14 @@ def list_images(given: Given) -> None:
         from importer.store.find import find_stores
 
         stores = find_stores(repo, given(Branches).branches, given(StoreArguments).prefix)
-        return Listing(stores, int(time.time()))
+        form = given(ListForm)
+        return Listing(
+            stores,
+            int(time.time()),
+            ids=given(ListMessages).quiet,
+            whole=form.no_trunc,
+            template=form.template or "",
+        )
 
     end_query(given, work)
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.render.json_text import json_text
+from importer.render.row_format import formatted
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.store.whiteouts import recorded_whiteouts
 from layers.storage.layer_id import Whiteouts
 from layers.words import age, size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from importer.store.find import Stores
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
 
+_LONG_DIGEST = re.compile(r"(@\w+:[0-9a-f]{12})[0-9a-f]+$")
 _COLUMNS = (
     Column("COMPONENT", below=True, optional=True),
     Column("NAME", below=True, style="cyan"),
@@ -31,17 +37,30 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Listing(Shown):
-    """The images of some stores. `now` is in seconds since 1970; ages count from it."""
+    """The images of some stores. `now` is in seconds since 1970; ages count from it.
+
+    For people: with `ids` the images' ids alone, with a `template` what it makes of each name. Ids
+    and digests are short unless `whole`.
+    """
 
     stores: Stores
     now: int
+    ids: bool = False
+    whole: bool = False
+    template: str = ""
 
     def blocks(self) -> list[Block]:
-        """Return a row for each name, so that each can be copied, and then the skipped branches."""
+        """Return a row for each name, and then the skipped branches."""
+        if self.template == "json":
+            return [Text(json_text(self), verbatim=True)]
+        if self.template:
+            fields = [row for pair in self._images() for row in self._fields(*pair)]
+            return formatted(self.template, fields)
+        if self.ids:
+            return [Text(i) for i in dict.fromkeys(self._id(image) for _, image in self._images())]
         table = Table(_COLUMNS)
-        for store in self.stores.found:
-            for image in sorted(store.images, key=lambda i: i.full_label):
-                table.rows.extend(self._rows(store, image))
+        for store, image in self._images():
+            table.rows.extend(self._rows(store, image))
         blocks: list[Block] = [table] if table.rows else [Text("no images")]
         blocks += [
             Text(f"skipped {branch.branch}: {branch.reason}", "yellow")
@@ -49,14 +68,56 @@ class Listing(Shown):
         ]
         return blocks
 
+    def _images(self) -> Iterator[tuple[StoreView, ImageView]]:
+        for store in self.stores.found:
+            for image in sorted(store.images, key=lambda i: i.full_label):
+                yield store, image
+
+    def _id(self, image: ImageView) -> str:
+        return image.id if self.whole else image.id[:12]
+
+    def _name(self, name: str) -> str:
+        return name if self.whole else _LONG_DIGEST.sub(r"\1", name)
+
+    def _digest(self, image: ImageView, name: str) -> str:
+        """Return the manifest's digest, or "" if the name has it."""
+        digest = image.manifest.digest
+        if name.endswith(f"@{digest}"):
+            return ""
+        return str(digest) if self.whole else digest.hex[:12]
+
+    def _fields(self, store: StoreView, image: ImageView) -> Iterator[dict[str, object]]:
+        """Return the fields of a template for each name, called as podman calls them."""
+        created = image.config.created_seconds
+        for name in image.names or ("<none>",):
+            repository, at, digest = name.partition("@")
+            before, colon, tag = repository.rpartition(":")
+            tagged = bool(colon) and "/" not in tag
+            yield {
+                "ID": self._id(image),
+                "Name": self._name(name),
+                "Names": [self._name(each) for each in image.names],
+                "Repository": before if tagged else repository,
+                "Tag": tag if tagged else "<none>",
+                "Digest": digest if at else str(image.manifest.digest),
+                "Created": age(created, self.now),
+                "CreatedAt": image.config.created,
+                "Size": size(image.size),
+                "Layers": len(image.layers),
+                "Platform": image.platform,
+                "Component": ", ".join(image.components),
+                "Branch": store.branch,
+                "Commit": store.commit.checksum,
+            }
+
     def _rows(self, store: StoreView, image: ImageView) -> list[tuple[str, ...]]:
         first, *others = [*image.names] or ["<none>"]
         when = age(image.config.created_seconds, self.now)
         row = (
             ", ".join(image.components),
-            first,
-            _digest(image, first),
-            image.id[:12],
+            self._name(first),
+            self._digest(image, first),
+            self._id(image),
             image.platform,
             str(len(image.layers)),
             size(image.size),
@@ -64,8 +125,13 @@ class Listing(Shown):
             when,
             store.branch,
         )
-        more = [("", name, _digest(image, name), image.id[:12], *[""] * 6) for name in others]
-        return [row, *more]
+        return [
+            row,
+            *(
+                ("", self._name(name), self._digest(image, name), self._id(image), *[""] * 6)
+                for name in others
+            ),
+        ]
 
     def document(self) -> dict[str, object]:
         stores = self.stores.found
@@ -109,9 +175,3 @@ def _form(store: StoreView, image: ImageView) -> str:
     if image.flattened:
         return "flattened"
     return "no whiteouts" if _whiteouts(store, image) is Whiteouts.NONE else ""
-
-
-def _digest(image: ImageView, name: str) -> str:
-    """Return the first digits of the manifest's digest, or "" if the name has the digest."""
-    digest = image.manifest.digest
-    return "" if name.endswith(f"@{digest}") else digest.hex[:12]

@@ -9,9 +9,10 @@ from importer.cache.branches import is_cache
 from importer.errors import ImporterError
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.document import mapping, parse_document, string
-from layers.errors import Fault
+from layers.errors import Fault, LayerError
 from layers.oci.derive import STORE_COMMIT
 from layers.storage.select_image import select
+from layers.words import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from importer.store.image import ImageView
     from layers.digest import Digest
     from layers.storage.image import Image
+
+    # The stores that have an image, and its views there, by its id.
+    type _Places = dict[str, list[tuple[StoreView, ImageView]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,13 @@ class _Candidate:
 
 
 def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
-    """Find the image that `text` means: each store that has the image, with its view there.
+    """Find the image that `text` means: each store that has the image, with its view there. A text
+    that names no image may name a component of a release.
 
     Stores that have the image by that name come first, then those that have any name for it. Raise
     ImporterError if there is no such image, LayerError if the text could mean several.
     """
-    places: dict[str, list[tuple[StoreView, ImageView]]] = {}
+    places: _Places = {}
     for store in stores.found:
         for image in store.images:
             places.setdefault(image.id, []).append((store, image))
@@ -91,13 +96,32 @@ def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
         )
         for image_id, copies in places.items()
     ]
-    chosen = select(candidates, text)
+    text = text.removeprefix("docker://")
+    selected = select(candidates, text)
+    chosen = selected.id if selected is not None else _component(places, text)
     if chosen is None:
         raise ImporterError(
             f"no image {text[:200]!r} in the stores of this repo{_unread(stores)}",
             hint="`image-store list` lists them; a name, an id or a digest will do",
         )
-    return sorted(places[chosen.id], key=lambda p: (text not in p[1].names, not p[1].names))
+    return sorted(places[chosen], key=lambda p: (text not in p[1].names, not p[1].names))
+
+
+def _component(places: _Places, text: str) -> str | None:
+    """Return the id of the image that is a release's component of this name, None if there is none.
+    Raise LayerError if releases have several."""
+    found = {
+        image.id: store.branch
+        for copies in places.values()
+        for store, image in copies
+        if text in image.components
+    }
+    if len(found) > 1:
+        raise LayerError(
+            f"{len(found)} images are the component {text}, on {first_of(sorted(found.values()))}",
+            hint="name a branch with --branch",
+        )
+    return next(iter(found), None)
 
 
 def original(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView, ImageView]:

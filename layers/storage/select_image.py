@@ -78,12 +78,13 @@ def _wanted(text: str) -> str:
 
 def _matches(image: Named, text: str) -> bool:
     """Return whether the text is the end of a name, from a slash on: `nginx:1` for
-    `docker.io/library/nginx:1`. The digest of any of the image's manifests fits any name."""
+    `docker.io/library/nginx:1`. The digest of any of the image's manifests, or its beginning, fits
+    any name."""
     repository, at, digest = _wanted(text).partition("@")
     if not at:
         return any(f"/{name}".endswith(f"/{repository}") for name in image.names)
     untagged = _repository(repository)
-    here = digest in map(str, image.digests)
+    here = any(str(found).startswith(digest) for found in image.digests)
     return here and any(f"/{_repository(n)}".endswith(f"/{untagged}") for n in image.names)
 
 

@@ -19,6 +19,7 @@ from tests.tools.expected import layer_ids
 from tests.tools.image import BuiltImage, build_index, build_oci
 from tests.tools.importimage import imported
 from tests.tools.ostreerepo import ostree, rev_parse
+from tests.tools.process import run
 from tests.tools.registry import Registry
 from tests.tools.storecommand import SCRIPT, answered, image_store
 
@@ -142,6 +143,75 @@ def test_list_as_plain_text_is_aligned_and_without_control_characters(stores: St
     assert "\x1b" not in text
 
 
+def test_list_shortens_digests(stores: Stores) -> None:
+    """The short ones name an image, too."""
+    name = stores.names["newer"]
+    short = name[: name.index(":", len("127.0.0.1:65535")) + 13]
+    row = image_store(stores.repo, "list", "next").stdout.splitlines()[1].split()
+    assert row[:2] == [short, stores.newer.image_id[:12]]
+    assert answered(stores.repo, "show", short)["image_id"] == stores.newer.image_id
+    whole = image_store(stores.repo, "list", "--no-trunc", "next").stdout
+    for text in (name, stores.newer.image_id, stores.two.digest):
+        assert text in whole.split()
+
+
+def test_list_prints_ids_alone(stores: Stores) -> None:
+    ids = {stores.one.image_id, stores.two.image_id, stores.newer.image_id}
+    shown = image_store(stores.repo, "list", "-q").stdout.splitlines()
+    assert sorted(shown) == sorted(one[:12] for one in ids)
+    shown = image_store(stores.repo, "list", "-q", "--no-trunc").stdout.splitlines()
+    assert sorted(shown) == sorted(ids)
+
+
+def test_list_takes_podmans_templates(stores: Stores) -> None:
+    def listed(template: str) -> str:
+        return image_store(stores.repo, "list", "all", "--format", template).stdout
+
+    one, two = stores.names["one"], stores.names["two"]
+    assert listed("{{.Repository}} {{ .Tag }}").splitlines() == [
+        one.removesuffix(":t") + " t",
+        two.removesuffix(":t") + " t",
+    ]
+    rows = [json.loads(line) for line in listed("{{json .}}").splitlines()]
+    assert [row["Names"] for row in rows] == [[one], [two]]
+    assert [row["Digest"] for row in rows] == [stores.one.digest, stores.two.digest]
+    assert listed("{{json .Names}}").splitlines() == [f'["{one}"]', f'["{two}"]']
+    title, *lines = listed(r"table {{.ID}}\t{{.Names | length}} names").splitlines()
+    assert title == "ID            NAMES"
+    assert lines == [f"{image.image_id[:12]}  1 names" for image in (stores.one, stores.two)]
+    assert json.loads(listed("json")) == answered(stores.repo, "list", "all")
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("{{.Nothing}}", "'Nothing' is undefined"), ("{{.ID", "unexpected end of template")],
+)
+def test_a_wrong_template_names_the_fields(stores: Stores, template: str, said: str) -> None:
+    outcome = image_store(stores.repo, "list", "--format", template)
+    assert outcome.status == 1
+    error, hint = outcome.stderr.splitlines()
+    assert error.startswith(f"error: --format: {said}")
+    assert hint.startswith("hint: the fields are .ID, .Name, ")
+
+
+def test_commands_have_podmans_names(stores: Stores) -> None:
+    one = stores.one.image_id
+    assert answered(stores.repo, "ls") == answered(stores.repo, "list")
+    assert answered(stores.repo, "inspect", one) == answered(stores.repo, "show", one)
+    assert "no image 'nothing'" in image_store(stores.repo, "rm", "nothing").stderr
+
+
+@pytest.mark.parametrize("words", [["--repo={}"], ["--repo", "{}"], ["--json", "--repo", "{}"]])
+def test_options_may_stand_before_the_command(stores: Stores, words: list[str]) -> None:
+    repo = str(stores.repo)
+    found = run([SCRIPT, *(word.format(repo) for word in words), "ls", "--json", "all"])
+    assert len(json.loads(found)["images"]) == 2
+    missing = subprocess.run(
+        [SCRIPT, *(word.format(repo) for word in words)], capture_output=True, check=False
+    )
+    assert (missing.returncode, b"Missing command" in missing.stderr) == (2, True)
+
+
 def test_a_branch_without_a_store_is_named(stores: Stores, tmp_path: Path) -> None:
     repo = ostreerepo.init(tmp_path / "repo")
     (tmp_path / "tree").mkdir()
@@ -241,11 +311,12 @@ def test_show_tells_who_shares_a_layer(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["name", "digest", "id", "short id", "short digest", "short name", "index"]
+    "how", ["name", "docker://", "digest", "id", "short id", "short digest", "short name", "index"]
 )
 def test_show_takes_an_image_as_podman_does(stores: Stores, how: str) -> None:
     text = {
         "name": stores.names["one"],
+        "docker://": f"docker://{stores.names['one']}",
         "digest": f"{stores.names['one'].rpartition(':')[0]}@{stores.one.digest}",
         "id": stores.one.image_id,
         "short id": stores.one.image_id[:12],

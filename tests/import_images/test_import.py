@@ -173,7 +173,7 @@ def test_plain_output_is_the_commit_alone(registry: Registry, tmp_path: Path, la
     reference = registry.push(build_oci(layout, "t", [BASE]), "plain:t")
     outcome = run_import(repo, "--branch=os/b", reference)
     assert outcome.stdout == rev_parse(repo, "os/b") + "\n"
-    assert "reading" in outcome.stderr
+    assert "plain: done" in outcome.stderr
 
 
 def test_a_layer_that_was_pulled_in_part_is_refused(

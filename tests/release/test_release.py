@@ -235,6 +235,7 @@ def test_components_are_named_and_paired(world: World, copied: Path, tmp_path: P
     """All images may be of one repository, which tells nothing of any."""
     released(copied, *world.file(world.second, copied))
     etcd = answered(copied, "show", world.second.pullspecs["etcd"])
+    assert answered(copied, "show", "etcd", f"--branch={AMD64}") == etcd
     assert etcd["components"] == ["etcd"]
     found = answered(copied, "diff", f"{AMD64}^", AMD64)["images"]
     assert (found["added"], found["removed"]) == ([], [])

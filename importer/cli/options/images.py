@@ -17,6 +17,7 @@ from importer.cli.options.declare import (
     setting,
     several,
 )
+from importer.cli.options.name_types import ArchitectureType
 from importer.cli.options.rules import at_least_one, demand, present
 from importer.cli.options.types import NotEmpty, Number, PlaceType, Size, Transports
 from layers.document import MAX_TEXT_SIZE
@@ -109,7 +110,7 @@ class ArchitectureOption(OptionGroup):
     COMMON = ("arch",)
 
     arch: str | None = option(
-        "--arch", type=NotEmpty(), help="Take the image for this architecture."
+        "--arch", type=ArchitectureType(), help="Take the image for this architecture."
     )
 
 

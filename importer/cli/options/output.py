@@ -9,7 +9,7 @@ import click
 
 from importer.cli.options.declare import Heading, OptionGroup, flag, option, options
 from importer.cli.options.rules import exclusive
-from importer.cli.options.types import Number
+from importer.cli.options.types import NotEmpty, Number
 
 
 def _writable(_context: click.Context, _option: click.Parameter, value: int | None) -> int | None:
@@ -42,6 +42,32 @@ class Messages(OptionGroup):
         check=_writable,
         help="Write progress to this file descriptor, a JSON object a line.",
     )
+
+
+@options
+class ListMessages(Messages):
+    """Messages of a command that lists images; --quiet prints less of the result."""
+
+    quiet: bool = flag("--quiet", "-q", help="Print the images' ids alone.")
+
+
+@options
+class ListForm(OptionGroup):
+    """The form of a list."""
+
+    HEADING = Heading.OUTPUT
+    COMMON = ("template", "no_trunc")
+    RULES = (exclusive("template", "as_json"), exclusive("template", "quiet"))
+
+    template: str | None = option(
+        "--format",
+        metavar="TEMPLATE",
+        type=NotEmpty(),
+        help="Print each image by a template of podman's kind, such as '{{.ID}} {{.Names}}' or"
+        " 'table {{.Name}}\\t{{.Size}}'; '{{json .}}' is a JSON document a line, and `json` what"
+        " --json prints.",
+    )
+    no_trunc: bool = flag("--no-trunc", help="Print ids and digests in full.")
 
 
 @options
