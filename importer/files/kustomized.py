@@ -138,7 +138,7 @@ class _Kustomizer:
     def _opened(self, directory: _Opened, path: str) -> Iterator[_Opened]:
         """Yield the entry at a path of a kustomization. Raise ImporterError if it cannot be opened,
         LayerError for too many of them."""
-        full = directory.full(path)
+        full = path if "://" in path else directory.full(path)
         self._files -= 1
         if self._files < 0 or directory.depth == _DEEPEST:
             raise LayerError(f"{full}: too many files or levels", hint="is it a circle?")

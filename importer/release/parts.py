@@ -75,6 +75,9 @@ def opened_parts(origin: ReleaseOrigin, progress: Progress) -> Iterator[list[Par
 
 def _part(origin: ReleaseOrigin, locked: Locked, stack: ExitStack, progress: Progress) -> Part:
     release = origin.release(locked.release)
+    for component in release.components.values():
+        if component.warning:
+            progress.message(component.warning)
     skopeo = replace(origin.skopeo, arch=release.arch)
     if skopeo.creds is not None:
         skopeo.creds.check(registries_in(release))
@@ -112,8 +115,6 @@ def _read(
     skopeo = replace(origin.skopeo, arch=arch or None)
     with Blobs(skopeo, progress) as blobs:
         release = Sources(documents, skopeo, blobs, origin).read(names)
-    for warning in release.warnings:
-        progress.message(warning)
     with naming(shown(names[0].text)):
         arch = _agreed(arch, release.arch)
     streams = [origin.stream, *(name.stream for name in names)]

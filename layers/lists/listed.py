@@ -17,22 +17,35 @@ if TYPE_CHECKING:
 class Listed:
     """An image in a file: `source` as written there, `name` what the file calls it or "".
 
-    `where` is the place in the file, for errors. `always` quotes what makes the engine ask the
-    registry at each start, "" if nothing does.
+    `where` is the place in the file, for errors. `always` quotes the setting that makes the engine
+    ask the registry at each start, "" if there is none. `unset` is the name of Kubernetes' setting
+    if the file does not have it.
     """
 
     source: str
     where: str
     name: str = ""
     always: str = ""
+    unset: str = ""
 
     @property
     def warning(self) -> str:
-        """Return a warning if the image cannot start offline, "" otherwise."""
-        return self.always and (
+        """Return a warning if the image cannot start offline, "" otherwise.
+
+        Kubernetes' API sets Always for the tag `latest`, written or implied, if nothing is set.
+        """
+        reason = self.always
+        if self.unset and self._is_latest:
+            reason = f"the tag latest without {self.unset} means Always; write IfNotPresent"
+        return reason and (
             f"{self.where}: {self.source[:200]} cannot start offline, since its registry is asked"
-            f" at each start: {self.always}"
+            f" at each start: {reason}"
         )
+
+    @property
+    def _is_latest(self) -> bool:
+        last = self.source.rpartition("/")[2]
+        return last.endswith(":latest") or not {":", "@"} & set(last)
 
     def reference(self, transports: frozenset[str]) -> Reference:
         """Parse the source. Raise LayerError if it is malformed, or of another transport.

@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
     from yaml.nodes import Node
 
-    # A node with an image's name, and the text that makes the engine ask the registry each time.
-    type _Image = tuple[Node, str]
+    # A node with an image's name, and `Listed.always` and `Listed.unset`.
+    type _Image = tuple[Node, str, str]
 
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
-_IMPLIED = "the tag latest without imagePullPolicy means Always; write IfNotPresent"
 
 
 def read_manifests(text: str, origin: str, limit: int) -> SpanList:
@@ -44,8 +43,8 @@ def read_manifests(text: str, origin: str, limit: int) -> SpanList:
         else:
             continue
         is_known = True
-        for node, always in images:
-            span = _span(node, text, origin, always)
+        for node, always, unset in images:
+            span = _span(node, text, origin, always, unset)
             spans.setdefault(span.start, span)
     if not is_known:
         raise LayerError(f"{origin} is YAML or JSON of no kind that we know")
@@ -56,7 +55,7 @@ def _services(services: Node) -> Iterator[_Image]:
     for service in map(keys, keys(services).values()):
         if "image" in service:
             always = string(service.get("pull_policy")) == "always"
-            yield service["image"], "pull_policy: always" if always else ""
+            yield service["image"], "pull_policy: always" if always else "", ""
 
 
 def _kubernetes(document: Node) -> Iterator[_Image]:
@@ -65,27 +64,20 @@ def _kubernetes(document: Node) -> Iterator[_Image]:
         for key in _CONTAINERS:
             for container in map(keys, _new(mapping.get(key), seen)):
                 if "image" in container:
-                    yield container["image"], _always(container, "image", "imagePullPolicy")
+                    yield container["image"], *_policy(container, "imagePullPolicy")
         for volume in _new(mapping.get("volumes"), seen):
             source = keys(keys(volume).get("image"))
             if "reference" in source:
-                yield source["reference"], _always(source, "reference", "pullPolicy")
+                yield source["reference"], *_policy(source, "pullPolicy")
         for related in map(keys, _new(mapping.get("relatedImages"), seen)):
             if "image" in related:
-                yield related["image"], ""
+                yield related["image"], "", ""
 
 
-def _always(fields: Mapping[str, Node], image: str, policy: str) -> str:
-    """Return what makes the kubelet ask the registry at each start, "" if nothing does.
-
-    Without a policy, Kubernetes' API sets Always for the tag `latest`, written or implied.
-    """
-    said = string(fields.get(policy))
-    last = string(fields[image]).rpartition("/")[2]
-    if said:
-        return f"{policy}: {said}" if said == "Always" else ""
-    is_latest = last.endswith(":latest") or not {":", "@"} & set(last)
-    return _IMPLIED.replace("imagePullPolicy", policy) if is_latest else ""
+def _policy(fields: Mapping[str, Node], name: str) -> tuple[str, str]:
+    """Return `Listed.always` and `Listed.unset`."""
+    policy = string(fields.get(name))
+    return f"{name}: Always" if policy == "Always" else "", "" if policy else name
 
 
 def _new(node: Node | None, seen: set[int]) -> Iterator[Node]:
@@ -98,11 +90,12 @@ def _new(node: Node | None, seen: set[int]) -> Iterator[Node]:
                 yield item
 
 
-def _span(node: Node, text: str, origin: str, always: str) -> Span:
+def _span(node: Node, text: str, origin: str, always: str, unset: str) -> Span:
     where = f"{origin}:{node.start_mark.line + 1}"
     if not is_string(node):
         raise LayerError(f"{where}: the image is not text")
     edit = replacing(node, node.value, origin)
     quote = text[edit.start] if text[edit.start] in "'\"" else ""
     source = with_defaults(node.value, where)
-    return Span(Listed(source, where, always=always), edit.start, edit.end, quote)
+    image = Listed(source, where, always=always, unset=unset)
+    return Span(image, edit.start, edit.end, quote)

@@ -25,7 +25,7 @@ class Component:
     """An image of a release, built from a `commit` of the repository with the URL `source`.
 
     `digest` is the text of the digest that the pullspec resolved to, "" before. `origin` is the
-    source that names the component, for errors.
+    source that names the component, for errors. `warning` is of the list that names the image.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Component:
     commit: str = ""
     digest: str = ""
     origin: str = field(default="", compare=False)
+    warning: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, name: str, fields: Document, origin: str) -> Self:
@@ -82,8 +83,7 @@ class Component:
 class Release:
     """The components that sources name. `name`, `version` and `arch` are "" if no source has them;
     `stream` is a release controller's, if one was asked. `of_images`: the components are images of
-    a store that is no release's, called after their repositories. `warnings` are of lists, for
-    people."""
+    a store that is no release's, called after their repositories."""
 
     components: Mapping[str, Component]
     name: str = ""
@@ -91,7 +91,6 @@ class Release:
     arch: str = ""
     stream: str = ""
     of_images: bool = False
-    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Raise LayerError for text that belongs in no log, commit or branch name."""
@@ -176,5 +175,4 @@ def merged(releases: Sequence[Release]) -> Release:
         next((release.name for release in releases if release.name), ""),
         next((release.version for release in releases if release.version), ""),
         next((release.arch for release in releases if release.arch), ""),
-        warnings=tuple(warning for release in releases for warning in release.warnings),
     )

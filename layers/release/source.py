@@ -143,12 +143,12 @@ def listed_release(file: ListFile, rules: ListRules) -> Release:
         image.source if differ and counts[repository] > 1 else repository
         for image, repository in zip(images, repositories, strict=True)
     ]
-    listed = (
-        Component(image.name or name, image.source, origin=image.where)
-        for image, name in zip(images, names, strict=True)
+    return Release(
+        components(
+            Component(image.name or name, image.source, origin=image.where, warning=image.warning)
+            for image, name in zip(images, names, strict=True)
+        )
     )
-    warnings = dict.fromkeys(image.warning for image in images if image.warning)
-    return Release(components(listed), warnings=tuple(warnings))
 
 
 def _repository(image: Listed, rules: ListRules) -> str:
