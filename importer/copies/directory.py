@@ -61,7 +61,8 @@ class DirectoryCopy:
                     f"{self.to} is not empty, and no store that --to made",
                     hint="name a new directory; a store of podman's own is not to be written to",
                 )
-        if ours and not self.update:
+        # A store that is not complete is of a run that failed, and may be completed.
+        if ours and self._marked() is not None and not self.update:
             raise ImporterError(f"{self.to} has a store already", hint="--update changes it")
 
     def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:

@@ -201,6 +201,9 @@ def test_root_without_the_ids(images: Images, unprivileged: Path) -> None:
     (error,) = alone.said("error")
     assert "data/empty cannot be given to 5:0, mode 640: Invalid argument" in error
     assert "as in `podman unshare`; --to tar:FILE needs none" in alone.said("hint")[0]
+    # What the failed run has left is completed.
+    images.copied(unprivileged / "s", wrapper=NOBODY, env=how)
+    assert images.to(unprivileged / "s", wrapper=NOBODY, env=how).status == 1
 
 
 def test_rootless_podman_unshare_keeps_the_owners(images: Images, unprivileged: Path) -> None:

@@ -87,17 +87,26 @@ COPY --from=store /store /usr/lib/containers/storage
 """
 
 
-def built(images: Images, podman: Podman, home: Path, flags: str = "") -> Path:
+def built(
+    images: Images,
+    podman: Podman,
+    home: Path,
+    *,
+    flags: str = "",
+    text: str = STAGE,
+    more: tuple[str, ...] = (),
+) -> Path:
     """The store in an image that a Containerfile makes, without privileges."""
     links = [Entry(n, "symlink", mode=0o777, link=b"usr/" + n) for n in (b"bin", b"lib", b"lib64")]
     folders = [Entry(n, "dir", mode=0o755) for n in (b"usr", b"etc", b"tmp", b"var", b"var/tmp")]
-    base = build_oci(home / "base", "os", [[*links, *folders]]).directory
+    issue = Entry(b"issue", content=b"an issue\n")
+    base = build_oci(home / "base", "os", [[*links, *folders, issue]]).directory
     context = home / "context"
     context.mkdir()
     names = {"base": base, "command": SCRIPT, "cut": images.cut, "one": images.one}
-    (context / "Containerfile").write_text(STAGE.format(**names, flags=flags))
+    (context / "Containerfile").write_text(text.format(**names, flags=flags))
     seen = {"/usr", "/etc", str(ROOT), str(SCRIPT.parent.parent)}
-    podman.build(context, "localhost/os", *(f"--volume={path}:{path}:ro" for path in seen))
+    podman.build(context, "localhost/os", *(f"--volume={path}:{path}:ro" for path in seen), *more)
     podman("push", "--quiet", "localhost/os", f"oci:{home}/built:t")
     return umoci.unpack(home / "built", "t", home / "root") / STORE
 
@@ -111,6 +120,37 @@ def test_a_stage_of_a_containerfile(images: Images, podman: Podman, tmp_path: Pa
 
 def test_a_stage_has_no_whiteouts(images: Images, podman: Podman, tmp_path: Path) -> None:
     with pytest.raises(CommandError) as failed:
-        built(images, podman, tmp_path, "--whiteouts=quoted")
+        built(images, podman, tmp_path, flags="--whiteouts=quoted")
     assert "the whiteout overlay/" in str(failed.value)
     assert "--whiteouts=none makes a store that has none" in str(failed.value)
+
+
+#: The store's layers are the lowest ones, and the operating system's files are on top of them.
+LAYERS = """\
+FROM oci:{base}:os AS os
+RUN {command} --tls-verify=false --to=oci:/out/store {cut} {one}
+FROM oci:{out}/store
+COPY --from=os / /
+CMD ["cat", "/issue"]
+"""
+
+
+def test_layers_of_a_containerfile(images: Images, podman: Podman, tmp_path: Path) -> None:
+    """The image that a Containerfile makes has the store's own layers: `FROM oci:`, as chunkah's
+    documentation has it ("Splitting an image at build time")."""
+    images.copied(f"oci:{tmp_path}/plain:t")
+    out = tmp_path / "out"
+    out.mkdir()
+    text = LAYERS.replace("{out}", str(out))
+    flags = ("--skip-unused-stages=false", f"--volume={out}:/out")
+    built(images, podman, tmp_path, text=text, more=flags)
+    plain, made = (
+        json.loads(run(["skopeo", "inspect", "--config", f"oci:{tmp_path}/{name}:t"]))
+        for name in ("plain", "built")
+    )
+    store = plain["rootfs"]["diff_ids"]
+    assert made["rootfs"]["diff_ids"][: len(store)] == store
+    assert len(made["rootfs"]["diff_ids"]) == len(store) + 1
+    root = tmp_path / "root"
+    assert (root / "issue").read_text() == "an issue\n"
+    assert new_podman(tmp_path / "other", root / STORE).run(images.cut) == "cut"
