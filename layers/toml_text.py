@@ -17,6 +17,8 @@ _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+"""
 _DOTTED = re.compile(
     rf"(?:^[ \t]*+(?:\[{{1,2}}[ \t]*+)?|[{{,][ \t]*+)((?:{_PART}\.[ \t]*+)++)", re.MULTILINE
 )
+# What tomllib puts behind a message.
+_AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 # tomllib's time grows with the square of a key's parts, and each key below a table pays for the
 # parts of the table's name; a key takes some three kilobytes.
 _LONGEST = 32
@@ -39,7 +41,15 @@ def parse_toml(raw: bytes, what: str, limit: int = MAX_TEXT_SIZE) -> dict[str, A
         _check(text, what)
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also for a number of 4300 digits
-        raise LayerError(f"{what} is not TOML: {first_line(error)}") from None
+        problem, line = _AT_LINE.sub("", first_line(error)), _AT_LINE.search(first_line(error))
+        where = f"{what}:{line[1]}" if line else what
+        raise LayerError(f"{where}: not TOML: {problem}") from None
+
+
+def line_of(text: str, key: str) -> int:
+    """Return the number of the first line that sets a key of the top table, 0 if none does."""
+    setting = re.compile(rf"""[ \t]*["']?{re.escape(key)}["']?[ \t]*=""")
+    return next((n for n, line in enumerate(text.splitlines(), 1) if setting.match(line)), 0)
 
 
 def _check(text: str, what: str) -> None:
@@ -66,4 +76,4 @@ def editable_toml(raw: bytes, what: str) -> TOMLDocument:
     try:
         return tomlkit.parse(raw)
     except (TOMLKitError, ValueError, RecursionError) as error:
-        raise LayerError(f"{what} is not TOML: {first_line(error)}") from None
+        raise LayerError(f"{what}: not TOML: {first_line(error)}") from None

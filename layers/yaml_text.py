@@ -62,12 +62,14 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _said(error: yaml.YAMLError) -> str:
-    """Return the problem and its line, without the text that PyYAML quotes: it may be a secret."""
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return " ".join(str(error).split())
-    line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-    return line + (error.problem or error.context or "")
+def _no_yaml(error: yaml.YAMLError, origin: str) -> LayerError:
+    """Return an error with the line, and without the text that PyYAML quotes: it may be a
+    secret."""
+    line, problem = "", " ".join(str(error).split())
+    if isinstance(error, yaml.MarkedYAMLError):
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        problem = error.problem or error.context or ""
+    return LayerError(f"{origin}{line}: not YAML: {problem[:200]}")
 
 
 def _check(count: int, most: int, what: str) -> None:
@@ -85,7 +87,7 @@ def documents(text: str, origin: str, limit: int = MAX_TEXT_SIZE) -> list[Node]:
     except LayerError as error:
         raise LayerError(f"{origin}: {error.message}", hint=error.hint) from None
     except yaml.YAMLError as error:
-        raise LayerError(f"{origin} is not YAML: {_said(error)[:200]}") from None
+        raise _no_yaml(error, origin) from None
     except (RecursionError, ValueError) as error:
         raise LayerError(f"{origin} is not YAML that we read: {str(error)[:200]}") from None
     return [node for node in nodes if node is not None]

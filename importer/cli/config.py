@@ -76,17 +76,22 @@ def read_config(paths: Iterable[Path]) -> dict[str, str]:
 
 def _parsed(path: Path, text: str) -> dict[str, str]:
     from layers.errors import LayerError  # only where there is a config file
-    from layers.toml_text import parse_toml
+    from layers.toml_text import line_of, parse_toml
 
     try:
-        document = parse_toml(text.encode(), "it")
+        document = parse_toml(text.encode(), f"config file {path}")
     except LayerError as error:
         hint = "a config file is TOML; strings are in quotes"
-        raise ImporterError(f"config file {path}: {error.message}", hint=hint) from None
-    try:
-        return {key: _value(key, value) for key, value in document.items()}
-    except ImporterError as error:
-        raise ImporterError(f"config file {path}: {error}", hint=error.hint) from None
+        raise ImporterError(error.message, hint=hint) from None
+    values: dict[str, str] = {}
+    for key, value in document.items():
+        try:
+            values[key] = _value(key, value)
+        except ImporterError as error:
+            line = line_of(text, key)
+            where = f"{path}:{line}" if line else str(path)
+            raise ImporterError(f"config file {where}: {error}", hint=error.hint) from None
+    return values
 
 
 def _value(key: str, value: object) -> str:

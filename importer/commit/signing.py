@@ -118,7 +118,8 @@ def _secrets(key: KeyFile) -> list[str]:
         with key.path.open("rb") as file:
             lines = file.read(_MOST_BYTES).decode("ascii").split()
     except (OSError, UnicodeDecodeError) as error:
-        raise ImporterError(f"key file {key.path} cannot be read: {error}", hint=_FORM) from None
+        why = error.strerror if isinstance(error, OSError) else "it is not ASCII"
+        raise ImporterError(f"key file {key.path} cannot be read: {why}", hint=_FORM) from None
     if not lines:
         raise ImporterError(f"key file {key.path} has no key", hint=_FORM)
     return lines

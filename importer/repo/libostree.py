@@ -57,6 +57,8 @@ def _message(error: OSError | GLib.Error) -> str:
 
 
 def _hint(message: str) -> str:
+    if message.endswith(" not unique"):
+        return "give more of the checksum, or a branch"
     if message == _LOCKED:
         return "an import or another program uses the repo; try again when it is done"
     if message.startswith("opendir(") or message in ("File exists", "Not a directory"):

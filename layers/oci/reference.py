@@ -100,14 +100,15 @@ def _check_qualified(repository: str, text: str) -> None:
             " oci-archive:FILE",
         )
     host, slash, _ = repository.partition("/")
-    if not slash or not ("." in host or ":" in host or host == "localhost"):
-        path = repository if slash else f"library/{repository}"
+    path = repository if slash else f"library/{repository}"
+    is_short = not slash or not ("." in host or ":" in host or host == "localhost")
+    if is_short and _REPOSITORY.fullmatch(f"docker.io/{path}"):
         raise LayerError(
             f"{text[:200]!r} names no registry",
             hint=f"write it out, for example docker.io/{path[:200]}"
             + text[len(repository) :][:100],
         )
-    if len(repository) > _MAX_REPOSITORY or not _REPOSITORY.fullmatch(repository):
+    if is_short or len(repository) > _MAX_REPOSITORY or not _REPOSITORY.fullmatch(repository):
         raise LayerError(f"not an image reference: {text[:200]!r}", hint=_HINT)
 
 

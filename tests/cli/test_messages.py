@@ -182,10 +182,10 @@ def test_a_config_names_the_credentials(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("repo = ", "config.toml: "),
-        ("repo = " + "[" * 5000, "config.toml: it is not TOML"),
-        ("jobs = " + "9" * 5000, "config.toml: it is not TOML"),
-        ('colour = "red"\n', "'colour' is not known"),
+        ('jobs = "4"\nrepo = \n', "config.toml:2: not TOML: "),
+        ("repo = " + "[" * 5000, "config.toml: not TOML"),
+        ("jobs = " + "9" * 5000, "config.toml: not TOML"),
+        ('jobs = "4"\n\ncolour = "red"\n', "config.toml:3: 'colour' is not known"),
         ("repo = 7\n", "repo is not a string"),
         ('repo = "srv/repo"\n', "repo is 'srv/repo'"),
         ("jobs = true\n", "jobs is not a string"),

@@ -173,7 +173,7 @@ def test_a_base_that_was_pulled_in_part_is_refused(repo: Path, tmp_path: Path) -
         ({f"{STORE}/overlay-images/images.json": '[{"id":"a"}]'}, [], "has a store at"),
         # Nothing names such a layer, but somebody has put it there.
         ({f"{STORE}/overlay/a/diff/f": "f\n"}, [], "has a store at"),
-        ({CONF: "driver = overlay\n"}, ["--storage-conf"], "is not TOML"),
+        ({CONF: "driver = overlay\n"}, ["--storage-conf"], "not TOML"),
         ({"usr/lib/ostree/prepare-root.conf": "enabled\n"}, [], "is not a key file"),
     ],
 )
@@ -375,7 +375,7 @@ def test_a_storage_conf_that_cannot_be_merged_is_an_error(
 ) -> None:
     root = os_tree(tmp_path / "root", {CONF: "driver = overlay\n"})
     commit_os(repo, "os", root)
-    assert f"/{CONF} of the base commit: storage.conf is not TOML" in refusal(
+    assert f"/{CONF} of the base commit: storage.conf:1: not TOML" in refusal(
         repo, "--storage-conf", image[0]
     )
     (root / CONF).unlink()

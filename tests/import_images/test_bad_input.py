@@ -363,6 +363,7 @@ def test_an_index_that_lists_an_index(
         ("busybox", "names no registry", "docker.io/library/busybox"),
         ("some/image:tag", "names no registry", "docker.io/some/image:tag"),
         ("docker://busybox", "names no registry", "docker.io/library/busybox"),
+        ("no [name]", "not an image reference", "registry/name"),
         ("example.org/UPPER:t", "not an image reference", "registry/name"),
         ("example.org/a:b:c", "not an image reference", "registry/name"),
         ("example.org/a@sha256:123", "'sha256:123'; sha256 has 64 lower-case", "sha256:DIGEST"),

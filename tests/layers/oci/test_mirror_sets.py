@@ -68,7 +68,7 @@ def test_a_registries_conf_is_left_alone() -> None:
     ("text", "said"),
     [
         (b"kind: Pod\n", "Pod sets no mirrors"),
-        (b"kind: [\n", "is not YAML"),
+        (b"kind: [\n", "not YAML"),
         (b"kind: ImageTagMirrorSet\nspec: {imageTagMirrors: [{mirrors: [a]}]}\n", "has no source"),
         (b"\xff", "is not UTF-8"),
     ],
