@@ -42,8 +42,8 @@ def carries_containers(store: Folder) -> bool:
         number = _refusal(f"/proc/self/fd/{first}:/proc/self/fd/{second}")
     if number not in {0, errno.EINVAL}:
         raise DeviceError(
-            f"{store.path}: the kernel does not say whether containers can be mounted over the"
-            f" store: {os.strerror(number)}; only root may ask"
+            "the kernel does not say whether containers can be mounted over the store:"
+            f" {os.strerror(number)}; only root may ask"
         )
     return number == 0
 

@@ -129,8 +129,14 @@ class UpgradeCheck(Shown):
             yield Text(f"records that `podman tag` made of {several(tagged, 'image')} break")
         if self.pulled is not None:
             yield Text(self.pulled.pull_line())
-        yield Text(f"by ostree, a device with A fetches {self.fetch}")
-        yield Text(f"it needs at most {size(self.space)} of free space while it has both")
+            yield Text(f"the stores in them by ostree: {self.fetch}")
+            yield Text(
+                f"the new store needs at most {size(self.space)} of free space while the device has"
+                " both; new layers of the base come on top"
+            )
+        else:
+            yield Text(f"a device with A fetches {self.fetch}")
+            yield Text(f"it needs at most {size(self.space)} of free space while it has both")
 
     def _parents(self) -> str:
         return first_of([layer[:12] for layer in self.broken_parents])
@@ -144,8 +150,9 @@ class UpgradeCheck(Shown):
             "added": self.added,  # [ImageView]: a list of images that B alone has
             # ids of layers that B lacks, and that images pulled beside A may have as parents
             "broken_parents": self.broken_parents,
-            "fetch": self.fetch,  # Fetch: what a device with A fetches for B by ostree
-            "space": self.space,  # bytes of disk that it needs at most while it has both
+            # Fetch: what a device with commit A fetches for B by ostree
+            "fetch": self.fetch,
+            "space": self.space,  # bytes of disk that these objects take at most
             # LayersDiff: of two bootable images, the OCI layers to pull; else `null`
             "images_diff": self.pulled,
         }

@@ -232,6 +232,9 @@ def test_bootable_images(world: World) -> None:
         "layers": len(layers),
         "bytes": sum(size for _, size in layers),
     }
+    text = world.check(*names).stdout
+    assert f"a device with A pulls {len(layers)} of " in text
+    assert "new layers of the base come on top" in text
     mixed = world.check("none", names[1])
     assert mixed.status == 1
     assert "is an image, and none is none" in mixed.stderr
