@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from importer.errors import ImporterError
-from importer.store.reader import open_store
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from importer.commit.commit_branches import BranchCommit
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
@@ -36,17 +30,3 @@ class StoreCopy(Protocol):
 
     def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:
         """Write the store. Raise ImporterError if the place cannot have the store."""
-
-
-def copy_store(
-    copy: StoreCopy, repo: Repo, commits: Sequence[BranchCommit], prefix: str, progress: Progress
-) -> CopiedStore:
-    """Write a copy of the only commit's store. Raise ImporterError for several commits."""
-    if len(commits) != 1:
-        names = ", ".join(commit.branch.name for commit in commits)
-        raise ImporterError(
-            f"--to writes one store, and there are {len(commits)}: {names}",
-            hint="import for one --arch at a time",
-        )
-    store = open_store(repo, commits[0].checksum, prefix)
-    return copy.write(repo, store, progress)

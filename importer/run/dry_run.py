@@ -12,7 +12,7 @@ from importer.commit.release_message import has_release, is_onto, new_options
 from importer.release.head import is_release, release_of
 from importer.release.outcome import Difference, fault_keys
 from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
-from importer.run.import_all import check_faults, check_place, check_repo
+from importer.run.import_all import check_faults, check_one_store, check_place, check_repo
 from importer.run.result import identity_keys
 from layers.release.diff import compare
 from layers.words import several
@@ -64,6 +64,7 @@ def plan_import(job: ImportJob, progress: Progress) -> DryRun:
     with repo_to_plan_with(job.target.repo) as repo:
         check_repo(job, repo)
         with job.source.planned(job.target, repo, progress) as plan:
+            check_one_store(job, plan)
             check_faults(plan.branches, keep_going=job.keep_going)
             branches = tuple(
                 rehearsed(job.target, repo, branch, part.layers)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from importer.commit.commit_branches import commit_branches
 from importer.commit.signing import check_keys
-from importer.errors import Failures
+from importer.errors import Failures, ImporterError
 from importer.ingest.executor import local_executors
 from importer.repo.writer import Repo
-from importer.run.copied import copy_store
 from importer.run.read_layers import all_layers, read_layers
 from importer.run.result import Made, Result
+from importer.store.reader import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,6 +78,7 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
         job.source.planned(target, repo, progress) as plan,
         job.executors(repo, progress) as make_executor,
     ):
+        check_one_store(job, plan)
         parts = read_layers(target, repo, plan, make_executor, progress)
         branches = [branch for part in parts for branch in part.part.branches]
         check_faults(branches, keep_going=job.keep_going)
@@ -90,7 +91,8 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
         )
         copied = None
         if job.copy is not None:
-            copied = copy_store(job.copy, repo, commits, target.prefix, progress)
+            store = open_store(repo, commits[0].checksum, target.prefix)
+            copied = job.copy.write(repo, store, progress)
         return Result(tuple(parts), made, updated, copied)
 
 
@@ -143,6 +145,16 @@ def check_place(job: ImportJob) -> None:
     """Raise ImporterError if the copy of the store cannot go where it should."""
     if job.copy is not None:
         job.copy.check()
+
+
+def check_one_store(job: ImportJob, plan: Plan) -> None:
+    """Raise ImporterError if several branches have a store, of which there is to be a copy."""
+    if job.copy is not None and len(plan.branches) != 1:
+        raise ImporterError(
+            f"--to writes one store, and there are {len(plan.branches)}:"
+            f" {', '.join(branch.name for branch in plan.branches)}",
+            hint="import for one --arch at a time",
+        )
 
 
 def check_repo(job: ImportJob, repo: Repo) -> None:

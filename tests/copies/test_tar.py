@@ -13,7 +13,7 @@ from tests.tools.entry import Entry
 from tests.tools.expected import STORE
 from tests.tools.image import build_oci
 from tests.tools.importimage import SCRIPT
-from tests.tools.importrelease import released
+from tests.tools.importrelease import released, run_release
 from tests.tools.podman import Podman, new_podman
 from tests.tools.process import Argument, CommandError, run
 from tests.tools.snapshot import assert_same, snapshot
@@ -76,6 +76,17 @@ def test_a_release(images: Images, tmp_path: Path) -> None:
     document = released(None, f"--to={store}", source, env=env)
     assert document["to"] == {"place": str(store), "unchanged": False, "digest": None}
     assert new_podman(tmp_path / "podman", store).run(images.cut) == "cut"
+
+
+def test_a_release_for_two_architectures_is_two_stores(images: Images, tmp_path: Path) -> None:
+    source = tmp_path / "release.json"
+    source.write_text(json.dumps({"release": {"base": "4.20.1"}, "images": {"one": images.one}}))
+    env = {"XDG_CACHE_HOME": str(images.cache)}
+    arches = (f"amd64={source}", f"arm64={source}")
+    outcome = run_release(None, f"--to={tmp_path}/store", *arches, "--dry-run", env=env)
+    assert outcome.said("hint") == ["import for one --arch at a time"], outcome.stderr
+    assert run_release(None, f"--to={tmp_path}/store", *arches, env=env).status == 1
+    assert not (tmp_path / "store").exists()
 
 
 #: The stage runs our command by the machine's own files.
