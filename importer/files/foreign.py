@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from errno import ELOOP, ENOENT, ENOTDIR
+from errno import EDQUOT, ELOOP, ENOENT, ENOSPC, ENOTDIR
 from operator import itemgetter
 from typing import TYPE_CHECKING, Self
 
@@ -93,6 +93,8 @@ class ForeignDirectory:
             raise error.within(path=self.full(path)) from None
 
     def _fault(self, error: OSError, path: bytes) -> ImporterError:
+        if error.errno in (ENOSPC, EDQUOT):  # what was read is written at once, to the repo
+            raise error
         hint = _SYMLINK if error.errno in (ELOOP, ENOTDIR) else ""
         if isinstance(error, PermissionError):
             hint = UNREADABLE

@@ -143,6 +143,24 @@ def test_no_inodes_are_left(need: Need, share: float) -> None:
     need.disk.check(f"nr_inodes={min(before + int((after - before) * share), after - 1)}")
 
 
+def test_a_tree_does_not_fit(disk: Disk, tmp_path: Path) -> None:
+    """The error is on the repo, and not on the file of the tree that was read. The tree is large
+    enough for worker processes, of holes."""
+    disk.begin()
+    for n in range(5):
+        with (tmp_path / f"f{n}").open("wb") as file:
+            file.write(b"%d" % n)
+            file.truncate(8 << 20)
+    disk.limit(f"size={disk.used()[0] + 60 * PAGE}")
+    flags = ("--branch=os/tree", "--jobs=2", tmp_path)
+    outcome = run_import(disk.repo, *flags, command="import-tree")
+    disk.widen()
+    (error,), (hint,) = outcome.said("error"), outcome.said("hint")
+    assert error == f"writing files to repo {disk.repo}: No space left on device"
+    assert hint.startswith("the disk is full")
+    fsck(disk.repo)
+
+
 #: What the kernel makes of a device's errors, and the hint for it. The loop driver gives EIO where
 #: a write became a short one, and ENOSPC where nothing of it was written (drivers/block/loop.c).
 DEVICE_FAULTS = {
