@@ -236,6 +236,17 @@ def test_a_release_file_in_an_image(registry: Registry, two: Two, tmp_path: Path
     assert rev_parse(repo, "os") == rev_parse(repo, "local")
     outcome = failed(repo, f"{local}usr/none", "--branch=none", "--insecure-policy")
     assert outcome.said("error") == [f"{local}usr/none: the image has no file usr/none"]
+    manifest = (
+        "apiVersion: operators.coreos.com/v1alpha1\nkind: ClusterServiceVersion\n"
+        f"spec: {{relatedImages: [{{name: a, image: '{two.tags[0]}'}}]}}\n"
+    )
+    name = "manifests/op.clusterserviceversion.yaml"
+    built = build_oci(
+        tmp_path / "layout", "bundle", [[Entry(name.encode(), content=manifest.encode())]]
+    )
+    bundle = f"oci:{tmp_path}/layout:bundle!/{name}"
+    (one,) = released(repo, bundle, "--branch=bundle", "--insecure-policy")["releases"]
+    assert [image["image_id"] for image in one["images"]] == [two.built[0].image_id]
     images["a"] = f"oci:{tmp_path}/layout:os"
     layers = [[Entry(place, content=json.dumps({"images": images}).encode())]]
     built = build_oci(tmp_path / "layout", "bad", layers, architecture="amd64")
