@@ -22,7 +22,6 @@ from importer.cli.options.stores import (
     Images,
     InBranch,
     OneBranch,
-    OneImage,
     PruneOptions,
     RemoveOptions,
     StoreArguments,
@@ -80,41 +79,54 @@ def prune(given: Given) -> None:
     end_query(given, work)
 
 
-@subcommand("export", OneImage, ExportOptions, InBranch, StoreArguments, Jobs, Messages, Document)
+@subcommand("export", ExportOptions, InBranch, StoreArguments, Jobs, Messages, Document)
 def export(given: Given) -> None:
-    """Write an image as an OCI layout or a dir:.
+    """Write images as an OCI layout, a dir: or an archive.
 
-    skopeo, podman and others read both, an OCI layout or a directory of skopeo's dir:
-    transport. The layers are the original tars, byte for byte, and the config is the original
-    one: image id and diffIDs stay. The layers are not compressed. If the registry's layers
-    were, the manifest is a new one without signatures. Prints the manifest's digest. Without a
-    TAG, the layout has the tag of the image's name, or `latest`.
+    DESTINATION is oci:DIR[:TAG], dir:DIR, oci-archive:FILE or docker-archive:FILE. The layers are
+    the original tars, byte for byte, and the config is the original one: image id and diffIDs stay.
+    The layers are not compressed. If the registry's layers were, the manifest is a new one without
+    signatures. Prints the manifest's digest. Without a TAG, the layout has the tag of the image's
+    name, or `latest`. Several images, and those in an archive, have all their names. Both archives
+    are one format, which podman, Docker, containerd, k3s and RKE2 read.
     """
-    directory, tag = _destination(given(ExportOptions).destination)
+    options = given(ExportOptions)
+    directory, tag, archive = _destination(options.destination)
+    many = archive or options.all_images or len(options.images) > 1
+    if many and tag != "":
+        raise click.UsageError(f"{options.destination} has room for one image, without --all")
 
     def work(repo: Repo) -> Shown:
         from importer.imagestore.export import export_image
+        from importer.imagestore.export_all import export_images
         from importer.imagestore.export_layer import ExportPlace
         from importer.store.find import find_stores
 
         stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
-        to, progress = ExportPlace(directory, tag), progress_for(given(Messages))
-        image, jobs = given(OneImage).image, given(Jobs).count
-        return export_image(repo, stores, image, to, progress, jobs)
+        progress, jobs = progress_for(given(Messages)), given(Jobs).count
+        if many:
+            images = options.images
+            return export_images(repo, stores, images, directory, progress, jobs, archive=archive)
+        to = ExportPlace(directory, tag)
+        return export_image(repo, stores, options.images[0], to, progress, jobs)
 
     end_query(given, work)
 
 
-def _destination(text: str) -> tuple[Path, str | None]:
-    """Return the directory, and the tag of a layout: "" if none is given, None for dir:."""
+def _destination(text: str) -> tuple[Path, str | None, bool]:
+    """Return the directory, the tag of a layout, "" if none is given, None for dir:, and whether an
+    archive is to be written."""
     transport, _, rest = text.partition(":")
+    if transport in ("oci-archive", "docker-archive") and rest:
+        return Path(rest), "", True
     directory, _, tag = rest.partition(":")
     if transport == "dir" and rest:
-        return Path(rest), None
+        return Path(rest), None, False
     if transport == "oci" and directory:
-        return Path(directory), tag
+        return Path(directory), tag, False
     raise click.BadParameter(
-        f"{text!r} is none of oci:DIR, oci:DIR:TAG, dir:DIR", param_hint="oci:DIR[:TAG]|dir:DIR"
+        f"{text!r} is none of oci:DIR, oci:DIR:TAG, dir:DIR, oci-archive:FILE, docker-archive:FILE",
+        param_hint="DESTINATION",
     )
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 _REF_NAME = "org.opencontainers.image.ref.name"
+# containerd 1.7 names an image by this one (core/images/archive/importer.go, 2.x; images/archive).
+_FULL_NAME = "io.containerd.image.name"
 
 
 class Layout:
@@ -100,11 +102,27 @@ class Layout:
     def finish(self, raw: bytes, digest: Digest) -> None:
         """Write an OCI manifest under the tag, in place of any other there."""
         self.write(digest, iter([raw]))
-        entry = Descriptor(OCI_MANIFEST, digest, len(raw)).document
-        entry |= {"annotations": {_REF_NAME: self._tag}}
+        self._list([_entry(raw, digest, {_REF_NAME: self._tag})])
+
+    def finish_all(self, manifests: Iterable[tuple[bytes, Digest, Sequence[str]]]) -> None:
+        """Write OCI manifests under full names, of which each may have several, or none."""
+        entries: list[dict[str, Any]] = []
+        for raw, digest, names in manifests:
+            self.write(digest, iter([raw]))
+            named = [{_REF_NAME: name, _FULL_NAME: name} for name in names]
+            entries += [_entry(raw, digest, annotations) for annotations in named or [{}]]
+        self._list(entries)
+
+    def _list(self, entries: Sequence[dict[str, Any]]) -> None:
+        """List the manifests in the index, in place of others of the same names."""
+        taken = {_tag_of(entry) for entry in entries} - {None}
         with naming(self._directory):
-            others = [entry for entry in self._listed() if _tag_of(entry) != self._tag]
-            index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, entry]}
+            others = [
+                other
+                for other in self._listed()
+                if _tag_of(other) not in taken and other not in entries
+            ]
+            index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, *entries]}
             replace_file(self._directory / "index.json", iter([compact_json(index)]))
 
     def tagged(self) -> Digest | None:
@@ -148,6 +166,11 @@ def manifest(
         "layers": [Descriptor(*layer).document for layer in layers],
     }
     return compact_json(document | ({"annotations": annotations} if annotations else {}))
+
+
+def _entry(raw: bytes, digest: Digest, annotations: dict[str, str]) -> dict[str, Any]:
+    entry = Descriptor(OCI_MANIFEST, digest, len(raw)).document
+    return entry | ({"annotations": annotations} if annotations else {})
 
 
 def _tag_of(entry: dict[str, Any]) -> str | None:

@@ -85,17 +85,13 @@ def export_image(
     Raise LayerError for a layer that cannot be made again. An OCI layout then still has its old
     images, and perhaps new blobs that no manifest names; a directory has no manifest.
     """
-    store, image = _original(stores, text)
+    store, image = exportable(find_image(stores, text))
     if to.tag == "":
         to = replace(to, tag=_tag(image, text))
     target = to.target()
     target.prepare()
-    missing = _missing(image, target, jobs)
-    _export_layers(repo, store, missing, to, progress, jobs)
-    for layer in missing:
-        target.written_elsewhere(layer.diff_id)
-    made = _exported_manifest(image, target.manifest_types)
-    target.write(made.config, iter([image.config.raw]))
+    write_layers(repo, [(store, image)], to, target, progress, jobs)
+    made = write_config(image, target)
     signatures = store.signatures(image.record).get(made.digest, ())
     written = target.write_signatures(signatures)
     target.finish(made.raw, made.digest)
@@ -103,24 +99,35 @@ def export_image(
     return Exported(to, made.digest, image, written)
 
 
-def _missing(image: ImageView, target: ExportTarget, jobs: int) -> list[LayerRecord]:
-    """Return the image's layers that the target lacks, each tar once, base first."""
-    layers = list(reversed({layer.diff_id: layer for layer in reversed(image.layers)}.values()))
+def _missing(
+    images: Sequence[tuple[StoreView, ImageView]], target: ExportTarget, jobs: int
+) -> list[tuple[StoreView, LayerRecord]]:
+    """Return the images' layers that the target lacks, each tar once, an image's base first."""
+    layers: dict[Digest, tuple[StoreView, LayerRecord]] = {}
+    for store, image in images:
+        for layer in image.layers:
+            layers.setdefault(layer.diff_id, (store, layer))
+
+    def has(layer: LayerRecord) -> bool:
+        return target.has(layer.diff_id, layer.diff_size)
+
     with ThreadPoolExecutor(jobs) as threads:  # hashing does without Python's lock
-        has = threads.map(lambda layer: target.has(layer.diff_id, layer.diff_size), layers)
-    return [layer for layer, is_there in zip(layers, has, strict=True) if not is_there]
+        found = threads.map(has, (layer for _, layer in layers.values()))
+    return [place for place, is_there in zip(layers.values(), found, strict=True) if not is_there]
 
 
-def _export_layers(
+def write_layers(
     repo: Repo,
-    store: StoreView,
-    layers: Sequence[LayerRecord],
+    images: Sequence[tuple[StoreView, ImageView]],
     to: ExportPlace,
+    target: ExportTarget,
     progress: Progress,
     jobs: int,
 ) -> None:
-    """Write the layers' tars, and raise the error of the first layer in order that fails."""
-    exports = [LayerExport.of(repo, store, layer, to) for layer in layers]
+    """Write the tars of the images' layers that the target lacks, by at most `jobs` processes.
+    Raise the error of the first layer in order that fails."""
+    missing = _missing(images, target, jobs)
+    exports = [LayerExport.of(repo, store, layer, to) for store, layer in missing]
     count = processes(jobs, (export.size for export in exports))
     with Tasks(count, LayerExport.__module__) as tasks:
         largest_first = sorted(exports, key=lambda export: -export.size)
@@ -128,17 +135,27 @@ def _export_layers(
         for export in exports:
             progress.message(f"exporting layer {export.layer_id[:12]}, {size(export.size)}")
             begun[export].result()
+    for _, layer in missing:
+        target.written_elsewhere(layer.diff_id)
 
 
-def _original(stores: Stores, text: str) -> tuple[StoreView, ImageView]:
-    """Return the image that `text` means. Raise ImporterError if every store has it flattened."""
-    store, image = original(find_image(stores, text))
+def exportable(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView, ImageView]:
+    """Return a store that has the image with its own layers. Raise ImporterError if every store has
+    it flattened."""
+    store, image = original(places)
     if image.flattened:
         raise ImporterError(
             f"{image.label} is flattened: its layers are not the ones that its config names",
             hint="export it from a store that was imported without --flatten",
         )
     return store, image
+
+
+def write_config(image: ImageView, target: ExportTarget) -> ExportedManifest:
+    """Write the image's config. Return the manifest that the target is to have."""
+    made = _exported_manifest(image, target.manifest_types)
+    target.write(made.config, iter([image.config.raw]))
+    return made
 
 
 def _exported_manifest(image: ImageView, media_types: Container[str]) -> ExportedManifest:

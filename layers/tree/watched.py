@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from layers.document import MAX_DOCUMENT_SIZE
+from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.entry import Entry, Kind
 from layers.errors import LayerError
 from layers.path import Path, components
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from layers.chunks import Chunks
     from layers.entry import Owner
+
+# Bytes of content that is kept: several lists of a store's records, and a system's configuration.
+_MOST = 4 * MAX_RECORDS_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,12 @@ class WatchedPaths:
     """The image's paths that `wanted` accepts, merged over all layers so far.
 
     `wanted` returns the largest size in bytes of a file whose content is kept, or None for a path
-    that is not wanted.
+    that is not wanted. `most` bounds the bytes of all contents together.
     """
 
-    def __init__(self, wanted: Callable[[Path], int | None]) -> None:
+    def __init__(self, wanted: Callable[[Path], int | None], most: int = _MOST) -> None:
         self._wanted = wanted
+        self._left = most
         self.found: dict[Path, Watched] = {}
 
     def add_layer(self, tar: Callable[[], Chunks]) -> None:
@@ -99,7 +103,7 @@ class WatchedPaths:
                 hidden.append(_hidden(path))
             elif (most := self._wanted(path)) is not None:
                 links.pop(path, None)
-                added[path] = _watched(entry, reader, most)
+                added[path] = self._watched(entry, reader, most)
                 if entry.kind is Kind.HARDLINK:
                     links[path] = components(entry.link)
         if links:
@@ -113,11 +117,18 @@ class WatchedPaths:
         for path, target in links.items():
             most[target] = max(most.get(target, 0), self._wanted(path) or 0)
         watched = {
-            path: _watched(entry, reader, most[path])
+            path: self._watched(entry, reader, most[path])
             for path, entry, reader in _entries(tar)
             if path in most
         }
         return {path: watched[target] for path, target in links.items() if target in watched}
+
+    def _watched(self, entry: Entry, reader: TarReader, most: int) -> Watched:
+        small = entry.kind is Kind.FILE and entry.size <= most
+        self._left -= entry.size if small else 0
+        if self._left < 0:
+            raise LayerError("configuration and records are too large together", path=entry.path)
+        return Watched(entry.kind, entry.owner, reader.whole() if small else None)
 
     def _merge(self, added: dict[Path, Watched], hidden: Iterable[Path]) -> None:
         gone = set(hidden)
@@ -143,8 +154,3 @@ def _hidden(path: Path) -> Path:
     """Return the path that a whiteout hides; for the opaque marker, the marker's own path."""
     name = path[-1]
     return path if name == OPAQUE_MARKER else (*path[:-1], hidden_name(name))
-
-
-def _watched(entry: Entry, reader: TarReader, most: int) -> Watched:
-    small = entry.kind is Kind.FILE and entry.size <= most
-    return Watched(entry.kind, entry.owner, reader.whole() if small else None)

@@ -38,6 +38,11 @@ class Docker:
         """Runs `docker ...`; returns its output."""
         return run(["docker", f"--host={self.host}", *arguments])
 
+    def ctr(self, *arguments: Argument) -> str:
+        """Runs `ctr ...` on the daemon's containerd, in the namespace of Kubernetes; its output."""
+        socket = Path(self.host.removeprefix("unix://")).parent / "exec/containerd/containerd.sock"
+        return run(["ctr", f"--address={socket}", "--namespace=k8s.io", *arguments])
+
     def load(self, source: str, name: str) -> None:
         """Loads an image, as skopeo writes its source, under a name."""
         run(

@@ -16,7 +16,7 @@ from importer.cli.options.declare import (
     required,
     several,
 )
-from importer.cli.options.rules import exclusive
+from importer.cli.options.rules import at_least_one, exclusive
 from importer.cli.options.types import NotEmpty, Number, PlaceType, Seconds
 
 
@@ -70,11 +70,18 @@ class TwoStores(OptionGroup):
 
 @options
 class ExportOptions(OptionGroup):
-    """An OCI layout or a directory to write."""
+    """The images to export, and a layout, directory or archive to write."""
 
-    HEADING = Heading.RESULT
+    HEADING = Heading.IMAGES
+    COMMON = ("all_images",)
+    RULES = (
+        at_least_one("images", "all_images", error="name an IMAGE, or say --all"),
+        exclusive("images", "all_images"),
+    )
 
-    destination: str = argument("oci:DIR[:TAG]|dir:DIR", type=NotEmpty())
+    images: tuple[str, ...] = arguments("[IMAGE]...", type=NotEmpty(), complete=images_like)
+    destination: str = argument("DESTINATION", type=NotEmpty())
+    all_images: bool = flag("--all", help="Export all images.")
 
 
 @options

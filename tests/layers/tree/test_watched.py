@@ -7,7 +7,7 @@ import pytest
 from layers.entry import Kind
 from layers.errors import LayerError
 from layers.path import Path, components, joined
-from layers.tree.watched import WatchedPaths
+from layers.tree.watched import WatchedDirectory, WatchedPaths
 from tests.tools.entry import Entry, opaque, whiteout
 from tests.tools.tarbuild import tar_bytes
 
@@ -62,3 +62,25 @@ def test_hard_links_have_their_targets_content() -> None:
 def test_a_path_that_leaves_the_root() -> None:
     with pytest.raises(LayerError, match="leaves the layer's root"):
         watched([Entry(b"../x", content=b"x")])
+
+
+def test_contents_are_bounded_one_by_one_and_together() -> None:
+    entries = [Entry(b"etc/%d" % n, content=b"x" * 10) for n in range(3)]
+    large = [*entries, Entry(b"etc/large", content=b"x" * 11)]
+    assert watched(large)[b"etc/large"] is None
+    with pytest.raises(LayerError, match="too large together"):
+        WatchedPaths(below_etc, 29).add_layer(lambda: iter([tar_bytes(entries)]))
+
+
+def test_a_directory_of_what_is_watched() -> None:
+    paths = WatchedPaths(below_etc)
+    paths.add_layer(lambda: iter([tar_bytes([*BASE, Entry(b"etc/link", "symlink", link=b"a")])]))
+    root = WatchedDirectory.of(paths.found)
+    etc = root.find("etc")
+    assert etc is not None
+    assert (etc.read("a"), etc.read("none"), [*etc.directories]) == (b"a", None, [b"sub"])
+    assert root.find("etc/a") is None
+    with pytest.raises(LayerError, match="link is a symlink"):
+        etc.read("link")
+    with pytest.raises(LayerError, match="a has more than 0 bytes"):
+        etc.read("a", 0)
