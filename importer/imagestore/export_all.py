@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.files.atomic import naming, replace_file
 from importer.files.oci_layout import Layout
+from importer.files.presence import is_directory
 from importer.files.scratch import scratch
 from importer.imagestore.export import exportable, write_config, write_layers
 from importer.imagestore.export_layer import ExportPlace
@@ -92,6 +93,10 @@ def export_images(
     images have one name; LayerError for a layer that cannot be made again.
     """
     images = _chosen(stores, texts)
+    if archive and is_directory(to):
+        raise ImporterError(f"{to} is a directory", hint="name a file, or oci:DIR")
+    if archive and not is_directory(to.parent):
+        raise ImporterError(f"{to} cannot be written: there is no directory {to.parent}")
     with ExitStack() as held:
         directory = held.enter_context(scratch(large=True)) / "layout" if archive else to
         place = ExportPlace(directory, "")

@@ -213,7 +213,7 @@ def test_what_cannot_be_exported_is_refused(
         outcome = image_store(repo, "export", name, f"{transport}:{tmp_path}/full")
         assert outcome.status == 1
         assert sorted((tmp_path / "full").iterdir()) == [tmp_path / "full/file"]
-    for wrong in (f"docker-archive:{tmp_path}/full", "oci:", "dir:", f"{tmp_path}/full"):
+    for wrong in (f"docker-daemon:{tmp_path}/full", "oci:", "dir:", f"{tmp_path}/full"):
         assert image_store(repo, "export", name, wrong).status == 2
 
 

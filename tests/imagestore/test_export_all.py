@@ -145,3 +145,8 @@ def test_images_that_cannot_be_exported(site: Site, tmp_path: Path) -> None:
     imported(repo, "--branch=one", "--flatten", f"q.io/a:1=oci:{site.home}/images:one")
     outcome = image_store(repo, "export", "--all", "--branch=one", to)
     assert (outcome.status, "is flattened" in outcome.stderr) == (1, True)
+    for place in (f"{tmp_path}", f"{tmp_path}/none/all.tar"):
+        outcome = image_store(repo, "export", "--all", "--branch=two", f"oci-archive:{place}")
+        assert outcome.status == 1
+        assert "director" in outcome.stderr
+        assert "exporting layer" not in outcome.stderr
