@@ -161,7 +161,7 @@ def _tar(layout: Path, docker: bytes) -> Chunks:
     yield from _file(_DOCKER, iter([docker]), len(docker))
     for path in sorted(layout.rglob("*")):
         name = str(path.relative_to(layout))
-        if path.is_dir():
+        if is_directory(path):
             yield header(Entry(joined(components(name.encode())), Kind.DIRECTORY, _DIRECTORY))
         else:
             yield from _file(name, _content(path), path.stat().st_size)
