@@ -2,6 +2,9 @@
 
 import json
 import os
+import shutil
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from tests.tools.busybox import busybox_layer
 from tests.tools.entry import Entry
 from tests.tools.expected import STORE, blocker_id, unpacked
 from tests.tools.image import build_oci
-from tests.tools.importimage import NOBODY, SCRIPT, imported_storage
+from tests.tools.importimage import NOBODY, SCRIPT, Run, imported_storage
 from tests.tools.ostreerepo import checkout
 from tests.tools.podman import Podman, new_podman
 from tests.tools.rootless import new_user
@@ -95,6 +98,22 @@ def test_an_update_to_another_set_of_images(images: Images, tmp_path: Path) -> N
     assert_same(snapshot(store), snapshot(tmp_path / "new"), ("updated", "new"))
     layers = {path: inode for path, (inode, _) in changes(store).items() if "diff" in path.parts}
     assert layers == {path: before[path][0] for path in layers}
+
+
+def test_a_killed_run_is_completed(images: Images, tmp_path: Path) -> None:
+    """Wherever it is killed: at a different layer each time."""
+    images.copied(tmp_path / "right")
+    right, store = snapshot(tmp_path / "right"), tmp_path / "store"
+    env = {"XDG_CACHE_HOME": str(images.cache)}
+    for layers in (1, 3, 5):
+        run = Run(None, f"--to={store}", "--update", images.cut, images.one, env=env)
+        while len(list(store.glob("overlay/*/diff"))) < layers and run.process.poll() is None:
+            time.sleep(0.001)
+        run.send(signal.SIGKILL)
+        assert run.finish().status in (0, -signal.SIGKILL)
+        images.copied(store, "--update")
+        assert_same(snapshot(store), right, ("completed", "right"))
+        shutil.rmtree(store)
 
 
 def components(root: Path) -> dict[Path, bytes]:
