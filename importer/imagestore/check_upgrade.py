@@ -65,11 +65,16 @@ class ImageUpgrade:
     def goes_on(self) -> bool:
         """Return whether its containers start again, and its pods without a pull."""
         found = self.containers
-        return not (found.by_link or found.by_id or self.lost_names)
+        return not (found.by_link or found.by_id or self.pods_pull)
+
+    @property
+    def pods_pull(self) -> bool:
+        """Return whether a pod no longer finds the image by a name, or by its id without one."""
+        return bool(self.lost_names) or (self.in_new != "same" and not self.image.names)
 
     def row(self) -> tuple[str, ...]:
         by_link, by_id = self.containers.by_link, self.containers.by_id
-        pods = "pull" if self.lost_names else "start"
+        pods = "pull" if self.pods_pull else "start"
         why = dict.fromkeys(_told(found) for found in (by_link, by_id) if found)
         label = self.image.full_label
         return label, self.in_new, _fate(by_link), _fate(by_id), pods, "; ".join(why)
@@ -113,8 +118,9 @@ class UpgradeCheck(Shown):
             f" {several(len(self.added), 'new image')}"
         )
         for image in self.images:
-            if image.lost_names:
-                yield Text(f"pods have to pull {', '.join(image.lost_names)}", "yellow")
+            if image.pods_pull:
+                names = ", ".join(image.lost_names) or image.image.label
+                yield Text(f"pods have to pull {names}", "yellow")
         if self.broken_parents:
             yield Text(
                 "images that a device pulled or built beside A break if they have one of"

@@ -186,6 +186,16 @@ def test_pods_find_images_by_name_and_replaced_ones_are_told_from_lost_ones(worl
     assert [one["image_id"] for one in told["added"]] == [other.image_id]
 
 
+def test_an_image_without_a_name_is_found_by_its_id_alone(world: World) -> None:
+    for branch, tag in (("nameless", "lower"), ("other", "other")):
+        imported(world.repo, f"--branch={branch}", f"oci:{world.home}/layout:{tag}")
+    (image,) = world.told("nameless", "lower")["images"]
+    assert (image["in_new"], image["image"]["names"]) == ("same", [])
+    outcome = world.check("nameless", "other")
+    assert outcome.status == 4
+    assert f"pods have to pull {world.images[LOWER].image_id[:12]}" in outcome.stdout
+
+
 @pytest.mark.root
 def test_what_is_fetched_and_needed(world: World, tmp_path: Path) -> None:
     same = world.told("private", "private")

@@ -15,6 +15,7 @@ LONGEST = (
     "tests/cluster/test_failures.py",
     "tests/repo/test_power_cuts.py",
     "tests/device/test_upgrade.py",
+    "tests/imagestore/test_check_upgrade.py",
     "tests/device/test_deployed.py",
     "tests/cache/test_flatten.py",
     "tests/fixtures/test_manual.py",
