@@ -19,7 +19,7 @@ from importer.cluster.messages import Parcel
 from importer.repo.object_file import move_objects
 from importer.repo.staging import ObjectPlace
 from layers.entry import Owner
-from layers.ostree.objects import Stored, bare_commit, dirmeta, dirtree
+from layers.ostree.objects import CommitObject, Stored, commit_bytes, dirmeta, dirtree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ class Outbox:
         checksums = [file.parent.name + file.stem for file in files]
         contents = self._write("dirtree", dirtree({name.encode(): name for name in checksums}, {}))
         root = Stored(contents, self._write("dirmeta", dirmeta(_ROOT)))
-        commit = self._write("commit", bare_commit(root))
+        commit = self._write("commit", commit_bytes(CommitObject(root)))
         self._server = _OutboxServer(self._host, self._top)
         threading.Thread(target=self._server.serve_forever, name="outbox", daemon=True).start()
         return Parcel(self._server.url, commit)

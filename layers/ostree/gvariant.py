@@ -1,7 +1,7 @@
 """Write and read GVariant's serialisation, as far as ostree's objects need it.
 
-Source: GLib's manual, "GVariant Specification". Only types whose variable parts need no alignment:
-strings, byte arrays, and arrays and tuples of these.
+Source: GLib's manual, "GVariant Specification". Only types of variable parts: strings, byte arrays,
+arrays and tuples of these, and variants that hold a string.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+# Ends a variant that holds a string.
+_IS_STRING = b"\0s"
 
 
 def string(text: bytes) -> bytes:
@@ -26,6 +29,22 @@ def array(elements: Iterable[bytes]) -> bytes:
     return body + _offsets(len(body), list(accumulate(map(len, parts))))
 
 
+def text_entries(entries: Iterable[tuple[str, str]]) -> bytes:
+    """Encode a dictionary of texts, `a{sv}`: entries and variants begin at multiples of 8 bytes."""
+    body, ends = b"", []
+    for key, value in entries:
+        name = string(key.encode())
+        variant = padding(len(name)) + string(value.encode()) + _IS_STRING
+        body += padding(len(body)) + members(name, variant)
+        ends.append(len(body))
+    return body + _offsets(len(body), ends)
+
+
+def padding(size: int) -> bytes:
+    """Return the zeros up to the next multiple of 8 bytes."""
+    return bytes(-size % 8)
+
+
 def members(*parts: bytes, fixed: bytes = b"") -> bytes:
     """Encode a tuple. `fixed` are its members of fixed size, padding included; `parts` are the
     members of variable size after them.
@@ -37,6 +56,20 @@ def members(*parts: bytes, fixed: bytes = b"") -> bytes:
         return body + bytes((len(fixed) + len(parts[0]),))
     ends = list(accumulate(map(len, parts[:-1]), initial=len(fixed)))[1:]
     return body + _offsets(len(body), ends[::-1])
+
+
+def read_text_entries(data: bytes) -> list[tuple[str, str]]:
+    """Parse a dictionary: the inverse of `text_entries`. Raise ValueError if the data is malformed,
+    or a value is not a text."""
+    found, end = [], 0
+    for element in elements(data):
+        name, variant = parts(element[-end % 8 :], 2)
+        value = variant[-len(name) % 8 :]
+        if not value.endswith(_IS_STRING):
+            raise ValueError("a value is not a text")
+        found.append((text(name).decode(), text(value[: -len(_IS_STRING)]).decode()))
+        end += len(element)
+    return found
 
 
 def elements(data: bytes) -> list[bytes]:

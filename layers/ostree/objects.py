@@ -14,7 +14,7 @@ from layers.ostree import gvariant
 from layers.ostree.gvariant import array, members, string, text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from layers.entry import Owner
 
@@ -124,15 +124,41 @@ def _framed(header: bytes) -> bytes:
     return _FRAME.pack(len(header), 0) + header
 
 
-# Of a bare commit: subject and body are empty strings; the time, 1970, is a 64-bit number aligned
-# to 8 bytes.
-_EMPTY = b"\0\0" + bytes(6) + bytes(8)
-# Where the members of variable size end, in bytes, the last one first: contents, body, subject,
-# related objects, parent, metadata.
-_ENDS = bytes((len(_EMPTY) + 32, 2, 1, 0, 0, 0))
+class CommitObject(NamedTuple):
+    """What a commit says. `time` is in seconds since 1970; `parent` is "" if there is none."""
+
+    root: Stored
+    metadata: Sequence[tuple[str, str]] = ()
+    subject: str = ""
+    body: str = ""
+    time: int = 0
+    parent: str = ""
 
 
-def bare_commit(root: Stored) -> bytes:
-    """Return a commit that has nothing but a root directory: `OSTREE_COMMIT_GVARIANT_FORMAT`,
-    `(a{sv}aya(say)sstayay)`. It carries files from one repo to another."""
-    return _EMPTY + bytes.fromhex(root.contents) + bytes.fromhex(root.meta) + _ENDS
+def commit_bytes(said: CommitObject) -> bytes:
+    """Return a commit object: `OSTREE_COMMIT_GVARIANT_FORMAT`, `(a{sv}aya(say)sstayay)`. There are
+    no related objects, of type `a(say)`."""
+    subject, body = string(said.subject.encode()), string(said.body.encode())
+    before = gvariant.text_entries(said.metadata), bytes.fromhex(said.parent), b"", subject, body
+    time = gvariant.padding(sum(map(len, before))) + said.time.to_bytes(8)
+    contents, meta = map(bytes.fromhex, said.root)
+    return members(*before, time + contents, meta)
+
+
+def read_commit(data: bytes) -> CommitObject:
+    """Parse a commit whose metadata is text: the inverse of `commit_bytes`. Raise ValueError for
+    any other data."""
+    *before, contents, meta = gvariant.parts(data, 7)
+    metadata, parent, _, subject, body = before
+    time, contents = contents[:-32][-8:], contents[-32:]
+    said = CommitObject(
+        Stored(contents.hex(), meta.hex()),
+        tuple(gvariant.read_text_entries(metadata)),
+        text(subject).decode(),
+        text(body).decode(),
+        int.from_bytes(time),
+        parent.hex(),
+    )
+    if commit_bytes(said) != data:
+        raise ValueError("a commit has more than was read")
+    return said

@@ -15,10 +15,13 @@ from layers.ostree.objects import (
     DIRECTORY,
     FILE,
     SYMLINK,
+    CommitObject,
     Stored,
+    commit_bytes,
     content_of,
     dirmeta,
     dirtree,
+    read_commit,
     read_dirtree,
 )
 from tests.tools.fuzz import examples
@@ -139,3 +142,53 @@ def test_a_damaged_dirtree_is_a_value_error(
         damaged[at : at + change.draw(st.integers(0, 3))] = change.draw(st.binary(max_size=3))
     with suppress(ValueError):
         read_dirtree(bytes(damaged))
+
+
+TEXTS = st.one_of(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9),
+    LENGTHS.map(lambda length: "t" * length),
+)
+COMMITS = st.builds(
+    CommitObject,
+    st.builds(Stored, CHECKSUMS, CHECKSUMS),
+    st.dictionaries(TEXTS, TEXTS, max_size=9).map(lambda found: tuple(found.items())),
+    TEXTS,
+    TEXTS,
+    st.integers(0, 2**64 - 1),
+    st.one_of(st.just(""), CHECKSUMS),
+)
+
+
+def commit_variant(said: CommitObject, values: dict[str, GLib.Variant]) -> GLib.Variant:
+    root = (list(bytes.fromhex(checksum)) for checksum in said.root)
+    time = int.from_bytes(said.time.to_bytes(8), "little")
+    parent = list(bytes.fromhex(said.parent))
+    return GLib.Variant(
+        "(a{sv}aya(say)sstayay)", (values, parent, [], said.subject, said.body, time, *root)
+    )
+
+
+@given(said=COMMITS)
+@examples(200)
+def test_commit(said: CommitObject) -> None:
+    values = {key: GLib.Variant("s", value) for key, value in said.metadata}
+    written = commit_bytes(said)
+    assert written == data(commit_variant(said, values))
+    assert read_commit(written) == said
+
+
+@pytest.mark.parametrize("value", [GLib.Variant("as", ["text"]), GLib.Variant("b", True)])
+def test_a_commit_with_other_metadata_is_refused(value: GLib.Variant) -> None:
+    said = CommitObject(Stored("0" * 64, "1" * 64), (), "subject")
+    with pytest.raises(ValueError, match=r"not a text|does not end"):
+        read_commit(data(commit_variant(said, {"key": value})))
+
+
+@given(said=COMMITS, cut=st.integers(0, 400), junk=st.binary(max_size=9))
+@examples(200)
+def test_a_damaged_commit_is_refused_or_read_whole(
+    said: CommitObject, cut: int, junk: bytes
+) -> None:
+    damaged = commit_bytes(said)[:cut] + junk
+    with suppress(ValueError):
+        assert commit_bytes(read_commit(damaged)) == damaged
