@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import FetchError
-from importer.fetch.proxy import ProxyPool
 from importer.pipe import patient_chunks
 from layers.chunks import verified
 from layers.document import MAX_DOCUMENT_SIZE
@@ -18,7 +17,7 @@ from layers.errors import Fault, LayerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from importer.fetch.proxy import Proxy
+    from importer.fetch.proxy import Proxy, ProxyPool
     from importer.fetch.skopeo import Skopeo
     from importer.fetch.transfer import Transfer
     from importer.progress import Advance, Progress
@@ -32,10 +31,23 @@ class Blobs:
 
     def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
         self.skopeo = skopeo
-        self._pool = ProxyPool(skopeo)
+        self._proxies: ProxyPool | None = None
+        self._is_over = False
         self.progress = progress
         self._lock = threading.Lock()
         self.fetched_bytes = 0
+
+    @property
+    def _pool(self) -> ProxyPool:
+        """Return the pool; an import that asks nothing does not load it."""
+        from importer.fetch.proxy import ProxyPool
+
+        with self._lock:
+            if self._proxies is None:
+                self._proxies = ProxyPool(self.skopeo)
+                if self._is_over:
+                    self._proxies.close()
+            return self._proxies
 
     @property
     def timeout(self) -> float:
@@ -51,7 +63,11 @@ class Blobs:
     def close(self) -> None:
         """End all proxies. A thread that still reads from one gets a FetchError, never another
         exception."""
-        self._pool.close()
+        with self._lock:
+            self._is_over = True
+            pool = self._proxies
+        if pool is not None:
+            pool.close()
 
     def platform_digest(self, source: str) -> Digest:
         """Return the digest of the manifest that skopeo chooses from an index."""

@@ -10,7 +10,7 @@ from importer.repo.commit_keys import OF_A_RELEASE, OURS
 from importer.repo.libostree import GLib, faults
 
 if TYPE_CHECKING:
-    from importer.repo.reader import RepoReader
+    from importer.repo.transaction import Transactions
     from importer.repo.tree import Tree
     from importer.repo.values import Commit, Message
 
@@ -28,7 +28,7 @@ class Base:
 
 
 def commit_metadata(
-    repo: RepoReader, tree: Tree, message: Message, base: Base | None
+    repo: Transactions, tree: Tree, message: Message, base: Base | None
 ) -> GLib.Variant:
     """Return the metadata of a new commit of this stored tree, an `a{sv}`."""
     inherited = _inherited(repo, tree, base) if base is not None else {}
@@ -39,7 +39,7 @@ def commit_metadata(
     return GLib.Variant("a{sv}", kept | own)
 
 
-def _inherited(repo: RepoReader, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
+def _inherited(repo: Transactions, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
     """Return the base's metadata, byte for byte, except entries about the base's own tree or ref,
     which would be wrong for the new commit."""
     entries = _entries(metadata_of(repo, base.commit))
@@ -53,18 +53,18 @@ def _inherited(repo: RepoReader, tree: Tree, base: Base) -> dict[str, GLib.Varia
     return {key: value for key, value in entries.items() if not key.startswith(_OURS)}
 
 
-def metadata_of(repo: RepoReader, commit: Commit) -> GLib.Variant:
+def metadata_of(repo: Transactions, commit: Commit) -> GLib.Variant:
     """Return the metadata of a commit of the repo, an `a{sv}`."""
     with faults(f"reading commit {commit.checksum}"):
         _, variant, _ = repo.handle.load_commit(commit.checksum)
     return variant.get_child_value(0)
 
 
-def _composefs_digest(repo: RepoReader, tree: Tree) -> GLib.Variant:
+def _composefs_digest(repo: Transactions, tree: Tree) -> GLib.Variant:
     digest = GLib.VariantDict.new(None)
     try:
         with faults("computing the composefs digest, which the base commit has"):
-            repo.handle.commit_add_composefs_metadata(0, digest, tree.written(), None)
+            repo.handle.commit_add_composefs_metadata(0, digest, repo.stored_root(tree), None)
     except ImporterError as error:
         raise error.within(hint="run this where ostree is built with composefs") from None
     return digest.lookup_value(_COMPOSEFS_DIGEST, None)

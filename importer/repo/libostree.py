@@ -1,28 +1,52 @@
-"""The one door to libostree: its bindings, and its errors as ours."""
+"""The one door to libostree: its bindings, and its errors as ours.
+
+PyGObject and libostree take longer to load than to read a repo's newest commit, so they are loaded
+when the first name of theirs is looked up: see `importer.repo.plain_repo`.
+"""
 
 from __future__ import annotations
 
 import os
 from contextlib import contextmanager
 from errno import EAGAIN
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 
-try:
-    import gi
-
-    gi.require_version("OSTree", "1.0")
-    from gi.repository import Gio, GLib, OSTree
-except (ImportError, ValueError) as error:  # the latter for a typelib that is missing
-    raise ImporterError(
-        f"libostree's bindings for Python cannot be loaded: {error}",
-        hint="apt install python3-gi gir1.2-ostree-1.0, or dnf install python3-gobject-base"
-        " ostree-libs; pipx and venv need --system-site-packages and the system's own Python",
-    ) from None
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from gi.repository import Gio, GLib, OSTree
+else:
+
+    class _Library:
+        """A library of GObject Introspection, loaded when an attribute is looked up."""
+
+        def __init__(self, name, version):
+            self._name = name
+            self._version = version
+
+        def __getattr__(self, attribute):
+            value = getattr(_loaded(self._name, self._version), attribute)
+            setattr(self, attribute, value)
+            return value
+
+    def _loaded(name, version):
+        try:
+            import gi
+
+            gi.require_version(name, version)
+            return import_module(f"gi.repository.{name}")
+        except (ImportError, ValueError) as error:  # the latter for a typelib that is missing
+            raise ImporterError(
+                f"libostree's bindings for Python cannot be loaded: {error}",
+                hint="apt install python3-gi gir1.2-ostree-1.0, or dnf install python3-gobject-base"
+                " ostree-libs; pipx and venv need --system-site-packages and the system's own"
+                " Python",
+            ) from None
+
+    Gio, GLib, OSTree = _Library("Gio", "2.0"), _Library("GLib", "2.0"), _Library("OSTree", "1.0")
 
 __all__ = ["NO_PLACE", "GLib", "Gio", "OSTree", "faults"]
 

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from layers.entry import Owner
 
 type MetaKind = Literal["dirtree", "dirmeta"]
-_META = {
-    "dirtree": (OSTree.ObjectType.DIR_TREE, GLib.VariantType.new("(a(say)a(sayay))")),
-    "dirmeta": (OSTree.ObjectType.DIR_META, GLib.VariantType.new("(uuua(ayay))")),
-}
+_META = {"dirtree": ("DIR_TREE", "(a(say)a(sayay))"), "dirmeta": ("DIR_META", "(uuua(ayay))")}
 
 
 class LibostreeObjects:
@@ -55,8 +52,11 @@ class LibostreeObjects:
         return stored.result()
 
     def write_meta(self, kind: MetaKind, data: bytes) -> str:
-        object_type, format_ = _META[kind]
-        variant = GLib.Variant.new_from_bytes(format_, GLib.Bytes.new(data), False)
+        name, format_ = _META[kind]
+        object_type = getattr(OSTree.ObjectType, name)
+        variant = GLib.Variant.new_from_bytes(
+            GLib.VariantType.new(format_), GLib.Bytes.new(data), False
+        )
         _, checksum = self._handle.write_metadata(object_type, None, variant, None)
         return bytes(checksum).hex()
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.repo.libostree import OSTree, faults
+from importer.repo.libostree import Gio, GLib, faults
 from importer.repo.libostree_objects import LibostreeObjects
 from importer.repo.object_file import FORMATS
 from importer.repo.pulled_objects import PulledObjects
 from importer.repo.reader import RepoReader
 from importer.repo.staging import LooseObjects, NewObjects, SharedObjects
-from layers.ostree.objects import dirmeta
+from layers.ostree.objects import content_of, dirmeta
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from importer.repo.staging import ObjectPlace
     from layers.chunks import Chunks
     from layers.entry import Owner
+    from layers.ostree.objects import Content
+
+# How often a transaction that others are in the way of is begun anew; once is nearly always enough.
+_PREPARATIONS = 100
 
 
 class ObjectStore(RepoReader):
@@ -30,10 +35,11 @@ class ObjectStore(RepoReader):
     importer/repo/object_file.py); elsewhere libostree writes them.
     """
 
-    def __init__(self, path: Path, handle: OSTree.Repo) -> None:
-        super().__init__(path, handle)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self._dirmetas: dict[Owner, str] = {}
-        self._libostree = LibostreeObjects(handle, canonical=self.mode == "bare-user-only")
+        # Of the transaction, once libostree has begun it.
+        self._libostree: LibostreeObjects | None = None
         self._beside: LooseObjects | None = None
         self._lock = threading.Lock()
         # What this instance's transactions added to the repo's files, as the repo keeps them.
@@ -79,8 +85,9 @@ class ObjectStore(RepoReader):
 
     @property
     def is_slow(self) -> bool:
-        """Return whether a file is worth a thread: libostree runs without Python's lock."""
-        return True
+        """Return whether a file is worth a thread: deflating it, or libostree, runs without
+        Python's lock."""
+        return not self.writes_beside or self.mode == "archive"
 
     def content(self, checksum: str) -> Chunks:
         """Yield the content of a file's object; also of one that is not published yet."""
@@ -90,11 +97,21 @@ class ObjectStore(RepoReader):
 
     def write_file(self, owner: Owner, content: bytes) -> str:
         with faults(f"writing a file to repo {self.path}"):
-            return self._writer().write_file(owner, content)
+            known = self._known(content_of(owner, b""), content)
+            return known or self._writer().write_file(owner, content)
 
     def write_symlink(self, owner: Owner, target: str) -> str:
         with faults(f"writing a symlink to repo {self.path}"):
-            return self._writer().write_symlink(owner, target)
+            known = self._known(content_of(owner, target.encode()), b"")
+            return known or self._writer().write_symlink(owner, target)
+
+    def _known(self, content: Content, data: bytes) -> str | None:
+        """Return the checksum of a file that the repo has. None if it may be new, or if other files
+        are: then there is a writer, which looks for it too."""
+        if self._plain is None or self._beside is not None:
+            return None
+        checksum = sha256(content.header + data).hexdigest()
+        return checksum if self._plain.has("file", checksum) else None
 
     def write_large_file(self, owner: Owner, size: int, chunks: Chunks) -> str:
         with faults(f"writing a large file to repo {self.path}"):
@@ -107,14 +124,50 @@ class ObjectStore(RepoReader):
     def write_dirmeta(self, owner: Owner) -> str:
         """Have libostree store a directory's mode, owner and xattrs. Return the checksum."""
         if owner not in self._dirmetas:
-            self._libostree.check(owner)
-            with faults(f"writing a dirmeta object to repo {self.path}"):
-                checksum = self._libostree.write_meta("dirmeta", dirmeta(owner))
-            self._dirmetas[owner] = checksum
+            if self._plain is None:
+                self._by_libostree().check(owner)
+            self._dirmetas[owner] = self.store("dirmeta", dirmeta(owner))
         return self._dirmetas[owner]
 
+    def store(self, kind: MetaKind, data: bytes) -> str:
+        """Have libostree store an object, unless the repo has it. A commit of the same transaction
+        may refer to it. Return the checksum."""
+        checksum = sha256(data).hexdigest()
+        if self._plain is not None and self._plain.has(kind, checksum):
+            return checksum
+        with faults(f"writing a {kind} object to repo {self.path}"):
+            return self._by_libostree().write_meta(kind, data)
+
     def _writer(self) -> NewObjects | LibostreeObjects:
-        return self._loose_objects().new if self.writes_beside else self._libostree
+        return self._loose_objects().new if self.writes_beside else self._by_libostree()
+
+    def _by_libostree(self) -> LibostreeObjects:
+        """Begin libostree's transaction, unless it is under way: it is loaded for new objects
+        alone."""
+        with self._lock:
+            if self._libostree is None:
+                with faults(f"preparing to write to repo {self.path}"):
+                    self._prepare()
+                canonical = self.mode == "bare-user-only"
+                self._libostree = LibostreeObjects(self.handle, canonical=canonical)
+        return self._libostree
+
+    def _prepare(self) -> None:
+        """Begin a transaction.
+
+        Before libostree has opened its new staging directory, another transaction may take that
+        one over, and delete it when done; a failed attempt leaves nothing behind (ostree issue
+        1620; ostree-repo.c, _ostree_repo_allocate_tmpdir).
+        """
+        for _ in range(_PREPARATIONS):
+            try:
+                self.handle.prepare_transaction(None)
+            except GLib.Error as error:
+                if not error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NOT_FOUND):
+                    raise
+            else:
+                return
+        self.handle.prepare_transaction(None)
 
     def _loose_objects(self) -> LooseObjects:
         with self._lock:

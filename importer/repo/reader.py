@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.presence import is_directory, mode_of
 from importer.files.sync import sync
 from importer.repo.labels import label_of
 from importer.repo.libostree import NO_PLACE, Gio, GLib, OSTree, faults
+from importer.repo.plain_repo import PlainRepo
 from importer.repo.values import (
     Commit,
     Message,
@@ -19,7 +21,6 @@ from importer.repo.values import (
     StoredFile,
     from_be32,
     hex_of,
-    object_content,
     read_xattrs,
 )
 from layers.entry import Owner
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
     from importer.repo.values import ObjectKind
     from layers.chunks import Chunks
 
-_TYPES: dict[ObjectKind, Any] = {
-    "commit": OSTree.ObjectType.COMMIT,
-    "dirtree": OSTree.ObjectType.DIR_TREE,
-    "dirmeta": OSTree.ObjectType.DIR_META,
-    "file": OSTree.ObjectType.FILE,
+_TYPES: dict[ObjectKind, str] = {
+    "commit": "COMMIT",
+    "dirtree": "DIR_TREE",
+    "dirmeta": "DIR_META",
+    "file": "FILE",
 }
 # By number (OstreeRepoMode in ostree-core.h): enums have no nicks in PyGObject 3.52 and later.
 _MODES = ("bare", "archive", "bare-user", "bare-user-only", "bare-split-xattrs")
+_READ = 1 << 20
 _SUFFIXES: dict[str, ObjectKind] = {
     ".commit": "commit",
     ".dirtree": "dirtree",
@@ -45,22 +47,34 @@ _SUFFIXES: dict[str, ObjectKind] = {
     ".file": "file",
     ".filez": "file",
 }
-_OWN_REFS = (
-    OSTree.RepoListRefsExtFlags.EXCLUDE_REMOTES | OSTree.RepoListRefsExtFlags.EXCLUDE_MIRRORS
-)
 
 
 class RepoReader:
     """An ostree repo's refs, commits and objects.
 
-    `handle` is libostree's own, for the modules that reach it through importer/repo/libostree.py.
+    libostree is loaded for what `PlainRepo` leaves to it.
     """
 
-    def __init__(self, path: Path, handle: OSTree.Repo) -> None:
+    def __init__(self, path: Path) -> None:
+        """Raise ImporterError if there is no repo at `path`."""
         self.path = path
-        self.handle = handle
-        self.mode = _MODES[int(handle.get_mode())]
+        self._plain = PlainRepo.open(path)
+        self._handle: OSTree.Repo | None = None
+        self._opening = threading.Lock()
+        self.mode = self._plain.mode if self._plain else _MODES[int(self.handle.get_mode())]
         self._sizes: dict[str, int] = {}
+
+    @property
+    def handle(self) -> OSTree.Repo:
+        """Return libostree's own repo, for the modules that reach it through
+        importer/repo/libostree.py."""
+        with self._opening:
+            if self._handle is None:
+                handle = OSTree.Repo.new(Gio.File.new_for_path(str(self.path)))
+                with faults(f"opening repo {self.path}"):
+                    handle.open(None)
+                self._handle = handle
+        return self._handle
 
     def sync(self) -> None:
         """Sync the repo's file system, unless the repo's config has `fsync=false`."""
@@ -74,16 +88,24 @@ class RepoReader:
         Not by `resolve_rev`, which takes a name such as `feed` for the beginning of a
         checksum, and looks among the remotes' refs as well.
         """
+        if self._plain is not None and (checksum := self._plain.ref(ref)) is not None:
+            return checksum
         with faults(f"reading ref {ref}"):
             try:
-                _, refs = self.handle.list_refs_ext(ref, _OWN_REFS, None)
+                refs = self._refs_below(ref)
             except GLib.Error as error:
                 # Refs are files: with a ref `os` there is no `os/images`.
                 if not error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NOT_DIRECTORY):
                     raise
                 refs = {}
-        checksum: str | None = refs.get(ref)
-        return checksum
+        return refs.get(ref)
+
+    def _refs_below(self, ref: str) -> dict[str, str]:
+        """Return the commits of our own refs of this name, or of a name that begins with REF/."""
+        flags = OSTree.RepoListRefsExtFlags
+        own = flags.EXCLUDE_REMOTES | flags.EXCLUDE_MIRRORS
+        _, refs = self.handle.list_refs_ext(ref, own, None)
+        return dict(refs)
 
     def check_place(self, ref: str) -> None:
         """Raise ImporterError if a ref below or above this one makes it impossible.
@@ -95,8 +117,7 @@ class RepoReader:
         others = [parent for parent in parents if S_ISREG(mode_of(heads / parent) or 0)]
         if is_directory(heads / ref):
             with faults(f"reading refs {ref}"):
-                _, below = self.handle.list_refs_ext(ref, _OWN_REFS, None)
-            others += sorted(below)
+                others += sorted(self._refs_below(ref))
         if others:
             raise ImporterError(f"no branch {ref} can be beside branch {others[0]}", hint=NO_PLACE)
 
@@ -107,6 +128,10 @@ class RepoReader:
         return str(checksum) if checksum else None
 
     def commit(self, checksum: str) -> Commit:
+        said = self._plain.commit(checksum) if self._plain is not None else None
+        if said is not None:
+            message = Message(said.subject, said.time, said.body, tuple(sorted(said.metadata)))
+            return Commit(checksum, *said.root, message, dict(said.metadata), partial=False)
         with faults(f"reading commit {checksum}"):
             _, variant, state = self.handle.load_commit(checksum)
         metadata = variant.get_child_value(0).unpack()
@@ -129,14 +154,32 @@ class RepoReader:
         return self.commit(checksum)
 
     def root(self, commit: Commit) -> RepoDirectory:
-        return RepoDirectory(self.handle, commit.contents, commit.meta)
+        return RepoDirectory(self, commit.contents, commit.meta)
 
     def content(self, checksum: str) -> Chunks:
         """Yield the content of a file's object in pieces."""
-        return object_content(self.handle, checksum)
+        data = self._plain.content(checksum) if self._plain is not None else None
+        if data is not None:
+            yield from [data] if data else []
+            return
+        with faults(f"reading object {checksum}"):
+            _, stream, _, _ = self.handle.load_file(checksum, None)
+            if stream is None:
+                raise ImporterError(f"object {checksum} is a symlink, not a file")
+            while piece := bytes(stream.read_bytes(_READ, None).get_data()):
+                yield piece
 
     def directory(self, contents: str, meta: str) -> RepoDirectory:
-        return RepoDirectory(self.handle, contents, meta)
+        return RepoDirectory(self, contents, meta)
+
+    def dirtree(self, checksum: str) -> bytes:
+        """Return a dirtree object."""
+        data = self._plain.metadata("dirtree", checksum) if self._plain is not None else None
+        if data is not None:
+            return data
+        with faults(f"reading directory {checksum}"):
+            _, variant = self.handle.load_variant(OSTree.ObjectType.DIR_TREE, checksum)
+        return bytes(variant.get_data_as_bytes().get_data())
 
     def file(self, checksum: str) -> StoredFile:
         """Return owner, size and symlink target of a file's object."""
@@ -164,8 +207,10 @@ class RepoReader:
         return bool(label_of(self.dirmeta(commit.meta)))
 
     def exists(self, kind: ObjectKind, checksum: str) -> bool:
+        if self._plain is not None and self._plain.has(kind, checksum):
+            return True
         with faults(f"looking for object {checksum}"):
-            _, present = self.handle.has_object(_TYPES[kind], checksum, None)
+            _, present = self.handle.has_object(_object_type(kind), checksum, None)
         return bool(present)
 
     def file_size(self, checksum: str) -> int:
@@ -182,6 +227,8 @@ class RepoReader:
 
     def parent(self, checksum: str) -> str | None:
         """Return the parent that a commit names; the repo need not have it."""
+        if self._plain is not None and (said := self._plain.commit(checksum)) is not None:
+            return said.parent or None
         with faults(f"reading commit {checksum}"):
             _, variant, _ = self.handle.load_commit(checksum)
             parent = OSTree.commit_get_parent(variant)
@@ -190,7 +237,7 @@ class RepoReader:
     def storage_size(self, kind: ObjectKind, checksum: str) -> int:
         """Return the bytes that an object takes in this repo, in an archive repo packed."""
         with faults(f"reading object {checksum}"):
-            _, size = self.handle.query_object_storage_size(_TYPES[kind], checksum)
+            _, size = self.handle.query_object_storage_size(_object_type(kind), checksum)
         return int(size)
 
     def commits(self) -> list[str]:
@@ -203,3 +250,7 @@ class RepoReader:
         for path in chain.from_iterable(map(Path.iterdir, directories)):
             if (kind := _SUFFIXES.get(path.suffix)) is not None:
                 yield kind, path.parent.name + path.stem, path.lstat().st_size
+
+
+def _object_type(kind: ObjectKind) -> OSTree.ObjectType:
+    return getattr(OSTree.ObjectType, _TYPES[kind])

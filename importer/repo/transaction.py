@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import ImporterError
 from importer.files.scratch import OPEN_DIRECTORY
 from importer.repo.commit_metadata import commit_metadata, metadata_of
-from importer.repo.libostree import Gio, GLib, OSTree, faults
+from importer.repo.libostree import OSTree, faults
 from importer.repo.object_store import ObjectStore
 from importer.repo.staging import clear_abandoned
 from importer.repo.tree import Tree
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from importer.repo.commit_metadata import Base
+    from importer.repo.libostree import Gio
     from importer.repo.values import Commit, Message, StoredTree
     from layers.entry import Owner
 
 _log = logging.getLogger(__name__)
-# How often a transaction that others are in the way of is begun anew; once is nearly always enough.
-_PREPARATIONS = 100
 
 
 class Transaction:
@@ -53,8 +52,8 @@ class _Move(NamedTuple):
 class Transactions(ObjectStore):
     """A repo with one transaction at a time."""
 
-    def __init__(self, path: Path, handle: OSTree.Repo) -> None:
-        super().__init__(path, handle)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self._moves: dict[str, _Move] = {}
 
     @contextmanager
@@ -66,11 +65,9 @@ class Transactions(ObjectStore):
         """
         self._moves = {}
         clear_abandoned(self.path / "tmp")
-        with faults(f"preparing to write to repo {self.path}"):
-            self._prepare()
         transaction = Transaction()
         try:
-            with self._aborted_on_error():
+            with self.locked(), self._aborted_on_error():
                 yield transaction
                 if not transaction.abandoned:
                     self._commit()
@@ -80,21 +77,34 @@ class Transactions(ObjectStore):
                 self.publish()
         finally:
             self.discard()
+            self._libostree = None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the lock shared, which keeps `ostree prune` out.
+
+        Objects that one transaction has written and a later one will refer to belong to no ref in
+        between: without the lock, a prune could delete them.
+        """
+        with self._plain.locked() if self._plain is not None else nullcontext() as held:
+            if not held:
+                with faults(f"locking repo {self.path}"):
+                    self.handle.lock_push(OSTree.RepoLockType.SHARED, None)
+            try:
+                yield
+            finally:
+                if not held:
+                    self.handle.lock_pop(OSTree.RepoLockType.SHARED, None)
 
     def _commit(self) -> None:
-        """Commit the objects, then set the refs; the shared lock keeps `ostree prune` from
-        deleting the objects in between."""
-        with faults(f"locking repo {self.path}"):
-            self.handle.lock_push(OSTree.RepoLockType.SHARED, None)
-        try:
-            with faults("committing the transaction"):
-                self._commit_objects()
-            if self._moves:
-                with self.refs_locked():
-                    self._check_moves()
-                    self._set_refs()
-        finally:
-            self.handle.lock_pop(OSTree.RepoLockType.SHARED, None)
+        """Commit the objects, then set the refs."""
+        self._by_libostree()
+        with faults("committing the transaction"):
+            self._commit_objects()
+        if self._moves:
+            with self.refs_locked():
+                self._check_moves()
+                self._set_refs()
 
     def _commit_objects(self) -> None:
         """Move libostree's objects to where readers look, after a sync of the file system.
@@ -160,8 +170,9 @@ class Transactions(ObjectStore):
             raise
 
     def _abort(self) -> None:
-        with faults("aborting the transaction"):
-            self.handle.abort_transaction(None)
+        if self._libostree is not None:
+            with faults("aborting the transaction"):
+                self.handle.abort_transaction(None)
 
     @contextmanager
     def _aborted_on_error(self) -> Iterator[None]:
@@ -187,41 +198,22 @@ class Transactions(ObjectStore):
                 with faults(f"moving back branch {ref}"):
                     self.handle.set_ref_immediate(None, ref, move.before, None)
 
-    def _prepare(self) -> None:
-        """Begin a transaction.
-
-        Before libostree has opened its new staging directory, another transaction may take that
-        one over, and delete it when done; a failed attempt leaves nothing behind (ostree issue
-        1620; ostree-repo.c, _ostree_repo_allocate_tmpdir).
-        """
-        for _ in range(_PREPARATIONS):
-            try:
-                self.handle.prepare_transaction(None)
-            except GLib.Error as error:
-                if not error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NOT_FOUND):
-                    raise
-            else:
-                return
-        self.handle.prepare_transaction(None)
-
     def tree(self, owner: Owner | str) -> Tree:
         """Return an empty root directory for a commit."""
-        return Tree(self, OSTree.MutableTree.new(), owner)
+        return Tree(self, owner)
 
     def tree_of(self, stored: StoredTree) -> Tree:
         """Return a root directory that begins as the stored one; unchanged parts are not read."""
-        with faults(f"reading directory {stored.contents}"):
-            mtree = OSTree.MutableTree.new_from_checksum(self.handle, stored.contents, stored.meta)
-        return Tree(self, mtree, None)
+        return Tree(self, None, stored)
 
     def is_commit(self, commit: Commit, tree: Tree, message: Message, base: Base | None) -> bool:
         """Return whether `write_commit` would write this very commit."""
-        root = tree.written()
-        checksums = root.tree_get_contents_checksum(), root.tree_get_metadata_checksum()
-        if (commit.contents, commit.meta) != checksums:
+        if (commit.contents, commit.meta) != tree.written():
             return False
         if replace(commit.message, metadata=message.metadata) != message:
             return False
+        if base is None:
+            return tuple(commit.metadata.items()) == message.metadata
         return bool(metadata_of(self, commit).equal(commit_metadata(self, tree, message, base)))
 
     def write_commit(
@@ -233,13 +225,20 @@ class Transactions(ObjectStore):
         """
         if self.has_unpublished:
             raise RuntimeError("a commit must not be written beside the files that it names")
+        self._by_libostree()
         metadata = commit_metadata(self, tree, message, base)
         subject, body, time = message.subject, message.body, message.timestamp
         with faults("writing the commit"):
             _, checksum = self.handle.write_commit_with_time(
-                parent, subject, body, metadata, tree.written(), time, None
+                parent, subject, body, metadata, self.stored_root(tree), time, None
             )
         return str(checksum)
+
+    def stored_root(self, tree: Tree) -> Gio.File:
+        """Return the root of a written tree as libostree wants it."""
+        mtree = OSTree.MutableTree.new_from_checksum(self.handle, *tree.written())
+        _, root = self.handle.write_mtree(mtree, None)
+        return root
 
     def set_ref(self, ref: str, checksum: str) -> None:
         """Point the ref at the commit, when the transaction is committed."""

@@ -1,10 +1,11 @@
-"""A commit's tree under construction: libostree's mutable tree."""
+"""A commit's tree under construction."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from importer.repo.libostree import Gio, GLib, OSTree, faults
+from importer.errors import ImporterError
+from layers.ostree.objects import Stored, dirtree
 
 if TYPE_CHECKING:
     from importer.repo.object_store import ObjectStore
@@ -13,62 +14,106 @@ if TYPE_CHECKING:
 
 
 class Tree:
-    """A directory of a commit's tree under construction."""
+    """A directory of a commit's tree under construction. What is stored already is not read until
+    something changes in it."""
 
     def __init__(
-        self, repo: ObjectStore, mtree: OSTree.MutableTree, owner: Owner | str | None
+        self, repo: ObjectStore, owner: Owner | str | None, stored: StoredTree | None = None
     ) -> None:
+        """Begin as the stored tree, or as an empty directory with this owner."""
         self._repo = repo
-        self._mtree = mtree
-        self._root: Gio.File | None = None
+        self._stored = stored
+        self._files: dict[str, str] = {}
+        self._directories: dict[str, Tree | StoredTree] = {}
+        self._checksums: Stored | None = None
+        self._meta = stored.meta if stored is not None else ""
         if owner is not None:
             self.set_owner(owner)
 
     def file(self, name: str, checksum: str) -> None:
         """Add a file or symlink that is stored already."""
-        with faults(f"adding {name}"):
-            self._mtree.replace_file(name, checksum)
+        self._read()
+        if name in self._directories:
+            raise ImporterError(f"adding {name}: a directory has this name")
+        self._files[_checked(name)] = checksum
 
     def directory(self, name: str, owner: Owner | str) -> Tree:
         """Add a sub-directory with this owner, or with this dirmeta object."""
-        with faults(f"adding {name}"):
-            _, below = self._mtree.ensure_dir(name)
-        return Tree(self._repo, below, owner)
+        below = self.enter(name)
+        if below is None:
+            below = self._directories[self._free(name)] = Tree(self._repo, None)
+        below.set_owner(owner)
+        return below
 
     def set_owner(self, owner: Owner | str) -> None:
         """Set the directory's owner, or its dirmeta object."""
-        meta = owner if isinstance(owner, str) else self._repo.write_dirmeta(owner)
-        self._mtree.set_metadata_checksum(meta)
+        self._meta = owner if isinstance(owner, str) else self._repo.write_dirmeta(owner)
 
     def enter(self, name: str) -> Tree | None:
         """Return the sub-directory of this name as it is, None if there is none."""
-        try:
-            _, _, below = self._mtree.lookup(name)
-        except GLib.Error as error:
-            if error.matches(Gio.io_error_quark(), Gio.IOErrorEnum.NOT_FOUND):
-                return None
-            raise
-        return Tree(self._repo, below, None) if below is not None else None
+        self._read()
+        below = self._directories.get(name)
+        if below is not None and not isinstance(below, Tree):
+            below = self._directories[name] = Tree(self._repo, None, below)
+        return below
 
     def remove(self, name: str) -> None:
         """Remove the entry of this name, if there is one."""
-        with faults(f"removing {name}"):
-            self._mtree.remove(name, True)
+        self._read()
+        self._files.pop(name, None)
+        self._directories.pop(name, None)
 
     def graft(self, name: str, stored: StoredTree) -> None:
         """Add a tree that is stored already under this name, without reading it."""
-        with faults(f"grafting {name}"):
-            _, below = self._mtree.ensure_dir(name)
-            below.fill_empty_from_dirtree(self._repo.handle, stored.contents, stored.meta)
+        self._read()
+        if name in self._directories:
+            raise ImporterError(f"grafting {name}: a directory has this name")
+        self._directories[self._free(name)] = stored
 
-    def write(self) -> tuple[str, str]:
-        """Store the directories' objects. Return the root's dirtree and dirmeta checksums."""
-        with faults("writing the tree"):
-            _, self._root = self._repo.handle.write_mtree(self._mtree, None)
-        return self._root.tree_get_contents_checksum(), self._root.tree_get_metadata_checksum()
+    def write(self) -> Stored:
+        """Store the directories' objects. Return the root's dirtree and dirmeta."""
+        made = [self]
+        for tree in made:
+            made += [below for below in tree._directories.values() if isinstance(below, Tree)]
+        for tree in reversed(made):
+            tree._write()
+        return self.written()
 
-    def written(self) -> Gio.File:
-        """Return the root as libostree wants it for a commit. RuntimeError before `write`."""
-        if self._root is None:
+    def written(self) -> Stored:
+        """Return the root's dirtree and dirmeta. RuntimeError before `write`."""
+        if self._checksums is None:
             raise RuntimeError("the tree is not written yet")
-        return self._root
+        return self._checksums
+
+    def _read(self) -> None:
+        """Read the stored directory whose entries are about to be changed."""
+        if self._stored is not None:
+            before = self._repo.directory(self._stored.contents, self._stored.meta)
+            self._stored = None
+            self._files = {name.decode(): leaf for name, leaf in before.leaves.items()}
+            self._directories = {name.decode(): sub for name, sub in before.directories.items()}
+
+    def _free(self, name: str) -> str:
+        if name in self._files:
+            raise ImporterError(f"adding {name}: a file has this name")
+        return _checked(name)
+
+    def _write(self) -> None:
+        if self._stored is not None:
+            self._checksums = Stored(self._stored.contents, self._meta)
+            return
+        files = {name.encode(): checksum for name, checksum in self._files.items()}
+        directories = {
+            name.encode(): below.written()
+            if isinstance(below, Tree)
+            else Stored(below.contents, below.meta)
+            for name, below in self._directories.items()
+        }
+        contents = self._repo.store("dirtree", dirtree(files, directories))
+        self._checksums = Stored(contents, self._meta)
+
+
+def _checked(name: str) -> str:
+    if "/" in name or name in ("", ".", ".."):
+        raise ImporterError(f"adding {name}: no file can have this name")
+    return name

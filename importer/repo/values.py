@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from importer.errors import ImporterError
-from importer.repo.libostree import GLib, OSTree, faults
 from layers.chunks import joined
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.ostree.objects import read_dirtree
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
 
-    from layers.chunks import Chunks
+    from importer.repo.libostree import GLib
+    from importer.repo.reader import RepoReader
     from layers.entry import Owner, Xattrs
     from layers.ostree.objects import Stored
 
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 
 type ObjectKind = Literal["commit", "dirtree", "dirmeta", "file"]
-_READ = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ class StoredFile:
 class RepoDirectory:
     """A directory of a commit, read when it is looked at; a `layers.tree.lower.TreeDirectory`."""
 
-    def __init__(self, repo: OSTree.Repo, contents: str, meta: str) -> None:
+    def __init__(self, repo: RepoReader, contents: str, meta: str) -> None:
         self._repo = repo
         self.contents = contents
         self.meta = meta
@@ -104,10 +103,8 @@ class RepoDirectory:
 
     @cached_property
     def _content(self) -> tuple[Mapping[bytes, str], Mapping[bytes, Stored]]:
-        with faults(f"reading directory {self.contents}"):
-            _, variant = self._repo.load_variant(OSTree.ObjectType.DIR_TREE, self.contents)
         try:
-            return read_dirtree(bytes(variant.get_data_as_bytes().get_data()))
+            return read_dirtree(self._repo.dirtree(self.contents))
         except ValueError as error:
             raise ImporterError(f"reading directory {self.contents}: {error}") from None
 
@@ -124,16 +121,7 @@ class RepoDirectory:
         checksum = self.leaves.get(name.encode())
         if checksum is None:
             return None
-        return joined(object_content(self._repo, checksum), limit, name)
-
-
-def object_content(repo: OSTree.Repo, checksum: str) -> Chunks:
-    with faults(f"reading object {checksum}"):
-        _, stream, _, _ = repo.load_file(checksum, None)
-        if stream is None:
-            raise ImporterError(f"object {checksum} is a symlink, not a file")
-        while piece := bytes(stream.read_bytes(_READ, None).get_data()):
-            yield piece
+        return joined(self._repo.content(checksum), limit, name)
 
 
 def hex_of(child: GLib.Variant, at: int) -> str:

@@ -38,14 +38,12 @@ class Repo(Transactions):
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Repo:
         """Open the repo at `path`. If `create` and nothing is there, make one in bare-user mode."""
-        repo = OSTree.Repo.new(Gio.File.new_for_path(str(path)))
         if create and cls.is_absent(path):
             with faults(f"creating repo {path}"):
                 path.mkdir(parents=True, exist_ok=True)
+                repo = OSTree.Repo.new(Gio.File.new_for_path(str(path)))
                 repo.create(OSTree.RepoMode.BARE_USER, None)
-        with faults(f"opening repo {path}"):
-            repo.open(None)
-        return cls(path, repo)
+        return cls(path)
 
     @staticmethod
     def is_absent(path: Path) -> bool:
@@ -65,8 +63,9 @@ class Repo(Transactions):
 
     def check_writable(self) -> None:
         """Raise ImporterError if this user cannot write to the repo, or not files of any owner."""
-        with faults(f"repo {self.path}"):
-            self.handle.is_writable()
+        if self._plain is None or not self._plain.is_writable():
+            with faults(f"repo {self.path}"):
+                self.handle.is_writable()
         if self.mode not in _WRITABLE_MODES:
             raise ImporterError(f"repos of mode {self.mode} cannot be written to")
         if self.mode == "bare" and os.geteuid() != 0:
@@ -85,20 +84,6 @@ class Repo(Transactions):
             )
 
     # --- locks: writers hold the repo shared, deletion holds it exclusively ---
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the lock shared, which keeps `ostree prune` out.
-
-        Objects that one transaction has written and a later one will refer to belong to no ref in
-        between: without the lock, a prune could delete them.
-        """
-        with faults(f"locking repo {self.path}"):
-            self.handle.lock_push(OSTree.RepoLockType.SHARED, None)
-        try:
-            yield
-        finally:
-            self.handle.lock_pop(OSTree.RepoLockType.SHARED, None)
 
     @contextmanager
     def locked_alone(self, on_wait: Callable[[], None]) -> Iterator[None]:

@@ -16,7 +16,7 @@ from tests.tools.registry import Registry
 # Each takes milliseconds to load, or loads others that do; readers, writers and libraries of HTTP.
 IDLE = {
     *("email", "importlib.metadata", "jinja2", "requests", "tomlkit", "tomllib", "yaml"),
-    *("fastcrc", "zstandard", "multiprocessing"),
+    *("asyncio", "fastcrc", "gi", "multiprocessing", "socket", "zstandard"),
     *("importer.ingest.layer_pool", "importer.fetch.http", "importer.workers.pool"),
     *("importer.cache.flattened", "layers.tar.reader"),
 }
