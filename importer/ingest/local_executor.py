@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from importer.workers.tasks import lent_worker, run_job
 from layers.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from importer.fetch.blobs import Blobs
     from importer.ingest.budget import Allowance, Budget
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from importer.workers.pool import Worker
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import LayerOptions, ReadLayer
+
+# Bytes of a layer's blob that this process reads in less time than another process takes to start.
+_SMALL = 2 << 20
 
 
 class LocalExecutor:
@@ -49,6 +52,7 @@ class LocalExecutor:
         self._progress = progress
         self._origins = Origins(options, allowance, progress)
         self._workers = Workers(Sealed.__module__)
+        self._reading_here = threading.Lock()
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.read_bytes = 0  # of layers that are on this machine
@@ -105,7 +109,8 @@ class LocalExecutor:
             return self._in_transaction(layer, read, on_read)
 
         def stored(blob: SpooledBlob) -> int:
-            return self._in_transaction(layer, partial(self._read_spooled, job, blob), on_read)
+            read = partial(self._read_spooled, origin, job, blob)
+            return self._in_transaction(layer, read, on_read)
 
         def attempt() -> int:
             if spooled:
@@ -136,8 +141,10 @@ class LocalExecutor:
             raise error.within(digest=str(layer.blob.digest)) from None
         return own.written_bytes
 
-    def _read_spooled(self, job: Job[ReadLayer], blob: SpooledBlob, repo: Repo) -> ReadLayer:
-        with lent_worker(repo, self._workers) as worker, blob.reading() as descriptor:
+    def _read_spooled(
+        self, origin: Origin, job: Job[ReadLayer], blob: SpooledBlob, repo: Repo
+    ) -> ReadLayer:
+        with self._reader(repo, origin) as worker, blob.reading() as descriptor:
             return self._run(repo, worker, job, descriptor, lambda _count: None)
 
     def _read_here(
@@ -146,7 +153,7 @@ class LocalExecutor:
         try:
             with (
                 self._progress.blob(layer.diff_id.hex[:12], origin.size) as advance,
-                lent_worker(repo, self._workers) as worker,
+                self._reader(repo, origin) as worker,
             ):
                 counted = partial(self._count, advance)
                 return self._run(repo, worker, job, -1, counted)
@@ -160,6 +167,20 @@ class LocalExecutor:
             self.read_bytes += size
         advance(size)
 
+    @contextmanager
+    def _reader(self, repo: Repo, origin: Origin) -> Iterator[Worker | None]:
+        """Lend a process, or yield None for a layer that this process reads: a small one, unless
+        another process is idle, or this one reads a layer already."""
+        small = 0 < origin.size <= _SMALL and not self._workers.has_idle
+        if small and self._reading_here.acquire(blocking=False):
+            try:
+                yield None
+            finally:
+                self._reading_here.release()
+        else:
+            with lent_worker(repo, self._workers) as worker:
+                yield worker
+
     def _run(
         self,
         repo: Repo,
@@ -168,6 +189,7 @@ class LocalExecutor:
         source: int,
         advance: Advance,
     ) -> ReadLayer:
-        """Read a layer in a worker process, which also writes the directories that no lower layer
-        can change. Without a `worker`, read the layer in this process."""
-        return run_job(repo, worker, job if worker is None else Sealed(job), source, advance)
+        """Read a layer, and where objects need no libostree, write the directories that no lower
+        layer can change. Without a `worker`, this process reads the layer."""
+        job = Sealed(job) if repo.writes_beside else job
+        return run_job(repo, worker, job, source, advance)

@@ -49,6 +49,11 @@ class Workers:
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
 
+    @property
+    def has_idle(self) -> bool:
+        """Return whether a process that has started waits for work."""
+        return bool(self._idle)
+
     def close(self) -> None:
         """End all processes. Call this when no process is lent."""
         for worker in self._idle:
