@@ -184,7 +184,8 @@ def test_the_lock_keeps_a_prune_out_and_waits_for_one(tmp_path: Path) -> None:
             pass
         with pytest.raises(ImporterError, match="exclusively"), ours.locked_alone(lambda: None):
             pass
-    with theirs.locked_alone(lambda: None), pytest.raises(ImporterError, match="locking"), ours.locked():
+    refused = pytest.raises(ImporterError, match="locking")
+    with theirs.locked_alone(lambda: None), refused, ours.locked():
         pass
     with theirs.locked_alone(lambda: None):
         pass
