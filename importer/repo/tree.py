@@ -34,7 +34,7 @@ class Tree:
         """Add a file or symlink that is stored already."""
         self._read()
         if name in self._directories:
-            raise ImporterError(f"adding {name}: a directory has this name")
+            raise ImporterError(f"adding {name}: Can't replace directory with file: {name}")
         self._files[_checked(name)] = checksum
 
     def directory(self, name: str, owner: Owner | str) -> Tree:
@@ -95,7 +95,7 @@ class Tree:
 
     def _free(self, name: str) -> str:
         if name in self._files:
-            raise ImporterError(f"adding {name}: a file has this name")
+            raise ImporterError(f"adding {name}: Can't replace file with directory: {name}")
         return _checked(name)
 
     def _write(self) -> None:
