@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.files.kustomized import kustomization_of, read_kustomized
 from importer.files.presence import is_directory
 from importer.files.replacement import Replacement, check_replaceable, publish_all, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
-from layers.lists.detect import ListRules, parse_list, read_list
+from layers.lists.detect import KUSTOMIZATIONS, ListRules, parse_list, read_list
 from layers.oci.reference import REGISTRIES
 
 if TYPE_CHECKING:
@@ -53,8 +53,10 @@ def read_image_lists(path: Path, rules: ListRules) -> tuple[ImageList, ...]:
             rules = replace(rules, transports=REGISTRIES)
             listed = read_list(standard_input(), "standard input", rules.size)
             return (ImageList(path, listed, rules),)
-        kustomization = kustomization_of(path)
+        kustomization = _kustomization(path)
         if kustomization is not None:
+            from importer.files.kustomized import read_kustomized  # with YAML, slow to load
+
             return (ImageList(path, read_kustomized(kustomization, rules.size), rules),)
         if not is_directory(path):
             listed = read_list(list_bytes(path, rules.size), str(path), rules.size)
@@ -73,7 +75,7 @@ def read_image_lists(path: Path, rules: ListRules) -> tuple[ImageList, ...]:
 
 def has_members(path: Path) -> bool:
     """Return whether the path is a directory or a kustomization, which name other files."""
-    return is_directory(path) or kustomization_of(path) is not None
+    return is_directory(path) or _kustomization(path) is not None
 
 
 def _members(directory: Path, rules: ListRules) -> Iterator[ImageList]:
@@ -133,3 +135,14 @@ class Pinning:
                 for path, image_list in zip(self._paths, self._lists, strict=True)
             ]
             publish_all(files)
+
+
+def _kustomization(path: Path) -> Path | None:
+    """Return the kustomization at the path or in its directory, None if there is none."""
+    try:
+        names = set(os.listdir(path))  # noqa: PTH208 - names alone
+    except NotADirectoryError:
+        return path if path.name.lower().startswith("kustomization") else None
+    except OSError as error:
+        raise ImporterError(f"{path} cannot be read: {error.strerror}") from error
+    return next((path / name for name in KUSTOMIZATIONS if name in names), None)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.files import beneath
 from layers.errors import LayerError
-from layers.lists.kustomization import NAMES, RENDER, check_patch, parse_kustomization
+from layers.lists.detect import KUSTOMIZATIONS
+from layers.lists.kustomization import RENDER, check_patch, parse_kustomization
 from layers.lists.manifests import read_manifests
 from layers.yaml_text import decoded
 
@@ -45,17 +46,6 @@ class Kustomized:
     def pinned(self, _references: Mapping[str, str]) -> bytes:
         """Raise LayerError: the images are in several files, and in none as they are used."""
         raise LayerError(f"{self.path} is a kustomization, which --pin cannot write", hint=RENDER)
-
-
-def kustomization_of(path: Path) -> Path | None:
-    """Return the kustomization at the path or in its directory, None if there is none."""
-    try:
-        names = set(os.listdir(path))  # noqa: PTH208 - names alone
-    except NotADirectoryError:
-        return path if path.name.lower().startswith("kustomization") else None
-    except OSError as error:
-        raise ImporterError(f"{path} cannot be read: {error.strerror}") from error
-    return next((path / name for name in NAMES if name in names), None)
 
 
 def read_kustomized(path: Path, size: int) -> Kustomized:
@@ -119,7 +109,7 @@ class _Kustomizer:
         for component in file.components:
             with self._opened(directory, component) as below:
                 found = self.images(below, _name_in(below), found)
-        if file.takes_something or name in NAMES:
+        if file.takes_something or name in KUSTOMIZATIONS:
             return file.applied(found)
         return [*found, *file.own_images()]
 
@@ -171,7 +161,7 @@ def _name_in(directory: _Opened) -> str:
     if not directory.is_directory:
         raise ImporterError(f"{directory.path} is no directory", hint=RENDER)
     names = set(os.listdir(directory.descriptor))  # noqa: PTH208 - of a descriptor
-    for name in NAMES:
+    for name in KUSTOMIZATIONS:
         if name in names:
             return name
     raise ImporterError(f"{directory.path} has no kustomization", hint=RENDER)

@@ -60,18 +60,21 @@ def faults(doing: str) -> Iterator[None]:
     error's message and a hint."""
     try:
         yield
-    except (OSError, GLib.Error) as error:
-        message = _message(error)
-        raise ImporterError(f"{doing}: {message}", hint=_hint(message)) from error
+    except OSError as error:
+        raise _error(doing, error.strerror or str(error)) from error
+    except GLib.Error as error:
+        raise _error(doing, _message(error)) from error
+
+
+def _error(doing: str, message: str) -> ImporterError:
+    return ImporterError(f"{doing}: {message}", hint=_hint(message))
 
 
 # What libostree puts in front of a message, and `doing` says as well.
 _DOING = ("opening repo: ", "Locking repo shared failed: ", "Locking repo exclusive failed: ")
 
 
-def _message(error: OSError | GLib.Error) -> str:
-    if isinstance(error, OSError):
-        return error.strerror or str(error)
+def _message(error: GLib.Error) -> str:
     message = (error.message or "unknown error").splitlines()[0]
     for doing in _DOING:
         if message.startswith(doing):

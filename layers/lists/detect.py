@@ -17,6 +17,8 @@ from layers.oci.reference import REGISTRIES
 if TYPE_CHECKING:
     from layers.lists.listed import ListFile
 
+# How kustomize wants a kustomization named.
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # For hints.
 KINDS = (
     "a MicroShift release file, a blueprint with [[containers]], a Compose file, Kubernetes"

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from yaml.nodes import Node
 
-NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 RENDER = "let kustomize make it: `kubectl kustomize DIR | import-image --from - …`"
 _REFUSED = (
     "configurations",
