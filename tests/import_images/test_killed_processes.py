@@ -27,7 +27,9 @@ from tests.tools.tarbuild import Entry
 pytest.importorskip("seccomp", reason="this system lacks libseccomp's Python bindings")
 
 BRANCH = "os/images"
-ENTRIES = [Entry(b"etc/%d" % n, content=b"%d\n" % n) for n in range(5)]
+#: So large that the importing process does not read the layer itself.
+NOISE = Entry(b"noise", content=random.Random(0).randbytes(3 << 20))
+ENTRIES = [*(Entry(b"etc/%d" % n, content=b"%d\n" % n) for n in range(5)), NOISE]
 COMMANDS = ["import-image", "import-storage", "import-tree", "import-release"]
 #: A worker process with a file, or the command itself; and the command with its branch.
 SAMPLE = [

@@ -1,6 +1,7 @@
 """A worker process, or skopeo, is stopped by SIGSTOP: the command says so, or gives up in time."""
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -27,7 +28,9 @@ BRANCH = "os/images"
 STORE = "usr/lib/containers/storage"
 WRITES = "write repo/tmp/import-image-*/tmp*/0/*.file"
 SAID = re.compile(r"a worker process is stopped, and .*: `kill -CONT (\d+)` lets it go on$")
-FILES = [Entry(b"etc/%d" % n, content=b"%d\n" % n) for n in range(20)]
+#: So large that the importing process does not read the layer itself.
+NOISE = Entry(b"noise", content=random.Random(0).randbytes(3 << 20))
+FILES = [*(Entry(b"etc/%d" % n, content=b"%d\n" % n) for n in range(20)), NOISE]
 
 
 @dataclass(frozen=True)
