@@ -41,7 +41,8 @@ by a reader of its own, `stack` reads layers over each other in memory, `tamper`
 
 **Packaging.** `container` is the container image of the commands, `recipe` the recipes for CI
 systems; `lacking` skips what needs a program that the system has no package of; `order` is the
-order of the test files.
+order of the test files. `page` reads the blocks of a page of the documentation, `pageworld` has
+what their commands find, `pagemachine` runs them in the network of `ownnetwork`.
 
 **Other programs.** `podman` has storage of its own beside ours, `crio` is a device that runs
 CRI-O, `ownstorage` writes storages as podman's driver lays them out, `umoci` unpacks, `lab` reads

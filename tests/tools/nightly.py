@@ -1,7 +1,7 @@
 """Nightly releases: component images and a payload image that lists them, in a registry."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -65,22 +65,28 @@ class Nightlies:
     """Pushes nightlies; a component that did not change is the same image in the next one."""
 
     def __init__(
-        self, registry: Registry, directory: Path, prefix: str = "ocp", size: int = 4096
+        self,
+        registry: Registry,
+        directory: Path,
+        prefix: str = "ocp",
+        size: int = 4096,
+        components: Sequence[str] = COMPONENTS,
     ) -> None:
         """`size` is that of each component's own files in bytes, the lower layer's twice."""
         self.registry = registry
         self.directory = directory
         self.prefix = prefix
         self.size = size
+        self.components = components
         self._versions: dict[str, int] = {}
 
     def push(self, name: str, arch: str = "amd64", changed: Collection[str] = ()) -> Nightly:
         """A release; `changed` components are new since the last one of this architecture."""
-        for component in COMPONENTS:
+        for component in self.components:
             self._versions.setdefault(f"{component}/{arch}", 1)
         for component in changed:
             self._versions[f"{component}/{arch}"] += 1
-        images = {component: self._component(component, arch) for component in COMPONENTS}
+        images = {component: self._component(component, arch) for component in self.components}
         art = f"{self.prefix}/art-dev"
         pullspecs = {one: self.registry.push(image, art) for one, image in images.items()}
         stream = self._image_stream(name, arch, pullspecs)

@@ -6,6 +6,7 @@ import pytest
 LONGEST = (
     "tests/fixtures/test_bench.py",
     "tests/semantics/test_other_tools.py",
+    "tests/docs/test_pages_run.py",
     "tests/import_images/test_bad_input.py",
     "tests/semantics/test_drivers.py",
     "tests/import_images/test_kill.py",

@@ -38,12 +38,16 @@ def free_port() -> int:
 class Registry:
     """`with Registry() as registry:` runs one with storage of its own; it is gone afterwards.
 
-    `auth` is (user, password); `tls` makes a self-signed certificate, see `cert_dir`.
+    `auth` is (user, password); `tls` makes a self-signed certificate, see `cert_dir`. Without
+    `port` it takes a free one.
     """
 
-    def __init__(self, *, auth: tuple[str, str] | None = None, tls: bool = False) -> None:
+    def __init__(
+        self, *, auth: tuple[str, str] | None = None, tls: bool = False, port: int | None = None
+    ) -> None:
         self.auth = auth
         self.tls = tls
+        self._wanted_port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._log_position = 0
 
@@ -109,7 +113,7 @@ class Registry:
 
     def _start(self) -> None:
         for _ in range(PORTS):
-            self.port = free_port()
+            self.port = self._wanted_port or free_port()
             self._launch()
             if self._answers():
                 return
