@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from importer.cli.options.result import STDOUT, CopyOptions, OptionalRepo, StoreContents
+from importer.cli.options.result import OptionalRepo, StoreContents
+from importer.cli.options.store_copy import STDOUT, CopyOptions
 from importer.cli.options.work import Jobs
 from layers.storage.layer_id import Whiteouts
 

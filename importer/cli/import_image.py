@@ -10,7 +10,8 @@ from importer.cli.named_images import NamedImages
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import ArchitectureOption, ImageArguments
 from importer.cli.options.registry import Retries
-from importer.cli.options.result import CopyOptions, RepoOrCopy, Shape, ToBranch
+from importer.cli.options.result import Shape, ToBranch
+from importer.cli.options.store_copy import CopyOptions, RepoOrCopy
 from importer.cli.run import end_import
 from importer.cli.targets import FETCH, IMPORT, executors, skopeo, target
 

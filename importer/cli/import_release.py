@@ -23,7 +23,8 @@ from importer.cli.options.release import (
     ReleaseResult,
     ReleaseSources,
 )
-from importer.cli.options.result import CopyOptions, OptionalRepo
+from importer.cli.options.result import OptionalRepo
+from importer.cli.options.store_copy import CopyOptions
 from importer.cli.run import answer, imported
 from importer.cli.targets import (
     FETCH,

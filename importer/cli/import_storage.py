@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from importer.cli.copies import copy_of
 from importer.cli.options.declare import Given, command
 from importer.cli.options.images import GraphrootOption
-from importer.cli.options.result import CopyOptions, RepoOrCopy, Shape, ToBranch
+from importer.cli.options.result import Shape, ToBranch
+from importer.cli.options.store_copy import CopyOptions, RepoOrCopy
 from importer.cli.run import end_import
 from importer.cli.targets import IMPORT, executors, target
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from importer.cli.finish import INCOMPLETE, UNCHANGED, Answer, end
 from importer.cli.messages import progress_for
 from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
-from importer.cli.options.result import STDOUT, CopyOptions
+from importer.cli.options.store_copy import STDOUT, CopyOptions
 from importer.render.json_text import Documented, json_text
 
 if TYPE_CHECKING:

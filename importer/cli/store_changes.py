@@ -16,7 +16,6 @@ from importer.cli.options.images import ArchitectureOption, Platform
 from importer.cli.options.labels import Signing
 from importer.cli.options.output import Document, Messages, Unchanged
 from importer.cli.options.registry import Access, Retries
-from importer.cli.options.result import InSystem
 from importer.cli.options.stores import (
     ExportOptions,
     Images,
@@ -26,6 +25,7 @@ from importer.cli.options.stores import (
     RemoveOptions,
     StoreArguments,
 )
+from importer.cli.options.system import InSystem
 from importer.cli.options.work import Downloads, Jobs
 from importer.cli.run import end_query, end_shown
 from importer.cli.targets import skopeo_of

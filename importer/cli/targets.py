@@ -20,15 +20,14 @@ from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
 from importer.cli.options.registry import Access, RegistryOptions, Retries
 from importer.cli.options.result import (
     CommitMessage,
-    CopyOptions,
     FormOption,
-    InSystem,
     Shape,
     StoreContents,
-    System,
     ToBranch,
 )
 from importer.cli.options.rules import check_other_branch
+from importer.cli.options.store_copy import CopyOptions
+from importer.cli.options.system import InSystem, System
 from importer.cli.options.work import Downloads, Jobs, OnCluster, Spool
 from importer.cli.streams import say
 from importer.commit.target import Form, Labelling, Target

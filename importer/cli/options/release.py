@@ -16,7 +16,6 @@ from importer.cli.options.declare import (
     several,
 )
 from importer.cli.options.name_types import ArchitectureType, Branch, ReleaseName
-from importer.cli.options.result import NO_REPO
 from importer.cli.options.rules import (
     absent,
     at_least_one,
@@ -26,6 +25,7 @@ from importer.cli.options.rules import (
     present,
     refuse,
 )
+from importer.cli.options.store_copy import NO_REPO
 from importer.cli.options.types import NotEmpty, Number, PlaceType
 
 _WHICH = "name the release: by sources, a --stream or --from, by --locked alone, or by --diff alone"
