@@ -129,9 +129,9 @@ def _embedded(repo: Repo, image: Image, prefix: str | None) -> StoreView:
     commit = embedded_commit(repo, image)
     if commit is None:
         raise ImporterError(
-            f"this repo does not have the commit whose store is in image {image.digest}",
-            hint="name the repo by which `image-store embed` made the image; `prune --keep=N` keeps"
-            " commits of earlier images",
+            f"the repo has no commit that image {image.digest} was embedded from",
+            hint="name the repo by which `image-store embed` made the image; an image that embed"
+            " did not make cannot be checked",
         )
     return open_store(repo, commit.checksum, prefix)
 

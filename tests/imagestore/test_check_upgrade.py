@@ -245,6 +245,9 @@ def test_bootable_images(world: World) -> None:
     text = world.check(*names).stdout
     assert f"a device with A pulls {len(layers)} of " in text
     assert "new layers of the base come on top" in text
+    unknown = world.check(f"oci:{base.directory}:base", names[1])
+    assert unknown.status == 1
+    assert "an image that embed did not make cannot be checked" in unknown.stderr
     mixed = world.check("none", names[1])
     assert mixed.status == 1
     assert "is an image, and none is none" in mixed.stderr
