@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
+    from rich.text import Text
 
     from layers.release.report import Report, Row
 
@@ -20,8 +21,8 @@ _DIGEST = re.compile(r"@(\w+):([0-9a-f]{12})[0-9a-f]+")
 def rendered(reports: Sequence[Report]) -> list[str]:
     """Return lines with colours, as wide as the terminal.
 
-    Of a repository only the last component is shown, unless old and new differ in the others
-    alone; of a digest, 12 digits.
+    Of a repository only the last part is shown, and not even that if the component is called so,
+    unless old and new differ in the other parts alone; of a digest, 12 digits.
     """
     # rich takes long to load, and only a terminal needs it.
     from rich.console import Console
@@ -45,11 +46,13 @@ def _tables(report: Report) -> list[RenderableType]:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    rows = Table("component", "", box=SIMPLE)
-    for name in ("from", "to", "commits"):
-        rows.add_column(name, overflow="fold")
-    for row in report.rows():
-        rows.add_row(*_cells(row))
+    cells = [_cells(row) for row in report.rows()]
+    kept = [number for number in range(5) if any(row[number] for row in cells)]
+    rows = Table(box=SIMPLE, pad_edge=False)
+    for number in kept:
+        rows.add_column(("component", "", "from", "to", "commits")[number], overflow="fold")
+    for row in cells:
+        rows.add_row(*(row[number] for number in kept))
     amounts = Table("layers", box=SIMPLE)
     amounts.add_column("count", justify="right")
     amounts.add_column("bytes", justify="right")
@@ -58,10 +61,10 @@ def _tables(report: Report) -> list[RenderableType]:
     return [table for table in (rows, amounts) if table.row_count]
 
 
-def _cells(row: Row) -> list[RenderableType]:
+def _cells(row: Row) -> list[Text]:
     from rich.text import Text
 
-    old, new = map(_short, (row.old, row.new))
+    old, new = (_short(text).removeprefix(f"{row.name}@") for text in (row.old, row.new))
     if old == new:
         old, new = row.old, row.new
     return [

@@ -1,6 +1,7 @@
 """What changed: the comparison, and how it is told; the release file; the metadata."""
 
 import json
+import re
 import subprocess
 from dataclasses import replace
 
@@ -165,6 +166,20 @@ def test_a_terminal_shows_a_table_with_short_digests(monkeypatch: pytest.MonkeyP
     assert f"sha256:{'d' * 12}" in text
     assert "d" * 13 not in text
     assert "1,234,567" in text
+
+
+def test_a_narrow_terminal_has_a_line_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns without a text are left out, and a repository that is called as its component."""
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    names = ("etcd", "microshift-service-ca-op")
+    parts = (Component(name, f"quay.io/x/{name}@sha256:{'a' * 64}") for name in names)
+    title, *table = rendered([Report(compare(None, release("1", *parts)))])
+    assert "1, first import" in title
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in table if "sha256" in line]
+    assert [line.split() for line in lines] == [
+        [name, "added", f"sha256:{'a' * 12}"] for name in names
+    ]
 
 
 def test_a_terminal_of_usual_width_tells_images_apart(monkeypatch: pytest.MonkeyPatch) -> None:
