@@ -22,7 +22,7 @@ class Progress(Protocol):
     def image(self, name: str, layers: Sequence[str], reused: int) -> None:
         """Announce an image, before the states of its layers.
 
-        `layers` are the names of its layers that are to be read, at least one; `reused` counts the
+        `layers` are the names of the layers that the repo lacks, at least one; `reused` counts the
         others.
         """
 

@@ -18,7 +18,7 @@ _AT_WORK = frozenset(["spooled", "unpacking", "closing"])
 
 @dataclass(slots=True, eq=False)
 class LayerRead:
-    """A layer that is to be read. `read` counts the bytes so far."""
+    """A missing layer of an image. `read` counts the bytes that were read so far."""
 
     size: int = 0
     read: int = 0
@@ -31,7 +31,7 @@ class LayerRead:
 
 @dataclass(slots=True, eq=False)
 class ImageRead:
-    """An image and its layers that are to be read; `reused` counts its other layers."""
+    """An image. `layers` are the ones that the repo lacks; `reused` counts the others."""
 
     name: str
     layers: Sequence[LayerRead]
@@ -40,7 +40,7 @@ class ImageRead:
 
     @property
     def size(self) -> int:
-        """Return the bytes that are to be read."""
+        """Return the size of the missing layers, in bytes."""
         return sum(layer.size for layer in self.layers)
 
     @property
@@ -50,7 +50,7 @@ class ImageRead:
 
     @property
     def is_over(self) -> bool:
-        """Return whether no layer is to be read any more."""
+        """Return whether each missing layer was read, or has failed."""
         return self.state in _OVER
 
     def counts(self) -> str:
@@ -59,7 +59,7 @@ class ImageRead:
         return f"{self.reused + done} of {several(self.reused + len(self.layers), 'layer')}"
 
     def beginning(self) -> str:
-        """Return the line that says what is to be read."""
+        """Return a line with the number and size of the missing layers."""
         total = f" of {self.reused + len(self.layers)}" if self.reused else ""
         layers = f"{len(self.layers)}{total} layer{'s' if total or len(self.layers) > 1 else ''}"
         return f"{self.name}: {self.state} {layers}, {size(self.size)}"
@@ -86,7 +86,7 @@ class ImagesRead:
     _users: dict[LayerRead, list[ImageRead]] = field(default_factory=dict)
 
     def add(self, name: str, layers: Sequence[str], reused: int) -> ImageRead:
-        """Add an image with the names of its layers that are to be read."""
+        """Add an image with the names of its missing layers."""
         image = ImageRead(escaped(name), [self._layer(layer) for layer in layers], reused)
         for layer in image.layers:
             self._users[layer].append(image)

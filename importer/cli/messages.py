@@ -175,7 +175,7 @@ class _Logged(logging.Handler):
 
 
 def _last_words(images: ImagesRead, *, log_json: bool) -> Callable[[], str]:
-    """Return what says how many layers an interrupted import has kept."""
+    """Return a function that makes the line on the layers that an interrupted import keeps."""
 
     def words() -> str:
         text = images.interrupted()

@@ -72,7 +72,7 @@ class NamedImages:
         """Yield the images of the lists without those that --exclude matches."""
         for listed in self._lists:
             for image in listed.images:
-                if not any(fnmatchcase(image.source, one) for one in self._images.exclude):
+                if not any(fnmatchcase(image.source, each) for each in self._images.exclude):
                     yield image, listed.rules
 
     def warn(self, progress: Progress) -> Self:

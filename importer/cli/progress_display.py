@@ -161,7 +161,7 @@ class TerminalBars:
         layers = list(self.images.layers.values())
         if not layers:
             return
-        total, read = sum(one.size for one in layers), sum(one.read for one in layers)
+        total, read = sum(layer.size for layer in layers), sum(layer.read for layer in layers)
         speed = f"{size(round(read / (time.monotonic() - self._began)))}/s"
         yield self._row(self.images.counts(), speed, total, read)
         images = [image for image in list(self.images.images) if not image.is_over]

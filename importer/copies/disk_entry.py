@@ -112,12 +112,12 @@ class DiskEntries:
         if not 0 < links < _MOST_LINKS:
             return False
         try:
-            found = look_at(self._root, joined(path))
+            linked = look_at(self._root, joined(path))
             try:  # open(2), "O_TMPFILE"; only with a descriptor does Python call linkat(2)
-                source = b"/proc/self/fd/%d" % found
+                source = b"/proc/self/fd/%d" % linked
                 os.link(source, name, src_dir_fd=0, dst_dir_fd=directory, follow_symlinks=True)
             finally:
-                os.close(found)
+                os.close(linked)
         except OSError as error:
             if error.errno not in _NO_LINK:
                 raise
@@ -182,7 +182,7 @@ def _has_link(directory: int, name: bytes, target: bytes, ids: tuple[int, int]) 
 
 
 def remove(directory: int, name: bytes) -> None:
-    """Remove an entry, of a directory all that is in it, without following a symlink."""
+    """Remove an entry, and a directory with its content, without following a symlink."""
     mode, _ = _mode_and_device(directory, name)
     if not S_ISDIR(mode):
         os.unlink(name, dir_fd=directory)
@@ -190,7 +190,7 @@ def remove(directory: int, name: bytes) -> None:
     if os.geteuid():  # others than root can empty only directories that they may write to
         os.chmod(name, 0o700, dir_fd=directory)
         for _, below, _, descriptor in os.fwalk(name, dir_fd=directory):
-            for one in below:
-                if S_ISDIR(_mode_and_device(descriptor, one)[0]):
-                    os.chmod(one, 0o700, dir_fd=descriptor)
+            for entry in below:
+                if S_ISDIR(_mode_and_device(descriptor, entry)[0]):
+                    os.chmod(entry, 0o700, dir_fd=descriptor)
     shutil.rmtree(name, dir_fd=directory)

@@ -33,8 +33,8 @@ _HINT = (
 
 
 class DiskOwners:
-    """Gives files what the commit says they have. Only root can give files to others: for another
-    user all files are the user's own, and `lost` counts those that should not be."""
+    """Gives files the owners of the commit. Only root can give files to others: another user owns
+    all files, and `lost` counts the files that should belong to others."""
 
     def __init__(self, components: Components) -> None:
         self._components = components
@@ -45,7 +45,7 @@ class DiskOwners:
 
     def possible(self, owner: Owner, path: Path) -> Owner:
         """Return the owner that this user can give. Without the right owner a file has no set-id
-        bits; other xattrs than `user.*` are root's to set."""
+        bits; only root can set xattrs other than `user.*`."""
         owner = self._components.marked(unlabelled(owner), path)
         if self._uid == 0:
             return owner

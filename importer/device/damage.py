@@ -18,7 +18,7 @@ _LOCKS = {
 
 
 def damages(store: Folder, stores: DeviceStores) -> Iterator[str]:
-    """Yield what does not fit together in a store; its layers may be in the other stores."""
+    """Yield a line for each mismatch in a store; its layers may be in the other stores."""
     for lock, effect in _LOCKS.items():
         if store.status(lock) is None:
             yield f"{lock} is absent: {effect}"
@@ -52,12 +52,13 @@ def _of_layer(
         if missing:
             yield f"its file {holder.value} names {missing}, and no store has that"
             return
-    by_id, by_link = ([_id(name, places) for name in below[one] or ()] for one in Holder)
+    by_id, by_link = ([_id(name, places) for name in below[holder] or ()] for holder in Holder)
     if below[Holder.IDS] is not None and by_id != by_link:
         yield "its files lower and lower-layers name different trees"
     parents = set(chains.chain(layer.id))
-    for other in (one for one in by_link if one and one in chains.own and one not in parents):
-        yield f"its file lower names layer {other[:12]}, which is none of its parents"
+    for other in by_link:
+        if other and other in chains.own and other not in parents:
+            yield f"its file lower names layer {other[:12]}, which is none of its parents"
 
 
 def _id(name: str, places: Sequence[Folder]) -> Optional[str]:

@@ -119,15 +119,15 @@ def _broken(root: Path, stores: DeviceStores, held: ExitStack) -> Iterator[Sympt
     storage = opened(root, held)
     if storage is None:
         return
-    found = treatment(storage, stores)
-    for broken in found.broken:
+    proposed = treatment(storage, stores)
+    for broken in proposed.broken:
         yield Symptom(
             "broken-image",
             str(root),
             f"no store has layer {broken.missing[:12]} of {called(broken.image)}",
             "run heal",
         )
-    for container in found.stuck:
+    for container in proposed.stuck:
         yield Symptom(
             "stuck-container",
             str(root),

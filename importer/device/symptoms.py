@@ -76,7 +76,7 @@ def replaced(configured: Configured) -> Iterator[Symptom]:
 
 
 def unlisted(store: Folder, read: bool, configured: Configured) -> Iterator[Symptom]:
-    """Yield a symptom for a usual store that has images, and that nobody reads.
+    """Yield a symptom for a usual store with images that no configuration names.
 
     bootc reads its own without being told to.
     """
@@ -91,9 +91,9 @@ def unlisted(store: Folder, read: bool, configured: Configured) -> Iterator[Symp
 
 
 def damaged(store: Folder, stores: DeviceStores) -> Iterator[Symptom]:
-    found = damages(store, stores)
-    problems = list(islice(found, _MOST_DAMAGES))
-    if next(found, None) is not None:
+    all_problems = damages(store, stores)
+    problems = list(islice(all_problems, _MOST_DAMAGES))
+    if next(all_problems, None) is not None:
         problems[-1] = f"{problems[-1]}; and more of the kind"
     for problem in problems:
         yield Symptom(
@@ -129,8 +129,8 @@ def labels(store: Folder, system: Path) -> Iterator[Symptom]:
     if (files.read(_ENFORCING) or b"").strip() != b"1":
         return
     trees = [f"overlay/{layer}/diff" for layer in list(recorded(store, [LAYERS]))[:1]]
-    found = {store.label(path) or "no label" for path in (*_DIRECTORIES, *trees)}
-    strange = sorted(label for label in found if _READABLE.isdisjoint(label.split(":")))
+    present = {store.label(path) or "no label" for path in (*_DIRECTORIES, *trees)}
+    strange = sorted(label for label in present if _READABLE.isdisjoint(label.split(":")))
     if strange:
         yield Symptom(
             "labels",

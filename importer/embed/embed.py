@@ -50,7 +50,7 @@ _BELOW = "/usr/"
 
 @dataclass(frozen=True, slots=True)
 class EmbedJob:
-    """An image to make.
+    """The options of an embedding.
 
     `prefix` is the store's directory in the branch, None for the directory in the metadata.
     `jobs` layers are packed at once, and `downloads` blobs fetched. `bound` stands for --bound,

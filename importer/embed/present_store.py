@@ -37,11 +37,11 @@ _PARTS = (b"overlay", b"overlay-images", b"overlay-layers")
 
 @dataclass(frozen=True, slots=True)
 class PresentStore:
-    """What becomes of the base's store.
+    """The effect of an embedding on the store in the base image.
 
-    `layers`: ids of the branch's layers that it has, and that are not written again. `files`: the
-    merged records by their paths in the image. `removed`: whiteouts of a store that is replaced.
-    `names`: the names of each image in the new store.
+    `layers`: ids of the branch's layers that the base has, and that are not written again.
+    `files`: the merged records by their paths in the image. `removed`: whiteouts of a store that is
+    replaced. `names`: the names of each image in the new store.
     """
 
     layers: frozenset[str]
@@ -50,7 +50,7 @@ class PresentStore:
     names: Sequence[tuple[str, ...]]
 
     def told(self, store: StoreView) -> list[str]:
-        """Return what to tell the user of a store that stays."""
+        """Return the lines for the user on a store that stays."""
         if not self.files:
             return []
         there = several(len(self.layers), "layer")
@@ -73,7 +73,7 @@ def watched_size(store: StoreView, path: Path) -> int | None:
 
 
 def present_store(existing: ExistingStore, store: StoreView, base: BaseImage) -> PresentStore:
-    """Decide what becomes of the base's store at the prefix of the branch's.
+    """Merge, replace or refuse the base's store at the prefix of the branch's.
 
     Raise ImporterError if the base has a store, and `existing` does not say what to do, or if the
     two cannot be merged.
@@ -124,17 +124,17 @@ def _shared(
     store: StoreView, present: SystemDirectory, recorded: dict[str, LayerRecord]
 ) -> Iterator[str]:
     """Yield the ids of the branch's layers that the base's store has, with the same links and
-    parents. Raise ImporterError for a layer that it has otherwise, or in part."""
+    parents. Raise ImporterError for a layer that differs, or that is there in part."""
     links = present.find("overlay/l")
     for layer in store.layers.values():
         names = (layer.id, blocker_of(layer.id).id)
         ours = [(name, tree) for name in names if (tree := store.root.find(f"overlay/{name}"))]
-        found = [present.find(f"overlay/{name}") for name, _ in ours]
+        theirs = [present.find(f"overlay/{name}") for name, _ in ours]
         taken = (links is not None and tree.read("link") in links.leaves for _, tree in ours)
-        if not any(found) and not any(taken):
+        if not any(theirs) and not any(taken):
             continue
         is_same = (
-            all(_same(tree, there) for (_, tree), there in zip(ours, found, strict=True))
+            all(_same(tree, there) for (_, tree), there in zip(ours, theirs, strict=True))
             and recorded[layer.id].diff == layer.diff
             and (not _has_split(store.root, layer.id) or _has_split(present, layer.id))
         )

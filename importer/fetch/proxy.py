@@ -49,7 +49,7 @@ class Proxy:
 
     @property
     def is_free(self) -> bool:
-        """Return whether a request is answered soon, since nobody waits for a blob's end."""
+        """Return whether a request is answered soon: no caller waits for the end of a blob."""
         return not self._turn.is_over and not self._turn.is_blocked
 
     @property

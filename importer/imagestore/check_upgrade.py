@@ -45,7 +45,7 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Containers:
-    """Why the containers of an image do not start again, None if they do."""
+    """The obstacles that keep the containers of an image from starting again."""
 
     by_link: Obstacle | None  # Obstacle: made by containers-storage up to 1.62; `null`: they start
     by_id: Obstacle | None  # Obstacle: made by containers-storage from 1.63 on; `null`: they start
@@ -53,7 +53,7 @@ class Containers:
 
 @dataclass(frozen=True, slots=True)
 class ImageUpgrade:
-    """What becomes of an image of A, and of all that was made from it."""
+    """The effect of an upgrade on an image of A, its containers, pods and tags."""
 
     image: ImageView  # ImageView: the image in A
     in_new: str  # `same`, `replaced` by another image of its component or repository, or `gone`
@@ -64,8 +64,8 @@ class ImageUpgrade:
     @property
     def goes_on(self) -> bool:
         """Return whether its containers start again, and its pods without a pull."""
-        found = self.containers
-        return not (found.by_link or found.by_id or self.pods_pull)
+        containers = self.containers
+        return not (containers.by_link or containers.by_id or self.pods_pull)
 
     @property
     def pods_pull(self) -> bool:
@@ -75,14 +75,14 @@ class ImageUpgrade:
     def row(self) -> tuple[str, ...]:
         by_link, by_id = self.containers.by_link, self.containers.by_id
         pods = "pull" if self.pods_pull else "start"
-        why = dict.fromkeys(_told(found) for found in (by_link, by_id) if found)
+        why = dict.fromkeys(_told(obstacle) for obstacle in (by_link, by_id) if obstacle)
         label = self.image.full_label
         return label, self.in_new, _fate(by_link), _fate(by_id), pods, "; ".join(why)
 
 
 @dataclass(frozen=True, slots=True)
 class UpgradeCheck(Shown):
-    """What a device with store A has, loses, fetches and needs when it gets store B.
+    """The effect of an upgrade from store A to store B on a device.
 
     `pulled` is the difference of the images that A and B were embedded in, if any.
     """
@@ -164,18 +164,18 @@ class UpgradeCheck(Shown):
         }
 
 
-def _fate(found: Obstacle | None) -> str:
-    return "start" if found is None else "make again"
+def _fate(obstacle: Obstacle | None) -> str:
+    return "start" if obstacle is None else "make again"
 
 
-def _told(found: Obstacle) -> str:
-    return _WHY[found.cause].format(found.layer_id[:12])
+def _told(obstacle: Obstacle) -> str:
+    return _WHY[obstacle.cause].format(obstacle.layer_id[:12])
 
 
 def check_upgrade(
     repo: Repo, old: StoreView, new: StoreView, pulled: LayersDiff | None = None
 ) -> UpgradeCheck:
-    """Compare two stores by the names that containers and images know."""
+    """Compare two stores by the names under which containers and images look for layers."""
     objects = new_objects(repo, old.commit, new.commit)
     ids = {image.id for image in old.images}
     return UpgradeCheck(

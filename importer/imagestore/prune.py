@@ -87,7 +87,7 @@ def prune(
 
 @dataclass(frozen=True, slots=True)
 class _Commits:
-    """The repo's commits. A branch needs the commits `needed`; `gone` are to be deleted. `others`
+    """The repo's commits. A branch needs the commits `needed`; `gone` will be deleted. `others`
     have no branch and no import of images made them, so they stay."""
 
     needed: frozenset[str]

@@ -47,7 +47,7 @@ class Executor(Protocol):
         """Return how much to do at once: as `asked`, or as much as the executor can take."""
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
-        """Fetch a layer's blob into the file. Keep an error in `into`; whoever reads the file gets
+        """Fetch a layer's blob into the file. Keep an error in `into`, whose reader raises
         the error."""
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:

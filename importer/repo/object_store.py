@@ -97,15 +97,15 @@ class ObjectStore(RepoReader):
 
     def write_file(self, owner: Owner, content: bytes) -> str:
         with faults(f"writing a file to repo {self.path}"):
-            known = self._known(content_of(owner, b""), content)
-            return known or self._writer().write_file(owner, content)
+            present = self._present(content_of(owner, b""), content)
+            return present or self._writer().write_file(owner, content)
 
     def write_symlink(self, owner: Owner, target: str) -> str:
         with faults(f"writing a symlink to repo {self.path}"):
-            known = self._known(content_of(owner, target.encode()), b"")
-            return known or self._writer().write_symlink(owner, target)
+            present = self._present(content_of(owner, target.encode()), b"")
+            return present or self._writer().write_symlink(owner, target)
 
-    def _known(self, content: Content, data: bytes) -> str | None:
+    def _present(self, content: Content, data: bytes) -> str | None:
         """Return the checksum of a file that the repo has. None if it may be new, or if other files
         are: then there is a writer, which looks for it too."""
         if self._plain is None or self._beside is not None:

@@ -43,7 +43,7 @@ _ARCHIVED = struct.Struct(">I4xQ8xI")
 
 
 class PlainRepo:
-    """The files of a repo. Whatever returns None is left to libostree."""
+    """The files of a repo. A method returns None for a question that only libostree can answer."""
 
     def __init__(self, path: Path, mode: str) -> None:
         self.mode = mode
@@ -83,8 +83,8 @@ class PlainRepo:
     def ref(self, name: str) -> str | None:
         """Return the commit of a branch."""
         data = self._read(f"refs/heads/{name}") if _REF.fullmatch(name) else None
-        found = _CHECKSUM.fullmatch(data or b"")
-        return found[1].decode() if found else None
+        checksum = _CHECKSUM.fullmatch(data or b"")
+        return checksum[1].decode() if checksum else None
 
     def commit(self, checksum: str) -> CommitObject | None:
         """Return a commit that was not pulled in part only."""
@@ -136,8 +136,8 @@ class PlainRepo:
 
 
 def _core(config: str) -> dict[str, str]:
-    """Return the keys of the config's group `core`. Raise ValueError for what is no key file."""
-    found: dict[str, str] = {}
+    """Return the keys of the config's group `core`. Raise ValueError for a malformed file."""
+    core: dict[str, str] = {}
     group = ""
     for line in config.splitlines():
         if line.startswith("["):
@@ -147,8 +147,8 @@ def _core(config: str) -> dict[str, str]:
             if not equal:
                 raise ValueError(line)
             if group == "[core]":
-                found[key.strip()] = value.lstrip()
-    return found
+                core[key.strip()] = value.lstrip()
+    return core
 
 
 def _lock(descriptor: int) -> bool:

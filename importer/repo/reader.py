@@ -128,10 +128,10 @@ class RepoReader:
         return str(checksum) if checksum else None
 
     def commit(self, checksum: str) -> Commit:
-        said = self._plain.commit(checksum) if self._plain is not None else None
-        if said is not None:
-            message = Message(said.subject, said.time, said.body, tuple(sorted(said.metadata)))
-            return Commit(checksum, *said.root, message, dict(said.metadata), partial=False)
+        plain = self._plain.commit(checksum) if self._plain is not None else None
+        if plain is not None:
+            message = Message(plain.subject, plain.time, plain.body, tuple(sorted(plain.metadata)))
+            return Commit(checksum, *plain.root, message, dict(plain.metadata), partial=False)
         with faults(f"reading commit {checksum}"):
             _, variant, state = self.handle.load_commit(checksum)
         metadata = variant.get_child_value(0).unpack()
@@ -227,8 +227,8 @@ class RepoReader:
 
     def parent(self, checksum: str) -> str | None:
         """Return the parent that a commit names; the repo need not have it."""
-        if self._plain is not None and (said := self._plain.commit(checksum)) is not None:
-            return said.parent or None
+        if self._plain is not None and (commit := self._plain.commit(checksum)) is not None:
+            return commit.parent or None
         with faults(f"reading commit {checksum}"):
             _, variant, _ = self.handle.load_commit(checksum)
             parent = OSTree.commit_get_parent(variant)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class Tree:
-    """A directory of a commit's tree under construction. What is stored already is not read until
-    something changes in it."""
+    """A directory of a commit's tree under construction. A stored directory is read when its first
+    entry changes."""
 
     def __init__(
         self, repo: ObjectStore, owner: Owner | str | None, stored: StoredTree | None = None

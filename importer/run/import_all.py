@@ -142,13 +142,13 @@ def _outcome(job: ImportJob, repo: Repo, commit: BranchCommit) -> ReleaseOutcome
 
 
 def check_place(job: ImportJob) -> None:
-    """Raise ImporterError if the copy of the store cannot go where it should."""
+    """Raise ImporterError if the copy of the store cannot be written to its place."""
     if job.copy is not None:
         job.copy.check()
 
 
 def check_one_store(job: ImportJob, plan: Plan) -> None:
-    """Raise ImporterError if several branches have a store, of which there is to be a copy."""
+    """Raise ImporterError if --to would have to copy the stores of several branches."""
     if job.copy is not None and len(plan.branches) != 1:
         raise ImporterError(
             f"--to writes one store, and there are {len(plan.branches)}:"

@@ -128,7 +128,7 @@ def _fault(image: Image, broken: Mapping[str, Fault]) -> Fault | None:
 def _announce(
     named: Iterable[tuple[str, Image]], missing: Sequence[MissingLayer], progress: Progress
 ) -> None:
-    """Announce the images with layers that are to be read."""
+    """Announce the images with missing layers."""
     names = {layer.layer.id: layer.name for layer in missing}
     for name, image in named:
         layers = dict.fromkeys(layer.id for layer in image.layers)

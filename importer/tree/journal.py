@@ -112,7 +112,7 @@ class JournalFile:
 def opened_journal(path: Path, root: ForeignDirectory) -> Iterator[JournalFile]:
     """Open the directory of a journal, and load the journal if the file exists.
 
-    Raise ImporterError if somebody else can write to the directory.
+    Raise ImporterError if another user can write to the directory.
     """
     try:
         directory = os.open(path.parent, _DIRECTORY)

@@ -125,7 +125,7 @@ def _framed(header: bytes) -> bytes:
 
 
 class CommitObject(NamedTuple):
-    """What a commit says. `time` is in seconds since 1970; `parent` is "" if there is none."""
+    """The content of a commit object. `time` is in seconds since 1970; `parent` may be ""."""
 
     root: Stored
     metadata: Sequence[tuple[str, str]] = ()
@@ -135,13 +135,19 @@ class CommitObject(NamedTuple):
     parent: str = ""
 
 
-def commit_bytes(said: CommitObject) -> bytes:
+def commit_bytes(commit: CommitObject) -> bytes:
     """Return a commit object: `OSTREE_COMMIT_GVARIANT_FORMAT`, `(a{sv}aya(say)sstayay)`. There are
     no related objects, of type `a(say)`."""
-    subject, body = string(said.subject.encode()), string(said.body.encode())
-    before = gvariant.text_entries(said.metadata), bytes.fromhex(said.parent), b"", subject, body
-    time = gvariant.padding(sum(map(len, before))) + said.time.to_bytes(8)
-    contents, meta = map(bytes.fromhex, said.root)
+    subject, body = string(commit.subject.encode()), string(commit.body.encode())
+    before = (
+        gvariant.text_entries(commit.metadata),
+        bytes.fromhex(commit.parent),
+        b"",
+        subject,
+        body,
+    )
+    time = gvariant.padding(sum(map(len, before))) + commit.time.to_bytes(8)
+    contents, meta = map(bytes.fromhex, commit.root)
     return members(*before, time + contents, meta)
 
 
@@ -151,7 +157,7 @@ def read_commit(data: bytes) -> CommitObject:
     *before, contents, meta = gvariant.parts(data, 7)
     metadata, parent, _, subject, body = before
     time, contents = contents[:-32][-8:], contents[-32:]
-    said = CommitObject(
+    commit = CommitObject(
         Stored(contents.hex(), meta.hex()),
         tuple(gvariant.read_text_entries(metadata)),
         text(subject).decode(),
@@ -159,6 +165,6 @@ def read_commit(data: bytes) -> CommitObject:
         int.from_bytes(time),
         parent.hex(),
     )
-    if commit_bytes(said) != data:
+    if commit_bytes(commit) != data:
         raise ValueError("a commit has more than was read")
-    return said
+    return commit

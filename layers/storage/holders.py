@@ -1,6 +1,6 @@
-"""Say by which of its names each thing on a device knows the layers of a store.
+"""The names by which containers, images and pods on a device find the layers of a store.
 
-Any of them outlives an upgrade if the new store has its layers under the same names. `heal`,
+Each outlives an upgrade if the new store has its layers under the same names. `heal`,
 `doctor`, `diff --lost` and `check-upgrade` judge by this table:
 
     on the device                                       knows        by

@@ -1,4 +1,4 @@
-"""Judge what becomes of a device's containers and images when one store takes another's place."""
+"""Judge whether containers on a device start again when another store takes a store's place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Cause(Enum):
-    """Why a container has to be made again."""
+    """The difference between two stores that keeps a container from starting."""
 
     MISSING = "missing-layer"
     FORM = "form"
@@ -26,7 +26,7 @@ class Cause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a container over an image no longer starts."""
+    """A layer that keeps the containers of an image from starting."""
 
     cause: str  # `missing-layer`, `form`, `ids` or `links`
     layer_id: str  # the first layer that B does not have under that name, by its standard id
@@ -36,8 +36,8 @@ class Obstacle:
 class StoreNames:
     """The names of a store's trees, as the driver of containers-storage looks for them.
 
-    `standard_ids` are the layers' by their ids in the store. `ids` has blockers as well. `links`
-    has the id of the tree that each link leads to; a link that leads nowhere is not in it.
+    `ids`: the ids of all trees, blockers included. `links`: the id of the tree behind each link,
+    without broken links. `standard_ids`: the standard id of each layer by its id in the store.
     """
 
     ids: frozenset[str]

@@ -43,7 +43,7 @@ class TreeArguments(OptionGroup):
 
 @options
 class TreeRules(OptionGroup):
-    """What to take of a tree."""
+    """Rules on the files of a tree."""
 
     HEADING = Heading.IMAGES
 
@@ -120,7 +120,7 @@ class TreeCommit(OptionGroup):
 
 @options
 class TreeCache(OptionGroup):
-    """What is read: unchanged files come from the cache, and a size is the most."""
+    """The cache of unchanged files, and the largest size of a tree."""
 
     HEADING = Heading.WORK
 
