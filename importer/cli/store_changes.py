@@ -193,6 +193,7 @@ def _job(given: Given) -> EmbedJob:
         compression=new.compression,
         max_layers=new.max_layers,
         small=new.pack,
+        device_units=new.device_units,
         existing=given(InSystem).existing_store,
         engines=given(InSystem).engines,
     )

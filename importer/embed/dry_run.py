@@ -174,7 +174,9 @@ def _base_store(
     with scratch(large=True) as home:
         layout = Layout(home / "layout", "base")
         layout.prepare()
-        image = fetch_base(base, blobs, layout, job.downloads, wanted(store, ExtraFiles(store)))
+        image = fetch_base(
+            base, blobs, layout, job.downloads, wanted(store, ExtraFiles(store, job))
+        )
         there = present_store(job.existing, store, image)
     return there.layers, [REMOVED] if there.removed else []
 

@@ -55,8 +55,8 @@ class EmbedJob:
     `prefix` is the store's directory in the branch, None for the directory in the metadata.
     `jobs` layers are packed at once, and `downloads` blobs fetched. `bound` stands for --bound,
     `equivalence` for --selinux-equivalence. The image may have `max_layers` layers, the base's
-    included. `small` tells whether updates or the whole image are to be small. `existing` and
-    `engines` are as in a Target.
+    included. `small` tells whether updates or the whole image are to be small. `device_units`
+    adds the program for devices. `existing` and `engines` are as in a Target.
     """
 
     repo: FilePath
@@ -73,6 +73,7 @@ class EmbedJob:
     compression: BlobCompression
     max_layers: int
     small: Pack
+    device_units: bool = False
     existing: ExistingStore = ExistingStore.ERROR
     engines: EngineOptions = field(default_factory=EngineOptions)
 
@@ -132,7 +133,7 @@ def embed(job: EmbedJob, progress: Progress) -> Embedded:
     repo = Repo.open(job.repo)
     store = open_store(repo, job.branch, job.prefix)
     _tell_place(store, progress)
-    stored, extra = store_layers(repo, store), ExtraFiles(store)
+    stored, extra = store_layers(repo, store), ExtraFiles(store, job)
     _time()  # a malformed value ends the command before anything is fetched
     with Blobs(job.skopeo, progress) as blobs, destination(job.to, job.skopeo) as place:
         image = resolve_base(job.skopeo, blobs, job.base)

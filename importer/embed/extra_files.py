@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.commit.engine_conf import engine_conf, is_read
+from importer.device.program import program, unit
 from importer.embed.layer_tar import PackedFile, Source
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 _FILE = Owner(0o644, 0, 0)
 _STORAGE_CONF = (b"etc", b"containers", b"storage.conf")
 _LINK = Owner(0o777, 0, 0)
+_EXECUTABLE = Owner(0o755, 0, 0)
+# As `make install-device PREFIX=/usr` installs them.
+_PROGRAM = (b"usr", b"libexec", b"import-image", b"device")
+_SERVICES = (b"usr", b"lib", b"systemd", b"system")
+_HEAL = "heal"
+_PYTHON = (b"usr", b"bin", b"python3")
 _SELINUX = (b"etc", b"selinux")
 _CONTEXTS = (b"contexts", b"files")
 _RULES, _SUBS = b"file_contexts", b"file_contexts.subs"
@@ -40,39 +47,50 @@ _BOUND = (b"usr", b"lib", b"bootc", b"bound-images.d")
 
 
 class ExtraFiles:
-    """The files beside the store. `own` has those that the branch has beside its store.
+    """The files beside the store. `own` has those that the branch has beside its store, and units
+    of --bound.
 
     The storage.conf of an import without --onto is none of them: the store is named in the base's
     own, which an import cannot know.
     """
 
-    def __init__(self, store: StoreView) -> None:
+    def __init__(self, store: StoreView, job: EmbedJob) -> None:
         """Raise ImporterError as `_beside` does."""
         self._store = store
+        self._job = job
+        self._device = _device_files() if job.device_units else {}
         self.own = _beside(store)
         directory = store.top.find("usr/etc/containers") if _STORAGE_CONF in self.own else None
         written = directory.read("storage.conf") if directory is not None else None
         self._named = written == with_store(None, store.prefix)
         if self._named:
             del self.own[_STORAGE_CONF]
+        if job.bound:
+            self.own |= bound_images(store)
+        paths = [*self.own, *self._device, _PYTHON]
+        self._led = {path[:end] for path in paths for end in range(1, len(path) + 1)}
 
     def watched_size(self, path: Path) -> int | None:
         """Return how much of a file of the base decides about these files, in bytes; None for a
         path that does not matter."""
-        led = any(path == own[: len(path)] for own in self.own)
-        return MAX_DOCUMENT_SIZE if led or is_policy(path) or is_read(path) else None
+        if is_policy(path) or is_read(path):
+            return MAX_DOCUMENT_SIZE
+        return 0 if path in self._led else None
 
     def added(
-        self, job: EmbedJob, base: BaseImage, names: Sequence[tuple[str, ...]], progress: Progress
+        self, base: BaseImage, names: Sequence[tuple[str, ...]], progress: Progress
     ) -> dict[Path, Source]:
         """Return all files, by their paths in the image, given the names of each image in the
         store. Report what the configuration means."""
-        files = dict(self.own)
-        if job.bound:
-            files |= bound_images(self._store)
-        if job.equivalence:
+        files = self.own | self._device
+        if self._device and _PYTHON not in base.watched:
+            raise ImporterError(
+                "the base image has no /usr/bin/python3, which --device-units needs",
+                hint="install Python 3.9 or later in the base, or leave --device-units out",
+            )
+        if self._job.equivalence:
             files |= equivalence(base, self._store.prefix)
-        engines = job.engines
+        engines = self._job.engines
         if self._named:
             engines = replace(engines, storage_conf=True)
         made, messages = engine_conf(engines, base.tree, self._store.prefix, names)
@@ -83,6 +101,17 @@ class ExtraFiles:
             there = base.watched.get(path)
             files[path] = PackedFile(there.owner if there is not None else _FILE, content)
         return files
+
+
+def _device_files() -> dict[Path, Source]:
+    """Return the program for devices and its services, of which systemd starts heal's."""
+    heal = f"import-image-{_HEAL}.service".encode()
+    files: dict[Path, Source] = {
+        (*_SERVICES, f"import-image-{name}.service".encode()): PackedFile(_FILE, unit(name))
+        for name in (_HEAL, "doctor")
+    }
+    files[(*_SERVICES, b"multi-user.target.wants", heal)] = PackedFile(_LINK, target=b"../" + heal)
+    return files | {_PROGRAM: PackedFile(_EXECUTABLE, program())}
 
 
 def _beside(store: StoreView) -> dict[Path, Source]:

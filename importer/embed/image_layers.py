@@ -42,6 +42,7 @@ def records_created_by(store: StoreView, job: EmbedJob) -> str:
     given = {
         "--bound": job.bound,
         "--selinux-equivalence": job.equivalence,
+        "--device-units": job.device_units,
         "--storage-conf": job.engines.storage_conf,
         "--crio-conf": job.engines.crio_conf,
         f"--crio-internal-repair={str(repair).lower()}": repair is not None,
@@ -83,7 +84,7 @@ class ImageLayers:
         for path in sorted(self._extra.own.keys() & base.watched.keys()):
             shown = joined(path).decode()
             progress.message(f"/{shown} of the base image is replaced by the branch's")
-        added = self._extra.added(self._job, base, self._present.names, progress)
+        added = self._extra.added(base, self._present.names, progress)
         groups = map(self._group, self._packing.groups)
         planned = [*self._removal(), *groups, self._last(added)]
         owners = self._owners(base)

@@ -15,6 +15,7 @@ from tests.tools.entry import Entry
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported
 from tests.tools.podman import Podman
+from tests.tools.process import run
 from tests.tools.storecommand import Outcome, answered, image_store
 from tests.tools.tarread import read_tar
 
@@ -158,7 +159,7 @@ def test_configuration_that_cannot_be_read_is_refused(site: Site, tmp_path: Path
     flags = (*Site(tmp_path, base, {}).flags("out"), "--storage-conf")
     outcome = image_store(site.repo, "embed", "two", *flags)
     assert outcome.status == 1
-    assert f"/{CONF} of the base image: storage.conf is not TOML" in outcome.stderr
+    assert f"/{CONF} of the base image: storage.conf: not TOML" in outcome.stderr
 
 
 def test_an_import_s_configuration_is_merged_with_the_base_s(site: Site, tmp_path: Path) -> None:
@@ -177,3 +178,37 @@ def test_an_import_s_configuration_is_merged_with_the_base_s(site: Site, tmp_pat
     assert options["additionalimagestores"] == ["/usr/first", "/usr/lib/containers/storage"]
     assert last[conf][0].owner == Owner(0o644, 3, 0)
     assert last[b"etc/containers/"][0].owner.mode == 0o700
+
+
+def test_heal_comes_along(site: Site, tmp_path: Path) -> None:
+    """The program runs without the libraries of import-image, and systemd starts it."""
+    base = build_oci(tmp_path / "base", "os", [[*BASE, Entry(b"usr/bin/python3", mode=0o755)]])
+    flags = (*Site(tmp_path, base, {}).flags("out"), "--device-units")
+    outcome = image_store(site.repo, "embed", "two", *flags)
+    assert outcome.status == 0, outcome.stderr
+    last = {e.path: (e, c) for e, c in read_tar(derived_layers(tmp_path / "out", "t", base)[-1])}
+    heal = b"usr/lib/systemd/system/import-image-heal.service"
+    wanted = last[b"usr/lib/systemd/system/multi-user.target.wants/import-image-heal.service"][0]
+    assert wanted.link == b"../import-image-heal.service"
+    start = b"ExecStart=/usr/bin/python3 /usr/libexec/import-image/device heal\n"
+    assert start in last[heal][1]
+    entry, content = last[b"usr/libexec/import-image/device"]
+    assert entry.owner.mode == 0o755
+    (tmp_path / "device").write_bytes(content)
+    (tmp_path / "storage").mkdir()
+    roots = (f"--root={tmp_path}/storage", f"--store={tmp_path}/storage")
+    said = run(["python3", "-I", tmp_path / "device", "heal", *roots])
+    assert said == "nothing is broken\n"
+    refused = image_store(site.repo, "embed", "two", *site.flags("out"), "--device-units")
+    assert refused.status == 1
+    assert "the base image has no /usr/bin/python3" in refused.stderr
+
+
+def test_directories_of_units_keep_the_base_s_owners(site: Site, tmp_path: Path) -> None:
+    folders = [Entry(b"usr/share/containers", "dir", mode=0o710, gid=3)]
+    base = build_oci(tmp_path / "base", "os", [[*BASE, *folders]])
+    flags = (*Site(tmp_path, base, {}).flags("o"), "--bound")
+    outcome = image_store(site.repo, "embed", "two", *flags)
+    assert outcome.status == 0, outcome.stderr
+    last = {e.path: e for e, _ in read_tar(derived_layers(tmp_path / "o", "t", base)[-1])}
+    assert last[b"usr/share/containers/"].owner == Owner(0o710, 0, 3)

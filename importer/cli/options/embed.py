@@ -64,6 +64,11 @@ class NewImage(OptionGroup):
         help="Also make each image one of bootc's logically bound images; bootc then pulls them"
         " into a storage of its own as well.",
     )
+    device_units: bool = flag(
+        "--device-units",
+        help="Also add the program of image-store heal and doctor, and their systemd units; heal"
+        " runs at each boot before CRI-O. The base needs Python 3.9 or later.",
+    )
     dry_run: bool = flag(
         "--dry-run",
         help="Print which layers would be written, and which of them the image at the destination"
