@@ -7,8 +7,6 @@ from io import BytesIO
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from layers.storage import holders
-
 _HERE = Path(__file__).parent
 _MAIN = """\
 from importer.device.main import main
@@ -16,6 +14,7 @@ from importer.device.main import main
 raise SystemExit(main())
 """
 _PACKAGES = ("importer", "layers", "layers/storage")
+_SHARED = "layers/storage/holders.py"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -23,7 +22,7 @@ def program() -> bytes:
     """Return the program."""
     contents = {"__main__.py": _MAIN.encode()}
     contents.update((f"{package}/__init__.py", b"") for package in _PACKAGES)
-    contents["layers/storage/holders.py"] = Path(holders.__file__).read_bytes()
+    contents[_SHARED] = (_HERE.parents[1] / _SHARED).read_bytes()
     for source in sorted(_HERE.glob("*.py")):
         contents[f"importer/device/{source.name}"] = source.read_bytes()
     file = BytesIO(b"#!/usr/bin/python3\n")
