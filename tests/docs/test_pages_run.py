@@ -11,6 +11,7 @@ import pytest
 from tests.tools.lacking import need
 from tests.tools.page import Block, Mark, blocks
 from tests.tools.pageworld import AFTER, BEFORE, PageWorld, page_world
+from tests.tools.rootless import new_user
 
 TOP = Path(__file__).parent.parent.parent
 PAGES = [TOP / "README.md", *sorted((TOP / "docs/how-to").glob("*.md"))]
@@ -27,6 +28,12 @@ NOT_RUN = {
     "systemd": 3,
     "the container image": 3,
 }
+#: A user with sub-ids of its own runs first.sh.
+AS_USER = """
+useradd --create-home --home-dir /srv/tester tester
+chmod 1777 /tmp /var/tmp
+HOME=/srv/tester USER=tester setpriv --reuid=tester --regid=tester --clear-groups bash first.sh
+"""
 #: Numbers and checksums, which differ from machine to machine.
 _VARIES = re.compile(r"[0-9a-f]{12,}…?|\d[\d,.]*")
 
@@ -67,6 +74,22 @@ def test_the_commands_run(page: Path, world: PageWorld, tmp_path: Path) -> None:
         if shown.mark.kind == "output":
             printed = done.outputs[commands.line]
             assert not missing(shown.text, printed), f"{name}:{shown.line}: {printed}"
+
+
+@pytest.mark.root
+def test_the_first_commands_run_as_any_user(
+    world: PageWorld, unprivileged: Path, tmp_path: Path
+) -> None:
+    """The user's fixtures skip the test where users cannot read the commands, or run podman."""
+    unprivileged.chmod(0o755)
+    with new_user(unprivileged):
+        pass
+    first = steps(PAGES[0])[0]
+    with world.machine(tmp_path / "machine", "README.md") as machine:
+        (machine.work / "first.sh").write_text("set -e\ncd\n" + first.text)
+        done = machine.run([], AS_USER)
+    assert done.status == 0, done.outputs
+    assert "started from ostree\n" in done.outputs[0]
 
 
 @pytest.mark.root
