@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections import Counter
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,6 +224,12 @@ class _InPlace:
                     except ImporterError as error:
                         path = root.full(joined((*change.directory, error.path or b"")))
                         raise ImporterError(error.message, path=path) from None
+                    except OSError as error:
+                        if error.errno not in (ENOSPC, EDQUOT):
+                            raise
+                        # `ForeignDirectory` takes these for errors of a repo.
+                        path = root.full(joined(change.directory))
+                        raise ImporterError(os.strerror(error.errno), path=path) from None
         return gone
 
 
