@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.commit.branch_head import move
-from importer.commit.message import branch_message
 from importer.commit.plan import repo_to_plan_with
-from importer.commit.release_message import has_release, is_onto, new_options
-from importer.release.head import is_release, release_of
+from importer.release.head import release_of
 from importer.release.outcome import Difference, fault_keys
-from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
 from importer.run.import_all import check_faults, check_one_store, check_place, check_repo
+from importer.run.rehearsed import Rehearsed, rehearsed
 from importer.run.result import identity_keys
-from layers.release.diff import compare
 from layers.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from importer.commit.plan import LayerPlan, Plan, PlannedBranch
-    from importer.commit.target import Target
+    from importer.commit.plan import LayerPlan, Plan
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from importer.run.import_all import ImportJob
-    from layers.release.release import Release
     from layers.release.report import Report
     from layers.storage.image import Image
 
     type Json = dict[str, object]
-
-# They are absent where the store is as it always was.
-_KIND = (LAYER_IDS, STORE_WHITEOUTS, FLATTEN)
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsed:
-    """A branch of a plan, and its part's layers.
-
-    `moves` tells that the branch would get another commit. `change` is the line on what that
-    changes, "" for a release or a new branch. `difference` compares a release with the branch's
-    commit.
-    """
-
-    branch: PlannedBranch
-    layers: LayerPlan
-    moves: bool
-    change: str = ""
-    difference: Difference | None = None
-
-    def line(self) -> str:
-        """Return one line of what would be committed."""
-        branch = self.branch
-        onto = f" onto {branch.base.commit.checksum}" if branch.base is not None else ""
-        return f"commit {branch.name}: {several(len(branch.images), 'image')}{onto}"
 
 
 def plan_import(job: ImportJob, progress: Progress) -> DryRun:
@@ -81,44 +50,6 @@ def _updated(job: ImportJob, repo: Repo, plan: Plan) -> tuple[str, ...]:
     branches = [branch for branch in plan.branches if branch.release is not None]
     before = [release_of(repo, branch.head, branch.name) for branch in branches]
     return job.files.changed(releases, before)
-
-
-def rehearsed(target: Target, repo: Repo, branch: PlannedBranch, layers: LayerPlan) -> Rehearsed:
-    """Compare a planned branch with its commit.
-
-    A branch of images is compared by its commit's metadata: the images, the time, the subject, the
-    base, and the form, prefix and flattening of the store. What the metadata does not record, such
-    as SELinux labels, is not compared.
-    """
-    if branch.release is None:
-        message = branch_message(target, branch)
-        change = move(branch.name, branch.head, message) if branch.head is not None else ""
-        return Rehearsed(branch, layers, _is_new(target, branch), change)
-    same = has_release(target, branch, branch.release) and not layers.missing
-    difference = _difference(target, repo, branch, branch.release)
-    return Rehearsed(branch, layers, not same, difference=difference)
-
-
-def _difference(target: Target, repo: Repo, branch: PlannedBranch, release: Release) -> Difference:
-    """Compare the branch's commit with the release."""
-    head = branch.head
-    return Difference(
-        release,
-        compare(release_of(repo, head, branch.name), release),
-        new_base=head is not None and not is_onto(head, branch.base),
-        new_options=new_options(head, target) if head is not None else (),
-        first_release=head is not None and not is_release(head),
-    )
-
-
-def _is_new(target: Target, branch: PlannedBranch) -> bool:
-    if branch.head is None:
-        return True
-    message = branch_message(target, branch)
-    before, after = branch.head.metadata, dict(message.metadata)
-    if any(before.get(key) != after.get(key) for key in {*after, *_KIND}):
-        return True
-    return replace(branch.head.message, metadata=()) != replace(message, metadata=())
 
 
 @dataclass(frozen=True, slots=True)
