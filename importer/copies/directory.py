@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from layers.errors import LayerError, printable
 from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from importer.copies.disk_owner import DiskOwners
@@ -76,7 +74,7 @@ class DirectoryCopy:
             checksum = store.commit.checksum
             if self._marked() != checksum:
                 self._mark({})
-            with synced(str(self.to)), _opened(self.to) as root:
+            with synced(str(self.to)) as root:
                 tree = DiskTree(repo, root, Components(store, self.days), advance)
                 for name in _PARTS:
                     if (part := store.root.directories.get(name)) is not None:
@@ -120,15 +118,6 @@ def _is_empty_record(path: Path) -> bool:
     if stat.S_ISREG(status.st_mode) and status.st_size <= _MOST_BYTES:
         return path.read_bytes().strip() in NO_RECORDS
     return path.name == "l" and stat.S_ISDIR(status.st_mode) and not any(path.iterdir())
-
-
-@contextmanager
-def _opened(directory: Path) -> Iterator[int]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _tell_owners(owners: DiskOwners, progress: Progress) -> None:

@@ -135,7 +135,7 @@ class DiskEntries:
         self.changed = True
 
     def _whiteout(self, directory: int, path: Path) -> None:
-        mode, device = _mode_and_device(directory, path[-1])
+        mode, device = mode_and_device(directory, path[-1])
         if S_ISCHR(mode) and device == 0:
             return
         with self._in_place(directory, path[-1]) as name:
@@ -152,7 +152,7 @@ class DiskEntries:
     @contextmanager
     def _in_place(self, directory: int, name: bytes) -> Iterator[bytes]:
         """Yield the name to write under: `name`, or a temporary one that then replaces `name`."""
-        mode, _ = _mode_and_device(directory, name)
+        mode, _ = mode_and_device(directory, name)
         if not mode:
             yield name
             return
@@ -163,7 +163,7 @@ class DiskEntries:
         os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
 
 
-def _mode_and_device(directory: int, name: bytes) -> tuple[int, int]:
+def mode_and_device(directory: int, name: bytes) -> tuple[int, int]:
     """Return the mode of an entry and its device's number; (0, 0) if there is none."""
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -183,7 +183,7 @@ def _has_link(directory: int, name: bytes, target: bytes, ids: tuple[int, int]) 
 
 def remove(directory: int, name: bytes) -> None:
     """Remove an entry, and a directory with its content, without following a symlink."""
-    mode, _ = _mode_and_device(directory, name)
+    mode, _ = mode_and_device(directory, name)
     if not S_ISDIR(mode):
         os.unlink(name, dir_fd=directory)
         return
@@ -191,6 +191,6 @@ def remove(directory: int, name: bytes) -> None:
         os.chmod(name, 0o700, dir_fd=directory)
         for _, below, _, descriptor in os.fwalk(name, dir_fd=directory):
             for entry in below:
-                if S_ISDIR(_mode_and_device(descriptor, entry)[0]):
+                if S_ISDIR(mode_and_device(descriptor, entry)[0]):
                     os.chmod(entry, 0o700, dir_fd=descriptor)
     shutil.rmtree(name, dir_fd=directory)

@@ -6,7 +6,7 @@ import os
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
-from importer.copies.disk_entry import DiskEntries, remove
+from importer.copies.disk_entry import DiskEntries, mode_and_device, remove
 from importer.copies.disk_owner import DiskOwners, owner_on_disk
 from importer.files.beneath import Beneath
 from importer.repo.reachable import check_breadth
@@ -83,11 +83,8 @@ class DiskTree:
                 self._left.append((*path, name))
 
     def _enter(self, descriptor: int, path: Path) -> None:
-        """Make a directory, or let this user write into one that is there."""
-        try:
-            mode = os.stat(path[-1], dir_fd=descriptor, follow_symlinks=False).st_mode
-        except FileNotFoundError:
-            mode = 0
+        """Make a directory, or let this user write into a present one."""
+        mode, _ = mode_and_device(descriptor, path[-1])
         if mode and not S_ISDIR(mode):
             remove(descriptor, path[-1])
         if not S_ISDIR(mode):

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def synced(directory: str) -> Iterator[None]:
+def synced(directory: str) -> Iterator[int]:
     """Make everything durable that is written to the directory's file system in this context.
+    Yield the directory's descriptor.
 
     Raise OSError if the kernel could not write some of it, at any time in the context: syncfs(2)
     reports all errors since its descriptor was opened (Linux 5.8), which is at the beginning.
     """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield
+        yield descriptor
         sync(descriptor)
     finally:
         os.close(descriptor)

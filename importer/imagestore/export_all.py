@@ -20,7 +20,7 @@ from importer.files.scratch import scratch
 from importer.imagestore.export import exportable, write_config, write_layers
 from importer.imagestore.export_layer import ExportPlace
 from importer.render.table import Block, Column, Shown, Table
-from importer.store.find import find_image
+from importer.store.find import find_image, places_of
 from layers.document import compact_json
 from layers.entry import Entry, Kind, Owner
 from layers.oci.reference import ImageName
@@ -66,7 +66,9 @@ class ExportedImages(Shown):
     def blocks(self) -> list[Block]:
         """Return a row for each name."""
         rows: list[tuple[str, ...]] = [
-            (str(one.digest), name) for one in self.images for name in one.names or ("<none>",)
+            (str(image.digest), name)
+            for image in self.images
+            for name in image.names or ("<none>",)
         ]
         return [Table(_COLUMNS, rows)]
 
@@ -104,16 +106,16 @@ def export_images(
         layout.prepare()
         write_layers(repo, images, place, layout, progress, jobs)
         made = [(write_config(image, layout), image) for _, image in images]
-        layout.finish_all([(one.raw, one.digest, image.names) for one, image in made])
+        layout.finish_all([(new.raw, new.digest, image.names) for new, image in made])
         if archive:
-            docker = compact_json([_docker_image(*one) for one in made])
+            docker = compact_json([_docker_image(*pair) for pair in made])
             with naming(to):
                 replace_file(to, _tar(directory, docker))
     return ExportedImages(
         to,
         tuple(
-            ExportedImage(image.names, one.digest, image.manifest.digest, image.id)
-            for one, image in made
+            ExportedImage(image.names, new.digest, image.manifest.digest, image.id)
+            for new, image in made
         ),
     )
 
@@ -125,13 +127,11 @@ def _chosen(stores: Stores, texts: Sequence[str]) -> list[tuple[StoreView, Image
         raise ImporterError(
             f"branch {broken.branch} cannot be read: {broken.reason}", hint=_BRANCHES
         )
-    places: dict[str, list[tuple[StoreView, ImageView]]] = {}
-    for store in stores.found if not texts else ():
-        for image in store.images:
-            places.setdefault(image.id, []).append((store, image))
-    for text in texts:
-        found = find_image(stores, text)
-        places[found[0][1].id] = found
+    if texts:
+        named = [find_image(stores, text) for text in texts]
+        places = {copies[0][1].id: copies for copies in named}
+    else:
+        places = places_of(stores)
     if not places:
         raise ImporterError("there are no images", hint="`image-store list` lists them")
     chosen = [exportable(places[image_id]) for image_id in sorted(places)]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layers.storage.image import Image
 
     # The stores that have an image, and its views there, by its id.
-    type _Places = dict[str, list[tuple[StoreView, ImageView]]]
+    type Places = dict[str, list[tuple[StoreView, ImageView]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,15 @@ class _Candidate:
     digests: frozenset[Digest]
 
 
+def places_of(stores: Stores) -> Places:
+    """Return all images of the stores."""
+    places: Places = {}
+    for store in stores.found:
+        for image in store.images:
+            places.setdefault(image.id, []).append((store, image))
+    return places
+
+
 def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
     """Find the image that `text` means: each store that has the image, with its view there. A text
     that names no image may name a component of a release.
@@ -84,10 +93,7 @@ def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
     Stores that have the image by that name come first, then those that have any name for it. Raise
     ImporterError if there is no such image, LayerError if the text could mean several.
     """
-    places: _Places = {}
-    for store in stores.found:
-        for image in store.images:
-            places.setdefault(image.id, []).append((store, image))
+    places = places_of(stores)
     candidates = [
         _Candidate(
             image_id,
@@ -107,7 +113,7 @@ def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
     return sorted(places[chosen], key=lambda p: (text not in p[1].names, not p[1].names))
 
 
-def _component(places: _Places, text: str) -> str | None:
+def _component(places: Places, text: str) -> str | None:
     """Return the id of the image that is a release's component of this name, None if there is none.
     Raise LayerError if releases have several."""
     found = {
