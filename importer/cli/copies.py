@@ -17,7 +17,7 @@ from layers.storage.layer_id import Whiteouts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from importer.cli.options.declare import Given
+    from importer.cli.options.given import Given
     from importer.copies.place import AnyCopy
 
 _REPO = "import-image/repo"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from importer.cli.options.command import BriefHelp
-from importer.cli.options.declare import versioned
+from importer.cli.options.given import versioned
 from importer.cli.store_changes import embed, export, prune, remove
 from importer.cli.store_device import doctor, heal
 from importer.cli.store_queries import (

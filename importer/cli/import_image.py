@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.cli.copies import copy_of
 from importer.cli.named_images import NamedImages
-from importer.cli.options.declare import Given, command
+from importer.cli.options.given import Given, command
 from importer.cli.options.images import ArchitectureOption, ImageArguments
 from importer.cli.options.registry import Retries
 from importer.cli.options.result import Shape, ToBranch

@@ -13,7 +13,7 @@ from importer.cli.copies import copy_of, repo_of
 from importer.cli.finish import Answer, end
 from importer.cli.messages import log_line, progress_for
 from importer.cli.named_images import pinned, pinning_for
-from importer.cli.options.declare import Given, command
+from importer.cli.options.given import Given, command
 from importer.cli.options.images import Lists
 from importer.cli.options.output import Messages, Rehearsal
 from importer.cli.options.registry import RegistryOptions, Retries

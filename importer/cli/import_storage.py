@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cli.copies import copy_of
-from importer.cli.options.declare import Given, command
+from importer.cli.options.given import Given, command
 from importer.cli.options.images import GraphrootOption
 from importer.cli.options.result import Shape, ToBranch
 from importer.cli.options.store_copy import CopyOptions, RepoOrCopy

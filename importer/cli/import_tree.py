@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from importer.cli.options.declare import Given, command, subcommand
+from importer.cli.options.given import Given, command, subcommand
 from importer.cli.options.labels import Signing
 from importer.cli.options.output import Document, Messages, Unchanged
 from importer.cli.options.result import NewRepo

@@ -11,7 +11,7 @@ from importer.errors import ImporterError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from importer.cli.options.declare import Given
+    from importer.cli.options.given import Given
     from importer.files.image_lists import ImageList, Pinning
     from importer.progress import Progress
     from importer.run.result import Result

@@ -16,7 +16,7 @@ from importer.render.json_text import Documented, json_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from importer.cli.options.declare import Given
+    from importer.cli.options.given import Given
     from importer.progress import Progress
     from importer.render.table import Shown
     from importer.repo.writer import Repo

@@ -10,8 +10,8 @@ import click
 
 from importer.cli.finish import UNCHANGED
 from importer.cli.messages import progress_for
-from importer.cli.options.declare import Given, subcommand
 from importer.cli.options.embed import BaseAndDestination, NewImage
+from importer.cli.options.given import Given, subcommand
 from importer.cli.options.images import ArchitectureOption, Platform
 from importer.cli.options.labels import Signing
 from importer.cli.options.output import Document, Messages, Unchanged
@@ -114,8 +114,8 @@ def export(given: Given) -> None:
 
 
 def _destination(text: str) -> tuple[Path, str | None, bool]:
-    """Return the directory, the tag of a layout, "" if none is given, None for dir:, and whether an
-    archive is to be written."""
+    """Return the path, the tag of a layout, and whether the path is an archive's. The tag is "" if
+    none is given, None for dir:."""
     transport, _, rest = text.partition(":")
     if transport in ("oci-archive", "docker-archive") and rest:
         return Path(rest), "", True

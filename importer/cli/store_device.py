@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from importer.cli.finish import Answer, end
-from importer.cli.options.declare import Given, subcommand
+from importer.cli.options.given import Given, subcommand
 from importer.cli.options.output import Document, Messages
 from importer.cli.options.stores import Healing, OwnStorage
 from importer.errors import ImporterError

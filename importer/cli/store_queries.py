@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from importer.cli.messages import progress_for
-from importer.cli.options.declare import Given, subcommand
+from importer.cli.options.given import Given, subcommand
 from importer.cli.options.images import ArchitectureOption, Platform
 from importer.cli.options.output import Document, ListForm, ListMessages, Messages
 from importer.cli.options.registry import Access, Retries
@@ -164,19 +164,19 @@ def _name_images(repo: Repo, names: TwoStores) -> bool:
     from layers.errors import LayerError
     from layers.oci.reference import Reference
 
-    refs, found = repo.refs(), []
+    refs, are_images = repo.refs(), []
     for name in (names.old, names.new):
         try:
-            found.append(name not in refs and bool(Reference.parse(name)))
+            are_images.append(name not in refs and bool(Reference.parse(name)))
         except LayerError:
-            found.append(False)
-    if found[0] != found[1]:
-        image, store = (names.old, names.new) if found[0] else (names.new, names.old)
+            are_images.append(False)
+    if are_images[0] != are_images[1]:
+        image, store = (names.old, names.new) if are_images[0] else (names.new, names.old)
         raise ImporterError(
             f"{image} is an image, and {store} is none",
             hint="compare two branches or commits, or two images that were embedded",
         )
-    return found[0]
+    return are_images[0]
 
 
 def _layers_diff(given: Given, repo: Repo) -> LayersDiff:

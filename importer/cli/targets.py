@@ -41,7 +41,7 @@ from layers.storage.layer_id import Whiteouts
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from importer.cli.options.declare import Given
+    from importer.cli.options.given import Given
     from importer.fetch.skopeo import Skopeo
     from importer.ingest.executor import OpenExecutors
     from layers.tree.read_layer import LayerOptions

@@ -14,7 +14,7 @@ from importer.cli.import_image import import_image
 from importer.cli.import_release import import_release
 from importer.cli.import_storage import import_storage
 from importer.cli.import_tree import import_tree
-from importer.cli.options.declare import Given
+from importer.cli.options.given import Given
 from importer.cli.targets import target, target_of
 from importer.commit.target import Target
 from importer.ingest.budget import Budget

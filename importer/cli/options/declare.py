@@ -1,4 +1,4 @@
-"""Declare options as the fields of dataclasses, and commands by the dataclasses they take.
+"""Declare options as the fields of dataclasses. `given.py` makes commands of these.
 
     @options
     class Commit(Group):
@@ -22,10 +22,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, cast, dataclass_transform, overload
 
 import click
-from click.core import ParameterSource
 
-from importer.cli.options.command import BriefHelp, Command, Setting
-from importer.cli.version import PACKAGE, TEXT
+from importer.cli.options.command import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,9 +40,6 @@ _KEY = "declaration"
 # With settings of any type, which click itself checks.
 _NEW_OPTION: Callable[..., click.Option] = click.Option
 _NEW_ARGUMENT: Callable[..., click.Argument] = click.Argument
-
-
-versioned = click.version_option(package_name=PACKAGE, message=TEXT)
 
 
 class Heading(Enum):
@@ -77,8 +72,8 @@ class OptionGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class _Declaration:
-    """`make` takes the parameter's name, which is the field's, and returns click's parameter."""
+class Declaration:
+    """An option or argument. `make` returns click's parameter for the name of the field."""
 
     make: Callable[[str], click.Option | click.Argument]
 
@@ -120,7 +115,7 @@ def option[T](
 ) -> T | None:
     """Declare an option with one value; without a `default` that is None if it is not given.
 
-    `shown` is the default as one would write it, for --help.
+    `shown` is the default as a user writes it, for --help.
     `check` is click's callback, called with the converted value.
     """
     return _option(
@@ -132,7 +127,7 @@ def option[T](
 
 def setting[T](key: str, *, type: ParamType[T], default: T) -> T:
     """Declare a value that a config file alone gives; config.py has the key."""
-    return _field(default, _Declaration(lambda name: Setting([f"--{key}", name], type, default)))
+    return _field(default, Declaration(lambda name: Setting([f"--{key}", name], type, default)))
 
 
 def required[T](
@@ -185,7 +180,7 @@ def choice[E: Enum](*flags: str, default: E, help: str) -> E:
 
 
 def _option[T](absent: T, flags: Sequence[str], **settings: object) -> T:
-    return _field(absent, _Declaration(lambda name: _NEW_OPTION([*flags, name], **settings)))
+    return _field(absent, Declaration(lambda name: _NEW_OPTION([*flags, name], **settings)))
 
 
 def argument[T](metavar: str, *, type: ParamType[T], complete: Complete | None = None) -> T:
@@ -203,84 +198,15 @@ def arguments[T](
 
 
 def _argument[T](absent: T, **settings: object) -> T:
-    return _field(absent, _Declaration(lambda name: _NEW_ARGUMENT([name], **settings)))
+    return _field(absent, Declaration(lambda name: _NEW_ARGUMENT([name], **settings)))
 
 
-def _field[T](absent: T, declaration: _Declaration) -> T:
+def _field[T](absent: T, declaration: Declaration) -> T:
     made: T = field(default=absent, metadata={_KEY: declaration})
     return made
 
 
-class Given:
-    """A parsed command line, as the dataclasses that declare the options."""
-
-    def __init__(self, context: click.Context) -> None:
-        self._context = context
-        self._values = context.params
-
-    def __call__[G: OptionGroup](self, group: type[G]) -> G:
-        """Return the group's values. Raise KeyError if the command does not take the group."""
-        return group(**{name: self._values[name] for name, _ in _declarations(group)})
-
-    def takes(self, group: type[OptionGroup]) -> bool:
-        """Return whether the command takes the group's options."""
-        return all(name in self._values for name, _ in _declarations(group))
-
-    def is_configured(self, name: str) -> bool:
-        """Return whether a config file has given the field's value, and not the command line."""
-        return self._context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP
-
-
-def command(
-    name: str, *groups: type[OptionGroup], examples: str
-) -> Callable[[Callable[[Given], None]], Command]:
-    """Make a function a command with the options of these groups, and --version.
-
-    The function's docstring is the help. Below a heading the options keep the groups' order.
-    `examples` are lines of a shell.
-    """
-    return lambda work: versioned(_command(name, work, groups, examples))
-
-
-def subcommand(
-    name: str, *groups: type[OptionGroup], examples: str = ""
-) -> Callable[[Callable[[Given], None]], Command]:
-    """Make a function a command that another command contains."""
-    return lambda work: _command(name, work, groups, examples)
-
-
-def _command(
-    name: str,
-    work: Callable[[Given], None],
-    groups: Sequence[type[OptionGroup]],
-    examples: str,
-) -> Command:
-    def callback(**_values: object) -> None:
-        work(Given(click.get_current_context()))
-
-    callback.__doc__ = work.__doc__
-    rules = [rule for group in groups for rule in group.RULES]
-    made = Command(name, callback, *_parameters(groups), rules)
-    made.params.append(BriefHelp(examples, [field for group in groups for field in group.COMMON]))
-    return made
-
-
-def _parameters(
-    groups: Sequence[type[OptionGroup]],
-) -> tuple[list[click.Argument], dict[str, list[click.Option]]]:
-    """Return the positional arguments, and the options by their headings."""
-    positional: list[click.Argument] = []
-    options: dict[str, list[click.Option]] = {heading.value: [] for heading in Heading}
-    for group in groups:
-        for name, declaration in _declarations(group):
-            made = declaration.make(name)
-            if isinstance(made, click.Argument):
-                positional.append(made)
-            else:
-                options[group.HEADING.value].append(made)
-    return positional, {heading: below for heading, below in options.items() if below}
-
-
-def _declarations(group: type[OptionGroup]) -> Iterator[tuple[str, _Declaration]]:
+def declarations(group: type[OptionGroup]) -> Iterator[tuple[str, Declaration]]:
+    """Yield the names of a group's fields and their declarations."""
     for declared in fields(cast("type[DataclassInstance]", group)):
         yield declared.name, declared.metadata[_KEY]
