@@ -15,7 +15,7 @@ from importer.files.presence import is_directory
 from importer.files.replacement import Replacement, check_replaceable, publish_all, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
-from layers.lists.detect import KUSTOMIZATIONS, ListRules, parse_list, read_list
+from layers.lists.detect import ListRules, kustomization_in, parse_list, read_list
 from layers.oci.reference import REGISTRIES
 
 if TYPE_CHECKING:
@@ -145,4 +145,5 @@ def _kustomization(path: Path) -> Path | None:
         return path if path.name.lower().startswith("kustomization") else None
     except OSError as error:
         raise ImporterError(f"{path} cannot be read: {error.strerror}") from error
-    return next((path / name for name in KUSTOMIZATIONS if name in names), None)
+    name = kustomization_in(names)
+    return path / name if name is not None else None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.files import beneath
 from layers.errors import LayerError
-from layers.lists.detect import KUSTOMIZATIONS
+from layers.lists.detect import KUSTOMIZATIONS, kustomization_in
 from layers.lists.kustomization import RENDER, check_patch, parse_kustomization
 from layers.lists.manifests import read_manifests
 from layers.yaml_text import decoded
@@ -100,18 +100,18 @@ class _Kustomizer:
         """Return the images `before` and those of a kustomization, as this one changes them."""
         origin = directory.full(name)
         file = parse_kustomization(self._read(directory, name), origin, self._size)
-        found = [*before]
+        images = [*before]
         for resource in file.resources:
-            found += self._resource(directory, resource)
+            images += self._resource(directory, resource)
         for patch in file.patches:
             where = directory.full(patch)
             check_patch(decoded(self._read(directory, patch), where), where)
         for component in file.components:
             with self._opened(directory, component) as below:
-                found = self.images(below, _name_in(below), found)
+                images = self.images(below, _name_in(below), images)
         if file.takes_something or name in KUSTOMIZATIONS:
-            return file.applied(found)
-        return [*found, *file.own_images()]
+            return file.applied(images)
+        return [*images, *file.own_images()]
 
     def _resource(self, directory: _Opened, path: str) -> list[Listed]:
         with self._opened(directory, path) as entry:
@@ -161,7 +161,7 @@ def _name_in(directory: _Opened) -> str:
     if not directory.is_directory:
         raise ImporterError(f"{directory.path} is no directory", hint=RENDER)
     names = set(os.listdir(directory.descriptor))  # noqa: PTH208 - of a descriptor
-    for name in KUSTOMIZATIONS:
-        if name in names:
-            return name
-    raise ImporterError(f"{directory.path} has no kustomization", hint=RENDER)
+    name = kustomization_in(names)
+    if name is None:
+        raise ImporterError(f"{directory.path} has no kustomization", hint=RENDER)
+    return name

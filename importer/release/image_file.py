@@ -38,10 +38,10 @@ def image_file(blobs: Blobs, image: Image, path: str, max_layer_size: int) -> by
     wanted = components(path.encode())
 
     def file_of(layer: ImageLayer) -> LayerFile:
-        found = _read(blobs, image.source, layer, wanted, max_layer_size)
-        if found.link is None:
-            return found
-        linked = _read(blobs, image.source, layer, found.link, max_layer_size)
+        file = _read(blobs, image.source, layer, wanted, max_layer_size)
+        if file.link is None:
+            return file
+        linked = _read(blobs, image.source, layer, file.link, max_layer_size)
         if linked.content is None:
             raise LayerError(f"{path} is a hard link to no file", digest=str(layer.blob.digest))
         return linked

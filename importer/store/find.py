@@ -116,18 +116,19 @@ def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
 def _component(places: Places, text: str) -> str | None:
     """Return the id of the image that is a release's component of this name, None if there is none.
     Raise LayerError if releases have several."""
-    found = {
+    branches = {
         image.id: store.branch
         for copies in places.values()
         for store, image in copies
         if text in image.components
     }
-    if len(found) > 1:
+    if len(branches) > 1:
         raise LayerError(
-            f"{len(found)} images are the component {text}, on {first_of(sorted(found.values()))}",
+            f"{len(branches)} images are the component {text}, on"
+            f" {first_of(sorted(branches.values()))}",
             hint="name a branch with --branch",
         )
-    return next(iter(found), None)
+    return next(iter(branches), None)
 
 
 def original(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView, ImageView]:

@@ -15,9 +15,11 @@ from layers.lists.microshift_json import ReleaseFile
 from layers.oci.reference import REGISTRIES
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from layers.lists.listed import ListFile
 
-# How kustomize wants a kustomization named.
+# The names of a kustomization in its directory, as kustomize looks for them.
 KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 # For hints.
 KINDS = (
@@ -38,6 +40,11 @@ class ListRules:
 
     transports: frozenset[str] = REGISTRIES
     size: int = MAX_TEXT_SIZE
+
+
+def kustomization_in(names: Container[str]) -> str | None:
+    """Return the name of the kustomization among a directory's names, None if there is none."""
+    return next((name for name in KUSTOMIZATIONS if name in names), None)
 
 
 def read_list(raw: bytes, origin: str, limit: int = MAX_TEXT_SIZE, kinds: str = KINDS) -> ListFile:

@@ -42,7 +42,7 @@ _NAME = re.compile(r"[\w.:/-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ImageEntry:
-    """An entry of `images`: "" stands for what stays as it is."""
+    """An entry of `images`. A field is "" if the entry does not change it."""
 
     name: str
     new_name: str
@@ -133,11 +133,11 @@ def _image_entry(entry: Node, origin: str) -> ImageEntry:
     wrong = next((name for name in names if name in fields and not is_string(fields[name])), None)
     if wrong is not None:
         raise LayerError(f"{origin}: a {wrong} in images is no text", hint="write it in quotes")
-    found = ImageEntry(*(string(fields.get(name)) for name in names))
+    made = ImageEntry(*(string(fields.get(name)) for name in names))
     # A suffix is put on twice, but once in a CronJob: kustomize has two filters.
-    if "tagSuffix" in fields or not _NAME.fullmatch(found.name):
-        raise LayerError(f"{origin}: {found.name[:200]!r} in images is no plain name", hint=RENDER)
-    return found
+    if "tagSuffix" in fields or not _NAME.fullmatch(made.name):
+        raise LayerError(f"{origin}: {made.name[:200]!r} in images is no plain name", hint=RENDER)
+    return made
 
 
 def _patch_files(fields: Mapping[str, Node], origin: str) -> Iterator[str]:
