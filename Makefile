@@ -117,7 +117,7 @@ setup: $(call STAMP,setup) ## build .venv with the commands in .venv/bin
 setup-dev: $(call STAMP,dev) ## the same with all that tests and development need
 
 .PHONY: setup-build
-setup-build: $(call STAMP,build)
+setup-build: $(firstword $(wildcard $(call STAMP,dev)) $(call STAMP,build)) # dev has all of build
 
 # $(call libraries,NAME,WHAT,EXTRA): pip installs the project with the extra of pyproject.toml. A bare
 # machine has a Python only now, whose name the stamp therefore asks for anew.
@@ -126,9 +126,9 @@ define libraries
   echo "make: $$($(PYTHON) --version) is too old, Python 3.12 is needed;" \
     'docs/install.md tells of the container image' >&2; exit 1; }
 @$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo 'make: making $(VENV)' >&2; \
-  $(PYTHON) -m venv --clear --system-site-packages $(VENV) >&2; }
+  $(FOR_ALL) $(PYTHON) -m venv --clear --system-site-packages $(VENV) >&2; }
 @echo 'make: installing $(2) into $(VENV)' >&2
-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(3)' >&2
+@$(FOR_ALL) $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(3)' >&2
 @touch "$(VENV)/.installed-$(1)-$$(basename "$$(realpath $(PYTHON))")"
 endef
 

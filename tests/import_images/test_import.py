@@ -152,6 +152,7 @@ def test_every_field_of_the_document(registry: Registry, tmp_path: Path, layout:
         "commit": rev_parse(repo, branch),
         "branch": branch,
         "unchanged": False,
+        "to": None,
         "fetched_bytes": fetched,
         "images": [
             {
