@@ -13,7 +13,6 @@ from importer.ingest.executor import local_executors
 from importer.repo.writer import Repo
 from importer.run.read_layers import all_layers, read_layers
 from importer.run.result import Made, Result
-from importer.store.reader import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,6 +90,8 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
         )
         copied = None
         if job.copy is not None:
+            from importer.store.reader import open_store  # for --to alone
+
             store = open_store(repo, commits[0].checksum, target.prefix)
             copied = job.copy.write(repo, store, progress)
         return Result(tuple(parts), made, updated, copied)
