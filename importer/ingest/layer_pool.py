@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.errors import ClusterError
-from importer.ingest.schedule import NOT_BEGUN, Schedule, ScheduledLayer, State, Work
+from importer.ingest.schedule import Schedule
+from importer.ingest.scheduled_layer import NOT_BEGUN, ScheduledLayer, State, Work
 from importer.ingest.spool import SpooledBlob
 from layers.errors import Fault
 

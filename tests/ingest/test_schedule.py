@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from importer.ingest.budget import Budget
-from importer.ingest.schedule import Schedule, ScheduledLayer, State, Work
+from importer.ingest.schedule import Schedule
+from importer.ingest.scheduled_layer import ScheduledLayer, State, Work
 from tests.tools.fuzz import examples
 
 
