@@ -55,7 +55,7 @@ class EmbedJob:
     `prefix` is the store's directory in the branch, None for the directory in the metadata.
     `jobs` layers are packed at once, and `downloads` blobs fetched. `bound` stands for --bound,
     `equivalence` for --selinux-equivalence. The image may have `max_layers` layers, the base's
-    included. `small` tells whether updates or the whole image are to be small. `device_units`
+    included. `small` keeps updates or the whole image small. `device_units`
     adds the program for devices. `existing` and `engines` are as in a Target.
     """
 

@@ -50,8 +50,8 @@ class ExtraFiles:
     """The files beside the store. `own` has those that the branch has beside its store, and units
     of --bound.
 
-    The storage.conf of an import without --onto is none of them: the store is named in the base's
-    own, which an import cannot know.
+    The storage.conf of an import without --onto is left out: `added` names the store in the file of
+    the base instead.
     """
 
     def __init__(self, store: StoreView, job: EmbedJob) -> None:
