@@ -32,7 +32,7 @@ class Outcome(Documented, Protocol):
         """Return whether no ref was moved."""
 
     def lines(self) -> Sequence[str]:
-        """Return what is printed without --json."""
+        """Return the text to print without --json."""
 
 
 def end_import(

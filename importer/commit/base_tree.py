@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _DIRECTORY = Owner(0o755, 0, 0)
 _FILE = Owner(0o644, 0, 0)
-# ostree-prepare-root(1): what is in /etc counts for more.
+# ostree-prepare-root(1): the file in /etc takes precedence.
 _PREPARE_ROOT = tuple(
     f"{where}/ostree/prepare-root.conf" for where in ("/usr/etc", "/etc", "/usr/lib")
 )

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
 
-# In the directory, beside the store: says that we made it. The other programs pass over it.
+# Beside the store, in its directory: tells that we made the store. Other programs ignore it.
 MARKER = ".import-image.json"
-# The records come last, and those of images after those of layers: nobody finds an image before
-# its files are there.
+# The records of layers follow the files, and the records of images come last: no program finds an
+# image before its files are there.
 _PARTS = (b"overlay", b"overlay-layers", b"overlay-images")
 _FOR_ALL, _OWN = 0o755, 0o700
 _MOST_BYTES = 64

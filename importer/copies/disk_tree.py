@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from layers.path import Path
 
-# overlay/l, overlay-images/ID: what is in deeper directories belongs to one layer.
+# overlay/l, overlay-images/ID: the entries of deeper directories belong to one layer.
 _STORE_DEPTH = 2
 
 

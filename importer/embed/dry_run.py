@@ -1,4 +1,4 @@
-"""`image-store embed --dry-run`: the layers that embed would write, and those that are new.
+"""`image-store embed --dry-run`: the layers that embed would write, and which of them are new.
 
 No layer is made. No blob of the base is fetched, unless its own store is merged or replaced. A
 layer counts as present if the destination's image was embedded from a commit that this repo has,
@@ -146,10 +146,10 @@ def plan_embed(job: EmbedJob, progress: Progress) -> EmbedPlan:
 def _is_image(
     old: Image, job: EmbedJob, store: StoreView, base: Image, created_by: Sequence[str]
 ) -> bool:
-    """Return whether the image at the destination is the one that embed would make.
+    """Return whether embed would make just the image at the destination.
 
-    Its documents name the store's commit, the base and, in the history, the layers and options. If
-    all of that is what embed would write, the layers are, too.
+    An image's documents name the store's commit, the base and, in the history, the layers and
+    options. If embed would write the same documents, it would write the same layers, too.
     """
     count, blobs = len(base.layers), old.manifest.layers
     if len(blobs) != count + len(created_by):

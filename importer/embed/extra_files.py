@@ -47,8 +47,8 @@ _BOUND = (b"usr", b"lib", b"bootc", b"bound-images.d")
 
 
 class ExtraFiles:
-    """The files beside the store. `own` has those that the branch has beside its store, and units
-    of --bound.
+    """The files beside the store. `own`: the files that the branch has beside its store, and
+    units of --bound.
 
     The storage.conf of an import without --onto is left out: `added` names the store in the file of
     the base instead.

@@ -112,8 +112,8 @@ def _missing(
         return target.has(layer.diff_id, layer.diff_size)
 
     with ThreadPoolExecutor(jobs) as threads:  # hashing does without Python's lock
-        found = threads.map(has, (layer for _, layer in layers.values()))
-    return [place for place, is_there in zip(layers.values(), found, strict=True) if not is_there]
+        present = threads.map(has, (layer for _, layer in layers.values()))
+    return [place for place, is_there in zip(layers.values(), present, strict=True) if not is_there]
 
 
 def write_layers(

@@ -63,7 +63,7 @@ class Pruning(Shown):
 def prune(
     repo: Repo, keep: int | None, prefix: str | None, progress: Progress, *, dry_run: bool
 ) -> Pruning:
-    """Delete what is not needed, or with `dry_run` only tell what that is.
+    """Delete the layers and commits that no branch needs, or with `dry_run` only list them.
 
     `keep` is how many commits of each branch stay; None keeps all. The repo is locked exclusively:
     an import holds the lock from before it looks for layers until its store is committed, so no
@@ -97,7 +97,7 @@ class _Commits:
     @classmethod
     def of(cls, repo: Repo, heads: Sequence[str], keep: int | None) -> _Commits:
         needed = _ancestors(repo, heads, keep)
-        # With --keep, a branch's older commits go, whoever made them.
+        # With --keep, a branch's older commits go, those of other programs included.
         older = frozenset() if keep is None else _ancestors(repo, heads, None) - needed
         rest = frozenset(repo.commits()) - needed - older
         others = frozenset(commit for commit in rest if not is_ours(repo.commit(commit)))

@@ -1,4 +1,4 @@
-"""Fetch, read and close layers in threads; `importer.ingest.schedule` decides what is next."""
+"""Fetch, read and close layers in threads; `importer.ingest.schedule` chooses the next one."""
 
 from __future__ import annotations
 

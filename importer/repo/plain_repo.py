@@ -1,9 +1,9 @@
 """Read a repo's files without libostree, which takes longer to load than they take to be read.
 
 The files are a documented, stable format (ostree's manual, "Anatomy of an OSTree repository").
-What is absent here, or is not just as libostree writes it, is left to libostree, which gives the
-answer or the error: objects of a parent repo, refs that are symlinks, metadata that is not text,
-damaged objects, a lock that somebody else holds, repos of other modes.
+libostree answers, or raises the error, for a file that is absent here or that libostree would not
+write so: objects of a parent repo, refs that are symlinks, metadata that is not text, damaged
+objects, a lock that another program holds, repos of other modes.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-# Seconds after which a lock is taken to be somebody else's.
+# Seconds to wait for the lock before the user is told that another program holds it.
 _PATIENCE = 0.3
 # libostree can read bare-split-xattrs repos, but not write to them.
 _WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")

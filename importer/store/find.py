@@ -90,7 +90,7 @@ def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
     """Find the image that `text` means: each store that has the image, with its view there. A text
     that names no image may name a component of a release.
 
-    Stores that have the image by that name come first, then those that have any name for it. Raise
+    Stores with the image under that name come first, then stores with any name for it. Raise
     ImporterError if there is no such image, LayerError if the text could mean several.
     """
     places = places_of(stores)

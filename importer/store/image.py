@@ -115,7 +115,7 @@ class ImageView:
 
     @property
     def flattened(self) -> bool:
-        """Return whether the image's layers are not those that its config names."""
+        """Return whether the image has other layers than its config names."""
         return tuple(layer.diff_id for layer in self.layers) != self.config.diff_ids
 
     @property

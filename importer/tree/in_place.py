@@ -67,7 +67,7 @@ class InPlaceResult:
         return not self.changes
 
     def lines(self) -> list[str]:
-        """Return what is printed without --json: with --dry-run the changes, else the journal."""
+        """Return the text to print without --json: with --dry-run the changes, else the journal."""
         if self.job.dry_run:
             return self._shown
         return [] if self.job.undo or self.unchanged else [str(self.journal)]

@@ -1,9 +1,9 @@
 """The file of the journal of `import-tree translate`: the changes to a tree, to continue or to
 undo them.
 
-The file is replaced as a whole; it has all changes of a group before the first one is made. Whoever
-can write a journal can make its reader change any file of the tree, so a journal is read only if it
-is the caller's own, in a directory that nobody else can write to.
+The file is replaced as a whole; it has all changes of a group before the first one is made. A user
+who can write a journal can make its reader change any file of the tree, so a journal is read only
+if it is the caller's own, in a directory that no other user can write to.
 """
 
 from __future__ import annotations

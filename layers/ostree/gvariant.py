@@ -61,15 +61,15 @@ def members(*parts: bytes, fixed: bytes = b"") -> bytes:
 def read_text_entries(data: bytes) -> list[tuple[str, str]]:
     """Parse a dictionary: the inverse of `text_entries`. Raise ValueError if the data is malformed,
     or a value is not a text."""
-    found, end = [], 0
+    entries, end = [], 0
     for element in elements(data):
         name, variant = parts(element[-end % 8 :], 2)
         value = variant[-len(name) % 8 :]
         if not value.endswith(_IS_STRING):
             raise ValueError("a value is not a text")
-        found.append((text(name).decode(), text(value[: -len(_IS_STRING)]).decode()))
+        entries.append((text(name).decode(), text(value[: -len(_IS_STRING)]).decode()))
         end += len(element)
-    return found
+    return entries
 
 
 def elements(data: bytes) -> list[bytes]:

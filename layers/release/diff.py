@@ -94,8 +94,8 @@ def compare(old: Release | None, new: Release) -> ReleaseDiff:
 
 
 def _named_as(other: Release, release: Release) -> Mapping[str, Component]:
-    """Return the release's components. Of a store's images, those that `other` has as well get
-    the names that `other` gives them."""
+    """Return the release's components. If they are images of a store, an image that `other` has as
+    well gets its name in `other`."""
     if not release.of_images or other.of_images:
         return release.components
     digests = {component.known_digest for component in release.components.values()} - {""}

@@ -39,7 +39,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class WatchedDirectory:
-    """A directory of the image, with what is watched in it."""
+    """A directory of the image, with its watched entries."""
 
     leaves: dict[bytes, Watched] = field(default_factory=dict)
     directories: dict[bytes, WatchedDirectory] = field(default_factory=dict)
