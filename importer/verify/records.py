@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 
 from importer.store.image import read_image
 from importer.store.whiteouts import blocker_in, is_cut
-from layers.digest import Digest
+from importer.verify.documents import DocumentCheck, label, record_digest
 from layers.document import parse_records
 from layers.errors import Fault, LayerError
-from layers.oci.readable import check_image, check_index
-from layers.oci.reference import ImageName
-from layers.storage.image_record import SIGNATURE, StoredImage, big_data_file, own_image
+from layers.storage.image_record import SIGNATURE, StoredImage, own_image
 from layers.storage.layer_id import possible_ids
 from layers.storage.layer_record import chain, own_layer, standard_ids
 
@@ -71,6 +69,10 @@ class RecordCheck:
         for image in self.records.values():
             self._check_image(image)
         self._check_names()
+
+    @cached_property
+    def _documents(self) -> DocumentCheck:
+        return DocumentCheck(self.store, self.findings)
 
     @cached_property
     def cut(self) -> frozenset[str]:
@@ -133,7 +135,7 @@ class RecordCheck:
         return standard_id is not None and record.id in possible_ids(standard_id)
 
     def _check_image(self, record: ImageRecord) -> None:
-        self._check_big_data(record)
+        self._documents.check_big_data(record)
         if not self.all_layers:
             return
         try:
@@ -150,11 +152,11 @@ class RecordCheck:
             self.findings.add(error.message, image=label(record))
             return
         self.images.append(image)
-        self._check_readable(image)
+        self._documents.check_readable(image)
         self._check_top(image)
         stored = StoredImage(
             image.manifest.config.digest.hex,
-            _digest(image),
+            record_digest(image),
             record.names,
             record.layer,
             image.config.created,
@@ -165,34 +167,7 @@ class RecordCheck:
         self._check_fields(record.document, stored.record(), image=label(record))
         if f"manifest-{image.manifest.digest}" not in record.big_data:
             self.findings.add("its manifest is not there under its digest", image=label(record))
-        self._check_digest_names(image)
-
-    def _check_big_data(self, record: ImageRecord) -> None:
-        """Check that each document is there under its key, and has the key's digest."""
-        directory = f"overlay-images/{record.id}"
-        for key in record.big_data:
-            try:
-                data = self.store.big_data(record, key)
-                if key != "manifest" and not key.startswith(SIGNATURE):
-                    Digest.parse(key.removeprefix("manifest-")).check(data, key)
-            except Fault as error:
-                place = f"{directory}/{big_data_file(key)}"
-                self.findings.add(error.message, image=label(record), path=place)
-        wanted = {"manifest", f"manifest-{record.digest}", f"sha256:{record.id}"}
-        for key in sorted(wanted - set(record.big_data)):
-            self.findings.add(f"images.json does not name its {key}", image=label(record))
-
-    def _check_readable(self, image: ImageView) -> None:
-        """Report an image that podman cannot read: it makes `podman images` fail for the whole
-        store.
-        """
-        try:
-            for manifest in image.manifests:
-                check_image(manifest, image.config)
-            for index in image.indexes:
-                check_index(index)
-        except LayerError as error:
-            self.findings.add(error.message, image=image.label)
+        self._documents.check_digest_names(image)
 
     def _check_top(self, image: ImageView) -> None:
         """Check that an image has its own layers, or as many flattened ones: all empty but the top
@@ -211,18 +186,6 @@ class RecordCheck:
     def _is_empty(self, layer: LayerRecord) -> bool:
         diff = self.store.root.find(f"overlay/{layer.id}/diff")
         return diff is not None and not diff.leaves and not diff.directories
-
-    def _check_digest_names(self, image: ImageView) -> None:
-        for name in image.names:
-            try:
-                parsed = ImageName.parse(name)
-            except LayerError as error:
-                self.findings.add(error.message, image=image.label)
-                continue
-            if parsed.digest is not None and parsed.digest not in image.digests:
-                self.findings.add(
-                    f"the name {name} has a digest of none of its manifests", image=image.label
-                )
 
     def _check_names(self) -> None:
         """Report names that several images have: podman takes the first one."""
@@ -249,24 +212,5 @@ class RecordCheck:
         self._check_fields(self.layers[layer_id].document, expected, layer=layer_id)
 
 
-def _digest(image: ImageView) -> Digest:
-    """Return the record's digest if a manifest has it or an index that lists one, else a
-    manifest's.
-    """
-    manifests = [manifest.digest for manifest in image.manifests]
-    listing = [
-        index.digest
-        for index in image.indexes
-        if any(member.digest in manifests for member in index.manifests)
-    ]
-    digests = [*manifests, *listing]
-    return image.record.digest if image.record.digest in digests else digests[0]
-
-
 def _shown(record: Document, key: str) -> str:
     return f"{str(record[key])[:100]}" if key in record else "absent"
-
-
-def label(record: ImageRecord) -> str:
-    """Return an image's first name, or the beginning of its id."""
-    return record.names[0] if record.names else record.id[:12]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from importer.cache.stack import deletes
 from importer.errors import ImporterError
 from importer.store.whiteouts import recorded_whiteouts
-from importer.verify.records import label
+from importer.verify.documents import label
 from layers.errors import LayerError
 from layers.storage.layer_id import StoreForm, form_of
 
