@@ -147,7 +147,7 @@ def _job(given: Given, origin: ReleaseOrigin) -> ImportJob:
 
 def _origin(given: Given) -> ReleaseOrigin:
     from importer.release.origin import OPENSHIFT, ReleaseOrigin
-    from importer.release.sources import SourceName
+    from importer.release.source_name import SourceName
 
     sources = given(ReleaseSources)
     return ReleaseOrigin(
@@ -171,7 +171,7 @@ def _origin(given: Given) -> ReleaseOrigin:
 
 def _skopeo(given: Given) -> Skopeo:
     from importer.fetch.skopeo import refuse_unnamed
-    from importer.release.sources import registries_of
+    from importer.release.source_name import registries_of
 
     sources = given(ReleaseSources)
     registries = registries_of([*sources.sources, *(given(ReleaseResult).diff or ())])

@@ -13,7 +13,7 @@ from importer.files.presence import is_present
 from importer.release.head import layers_of, release_of
 from importer.release.outcome import Difference
 from importer.release.parts import opened_parts
-from importer.release.sources import SourceName, is_source
+from importer.release.source_name import SourceName, is_source
 from importer.repo.reachable import fetch_cost
 from importer.repo.writer import Repo
 from layers.release.diff import compare, compare_layers

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Self
 from importer.errors import ImporterError
 from importer.files.presence import is_present
 from importer.files.replacement import Replacement, check_replaceable, publish_all, read_file
-from importer.release.sources import SourceName, advising
+from importer.release.source_name import SourceName
+from importer.release.sources import advising
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.lists.microshift_json import ReleaseFile, new_release_file

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import release_branch
 from importer.errors import ImporterError
 from importer.fetch.complaint import shown
-from importer.release.sources import SourceName
+from importer.release.source_name import SourceName
 from layers.architecture import go_arch
 
 if TYPE_CHECKING:

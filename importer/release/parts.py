@@ -14,14 +14,8 @@ from importer.fetch.policy import has_to_ask
 from importer.fetch.resolver import Resolver, new_signatures
 from importer.files.replacement import read_file
 from importer.release.origin import host_arch, stream_url
-from importer.release.sources import (
-    SourceDocuments,
-    SourceName,
-    Sources,
-    advising,
-    naming,
-    registries_in,
-)
+from importer.release.source_name import SourceName, registries_in
+from importer.release.sources import SourceDocuments, Sources, advising, naming
 from layers.errors import Fault
 from layers.release.lock import MAX_LOCK_SIZE, Locked, parse_lock
 

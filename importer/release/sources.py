@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import errno
-import re
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.fetch.complaint import shown
 from importer.fetch.resolver import Resolver
 from importer.files.image_lists import has_members, list_bytes, read_image_lists, standard_input
-from layers.architecture import go_arch, is_architecture
+from importer.release.source_name import IN_IMAGE, SourceName, is_file, is_foreign
 from layers.document import parse_document
 from layers.errors import Fault, LayerError
-from layers.oci.reference import REGISTRIES, Reference, registries
+from layers.oci.reference import REGISTRIES, Reference
 from layers.release.release import Release, merged
 from layers.release.source import image_stream, listed_release, parse_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from importer.fetch.blobs import Blobs
     from importer.fetch.skopeo import Skopeo
@@ -29,38 +27,6 @@ if TYPE_CHECKING:
     from importer.release.origin import ReleaseOrigin
     from layers.lists.detect import ListRules
     from layers.release.source import Answers, ControllerAnswer
-
-_FOR_ARCH = re.compile(r"([a-z0-9_]+)=(.+)", re.DOTALL)
-# How MicroShift names its files: release-x86_64.json, release-olm-aarch64.json.
-_FILE_ARCH = re.compile(r".*-([a-z0-9_]+)\.json")
-# REF!/PATH, as Java writes a file in an archive; no reference of a registry has a "!".
-_IN_IMAGE = "!/"
-_STREAM_IN_URL = re.compile(r"https?://.*/releasestream/([^/?]+)/.*")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceName:
-    """A SOURCE of the command line; `arch` is "" if it is for every architecture."""
-
-    text: str
-    arch: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse `ARCH=SOURCE`, or a file or URL that ends in `-ARCH.json`, or any other text."""
-        match = _FOR_ARCH.fullmatch(text)
-        if match and is_architecture(match[1]):
-            return cls(match[2], go_arch(match[1]))
-        match = _FILE_ARCH.fullmatch(text.rpartition("/")[2])
-        if match and is_architecture(match[1]):
-            return cls(text, go_arch(match[1]))
-        return cls(text)
-
-    @property
-    def stream(self) -> str:
-        """Return the stream that a controller's URL names, or ""."""
-        match = _STREAM_IN_URL.fullmatch(self.text)
-        return match[1] if match else ""
 
 
 @contextmanager
@@ -111,7 +77,7 @@ class SourceDocuments:
             return http.get(text)
         if text == "-":
             return standard_input()
-        return list_bytes(Path(text), self._origin.lists.size) if _is_file(text) else None
+        return list_bytes(Path(text), self._origin.lists.size) if is_file(text) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +99,7 @@ class Sources:
 
     def _releases(self, text: str) -> Iterator[Release]:
         """Yield the source's release; for a directory, one of each file that lists an image."""
-        if text == "-" or not _is_file(text) or not has_members(Path(text)):
+        if text == "-" or not is_file(text) or not has_members(Path(text)):
             yield self._read(text)
             return
         for file in read_image_lists(Path(text), self.origin.lists):
@@ -144,13 +110,13 @@ class Sources:
     def _read(self, text: str) -> Release:
         with naming(shown(text)):
             raw = self.documents.find(text)
-            image, is_in_image, path = text.partition(_IN_IMAGE)
+            image, is_in_image, path = text.partition(IN_IMAGE)
             if raw is None and is_in_image:
                 return self._image_file(_reference(image), path)
             if raw is None:
                 return self._payload(_reference(text), text)
             rules = self.origin.lists
-            if _is_foreign(text):
+            if is_foreign(text):
                 rules = replace(rules, transports=REGISTRIES)
             return self._parsed(raw, "standard input" if text == "-" else shown(text), rules)
 
@@ -202,53 +168,6 @@ def chosen(answers: Answers, phases: frozenset[str], origin: str) -> ControllerA
         f"{origin}: no release is {' or '.join(sorted(phases))}: {others}",
         hint="--phase allows another",
     )
-
-
-def is_source(text: str) -> bool:
-    """Return whether this can be a SOURCE: a URL, `-`, an existing file, an image or a file in
-    one."""
-    if _is_document(text):
-        return True
-    try:
-        Reference.parse(text.partition(_IN_IMAGE)[0])
-    except LayerError:
-        return False
-    return True
-
-
-def registries_of(sources: Iterable[str]) -> set[str]:
-    """Return the registries of the release payloads that the command line names."""
-    names = [SourceName.parse(text).text for text in sources]
-    return _registries(name.partition(_IN_IMAGE)[0] for name in names if not _is_document(name))
-
-
-def registries_in(release: Release) -> set[str]:
-    """Return the registries of a release's images; malformed pullspecs are left out."""
-    return _registries(release.pullspecs.values())
-
-
-def _registries(pullspecs: Iterable[str]) -> set[str]:
-    references = []
-    for text in pullspecs:
-        with suppress(LayerError):
-            references.append(Reference.parse(text))
-    return registries(references)
-
-
-def _is_document(text: str) -> bool:
-    return _is_foreign(text) or _is_file(text)
-
-
-def _is_foreign(text: str) -> bool:
-    return text == "-" or text.startswith(("http://", "https://"))
-
-
-def _is_file(text: str) -> bool:
-    try:
-        Path(text).stat()
-    except OSError as error:  # opening the file gives the user any other error
-        return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-    return bool(text)
 
 
 def _reference(text: str) -> Reference:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from importer.errors import ImporterError
 from importer.release.origin import OPENSHIFT, stream_url
-from importer.release.sources import SourceName
+from importer.release.source_name import SourceName
 from layers.errors import LayerError
 from layers.lists.detect import ListRules, read_list
 from layers.lists.microshift_json import ReleaseFile
