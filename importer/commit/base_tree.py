@@ -75,10 +75,8 @@ class BaseTree:
     def read(self, path: str) -> bytes | None:
         """Return the base's file at a path, or None. Raise ImporterError for a symlink, and for a
         file of more than MAX_DOCUMENT_SIZE bytes."""
-        head, _, name = path.rpartition("/")
-        directory = self.before(head)
         try:
-            return directory.read(name) if directory else None
+            return self._root.read(path.strip("/")) if self._root else None
         except Fault as error:
             raise ImporterError(
                 f"{path} of {self.name}: {error.message}", hint="it has to be a file there"
@@ -187,8 +185,7 @@ class CommitTree(BaseCommit):
     def write(self, path: str, content: bytes) -> None:
         """Write a file; it keeps the owner, mode and label of the file that it replaces."""
         head, _, name = path.rpartition("/")
-        above = self.before(head)
-        present = above.leaves.get(name.encode()) if above else None
+        present = self._commit.leaf(path.strip("/")) if self._commit else None
         owner = (
             self._repo.file(present).owner
             if present is not None

@@ -209,11 +209,10 @@ def _before(
 
 
 def _content(store: StoreView, group: tuple[str, ...]) -> Content:
-    records = store.root.find("overlay-layers")
     content: list[tuple[str, ...]] = [(store.prefix,)]
     for layer in group:
-        record = records.leaves.get(record_name(layer).encode(), "") if records else ""
-        content.append((layer, record))
+        record = store.root.leaf(f"overlay-layers/{record_name(layer)}")
+        content.append((layer, record or ""))
         for name in (layer, blocker_of(layer).id):
             directory = store.root.find(f"overlay/{name}")
             content.append((directory.contents, directory.meta) if directory is not None else ())

@@ -60,8 +60,8 @@ class ExtraFiles:
         self._job = job
         self._device = _device_files() if job.device_units else {}
         self.own = _beside(store)
-        directory = store.top.find("usr/etc/containers") if _STORAGE_CONF in self.own else None
-        written = directory.read("storage.conf") if directory is not None else None
+        own = _STORAGE_CONF in self.own
+        written = store.top.read("usr/etc/containers/storage.conf") if own else None
         self._named = written == with_store(None, store.prefix)
         if self._named:
             del self.own[_STORAGE_CONF]

@@ -10,11 +10,11 @@ from importer.commit.contents import kept_store
 from importer.commit.target import ExistingStore
 from importer.embed.layer_tar import PackedFile
 from importer.errors import ImporterError
-from importer.store.layers import IMAGES, LAYERS, read_records
+from importer.store.layers import IMAGES, LAYERS
 from importer.store.writer import has_records, reading_present
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.entry import Owner
-from layers.path import Path, components
+from layers.path import Path, components, joined
 from layers.storage.image_record import any_images
 from layers.storage.layer_record import any_layers
 from layers.storage.merge_records import record_union
@@ -64,10 +64,10 @@ def watched_size(store: StoreView, path: Path) -> int | None:
     size = len(prefix)
     if path[:size] != prefix[: len(path)]:
         return None
-    below = tuple(name.decode(errors="replace") for name in path[size:])
-    if below in (LAYERS, IMAGES):
+    below = path[size:]
+    if joined(below) in (LAYERS.encode(), IMAGES.encode()):
         return MAX_RECORDS_SIZE
-    if len(below) == 3 and below[0] == "overlay":
+    if len(below) == 3 and below[0] == b"overlay":
         return MAX_DOCUMENT_SIZE
     return 0 if len(below) <= 2 else None
 
@@ -95,7 +95,7 @@ def present_store(existing: ExistingStore, store: StoreView, base: BaseImage) ->
 
 
 def _merged(store: StoreView, present: SystemDirectory) -> PresentStore:
-    layers, images = read_records(present, *LAYERS), read_records(present, *IMAGES)
+    layers, images = (present.read(path, MAX_RECORDS_SIZE) for path in (LAYERS, IMAGES))
     added = [image.record.document for image in store.images]
     with reading_present():
         own = [layer.document for layer in store.layers.values()]
@@ -112,7 +112,7 @@ def _merged(store: StoreView, present: SystemDirectory) -> PresentStore:
     return PresentStore(
         frozenset(_shared(store, present, recorded)),
         {
-            (*prefix, *(name.encode() for name in path)): PackedFile(_FILE, content)
+            (*prefix, *components(path.encode())): PackedFile(_FILE, content)
             for path, content in files.items()
         },
         {},
@@ -157,5 +157,4 @@ def _same(ours: RepoDirectory, theirs: SystemDirectory | None) -> bool:
 
 
 def _has_split(store: SystemDirectory, layer_id: str) -> bool:
-    records = store.find(LAYERS[0])
-    return records is not None and record_name(layer_id).encode() in records.leaves
+    return store.leaf(f"overlay-layers/{record_name(layer_id)}") is not None

@@ -13,7 +13,7 @@ from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours
 from importer.repo.commit_metadata import Base
 from importer.store.find import find_image, find_stores
-from importer.store.layers import remove_layer
+from importer.store.layers import IMAGES, LAYERS, remove_layer
 from layers.document import compact_json
 from layers.storage.layer_record import with_blob
 from layers.words import several
@@ -141,7 +141,7 @@ class _StoreEdit:
         for image_id in gone:
             images.remove(image_id)
         records = [i.record.document for i in self._store.images if i.id not in gone]
-        self._rewrite(images, "overlay-images", "images.json", records)
+        self._rewrite(images, IMAGES, records)
 
     def _layers(self, gone: list[str]) -> None:
         layers = self._part("overlay-layers")
@@ -152,7 +152,7 @@ class _StoreEdit:
             for record in self._store.layers.values()
             if record.id not in gone
         ]
-        self._rewrite(layers, "overlay-layers", "layers.json", records)
+        self._rewrite(layers, LAYERS, records)
 
     def _blobs(self, standard_id: str) -> list[Descriptor]:
         """Return the blobs that the remaining images name for a layer."""
@@ -165,12 +165,12 @@ class _StoreEdit:
             raise ImporterError(f"{name} is missing in the store")
         return part
 
-    def _rewrite(self, tree: Tree, directory: str, name: str, records: list[Document]) -> None:
+    def _rewrite(self, tree: Tree, path: str, records: list[Document]) -> None:
         """Write a file of records anew; it keeps its owner and label."""
-        place = self._store.root.find(directory)
-        assert place is not None  # noqa: S101 - its records have been read
-        owner = self._repo.file(place.leaves[name.encode()]).owner
-        tree.file(name, self._repo.write_file(owner, compact_json(records)))
+        before = self._store.root.leaf(path)
+        assert before is not None  # noqa: S101 - its records have been read
+        checksum = self._repo.write_file(self._repo.file(before).owner, compact_json(records))
+        tree.file(path.partition("/")[2], checksum)
 
 
 def _parent(repo: Repo, store: StoreView) -> str | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import RELEASE, release_branch
 from importer.repo.commit_keys import store_prefix
+from importer.store.layers import IMAGES, LAYERS
 from layers.document import MAX_RECORDS_SIZE
 from layers.release.commit_metadata import images_release, layer_sizes, stored_release
 
@@ -38,7 +39,7 @@ def release_of(repo: Repo, commit: Commit | None, name: str) -> Release | None:
     release = stored_release(commit.metadata, name)
     if release is not None:
         return release
-    raw = _record(repo, commit, "overlay-images", "images.json")
+    raw = _record(repo, commit, IMAGES)
     return images_release(raw, name) if raw is not None else None
 
 
@@ -49,10 +50,10 @@ def is_release(commit: Commit) -> bool:
 
 def layers_of(repo: Repo, commit: Commit | None) -> dict[str, LayerSize]:
     """Return the layers in a commit's store, by id."""
-    raw = _record(repo, commit, "overlay-layers", "layers.json") if commit else None
+    raw = _record(repo, commit, LAYERS) if commit else None
     return layer_sizes(raw, commit.checksum) if raw and commit else {}
 
 
-def _record(repo: Repo, commit: Commit, directory: str, name: str) -> bytes | None:
-    records = repo.root(commit).find(f"{store_prefix(commit).strip('/')}/{directory}")
-    return records.read(name, MAX_RECORDS_SIZE) if records else None
+def _record(repo: Repo, commit: Commit, path: str) -> bytes | None:
+    store = store_prefix(commit).strip("/")
+    return repo.root(commit).read(f"{store}/{path}", MAX_RECORDS_SIZE)

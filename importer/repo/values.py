@@ -39,7 +39,8 @@ if TYPE_CHECKING:
         @property
         def directories(self) -> Mapping[bytes, SystemDirectory]: ...
         def find(self, path: str) -> SystemDirectory | None: ...
-        def read(self, name: str, limit: int = MAX_DOCUMENT_SIZE) -> bytes | None: ...
+        def leaf(self, path: str) -> object | None: ...
+        def read(self, path: str, limit: int = MAX_DOCUMENT_SIZE) -> bytes | None: ...
 
 
 type ObjectKind = Literal["commit", "dirtree", "dirmeta", "file"]
@@ -115,13 +116,20 @@ class RepoDirectory:
             node = node.directories.get(name.encode()) if node else None
         return node
 
-    def read(self, name: str, limit: int = MAX_DOCUMENT_SIZE) -> bytes | None:
-        """Return the content of the file of this name, None if there is none. Raise LayerError if
-        it has more than `limit` bytes."""
-        checksum = self.leaves.get(name.encode())
+    def leaf(self, path: str) -> str | None:
+        """Return the checksum of the file or symlink at this relative path, None if there is
+        none."""
+        directory, _, name = path.rpartition("/")
+        node = self.find(directory)
+        return node.leaves.get(name.encode()) if node else None
+
+    def read(self, path: str, limit: int = MAX_DOCUMENT_SIZE) -> bytes | None:
+        """Return the content of the file at this relative path, None if there is none. Raise
+        LayerError if it has more than `limit` bytes."""
+        checksum = self.leaf(path)
         if checksum is None:
             return None
-        return joined(self._repo.content(checksum), limit, name)
+        return joined(self._repo.content(checksum), limit, path.rpartition("/")[2])
 
 
 def hex_of(child: GLib.Variant, at: int) -> str:

@@ -17,23 +17,14 @@ if TYPE_CHECKING:
     from importer.cache.layer import LayerCommit
     from importer.repo.reader import RepoReader
     from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory, SystemDirectory
+    from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
 
-LAYERS = ("overlay-layers", "layers.json")
-IMAGES = ("overlay-images", "images.json")
+LAYERS = "overlay-layers/layers.json"
+IMAGES = "overlay-images/images.json"
 # Records without an image or layer, as packages of podman install them.
 NO_RECORDS = (b"", b"[]", b"null")
-
-
-def read_records(store: SystemDirectory, part: str, name: str) -> bytes | None:
-    """Return the content of a list of records, `LAYERS` or `IMAGES`; None if it is missing.
-
-    Raise LayerError if it has more than MAX_RECORDS_SIZE bytes.
-    """
-    directory = store.find(part)
-    return directory.read(name, MAX_RECORDS_SIZE) if directory is not None else None
 
 
 def standard_ids_in(store: RepoDirectory) -> dict[str, str]:
@@ -41,7 +32,7 @@ def standard_ids_in(store: RepoDirectory) -> dict[str, str]:
 
     Raise LayerError if its layers.json cannot be read.
     """
-    raw = read_records(store, *LAYERS)
+    raw = store.read(LAYERS, MAX_RECORDS_SIZE)
     return standard_ids(any_layers(raw)) if raw and raw.strip() != b"null" else {}
 
 
@@ -131,14 +122,12 @@ def read_link(store: RepoDirectory, layer_id: str) -> str:
 
     containers-storage draws it at random; ours is one of `possible_links`.
     """
-    layer = store.find(f"overlay/{layer_id}")
-    return ((layer and layer.read("link")) or b"").decode(errors="replace")
+    return (store.read(f"overlay/{layer_id}/link") or b"").decode(errors="replace")
 
 
 def _link_target(repo: RepoReader, store: RepoDirectory, name: str) -> str | None:
     """Return where a name under `overlay/l` leads, or None if there is no such name."""
-    links = store.find("overlay/l")
-    leaf = links.leaves.get(name.encode()) if links is not None else None
+    leaf = store.leaf(f"overlay/l/{name}")
     return repo.file(leaf).target if leaf is not None else None
 
 

@@ -73,8 +73,7 @@ def mounted_for(store: StoreView, image: ImageView, names: StoreNames) -> tuple[
     if not image.layers:
         return ()
     top = image.layers[-1].id
-    directory = store.root.find(f"overlay/{top}")
-    lower = (directory and directory.read(Holder.LINKS.value)) or b""
+    lower = store.root.read(f"overlay/{top}/{Holder.LINKS.value}") or b""
     below = [name.removeprefix("l/") for name in lower.decode(errors="replace").split(":") if name]
     links = (read_link(store.root, top), *below)
     return tuple(MountedTree(names.links.get(link, ""), link) for link in links)

@@ -56,7 +56,7 @@ class StoreView:
     @cached_property
     def layers(self) -> dict[str, LayerRecord]:
         """The layers' records by the ids that they have in the store."""
-        records = own_layers(self.records(*LAYERS))
+        records = own_layers(self.records(LAYERS))
         return {record.id: record for record in records}
 
     @cached_property
@@ -97,13 +97,13 @@ class StoreView:
     @cached_property
     def images(self) -> tuple[ImageView, ...]:
         """All images. Raise LayerError, with the image's id, if one's records are malformed."""
-        records = own_images(self.records(*IMAGES))
+        records = own_images(self.records(IMAGES))
         return tuple(read_image(self, record) for record in records)
 
     def big_data(self, record: ImageRecord, key: str) -> bytes:
         """Return one of the image's documents. Raise LayerError if it is missing or too large."""
         limit = MAX_RECORDS_SIZE if key.startswith(SIGNATURE) else MAX_DOCUMENT_SIZE
-        return self._file(f"overlay-images/{record.id}", big_data_file(key), key, limit)
+        return self._file(f"overlay-images/{record.id}/{big_data_file(key)}", key, limit)
 
     def signatures(self, record: ImageRecord) -> dict[Digest, tuple[bytes, ...]]:
         """Return the signatures of an image's manifests, by the manifests' digests.
@@ -123,14 +123,13 @@ class StoreView:
             )
         return signatures
 
-    def records(self, directory: str, name: str) -> bytes:
-        """Return a list of the store: layers.json or images.json. Raise LayerError if it is
-        missing, or has more than MAX_RECORDS_SIZE bytes."""
-        return self._file(directory, name, f"{directory}/{name}", MAX_RECORDS_SIZE)
+    def records(self, path: str) -> bytes:
+        """Return a list of the store: LAYERS or IMAGES. Raise LayerError if it is missing, or has
+        more than MAX_RECORDS_SIZE bytes."""
+        return self._file(path, path, MAX_RECORDS_SIZE)
 
-    def _file(self, directory: str, name: str, shown: str, limit: int) -> bytes:
-        place = self.root.find(directory)
-        content = place.read(name, limit) if place else None
+    def _file(self, path: str, shown: str, limit: int) -> bytes:
+        content = self.root.read(path, limit)
         if content is None:
             raise LayerError(f"{shown} is missing in the store")
         return content
@@ -196,10 +195,10 @@ class StoreView:
 
     def tar_split(self, layer_id: str) -> str:
         """Return the checksum of a layer's tar-split file. Raise LayerError if it is missing."""
-        layers = self.root.find("overlay-layers")
-        checksum = layers.leaves.get(record_name(layer_id).encode()) if layers else None
+        path = f"overlay-layers/{record_name(layer_id)}"
+        checksum = self.root.leaf(path)
         if checksum is None:
-            raise LayerError(f"overlay-layers/{record_name(layer_id)} is missing in the store")
+            raise LayerError(f"{path} is missing in the store")
         return checksum
 
     def users(self, standard_id: str) -> list[ImageView]:

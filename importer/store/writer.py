@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import LayerCommit, record_name
 from importer.errors import ImporterError
 from importer.repo.labels import labelled_owner
-from importer.store.layers import IMAGES, LAYERS, read_records, remove_layer
+from importer.store.layers import IMAGES, LAYERS, remove_layer
+from layers.document import MAX_RECORDS_SIZE
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.storage.image import Image, ImageLayer, stored_images
@@ -107,8 +108,8 @@ class StoreTree:
     def _overlay_layers(
         self, stored: list[StoredLayer], layers: Mapping[str, LayerCommit], union: StoreUnion
     ) -> None:
-        tree, present = self._part(LAYERS[0])
-        self._write(tree, LAYERS[1], union.layers)
+        tree, present = self._part("overlay-layers")
+        self._write(tree, "layers.json", union.layers)
         self._lock(tree, present, "layers.lock")
         for layer in stored:
             record, name = layers[layer.id].record, record_name(layer.id)
@@ -116,8 +117,8 @@ class StoreTree:
                 tree.file(name, record)
 
     def _overlay_images(self, images: list[StoredImage], union: StoreUnion) -> None:
-        tree, present = self._part(IMAGES[0])
-        self._write(tree, IMAGES[1], union.images)
+        tree, present = self._part("overlay-images")
+        self._write(tree, "images.json", union.images)
         self._lock(tree, present, "images.lock")
         for image in images:
             directory = self._enter(tree, image.id)
@@ -179,7 +180,8 @@ def has_records(store: SystemDirectory) -> bool:
     if overlay is not None and any(b"diff" in d.directories for d in overlay.directories.values()):
         return True
     with reading_present():
-        return any(recorded_ids(read_records(store, *path), path[1]) for path in (LAYERS, IMAGES))
+        files = {path: store.read(path, MAX_RECORDS_SIZE) for path in (LAYERS, IMAGES)}
+        return any(recorded_ids(raw, path.partition("/")[2]) for path, raw in files.items())
 
 
 def check_records(store: RepoDirectory) -> None:
@@ -191,9 +193,8 @@ def check_records(store: RepoDirectory) -> None:
 def _union(
     store: RepoDirectory | None, layers: list[StoredLayer], images: list[StoredImage]
 ) -> StoreUnion:
-    if store is None:
-        return store_union(None, None, layers, images)
-    return store_union(read_records(store, *LAYERS), read_records(store, *IMAGES), layers, images)
+    before = [store.read(path, MAX_RECORDS_SIZE) if store else None for path in (LAYERS, IMAGES)]
+    return store_union(before[0], before[1], layers, images)
 
 
 def remove_store(tree: Tree) -> None:

@@ -126,9 +126,8 @@ class FileCheck:
         return parents
 
     def _content(self, directory: str, name: str, expected: bytes, layer_id: str) -> None:
-        place = self._root.find(directory)
         try:
-            content = place.read(name) if place else None
+            content = self._root.read(f"{directory}/{name}")
         except Fault as error:
             self.records.findings.add(error.message, path=f"{directory}/{name}")
             return
@@ -138,8 +137,7 @@ class FileCheck:
             self.records.findings.add(problem, path=f"{directory}/{name}")
 
     def _link(self, tree: MountedTree) -> None:
-        links = self._root.find("overlay/l")
-        checksum = links.leaves.get(tree.link.encode()) if links else None
+        checksum = self._root.leaf(f"overlay/l/{tree.link}")
         try:
             target = self.repo.file(checksum).target if checksum else tree.target
         except Fault as error:

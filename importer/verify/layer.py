@@ -70,8 +70,7 @@ class LayerCheck:
                 trees.append(blocker)
             if layer.id in records.cut:
                 break
-        directory = store.find("overlay-layers")
-        split = directory.leaves.get(record_name(record.id).encode()) if directory else None
+        split = store.leaf(f"overlay-layers/{record_name(record.id)}")
         if None in trees or split is None:
             return None
         own = records.blockers.get(record.id)

@@ -66,7 +66,7 @@ class OwnerCheck:
         try:
             file = self.repo.file(place.leaves[name.encode()])
             owner, expected = unlabelled(file.owner), FILE if file.target is None else LINK
-            if owner != expected and not self._is_kept(owner, self._base_file(directory, name)):
+            if owner != expected and not self._is_kept(owner, self._base_file(path)):
                 self._blame(path, owner, expected)
         except ImporterError as error:
             self.findings.add(error.message, path=path)
@@ -78,9 +78,8 @@ class OwnerCheck:
         place = self.base.find(path) if self.base else None
         return self.repo.dirmeta(place.meta) if place else None
 
-    def _base_file(self, directory: str, name: str) -> Owner | None:
-        place = self.base.find(directory) if self.base else None
-        checksum = place.leaves.get(name.encode()) if place else None
+    def _base_file(self, path: str) -> Owner | None:
+        checksum = self.base.leaf(path) if self.base else None
         return self.repo.file(checksum).owner if checksum else None
 
     def _blame(self, path: str, owner: Owner, expected: Owner) -> None:

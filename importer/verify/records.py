@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from importer.store.image import read_image
+from importer.store.layers import IMAGES, LAYERS
 from importer.store.whiteouts import blocker_in, is_cut
 from importer.verify.documents import DocumentCheck, label, record_digest
 from layers.document import parse_records
@@ -52,8 +53,8 @@ class RecordCheck:
 
     def run(self) -> None:
         """Read the records, then check them."""
-        layers, self.all_layers = self._read("overlay-layers", "layers.json", own_layer)
-        images, self.all_records = self._read("overlay-images", "images.json", own_image)
+        layers, self.all_layers = self._read(LAYERS, own_layer)
+        images, self.all_records = self._read(IMAGES, own_image)
         for record in layers:
             self._add_layer(record)
         for image in images:
@@ -105,14 +106,11 @@ class RecordCheck:
             return []
         return [blob for image in self.images for blob in image.blobs(standard_id)]
 
-    def _read[R](
-        self, directory: str, name: str, parse: Callable[[Document], R]
-    ) -> tuple[list[R], bool]:
+    def _read[R](self, path: str, parse: Callable[[Document], R]) -> tuple[list[R], bool]:
         """Return the records of a file that can be read, and whether all can."""
-        path = f"{directory}/{name}"
         records = []
         try:
-            documents = parse_records(self.store.records(directory, name), name)
+            documents = parse_records(self.store.records(path), path.partition("/")[2])
         except Fault as error:
             self.findings.add(error.message, path=path)
             return [], False

@@ -65,10 +65,16 @@ class WatchedDirectory:
             node = node.directories.get(name) if node else None
         return node
 
-    def read(self, name: str, limit: int = MAX_DOCUMENT_SIZE) -> bytes | None:
-        """Return the content of the file of this name, None if there is none. Raise LayerError if
-        it has more than `limit` bytes, or is no regular file."""
-        watched = self.leaves.get(name.encode())
+    def leaf(self, path: str) -> Watched | None:
+        """Return the file or symlink at this relative path, None if there is none."""
+        directory, _, name = path.rpartition("/")
+        node = self.find(directory)
+        return node.leaves.get(name.encode()) if node else None
+
+    def read(self, path: str, limit: int = MAX_DOCUMENT_SIZE) -> bytes | None:
+        """Return the content of the file at this relative path, None if there is none. Raise
+        LayerError if it has more than `limit` bytes, or is no regular file."""
+        watched, name = self.leaf(path), path.rpartition("/")[2]
         if watched is None:
             return None
         if watched.kind is not Kind.FILE:
