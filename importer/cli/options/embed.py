@@ -8,7 +8,6 @@ from importer.cli.options.declare import (
     choice,
     flag,
     option,
-    options,
     required,
     several,
 )
@@ -17,7 +16,6 @@ from layers.compress.compress import BlobCompression
 from layers.storage.packing import Pack
 
 
-@options
 class BaseAndDestination(OptionGroup):
     """The two images, each of any skopeo transport."""
 
@@ -25,21 +23,16 @@ class BaseAndDestination(OptionGroup):
     COMMON = ("base", "to")
 
     base: str = required(
-        "--base",
-        metavar="REF",
-        type=NotEmpty(),
+        NotEmpty("REF"),
         help="The container image that the store is put into: registry/name:TAG,"
         " registry/name@sha256:DIGEST, or TRANSPORT:... as skopeo writes it.",
     )
     to: str = required(
-        "--to",
-        metavar="REF",
-        type=NotEmpty(),
+        NotEmpty("REF"),
         help="Where the new image goes: oci:DIR[:TAG], or any other REF that skopeo copies to.",
     )
 
 
-@options
 class NewImage(OptionGroup):
     """Layers, labels and files of the new image that are its own."""
 
@@ -47,44 +40,36 @@ class NewImage(OptionGroup):
     COMMON = ("dry_run", "compression", "labels")
 
     compression: BlobCompression = choice(
-        "--compression",
         default=BlobCompression.GZIP,
         help="The new layers' compression. zstd is faster and smaller; bootc reads it since 2024.",
     )
     labels: tuple[tuple[str, str], ...] = several(
-        "--label", metavar="KEY=VALUE", type=KeyValue(), help="Add a label; repeatable."
+        KeyValue(), "--label", help="Add a label; repeatable."
     )
     selinux_equivalence: bool = flag(
-        "--selinux-equivalence",
         help="Let the SELinux policy of the base label the store as podman's own storage: add a"
-        " line to its file_contexts.subs.",
+        " line to its file_contexts.subs."
     )
     bound: bool = flag(
-        "--bound",
         help="Also make each image one of bootc's logically bound images; bootc then pulls them"
-        " into a storage of its own as well.",
+        " into a storage of its own as well."
     )
     device_units: bool = flag(
-        "--device-units",
         help="Also add the program of image-store heal and doctor, and their systemd units; heal"
-        " runs at each boot before CRI-O. The base needs Python 3.9 or later.",
+        " runs at each boot before CRI-O. The base needs Python 3.9 or later."
     )
     dry_run: bool = flag(
-        "--dry-run",
         help="Print which layers would be written, and which of them the image at the destination"
-        " has already; write nothing.",
+        " has already; write nothing."
     )
     pack: Pack = choice(
-        "--pack",
         default=Pack.UPDATES,
         help="updates: an image of the store that changes brings its own layers alone; size: layers"
         " that delete files are in one layer with all that they share, whatever images they are"
         " of, so that nothing is there twice.",
     )
     max_layers: int = option(
-        "--max-layers",
-        metavar="N",
-        type=Number(1, 500),
+        Number(1, 500),
         default=128,
         help="The most layers that the image may have, the base's included. If there would be"
         " more, layers that the same images have go together.",

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from importer.cli.options.command import BriefHelp, Command
-from importer.cli.options.declare import Heading, declarations
+from importer.cli.options.declare import Heading
 from importer.cli.version import PACKAGE, TEXT
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ versioned = click.version_option(package_name=PACKAGE, message=TEXT)
 
 
 class Given:
-    """A parsed command line, as the dataclasses that declare the options."""
+    """A parsed command line, as the groups that declare the options."""
 
     def __init__(self, context: click.Context) -> None:
         self._context = context
@@ -28,11 +28,11 @@ class Given:
 
     def __call__[G: OptionGroup](self, group: type[G]) -> G:
         """Return the group's values. Raise KeyError if the command does not take the group."""
-        return group(**{name: self._values[name] for name, _ in declarations(group)})
+        return group(**{name: self._values[name] for name in group.declared})
 
     def takes(self, group: type[OptionGroup]) -> bool:
         """Return whether the command takes the group's options."""
-        return all(name in self._values for name, _ in declarations(group))
+        return all(name in self._values for name in group.declared)
 
     def is_configured(self, name: str) -> bool:
         """Return whether a config file has given the field's value, and not the command line."""
@@ -80,7 +80,7 @@ def _parameters(
     positional: list[click.Argument] = []
     options: dict[str, list[click.Option]] = {heading.value: [] for heading in Heading}
     for group in groups:
-        for name, declaration in declarations(group):
+        for name, declaration in group.declared.items():
             made = declaration.make(name)
             if isinstance(made, click.Argument):
                 positional.append(made)

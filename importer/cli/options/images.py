@@ -13,7 +13,6 @@ from importer.cli.options.declare import (
     choice,
     flag,
     option,
-    options,
     setting,
     several,
 )
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 _LIMITS = Limits()
 
 
-@options
 class Lists(OptionGroup):
     """Files that list images."""
 
@@ -39,29 +37,25 @@ class Lists(OptionGroup):
     RULES = (demand(present("pin"), "lists", error="--pin is only for --from"),)
 
     lists: tuple[Path, ...] = several(
+        PlaceType("FILE|DIR", dash=True),
         "--from",
-        metavar="FILE|DIR",
-        type=PlaceType(dash=True),
         help="Import the images that a file lists: a blueprint, a Compose file, Kubernetes"
         " manifests, a kustomization, a Quadlet unit, or one image a line; `-` is standard input;"
         " or a directory with a kustomization, or with units and manifests; repeatable.",
     )
     pin: Path | None = option(
-        "--pin",
-        metavar="FILE|DIR",
-        type=PlaceType(),
+        PlaceType("FILE|DIR"),
         help="Write the file of --from again, with name@sha256:... in place of tags; several go"
         " into a directory.",
     )
     allowed: frozenset[str] | None = option(
+        Transports(),
         "--allow-transports",
-        metavar="NAME,...",
-        type=Transports(),
         help="Take images of these transports of skopeo, such as oci or containers-storage, from"
         " lists in local files; otherwise lists name registries alone.",
     )
 
-    max_list_size: int = setting("max-list-size", type=Size(), default=MAX_TEXT_SIZE)
+    max_list_size: int = setting(Size(), default=MAX_TEXT_SIZE)
 
     @property
     def rules(self) -> ListRules:
@@ -72,75 +66,62 @@ class Lists(OptionGroup):
         return ListRules(REGISTRIES | (self.allowed or frozenset()), self.max_list_size)
 
 
-@options
 class ImageArguments(OptionGroup):
     """The images of import-image."""
 
     HEADING = Heading.IMAGES
     RULES = (at_least_one("references", "lists", error="name images: by REF, or a list by --from"),)
 
-    references: tuple[str, ...] = arguments("[[NAME=]REF]...", type=NotEmpty())
+    references: tuple[str, ...] = arguments(NotEmpty("[[NAME=]REF]..."))
     exclude: tuple[str, ...] = several(
-        "--exclude",
-        metavar="PATTERN",
-        type=NotEmpty(),
+        NotEmpty("PATTERN"),
         help="Leave out images of lists whose references match, as in 'quay.io/x/*'; repeatable.",
     )
 
 
-@options
 class GraphrootOption(OptionGroup):
     """The images of import-storage."""
 
     HEADING = Heading.IMAGES
 
-    graphroot: Path = argument("GRAPHROOT", type=PlaceType(readable=False))
-    names: tuple[str, ...] = arguments("[NAME]...", type=NotEmpty())
+    graphroot: Path = argument(PlaceType("GRAPHROOT", readable=False))
+    names: tuple[str, ...] = arguments(NotEmpty("[NAME]..."))
     verified_only: bool = flag(
-        "--verified-only",
-        help="Refuse layers without a tar-split record, which cannot be verified.",
+        help="Refuse layers without a tar-split record, which cannot be verified."
     )
 
 
-@options
 class ArchitectureOption(OptionGroup):
     """The architecture to take from a multi-platform image."""
 
     HEADING = Heading.IMAGES
     COMMON = ("arch",)
 
-    arch: str | None = option(
-        "--arch", type=ArchitectureType(), help="Take the image for this architecture."
-    )
+    arch: str | None = option(ArchitectureType(), help="Take the image for this architecture.")
 
 
-@options
 class Platform(OptionGroup):
     """The operating system and the variant to take from a multi-platform image."""
 
     HEADING = Heading.IMAGES
 
-    os: str | None = option(
-        "--os", type=NotEmpty(), help="Take the image for this operating system."
-    )
+    os: str | None = option(NotEmpty(), help="Take the image for this operating system.")
     variant: str | None = option(
-        "--variant", type=NotEmpty(), help="Take the image for this variant of the architecture."
+        NotEmpty(), help="Take the image for this variant of the architecture."
     )
 
 
-@options
 class LayerRules(OptionGroup):
     """Bounds on a layer's content, and on all layers together."""
 
     HEADING = Heading.IMAGES
 
     device_nodes: DeviceNodes = choice(
-        "--device-nodes",
         default=DeviceNodes.AUTO,
         help="auto: leave out device nodes below /dev, refuse others; skip: leave out all; error:"
         " refuse all.",
     )
-    max_layer_size: int = setting("max-layer-size", type=Size(), default=_LIMITS.size)
-    max_layer_entries: int = setting("max-layer-entries", type=Number(1), default=_LIMITS.entries)
-    max_size: int = setting("max-size", type=Size(), default=CALL_LIMITS.size)
-    max_entries: int = setting("max-entries", type=Number(1), default=CALL_LIMITS.entries)
+    max_layer_size: int = setting(Size(), default=_LIMITS.size)
+    max_layer_entries: int = setting(Number(1), default=_LIMITS.entries)
+    max_size: int = setting(Size(), default=CALL_LIMITS.size)
+    max_entries: int = setting(Number(1), default=CALL_LIMITS.entries)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from importer.cache.branches import why_no_branch
 from importer.cli.options.types import NotEmpty, Parsed
 from layers.architecture import go_arch
 from layers.path import components
 from layers.whiteout import refuse_quoted
-
-if TYPE_CHECKING:
-    pass
 
 _ARCH = re.compile(r"[a-z0-9_]+")
 
@@ -24,6 +20,7 @@ class Branch(Parsed[str]):
     name = "NAME"
 
     def __init__(self, *, template: bool = False) -> None:
+        super().__init__()
         self._template = template
 
     def parse(self, text: str) -> str:

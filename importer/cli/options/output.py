@@ -7,7 +7,7 @@ import os
 
 import click
 
-from importer.cli.options.declare import Heading, OptionGroup, flag, option, options
+from importer.cli.options.declare import Heading, OptionGroup, flag, option
 from importer.cli.options.rules import exclusive
 from importer.cli.options.types import NotEmpty, Number
 
@@ -25,33 +25,28 @@ def _writable(_context: click.Context, _option: click.Parameter, value: int | No
     return value
 
 
-@options
 class Messages(OptionGroup):
     """Messages and progress on standard error."""
 
     HEADING = Heading.OUTPUT
     RULES = (exclusive("quiet", "verbose"),)
 
-    quiet: bool = flag("--quiet", "-q", help="Print errors alone: no progress, no messages.")
-    verbose: bool = flag("--verbose", "-v", help="Print more messages.")
-    log_json: bool = flag("--log-json", help="Print messages and errors as JSON, an object a line.")
+    quiet: bool = flag("-q", help="Print errors alone: no progress, no messages.")
+    verbose: bool = flag("-v", help="Print more messages.")
+    log_json: bool = flag(help="Print messages and errors as JSON, an object a line.")
     progress_fd: int | None = option(
-        "--progress-fd",
-        metavar="N",
-        type=Number(0),
+        Number(0),
         check=_writable,
         help="Write progress to this file descriptor, a JSON object a line.",
     )
 
 
-@options
 class ListMessages(Messages):
     """Messages of a command that lists images; --quiet prints less of the result."""
 
-    quiet: bool = flag("--quiet", "-q", help="Print the images' ids alone.")
+    quiet: bool = flag("-q", help="Print the images' ids alone.")
 
 
-@options
 class ListForm(OptionGroup):
     """The form of a list."""
 
@@ -60,17 +55,15 @@ class ListForm(OptionGroup):
     RULES = (exclusive("template", "as_json"), exclusive("template", "quiet"))
 
     template: str | None = option(
+        NotEmpty("TEMPLATE"),
         "--format",
-        metavar="TEMPLATE",
-        type=NotEmpty(),
         help="Print each image by a template of podman's kind, such as '{{.ID}} {{.Names}}' or"
         " 'table {{.Name}}\\t{{.Size}}'; '{{json .}}' is a JSON document a line, and `json` what"
         " --json prints.",
     )
-    no_trunc: bool = flag("--no-trunc", help="Print ids and digests in full.")
+    no_trunc: bool = flag(help="Print ids and digests in full.")
 
 
-@options
 class Document(OptionGroup):
     """The result on standard output."""
 
@@ -80,23 +73,18 @@ class Document(OptionGroup):
     as_json: bool = flag("--json", help="Print the result as a JSON document.")
 
 
-@options
 class Rehearsal(OptionGroup):
     """An import that is planned and not done."""
 
     HEADING = Heading.OUTPUT
     COMMON = ("dry_run",)
 
-    dry_run: bool = flag(
-        "--dry-run",
-        help="Print what would be fetched and committed; write nothing.",
-    )
+    dry_run: bool = flag(help="Print what would be fetched and committed; write nothing.")
 
 
-@options
 class Unchanged(OptionGroup):
     """The exit status of an import that changes nothing."""
 
     HEADING = Heading.OUTPUT
 
-    unchanged_exit_77: bool = flag("--unchanged-exit-77", help="Exit with 77 if nothing changed.")
+    unchanged_exit_77: bool = flag(help="Exit with 77 if nothing changed.")

@@ -11,7 +11,6 @@ from importer.cli.options.declare import (
     arguments,
     flag,
     option,
-    options,
     pair,
     several,
 )
@@ -32,62 +31,48 @@ _WHICH = "name the release: by sources, a --stream or --from, by --locked alone,
 _WRITING = ("lock", "keep", "keep_going", "dry_run", "pin", "to")
 
 
-@options
 class ReleaseSources(OptionGroup):
     """Options that name the release, and select its images."""
 
     HEADING = Heading.IMAGES
     COMMON = ("stream", "arches")
 
-    sources: tuple[str, ...] = arguments("[SOURCE]...", type=NotEmpty())
+    sources: tuple[str, ...] = arguments(NotEmpty("[SOURCE]..."))
     stream: str | None = option(
-        "--stream",
-        metavar="NAME",
-        type=NotEmpty(),
-        help="Take the newest release of this stream of a release controller.",
+        NotEmpty("NAME"), help="Take the newest release of this stream of a release controller."
     )
     controller: str | None = option(
-        "--controller",
-        metavar="URL",
+        NotEmpty("URL"),
         envvar="IMPORT_RELEASE_CONTROLLER",
-        type=NotEmpty(),
         help="The release controller: a URL with {arch}, {stream} and {suffix} in it; without it,"
         " OpenShift's.",
     )
     phases: tuple[str, ...] = several(
+        NotEmpty(),
         "--phase",
-        type=NotEmpty(),
         default=("Accepted",),
         help="Take a controller's release in this phase only; repeatable.",
     )
     arches: tuple[str, ...] = several(
+        ArchitectureType(),
         "--arch",
-        type=ArchitectureType(),
         help="Import for this architecture; repeatable, each to a branch of its own.",
     )
-    name: str | None = option("--release", type=ReleaseName(), help="The release's name.")
+    name: str | None = option(ReleaseName(), "--release", help="The release's name.")
     only: tuple[str, ...] = several(
-        "--only",
-        metavar="PATTERN",
-        type=NotEmpty(),
-        help="Import only components whose names match; repeatable.",
+        NotEmpty("PATTERN"), help="Import only components whose names match; repeatable."
     )
     exclude: tuple[str, ...] = several(
-        "--exclude",
-        metavar="PATTERN",
-        type=NotEmpty(),
+        NotEmpty("PATTERN"),
         help="Leave out components whose names match, or, for a pattern with a /, whose"
         " references match; repeatable.",
     )
     locked: Path | None = option(
-        "--locked",
-        metavar="FILE",
-        type=PlaceType(),
+        PlaceType("FILE"),
         help="Import exactly what --lock wrote to this file, and ask registries for blobs alone.",
     )
 
 
-@options
 class ReleaseResult(OptionGroup):
     """Options for the commits and files that the release goes into."""
 
@@ -103,41 +88,27 @@ class ReleaseResult(OptionGroup):
     )
 
     diff: tuple[str, str] | None = pair(
-        "--diff",
-        metavar="OLD NEW",
-        type=NotEmpty(),
-        help="Compare two branches, commits or sources; import nothing.",
+        NotEmpty("OLD NEW"), help="Compare two branches, commits or sources; import nothing."
     )
     branch: str | None = option(
-        "--branch",
-        type=Branch(template=True),
+        Branch(template=True),
         complete=branches_like,
         help="Commit to this branch, with {arch} in it for several architectures; without it,"
         " to oci/release/STREAM/ARCH.",
     )
-    keep: int | None = option(
-        "--keep", metavar="N", type=Number(1), help="Keep the newest N releases on the branch."
-    )
+    keep: int | None = option(Number(1), help="Keep the newest N releases on the branch.")
     keep_images: int = option(
-        "--keep-images",
-        metavar="N",
-        type=Number(0),
+        Number(0),
         default=0,
         help="Keep the images of the last N releases in the store beside the new ones, for"
         " containers and images on devices that need them after an upgrade or a rollback.",
     )
-    keep_going: bool = flag(
-        "--keep-going", help="Commit without the images that failed, and exit with 3."
-    )
+    keep_going: bool = flag(help="Commit without the images that failed, and exit with 3.")
     lock: Path | None = option(
-        "--lock",
-        metavar="FILE",
-        type=PlaceType(),
-        help="Write the imported images to this file, for --locked.",
+        PlaceType("FILE"), help="Write the imported images to this file, for --locked."
     )
 
 
-@options
 class ReleaseReport(OptionGroup):
     """How the changes are told."""
 
@@ -149,17 +120,13 @@ class ReleaseReport(OptionGroup):
 
     as_markdown: bool = flag("--markdown", help="Print what changed, as Markdown.")
     max_chars: int | None = option(
-        "--max-chars",
-        metavar="N",
-        type=Number(200),
-        help="Shorten the Markdown to this many characters.",
+        Number(200), help="Shorten the Markdown to this many characters."
     )
 
 
 _FILES = ("updates", "new_files", "kustomizations", "crio_files")
 
 
-@options
 class ReleaseFiles(OptionGroup):
     """Files in a repository of sources, such as MicroShift's, that name the images."""
 
@@ -181,41 +148,33 @@ class ReleaseFiles(OptionGroup):
     )
 
     updates: tuple[str, ...] = several(
+        NotEmpty("[ARCH=]FILE"),
         "--update-json",
-        metavar="[ARCH=]FILE",
-        type=NotEmpty(),
         help="Write the images into this MicroShift release file; repeatable.",
     )
     new_files: tuple[str, ...] = several(
+        NotEmpty("[ARCH=]FILE"),
         "--new-json",
-        metavar="[ARCH=]FILE",
-        type=NotEmpty(),
         help="Write a MicroShift release file with the components of --components; repeatable.",
     )
     components: tuple[str, ...] = several(
-        "--components",
-        metavar="NAME,...",
-        type=NotEmpty(),
+        NotEmpty("NAME,..."),
         help="The components of --new-json; the second --components belongs to the second"
         " --new-json, and a single one to all.",
     )
     kustomizations: tuple[str, ...] = several(
+        NotEmpty("[ARCH=]FILE"),
         "--update-kustomization",
-        metavar="[ARCH=]FILE",
-        type=NotEmpty(),
         help="Write the images into this kustomization file (newName and digest); repeatable.",
     )
     image_references: tuple[Path, ...] = several(
-        "--image-references",
-        metavar="FILE",
-        type=PlaceType(),
+        PlaceType("FILE"),
         help="An ImageStream that says which components the images' names in a kustomization"
         " mean; repeatable.",
     )
     crio_files: tuple[str, ...] = several(
+        NotEmpty("[ARCH=]FILE"),
         "--update-crio",
-        metavar="[ARCH=]FILE",
-        type=NotEmpty(),
         help="Write the image of the component pod into this configuration file of CRI-O, as"
         " pause_image; repeatable.",
     )

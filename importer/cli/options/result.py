@@ -6,15 +6,7 @@ from enum import Enum
 from pathlib import Path
 
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import (
-    Heading,
-    OptionGroup,
-    choice,
-    flag,
-    option,
-    options,
-    required,
-)
+from importer.cli.options.declare import Heading, OptionGroup, choice, flag, option, required
 from importer.cli.options.name_types import Branch, Prefix
 from importer.cli.options.rules import not_for, only_for
 from importer.cli.options.types import OneOf, PlaceType, TextType, Timestamp
@@ -24,27 +16,24 @@ from layers.storage.layer_id import LayerIds, Whiteouts
 _REPO = "The ostree repo; created in bare-user mode if it does not exist."
 
 
-@options
 class NewRepo(OptionGroup):
     """The repo to import into."""
 
     HEADING = Heading.RESULT
     COMMON = ("repo",)
 
-    repo: Path = required("--repo", envvar="OSTREE_REPO", type=PlaceType(), help=_REPO)
+    repo: Path = required(PlaceType(), envvar="OSTREE_REPO", help=_REPO)
 
 
-@options
 class OptionalRepo(OptionGroup):
     """The repo of a command that has something to do without one, too."""
 
     HEADING = Heading.RESULT
     COMMON = ("repo",)
 
-    repo: Path | None = option("--repo", envvar="OSTREE_REPO", type=PlaceType(), help=_REPO)
+    repo: Path | None = option(PlaceType(), envvar="OSTREE_REPO", help=_REPO)
 
 
-@options
 class ToBranch(OptionGroup):
     """The branch of the images."""
 
@@ -52,8 +41,7 @@ class ToBranch(OptionGroup):
     COMMON = ("branch",)
 
     branch: str | None = option(
-        "--branch",
-        type=Branch(),
+        Branch(),
         complete=branches_like,
         help="Commit all images to this branch; without it, each image has a branch of its own.",
     )
@@ -68,7 +56,6 @@ class FormOption(Enum):
     BUNDLE = "bundle"
 
 
-@options
 class Shape(OptionGroup):
     """The form of the commit."""
 
@@ -101,7 +88,6 @@ class Shape(OptionGroup):
     )
 
     form: FormOption = choice(
-        "--form",
         default=FormOption.STORE,
         help="What to commit: a containers-storage tree of the images (store), the layers' branches"
         " alone (layers), an image's root file system (rootfs), or an OCI runtime bundle of it with"
@@ -114,56 +100,47 @@ class Shape(OptionGroup):
         return Form.ROOTFS if self.form is FormOption.BUNDLE else Form(self.form.value)
 
 
-@options
 class StoreContents(OptionGroup):
     """The store in the commit."""
 
     HEADING = Heading.RESULT
 
     flatten: bool = flag(
-        "--flatten", help="Store each image as one layer with all of its files and no whiteouts."
+        help="Store each image as one layer with all of its files and no whiteouts."
     )
     layer_ids: LayerIds | None = option(
-        "--layer-ids",
-        type=OneOf(LayerIds),
+        OneOf(LayerIds),
         help="private: images that are pulled on a device copy the layers that they share with the"
         " store, and outlive an upgrade; standard: they need the store's layers. Without this"
         " option, a release and a store that images are merged into keep their ids, and other"
         " stores have private ones.",
     )
     whiteouts: Whiteouts | None = option(
-        "--whiteouts",
-        type=OneOf(Whiteouts),
+        OneOf(Whiteouts),
         help="quoted: the store has whiteouts, which ostree makes when it is deployed; none: it has"
         " plain files only, for composefs and for OCI layers, and a layer that deletes files holds"
         " the files of the layers below, too. Without this option, none for --onto an operating"
         " system with composefs, else quoted.",
     )
     prefix: str = option(
-        "--prefix",
-        type=Prefix(),
+        Prefix(),
         default="/usr/lib/containers/storage",
         help="The directory of the store in the commit.",
     )
 
 
-@options
 class CommitMessage(OptionGroup):
     """How the branch is moved, and the commit's metadata."""
 
     HEADING = Heading.RESULT
 
     replace_branch: bool = flag(
-        "--replace-branch",
         help="Replace a branch that another program made, such as an operating system's, or one"
-        " whose operating system or history would be lost.",
+        " whose operating system or history would be lost."
     )
-    subject: str | None = option(
-        "--subject", type=TextType(empty=True), help="The commit's subject."
-    )
+    subject: str | None = option(TextType(empty=True), help="The commit's subject.")
     timestamp: int | None = option(
-        "--timestamp",
-        type=Timestamp(),
+        Timestamp(),
         help="The commit's time, @SECONDS or ISO 8601; without it, the time when the newest image"
         " was created.",
     )

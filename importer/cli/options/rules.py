@@ -1,6 +1,6 @@
 """Rules between the options of a command.
 
-An option is named by its dataclass field. A command line that breaks a rule is a usage error.
+An option is named by its field in a group. A command line that breaks a rule is a usage error.
 A flag is given if it is set, an option that can be repeated if it has a value, and any other if it
 is not None, so that an option with a default is always given. What a command lacks is not given.
 """

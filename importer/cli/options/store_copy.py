@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importer.cli.options.declare import Heading, OptionGroup, flag, option, options
+from importer.cli.options.declare import Heading, OptionGroup, flag, option
 from importer.cli.options.result import OptionalRepo
 from importer.cli.options.rules import at_least_one, chosen, needs, present, refuse
 from importer.cli.options.types import Number, TextType
@@ -11,14 +11,12 @@ STDOUT = "tar:-"
 NO_REPO = "--repo, or OSTREE_REPO, has to name the ostree repo, or --to a place for the store alone"
 
 
-@options
 class RepoOrCopy(OptionalRepo):
     """The repo of a command that needs one, unless a copy of the store is all that is wanted."""
 
     RULES = (at_least_one("repo", "to", error=NO_REPO),)
 
 
-@options
 class CopyOptions(OptionGroup):
     """A copy of the store outside of the repo."""
 
@@ -45,23 +43,18 @@ class CopyOptions(OptionGroup):
     )
 
     to: str | None = option(
-        "--to",
-        metavar="PLACE",
-        type=TextType(),
+        TextType("PLACE"),
         help="Also write the store to DIR, tar:FILE, tar:- (standard output), oci:DIR[:TAG] or"
         " oci-archive:FILE. It has no whiteouts unless --whiteouts=quoted says so, for DIR only."
         " The repo is then a cache: without --repo and OSTREE_REPO it is import-image/repo in"
         " XDG_CACHE_HOME, or in ~/.cache.",
     )
     update: bool = flag(
-        "--update",
         help="With --to: make an earlier copy in DIR equal to the new store, file by file,"
-        " or replace tar:FILE.",
+        " or replace tar:FILE."
     )
     component_days: int | None = option(
-        "--component-days",
-        metavar="DAYS",
-        type=Number(1),
+        Number(1, name="DAYS"),
         help="With --to DIR: mark each layer as a component (xattr user.component) that changes"
         " after about DAYS days (user.update-interval). chunkah and rpm-ostree, which divide an"
         " image into new layers, then keep the store's layers apart.",

@@ -12,7 +12,6 @@ from importer.cli.options.declare import (
     arguments,
     flag,
     option,
-    options,
     required,
     several,
 )
@@ -20,55 +19,47 @@ from importer.cli.options.rules import at_least_one, exclusive
 from importer.cli.options.types import NotEmpty, Number, PlaceType, Seconds
 
 
-@options
 class Branches(OptionGroup):
     """Any number of branches; without one, all."""
 
     HEADING = Heading.IMAGES
 
-    branches: tuple[str, ...] = arguments("[BRANCH]...", type=NotEmpty(), complete=branches_like)
+    branches: tuple[str, ...] = arguments(NotEmpty("[BRANCH]..."), complete=branches_like)
 
 
-@options
 class OneBranch(OptionGroup):
     """A branch."""
 
     HEADING = Heading.IMAGES
 
-    branch: str = argument("BRANCH", type=NotEmpty(), complete=branches_like)
+    branch: str = argument(NotEmpty("BRANCH"), complete=branches_like)
 
 
-@options
 class OneImage(OptionGroup):
     """An image."""
 
     HEADING = Heading.IMAGES
 
-    image: str = argument("IMAGE", type=NotEmpty(), complete=images_like)
+    image: str = argument(NotEmpty("IMAGE"), complete=images_like)
 
 
-@options
 class Images(OptionGroup):
     """One image or several."""
 
     HEADING = Heading.IMAGES
 
-    images: tuple[str, ...] = arguments(
-        "IMAGE...", type=NotEmpty(), required=True, complete=images_like
-    )
+    images: tuple[str, ...] = arguments(NotEmpty("IMAGE..."), required=True, complete=images_like)
 
 
-@options
 class TwoStores(OptionGroup):
     """Two stores to compare."""
 
     HEADING = Heading.IMAGES
 
-    old: str = argument("A", type=NotEmpty(), complete=branches_like)
-    new: str = argument("B", type=NotEmpty(), complete=branches_like)
+    old: str = argument(NotEmpty("A"), complete=branches_like)
+    new: str = argument(NotEmpty("B"), complete=branches_like)
 
 
-@options
 class ExportOptions(OptionGroup):
     """The images to export, and a layout, directory or archive to write."""
 
@@ -79,12 +70,11 @@ class ExportOptions(OptionGroup):
         exclusive("images", "all_images"),
     )
 
-    images: tuple[str, ...] = arguments("[IMAGE]...", type=NotEmpty(), complete=images_like)
-    destination: str = argument("DESTINATION", type=NotEmpty())
+    images: tuple[str, ...] = arguments(NotEmpty("[IMAGE]..."), complete=images_like)
+    destination: str = argument(NotEmpty("DESTINATION"))
     all_images: bool = flag("--all", help="Export all images.")
 
 
-@options
 class InBranch(OptionGroup):
     """The branches to search for an image."""
 
@@ -92,32 +82,27 @@ class InBranch(OptionGroup):
     COMMON = ("branches",)
 
     branches: tuple[str, ...] = several(
+        NotEmpty("NAME"),
         "--branch",
-        metavar="NAME",
-        type=NotEmpty(),
         complete=branches_like,
         help="Search this branch only; repeatable.",
     )
 
 
-@options
 class StoreArguments(OptionGroup):
     """The repo, and the stores' place in it."""
 
     HEADING = Heading.IMAGES
     COMMON = ("repo",)
 
-    repo: Path = required("--repo", envvar="OSTREE_REPO", type=PlaceType(), help="The ostree repo.")
+    repo: Path = required(PlaceType(), envvar="OSTREE_REPO", help="The ostree repo.")
     prefix: str | None = option(
-        "--prefix",
-        metavar="DIR",
-        type=NotEmpty(),
+        NotEmpty("DIR"),
         help="The directory of the stores in their commits; without it, the one that each"
         " commit's metadata names.",
     )
 
 
-@options
 class DiffOptions(OptionGroup):
     """How much of a difference is told."""
 
@@ -127,19 +112,16 @@ class DiffOptions(OptionGroup):
 
     list_files: bool = flag("--files", help="List the files that differ.")
     lost: bool = flag(
-        "--lost",
         help="List the images and layers that B lacks: what devices lose by the upgrade. Exit with"
-        " 1 if there are any.",
+        " 1 if there are any."
     )
     layers: bool = flag(
-        "--layers",
         help="Compare the layers of two container images; A and B are REF or TRANSPORT:... as"
         " skopeo writes them. Tell which layers a device with A pulls for B, and if they were made"
-        " by embed from commits of this repo, what ostree would fetch.",
+        " by embed from commits of this repo, what ostree would fetch."
     )
 
 
-@options
 class RemoveOptions(OptionGroup):
     """The branches to remove images from."""
 
@@ -147,15 +129,13 @@ class RemoveOptions(OptionGroup):
     COMMON = ("branches",)
 
     branches: tuple[str, ...] = several(
+        NotEmpty("NAME"),
         "--branch",
-        metavar="NAME",
-        type=NotEmpty(),
         complete=branches_like,
         help="Remove from this branch; repeatable. Needed if several branches have the images.",
     )
 
 
-@options
 class PruneOptions(OptionGroup):
     """How much is deleted."""
 
@@ -163,15 +143,11 @@ class PruneOptions(OptionGroup):
     COMMON = ("keep", "dry_run")
 
     keep: int | None = option(
-        "--keep",
-        metavar="N",
-        type=Number(1),
-        help="Keep the newest N commits of each branch; without it, all.",
+        Number(1), help="Keep the newest N commits of each branch; without it, all."
     )
-    dry_run: bool = flag("--dry-run", "-n", help="Print what would be deleted; delete nothing.")
+    dry_run: bool = flag("-n", help="Print what would be deleted; delete nothing.")
 
 
-@options
 class ReportOptions(OptionGroup):
     """The page of a report."""
 
@@ -179,15 +155,12 @@ class ReportOptions(OptionGroup):
     COMMON = ("output",)
 
     output: Path = required(
-        "--output",
+        PlaceType("FILE", directory=False, dash=True),
         "-o",
-        metavar="FILE",
-        type=PlaceType(directory=False, dash=True),
         help="Write the page to this file; - is standard output.",
     )
 
 
-@options
 class OwnStorage(OptionGroup):
     """The device's own storage, and the read-only stores beside it."""
 
@@ -195,22 +168,18 @@ class OwnStorage(OptionGroup):
     COMMON = ("root", "stores")
 
     root: Path = option(
-        "--root",
-        metavar="DIR",
-        type=PlaceType(),
+        PlaceType("DIR"),
         default=Path("/var/lib/containers/storage"),
         help="The device's own storage.",
     )
     stores: tuple[Path, ...] = several(
+        PlaceType("DIR"),
         "--store",
-        metavar="DIR",
-        type=PlaceType(),
         help="An additional image store beside it; repeatable. Without this option, all stores"
         " that a configuration of podman or CRI-O names.",
     )
 
 
-@options
 class Healing(OptionGroup):
     """How to heal a storage."""
 
@@ -218,10 +187,9 @@ class Healing(OptionGroup):
     COMMON = ("dry_run", "delete")
 
     lock_timeout: float = option(
-        "--lock-timeout",
-        type=Seconds(),
+        Seconds(),
         default=60.0,
         help="How long to wait for another program that holds the storage's locks.",
     )
-    dry_run: bool = flag("--dry-run", "-n", help="Print what would be done; change nothing.")
-    delete: bool = flag("--delete", help="Then delete for good all that is aside.")
+    dry_run: bool = flag("-n", help="Print what would be done; change nothing.")
+    delete: bool = flag(help="Then delete for good all that is aside.")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import Heading, OptionGroup, choice, flag, option, options
+from importer.cli.options.declare import Heading, OptionGroup, choice, flag, option
 from importer.cli.options.rules import demand, needs, not_chosen, present
 from importer.cli.options.types import TextType, YesNo
 from importer.commit.target import EngineOptions, ExistingStore
 
 
-@options
 class System(OptionGroup):
     """The operating system's branch."""
 
@@ -26,16 +25,13 @@ class System(OptionGroup):
     )
 
     onto: str | None = option(
-        "--onto",
-        metavar="BRANCH",
-        type=TextType(),
+        TextType("BRANCH"),
         complete=branches_like,
         help="Add the store to the operating system in this branch, and commit the result to"
         " --branch.",
     )
 
 
-@options
 class InSystem(OptionGroup):
     """The store and its configuration in the operating system."""
 
@@ -50,28 +46,23 @@ class InSystem(OptionGroup):
     )
 
     existing_store: ExistingStore = choice(
-        "--existing-store",
         default=ExistingStore.ERROR,
         help="If the operating system has a store at the prefix already: refuse (error), replace it"
         " (replace), or keep its images beside the new ones (merge).",
     )
     storage_conf: bool = flag(
-        "--storage-conf",
         help="Also name the store in podman's configuration: in containers/storage.conf in /etc (a"
         " commit's /usr/etc), and in a drop-in where the operating system has storage.conf.d. If"
         " /usr is an overlay there, let podman's containers have user namespaces by a drop-in of"
-        " containers.conf.",
+        " containers.conf."
     )
     crio_conf: bool = flag(
-        "--crio-conf",
         help="Also configure CRI-O in the operating system: crio/crio.conf.d/50-import-image.conf"
         " in /etc (a commit's /usr/etc) pins the store's images. If /usr is an overlay there, let"
-        " CRI-O's pods have user namespaces by a drop-in of crio.service.",
+        " CRI-O's pods have user namespaces by a drop-in of crio.service."
     )
     crio_internal_repair: bool | None = option(
-        "--crio-internal-repair",
-        metavar="BOOL",
-        type=YesNo(),
+        YesNo(),
         help="With --crio-conf: set CRI-O's internal_repair; false keeps images and containers"
         " after a crash.",
     )

@@ -14,7 +14,6 @@ from importer.cli.options.declare import (
     choice,
     flag,
     option,
-    options,
     required,
     setting,
 )
@@ -32,36 +31,31 @@ class Opaque(Enum):
     ERROR = "error"
 
 
-@options
 class TreeArguments(OptionGroup):
     """The directories to commit."""
 
     HEADING = Heading.IMAGES
 
-    roots: tuple[Path, ...] = arguments("ROOT...", type=PlaceType(readable=False), required=True)
+    roots: tuple[Path, ...] = arguments(PlaceType("ROOT...", readable=False), required=True)
 
 
-@options
 class TreeRules(OptionGroup):
     """Rules on the files of a tree."""
 
     HEADING = Heading.IMAGES
 
     device_nodes: DeviceNodes = choice(
-        "--device-nodes",
         default=DeviceNodes.AUTO,
         help="auto: leave out device nodes and fifos below /dev, refuse others; skip: leave out"
         " all; error: refuse all. Whiteouts and backingFsBlockDev are none of these.",
     )
     opaque: Opaque = choice(
-        "--opaque",
         default=Opaque.KEEP,
         help="An opaque directory whose lower layers are not in the tree: keep its xattr, which"
         " ostree deploys, or refuse it (error).",
     )
 
 
-@options
 class Changes(OptionGroup):
     """How files are committed otherwise than they are on disk."""
 
@@ -69,69 +63,54 @@ class Changes(OptionGroup):
     COMMON = ("owner_uid", "owner_gid", "skip_list")
 
     owner_uid: int | None = option(
-        "--owner-uid", type=Number(0, 2**32 - 2), metavar="UID", help="Give all files this owner."
+        Number(0, 2**32 - 2, name="UID"), help="Give all files this owner."
     )
     owner_gid: int | None = option(
-        "--owner-gid", type=Number(0, 2**32 - 2), metavar="GID", help="Give all files this group."
+        Number(0, 2**32 - 2, name="GID"), help="Give all files this group."
     )
-    no_xattrs: bool = flag("--no-xattrs", help="Commit no extended attributes.")
+    no_xattrs: bool = flag(help="Commit no extended attributes.")
     canonical_permissions: bool = flag(
-        "--canonical-permissions",
-        help="Give all files the owner 0:0, no xattrs, and at most mode 0755.",
+        help="Give all files the owner 0:0, no xattrs, and at most mode 0755."
     )
     statoverride: Path | None = option(
-        "--statoverride",
-        type=PlaceType(directory=False),
-        metavar="FILE",
+        PlaceType("FILE", directory=False),
         help="Change modes: a line MODE PATH adds the bits, =MODE PATH sets them; decimal.",
     )
     skip_list: Path | None = option(
-        "--skip-list",
-        type=PlaceType(directory=False),
-        metavar="FILE",
+        PlaceType("FILE", directory=False),
         help="Leave out the files and directories that this file names, a path on each line.",
     )
 
 
-@options
 class TreeCommit(OptionGroup):
     """The repo, the branch and the commit."""
 
     HEADING = Heading.RESULT
     COMMON = ("branch", "tree_prefix", "timestamp")
 
-    branch: str = required(
-        "--branch", type=Branch(), complete=branches_like, help="Commit to this branch."
-    )
+    branch: str = required(Branch(), complete=branches_like, help="Commit to this branch.")
     tree_prefix: str | None = option(
+        TreePrefix(),
         "--prefix",
-        type=TreePrefix(),
         help="The directory in the commit that the trees go to; without it, the root.",
     )
-    subject: str | None = option(
-        "--subject", type=TextType(empty=True), help="The commit's subject."
-    )
+    subject: str | None = option(TextType(empty=True), help="The commit's subject.")
     timestamp: int | None = option(
-        "--timestamp",
-        type=Timestamp(),
-        help="The commit's time, @SECONDS or ISO 8601; without it, now.",
+        Timestamp(), help="The commit's time, @SECONDS or ISO 8601; without it, now."
     )
 
 
-@options
 class TreeCache(OptionGroup):
     """The cache of unchanged files, and the largest size of a tree."""
 
     HEADING = Heading.WORK
 
-    max_size: int = setting("max-size", type=Size(), default=CALL_LIMITS.size)
+    max_size: int = setting(Size(), default=CALL_LIMITS.size)
     no_cache: bool = flag(
-        "--no-cache",
-        help="Read all files again, also those that have not changed since the last commit.",
+        help="Read all files again, also those that have not changed since the last commit."
     )
 
 
-@options
 class OntoSystem(OptionGroup):
     """The operating system's branch."""
 
@@ -139,16 +118,13 @@ class OntoSystem(OptionGroup):
     COMMON = ("onto",)
 
     onto: str | None = option(
-        "--onto",
-        metavar="BRANCH",
-        type=TextType(),
+        TextType("BRANCH"),
         complete=branches_like,
         help="Put the trees over the operating system in this branch, at --prefix, and commit the"
         " result to --branch.",
     )
 
 
-@options
 class TreeLabels(OptionGroup):
     """SELinux labels of the files."""
 
@@ -156,15 +132,12 @@ class TreeLabels(OptionGroup):
     COMMON = ("selinux_policy",)
 
     selinux_policy: str | None = option(
-        "--selinux-policy",
-        metavar="base|DIR",
-        type=TextType(),
+        TextType("base|DIR"),
         help="Label the files by the SELinux policy of the operating system in --onto, else of the"
         " first ROOT (base), or of the root file system in DIR.",
     )
 
 
-@options
 class TranslateArguments(OptionGroup):
     """Options of `import-tree translate`, which changes a tree on the disk."""
 
@@ -172,13 +145,11 @@ class TranslateArguments(OptionGroup):
     RULES = (exclusive("undo", "dry_run"),)
     COMMON = ("undo", "dry_run", "force", "journal")
 
-    root: Path = argument("ROOT", type=PlaceType(readable=False))
-    undo: bool = flag("--undo", help="Undo the changes of an earlier run, by its journal.")
-    dry_run: bool = flag("--dry-run", help="Print what would be changed; change nothing.")
-    force: bool = flag("--force", help="Change a tree that is mounted or in use as well.")
+    root: Path = argument(PlaceType("ROOT", readable=False))
+    undo: bool = flag(help="Undo the changes of an earlier run, by its journal.")
+    dry_run: bool = flag(help="Print what would be changed; change nothing.")
+    force: bool = flag(help="Change a tree that is mounted or in use as well.")
     journal: Path | None = option(
-        "--journal",
-        metavar="FILE",
-        type=PlaceType(directory=False),
+        PlaceType("FILE", directory=False),
         help="The journal for --undo; without it, a file beside ROOT.",
     )

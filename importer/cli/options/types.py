@@ -40,7 +40,12 @@ _WITHIN_A_DAY = cast("_Convert", click.FloatRange(min=0, min_open=True, max=24 *
 
 
 class Parsed[T](ParamType[T]):
-    """A kind of value that is written as text."""
+    """A kind of value that is written as text. `name` is its name in --help."""
+
+    name = "TEXT"
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name or self.name
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> T:
         """Return the value. Fail with a usage error."""
@@ -57,8 +62,6 @@ class Parsed[T](ParamType[T]):
 class NotEmpty(Parsed[str]):
     """Any text but ""."""
 
-    name = "TEXT"
-
     def parse(self, text: str) -> str:
         if not text:
             raise ValueError(_EMPTY)
@@ -68,9 +71,8 @@ class NotEmpty(Parsed[str]):
 class TextType(Parsed[str]):
     """Text in UTF-8. `empty` tells that "" is accepted."""
 
-    name = "TEXT"
-
-    def __init__(self, *, empty: bool = False) -> None:
+    def __init__(self, name: str = "", *, empty: bool = False) -> None:
+        super().__init__(name)
         self._empty = empty
 
     def parse(self, text: str) -> str:
@@ -128,8 +130,9 @@ class PlaceType(Parsed[Path]):
     name = "PATH"
 
     def __init__(
-        self, *, readable: bool = True, directory: bool = True, dash: bool = False
+        self, name: str = "", *, readable: bool = True, directory: bool = True, dash: bool = False
     ) -> None:
+        super().__init__(name)
         self._path = click.Path(readable=readable, dir_okay=directory, allow_dash=dash)
 
     def parse(self, text: str) -> Path:
@@ -192,14 +195,10 @@ class OneOf[E: Enum](Parsed[E]):
     def __init__(self, kind: type[E]) -> None:
         self._kind = kind
         self._choice = click.Choice([str(member.value) for member in kind])
-        self.name = "|".join(self._choice.choices)
+        super().__init__(f"[{'|'.join(self._choice.choices)}]")
 
     def parse(self, text: str) -> E:
         return self._kind(self._choice.convert(text, None, None))
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        """Return the values as --help shows them."""
-        return self._choice.get_metavar(param, ctx)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -211,9 +210,10 @@ class OneOf[E: Enum](Parsed[E]):
 class Number(Parsed[int]):
     """A whole number in a range; without `most` it has no upper end."""
 
-    name = "NUMBER"
+    name = "N"
 
-    def __init__(self, least: int, most: int | None = None) -> None:
+    def __init__(self, least: int, most: int | None = None, name: str = "") -> None:
+        super().__init__(name)
         self._convert = cast("_Convert", click.IntRange(least, most).convert)
 
     def parse(self, text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from importer.cli.options.declare import Heading, OptionGroup, flag, option, options, setting
+from importer.cli.options.declare import Heading, OptionGroup, flag, option, setting
 from importer.cli.options.rules import explicit, needs, refuse
 from importer.cli.options.types import Number, Parsed, Seconds, Size
 from importer.cluster.address import Address, Cluster
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _DEFAULT = Budget()
 
 
-@options
 class Jobs(OptionGroup):
     """The processors that a command uses."""
 
@@ -27,10 +26,8 @@ class Jobs(OptionGroup):
     COMMON = ("jobs",)
 
     jobs: int | None = option(
-        "--jobs",
+        Number(1, 1024),
         "-j",
-        metavar="N",
-        type=Number(1, 1024),
         help="Keep this many processors busy: read, unpack or compress so many layers (import-tree:"
         " files) at once. Without it, all processors that this process may use.",
     )
@@ -41,7 +38,6 @@ class Jobs(OptionGroup):
         return _DEFAULT.jobs if self.jobs is None else self.jobs
 
 
-@options
 class Downloads(OptionGroup):
     """The connections of a command that fetches blobs."""
 
@@ -55,21 +51,16 @@ class Downloads(OptionGroup):
     )
 
     max_parallel_downloads: int = option(
-        "--max-parallel-downloads",
-        metavar="N",
-        type=Number(1, 1024),
-        default=_DEFAULT.downloads,
-        help="Fetch at most this many blobs at once.",
+        Number(1, 1024), default=_DEFAULT.downloads, help="Fetch at most this many blobs at once."
     )
 
 
-@options
 class Spool(OptionGroup):
     """The room for blobs that wait."""
 
     HEADING = Heading.WORK
 
-    spool_size: int = setting("spool-size", type=Size(), default=_DEFAULT.spool)
+    spool_size: int = setting(Size(), default=_DEFAULT.spool)
 
 
 class ClusterAddress(Parsed[Address]):
@@ -84,7 +75,6 @@ class ClusterAddress(Parsed[Address]):
             raise ValueError(f"{error}; it is {error.hint}") from None
 
 
-@options
 class OnCluster(OptionGroup):
     """A Dask cluster, which needs the extra import-image[cluster]."""
 
@@ -96,9 +86,7 @@ class OnCluster(OptionGroup):
     )
 
     cluster: Address | None = option(
-        "--cluster",
-        metavar="ADDRESS",
-        type=ClusterAddress(),
+        ClusterAddress(),
         help="Have the layers read by the workers of a Dask cluster: the scheduler's tls://HOST:PORT,"
         " or local:N for N workers here. Without --collect all workers have the repo at the same"
         " path. --jobs is how many layers they are given at once.",
@@ -109,16 +97,12 @@ class OnCluster(OptionGroup):
         " can run programs on the workers, and write into the repo.",
     )
     cluster_wait: float | None = option(
-        "--cluster-wait",
-        metavar="SECONDS",
-        type=Seconds(),
-        help="How many seconds the cluster may be without any worker; without it, 300.",
+        Seconds(), help="How many seconds the cluster may be without any worker; without it, 300."
     )
 
     collect: bool = flag(
-        "--collect",
         help="With --cluster: the workers do not see the repo. Each keeps a layer's files in a repo"
-        " of its own until they are pulled, by HTTP.",
+        " of its own until they are pulled, by HTTP."
     )
 
     def executors(self, jobs: int | None) -> OpenExecutors:
