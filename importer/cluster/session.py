@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from importer.cluster.messages import Refusal, WantedLayer, WorkerAnswer
     from importer.progress import Progress
     from importer.repo.pulled_objects import PulledObjects
-    from importer.repo.staging import SharedObjects
+    from importer.repo.staging import LooseObjects
     from importer.repo.writer import Repo
 
 # Without --jobs, this many layers are submitted at once: at least _AT_ONCE, so that Dask sees that
@@ -50,7 +50,7 @@ class ClusterSession:
         self._lock = threading.Lock()
         self._running: set[Running] = set()
         self._failure: ImporterError | None = None
-        self._shared: SharedObjects | None = None
+        self._shared: LooseObjects | None = None
         self._pulled: PulledObjects | None = None
         self.bars = Bars()
         with ExitStack() as opened:
@@ -139,7 +139,7 @@ class ClusterSession:
             assert self._pulled is not None  # noqa: S101 - the request asked for a parcel
             return self._pulled.pull(files.url, files.commit)
         assert self._shared is not None  # noqa: S101 - the request named its place
-        self._shared.adopt(str(self._shared.directory / files))
+        self._shared.publish_of(self._shared.directory / files)
         return answer.written_bytes
 
     def stop(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from importer.copies.disk_owner import DiskOwners, owner_on_disk
 from importer.errors import ImporterError
 from importer.files.beneath import look_at, open_file
+from importer.files.descriptors import held
 from layers.errors import printable
 from layers.ostree.objects import content_of
 from layers.path import joined
@@ -85,7 +86,7 @@ class DiskEntries:
             descriptor = open_file(directory, path[-1])
         except OSError:  # absent, a symlink, or closed to us, so that it is none of ours
             return False
-        try:
+        with held(descriptor):
             status = os.fstat(descriptor)
             if not S_ISREG(status.st_mode) or status.st_size != file.size:
                 return False
@@ -94,8 +95,6 @@ class DiskEntries:
             hasher = sha256(content_of(file.owner, b"").header)
             while piece := os.read(descriptor, _READ):
                 hasher.update(piece)
-        finally:
-            os.close(descriptor)
         same = hasher.hexdigest() == file.checksum
         if same:
             self._note(path, file, owner)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 from importer.errors import FetchError, ImporterError
 from importer.fetch.auth_file import login_hint
 from importer.fetch.complaint import LOGIN, failure
+from importer.files.descriptors import held
 from importer.files.replacement import read_file
 from importer.process import CommandError, run, run_transfer
 from layers.digest import Digest
@@ -72,13 +73,10 @@ class Credentials:
         """
         user, _, password = self.text.partition(":")
         auth = b64encode(f"{user}:{password}".encode()).decode()
-        descriptor = os.memfd_create("auth.json")
-        try:
+        with held(os.memfd_create("auth.json")) as descriptor:
             os.fchmod(descriptor, 0o600)
             os.write(descriptor, json.dumps({"auths": {self.registry: {"auth": auth}}}).encode())
             yield descriptor
-        finally:
-            os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

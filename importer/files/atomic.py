@@ -19,6 +19,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.descriptors import held
 from importer.files.sync import sync_directory
 from layers.digest import Digest
 
@@ -121,14 +122,12 @@ def has_content(path: Path, digest: Digest, size: int) -> bool:
         descriptor = os.open(path, _READ)
     except OSError:
         return False
-    try:
+    with held(descriptor):
         status = os.fstat(descriptor)
         if not S_ISREG(status.st_mode) or status.st_size != size:
             return False
         while piece := os.read(descriptor, 1 << 20):
             hasher.update(piece)
-    finally:
-        os.close(descriptor)
     return hasher.hexdigest() == digest.hex
 
 
@@ -181,11 +180,8 @@ def _clear_abandoned(directory: Path) -> None:
 
 
 def _clear(path: Path) -> None:
-    descriptor = os.open(path, _FLAGS | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
+    with held(os.open(path, _FLAGS | os.O_NOFOLLOW | os.O_NONBLOCK)) as descriptor:
         status = os.fstat(descriptor)
         if S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             path.unlink()
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files import beneath
+from importer.files.descriptors import held
 from layers.errors import LayerError
 from layers.lists.detect import KUSTOMIZATIONS, kustomization_in
 from layers.lists.kustomization import RENDER, check_patch, parse_kustomization
@@ -55,11 +56,9 @@ def read_kustomized(path: Path, size: int) -> Kustomized:
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise ImporterError(f"{path.parent} cannot be read: {error.strerror}") from error
-    try:
+    with held(descriptor):
         directory = _Opened(descriptor, str(path.parent), 0)
         return Kustomized(str(path), tuple(_Kustomizer(size).images(directory, path.name, [])))
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +135,8 @@ class _Kustomizer:
             descriptor = directory.open(path)
         except OSError as error:
             raise ImporterError(f"{full} cannot be read: {error.strerror}", hint=_OUTSIDE) from None
-        try:
+        with held(descriptor):
             yield _Opened(descriptor, full, directory.depth + 1)
-        finally:
-            os.close(descriptor)
 
     def _content(self, entry: _Opened) -> bytes:
         try:

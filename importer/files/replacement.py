@@ -11,7 +11,7 @@ from typing import BinaryIO, Self
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
 from importer.files.beneath import check_regular
-from importer.files.mounts import mount_id
+from importer.files.descriptors import held, mount_id
 
 _NEW = 0o666
 
@@ -125,11 +125,8 @@ def check_replaceable(path: Path) -> None:
 
 
 def _mount_of(path: Path) -> str:
-    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
+    with held(os.open(path, os.O_PATH | os.O_CLOEXEC)) as descriptor:
         return mount_id(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def open_regular(path: Path) -> BinaryIO:

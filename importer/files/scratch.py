@@ -8,9 +8,10 @@ import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
+from importer.files.descriptors import held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,23 +22,47 @@ _SMALL, _LARGE = "/tmp", "/var/tmp"  # noqa: S108 - mkdtemp makes a private dire
 _PREFIX = "import-image-scratch-"
 
 
-def locked_directory(where: Path, prefix: str) -> tuple[Path, int]:
-    """Make a directory in `where`, and lock it. Return the directory, and a descriptor that holds
-    the lock until it is closed.
+class LockedDirectory:
+    """A new directory in another one, locked while this process lives, and removed when closed.
 
     The kernel frees the lock of a killed process, which tells others that its directory is
-    abandoned. Before the new directory is locked, another process may take it for abandoned and
-    remove it; then another one is made.
+    abandoned.
     """
-    while True:
-        directory = Path(tempfile.mkdtemp(prefix=prefix, dir=where))
-        with suppress(FileNotFoundError):
-            lock = os.open(directory, OPEN_DIRECTORY)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def __init__(self, where: Path, prefix: str) -> None:
+        """Make the directory. Before it is locked, another process may take it for abandoned and
+        remove it; then another one is made."""
+        while True:
+            self.directory = Path(tempfile.mkdtemp(prefix=prefix, dir=where))
             with suppress(FileNotFoundError):
-                directory.lstat()
-                return directory, lock
-            os.close(lock)
+                self._lock = os.open(self.directory, OPEN_DIRECTORY)
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                with suppress(FileNotFoundError):
+                    self.directory.lstat()
+                    return
+                os.close(self._lock)
+
+    def close(self) -> None:
+        """Remove the directory with all that is left in it."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def clear_abandoned(where: Path, prefix: str, *, of_all_users: bool) -> None:
+    """Remove the directories in `where` that killed processes have left: those of this user, or
+    `of_all_users`."""
+    for path in where.glob(f"{prefix}*"):
+        # Gone by now, not ours, or held.
+        with suppress(OSError), held(os.open(path, OPEN_DIRECTORY)) as lock:
+            if of_all_users or os.fstat(lock).st_uid == os.geteuid():
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
@@ -49,12 +74,8 @@ def scratch(*, large: bool = False) -> Iterator[Path]:
     """
     try:
         where = os.environ.get("TMPDIR") or _LARGE if large else tempfile.gettempdir()
-        directory, lock = locked_directory(Path(where), _PREFIX)
-        try:
-            yield directory
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-            os.close(lock)
+        with LockedDirectory(Path(where), _PREFIX) as made:
+            yield made.directory
     except OSError as error:
         raise ImporterError(
             f"a temporary file cannot be written: {error.strerror}",
@@ -66,16 +87,4 @@ def clear_abandoned_scratch() -> None:
     """Remove the directories that killed processes of this user have left."""
     given = os.environ.get("TMPDIR")
     for where in (given,) if given else (_SMALL, _LARGE):
-        for path in Path(where).glob(f"{_PREFIX}*"):
-            with suppress(OSError):  # gone by now, not ours, or held
-                _clear(path)
-
-
-def _clear(path: Path) -> None:
-    descriptor = os.open(path, OPEN_DIRECTORY)
-    try:
-        if os.fstat(descriptor).st_uid == os.geteuid():
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True)
-    finally:
-        os.close(descriptor)
+        clear_abandoned(Path(where), _PREFIX, of_all_users=False)

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from importer.files.beneath import look_at, reopened
+from importer.files.descriptors import held
 from importer.files.foreign import sized_pieces
 from importer.files.xattrs import check_sees_trusted, xattrs_of
 from layers.entry import Entry, Kind, Owner
@@ -93,12 +94,8 @@ class LayerWalk:
     def content(self) -> Chunks:
         """Yield the current file's content. Raise ImporterError if its size has changed."""
         path = self._at.path
-        with self._top.entry(path):
-            descriptor = reopened(self._descriptor)
-            try:
-                yield from sized_pieces(descriptor, self._at.size)
-            finally:
-                os.close(descriptor)
+        with self._top.entry(path), held(reopened(self._descriptor)) as descriptor:
+            yield from sized_pieces(descriptor, self._at.size)
 
     def _entries(self) -> Iterator[Entry]:
         """Yield all entries below the root, each directory before its own entries."""

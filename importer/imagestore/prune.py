@@ -10,7 +10,7 @@ from importer.cache.branches import CUT, FLATTENED, LABELLED, is_cache
 from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours, store_prefix
 from importer.repo.reachable import ancestors, commit_objects
-from importer.repo.staging import clear_abandoned
+from importer.repo.staging import clear_abandoned_objects
 from importer.repo.writer import Pruned
 from layers.storage.layer_id import possible_ids
 from layers.words import several, size
@@ -111,7 +111,7 @@ def _ancestors(repo: Repo, heads: Sequence[str], keep: int | None) -> frozenset[
 def _prune(repo: Repo, commits: _Commits) -> Pruned:
     """Delete commits, and what no other commit needs. Commits go first: if the rest fails or is
     killed, no commit that is there lacks its files, and the next run deletes them."""
-    clear_abandoned(repo.path / "tmp")
+    clear_abandoned_objects(repo.path)
     size = sum(repo.storage_size("commit", checksum) for checksum in commits.gone)
     for checksum in commits.gone:
         repo.delete_commit(checksum)

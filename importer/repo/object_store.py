@@ -12,7 +12,7 @@ from importer.repo.libostree_objects import LibostreeObjects
 from importer.repo.object_file import FORMATS
 from importer.repo.pulled_objects import PulledObjects
 from importer.repo.reader import RepoReader
-from importer.repo.staging import LooseObjects, NewObjects, SharedObjects
+from importer.repo.staging import LooseObjects, NewObjects
 from layers.ostree.objects import content_of, dirmeta
 
 if TYPE_CHECKING:
@@ -57,18 +57,19 @@ class ObjectStore(RepoReader):
 
         Raise ImporterError if only libostree can write to a repo of this mode.
         """
-        self._check_writes_beside()
         return self._loose_objects().new_place()
 
-    def shared_objects(self) -> SharedObjects:
+    def shared_objects(self) -> LooseObjects:
         """Return a directory for objects that other machines write, outside of any transaction.
 
         The caller keeps the repo locked while it is used, and closes it. Raise ImporterError if
         only libostree can write to a repo of this mode.
         """
-        self._check_writes_beside()
+        if not self.writes_beside:
+            raise ImporterError(f"only libostree can write to a repo of mode {self.mode}")
         with faults(f"writing to repo {self.path}"):
-            return SharedObjects(self.path, self.mode, self._reserved())
+            _, reserved = self.handle.get_min_free_space_bytes()
+            return LooseObjects(self.path, self.mode, int(reserved))
 
     def pulled_objects(self) -> PulledObjects:
         """Return a directory for objects that are pulled from other machines, outside of any
@@ -172,18 +173,8 @@ class ObjectStore(RepoReader):
     def _loose_objects(self) -> LooseObjects:
         with self._lock:
             if self._beside is None:
-                with faults(f"writing to repo {self.path}"):
-                    self._beside = LooseObjects(self.path, self.mode, self._reserved())
+                self._beside = self.shared_objects()
         return self._beside
-
-    def _reserved(self) -> int:
-        """Return how many bytes have to stay free on the disk."""
-        _, reserved = self.handle.get_min_free_space_bytes()
-        return int(reserved)
-
-    def _check_writes_beside(self) -> None:
-        if not self.writes_beside:
-            raise ImporterError(f"only libostree can write to a repo of mode {self.mode}")
 
     # --- at the end of the transaction ---
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Self
 
+from importer.files.descriptors import held
 from layers.ostree.objects import read_commit
 
 if TYPE_CHECKING:
@@ -75,10 +76,8 @@ class PlainRepo:
         except OSError:
             yield False
             return
-        try:
+        with held(descriptor):
             yield _lock(descriptor)
-        finally:
-            os.close(descriptor)
 
     def ref(self, name: str) -> str | None:
         """Return the commit of a branch."""

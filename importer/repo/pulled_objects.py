@@ -6,14 +6,13 @@ now and then (seen with 2025.2).
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from importer.process import run_transfer
 from importer.repo.libostree import Gio, OSTree, faults
-from importer.repo.staging import OwnDirectory, clear_abandoned, moving
+from importer.repo.staging import OwnDirectory, moving
 
 _REMOTE = "worker"
 # Seconds without a kilobyte.
@@ -29,10 +28,7 @@ class PulledObjects(OwnDirectory):
     """
 
     def __init__(self, repo: Path, handle: OSTree.Repo) -> None:
-        top = Path(os.path.abspath(repo))  # noqa: PTH100 - symlinks stay
-        clear_abandoned(top / "tmp")
-        super().__init__(top)
-        self._repo = top
+        super().__init__(repo)
         self._mode = handle.get_mode()
 
     def pull(self, url: str, commit: str) -> int:
@@ -59,7 +55,7 @@ class PulledObjects(OwnDirectory):
         repo = OSTree.Repo.new(Gio.File.new_for_path(str(place)))
         repo.create(self._mode, None)
         config = repo.copy_config()
-        config.set_string("core", "parent", str(self._repo))
+        config.set_string("core", "parent", str(self.repo))
         section = f'remote "{_REMOTE}"'
         config.set_string(section, "url", url)
         config.set_boolean(section, "gpg-verify", False)  # the checksum came from the worker
@@ -68,7 +64,7 @@ class PulledObjects(OwnDirectory):
     def _move(self, objects: Path) -> int:
         size = 0
         for part in objects.iterdir():
-            target = self._repo / "objects" / part.name
+            target = self.repo / "objects" / part.name
             for file in part.iterdir():
                 if file.suffix in _CONTENT:
                     target.mkdir(mode=0o775, exist_ok=True)

@@ -6,25 +6,21 @@ are moved into `objects` once they are durable.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
 import threading
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import ImporterError
 from importer.files.presence import is_present
-from importer.files.scratch import OPEN_DIRECTORY, locked_directory
+from importer.files.scratch import LockedDirectory, clear_abandoned
 from importer.repo.object_file import ANY_UMASK, FORMATS, ObjectDirectory, move_objects
 from layers.ostree.objects import content_of
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from importer.repo.object_file import Written
     from layers.chunks import Chunks
     from layers.entry import Owner
@@ -145,37 +141,27 @@ class NewObjects:
         return min(free, _LOOK)
 
 
-class OwnDirectory:
-    """A directory below a repo's `tmp`, locked while this process lives, and removed when closed.
-    `clear_abandoned` removes those of killed processes."""
+class OwnDirectory(LockedDirectory):
+    """A directory below a repo's `tmp`. `repo` is the repo's path as other machines have it, with
+    its symlinks."""
 
     def __init__(self, repo: Path) -> None:
-        self.directory, self._lock = locked_directory(repo / "tmp", _PREFIX)
-
-    def close(self) -> None:
-        """Remove the directory with all that is left in it."""
-        shutil.rmtree(self.directory, ignore_errors=True)
-        os.close(self._lock)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self.close()
+        self.repo = Path(os.path.abspath(repo))  # noqa: PTH100
+        clear_abandoned_objects(self.repo)
+        super().__init__(self.repo / "tmp", _PREFIX)
 
 
 class LooseObjects(OwnDirectory):
-    """One transaction's objects; several threads may write `new` ones at once.
+    """The objects of one transaction, or those that other machines write on a file system that they
+    share with this one; several threads may write `new` ones at once.
 
-    Call `publish` once the objects are durable; until then no reader of the repo sees them.
+    No reader of the repo sees an object until it is published, which has to be durable by then.
     """
 
     def __init__(self, repo: Path, mode: str, reserved: int) -> None:
         """`reserved` is how many bytes have to stay free on the disk."""
         super().__init__(repo)
-        self._place = ObjectPlace(mode, str(repo / "objects"), str(self.directory), reserved)
+        self.place = ObjectPlace(mode, str(self.repo / "objects"), str(self.directory), reserved)
         self.new = NewObjects(self.new_place(), ANY_UMASK)
         self._counted_bytes = 0
 
@@ -188,15 +174,21 @@ class LooseObjects(OwnDirectory):
         """The bytes that the new content files take."""
         return self.new.written_bytes + self._counted_bytes
 
-    def publish(self) -> None:
-        """Move all objects into the repo."""
-        with moving:
-            for place in self.directory.iterdir():
-                _publish(self._place, place)
-
     def new_place(self) -> ObjectPlace:
         """Make a directory for one writer of objects."""
-        return self._place._replace(directory=tempfile.mkdtemp(dir=self.directory))
+        return self.place._replace(directory=tempfile.mkdtemp(dir=self.directory))
+
+    def publish(self) -> None:
+        """Move the objects of all writers into the repo."""
+        for place in self.directory.iterdir():
+            self.publish_of(place)
+
+    def publish_of(self, place: Path) -> None:
+        """Move all objects in a writer's directory into the repo. Raise OSError as rename(2)."""
+        with moving:
+            for directory in place.iterdir():
+                move_objects(self.place.objects, str(directory))
+        shutil.rmtree(place, ignore_errors=True)
 
     def close(self) -> None:
         """Remove the objects that were not published."""
@@ -204,40 +196,6 @@ class LooseObjects(OwnDirectory):
         super().close()
 
 
-class SharedObjects(OwnDirectory):
-    """Objects that other machines write, on a file system that they share with this one.
-
-    Each writer makes directories below this one, and makes its objects durable; then `adopt` moves
-    them to where readers look.
-    """
-
-    def __init__(self, repo: Path, mode: str, reserved: int) -> None:
-        """`reserved` is how many bytes have to stay free on the disk."""
-        top = Path(os.path.abspath(repo))  # noqa: PTH100 - the path as others have it, symlinks too
-        clear_abandoned(top / "tmp")
-        super().__init__(top)
-        self.place = ObjectPlace(mode, str(top / "objects"), str(self.directory), reserved)
-
-    def adopt(self, directory: str) -> None:
-        """Move all objects in a writer's directory into the repo. Raise OSError as rename(2)."""
-        with moving:
-            _publish(self.place, Path(directory))
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _publish(place: ObjectPlace, written: Path) -> None:
-    """Move all objects in a writer's directories into the repo."""
-    for directory in written.iterdir():
-        move_objects(place.objects, str(directory))
-
-
-def clear_abandoned(tmp: Path) -> None:
-    """Remove the directories of killed imports, whose locks are free."""
-    for directory in tmp.glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            lock = os.open(directory, OPEN_DIRECTORY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(directory)
-            finally:
-                os.close(lock)
+def clear_abandoned_objects(repo: Path) -> None:
+    """Remove the directories of killed imports."""
+    clear_abandoned(repo / "tmp", _PREFIX, of_all_users=True)

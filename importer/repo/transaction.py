@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.errors import ImporterError
+from importer.files.descriptors import held
 from importer.files.scratch import OPEN_DIRECTORY
 from importer.repo.commit_metadata import commit_metadata, metadata_of
 from importer.repo.libostree import OSTree, faults
 from importer.repo.object_store import ObjectStore
-from importer.repo.staging import clear_abandoned
+from importer.repo.staging import clear_abandoned_objects
 from importer.repo.tree import Tree
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Transactions(ObjectStore):
         written in a later transaction, which sets the refs.
         """
         self._moves = {}
-        clear_abandoned(self.path / "tmp")
+        clear_abandoned_objects(self.path)
         transaction = Transaction()
         try:
             with self.locked(), self._aborted_on_error():
@@ -128,12 +129,10 @@ class Transactions(ObjectStore):
         from one commit to another."""
         with faults(f"locking the branches of repo {self.path}"):
             descriptor = os.open(self.path / "refs/heads", OPEN_DIRECTORY)
-        try:
+        with held(descriptor):
             with suppress(OSError):  # a file system without locks of directories, such as NFS
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(descriptor)
 
     def _check_moves(self) -> None:
         """Raise ImporterError if another process has moved a branch of this transaction."""

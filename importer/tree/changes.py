@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.beneath import Beneath, look_at
+from importer.files.descriptors import held
 from importer.files.xattrs import xattrs_of
 from layers.ondisk.change import Change, Clear, Fill, Node, Quote, Remove, Times
 from layers.tree.overlay_xattrs import is_metacopy, without_metacopy
@@ -72,11 +73,8 @@ def undo(change: Change, directory: int, root: int) -> None:  # noqa: ARG001 - a
 
 def node_at(directory: int, name: bytes) -> Node:
     """Return an empty file, device, fifo or socket as a Node. Raise OSError as stat(2) does."""
-    descriptor = look_at(directory, name)
-    try:
+    with held(look_at(directory, name)) as descriptor:
         status, xattrs = os.fstat(descriptor), xattrs_of(descriptor)
-    finally:
-        os.close(descriptor)
     return Node(
         status.st_mode,
         status.st_uid,
@@ -93,14 +91,12 @@ def _quote(directory: int, name: bytes) -> None:
     except FileExistsError:
         _check_quoted(directory, name)
         return
-    try:
+    with held(descriptor):
         # The file may have inherited the directory's group and default ACL.
         if os.geteuid() == 0:
             os.fchown(descriptor, 0, 0)
         if any(xattr == _ACL for xattr, _ in xattrs_of(descriptor)):
             os.removexattr(descriptor, _ACL)
-    finally:
-        os.close(descriptor)
 
 
 def _restore(directory: int, name: bytes, node: Node) -> None:
@@ -113,7 +109,7 @@ def _restore(directory: int, name: bytes, node: Node) -> None:
         descriptor = _made(directory, node)
     finally:
         os.umask(umask)
-    try:
+    with held(descriptor):
         # Whoever may write to the directory may exchange the name: only the descriptor is changed.
         path = f"/proc/self/fd/{descriptor}"
         with suppress(PermissionError):  # only root may; a user's node has its owner already
@@ -122,8 +118,6 @@ def _restore(directory: int, name: bytes, node: Node) -> None:
             os.setxattr(path, xattr, value)
         os.utime(path, ns=(node.mtime, node.mtime))
         os.rename(_NEW, name, src_dir_fd=directory, dst_dir_fd=directory)
-    finally:
-        os.close(descriptor)
 
 
 def _made(directory: int, node: Node) -> int:
@@ -163,8 +157,7 @@ def _rewritten(change: Fill, directory: int) -> Iterator[int]:
 
     Raise ImporterError if it is not the file of the journal.
     """
-    descriptor = os.open(change.name, _UPDATE, dir_fd=directory)
-    try:
+    with held(os.open(change.name, _UPDATE, dir_fd=directory)) as descriptor:
         before = os.fstat(descriptor)
         if (before.st_ino, before.st_mtime_ns) != (change.inode, change.mtime):
             raise ImporterError(_CHANGED, path=change.name)
@@ -172,8 +165,6 @@ def _rewritten(change: Fill, directory: int) -> Iterator[int]:
         for xattr, value in without_metacopy(change.xattrs):
             os.setxattr(descriptor, xattr, value)
         os.utime(descriptor, ns=(before.st_atime_ns, before.st_mtime_ns))
-    finally:
-        os.close(descriptor)
 
 
 def _fill(change: Fill, directory: int, root: int) -> None:
@@ -181,14 +172,11 @@ def _fill(change: Fill, directory: int, root: int) -> None:
         present = dict(xattrs_of(file))
         if not is_metacopy(tuple(present.items())):
             return  # made already
-        source = beneath.file(change.source)
-        try:
+        with held(beneath.file(change.source)) as source:
             size = os.fstat(source).st_size
             if size != os.fstat(file).st_size:
                 raise ImporterError(_CHANGED, path=change.name)
             _copy(source, file, size)
-        finally:
-            os.close(source)
         os.fsync(file)  # the data is there before the mark goes
         for xattr in dict(change.xattrs).keys() - dict(without_metacopy(change.xattrs)).keys():
             if xattr in present:

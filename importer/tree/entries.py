@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from importer.files.beneath import open_file
+from importer.files.descriptors import held
 from importer.files.xattrs import xattrs_of
 from importer.tree.file_batch import lower_layers
 from layers.errors import LayerError
@@ -110,11 +111,8 @@ def _form_of_file(file: ScannedFile, directory: int, rules: Rules) -> WhiteoutFo
 
 def _opened(directory: int, name: bytes) -> tuple[os.stat_result, Xattrs]:
     """Open a file, and return its status and xattrs."""
-    descriptor = open_file(directory, name)
-    try:
+    with held(open_file(directory, name)) as descriptor:
         return os.fstat(descriptor), xattrs_of(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def fills(root: int, file: ScannedFile, directory: int) -> list[Fill]:

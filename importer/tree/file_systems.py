@@ -14,11 +14,11 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.files.mounts import mount_of
+from importer.files.descriptors import mount_of
 from layers.errors import printable
 
 if TYPE_CHECKING:
-    from importer.files.mounts import Mount
+    from importer.files.descriptors import Mount
 
 _log = logging.getLogger(__name__)
 _KINDS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "bcachefs", "tmpfs")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.atomic import new_file
+from importer.files.descriptors import held
 from layers.errors import LayerError
 from layers.ondisk.journal import Journal, parse_journal
 
@@ -118,7 +119,7 @@ def opened_journal(path: Path, root: ForeignDirectory) -> Iterator[JournalFile]:
         directory = os.open(path.parent, _DIRECTORY)
     except OSError as error:
         raise ImporterError(f"{path.parent}: {error.strerror}", hint=_ELSEWHERE) from error
-    try:
+    with held(directory):
         status = os.fstat(directory)
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & _OTHERS_WRITE:
             raise ImporterError(
@@ -128,8 +129,6 @@ def opened_journal(path: Path, root: ForeignDirectory) -> Iterator[JournalFile]:
         file = JournalFile(path, root.path, os.fstat(root.descriptor).st_ino, directory)
         file.load()
         yield file
-    finally:
-        os.close(directory)
 
 
 def _check_own(status: os.stat_result, path: Path) -> None:

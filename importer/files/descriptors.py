@@ -1,11 +1,25 @@
-"""Find the mount that an open file is in: proc_pid_fdinfo(5), proc_pid_mountinfo(5)."""
+"""Open files, by their descriptors: close them in the end, and find the mount that they are in."""
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PROC = Path("/proc/self")
+
+
+@contextmanager
+def held(descriptor: int) -> Iterator[int]:
+    """Yield a descriptor, and close it at the end."""
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 class Mount(NamedTuple):
@@ -19,15 +33,15 @@ class Mount(NamedTuple):
 
 
 def mount_id(descriptor: int) -> str:
-    """Return the number of the mount that a descriptor's file is in. Raise OSError as open(2)
-    does."""
+    """Return the number of the mount that a descriptor's file is in: proc_pid_fdinfo(5). Raise
+    OSError as open(2) does."""
     lines = (_PROC / f"fdinfo/{descriptor}").read_text().splitlines()
     return next(line for line in lines if line.startswith("mnt_id:")).split()[1]
 
 
 def mount_of(descriptor: int) -> Mount | None:
-    """Return the mount that a descriptor's file is in, None if this process cannot see it. Raise
-    OSError as open(2) does."""
+    """Return the mount that a descriptor's file is in, None if this process cannot see it:
+    proc_pid_mountinfo(5). Raise OSError as open(2) does."""
     prefix = f"{mount_id(descriptor)} "
     text = (_PROC / "mountinfo").read_text(errors="surrogateescape")
     for line in text.splitlines():
