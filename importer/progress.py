@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from layers.chunks import Chunks
+
 
 class Progress(Protocol):
     """Receives messages and the progress of each blob. Called from several threads."""
@@ -38,6 +40,13 @@ class Advance(Protocol):
     """Receives the number of bytes of a blob that were read since the last call."""
 
     def __call__(self, count: int, /) -> None: ...
+
+
+def counted(chunks: Chunks, advance: Advance) -> Chunks:
+    """Yield the chunks, and report the bytes of each."""
+    for chunk in chunks:
+        advance(len(chunk))
+        yield chunk
 
 
 class Silence:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING
 
+from layers.digest import Digest
 from layers.errors import CHANGED, LayerError
 from layers.limits import TOO_LARGE
-
-if TYPE_CHECKING:
-    from layers.digest import Digest
 
 type Chunks = Iterator[bytes]
 # Chunks that hold a file open: a reader that stops early has to `close` them.
@@ -49,15 +47,34 @@ def check_size(size: int, max_size: int) -> None:
         )
 
 
-class DiffID:
+class Hashed:
+    """Hash and count chunks while they pass."""
+
+    def __init__(self, chunks: Chunks, algorithm: str = "sha256") -> None:
+        self._chunks = chunks
+        self._algorithm = algorithm
+        self._hasher = hashlib.new(algorithm)
+        self.size = 0
+
+    @property
+    def digest(self) -> Digest:
+        """Return the digest of the chunks so far."""
+        return Digest(self._algorithm, self._hasher.hexdigest())
+
+    def __iter__(self) -> Chunks:
+        for chunk in self._chunks:
+            self.size += len(chunk)
+            self._hasher.update(chunk)
+            yield chunk
+
+
+class DiffID(Hashed):
     """Hash and count the uncompressed tar while it passes, and compare the hash at the end."""
 
     def __init__(self, chunks: Chunks, expected: Digest, max_size: int) -> None:
-        self._chunks = chunks
+        super().__init__(chunks, expected.algorithm)
         self._expected = expected
         self._max_size = max_size
-        self._hasher = expected.hasher()
-        self.size = 0
 
     def __iter__(self) -> Chunks:
         """Yield the chunks. Raise LayerError after `max_size` bytes, or at the end if the diffID
@@ -65,15 +82,12 @@ class DiffID:
 
         The bound protects from decompression bombs: a manifest only states the compressed size.
         """
-        for chunk in self._chunks:
-            self.size += len(chunk)
+        for chunk in super().__iter__():
             check_size(self.size, self._max_size)
-            self._hasher.update(chunk)
             yield chunk
-        if self._hasher.hexdigest() != self._expected.hex:
+        if self.digest != self._expected:
             raise LayerError(
-                f"the layer unpacks to {self._expected.algorithm}:{self._hasher.hexdigest()},"
-                f" the config's diff_ids say {self._expected}"
+                f"the layer unpacks to {self.digest}, the config's diff_ids say {self._expected}"
             )
 
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from importer.cache.layer import LayerCommit
     from importer.progress import Advance
     from importer.repo.values import RepoDirectory
-    from importer.repo.writer import Repo
     from importer.workers.job import Store
 
 

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from layers.tree.blocked import Blocker
-    from layers.tree.lower import Lower, TreeDirectory
+    from layers.tree.lower import TreeDirectory
 
 
 def stacked(repo: Repo, layer_ids: Iterable[str]) -> Lower:

@@ -17,6 +17,7 @@ from layers.ostree.objects import Stored
 from layers.path import joined
 from layers.tar.writer import END, header, padding
 from layers.tarsplit.record_writer import TarSplit
+from layers.tree.lower import each_directory
 
 if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory
@@ -84,15 +85,11 @@ class TreeTar:
         return Tar(digest, self._size, self._bound.entries, record, uids, gids)
 
     def _add_all(self) -> None:
-        work: list[tuple[TarPath, RepoDirectory]] = [((), self._root)]
-        while work:
-            path, directory = work.pop()
+        for path, directory in each_directory(self._root):
             if path:
                 self._add_directory(path, directory.meta)
             for name, checksum in sorted(directory.leaves.items()):
                 self._add_leaf((*path, name), checksum)
-            for name, below in sorted(directory.directories.items(), reverse=True):
-                work.append(((*path, name), below))
 
     def _add_directory(self, path: TarPath, meta: str) -> None:
         self._add_header(Entry(joined(path), Kind.DIRECTORY, self._repo.dirmeta(meta)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,18 +11,18 @@ from importer.embed.layer_tar import EmbeddedTar
 from importer.errors import ImporterError
 from importer.files.atomic import has_content, naming, new_file
 from importer.files.presence import is_directory, is_present
+from importer.progress import counted
 from importer.run.copied import CopiedStore
-from layers.digest import Digest
+from layers.chunks import Hashed
 from layers.entry import Owner
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
     from importer.embed.layer_tar import Source
-    from importer.progress import Advance, Progress
+    from importer.progress import Progress
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
-    from layers.chunks import Chunks
 
 _ABOVE = Owner(0o755, 0, 0)
 
@@ -55,31 +54,26 @@ class TarCopy:
         members: dict[tuple[bytes, ...], Source] = {
             (name,): directory for name, directory in store.root.directories.items()
         }
-        chunks = EmbeddedTar(repo, lambda _: _ABOVE, by_lines=False).chunks(members)
+        tar = EmbeddedTar(repo, lambda _: _ABOVE, by_lines=False).chunks(members)
         size = sum(layer.diff_size for layer in store.layers.values())
         with naming(Path(self.text)), progress.blob("store", size) as advance:
+            hashed = Hashed(counted(tar, advance))
             if isinstance(self.to, Path):
-                return self._replaced(self.to, chunks, advance)
-            return CopiedStore(
-                self.text, unchanged=False, digest=_copy(chunks, self.to, advance)[0]
-            )
-
-    def _replaced(self, path: Path, chunks: Chunks, advance: Advance) -> CopiedStore:
-        with new_file(path.parent) as new:
-            digest, size = _copy(chunks, new.file, advance)
-            if has_content(path, digest, size):
-                return CopiedStore(self.text, unchanged=True, digest=digest)
-            os.fchmod(new.file.fileno(), 0o644)
-            new.replace(path)
-        return CopiedStore(self.text, unchanged=False, digest=digest)
+                unchanged = _replace(self.to, hashed)
+            else:
+                unchanged = False
+                self.to.writelines(hashed)
+                self.to.flush()
+        return CopiedStore(self.text, unchanged, hashed.digest)
 
 
-def _copy(chunks: Chunks, file: BinaryIO, advance: Advance) -> tuple[Digest, int]:
-    """Write the chunks. Return their sha256 digest and their size in bytes."""
-    hasher, size = sha256(), 0
-    for chunk in chunks:
-        hasher.update(chunk)
-        size += file.write(chunk)
-        advance(len(chunk))
-    file.flush()
-    return Digest("sha256", hasher.hexdigest()), size
+def _replace(path: Path, hashed: Hashed) -> bool:
+    """Write the file. Return whether it was there with the same content, and was not touched."""
+    with new_file(path.parent) as new:
+        new.file.writelines(hashed)
+        new.file.flush()
+        if has_content(path, hashed.digest, hashed.size):
+            return True
+        os.fchmod(new.file.fileno(), 0o644)
+        new.replace(path)
+    return False

@@ -17,6 +17,7 @@ from layers.entry import Entry, Kind, Owner
 from layers.errors import printable
 from layers.path import Path, joined
 from layers.tar.writer import END, fits_line, header, padding
+from layers.tree.lower import each_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -92,15 +93,11 @@ class EmbeddedTar:
 
     def _directory(self, top: Path, root: RepoDirectory) -> Chunks:
         check_breadth(root, printable(joined(top)))
-        work = [(top, root)]
-        while work:
-            path, directory = work.pop()
+        for path, directory in each_directory(root, top):
             owner = self._repo.dirmeta(directory.meta)
             yield self._header(Entry(joined(path), Kind.DIRECTORY, owner))
             for name, checksum in sorted(directory.leaves.items()):
                 yield from self._stored((*path, name), checksum)
-            for name, below in sorted(directory.directories.items(), reverse=True):
-                work.append(((*path, name), below))
 
     def _stored(self, path: Path, checksum: str) -> Chunks:
         linked = self._linked.get(checksum)

@@ -10,7 +10,7 @@ from importer.commit.contents import kept_store
 from importer.commit.target import ExistingStore
 from importer.embed.layer_tar import PackedFile
 from importer.errors import ImporterError
-from importer.store.layers import IMAGES, LAYERS
+from importer.store.layers import IMAGES, LAYERS, PARTS
 from importer.store.writer import has_records, reading_present
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.entry import Owner
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _FILE = Owner(0o644, 0, 0)
 _REPLACE = "--existing-store=replace puts the branch's store in its place"
-_PARTS = (b"overlay", b"overlay-images", b"overlay-layers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +86,9 @@ def present_store(existing: ExistingStore, store: StoreView, base: BaseImage) ->
         return PresentStore(frozenset(), {}, {}, own)
     prefix = components(store.prefix.encode())
     removed = {
-        (*prefix, WHITEOUT_PREFIX + part): PackedFile(_FILE)
-        for part in _PARTS
-        if part in before.directories
+        (*prefix, WHITEOUT_PREFIX + part.encode()): PackedFile(_FILE)
+        for part in PARTS
+        if part.encode() in before.directories
     }
     return PresentStore(frozenset(), {}, removed, own)
 

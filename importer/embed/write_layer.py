@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from importer.progress import counted
+from layers.chunks import Hashed
 from layers.compress.compress import BlobCompression, compressed
-from layers.digest import Digest
 from layers.errors import printable
 from layers.oci.derive import NewLayer
 from layers.oci.manifest import Descriptor
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from importer.embed.layer_tar import EmbeddedTar, Source
     from importer.files.oci_layout import Layout
-    from importer.progress import Advance, Progress
-    from layers.chunks import Chunks
+    from importer.progress import Progress
     from layers.path import Path
 
 # composefs-rs, CONTAINER_XATTR_ALLOWLIST: the only xattr that it keeps, unless it is told to (bootc
@@ -75,10 +74,9 @@ def write_layer(
     progress: Progress,
 ) -> WrittenLayer:
     """Write a layer's tar, hashed and compressed, into the layout. Called from several threads."""
-    hashed = _Hashed()
     with progress.blob(planned.name, planned.size) as advance:
-        chunks = hashed.read(tar.chunks(planned.members), advance)
-        digest, size = layout.add(compressed(chunks, compression))
+        hashed = Hashed(counted(tar.chunks(planned.members), advance))
+        digest, size = layout.add(compressed(iter(hashed), compression))
     blob = Descriptor(compression.media_type, digest, size)
     layer = NewLayer(blob, hashed.digest, planned.created_by)
     return WrittenLayer(planned, layer, hashed.size, frozenset(tar.xattrs), tuple(tar.unusual))
@@ -116,24 +114,3 @@ def tell_xattrs(written: Iterable[WrittenLayer], progress: Progress) -> None:
 def _paths(unusual: tuple[bytes, ...]) -> str:
     """Return paths in the store as the images have them."""
     return first_of([printable(b"/" + path.partition(b"/diff/")[2]) for path in unusual])
-
-
-class _Hashed:
-    """Hashes a tar and counts its bytes while they are read."""
-
-    def __init__(self) -> None:
-        self._hasher = hashlib.sha256()
-        self.size = 0
-
-    @property
-    def digest(self) -> Digest:
-        """Return the diffID. Call this once the tar is read."""
-        return Digest("sha256", self._hasher.hexdigest())
-
-    def read(self, chunks: Chunks, advance: Advance) -> Chunks:
-        """Yield the chunks."""
-        for chunk in chunks:
-            self._hasher.update(chunk)
-            self.size += len(chunk)
-            advance(len(chunk))
-            yield chunk

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from importer.errors import FetchError
 from importer.pipe import patient_chunks
+from importer.progress import counted
 from layers.chunks import verified
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import Fault, LayerError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from importer.fetch.skopeo import Skopeo
     from importer.fetch.transfer import Transfer
     from importer.progress import Advance, Progress
-    from layers.chunks import Chunks, OpenChunks
+    from layers.chunks import OpenChunks
     from layers.digest import Digest
     from layers.oci.manifest import Descriptor
 
@@ -111,7 +112,7 @@ class Blobs:
         """
         with self.pipe(source, blob, document=document) as (descriptor, advance):
             chunks = patient_chunks(descriptor, self.timeout, source, blob.size)
-            yield from verified(_counted(chunks, advance), blob.digest, blob.size)
+            yield from verified(counted(chunks, advance), blob.digest, blob.size)
 
     @contextmanager
     def pipe(
@@ -158,12 +159,6 @@ class Blobs:
         """Count bytes that were fetched, by these proxies or elsewhere."""
         with self._lock:
             self.fetched_bytes += count
-
-
-def _counted(chunks: Chunks, advance: Advance) -> Chunks:
-    for chunk in chunks:
-        advance(len(chunk))
-        yield chunk
 
 
 @contextmanager

@@ -14,13 +14,13 @@ import os
 import secrets
 from contextlib import contextmanager, suppress
 from errno import EISDIR, EOPNOTSUPP
-from hashlib import sha256
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.descriptors import held
 from importer.files.sync import sync_directory
+from layers.chunks import Hashed
 from layers.digest import Digest
 
 if TYPE_CHECKING:
@@ -93,14 +93,12 @@ def replace_file(path: Path, chunks: Iterable[bytes]) -> None:
 def new_blob(directory: Path, chunks: Iterable[bytes]) -> tuple[Digest, int]:
     """Write a file of mode 0644 that is named by its sha256. Return this digest, and the size in
     bytes. Raise OSError."""
-    hasher, size = sha256(), 0
+    hashed = Hashed(iter(chunks))
     with new_file(directory) as new:
-        for chunk in chunks:
-            hasher.update(chunk)
-            size += new.file.write(chunk)
+        new.file.writelines(hashed)
         os.fchmod(new.file.fileno(), 0o644)
-        new.replace(directory / hasher.hexdigest())
-    return Digest("sha256", hasher.hexdigest()), size
+        new.replace(directory / hashed.digest.hex)
+    return hashed.digest, hashed.size
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from importer.ingest.object_writer import ObjectWriter
 from importer.ingest.read_ahead import ReadAhead
 from importer.pipe import patient_chunks
+from importer.progress import counted
 from layers.chunks import DiffID, drain, verified
 from layers.compress.decompress import decompressed
 from layers.errors import LayerError
@@ -37,20 +38,14 @@ class BlobJob:
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
         """See `Job`. The blob is read to its end even if its content is wrong."""
         available = self.layer.available
-        pieces = _pieces(source, self.timeout, available.size, advance)
-        blob = verified(pieces, available.digest, available.size)
+        pieces = patient_chunks(source, self.timeout, "the registry", available.size)
+        blob = verified(counted(pieces, advance), available.digest, available.size)
         try:
             tar = decompressed(blob, available.media_type, self.layer.available_compression)
             return read_tar(store, tar, self.layer, self.options)
         except LayerError:
             drain(blob)  # raises if the blob has another digest, which is then the error to report
             raise
-
-
-def _pieces(source: int, timeout: float, size: int, advance: Advance) -> Chunks:
-    for piece in patient_chunks(source, timeout, "the registry", size):
-        advance(len(piece))
-        yield piece
 
 
 def read_tar(store: Store, chunks: Chunks, layer: ImageLayer, options: LayerOptions) -> ReadLayer:

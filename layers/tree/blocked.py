@@ -10,27 +10,19 @@ is the tree that the layer would be with whiteouts.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING
 
-from layers.tree.lower import StoredDirectory
+from layers.tree.lower import StoredDirectory, each_directory
 from layers.whiteout import quoted, unquoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from layers.path import Path
-    from layers.tree.lower import Lower, TreeDirectory
+    from layers.tree.lower import Lower, Nested, TreeDirectory
 
     # A directory of a layer's own part, the same in the layer's tree, and in the layers below.
     type Pair = tuple[OwnPart, StoredDirectory, Lower | None]
-
-
-class Nested(Protocol):
-    """Anything with sub-directories of its own kind."""
-
-    @property
-    def directories(self) -> Mapping[bytes, Self]:
-        """Return the sub-directories by name."""
 
 
 @dataclass(slots=True)
@@ -78,13 +70,8 @@ def blocker_tree(root: TreeDirectory, paths: Iterable[Path], leaf: str) -> Block
 
 def blocked_paths(blocker: TreeDirectory) -> tuple[Path, ...]:
     """Return the paths of the directories that a blocker ends."""
-    paths: list[Path] = []
-    work: list[tuple[Path, TreeDirectory]] = [((), blocker)]
-    while work:
-        path, directory = work.pop()
-        paths.extend((*path, name) for name in directory.leaves)
-        work.extend(((*path, name), child) for name, child in directory.directories.items())
-    return tuple(sorted(paths))
+    directories = each_directory(blocker)
+    return tuple(sorted((*path, name) for path, node in directories for name in node.leaves))
 
 
 @dataclass(slots=True)

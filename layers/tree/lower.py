@@ -7,7 +7,7 @@ Our layers have quoted whiteouts and nothing opaque.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from layers.whiteout import quoted, unquoted
 
@@ -44,6 +44,25 @@ class StoredDirectory(TreeDirectory, Protocol):
     @property
     def directories(self) -> Mapping[bytes, StoredDirectory]:
         """Return the directory's sub-directories by name."""
+
+
+class Nested(Protocol):
+    """Anything with sub-directories of its own kind."""
+
+    @property
+    def directories(self) -> Mapping[bytes, Self]:
+        """Return the sub-directories by name."""
+
+
+def each_directory[D: Nested](root: D, top: Path = ()) -> Iterator[tuple[Path, D]]:
+    """Yield a directory and all below it with their paths, in the order of a tar: parents first, by
+    name. `top` is the root's own path."""
+    work = [(top, root)]
+    while work:
+        path, directory = work.pop()
+        yield path, directory
+        below = sorted(directory.directories, reverse=True)
+        work += [((*path, name), directory.directories[name]) for name in below]
 
 
 def find_leaf(root: TreeDirectory, path: Path) -> str | None:
