@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.graphroot.job import DAMAGED
 from importer.graphroot.source import (
     SourceImage,
     SourceLayer,
@@ -19,7 +20,6 @@ from importer.graphroot.source import (
     records,
     stacked,
 )
-from importer.graphroot.stored_tar import DAMAGED
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
@@ -27,7 +27,7 @@ from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import stored_reference
 from layers.storage.image import Image, KeptRecord
-from layers.storage.image_record import ImageRecord, any_images, big_data_file
+from layers.storage.image_record import MANIFEST, ImageRecord, any_images, big_data_file
 from layers.storage.layer_record import LayerRecord, any_layers, complete_chain
 from layers.storage.mounted import blocker_of
 
@@ -36,14 +36,13 @@ if TYPE_CHECKING:
 
     from importer.files.foreign import ForeignDirectory
 
-_MANIFEST = "manifest"
 _OTHER_LAYERS = (
     "the image was flattened, or the store is damaged; import-image takes it from its registry"
 )
 
 
 class Graphroot:
-    """The store in a directory; a `Source`."""
+    """The store in a directory."""
 
     def __init__(self, directory: ForeignDirectory) -> None:
         self._directory = directory
@@ -64,8 +63,23 @@ class Graphroot:
     def load(self, image: SourceImage) -> Image:
         """Return an image from the documents beside images.json. Raise LayerError if a document
         does not have its digest."""
+        record = self._records[image.id]
         with documents(str(image)):
-            return self._load(self._records[image.id])
+            manifest = parse_manifest(self._manifest(record))
+            if isinstance(manifest, Index):
+                raise LayerError("the image's manifest is an index")
+            kept = self._documents(record)
+            indexes = [document for document in kept if isinstance(document, Index)]
+            config = parse_config(self._big_data(record, str(manifest.config.digest)), manifest)
+            self._check_chain(record, config.diff_ids)
+            return Image(
+                stored_reference(record.names, f"containers-storage:@{record.id}"),
+                os.fsdecode(self._directory.path),
+                manifest,
+                config,
+                indexes[0] if len(indexes) == 1 else None,
+                kept=KeptRecord(record.names, kept),
+            )
 
     def _parsed[T](self, path: str, parse: Callable[[bytes], T]) -> T:
         name = os.fsencode(path)
@@ -76,19 +90,14 @@ class Graphroot:
             return parse(data)
 
     def _image(self, record: ImageRecord) -> SourceImage:
-        with documents(record.names[0] if record.names else record.id[:12]):
-            digests = _digests(record)
+        with documents(record.label):
+            digests = record.manifests
         chain = complete_chain(self._layers, record.layer)
         layers = [self._layer(layer) for layer in chain or ()]
         complete = chain is not None and all(
             self._directory.is_there(layer.directory) for layer in layers
         )
-        return SourceImage(
-            record.id,
-            record.names,
-            digests,
-            stacked(layers) if complete else None,
-        )
+        return SourceImage(record.id, record.names, digests, stacked(layers) if complete else None)
 
     def _layer(self, layer: LayerRecord) -> SourceLayer:
         record = f"overlay-layers/{layer.id}.tar-split.gz".encode()
@@ -96,37 +105,19 @@ class Graphroot:
         directory = f"overlay/{layer.id}/diff".encode()
         return SourceLayer(self._place, directory, kept, layer.diff_size)
 
-    def _load(self, record: ImageRecord) -> Image:
-        manifest = parse_manifest(self._manifest(record))
-        if isinstance(manifest, Index):
-            raise LayerError("the image's manifest is an index")
-        documents = self._documents(record)
-        indexes = [d for d in documents if isinstance(d, Index)]
-        config = parse_config(self._big_data(record, str(manifest.config.digest)), manifest)
-        self._check_chain(record, config.diff_ids)
-        reference = stored_reference(record.names, f"containers-storage:@{record.id}")
-        return Image(
-            reference,
-            os.fsdecode(self._directory.path),
-            manifest,
-            config,
-            indexes[0] if len(indexes) == 1 else None,
-            kept=KeptRecord(record.names, documents),
-        )
-
     def _manifest(self, record: ImageRecord) -> bytes:
         """Return the manifest that the store uses. Raise LayerError if the store has manifests by
         digest, and this is none of them."""
-        raw = self._big_data(record, _MANIFEST)
-        digests = _digests(record)
+        raw = self._big_data(record, "manifest")
+        digests = record.manifests
         if digests and not any(Digest.of(raw, digest.algorithm) == digest for digest in digests):
             raise LayerError("its manifest has none of its manifests' digests", hint=DAMAGED)
         return raw
 
     def _documents(self, record: ImageRecord) -> tuple[Manifest | Index, ...]:
         documents = []
-        for digest in sorted(_digests(record)):
-            key = f"{_MANIFEST}-{digest}"
+        for digest in sorted(record.manifests):
+            key = f"{MANIFEST}{digest}"
             raw = digest.check(self._big_data(record, key), key)
             documents.append(parse_manifest(raw, digest.algorithm))
         return tuple(documents)
@@ -176,9 +167,3 @@ class Graphroot:
                 f"layer {layer.id} is kept as composefs objects, which we cannot read",
                 hint='pull the image into a store without use_composefs = "true"',
             )
-
-
-def _digests(record: ImageRecord) -> tuple[Digest, ...]:
-    """Return the digests of the image's manifests and indexes."""
-    keys = [key for key in record.big_data if key.startswith(f"{_MANIFEST}-")]
-    return tuple(Digest.parse(key.removeprefix(f"{_MANIFEST}-")) for key in keys)

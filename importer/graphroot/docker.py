@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.graphroot.job import Record
 from importer.graphroot.source import (
     SourceImage,
     SourceLayer,
@@ -19,7 +20,6 @@ from importer.graphroot.source import (
     records,
     stacked,
 )
-from importer.graphroot.stored_tar import Record
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError
@@ -48,7 +48,7 @@ _CONFIGS = DOCKER_HOME + b"/imagedb/content/sha256"
 
 
 class Dockerroot:
-    """The store in a directory; a `Source`."""
+    """The store in a directory."""
 
     def __init__(self, directory: ForeignDirectory, progress: Progress) -> None:
         self._directory = directory
@@ -73,8 +73,23 @@ class Dockerroot:
     def load(self, image: SourceImage) -> Image:
         """Return an image from its config. Raise LayerError if the config does not have its
         digest, or is malformed."""
+        digest = Digest("sha256", image.id)
         with documents(str(image)):
-            return self._load(image)
+            raw = digest.check(self._config(digest), "the config")
+            pairs = zip(parse_diff_ids(raw), image.layers or (), strict=True)
+            layers = [(diff_id, self._tar_size(layer)) for diff_id, layer in pairs]
+            manifest = parse_manifest(manifest_for(raw, layers))
+            assert isinstance(manifest, Manifest)  # noqa: S101 - it was made so in the line above
+            names = tuple(name for name in image.names if "@" not in name)
+            for name in sorted(set(image.names) - set(names)):
+                self._progress.message(f"{name}: not kept, since Docker keeps no manifests")
+            return Image(
+                stored_reference(names, f"docker-daemon:sha256:{image.id}"),
+                os.fsdecode(self._directory.path),
+                manifest,
+                parse_config(raw, manifest),
+                kept=KeptRecord(names, ()),
+            )
 
     def _image(self, digest: Digest) -> SourceImage:
         names = self._names.get(digest, ())
@@ -108,37 +123,13 @@ class Dockerroot:
             return None
         record = home + b"/tar-split.json.gz"
         size = self._line(home + b"/size")
-        return SourceLayer(
-            self._place,
-            directory,
-            record if self._directory.is_there(record) else None,
-            int(size) if size.isdigit() and len(size) < _SIZE_DIGITS else 0,
-        )
+        kept = record if self._directory.is_there(record) else None
+        bytes_of_tar = int(size) if size.isdigit() and len(size) < _SIZE_DIGITS else 0
+        return SourceLayer(self._place, directory, kept, bytes_of_tar)
 
     def _line(self, path: bytes) -> bytes:
         """Return the only line of a file, b"" if there is no such file."""
         return (self._directory.read(path, _LINE) or b"").strip()
-
-    def _load(self, image: SourceImage) -> Image:
-        digest = Digest("sha256", image.id)
-        raw = digest.check(self._config(digest), "the config")
-        pairs = zip(parse_diff_ids(raw), image.layers or (), strict=True)
-        layers = [(diff_id, self._tar_size(layer)) for diff_id, layer in pairs]
-        manifest = parse_manifest(manifest_for(raw, layers))
-        assert isinstance(manifest, Manifest)  # noqa: S101 - it was made so in the line above
-        names = tuple(name for name in image.names if "@" not in name)
-        self._tell_lost(sorted(set(image.names) - set(names)))
-        return Image(
-            stored_reference(names, f"docker-daemon:sha256:{image.id}"),
-            os.fsdecode(self._directory.path),
-            manifest,
-            parse_config(raw, manifest),
-            kept=KeptRecord(names, ()),
-        )
-
-    def _tell_lost(self, names: list[str]) -> None:
-        for name in names:
-            self._progress.message(f"{name}: not kept, since Docker keeps no manifests")
 
     def _tar_size(self, layer: SourceLayer) -> int:
         """Return the tar's size in bytes. Without a tar-split record, return the total size of

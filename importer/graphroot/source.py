@@ -7,20 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path as DiskPath
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
 from importer.files.foreign import ForeignDirectory
-from importer.graphroot.job import StoreJob
-from importer.graphroot.stored_tar import DAMAGED
+from importer.graphroot.job import DAMAGED, StoreJob
 from layers.errors import CHANGED, LayerError, printable
+from layers.storage.select_image import NamedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from importer.ingest.missing_layer import MissingLayer
+    from importer.progress import Progress
     from importer.workers.job import Job
-    from layers.digest import Digest
     from layers.path import Path
     from layers.storage.image import Image, ImageLayer
     from layers.tree.read_layer import LayerOptions, ReadLayer
@@ -53,23 +53,22 @@ class StorePlace:
     def open(self) -> ForeignDirectory:
         """Open the directory. Raise ImporterError if another directory has taken its place."""
         directory = ForeignDirectory.named(DiskPath(os.fsdecode(self.path)))
-        if not self._is_same(StorePlace.of(directory)):
+        now = StorePlace.of(directory)
+        same_device = self.device == now.device or self.boot != now.boot
+        if not same_device or self.inode != now.inode:
             directory.close()
             raise ImporterError(f"{printable(self.path)} was replaced while it was read")
         return directory
 
-    def _is_same(self, other: StorePlace) -> bool:
-        same_device = self.device == other.device or self.boot != other.boot
-        return same_device and self.inode == other.inode
-
 
 @dataclass(frozen=True, slots=True)
 class SourceLayer:
-    """A layer's files: its `directory`, and the tar-split `record` if the store keeps one.
+    """An `importer.ingest.missing_layer.Origin`: a layer's files in a store.
 
-    Both are paths relative to the store's own directory, as are `lowers`, the directories of the
-    layers below, nearest first. `size` is the tar's in bytes as the store recorded it, 0 if it
-    did not.
+    `directory` and the tar-split `record`, if the store keeps one, are paths relative to the
+    store's own directory, as are `lowers`, the directories of the layers below, nearest first.
+    `size` is the tar's in bytes as the store recorded it, 0 if it did not. The layer is `verified`
+    if its tar and the tars of all layers below can be rebuilt and checked.
     """
 
     store: StorePlace
@@ -77,6 +76,25 @@ class SourceLayer:
     record: bytes | None
     size: int
     lowers: tuple[bytes, ...] = ()
+    verified: bool = True
+
+    @property
+    def source(self) -> str:
+        """See `Origin`."""
+        return printable(self.store.path + b"/" + self.directory)
+
+    @property
+    def blob(self) -> None:
+        """See `Origin`: nothing is fetched."""
+
+    def job(
+        self,
+        layer: ImageLayer,
+        options: LayerOptions,
+        timeout: float,  # noqa: ARG002 - a disk is not silent
+    ) -> Job[ReadLayer]:
+        """See `Origin`."""
+        return StoreJob(layer, self, options)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -94,26 +112,13 @@ def stacked(layers: Sequence[SourceLayer]) -> tuple[SourceLayer, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceImage:
-    """An image and its names in the store; `layers` base first, None if one of them is missing."""
+class SourceImage(NamedImage):
+    """An image of a store; `layers` base first, None if one of them is missing."""
 
-    id: str
-    names: tuple[str, ...]
-    digests: tuple[Digest, ...]
     layers: tuple[SourceLayer, ...] | None
 
     def __str__(self) -> str:
         return self.names[0] if self.names else self.id[:12]
-
-
-class StoredImages(Protocol):
-    """A store, which is only read."""
-
-    def images(self) -> Sequence[SourceImage]:
-        """Return all images that the store lists."""
-
-    def load(self, image: SourceImage) -> Image:
-        """Return the image with verified documents; `image.layers` must not be None."""
 
 
 @contextmanager
@@ -138,67 +143,40 @@ def documents(image: str) -> Iterator[None]:
         raise error.within(digest=f"image {image}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class StoreOrigin:
-    """An `importer.ingest.missing_layer.Origin`: a directory of the store.
-
-    The layer is `verified` if its tar and the tars of all layers below can be rebuilt and checked.
-    """
-
-    layer: SourceLayer
-    verified: bool = True
-
-    @property
-    def size(self) -> int:
-        """See `Origin`: the tar's size in bytes, as the store recorded it."""
-        return self.layer.size
-
-    @property
-    def source(self) -> str:
-        """See `Origin`."""
-        return printable(self.layer.store.path + b"/" + self.layer.directory)
-
-    @property
-    def blob(self) -> None:
-        """See `Origin`: nothing is fetched."""
-
-    def job(
-        self,
-        layer: ImageLayer,
-        options: LayerOptions,
-        timeout: float,  # noqa: ARG002 - a disk is not silent
-    ) -> Job[ReadLayer]:
-        """See `Origin`."""
-        return StoreJob(layer, self.layer, self.verified, options)
-
-
-def store_origins(images: Iterable[tuple[Image, SourceImage]]) -> dict[str, StoreOrigin]:
+def store_origins(images: Iterable[tuple[Image, SourceImage]]) -> dict[str, SourceLayer]:
     """Return each layer's origin by layer id. If the store has a layer twice, prefer the one with
     a tar-split record."""
-    origins: dict[str, StoreOrigin] = {}
+    origins: dict[str, SourceLayer] = {}
     for image, source in images:
         for layer, place in zip(image.layers, source.layers or (), strict=True):
-            origin = origins.setdefault(layer.id, StoreOrigin(place))
-            if origin.layer.record is None and place.record is not None:
-                origins[layer.id] = StoreOrigin(place)
+            origin = origins.setdefault(layer.id, place)
+            if origin.record is None and place.record is not None:
+                origins[layer.id] = place
     return origins
 
 
-def with_trust(missing: Iterable[MissingLayer], *, verified_only: bool) -> tuple[MissingLayer, ...]:
+def with_trust(
+    missing: Iterable[MissingLayer], progress: Progress, *, verified_only: bool
+) -> tuple[MissingLayer, ...]:
     """Return the missing layers, parents before children, each marked as verified or not.
 
-    Raise ImporterError for a layer that cannot be verified if `verified_only`.
+    Report each layer that cannot be verified; raise ImporterError for it if `verified_only`.
     """
     unverified: set[str] = set()
     marked = []
     for layer in missing:
         origin = layer.origins[0]
-        assert isinstance(origin, StoreOrigin)  # noqa: S101 - every layer of a store has one
-        has_record = origin.layer.record is not None
+        assert isinstance(origin, SourceLayer)  # noqa: S101 - every layer of a store is one
+        has_record = origin.record is not None
         if not has_record and verified_only:
             raise ImporterError(
                 f"layer {layer.layer.diff_id} has no tar-split record to verify it by",
                 hint="pull the image again, or leave --verified-only out",
+            )
+        if not has_record:
+            progress.message(
+                f"layer {layer.layer.diff_id}: no tar-split record; taken as its directory is,"
+                " unverified"
             )
         if not has_record or unverified.intersection(layer.layer.parents):
             unverified.add(layer.layer.id)

@@ -17,14 +17,13 @@ from importer.errors import ImporterError
 from importer.files.foreign import ForeignDirectory
 from importer.graphroot.containers_storage import Graphroot
 from importer.graphroot.docker import DOCKER_HOME, THROUGH_DOCKER, Dockerroot
-from importer.graphroot.source import StoreOrigin, store_origins, with_trust
+from importer.graphroot.source import store_origins, with_trust
 from layers.storage.select_image import select
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from importer.graphroot.source import SourceImage, StoredImages
-    from importer.ingest.missing_layer import MissingLayer
+    from importer.graphroot.source import SourceImage
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from layers.storage.image import Image
@@ -65,8 +64,7 @@ class GraphrootSource:
         for image in images:
             planner.add(image, [origins[layer.id] for layer in image.layers])
         layers = planner.plan()
-        missing = with_trust(layers.missing, verified_only=self.verified_only)
-        _tell_unrecorded(missing, progress)
+        missing = with_trust(layers.missing, progress, verified_only=self.verified_only)
         branches = () if target.form is Form.LAYERS else (branch,)
         return PlannedPart(None, images, branches, replace(layers, missing=missing))
 
@@ -78,7 +76,9 @@ class GraphrootSource:
         return target.branch or storage_branch(Path(os.path.abspath(self.graphroot)))  # noqa: PTH100
 
 
-def _chosen(store: StoredImages, names: Sequence[str], progress: Progress) -> list[SourceImage]:
+def _chosen(
+    store: Graphroot | Dockerroot, names: Sequence[str], progress: Progress
+) -> list[SourceImage]:
     images = store.images()
     if names:
         return list(dict.fromkeys(_named(images, name) for name in names))
@@ -88,17 +88,7 @@ def _chosen(store: StoredImages, names: Sequence[str], progress: Progress) -> li
     return sorted((image for image in images if image.layers is not None), key=lambda one: one.id)
 
 
-def _tell_unrecorded(missing: Sequence[MissingLayer], progress: Progress) -> None:
-    for layer in missing:
-        origin = layer.origins[0]
-        if isinstance(origin, StoreOrigin) and origin.layer.record is None:
-            progress.message(
-                f"layer {layer.layer.diff_id}: no tar-split record; taken as its directory is,"
-                " unverified"
-            )
-
-
-def open_source(path: Path, progress: Progress) -> StoredImages:
+def open_source(path: Path, progress: Progress) -> Graphroot | Dockerroot:
     """Return the store at the path. Raise ImporterError if there is none, or if its driver is not
     supported."""
     path = path.resolve()

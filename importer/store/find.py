@@ -11,7 +11,7 @@ from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.document import mapping, parse_document, string
 from layers.errors import Fault, LayerError
 from layers.oci.derive import STORE_COMMIT
-from layers.storage.select_image import select
+from layers.storage.select_image import NamedImage, select
 from layers.words import first_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
-    from layers.digest import Digest
     from layers.storage.image import Image
 
     # The stores that have an image, and its views there, by its id.
@@ -68,15 +67,6 @@ def find_stores(
     return Stores(tuple(stores), tuple(skipped))
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """An image with the names that it has in any store."""
-
-    id: str
-    names: frozenset[str]
-    digests: frozenset[Digest]
-
-
 def places_of(stores: Stores) -> Places:
     """Return all images of the stores."""
     places: Places = {}
@@ -95,10 +85,10 @@ def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
     """
     places = places_of(stores)
     candidates = [
-        _Candidate(
+        NamedImage(
             image_id,
-            frozenset(name for _, image in copies for name in image.names),
-            frozenset(digest for _, image in copies for digest in image.digests),
+            tuple(name for _, image in copies for name in image.names),
+            tuple(digest for _, image in copies for digest in image.digests),
         )
         for image_id, copies in places.items()
     ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layers.digest import Digest
 from layers.errors import LayerError
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import ImageName, stored_reference
 from layers.storage.image import Image, KeptRecord, short_name
+from layers.storage.image_record import MANIFEST
 from layers.storage.layer_id import layer_ids
 from layers.storage.layer_record import chain
 
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Set
 
     from importer.store.reader import StoreView
+    from layers.digest import Digest
     from layers.oci.config import ImageConfig
     from layers.oci.manifest import Descriptor
     from layers.storage.image_record import ImageRecord
     from layers.storage.layer_record import LayerRecord
-
-_MANIFEST = "manifest-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class ImageView:
     @property
     def label(self) -> str:
         """Return the image's first name, or the beginning of its id."""
-        return self.names[0] if self.names else self.id[:12]
+        return self.record.label
 
     @property
     def full_label(self) -> str:
@@ -147,11 +146,9 @@ def read_image(store: StoreView, record: ImageRecord) -> ImageView:
 
 def _documents(store: StoreView, record: ImageRecord) -> list[Manifest | Index]:
     """Return the manifests and indexes that the store keeps under their digests."""
-    keys = [key for key in record.big_data if key.startswith(_MANIFEST)]
-    digests = [Digest.parse(key.removeprefix(_MANIFEST)) for key in keys]
     return [
-        parse_manifest(store.big_data(record, key), digest.algorithm)
-        for key, digest in zip(keys, digests, strict=True)
+        parse_manifest(store.big_data(record, f"{MANIFEST}{digest}"), digest.algorithm)
+        for digest in record.manifests
     ]
 
 

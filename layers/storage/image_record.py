@@ -35,6 +35,7 @@ _FILE = "images.json"
 # The flag of an image that an earlier release left; containers-storage ignores it (images.go,
 # `Image.Flags`).
 KEPT_FROM = "import-image.kept-from"
+MANIFEST = "manifest-"  # the keys of manifests and indexes begin with it
 SIGNATURE = "signature"  # the keys of signatures begin with it
 _PLAIN_KEY = re.compile(r"[a-z0-9.]*")
 
@@ -55,6 +56,17 @@ class ImageRecord:
     created: str
     big_data: tuple[str, ...]
     document: Document
+
+    @property
+    def label(self) -> str:
+        """Return the image's first name, or the beginning of its id."""
+        return self.names[0] if self.names else self.id[:12]
+
+    @property
+    def manifests(self) -> tuple[Digest, ...]:
+        """Return the digests of its manifests and indexes. Raise LayerError if one is malformed."""
+        keys = (key for key in self.big_data if key.startswith(MANIFEST))
+        return tuple(Digest.parse(key.removeprefix(MANIFEST)) for key in keys)
 
     @property
     def kept_from(self) -> str:

@@ -7,34 +7,33 @@ alone, or its beginning, which podman shows but does not look for, is accepted a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from layers.digest import Digest
 from layers.errors import LayerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+
+    from layers.digest import Digest
 
 _HEX = frozenset("0123456789abcdef")
 
 
-class Named(Protocol):
-    """An image that can be chosen."""
+@dataclass(frozen=True, slots=True)
+class NamedImage:
+    """An image that can be chosen.
 
-    @property
-    def id(self) -> str:
-        """Return the image id: 64 hex digits."""
+    `id` is the image id, 64 hex digits. `names` are `repo:tag` and `repo@digest`, written out in
+    full. `digests` are those of its manifests and indexes.
+    """
 
-    @property
-    def names(self) -> Iterable[str]:
-        """Return the names, `repo:tag` and `repo@digest`, written out in full."""
-
-    @property
-    def digests(self) -> Iterable[Digest]:
-        """Return the digests of its manifests and indexes."""
+    id: str
+    names: tuple[str, ...]
+    digests: tuple[Digest, ...]
 
 
-def select[T: Named](images: Sequence[T], text: str) -> T | None:
+def select[T: NamedImage](images: Sequence[T], text: str) -> T | None:
     """Return the image that the text names, or None. Raise LayerError if it names several."""
     exact = [image for image in images if _wanted(text) in image.names]
     if exact:
@@ -44,15 +43,15 @@ def select[T: Named](images: Sequence[T], text: str) -> T | None:
         return ids[0]
     digests = [image for image in images if text in map(str, image.digests)]
     short = [image for image in images if _matches(image, text)]
-    begun = [image for image in images if _is_id(text) and _has_digest(image, _bare_id(text))]
+    begun = [
+        image
+        for image in images
+        if _is_id(text) and any(digest.hex.startswith(_bare_id(text)) for digest in image.digests)
+    ]
     return _single(digests or short or ids or begun, text)
 
 
-def _has_digest(image: Named, beginning: str) -> bool:
-    return any(digest.hex.startswith(beginning) for digest in image.digests)
-
-
-def _single[T: Named](images: Sequence[T], text: str) -> T | None:
+def _single[T: NamedImage](images: Sequence[T], text: str) -> T | None:
     if len(images) > 1:
         ids = ", ".join(image.id[:12] for image in images[:4])
         raise LayerError(
@@ -76,7 +75,7 @@ def _wanted(text: str) -> str:
     return text if "@" in text or ":" in text.rpartition("/")[2] else f"{text}:latest"
 
 
-def _matches(image: Named, text: str) -> bool:
+def _matches(image: NamedImage, text: str) -> bool:
     """Return whether the text is the end of a name, from a slash on: `nginx:1` for
     `docker.io/library/nginx:1`. The digest of any of the image's manifests, or its beginning, fits
     any name."""

@@ -8,7 +8,7 @@ import pytest
 
 from importer.errors import ImporterError
 from importer.files.foreign import ForeignDirectory
-from importer.graphroot import stored_tar
+from importer.graphroot import job
 from importer.graphroot.docker import Dockerroot
 from importer.progress import Silence
 from layers.tarsplit.record_reader import tar_size
@@ -76,7 +76,7 @@ LINES = 8
 def bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Bounds a record's lines at those that it has and LINES more, which it gets. The lines."""
     lines = gzip.decompress(path.read_bytes())
-    monkeypatch.setattr(stored_tar, "MAX_UNPACKED", len(lines) + LINES * len(NOTHING))
+    monkeypatch.setattr(job, "MAX_UNPACKED", len(lines) + LINES * len(NOTHING))
     path.write_bytes(gzip.compress(lines + LINES * NOTHING))
     assert path.stat().st_size < 30_000
     return lines
@@ -87,7 +87,7 @@ def test_a_record_is_bounded_once_unpacked(store: Path, monkeypatch: pytest.Monk
 
     def size() -> int:
         with ForeignDirectory.named(store) as directory:
-            found = stored_tar.Record(directory, bytes(path.relative_to(store)))
+            found = job.Record(directory, bytes(path.relative_to(store)))
             with found.parts() as parts:
                 return tar_size(parts)
 

@@ -5,7 +5,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Generator, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ from layers.oci.manifest import Manifest, parse_manifest
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories, qualified
 from layers.storage.image_record import any_images
 from layers.storage.layer_record import any_layers, complete_chain
-from layers.storage.select_image import select
+from layers.storage.select_image import NamedImage, select
 from layers.tarsplit.record_reader import FileContent, assembled, segments, tar_size
 from layers.tree.builder import DeviceNodes
 from layers.tree.layer_reader import LayerReader
@@ -287,17 +287,9 @@ def test_the_manifest_made_for_an_image() -> None:
 # -- names --
 
 
-class Stored(NamedTuple):
-    """An image to choose."""
-
-    id: str
-    names: tuple[str, ...]
-    digests: tuple[Digest, ...] = ()
-
-
-ONE = Stored(A, ("docker.io/library/nginx:latest", "quay.io/x/nginx:2"), (Digest.parse(SHA_A),))
-TWO = Stored(B, ("localhost/app:1", "quay.io/y/nginx:2"), (Digest.parse(SHA_B),))
-CAFE = Stored("cafe" + "0" * 60, ("localhost/babe:latest", f"r.io/z@{SHA_A}"))
+ONE = NamedImage(A, ("docker.io/library/nginx:latest", "quay.io/x/nginx:2"), (Digest.parse(SHA_A),))
+TWO = NamedImage(B, ("localhost/app:1", "quay.io/y/nginx:2"), (Digest.parse(SHA_B),))
+CAFE = NamedImage("cafe" + "0" * 60, ("localhost/babe:latest", f"r.io/z@{SHA_A}"), ())
 
 
 @pytest.mark.parametrize(
@@ -327,20 +319,20 @@ CAFE = Stored("cafe" + "0" * 60, ("localhost/babe:latest", f"r.io/z@{SHA_A}"))
         ("", None),
     ],
 )
-def test_what_a_name_means(text: str, image: Stored | None) -> None:
+def test_what_a_name_means(text: str, image: NamedImage | None) -> None:
     assert select([ONE, TWO, CAFE], text) == image
 
 
 def test_a_digest_alone_is_enough_if_one_image_has_it() -> None:
-    images = [Stored(A, (), (Digest.parse(SHA_B),)), Stored("c" * 64, ("r.io/c:1",))]
+    images = [NamedImage(A, (), (Digest.parse(SHA_B),)), NamedImage("c" * 64, ("r.io/c:1",), ())]
     assert select(images, SHA_B) == images[0]
     with pytest.raises(LayerError, match="could mean 2 images"):
-        select([*images, Stored("d" * 64, (), (Digest.parse(SHA_B),))], SHA_B)
+        select([*images, NamedImage("d" * 64, (), (Digest.parse(SHA_B),))], SHA_B)
 
 
 @pytest.mark.parametrize("text", ["nginx:2", "c"])
 def test_what_could_mean_several_images(text: str) -> None:
-    other = Stored("c" * 64, ())
+    other = NamedImage("c" * 64, (), ())
     with pytest.raises(LayerError, match="could mean 2 images"):
         select([ONE, TWO, CAFE, other], text)
 
