@@ -1,26 +1,98 @@
-"""Check the files of a store outside of its layers' trees: none may be missing or be too many."""
+"""Check the files of a store outside of its layers' trees: none may be missing or be too many, and
+each has the owner and mode of an import.
+
+A merged store keeps the files of another tool, so an owner or mode that the base commit has at the
+same path is no fault."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from importer.cache.layer import record_name
+from importer.repo.commit_keys import BASE
+from importer.repo.labels import unlabelled
 from importer.store.layers import read_link
+from importer.store.writer import DIRECTORY, FILE, LINK
 from layers.errors import Fault
 from layers.storage.holders import Holder
 from layers.storage.image_record import big_data_file
 from layers.storage.layer_id import StoreForm, form_of, possible_ids, possible_links
-from layers.storage.mounted import MountedTree, blocker_of, lower_files
+from layers.storage.mounted import MountedTree, blocker_of, lower_files, mounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
-    from importer.verify.owners import OwnerCheck
+    from importer.store.reader import StoreView
+    from importer.verify.findings import Findings
     from importer.verify.records import RecordCheck
+    from layers.entry import Owner
     from layers.storage.layer_record import LayerRecord
+
+_CHECKSUM = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerCheck:
+    """Checks owners and modes.
+
+    `base` is the base commit's store, None if there is none. With `is_base_gone`, the repo lacks
+    the base commit or a part of it; then any owner may be one that the base has.
+    """
+
+    repo: Repo
+    findings: Findings
+    base: RepoDirectory | None
+    is_base_gone: bool
+
+    @classmethod
+    def of(cls, repo: Repo, store: StoreView, findings: Findings) -> Self:
+        """Make the check of a store."""
+        checksum = store.commit.metadata.get(BASE)
+        if checksum is None:
+            return cls(repo, findings, None, False)
+        is_checksum = isinstance(checksum, str) and _CHECKSUM.fullmatch(checksum)
+        if not is_checksum or not repo.exists("commit", checksum):
+            return cls(repo, findings, None, True)
+        commit = repo.commit(checksum)
+        base = None if commit.partial else repo.root(commit).find(store.prefix.strip("/"))
+        return cls(repo, findings, base, commit.partial)
+
+    def directory(self, path: str, place: RepoDirectory) -> None:
+        """Check a directory at this path of the store."""
+        with self.findings.faults(path=path):
+            owner = unlabelled(self.repo.dirmeta(place.meta))
+            if owner != DIRECTORY:
+                before = self.base.find(path) if self.base else None
+                kept = self.repo.dirmeta(before.meta) if before else None
+                self._blame(path, owner, DIRECTORY, kept)
+
+    def file(self, directory: str, place: RepoDirectory, name: str) -> None:
+        """Check a file or symlink in a directory of the store."""
+        path = f"{directory}/{name}"
+        with self.findings.faults(path=path):
+            file = self.repo.file(place.leaves[name.encode()])
+            owner, expected = unlabelled(file.owner), FILE if file.target is None else LINK
+            if owner != expected:
+                checksum = self.base.leaf(path) if self.base else None
+                kept = self.repo.file(checksum).owner if checksum else None
+                self._blame(path, owner, expected, kept)
+
+    def _blame(self, path: str, owner: Owner, expected: Owner, kept: Owner | None) -> None:
+        """Report an owner that is neither the expected one nor that in the base, `kept`."""
+        if self.is_base_gone or (kept is not None and unlabelled(kept) == owner):
+            return
+        if owner.mode != expected.mode:
+            problem = f"its mode is {owner.mode:04o}; an import writes {expected.mode:04o}"
+        elif owner[:3] != expected[:3]:
+            problem = f"its owner is {owner.uid}:{owner.gid}; an import writes 0:0"
+        else:
+            problem = "it has xattrs; an import writes none"
+        self.findings.add(problem, path=path)
+
 
 # RecordCheck reports these files if they are missing.
 _RECORDS = {"layers.json", "images.json"}
@@ -40,10 +112,11 @@ class FileCheck:
         layers = self.records.layers
         images = self.records.records
         trees = [*map(self._own, layers), *map(blocker_of, self.records.blockers)]
+        splits = [record_name(i) for i in layers if i not in self.unverified]
         all_layers, all_images = self.records.all_layers, self.records.all_records
         self._entries("overlay", (), [*(tree.id for tree in trees), "l"], all_layers)
         self._entries("overlay/l", [tree.link for tree in trees], (), all_layers)
-        self._entries("overlay-layers", ["layers.lock", *self._splits()], (), all_layers)
+        self._entries("overlay-layers", ["layers.lock", *splits], (), all_layers)
         self._entries("overlay-images", ["images.lock"], images, all_images)
         for record in layers.values():
             self._layer(record)
@@ -67,9 +140,6 @@ class FileCheck:
         # The link of a layer with a wrong id, which RecordCheck reports, is unknown.
         is_wrong = layer_id not in possible_ids(standard_id)
         return link if link == other or (link and is_wrong) else usual
-
-    def _splits(self) -> list[str]:
-        return [record_name(i) for i in self.records.layers if i not in self.unverified]
 
     def _own(self, layer_id: str) -> MountedTree:
         return MountedTree(layer_id, self._link_of(layer_id))
@@ -103,13 +173,13 @@ class FileCheck:
 
     def _mounted_below(self, record: LayerRecord) -> list[MountedTree]:
         """Return the trees that overlayfs mounts below this layer's own, nearest first."""
-        trees: list[MountedTree] = []
-        for layer_id in (record.id, *self._parents(record)):
-            trees.append(self._own(layer_id))
-            if layer_id in self.records.blockers:
-                trees.append(blocker_of(layer_id))
-            if layer_id in self.records.cut:
-                break
+        blockers = self.records.blockers
+        trees = mounted(
+            (record.id, *self._parents(record)),
+            self._own,
+            lambda layer_id: blocker_of(layer_id) if layer_id in blockers else None,
+            self.records.cut.__contains__,
+        )
         return trees[1:]
 
     def _parents(self, record: LayerRecord) -> list[str]:
@@ -126,26 +196,22 @@ class FileCheck:
         return parents
 
     def _content(self, directory: str, name: str, expected: bytes, layer_id: str) -> None:
-        try:
-            content = self._root.read(f"{directory}/{name}")
-        except Fault as error:
-            self.records.findings.add(error.message, path=f"{directory}/{name}")
-            return
-        if content is not None and content != expected:
-            shown, wanted = (text.decode(errors="replace")[:100] for text in (content, expected))
-            problem = f"layer {layer_id[:12]}: says {shown!r}, not {wanted!r}"
-            self.records.findings.add(problem, path=f"{directory}/{name}")
+        path = f"{directory}/{name}"
+        with self.records.findings.faults(path=path):
+            content = self._root.read(path)
+            if content is not None and content != expected:
+                texts = (text.decode(errors="replace")[:100] for text in (content, expected))
+                problem = "layer {}: says {!r}, not {!r}".format(layer_id[:12], *texts)
+                self.records.findings.add(problem, path=path)
 
     def _link(self, tree: MountedTree) -> None:
-        checksum = self._root.leaf(f"overlay/l/{tree.link}")
-        try:
+        path = f"overlay/l/{tree.link}"
+        checksum = self._root.leaf(path)
+        with self.records.findings.faults(path=path):
             target = self.repo.file(checksum).target if checksum else tree.target
-        except Fault as error:
-            self.records.findings.add(error.message, path=f"overlay/l/{tree.link}")
-            return
-        if target != tree.target:
-            problem = f"layer {tree.id[:12]}: leads to {target!r}, not {tree.target!r}"
-            self.records.findings.add(problem, path=f"overlay/l/{tree.link}")
+            if target != tree.target:
+                problem = f"layer {tree.id[:12]}: leads to {target!r}, not {tree.target!r}"
+                self.records.findings.add(problem, path=path)
 
     def _entries(
         self,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from importer.render.table import Block, Text
-from layers.errors import printable
+from layers.errors import Fault, printable
 from layers.words import first_of, several, size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from importer.store.image import ImageView
 
 
@@ -42,6 +45,16 @@ class Findings:
         finding = Finding((image,) if image else (), layer, shown, problem)
         if finding not in self.all:
             self.all.append(finding)
+
+    @contextmanager
+    def faults(
+        self, *, image: str = "", layer: str = "", path: bytes | str = b""
+    ) -> Iterator[None]:
+        """Add the Fault that ends the context, if one does."""
+        try:
+            yield
+        except Fault as error:
+            self.add(error.message, image=image, layer=layer, path=path)
 
     def named(self, images: list[ImageView]) -> list[Finding]:
         """Return all findings, each layer's with the images that have the layer."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
 from importer.repo.labels import unlabelled
 from layers.entry import Owner
 from layers.path import Path, joined
@@ -60,12 +59,16 @@ class HeldCheck:
         if self.blocker is not None and () in whole:
             self.tree.fault((), "the layer has a blocker, and its tar deletes a name in the root")
         elif self.blocker is not None:
-            BlockerCheck(self.tree, self.blocker).compare(whole)
+            tree = replace(self.tree, blame=self._blame_blocker)
+            BlockerCheck(tree, self.blocker).compare(whole)
         elif () not in whole:
             problem = (
                 "the layer has no file `lower`, and its tar deletes nothing in the root directory"
             )
             self.tree.fault((), problem)
+
+    def _blame_blocker(self, path: bytes, problem: str) -> None:
+        self.tree.blame(path, f"in the layer's blocker: {problem}")
 
     def _names(self, place: Place) -> None:
         """Compare the names of one directory, and the files of the layer's tar."""
@@ -76,22 +79,18 @@ class HeldCheck:
         there = stored.leaves.keys() | stored.directories.keys()
         for name in sorted(there - own - shown):
             self.tree.fault((*path, name), _stray(name, hidden))
-        for name in sorted(own - there):
-            self.tree.fault((*path, name), "is missing; the layer's tar has it")
+        self.tree.each(path, own - there, "is missing; the layer's tar has it")
         self._own(path, expected, stored)
         if below is not None:
             for name in sorted(shown):
                 self._below((*path, name), name, below, stored)
 
     def _own(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
-        for name in sorted(expected.leaves.keys() & stored.leaves.keys()):
-            leaf = expected.leaves[name]
-            if leaf.checksum != stored.leaves[name]:
-                self.tree.leaf((*path, name), leaf, stored.leaves[name])
-        for name in sorted(expected.leaves.keys() & stored.directories.keys()):
-            self.tree.fault((*path, name), "is a directory; the layer's tar has none")
-        for name in sorted(expected.directories.keys() & stored.leaves.keys()):
-            self.tree.fault((*path, name), "is no directory; the layer's tar has one")
+        self.tree.leaves(path, expected, stored.leaves)
+        files = expected.leaves.keys() & stored.directories.keys()
+        self.tree.each(path, files, "is a directory; the layer's tar has none")
+        directories = expected.directories.keys() & stored.leaves.keys()
+        self.tree.each(path, directories, "is no directory; the layer's tar has one")
 
     def _below(self, path: Path, name: bytes, below: Lower, stored: RepoDirectory) -> None:
         """Compare a name that only the layers below have, with everything in it."""
@@ -155,25 +154,20 @@ class BlockerCheck:
 
     def _directory(self, path: Path, expected: Blocker, stored: RepoDirectory) -> None:
         if expected.meta != stored.meta:
-            self._fault(path, "its mode, owner or xattrs are not those of the layer's directory")
-        for name in sorted(expected.leaves.keys() - stored.leaves.keys()):
-            self._fault((*path, name), "is missing: what the layer deletes there is back")
+            problem = "its mode, owner or xattrs are not those of the layer's directory"
+            self.tree.fault(path, problem)
+        ends, leads = expected.leaves.keys(), expected.directories.keys()
         names = stored.leaves.keys() | stored.directories.keys()
-        for name in sorted(names - expected.leaves.keys() - expected.directories.keys()):
-            self._fault((*path, name), "is there, and the layer's tar deletes nothing in it")
-        for name in sorted(expected.directories.keys() - stored.directories.keys()):
-            self._fault((*path, name), "is no directory, and one below it has to end")
+        missing, strays = ends - stored.leaves.keys(), names - ends - leads
+        self.tree.each(path, missing, "is missing: what the layer deletes there is back")
+        self.tree.each(path, strays, "is there, and the layer's tar deletes nothing in it")
+        files = leads - stored.directories.keys()
+        self.tree.each(path, files, "is no directory, and one below it has to end")
         for name in sorted(expected.leaves.keys() & stored.leaves.keys()):
             self._leaf((*path, name), stored.leaves[name])
 
     def _leaf(self, path: Path, checksum: str) -> None:
-        try:
+        with self.tree.faults(path):
             file = self.tree.repo.file(checksum)
-        except ImporterError as error:
-            self._fault(path, error.message)
-            return
-        if file.target != TARGET or unlabelled(file.owner) != _LINK:
-            self._fault(path, f"is no symlink to {TARGET}")
-
-    def _fault(self, path: Path, problem: str) -> None:
-        self.tree.fault(path, f"in the layer's blocker: {problem}")
+            if file.target != TARGET or unlabelled(file.owner) != _LINK:
+                self.tree.fault(path, f"is no symlink to {TARGET}")

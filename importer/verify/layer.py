@@ -13,6 +13,7 @@ from importer.verify.held import HeldCheck
 from importer.verify.rebuilt_tar import Problem, RebuiltTar
 from importer.verify.tree import TreeCheck
 from layers.ostree.objects import Stored
+from layers.storage.mounted import mounted
 from layers.tree.lower import Lower
 
 if TYPE_CHECKING:
@@ -63,13 +64,13 @@ class LayerCheck:
         """Find a layer's objects; `below` is base first. Return None if a tree or tar-split file is
         missing."""
         store = records.store.root
-        trees = [store.find(f"overlay/{record.id}/diff")]
-        for layer in reversed(below):
-            trees.append(store.find(f"overlay/{layer.id}/diff"))
-            if (blocker := records.blockers.get(layer.id)) is not None:
-                trees.append(blocker)
-            if layer.id in records.cut:
-                break
+        lower = mounted(
+            (layer.id for layer in reversed(below)),
+            lambda layer_id: store.find(f"overlay/{layer_id}/diff"),
+            records.blockers.get,
+            records.cut.__contains__,
+        )
+        trees = [store.find(f"overlay/{record.id}/diff"), *lower]
         split = store.leaf(f"overlay-layers/{record_name(record.id)}")
         if None in trees or split is None:
             return None

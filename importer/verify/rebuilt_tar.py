@@ -10,6 +10,7 @@ from fastcrc import crc64
 
 from importer.errors import ImporterError
 from importer.repo.labels import label_of
+from layers.chunks import Hashed
 from layers.entry import Entry, Kind
 from layers.errors import LayerError
 from layers.ostree.objects import content_of
@@ -21,8 +22,6 @@ from layers.tree.lower import find_leaf
 from layers.tree.node import Leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from importer.repo.values import RepoDirectory, StoredFile
     from importer.repo.writer import Repo
     from layers.chunks import Chunks
@@ -69,8 +68,8 @@ class RebuiltTar:
     def read(self, record: Chunks, size: int) -> None:
         """Read the tar that a tar-split record describes; it should have `size` bytes. A tar that
         is longer by far is not read to its end."""
-        hasher = sha256()
-        reader = LayerReader(self._hashed(self._tar(record, size), hasher.update), DeviceNodes.SKIP)
+        hashed = Hashed(self._tar(record, size))
+        reader = LayerReader(iter(hashed), DeviceNodes.SKIP)
         self.tree = reader.tree
         try:
             for leaf, entry in reader:
@@ -79,13 +78,9 @@ class RebuiltTar:
         except LayerError as error:
             self.broken = True
             self.problems.append(Problem(error.path or b"", f"the layer's tar: {error.message}"))
-        self.diff_id = f"sha256:{hasher.hexdigest()}"
-
-    def _hashed(self, chunks: Chunks, update: Callable[[bytes], None]) -> Chunks:
-        for chunk in chunks:
-            self.size += len(chunk)
-            update(chunk)
-            yield chunk
+        finally:
+            self.size = hashed.size
+        self.diff_id = str(hashed.digest)
 
     def _tar(self, record: Chunks, size: int) -> Chunks:
         left = size + _TOO_LONG

@@ -11,11 +11,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from importer.store.image import read_image
-from importer.store.layers import IMAGES, LAYERS
-from importer.store.whiteouts import blocker_in, is_cut
-from importer.verify.documents import DocumentCheck, label, record_digest
+from importer.store.layers import IMAGES, LAYERS, blocker_in, is_cut
+from importer.verify.documents import (
+    check_big_data,
+    check_digest_names,
+    check_readable,
+    record_digest,
+)
 from layers.document import parse_records
-from layers.errors import Fault, LayerError
+from layers.errors import Fault
 from layers.storage.image_record import SIGNATURE, StoredImage, own_image
 from layers.storage.layer_id import possible_ids
 from layers.storage.layer_record import chain, own_layer, standard_ids
@@ -59,7 +63,7 @@ class RecordCheck:
             self._add_layer(record)
         for image in images:
             if image.id in self.records:
-                self.findings.add("images.json has it twice", image=label(image))
+                self.findings.add("images.json has it twice", image=image.label)
             self.records[image.id] = image
         self.all_images = self.all_layers and self.all_records
         self.standard_ids = standard_ids(self.layers)
@@ -70,10 +74,6 @@ class RecordCheck:
         for image in self.records.values():
             self._check_image(image)
         self._check_names()
-
-    @cached_property
-    def _documents(self) -> DocumentCheck:
-        return DocumentCheck(self.store, self.findings)
 
     @cached_property
     def cut(self) -> frozenset[str]:
@@ -109,17 +109,13 @@ class RecordCheck:
     def _read[R](self, path: str, parse: Callable[[Document], R]) -> tuple[list[R], bool]:
         """Return the records of a file that can be read, and whether all can."""
         records = []
-        try:
+        with self.findings.faults(path=path):
             documents = parse_records(self.store.records(path), path.partition("/")[2])
-        except Fault as error:
-            self.findings.add(error.message, path=path)
-            return [], False
-        for document in documents:
-            try:
-                records.append(parse(document))
-            except LayerError as error:
-                self.findings.add(error.message, path=path)
-        return records, len(records) == len(documents)
+            for document in documents:
+                with self.findings.faults(path=path):
+                    records.append(parse(document))
+            return records, len(records) == len(documents)
+        return [], False
 
     def _add_layer(self, record: LayerRecord) -> None:
         if record.id in self.layers:
@@ -133,7 +129,7 @@ class RecordCheck:
         return standard_id is not None and record.id in possible_ids(standard_id)
 
     def _check_image(self, record: ImageRecord) -> None:
-        self._documents.check_big_data(record)
+        check_big_data(self.store, self.findings, record)
         if not self.all_layers:
             return
         try:
@@ -147,10 +143,10 @@ class RecordCheck:
             }
         except Fault as error:
             self.all_images = False
-            self.findings.add(error.message, image=label(record))
+            self.findings.add(error.message, image=record.label)
             return
         self.images.append(image)
-        self._documents.check_readable(image)
+        check_readable(self.findings, image)
         self._check_top(image)
         stored = StoredImage(
             image.manifest.config.digest.hex,
@@ -162,10 +158,10 @@ class RecordCheck:
             record.kept_from,
             signatures,
         )
-        self._check_fields(record.document, stored.record(), image=label(record))
+        self.check_fields(record.document, stored.record(), image=record.label)
         if f"manifest-{image.manifest.digest}" not in record.big_data:
-            self.findings.add("its manifest is not there under its digest", image=label(record))
-        self._documents.check_digest_names(image)
+            self.findings.add("its manifest is not there under its digest", image=record.label)
+        check_digest_names(self.findings, image)
 
     def _check_top(self, image: ImageView) -> None:
         """Check that an image has its own layers, or as many flattened ones: all empty but the top
@@ -195,19 +191,16 @@ class RecordCheck:
             if len(ids) > 1:
                 self.findings.add(f"several images have the name: {', '.join(ids)}", image=name)
 
-    def _check_fields(
+    def check_fields(
         self, record: Document, expected: Document, *, image: str = "", layer: str = ""
     ) -> None:
+        """Compare a record with the one that follows from the documents, or from a layer's tar."""
         for key in sorted(record.keys() | expected.keys()):
             if record.get(key) != expected.get(key):
                 problem = (
                     f"its record's {key} is {_shown(record, key)}, not {_shown(expected, key)}"
                 )
                 self.findings.add(problem, image=image, layer=layer)
-
-    def check_layer_fields(self, layer_id: str, expected: Document) -> None:
-        """Compare a layer's record with the one that its tar and blob give."""
-        self._check_fields(self.layers[layer_id].document, expected, layer=layer_id)
 
 
 def _shown(record: Document, key: str) -> str:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import cut_branch, layer_branch, record_branch
 from importer.cache.layer import find_layer, record_name
-from importer.errors import ImporterError
 from importer.repo.commit_keys import DIFF_ID
 from importer.repo.labels import label_of
-from importer.verify.files import FileCheck
+from importer.verify.documents import check_forms, check_names
+from importer.verify.files import FileCheck, OwnerCheck
 from importer.verify.findings import Findings, Verification, Verified
 from importer.verify.layer import LayerCheck
-from importer.verify.owners import OwnerCheck
 from importer.verify.records import RecordCheck
-from importer.verify.stated import check_forms, check_names
 from importer.workers.tasks import Tasks, processes
 from layers.errors import LayerError
 from layers.oci.media_type import layer_compression
@@ -23,7 +21,7 @@ from layers.storage.layer_record import StoredLayer, chain
 from layers.words import size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
     from importer.progress import Progress
@@ -60,7 +58,9 @@ class Verifier:
     def verify(self, stores: Iterable[StoreView], jobs: int) -> Iterator[Verified]:
         """Verify the stores in `jobs` processes. Yield the results in the order of `stores`."""
         plans = [self._plan(store) for store in stores]
-        checks = dict.fromkeys(check for plan in plans for check in _largest_first(plan))
+        # A store's largest first, so that no process ends long after the others.
+        ordered = (sorted(plan.checks, key=lambda pair: -pair[1].size) for plan in plans)
+        checks = dict.fromkeys(check for pairs in ordered for _, check in pairs)
         count = processes(jobs, (check.size for check in checks))
         with Tasks(count, LayerCheck.__module__) as tasks:
             results = {check: tasks.begin(check) for check in checks}
@@ -99,14 +99,11 @@ class Verifier:
         for layer_id, record in records.layers.items():
             if records.all_images and layer_id not in used:
                 findings.add("no image has it", layer=layer_id)
-            try:
+            with findings.faults(layer=layer_id):
                 below = chain(records.layers, record.parent)
                 check = LayerCheck.of(self._repo, record, below, records)
-            except (LayerError, ImporterError) as error:
-                findings.add(error.message, layer=layer_id)
-                continue
-            if check is not None:  # else FileCheck has said what is missing
-                yield record, check
+                if check is not None:  # else FileCheck has said what is missing
+                    yield record, check
 
     def _layer(
         self,
@@ -119,7 +116,7 @@ class Verifier:
         if check not in self._told:
             self._progress.message(f"verifying layer {record.id[:12]}, {size(record.diff_size)}")
             self._told.add(check)
-        try:
+        with findings.faults(layer=record.id):  # of an object that is damaged, or gone
             result = results[check].result()
             for path, problem in result.problems:
                 findings.add(problem, layer=record.id, path=path)
@@ -129,9 +126,7 @@ class Verifier:
             if result.ids is not None:
                 blobs = records.blobs(record.id)
                 expected = expected_record(record, blobs, result.size, result.ids)
-                records.check_layer_fields(record.id, expected)
-        except ImporterError as error:  # an object that is damaged, or gone
-            findings.add(error.message, layer=record.id)
+                records.check_fields(record.document, expected, layer=record.id)
 
     def _branches(self, records: RecordCheck, record: LayerRecord, check: LayerCheck) -> None:
         """Compare a layer with its branches, if there are any: the next import grafts these.
@@ -167,11 +162,6 @@ class Verifier:
 def verify(repo: Repo, stores: Iterable[StoreView], progress: Progress, jobs: int) -> Verification:
     """Verify all stores, with `jobs` processes at most."""
     return Verification(list(Verifier(repo, progress).verify(stores, jobs)))
-
-
-def _largest_first(plan: _VerifyPlan) -> Sequence[LayerCheck]:
-    """Return the checks, largest first, so that no process ends long after the others."""
-    return sorted((check for _, check in plan.checks), key=lambda check: -check.size)
 
 
 def expected_record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from layers.tree.translate import settle
 from layers.whiteout import quoted, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from importer.repo.values import RepoDirectory, StoredFile
     from importer.repo.writer import Repo
@@ -52,6 +53,19 @@ class TreeCheck:
         """Report a fault at this path."""
         self.blame(joined(path), problem)
 
+    def each(self, path: Path, names: Iterable[bytes], problem: str) -> None:
+        """Report a fault of each of these names in a directory."""
+        for name in sorted(names):
+            self.fault((*path, name), problem)
+
+    @contextmanager
+    def faults(self, path: Path) -> Iterator[None]:
+        """Report the ImporterError that ends the context: of an object that cannot be read."""
+        try:
+            yield
+        except ImporterError as error:
+            self.fault(path, error.message)
+
     def compare(self, settled: Settled) -> None:
         """Compare with the settled tree."""
         work: list[tuple[Path, Settled, RepoDirectory]] = [((), settled, self.tar.root)]
@@ -73,12 +87,10 @@ class TreeCheck:
         """Compare the owners of two directories."""
         if expected.meta == stored.meta:
             return
-        try:
+        with self.faults(path):
             meta = expected.meta
             owner = meta if isinstance(meta, Owner) else self.repo.dirmeta(meta)
             self._owner(path, owner, self.repo.dirmeta(stored.meta))
-        except ImporterError as error:
-            self.fault(path, error.message)
 
     def _owner(self, path: Path, expected: Owner, stored: Owner) -> bool:
         """Return whether two owners are the same, and report the difference, but for labels."""
@@ -96,8 +108,7 @@ class TreeCheck:
     def _whiteouts(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
         wanted = set(expected.whiteouts)
         there = {hidden for name in stored.leaves if (hidden := unquoted(name)) is not None}
-        for name in sorted(wanted - there):
-            self.fault((*path, name), "its whiteout is missing: what was deleted is back")
+        self.each(path, wanted - there, "its whiteout is missing: what was deleted is back")
         for name in sorted(there - wanted):
             lacks = "that the layer's tar does not have" if self._is_below(path, name) else ""
             self.fault((*path, name), f"a whiteout {lacks or 'that hides nothing'}")
@@ -113,36 +124,35 @@ class TreeCheck:
 
     def _whiteout(self, path: Path, checksum: str) -> None:
         """Check a whiteout's file: ostree gives the device its mode, owner and xattrs."""
-        try:
+        with self.faults(path):
             file = self.repo.file(checksum)
-        except ImporterError as error:
-            self.fault(path, error.message)
-            return
-        if file.target is not None or file.size or unlabelled(file.owner) != _WHITEOUT:
-            self.fault(path, "its whiteout is not an empty file without mode and owner")
+            if file.target is not None or file.size or unlabelled(file.owner) != _WHITEOUT:
+                self.fault(path, "its whiteout is not an empty file without mode and owner")
 
     def _leaves(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
         there = {
             name: checksum for name, checksum in stored.leaves.items() if unquoted(name) is None
         }
-        for name in sorted(expected.leaves.keys() - there.keys()):
-            self.fault((*path, name), "is missing; the layer's tar has it")
-        for name in sorted(there.keys() - expected.leaves.keys()):
-            self.fault((*path, name), "is not in the layer's tar")
+        wanted = expected.leaves.keys()
+        self.each(path, wanted - there.keys(), "is missing; the layer's tar has it")
+        self.each(path, there.keys() - wanted, "is not in the layer's tar")
+        self.leaves(path, expected, there)
+
+    def _directories(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
+        wanted, there = expected.directories.keys(), stored.directories.keys()
+        self.each(path, wanted - there, "the directory is missing; the layer's tar has it")
+        self.each(path, there - wanted, "the directory is not in the layer's tar")
+
+    def leaves(self, path: Path, expected: Settled, there: Mapping[bytes, str]) -> None:
+        """Compare the files and symlinks that both trees have in a directory."""
         for name in sorted(expected.leaves.keys() & there.keys()):
             leaf = expected.leaves[name]
             if leaf.checksum != there[name]:
-                self.leaf((*path, name), leaf, there[name])
+                self._leaf((*path, name), leaf, there[name])
 
-    def _directories(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
-        for name in sorted(expected.directories.keys() - stored.directories.keys()):
-            self.fault((*path, name), "the directory is missing; the layer's tar has it")
-        for name in sorted(stored.directories.keys() - expected.directories.keys()):
-            self.fault((*path, name), "the directory is not in the layer's tar")
-
-    def leaf(self, path: Path, leaf: Leaf, checksum: str) -> None:
+    def _leaf(self, path: Path, leaf: Leaf, checksum: str) -> None:
         """Report how two files differ. A second name under another label does not."""
-        try:
+        with self.faults(path):
             stored = self.repo.file(checksum)
             described = self.tar.described.get(leaf)
             if described is None:  # a hard link to a lower layer's file: a copy of that
@@ -150,8 +160,6 @@ class TreeCheck:
                 self._copy(path, expected, stored)
             else:
                 self._described(path, described.entry, leaf, stored)
-        except ImporterError as error:
-            self.fault(path, error.message)
 
     def _copy(self, path: Path, expected: StoredFile, stored: StoredFile) -> None:
         same = self._owner(path, expected.owner, stored.owner)
