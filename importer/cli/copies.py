@@ -18,38 +18,40 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from importer.cli.options.given import Given
-    from importer.copies.place import AnyCopy
+    from importer.run.copied import StoreCopy
 
 _REPO = "import-image/repo"
+_TAR, _IMAGES = "tar:", ("oci:", "oci-archive:")
 
 
-def copy_of(given: Given) -> AnyCopy | None:
-    """Return where a copy of the store goes, None without --to.
+def copy_of(given: Given) -> StoreCopy | None:
+    """Return what writes to DIR, tar:FILE, tar:-, oci:DIR[:TAG] or oci-archive:FILE, None without
+    --to.
 
-    Raise click.UsageError for a place that cannot have the store.
+    Raise click.UsageError for a place that cannot have the store, LayerError for an image's place
+    without a path.
     """
     options = given(CopyOptions)
-    if options.to is None:
+    to = options.to
+    if to is None:
         return None
     from importer.copies.directory import DirectoryCopy
-    from importer.copies.place import parse_place
+    from importer.copies.image import ImageCopy
+    from importer.copies.tar_file import TarCopy
+    from layers.oci.reference import Reference
 
-    if options.to == STDOUT and sys.stdout.isatty():
+    if to == STDOUT and sys.stdout.isatty():
         raise click.UsageError(f"--to={STDOUT} writes no tar to a terminal: name a file, or a pipe")
-    place = parse_place(
-        options.to,
-        sys.stdout.buffer,
-        update=options.update,
-        days=options.component_days,
-        jobs=given(Jobs).count,
-    )
-    if isinstance(place, DirectoryCopy):
-        return place
+    if not to.startswith((_TAR, *_IMAGES)):
+        return DirectoryCopy(Path(to), update=options.update, days=options.component_days)
     if options.component_days is not None:
         raise click.UsageError("--component-days is not for this --to: only DIR has components")
     if given(StoreContents).whiteouts is Whiteouts.QUOTED:
         raise click.UsageError("--whiteouts=quoted is not for this --to: only DIR has whiteouts")
-    return place
+    if to.startswith(_IMAGES):
+        return ImageCopy(to, Reference.parse(to), given(Jobs).count)
+    file = sys.stdout.buffer if to == STDOUT else Path(to.removeprefix(_TAR))
+    return TarCopy(to, file, update=options.update)
 
 
 def repo_of(given: Given) -> Path:

@@ -97,9 +97,8 @@ def export(given: Given) -> None:
         raise click.UsageError(f"{options.destination} has room for one image, without --all")
 
     def work(repo: Repo) -> Shown:
-        from importer.imagestore.export import export_image
+        from importer.imagestore.export import ExportPlace, export_image
         from importer.imagestore.export_all import export_images
-        from importer.imagestore.export_layer import ExportPlace
         from importer.store.find import find_stores
 
         stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)

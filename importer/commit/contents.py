@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from importer.commit.base_tree import BaseTree
-    from importer.commit.target import Target
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
     from importer.repo.values import SystemDirectory

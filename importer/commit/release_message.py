@@ -15,7 +15,7 @@ from importer.commit.target import ExistingStore
 from importer.repo import commit_keys as key
 from importer.repo.commit_keys import FLATTEN, OPTIONS, PREFIX
 from importer.repo.values import Message
-from importer.store.whiteouts import recorded_whiteouts
+from importer.store.layers import recorded_whiteouts
 from layers.document import parse_document
 from layers.release.commit_metadata import metadata, stored_release
 from layers.release.diff import compare

@@ -14,7 +14,7 @@ from importer.commit.base_tree import BaseCommit, BaseTree
 from importer.commit.layer_ids import change_of_ids, chosen_layer_ids, present_store
 from importer.commit.target import ExistingStore, Form
 from importer.errors import ImporterError
-from importer.store.whiteouts import recorded_whiteouts, whiteouts_in
+from importer.store.layers import recorded_whiteouts, whiteouts_in
 from importer.store.writer import reading_present
 from layers.storage.layer_id import StoreKind, Whiteouts, layer_ids
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
     from layers.storage.image import Image
-    from layers.storage.layer_id import Whiteouts
 
 _TAKEN = (
     "the base commit enables composefs, which shows no whiteouts: the store has none"

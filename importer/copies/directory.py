@@ -15,7 +15,7 @@ from importer.files.presence import is_directory, is_present
 from importer.files.replacement import read_file
 from importer.files.sync import make_directory, synced
 from importer.run.copied import CopiedStore
-from importer.store.layers import NO_RECORDS
+from importer.store.layers import NO_RECORDS, PARTS
 from layers.document import MAX_DOCUMENT_SIZE, compact_json, parse_document, string
 from layers.errors import LayerError, printable
 from layers.words import several
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 # Beside the store, in its directory: tells that we made the store. Other programs ignore it.
 MARKER = ".import-image.json"
-# The records of layers follow the files, and the records of images come last: no program finds an
-# image before its files are there.
-_PARTS = (b"overlay", b"overlay-layers", b"overlay-images")
 _FOR_ALL, _OWN = 0o755, 0o700
 _MOST_BYTES = 64
 
@@ -76,9 +73,11 @@ class DirectoryCopy:
                 self._mark({})
             with synced(str(self.to)) as root:
                 tree = DiskTree(repo, root, Components(store, self.days), advance)
-                for name in _PARTS:
-                    if (part := store.root.directories.get(name)) is not None:
-                        tree.write((name,), part)
+                # The records of layers follow the files, and the records of images come last: no
+                # program finds an image before its files are there.
+                for name in PARTS:
+                    if (part := store.root.find(name)) is not None:
+                        tree.write((name.encode(),), part)
                 tree.clear()
             if self._marked() != checksum:
                 self._mark({"commit": checksum})
@@ -107,7 +106,7 @@ def _is_empty_store(directory: Path) -> bool:
     """Return whether a directory has nothing but the empty records of a store."""
     return all(
         stat.S_ISDIR(part.lstat().st_mode)
-        and part.name.encode() in _PARTS
+        and part.name in PARTS
         and all(_is_empty_record(path) for path in part.iterdir())
         for part in directory.iterdir()
     )

@@ -22,7 +22,7 @@ from importer.device.symptoms import (
     unreadable,
     user_namespaces,
 )
-from importer.device.treatment import called, treatment
+from importer.device.treatment import treatment
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _broken(root: Path, stores: DeviceStores, held: ExitStack) -> Iterator[Sympt
         yield Symptom(
             "broken-image",
             str(root),
-            f"no store has layer {broken.missing[:12]} of {called(broken.image)}",
+            f"no store has layer {broken.missing[:12]} of {broken.image.label}",
             "run heal",
         )
     for container in proposed.stuck:

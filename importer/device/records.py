@@ -53,6 +53,12 @@ class Recorded:
     document: Dict[str, object]
 
     @property
+    def label(self) -> str:
+        """Return the beginning of an image's id, and its names."""
+        names = f" ({', '.join(self.names)})" if self.names else ""
+        return f"image {self.id[:12]}{names}"
+
+    @property
     def top(self) -> str:
         """Return the first layer in `below`, "" if there is none."""
         return self.below[0] if self.below else ""

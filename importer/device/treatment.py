@@ -63,11 +63,11 @@ class Treatment:
         would = "would be " if self.dry_run else ""
         goes = "stays" if self.doubts else f"{would}moved aside"
         lines = [
-            f"{called(broken.image)}: {goes}, since no store has its layer {broken.missing[:12]}"
+            f"{broken.image.label}: {goes}, since no store has its layer {broken.missing[:12]}"
             for broken in self.broken
         ]
         lines += [f"layer {layer}: {goes}" for layer in self.layers]
-        lines += [f"{called(image)}: {would}brought back" for image in self._returning_images()]
+        lines += [f"{image.label}: {would}brought back" for image in self._returning_images()]
         lines += [f"layer {layer}: names its parents' links of today" for layer in self.linked]
         lines += [
             f"container {container[:12]} cannot start, since its image's layers are gone; it stays,"
@@ -199,9 +199,3 @@ def _renamed(image: Recorded, taken: Set[str]) -> Recorded:
     """Return the image without the names in `taken`."""
     names = tuple(name for name in image.names if name not in taken)
     return replace(image, names=names, document={**image.document, "names": list(names)})
-
-
-def called(image: Recorded) -> str:
-    """Return the beginning of an image's id, and its names."""
-    names = f" ({', '.join(image.names)})" if image.names else ""
-    return f"image {image.id[:12]}{names}"

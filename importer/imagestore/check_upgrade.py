@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.imagestore.diff import paired_images
+from importer.imagestore.diff import image_changes
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.repo.reachable import Fetch, fetch_of, new_objects, space_of
 from importer.store.lost import mounted_for, names_in
 from layers.storage.holders import Holder
-from layers.storage.upgrade import Obstacle, StoreNames, obstacle
+from layers.storage.mounted import Obstacle, obstacle
 from layers.words import first_of, several, size
 
 if TYPE_CHECKING:
@@ -121,11 +121,12 @@ class UpgradeCheck(Shown):
             if image.pods_pull:
                 names = ", ".join(image.lost_names) or image.image.label
                 yield Text(f"pods have to pull {names}", "yellow")
-        if self.broken_parents:
+        parents = first_of([layer[:12] for layer in self.broken_parents])
+        if parents:
             yield Text(
                 "images that a device pulled or built beside A break if they have one of"
-                f" {several(len(self.broken_parents), 'layer')} ({self._parents()}), and CRI-O then"
-                " lists no image: enable import-image-heal.service",
+                f" {several(len(self.broken_parents), 'layer')} ({parents}), and CRI-O then lists"
+                " no image: enable import-image-heal.service",
                 "red",
             )
         else:
@@ -143,9 +144,6 @@ class UpgradeCheck(Shown):
         else:
             yield Text(f"a device with A fetches {self.fetch}")
             yield Text(f"it needs at most {size(self.space)} of free space while it has both")
-
-    def _parents(self) -> str:
-        return first_of([layer[:12] for layer in self.broken_parents])
 
     def document(self) -> dict[str, object]:
         return {
@@ -181,7 +179,7 @@ def check_upgrade(
     return UpgradeCheck(
         old,
         new,
-        tuple(_Comparison(repo, old, new).images()),
+        tuple(_upgrades(repo, old, new)),
         tuple(image for image in new.images if image.id not in ids),
         tuple(
             layer
@@ -194,34 +192,25 @@ def check_upgrade(
     )
 
 
-class _Comparison:
-    def __init__(self, repo: Repo, old: StoreView, new: StoreView) -> None:
-        self._old = old
-        self._present = {image.id: image for image in new.images}
-        self._names: tuple[StoreNames, StoreNames] = names_in(repo, old), names_in(repo, new)
-        gone = [image for image in old.images if image.id not in self._present]
-        before = {image.id for image in old.images}
-        fresh = [image for image in new.images if image.id not in before]
-        self._replaced = {image.id for image, _ in paired_images(gone, fresh)}
-        self._called = {name for image in new.images for name in image.names}
-
-    def images(self) -> Iterator[ImageUpgrade]:
-        for image in sorted(self._old.images, key=lambda image: image.full_label):
-            here = self._present.get(image.id)
-            left = "replaced" if image.id in self._replaced else "gone"
-            names = tuple(name for name in image.names if name not in self._called)
-            top = image.layers[-1].id if image.layers else ""
-            yield ImageUpgrade(
-                image,
-                left if here is None else "same",
-                Containers(*(self._obstacle(image, by) for by in (Holder.LINKS, Holder.IDS))),
-                names,
-                bool(top) and top not in self._names[1].standard_ids,
-            )
-
-    def _obstacle(self, image: ImageView, holder: Holder) -> Obstacle | None:
-        old, new = self._names
-        here = self._present.get(image.id)
+def _upgrades(repo: Repo, old: StoreView, new: StoreView) -> Iterator[ImageUpgrade]:
+    before, after = names_in(repo, old), names_in(repo, new)
+    present = {image.id: image for image in new.images}
+    replaced = {image.id for image, _ in image_changes(old.images, new.images).pairs}
+    called = {name for image in new.images for name in image.names}
+    for image in sorted(old.images, key=lambda image: image.full_label):
+        here = present.get(image.id)
+        left = "replaced" if image.id in replaced else "gone"
+        trees = mounted_for(old, image, before)
         reshaped = here is not None and here.flattened != image.flattened
-        trees = mounted_for(self._old, image, old)
-        return obstacle(trees, holder, old, new, reshaped=reshaped)
+        by_link, by_id = (
+            obstacle(trees, holder, before, after, reshaped=reshaped)
+            for holder in (Holder.LINKS, Holder.IDS)
+        )
+        top = image.layers[-1].id if image.layers else ""
+        yield ImageUpgrade(
+            image,
+            left if here is None else "same",
+            Containers(by_link, by_id),
+            tuple(name for name in image.names if name not in called),
+            bool(top) and top not in after.standard_ids,
+        )

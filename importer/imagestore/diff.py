@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from importer.imagestore.tree_diff import TreeDiff, changed_files, tree_diff
+from importer.imagestore.image_files import TreeDiff, changed_files, tree_diff
 from importer.render.table import Block, Column, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.layers import layer_ids_of
@@ -14,7 +14,7 @@ from layers.errors import printable
 from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
@@ -28,6 +28,14 @@ _COLUMNS = (
     Column("FILES", fold=True),
 )
 _STYLES = {"+": "green", "~": "yellow", "-": "red"}
+
+
+class ImageChanges(NamedTuple):
+    """Images that one of two stores has alone, and pairs of an old and a new version among them."""
+
+    gone: list[ImageView]
+    fresh: list[ImageView]
+    pairs: list[tuple[ImageView, ImageView]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +200,7 @@ def store_diff(
     repo: Repo, old: StoreView | None, new: StoreView, wanted: DiffParts | None = None
 ) -> StoreDiff:
     """Compare two stores in both directions."""
-    before = _images(old) if old else {}
-    after = _images(new)
-    gone = [image for image_id, image in before.items() if image_id not in after]
-    fresh = [image for image_id, image in after.items() if image_id not in before]
-    pairs = paired_images(gone, fresh)
+    gone, fresh, pairs = image_changes(old.images if old else (), new.images)
     old_layers, new_layers = _standard_ids(old), _standard_ids(new)
     return StoreDiff(
         old,
@@ -204,7 +208,7 @@ def store_diff(
         tuple(image for image in fresh if image.id not in {b.id for _, b in pairs}),
         tuple(image for image in gone if image.id not in {a.id for a, _ in pairs}),
         tuple(_changed(old, new, a, b) for a, b in pairs if old),
-        len(before.keys() & after.keys()),
+        len(new.images) - len(fresh),
         tuple(layer_id for layer_id in new_layers if layer_id not in old_layers),
         tuple(layer_id for layer_id in old_layers if layer_id not in new_layers),
         fetch_cost(repo, old.commit if old else None, new.commit),
@@ -213,31 +217,31 @@ def store_diff(
     )
 
 
-def _images(store: StoreView) -> dict[str, ImageView]:
-    """Return the images by id, in the order of their components or names."""
-    return {image.id: image for image in sorted(store.images, key=lambda i: i.full_label)}
-
-
 def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView) -> Changed:
     files = tree_diff(old.trees(before.layers), new.trees(after.layers))
     return Changed(before, after, _own(new, after, old), files)
 
 
-def paired_images(
-    gone: list[ImageView], fresh: list[ImageView]
-) -> list[tuple[ImageView, ImageView]]:
-    """Pair the old and the new version of the same image.
+def image_changes(old: Sequence[ImageView], new: Sequence[ImageView]) -> ImageChanges:
+    """Compare the images of two stores by their ids, in the order of their components or names.
 
-    Images are paired by component or repository, if each side has exactly one of them for the same
-    platform.
+    An old and a new version of the same image are paired by component or repository, if each side
+    has exactly one of them for the same platform.
     """
+    gone, fresh = _without(old, new), _without(new, old)
     pairs = []
     for image in fresh:
         before = [other for other in gone if _same(image, other)]
         after = [other for other in fresh if _same(image, other)]
         if len(before) == len(after) == 1:
             pairs.append((before[0], image))
-    return pairs
+    return ImageChanges(gone, fresh, pairs)
+
+
+def _without(images: Sequence[ImageView], others: Sequence[ImageView]) -> list[ImageView]:
+    ids = {image.id for image in others}
+    left = (image for image in images if image.id not in ids)
+    return sorted(left, key=lambda image: image.full_label)
 
 
 def _same(image: ImageView, other: ImageView) -> bool:

@@ -114,7 +114,9 @@ def diff_layers(
     pulled = {layer.digest for layer in before.manifest.layers}
     pairs = zip(after.manifest.layers, layer_commands(after.config), strict=True)
     added = tuple(NewBlob(blob, command) for blob, command in pairs if blob.digest not in pulled)
-    return LayersDiff(before, after, added, _by_ostree(repo, before, after))
+    a, b = (embedded_commit(repo, image) for image in (before, after))
+    ostree = fetch_cost(repo, a, b) if a is not None and b is not None else None
+    return LayersDiff(before, after, added, ostree)
 
 
 def embedded_stores(
@@ -134,9 +136,3 @@ def _embedded(repo: Repo, image: Image, prefix: str | None) -> StoreView:
             " did not make cannot be checked",
         )
     return open_store(repo, commit.checksum, prefix)
-
-
-def _by_ostree(repo: Repo, old: Image, new: Image) -> Fetch | None:
-    commits = [embedded_commit(repo, image) for image in (old, new)]
-    before, after = commits
-    return fetch_cost(repo, before, after) if before is not None and after is not None else None

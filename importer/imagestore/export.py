@@ -11,30 +11,96 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
-from importer.files.oci_layout import manifest
-from importer.imagestore.export_layer import LayerExport
+from importer.files.image_directory import ImageDirectory
+from importer.files.oci_layout import Layout, manifest
 from importer.render.table import Block, Shown, Text
+from importer.repo.writer import Repo
 from importer.store.find import find_image, original
 from importer.workers.tasks import Tasks, processes
+from layers.chunks import verified
 from layers.digest import Digest
+from layers.errors import Fault, LayerError
 from layers.oci.media_type import OCI_CONFIG, TAR_LAYER, Compression, layer_compression
 from layers.oci.reference import ImageName
+from layers.ostree.objects import Stored
+from layers.path import components
+from layers.tarsplit.record_reader import FileContent, assembled, segments
+from layers.tree.lower import find_leaf
 from layers.words import several, size
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from importer.imagestore.export_layer import ExportPlace, ExportTarget
     from importer.progress import Progress
-    from importer.repo.writer import Repo
     from importer.store.find import Stores
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
-    from layers.oci.manifest import Manifest
+    from layers.chunks import Chunks
     from layers.storage.layer_record import LayerRecord
+
+type ExportTarget = ImageDirectory | Layout
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlace:
+    """The destination of an export: an OCI layout and a tag; "" keeps the image's own tag.
+
+    With `tag` None the directory is one of skopeo's transport dir:.
+    """
+
+    directory: Path
+    tag: str | None
+
+    def target(self) -> ExportTarget:
+        """Return the layout or directory to write."""
+        if self.tag is None:
+            return ImageDirectory(self.directory)
+        return Layout(self.directory, self.tag)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerExport:
+    """A task: rebuild the layer's tar, of `size` bytes, as a blob of the exported image.
+
+    `tree` is the layer's tree in the repo, `split` the checksum of its tar-split file.
+    """
+
+    repo: Path
+    tree: Stored
+    split: str
+    layer_id: str
+    diff_id: Digest
+    size: int
+    to: ExportPlace
+
+    @classmethod
+    def of(cls, repo: Repo, store: StoreView, layer: LayerRecord, to: ExportPlace) -> Self:
+        """Find the layer's objects. Raise LayerError if the store lacks its tree or record."""
+        tree, split = store.diff(layer.id), store.tar_split(layer.id)
+        stored = Stored(tree.contents, tree.meta)
+        return cls(repo.path, stored, split, layer.id, layer.diff_id, layer.diff_size, to)
+
+    def run(self) -> None:
+        """Write the blob. Raise LayerError, with the layer, if its tar cannot be made again."""
+        repo = Repo.open(self.repo)
+        tree = repo.directory(*self.tree)
+
+        def read(part: FileContent) -> Chunks:
+            checksum = find_leaf(tree, components(part.path))
+            if checksum is None:
+                raise LayerError("the file is missing in the store", path=part.path)
+            return repo.content(checksum)
+
+        try:
+            tar = assembled(segments(repo.content(self.split), self.size), read)
+            self.to.target().write(self.diff_id, verified(tar, self.diff_id, self.size))
+        except Fault as error:
+            hint = "`image-store verify` tells what is wrong with the store"
+            raise error.within(digest=f"layer {self.layer_id[:12]}", hint=hint) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +155,7 @@ def export_image(
     if to.tag == "":
         to = replace(to, tag=_tag(image, text))
     target = to.target()
-    target.prepare()
-    write_layers(repo, [(store, image)], to, target, progress, jobs)
-    made = write_config(image, target)
+    (made,) = write_images(repo, [(store, image)], to, target, progress, jobs)
     signatures = store.signatures(image.record).get(made.digest, ())
     written = target.write_signatures(signatures)
     target.finish(made.raw, made.digest)
@@ -116,16 +180,20 @@ def _missing(
     return [place for place, is_there in zip(layers.values(), present, strict=True) if not is_there]
 
 
-def write_layers(
+def write_images(
     repo: Repo,
     images: Sequence[tuple[StoreView, ImageView]],
     to: ExportPlace,
     target: ExportTarget,
     progress: Progress,
     jobs: int,
-) -> None:
-    """Write the tars of the images' layers that the target lacks, by at most `jobs` processes.
-    Raise the error of the first layer in order that fails."""
+) -> list[ExportedManifest]:
+    """Write the tars of the images' layers that the target lacks, by at most `jobs` processes, and
+    the images' configs. Return the manifests that the target is to have.
+
+    Raise the error of the first layer in order that fails.
+    """
+    target.prepare()
     missing = _missing(images, target, jobs)
     exports = [LayerExport.of(repo, store, layer, to) for store, layer in missing]
     count = processes(jobs, (export.size for export in exports))
@@ -137,6 +205,10 @@ def write_layers(
             begun[export].result()
     for _, layer in missing:
         target.written_elsewhere(layer.diff_id)
+    made = [_exported_manifest(image, target.manifest_types) for _, image in images]
+    for new, (_, image) in zip(made, images, strict=True):
+        target.write(new.config, iter([image.config.raw]))
+    return made
 
 
 def exportable(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView, ImageView]:
@@ -151,29 +223,17 @@ def exportable(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView
     return store, image
 
 
-def write_config(image: ImageView, target: ExportTarget) -> ExportedManifest:
-    """Write the image's config. Return the manifest that the target is to have."""
-    made = _exported_manifest(image, target.manifest_types)
-    target.write(made.config, iter([image.config.raw]))
-    return made
-
-
 def _exported_manifest(image: ImageView, media_types: Container[str]) -> ExportedManifest:
     """Return an original manifest of the image if it names the uncompressed layers and is of one of
     the media types, else a new one."""
-    for own in image.manifests:
-        if own.media_type in media_types and _names_tars(own, image):
+    tars = [(layer.diff_id, Compression.NONE) for layer in image.layers]
+    for own in (own for own in image.manifests if own.media_type in media_types):
+        if tars == [(layer.digest, layer_compression(layer.media_type)) for layer in own.layers]:
             return ExportedManifest(own.raw, own.digest, own.config.digest, original=True)
     annotations = json.loads(image.manifest.raw).get("annotations")
     layers = [(TAR_LAYER, layer.diff_id, layer.diff_size) for layer in image.layers]
     raw = manifest(OCI_CONFIG, image.config.raw, layers, annotations)
     return ExportedManifest(raw, Digest.of(raw), Digest.of(image.config.raw), original=False)
-
-
-def _names_tars(manifest: Manifest, image: ImageView) -> bool:
-    """Return whether the manifest's blobs are the layers' tars."""
-    named = [(layer.digest, layer_compression(layer.media_type)) for layer in manifest.layers]
-    return named == [(layer.diff_id, Compression.NONE) for layer in image.layers]
 
 
 def _tell_left_signatures(

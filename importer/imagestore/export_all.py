@@ -17,8 +17,7 @@ from importer.files.atomic import naming, replace_file
 from importer.files.oci_layout import Layout
 from importer.files.presence import is_directory
 from importer.files.scratch import scratch
-from importer.imagestore.export import exportable, write_config, write_layers
-from importer.imagestore.export_layer import ExportPlace
+from importer.imagestore.export import ExportPlace, exportable, write_images
 from importer.render.table import Block, Column, Shown, Table
 from importer.store.find import find_image, places_of
 from layers.document import compact_json
@@ -103,9 +102,8 @@ def export_images(
         directory = held.enter_context(scratch(large=True)) / "layout" if archive else to
         place = ExportPlace(directory, "")
         layout = Layout(directory, "")
-        layout.prepare()
-        write_layers(repo, images, place, layout, progress, jobs)
-        made = [(write_config(image, layout), image) for _, image in images]
+        written = write_images(repo, images, place, layout, progress, jobs)
+        made = [(new, image) for new, (_, image) in zip(written, images, strict=True)]
         layout.finish_all([(new.raw, new.digest, image.names) for new, image in made])
         if archive:
             docker = compact_json([_docker_image(*pair) for pair in made])

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
 from importer.imagestore.diff import StoreDiff, store_diff
 from importer.render.table import Block, Shown, Text
 from importer.repo.reachable import ancestors
-from importer.store.reader import NoStoreError, open_store
+from importer.store.reader import revision, store_in
 from layers.words import size
 
 if TYPE_CHECKING:
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
-    from importer.store.reader import StoreView
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +84,10 @@ def store_history(repo: Repo, branch: str, prefix: str | None) -> History:
 
     Commits of import-image have no parent. Raise ImporterError if there is no such branch.
     """
-    head = repo.revision(branch)
-    if head is None:
-        raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
-    commits = list(ancestors(repo, head))
-    parents = [*commits[1:], None]
-    steps = [_step(repo, *pair, prefix) for pair in zip(commits, parents, strict=True)]
+    commits = list(ancestors(repo, revision(repo, branch)))
+    stores = [store_in(repo, commit, prefix) for commit in commits]
+    steps = [
+        Step(commit, store_diff(repo, old, new) if new else None)
+        for commit, new, old in zip(commits, stores, [*stores[1:], None], strict=True)
+    ]
     return History(branch, tuple(steps), repo.parent(commits[-1].checksum))
-
-
-def _step(repo: Repo, commit: Commit, parent: Commit | None, prefix: str | None) -> Step:
-    new = _store(repo, commit.checksum, prefix)
-    old = _store(repo, parent.checksum, prefix) if parent else None
-    return Step(commit, store_diff(repo, old, new) if new else None)
-
-
-def _store(repo: Repo, checksum: str, prefix: str | None) -> StoreView | None:
-    """Return a commit's store, or None if it has none, such as commits below the first --onto."""
-    try:
-        return open_store(repo, checksum, prefix)
-    except NoStoreError:
-        return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from importer.render.json_text import json_text
 from importer.render.row_format import formatted
 from importer.render.table import Block, Column, Shown, Table, Text
-from importer.store.whiteouts import recorded_whiteouts
+from importer.store.layers import recorded_whiteouts
 from layers.storage.layer_id import Whiteouts
 from layers.words import age, size
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from importer.imagestore.diff import StoreDiff, store_diff
-from importer.imagestore.layer_usage import LayerUsage, layer_usage
-from importer.store.reader import NoStoreError, open_store
+from importer.imagestore.image_files import LayerUsage, layer_usage
+from importer.store.reader import store_in
 from layers.errors import printable
 from layers.oci.config import layer_commands, shown_command
 from layers.whiteout import unquoted
@@ -188,7 +188,12 @@ def space_of(root: TreeDirectory, size_of: Callable[[str], int]) -> Space:
 
 def report_data(repo: Repo, store: StoreView, prefix: str | None) -> ReportData:
     """Return a store's report, compared with its parent if the repo has it."""
-    usages = {image.id: _usage(repo, store, image) for image in store.images}
+    usages = {
+        image.id: dict(
+            zip((layer.id for layer in image.layers), layer_usage(repo, store, image), strict=True)
+        )
+        for image in store.images
+    }
     layers = tuple(_layer(repo, store, layer_id) for layer_id in store.layers)
     images = tuple(_image(repo, store, image, usages) for image in store.images)
     return ReportData(
@@ -204,21 +209,14 @@ def _diff(repo: Repo, store: StoreView, prefix: str | None) -> StoreDiff | None:
     parent = repo.parent(store.commit.checksum)
     if parent is None or not repo.exists("commit", parent):
         return None
-    try:
-        return store_diff(repo, open_store(repo, parent, prefix), store)
-    except NoStoreError:
-        return None
+    old = store_in(repo, repo.commit(parent), prefix)
+    return store_diff(repo, old, store) if old is not None else None
 
 
 def _saved(repo: Repo, usages: list[LayerUsage]) -> int:
     hidden: set[str] = set().union(*(usage.gone for usage in usages))
     unneeded = hidden.difference(*(usage.shown for usage in usages))
     return sum(map(repo.file_size, unneeded))
-
-
-def _usage(repo: Repo, store: StoreView, image: ImageView) -> dict[str, LayerUsage]:
-    ids = (layer.id for layer in image.layers)
-    return dict(zip(ids, layer_usage(repo, store, image), strict=True))
 
 
 def _layer(repo: Repo, store: StoreView, layer_id: str) -> LayerSpace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.imagestore.layer_usage import LayerUsage, layer_usage
+from importer.imagestore.image_files import LayerUsage, layer_usage
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.store.find import find_image, original
 from layers.errors import printable

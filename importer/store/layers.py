@@ -1,4 +1,4 @@
-"""The layers of one store: their records, ids and links; and how to remove a layer."""
+"""The layers of one store: their records, ids, links and form; and how to remove a layer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from importer.cache.layer import record_name
+from importer.cache.stack import deletes
+from importer.repo.commit_keys import FLATTEN, FORM, STORE_WHITEOUTS
 from layers.document import MAX_RECORDS_SIZE
-from layers.storage.layer_id import LayerIds, StoreForm, link_name, possible_links, private_id
+from layers.path import Path, components
+from layers.storage.layer_id import (
+    LayerIds,
+    StoreForm,
+    Whiteouts,
+    form_of,
+    link_name,
+    possible_links,
+    private_id,
+)
 from layers.storage.layer_record import any_layers, standard_ids
-from layers.storage.mounted import MountedTree, blocker_of
+from layers.storage.mounted import MountedTree, blocker_of, mounted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,12 +28,14 @@ if TYPE_CHECKING:
     from importer.cache.layer import LayerCommit
     from importer.repo.reader import RepoReader
     from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory
+    from importer.repo.values import Commit, RepoDirectory
     from importer.repo.writer import Repo
     from layers.storage.image import ImageLayer
 
 LAYERS = "overlay-layers/layers.json"
 IMAGES = "overlay-images/images.json"
+# The directories of a store.
+PARTS = ("overlay", "overlay-layers", "overlay-images")
 # Records without an image or layer, as packages of podman install them.
 NO_RECORDS = (b"", b"[]", b"null")
 
@@ -50,6 +63,54 @@ def layer_ids_of(store: RepoDirectory) -> LayerIds:
         if store_id == standard_id
     )
     return LayerIds.STANDARD if has_standard else LayerIds.PRIVATE
+
+
+def recorded_whiteouts(commit: Commit | None) -> Whiteouts | None:
+    """Return the form in a commit's metadata; None for a flattened store and another tool's."""
+    if commit is None or commit.metadata.get(FORM) != "store" or FLATTEN in commit.metadata:
+        return None
+    return Whiteouts(commit.metadata.get(STORE_WHITEOUTS, Whiteouts.QUOTED.value))
+
+
+def whiteouts_in(store: RepoDirectory) -> Whiteouts | None:
+    """Return the form of a store by its layers' ids and trees.
+
+    Return None for a store without private ids and without whiteouts, which fits both forms.
+    Raise LayerError if its layers.json cannot be read.
+    """
+    forms = {form_of(*ids) for ids in standard_ids_in(store).items()}
+    if StoreForm.NONE in forms:
+        return Whiteouts.NONE
+    overlay = store.find("overlay")
+    if StoreForm.QUOTED in forms or (overlay is not None and deletes(overlay)):
+        return Whiteouts.QUOTED
+    return None
+
+
+def is_cut(store: RepoDirectory, store_id: str, standard_id: str) -> bool:
+    """Return whether overlayfs mounts no other layers below this one, though it has parents.
+
+    That is how containers-storage reads a layer without a file `lower` (overlay.go, `get`). A
+    layer of another form that has lost this file is damaged.
+    """
+    if store_id == standard_id or form_of(store_id, standard_id) is not StoreForm.NONE:
+        return False
+    layer = store.find(f"overlay/{store_id}")
+    return layer is not None and b"lower" not in layer.leaves
+
+
+def blocker_in(store: RepoDirectory, store_id: str) -> RepoDirectory | None:
+    """Return the tree that hides the directories which a layer holds whole, or None."""
+    return store.find(f"overlay/{blocker_of(store_id).id}/diff")
+
+
+def layer_parts(store: RepoDirectory, store_id: str) -> dict[Path, RepoDirectory | str]:
+    """Return a layer's directory, blocker and tar-split record, by their paths in the store, as far
+    as the store has them."""
+    trees = (f"overlay/{name}" for name in (store_id, blocker_of(store_id).id))
+    record = f"overlay-layers/{record_name(store_id)}"
+    parts = {**{path: store.find(path) for path in trees}, record: store.leaf(record)}
+    return {components(path.encode()): part for path, part in parts.items() if part is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +159,12 @@ class LayerNames:
 
     def chain(self, layer: ImageLayer) -> tuple[MountedTree, ...]:
         """Return a layer's tree and all that overlayfs mounts below it."""
-        trees: list[MountedTree] = []
-        for layer_id in (layer.id, *layer.parents):
-            trees.append(MountedTree(self.ids[layer_id], self.links[layer_id]))
-            if layer_id in self.blocked:
-                trees.append(blocker_of(self.ids[layer_id]))
-            if layer_id in self.cut:
-                break
+        trees = mounted(
+            (layer.id, *layer.parents),
+            lambda layer_id: MountedTree(self.ids[layer_id], self.links[layer_id]),
+            lambda layer_id: blocker_of(self.ids[layer_id]) if layer_id in self.blocked else None,
+            self.cut.__contains__,
+        )
         return tuple(trees)
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.store.layers import link_targets, read_link
 from layers.storage.holders import Holder
-from layers.storage.mounted import MountedTree
-from layers.storage.upgrade import StoreNames
+from layers.storage.mounted import MountedTree, StoreNames
 
 if TYPE_CHECKING:
     from importer.repo.reader import RepoReader

@@ -11,15 +11,21 @@ from importer.errors import ImporterError
 from importer.repo.commit_keys import FORM, names_of, store_prefix
 from importer.repo.reachable import check_breadth
 from importer.store.image import ImageView, read_image
-from importer.store.layers import IMAGES, LAYERS
-from importer.store.whiteouts import blocker_in, is_cut, recorded_whiteouts, whiteouts_in
+from importer.store.layers import (
+    IMAGES,
+    LAYERS,
+    blocker_in,
+    is_cut,
+    recorded_whiteouts,
+    whiteouts_in,
+)
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError
 from layers.release.commit_metadata import stored_release
 from layers.storage.image_record import SIGNATURE, big_data_file, own_images
 from layers.storage.layer_record import chain, own_layers, standard_ids
-from layers.storage.mounted import blocker_of
+from layers.storage.mounted import blocker_of, mounted
 from layers.storage.stated_image import StatedImage, stated_images
 from layers.tree.blocked import own_part
 from layers.tree.lower import Lower
@@ -171,14 +177,9 @@ class StoreView:
 
         The nearest comes first, a blocker behind its layer. A cut layer is the last.
         """
-        trees: list[RepoDirectory] = []
-        for layer in reversed(layers):
-            trees.append(self.diff(layer.id))
-            if (blocker := self.blocker(layer)) is not None:
-                trees.append(blocker)
-            if self.is_cut(layer):
-                break
-        return trees
+        return mounted(
+            reversed(layers), lambda layer: self.diff(layer.id), self.blocker, self.is_cut
+        )
 
     def own(self, record: LayerRecord) -> TreeDirectory:
         """Return a layer's own part of its tree, without held files of the layers below. Whiteouts
@@ -188,10 +189,6 @@ class StoreView:
             return self.diff(record.id)
         below = Lower.of(self.trees(chain(self.layers, record.parent)))
         return own_part(self.diff(record.id), below, blocker)
-
-    def own_stack(self, image: ImageView) -> list[TreeDirectory]:
-        """Return the own parts of all layers of an image, nearest first."""
-        return [self.own(layer) for layer in reversed(image.layers)]
 
     def tar_split(self, layer_id: str) -> str:
         """Return the checksum of a layer's tar-split file. Raise LayerError if it is missing."""
@@ -211,15 +208,28 @@ class StoreView:
         ]
 
 
+def revision(repo: Repo, branch: str) -> str:
+    """Return the checksum of a branch or commit. Raise ImporterError if there is none."""
+    head = repo.revision(branch)
+    if head is None:
+        raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
+    return head
+
+
+def store_in(repo: Repo, commit: Commit, prefix: str | None) -> StoreView | None:
+    """Return a commit's store, or None if it has none, such as commits below the first --onto."""
+    try:
+        return open_store(repo, commit.checksum, prefix)
+    except NoStoreError:
+        return None
+
+
 def open_store(repo: Repo, branch: str, prefix: str | None) -> StoreView:
     """Open the store of a branch or commit, at `prefix` or where the metadata says.
 
     Raise ImporterError if there is no such commit, NoStoreError if it has no store.
     """
-    head = repo.revision(branch)
-    if head is None:
-        raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
-    commit = repo.commit(head)
+    commit = repo.commit(revision(repo, branch))
     where = store_prefix(commit, prefix)
     top = repo.root(commit)
     root = top.find(where.strip("/"))

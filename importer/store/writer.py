@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import LayerCommit, record_name
 from importer.errors import ImporterError
 from importer.repo.labels import labelled_owner
-from importer.store.layers import IMAGES, LAYERS, remove_layer
+from importer.store.layers import IMAGES, LAYERS, PARTS, remove_layer
 from layers.document import MAX_RECORDS_SIZE
 from layers.entry import Owner
 from layers.errors import LayerError
@@ -199,7 +199,7 @@ def _union(
 
 def remove_store(tree: Tree) -> None:
     """Take a store out of its directory, and nothing else that may be in there."""
-    for name in ("overlay", "overlay-layers", "overlay-images"):
+    for name in PARTS:
         tree.remove(name)
 
 

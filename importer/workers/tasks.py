@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from importer.progress import Advance
     from importer.repo.writer import Repo
     from importer.workers.job import Job, Task
-    from importer.workers.pool import Worker, Workers
+    from importer.workers.pool import Worker
 
 
 # A process is worth its start for at least this many bytes of file content: in the time that it

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.images import definition
-from importer.imagestore.export import export_image
-from importer.imagestore.export_layer import ExportPlace
+from importer.imagestore.export import ExportPlace, export_image
 from importer.repo.writer import Repo
 from importer.store.find import find_stores
 from tests.tools import umoci

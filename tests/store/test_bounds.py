@@ -13,9 +13,8 @@ from importer.repo.commit_metadata import Base
 from importer.repo.values import RepoDirectory
 from importer.repo.writer import Repo
 from importer.store.documents import StoredDocuments
-from importer.store.layers import read_link
+from importer.store.layers import read_link, whiteouts_in
 from importer.store.reader import StoreView, open_store
-from importer.store.whiteouts import whiteouts_in
 from importer.store.writer import DIRECTORY, FILE, check_records, has_records
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE, parse_records

@@ -2,8 +2,7 @@
 
 from layers.storage.holders import Holder
 from layers.storage.layer_id import StoreForm, private_id
-from layers.storage.mounted import MountedTree
-from layers.storage.upgrade import Obstacle, StoreNames, obstacle
+from layers.storage.mounted import MountedTree, Obstacle, StoreNames, obstacle
 
 STANDARD = "5" * 64
 PRIVATE = private_id(STANDARD, StoreForm.QUOTED)
