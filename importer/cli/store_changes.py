@@ -175,7 +175,8 @@ def _job(given: Given) -> EmbedJob:
     from layers.oci.reference import Reference, registries
 
     images, new = given(BaseAndDestination), given(NewImage)
-    base, to = Reference.parse(images.base), Reference.parse(images.to)
+    base = Reference.parse(images.base) if images.base is not None else None
+    to = Reference.parse(images.to)
     arch, retries = given(ArchitectureOption).arch, given(Retries).retry_times
     return EmbedJob(
         repo=given(StoreArguments).repo,
@@ -183,7 +184,7 @@ def _job(given: Given) -> EmbedJob:
         prefix=given(StoreArguments).prefix,
         base=base,
         to=to,
-        skopeo=skopeo_of(given, given(Access), retries, registries([base, to]), arch),
+        skopeo=skopeo_of(given, given(Access), retries, registries(filter(None, (base, to))), arch),
         jobs=given(Jobs).count,
         downloads=given(Downloads).max_parallel_downloads,
         labels=dict(new.labels),
@@ -193,6 +194,7 @@ def _job(given: Given) -> EmbedJob:
         max_layers=new.max_layers,
         small=new.pack,
         device_units=new.device_units,
+        rootfs=images.rootfs,
         existing=given(InSystem).existing_store,
         engines=given(InSystem).engines,
     )

@@ -9,30 +9,32 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from importer.commit.base_tree import BaseTree
+from importer.embed.rootfs_layer import rootfs_layer
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
 from layers.chunks import DiffID
 from layers.compress.decompress import compression_of, decompressed
+from layers.document import compact_json
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
 from layers.limits import Limits
+from layers.oci.derive import replaced_layers
 from layers.oci.media_type import DOCKER_LAYERS, TAR_LAYER, Compression, layer_compression
 from layers.path import Path, joined
+from layers.storage.image import Image
 from layers.tree.watched import Watched, WatchedDirectory, WatchedPaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from importer.embed.embed import EmbedJob
     from importer.fetch.blobs import Blobs
-    from importer.fetch.skopeo import Skopeo
     from importer.files.oci_layout import Layout
     from importer.progress import Progress
     from importer.store.reader import StoreView
     from layers.chunks import Chunks
     from layers.digest import Digest
     from layers.oci.manifest import Descriptor
-    from layers.oci.reference import Reference
-    from layers.storage.image import Image
 
 _SUFFIX = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
 
@@ -63,12 +65,31 @@ class BaseImage:
         return there.owner if there is not None else None
 
 
-def resolve_base(skopeo: Skopeo, blobs: Blobs, reference: Reference) -> Image:
-    """Return the base's manifest and config. Raise FetchError or LayerError as Resolver does."""
-    image = Resolver(skopeo, blobs).resolve(reference)
-    for layer in image.layers:
-        _ = layer.available_compression  # raises LayerError for an unknown media type
-    return image
+def resolve_base(
+    job: EmbedJob, store: StoreView, blobs: Blobs, layout: Layout, progress: Progress
+) -> Image:
+    """Return the manifest and config of the base. Raise FetchError or LayerError as Resolver does.
+
+    The base of --rootfs has one layer, which is written into the layout, and all else of the given
+    image. The base of a job with neither has no layer, and the platform of the store's first image.
+    """
+    given = Resolver(job.skopeo, blobs).resolve(job.base) if job.base is not None else None
+    if given is not None and job.rootfs is None:
+        for layer in given.layers:
+            _ = layer.available_compression  # raises LayerError for an unknown media type
+        return given
+    layers = []
+    if job.rootfs is not None:
+        layers.append(rootfs_layer(job.rootfs, layout, job.compression, progress))
+    config = given.config.raw if given is not None else compact_json(_platform(store))
+    manifest = given.manifest.raw if given is not None else b"{}"
+    return Image(job.base or job.to, "", *replaced_layers(config, manifest, layers))
+
+
+def _platform(store: StoreView) -> dict[str, str]:
+    """Return the platform of the store's first image, by name."""
+    first = min(store.images, key=lambda image: (image.full_label, image.id))
+    return {"architecture": first.config.architecture, "os": first.config.os}
 
 
 def fetch_base(

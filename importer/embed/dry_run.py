@@ -1,9 +1,9 @@
 """`image-store embed --dry-run`: the layers that embed would write, and which of them are new.
 
-No layer is made. No blob of the base is fetched, unless its own store is merged or replaced. A
-layer counts as present if the destination's image was embedded from a commit that this repo has,
-and packs the same objects. The last layer counts as present if the destination has just the image
-that embed would make.
+No layer is made but that of --rootfs, which is thrown away. No blob of the base is fetched, unless
+its own store is merged or replaced. A layer counts as present if the destination's image was
+embedded from a commit that this repo has, and packs the same objects. The last layer counts as
+present if the destination has just the image that embed would make.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from importer.embed.embed import EmbedJob
     from importer.embed.store_layers import StoreLayers
     from importer.progress import Progress
-    from layers.oci.reference import Reference
     from layers.storage.image import Image
 
     # The store layers packed into a layer: their ids, and the checksums of their records,
@@ -78,7 +77,7 @@ class EmbedPlan:
     image. `compared` tells whether the store of the image at the destination is known.
     """
 
-    to: Reference
+    job: EmbedJob
     base: Image
     store: StoreView
     layers: tuple[RehearsedLayer, ...]
@@ -101,9 +100,9 @@ class EmbedPlan:
         """Return the keys for JSON."""
         return {
             "dry_run": True,  # `true`
-            "destination": self.to,  # as the command line has it
+            "destination": self.job.to,  # as the command line has it
             "unchanged": self.unchanged,  # whether the destination has just this image
-            **base_keys(self.base, self.store),
+            **base_keys(self.job, self.base, self.store),
             # whether the store of the image at the destination is known; else each layer counts as
             # new
             "compared": self.compared,
@@ -122,10 +121,12 @@ def plan_embed(job: EmbedJob, progress: Progress) -> EmbedPlan:
     repo = Repo.open(job.repo)
     store = open_store(repo, job.branch, job.prefix)
     stored = store_layers(repo, store)
-    with Blobs(job.skopeo, progress) as blobs:
-        base = resolve_base(job.skopeo, blobs, job.base)
+    with Blobs(job.skopeo, progress) as blobs, scratch(large=True) as home:
+        layout = Layout(home / "layout", "base")
+        layout.prepare()
+        base = resolve_base(job, store, blobs, layout, progress)
         old, before = _before(job, repo, blobs, progress)
-        there, removal = _base_store(job, store, base, blobs)
+        there, removal = _base_store(job, store, base, blobs, layout)
     below = len(base.layers) + len(removal)
     stored = stored.without(there)
     packing = packed_layers(job, stored, below)
@@ -140,7 +141,7 @@ def plan_embed(job: EmbedJob, progress: Progress) -> EmbedPlan:
         _planned(stored, group, _content(store, group) in present) for group in packing.groups
     ]
     layers.append(_planned(stored, packing.last, known=unchanged))
-    return EmbedPlan(job.to, base, store, tuple(layers), before is not None, unchanged)
+    return EmbedPlan(job, base, store, tuple(layers), before is not None, unchanged)
 
 
 def _is_image(
@@ -165,19 +166,14 @@ def _is_image(
 
 
 def _base_store(
-    job: EmbedJob, store: StoreView, base: Image, blobs: Blobs
+    job: EmbedJob, store: StoreView, base: Image, blobs: Blobs, layout: Layout
 ) -> tuple[frozenset[str], list[str]]:
     """Return which of the branch's layers the base's store has, and the history entry of the layer
     that removes that store, if it is removed."""
     if job.existing is ExistingStore.ERROR:
         return frozenset(), []
-    with scratch(large=True) as home:
-        layout = Layout(home / "layout", "base")
-        layout.prepare()
-        image = fetch_base(
-            base, blobs, layout, job.downloads, wanted(store, ExtraFiles(store, job))
-        )
-        there = present_store(job.existing, store, image)
+    image = fetch_base(base, blobs, layout, job.downloads, wanted(store, ExtraFiles(store, job)))
+    there = present_store(job.existing, store, image)
     return there.layers, [REMOVED] if there.removed else []
 
 

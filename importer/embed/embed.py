@@ -52,6 +52,8 @@ _BELOW = "/usr/"
 class EmbedJob:
     """The options of an embedding.
 
+    `base` is the base image. If there is a `rootfs`, a directory, the base gives the config alone.
+    Without both, the new image has nothing but the store.
     `prefix` is the store's directory in the branch, None for the directory in the metadata.
     `jobs` layers are packed at once, and `downloads` blobs fetched. `bound` stands for --bound,
     `equivalence` for --selinux-equivalence. The image may have `max_layers` layers, the base's
@@ -62,7 +64,7 @@ class EmbedJob:
     repo: FilePath
     branch: str
     prefix: str | None
-    base: Reference
+    base: Reference | None
     to: Reference
     skopeo: Skopeo
     jobs: int
@@ -74,6 +76,7 @@ class EmbedJob:
     max_layers: int
     small: Pack
     device_units: bool = False
+    rootfs: FilePath | None = None
     existing: ExistingStore = ExistingStore.ERROR
     engines: EngineOptions = field(default_factory=EngineOptions)
 
@@ -83,7 +86,7 @@ class Embedded:
     """The new image: its place, its config's digest, and its layers on top of the base's. `status`
     is the command's exit status."""
 
-    to: Reference
+    job: EmbedJob
     published: Published
     config: Digest
     base: Image
@@ -99,12 +102,12 @@ class Embedded:
     def document(self) -> dict[str, object]:
         """Return the keys for JSON."""
         return {
-            "destination": self.to,  # as the command line has it
+            "destination": self.job.to,  # as the command line has it
             "digest": self.published.digest,  # the manifest's digest at the destination
             # whether the destination had just this image before
             "unchanged": self.published.unchanged,
             "image_id": self.config.hex,  # the new image's id
-            **base_keys(self.base, self.store),
+            **base_keys(self.job, self.base, self.store),
             # [WrittenLayer]: a list of the layers on top of the base's, in the image's order
             "layers": self.layers,
             # the ids of the branch's layers that the base's store has
@@ -112,12 +115,14 @@ class Embedded:
         }
 
 
-def base_keys(base: Image, store: StoreView) -> dict[str, object]:
-    """Return a base image and a store for JSON."""
+def base_keys(job: EmbedJob, base: Image, store: StoreView) -> dict[str, object]:
+    """Return a base and a store for JSON."""
     return {
-        "base": base.reference,  # the base image, as the command line has it
-        "base_digest": base.digest,  # its digest
-        "base_layers": len(base.layers),  # number of its layers
+        "base": job.base,  # the base image, as the command line has it; `null` without --base
+        # its digest; `null` with --rootfs
+        "base_digest": base.digest if job.rootfs is None else None,
+        "rootfs": job.rootfs,  # the directory; `null` without --rootfs
+        "base_layers": len(base.layers),  # number of the base's layers, of which --rootfs has one
         "branch": store.branch,  # the store's branch
         "commit": store.commit.checksum,  # the store's commit
     }
@@ -136,7 +141,7 @@ def embed(job: EmbedJob, progress: Progress) -> Embedded:
     stored, extra = store_layers(repo, store), ExtraFiles(store, job)
     _time()  # a malformed value ends the command before anything is fetched
     with Blobs(job.skopeo, progress) as blobs, destination(job.to, job.skopeo) as place:
-        image = resolve_base(job.skopeo, blobs, job.base)
+        image = resolve_base(job, store, blobs, place.layout, progress)
         tell_platforms(store, image, progress)
         base = fetch_base(image, blobs, place.layout, job.downloads, wanted(store, extra))
         present = present_store(job.existing, store, base)
@@ -152,7 +157,7 @@ def embed(job: EmbedJob, progress: Progress) -> Embedded:
         published = place.publish(manifest)
     tell_xattrs(written, progress)
     there = present.layers
-    return Embedded(job.to, published, Digest.of(config), image, store, written, there)
+    return Embedded(job, published, Digest.of(config), image, store, written, there)
 
 
 def _tell_place(store: StoreView, progress: Progress) -> None:
@@ -207,12 +212,14 @@ def _time() -> int | None:
 
 
 def _derivation(job: EmbedJob, store: StoreView, base: Image) -> Derivation:
-    name, now = job.base.name, _time()
+    below = job.base if job.rootfs is None else None
+    name = below.name if below is not None and below.transport == "docker" else None
+    now = _time()
     seconds = _created(base, store) if now is None else now
     return Derivation(
         f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}",
-        str(name) if name is not None and job.base.transport == "docker" else "",
-        base.digest,
+        str(name) if name is not None else "",
+        base.digest if below is not None else None,
         job.labels,
         {STORE_COMMIT: store.commit.checksum},
     )

@@ -169,7 +169,7 @@ def equivalence(base: BaseImage, prefix: str) -> dict[Path, Source]:
     policies = [path[:5] for path in base.watched if path[5:] == (_RULES,) and is_policy(path)]
     if not policies:
         raise ImporterError(
-            f"the base image {base.image.reference} has no SELinux policy",
+            "the base image has no SELinux policy",
             hint="without one, --selinux-equivalence has nothing to add to",
         )
     changed: dict[Path, Source] = {}

@@ -73,13 +73,19 @@ def write_layer(
     compression: BlobCompression,
     progress: Progress,
 ) -> WrittenLayer:
-    """Write a layer's tar, hashed and compressed, into the layout. Called from several threads."""
+    """Write a store's layer into the layout. Called from several threads."""
     with progress.blob(planned.name, planned.size) as advance:
         hashed = Hashed(counted(tar.chunks(planned.members), advance))
-        digest, size = layout.add(compressed(iter(hashed), compression))
-    blob = Descriptor(compression.media_type, digest, size)
-    layer = NewLayer(blob, hashed.digest, planned.created_by)
+        layer = write_tar(hashed, planned.created_by, layout, compression)
     return WrittenLayer(planned, layer, hashed.size, frozenset(tar.xattrs), tuple(tar.unusual))
+
+
+def write_tar(
+    tar: Hashed, created_by: str, layout: Layout, compression: BlobCompression
+) -> NewLayer:
+    """Write a tar, compressed, into the layout."""
+    digest, size = layout.add(compressed(iter(tar), compression))
+    return NewLayer(Descriptor(compression.media_type, digest, size), tar.digest, created_by)
 
 
 def tell_xattrs(written: Iterable[WrittenLayer], progress: Progress) -> None:

@@ -53,6 +53,10 @@ class Layout:
             if not is_present(marker):
                 replace_file(marker, iter([compact_json({"imageLayoutVersion": "1.0.0"})]))
 
+    def is_in(self, directory: Path) -> bool:
+        """Return whether the layout lies in this directory."""
+        return self._directory.resolve().is_relative_to(directory.resolve())
+
     def has(self, digest: Digest, size: int) -> bool:
         """Return whether the layout has this blob of `size` bytes, with the content of the
         digest."""

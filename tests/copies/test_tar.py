@@ -136,32 +136,41 @@ def test_a_stage_has_no_whiteouts(images: Images, podman: Podman, tmp_path: Path
     assert "--whiteouts=none makes a store that has none" in str(failed.value)
 
 
-#: The store's layers are the lowest ones, and the operating system's files are on top of them.
-LAYERS = """\
+def diff_ids(layout: Path) -> list[str]:
+    """The diffIDs of the image `t`."""
+    config = json.loads(run(["skopeo", "inspect", "--config", f"oci:{layout}:t"]))
+    found: list[str] = config["rootfs"]["diff_ids"]
+    return found
+
+
+#: The operating system's files are the lowest layer, and the store's layers are on top of it.
+ROOTFS = """\
 FROM oci:{base}:os AS os
-RUN {command} --tls-verify=false --to=oci:/out/store {cut} {one}
-FROM oci:{out}/store
-COPY --from=os / /
+RUN echo embedded > /issue
+FROM oci:{base}:os AS store
+RUN --mount=type=bind,from=os,target=/os \\
+    {command} --repo=/repo --tls-verify=false --whiteouts=none --branch=images {cut} {one} && \\
+    {image_store} embed --repo=/repo images --rootfs=/os --to=oci:/out/device --storage-conf
+FROM oci:{out}/device
 CMD ["cat", "/issue"]
 """
 
 
-def test_layers_of_a_containerfile(images: Images, podman: Podman, tmp_path: Path) -> None:
-    """The image that a Containerfile makes has the store's own layers: `FROM oci:`, as chunkah's
-    documentation has it ("Splitting an image at build time")."""
+def test_a_root_file_system_of_a_containerfile(
+    images: Images, podman: Podman, tmp_path: Path
+) -> None:
+    """`image-store embed --rootfs` in a build without privileges, with `FROM oci:` as chunkah's
+    documentation has it ("Splitting an image at build time"). The store's layers are those of an
+    image that has nothing else, but for the last one, which has storage.conf as well."""
     images.copied(f"oci:{tmp_path}/plain:t")
     out = tmp_path / "out"
     out.mkdir()
-    text = LAYERS.replace("{out}", str(out))
+    command = str(SCRIPT.with_name("image-store"))
+    text = ROOTFS.replace("{out}", str(out)).replace("{image_store}", command)
     flags = ("--skip-unused-stages=false", f"--volume={out}:/out")
-    built(images, podman, tmp_path, text=text, more=flags)
-    plain, made = (
-        json.loads(run(["skopeo", "inspect", "--config", f"oci:{tmp_path}/{name}:t"]))
-        for name in ("plain", "built")
-    )
-    store = plain["rootfs"]["diff_ids"]
-    assert made["rootfs"]["diff_ids"][: len(store)] == store
-    assert len(made["rootfs"]["diff_ids"]) == len(store) + 1
+    store = built(images, podman, tmp_path, text=text, more=flags)
+    assert diff_ids(tmp_path / "built")[1:-1] == diff_ids(tmp_path / "plain")[:-1]
     root = tmp_path / "root"
-    assert (root / "issue").read_text() == "an issue\n"
-    assert new_podman(tmp_path / "other", root / STORE).run(images.cut) == "cut"
+    assert (root / "issue").read_text() == "embedded\n"
+    assert f"/{STORE}" in (root / "etc/containers/storage.conf").read_text()
+    assert new_podman(tmp_path / "other", store).run(images.cut) == "cut"

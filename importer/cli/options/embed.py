@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from importer.cli.options.declare import (
     Heading,
     OptionGroup,
@@ -11,21 +13,29 @@ from importer.cli.options.declare import (
     required,
     several,
 )
-from importer.cli.options.types import KeyValue, NotEmpty, Number
+from importer.cli.options.rules import at_least_one
+from importer.cli.options.types import KeyValue, NotEmpty, Number, PlaceType
 from layers.compress.compress import BlobCompression
 from layers.storage.packing import Pack
 
 
 class BaseAndDestination(OptionGroup):
-    """The two images, each of any skopeo transport."""
+    """The two images, each of any skopeo transport, or a directory in place of the base's files."""
 
     HEADING = Heading.IMAGES
-    COMMON = ("base", "to")
+    COMMON = ("base", "rootfs", "to")
+    RULES = (at_least_one("base", "rootfs", error="name the --base image or a --rootfs directory"),)
 
-    base: str = required(
+    base: str | None = option(
         NotEmpty("REF"),
         help="The container image that the store is put into: registry/name:TAG,"
         " registry/name@sha256:DIGEST, or TRANSPORT:... as skopeo writes it.",
+    )
+    rootfs: Path | None = option(
+        PlaceType("DIR"),
+        help="Put the store upon the files of a directory, such as a mounted stage of a"
+        " Containerfile. They become one layer. A --base then gives the new image's config,"
+        " labels and annotations alone.",
     )
     to: str = required(
         NotEmpty("REF"),
