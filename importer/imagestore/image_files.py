@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from importer.repo.values import RepoDirectory
 from layers.errors import printable
-from layers.path import Path, joined
+from layers.path import joined
+from layers.tree.blocked import OwnPart
 from layers.tree.lower import Lower
 from layers.whiteout import unquoted
 
@@ -139,42 +140,28 @@ def changed_files(files: TreeDiff, *, counted: bool) -> dict[str, object]:
 
 def tree_diff(old: Sequence[RepoDirectory], new: Sequence[RepoDirectory]) -> TreeDiff:
     """Compare two stacks of layers, nearest first, each as overlayfs merges it."""
-    diff = TreeDiff()
-    work: list[tuple[Path, Lower | None, Lower | None]] = [((), _merged(old), _merged(new))]
+    diff, nothing = TreeDiff(), Lower(OwnPart(""))
+    roots = [Lower.of(stack) if stack else nothing for stack in (old, new)]
+    work: list[tuple[Path, Lower, Lower]] = [((), roots[0], roots[1])]
     while work:
-        path, old_root, new_root = work.pop()
-        before, after = _leaves(old_root), _leaves(new_root)
-        for name in before.keys() | after.keys():
+        path, before, after = work.pop()
+        for name in before.leaves.keys() | after.leaves.keys():
             place = joined((*path, name))
-            if name not in before:
+            if name not in before.leaves:
                 diff.added.append(place)
-            elif name not in after:
+            elif name not in after.leaves:
                 diff.removed.append(place)
-            elif before[name] != after[name]:
+            elif before.leaves[name] != after.leaves[name]:
                 diff.changed.append(place)
-        old_below, new_below = _directories(old_root), _directories(new_root)
-        for name in old_below.keys() | new_below.keys():
-            pair = old_below.get(name), new_below.get(name)
-            if _contents(pair[0]) != _contents(pair[1]):
-                work.append(((*path, name), *pair))
+        for name in before.directories.keys() | after.directories.keys():
+            one, other = (root.directories.get(name, nothing) for root in (before, after))
+            if _contents(one) != _contents(other):
+                work.append(((*path, name), one, other))
     for paths in (diff.added, diff.removed, diff.changed):
         paths.sort()
     return diff
 
 
-def _merged(stack: Sequence[RepoDirectory]) -> Lower | None:
-    return Lower.of(stack) if stack else None
-
-
-def _leaves(directory: Lower | None) -> dict[bytes, str]:
-    return dict(directory.leaves) if directory else {}
-
-
-def _directories(directory: Lower | None) -> dict[bytes, Lower]:
-    return dict(directory.directories) if directory else {}
-
-
-def _contents(directory: Lower | None) -> list[str]:
+def _contents(directory: Lower) -> list[str]:
     """Return the checksums that decide on everything below a merged directory."""
-    stack = directory.stack if directory else ()
-    return [tree.contents for tree in stack if isinstance(tree, RepoDirectory)]
+    return [tree.contents for tree in directory.stack if isinstance(tree, RepoDirectory)]

@@ -6,6 +6,7 @@ reference/store.go (repositories.json).
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
@@ -48,10 +49,7 @@ def qualified(name: str) -> str:
 
 def chain_ids(diff_ids: Iterable[Digest]) -> tuple[Digest, ...]:
     """Return the chainID of each layer, base first: image-spec config.md, "Layer ChainID"."""
-    chain: list[Digest] = []
-    for diff_id in diff_ids:
-        chain.append(Digest.of(f"{chain[-1]} {diff_id}".encode()) if chain else diff_id)
-    return tuple(chain)
+    return tuple(accumulate(diff_ids, lambda above, own: Digest.of(f"{above} {own}".encode())))
 
 
 def manifest_for(config: bytes, layers: Sequence[tuple[Digest, int]]) -> bytes:
