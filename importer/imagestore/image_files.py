@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.repo.values import RepoDirectory
 from layers.errors import printable
-from layers.path import joined
+from layers.path import Path, joined
 from layers.tree.blocked import OwnPart
 from layers.tree.lower import Lower
 from layers.whiteout import unquoted
