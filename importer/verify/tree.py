@@ -117,9 +117,7 @@ class TreeCheck:
 
     def _is_below(self, path: Path, name: bytes) -> bool:
         """Return whether the layers below have a name that a whiteout could hide."""
-        node = self.lower
-        for part in path:
-            node = node.directory(part) if node else None
+        node = self.lower.find(path) if self.lower else None
         return node is not None and name in node.names
 
     def _whiteout(self, path: Path, checksum: str) -> None:
