@@ -75,7 +75,8 @@ class ImageUpgrade:
     def row(self) -> tuple[str, ...]:
         by_link, by_id = self.containers.by_link, self.containers.by_id
         pods = "pull" if self.pods_pull else "start"
-        why = dict.fromkeys(_told(reason) for reason in (by_link, by_id) if reason)
+        reasons = [reason for reason in (by_link, by_id) if reason is not None]
+        why = dict.fromkeys(_WHY[each.cause].format(each.layer_id[:12]) for each in reasons)
         label = self.image.full_label
         return label, self.in_new, _fate(by_link), _fate(by_id), pods, "; ".join(why)
 
@@ -164,10 +165,6 @@ class UpgradeCheck(Shown):
 
 def _fate(reason: Obstacle | None) -> str:
     return "start" if reason is None else "make again"
-
-
-def _told(reason: Obstacle) -> str:
-    return _WHY[reason.cause].format(reason.layer_id[:12])
 
 
 def check_upgrade(

@@ -14,7 +14,7 @@ from layers.errors import printable
 from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
 
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
@@ -89,7 +89,7 @@ class StoreDiff:
 
     def own_layers(self, image: ImageView) -> int:
         """Return how many layers of an image of the new store the old store does not have."""
-        return _own(self.new, image, self.old)
+        return _count(self.new, image, self.new_layers)
 
     def blocks(self) -> list[Block]:
         """Return a table of the images that differ, their files if asked for, and the sums."""
@@ -171,10 +171,9 @@ def _called(image: ImageView) -> tuple[str, str]:
     return ", ".join(image.components), image.label
 
 
-def _own(store: StoreView, image: ImageView, other: StoreView | None) -> int:
-    """Return how many layers of an image of `store` the other store has not."""
-    others = _standard_ids(other)
-    return sum(store.standard_ids[layer.id] not in others for layer in image.layers)
+def _count(store: StoreView, image: ImageView, layers: Container[str]) -> int:
+    """Return how many of an image's layers are among these standard ids."""
+    return sum(store.standard_ids[layer.id] in layers for layer in image.layers)
 
 
 def _standard_ids(store: StoreView | None) -> list[str]:
@@ -202,24 +201,26 @@ def store_diff(
     """Compare two stores in both directions."""
     gone, fresh, pairs = image_changes(old.images if old else (), new.images)
     old_layers, new_layers = _standard_ids(old), _standard_ids(new)
+    added = tuple(layer_id for layer_id in new_layers if layer_id not in old_layers)
     return StoreDiff(
         old,
         new,
         tuple(image for image in fresh if image.id not in {b.id for _, b in pairs}),
         tuple(image for image in gone if image.id not in {a.id for a, _ in pairs}),
-        tuple(_changed(old, new, a, b) for a, b in pairs if old),
+        tuple(
+            Changed(
+                a, b, _count(new, b, added), tree_diff(old.trees(a.layers), new.trees(b.layers))
+            )
+            for a, b in pairs
+            if old
+        ),
         len(new.images) - len(fresh),
-        tuple(layer_id for layer_id in new_layers if layer_id not in old_layers),
+        added,
         tuple(layer_id for layer_id in old_layers if layer_id not in new_layers),
         fetch_cost(repo, old.commit if old else None, new.commit),
         find_lost(old, new),
         wanted or DiffParts(),
     )
-
-
-def _changed(old: StoreView, new: StoreView, before: ImageView, after: ImageView) -> Changed:
-    files = tree_diff(old.trees(before.layers), new.trees(after.layers))
-    return Changed(before, after, _own(new, after, old), files)
 
 
 def image_changes(old: Sequence[ImageView], new: Sequence[ImageView]) -> ImageChanges:

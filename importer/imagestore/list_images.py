@@ -110,28 +110,21 @@ class Listing(Shown):
                 "Commit": store.commit.checksum,
             }
 
-    def _rows(self, store: StoreView, image: ImageView) -> list[tuple[str, ...]]:
-        first, *others = [*image.names] or ["<none>"]
-        when = age(image.config.created_seconds, self.now)
-        row = (
-            ", ".join(image.components),
-            self._name(first),
-            self._digest(image, first),
-            self._id(image),
+    def _rows(self, store: StoreView, image: ImageView) -> Iterator[tuple[str, ...]]:
+        """Yield a row for each name; the first one has what all have in common."""
+        components = ", ".join(image.components)
+        facts = (
             image.platform,
             str(len(image.layers)),
             size(image.size),
             _form(store, image),
-            when,
+            age(image.config.created_seconds, self.now),
             store.branch,
         )
-        return [
-            row,
-            *(
-                ("", self._name(name), self._digest(image, name), self._id(image), *[""] * 6)
-                for name in others
-            ),
-        ]
+        for name in image.names or ("<none>",):
+            names = self._name(name), self._digest(image, name), self._id(image)
+            yield (components, *names, *facts)
+            components, facts = "", ("",) * 6
 
     def document(self) -> dict[str, object]:
         stores = self.stores.found
