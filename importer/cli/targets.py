@@ -162,8 +162,8 @@ def skopeo_of(
     given: Given, registry: Access, retry_times: int, registries: Iterable[str], arch: str | None
 ) -> Skopeo:
     """Return how to call skopeo, by the options of all commands that call it."""
-    from importer.fetch.auth_file import FORM, check_readable
     from importer.fetch.skopeo import Credentials, Skopeo
+    from importer.fetch.skopeo_files import FORM, check_readable
 
     certificates = "certificates are in files *.crt, *.cert and *.key, see containers-certs.d(5)"
     check_readable("--authfile", registry.authfile, FORM)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from importer.errors import FetchError, ImporterError
-from importer.fetch.auth_file import FORM
+from importer.fetch.skopeo_files import FORM
 from layers.errors import escaped
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.errors import FetchError, ImporterError
-from importer.fetch.policy import has_to_ask
-from importer.files.replacement import open_regular
+from importer.errors import ImporterError
+from importer.fetch.skopeo_files import has_to_ask
+from importer.files.replacement import read_file
 from layers.architecture import go_arch
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
@@ -26,15 +26,14 @@ if TYPE_CHECKING:
     from layers.oci.reference import Reference
 
 
-def _absent(_digest: Digest) -> bytes | None:
-    return None
-
-
 class Resolver:
     """Resolve references: look each document up by its digest first, then ask skopeo."""
 
     def __init__(
-        self, skopeo: Skopeo, blobs: Blobs, find: Callable[[Digest], bytes | None] = _absent
+        self,
+        skopeo: Skopeo,
+        blobs: Blobs,
+        find: Callable[[Digest], bytes | None] = lambda _digest: None,
     ) -> None:
         """`find` returns a manifest or config that is here already, else None."""
         self._skopeo = skopeo
@@ -173,7 +172,8 @@ class Resolver:
             return self._blobs.manifest(reference.pinned(chosen.digest))
         if reference.transport == "dir":
             # containers/image directory/directory_transport.go, manifestPath
-            return _read_file(Path(reference.rest) / f"{chosen.digest.hex}.manifest.json")
+            file = Path(reference.rest) / f"{chosen.digest.hex}.manifest.json"
+            return read_file(file, MAX_DOCUMENT_SIZE)
         return self._blobs.read(source, chosen)
 
     def _config(self, source: str, manifest: Manifest) -> ImageConfig:
@@ -196,14 +196,6 @@ class Resolver:
                     hint="it is not a multi-platform image",
                     digest=str(manifest.digest),
                 )
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        with open_regular(path) as file:
-            return file.read(MAX_DOCUMENT_SIZE + 1)
-    except OSError as error:
-        raise FetchError(f"{path}: {error.strerror}") from None
 
 
 def new_signatures(skopeo: Skopeo, blobs: Blobs) -> Signatures:

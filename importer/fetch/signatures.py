@@ -15,8 +15,8 @@ from urllib.parse import unquote, urlsplit
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.fetch.http import Http
-from importer.files.presence import is_directory
-from importer.files.replacement import open_regular, read_file
+from importer.files.presence import is_directory, is_present
+from importer.files.replacement import read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
 from layers.oci.signatures import (
@@ -91,7 +91,8 @@ class Signatures:
         """Return the body at the URL, or None if there is none."""
         parts = urlsplit(url)
         if parts.scheme == "file":
-            return _read_file(Path(unquote(parts.path)))
+            path = Path(unquote(parts.path))
+            return read_file(path, MAX_DOCUMENT_SIZE) if is_present(path) else None
         if parts.scheme not in ("http", "https"):
             raise ImporterError(f"{url}: signatures are read by file:, http: and https: alone")
         return self._http.find(url)
@@ -115,16 +116,3 @@ def _yaml_files(directory: Path) -> list[Path]:
         return sorted(path for path in directory.iterdir() if path.name.endswith(".yaml"))
     except OSError as error:
         raise ImporterError(f"{directory} cannot be read: {error.strerror}") from error
-
-
-def _read_file(path: Path) -> bytes | None:
-    try:
-        with open_regular(path) as file:
-            data = file.read(MAX_DOCUMENT_SIZE + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise ImporterError(f"{path}: {error.strerror}") from None
-    if len(data) > MAX_DOCUMENT_SIZE:
-        raise LayerError(f"{path} has more than {MAX_DOCUMENT_SIZE} bytes")
-    return data

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import FetchError, ImporterError
-from importer.fetch.auth_file import login_hint
 from importer.fetch.complaint import LOGIN, failure
+from importer.fetch.skopeo_files import login_hint
 from importer.files.descriptors import held
 from importer.files.replacement import read_file
 from importer.process import CommandError, run, run_transfer

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.fetch.complaint import shown
-from importer.fetch.policy import has_to_ask
 from importer.fetch.resolver import Resolver, new_signatures
+from importer.fetch.skopeo_files import has_to_ask
 from importer.files.replacement import read_file
 from importer.release.origin import host_arch, stream_url
 from importer.release.source_name import SourceName, registries_in

@@ -7,8 +7,8 @@ import pytest
 
 from importer.device.folder import DeviceError
 from importer.errors import ImporterError
-from importer.fetch.policy import has_to_ask
 from importer.fetch.skopeo import Skopeo
+from importer.fetch.skopeo_files import has_to_ask
 from importer.files.foreign import ForeignDirectory, sized_pieces
 from importer.files.image_lists import read_image_lists
 from importer.files.oci_layout import Layout

@@ -1,4 +1,4 @@
-"""The files with credentials and certificates that skopeo reads, and advice on a refused login.
+"""The files that skopeo reads: credentials, certificates and the signature policy.
 
 skopeo ignores a file of credentials or a directory of certificates that does not exist, and asks
 the registry without them. Format of the credentials: containers-auth.json(5).
@@ -14,11 +14,22 @@ from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.files.presence import is_present
+from importer.files.replacement import read_file
 from layers.document import MAX_DOCUMENT_SIZE
+from layers.oci.signature_policy import accepts_anything
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from importer.fetch.skopeo import Skopeo
+    from layers.oci.reference import Reference
+
+# Paths where skopeo looks for the policy, and where newer versions may (container-libs,
+# image/pkg/...). Each file that exists has to accept the image, since we do not know which of them
+# this skopeo uses.
+_POLICIES = ("/etc/containers/policy.json", "/usr/share/containers/policy.json")
+_OWN_POLICY = "containers/policy.json"
 FORM = "the credentials are in a file as `skopeo login --authfile=FILE` writes it"
 
 
@@ -77,3 +88,31 @@ def _has_entry(path: Path, registry: str) -> bool:
     hosts = (str(key).removeprefix("https://").removeprefix("http://") for key in keys)
     names = {registry, "index.docker.io"} if registry == "docker.io" else {registry}
     return any(host.partition("/")[0] in names for host in hosts)
+
+
+def has_to_ask(skopeo: Skopeo, reference: Reference) -> bool:
+    """Return whether skopeo has to check the image against the policy.
+
+    An image in the repo may have been imported under another policy, so each import checks again,
+    unless the policy in force accepts anything.
+    """
+    if skopeo.insecure_policy:
+        return False
+    policies = [raw for raw in map(_policy, _policy_files(skopeo)) if raw is not None]
+    return not policies or not all(accepts_anything(raw, reference) for raw in policies)
+
+
+def _policy_files(skopeo: Skopeo) -> list[Path]:
+    if skopeo.policy is not None:
+        return [Path(skopeo.policy)]
+    homes = [Path.home() / ".config", Path(os.environ.get("XDG_CONFIG_HOME") or "/nonexistent")]
+    return [home / _OWN_POLICY for home in homes] + [Path(place) for place in _POLICIES]
+
+
+def _policy(path: Path) -> bytes | None:
+    """Return the file, None if there is none, or b"" if it cannot be read: skopeo then reports
+    why."""
+    try:
+        return read_file(path, MAX_DOCUMENT_SIZE) if is_present(path) else None
+    except ImporterError:
+        return b""
