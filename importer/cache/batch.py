@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory
+    from importer.repo.values import RepoDirectory, StoredTree
     from importer.repo.writer import Repo
+    from layers.ostree.objects import Stored
     from layers.storage.image import ImageLayer
     from layers.tree.read_layer import ReadLayer
 
@@ -37,9 +38,8 @@ _RECORD = Owner(0o644, 0, 0)
 class _Closed:
     """A layer whose trees are written."""
 
-    tree: Tree
     root: RepoDirectory
-    record: Tree | None
+    record: Stored | None
     facts: Mapping[str, object]
 
 
@@ -86,14 +86,14 @@ class LayerGroup:
         tree, whiteouts = _layer_tree(self._repo, settled)
         root = self._repo.directory(*tree.write())
         record = record_tree(self._repo, layer, read.record) if read.record else None
-        return _Closed(tree, root, record, _facts(read, whiteouts))
+        return _Closed(root, record, _facts(read, whiteouts))
 
     def commit(self, layers: Iterable[ImageLayer]) -> None:
         """Commit these layers of the group. All of their files have to be durable."""
         with self._repo.transaction():
             for layer in layers:
                 closed = self._closed[layer.id]
-                _commit(self._repo, layer, closed.tree, closed.record, closed.facts)
+                _commit(self._repo, layer, closed.root, closed.record, closed.facts)
 
 
 def _facts(read: ReadLayer, whiteouts: int) -> Mapping[str, object]:
@@ -132,16 +132,15 @@ def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
     return root, count
 
 
-def record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Tree:
+def record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Stored:
     """Write the tree of the record's branch: the tar-split file, under its name in a store."""
     tree = repo.tree(_ROOT)
     tree.file(record_name(layer.id), repo.write_file(_RECORD, record))
-    tree.write()
-    return tree
+    return tree.write()
 
 
 def commit_layer(
-    repo: Repo, layer: ImageLayer, tree: Tree, record: Tree, facts: Mapping[str, object]
+    repo: Repo, layer: ImageLayer, tree: Stored, record: Stored, facts: Mapping[str, object]
 ) -> None:
     """Commit the trees that a transaction has written, and set the layer's branches."""
     with repo.transaction():
@@ -149,7 +148,11 @@ def commit_layer(
 
 
 def _commit(
-    repo: Repo, layer: ImageLayer, tree: Tree, record: Tree | None, facts: Mapping[str, object]
+    repo: Repo,
+    layer: ImageLayer,
+    tree: StoredTree,
+    record: Stored | None,
+    facts: Mapping[str, object],
 ) -> None:
     """Commit a layer's tree and record. The commits have no time and name no image, so that they
     depend on the layer alone."""

@@ -157,9 +157,7 @@ class _Cutter:
             for layer_id, layer in made.items():
                 facts = ((ADDED_ENTRIES, str(layer.added_entries)), (STACK, self._stack(layer_id)))
                 message = Message(f"Layer {layer_id} with the layers below", 0, metadata=facts)
-                tree = self._repo.tree_of(trees[layer_id])
-                tree.write()
-                commit = self._repo.write_commit(tree, message)
+                commit = self._repo.write_commit(trees[layer_id], message)
                 self._repo.set_ref(self._branch(layer_id), commit)
         return made
 

@@ -162,10 +162,8 @@ def _import_empty(repo: Repo, layer: ImageLayer) -> None:
 
 def _import_layer(repo: Repo, layer: ImageLayer, stored: Stored, tar: Tar) -> None:
     with repo.transaction():
-        tree = repo.tree_of(stored)
-        tree.write()
         record = record_tree(repo, layer, tar.record)
     none = (key.WHITEOUTS, key.OPAQUE, key.DEVICES, key.STRAY_DEVICES, key.DROPPED_XATTRS)
     ids = {key.UIDS: numbers(tar.uids), key.GIDS: numbers(tar.gids)}
     facts = {key.DIFF_SIZE: tar.size, **dict.fromkeys(none, 0), **ids}
-    commit_layer(repo, layer, tree, record, facts)
+    commit_layer(repo, layer, stored, record, facts)

@@ -7,10 +7,8 @@ layer's tree as `diff` and its tar-split record beside it.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
 from itertools import batched, chain
 from pathlib import Path
@@ -24,8 +22,7 @@ from importer.repo.labels import labelled_owner
 from importer.repo.staging import WHOLE
 from importer.repo.values import Message
 from importer.repo.writer import Repo
-from importer.workers.pool import Workers
-from importer.workers.tasks import lent_worker, processes, run_job
+from importer.workers.tasks import Tasks, processes
 from layers.entry import Owner
 
 if TYPE_CHECKING:
@@ -51,8 +48,8 @@ def labelled(
 
     Layers that no branch has with this label are read and written by `jobs` processes.
     """
-    with closing(Workers(LabelObjects.__module__)) as workers:
-        writer = _Labeller(repo, label, jobs, workers)
+    with Tasks(jobs, LabelObjects.__module__) as tasks:
+        writer = _Labeller(repo, label, jobs, tasks)
         return {layer_id: writer.layer(layer_id, layer) for layer_id, layer in layers.items()}
 
 
@@ -64,11 +61,11 @@ def label_hash(label: str) -> str:
 class _Labeller:
     """Writes layers again with the label, each object of a layer once."""
 
-    def __init__(self, repo: Repo, label: str, jobs: int, workers: Workers) -> None:
+    def __init__(self, repo: Repo, label: str, jobs: int, tasks: Tasks) -> None:
         self._repo = repo
         self._label = label
         self._jobs = jobs
-        self._workers = workers
+        self._tasks = tasks
 
     def layer(self, layer_id: str, layer: LayerCommit) -> LayerCommit:
         """Return the layer with the label: from its branch, or written again."""
@@ -99,9 +96,9 @@ class _Labeller:
                 copy(diff, directory, written.__getitem__, meta)
                 if record is not None:
                     tree.file(record_name(layer_id), written[record])
-                tree.write()
+                stored = tree.write()
             with repo.transaction():
-                checksum = repo.write_commit(tree, message)
+                checksum = repo.write_commit(stored, message)
                 repo.set_ref(branch, checksum)
         return checksum
 
@@ -109,15 +106,10 @@ class _Labeller:
         """Write the labelled objects of these files, which have `size` bytes together. Return
         their checksums, in order."""
         batches = list(batched(files, _BATCH))
-        beside = processes(self._jobs, [size // max(1, len(batches))] * len(batches)) > 1
-        with ThreadPoolExecutor(self._jobs, thread_name_prefix="label") as threads:
-            write = partial(self._write, beside=beside)
-            return chain.from_iterable(list(threads.map(write, batches)))
-
-    def _write(self, batch: Sequence[str], *, beside: bool) -> tuple[str, ...]:
-        job = LabelObjects(self._repo.path, self._label, tuple(batch))
-        with lent_worker(self._repo, self._workers) if beside else nullcontext() as worker:
-            return run_job(self._repo, worker, job, -1, lambda _count: None)
+        apart = processes(self._jobs, [size // max(1, len(batches))] * len(batches)) > 1
+        jobs = (LabelObjects(self._repo.path, self._label, batch) for batch in batches)
+        begun = [self._tasks.begin_job(self._repo, job, apart=apart) for job in jobs]
+        return chain.from_iterable([written.result() for written in begun])
 
     def _meta(self, checksum: str) -> str:
         return self._repo.write_dirmeta(labelled_owner(self._repo.dirmeta(checksum), self._label))

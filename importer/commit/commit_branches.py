@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from importer.commit.plan import PlannedBranch
     from importer.commit.target import Target
     from importer.progress import Progress
-    from importer.repo.tree import Tree
     from importer.repo.values import Message
     from importer.repo.writer import Repo
+    from layers.ostree.objects import Stored
     from layers.storage.image import Image
 
 _log = logging.getLogger(__name__)
@@ -133,7 +133,7 @@ class _Draft:
 
     branch: PlannedBranch
     contents: Contents
-    tree: Tree
+    tree: Stored
     message: Message
     unchanged: bool
 
@@ -184,16 +184,16 @@ def _commit(
 def _draft(target: Target, repo: Repo, branch: PlannedBranch, contents: Contents) -> _Draft:
     """Write a branch's tree. Call within a transaction."""
     message = branch_message(target, branch)
-    tree = contents.tree()
+    tree = contents.tree().write()
     return _Draft(branch, contents, tree, message, _is_head(target, repo, branch, tree, message))
 
 
 def _is_head(
-    target: Target, repo: Repo, branch: PlannedBranch, tree: Tree, message: Message
+    target: Target, repo: Repo, branch: PlannedBranch, tree: Stored, message: Message
 ) -> bool:
-    """Write the tree, and return whether the branch has its commit already."""
-    checksums, head = tree.write(), branch.head
-    if head is None or (head.contents, head.meta) != checksums:
+    """Return whether the branch has its commit already."""
+    head = branch.head
+    if head is None or (head.contents, head.meta) != tree:
         return False
     if branch.release is not None:
         from importer.commit.release_message import has_release

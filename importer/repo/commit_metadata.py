@@ -11,8 +11,7 @@ from importer.repo.libostree import GLib, faults
 
 if TYPE_CHECKING:
     from importer.repo.transaction import Transactions
-    from importer.repo.tree import Tree
-    from importer.repo.values import Commit, Message
+    from importer.repo.values import Commit, Message, StoredTree
 
 _OURS = (OURS, OF_A_RELEASE)
 _REF_BINDING = "ostree.ref-binding"
@@ -28,7 +27,7 @@ class Base:
 
 
 def commit_metadata(
-    repo: Transactions, tree: Tree, message: Message, base: Base | None
+    repo: Transactions, tree: StoredTree, message: Message, base: Base | None
 ) -> GLib.Variant:
     """Return the metadata of a new commit of this stored tree, an `a{sv}`."""
     inherited = _inherited(repo, tree, base) if base is not None else {}
@@ -39,7 +38,7 @@ def commit_metadata(
     return GLib.Variant("a{sv}", kept | own)
 
 
-def _inherited(repo: Transactions, tree: Tree, base: Base) -> dict[str, GLib.Variant]:
+def _inherited(repo: Transactions, tree: StoredTree, base: Base) -> dict[str, GLib.Variant]:
     """Return the base's metadata, byte for byte, except entries about the base's own tree or ref,
     which would be wrong for the new commit."""
     entries = _entries(metadata_of(repo, base.commit))
@@ -60,7 +59,7 @@ def metadata_of(repo: Transactions, commit: Commit) -> GLib.Variant:
     return variant.get_child_value(0)
 
 
-def _composefs_digest(repo: Transactions, tree: Tree) -> GLib.Variant:
+def _composefs_digest(repo: Transactions, tree: StoredTree) -> GLib.Variant:
     digest = GLib.VariantDict.new(None)
     try:
         with faults("computing the composefs digest, which the base commit has"):

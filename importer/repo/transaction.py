@@ -205,9 +205,11 @@ class Transactions(ObjectStore):
         """Return a root directory that begins as the stored one; unchanged parts are not read."""
         return Tree(self, None, stored)
 
-    def is_commit(self, commit: Commit, tree: Tree, message: Message, base: Base | None) -> bool:
+    def is_commit(
+        self, commit: Commit, tree: StoredTree, message: Message, base: Base | None
+    ) -> bool:
         """Return whether `write_commit` would write this very commit."""
-        if (commit.contents, commit.meta) != tree.written():
+        if (commit.contents, commit.meta) != (tree.contents, tree.meta):
             return False
         if replace(commit.message, metadata=message.metadata) != message:
             return False
@@ -216,7 +218,11 @@ class Transactions(ObjectStore):
         return bool(metadata_of(self, commit).equal(commit_metadata(self, tree, message, base)))
 
     def write_commit(
-        self, tree: Tree, message: Message, base: Base | None = None, parent: str | None = None
+        self,
+        tree: StoredTree,
+        message: Message,
+        base: Base | None = None,
+        parent: str | None = None,
     ) -> str:
         """Store the commit of a tree that an earlier transaction has written. Return its checksum.
 
@@ -233,9 +239,9 @@ class Transactions(ObjectStore):
             )
         return str(checksum)
 
-    def stored_root(self, tree: Tree) -> Gio.File:
-        """Return the root of a written tree as libostree wants it."""
-        mtree = OSTree.MutableTree.new_from_checksum(self.handle, *tree.written())
+    def stored_root(self, tree: StoredTree) -> Gio.File:
+        """Return the root of a tree as libostree wants it."""
+        mtree = OSTree.MutableTree.new_from_checksum(self.handle, tree.contents, tree.meta)
         _, root = self.handle.write_mtree(mtree, None)
         return root
 

@@ -25,8 +25,9 @@ class Tree:
         self._stored = stored
         self._files: dict[str, str] = {}
         self._directories: dict[str, Tree | StoredTree] = {}
-        self._checksums: Stored | None = None
-        self._meta = stored.meta if stored is not None else ""
+        # The directory's own dirtree, "" before `write`, and dirmeta.
+        self.contents = ""
+        self.meta = stored.meta if stored is not None else ""
         if owner is not None:
             self.set_owner(owner)
 
@@ -47,7 +48,7 @@ class Tree:
 
     def set_owner(self, owner: Owner | str) -> None:
         """Set the directory's owner, or its dirmeta object."""
-        self._meta = owner if isinstance(owner, str) else self._repo.write_dirmeta(owner)
+        self.meta = owner if isinstance(owner, str) else self._repo.write_dirmeta(owner)
 
     def enter(self, name: str) -> Tree | None:
         """Return the sub-directory of this name as it is, None if there is none."""
@@ -77,13 +78,7 @@ class Tree:
             made += [below for below in tree._directories.values() if isinstance(below, Tree)]
         for tree in reversed(made):
             tree._write()
-        return self.written()
-
-    def written(self) -> Stored:
-        """Return the root's dirtree and dirmeta. RuntimeError before `write`."""
-        if self._checksums is None:
-            raise RuntimeError("the tree is not written yet")
-        return self._checksums
+        return Stored(self.contents, self.meta)
 
     def _read(self) -> None:
         """Read the stored directory whose entries are about to be changed."""
@@ -100,17 +95,14 @@ class Tree:
 
     def _write(self) -> None:
         if self._stored is not None:
-            self._checksums = Stored(self._stored.contents, self._meta)
+            self.contents = self._stored.contents
             return
         files = {name.encode(): checksum for name, checksum in self._files.items()}
         directories = {
-            name.encode(): below.written()
-            if isinstance(below, Tree)
-            else Stored(below.contents, below.meta)
+            name.encode(): Stored(below.contents, below.meta)
             for name, below in self._directories.items()
         }
-        contents = self._repo.store("dirtree", dirtree(files, directories))
-        self._checksums = Stored(contents, self._meta)
+        self.contents = self._repo.store("dirtree", dirtree(files, directories))
 
 
 def _checked(name: str) -> str:

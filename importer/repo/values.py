@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from layers.ostree.objects import Stored
 
     class StoredTree(Protocol):
-        """A tree in the repo: a Commit, or a RepoDirectory."""
+        """A tree in the repo: of a Commit, a RepoDirectory, a `Tree` that is written, `Stored`."""
 
         @property
         def contents(self) -> str: ...

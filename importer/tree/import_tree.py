@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from importer.progress import Progress
-    from importer.repo.tree import Tree
     from importer.repo.values import Commit
     from importer.tree.job import TreeJob
+    from layers.ostree.objects import Stored
 
 _UNLABELLED = (
     "the files of the base commit have SELinux labels, and the tree's keep those that they have on"
@@ -60,15 +60,14 @@ def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
             commit = _commit(written, job, repo, base, progress)
     if trees.counts.whiteouts and not written.is_head:
         _tell_composefs(repo, Base(repo.commit(commit), job.branch), progress)
-    return TreeResult(job.branch, commit, written.is_head, *written.objects, trees.counts)
+    return TreeResult(job.branch, commit, written.is_head, *written.root, trees.counts)
 
 
 class _WrittenTree(NamedTuple):
-    """The commit's tree, the dirtree and dirmeta `objects` of its root, and the branch's `head`,
-    None for a new branch. `is_head` if the head has the same tree and message."""
+    """The commit's `root`, and the branch's `head`, None for a new branch. `is_head` if the head
+    has the same tree and message."""
 
-    tree: Tree
-    objects: tuple[str, str]
+    root: Stored
     head: Commit | None
     is_head: bool
 
@@ -76,15 +75,14 @@ class _WrittenTree(NamedTuple):
 def _write(trees: JobTrees, job: TreeJob, repo: Repo, base: Base | None) -> _WrittenTree:
     """Write the tree's objects in a transaction of their own."""
     with repo.transaction() as transaction, _without_collector():
-        tree = trees.tree()
-        objects = tree.write()
+        root = trees.written()
         head = head_of(repo, job.branch)
         message = _message(job, base, head, 0)
-        is_head = head is not None and repo.is_commit(head, tree, message, base)
+        is_head = head is not None and repo.is_commit(head, root, message, base)
         if is_head and not trees.counts.read:
             transaction.abandon()  # files that were read may restore lost objects
     trees.save()
-    return _WrittenTree(tree, objects, head, is_head)
+    return _WrittenTree(root, head, is_head)
 
 
 def _commit(
@@ -95,7 +93,7 @@ def _commit(
     with repo.transaction():
         message = _message(job, base, head, int(time.time()))
         parent = head.checksum if head is not None else None
-        checksum = repo.write_commit(written.tree, message, base, parent)
+        checksum = repo.write_commit(written.root, message, base, parent)
         sign(repo, checksum, job.signing)
         repo.move_branch(job.branch, parent, checksum)
     for line in older(job.branch, head, message.timestamp):

@@ -24,10 +24,10 @@ from layers.ondisk.commit_filter import CommitFilter
 if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.commit_metadata import Base
-    from importer.repo.tree import Tree
     from importer.repo.writer import Repo
     from importer.tree.job import TreeJob
     from importer.tree.scanned import Label
+    from layers.ostree.objects import Stored
     from layers.tree.translate import Settled
 
 
@@ -45,8 +45,9 @@ class JobTrees:
         self._caches: list[KnownFiles] = []
         self._directories: KnownDirectories | None = None
 
-    def tree(self) -> Tree:
-        """Read all trees within a transaction, and return the commit's root."""
+    def written(self) -> Stored:
+        """Read all trees, and write the commit's directories, within a transaction. Return the
+        root."""
         label = self._label()
         whole: Settled | None = None
         for root in self._job.roots:
@@ -140,10 +141,10 @@ class JobTrees:
 
         return label
 
-    def _placed(self, whole: Settled, label: Label | None) -> Tree:
+    def _placed(self, whole: Settled, label: Label | None) -> Stored:
         writer = TreeWriter(self._repo, self._job.options, label)
         if self._base is None and self._job.prefix == "/":
-            made = self._repo.tree_of(writer.write(whole))
+            made = writer.write(whole)
             if self._directories is not None:
                 self._directories.save(writer.written)
             return made
@@ -156,7 +157,7 @@ class JobTrees:
                 hint="import-image --whiteouts=none makes an image store without whiteouts",
             )
         writer.overlay(place, tree.before(self._job.prefix), whole)
-        return tree.root
+        return tree.root.write()
 
 
 def _policy(job: TreeJob, repo: Repo, base: Base | None) -> Policy | None:

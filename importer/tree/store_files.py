@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
 from importer.tree.cache_file import SUM_SIZE
 from importer.tree.file_batch import FileBatch
-from importer.workers.pool import Workers
-from importer.workers.tasks import lent_worker, run_job
+from importer.workers.tasks import Tasks
 from layers.errors import printable
 from layers.path import joined
 
@@ -21,13 +19,14 @@ if TYPE_CHECKING:
     from importer.files.foreign import ForeignDirectory
     from importer.progress import Advance, Progress
     from importer.repo.writer import Repo
-    from importer.tree.file_batch import TreeFile
+    from importer.tree.file_batch import StoredFiles, TreeFile
     from importer.tree.known_files import KnownFiles
     from importer.tree.result import TreeCounts
-    from importer.workers.pool import Worker
     from layers.ondisk.commit_filter import Bits
     from layers.ostree.objects import Stored as Directory
     from layers.tree.node import Leaf
+
+    type Batch = list[tuple[TreeFile, Leaf]]
 
 # A batch is large enough that sending it to a process costs little, and small enough that all
 # processes have work until the end.
@@ -44,32 +43,10 @@ _TOO_LARGE = (
 )
 
 
-class _LateAdvance:
-    """An `Advance` that only counts until `show` is called, and then reports to the display."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._done = 0
-        self._shown: Advance | None = None
-
-    def __call__(self, count: int, /) -> None:
-        """Count bytes that were read."""
-        with self._lock:
-            self._done += count
-            if self._shown is not None:
-                self._shown(count)
-
-    def show(self, advance: Advance) -> None:
-        """Report the count so far to `advance`, and later counts at once."""
-        with self._lock:
-            self._shown = advance
-            advance(self._done)
-
-
 class FileStore:
     """A store for files, added one by one; on leaving, all their leaves have checksums.
 
-    An error of a batch is raised by `check`, or on leaving.
+    An error of a batch is raised by a later `add`, or on leaving.
     """
 
     def __init__(
@@ -91,17 +68,14 @@ class FileStore:
         self._cache = cache
         self._progress = progress
         self._keep_xattrs = keep_xattrs
-        self._told = _LateAdvance()
-        self._lock = threading.Lock()
         self._bytes = 0
-        self._most = most - counts.read_bytes
-        self._workers = Workers(FileBatch.__module__)
-        self._pool = ThreadPoolExecutor(jobs, thread_name_prefix="files")
-        self._running: list[Future[None]] = []
-        self._failed = threading.Event()
+        self._before = counts.read_bytes
+        self._most = most - self._before
+        self._tasks = Tasks(jobs, FileBatch.__module__)
+        self._running: dict[Future[StoredFiles], Batch] = {}
         # Without this bound the walk would run far ahead, and keep all waiting files in memory.
-        self._room = threading.Semaphore(jobs * _AHEAD)
-        self._batch: list[tuple[TreeFile, Leaf]] = []
+        self._most_running = jobs * _AHEAD
+        self._batch: Batch = []
         self._batch_bytes = 0
         self._first: dict[TreeFile, Leaf] = {}
         self._others: list[tuple[Leaf, Leaf]] = []
@@ -119,21 +93,21 @@ class FileStore:
             if error is None:
                 self._finish()
         finally:
-            self._pool.shutdown(cancel_futures=True)
-            self._workers.close()
+            self._tasks.close()
             os.close(self._objects)
 
     def _finish(self) -> None:
         """Wait until all files are stored, and show progress: the total of bytes is known now."""
         if not self._running and len(self._batch) <= _FEW:
-            self._store(self._batch, None)
+            job = self._job(self._batch)
+            stored = job.read(self._repo, self._root.descriptor, lambda _count: None)
+            self._take(self._batch, stored)
         else:
             self._hand_over()
         if self._running:
             with self._progress.blob(printable(self._root.path), self._bytes) as advance:
-                self._told.show(advance)
-                for batch in self._running:
-                    batch.result()
+                advance(self._counts.read_bytes - self._before)
+                self._take_done(0, advance)
         for leaf, first in self._others:
             leaf.checksum = first.checksum
 
@@ -196,39 +170,32 @@ class FileStore:
         name = f"{checksum[:2]}/{checksum[2:]}{suffix}"
         return os.access(name, os.F_OK, dir_fd=self._objects)
 
-    def check(self) -> None:
-        """Raise the error of a batch that has failed, if there is one."""
-        if self._failed.is_set():
-            for batch in self._running:
-                if batch.done():
-                    batch.result()
-
     def _hand_over(self) -> None:
         if self._batch:
-            self._room.acquire()
-            self._running.append(self._pool.submit(self._store_apart, self._batch))
+            self._take_done(self._most_running - 1, lambda _count: None)
+            job, source = self._job(self._batch), self._root.descriptor
+            self._running[self._tasks.begin_job(self._repo, job, source)] = self._batch
             self._batch, self._batch_bytes = [], 0
 
-    def _store_apart(self, batch: list[tuple[TreeFile, Leaf]]) -> None:
-        """Store a batch in a worker process, from a thread of the pool."""
-        try:
-            with lent_worker(self._repo, self._workers) as worker:
-                self._store(batch, worker)
-        except BaseException:
-            self._failed.set()
-            raise
-        finally:
-            self._room.release()
-
-    def _store(self, batch: list[tuple[TreeFile, Leaf]], worker: Worker | None) -> None:
-        """Store a batch, without a worker in this process, and set the leaves' checksums."""
+    def _job(self, batch: Batch) -> FileBatch:
         files = tuple(file for file, _ in batch)
-        job = FileBatch(self._root.path, files, self._keep_xattrs)
-        stored = run_job(self._repo, worker, job, self._root.descriptor, self._told)
+        return FileBatch(self._root.path, files, self._keep_xattrs)
+
+    def _take_done(self, most: int, advance: Advance) -> None:
+        """Take the results of batches, as many as there are, and until at most `most` run."""
+        done = [stored for stored in self._running if stored.done()]
+        while done or len(self._running) > most:
+            for stored in done or wait(self._running, return_when=FIRST_COMPLETED).done:
+                advance(self._take(self._running.pop(stored), stored.result()))
+            done = []
+
+    def _take(self, batch: Batch, stored: StoredFiles) -> int:
+        """Set the leaves' checksums. Return the bytes of the batch's files."""
         for number, (file, leaf) in enumerate(batch):
             leaf.checksum = stored.checksums[number]
             if number not in stored.merged:
                 self._cache.add(file, leaf.checksum)
-        with self._lock:
-            self._counts.read += len(batch)
-            self._counts.read_bytes += sum(file.seen.size for file in files)
+        size = sum(file.seen.size for file, _ in batch)
+        self._counts.read += len(batch)
+        self._counts.read_bytes += size
+        return size

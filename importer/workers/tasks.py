@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
 
 from importer.repo.libostree import faults
@@ -12,7 +12,6 @@ from importer.workers.pool import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
 
     from importer.progress import Advance
     from importer.repo.writer import Repo
@@ -36,28 +35,25 @@ def processes(jobs: int, sizes: Iterable[int]) -> int:
 
 
 class Tasks:
-    """Do tasks in worker processes.
-
-    Leaving the context cancels the tasks that have not begun, waits for the others, and ends the
-    processes.
-    """
+    """Do tasks and jobs in threads, each with a worker process."""
 
     def __init__(self, count: int, preload: str) -> None:
-        """Use `count` processes; 1 stands for this process. `preload` names the module that defines
-        the tasks."""
+        """Use `count` processes; for tasks, 1 stands for this process. `preload` names the module
+        that defines the tasks."""
         self._count = count
-        self._workers = Workers(preload) if count > 1 else None
+        self._workers = Workers(preload)
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="task")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel what has not begun, wait for the rest, and end the processes."""
         self._pool.shutdown(cancel_futures=True)
-        if self._workers is not None:
-            self._workers.close()
+        self._workers.close()
 
     def begin[T](self, task: Task[T]) -> Future[T]:
         """Queue a task. The future raises the task's LayerError or ImporterError."""
@@ -77,8 +73,19 @@ class Tasks:
         while begun:
             yield begun.popleft().result()
 
+    def begin_job[T](
+        self, repo: Repo, job: Job[T], source: int = -1, *, apart: bool = True
+    ) -> Future[T]:
+        """Queue a job that reads from the descriptor `source`, and stores files in the repo's
+        transaction. Unless `apart`, this process does the job. The future raises as `run_job`."""
+        return self._pool.submit(self._run_job, repo, job, source, apart=apart)
+
+    def _run_job[T](self, repo: Repo, job: Job[T], source: int, *, apart: bool) -> T:
+        with lent_worker(repo, self._workers) if apart else nullcontext() as worker:
+            return run_job(repo, worker, job, source, lambda _count: None)
+
     def _run[T](self, task: Task[T]) -> T:
-        if self._workers is None:
+        if self._count == 1:
             return task.run()
         with self._workers.lent() as worker:
             return worker.run(task)
