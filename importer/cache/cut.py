@@ -11,7 +11,7 @@ the tree as `diff`, and the blocker beside it.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -80,25 +80,18 @@ def _check_verified(
             )
 
 
+@dataclass(slots=True)
 class _Cutter:
     """Finds the trees that earlier runs have made, and makes the others."""
 
-    def __init__(
-        self,
-        repo: Repo,
-        layers: Mapping[str, LayerCommit],
-        parents: Parents,
-        label: str | None,
-        most_entries: int,
-    ) -> None:
-        self._repo = repo
-        self._most = most_entries
-        self._added = 0
-        self._layers = layers
-        self._parents = parents
-        self._label = label
-        self._counts = EntryCount()
-        self._cut: dict[str, RepoDirectory] = {}
+    _repo: Repo
+    _layers: Mapping[str, LayerCommit]
+    _parents: Parents
+    _label: str | None
+    _most: int
+    _added: int = 0
+    _counts: EntryCount = field(default_factory=EntryCount)
+    _cut: dict[str, RepoDirectory] = field(default_factory=dict)
 
     def cut(self, ids: Iterable[str]) -> dict[str, LayerCommit]:
         """Return these layers without whiteouts. `ids` are standard ids, parents first."""

@@ -58,14 +58,14 @@ def label_hash(label: str) -> str:
     return sha256(label.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
 class _Labeller:
     """Writes layers again with the label, each object of a layer once."""
 
-    def __init__(self, repo: Repo, label: str, jobs: int, tasks: Tasks) -> None:
-        self._repo = repo
-        self._label = label
-        self._jobs = jobs
-        self._tasks = tasks
+    _repo: Repo
+    _label: str
+    _jobs: int
+    _tasks: Tasks
 
     def layer(self, layer_id: str, layer: LayerCommit) -> LayerCommit:
         """Return the layer with the label: from its branch, or written again."""

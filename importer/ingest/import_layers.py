@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from importer.cache.batch import layer_groups
-from importer.cache.time_readers import tell_time_readers
+from importer.cache.left_out import tell_time_readers
 from importer.ingest.layer_pool import LayerPool
 
 if TYPE_CHECKING:

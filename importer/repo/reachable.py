@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from layers.limits import Limits
+from layers.tree.lower import EntryCount
 from layers.words import several, size
 
 if TYPE_CHECKING:
@@ -24,13 +25,6 @@ _MANY = Limits().entries
 _TIMES = 20
 # Of ext4 and xfs, as they are made by default.
 _BLOCK = 4096
-
-
-class Breadth(NamedTuple):
-    """The entries of a directory, and the paths below it."""
-
-    entries: int
-    paths: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,31 +109,11 @@ def commit_objects(repo: RepoReader, commit: Commit) -> Objects:
 def check_breadth(root: RepoDirectory, name: str) -> None:
     """Raise ImporterError, with the tree's name, for a tree of few entries with so many paths that
     it would take forever to visit them."""
-    counts = count_paths(root)
-    paths, entries = counts[root.contents].paths, sum(count.entries for count in counts.values())
+    count = EntryCount(whiteouts=True)
+    paths, entries = count.of(root), count.entries
     if paths > _MANY and paths > _TIMES * entries:
         raise ImporterError(
-            f"{name} has {paths} paths, made of {len(counts)} directories with {entries} entries",
+            f"{name} has {paths} paths, made of {len(count.below)} directories with {entries}"
+            " entries",
             hint="it would take forever to visit them: the commit was made as a trap",
         )
-
-
-def count_paths(root: RepoDirectory) -> dict[str, Breadth]:
-    """Return the breadth of each directory, by the checksum of its contents. Each directory is
-    read once, however many paths lead to it."""
-    counts: dict[str, Breadth] = {}
-    work = [root]
-    while work:
-        directory = work[-1]
-        if directory.contents in counts:
-            work.pop()
-            continue
-        below = directory.directories.values()
-        uncounted = [child for child in below if child.contents not in counts]
-        if uncounted:
-            work += uncounted
-            continue
-        entries = len(directory.leaves) + len(below)
-        paths = entries + sum(counts[child.contents].paths for child in below)
-        counts[directory.contents] = Breadth(entries, paths)
-    return counts

@@ -6,7 +6,7 @@ from collections import ChainMap
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from importer.cache.omitted import tell_left_out
+from importer.cache.left_out import tell_left_out
 from layers.storage.image import short_names
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from importer.cache.omitted import LeftOut
+from importer.cache.left_out import LeftOut
 from layers.words import several, size
 
 if TYPE_CHECKING:

@@ -223,23 +223,37 @@ class Lower:
 
 
 class EntryCount:
-    """Count files, symlinks and directories. Directories that trees share are counted once."""
+    """Count files, symlinks and directories. Directories that trees share are read once.
 
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
+    `below` has the number of paths below each directory, by the checksum of its contents; `entries`
+    is the number of entries of all these directories.
+    """
+
+    def __init__(self, *, whiteouts: bool = False) -> None:
+        """Count quoted whiteouts, too, if `whiteouts`."""
+        self._whiteouts = whiteouts
+        self.below: dict[str, int] = {}
+        self.entries = 0
 
     def of(self, root: StoredDirectory) -> int:
-        """Return the number of entries below a directory, without quoted whiteouts."""
+        """Return the number of paths below a directory."""
         work = [root]
         while work:
             directory = work[-1]
-            below = directory.directories.values()
-            uncounted = [child for child in below if child.contents not in self._counts]
-            if uncounted and directory.contents not in self._counts:
+            directories = directory.directories.values()
+            uncounted = [child for child in directories if child.contents not in self.below]
+            if uncounted and directory.contents not in self.below:
                 work.extend(uncounted)
                 continue
             work.pop()
-            own = sum(unquoted(name) is None for name in directory.leaves)
-            deeper = sum(1 + self._counts[child.contents] for child in below)
-            self._counts[directory.contents] = own + deeper
-        return self._counts[root.contents]
+            if directory.contents not in self.below:
+                entries = self._leaves(directory) + len(directories)
+                self.entries += entries
+                deeper = sum(self.below[child.contents] for child in directories)
+                self.below[directory.contents] = entries + deeper
+        return self.below[root.contents]
+
+    def _leaves(self, directory: StoredDirectory) -> int:
+        if self._whiteouts:
+            return len(directory.leaves)
+        return sum(unquoted(name) is None for name in directory.leaves)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from importer.repo.reachable import check_breadth, count_paths
+from importer.repo.reachable import check_breadth
 from importer.repo.values import RepoDirectory
 from importer.repo.writer import Repo
 from layers.entry import Owner
 from layers.ostree.objects import Stored, dirtree
+from layers.tree.lower import EntryCount
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import imported
 from tests.tools.ostreerepo import ostree
@@ -125,9 +126,10 @@ def test_a_commit_that_repeats_itself_is_refused_at_once(
 
 def test_paths_are_counted_without_a_visit_to_each(endless: Path) -> None:
     repo = Repo.open(endless)
-    counts = count_paths(overlay_of(repo))
+    count = EntryCount(whiteouts=True)
+    count.of(overlay_of(repo))
     # Of k levels: c(k) = 2 + 2 c(k - 1), c(0) = 1, which is 3 * 2^k - 2.
-    assert 3 * 2**40 - 2 in [one.paths for one in counts.values()]
+    assert 3 * 2**40 - 2 in count.below.values()
 
 
 def test_prune_goes_by_objects(endless: Path) -> None:
@@ -271,5 +273,5 @@ def test_many_files_of_their_own_are_no_trap(filled: Path) -> None:
             library = Stored(repo.write_meta("dirtree", dirtree(files, {})), meta)
             copies |= {b"%d-%02d" % (number, copy): library for copy in range(18)}
         made = repo.directory(repo.write_meta("dirtree", dirtree({}, copies)), meta)
-    assert count_paths(made)[made.contents].paths == 3 * 18 * 40_001
+    assert EntryCount(whiteouts=True).of(made) == 3 * 18 * 40_001
     check_breadth(made, "it")

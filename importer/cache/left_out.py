@@ -1,16 +1,21 @@
-"""Tell of programs in new layers that look at the times of files, which ostree does not keep."""
+"""Report what is left out of layers' trees: device nodes, xattrs, and the times of files that some
+programs look at."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch
+from importer.repo.commit_keys import DROPPED_XATTRS
 from layers.tree.lower import find_leaf
+from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from importer.cache.layer import LayerCommit
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from layers.tree.lower import TreeDirectory
@@ -29,6 +34,35 @@ _CACHE = b"__pycache__"
 # The most directories of a Python to look into: its own library has fewer.
 _DIRECTORIES = 500
 _FLAGS = slice(4, 8)  # of a .pyc file's header: PEP 552, "Specification"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """How many device nodes and how many xattrs of a layer were left out."""
+
+    device_nodes: int  # number of device nodes that were left out
+    dropped_xattrs: int  # number of xattrs that were left out
+
+    @classmethod
+    def of(cls, layer: LayerCommit) -> LeftOut:
+        xattrs = int(layer.commit.metadata.get(DROPPED_XATTRS, 0))
+        return cls(layer.devices + layer.stray_devices, xattrs)
+
+
+def tell_left_out(
+    layers: Mapping[str, LayerCommit], fetched: Collection[str], progress: Progress
+) -> None:
+    """Report in one line what is left out of the fetched layers. `fetched` has their ids."""
+    new = [LeftOut.of(layer) for layer_id, layer in layers.items() if layer_id in fetched]
+    affected = sum(left_out != LeftOut(0, 0) for left_out in new)
+    if not affected:
+        return
+    counts = (
+        (sum(left_out.device_nodes for left_out in new), "device node"),
+        (sum(left_out.dropped_xattrs for left_out in new), "extended attribute"),
+    )
+    parts = [several(count, noun) for count, noun in counts if count]
+    progress.message(f"left out of {several(affected, 'layer')}: {', '.join(parts)}")
 
 
 def tell_time_readers(repo: Repo, images: Mapping[str, Iterable[str]], progress: Progress) -> None:
