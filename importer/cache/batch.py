@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from importer.repo.tree import Tree
-    from importer.repo.values import RepoDirectory, StoredTree
+    from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from layers.ostree.objects import Stored
     from layers.storage.image import ImageLayer
@@ -35,8 +35,8 @@ _RECORD = Owner(0o644, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class _Closed:
-    """A layer whose trees are written."""
+class ClosedLayer:
+    """A layer whose trees are written: its own, and the one of its tar-split record."""
 
     root: RepoDirectory
     record: Stored | None
@@ -59,7 +59,7 @@ class LayerGroup:
     def __init__(self, repo: Repo, stacks: Stacks) -> None:
         self._repo = repo
         self._stacks = stacks
-        self._closed: dict[str, _Closed] = {}
+        self._closed: dict[str, ClosedLayer] = {}
 
     @property
     def written_bytes(self) -> int:
@@ -80,20 +80,19 @@ class LayerGroup:
         except Fault as error:
             raise error.within(digest=str(layer.blob.digest)) from None
 
-    def _write(self, layer: ImageLayer, read: ReadLayer) -> _Closed:
+    def _write(self, layer: ImageLayer, read: ReadLayer) -> ClosedLayer:
         made = {name: closed.root for name, closed in self._closed.items()}
         settled = settle(read.tree, self._stacks.below(self._repo, layer.parents, made))
         tree, whiteouts = _layer_tree(self._repo, settled)
         root = self._repo.directory(*tree.write())
         record = record_tree(self._repo, layer, read.record) if read.record else None
-        return _Closed(root, record, _facts(read, whiteouts))
+        return ClosedLayer(root, record, _facts(read, whiteouts))
 
     def commit(self, layers: Iterable[ImageLayer]) -> None:
         """Commit these layers of the group. All of their files have to be durable."""
         with self._repo.transaction():
             for layer in layers:
-                closed = self._closed[layer.id]
-                _commit(self._repo, layer, closed.root, closed.record, closed.facts)
+                commit_layer(self._repo, layer, self._closed[layer.id])
 
 
 def _facts(read: ReadLayer, whiteouts: int) -> Mapping[str, object]:
@@ -139,29 +138,18 @@ def record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Stored:
     return tree.write()
 
 
-def commit_layer(
-    repo: Repo, layer: ImageLayer, tree: Stored, record: Stored, facts: Mapping[str, object]
-) -> None:
-    """Commit the trees that a transaction has written, and set the layer's branches."""
-    with repo.transaction():
-        _commit(repo, layer, tree, record, facts)
+def commit_layer(repo: Repo, layer: ImageLayer, closed: ClosedLayer) -> None:
+    """Commit a layer's tree and record, and set its branches, in a later transaction than the one
+    that wrote them.
 
-
-def _commit(
-    repo: Repo,
-    layer: ImageLayer,
-    tree: StoredTree,
-    record: Stored | None,
-    facts: Mapping[str, object],
-) -> None:
-    """Commit a layer's tree and record. The commits have no time and name no image, so that they
-    depend on the layer alone."""
+    The commits have no time and name no image, so that they depend on the layer alone.
+    """
     parent = layer.parents[0] if layer.parents else ""
-    facts = {key.DIFF_ID: layer.diff_id, key.PARENT: parent, **facts}
+    facts = {key.DIFF_ID: layer.diff_id, key.PARENT: parent, **closed.facts}
     metadata = tuple((name, str(value)) for name, value in facts.items())
-    checksum = repo.write_commit(tree, Message(f"Layer {layer.id}", 0, metadata=metadata))
-    if record is not None:
+    checksum = repo.write_commit(closed.root, Message(f"Layer {layer.id}", 0, metadata=metadata))
+    if closed.record is not None:
         subject = key.RECORD + layer.id
-        repo.set_ref(record_branch(layer.id), repo.write_commit(record, Message(subject, 0)))
+        repo.set_ref(record_branch(layer.id), repo.write_commit(closed.record, Message(subject, 0)))
     repo.set_ref(layer_branch(layer.id), checksum)
     _log.debug("layer %s: commit %s, %s bytes of tar", layer.id, checksum, facts[key.DIFF_SIZE])

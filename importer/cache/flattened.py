@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from importer.cache.batch import commit_layer, record_tree
+from importer.cache.batch import ClosedLayer, commit_layer, record_tree
 from importer.cache.branches import flattened_branch, layer_branch
 from importer.cache.layer import find_layer, numbers
 from importer.cache.stack import fill, stacked
@@ -161,9 +161,10 @@ def _import_empty(repo: Repo, layer: ImageLayer) -> None:
 
 
 def _import_layer(repo: Repo, layer: ImageLayer, stored: Stored, tar: Tar) -> None:
-    with repo.transaction():
-        record = record_tree(repo, layer, tar.record)
     none = (key.WHITEOUTS, key.OPAQUE, key.DEVICES, key.STRAY_DEVICES, key.DROPPED_XATTRS)
     ids = {key.UIDS: numbers(tar.uids), key.GIDS: numbers(tar.gids)}
     facts = {key.DIFF_SIZE: tar.size, **dict.fromkeys(none, 0), **ids}
-    commit_layer(repo, layer, stored, record, facts)
+    with repo.transaction():
+        record = record_tree(repo, layer, tar.record)
+    with repo.transaction():
+        commit_layer(repo, layer, ClosedLayer(repo.directory(*stored), record, facts))

@@ -27,8 +27,8 @@ from importer.cli.options.work import Jobs
 from importer.cli.run import end_work
 
 if TYPE_CHECKING:
+    from importer.tree.import_tree import TreeJob
     from importer.tree.in_place import InPlaceJob
-    from importer.tree.job import TreeJob
     from layers.ondisk.commit_filter import CommitOptions
 
 _EXAMPLES = """
@@ -79,7 +79,7 @@ def import_tree(given: Given) -> None:
 
 
 def _job(given: Given) -> TreeJob:
-    from importer.tree.job import TreeJob
+    from importer.tree.import_tree import TreeJob
 
     rules, commit, policy = given(TreeRules), given(TreeCommit), given(TreeLabels).selinux_policy
     onto = given(OntoSystem).onto
@@ -107,7 +107,7 @@ def _job(given: Given) -> TreeJob:
 def _options(changes: Changes) -> CommitOptions:
     """Return the changes to files. Raise LayerError or ImporterError if the file of --statoverride
     or --skip-list cannot be read."""
-    from importer.tree.job import read_skip_list, read_statoverride
+    from importer.tree.import_tree import read_skip_list, read_statoverride
     from layers.ondisk.commit_filter import CommitOptions
 
     if changes.canonical_permissions and (changes.owner_uid or changes.owner_gid):

@@ -5,32 +5,75 @@ from __future__ import annotations
 import gc
 import time
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseCommit, find_base
 from importer.commit.branch_head import head_of
 from importer.commit.message import older
 from importer.commit.signing import check_keys, sign
+from importer.errors import ImporterError
+from importer.files.replacement import read_file
+from importer.ingest.budget import processors
 from importer.repo.commit_keys import BASE
 from importer.repo.commit_metadata import Base
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.tree.job_trees import JobTrees
 from importer.tree.result import TreeResult
+from layers.errors import LayerError
+from layers.limits import CALL_LIMITS
+from layers.ondisk.commit_filter import (
+    CommitOptions,
+    StatOverride,
+    parse_skip_list,
+    parse_statoverride,
+)
+from layers.tree.builder import DeviceNodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from importer.commit.target import GpgKey, KeyFile
     from importer.progress import Progress
     from importer.repo.values import Commit
-    from importer.tree.job import TreeJob
     from layers.ostree.objects import Stored
 
 _UNLABELLED = (
     "the files of the base commit have SELinux labels, and the tree's keep those that they have on"
     " disk; --selinux-policy=base labels them"
 )
+# Bytes of --statoverride and --skip-list: a line for each file of a large system is far less.
+_LIMIT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeJob:
+    """A commit of the directories `roots`, a later one over the earlier ones, on `branch`.
+
+    `onto` is the branch of an operating system that the trees are put into, at `prefix`, an
+    absolute path. `selinux_policy` is a root directory with a policy; `policy_from_base` takes
+    the one of `onto`, or of the first root. `timestamp` is in seconds since 1970, None for now.
+    `jobs` is how many files are read at once, `max_size` how many bytes in all.
+    """
+
+    repo: Path
+    branch: str
+    roots: tuple[Path, ...]
+    onto: str | None = None
+    prefix: str = "/"
+    options: CommitOptions = field(default_factory=CommitOptions)
+    device_nodes: DeviceNodes = DeviceNodes.AUTO
+    keep_opaque: bool = True
+    selinux_policy: Path | None = None
+    policy_from_base: bool = False
+    subject: str = ""
+    timestamp: int | None = None
+    signing: tuple[GpgKey | KeyFile, ...] = ()
+    jobs: int = field(default_factory=processors)
+    cache: bool = True
+    max_size: int = CALL_LIMITS.size
 
 
 def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
@@ -128,3 +171,20 @@ def _message(job: TreeJob, base: Base | None, head: Commit | None, now: int) -> 
         when = max(now, head.message.timestamp if head is not None else 0)
     facts = ((BASE, base.commit.checksum),) if base is not None else ()
     return Message(job.subject, when, metadata=facts)
+
+
+def read_statoverride(path: Path | None) -> StatOverride:
+    """Read the file. Raise ImporterError if it cannot be read, or a line is malformed."""
+    if path is None:
+        return StatOverride()
+    try:
+        return parse_statoverride(read_file(path, _LIMIT))
+    except LayerError as error:
+        raise ImporterError(
+            f"{path}: {error}", hint="it has lines as for `ostree commit --statoverride`"
+        ) from None
+
+
+def read_skip_list(path: Path | None) -> frozenset[bytes]:
+    """Read the file. Raise ImporterError if it cannot be read."""
+    return parse_skip_list(read_file(path, _LIMIT)) if path is not None else frozenset()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.commit_metadata import Base
     from importer.repo.writer import Repo
-    from importer.tree.job import TreeJob
+    from importer.tree.import_tree import TreeJob
     from importer.tree.scanned import Label
     from layers.ostree.objects import Stored
     from layers.tree.translate import Settled

@@ -100,10 +100,7 @@ class JournalFile:
         try:
             with new_file(place) as new:
                 new.file.writelines(journal.lines(self.root))
-                new.file.flush()
-                os.fsync(new.file.fileno())
                 new.replace(place / self.path.name)
-            os.fsync(self.directory)
         except OSError as error:
             raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error
         self.journal = journal

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import zstandard
 from isal import igzip_lib
 
-from layers.compress.zstd_frames import is_frame, whole_frames
+from layers.chunks import Buffer
 from layers.errors import LayerError
 from layers.oci.media_type import Compression, may_be_unpacked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from layers.chunks import Chunks
 
 CHUNK = 1 << 20
@@ -23,6 +25,11 @@ _IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  #
 _GZIP_MAGIC = b"\x1f\x8b"
 _FIXED = 10
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
+# The zstd frames are those of RFC 8878, 3.1.
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE = b"\x2a\x4d\x18"
+_ENOUGH = 1 << 18  # the least bytes of a piece, but for the last one: blocks are small
+_RLE, _RESERVED = 1, 3
 # zstd's own limit for untrusted input (ZSTD_WINDOWLOG_LIMIT_DEFAULT is 27).
 _MAX_WINDOW = 1 << 27
 
@@ -49,7 +56,7 @@ def compression_of(head: bytes) -> Compression:
     """Return the compression of a blob that begins with these bytes, four at least."""
     if head.startswith(_GZIP_MAGIC):
         return Compression.GZIP
-    if is_frame(head):
+    if _is_frame(head):
         return Compression.ZSTD
     return Compression.NONE
 
@@ -126,13 +133,87 @@ def _unzstd(chunks: Chunks) -> Chunks:
     """Yield the content of every zstd frame. Skip skippable frames: zstd:chunked layers have them
     at the end, pzstd's at the beginning."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
-    source = _ChunkFile(whole_frames(chunks))
+    source = _ChunkFile(_whole_frames(chunks))
     reader = decompressor.stream_reader(source, read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]
     try:
         while piece := reader.read(CHUNK):
             yield piece
     except zstandard.ZstdError as error:
         raise LayerError(f"zstd: {error}") from None
+
+
+def _is_frame(head: bytes) -> bool:
+    """Return whether a zstd frame begins with these bytes: a data frame or a skippable one (RFC
+    8878, 3.1.2)."""
+    return head[:4] == _ZSTD_MAGIC or (head[1:4] == _SKIPPABLE and 0x50 <= head[0] <= 0x5F)
+
+
+def _whole_frames(chunks: Chunks) -> Chunks:
+    """Yield the bytes unchanged. Raise LayerError if they are not frames, or end within a frame:
+    zstandard's reader does not tell a stream that ended from a stream that was cut short."""
+    pieces: list[bytes] = []
+    size = 0
+    for piece in _frames(Buffer(chunks)):
+        pieces.append(piece)
+        size += len(piece)
+        if size >= _ENOUGH:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    if pieces:
+        yield b"".join(pieces)
+
+
+def _frames(buffer: Buffer) -> Iterator[bytes]:
+    while magic := buffer.take(4):
+        if not _is_frame(magic):
+            raise LayerError("zstd: the data that follows a frame is not another frame")
+        yield magic
+        yield from _frame(buffer) if magic == _ZSTD_MAGIC else _skippable(buffer)
+
+
+def _skippable(buffer: Buffer) -> Iterator[bytes]:
+    length = _taken(buffer, 4)
+    yield length
+    yield from _exactly(buffer, int.from_bytes(length, "little"))
+
+
+def _frame(buffer: Buffer) -> Iterator[bytes]:
+    descriptor = _taken(buffer, 1)
+    yield descriptor
+    flags = descriptor[0]
+    single = flags >> 5 & 1
+    content_size = (single, 2, 4, 8)[flags >> 6]
+    yield _taken(buffer, 1 - single + (0, 1, 2, 4)[flags & 3] + content_size)
+    last = False
+    while not last:
+        header = _taken(buffer, 3)
+        yield header
+        number = int.from_bytes(header, "little")
+        last, kind, size = bool(number & 1), number >> 1 & 3, number >> 3
+        if kind == _RESERVED:
+            raise LayerError("zstd: a block of the reserved type")
+        yield from _exactly(buffer, 1 if kind == _RLE else size)
+    if flags & 4:
+        yield _taken(buffer, 4)  # the checksum
+
+
+def _taken(buffer: Buffer, count: int) -> bytes:
+    data = buffer.take(count)
+    if len(data) < count:
+        raise _cut_short()
+    return data
+
+
+def _exactly(buffer: Buffer, count: int) -> Iterator[bytes]:
+    for piece in buffer.pieces(count):
+        count -= len(piece)
+        yield piece
+    if count:
+        raise _cut_short()
+
+
+def _cut_short() -> LayerError:
+    return LayerError("zstd: the data ends within a frame")
 
 
 _READERS = {Compression.NONE: _plain, Compression.GZIP: gunzipped, Compression.ZSTD: _unzstd}
