@@ -73,6 +73,16 @@ def check_utf8(name: bytes) -> None:
             ) from None
 
 
+def target_text(target: bytes) -> str:
+    """Return a symlink's target as ostree stores it. Raise LayerError unless it is UTF-8."""
+    try:
+        return target.decode()
+    except UnicodeDecodeError:
+        raise LayerError(
+            "the symlink's target is not UTF-8", hint="ostree's objects hold UTF-8 targets only"
+        ) from None
+
+
 def normalized(path: bytes) -> bytes:
     """Return the path without the parts that `components` drops."""
     if path[:1] not in (b"/", b".") and b"//" not in path and b"/." not in path:

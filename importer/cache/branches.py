@@ -92,35 +92,31 @@ def image_branch(reference: Reference) -> str:
     Other transports name paths, which may lie in each other; a path becomes one component.
     """
     parts = [str(reference)] if reference.transport != "docker" else str(reference).split("/")
-    names = [_escaped(part) for part in parts]
-    if any(len(name) > _NAME_MAX for name in names):
-        raise LayerError("the reference is too long for a branch of that name", hint=_NAME_ONE)
-    return "/".join([IMAGE, *names])
+    return _branch_of("the reference", IMAGE, *parts)
 
 
 def storage_branch(path: Path) -> str:
     """Return the default branch of an existing store's images. The path is one component."""
-    return _place_branch(STORAGE, str(path))
+    return _branch_of("the path", STORAGE, str(path))
 
 
 def copy_branch(place: str) -> str:
     """Return the default branch of all images that --to writes to a place."""
-    return _place_branch(COPY, place)
-
-
-def _place_branch(above: str, place: str) -> str:
-    name = _escaped(place)
-    if len(name) > _NAME_MAX:
-        raise LayerError("the path is too long for a branch of that name", hint=_NAME_ONE)
-    return f"{above}/{name}"
+    return _branch_of("the path", COPY, place)
 
 
 def release_branch(name: str, arch: str) -> str:
     """Return the default branch of a release, or of a stream of releases."""
-    names = [_escaped(name), _escaped(arch)]
+    return _branch_of("the release's name", RELEASE, name, arch)
+
+
+def _branch_of(what: str, above: str, *parts: str) -> str:
+    """Return the branch below `above` of these parts, each one component. Raise LayerError, naming
+    `what`, if one is too long."""
+    names = [_escaped(part) for part in parts]
     if any(len(name) > _NAME_MAX for name in names):
-        raise LayerError("the release's name is too long for a branch", hint=_NAME_ONE)
-    return "/".join([RELEASE, *names])
+        raise LayerError(f"{what} is too long for a branch of that name", hint=_NAME_ONE)
+    return "/".join([above, *names])
 
 
 def _escaped(text: str) -> str:

@@ -72,7 +72,9 @@ class NewFile:
 @contextmanager
 def new_file(directory: Path) -> Iterator[NewFile]:
     """Open a new file in a directory, and remove the files that killed processes left there."""
-    _clear_abandoned(directory)
+    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):  # gone by now, not ours, or held
+            _clear_abandoned(path)
     descriptor = _unnamed(directory)
     opened = (descriptor, None) if descriptor is not None else _named(directory)
     new = NewFile(directory, *opened)
@@ -171,13 +173,7 @@ def _temporary(directory: Path) -> Path:
     return directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
 
 
-def _clear_abandoned(directory: Path) -> None:
-    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
-        with suppress(OSError):  # gone by now, not ours, or held
-            _clear(path)
-
-
-def _clear(path: Path) -> None:
+def _clear_abandoned(path: Path) -> None:
     with held(os.open(path, _FLAGS | os.O_NOFOLLOW | os.O_NONBLOCK)) as descriptor:
         status = os.fstat(descriptor)
         if S_ISREG(status.st_mode) and status.st_uid == os.geteuid():

@@ -15,7 +15,6 @@ from importer.tree.file_batch import lower_layers
 from layers.errors import LayerError
 from layers.ondisk.change import Fill
 from layers.path import check_utf8, joined
-from layers.tree.builder import DeviceNodes
 from layers.tree.overlay_xattrs import (
     TRUSTED,
     USER,
@@ -135,7 +134,8 @@ def take(file: ScannedFile, form: WhiteoutForm, rules: Rules) -> Mark:
     path, node, _, layer, _ = file.place
     if form in (WhiteoutForm.DEVICE, WhiteoutForm.FIFO):
         above = path[len(layer.path) :] if layer is not None else path
-        _check_left_out(above, form, rules.device_nodes)
+        what = "a fifo" if form is WhiteoutForm.FIFO else "a device node"
+        rules.device_nodes.check(what, in_dev=above[:1] == (b"dev",))
     if form in (WhiteoutForm.DEVICE, WhiteoutForm.FIFO, WhiteoutForm.SOCKET):
         if layer is not None:
             # The node is left out, but must still hide a lower layer's entry of its name.
@@ -157,19 +157,6 @@ def take(file: ScannedFile, form: WhiteoutForm, rules: Rules) -> Mark:
 def hidden_by(name: bytes, form: WhiteoutForm) -> bytes:
     """Return the name that a whiteout of this form hides. Raise LayerError if it hides none."""
     return hidden_name(name, _PREFIXES.get(form, b""))
-
-
-def _check_left_out(above: Path, form: WhiteoutForm, choice: DeviceNodes) -> None:
-    """Raise LayerError unless --device-nodes allows leaving a device node or fifo out.
-
-    `above` is the path of its directory in the tree, or in its layer.
-    """
-    in_dev = above[:1] == (b"dev",)
-    if choice is DeviceNodes.ERROR or (choice is DeviceNodes.AUTO and not in_dev):
-        kind = "a fifo" if form is WhiteoutForm.FIFO else "a device node"
-        raise LayerError(
-            f"ostree cannot hold {kind}", hint="--device-nodes=skip leaves such entries out"
-        )
 
 
 def _check_empty(status: os.stat_result) -> None:

@@ -13,8 +13,7 @@ from importer.files.lower_data import Layers
 from importer.files.xattrs import xattrs_of
 from importer.repo.labels import SELINUX
 from layers.entry import Owner
-from layers.errors import LayerError
-from layers.path import joined
+from layers.path import joined, target_text
 from layers.tree.overlay_xattrs import check_complete, is_metacopy, without_metacopy
 
 if TYPE_CHECKING:
@@ -189,14 +188,7 @@ class FileBatch:
             xattrs, target = xattrs_of(descriptor), os.readlink(b"", dir_fd=descriptor)
         finally:
             os.close(descriptor)
-        try:
-            text = target.decode()
-        except UnicodeDecodeError:
-            raise LayerError(
-                "the symlink's target is not UTF-8",
-                hint="ostree's objects hold UTF-8 targets only",
-            ) from None
-        return store.write_symlink(self._owner(file, xattrs), text)
+        return store.write_symlink(self._owner(file, xattrs), target_text(target))
 
     def _owner(self, file: TreeFile, xattrs: Xattrs) -> Owner:
         return Owner(*file.bits, with_label(xattrs if self.keep_xattrs else (), file.label))

@@ -102,7 +102,9 @@ def import_tree(job: TreeJob, progress: Progress) -> TreeResult:
         else:
             commit = _commit(written, job, repo, base, progress)
     if trees.counts.whiteouts and not written.is_head:
-        _tell_composefs(repo, Base(repo.commit(commit), job.branch), progress)
+        made = BaseCommit(repo, Base(repo.commit(commit), job.branch))
+        if made.enables_composefs():
+            progress.message(f"the tree enables composefs: {SHOWN_BY_COMPOSEFS}")
     return TreeResult(job.branch, commit, written.is_head, *written.root, trees.counts)
 
 
@@ -155,12 +157,6 @@ def _without_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _tell_composefs(repo: Repo, made: Base, progress: Progress) -> None:
-    """Report that the whiteouts do not work if the commit is deployed with composefs."""
-    if BaseCommit(repo, made).enables_composefs():
-        progress.message(f"the tree enables composefs: {SHOWN_BY_COMPOSEFS}")
 
 
 def _message(job: TreeJob, base: Base | None, head: Commit | None, now: int) -> Message:

@@ -100,7 +100,7 @@ class JobTrees:
             keep_xattrs=keep_xattrs,
         )
         if cache.is_kept and self._is_as_found:
-            self._directories = KnownDirectories(cache, files, keep_xattrs=keep_xattrs)
+            self._directories = KnownDirectories(cache, files, keep_xattrs)
         with files:
             scanned = TreeScan(root, rules, self._filter, files, self._directories).run()
         if scanned is None:

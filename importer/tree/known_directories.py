@@ -10,6 +10,7 @@ objects are used. If not, its files are put into the tree with the cached checks
 from __future__ import annotations
 
 import stat
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,17 +50,17 @@ class _Same(NamedTuple):
     cached: CachedDirectory
 
 
+@dataclass(slots=True)
 class KnownDirectories:
     """The unchanged directories of one walk, whose options change or leave out no file."""
 
-    def __init__(self, cache: KnownFiles, files: FileStore, *, keep_xattrs: bool) -> None:
-        self._cache = cache
-        self._files = files
-        self._keep_xattrs = keep_xattrs
-        self._same: list[_Same] = []
-        self._new: list[tuple[Path, Directory, _Own]] = []
-        self._kept: dict[Path, Stored] = {}
-        self._own: _Own | None = None
+    _cache: KnownFiles
+    _files: FileStore
+    _keep_xattrs: bool
+    _same: list[_Same] = field(default_factory=list)
+    _new: list[tuple[Path, Directory, _Own]] = field(default_factory=list)
+    _kept: dict[Path, Stored] = field(default_factory=dict)
+    _own: _Own | None = None
 
     def find(self, path: Path, node: Directory, status: os.stat_result, entries: Entries) -> bool:
         """Return whether the directory's names and files are as in the cache, and the repo has the

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from importer.files.foreign import ForeignDirectory
-    from importer.tree.entries import Mark
     from importer.tree.scanned import ScannedTree
     from layers.ondisk.change import Change
     from layers.path import Path
@@ -66,15 +65,12 @@ def _quoted(scanned: ScannedTree) -> dict[Path, set[bytes]]:
 def _removals(
     root: ForeignDirectory, beneath: Beneath, scanned: ScannedTree, surplus: list[Path]
 ) -> Iterator[Change]:
-    paths = [(*mark.directory, mark.name) for mark in scanned.marks if _goes(mark)]
+    stay = (WhiteoutForm.QUOTED, WhiteoutForm.OPAQUE)
+    paths = [(*mark.directory, mark.name) for mark in scanned.marks if mark.form not in stay]
     for path in sorted([*paths, *surplus]):
         with root.entry(joined(path)):
             node = node_at(beneath.directory(path[:-1]), path[-1])
         yield Remove(path[:-1], path[-1], node)
-
-
-def _goes(mark: Mark) -> bool:
-    return mark.form not in (WhiteoutForm.QUOTED, WhiteoutForm.OPAQUE)
 
 
 def _clears(root: ForeignDirectory, beneath: Beneath, scanned: ScannedTree) -> Iterator[Change]:

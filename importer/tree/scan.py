@@ -105,7 +105,9 @@ class TreeScan:
         if self._files is not None:
             self._files.enter(self._root.full(joined(place.path)), descriptor, status.st_dev)
         entries = entries_of(descriptor)
-        is_home = place.layer is None and _has_links(entries)
+        is_home = place.layer is None and any(
+            name == b"l" and stat.S_ISDIR(entry.st_mode) for name, entry in entries
+        )
         known = self._directories if place.layer is None and not is_home else None
         if known is not None and known.find(place.path, place.node, status, entries):
             return self._below(place, entries)
@@ -262,10 +264,6 @@ def _is_plain(file: ScannedFile) -> bool:
         and not name.startswith(QUOTED_PREFIX)
         and name.isascii()
     )
-
-
-def _has_links(entries: list[tuple[bytes, os.stat_result]]) -> bool:
-    return any(name == b"l" and stat.S_ISDIR(status.st_mode) for name, status in entries)
 
 
 def _bits(status: os.stat_result) -> Bits:

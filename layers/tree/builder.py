@@ -8,7 +8,7 @@ from typing import Any
 
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
-from layers.path import Path, components
+from layers.path import Path, components, target_text
 from layers.tree.node import Directory, Gap, Leaf, Node, from_rows, rows, walk
 from layers.whiteout import (
     AUFS_PREFIX,
@@ -29,6 +29,14 @@ class DeviceNodes(Enum):
     AUTO = "auto"
     SKIP = "skip"
     ERROR = "error"
+
+    def check(self, what: str, *, in_dev: bool) -> None:
+        """Raise LayerError for `what`, such as `a fifo`, unless it may be left out. `in_dev` says
+        that it is below /dev."""
+        if self is DeviceNodes.ERROR or (self is DeviceNodes.AUTO and not in_dev):
+            raise LayerError(
+                f"ostree cannot hold {what}", hint="--device-nodes=skip leaves such entries out"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,16 +198,8 @@ class LayerTree:
         return node
 
     def _leave_out_device(self, path: Path, kind: Kind) -> None:
-        in_dev = len(path) > 1 and path[0] == b"dev"
-        if self._device_nodes is DeviceNodes.ERROR or (
-            self._device_nodes is DeviceNodes.AUTO and not in_dev
-        ):
-            raise LayerError(
-                f"ostree cannot hold a {kind.name.lower()} node"
-                if kind is not Kind.FIFO
-                else "ostree cannot hold a fifo",
-                hint="--device-nodes=skip leaves such entries out",
-            )
+        what = "a fifo" if kind is Kind.FIFO else f"a {kind.name.lower()} node"
+        self._device_nodes.check(what, in_dev=len(path) > 1 and path[0] == b"dev")
         self._leave_gap(path, Gap.DEVICE)
 
     def _leave_gap(self, path: Path, gap: Gap) -> None:
@@ -238,9 +238,4 @@ def _refuse_special(name: bytes) -> None:
 def _check_target(target: bytes) -> None:
     if not 0 < len(target) < _PATH_MAX:
         raise LayerError(f"symlink to a path of {len(target)} bytes; Linux has 1 to 4095")
-    try:
-        target.decode("utf-8")
-    except UnicodeDecodeError:
-        raise LayerError(
-            "the symlink's target is not UTF-8", hint="ostree's objects hold UTF-8 targets only"
-        ) from None
+    target_text(target)
