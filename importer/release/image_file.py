@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from layers.chunks import DiffID, drain
 from layers.compress.decompress import decompressed
 from layers.errors import LayerError
 from layers.path import Path, components
-from layers.release.layer_file import LayerFile, find_file, topmost
+from layers.tree.watched import file_in_layer
 
 if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs
+    from layers.chunks import Chunks, OpenChunks
     from layers.storage.image import Image, ImageLayer
 
 IMAGE_REFERENCES = "release-manifests/image-references"
@@ -36,34 +39,40 @@ def image_file(blobs: Blobs, image: Image, path: str, max_layer_size: int) -> by
     end and both its digests are compared before its content is used.
     """
     wanted = components(path.encode())
-
-    def file_of(layer: ImageLayer) -> LayerFile:
-        file = _read(blobs, image.source, layer, wanted, max_layer_size)
-        if file.link is None:
-            return file
-        linked = _read(blobs, image.source, layer, file.link, max_layer_size)
-        if linked.content is None:
-            raise LayerError(f"{path} is a hard link to no file", digest=str(layer.blob.digest))
-        return linked
-
-    return topmost(file_of(layer) for layer in reversed(image.layers))
+    for layer in reversed(image.layers):
+        look = partial(_file_in, blobs, image.source, layer, wanted, max_layer_size)
+        decides, content = blobs.retrying(look)
+        if decides:
+            return content
+    return None
 
 
-def _read(
-    blobs: Blobs, source: str, layer: ImageLayer, path: Path, max_layer_size: int
-) -> LayerFile:
-    return blobs.retrying(lambda: _try(blobs, source, layer, path, max_layer_size))
+def _file_in(
+    blobs: Blobs, source: str, layer: ImageLayer, path: Path, max_size: int
+) -> tuple[bool, bytes | None]:
+    """Look for a file in a layer's blob, as `file_in_layer` does. The blob is fetched again for the
+    target of a hard link."""
+    with ExitStack() as opened:
+        tars: list[OpenChunks] = []
+
+        def tar() -> Chunks:
+            tars.append(opened.enter_context(closing(_tar(blobs, source, layer, max_size))))
+            return tars[-1]
+
+        try:
+            return file_in_layer(tar, path)
+        except LayerError as error:
+            drain(tars[-1])  # an error of the blob itself comes first
+            raise error.within(digest=str(layer.blob.digest)) from None
 
 
-def _try(blobs: Blobs, source: str, layer: ImageLayer, path: Path, max_size: int) -> LayerFile:
-    blob = blobs.stream(source, layer.available)
-    try:
-        chunks = decompressed(blob, layer.available.media_type, layer.available_compression)
-        file = find_file(iter(DiffID(chunks, layer.diff_id, max_size)), path)
+def _tar(blobs: Blobs, source: str, layer: ImageLayer, max_size: int) -> OpenChunks:
+    """Yield a layer's tar. Raise LayerError at the end if it or its blob has another digest."""
+    with closing(blobs.stream(source, layer.available)) as blob:
+        try:
+            chunks = decompressed(blob, layer.available.media_type, layer.available_compression)
+            yield from DiffID(chunks, layer.diff_id, max_size)
+        except LayerError as error:
+            drain(blob)
+            raise error.within(digest=str(layer.blob.digest)) from None
         drain(blob)
-    except LayerError as error:
-        drain(blob)  # an error of the blob itself comes first
-        raise error.within(digest=str(layer.blob.digest)) from None
-    finally:
-        blob.close()
-    return file

@@ -1,7 +1,8 @@
 """Read a few paths of an image out of its layers' tars, without unpacking the image.
 
-Whiteouts are those of image-spec layer.md. A hard link has the owner and content of its target in
-the same tar, as in bootc's base images, whose files are links to objects below /sysroot/ostree.
+Whiteouts are those of image-spec layer.md, and overlayfs's own, devices 0:0. A hard link has the
+owner and content of its target in the same tar, as in bootc's base images, whose files are links to
+objects below /sysroot/ostree.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
-from layers.entry import Entry, Kind
+from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
-from layers.path import Path, components
+from layers.path import Path, components, joined
 from layers.tar.reader import TarReader
 from layers.tar.recorder import NoRecord
 from layers.whiteout import OPAQUE_MARKER, hidden_name, is_aufs_leftover, is_whiteout
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from layers.chunks import Chunks
-    from layers.entry import Owner
 
 # Bytes of content that is kept: several lists of a store's records, and a system's configuration.
 _MOST = 4 * MAX_RECORDS_SIZE
@@ -35,6 +35,10 @@ class Watched:
     kind: Kind
     owner: Owner
     content: bytes | None = None
+
+
+# Stands for what the layers below have at a path.
+_BELOW = Watched(Kind.HARDLINK, Owner(0, 0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class WatchedPaths:
                 continue
             if path and is_whiteout(path[-1]):
                 hidden.append(_hidden(path))
+            elif entry.kind is Kind.CHAR and entry.device == (0, 0):
+                hidden.append(path)
             elif (most := self._wanted(path)) is not None:
                 links.pop(path, None)
                 added[path] = self._watched(entry, reader, most)
@@ -145,6 +151,32 @@ class WatchedPaths:
             if opaque or not gone.isdisjoint([path, *parents]) or not files.isdisjoint(parents):
                 del self.found[path]
         self.found |= added
+
+
+def file_in_layer(tar: Callable[[], Chunks], path: Path) -> tuple[bool, bytes | None]:
+    """Return whether a layer has something at a path or hides what the layers below have there; and
+    the content, None if there is no file. `tar` is that of `WatchedPaths.add_layer`.
+
+    Raise LayerError, with the path, for a file of more than 4 MiB, or another entry.
+    """
+
+    def wanted(other: Path) -> int | None:
+        if other == path:
+            return MAX_DOCUMENT_SIZE
+        return 0 if path[: len(other)] == other else None
+
+    paths = WatchedPaths(wanted)
+    paths.found[path] = _BELOW
+    paths.add_layer(tar)
+    entry = paths.found.get(path)
+    if entry is None or entry is _BELOW:
+        return entry is None, None
+    if entry.content is None:
+        problem = f"has more than {MAX_DOCUMENT_SIZE} bytes"
+        if entry.kind is not Kind.FILE:
+            problem = "is not a regular file, or a hard link to none"
+        raise LayerError(f"the file {problem}", path=joined(path))
+    return True, entry.content
 
 
 def _entries(tar: Chunks) -> Iterable[tuple[Path, Entry, TarReader]]:

@@ -18,10 +18,10 @@ from layers.lists.detect import ListRules, read_list
 from layers.lists.microshift_json import ReleaseFile
 from layers.oci.reference import REGISTRIES, TRANSPORTS
 from layers.release.commit_metadata import images_release, layer_sizes, stored_release
-from layers.release.layer_file import LayerFile, find_file, topmost
 from layers.release.lock import parse_lock
 from layers.release.release import Component, Release, merged
 from layers.release.source import ControllerAnswer, parse_source
+from layers.tree.watched import file_in_layer
 from tests.layers.lists.test_lists import (
     BLUEPRINT,
     COMPOSE,
@@ -344,9 +344,9 @@ FOLDER = Entry(b"release-manifests", "dir", 0o755)
 NAME = b"release-manifests/image-references"
 
 
-def look(*entries: Entry) -> LayerFile:
+def look(*entries: Entry) -> tuple[bool, bytes | None]:
     path = (b"release-manifests", b"image-references")
-    return find_file((chunk for chunk in [tar_bytes(entries)]), path)
+    return file_in_layer(lambda: iter([tar_bytes(entries)]), path)
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def look(*entries: Entry) -> LayerFile:
 def test_a_payload_layer_has_or_hides_the_list(
     entries: Sequence[Entry], content: bytes | None, hides: bool
 ) -> None:
-    assert look(*entries) == LayerFile(content, None, hides)
+    assert look(*entries) == (hides or content is not None, content)
 
 
 @pytest.mark.parametrize(
@@ -387,19 +387,3 @@ def test_a_payload_layer_has_or_hides_the_list(
 def test_a_list_that_is_no_small_file_is_refused_by_its_path(entry: Entry) -> None:
     with pytest.raises(LayerError, match=r"^release-manifests/image-references/?: the file"):
         look(entry)
-
-
-def test_the_topmost_layer_with_a_list_wins_and_a_whiteout_ends_the_search() -> None:
-    none, here, hidden = LayerFile(), LayerFile(b"A"), LayerFile(hides=True)
-    assert topmost([none, here, LayerFile(b"B")]) == b"A"
-    assert topmost([none, hidden, here]) is None
-    assert topmost([LayerFile(b"A", hides=True), LayerFile(b"B")]) == b"A"
-    assert topmost([none, none]) is None
-
-
-def test_layers_below_the_deciding_one_are_not_asked() -> None:
-    def layers() -> Any:
-        yield LayerFile(b"A")
-        raise AssertionError("the layer below was read")
-
-    assert topmost(layers()) == b"A"
