@@ -20,22 +20,17 @@ def verified(chunks: Chunks, digest: Digest, size: int) -> OpenChunks:
 
     More than `size` bytes are refused at once, since a server might never stop sending.
     """
-    hasher, seen = digest.hasher(), 0
-    for chunk in chunks:
-        seen += len(chunk)
-        if seen > size:
+    hashed = Hashed(chunks, digest.algorithm)
+    for chunk in hashed:
+        if hashed.size > size:
             raise LayerError(
                 f"the blob is longer than the {size} bytes that the manifest gives it", hint=CHANGED
             )
-        hasher.update(chunk)
         yield chunk
-    if seen < size:
-        raise LayerError(f"the blob ends after {seen} of {size} bytes", hint=CHANGED)
-    if hasher.hexdigest() != digest.hex:
-        raise LayerError(
-            f"the blob's content has digest {digest.algorithm}:{hasher.hexdigest()}",
-            hint=CHANGED,
-        )
+    if hashed.size < size:
+        raise LayerError(f"the blob ends after {hashed.size} of {size} bytes", hint=CHANGED)
+    if hashed.digest != digest:
+        raise LayerError(f"the blob's content has digest {hashed.digest}", hint=CHANGED)
 
 
 def check_size(size: int, max_size: int) -> None:
