@@ -18,8 +18,8 @@ from urllib3.util.retry import Retry
 from importer.errors import FetchError, ImporterError
 from importer.fetch.complaint import scrubbed, shown
 from importer.fetch.deadline import Deadline, session
+from layers.chunks import joined
 from layers.document import MAX_DOCUMENT_SIZE
-from layers.errors import LayerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,12 +158,7 @@ def _body(url: str, answer: requests.Response) -> bytes:
     if encoding != "identity":
         # We asked for identity; a few compressed bytes may unpack to any size.
         raise ImporterError(f"{shown(url)}: the answer is packed with {encoding[:40]!r}")
-    body = bytearray()
-    for chunk in _chunks(url, answer):
-        body += chunk
-        if len(body) > MAX_DOCUMENT_SIZE:
-            raise LayerError(f"{shown(url)}: the answer is longer than {MAX_DOCUMENT_SIZE} bytes")
-    return bytes(body)
+    return joined(_chunks(url, answer), MAX_DOCUMENT_SIZE, f"{shown(url)}: the answer")
 
 
 def _chunks(url: str, answer: requests.Response) -> Iterator[bytes]:

@@ -13,9 +13,9 @@ from importer.errors import FetchError
 from importer.fetch.connection import STOPPED, ProxyAnswer, ProxyConnection, Turn
 from importer.fetch.transfer import FinishedTransfer, RawTransfer
 from importer.pipe import patient_chunks
+from layers.chunks import joined
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
-from layers.errors import LayerError
 from layers.oci.manifest import Descriptor
 
 if TYPE_CHECKING:
@@ -79,19 +79,14 @@ class Proxy:
         return Digest.parse(answer.value), data
 
     def _document(self, source: str, descriptor: int) -> bytes:
-        data = bytearray()
         try:
-            for piece in patient_chunks(descriptor, self._skopeo.timeout, source):
-                data += piece
-                if len(data) > MAX_DOCUMENT_SIZE:
-                    message = f"{source}: the manifest has more than {MAX_DOCUMENT_SIZE} bytes"
-                    raise LayerError(message)
+            pieces = patient_chunks(descriptor, self._skopeo.timeout, source)
+            return joined(pieces, MAX_DOCUMENT_SIZE, f"{source}: the manifest")
         except BaseException:
             self._turn.end()  # nobody receives the answer to FinishPipe
             raise
         finally:
             os.close(descriptor)
-        return bytes(data)
 
     def layers(self, source: str) -> tuple[Descriptor, ...]:
         """Return the layers' blobs as the transport stores them, base first.

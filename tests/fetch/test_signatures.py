@@ -270,4 +270,4 @@ def test_a_signature_without_end_is_refused(
 ) -> None:
     outcome, _ = lookaside(registry, tmp_path / "home", repo, layout, bytes(5 << 20))
     assert outcome.status == 1
-    assert "signature-1: the answer is longer than 4194304 bytes" in outcome.stderr
+    assert "signature-1: the answer has more than 4194304 bytes" in outcome.stderr

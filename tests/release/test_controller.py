@@ -111,7 +111,7 @@ def test_an_answer_without_end_is_not_read_to_it(controller: Controller) -> None
     url = controller.serve("/huge", Reply(b" " * ((4 << 20) + 1)))
     error = refused(url)
     assert isinstance(error, LayerError)
-    assert "longer than 4194304 bytes" in str(error)
+    assert "more than 4194304 bytes" in str(error)
 
 
 def test_a_redirect_is_followed_and_a_loop_ends(controller: Controller) -> None:

@@ -273,7 +273,7 @@ def lies(world: World) -> dict[str, tuple[Reply, str]]:
         "not-json": (Reply(b'{"nothing'), "is not JSON"),
         "html": (Reply(b"<html>"), "is HTML or XML"),
         "empty": (Reply(b""), "lists no image"),
-        "huge": (Reply(b'{"name": "' + b"x" * (5 << 20)), "is longer than 4194304 bytes"),
+        "huge": (Reply(b'{"name": "' + b"x" * (5 << 20)), "has more than 4194304 bytes"),
         "file": (accepted("n", "dir:/etc"), "pullSpec: not an image reference: 'dir:/etc'"),
         "gone": (accepted("n", f"{repository}@{other}"), "manifest unknown"),
         "tag": (accepted("n", pullspec), f"the tag is at {world.second.payload.digest} now"),
