@@ -13,14 +13,12 @@ from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from layers.entry import Owner
 from layers.errors import Fault
-from layers.tree.translate import Settled, settle
-from layers.whiteout import quoted
+from layers.tree.translate import settle, write_settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextlib import AbstractContextManager
 
-    from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from layers.ostree.objects import Stored
@@ -83,8 +81,10 @@ class LayerGroup:
     def _write(self, layer: ImageLayer, read: ReadLayer) -> ClosedLayer:
         made = {name: closed.root for name, closed in self._closed.items()}
         settled = settle(read.tree, self._stacks.below(self._repo, layer.parents, made))
-        tree, whiteouts = _layer_tree(self._repo, settled)
-        root = self._repo.directory(*tree.write())
+        whiteout = self._repo.write_file(_WHITEOUT, b"")
+        written = write_settled(settled, self._repo.store, lambda *_: whiteout)
+        whiteouts = sum(len(directory.whiteouts) for directory in written)
+        root = self._repo.directory(*written[settled])
         record = record_tree(self._repo, layer, read.record) if read.record else None
         return ClosedLayer(root, record, _facts(read, whiteouts))
 
@@ -109,26 +109,6 @@ def _facts(read: ReadLayer, whiteouts: int) -> Mapping[str, object]:
     if not read.verified:
         facts[key.UNVERIFIED] = "1"
     return facts
-
-
-def _layer_tree(repo: Repo, settled: Settled) -> tuple[Tree, int]:
-    """Return the tree with quoted whiteouts, and the number of whiteouts."""
-    root = repo.tree(settled.meta)
-    whiteout = repo.write_file(_WHITEOUT, b"")
-    count = 0
-    work = [(root, settled)]
-    while work:
-        tree, directory = work.pop()
-        for name, leaf in directory.leaves.items():
-            tree.file(name.decode(), leaf.checksum)
-        for name, stored in directory.stored.items():
-            tree.graft(name.decode(), stored)
-        for name in directory.whiteouts:
-            tree.file(quoted(name).decode(), whiteout)
-            count += 1
-        for name, below in directory.directories.items():
-            work.append((tree.directory(name.decode(), below.meta), below))
-    return root, count
 
 
 def record_tree(repo: Repo, layer: ImageLayer, record: bytes) -> Stored:

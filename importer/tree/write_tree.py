@@ -9,8 +9,8 @@ from importer.tree.file_batch import with_label
 from layers.entry import Owner
 from layers.errors import LayerError
 from layers.ondisk.close_layers import check_whiteouts, settled_paths
-from layers.ostree.objects import Stored, dirmeta, dirtree
 from layers.path import joined
+from layers.tree.translate import write_settled
 from layers.whiteout import QUOTED_PREFIX, quoted, unquoted
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.tree.scanned import Label
     from layers.ondisk.commit_filter import CommitOptions
+    from layers.ostree.objects import Stored
     from layers.path import Path
     from layers.tree.translate import Settled
 
@@ -46,32 +47,19 @@ class TreeWriter:
         self._owner = Owner(0, uid, gid)
         self._label = label
         self._whiteouts: dict[bytes | None, str] = {}
-        self._metas: dict[Owner | str, str] = {}
         # The objects of the directories, by their paths.
         self.written: dict[Path, Stored] = {}
 
     def write(self, root: Settled, path: Path = ()) -> Stored:
         """Store all directories of the tree at `path`. Return its root's dirtree and dirmeta."""
-        stored: dict[int, Stored] = {}
-        for here, directory in reversed(settled_paths(root, path)):  # children before parents
-            files = {name: leaf.checksum for name, leaf in directory.leaves.items()}
-            for name in directory.whiteouts:
-                files[quoted(name)] = self.whiteout((*here, quoted(name)))
-            below = {name: stored.pop(id(sub)) for name, sub in directory.directories.items()}
-            below |= directory.stored
-            contents = self._repo.write_meta("dirtree", dirtree(files, below))
-            made = stored[id(directory)] = Stored(contents, self.meta(directory))
-            self.written[here] = made
-        return stored[id(root)]
+        paths = {directory: here for here, directory in settled_paths(root, path)}
 
-    def meta(self, directory: Settled) -> str:
-        """Store a directory's owner, mode and xattrs. Return the dirmeta object's checksum."""
-        owner = directory.meta
-        if isinstance(owner, str):
-            return owner
-        if owner not in self._metas:
-            self._metas[owner] = self._repo.write_meta("dirmeta", dirmeta(owner))
-        return self._metas[owner]
+        def whiteout(directory: Settled, name: bytes) -> str:
+            return self.whiteout((*paths[directory], quoted(name)))
+
+        stored = write_settled(root, self._repo.write_meta, whiteout)
+        self.written |= {paths[directory]: made for directory, made in stored.items()}
+        return stored[root]
 
     def whiteout(self, path: Path) -> str:
         """Store the empty file that quotes a whiteout at the path. Return its checksum.
@@ -101,7 +89,7 @@ class TreeWriter:
 
     def _overlay(self, here: _Overlaid) -> Iterator[_Overlaid]:
         """Write a directory's entries, and yield the sub-directories that the base has as well."""
-        here.tree.set_owner(self.meta(here.directory))
+        here.tree.set_owner(here.directory.meta)
         for name, leaf in here.directory.leaves.items():
             here.tree.file(name.decode(), leaf.checksum)
         for name in here.directory.whiteouts:

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 from layers.entry import Owner
 from layers.errors import LayerError, printable
 from layers.ostree.bounds import check_directory, check_whiteout, may_be_too_large
-from layers.ostree.objects import Stored
+from layers.ostree.objects import Stored, dirmeta, dirtree
 from layers.path import components, joined
 from layers.tree.node import Directory, Gap, Leaf, walk
 from layers.whiteout import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from layers.tree.builder import LayerTree
     from layers.tree.lower import Lower
+    from layers.tree.prewrite import Store
 
 # The owner that docker, podman and umoci give a directory that no tar lists.
 DEFAULT_OWNER = Owner(0o755, 0, 0)
@@ -177,3 +178,29 @@ def _enter(place: _TreePlace, name: bytes, node: Directory, below: Lower | None)
     settled = Settled(node.owner or inherited)
     place.settled.directories[name] = settled
     return _TreePlace(place, name, node, below, settled, replaced or node.opaque)
+
+
+def write_settled(
+    root: Settled, store: Store, whiteout: Callable[[Settled, bytes], str]
+) -> dict[Settled, Stored]:
+    """Write the directories of a tree whose files are stored, with quoted whiteouts. Return the
+    objects of each.
+
+    `store` is that of `layers.tree.prewrite.seal`. `whiteout` returns the checksum of the empty
+    file that quotes a whiteout of this name in this directory.
+    """
+    directories = [root]
+    for directory in directories:
+        directories += directory.directories.values()
+    written: dict[Settled, Stored] = {}
+    metas: dict[Owner | str, str] = {}
+    for directory in reversed(directories):  # children before parents
+        files = {name: leaf.checksum for name, leaf in directory.leaves.items()}
+        files |= {quoted(name): whiteout(directory, name) for name in directory.whiteouts}
+        below = {name: written[sub] for name, sub in directory.directories.items()}
+        owner = directory.meta
+        if owner not in metas:
+            metas[owner] = owner if isinstance(owner, str) else store("dirmeta", dirmeta(owner))
+        contents = store("dirtree", dirtree(files, below | directory.stored))
+        written[directory] = Stored(contents, metas[owner])
+    return written
