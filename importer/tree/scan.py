@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass, field
 from pathlib import Path as DiskPath
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ from importer.tree.entries import WhiteoutForm, check_name, fills, form_of, take
 from importer.tree.file_batch import TreeFile, seen, with_label
 from importer.tree.scanned import ScannedFile, ScannedPlace, ScannedTree
 from layers.entry import Owner
-from layers.errors import LayerError
 from layers.ondisk.commit_filter import Bits
 from layers.path import joined
 from layers.tree.node import Directory, Leaf
@@ -39,24 +39,19 @@ if TYPE_CHECKING:
 _BITS = 0o7777
 
 
+@dataclass(slots=True)
 class TreeScan:
-    """A walk of the tree at `root`. Without a `store`, files are not stored."""
+    """A walk of the tree at a directory. Without a store, files are not stored. `_directories`
+    takes directories from the cache; None if options change or leave out files."""
 
-    def __init__(
-        self,
-        root: ForeignDirectory,
-        rules: Rules,
-        commit_filter: CommitFilter,
-        store: FileStore | None,
-        known: KnownDirectories | None = None,
-    ) -> None:
-        """`known` takes directories from the cache; None if options change or leave out files."""
-        self._root = root
-        self._directories = known
-        self._rules = rules
-        self._filter = commit_filter
-        self._files = store
-        self._layers: dict[Path, LayerPlace] = {}
+    _root: ForeignDirectory
+    _rules: Rules
+    _filter: CommitFilter
+    _files: FileStore | None
+    _directories: KnownDirectories | None = None
+    _layers: dict[Path, LayerPlace] = field(default_factory=dict)
+    _scanned: ScannedTree = field(init=False)
+    _marks: LayerMarks = field(init=False)
 
     def run(self) -> ScannedTree | None:
         """Walk the tree, and return it; None if the skip list leaves its root out.
@@ -144,24 +139,11 @@ class TreeScan:
             check_complete(xattrs, directory=True)
             xattrs = self._marks.directory(place.layer, place, xattrs)
         elif is_opaque(xattrs):
-            self._keep_opaque(place)
+            self._rules.check_opaque()
+            self._scanned.opaque.append(place.path)
         label = self._label(place.path, stat.S_IFDIR | place.bits.mode)
         kept = xattrs if self._rules.keep_xattrs else ()
         place.node.owner = Owner(*place.bits, with_label(kept, label))
-
-    def _keep_opaque(self, place: ScannedPlace) -> None:
-        if not self._rules.keep_opaque:
-            raise LayerError(
-                "the directory is opaque, and which layers lie below is unknown",
-                hint="--opaque=keep commits its xattr, which ostree deploys",
-            )
-        if not self._rules.keep_xattrs:
-            raise LayerError(
-                "the directory is opaque by an xattr, which would not be committed",
-                hint="leave out --no-xattrs and --canonical-permissions; a bare-user-only repo"
-                " holds no xattrs",
-            )
-        self._scanned.opaque.append(place.path)
 
     def _note_home(
         self, place: ScannedPlace, descriptor: int, entries: list[tuple[bytes, os.stat_result]]

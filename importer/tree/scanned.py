@@ -10,6 +10,7 @@ from importer.errors import ImporterError
 from importer.files.beneath import Beneath
 from importer.files.foreign import changed
 from importer.tree.file_batch import seen
+from layers.errors import LayerError
 from layers.ondisk.close_layers import OverlayLayer
 from layers.path import joined
 
@@ -43,6 +44,21 @@ class Rules:
     keep_xattrs: bool = True
     own_whiteouts: frozenset[bytes] = frozenset()
     label: Label | None = None
+
+    def check_opaque(self) -> None:
+        """Raise LayerError unless an opaque directory whose lower layers are unknown keeps its
+        xattr."""
+        if not self.keep_opaque:
+            raise LayerError(
+                "the directory is opaque, and which layers lie below is unknown",
+                hint="--opaque=keep commits its xattr, which ostree deploys",
+            )
+        if not self.keep_xattrs:
+            raise LayerError(
+                "the directory is opaque by an xattr, which would not be committed",
+                hint="leave out --no-xattrs and --canonical-permissions; a bare-user-only repo"
+                " holds no xattrs",
+            )
 
 
 class ScannedPlace(NamedTuple):
