@@ -71,6 +71,8 @@ class TreeScan:
                 place = work.pop()
                 with self._root.entry(joined(place.path)):
                     work += self._walk(place, beneath.directory(place.path))
+                if self._files is not None:
+                    self._files.check()
             if self._directories is not None:
                 for path in self._directories.resolve(self._scanned.directories):
                     self._take_owner_of(path, beneath)

@@ -46,7 +46,7 @@ _TOO_LARGE = (
 class FileStore:
     """A store for files, added one by one; on leaving, all their leaves have checksums.
 
-    An error of a batch is raised by a later `add`, or on leaving.
+    An error of a batch is raised by `check`, or on leaving.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class FileStore:
         self._most = most - self._before
         self._tasks = Tasks(jobs, FileBatch.__module__)
         self._running: dict[Future[StoredFiles], Batch] = {}
+        self._failed: BaseException | None = None
         # Without this bound the walk would run far ahead, and keep all waiting files in memory.
         self._most_running = jobs * _AHEAD
         self._batch: Batch = []
@@ -108,6 +109,7 @@ class FileStore:
             with self._progress.blob(printable(self._root.path), self._bytes) as advance:
                 advance(self._counts.read_bytes - self._before)
                 self._take_done(0, advance)
+        self.check()
         for leaf, first in self._others:
             leaf.checksum = first.checksum
 
@@ -170,6 +172,11 @@ class FileStore:
         name = f"{checksum[:2]}/{checksum[2:]}{suffix}"
         return os.access(name, os.F_OK, dir_fd=self._objects)
 
+    def check(self) -> None:
+        """Raise the error of a batch that has failed, if there is one."""
+        if self._failed is not None:
+            raise self._failed
+
     def _hand_over(self) -> None:
         if self._batch:
             self._take_done(self._most_running - 1, lambda _count: None)
@@ -182,11 +189,15 @@ class FileStore:
         return FileBatch(self._root.path, files, self._keep_xattrs)
 
     def _take_done(self, most: int, advance: Advance) -> None:
-        """Take the results of batches, as many as there are, and until at most `most` run."""
+        """Take the results of batches, as many as there are, and until at most `most` run. Keep an
+        error for `check`: here it would get the path of the directory that is being walked."""
         done = [stored for stored in self._running if stored.done()]
         while done or len(self._running) > most:
             for stored in done or wait(self._running, return_when=FIRST_COMPLETED).done:
-                advance(self._take(self._running.pop(stored), stored.result()))
+                batch = self._running.pop(stored)
+                if (error := stored.exception()) is None:
+                    advance(self._take(batch, stored.result()))
+                self._failed = self._failed or error
             done = []
 
     def _take(self, batch: Batch, stored: StoredFiles) -> int:

@@ -49,6 +49,9 @@ class Meddler(FileStore):
     def find(self, *_: object) -> None:
         """See `FileStore`."""
 
+    def check(self) -> None:
+        """See `FileStore`."""
+
     def add(self, file: TreeFile, leaf: Leaf, *, links: int) -> None:  # noqa: ARG002
         """See `FileStore`."""
         if file.name == b"small":
