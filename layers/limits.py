@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from layers.entry import Entry
@@ -19,7 +19,7 @@ TOO_LARGE = "if that is what you expect, raise max-layer-size in the config file
 TOO_MANY = "if that is what you expect, raise max-layer-entries in the config file"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """Protect from a small blob that unpacks to more than a disk or the memory holds.
 

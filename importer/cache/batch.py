@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch, record_branch
@@ -13,6 +12,7 @@ from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from layers.entry import Owner
 from layers.errors import Fault
+from layers.frozen import frozen
 from layers.tree.translate import settle, write_settled
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _ROOT = Owner(0o755, 0, 0)
 _RECORD = Owner(0o644, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClosedLayer:
     """A layer whose trees are written: its own, and the one of its tar-split record."""
 

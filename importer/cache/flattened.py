@@ -9,7 +9,6 @@ original one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.batch import ClosedLayer, commit_layer, record_tree
@@ -21,6 +20,7 @@ from importer.repo import commit_keys as key
 from importer.workers.tasks import Tasks, processes
 from layers.digest import Digest
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.limits import Limits
 from layers.oci.manifest import Descriptor
 from layers.oci.media_type import TAR_LAYER
@@ -44,7 +44,7 @@ NO_EXPORT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flattened:
     """An image with flattened layers.
 

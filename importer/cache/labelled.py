@@ -7,7 +7,7 @@ layer's tree as `diff` and its tar-split record beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from itertools import batched, chain
@@ -24,6 +24,7 @@ from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.workers.tasks import Tasks, processes
 from layers.entry import Owner
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -58,7 +59,7 @@ def label_hash(label: str) -> str:
     return sha256(label.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Labeller:
     """Writes layers again with the label, each object of a layer once."""
 
@@ -126,7 +127,7 @@ def _checksums(directory: RepoDirectory) -> list[str]:
     return list(checksums)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LabelObjects:
     """A `Job`: write files and symlinks of the repo again with the label, by their checksums.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch, record_branch
@@ -20,6 +19,7 @@ from importer.repo.commit_keys import (
 )
 from importer.repo.values import Commit
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.tree.builder import DeviceNodes
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _COUNTS = (DIFF_SIZE, WHITEOUTS, OPAQUE, DEVICES, STRAY_DEVICES)
 _NUMBER = re.compile("[0-9]{1,19}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerCommit:
     """A layer in its branches.
 

@@ -3,12 +3,12 @@ programs look at."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch
 from importer.repo.commit_keys import DROPPED_XATTRS
+from layers.frozen import frozen
 from layers.tree.lower import find_leaf
 from layers.words import several
 
@@ -36,7 +36,7 @@ _DIRECTORIES = 500
 _FLAGS = slice(4, 8)  # of a .pyc file's header: PEP 552, "Specification"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LeftOut:
     """How many device nodes and how many xattrs of a layer were left out."""
 

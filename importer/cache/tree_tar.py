@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from layers.chunks import check_size
 from layers.digest import Digest
 from layers.entry import Entry, Kind
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.limits import Bound, Limits
 from layers.ostree.objects import Stored
 from layers.path import joined
@@ -31,7 +31,7 @@ _MUCH = 4 << 30
 _TIMES = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tar:
     """The tar of a tree: its digest, size in bytes, number of entries, tar-split file, and the
     owners in it."""
@@ -44,7 +44,7 @@ class Tar:
     gids: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadTree:
     """A task: make the tar of a tree that the repo has, within the limits of a layer."""
 

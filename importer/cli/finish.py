@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -16,6 +15,7 @@ from importer.cli.streams import mute, say
 from importer.errors import Failures, ImporterError
 from importer.files.scratch import clear_abandoned_scratch
 from layers.errors import Fault, escaped
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ UNCHANGED = 77  # rpm-ostree's status for it
 INCOMPLETE = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """The result: `text` goes to standard output, `aside` to standard error."""
 

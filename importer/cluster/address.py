@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Self
 
 from importer.errors import ImporterError
+from layers.frozen import frozen
 
 _LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 _SCHEDULER = re.compile(r"(?:tcp|tls)://[^\s/@]+:\d{1,5}")
 _HINT = "local:N, or a Dask scheduler's address such as tls://HOST:8786"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """A scheduler's address, or `local:N`. `workers` is N, or 0 for a scheduler."""
 
@@ -52,7 +52,7 @@ class Address:
         return self.text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cluster:
     """The cluster that reads the layers.
 

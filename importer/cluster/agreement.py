@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
 
 from importer.errors import ImporterError
 from importer.files.replacement import open_regular
+from layers.frozen import frozen
 
 _NONCE = "nonce"
 _MOST = 100  # bytes of a nonce
@@ -19,7 +19,7 @@ _SAME = "the import and all workers need the same versions, for instance the sam
 _PATH = "the repo has to be on a file system that all workers have at the same path"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Agreement:
     """The versions and the directory that the importing process and all workers must share.
 

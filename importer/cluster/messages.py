@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from importer.errors import FetchError, ImporterError
 from layers.document import Document, integer, mapping, parse_document, string
 from layers.errors import Fault, LayerError
+from layers.frozen import frozen
 from layers.tree.read_layer import layer_document, parse_layer
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _MALFORMED = "a worker's answer is malformed"
 _MICROSECONDS = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Download:
     """The blob that a worker fetches: skopeo opens the image as `source`."""
 
@@ -41,7 +42,7 @@ class Download:
     blob: Descriptor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WantedLayer:
     """A layer to read, of `size` bytes. The highest `priority` goes first. `download` is None for a
     layer of an existing store."""
@@ -63,7 +64,7 @@ class WantedLayer:
         return f"layer_{megabytes}M-{self.layer_id[:12]}-{secrets.token_hex(4)}"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen
 class Request:
     """A request to read a layer.
 
@@ -81,7 +82,7 @@ class Request:
         return f"<layer {self.layer.layer_id}>"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parcel:
     """A worker's repo, and the `commit` in it that has all files of a layer.
 
@@ -92,7 +93,7 @@ class Parcel:
     commit: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkerAnswer:
     """A layer that a worker has read.
 
@@ -109,7 +110,7 @@ class WorkerAnswer:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """The error because of which a worker could not read a layer."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from importer.commit.signing import sign
 from importer.commit.whiteouts import changes
 from importer.ingest.budget import Allowance
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.readable import doubts
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 _TOGETHER = 64
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BranchCommit:
     """The commit of a branch; `unchanged` if the branch had just this one before.
 
@@ -126,7 +126,7 @@ def _within_limits(
     return taken
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Draft:
     """A branch's commit: its tree is written. `unchanged` tells that the branch has just this one
     already."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from importer.errors import ImporterError
 from importer.files.scratch import scratch
 from importer.ingest.missing_layer import BlobOrigin, MissingLayer
 from importer.repo.writer import Repo
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlannedBranch:
     """A branch and the images to commit to it.
 
@@ -90,7 +91,7 @@ class PlannedBranch:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerPlan:
     """The layers of some images: those to be read, parents before children, and those that the
     repo has, by layer id. `unverified` are those to be read that the repo has unverified."""
@@ -119,7 +120,7 @@ class LayerPlan:
         return replace(self, missing=missing, cached=cached)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlannedPart:
     """Images of one platform and their layers. `blobs` fetches the layers; None if all are on this
     machine. `branches` is empty where only the layers are wanted."""
@@ -137,7 +138,7 @@ class PlannedPart:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """An import to execute. Everything is resolved and decided."""
 

@@ -6,12 +6,12 @@ files need: docs/how-to/selinux.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.repo.labels import labelled_owner
 from importer.repo.libostree import Gio, OSTree, faults
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from importer.commit.target import Labelling
@@ -29,7 +29,7 @@ _DIRECTORY = 0o040755
 _OWN_POLICY = "base"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Labels:
     """`store` is the label of all files of a store; `policy` knows those of other paths."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from importer.ingest.budget import Budget
+from layers.frozen import frozen
 from layers.limits import CALL_LIMITS, Limits
 from layers.storage.layer_id import Whiteouts
 
@@ -33,7 +34,7 @@ class ExistingStore(Enum):
     MERGE = "merge"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GpgKey:
     """A key in a GPG keyring; `homedir` None stands for GPG's default."""
 
@@ -41,7 +42,7 @@ class GpgKey:
     homedir: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyFile:
     """A file with a secret key for one of libostree's own kinds of signature."""
 
@@ -49,7 +50,7 @@ class KeyFile:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Labelling:
     """The options on SELinux labels, each None if it is not given.
 
@@ -61,7 +62,7 @@ class Labelling:
     policy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EngineOptions:
     """The options on the configuration of podman and CRI-O. `internal_repair` None leaves CRI-O's
     setting as it is."""
@@ -71,7 +72,7 @@ class EngineOptions:
     internal_repair: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Target:
     """The branch that images are committed to, and how.
 
@@ -85,6 +86,7 @@ class Target:
     - `total` bounds all layers that are read, together.
     """
 
+    _: KW_ONLY
     repo: Path
     form: Form
     bundle: bool = False

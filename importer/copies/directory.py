@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from importer.copies.components import Components
@@ -18,6 +18,7 @@ from importer.run.copied import CopiedStore
 from importer.store.layers import NO_RECORDS, PARTS
 from layers.document import MAX_DOCUMENT_SIZE, compact_json, parse_document, string
 from layers.errors import LayerError, printable
+from layers.frozen import frozen
 from layers.words import several
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _FOR_ALL, _OWN = 0o755, 0o700
 _MOST_BYTES = 64
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DirectoryCopy:
     """A `StoreCopy`: the directory itself is the store. `update` allows a directory that has an
     earlier copy. `days` is that of `Components`."""

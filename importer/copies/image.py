@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.embed.embed import EmbedJob, embed
 from importer.fetch.skopeo import Skopeo
 from importer.run.copied import CopiedStore
 from layers.compress.compress import BlobCompression
+from layers.frozen import frozen
 from layers.storage.packing import Pack
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_LAYERS = 128
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageCopy:
     """A `StoreCopy`: an image of the store at its prefix, made as `image-store embed` makes one of
     a base, with as many layers. `jobs` layers are packed at once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from importer.progress import counted
 from importer.run.copied import CopiedStore
 from layers.chunks import Hashed
 from layers.entry import Owner
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _ABOVE = Owner(0o755, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TarCopy:
     """A `StoreCopy`: a tar whose root is the store's directory, in a file or written to a stream.
     `update` allows to replace a file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from layers.compress.decompress import compression_of, decompressed
 from layers.document import compact_json
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.limits import Limits
 from layers.oci.derive import replaced_layers
 from layers.oci.media_type import DOCKER_LAYERS, TAR_LAYER, Compression, layer_compression
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _SUFFIX = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BaseImage:
     """An image whose blobs are in the layout. `layers` are its layers' blobs, base first. `watched`
     has its files and directories at the paths that `fetch_base` was asked for, `tree` the same as a

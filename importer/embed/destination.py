@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from importer.errors import ImporterError
 from importer.files.oci_layout import Layout
 from importer.files.scratch import scratch
 from layers.digest import Digest
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _TAG = "latest"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Published:
     """The manifest's digest at the destination. `unchanged`: the destination had it before."""
 

@@ -8,7 +8,6 @@ present if the destination has just the image that embed would make.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
@@ -29,6 +28,7 @@ from importer.repo.writer import Repo
 from importer.store.find import embedded_commit
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.digest import Digest
+from layers.frozen import frozen
 from layers.oci.derive import NewLayer
 from layers.oci.manifest import Descriptor
 from layers.storage.mounted import blocker_of
@@ -54,7 +54,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RehearsedLayer:
     """A layer of the new image."""
 
@@ -69,7 +69,7 @@ class RehearsedLayer:
         return str(len(self.store_layers)), size(self.tar_size), known, first_of(self.images) or "-"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EmbedPlan:
     """The layers that would be written on top of the base's.
 

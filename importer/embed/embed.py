@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from importer.render.table import Block, Text
 from importer.repo.writer import Repo
 from importer.store.reader import open_store
 from layers.digest import Digest
+from layers.frozen import frozen
 from layers.oci.derive import STORE_COMMIT, Derivation, derived_config, derived_manifest
 from layers.oci.manifest import Descriptor
 from layers.oci.media_type import OCI_CONFIG
@@ -48,7 +49,7 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 _BELOW = "/usr/"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EmbedJob:
     """The options of an embedding.
 
@@ -81,7 +82,7 @@ class EmbedJob:
     engines: EngineOptions = field(default_factory=EngineOptions)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Embedded:
     """The new image: its place, its config's digest, and its layers on top of the base's. `status`
     is the command's exit status."""

@@ -15,6 +15,7 @@ from importer.repo.reachable import check_breadth
 from importer.repo.values import RepoDirectory
 from layers.entry import Entry, Kind, Owner
 from layers.errors import printable
+from layers.frozen import frozen
 from layers.path import Path, joined
 from layers.tar.writer import END, fits_line, header, padding
 from layers.tree.lower import each_directory
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _MOST_LINKS = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackedFile:
     """A file or symlink that is not in the commit: its content, or its target."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import record_name
@@ -14,6 +13,7 @@ from importer.store.layers import IMAGES, LAYERS, PARTS
 from importer.store.writer import has_records, reading_present
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.entry import Owner
+from layers.frozen import frozen
 from layers.path import Path, components, joined
 from layers.storage.image_record import any_images
 from layers.storage.layer_record import any_layers
@@ -34,7 +34,7 @@ _FILE = Owner(0o644, 0, 0)
 _REPLACE = "--existing-store=replace puts the branch's store in its place"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PresentStore:
     """The effect of an embedding on the store in the base image.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from layers.errors import printable
+from layers.frozen import frozen
 from layers.path import Path, joined
 from layers.storage.layer_record import chain
 from layers.storage.packing import PackedLayer
@@ -25,7 +26,7 @@ _HEADERS = 3 * 512
 _HINT = "no container image can carry a store's whiteouts: import the images with --whiteouts=none"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreLayers:
     """The layers of a store, parents first, and the labels of each layer's images."""
 

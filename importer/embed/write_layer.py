@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.progress import counted
 from layers.chunks import Hashed
 from layers.compress.compress import BlobCompression, compressed
 from layers.errors import printable
+from layers.frozen import frozen
 from layers.oci.derive import NewLayer
 from layers.oci.manifest import Descriptor
 from layers.words import first_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CAPABILITY = b"security.capability"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlannedLayer:
     """A layer to write, and its members.
 
@@ -43,7 +43,7 @@ class PlannedLayer:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WrittenLayer:
     """A layer in the layout. `tar_size` is in bytes. `xattrs` and `unusual` are `EmbeddedTar`'s."""
 

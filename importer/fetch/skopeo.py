@@ -6,7 +6,7 @@ import json
 import os
 from base64 import b64encode
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Self
 
 from importer.errors import FetchError, ImporterError
@@ -18,6 +18,7 @@ from importer.process import CommandError, run, run_transfer
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _INSECURE = "--insecure-policy"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """Credentials of --creds: for a single registry, and hidden from `ps`.
 
@@ -79,7 +80,7 @@ class Credentials:
             yield descriptor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Skopeo:
     """skopeo's own options, and two of ours.
 

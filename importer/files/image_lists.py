@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from importer.files.presence import is_directory
 from importer.files.replacement import Replacement, check_replaceable, publish_all, read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.lists.detect import ListRules, kustomization_in, parse_list, read_list
 from layers.oci.reference import REGISTRIES
 
@@ -29,7 +30,7 @@ _SUFFIXES = (".container", ".image", ".yaml", ".yml", ".json")
 _STDIN = Path("-")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageList:
     """A file on the disk or standard input, the images that it lists, and the rules for them."""
 

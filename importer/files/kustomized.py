@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from importer.errors import ImporterError
 from importer.files import beneath
 from importer.files.descriptors import held
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.lists.detect import KUSTOMIZATIONS, kustomization_in
 from layers.lists.kustomization import RENDER, check_patch, parse_kustomization
 from layers.lists.manifests import read_manifests
@@ -37,7 +37,7 @@ _OUTSIDE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kustomized:
     """A `ListFile`: the images of a kustomization at `path`."""
 
@@ -61,7 +61,7 @@ def read_kustomized(path: Path, size: int) -> Kustomized:
         return Kustomized(str(path), tuple(_Kustomizer(size).images(directory, path.name, [])))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Opened:
     """An open file or directory, below `depth` kustomizations. `path` is for messages, and for
     directories outside."""

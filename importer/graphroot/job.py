@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -21,6 +21,7 @@ from importer.progress import counted
 from layers.chunks import DiffID, check_size, drain
 from layers.compress.decompress import gunzipped
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.limits import Limits
 from layers.path import Path, components, joined
 from layers.tarsplit.record_reader import assembled, described
@@ -53,7 +54,7 @@ _NOT_THE_TAR = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """The record at a path, in bytes, relative to a store's directory. `limits` are the layer's."""
 
@@ -165,7 +166,7 @@ class LayerDirectory:
             return ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreJob:
     """An `importer.workers.job.Job` that reads a layer of a store."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path as DiskPath
 from typing import TYPE_CHECKING, Self
@@ -13,6 +13,7 @@ from importer.errors import ImporterError
 from importer.files.foreign import ForeignDirectory
 from importer.graphroot.job import DAMAGED, StoreJob
 from layers.errors import CHANGED, LayerError, printable
+from layers.frozen import frozen
 from layers.storage.select_image import NamedImage
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def _boot() -> str:
     return DiskPath("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StorePlace:
     """Path, device and inode of a store's directory, for a worker process that opens it again.
 
@@ -61,7 +62,7 @@ class StorePlace:
         return directory
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceLayer:
     """An `importer.ingest.missing_layer.Origin`: a layer's files in a store.
 
@@ -111,7 +112,7 @@ def stacked(layers: Sequence[SourceLayer]) -> tuple[SourceLayer, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceImage(NamedImage):
     """An image of a store; `layers` base first, None if one of them is missing."""
 

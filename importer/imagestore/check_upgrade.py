@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.imagestore.diff import image_changes
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.repo.reachable import Fetch, fetch_of, new_objects, space_of
 from importer.store.lost import mounted_for, names_in
+from layers.frozen import frozen
 from layers.storage.holders import Holder
 from layers.storage.mounted import Obstacle, obstacle
 from layers.words import first_of, several, size
@@ -43,7 +43,7 @@ _WHY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Containers:
     """The obstacles that keep the containers of an image from starting again."""
 
@@ -51,7 +51,7 @@ class Containers:
     by_id: Obstacle | None  # Obstacle: made by containers-storage from 1.63 on; `null`: they start
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageUpgrade:
     """The effect of an upgrade on an image of A, its containers, pods and tags."""
 
@@ -81,7 +81,7 @@ class ImageUpgrade:
         return label, self.in_new, _fate(by_link), _fate(by_id), pods, "; ".join(why)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpgradeCheck(Shown):
     """The effect of an upgrade from store A to store B on a device.
 

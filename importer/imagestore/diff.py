@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.imagestore.image_files import TreeDiff, changed_files, tree_diff
@@ -11,6 +10,7 @@ from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.layers import layer_ids_of
 from importer.store.lost import Lost, find_lost
 from layers.errors import printable
+from layers.frozen import frozen
 from layers.words import several
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ImageChanges(NamedTuple):
     pairs: list[tuple[ImageView, ImageView]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Changed:
     """An image that both stores have in different versions. `layers` counts B's new layers."""
 
@@ -48,7 +48,7 @@ class Changed:
     files: TreeDiff
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiffParts:
     """The parts of a difference to show: changed files, and files that B lacks."""
 
@@ -56,7 +56,7 @@ class DiffParts:
     lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreDiff:
     """The difference from store `old` to store `new`. `old` is None if there is no old store."""
 

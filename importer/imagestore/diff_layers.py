@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -12,6 +11,7 @@ from importer.render.table import Block, Column, Shown, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
 from importer.store.find import embedded_commit
 from importer.store.reader import open_store
+from layers.frozen import frozen
 from layers.oci.config import layer_commands, shown_command
 from layers.release.diff import Amount
 from layers.words import several, shortened, size
@@ -35,7 +35,7 @@ _COLUMNS = (
 _COMMAND_WIDTH = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewBlob:
     """A layer that only B has, and the command that made it."""
 
@@ -50,7 +50,7 @@ class NewBlob:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayersDiff(Shown):
     """The layers that B has and A has not. `ostree` is the cost of fetching B's store by ostree to
     a device with A's, None if the repo lacks the commit of one of the stores."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +24,7 @@ from importer.workers.tasks import Tasks, processes
 from layers.chunks import verified
 from layers.digest import Digest
 from layers.errors import Fault, LayerError
+from layers.frozen import frozen
 from layers.oci.media_type import OCI_CONFIG, TAR_LAYER, Compression, layer_compression
 from layers.oci.reference import ImageName
 from layers.ostree.objects import Stored
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 type ExportTarget = ImageDirectory | Layout
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExportPlace:
     """The destination of an export: an OCI layout and a tag; "" keeps the image's own tag.
 
@@ -62,7 +63,7 @@ class ExportPlace:
         return Layout(self.directory, self.tag)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerExport:
     """A task: rebuild the layer's tar, of `size` bytes, as a blob of the exported image.
 
@@ -103,7 +104,7 @@ class LayerExport:
             raise error.within(digest=f"layer {self.layer_id[:12]}", hint=hint) from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exported(Shown):
     """The image's place, its manifest's digest there, and the number of signatures beside it."""
 
@@ -129,7 +130,7 @@ class Exported(Shown):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExportedManifest:
     """A manifest's bytes, their digest, and the config's digest in it.
 

@@ -8,7 +8,6 @@ An archive is read as two formats: as an OCI layout by containerd, k3s and RKE2,
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from importer.render.table import Block, Column, Shown, Table
 from importer.store.find import find_image, places_of
 from layers.document import compact_json
 from layers.entry import Entry, Kind, Owner
+from layers.frozen import frozen
 from layers.oci.reference import ImageName
 from layers.path import components, joined
 from layers.tar.writer import END, header, padding
@@ -45,7 +45,7 @@ _PIECE = 1 << 20
 _BRANCHES = "--branch names the branches to export from"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExportedImage:
     """An image in a layout or archive."""
 
@@ -55,7 +55,7 @@ class ExportedImage:
     image_id: str  # podman's image id, which stays
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExportedImages(Shown):
     """All images of an export, and its place."""
 

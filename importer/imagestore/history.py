@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from importer.imagestore.diff import StoreDiff, store_diff
 from importer.render.table import Block, Shown, Text
 from importer.repo.reachable import ancestors
 from importer.store.reader import revision, store_in
+from layers.frozen import frozen
 from layers.words import size
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """A commit. `diff` compares its store with its parent's; it is None if the commit has no
     store.
@@ -55,7 +55,7 @@ class Step:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class History(Shown):
     """The commits, newest first. `missing` is the last one's parent if the repo lacks it."""
 

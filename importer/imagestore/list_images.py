@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.render.json_text import json_text
 from importer.render.row_format import formatted
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.store.layers import recorded_whiteouts
+from layers.frozen import frozen
 from layers.storage.layer_id import Whiteouts
 from layers.words import age, size
 
@@ -35,7 +35,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing(Shown):
     """The images of some stores. `now` is in seconds since 1970; ages count from it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from importer.repo.commit_keys import is_ours, store_prefix
 from importer.repo.reachable import ancestors, commit_objects
 from importer.repo.staging import clear_abandoned_objects
 from importer.repo.writer import Pruned
+from layers.frozen import frozen
 from layers.storage.layer_id import possible_ids
 from layers.words import several, size
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pruning(Shown):
     """The branches that were deleted, the ids of their layers, and the space that was freed.
     `others` counts the commits that no branch leads to and no import of images made: they stay."""
@@ -85,7 +85,7 @@ def prune(
         return Pruning(gone, layers, len(commits.others), freed, dry_run)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Commits:
     """The repo's commits. A branch needs the commits `needed`; `gone` will be deleted. `others`
     have no branch and no import of images made them, so they stay."""
@@ -119,7 +119,7 @@ def _prune(repo: Repo, commits: _Commits) -> Pruned:
     return Pruned(rest.total + count, rest.objects + count, rest.size + size)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Needed:
     """Layers of the stores in the commits that stay.
 

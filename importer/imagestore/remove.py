@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import IMAGE
@@ -15,6 +15,7 @@ from importer.repo.commit_metadata import Base
 from importer.store.find import find_image, find_stores
 from importer.store.layers import IMAGES, LAYERS, remove_layer
 from layers.document import compact_json
+from layers.frozen import frozen
 from layers.storage.layer_record import with_blob
 from layers.words import several
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from layers.oci.manifest import Descriptor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Removal:
     """The change of one branch."""
 
@@ -46,7 +47,7 @@ class Removal:
         return f"branch {self.branch}: −{several(len(self.removed), 'image')}"  # noqa: RUF001 - minus
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Removals(Shown):
     """The changes of all branches."""
 

@@ -13,6 +13,7 @@ from importer.imagestore.diff import StoreDiff, store_diff
 from importer.imagestore.image_files import LayerUsage, layer_usage
 from importer.store.reader import store_in
 from layers.errors import printable
+from layers.frozen import frozen
 from layers.oci.config import layer_commands, shown_command
 from layers.whiteout import unquoted
 from layers.words import several
@@ -69,7 +70,7 @@ class Space:
                     work.append((place, child))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerSpace:
     """A layer of the store: the command that made it, the images that have it, and its
     directories.
@@ -87,7 +88,7 @@ class LayerSpace:
         return self.command or f"layer {self.standard_id[:12]}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageSpace:
     """An image, with bytes of file contents.
 
@@ -103,7 +104,7 @@ class ImageSpace:
     saved: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReportData:
     """A report of `store`. `diff` is None if there is nothing to compare it with. `saved` is what
     the store would shrink by if all images were flattened: files that no image shows."""

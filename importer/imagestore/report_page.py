@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from importer.errors import ImporterError
 from importer.files.presence import mode_of
 from importer.files.replacement import Replacement
 from importer.render.table import Block, Shown, Text
+from layers.frozen import frozen
 from layers.words import several, shortened, size
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _MOST_COMMAND = 80
 _NUMBERS = ("Layers", "Shared", "Hidden", "Flattening it saves", "Files")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written(Shown):
     """The file of the report, or STDOUT, for the command's answer."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.imagestore.image_files import LayerUsage, layer_usage
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.store.find import find_image, original
 from layers.errors import printable
+from layers.frozen import frozen
 from layers.oci.config import layer_commands, shown_command
 from layers.path import joined
 from layers.tree.blocked import blocked_paths
@@ -34,7 +34,7 @@ _COLUMNS = (
 _COMMAND_WIDTH = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerDetails:
     """A layer of an image; `shared` are the other images that have the layer.
 
@@ -91,7 +91,7 @@ class LayerDetails:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageDetails(Shown):
     """An image in one store.
 

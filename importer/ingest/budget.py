@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.limits import TOO_LARGE, TOO_MANY, Limits
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Budget:
     """How much is done at once.
 

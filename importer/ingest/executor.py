@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     type OpenExecutors = Callable[[Repo, Progress], AbstractContextManager[MakeExecutor]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadBy:
     """The worker that read a layer."""
 

@@ -5,7 +5,6 @@ Worker processes load this module, and no libostree with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.ingest.object_writer import ObjectWriter
@@ -15,6 +14,7 @@ from importer.progress import counted
 from layers.chunks import DiffID, drain, verified
 from layers.compress.decompress import decompressed
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.tree.layer_reader import LayerReader
 from layers.tree.prewrite import seal
 from layers.tree.read_layer import ReadLayer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from layers.tree.read_layer import LayerOptions
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlobJob:
     """A `Job` that reads a layer's blob from the descriptor, and verifies it."""
 
@@ -61,7 +61,7 @@ def read_tar(store: Store, chunks: Chunks, layer: ImageLayer, options: LayerOpti
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sealed:
     """A layer's job that also writes the directories that no lower layer can change."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from layers.errors import Fault, LayerError
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class Origin(Protocol):
         the job."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlobOrigin:
     """An `Origin`: a blob of an image that skopeo opens as `source`."""
 
@@ -59,7 +59,7 @@ class BlobOrigin:
         return BlobJob(layer, options, timeout)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MissingLayer:
     """A layer without a branch of its own, and the origins that have it, best first.
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from layers.frozen import frozen
+
 
 class State(Enum):
     """The state of a layer; the table at the top of this file has the transitions."""
@@ -50,7 +52,7 @@ NOT_BEGUN = frozenset({State.WAITING, State.DOWNLOADING, State.SPOOLED})
 OVER = frozenset({State.CLOSED, State.FAILED})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Work:
     """A layer's part in the schedule.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import why_no_branch
@@ -16,6 +16,7 @@ from importer.release.parts import opened_parts
 from importer.release.source_name import SourceName, is_source
 from importer.repo.reachable import fetch_cost
 from importer.repo.writer import Repo
+from layers.frozen import frozen
 from layers.release.diff import compare, compare_layers
 from layers.release.report import plain
 
@@ -35,7 +36,7 @@ _ANCESTOR = re.compile(r"(.+?)(\^+)")
 _PULLED = re.compile(r"[^/:]+:([^:]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DiffResult:
     """The result of --diff."""
 

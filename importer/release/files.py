@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -15,6 +14,7 @@ from importer.release.source_name import SourceName
 from importer.release.sources import advising
 from layers.architecture import go_arch, is_architecture
 from layers.document import MAX_DOCUMENT_SIZE
+from layers.frozen import frozen
 from layers.lists.microshift_json import ReleaseFile, new_release_file
 from layers.release.lock import Locked, check_lockable, lock_document
 
@@ -45,7 +45,7 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileUpdate:
     """A file to update with the release for `arch`; "" if there is only one release.
 
@@ -121,7 +121,7 @@ def _arch_in(path: str) -> str:
     return next((go_arch(end) for end in ends if is_architecture(end)), "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """Files written under temporary names."""
 
@@ -135,7 +135,7 @@ class Prepared:
         return tuple(str(file.path) for file in self.updates if file in changed)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FilesToWrite:
     """Files that get the images' digests: the `lock`, and `updates` of files that list images.
     `image_references` are ImageStreams that map images' names in kustomizations to components."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import release_branch
@@ -11,6 +11,7 @@ from importer.errors import ImporterError
 from importer.fetch.complaint import shown
 from importer.release.source_name import SourceName
 from layers.architecture import go_arch
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ OPENSHIFT = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ReleaseOrigin:
     """The origin of releases: sources and a controller's stream, or a lock file.
 
@@ -39,6 +40,7 @@ class ReleaseOrigin:
     release's own name.
     """
 
+    _: KW_ONLY
     names: tuple[SourceName, ...]
     stream: str
     controller: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import is_cache
@@ -11,6 +11,7 @@ from importer.repo.commit_keys import is_ours
 from importer.repo.reachable import ancestors, fetch_cost
 from importer.store.lost import Lost, find_lost
 from importer.store.reader import NoStoreError, open_store
+from layers.frozen import frozen
 from layers.release.diff import compare, compare_layers
 from layers.release.report import Report
 
@@ -44,7 +45,7 @@ def fault_keys(fault: Fault) -> dict[str, object]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Difference:
     """The difference of a release to an earlier one.
 
@@ -122,7 +123,7 @@ class Difference:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseOutcome:
     """The changes that a release's commit makes on its branch.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -17,6 +17,7 @@ from importer.release.origin import host_arch, stream_url
 from importer.release.source_name import SourceName, registries_in
 from importer.release.sources import SourceDocuments, Sources, advising, naming
 from layers.errors import Fault
+from layers.frozen import frozen
 from layers.release.lock import MAX_LOCK_SIZE, Locked, parse_lock
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from layers.storage.image import Image
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A release for one architecture, and skopeo for its registries. `locked` are the images of a
     lock file by component, which are resolved already."""

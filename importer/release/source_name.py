@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from layers.architecture import go_arch, is_architecture
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.reference import Reference, registries
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ IN_IMAGE = "!/"
 _STREAM_IN_URL = re.compile(r"https?://.*/releasestream/([^/?]+)/.*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceName:
     """A SOURCE of the command line; `arch` is "" if it is for every architecture."""
 

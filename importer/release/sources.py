@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from importer.files.image_lists import has_members, list_bytes, read_image_lists
 from importer.release.source_name import IN_IMAGE, SourceName, is_file, is_foreign
 from layers.document import parse_document
 from layers.errors import Fault, LayerError
+from layers.frozen import frozen
 from layers.oci.reference import REGISTRIES, Reference
 from layers.release.release import Release, merged
 from layers.release.source import image_stream, listed_release, parse_source
@@ -80,7 +81,7 @@ class SourceDocuments:
         return list_bytes(Path(text), self._origin.lists.size) if is_file(text) else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sources:
     """Read sources for one architecture, which `blobs` and `skopeo` are made for.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from importer.render.json_text import Documented
 from layers.errors import escaped
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 GAP = "  "
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """A column. `style` is one of rich's, such as "bold" or "red".
 
@@ -31,7 +32,7 @@ class Column:
     style: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """Rows of text below the columns' titles."""
 
@@ -40,7 +41,7 @@ class Table:
     title: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text:
     """A line, or with `verbatim` a document of ours with any number of lines.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.repo.commit_keys import OF_A_RELEASE, OURS
 from importer.repo.libostree import GLib, faults
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from importer.repo.transaction import Transactions
@@ -18,7 +18,7 @@ _REF_BINDING = "ostree.ref-binding"
 _COMPOSEFS_DIGEST = "ostree.composefs.digest.v0"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Base:
     """A commit that another is made from, and the branch that the new one is for."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from layers.frozen import frozen
 from layers.limits import Limits
 from layers.tree.lower import EntryCount
 from layers.words import several, size
@@ -27,7 +27,7 @@ _TIMES = 20
 _BLOCK = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fetch:
     """The objects that the new commit has and the old one has not, and their bytes in this repo.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from importer.errors import ImporterError
 from layers.chunks import joined
 from layers.document import MAX_DOCUMENT_SIZE
+from layers.frozen import frozen
 from layers.ostree.objects import read_dirtree
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 type ObjectKind = Literal["commit", "dirtree", "dirmeta", "file"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """A commit's subject, time (seconds since 1970), body and metadata.
 
@@ -60,7 +60,7 @@ class Message:
     metadata: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Commit:
     """A commit as the repo has it; `contents` and `meta` are its root's dirtree and dirmeta.
 
@@ -75,7 +75,7 @@ class Commit:
     partial: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredFile:
     """A file or symlink as the repo has it; `size` in bytes, `target` None for a file."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
 from threading import Timer
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from importer.errors import ImporterError
 from importer.files.presence import is_directory, is_present
 from importer.repo.libostree import Gio, OSTree, faults
 from importer.repo.transaction import Transactions
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ _PATIENCE = 0.3
 _WRITABLE_MODES = ("archive", "bare", "bare-user", "bare-user-only")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pruned:
     """How many objects the repo had, how many of them are gone, and their size in bytes."""
 

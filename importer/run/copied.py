@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from importer.progress import Progress
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from layers.digest import Digest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CopiedStore:
     """A copy of a store."""
 

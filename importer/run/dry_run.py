@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.commit.plan import repo_to_plan_with
@@ -11,6 +10,7 @@ from importer.release.outcome import Difference, fault_keys
 from importer.run.import_all import check_faults, check_one_store, check_place, check_repo
 from importer.run.rehearsed import Rehearsed, rehearsed
 from importer.run.result import identity_keys
+from layers.frozen import frozen
 from layers.words import several
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _updated(job: ImportJob, repo: Repo, plan: Plan) -> tuple[str, ...]:
     return job.files.changed(releases, before)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DryRun:
     """A plan that is not executed. `updated` are paths of files that would be rewritten."""
 

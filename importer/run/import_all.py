@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING, Protocol
 
 from importer.commit.commit_branches import commit_branches
@@ -13,6 +13,7 @@ from importer.ingest.executor import local_executors
 from importer.repo.writer import Repo
 from importer.run.read_layers import all_layers, read_layers
 from importer.run.result import Made, Result
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +44,7 @@ class Source(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ImportJob:
     """An import of a source's images to a target.
 
@@ -53,6 +54,7 @@ class ImportJob:
     place outside of the repo.
     """
 
+    _: KW_ONLY
     target: Target
     source: Source
     executors: OpenExecutors = local_executors

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cache.left_out import tell_left_out
+from layers.frozen import frozen
 from layers.storage.image import short_names
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from layers.storage.image import Image
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PartRead:
     """A part of a plan whose layers are read.
 
@@ -62,7 +63,7 @@ def all_layers(parts: Sequence[PartRead]) -> Mapping[str, LayerCommit]:
     return ChainMap(*(dict(part.layers) for part in parts))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _PartReader:
     """Reads the layers of one part after the other."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.commit.branch_head import move
@@ -11,6 +11,7 @@ from importer.commit.release_message import has_release, is_onto, new_options
 from importer.release.head import is_release, release_of
 from importer.release.outcome import Difference
 from importer.repo.commit_keys import FLATTEN, LAYER_IDS, STORE_WHITEOUTS
+from layers.frozen import frozen
 from layers.release.diff import compare
 from layers.words import several
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _KIND = (LAYER_IDS, STORE_WHITEOUTS, FLATTEN)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rehearsed:
     """A branch of a plan, and its part's layers.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from importer.cache.left_out import LeftOut
+from layers.frozen import frozen
 from layers.words import several, size
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     type Json = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Made:
     """A branch's commit, its part of the import, and the outcome of a release."""
 
@@ -31,7 +32,7 @@ class Made:
         return [image_keys(image, self.read, self.commit) for image in self.commit.branch.images]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """The result of a call. `made` has the branches, but none where only layers were wanted.
     `updated` are paths of files that were rewritten. `copied` is the copy that --to asks for."""

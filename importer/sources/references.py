@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import image_branch, rootfs_branch
@@ -16,6 +16,7 @@ from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.repo.commit_metadata import Base
 from importer.store.documents import StoredDocuments
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from layers.storage.image import Image
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReferenceSource:
     """A `Source`: images that skopeo finds. `names` are the images' names in the store, where these
     are not just their references' own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.commit.branch_head import empty_branch
@@ -21,6 +21,7 @@ from importer.release.parts import opened_parts, resolve_all
 from importer.repo.commit_keys import store_prefix
 from importer.store.documents import StoredDocuments
 from layers.errors import Fault
+from layers.frozen import frozen
 from layers.release.source_link import resolved
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from layers.release.release import Release
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseSource:
     """A `Source`: the components of a release, a part for each architecture.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -18,6 +18,7 @@ from importer.files.foreign import ForeignDirectory
 from importer.graphroot.containers_storage import Graphroot
 from importer.graphroot.docker import DOCKER_HOME, THROUGH_DOCKER, Dockerroot
 from importer.graphroot.source import store_origins, with_trust
+from layers.frozen import frozen
 from layers.storage.select_image import select
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from layers.storage.image import Image
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GraphrootSource:
     """A `Source`: images of the store at `graphroot`, which were `found` there.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import is_cache
@@ -10,6 +9,7 @@ from importer.errors import ImporterError
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.document import mapping, parse_document, string
 from layers.errors import Fault, LayerError
+from layers.frozen import frozen
 from layers.oci.derive import STORE_COMMIT
 from layers.storage.select_image import NamedImage, select
 from layers.words import first_of
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type Places = dict[str, list[tuple[StoreView, ImageView]]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Skipped:
     """A branch that was skipped."""
 
@@ -35,7 +35,7 @@ class Skipped:
     broken: bool  # whether it has a store whose records cannot be read
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stores:
     """The stores of a repo."""
 

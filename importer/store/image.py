@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import ImageName, stored_reference
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from layers.storage.layer_record import LayerRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageView:
     """An image of a store.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from importer.cache.layer import record_name
 from importer.cache.stack import deletes
 from importer.repo.commit_keys import FLATTEN, FORM, STORE_WHITEOUTS
 from layers.document import MAX_RECORDS_SIZE
+from layers.frozen import frozen
 from layers.path import Path, components
 from layers.storage.layer_id import (
     LayerIds,
@@ -113,7 +113,7 @@ def layer_parts(store: RepoDirectory, store_id: str) -> dict[Path, RepoDirectory
     return {components(path.encode()): part for path, part in parts.items() if part is not None}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerNames:
     """Each layer's id in the store, and its name under `overlay/l`, by its standard id.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.store.layers import link_targets, read_link
+from layers.frozen import frozen
 from layers.storage.holders import Holder
 from layers.storage.mounted import MountedTree, StoreNames
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from importer.store.reader import StoreView
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LostLayer:
     """A layer of the old store that the new one does not have under the same id."""
 
@@ -23,7 +23,7 @@ class LostLayer:
     store_layer_id: str  # the id that it has in the old store
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lost:
     """The images and layers of an old store that the new one lacks.
 

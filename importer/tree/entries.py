@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from importer.files.descriptors import held
 from importer.files.xattrs import xattrs_of
 from importer.tree.file_batch import lower_layers
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.ondisk.change import Fill
 from layers.path import check_utf8, joined
 from layers.tree.overlay_xattrs import (
@@ -60,7 +60,7 @@ class WhiteoutForm(Enum):
 _PREFIXES = {WhiteoutForm.FUSE: WHITEOUT_PREFIX, WhiteoutForm.QUOTED: QUOTED_PREFIX}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """An entry of one of these forms: its directory's path, and its name (b"" for the directory
     itself)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.files.beneath import Beneath, look_at, open_file
@@ -13,6 +12,7 @@ from importer.files.lower_data import Layers
 from importer.files.xattrs import xattrs_of
 from importer.repo.labels import SELINUX
 from layers.entry import Owner
+from layers.frozen import frozen
 from layers.path import joined, target_text
 from layers.tree.overlay_xattrs import check_complete, is_metacopy, without_metacopy
 
@@ -114,7 +114,7 @@ def with_label(xattrs: Xattrs, label: bytes | None) -> Xattrs:
     return tuple(sorted([*others, (SELINUX, label + b"\0")]))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileBatch:
     """A job for `importer.workers.pool`: files below `root`, whose descriptor is sent with
     the job. The result is a checksum for each file, in order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseCommit, find_base
@@ -22,6 +22,7 @@ from importer.repo.writer import Repo
 from importer.tree.job_trees import JobTrees
 from importer.tree.result import TreeResult
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.limits import CALL_LIMITS
 from layers.ondisk.commit_filter import (
     CommitOptions,
@@ -48,7 +49,7 @@ _UNLABELLED = (
 _LIMIT = 64 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TreeJob:
     """A commit of the directories `roots`, a later one over the earlier ones, on `branch`.
 
@@ -58,6 +59,7 @@ class TreeJob:
     `jobs` is how many files are read at once, `max_size` how many bytes in all.
     """
 
+    _: KW_ONLY
     repo: Path
     branch: str
     roots: tuple[Path, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import KW_ONLY
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from importer.tree.result import TreeCounts
 from importer.tree.scan import TreeScan
 from importer.tree.scanned import Rules
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.ondisk.change import Clear, Fill, Quote, Remove
 from layers.ondisk.close_layers import check_collisions, close_tree
 from layers.ondisk.commit_filter import CommitFilter, CommitOptions
@@ -36,13 +37,14 @@ if TYPE_CHECKING:
 _SUFFIX = ".import-tree-journal"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InPlaceJob:
     """A translation of the directory `root` on the disk, or with `undo` its reversal.
 
     `journal` None stands for a file beside the root. `force` changes a tree that is in use.
     """
 
+    _: KW_ONLY
     root: Path
     device_nodes: DeviceNodes
     keep_opaque: bool = True
@@ -52,7 +54,7 @@ class InPlaceJob:
     journal: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InPlaceResult:
     """The changes that were made, or with --dry-run would be; --undo reads `journal`."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.tree.entries import WhiteoutForm
 from layers.errors import printable
+from layers.frozen import frozen
 from layers.path import joined
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _opaque(paths: Sequence[Path]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TreeResult:
     """The commit on its branch. `contents` and `meta` are its root's dirtree and dirmeta."""
 

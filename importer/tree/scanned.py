@@ -11,6 +11,7 @@ from importer.files.beneath import Beneath
 from importer.files.foreign import changed
 from importer.tree.file_batch import seen
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.ondisk.close_layers import OverlayLayer
 from layers.path import joined
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _PATH_MAX = 4096  # include/uapi/linux/limits.h; a tree may be deeper
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """Rules for entries that ostree cannot store.
 

@@ -16,6 +16,7 @@ from importer.repo.labels import unlabelled
 from importer.store.layers import read_link
 from importer.store.writer import DIRECTORY, FILE, LINK
 from layers.errors import Fault
+from layers.frozen import frozen
 from layers.storage.holders import Holder
 from layers.storage.image_record import big_data_file
 from layers.storage.layer_id import StoreForm, form_of, possible_ids, possible_links
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnerCheck:
     """Checks owners and modes.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.render.table import Block, Text
 from layers.errors import Fault, printable
+from layers.frozen import frozen
 from layers.words import first_of, several, size
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Verified:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verification:
     """The results of all branches. The status is 1 if anything is wrong."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.repo.labels import unlabelled
 from layers.entry import Owner
+from layers.frozen import frozen
 from layers.path import Path, joined
 from layers.storage.mounted import TARGET
 from layers.tree.blocked import Blocker, blocker_tree, topmost
@@ -128,7 +129,7 @@ def _stray(name: bytes, hidden: set[bytes]) -> str:
     return "is neither in the layer's tar nor in the layers below"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BlockerCheck:
     """Compares a layer's blocker with the directories in which its tar deletes names. `tree` checks
     the layer's own tree, and takes the faults."""

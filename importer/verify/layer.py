@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +12,7 @@ from importer.repo.writer import Repo
 from importer.verify.held import HeldCheck
 from importer.verify.rebuilt_tar import Problem, RebuiltTar
 from importer.verify.tree import TreeCheck
+from layers.frozen import frozen
 from layers.ostree.objects import Stored
 from layers.storage.mounted import mounted
 from layers.tree.lower import Lower
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from layers.storage.layer_record import LayerRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerResult:
     """The problems, and the size of the tar in bytes. `ids` are the tar's user and group ids, None
     if the tar has another digest than the diffID."""
@@ -34,7 +35,7 @@ class LayerResult:
     ids: tuple[tuple[int, ...], tuple[int, ...]] | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerCheck:
     """A task: check a layer by the objects that it is made of.
 

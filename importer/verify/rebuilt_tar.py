@@ -13,6 +13,7 @@ from importer.repo.labels import label_of
 from layers.chunks import Hashed
 from layers.entry import Entry, Kind
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.ostree.objects import content_of
 from layers.path import components
 from layers.tarsplit.record_reader import FileContent, segments
@@ -31,7 +32,7 @@ _ZEROS = bytes(1 << 16)
 _TOO_LONG = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Described:
     """The tar's entry of a file or symlink, and the checksum of the object for this entry."""
 

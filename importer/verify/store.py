@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.cache.branches import cut_branch, layer_branch, record_branch
@@ -16,6 +15,7 @@ from importer.verify.layer import LayerCheck
 from importer.verify.records import RecordCheck
 from importer.workers.tasks import Tasks, processes
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.media_type import layer_compression
 from layers.storage.layer_record import StoredLayer, chain
 from layers.words import size
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from layers.storage.layer_record import LayerRecord
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _VerifyPlan:
     """A store whose records are checked, and the checks to do of its layers, in the order of its
     records."""

@@ -6,10 +6,10 @@ is what the image is called in the store.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.lists.listed import Listed
 from layers.toml_text import editable_toml, parse_toml
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blueprint:
     """A blueprint that embeds images."""
 

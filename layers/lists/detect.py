@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from codecs import BOM_UTF8
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from layers.document import MAX_DOCUMENT_SIZE, MAX_TEXT_SIZE, Document, parse_document
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.lists.microshift_json import ReleaseFile
 from layers.oci.reference import REGISTRIES
 
@@ -33,7 +33,7 @@ _YAML = re.compile(r"^(---|%YAML|[A-Za-z][\w.-]*:(\s|$)|\{)", re.MULTILINE)
 _JSON_OBJECT = re.compile(r"\s*\{\s*([\"}](?!.*^---)|\Z)", re.MULTILINE | re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ListRules:
     """Rules for lists: `transports` are allowed for their images, other than registries' for local
     lists alone. `size` is the most bytes of a list."""

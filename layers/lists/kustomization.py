@@ -10,10 +10,11 @@ may bring or change images are refused, so that the images are those of `kustomi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.lists.listed import Listed
 from layers.yaml_text import decoded, documents, is_string, items, keys, string
 
@@ -40,7 +41,7 @@ _IMAGE = re.compile(r"\bimage\b")
 _NAME = re.compile(r"[\w.:/-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageEntry:
     """An entry of `images`. A field is "" if the entry does not change it."""
 
@@ -71,7 +72,7 @@ def _reference(name: str, tag: str, digest: str) -> str:
     return name + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kustomization:
     """A kustomization's paths, and its entries of `images` in their order."""
 

@@ -8,12 +8,12 @@ where SUM is the SHA-256 of the reference and a newline (Containerfile-embedded:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from layers.edit import Edit
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.lists.listed import Listed, Span, SpanList
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _MOST = 10_000
 _WITH_SUM = re.compile(r"(.+),([0-9a-f]{64})")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _SumSpan(Span):
     """A line of image-list.txt, whose sum follows its reference."""
 

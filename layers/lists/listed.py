@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from layers.edit import Edit, edited
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listed:
     """An image in a file: `source` as written there, `name` what the file calls it or "".
 
@@ -77,7 +77,7 @@ class ListFile(Protocol):
         """Return the file with these references in place of the sources that are their keys."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """An image and its place in a text: the characters from `start` up to `end`, `quote`s
     included."""
@@ -93,7 +93,7 @@ class Span:
         return Edit(self.start, self.end, f"{self.quote}{text}{self.quote}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpanList:
     """A file whose images are pieces of its text."""
 

@@ -9,19 +9,19 @@ that are written here have the same form.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 from layers.document import Document, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.lists.listed import Listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseFile:
     """A release file: its whole JSON, with Decimals for numbers, and its pullspecs by component,
     which are not checked yet."""

@@ -3,12 +3,12 @@ made."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
 from layers.document import Document, array, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.moment import parse_time
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NOT_RUN = "/bin/sh -c #(nop) "
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageConfig:
     """A parsed config. `diff_ids` base first; `created` as written, or ""; `raw` the original
     bytes."""

@@ -6,11 +6,12 @@ the base's config, and annotations of its layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
 from layers.document import Document, array, compact_json, mapping, parse_document
+from layers.frozen import frozen
 from layers.oci.config import ImageConfig, parse_config
 from layers.oci.manifest import Descriptor, Manifest
 from layers.oci.media_type import OCI_CONFIG, OCI_MANIFEST
@@ -28,7 +29,7 @@ _CREATED = "org.opencontainers.image.created"
 _OSTREE_LABELS = ("ostree.commit", "ostree.final-diffid")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NewLayer:
     """A layer to add. `created_by` goes into the history."""
 
@@ -37,7 +38,7 @@ class NewLayer:
     created_by: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Derivation:
     """The metadata of a derived image. `created` in RFC 3339; `base_name` may be "".
     `base_digest` is None for layers that are on no image."""

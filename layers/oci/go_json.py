@@ -10,10 +10,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError, escaped
+from layers.frozen import frozen
 from layers.moment import parse_time
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d?:\d\d:[0-5]\d(?:[.,]\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scalar:
     """A JSON value that contains no others. `name` describes it to people."""
 
@@ -31,7 +31,7 @@ class Scalar:
     accepts: Callable[[object], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Many:
     """A JSON array, Go's slice. Each element is of one type, or null."""
 
@@ -39,7 +39,7 @@ class Many:
     name = "an array"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keyed:
     """A JSON object, Go's map. Each value is of one type, or null."""
 
@@ -47,7 +47,7 @@ class Keyed:
     name = "an object"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Struct:
     """A JSON object with fields of different types. Other keys are ignored."""
 

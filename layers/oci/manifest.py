@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from layers.digest import Digest
 from layers.document import Document, array, integer, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci import media_type
 
 # containers-storage keeps a layer's parents in one mount option; overlayfs stacks at most
@@ -14,7 +13,7 @@ from layers.oci import media_type
 MAX_LAYERS = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """A blob's media type, digest, and size in bytes."""
 
@@ -28,7 +27,7 @@ class Descriptor:
         return {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """The manifest of one image for one platform. `digest` is that of `raw`, the original bytes."""
 
@@ -39,7 +38,7 @@ class Manifest:
     layers: tuple[Descriptor, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Index:
     """An index or docker manifest list. skopeo chooses a platform from it."""
 

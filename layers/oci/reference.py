@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from layers.digest import Digest
 from layers.errors import LayerError
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ TRANSPORTS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageName:
     """A qualified name, `registry/path[:tag][@digest]`. Without tag and digest it means
     `latest`."""
@@ -112,7 +112,7 @@ def _check_qualified(repository: str, text: str) -> None:
         raise LayerError(f"not an image reference: {text[:200]!r}", hint=_HINT)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """An image and where skopeo finds it: `transport:rest`."""
 

@@ -13,7 +13,6 @@ github.com/containers/image internal/signature/signature.go and sigstore.go.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from yaml.nodes import MappingNode, Node, ScalarNode
@@ -21,6 +20,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode
 from layers.digest import Digest
 from layers.document import array, compact_json, integer, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.manifest import Descriptor
 from layers.yaml_text import NULL, decoded, documents, keys
 from layers.yaml_text import string as scalar
@@ -91,7 +91,7 @@ def _mapping(node: Node | None, what: str) -> dict[str, Node]:
     return keys(node)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attachment:
     """A sigstore signature: the blob of the signed payload, and the annotations that hold the
     signature, None if there are none."""

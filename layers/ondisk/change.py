@@ -5,15 +5,16 @@ Paths are those of directories below the tree's root; importer/tree/changes.py m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from layers.entry import Xattrs
     from layers.path import Path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """An entry's mode with the file type, owner, device number, mtime in nanoseconds."""
 
@@ -25,7 +26,7 @@ class Node:
     xattrs: Xattrs = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quote:
     """Make an empty file `name`, of mode 0 and owner 0:0: a quoted whiteout."""
 
@@ -33,7 +34,7 @@ class Quote:
     name: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remove:
     """Remove `name`, which is `node`: a whiteout, or an entry that ostree cannot store."""
 
@@ -42,7 +43,7 @@ class Remove:
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Clear:
     """Remove the directory's own xattr `name`, whose value is `value`."""
 
@@ -51,7 +52,7 @@ class Clear:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Times:
     """Change nothing. Undone last of a group: the directory gets this mtime (nanoseconds) back."""
 
@@ -59,7 +60,7 @@ class Times:
     mtime: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fill:
     """Write into the file `name`, which overlayfs's metacopy made, the data of the file at the path
     `source`, and remove the xattrs that mark it.

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.ostree.objects import Stored
 from layers.path import joined
 from layers.tree.builder import LayerTree
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _HINT = "leave one of the two out, with --skip-list or by another tree"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OverlayLayer:
     """A layer in the tree: its directory, and those of the layers below, nearest first."""
 

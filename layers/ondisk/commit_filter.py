@@ -9,11 +9,12 @@ src/libostree/ostree-repo-commit.c, `_ostree_repo_commit_modifier_apply`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from layers.errors import LayerError
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +36,7 @@ class Bits(NamedTuple):
     gid: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatOverride:
     """Permission bits by path: `adds` are added to a file's own, `sets` replace them."""
 
@@ -43,7 +44,7 @@ class StatOverride:
     sets: Mapping[bytes, int] = field(default_factory=lambda: _NOTHING)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CommitOptions:
     """The options of `ostree commit` that change files; ids are None for the files' own."""
 

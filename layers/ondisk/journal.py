@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import stat
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from layers.document import array, integer, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.ondisk.change import Change, Clear, Fill, Node, Quote, Remove, Times
 from layers.path import joined
 from layers.tree.overlay_xattrs import OPAQUE_XATTRS, is_metacopy, without_metacopy
@@ -37,7 +37,7 @@ _NAME_MAX = 255  # include/uapi/linux/limits.h
 _MAX_ID = 2**32 - 2  # chown(2) takes the number above as "unchanged"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Journal:
     """The changes of a tree; at least the first `done` changes are made.
 

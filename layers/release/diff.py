@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from layers.frozen import frozen
 from layers.release.release import Component, Release
 from layers.release.source_link import compare_url
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """A component that both releases have, in different versions."""
 
@@ -39,7 +39,7 @@ class Change:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseDiff:
     """The components that differ, by name. `old` is "" if there was no release before."""
 
@@ -118,7 +118,7 @@ def _only(
     return tuple(components[name] for name in sorted(components.keys() - others.keys()))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerSize:
     """A layer's sizes in bytes: the blob's, and the tar's in it."""
 
@@ -126,7 +126,7 @@ class LayerSize:
     unpacked: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Amount:
     """A number of layers, and their bytes."""
 
@@ -140,7 +140,7 @@ class Amount:
         return cls(len(listed), sum(listed))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerDiff:
     """The layers of two stores, in unpacked bytes."""
 

@@ -7,12 +7,13 @@ fetches only blobs. Digests are verified when the file is read.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from layers.digest import Digest
 from layers.document import Document, integer, mapping, parse_document, string
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.release.release import Component, Release, components
@@ -26,7 +27,7 @@ _FORMAT = 1
 MAX_LOCK_SIZE = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Locked:
     """A release for one architecture, and its images by component."""
 

@@ -20,11 +20,11 @@ packaging/crio.conf.d/10-microshift_<arch>.conf. rebase.sh takes the component `
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.edit import Edit, edited
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.reference import ImageName
 from layers.toml_text import editable_toml
 from layers.yaml_text import decoded, documents, is_string, items, keys, replacing, string
@@ -41,7 +41,7 @@ _PAUSE_KEY = "pause_image"
 _MOST = 1000  # each entry that changes is looked for in the whole file
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Names:
     """Components by other names than their own.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Self
 
 from layers.document import string
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _TEXT_MAX = 500
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Component:
     """An image of a release, built from a `commit` of the repository with the URL `source`.
 
@@ -79,7 +80,7 @@ class Component:
         return self.pullspec == other.pullspec and len(digests) < 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Release:
     """The components that sources name. `name`, `version` and `arch` are "" if no source has them;
     `stream` is a release controller's, if one was asked. `of_images`: the components are images of

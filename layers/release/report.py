@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from layers.frozen import frozen
 from layers.release.source_link import commit_url, compare_url, is_forge
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from layers.release.release import Component
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """The report of a release for one architecture, "" if it is unknown.
 
@@ -64,7 +65,7 @@ class Report:
             yield _row("removed", component, component.pullspec, "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """A component, its old and new image, and their commits of the source. `to_commit` of a failed
     component is the error."""

@@ -9,12 +9,13 @@ ReleaseInfo`); an ImageStream (openshift/api image/v1), as a payload's
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from layers.architecture import go_arch
 from layers.document import Document, array, mapping, string
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.lists.detect import KINDS, is_manifest, json_object, read_list
 from layers.lists.microshift_json import ReleaseFile
 from layers.oci.reference import ImageName
@@ -31,7 +32,7 @@ _SOURCE = "io.openshift.build.source-location"
 _KINDS = f"the JSON of `oc adm release info`, an ImageStream, {KINDS}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ControllerAnswer:
     """A release controller's answer about one release."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from layers.digest import Digest
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.manifest import Descriptor, Index
 from layers.oci.media_type import TAR_LAYER, Compression, layer_compression
 from layers.oci.readable import check_image, check_index, check_manifest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from layers.oci.reference import ImageName, Reference
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageLayer:
     """One layer of one image: its blob, the diffID of the blob's tar, and its place.
 
@@ -57,7 +58,7 @@ def _compression(blob: Descriptor) -> Compression:
         raise error.within(digest=str(blob.digest)) from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeptRecord:
     """An image's record in an existing store: all its names, manifests and indexes."""
 

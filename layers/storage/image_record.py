@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
@@ -24,6 +24,7 @@ from layers.document import (
     strings,
 )
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.storage.layer_record import any_id, own_digest, own_id
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ SIGNATURE = "signature"  # the keys of signatures begin with it
 _PLAIN_KEY = re.compile(r"[a-z0-9.]*")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageRecord:
     """An image of images.json.
 
@@ -136,7 +137,7 @@ def _size(value: object) -> int:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredImage:
     """An image in the store.
 

@@ -10,10 +10,11 @@ the digests of their tars and copies them, without a download.
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING
+
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +64,7 @@ class Whiteouts(Enum):
         return StoreForm(self.value)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreKind:
     """The properties that all layers of a store share."""
 

@@ -10,12 +10,12 @@ Source of the fields: github.com/containers/storage, layers.go (`type Layer`,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.digest import Digest
 from layers.document import integer, mapping, parse_records, string
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.media_type import Compression, layer_compression
 from layers.storage.layer_id import child_id
 from layers.storage.mounted import lower_files
@@ -31,7 +31,7 @@ _FILE = "layers.json"
 _HEX = frozenset("0123456789abcdef")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerRecord:
     """A layer of layers.json.
 
@@ -209,7 +209,7 @@ def _compression(document: Document, what: str) -> Compression:
     return Compression(value)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredLayer:
     """A layer in the store.
 

@@ -10,11 +10,11 @@ ours; its old layers are removed, unless another image needs them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from layers.document import compact_json, mapping, parse_records, string, strings
 from layers.errors import LayerError
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Set
@@ -28,7 +28,7 @@ _IMAGES = "the existing images.json"
 _NOTHING = "{}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreUnion:
     """The contents of layers.json and images.json. `replaced` are the ids of layers that are no
     longer needed."""

@@ -20,10 +20,10 @@ fails where a part of the path is a file (pkg/archive/changes.go, `changes`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
+from layers.frozen import frozen
 from layers.storage.holders import Holder, first_missing
 from layers.storage.layer_id import StoreForm, form_of, link_name
 
@@ -79,7 +79,7 @@ def lower_files(below: Sequence[MountedTree]) -> dict[str, bytes]:
     }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Obstacle:
     """A layer that keeps the containers of an image from starting."""
 
@@ -87,7 +87,7 @@ class Obstacle:
     layer_id: str  # the first layer that B does not have under that name, by its standard id
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoreNames:
     """The names of a store's trees, as the driver of containers-storage looks for them.
 

@@ -21,9 +21,10 @@ byte is there twice, and an update of one of the images brings that whole layer 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +43,7 @@ class Pack(Enum):
     SIZE = "size"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackedLayer:
     """A layer of the store. `size` in bytes of its tar; `images` are the ids of its images.
 
@@ -56,7 +57,7 @@ class PackedLayer:
     images: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Packing:
     """`groups`: for each OCI layer, the ids of the store layers packed into it. `last`: the ids of
     the layers packed with the records."""

@@ -7,18 +7,18 @@ store keeps all its names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from layers.digest import Digest
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.oci.reference import ImageName, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatedImage:
     """An image as a commit states it. `digest` is a manifest's or an index's; `name` is a name that
     the image has in the store, None if the reference has none."""

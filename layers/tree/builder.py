@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
+from layers.frozen import frozen
 from layers.path import Path, components, target_text
 from layers.tree.node import Directory, Gap, Leaf, Node, from_rows, rows, walk
 from layers.whiteout import (
@@ -39,7 +39,7 @@ class DeviceNodes(Enum):
             )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LowerLink:
     """A hardlink to a file that this layer does not have. Both paths as the tar spells them."""
 

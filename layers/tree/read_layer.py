@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layers.document import Document, array, integer
 from layers.entry import Owner
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.ostree.objects import Stored
 from layers.path import components
 from layers.tree.builder import LayerTree, LowerLink
@@ -34,7 +34,7 @@ _WHAT = "a layer"
 type _JsonEntry = int | list[int] | list[str] | str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LayerOptions:
     """Rules for a layer's content: device nodes, and limits in bytes and entries."""
 
@@ -42,7 +42,7 @@ class LayerOptions:
     limits: Limits
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadLayer:
     """A layer whose files are stored.
 

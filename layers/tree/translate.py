@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from layers.entry import Owner
 from layers.errors import LayerError, printable
+from layers.frozen import frozen
 from layers.ostree.bounds import check_directory, check_whiteout, may_be_too_large
 from layers.ostree.objects import Stored, dirmeta, dirtree
 from layers.path import components, joined
@@ -45,7 +46,7 @@ class Settled:
     whiteouts: list[bytes] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _TreePlace:
     """A directory to close, and the stack below it, None if no lower layer has the directory."""
 

@@ -7,12 +7,13 @@ objects below /sysroot/ostree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Self
 
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
+from layers.frozen import frozen
 from layers.path import Path, components, joined
 from layers.tar.reader import TarReader
 from layers.tar.recorder import NoRecord
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _MOST = 4 * MAX_RECORDS_SIZE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Watched:
     """A path of the image. `content` of a small regular file whose content is wanted, None of
     anything else."""
@@ -41,7 +42,7 @@ class Watched:
 _BELOW = Watched(Kind.HARDLINK, Owner(0, 0, 0))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WatchedDirectory:
     """A directory of the image, with its watched entries."""
 

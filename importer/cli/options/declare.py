@@ -17,7 +17,6 @@ value converts it, and has its name in --help.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, cast, dataclass_transform, overload
 
@@ -25,6 +24,7 @@ import click
 
 from importer.cli.options.command import Setting
 from importer.cli.options.types import OneOf
+from layers.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Heading(Enum):
     OUTPUT = "Output"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Declaration:
     """An option or argument. `make` returns click's parameter for the name of the field. `absent`
     is the value if a test leaves the field out."""
