@@ -74,7 +74,7 @@ fuzz-parsers: setup-dev ## fuzz each parser of foreign bytes for FUZZ_SECONDS=60
 
 # As root: podman's storage, umoci and mounts take it.
 .PHONY: bench
-bench: setup-dev packages-test ## measure imports beside other tools; ROUNDS=3; fills docs/performance.md
+bench: setup-dev packages-test ## measure imports beside other tools; ROUNDS=3; fills docs/performance.md; OSTREE_EXT=command adds ostree-ext
 	$(SUDO) $(BIN)/python -m fixtures.bench.compare $(MEASURE)
 	$(SUDO) $(BIN)/python -m fixtures.bench.floor $(MEASURE)
 	$(SUDO) $(BIN)/python -m fixtures.bench.growth $(MEASURE)
@@ -85,12 +85,14 @@ bench: setup-dev packages-test ## measure imports beside other tools; ROUNDS=3; 
 	$(SUDO) $(BIN)/python -m fixtures.bench.cluster $(MEASURE)
 	$(BIN)/python -m fixtures.bench.cluster_simulation $(if $(findstring --document,$(MEASURE)),--document docs/performance.md)
 	$(SUDO) $(BIN)/python -m fixtures.bench.bootc $(if $(filter large,$(SIZE)),docs/how-to/bootc.md)
+	$(if $(OSTREE_EXT),$(SUDO) env OSTREE_EXT='$(OSTREE_EXT)' $(BIN)/python -m fixtures.bench.against $(BESIDE))
 
 .PHONY: bench-against
 bench-against: setup-dev packages-test ## measure imports beside those of COMMIT=…, in turn; ROUNDS=3
-	$(SUDO) env COMMIT='$(COMMIT)' $(BIN)/python -m fixtures.bench.against --size=$(SIZE) --rounds=$(ROUNDS)
+	$(SUDO) env COMMIT='$(COMMIT)' $(BIN)/python -m fixtures.bench.against $(BESIDE)
 
-MEASURE = --size=$(SIZE) --rounds=$(ROUNDS) $(if $(filter large,$(SIZE)),--document=docs/performance.md)
+BESIDE  = --size=$(SIZE) --rounds=$(ROUNDS)
+MEASURE = $(BESIDE) $(if $(filter large,$(SIZE)),--document=docs/performance.md)
 
 .PHONY: check
 check: setup-dev ## lint, formatting, types, and the rules between the packages
