@@ -62,34 +62,38 @@ class Workers:
 
     @contextmanager
     def lent(self) -> Iterator[Worker]:
-        """Lend a process to this thread alone. The process has started when the context begins."""
+        """Lend a process to this thread alone. The process has started when the context begins; one
+        that has failed meanwhile is not lent again."""
         with self._lock:
-            worker = self._idle.pop() if self._idle else Worker(self._preload)
+            idle = self._idle.pop() if self._idle else None
+        worker = idle or Worker(self._preload)
         try:
-            worker.start()
             yield worker
         finally:
-            with self._lock:
-                self._idle.append(worker)
+            if not worker.is_over:
+                with self._lock:
+                    self._idle.append(worker)
 
 
 class Worker:
-    """A worker process. After a failure, the next call starts a new process."""
+    """A running worker process and the socket to it; `is_over` after a failure."""
 
     def __init__(self, preload: str) -> None:
-        """`preload` names the module that the process loads when it starts."""
-        self._preload = preload
-        self._process: _Process | None = None
-
-    def start(self) -> None:
-        """Start the process. Idempotent."""
-        if self._process is None:
-            self._process = _Process(self._preload)
+        """Start the process. `preload` names the module that it loads first."""
+        self.is_over = False
+        with ExitStack() as opened:
+            self._socket, theirs = socket.socketpair()
+            opened.callback(self._socket.close)
+            with theirs:
+                main = _MAIN.format(path=_PATH, preload=preload, descriptor=theirs.fileno())
+                argv = [sys.executable, "-S", "-E", "-c", main]
+                self._server = Server(argv, [theirs.fileno()])
+            opened.callback(self._server.stop)
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        self.is_over = True
+        self._opened.close()
 
     def write[T](
         self, job: Job[T], place: ObjectPlace, source: int, advance: Advance
@@ -111,11 +115,9 @@ class Worker:
     def _done[T](
         self, request: WorkRequest[T], descriptors: Sequence[int], advance: Advance
     ) -> JobDone[T]:
-        self.start()
-        assert self._process is not None  # noqa: S101 - `start` has set it
         answer: Answer[T] | None = None
         try:
-            answer = self._process.ask(request, descriptors, advance)
+            answer = self._ask(request, descriptors, advance)
         finally:
             if answer is None:
                 self.close()
@@ -123,25 +125,7 @@ class Worker:
             raise answer
         return answer
 
-
-class _Process:
-    """A running worker process and the socket to it."""
-
-    def __init__(self, preload: str) -> None:
-        with ExitStack() as opened:
-            self._socket, theirs = socket.socketpair()
-            opened.callback(self._socket.close)
-            with theirs:
-                main = _MAIN.format(path=_PATH, preload=preload, descriptor=theirs.fileno())
-                argv = [sys.executable, "-S", "-E", "-c", main]
-                self._server = Server(argv, [theirs.fileno()])
-            opened.callback(self._server.stop)
-            self._opened = opened.pop_all()
-
-    def close(self) -> None:
-        self._opened.close()
-
-    def ask[T](
+    def _ask[T](
         self, request: WorkRequest[T], descriptors: Sequence[int], advance: Advance
     ) -> Answer[T]:
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)

@@ -309,8 +309,7 @@ def test_a_process_that_was_killed_is_an_error_of_one_line(
     repo = Repo.open(path)
     job = FilesJob(tuple(files()))
     with workers.lent() as worker:
-        assert worker._process is not None
-        process = worker._process._server._child
+        process = worker._server._child
 
     def kill(_: int = 0) -> None:
         os.kill(process.pid, 9)
