@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from layers.errors import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 class ImporterError(Fault):
@@ -30,3 +31,12 @@ class Failures(ImporterError):
     def __init__(self, message: str, faults: Mapping[str, Fault], *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.faults = faults
+
+
+@contextmanager
+def os_faults(message: str, hint: str = "") -> Iterator[None]:
+    """Turn an OSError into an ImporterError of this message and the system's words."""
+    try:
+        yield
+    except OSError as error:
+        raise ImporterError(f"{message}: {error.strerror}", hint=hint) from error

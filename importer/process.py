@@ -18,7 +18,7 @@ from math import inf
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from importer.errors import FetchError, ImporterError
+from importer.errors import FetchError, ImporterError, os_faults
 from importer.pipe import LEAST_SPEED, SILENCE, patient_chunks, too_slow
 from importer.stopped import StopWatch
 
@@ -170,7 +170,7 @@ def _started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the program. It is ended and reaped when the context ends."""
     _log.debug("running %s", shlex.join(argv))
-    try:
+    with os_faults(f"{argv[0]} cannot be started"):
         for program, package in ((argv[0], argv[0]), (TIED[0], "util-linux")):
             if shutil.which(program) is None:
                 if shutil.which(program, os.F_OK) is not None:
@@ -178,8 +178,6 @@ def _started(
                 hint = f"on Debian and Fedora the package is {package}"
                 raise ImporterError(f"{program} is not installed", hint=hint)
         child = _starter.submit(_popen, argv, stderr, stdout, pass_fds).result()
-    except OSError as error:
-        raise ImporterError(f"{argv[0]} cannot be started: {error.strerror}") from error
     try:
         yield child
     finally:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Self
 
-from importer.errors import ImporterError
+from importer.errors import ImporterError, os_faults
 from importer.files.replacement import open_regular
 from layers.frozen import frozen
 
@@ -53,11 +53,8 @@ class Agreement:
             self._check_directory()
 
     def _check_directory(self) -> None:
-        try:
+        with os_faults(f"it does not see the repo: {self.directory}", _PATH):
             nonce, _ = _nonce_and_owner(Path(self.directory, _NONCE))
-        except OSError as error:
-            message = f"it does not see the repo: {self.directory}: {error.strerror}"
-            raise ImporterError(message, hint=_PATH) from None
         if nonce != self.nonce:
             raise ImporterError(f"{self.directory} is not the same directory there", hint=_PATH)
 
@@ -70,15 +67,12 @@ class Agreement:
         self.check()
         if not self.directory:
             return ""
-        try:
+        with os_faults(f"it cannot write to the repo: {self.directory}", _PATH):
             descriptor, path = tempfile.mkstemp(prefix="seen-", dir=self.directory)
             with os.fdopen(descriptor, "w") as file:
                 file.write(self.nonce)
                 file.flush()
                 os.fsync(descriptor)
-        except OSError as error:
-            message = f"it cannot write to the repo: {self.directory}: {error.strerror}"
-            raise ImporterError(message, hint=_PATH) from None
         return Path(path).name
 
     def prove(self, name: str) -> None:
@@ -90,12 +84,9 @@ class Agreement:
         if not self.directory:
             return
         path = Path(self.directory, name)
-        try:
+        with os_faults("a file that it wrote into the repo is not here", _PATH):
             nonce, owner = _nonce_and_owner(path)
             path.unlink()
-        except OSError as error:
-            message = f"a file that it wrote into the repo is not here: {error.strerror}"
-            raise ImporterError(message, hint=_PATH) from None
         if nonce != self.nonce:
             raise ImporterError("a file that it wrote into the repo differs here", hint=_PATH)
         if owner != os.geteuid():

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from importer.copies.components import Components
 from importer.copies.disk_tree import DiskTree
-from importer.errors import ImporterError
-from importer.files.atomic import is_fresh, naming, replace_file
+from importer.errors import ImporterError, os_faults
+from importer.files.atomic import is_fresh, replace_file
 from importer.files.presence import is_directory, is_present
 from importer.files.replacement import read_file
 from importer.files.sync import make_directory, synced
@@ -50,7 +50,7 @@ class DirectoryCopy:
             return
         if not is_directory(self.to):
             raise ImporterError(f"{self.to} is no directory")
-        with naming(self.to, "reading"):
+        with os_faults(f"reading {self.to}"):
             ours = is_present(self.to / MARKER)
             if not ours and not is_fresh(self.to) and not _is_empty_store(self.to):
                 raise ImporterError(
@@ -64,7 +64,7 @@ class DirectoryCopy:
     def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:
         """See `StoreCopy`. Files that are the same already are not touched."""
         size = sum(layer.diff_size for layer in store.layers.values())
-        with naming(self.to), progress.blob(self.to.name, size) as advance:
+        with os_faults(f"writing {self.to}"), progress.blob(self.to.name, size) as advance:
             fresh = not is_present(self.to)
             make_directory(self.to)
             if fresh:  # another user's set-uid files are not for everybody to run

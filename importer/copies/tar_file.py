@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.embed.layer_tar import EmbeddedTar
-from importer.errors import ImporterError
-from importer.files.atomic import has_content, naming, new_file
+from importer.errors import ImporterError, os_faults
+from importer.files.atomic import has_content, new_file
 from importer.files.presence import is_directory, is_present
 from importer.progress import counted
 from importer.run.copied import CopiedStore
@@ -57,7 +57,7 @@ class TarCopy:
         }
         tar = EmbeddedTar(repo, lambda _: _ABOVE, by_lines=False).chunks(members)
         size = sum(layer.diff_size for layer in store.layers.values())
-        with naming(Path(self.text)), progress.blob("store", size) as advance:
+        with os_faults(f"writing {Path(self.text)}"), progress.blob("store", size) as advance:
             hashed = Hashed(counted(tar, advance))
             if isinstance(self.to, Path):
                 unchanged = _replace(self.to, hashed)

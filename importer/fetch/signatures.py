@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from importer.errors import ImporterError
+from importer.errors import ImporterError, os_faults
 from importer.fetch.blobs import Blobs
 from importer.fetch.http import Http
 from importer.files.presence import is_directory, is_present
@@ -112,7 +112,5 @@ def _base(name: ImageName) -> str:
 def _yaml_files(directory: Path) -> list[Path]:
     if not is_directory(directory):
         return []
-    try:
+    with os_faults(f"{directory} cannot be read"):
         return sorted(path for path in directory.iterdir() if path.name.endswith(".yaml"))
-    except OSError as error:
-        raise ImporterError(f"{directory} cannot be read: {error.strerror}") from error

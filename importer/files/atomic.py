@@ -17,7 +17,6 @@ from errno import EISDIR, EOPNOTSUPP
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
 from importer.files.descriptors import held
 from importer.files.sync import sync_directory
 from layers.chunks import Hashed
@@ -101,15 +100,6 @@ def new_blob(directory: Path, chunks: Iterable[bytes]) -> tuple[Digest, int]:
         os.fchmod(new.file.fileno(), 0o644)
         new.replace(directory / hashed.digest.hex)
     return hashed.digest, hashed.size
-
-
-@contextmanager
-def naming(path: Path, doing: str = "writing") -> Iterator[None]:
-    """Turn an OSError into an ImporterError that names the path."""
-    try:
-        yield
-    except OSError as error:
-        raise ImporterError(f"{doing} {path}: {error.strerror}") from error
 
 
 def has_content(path: Path, digest: Digest, size: int) -> bool:

@@ -11,8 +11,8 @@ import re
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
-from importer.files.atomic import has_content, is_fresh, naming, replace_file
+from importer.errors import ImporterError, os_faults
+from importer.files.atomic import has_content, is_fresh, replace_file
 from importer.files.sync import make_directory
 from layers.oci.media_type import MANIFESTS
 
@@ -44,7 +44,7 @@ class ImageDirectory:
         Raise ImporterError if the directory holds something else.
         """
         marker = self._directory / "version"
-        with naming(self._directory):
+        with os_faults(f"writing {self._directory}"):
             make_directory(self._directory)
             if not is_fresh(self._directory) and not _is_version(marker):
                 raise ImporterError(
@@ -77,14 +77,14 @@ class ImageDirectory:
 
     def finish(self, raw: bytes, _digest: Digest) -> None:
         """Remove the files of an earlier image, and write the manifest."""
-        with naming(self._directory):
+        with os_faults(f"writing {self._directory}"):
             for path in self._left():
                 path.unlink()
         self._write(_MANIFEST, iter([raw]))
 
     def _write(self, name: str, chunks: Chunks) -> None:
         path = self._directory / name
-        with naming(path):
+        with os_faults(f"writing {path}"):
             replace_file(path, chunks)
         self._written.add(name)
 

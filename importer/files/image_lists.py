@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
+from importer.errors import ImporterError, os_faults
 from importer.files.presence import is_directory
 from importer.files.replacement import Replacement, check_replaceable, publish_all, read_file
 from layers.document import MAX_DOCUMENT_SIZE
@@ -140,11 +140,10 @@ class Pinning:
 
 def _kustomization(path: Path) -> Path | None:
     """Return the kustomization at the path or in its directory, None if there is none."""
-    try:
-        names = set(os.listdir(path))  # noqa: PTH208 - names alone
-    except NotADirectoryError:
-        return path if path.name.lower().startswith("kustomization") else None
-    except OSError as error:
-        raise ImporterError(f"{path} cannot be read: {error.strerror}") from error
+    with os_faults(f"{path} cannot be read"):
+        try:
+            names = set(os.listdir(path))  # noqa: PTH208 - names alone
+        except NotADirectoryError:
+            return path if path.name.lower().startswith("kustomization") else None
     name = kustomization_in(names)
     return path / name if name is not None else None

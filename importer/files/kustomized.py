@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
+from importer.errors import ImporterError, os_faults
 from importer.files import beneath
 from importer.files.descriptors import held
 from layers.errors import LayerError
@@ -52,10 +52,8 @@ class Kustomized:
 def read_kustomized(path: Path, size: int) -> Kustomized:
     """Read a kustomization whose files have at most `size` bytes each. Raise ImporterError or
     LayerError if a file is absent, no manifest, or beyond the bounds."""
-    try:
+    with os_faults(f"{path.parent} cannot be read"):
         descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ImporterError(f"{path.parent} cannot be read: {error.strerror}") from error
     with held(descriptor):
         directory = _Opened(descriptor, str(path.parent), 0)
         return Kustomized(str(path), tuple(_Kustomizer(size).images(directory, path.name, [])))
@@ -131,20 +129,16 @@ class _Kustomizer:
         self._files -= 1
         if self._files < 0 or directory.depth == _DEEPEST:
             raise LayerError(f"{full}: too many files or levels", hint="is it a circle?")
-        try:
+        with os_faults(f"{full} cannot be read", _OUTSIDE):
             descriptor = directory.open(path)
-        except OSError as error:
-            raise ImporterError(f"{full} cannot be read: {error.strerror}", hint=_OUTSIDE) from None
         with held(descriptor):
             yield _Opened(descriptor, full, directory.depth + 1)
 
     def _content(self, entry: _Opened) -> bytes:
-        try:
+        with os_faults(f"{entry.path} cannot be read"):
             beneath.check_regular(entry.descriptor)
             with open(entry.descriptor, "rb", closefd=False) as file:
                 content = file.read(self._size + 1)
-        except OSError as error:
-            raise ImporterError(f"{entry.path} cannot be read: {error.strerror}") from None
         self._bytes -= len(content)
         if len(content) > self._size or self._bytes < 0:
             raise LayerError(

@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from importer.errors import ImporterError
-from importer.files.atomic import has_content, is_fresh, naming, new_blob, replace_file
+from importer.errors import ImporterError, os_faults
+from importer.files.atomic import has_content, is_fresh, new_blob, replace_file
 from importer.files.presence import is_present
 from importer.files.replacement import open_regular, read_file
 from importer.files.scratch import OPEN_DIRECTORY
@@ -43,7 +43,7 @@ class Layout:
     def prepare(self) -> None:
         """Create the layout. Raise ImporterError if the directory holds something else."""
         marker = self._directory / "oci-layout"
-        with naming(self._directory):
+        with os_faults(f"writing {self._directory}"):
             make_directory(self._directory)
             if not is_present(marker) and not is_fresh(self._directory):
                 raise ImporterError(
@@ -64,13 +64,16 @@ class Layout:
 
     def write(self, digest: Digest, chunks: Chunks) -> None:
         """Write a blob. `chunks` must raise at their end if they do not have this digest."""
-        with naming(self._path(digest)), self._opened(digest.algorithm) as directory:
+        with (
+            os_faults(f"writing {self._path(digest)}"),
+            self._opened(digest.algorithm) as directory,
+        ):
             replace_file(directory / digest.hex, chunks)
 
     def read(self, digest: Digest) -> OpenChunks:
         """Yield a blob's bytes. Raise ImporterError if it cannot be read."""
         path = self._path(digest)
-        with naming(path, "reading"), open_regular(path) as file:
+        with os_faults(f"reading {path}"), open_regular(path) as file:
             while piece := file.read(_PIECE):
                 yield piece
 
@@ -85,7 +88,7 @@ class Layout:
 
         Raise ImporterError for a symlink in place of a directory: it would lead out of the layout.
         """
-        with naming(self._blobs / algorithm), ExitStack() as opened:
+        with os_faults(f"writing {self._blobs / algorithm}"), ExitStack() as opened:
             at = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             opened.callback(os.close, at)
             for name in (self._blobs.name, algorithm):
@@ -120,7 +123,7 @@ class Layout:
     def _list(self, entries: Sequence[dict[str, Any]]) -> None:
         """List the manifests in the index, in place of others of the same names."""
         taken = {_tag_of(entry) for entry in entries} - {None}
-        with naming(self._directory):
+        with os_faults(f"writing {self._directory}"):
             others = [
                 other
                 for other in self._listed()

@@ -8,7 +8,7 @@ from pathlib import Path
 from stat import S_IFREG, S_ISREG
 from typing import BinaryIO, Self
 
-from importer.errors import ImporterError
+from importer.errors import ImporterError, os_faults
 from importer.files.atomic import new_file
 from importer.files.beneath import check_regular
 from importer.files.descriptors import held, mount_id
@@ -32,13 +32,10 @@ class Replacement:
 
     def __enter__(self) -> Self:
         check_replaceable(self.path)
-        try:
-            with ExitStack() as opened:
-                self._new = opened.enter_context(new_file(self._final.parent))
-                self._write()
-                self._opened = opened.pop_all()
-        except OSError as error:
-            raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error
+        with os_faults(f"{self.path} cannot be written"), ExitStack() as opened:
+            self._new = opened.enter_context(new_file(self._final.parent))
+            self._write()
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,15 +58,13 @@ class Replacement:
 
     def publish(self) -> bool:
         """Put the new content in place. Return False if the file has this content already."""
-        try:
+        with os_faults(f"{self.path} cannot be replaced"):
             with suppress(FileNotFoundError):
                 with open_regular(self._final) as file:
                     self._before = file.read()
                 if self._before == self._content:
                     return False
             self._new.replace(self._final)
-        except OSError as error:
-            raise ImporterError(f"{self.path} cannot be replaced: {error.strerror}") from error
         return True
 
     def restore(self) -> None:
@@ -106,14 +101,12 @@ def check_replaceable(path: Path) -> None:
     as a container gets a single file: rename(2) does not replace it.
     """
     final = path.resolve()
-    try:
+    with os_faults(f"{path} cannot be written"):
         mount = _mount_of(final.parent)
         try:
             mode, mounted = final.stat().st_mode, _mount_of(final) != mount
         except FileNotFoundError:
             mode, mounted = S_IFREG, False
-    except OSError as error:
-        raise ImporterError(f"{path} cannot be written: {error.strerror}") from error
     if not S_ISREG(mode):
         raise ImporterError(f"{path} cannot be written: it is no regular file")
     if mounted:
@@ -147,13 +140,11 @@ def read_file(path: Path, limit: int, *, pipes: bool = False) -> bytes:
 
     Raise ImporterError if the file cannot be read, or is larger.
     """
-    try:
-        with path.open("rb") if pipes else open_regular(path) as file:
-            too_large = os.fstat(file.fileno()).st_size > limit
-            # None for a file of /proc whose reader would wait.
-            data = b"" if too_large else file.read(limit + 1) or b""
-    except OSError as error:
-        raise ImporterError(f"{path} cannot be read: {error.strerror}") from error
+    cannot_be_read = os_faults(f"{path} cannot be read")
+    with cannot_be_read, path.open("rb") if pipes else open_regular(path) as file:
+        too_large = os.fstat(file.fileno()).st_size > limit
+        # None for a file of /proc whose reader would wait.
+        data = b"" if too_large else file.read(limit + 1) or b""
     if too_large or len(data) > limit:
         raise ImporterError(f"{path} has more than {limit} bytes")
     return data

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from importer.errors import ImporterError
+from importer.errors import os_faults
 from importer.files.descriptors import held
 
 if TYPE_CHECKING:
@@ -72,15 +72,11 @@ def scratch(*, large: bool = False) -> Iterator[Path]:
     With `large` it may have gigabytes. Raise ImporterError if it, or a file in it, cannot be
     written.
     """
-    try:
+    hint = "TMPDIR may name a directory that has room"
+    with os_faults("a temporary file cannot be written", hint):
         where = os.environ.get("TMPDIR") or _LARGE if large else tempfile.gettempdir()
         with LockedDirectory(Path(where), _PREFIX) as made:
             yield made.directory
-    except OSError as error:
-        raise ImporterError(
-            f"a temporary file cannot be written: {error.strerror}",
-            hint="TMPDIR may name a directory that has room",
-        ) from error
 
 
 def clear_abandoned_scratch() -> None:

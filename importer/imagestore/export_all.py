@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
-from importer.files.atomic import naming, replace_file
+from importer.errors import ImporterError, os_faults
+from importer.files.atomic import replace_file
 from importer.files.oci_layout import Layout
 from importer.files.presence import is_directory
 from importer.files.scratch import scratch
@@ -107,7 +107,7 @@ def export_images(
         layout.finish_all([(new.raw, new.digest, image.names) for new, image in made])
         if archive:
             docker = compact_json([_docker_image(*pair) for pair in made])
-            with naming(to):
+            with os_faults(f"writing {to}"):
                 replace_file(to, _tar(directory, docker))
     return ExportedImages(
         to,

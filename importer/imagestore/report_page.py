@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from importer.errors import ImporterError
+from importer.errors import os_faults
 from importer.files.presence import mode_of
 from importer.files.replacement import Replacement
 from importer.render.table import Block, Shown, Text
@@ -79,18 +79,12 @@ def write_report(data: ReportData, path: Path) -> Written:
     content = page(data).encode()
     mode = mode_of(path)
     if mode is not None and not S_ISREG(mode):
-        _write_to(path, content)
+        with os_faults(f"{path} cannot be written"):
+            path.write_bytes(content)
     else:
         with Replacement(path, content) as new:
             new.publish()
     return Written(path, data)
-
-
-def _write_to(path: Path, content: bytes) -> None:
-    try:
-        path.write_bytes(content)
-    except OSError as error:
-        raise ImporterError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def page(data: ReportData) -> str:

@@ -19,7 +19,7 @@ from hashlib import sha256
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from importer.errors import ImporterError
+from importer.errors import ImporterError, os_faults
 from importer.files.atomic import new_file
 
 if TYPE_CHECKING:
@@ -120,27 +120,22 @@ class CacheFile:
         body = b"".join(parts)
         if body == self._body or not (directories or single or self._body):
             return
-        try:
+        with os_faults(f"writing the cache {self._path}", _WITHOUT):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with new_file(self._path.parent) as new:
                 new.file.write(body + sha256(body).digest())
                 new.replace(self._path)
-        except OSError as error:
-            message = f"writing the cache {self._path}: {error.strerror}"
-            raise ImporterError(message, hint=_WITHOUT) from error
 
 
 def _load(path: Path) -> tuple[bytes, int]:
     """Return the cache without its checksum, and when it was saved; nothing if there is none, or
     one of another format."""
-    try:
-        with path.open("rb") as file:
-            data, saved = file.read(), os.fstat(file.fileno()).st_mtime_ns
-    except FileNotFoundError:
-        return b"", 0
-    except OSError as error:
-        message = f"reading the cache {path}: {error.strerror}"
-        raise ImporterError(message, hint=_WITHOUT) from error
+    with os_faults(f"reading the cache {path}", _WITHOUT):
+        try:
+            with path.open("rb") as file:
+                data, saved = file.read(), os.fstat(file.fileno()).st_mtime_ns
+        except FileNotFoundError:
+            return b"", 0
     body, digest = data[:-SUM_SIZE], data[-SUM_SIZE:]
     if not body.startswith(_FAMILY) or sha256(body).digest() != digest:
         raise ImporterError(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
+from importer.errors import ImporterError, os_faults
 from importer.files.atomic import new_file
 from importer.files.descriptors import held
 from layers.errors import LayerError
@@ -49,12 +49,11 @@ class JournalFile:
     def load(self) -> None:
         """Read the journal, if there is one. Raise ImporterError if it is not the caller's, of
         another directory, or damaged."""
-        try:
-            descriptor = os.open(self.path.name, _FILE, dir_fd=self.directory)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise ImporterError(f"{self.path} cannot be read: {error.strerror}") from error
+        with os_faults(f"{self.path} cannot be read"):
+            try:
+                descriptor = os.open(self.path.name, _FILE, dir_fd=self.directory)
+            except FileNotFoundError:
+                return
         with os.fdopen(descriptor, "rb") as file:
             _check_own(os.fstat(descriptor), self.path)
             raw = file.read(_MOST_BYTES + 1)
@@ -88,21 +87,16 @@ class JournalFile:
 
     def remove(self) -> None:
         """Remove the journal, when all changes are undone."""
-        try:
+        with os_faults(f"{self.path} cannot be removed"):
             os.unlink(self.path.name, dir_fd=self.directory)
-        except OSError as error:
-            raise ImporterError(f"{self.path} cannot be removed: {error.strerror}") from error
 
     def _write(self, journal: Journal) -> None:
         journal = replace(journal, inode=self.inode)
         # A path that stays that of the directory which was checked.
         place = Path(f"/proc/self/fd/{self.directory}")
-        try:
-            with new_file(place) as new:
-                new.file.writelines(journal.lines(self.root))
-                new.replace(place / self.path.name)
-        except OSError as error:
-            raise ImporterError(f"{self.path} cannot be written: {error.strerror}") from error
+        with os_faults(f"{self.path} cannot be written"), new_file(place) as new:
+            new.file.writelines(journal.lines(self.root))
+            new.replace(place / self.path.name)
         self.journal = journal
 
 
@@ -112,10 +106,8 @@ def opened_journal(path: Path, root: ForeignDirectory) -> Iterator[JournalFile]:
 
     Raise ImporterError if another user can write to the directory.
     """
-    try:
+    with os_faults(str(path.parent), _ELSEWHERE):
         directory = os.open(path.parent, _DIRECTORY)
-    except OSError as error:
-        raise ImporterError(f"{path.parent}: {error.strerror}", hint=_ELSEWHERE) from error
     with held(directory):
         status = os.fstat(directory)
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & _OTHERS_WRITE:
