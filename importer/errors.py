@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from layers.errors import Fault
+from layers.errors import Fault, LayerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,3 +40,13 @@ def os_faults(message: str, hint: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         raise ImporterError(f"{message}: {error.strerror}", hint=hint) from error
+
+
+@contextmanager
+def layer_faults(message: str, hint: str) -> Iterator[None]:
+    """Turn a LayerError about a file of this machine into an ImporterError, with the message in
+    front."""
+    try:
+        yield
+    except LayerError as error:
+        raise ImporterError(f"{message}: {error}", hint=hint) from None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Fault(Exception):
@@ -43,6 +47,15 @@ class Fault(Exception):
         if self.path is not None:
             parts.append(printable(self.path))
         return ": ".join([*parts, escaped(self.message)])
+
+
+@contextmanager
+def within(*, digest: str = "", path: bytes | None = None, hint: str = "") -> Iterator[None]:
+    """Add what a fault lacks, as `Fault.within`."""
+    try:
+        yield
+    except Fault as fault:
+        raise fault.within(digest=digest, path=path, hint=hint) from None
 
 
 class LayerError(Fault):

@@ -11,7 +11,7 @@ from importer.cache.stack import Stacks
 from importer.repo import commit_keys as key
 from importer.repo.values import Message
 from layers.entry import Owner
-from layers.errors import Fault
+from layers.errors import within
 from layers.frozen import frozen
 from layers.tree.translate import settle, write_settled
 
@@ -73,10 +73,8 @@ class LayerGroup:
 
         The files that the tree names may still be on their way to the disk.
         """
-        try:
+        with within(digest=str(layer.blob.digest)):
             self._closed[layer.id] = self._write(layer, read)
-        except Fault as error:
-            raise error.within(digest=str(layer.blob.digest)) from None
 
     def _write(self, layer: ImageLayer, read: ReadLayer) -> ClosedLayer:
         made = {name: closed.root for name, closed in self._closed.items()}

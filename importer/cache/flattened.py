@@ -19,7 +19,7 @@ from importer.cache.tree_tar import ReadTree
 from importer.repo import commit_keys as key
 from importer.workers.tasks import Tasks, processes
 from layers.digest import Digest
-from layers.errors import LayerError
+from layers.errors import within
 from layers.frozen import frozen
 from layers.limits import Limits
 from layers.oci.manifest import Descriptor
@@ -119,10 +119,8 @@ def _write_trees(repo: Repo, images: Sequence[Image]) -> list[Stored]:
     with repo.transaction():
         for image in images:
             tree, top = repo.tree(ROOT_OWNER), image.layers[-1]
-            try:
+            with within(digest=f"{image.reference}, flattened"):
                 fill(tree, stacked(repo, [top.id, *top.parents]))
-            except LayerError as error:
-                raise error.within(digest=f"{image.reference}, flattened") from None
             trees.append(Stored(*tree.write()))
     return trees
 

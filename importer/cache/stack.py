@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import layer_branch
 from importer.repo.values import RepoDirectory
-from layers.errors import LayerError
+from layers.errors import within
 from layers.ostree.bounds import check_directory
 from layers.path import Path, joined
 from layers.tree.lower import Lower
@@ -68,10 +68,8 @@ def fill(tree: Tree, lower: Lower | None, at: bytes = b"") -> None:
     work = [(tree, lower, at)] if lower is not None else []
     while work:
         into, directory, path = work.pop()
-        try:
+        with within(path=path):
             check_directory(directory.leaves, directory.directories)
-        except LayerError as error:
-            raise error.within(path=path) from None
         for name, checksum in directory.leaves.items():
             into.file(name.decode(), checksum)
         for name, below in directory.directories.items():

@@ -6,8 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from importer.commit.base_tree import OVERLAYS
-from importer.errors import ImporterError
-from layers.errors import LayerError
+from importer.errors import ImporterError, layer_faults
 from layers.path import components
 from layers.storage.tool_conf import crio_conf, drop_in, pinned_images, stores_of, with_store
 
@@ -105,10 +104,8 @@ def _storage_conf(tree: BaseTree, store: str) -> dict[str, bytes]:
     present = tree.read(path)
     where = path if present is not None else _VENDOR
     content = present if present is not None else tree.read(_VENDOR)
-    try:
+    with layer_faults(f"{where} of {tree.name}", _HINT):
         made = with_store(content, store)
-    except LayerError as error:
-        raise ImporterError(f"{where} of {tree.name}: {error}", hint=_HINT) from None
     files = {path: made} if made != content else {}
     files |= _drop_ins(tree, etc, made, store)
     if tree.overlays_usr():
@@ -170,12 +167,8 @@ def _read(tree: BaseTree, directories: list[str], written: dict[str, bytes]) -> 
 
 
 def _stores(tree: BaseTree, main: bytes, drop_ins: dict[str, bytes]) -> list[str]:
-    try:
+    with layer_faults(f"a drop-in of storage.conf in {tree.name}", _HINT):
         return stores_of(main, (drop_ins[name] for name in sorted(drop_ins)))
-    except LayerError as error:
-        raise ImporterError(
-            f"a drop-in of storage.conf in {tree.name}: {error}", hint=_HINT
-        ) from None
 
 
 def _crio_conf(
@@ -211,9 +204,5 @@ def _crio_conf(
 
 
 def _pinned(tree: BaseTree, name: str, raw: bytes) -> tuple[str, ...] | None:
-    try:
+    with layer_faults(f"{name} of CRI-O in {tree.name}", "crio.conf(5) has its format"):
         return pinned_images(raw)
-    except LayerError as error:
-        raise ImporterError(
-            f"{name} of CRI-O in {tree.name}: {error}", hint="crio.conf(5) has its format"
-        ) from None

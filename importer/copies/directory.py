@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from importer.copies.components import Components
 from importer.copies.disk_tree import DiskTree
-from importer.errors import ImporterError, os_faults
+from importer.errors import ImporterError, layer_faults, os_faults
 from importer.files.atomic import is_fresh, replace_file
 from importer.files.presence import is_directory, is_present
 from importer.files.replacement import read_file
@@ -17,7 +17,7 @@ from importer.files.sync import make_directory, synced
 from importer.run.copied import CopiedStore
 from importer.store.layers import NO_RECORDS, PARTS
 from layers.document import MAX_DOCUMENT_SIZE, compact_json, parse_document, string
-from layers.errors import LayerError, printable
+from layers.errors import printable
 from layers.frozen import frozen
 from layers.words import several
 
@@ -90,11 +90,9 @@ class DirectoryCopy:
         marker = self.to / MARKER
         if not is_present(marker):
             return None
-        try:
+        with layer_faults(str(marker), "name a new directory"):
             document = parse_document(read_file(marker, MAX_DOCUMENT_SIZE), MARKER)
             return string(document, "commit", MARKER, "") or None
-        except LayerError as error:
-            raise ImporterError(f"{marker}: {error}", hint="name a new directory") from None
 
     def _mark(self, document: dict[str, str]) -> None:
         marker = self.to / MARKER

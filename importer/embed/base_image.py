@@ -16,7 +16,7 @@ from layers.chunks import DiffID
 from layers.compress.decompress import compression_of, decompressed
 from layers.document import compact_json
 from layers.entry import Kind, Owner
-from layers.errors import LayerError
+from layers.errors import within
 from layers.frozen import frozen
 from layers.limits import Limits
 from layers.oci.derive import replaced_layers
@@ -107,10 +107,8 @@ def fetch_base(
         layers = tuple(pool.map(fetch, (layer.available for layer in image.layers)))
     watched = WatchedPaths(wanted)
     for blob, diff_id in zip(layers, image.config.diff_ids, strict=True):
-        try:
+        with within(digest=str(blob.digest)):
             watched.add_layer(partial(_tar, layout, blob, diff_id))
-        except LayerError as error:
-            raise error.within(digest=str(blob.digest)) from None
     tree = BaseTree(WatchedDirectory.of(watched.found), "the base image", "/etc")
     return BaseImage(image, layers, watched.found, tree)
 

@@ -13,7 +13,7 @@ from importer.pipe import patient_chunks
 from importer.progress import counted
 from layers.chunks import verified
 from layers.document import MAX_DOCUMENT_SIZE
-from layers.errors import Fault, LayerError
+from layers.errors import LayerError, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,15 +125,13 @@ class Blobs:
         that a transfer cut short has caused.
         """
         name = "" if document else blob.digest.hex[:12]
-        try:
-            with (
-                self._pool.lent(source) as proxy,
-                self.progress.blob(name, blob.size) as advance,
-                _ended(proxy.blob(source, blob)) as transfer,
-            ):
-                yield transfer.descriptor, partial(self._advance, transfer, advance)
-        except Fault as error:
-            raise error.within(digest=str(blob.digest)) from None
+        with (
+            within(digest=str(blob.digest)),
+            self._pool.lent(source) as proxy,
+            self.progress.blob(name, blob.size) as advance,
+            _ended(proxy.blob(source, blob)) as transfer,
+        ):
+            yield transfer.descriptor, partial(self._advance, transfer, advance)
 
     def _advance(self, transfer: Transfer, advance: Advance, count: int) -> None:
         transfer.advance(count)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from importer.errors import ImporterError, os_faults
+from importer.errors import ImporterError, layer_faults, os_faults
 from importer.files.atomic import has_content, is_fresh, new_blob, replace_file
 from importer.files.presence import is_present
 from importer.files.replacement import open_regular, read_file
@@ -141,15 +141,13 @@ class Layout:
         index = self._directory / "index.json"
         if not is_present(index):
             return []
-        try:
+        with layer_faults(f"{index} is not an index of images", ""):
             document = parse_document(read_file(index, MAX_DOCUMENT_SIZE), "it")
             entries = array(document, "manifests", "it")
             for entry in entries:
                 if not isinstance(entry, dict):
                     raise LayerError("one of its manifests is no object")
                 mapping(entry, "annotations", "one of its manifests", {})
-        except LayerError as error:
-            raise ImporterError(f"{index} is not an index of images: {error}") from None
         return entries
 
     def _path(self, digest: Digest) -> Path:

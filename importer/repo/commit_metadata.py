@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError
 from importer.repo.commit_keys import OF_A_RELEASE, OURS
 from importer.repo.libostree import GLib, faults
+from layers.errors import within
 from layers.frozen import frozen
 
 if TYPE_CHECKING:
@@ -61,11 +61,9 @@ def metadata_of(repo: Transactions, commit: Commit) -> GLib.Variant:
 
 def _composefs_digest(repo: Transactions, tree: StoredTree) -> GLib.Variant:
     digest = GLib.VariantDict.new(None)
-    try:
-        with faults("computing the composefs digest, which the base commit has"):
-            repo.handle.commit_add_composefs_metadata(0, digest, repo.stored_root(tree), None)
-    except ImporterError as error:
-        raise error.within(hint="run this where ostree is built with composefs") from None
+    computing = faults("computing the composefs digest, which the base commit has")
+    with within(hint="run this where ostree is built with composefs"), computing:
+        repo.handle.commit_add_composefs_metadata(0, digest, repo.stored_root(tree), None)
     return digest.lookup_value(_COMPOSEFS_DIGEST, None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layers.errors import LayerError
+from layers.errors import LayerError, within
 from layers.frozen import frozen
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
@@ -131,7 +131,7 @@ class ImageView:
 def read_image(store: StoreView, record: ImageRecord) -> ImageView:
     """Read the documents of an image. Raise LayerError, with the image's id, if they are malformed
     or missing."""
-    try:
+    with within(digest=f"image {record.id[:12]}"):
         documents = _documents(store, record)
         manifest = _shown_manifest(store, record, documents)
         indexes = tuple(index for index in documents if isinstance(index, Index))
@@ -140,8 +140,6 @@ def read_image(store: StoreView, record: ImageRecord) -> ImageView:
         layers = chain(store.layers, record.layer)
         components = _components(store, (manifest, *others, *indexes))
         return ImageView(record, manifest, others, indexes, config, layers, components)
-    except LayerError as error:
-        raise error.within(digest=f"image {record.id[:12]}") from None
 
 
 def _documents(store: StoreView, record: ImageRecord) -> list[Manifest | Index]:

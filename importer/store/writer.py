@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from importer.cache.layer import LayerCommit, record_name
-from importer.errors import ImporterError
+from importer.errors import ImporterError, layer_faults
 from importer.repo.labels import labelled_owner
 from importer.store.layers import IMAGES, LAYERS, PARTS, remove_layer
 from layers.document import MAX_RECORDS_SIZE
 from layers.entry import Owner
-from layers.errors import LayerError
 from layers.storage.image import Image, ImageLayer, stored_images
 from layers.storage.image_record import any_images
 from layers.storage.layer_id import StoreForm
@@ -21,6 +19,7 @@ from layers.storage.mounted import blocker_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory, StoredTree, SystemDirectory
@@ -162,13 +161,9 @@ def _check_same(layer_id: str, present: RepoDirectory, tree: StoredTree) -> None
         )
 
 
-@contextmanager
-def reading_present() -> Iterator[None]:
+def reading_present() -> AbstractContextManager[None]:
     """Turn a LayerError of the base's records into an ImporterError."""
-    try:
-        yield
-    except LayerError as error:
-        raise ImporterError(f"the base's store: {error}", hint=_REPLACE) from None
+    return layer_faults("the base's store", _REPLACE)
 
 
 def has_records(store: SystemDirectory) -> bool:

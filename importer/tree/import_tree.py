@@ -12,7 +12,7 @@ from importer.commit.base_tree import SHOWN_BY_COMPOSEFS, BaseCommit, find_base
 from importer.commit.branch_head import head_of
 from importer.commit.message import older
 from importer.commit.signing import check_keys, sign
-from importer.errors import ImporterError
+from importer.errors import layer_faults
 from importer.files.replacement import read_file
 from importer.ingest.budget import processors
 from importer.repo.commit_keys import BASE
@@ -21,7 +21,6 @@ from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.tree.job_trees import JobTrees
 from importer.tree.result import TreeResult
-from layers.errors import LayerError
 from layers.frozen import frozen
 from layers.limits import CALL_LIMITS
 from layers.ondisk.commit_filter import (
@@ -175,12 +174,8 @@ def read_statoverride(path: Path | None) -> StatOverride:
     """Read the file. Raise ImporterError if it cannot be read, or a line is malformed."""
     if path is None:
         return StatOverride()
-    try:
+    with layer_faults(str(path), "it has lines as for `ostree commit --statoverride`"):
         return parse_statoverride(read_file(path, _LIMIT))
-    except LayerError as error:
-        raise ImporterError(
-            f"{path}: {error}", hint="it has lines as for `ostree commit --statoverride`"
-        ) from None
 
 
 def read_skip_list(path: Path | None) -> frozenset[bytes]:

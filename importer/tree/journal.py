@@ -15,10 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from importer.errors import ImporterError, os_faults
+from importer.errors import ImporterError, layer_faults, os_faults
 from importer.files.atomic import new_file
 from importer.files.descriptors import held
-from layers.errors import LayerError
 from layers.ondisk.journal import Journal, parse_journal
 
 if TYPE_CHECKING:
@@ -59,13 +58,9 @@ class JournalFile:
             raw = file.read(_MOST_BYTES + 1)
         if len(raw) > _MOST_BYTES:
             raise ImporterError(f"{self.path} has more than {_MOST_BYTES} bytes")
-        try:
+        hint = "name another file with --journal"
+        with layer_faults(f"{self.path} is no journal of import-tree", hint):
             self.journal = parse_journal(raw)
-        except LayerError as error:
-            raise ImporterError(
-                f"{self.path} is no journal of import-tree: {error}",
-                hint="name another file with --journal",
-            ) from None
         self._check_same_root()
 
     def _check_same_root(self) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from importer.errors import ImporterError
 from importer.tree.file_batch import with_label
 from layers.entry import Owner
-from layers.errors import LayerError
+from layers.errors import LayerError, within
 from layers.ondisk.close_layers import check_whiteouts, settled_paths
 from layers.path import joined
 from layers.tree.translate import write_settled
@@ -82,10 +81,8 @@ class TreeWriter:
         while work:
             here = work.pop()
             _check_over(here.path, here.before, here.directory)
-            try:
+            with within(path=joined(here.path) or None):
                 work += self._overlay(here)
-            except ImporterError as error:
-                raise error.within(path=joined(here.path) or None) from None
 
     def _overlay(self, here: _Overlaid) -> Iterator[_Overlaid]:
         """Write a directory's entries, and yield the sub-directories that the base has as well."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from layers.document import MAX_DOCUMENT_SIZE, MAX_TEXT_SIZE, Document, parse_document
-from layers.errors import LayerError
+from layers.errors import LayerError, within
 from layers.frozen import frozen
 from layers.lists.microshift_json import ReleaseFile
 from layers.oci.reference import REGISTRIES
@@ -53,12 +53,10 @@ def read_list(raw: bytes, origin: str, limit: int = MAX_TEXT_SIZE, kinds: str = 
 
     Raise LayerError if the file has none of the formats, or lists no image.
     """
-    try:
+    with within(hint=f"it can be {kinds}"):
         file = parse_list(raw, origin, limit)
         if not file.images:
             raise LayerError(f"{origin} lists no image")
-    except LayerError as error:
-        raise error.within(hint=f"it can be {kinds}") from None
     return file
 
 

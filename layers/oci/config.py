@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from layers.digest import Digest
 from layers.document import Document, array, mapping, parse_document, string
-from layers.errors import LayerError
+from layers.errors import LayerError, within
 from layers.frozen import frozen
 from layers.moment import parse_time
 
@@ -43,7 +43,7 @@ def parse_config(raw: bytes, manifest: Manifest) -> ImageConfig:
     Format: image-spec config.md; docker's v1.2 image JSON has the same fields.
     `layers.oci.readable` checks the fields that are not read here.
     """
-    try:
+    with within(digest=str(manifest.config.digest)):
         document = parse_document(manifest.config.digest.check(raw, "the config"), "the config")
         config = _config(raw, document)
         if len(config.diff_ids) != len(manifest.layers):
@@ -51,8 +51,6 @@ def parse_config(raw: bytes, manifest: Manifest) -> ImageConfig:
                 f"the config has {len(config.diff_ids)} diff_ids,"
                 f" the manifest {len(manifest.layers)} layers"
             )
-    except LayerError as error:
-        raise error.within(digest=str(manifest.config.digest)) from None
     return config
 
 

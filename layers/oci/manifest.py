@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from layers.digest import Digest
 from layers.document import Document, array, integer, mapping, parse_document, string
-from layers.errors import LayerError
+from layers.errors import LayerError, within
 from layers.frozen import frozen
 from layers.oci import media_type
 
@@ -68,11 +68,9 @@ def parse_manifest(raw: bytes, algorithm: str = "sha256") -> Manifest | Index:
     present = {key for key, value in document.items() if value is not None}
     if "manifests" in present and ("layers" in present or "config" in present):
         raise LayerError("the manifest could be read as an index, too", digest=str(digest))
-    try:
+    with within(digest=str(digest)):
         parse = _index if "manifests" in present else _image
         return parse(raw, digest, document)
-    except LayerError as error:
-        raise error.within(digest=str(digest)) from None
 
 
 def _check_schema(document: Document) -> None:

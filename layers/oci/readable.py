@@ -17,7 +17,7 @@ import re
 from typing import TYPE_CHECKING
 
 from layers.document import mapping, parse_document, string
-from layers.errors import LayerError
+from layers.errors import LayerError, within
 from layers.oci import go_structs, media_type
 from layers.oci.go_json import check, folded_key
 from layers.oci.media_type import Compression, layer_compression
@@ -50,19 +50,17 @@ def check_image(manifest: Manifest, config: ImageConfig) -> None:
     """Raise LayerError, naming the field, if podman could not read this image."""
     check_manifest(manifest)
     docker = manifest.media_type == media_type.DOCKER_MANIFEST
-    try:
+    with within(digest=str(manifest.config.digest), hint=_HINT):
         document = parse_document(config.raw, "the config")
         check(document, go_structs.OCI_CONFIG, "the config")
         struct = go_structs.DOCKER_CONFIG if docker else go_structs.DOCKER_V1_CONFIG
         check(document, struct, "the config")
-    except LayerError as error:
-        raise error.within(digest=str(manifest.config.digest), hint=_HINT) from None
 
 
 def check_manifest(manifest: Manifest) -> None:
     """Raise LayerError, naming the field, if podman could not read this manifest."""
     docker = manifest.media_type == media_type.DOCKER_MANIFEST
-    try:
+    with within(digest=str(manifest.digest), hint=_HINT):
         document = parse_document(manifest.raw, "the manifest")
         struct = go_structs.DOCKER_MANIFEST if docker else go_structs.OCI_MANIFEST
         check(document, struct, "the manifest")
@@ -73,20 +71,16 @@ def check_manifest(manifest: Manifest) -> None:
             raise LayerError(
                 f"the config of an OCI manifest has the media type {manifest.config.media_type!r}"
             )
-    except LayerError as error:
-        raise error.within(digest=str(manifest.digest), hint=_HINT) from None
 
 
 def check_index(index: Index) -> None:
     """Raise LayerError, naming the field, if skopeo could not read this index."""
     docker = index.media_type == media_type.DOCKER_LIST
-    try:
+    with within(digest=str(index.digest), hint=_HINT):
         document = parse_document(index.raw, "the index")
         struct = go_structs.DOCKER_LIST if docker else go_structs.OCI_INDEX
         check(document, struct, "the index")
         _check_unambiguous(document, "the index", _FOREIGN_TO_INDEX)
-    except LayerError as error:
-        raise error.within(digest=str(index.digest), hint=_HINT) from None
 
 
 def _check_unambiguous(document: Document, what: str, foreign: tuple[str, ...]) -> None:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Self
 
 from layers.digest import Digest
-from layers.errors import LayerError
+from layers.errors import LayerError, within
 from layers.frozen import frozen
 
 if TYPE_CHECKING:
@@ -67,10 +67,8 @@ class ImageName:
         _check_qualified(repository, text)
         if (colon and not _TAG.fullmatch(tag)) or (at and not digest):
             raise LayerError(f"not an image reference: {text[:200]!r}", hint=_HINT)
-        try:
+        with within(hint=_HINT):
             parsed = Digest.parse(digest) if at else None
-        except LayerError as error:
-            raise error.within(hint=_HINT) from None
         return cls(repository, tag or ("" if parsed else "latest"), parsed)
 
     def at(self, digest: Digest) -> ImageName:

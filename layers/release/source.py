@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from layers.architecture import go_arch
 from layers.document import Document, array, mapping, string
-from layers.errors import LayerError
+from layers.errors import LayerError, within
 from layers.frozen import frozen
 from layers.lists.detect import KINDS, is_manifest, json_object, read_list
 from layers.lists.microshift_json import ReleaseFile
@@ -51,10 +51,8 @@ def parse_source(raw: bytes, origin: str, rules: ListRules) -> Release | Answers
 
     Raise LayerError if the file has none of the formats. A controller's answer only names payloads.
     """
-    try:
+    with within(hint=f"it can be {_KINDS}"):
         document = json_object(raw, origin, rules.size) or {}
-    except LayerError as error:
-        raise error.within(hint=f"it can be {_KINDS}") from None
     if document.get("kind") == "ImageStream":
         return image_stream(document, origin)
     if "references" in document:

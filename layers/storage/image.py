@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Self
 
 from layers.digest import Digest
-from layers.errors import LayerError
+from layers.errors import within
 from layers.frozen import frozen
 from layers.oci.manifest import Descriptor, Index
 from layers.oci.media_type import TAR_LAYER, Compression, layer_compression
@@ -52,10 +52,8 @@ class ImageLayer:
 
 
 def _compression(blob: Descriptor) -> Compression:
-    try:
+    with within(digest=str(blob.digest)):
         return layer_compression(blob.media_type)
-    except LayerError as error:
-        raise error.within(digest=str(blob.digest)) from None
 
 
 @frozen
