@@ -25,6 +25,7 @@ from importer.repo.writer import Repo
 from importer.workers.tasks import Tasks, processes
 from layers.entry import Owner
 from layers.frozen import frozen
+from layers.tree.lower import each_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -118,13 +119,8 @@ class _Labeller:
 
 def _checksums(directory: RepoDirectory) -> list[str]:
     """Return the checksums of all files and symlinks in the directory and below, each once."""
-    checksums: dict[str, None] = {}
-    work = [directory]
-    while work:
-        node = work.pop()
-        checksums |= dict.fromkeys(node.leaves.values())
-        work.extend(node.directories.values())
-    return list(checksums)
+    leaves = (node.leaves.values() for _, node in each_directory(directory))
+    return list(dict.fromkeys(chain.from_iterable(leaves)))
 
 
 @frozen
