@@ -1,4 +1,4 @@
-"""Compare a layer that holds files of the layers below with what its tar makes of them."""
+"""Compare a layer's tree, which may hold files of the layers below, with what its tar makes."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ _END = "end"
 
 @dataclass(slots=True)
 class HeldCheck:
-    """Compares the trees name by name. `tree` compares what the layer's tar has itself; `blocker`
-    is the layer's, None if it is cut."""
+    """Compares the trees name by name. `tree` compares what the layer's tar has itself. A layer
+    that `holds` files of the layers below has a `blocker`, None if it is cut."""
 
     tree: TreeCheck
+    holds: bool
     blocker: RepoDirectory | None
 
     def compare(self, settled: Settled) -> None:
         """Compare with the layer's tree, as an import translates it on top of the layers below."""
-        whole = topmost(settled, lambda directory: bool(directory.whiteouts))
-        work: list[Place] = [((), settled, self.tree.tar.root, self.tree.lower, () in whole)]
+        whole = topmost(settled, lambda each: bool(each.whiteouts)) if self.holds else ()
+        lower = self.tree.lower if self.holds else None
+        work: list[Place] = [((), settled, self.tree.tar.root, lower, () in whole)]
         while work:
             place = work.pop()
             path, expected, stored, below, holds = place
@@ -53,7 +55,8 @@ class HeldCheck:
                 there = expected.directories[name], stored.directories[name]
                 inner = (*path, name)
                 work.append((inner, *there, deeper, holds or inner in whole))
-        self._ends(whole)
+        if self.holds:
+            self._ends(whole)
 
     def _ends(self, whole: tuple[Path, ...]) -> None:
         """Check what hides the layers below in the directories that the layer holds whole."""

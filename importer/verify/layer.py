@@ -131,11 +131,8 @@ class LayerCheck:
         settled = check.settled()
         if settled is None:
             return
-        if self.holds_lower:
-            blocker = repo.directory(*self.blocker) if self.blocker is not None else None
-            HeldCheck(check, blocker).compare(settled)
-        else:
-            check.compare(settled)
+        blocker = repo.directory(*self.blocker) if self.blocker is not None else None
+        HeldCheck(check, self.holds_lower, blocker).compare(settled)
 
 
 def _stored(tree: RepoDirectory) -> Stored:

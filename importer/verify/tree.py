@@ -1,4 +1,5 @@
-"""Compare a layer's stored tree with the one that an import would make of its tar."""
+"""Compare directories and files of a layer's stored tree with those that an import would make of
+its tar."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ _KINDS = {Kind.SYMLINK: "symlink", Kind.FILE: "file"}
 
 @dataclass(slots=True)
 class TreeCheck:
-    """Compares the trees name by name; `blame` is called with each path that differs, and how."""
+    """Compares name by name; `blame` is called with each path that differs, and how."""
 
     repo: Repo
     tar: RebuiltTar
@@ -65,16 +66,6 @@ class TreeCheck:
             yield
         except ImporterError as error:
             self.fault(path, error.message)
-
-    def compare(self, settled: Settled) -> None:
-        """Compare with the settled tree."""
-        work: list[tuple[Path, Settled, RepoDirectory]] = [((), settled, self.tar.root)]
-        while work:
-            path, expected, stored = work.pop()
-            self.directory(path, expected, stored)
-            for name in expected.directories.keys() & stored.directories.keys():
-                below = (*path, name)
-                work.append((below, expected.directories[name], stored.directories[name]))
 
     def directory(self, path: Path, expected: Settled, stored: RepoDirectory) -> None:
         """Compare two directories by their owners, names, files and whiteouts."""
