@@ -26,7 +26,7 @@ from layers.errors import LayerError, printable
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import stored_reference
-from layers.storage.image import Image, KeptRecord
+from layers.storage.image import Image
 from layers.storage.image_record import MANIFEST, ImageRecord, any_images, big_data_file
 from layers.storage.layer_record import LayerRecord, any_layers, complete_chain
 from layers.storage.mounted import blocker_of
@@ -78,7 +78,8 @@ class Graphroot:
                 manifest,
                 config,
                 indexes[0] if len(indexes) == 1 else None,
-                kept=KeptRecord(record.names, kept),
+                kept_names=record.names,
+                kept_documents=kept,
             )
 
     def _parsed[T](self, path: str, parse: Callable[[bytes], T]) -> T:

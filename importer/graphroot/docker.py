@@ -27,7 +27,7 @@ from layers.oci.config import parse_config, parse_diff_ids
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.oci.reference import stored_reference
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories
-from layers.storage.image import Image, KeptRecord
+from layers.storage.image import Image
 from layers.tarsplit.record_reader import tar_size
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Dockerroot:
                 os.fsdecode(self._directory.path),
                 manifest,
                 parse_config(raw, manifest),
-                kept=KeptRecord(names, ()),
+                kept_names=names,
             )
 
     def _image(self, digest: Digest) -> SourceImage:

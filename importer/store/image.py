@@ -9,7 +9,7 @@ from layers.frozen import frozen
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import ImageName, stored_reference
-from layers.storage.image import Image, KeptRecord, short_name
+from layers.storage.image import Image, short_name
 from layers.storage.image_record import MANIFEST
 from layers.storage.layer_id import layer_ids
 from layers.storage.layer_record import chain
@@ -192,7 +192,8 @@ def kept_image(store: StoreView, view: ImageView, kept_from: str, taken: Set[str
         view.manifest,
         view.config,
         view.indexes[0] if len(view.indexes) == 1 else None,
-        kept=KeptRecord(names, (view.manifest, *view.others, *view.indexes)),
+        kept_names=names,
+        kept_documents=(view.manifest, *view.others, *view.indexes),
         kept_from=kept_from,
         signatures=store.signatures(view.record).get(view.manifest.digest, ()),
     )

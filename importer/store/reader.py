@@ -84,7 +84,7 @@ class StoreView:
         """
         if self.release is not None:
             components = self.release.components.values()
-            stated = (StatedImage.of_component(each.pullspec, each.digest) for each in components)
+            stated = (StatedImage.of(each.pullspec, each.digest) for each in components)
             return tuple(image for image in stated if image is not None)
         return tuple(stated_images(self._lines, self.given_names))
 

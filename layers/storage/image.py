@@ -56,23 +56,15 @@ def _compression(blob: Descriptor) -> Compression:
         return layer_compression(blob.media_type)
 
 
-@frozen
-class KeptRecord:
-    """An image's record in an existing store: all its names, manifests and indexes."""
-
-    names: tuple[str, ...]
-    documents: tuple[Manifest | Index, ...]
-
-
 @dataclass(frozen=True)
 class Image:
     """A resolved image. skopeo finds the blobs in `source`. `name` overrides the reference's name.
 
     `available` are the layers that the transport has, if they differ from the manifest's:
-    containers-storage unpacks the layers that it pulls. `kept` is the record of a store that we
-    read ourselves; its names replace the others. `kept_from` names the release that the image is
-    kept from, "" for an image of the new release. `signatures` are the manifest's, as
-    containers-storage keeps them.
+    containers-storage unpacks the layers that it pulls. `kept_names` and `kept_documents` are all
+    names, manifests and indexes in a store that we read ourselves; these names replace the others.
+    `kept_from` names the release that the image is kept from, "" for an image of the new release.
+    `signatures` are the manifest's, as containers-storage keeps them.
     """
 
     reference: Reference
@@ -82,14 +74,15 @@ class Image:
     index: Index | None = None
     name: ImageName | None = None
     available: tuple[Descriptor, ...] | None = None
-    kept: KeptRecord | None = None
+    kept_names: tuple[str, ...] | None = None
+    kept_documents: tuple[Manifest | Index, ...] = ()
     kept_from: str = ""
     signatures: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise LayerError, naming the field, for an image that podman could not read back."""
         check_image(self.manifest, self.config)
-        for document in (self.index, *(self.kept.documents if self.kept else ())):
+        for document in (self.index, *self.kept_documents):
             if isinstance(document, Index):
                 check_index(document)
             elif document is not None:
@@ -114,8 +107,8 @@ class Image:
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names in the store: the reference's name, and an index's digest."""
-        if self.kept is not None:
-            return self.kept.names
+        if self.kept_names is not None:
+            return self.kept_names
         name = self.name or self.reference.name
         if name is None:
             return ()
@@ -129,7 +122,7 @@ class Image:
         data = {f"manifest-{self.manifest.digest}": self.manifest.raw}
         if self.index:
             data[f"manifest-{self.index.digest}"] = self.index.raw
-        for document in self.kept.documents if self.kept else ():
+        for document in self.kept_documents:
             data[f"manifest-{document.digest}"] = document.raw
         return data | {str(self.manifest.config.digest): self.config.raw}
 

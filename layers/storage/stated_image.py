@@ -28,20 +28,10 @@ class StatedImage:
     name: ImageName | None
 
     @classmethod
-    def of_line(cls, line: str, given: str = "") -> Self | None:
-        """Parse a line of a commit's body, REFERENCE DIGEST. `given` is the name that the user gave
-        the image. Return None for any other line."""
-        reference, _, digest = line.rpartition(" ")
-        return cls._parsed(reference, digest, given)
-
-    @classmethod
-    def of_component(cls, pullspec: str, digest: str) -> Self | None:
-        """Parse a release component's pullspec and digest. Return None if either is malformed,
-        as the digest of a component that was never resolved."""
-        return cls._parsed(pullspec, digest, "")
-
-    @classmethod
-    def _parsed(cls, reference: str, digest: str, given: str) -> Self | None:
+    def of(cls, reference: str, digest: str, given: str = "") -> Self | None:
+        """Parse a reference and digest of a commit's body, or of a release's component. `given` is
+        the name that the user gave the image. Return None if one is malformed, as in a line that
+        states no image, or as the digest of a component that was never resolved."""
         try:
             name = ImageName.parse(given) if given else Reference.parse(reference).name
             return cls(reference, Digest.parse(digest), name)
@@ -68,8 +58,9 @@ def stated_images(
     `given` has the names that the user gave images, by reference.
     """
     for line in lines:
-        for name in given.get(line.rpartition(" ")[0]) or ("",):
-            stated = StatedImage.of_line(line, name)
+        reference, _, digest = line.rpartition(" ")
+        for name in given.get(reference) or ("",):
+            stated = StatedImage.of(reference, digest, name)
             if stated is not None:
                 yield stated
 

@@ -34,16 +34,15 @@ REPOSITORY = "example.org/a/b"
 def test_the_name_that_the_image_has_to_have(
     reference: str, names: list[str], is_among: bool
 ) -> None:
-    stated = StatedImage.of_line(f"{reference} {DIGEST}")
-    assert stated is not None
+    (stated,) = stated_images([f"{reference} {DIGEST}"], {})
     assert (stated.reference, stated.digest) == (reference, DIGEST)
     assert stated.is_among(names) == is_among
-    assert StatedImage.of_component(reference, str(DIGEST)) == stated
+    assert StatedImage.of(reference, str(DIGEST)) == stated
 
 
 def test_a_given_name_counts_instead_of_the_references() -> None:
     for reference in ("oci:/tmp/t", f"{REPOSITORY}:1"):
-        stated = StatedImage.of_line(f"{reference} {DIGEST}", "example.org/given:1")
+        stated = StatedImage.of(reference, str(DIGEST), "example.org/given:1")
         assert stated == StatedImage(reference, DIGEST, ImageName("example.org/given", "1"))
 
 
@@ -59,8 +58,8 @@ def test_an_image_is_stated_once_for_each_given_name() -> None:
 
 @pytest.mark.parametrize("line", ["", "words", f"{REPOSITORY}:1", f"{DIGEST}", f"short {DIGEST}"])
 def test_other_lines_say_nothing(line: str) -> None:
-    assert StatedImage.of_line(line) is None
+    assert list(stated_images([line], {})) == []
 
 
 def test_a_component_that_was_never_resolved_says_nothing() -> None:
-    assert StatedImage.of_component(f"{REPOSITORY}:1", "") is None
+    assert StatedImage.of(f"{REPOSITORY}:1", "") is None
