@@ -25,6 +25,7 @@ from layers.chunks import verified
 from layers.digest import Digest
 from layers.errors import Fault, LayerError
 from layers.frozen import frozen
+from layers.oci.manifest import Manifest, parse_manifest
 from layers.oci.media_type import OCI_CONFIG, TAR_LAYER, Compression, layer_compression
 from layers.oci.reference import ImageName
 from layers.ostree.objects import Stored
@@ -130,19 +131,6 @@ class Exported(Shown):
         }
 
 
-@frozen
-class ExportedManifest:
-    """A manifest's bytes, their digest, and the config's digest in it.
-
-    `original` is true if the image came with it.
-    """
-
-    raw: bytes
-    digest: Digest
-    config: Digest
-    original: bool
-
-
 def export_image(
     repo: Repo, stores: Stores, text: str, to: ExportPlace, progress: Progress, jobs: int
 ) -> Exported:
@@ -188,7 +176,7 @@ def write_images(
     target: ExportTarget,
     progress: Progress,
     jobs: int,
-) -> list[ExportedManifest]:
+) -> list[Manifest]:
     """Write the tars of the images' layers that the target lacks, by at most `jobs` processes, and
     the images' configs. Return the manifests that the target is to have.
 
@@ -208,7 +196,7 @@ def write_images(
         target.written_elsewhere(layer.diff_id)
     made = [_exported_manifest(image, target.manifest_types) for _, image in images]
     for new, (_, image) in zip(made, images, strict=True):
-        target.write(new.config, iter([image.config.raw]))
+        target.write(new.config.digest, iter([image.config.raw]))
     return made
 
 
@@ -224,26 +212,27 @@ def exportable(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView
     return store, image
 
 
-def _exported_manifest(image: ImageView, media_types: Container[str]) -> ExportedManifest:
+def _exported_manifest(image: ImageView, media_types: Container[str]) -> Manifest:
     """Return an original manifest of the image if it names the uncompressed layers and is of one of
     the media types, else a new one."""
     tars = [(layer.diff_id, Compression.NONE) for layer in image.layers]
     for own in (own for own in image.manifests if own.media_type in media_types):
         if tars == [(layer.digest, layer_compression(layer.media_type)) for layer in own.layers]:
-            return ExportedManifest(own.raw, own.digest, own.config.digest, original=True)
+            return own
     annotations = json.loads(image.manifest.raw).get("annotations")
     layers = [(TAR_LAYER, layer.diff_id, layer.diff_size) for layer in image.layers]
-    raw = manifest(OCI_CONFIG, image.config.raw, layers, annotations)
-    return ExportedManifest(raw, Digest.of(raw), Digest.of(image.config.raw), original=False)
+    made = parse_manifest(manifest(OCI_CONFIG, image.config.raw, layers, annotations))
+    assert isinstance(made, Manifest)  # noqa: S101 - it was made so in the line above
+    return made
 
 
 def _tell_left_signatures(
-    image: ImageView, made: ExportedManifest, written: int, progress: Progress
+    image: ImageView, made: Manifest, written: int, progress: Progress
 ) -> None:
     """Say how many of the image's signatures are not in the export, and why."""
     left = image.signatures - written
     reason = "they sign another manifest than the new one; `skopeo copy` from the registry has both"
-    if made.original and not written:
+    if made.digest in image.digests and not written:
         reason = "an OCI layout has no place for them; dir:DIR has"
     if left:
         progress.message(f"{several(left, 'signature')} left out: {reason}")

@@ -29,7 +29,6 @@ from layers.tar.writer import END, header, padding
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from importer.imagestore.export import ExportedManifest
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from importer.store.find import Stores
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from importer.store.reader import StoreView
     from layers.chunks import Chunks
     from layers.digest import Digest
+    from layers.oci.manifest import Manifest
 
 _COLUMNS = (Column("DIGEST"), Column("NAME", style="cyan"))
 _DOCKER = "manifest.json"
@@ -141,10 +141,10 @@ def _chosen(stores: Stores, texts: Sequence[str]) -> list[tuple[StoreView, Image
     return chosen
 
 
-def _docker_image(made: ExportedManifest, image: ImageView) -> dict[str, object]:
+def _docker_image(made: Manifest, image: ImageView) -> dict[str, object]:
     """Return the image's object in manifest.json. Docker takes names with a tag alone."""
     return {
-        "Config": _blob(made.config),
+        "Config": _blob(made.config.digest),
         "RepoTags": [name for name in image.names if ImageName.parse(name).digest is None],
         "Layers": [_blob(layer.diff_id) for layer in image.layers],
     }

@@ -32,14 +32,6 @@ _ZEROS = bytes(1 << 16)
 _TOO_LONG = 64 << 20
 
 
-@frozen
-class Described:
-    """The tar's entry of a file or symlink, and the checksum of the object for this entry."""
-
-    entry: Entry
-    checksum: str
-
-
 class Problem(NamedTuple):
     """A fault at a path of the layer, or, without a path, of the whole layer."""
 
@@ -60,7 +52,7 @@ class RebuiltTar:
     repo: Repo
     root: RepoDirectory
     problems: list[Problem] = field(default_factory=list)
-    described: dict[Leaf, Described] = field(default_factory=dict)
+    described: dict[Leaf, Entry] = field(default_factory=dict)
     tree: LayerTree = field(default_factory=LayerTree)
     size: int = 0
     diff_id: str = ""
@@ -74,8 +66,8 @@ class RebuiltTar:
         self.tree = reader.tree
         try:
             for leaf, entry in reader:
-                self.described[leaf] = self._describe(entry, reader)
-                leaf.checksum = self.described[leaf].checksum
+                self.described[leaf] = entry
+                leaf.checksum = self._checksum(entry, reader)
         except LayerError as error:
             self.broken = True
             self.problems.append(Problem(error.path or b"", f"the layer's tar: {error.message}"))
@@ -122,8 +114,9 @@ class RebuiltTar:
             raise LayerError("its content is not what the layer's tar has")
         return self.repo.content(checksum)
 
-    def _describe(self, entry: Entry, reader: LayerReader) -> Described:
-        """Describe an entry with the stored file's SELinux label, which no tar knows."""
+    def _checksum(self, entry: Entry, reader: LayerReader) -> str:
+        """Return the checksum of the object for an entry, with the stored file's SELinux label,
+        which no tar knows."""
         stored = self._stored(entry)
         label = label_of(stored.owner) if stored else ()
         owner = entry.owner._replace(xattrs=tuple(sorted((*entry.owner.xattrs, *label))))
@@ -137,7 +130,7 @@ class RebuiltTar:
         checksum = hasher.hexdigest()
         if stored and stored.checksum == checksum and stored.owner != owner:
             self._blame(entry.path, "its object is damaged: mode, owner or xattrs have changed")
-        return Described(entry, checksum)
+        return checksum
 
     def _stored(self, entry: Entry) -> StoredFile | None:
         checksum = find_leaf(self.root, components(entry.path))

@@ -143,12 +143,12 @@ class TreeCheck:
         """Report how two files differ. A second name under another label does not."""
         with self.faults(path):
             stored = self.repo.file(checksum)
-            described = self.tar.described.get(leaf)
-            if described is None:  # a hard link to a lower layer's file: a copy of that
+            entry = self.tar.described.get(leaf)
+            if entry is None:  # a hard link to a lower layer's file: a copy of that
                 expected = self.repo.file(leaf.checksum)
                 self._copy(path, expected, stored)
             else:
-                self._described(path, described.entry, leaf, stored)
+                self._described(path, entry, leaf, stored)
 
     def _copy(self, path: Path, expected: StoredFile, stored: StoredFile) -> None:
         same = self._owner(path, expected.owner, stored.owner)
