@@ -197,11 +197,6 @@ def wanted(store: StoreView, extra: ExtraFiles) -> Callable[[Path], int | None]:
     return most
 
 
-def _created(base: Image, store: StoreView) -> int:
-    """Return the later time of the base's and of the store's commit."""
-    return max(base.config.created_seconds, store.commit.message.timestamp)
-
-
 def _time() -> int | None:
     """Return the time in SOURCE_DATE_EPOCH (reproducible-builds.org), None if it is not set."""
     text = os.environ.get(_EPOCH)
@@ -215,8 +210,9 @@ def _time() -> int | None:
 def _derivation(job: EmbedJob, store: StoreView, base: Image) -> Derivation:
     below = job.base if job.rootfs is None else None
     name = below.name if below is not None and below.transport == "docker" else None
-    now = _time()
-    seconds = _created(base, store) if now is None else now
+    seconds = _time()
+    if seconds is None:
+        seconds = max(base.config.created_seconds, store.commit.message.timestamp)
     return Derivation(
         f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}",
         str(name) if name is not None else "",
