@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from importer.repo.tree import Tree
     from importer.repo.writer import Repo
-    from layers.tree.blocked import Blocker
     from layers.tree.lower import TreeDirectory
 
 
@@ -117,7 +116,7 @@ def fill_with_whole(tree: Tree, own: RepoDirectory, lower: Lower, paths: Sequenc
 
 def copy(
     tree: Tree,
-    directory: RepoDirectory | Blocker,
+    directory: TreeDirectory,
     leaf: Callable[[str], str] = str,
     meta: Callable[[str], str] = str,
 ) -> None:

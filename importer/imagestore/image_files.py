@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from importer.repo.values import RepoDirectory
 from layers.errors import printable
 from layers.path import Path, joined
-from layers.tree.blocked import OwnPart
+from layers.tree.blocked import MadeDirectory
 from layers.tree.lower import Lower
 from layers.whiteout import unquoted
 
@@ -140,7 +140,7 @@ def changed_files(files: TreeDiff, *, counted: bool) -> dict[str, object]:
 
 def tree_diff(old: Sequence[RepoDirectory], new: Sequence[RepoDirectory]) -> TreeDiff:
     """Compare two stacks of layers, nearest first, each as overlayfs merges it."""
-    diff, nothing = TreeDiff(), Lower(OwnPart(""))
+    diff, nothing = TreeDiff(), Lower(MadeDirectory(""))
     roots = [Lower.of(stack) if stack else nothing for stack in (old, new)]
     work: list[tuple[Path, Lower, Lower]] = [((), roots[0], roots[1])]
     while work:

@@ -10,7 +10,7 @@ from layers.entry import Owner
 from layers.frozen import frozen
 from layers.path import Path, joined
 from layers.storage.mounted import TARGET
-from layers.tree.blocked import Blocker, blocker_tree, topmost
+from layers.tree.blocked import blocker_tree, topmost
 from layers.tree.lower import Lower, StoredDirectory
 from layers.whiteout import unquoted
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from importer.repo.values import RepoDirectory
     from importer.verify.tree import TreeCheck
+    from layers.tree.lower import TreeDirectory
     from layers.tree.translate import Settled
 
     # The last member tells whether all files of the layers below have to be there as well.
@@ -145,7 +146,7 @@ class BlockerCheck:
         layer's tree lacks is left out."""
         own = self.tree.tar.root
         there = [path for path in whole if own.find(joined(path).decode()) is not None]
-        work: list[tuple[Path, Blocker, RepoDirectory]] = [
+        work: list[tuple[Path, TreeDirectory, RepoDirectory]] = [
             ((), blocker_tree(own, there, _END), self.root)
         ]
         while work:
@@ -156,7 +157,7 @@ class BlockerCheck:
                 for name in expected.directories.keys() & stored.directories.keys()
             )
 
-    def _directory(self, path: Path, expected: Blocker, stored: RepoDirectory) -> None:
+    def _directory(self, path: Path, expected: TreeDirectory, stored: RepoDirectory) -> None:
         if expected.meta != stored.meta:
             problem = "its mode, owner or xattrs are not those of the layer's directory"
             self.tree.fault(path, problem)

@@ -16,26 +16,26 @@ from layers.tree.lower import StoredDirectory, each_directory
 from layers.whiteout import quoted, unquoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from layers.path import Path
     from layers.tree.lower import Lower, Nested, TreeDirectory
 
     # A directory of a layer's own part, the same in the layer's tree, and in the layers below.
-    type Pair = tuple[OwnPart, StoredDirectory, Lower | None]
+    type Pair = tuple[MadeDirectory, StoredDirectory, Lower | None]
 
 
 @dataclass(slots=True)
-class Blocker:
-    """A directory of a blocker; a `layers.tree.lower.TreeDirectory`.
+class MadeDirectory:
+    """A directory of a blocker, or of a layer's own part; a `layers.tree.lower.TreeDirectory`.
 
-    Each leaf ends the directory of its name in the layers below. The owner is that of the layer's
-    own directory.
+    Each leaf of a blocker ends the directory of its name in the layers below. The owner is that of
+    the layer's own directory. Whiteouts of an own part have no checksum.
     """
 
     meta: str
     leaves: dict[bytes, str] = field(default_factory=dict)
-    directories: dict[bytes, Blocker] = field(default_factory=dict)
+    directories: dict[bytes, TreeDirectory] = field(default_factory=dict)
 
 
 def has_whiteout(directory: TreeDirectory) -> bool:
@@ -56,32 +56,24 @@ def topmost[D: Nested](root: D, deletes: Callable[[D], bool]) -> tuple[Path, ...
     return tuple(sorted(paths))
 
 
-def blocker_tree(root: TreeDirectory, paths: Iterable[Path], leaf: str) -> Blocker:
+def blocker_tree(root: TreeDirectory, paths: Iterable[Path], leaf: str) -> MadeDirectory:
     """Return the tree with a `leaf` at each of the paths, which are directories below `root`."""
-    top = Blocker(root.meta)
+    made: dict[Path, MadeDirectory] = {(): MadeDirectory(root.meta)}
     for path in paths:
-        here, into = root, top
-        for name in path[:-1]:
+        here, into = root, made[()]
+        for end, name in enumerate(path[:-1], 1):
             here = here.directories[name]
-            into = into.directories.setdefault(name, Blocker(here.meta))
+            if path[:end] not in made:
+                made[path[:end]] = into.directories[name] = MadeDirectory(here.meta)
+            into = made[path[:end]]
         into.leaves[path[-1]] = leaf
-    return top
+    return made[()]
 
 
 def blocked_paths(blocker: TreeDirectory) -> tuple[Path, ...]:
     """Return the paths of the directories that a blocker ends."""
     directories = each_directory(blocker)
     return tuple(sorted((*path, name) for path, node in directories for name in node.leaves))
-
-
-@dataclass(slots=True)
-class OwnPart:
-    """A directory of a layer's own part; a `layers.tree.lower.TreeDirectory`. Whiteouts have no
-    checksum."""
-
-    meta: str
-    leaves: Mapping[bytes, str] = field(default_factory=dict)
-    directories: dict[bytes, TreeDirectory] = field(default_factory=dict)
 
 
 def own_part(
@@ -95,8 +87,8 @@ def own_part(
     """
     if blocker is None:
         return _part(root, below)
-    top = OwnPart(root.meta, root.leaves)
-    work: list[tuple[OwnPart, StoredDirectory, Lower | None, TreeDirectory]] = [
+    top = MadeDirectory(root.meta, dict(root.leaves))
+    work: list[tuple[MadeDirectory, StoredDirectory, Lower | None, TreeDirectory]] = [
         (top, root, below, blocker)
     ]
     while work:
@@ -107,17 +99,17 @@ def own_part(
             if name in ends.leaves:
                 part.directories[name] = _part(stored, deeper)
             elif name in ends.directories:
-                child = OwnPart(stored.meta, stored.leaves)
+                child = MadeDirectory(stored.meta, dict(stored.leaves))
                 part.directories[name] = child
                 work.append((child, stored, deeper, ends.directories[name]))
     return top
 
 
-def _part(top: StoredDirectory, below: Lower | None) -> OwnPart:
+def _part(top: StoredDirectory, below: Lower | None) -> MadeDirectory:
     """Compare a directory with all that the layers below have there. Without recursion, so that
     the depth has no bound."""
-    root = OwnPart(top.meta)
-    parents: list[tuple[Pair, OwnPart, bytes]] = []
+    root = MadeDirectory(top.meta)
+    parents: list[tuple[Pair, MadeDirectory, bytes]] = []
     work: list[Pair] = [(root, top, below)]
     while work:
         part, here, lower = work.pop()
@@ -125,7 +117,7 @@ def _part(top: StoredDirectory, below: Lower | None) -> OwnPart:
         for name, stored in here.directories.items():
             deeper = lower.directory(name) if lower is not None else None
             if deeper is None or not _same(stored, deeper):
-                pair = (OwnPart(stored.meta), stored, deeper)
+                pair = (MadeDirectory(stored.meta), stored, deeper)
                 parents.append((pair, part, name))
                 work.append(pair)
     for (part, _, lower), parent, name in reversed(parents):  # children before their parents
@@ -134,10 +126,10 @@ def _part(top: StoredDirectory, below: Lower | None) -> OwnPart:
     return root
 
 
-def _leaves(here: StoredDirectory, lower: Lower | None) -> Mapping[bytes, str]:
+def _leaves(here: StoredDirectory, lower: Lower | None) -> dict[bytes, str]:
     """Return the directory's own files and symlinks, and its whiteouts."""
     if lower is None:
-        return here.leaves
+        return dict(here.leaves)
     own = {name: file for name, file in here.leaves.items() if lower.leaf(name) != file}
     hidden = lower.names - here.leaves.keys() - here.directories.keys()
     return own | {quoted(name): "" for name in hidden}
