@@ -13,7 +13,6 @@ from importer.repo.labels import label_of
 from layers.chunks import Hashed
 from layers.entry import Entry, Kind
 from layers.errors import LayerError
-from layers.frozen import frozen
 from layers.ostree.objects import content_of
 from layers.path import components
 from layers.tarsplit.record_reader import FileContent, segments
