@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from importer.cli.options.result import OptionalRepo, StoreContents
-from importer.cli.options.store_copy import STDOUT, CopyOptions
+from importer.cli.options.result import STDOUT, CopyOptions, StoreContents
 from importer.cli.options.work import Jobs
 from layers.storage.layer_id import Whiteouts
 
@@ -56,7 +55,7 @@ def copy_of(given: Given) -> StoreCopy | None:
 
 def repo_of(given: Given) -> Path:
     """Return the repo that the command line names, or else the user's cache."""
-    return given(OptionalRepo).repo or _cache(os.environ) / _REPO
+    return given(CopyOptions).repo or _cache(os.environ) / _REPO
 
 
 def _cache(environment: Mapping[str, str]) -> Path:

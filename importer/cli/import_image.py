@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cli.copies import copy_of
 from importer.cli.named_images import NamedImages
 from importer.cli.options.given import Given, command
 from importer.cli.options.images import ArchitectureOption, ImageArguments
-from importer.cli.options.registry import Retries
-from importer.cli.options.result import Shape, ToBranch
-from importer.cli.options.store_copy import CopyOptions, RepoOrCopy
+from importer.cli.options.result import CopyOptions, Shape
 from importer.cli.run import end_import
 from importer.cli.targets import FETCH, IMPORT, executors, skopeo, target
 
@@ -35,9 +32,6 @@ import-image --repo /srv/repo --onto os --branch device/apps \\
     "import-image",
     ImageArguments,
     ArchitectureOption,
-    RepoOrCopy,
-    CopyOptions,
-    ToBranch,
     Shape,
     *FETCH,
     *IMPORT,
@@ -66,10 +60,13 @@ def _job(given: Given, images: NamedImages) -> ImportJob:
     from layers.oci.reference import registries
 
     references = tuple(images.names)
-    wanted = registries(references)
-    how = skopeo(given, given(Retries).retry_times, wanted, given(ArchitectureOption).arch)
-    source = ReferenceSource(references, images.names, how)
-    where, to = target(given), given(CopyOptions).to
-    if to is not None and where.branch is None:  # the copy is of one branch's store
-        where = replace(where, branch=copy_branch(to))
-    return ImportJob(target=where, source=source, executors=executors(given), copy=copy_of(given))
+    source = ReferenceSource(references, images.names, skopeo(given, registries(references)))
+    branch, to = given(Shape).branch, given(CopyOptions).to
+    if to is not None and branch is None:
+        branch = copy_branch(to)  # the copy is of one branch's store
+    return ImportJob(
+        target=target(given, branch),
+        source=source,
+        executors=executors(given),
+        copy=copy_of(given),
+    )

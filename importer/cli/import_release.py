@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from importer.cli.copies import copy_of, repo_of
+from importer.cli.copies import copy_of
 from importer.cli.finish import Answer, end
 from importer.cli.messages import log_line, progress_for
 from importer.cli.named_images import pinned, pinning_for
 from importer.cli.options.given import Given, command
 from importer.cli.options.images import Lists
-from importer.cli.options.output import Messages, Rehearsal
-from importer.cli.options.registry import RegistryOptions, Retries
-from importer.cli.options.release import (
-    ReleaseFiles,
-    ReleaseReport,
-    ReleaseResult,
-    ReleaseSources,
-)
-from importer.cli.options.result import OptionalRepo
-from importer.cli.options.store_copy import CopyOptions
+from importer.cli.options.output import Output, Rehearsal
+from importer.cli.options.registry import Access
+from importer.cli.options.release import ReleaseReport, ReleaseResult, ReleaseSources
+from importer.cli.options.result import CopyOptions
 from importer.cli.run import answer, imported
 from importer.cli.targets import (
     FETCH,
@@ -33,7 +27,7 @@ from importer.cli.targets import (
     executors,
     layer_options,
     skopeo,
-    target_of,
+    target,
 )
 
 if TYPE_CHECKING:
@@ -62,10 +56,7 @@ import-release --repo /srv/repo --stream 4.20.0-0.nightly --dry-run
 @command(
     "import-release",
     ReleaseSources,
-    OptionalRepo,
-    CopyOptions,
     ReleaseResult,
-    ReleaseFiles,
     *FETCH,
     *IMPORT,
     ReleaseReport,
@@ -79,11 +70,11 @@ def import_release(given: Given) -> None:
     or of a release controller, the pullspec of a release payload, or REF!/PATH for a file of
     these in an image. Several make one release. ARCH=SOURCE is for one architecture alone.
     """
-    end(lambda: _work(given), log_json=given(Messages).log_json)
+    end(lambda: _work(given), log_json=given(Output).log_json)
 
 
 def _work(given: Given) -> Answer:
-    result, repo = given(ReleaseResult), given(OptionalRepo).repo
+    result, repo = given(ReleaseResult), given(CopyOptions).repo
     if result.diff is not None:
         return _diff(given, repo, *result.diff)
     job = _job(given, _origin(given))
@@ -93,7 +84,7 @@ def _work(given: Given) -> Answer:
 def _diff(given: Given, repo: Path | None, old: str, new: str) -> Answer:
     from importer.release.compare import diff_releases
 
-    result = diff_releases(repo, _origin(given), old, new, progress_for(given(Messages)))
+    result = diff_releases(repo, _origin(given), old, new, progress_for(given(Output)))
     reports = result.reports()
     text = _markdown(given, reports) or _for_people(reports, tty=sys.stdout.isatty())
     return answer(given, result, text)
@@ -102,7 +93,7 @@ def _diff(given: Given, repo: Path | None, old: str, new: str) -> Answer:
 def _plan(given: Given, job: ImportJob) -> Answer:
     from importer.run.dry_run import plan_import
 
-    plan = plan_import(job, progress_for(given(Messages)))
+    plan = plan_import(job, progress_for(given(Output)))
     reports = plan.reports()
     files = [f"{path} would change" for path in plan.updated]
     people = [*_for_people(reports, tty=sys.stdout.isatty()), *files, *plan.lines()]
@@ -113,7 +104,7 @@ def _plan(given: Given, job: ImportJob) -> Answer:
 def _import(given: Given, job: ImportJob) -> Answer:
     from importer.run.release_result import reports as release_reports
 
-    messages, pinning = given(Messages), pinning_for(given(Lists))
+    messages, pinning = given(Output), pinning_for(given(Lists))
     result = imported(job, progress_for(messages))
     if pinning is not None:
         pinning.write(pinned(result))
@@ -130,12 +121,9 @@ def _job(given: Given, origin: ReleaseOrigin) -> ImportJob:
     from importer.sources.release import ReleaseSource
 
     result = given(ReleaseResult)
-    references = given(ReleaseFiles).image_references
-    files = FilesToWrite(result.lock, file_updates(given), references)
+    files = FilesToWrite(result.lock, file_updates(given), result.image_references)
     return ImportJob(
-        target=replace(
-            target_of(given, repo_of(given), result.branch), keep_images=result.keep_images
-        ),
+        target=replace(target(given, result.branch), keep_images=result.keep_images),
         source=ReleaseSource(origin, files),
         executors=executors(given),
         keep_going=result.keep_going,
@@ -175,8 +163,8 @@ def _skopeo(given: Given) -> Skopeo:
 
     sources = given(ReleaseSources)
     registries = registries_of([*sources.sources, *(given(ReleaseResult).diff or ())])
-    refuse_unnamed(credentials(given(RegistryOptions)), registries)
-    return skopeo(given, given(Retries).retry_times, registries)
+    refuse_unnamed(credentials(given(Access)), registries)
+    return skopeo(given, registries)
 
 
 def _markdown(given: Given, reports: list[Report]) -> list[str]:
@@ -206,10 +194,10 @@ def file_updates(given: Given) -> tuple[FileUpdate, ...]:
 
     Raise click.UsageError if the components of a new file are not clear.
     """
-    return tuple(_updates(given(ReleaseFiles)))
+    return tuple(_updates(given(ReleaseResult)))
 
 
-def _updates(files: ReleaseFiles) -> Iterator[FileUpdate]:
+def _updates(files: ReleaseResult) -> Iterator[FileUpdate]:
     from importer.release.files import FileKind, FileUpdate
 
     kinds = {
@@ -224,7 +212,7 @@ def _updates(files: ReleaseFiles) -> Iterator[FileUpdate]:
         yield FileUpdate.parse(FileKind.NEW_RELEASE, text, components)
 
 
-def _components(files: ReleaseFiles) -> list[tuple[str, ...]]:
+def _components(files: ReleaseResult) -> list[tuple[str, ...]]:
     found = [tuple(filter(None, map(str.strip, text.split(",")))) for text in files.components]
     if len(found) == 1:
         found *= len(files.new_files)

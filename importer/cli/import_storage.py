@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from importer.cli.copies import copy_of
 from importer.cli.options.given import Given, command
 from importer.cli.options.images import GraphrootOption
-from importer.cli.options.result import Shape, ToBranch
-from importer.cli.options.store_copy import CopyOptions, RepoOrCopy
+from importer.cli.options.result import Shape
 from importer.cli.run import end_import
 from importer.cli.targets import IMPORT, executors, target
 
@@ -32,9 +31,6 @@ import-storage --repo /srv/repo --dry-run /var/lib/docker
 @command(
     "import-storage",
     GraphrootOption,
-    RepoOrCopy,
-    CopyOptions,
-    ToBranch,
     Shape,
     *IMPORT,
     examples=_EXAMPLES,
@@ -58,5 +54,8 @@ def _job(given: Given, progress: Progress) -> ImportJob:
     source = GraphrootSource.read(images.graphroot, images.names, progress)
     source = replace(source, verified_only=images.verified_only)
     return ImportJob(
-        target=target(given), source=source, executors=executors(given), copy=copy_of(given)
+        target=target(given, given(Shape).branch),
+        source=source,
+        executors=executors(given),
+        copy=copy_of(given),
     )

@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from importer.cli.options.given import Given, command, subcommand
-from importer.cli.options.labels import Signing
-from importer.cli.options.output import Document, Messages, Unchanged
-from importer.cli.options.result import NewRepo
+from importer.cli.options.output import Output, Rehearsal, Unchanged
+from importer.cli.options.result import CommitMessage
 from importer.cli.options.rules import check_other_branch
+from importer.cli.options.system import SelinuxPolicy, Signing, System
 from importer.cli.options.tree import (
-    Changes,
-    OntoSystem,
     Opaque,
     TranslateArguments,
     TreeArguments,
     TreeCache,
     TreeCommit,
-    TreeLabels,
     TreeRules,
 )
 from importer.cli.options.work import Jobs
@@ -49,16 +46,14 @@ import-tree --repo /srv/repo --branch os/device \\
     "import-tree",
     TreeArguments,
     TreeRules,
-    Changes,
-    NewRepo,
     TreeCommit,
-    OntoSystem,
-    TreeLabels,
+    CommitMessage,
+    System,
+    SelinuxPolicy,
     Signing,
     Jobs,
     TreeCache,
-    Messages,
-    Document,
+    Output,
     Unchanged,
     examples=_EXAMPLES,
 )
@@ -81,22 +76,22 @@ def import_tree(given: Given) -> None:
 def _job(given: Given) -> TreeJob:
     from importer.tree.import_tree import TreeJob
 
-    rules, commit, policy = given(TreeRules), given(TreeCommit), given(TreeLabels).selinux_policy
-    onto = given(OntoSystem).onto
+    rules, commit, policy = given(TreeRules), given(TreeCommit), given(SelinuxPolicy).selinux_policy
+    onto, message = given(System).onto, given(CommitMessage)
     check_other_branch(commit.branch, onto)
     return TreeJob(
-        repo=given(NewRepo).repo,
+        repo=commit.repo,
         branch=commit.branch,
         roots=given(TreeArguments).roots,
         onto=onto,
         prefix=commit.tree_prefix or "/",
-        options=_options(given(Changes)),
+        options=_options(given(TreeArguments)),
         device_nodes=rules.device_nodes,
         keep_opaque=rules.opaque is Opaque.KEEP,
         selinux_policy=None if policy in (None, "base") else Path(policy),
         policy_from_base=policy == "base",
-        subject=commit.subject or "",
-        timestamp=commit.timestamp,
+        subject=message.subject or "",
+        timestamp=message.timestamp,
         signing=given(Signing).keys,
         jobs=given(Jobs).count,
         cache=not given(TreeCache).no_cache,
@@ -104,7 +99,7 @@ def _job(given: Given) -> TreeJob:
     )
 
 
-def _options(changes: Changes) -> CommitOptions:
+def _options(changes: TreeArguments) -> CommitOptions:
     """Return the changes to files. Raise LayerError or ImporterError if the file of --statoverride
     or --skip-list cannot be read."""
     from importer.tree.import_tree import read_skip_list, read_statoverride
@@ -136,8 +131,8 @@ import-tree translate --undo /srv/root
     "translate",
     TranslateArguments,
     TreeRules,
-    Messages,
-    Document,
+    Output,
+    Rehearsal,
     Unchanged,
     examples=_TRANSLATE_EXAMPLES,
 )
@@ -162,7 +157,7 @@ def _translation(given: Given) -> InPlaceJob:
         device_nodes=rules.device_nodes,
         keep_opaque=rules.opaque is Opaque.KEEP,
         undo=how.undo,
-        dry_run=how.dry_run,
+        dry_run=given(Rehearsal).dry_run,
         force=how.force,
         journal=how.journal,
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from importer.cli.images_read import ImagesRead
-    from importer.cli.options.output import Messages
+    from importer.cli.options.output import Output
     from importer.progress import Advance, Progress
 
 # Between two events of a blob: enough for a bar, and a fast blob comes in thousands of pieces.
@@ -184,7 +184,7 @@ def _last_words(images: ImagesRead, *, log_json: bool) -> Callable[[], str]:
     return words
 
 
-def progress_for(given: Messages) -> Progress:
+def progress_for(given: Output) -> Progress:
     """Return the `Progress` that the command's options ask for."""
     quiet = given.quiet
     shown = JsonLog() if given.log_json and not quiet else for_terminal(quiet=quiet)

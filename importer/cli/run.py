@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from importer.cli.finish import INCOMPLETE, UNCHANGED, Answer, end
 from importer.cli.messages import progress_for
-from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
-from importer.cli.options.store_copy import STDOUT, CopyOptions
+from importer.cli.options.output import Output, Rehearsal, Unchanged
+from importer.cli.options.result import STDOUT, CopyOptions
 from importer.render.json_text import Documented, json_text
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def imported(job: ImportJob, progress: Progress) -> Result:
 
 def end_work(given: Given, work: Callable[[Progress], Outcome]) -> NoReturn:
     """Do the work, print its result and exit."""
-    messages = given(Messages)
+    messages = given(Output)
     end(lambda: answer(given, work(progress_for(messages))), log_json=messages.log_json)
 
 
@@ -77,7 +77,7 @@ def answer(
 ) -> Answer:
     """Return the result's text, or these lines instead, or with --json its document. `incomplete`
     tells that components of a release are missing."""
-    as_json = given(Document).as_json
+    as_json = given(Output).as_json
     text = json_text(result) if as_json else "\n".join(lines or result.lines())
     if given.takes(CopyOptions) and given(CopyOptions).to == STDOUT:
         text = ""  # the tar is there
@@ -106,9 +106,9 @@ def end_shown(given: Given, work: Callable[[], Shown]) -> NoReturn:
         from importer.render.table import rendered
 
         shown = work()
-        if given(Document).as_json:
+        if given(Output).as_json:
             return Answer(json_text(shown), shown.status)
         terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         return Answer(rendered(shown.blocks(), terminal=terminal), shown.status)
 
-    end(answer, log_json=given(Messages).log_json)
+    end(answer, log_json=given(Output).log_json)

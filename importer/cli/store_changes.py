@@ -10,25 +10,24 @@ import click
 
 from importer.cli.finish import UNCHANGED
 from importer.cli.messages import progress_for
-from importer.cli.options.embed import BaseAndDestination, NewImage
 from importer.cli.options.given import Given, subcommand
 from importer.cli.options.images import ArchitectureOption, Platform
-from importer.cli.options.labels import Signing
-from importer.cli.options.output import Document, Messages, Unchanged
-from importer.cli.options.registry import Access, Retries
+from importer.cli.options.output import Output, Rehearsal, Unchanged
+from importer.cli.options.registry import Access
 from importer.cli.options.stores import (
+    BaseAndDestination,
     ExportOptions,
     Images,
     InBranch,
+    NewImage,
     OneBranch,
     PruneOptions,
-    RemoveOptions,
     StoreArguments,
 )
-from importer.cli.options.system import InSystem
+from importer.cli.options.system import InSystem, Signing
 from importer.cli.options.work import Downloads, Jobs
 from importer.cli.run import end_query, end_shown
-from importer.cli.targets import skopeo_of
+from importer.cli.targets import skopeo
 
 if TYPE_CHECKING:
     from importer.embed.embed import EmbedJob
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 
-@subcommand("remove", Images, StoreArguments, RemoveOptions, Signing, Messages, Document)
+@subcommand("remove", Images, InBranch, StoreArguments, Signing, Output)
 def remove(given: Given) -> None:
     """Commit branches again without these images.
 
@@ -48,11 +47,11 @@ def remove(given: Given) -> None:
     def work(repo: Repo) -> Shown:
         from importer.imagestore.remove import own_stores, remove_images
 
-        removal, prefix = given(RemoveOptions), given(StoreArguments).prefix
-        stores = own_stores(repo, removal.branches, prefix)
-        keys, named = given(Signing).keys, bool(removal.branches)
+        branches, prefix = given(InBranch).branches, given(StoreArguments).prefix
+        stores = own_stores(repo, branches, prefix)
+        keys, named = given(Signing).keys, bool(branches)
         removals = remove_images(repo, stores, given(Images).images, keys, everywhere=named)
-        progress = progress_for(given(Messages))
+        progress = progress_for(given(Output))
         for change in removals.branches:
             progress.message(change.line())
         return removals
@@ -60,7 +59,7 @@ def remove(given: Given) -> None:
     end_query(given, work)
 
 
-@subcommand("prune", StoreArguments, PruneOptions, Messages, Document)
+@subcommand("prune", StoreArguments, PruneOptions, Rehearsal, Output)
 def prune(given: Given) -> None:
     """Delete layers and objects that nothing needs.
 
@@ -72,14 +71,14 @@ def prune(given: Given) -> None:
     def work(repo: Repo) -> Shown:
         from importer.imagestore.prune import prune as prune_repo
 
-        pruning, progress = given(PruneOptions), progress_for(given(Messages))
-        prefix = given(StoreArguments).prefix
-        return prune_repo(repo, pruning.keep, prefix, progress, dry_run=pruning.dry_run)
+        keep, progress = given(PruneOptions).keep, progress_for(given(Output))
+        prefix, dry_run = given(StoreArguments).prefix, given(Rehearsal).dry_run
+        return prune_repo(repo, keep, prefix, progress, dry_run=dry_run)
 
     end_query(given, work)
 
 
-@subcommand("export", ExportOptions, InBranch, StoreArguments, Jobs, Messages, Document)
+@subcommand("export", ExportOptions, InBranch, StoreArguments, Jobs, Output)
 def export(given: Given) -> None:
     """Write images as an OCI layout, a dir: or an archive.
 
@@ -102,7 +101,7 @@ def export(given: Given) -> None:
         from importer.store.find import find_stores
 
         stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
-        progress, jobs = progress_for(given(Messages)), given(Jobs).count
+        progress, jobs = progress_for(given(Output)), given(Jobs).count
         if many:
             images = options.images
             return export_images(repo, stores, images, directory, progress, jobs, archive=archive)
@@ -139,11 +138,10 @@ def _destination(text: str) -> tuple[Path, str | None, bool]:
     NewImage,
     InSystem,
     Access,
-    Retries,
     Jobs,
     Downloads,
-    Messages,
-    Document,
+    Output,
+    Rehearsal,
     Unchanged,
 )
 def embed(given: Given) -> None:
@@ -157,14 +155,14 @@ def embed(given: Given) -> None:
 
     def work() -> Shown:
         status = UNCHANGED if given(Unchanged).unchanged_exit_77 else 0
-        if given(NewImage).dry_run:
+        if given(Rehearsal).dry_run:
             from importer.embed.dry_run import plan_embed
 
-            plan = plan_embed(_job(given), progress_for(given(Messages)))
+            plan = plan_embed(_job(given), progress_for(given(Output)))
             return replace(plan, status=status if plan.unchanged else 0)
         from importer.embed.embed import embed as embed_store
 
-        made = embed_store(_job(given), progress_for(given(Messages)))
+        made = embed_store(_job(given), progress_for(given(Output)))
         return replace(made, status=status if made.published.unchanged else 0)
 
     end_shown(given, work)
@@ -177,14 +175,13 @@ def _job(given: Given) -> EmbedJob:
     images, new = given(BaseAndDestination), given(NewImage)
     base = Reference.parse(images.base) if images.base is not None else None
     to = Reference.parse(images.to)
-    arch, retries = given(ArchitectureOption).arch, given(Retries).retry_times
     return EmbedJob(
         repo=given(StoreArguments).repo,
         branch=given(OneBranch).branch,
         prefix=given(StoreArguments).prefix,
         base=base,
         to=to,
-        skopeo=skopeo_of(given, given(Access), retries, registries(filter(None, (base, to))), arch),
+        skopeo=skopeo(given, registries(filter(None, (base, to)))),
         jobs=given(Jobs).count,
         downloads=given(Downloads).max_parallel_downloads,
         labels=dict(new.labels),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from importer.cli.finish import Answer, end
 from importer.cli.options.given import Given, subcommand
-from importer.cli.options.output import Document, Messages
+from importer.cli.options.output import Output, Rehearsal
 from importer.cli.options.stores import Healing, OwnStorage
 from importer.errors import ImporterError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from importer.device.treatment import Treatment
 
 
-@subcommand("heal", OwnStorage, Healing, Messages, Document)
+@subcommand("heal", OwnStorage, Healing, Rehearsal, Output)
 def heal(given: Given) -> None:
     """Move images aside that an upgrade broke.
 
@@ -36,7 +36,7 @@ def heal(given: Given) -> None:
         healed = heal_storage(
             own.root,
             Configured.of(own.stores),
-            dry_run=changes.dry_run,
+            dry_run=given(Rehearsal).dry_run,
             delete=changes.delete,
             timeout=changes.lock_timeout,
         )
@@ -45,7 +45,7 @@ def heal(given: Given) -> None:
     _end(answer, given)
 
 
-@subcommand("doctor", OwnStorage, Messages, Document)
+@subcommand("doctor", OwnStorage, Output)
 def doctor(given: Given) -> None:
     """Say what is wrong with a device's stores.
 
@@ -69,7 +69,7 @@ def doctor(given: Given) -> None:
 
 def _answer(given: Given, result: Treatment | Diagnosis) -> Answer:
     lines, document = result.lines(), result.document()
-    text = json.dumps(document, indent=2) if given(Document).as_json else "\n".join(lines)
+    text = json.dumps(document, indent=2) if given(Output).as_json else "\n".join(lines)
     return Answer(text, 0 if result.is_well else 1)
 
 
@@ -82,4 +82,4 @@ def _end(answer: Callable[[], Answer], given: Given) -> None:
         except DeviceError as error:
             raise ImporterError(str(error)) from None
 
-    end(explained, log_json=given(Messages).log_json)
+    end(explained, log_json=given(Output).log_json)

@@ -10,8 +10,8 @@ import click
 from importer.cli.messages import progress_for
 from importer.cli.options.given import Given, subcommand
 from importer.cli.options.images import ArchitectureOption, Platform
-from importer.cli.options.output import Document, ListForm, ListMessages, Messages
-from importer.cli.options.registry import Access, Retries
+from importer.cli.options.output import ListForm, ListOutput, Output
+from importer.cli.options.registry import Access
 from importer.cli.options.stores import (
     Branches,
     DiffOptions,
@@ -24,7 +24,7 @@ from importer.cli.options.stores import (
 )
 from importer.cli.options.work import Jobs
 from importer.cli.run import end_query
-from importer.cli.targets import skopeo_of
+from importer.cli.targets import skopeo
 
 if TYPE_CHECKING:
     from importer.imagestore.diff_layers import LayersDiff
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 
-@subcommand("list", Branches, StoreArguments, ListMessages, ListForm, Document)
+@subcommand("list", Branches, StoreArguments, ListOutput, ListForm)
 def list_images(given: Given) -> None:
     """List the images of these branches, or of all."""
 
@@ -45,7 +45,7 @@ def list_images(given: Given) -> None:
         return Listing(
             stores,
             int(time.time()),
-            ids=given(ListMessages).quiet,
+            ids=given(ListOutput).quiet,
             whole=form.no_trunc,
             template=form.template or "",
         )
@@ -53,7 +53,7 @@ def list_images(given: Given) -> None:
     end_query(given, work)
 
 
-@subcommand("show", OneImage, InBranch, StoreArguments, Messages, Document)
+@subcommand("show", OneImage, InBranch, StoreArguments, Output)
 def show(given: Given) -> None:
     """Show an image layer by layer.
 
@@ -71,7 +71,7 @@ def show(given: Given) -> None:
     end_query(given, work)
 
 
-@subcommand("history", OneBranch, StoreArguments, Messages, Document)
+@subcommand("history", OneBranch, StoreArguments, Output)
 def history(given: Given) -> None:
     """Show the commits of a branch, and what each changed.
 
@@ -94,9 +94,7 @@ def history(given: Given) -> None:
     StoreArguments,
     DiffOptions,
     Access,
-    Retries,
-    Messages,
-    Document,
+    Output,
 )
 def diff(given: Given) -> None:
     """Show what differs from store A to store B.
@@ -127,9 +125,7 @@ def diff(given: Given) -> None:
     Platform,
     StoreArguments,
     Access,
-    Retries,
-    Messages,
-    Document,
+    Output,
 )
 def check_upgrade(given: Given) -> None:
     """Tell what an upgrade from store A to store B takes from a device.
@@ -185,12 +181,11 @@ def _layers_diff(given: Given, repo: Repo) -> LayersDiff:
 
     names = given(TwoStores)
     old, new = (Reference.parse(name) for name in (names.old, names.new))
-    arch, retries = given(ArchitectureOption).arch, given(Retries).retry_times
-    skopeo = skopeo_of(given, given(Access), retries, registries([old, new]), arch)
-    return diff_layers(repo, skopeo, old, new, progress_for(given(Messages)))
+    how = skopeo(given, registries([old, new]))
+    return diff_layers(repo, how, old, new, progress_for(given(Output)))
 
 
-@subcommand("verify", Branches, StoreArguments, Jobs, Messages, Document)
+@subcommand("verify", Branches, StoreArguments, Jobs, Output)
 def verify(given: Given) -> None:
     """Verify the stores in these branches, or in all.
 
@@ -205,13 +200,13 @@ def verify(given: Given) -> None:
 
         prefix = given(StoreArguments).prefix
         stores = find_stores(repo, given(Branches).branches, prefix, broken=True)
-        progress, jobs = progress_for(given(Messages)), given(Jobs).count
+        progress, jobs = progress_for(given(Output)), given(Jobs).count
         return verify_stores(repo, stores.found, progress, jobs)
 
     end_query(given, work)
 
 
-@subcommand("report", OneBranch, StoreArguments, ReportOptions, Messages, Document)
+@subcommand("report", OneBranch, StoreArguments, ReportOptions, Output)
 def report(given: Given) -> None:
     """Write a page that shows where the space of a store goes.
 
@@ -222,7 +217,7 @@ def report(given: Given) -> None:
     from importer.imagestore.report_page import STDOUT, write_report
 
     options, prefix = given(ReportOptions), given(StoreArguments).prefix
-    if given(Document).as_json and options.output == STDOUT:
+    if given(Output).as_json and options.output == STDOUT:
         raise click.UsageError("--json and -o - exclude each other: both are standard output")
 
     def work(repo: Repo) -> Shown:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from stat import S_IROTH, S_ISREG
@@ -14,21 +13,13 @@ import click
 
 from importer.cli.copies import repo_of
 from importer.cli.messages import log_line
-from importer.cli.options.images import LayerRules, Lists, Platform
-from importer.cli.options.labels import LabelOptions, Signing
-from importer.cli.options.output import Document, Messages, Rehearsal, Unchanged
-from importer.cli.options.registry import Access, RegistryOptions, Retries
-from importer.cli.options.result import (
-    CommitMessage,
-    FormOption,
-    Shape,
-    StoreContents,
-    ToBranch,
-)
+from importer.cli.options.images import ArchitectureOption, LayerRules, Lists, Platform
+from importer.cli.options.output import Output, Rehearsal, Unchanged
+from importer.cli.options.registry import Access, KeepSignatures
+from importer.cli.options.result import CommitMessage, CopyOptions, Shape, StoreContents
 from importer.cli.options.rules import check_other_branch
-from importer.cli.options.store_copy import CopyOptions
-from importer.cli.options.system import InSystem, System
-from importer.cli.options.work import Downloads, Jobs, OnCluster, Spool
+from importer.cli.options.system import InSystem, LabelOptions, Signing, System
+from importer.cli.options.work import Downloads, Jobs, OnCluster
 from importer.cli.streams import say
 from importer.commit.target import Form, Labelling, Target
 from importer.errors import ImporterError
@@ -49,54 +40,39 @@ if TYPE_CHECKING:
 
 # The options of all commands that import images, and those of the ones that fetch images.
 IMPORT = (
-    *(LayerRules, StoreContents, CommitMessage, System, InSystem),
-    *(LabelOptions, Signing),
-    *(Jobs, OnCluster, Messages, Document, Rehearsal, Unchanged),
+    *(LayerRules, CopyOptions, StoreContents, CommitMessage, System, InSystem),
+    *(LabelOptions, Signing, Jobs, OnCluster, Output, Rehearsal, Unchanged),
 )
-FETCH = (Lists, Platform, RegistryOptions, Retries, Downloads, Spool)
+FETCH = (Lists, Platform, Access, KeepSignatures, Downloads)
 
 
-def target(given: Given) -> Target:
-    """Return where images go, by the options of import-image and import-storage."""
-    shape = given(Shape)
-    branch = given(ToBranch).branch
-    bundle = shape.form is FormOption.BUNDLE
-    return target_of(given, repo_of(given), branch, shape.of_commit, bundle=bundle)
-
-
-def target_of(
-    given: Given,
-    repo: Path,
-    branch: str | None,
-    form: Form = Form.STORE,
-    *,
-    bundle: bool = False,
-) -> Target:
+def target(given: Given, branch: str | None) -> Target:
     """Return where images go, by the options of all importers.
 
     Raise click.UsageError if the images would be committed to the branch of --onto.
     """
     contents, commit = given(StoreContents), given(CommitMessage)
-    onto, system = given(System).onto, given(InSystem)
+    form = given(Shape).form if given.takes(Shape) else Form.STORE
+    onto, system, labels = given(System).onto, given(InSystem), given(LabelOptions)
     check_other_branch(branch, onto)
     whiteouts, usual = _whiteouts(given, form)
+    rules = given(LayerRules)
     return Target(
-        repo=repo,
+        repo=repo_of(given),
         form=form,
-        bundle=bundle,
         flatten=contents.flatten,
         layer_ids=contents.layer_ids,
         whiteouts=whiteouts,
         usual_whiteouts=usual,
         branch=branch,
-        replace_branch=commit.replace_branch,
+        replace_branch=contents.replace_branch,
         onto=onto,
         existing_store=system.existing_store,
         engines=system.engines,
-        labelling=_labelling(given(LabelOptions)),
+        labelling=Labelling(labels.selinux_label, labels.selinux_policy),
         prefix=contents.prefix,
         layer_options=layer_options(given),
-        total=_total(given(LayerRules)),
+        total=Limits(rules.max_size, rules.max_entries),
         subject=commit.subject,
         timestamp=commit.timestamp,
         signing=given(Signing).keys,
@@ -109,19 +85,12 @@ def executors(given: Given) -> OpenExecutors:
     return given(OnCluster).executors(given(Jobs).jobs)
 
 
-def _labelling(labels: LabelOptions) -> Labelling:
-    return Labelling(labels.selinux_label, labels.selinux_policy)
-
-
-def _total(rules: LayerRules) -> Limits:
-    return Limits(rules.max_size, rules.max_entries)
-
-
 def _budget(given: Given) -> Budget:
     jobs = given(Jobs).count
-    if not given.takes(Spool):
+    if not given.takes(Downloads):
         return Budget(jobs=jobs)  # nothing is fetched
-    return Budget(given(Downloads).max_parallel_downloads, jobs, given(Spool).spool_size)
+    downloads = given(Downloads)
+    return Budget(downloads.max_parallel_downloads, jobs, downloads.spool_size)
 
 
 def _whiteouts(given: Given, form: Form) -> tuple[Whiteouts | None, Whiteouts]:
@@ -147,31 +116,21 @@ def layer_options(given: Given) -> LayerOptions:
     return LayerOptions(rules.device_nodes, Limits(rules.max_layer_size, rules.max_layer_entries))
 
 
-def skopeo(
-    given: Given, retry_times: int, registries: Iterable[str], arch: str | None = None
-) -> Skopeo:
-    """Return how to call skopeo. `arch` is for images of several architectures.
+def skopeo(given: Given, registries: Iterable[str]) -> Skopeo:
+    """Return how to call skopeo, by the options of all commands that call it.
 
     Raise ImporterError if there are credentials, and the command line names several `registries`.
     """
-    made = skopeo_of(given, given(RegistryOptions), retry_times, registries, arch)
-    return replace(made, keep_signatures=given(RegistryOptions).keep_signatures)
-
-
-def skopeo_of(
-    given: Given, registry: Access, retry_times: int, registries: Iterable[str], arch: str | None
-) -> Skopeo:
-    """Return how to call skopeo, by the options of all commands that call it."""
     from importer.fetch.skopeo import Credentials, Skopeo
     from importer.fetch.skopeo_files import FORM, check_readable
 
     certificates = "certificates are in files *.crt, *.cert and *.key, see containers-certs.d(5)"
+    registry, platform = given(Access), given(Platform)
     check_readable("--authfile", registry.authfile, FORM)
     check_readable("--cert-dir", registry.cert_dir, certificates, directory=True)
     check_readable("--policy", registry.policy, "see containers-policy.json(5)")
-    if registry.creds_file is not None and not given(Messages).quiet:
-        _tell_of_readers(registry.creds_file, log_json=given(Messages).log_json)
-    platform = given(Platform)
+    if registry.creds_file is not None and not given(Output).quiet:
+        _tell_of_readers(registry.creds_file, log_json=given(Output).log_json)
     return Skopeo(
         authfile=registry.authfile,
         creds=Credentials.for_one(credentials(registry), registries),
@@ -180,11 +139,12 @@ def skopeo_of(
         registries_conf=_registries_conf(registry.registries_conf),
         policy=registry.policy,
         insecure_policy=registry.insecure_policy,
-        arch=arch,
+        arch=given(ArchitectureOption).arch if given.takes(ArchitectureOption) else None,
         os=platform.os,
         variant=platform.variant,
-        retry_times=retry_times,
+        retry_times=registry.retry_times,
         timeout=registry.timeout,
+        keep_signatures=given.takes(KeepSignatures) and given(KeepSignatures).keep_signatures,
     )
 
 

@@ -54,8 +54,8 @@ def _why_not(target: Target, head: Commit, base: Base | None, is_parent: bool) -
     form = head.metadata.get(FORM)
     if form is None:
         return f"has a commit that no import of images made: {head.checksum}"
-    if form != target.form.value:
-        return f"is of --form={form}, and would become one of --form={target.form.value}"
+    if form != target.form.recorded:
+        return f"is of --form={form}, and would become one of --form={target.form.recorded}"
     if BASE in head.metadata and base is None:
         return "has an operating system with images (--onto), and would have the images alone"
     if not is_parent and any(key.startswith(OF_A_RELEASE) for key in head.metadata):

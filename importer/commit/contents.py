@@ -104,10 +104,12 @@ class Contents:
 
     def tree(self) -> Tree:
         """Return the root directory. Call within a transaction."""
-        if self._target.form is Form.ROOTFS:
+        if self._target.form.is_rootfs:
             from importer.commit.rootfs import rootfs_tree
 
-            return rootfs_tree(self._repo, self._only_image(), bundle=self._target.bundle)
+            return rootfs_tree(
+                self._repo, self._only_image(), bundle=self._target.form is Form.BUNDLE
+            )
         tree = CommitTree(self._repo, self._base, self._labels)
         prefix = self._target.prefix
         directory = tree.directory(prefix)

@@ -74,7 +74,7 @@ def default_subject(references: Sequence[str]) -> str:
 
 def facts(target: Target, base: Base | None, kind: StoreKind) -> dict[str, str]:
     """Return the metadata that says how the commit was made."""
-    metadata = {key.FORM: target.form.value}
+    metadata = {key.FORM: target.form.recorded}
     if target.form is Form.STORE:
         metadata[key.PREFIX] = target.prefix
         if kind.ids is LayerIds.PRIVATE:

@@ -24,6 +24,18 @@ class Form(Enum):
     STORE = "store"
     LAYERS = "layers"
     ROOTFS = "rootfs"
+    BUNDLE = "bundle"  # a root file system in a directory beside its configuration
+
+    @property
+    def recorded(self) -> str:
+        """Return the form as a commit's metadata has it, in which a bundle is a root file
+        system."""
+        return Form.ROOTFS.value if self.is_rootfs else self.value
+
+    @property
+    def is_rootfs(self) -> bool:
+        """Return whether the commit has the root file system of one image."""
+        return self in (Form.ROOTFS, Form.BUNDLE)
 
 
 class ExistingStore(Enum):
@@ -89,7 +101,6 @@ class Target:
     _: KW_ONLY
     repo: Path
     form: Form
-    bundle: bool = False
     flatten: bool = False
     layer_ids: LayerIds | None = None
     whiteouts: Whiteouts | None = None

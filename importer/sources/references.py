@@ -97,7 +97,7 @@ class ReferenceSource:
 
 
 def _branch(target: Target, reference: Reference) -> str:
-    own = rootfs_branch if target.form is Form.ROOTFS else image_branch
+    own = rootfs_branch if target.form.is_rootfs else image_branch
     return target.branch or own(reference)
 
 

@@ -15,7 +15,7 @@ from importer.cli.import_release import import_release
 from importer.cli.import_storage import import_storage
 from importer.cli.import_tree import import_tree
 from importer.cli.options.given import Given
-from importer.cli.targets import target, target_of
+from importer.cli.targets import target
 from importer.commit.target import Target
 from importer.ingest.budget import Budget
 from tests.tools.importimage import run_import
@@ -90,7 +90,7 @@ def test_an_empty_value_is_a_usage_error_before_anything_is_made(
 def parsed(*arguments: str) -> Target:
     """The target that the arguments stand for."""
     context = import_image.make_context("import-image", [*GOOD, *arguments])
-    return target(Given(context))
+    return target(Given(context), None)
 
 
 @pytest.mark.parametrize("value", ["", NOT_UTF8])
@@ -143,11 +143,9 @@ def test_how_much_is_done_at_once(command: click.Command, tmp_path: Path) -> Non
     always = [f"--repo={tmp_path / 'repo'}", str(tmp_path)]
     config = default_map(command, {"spool-size": "2M"})
     context = command.make_context(command.name, [*flags, *always], default_map=config)
-    assert target_of(Given(context), tmp_path, None).budget == budget
+    assert target(Given(context), None).budget == budget
     context = command.make_context(command.name, always)
-    assert target_of(Given(context), tmp_path, None).budget == Budget(
-        6, len(os.sched_getaffinity(0)), 1 << 30
-    )
+    assert target(Given(context), None).budget == Budget(6, len(os.sched_getaffinity(0)), 1 << 30)
 
 
 @pytest.mark.parametrize(

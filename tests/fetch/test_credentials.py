@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.cli.options.registry import RegistryOptions as RegistryOptions
+from importer.cli.options.registry import Access
 from importer.cli.targets import credentials
 from importer.errors import ImporterError
 from importer.fetch.complaint import shown
@@ -119,7 +119,7 @@ def test_a_file_without_credentials(repo: Path, tmp_path: Path, content: bytes, 
     file = tmp_path / "creds"
     file.write_bytes(content)
     with pytest.raises(ImporterError, match=says) as refused:
-        credentials(RegistryOptions(creds_file=file))
+        credentials(Access(creds_file=file))
     assert str(file) in str(refused.value)
 
 

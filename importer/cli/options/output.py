@@ -25,12 +25,14 @@ def _writable(_context: click.Context, _option: click.Parameter, value: int | No
     return value
 
 
-class Messages(OptionGroup):
-    """Messages and progress on standard error."""
+class Output(OptionGroup):
+    """The result on standard output; messages and progress on standard error."""
 
     HEADING = Heading.OUTPUT
+    COMMON = ("as_json",)
     RULES = (exclusive("quiet", "verbose"),)
 
+    as_json: bool = flag("--json", help="Print the result as a JSON document.")
     quiet: bool = flag("-q", help="Print errors alone: no progress, no messages.")
     verbose: bool = flag("-v", help="Print more messages.")
     log_json: bool = flag(help="Print messages and errors as JSON, an object a line.")
@@ -41,8 +43,8 @@ class Messages(OptionGroup):
     )
 
 
-class ListMessages(Messages):
-    """Messages of a command that lists images; --quiet prints less of the result."""
+class ListOutput(Output):
+    """A list of images; --quiet prints less of it."""
 
     quiet: bool = flag("-q", help="Print the images' ids alone.")
 
@@ -51,7 +53,7 @@ class ListForm(OptionGroup):
     """The form of a list."""
 
     HEADING = Heading.OUTPUT
-    COMMON = ("template", "no_trunc")
+    COMMON = ("template",)
     RULES = (exclusive("template", "as_json"), exclusive("template", "quiet"))
 
     template: str | None = option(
@@ -64,22 +66,13 @@ class ListForm(OptionGroup):
     no_trunc: bool = flag(help="Print ids and digests in full.")
 
 
-class Document(OptionGroup):
-    """The result on standard output."""
-
-    HEADING = Heading.OUTPUT
-    COMMON = ("as_json",)
-
-    as_json: bool = flag("--json", help="Print the result as a JSON document.")
-
-
 class Rehearsal(OptionGroup):
-    """An import that is planned and not done."""
+    """Work that is planned and not done."""
 
     HEADING = Heading.OUTPUT
     COMMON = ("dry_run",)
 
-    dry_run: bool = flag(help="Print what would be fetched and committed; write nothing.")
+    dry_run: bool = flag("-n", help="Print what would be done; change nothing.")
 
 
 class Unchanged(OptionGroup):

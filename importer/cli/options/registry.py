@@ -51,22 +51,17 @@ class Access(OptionGroup):
         help="How many seconds a registry or release controller may be silent, or send fewer than"
         " 1000 bytes a second.",
     )
+    retry_times: int = option(
+        Number(0, 100), default=3, help="How many times to repeat a fetch that failed."
+    )
 
 
-class RegistryOptions(Access):
-    """How to import from a registry."""
+class KeepSignatures(OptionGroup):
+    """Signatures in the store."""
+
+    HEADING = Heading.REGISTRY
 
     keep_signatures: bool = flag(
         help="Keep the images' signatures in the store, for a signature policy of CRI-O on the"
         " device: sigstore attachments, and simple signatures as registries.d says."
-    )
-
-
-class Retries(OptionGroup):
-    """Patience with a registry."""
-
-    HEADING = Heading.REGISTRY
-
-    retry_times: int = option(
-        Number(0, 100), default=3, help="How many times to repeat a fetch that failed."
     )

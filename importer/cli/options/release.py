@@ -15,6 +15,7 @@ from importer.cli.options.declare import (
     several,
 )
 from importer.cli.options.name_types import ArchitectureType, Branch, ReleaseName
+from importer.cli.options.result import NO_REPO
 from importer.cli.options.rules import (
     absent,
     at_least_one,
@@ -24,11 +25,13 @@ from importer.cli.options.rules import (
     present,
     refuse,
 )
-from importer.cli.options.store_copy import NO_REPO
 from importer.cli.options.types import NotEmpty, Number, PlaceType
 
 _WHICH = "name the release: by sources, a --stream or --from, by --locked alone, or by --diff alone"
-_WRITING = ("lock", "keep", "keep_going", "dry_run", "pin", "to")
+_WRITING = (
+    *("lock", "keep", "keep_going", "dry_run", "pin", "to"),
+    *("updates", "new_files", "kustomizations", "crio_files"),
+)
 
 
 class ReleaseSources(OptionGroup):
@@ -74,10 +77,11 @@ class ReleaseSources(OptionGroup):
 
 
 class ReleaseResult(OptionGroup):
-    """Options for the commits and files that the release goes into."""
+    """The commits that the release goes into, and the files, such as MicroShift's, that get its
+    images."""
 
     HEADING = Heading.RESULT
-    COMMON = ("branch", "keep")
+    COMMON = ("branch", "keep", "updates")
     RULES = (
         at_least_one("sources", "stream", "lists", "locked", "diff", error=_WHICH),
         refuse(present("locked"), "sources", "stream", "lists", error=_WHICH),
@@ -85,6 +89,17 @@ class ReleaseResult(OptionGroup):
         demand(absent("diff"), "repo", "to", error=NO_REPO),
         exclusive("lock", "locked"),
         refuse(present("diff"), *_WRITING, error="--diff imports nothing, so {} has no use"),
+        needs(
+            "new_files",
+            "components",
+            error="--new-json needs --components, the components that go into the file",
+        ),
+        needs("components", "new_files", error="--components is only for --new-json"),
+        needs(
+            "image_references",
+            "kustomizations",
+            error="--image-references is only for --update-kustomization",
+        ),
     )
 
     diff: tuple[str, str] | None = pair(
@@ -107,46 +122,6 @@ class ReleaseResult(OptionGroup):
     lock: Path | None = option(
         PlaceType("FILE"), help="Write the imported images to this file, for --locked."
     )
-
-
-class ReleaseReport(OptionGroup):
-    """How the changes are told."""
-
-    HEADING = Heading.OUTPUT
-    RULES = (
-        exclusive("as_json", "as_markdown"),
-        needs("max_chars", "as_markdown", error="--max-chars is only for --markdown"),
-    )
-
-    as_markdown: bool = flag("--markdown", help="Print what changed, as Markdown.")
-    max_chars: int | None = option(
-        Number(200), help="Shorten the Markdown to this many characters."
-    )
-
-
-_FILES = ("updates", "new_files", "kustomizations", "crio_files")
-
-
-class ReleaseFiles(OptionGroup):
-    """Files in a repository of sources, such as MicroShift's, that name the images."""
-
-    HEADING = Heading.RESULT
-    COMMON = ("updates",)
-    RULES = (
-        refuse(present("diff"), *_FILES, error="--diff imports nothing, so {} has no use"),
-        demand(
-            present("new_files"),
-            "components",
-            error="--new-json needs --components, the components that go into the file",
-        ),
-        demand(present("components"), "new_files", error="--components is only for --new-json"),
-        demand(
-            present("image_references"),
-            "kustomizations",
-            error="--image-references is only for --update-kustomization",
-        ),
-    )
-
     updates: tuple[str, ...] = several(
         NotEmpty("[ARCH=]FILE"),
         "--update-json",
@@ -177,4 +152,19 @@ class ReleaseFiles(OptionGroup):
         "--update-crio",
         help="Write the image of the component pod into this configuration file of CRI-O, as"
         " pause_image; repeatable.",
+    )
+
+
+class ReleaseReport(OptionGroup):
+    """How the changes are told."""
+
+    HEADING = Heading.OUTPUT
+    RULES = (
+        exclusive("as_json", "as_markdown"),
+        needs("max_chars", "as_markdown", error="--max-chars is only for --markdown"),
+    )
+
+    as_markdown: bool = flag("--markdown", help="Print what changed, as Markdown.")
+    max_chars: int | None = option(
+        Number(200), help="Shorten the Markdown to this many characters."
     )

@@ -1,71 +1,88 @@
-"""Options on the result: the repo, the branch and the commit."""
+"""Options on the result: the repo, a copy of the store, the branch and the commit."""
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 
 from importer.cli.completion import branches_like
-from importer.cli.options.declare import Heading, OptionGroup, choice, flag, option, required
+from importer.cli.options.declare import Heading, OptionGroup, choice, flag, option
 from importer.cli.options.name_types import Branch, Prefix
-from importer.cli.options.rules import not_for, only_for
-from importer.cli.options.types import OneOf, PlaceType, TextType, Timestamp
-from importer.commit.target import Form
+from importer.cli.options.rules import (
+    at_least_one,
+    chosen,
+    demand,
+    needs,
+    not_chosen,
+    not_for,
+    only_for,
+    present,
+    refuse,
+)
+from importer.cli.options.types import Number, OneOf, PlaceType, TextType, Timestamp
+from importer.commit.target import ExistingStore, Form
 from layers.storage.layer_id import LayerIds, Whiteouts
 
-_REPO = "The ostree repo; created in bare-user mode if it does not exist."
+STDOUT = "tar:-"
+REPO = "The ostree repo; created in bare-user mode if it does not exist."
+NO_REPO = "--repo, or OSTREE_REPO, has to name the ostree repo, or --to a place for the store alone"
 
 
-class NewRepo(OptionGroup):
-    """The repo to import into."""
-
-    HEADING = Heading.RESULT
-    COMMON = ("repo",)
-
-    repo: Path = required(PlaceType(), envvar="OSTREE_REPO", help=_REPO)
-
-
-class OptionalRepo(OptionGroup):
-    """The repo of a command that has something to do without one, too."""
+class CopyOptions(OptionGroup):
+    """The repo, and a copy of the store outside of it."""
 
     HEADING = Heading.RESULT
-    COMMON = ("repo",)
+    COMMON = ("repo", "to")
+    RULES = (
+        needs("update", "to", error="--update is only for --to"),
+        needs("component_days", "to", error="--component-days is only for --to"),
+        refuse(
+            present("to"),
+            "onto",
+            "storage_conf",
+            "crio_conf",
+            "selinux_label",
+            "selinux_policy",
+            error="{} is not for --to, which writes a store alone",
+        ),
+        refuse(
+            chosen("to", STDOUT),
+            "as_json",
+            "as_markdown",
+            error=f"{{}} and --to={STDOUT} both write to standard output",
+        ),
+    )
 
-    repo: Path | None = option(PlaceType(), envvar="OSTREE_REPO", help=_REPO)
-
-
-class ToBranch(OptionGroup):
-    """The branch of the images."""
-
-    HEADING = Heading.RESULT
-    COMMON = ("branch",)
-
-    branch: str | None = option(
-        Branch(),
-        complete=branches_like,
-        help="Commit all images to this branch; without it, each image has a branch of its own.",
+    repo: Path | None = option(PlaceType(), envvar="OSTREE_REPO", help=REPO)
+    to: str | None = option(
+        TextType("PLACE"),
+        help="Also write the store to DIR, tar:FILE, tar:- (standard output), oci:DIR[:TAG] or"
+        " oci-archive:FILE. It has no whiteouts unless --whiteouts=quoted says so, for DIR only."
+        " The repo is then a cache: without --repo and OSTREE_REPO it is import-image/repo in"
+        " XDG_CACHE_HOME, or in ~/.cache.",
+    )
+    update: bool = flag(
+        help="With --to: make an earlier copy in DIR equal to the new store, file by file,"
+        " or replace tar:FILE."
+    )
+    component_days: int | None = option(
+        Number(1, name="DAYS"),
+        help="With --to DIR: mark each layer as a component (xattr user.component) that changes"
+        " after about DAYS days (user.update-interval). chunkah and rpm-ostree, which divide an"
+        " image into new layers, then keep the store's layers apart.",
     )
 
 
-class FormOption(Enum):
-    """The values of --form."""
-
-    STORE = "store"
-    LAYERS = "layers"
-    ROOTFS = "rootfs"
-    BUNDLE = "bundle"
-
-
 class Shape(OptionGroup):
-    """The form of the commit."""
+    """The branch and the form of the commit of images."""
 
     HEADING = Heading.RESULT
-    COMMON = ("form",)
+    COMMON = ("branch", "form")
     # A layer's branch and commit are the same for everybody.
     RULES = (
+        at_least_one("repo", "to", error=NO_REPO),
         only_for(
             "form",
-            FormOption.STORE,
+            Form.STORE,
             "flatten",
             "layer_ids",
             "onto",
@@ -77,7 +94,7 @@ class Shape(OptionGroup):
         ),
         not_for(
             "form",
-            FormOption.LAYERS,
+            Form.LAYERS,
             "branch",
             "replace_branch",
             "subject",
@@ -87,23 +104,31 @@ class Shape(OptionGroup):
         ),
     )
 
-    form: FormOption = choice(
-        default=FormOption.STORE,
+    branch: str | None = option(
+        Branch(),
+        complete=branches_like,
+        help="Commit all images to this branch; without it, each image has a branch of its own.",
+    )
+    form: Form = choice(
+        default=Form.STORE,
         help="What to commit: a containers-storage tree of the images (store), the layers' branches"
         " alone (layers), an image's root file system (rootfs), or an OCI runtime bundle of it with"
         " config.json (bundle).",
     )
 
-    @property
-    def of_commit(self) -> Form:
-        """Return the form of the commit, in which a bundle is a root file system."""
-        return Form.ROOTFS if self.form is FormOption.BUNDLE else Form(self.form.value)
-
 
 class StoreContents(OptionGroup):
-    """The store in the commit."""
+    """The store in the commit, and the branch that the commit goes to."""
 
     HEADING = Heading.RESULT
+    RULES = (
+        demand(
+            not_chosen("existing_store", ExistingStore.ERROR),
+            "onto",
+            error="--existing-store is only for --onto",
+        ),
+        needs("crio_conf", "onto", error="--crio-conf is only for --onto"),
+    )
 
     flatten: bool = flag(
         help="Store each image as one layer with all of its files and no whiteouts."
@@ -127,20 +152,20 @@ class StoreContents(OptionGroup):
         default="/usr/lib/containers/storage",
         help="The directory of the store in the commit.",
     )
-
-
-class CommitMessage(OptionGroup):
-    """How the branch is moved, and the commit's metadata."""
-
-    HEADING = Heading.RESULT
-
     replace_branch: bool = flag(
         help="Replace a branch that another program made, such as an operating system's, or one"
         " whose operating system or history would be lost."
     )
+
+
+class CommitMessage(OptionGroup):
+    """The commit's metadata."""
+
+    HEADING = Heading.RESULT
+
     subject: str | None = option(TextType(empty=True), help="The commit's subject.")
     timestamp: int | None = option(
         Timestamp(),
         help="The commit's time, @SECONDS or ISO 8601; without it, the time when the newest image"
-        " was created.",
+        " was created, or for trees now.",
     )

@@ -1,4 +1,4 @@
-"""Options of image-store: the repo, and the stores, branches and images in it."""
+"""Options of image-store: the repo, its stores, branches and images; embed's and a device's."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from importer.cli.options.declare import (
     OptionGroup,
     argument,
     arguments,
+    choice,
     flag,
     option,
     required,
     several,
 )
 from importer.cli.options.rules import at_least_one, exclusive
-from importer.cli.options.types import NotEmpty, Number, PlaceType, Seconds
+from importer.cli.options.types import KeyValue, NotEmpty, Number, PlaceType, Seconds
+from layers.compress.compress import BlobCompression
+from layers.storage.packing import Pack
 
 
 class Branches(OptionGroup):
@@ -76,7 +79,7 @@ class ExportOptions(OptionGroup):
 
 
 class InBranch(OptionGroup):
-    """The branches to search for an image."""
+    """The branches whose images are meant."""
 
     HEADING = Heading.IMAGES
     COMMON = ("branches",)
@@ -85,7 +88,8 @@ class InBranch(OptionGroup):
         NotEmpty("NAME"),
         "--branch",
         complete=branches_like,
-        help="Search this branch only; repeatable.",
+        help="Only images in this branch; repeatable. remove needs it if several branches have"
+        " an image.",
     )
 
 
@@ -122,30 +126,15 @@ class DiffOptions(OptionGroup):
     )
 
 
-class RemoveOptions(OptionGroup):
-    """The branches to remove images from."""
-
-    HEADING = Heading.RESULT
-    COMMON = ("branches",)
-
-    branches: tuple[str, ...] = several(
-        NotEmpty("NAME"),
-        "--branch",
-        complete=branches_like,
-        help="Remove from this branch; repeatable. Needed if several branches have the images.",
-    )
-
-
 class PruneOptions(OptionGroup):
     """How much is deleted."""
 
     HEADING = Heading.RESULT
-    COMMON = ("keep", "dry_run")
+    COMMON = ("keep",)
 
     keep: int | None = option(
         Number(1), help="Keep the newest N commits of each branch; without it, all."
     )
-    dry_run: bool = flag("-n", help="Print what would be deleted; delete nothing.")
 
 
 class ReportOptions(OptionGroup):
@@ -184,12 +173,74 @@ class Healing(OptionGroup):
     """How to heal a storage."""
 
     HEADING = Heading.SYSTEM
-    COMMON = ("dry_run", "delete")
+    COMMON = ("delete",)
 
     lock_timeout: float = option(
         Seconds(),
         default=60.0,
         help="How long to wait for another program that holds the storage's locks.",
     )
-    dry_run: bool = flag("-n", help="Print what would be done; change nothing.")
     delete: bool = flag(help="Then delete for good all that is aside.")
+
+
+class BaseAndDestination(OptionGroup):
+    """The two images, each of any skopeo transport, or a directory in place of the base's files."""
+
+    HEADING = Heading.IMAGES
+    COMMON = ("base", "rootfs", "to")
+    RULES = (at_least_one("base", "rootfs", error="name the --base image or a --rootfs directory"),)
+
+    base: str | None = option(
+        NotEmpty("REF"),
+        help="The container image that the store is put into: registry/name:TAG,"
+        " registry/name@sha256:DIGEST, or TRANSPORT:... as skopeo writes it.",
+    )
+    rootfs: Path | None = option(
+        PlaceType("DIR"),
+        help="Put the store upon the files of a directory, such as a mounted stage of a"
+        " Containerfile. They become one layer. A --base then gives the new image's config,"
+        " labels and annotations alone.",
+    )
+    to: str = required(
+        NotEmpty("REF"),
+        help="Where the new image goes: oci:DIR[:TAG], or any other REF that skopeo copies to.",
+    )
+
+
+class NewImage(OptionGroup):
+    """Layers, labels and files of the new image that are its own."""
+
+    HEADING = Heading.RESULT
+    COMMON = ("compression", "labels")
+
+    compression: BlobCompression = choice(
+        default=BlobCompression.GZIP,
+        help="The new layers' compression. zstd is faster and smaller; bootc reads it since 2024.",
+    )
+    labels: tuple[tuple[str, str], ...] = several(
+        KeyValue(), "--label", help="Add a label; repeatable."
+    )
+    selinux_equivalence: bool = flag(
+        help="Let the SELinux policy of the base label the store as podman's own storage: add a"
+        " line to its file_contexts.subs."
+    )
+    bound: bool = flag(
+        help="Also make each image one of bootc's logically bound images; bootc then pulls them"
+        " into a storage of its own as well."
+    )
+    device_units: bool = flag(
+        help="Also add the program of image-store heal and doctor, and their systemd units; heal"
+        " runs at each boot before CRI-O. The base needs Python 3.9 or later."
+    )
+    pack: Pack = choice(
+        default=Pack.UPDATES,
+        help="updates: an image of the store that changes brings its own layers alone; size: layers"
+        " that delete files are in one layer with all that they share, whatever images they are"
+        " of, so that nothing is there twice.",
+    )
+    max_layers: int = option(
+        Number(1, 500),
+        default=128,
+        help="The most layers that the image may have, the base's included. If there would be"
+        " more, layers that the same images have go together.",
+    )

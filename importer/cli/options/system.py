@@ -1,12 +1,14 @@
-"""Options on the operating system that a store is put into."""
+"""Options on the operating system that a store is put into, on SELinux labels and signatures."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from importer.cli.completion import branches_like
 from importer.cli.options.declare import Heading, OptionGroup, choice, flag, option
-from importer.cli.options.rules import demand, needs, not_chosen, present
-from importer.cli.options.types import TextType, YesNo
-from importer.commit.target import EngineOptions, ExistingStore
+from importer.cli.options.rules import chosen, demand, needs, present
+from importer.cli.options.types import Context, PlaceType, TextType, YesNo
+from importer.commit.target import EngineOptions, ExistingStore, GpgKey, KeyFile
 
 
 class System(OptionGroup):
@@ -16,19 +18,13 @@ class System(OptionGroup):
     COMMON = ("onto",)
     RULES = (
         needs("onto", "branch", error="--onto needs --branch, the branch to commit the result to"),
-        demand(
-            not_chosen("existing_store", ExistingStore.ERROR),
-            "onto",
-            error="--existing-store is only for --onto",
-        ),
-        needs("crio_conf", "onto", error="--crio-conf is only for --onto"),
     )
 
     onto: str | None = option(
         TextType("BRANCH"),
         complete=branches_like,
-        help="Add the store to the operating system in this branch, and commit the result to"
-        " --branch.",
+        help="Put what is imported into the operating system in this branch, at --prefix, and"
+        " commit the result to --branch.",
     )
 
 
@@ -71,3 +67,57 @@ class InSystem(OptionGroup):
     def engines(self) -> EngineOptions:
         """Return the options on the configuration of podman and CRI-O."""
         return EngineOptions(self.storage_conf, self.crio_conf, self.crio_internal_repair)
+
+
+class SelinuxPolicy(OptionGroup):
+    """The policy that labels the files."""
+
+    HEADING = Heading.LABELS
+
+    selinux_policy: str | None = option(
+        TextType("base|DIR"),
+        help="Label the new files by the SELinux policy of the operating system in --onto (base),"
+        " or of the root file system in DIR. base for trees without --onto is the first ROOT's.",
+    )
+
+
+class LabelOptions(SelinuxPolicy):
+    """SELinux labels of a store's files."""
+
+    RULES = (
+        demand(
+            chosen("selinux_policy", "base"),
+            "onto",
+            error="--selinux-policy=base is only for --onto",
+        ),
+    )
+
+    selinux_label: str | None = option(
+        Context(), help="The SELinux label of all files of the store."
+    )
+
+
+class Signing(OptionGroup):
+    """Signatures of the commits."""
+
+    HEADING = Heading.LABELS
+    RULES = (needs("gpg_homedir", "gpg_sign", error="--gpg-homedir needs --gpg-sign"),)
+
+    gpg_sign: str | None = option(TextType("KEY"), help="Sign the commit with this GPG key.")
+    gpg_homedir: str | None = option(TextType("DIR"), help="The directory of GPG's keyring.")
+    sign_from_file: Path | None = option(
+        PlaceType("FILE"), help="Sign the commit with the secret key in this file, in base64."
+    )
+    sign_type: str = option(
+        TextType("TYPE"), default="ed25519", help="The kind of the key in --sign-from-file."
+    )
+
+    @property
+    def keys(self) -> tuple[GpgKey | KeyFile, ...]:
+        """Return the keys to sign with, none without signing options."""
+        keys: list[GpgKey | KeyFile] = []
+        if self.gpg_sign is not None:
+            keys.append(GpgKey(self.gpg_sign, self.gpg_homedir))
+        if self.sign_from_file is not None:
+            keys.append(KeyFile(self.sign_from_file, self.sign_type))
+        return tuple(keys)

@@ -18,8 +18,9 @@ from importer.cli.options.declare import (
     setting,
 )
 from importer.cli.options.name_types import Branch, TreePrefix
+from importer.cli.options.result import REPO
 from importer.cli.options.rules import exclusive
-from importer.cli.options.types import Number, PlaceType, Size, TextType, Timestamp
+from importer.cli.options.types import Number, PlaceType, Size
 from layers.limits import CALL_LIMITS
 from layers.tree.builder import DeviceNodes
 
@@ -29,14 +30,6 @@ class Opaque(Enum):
 
     KEEP = "keep"
     ERROR = "error"
-
-
-class TreeArguments(OptionGroup):
-    """The directories to commit."""
-
-    HEADING = Heading.IMAGES
-
-    roots: tuple[Path, ...] = arguments(PlaceType("ROOT...", readable=False), required=True)
 
 
 class TreeRules(OptionGroup):
@@ -56,12 +49,13 @@ class TreeRules(OptionGroup):
     )
 
 
-class Changes(OptionGroup):
-    """How files are committed otherwise than they are on disk."""
+class TreeArguments(OptionGroup):
+    """The directories to commit, and changes to their files in the commit."""
 
     HEADING = Heading.IMAGES
     COMMON = ("owner_uid", "owner_gid", "skip_list")
 
+    roots: tuple[Path, ...] = arguments(PlaceType("ROOT...", readable=False), required=True)
     owner_uid: int | None = option(
         Number(0, 2**32 - 2, name="UID"), help="Give all files this owner."
     )
@@ -83,20 +77,17 @@ class Changes(OptionGroup):
 
 
 class TreeCommit(OptionGroup):
-    """The repo, the branch and the commit."""
+    """The repo, the branch and the place in it."""
 
     HEADING = Heading.RESULT
-    COMMON = ("branch", "tree_prefix", "timestamp")
+    COMMON = ("repo", "branch", "tree_prefix")
 
+    repo: Path = required(PlaceType(), envvar="OSTREE_REPO", help=REPO)
     branch: str = required(Branch(), complete=branches_like, help="Commit to this branch.")
     tree_prefix: str | None = option(
         TreePrefix(),
         "--prefix",
         help="The directory in the commit that the trees go to; without it, the root.",
-    )
-    subject: str | None = option(TextType(empty=True), help="The commit's subject.")
-    timestamp: int | None = option(
-        Timestamp(), help="The commit's time, @SECONDS or ISO 8601; without it, now."
     )
 
 
@@ -111,43 +102,15 @@ class TreeCache(OptionGroup):
     )
 
 
-class OntoSystem(OptionGroup):
-    """The operating system's branch."""
-
-    HEADING = Heading.SYSTEM
-    COMMON = ("onto",)
-
-    onto: str | None = option(
-        TextType("BRANCH"),
-        complete=branches_like,
-        help="Put the trees over the operating system in this branch, at --prefix, and commit the"
-        " result to --branch.",
-    )
-
-
-class TreeLabels(OptionGroup):
-    """SELinux labels of the files."""
-
-    HEADING = Heading.LABELS
-    COMMON = ("selinux_policy",)
-
-    selinux_policy: str | None = option(
-        TextType("base|DIR"),
-        help="Label the files by the SELinux policy of the operating system in --onto, else of the"
-        " first ROOT (base), or of the root file system in DIR.",
-    )
-
-
 class TranslateArguments(OptionGroup):
     """Options of `import-tree translate`, which changes a tree on the disk."""
 
     HEADING = Heading.RESULT
     RULES = (exclusive("undo", "dry_run"),)
-    COMMON = ("undo", "dry_run", "force", "journal")
+    COMMON = ("undo", "force", "journal")
 
     root: Path = argument(PlaceType("ROOT", readable=False))
     undo: bool = flag(help="Undo the changes of an earlier run, by its journal.")
-    dry_run: bool = flag(help="Print what would be changed; change nothing.")
     force: bool = flag(help="Change a tree that is mounted or in use as well.")
     journal: Path | None = option(
         PlaceType("FILE", directory=False),

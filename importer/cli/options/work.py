@@ -39,7 +39,7 @@ class Jobs(OptionGroup):
 
 
 class Downloads(OptionGroup):
-    """The connections of a command that fetches blobs."""
+    """The connections of a command that fetches blobs, and the room for blobs that wait."""
 
     HEADING = Heading.WORK
     RULES = (
@@ -53,13 +53,6 @@ class Downloads(OptionGroup):
     max_parallel_downloads: int = option(
         Number(1, 1024), default=_DEFAULT.downloads, help="Fetch at most this many blobs at once."
     )
-
-
-class Spool(OptionGroup):
-    """The room for blobs that wait."""
-
-    HEADING = Heading.WORK
-
     spool_size: int = setting(Size(), default=_DEFAULT.spool)
 
 
