@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, cast, dataclass_transform
 
@@ -17,9 +18,11 @@ def frozen[V](described: type[V]) -> type[V]:
     """Make a class a dataclass with slots and `hash`. mypy lets nobody change a field.
 
     `dataclass(frozen=True)` writes and compiles six methods for each class, which takes a third of
-    the time of a command that finds nothing new. Here it writes `__init__` alone.
+    the time of a command that finds nothing new. Here it writes `__init__` alone. A class with a
+    cached property has no slots.
     """
-    made = dataclass(slots=True, eq=False, repr=False)(described)
+    slots = not any(isinstance(own, cached_property) for own in vars(described).values())
+    made = dataclass(slots=slots, eq=False, repr=False)(described)
     for name, method in _methods(cast("type[DataclassInstance]", made)).items():
         if name not in vars(described):
             setattr(made, name, method)

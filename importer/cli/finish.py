@@ -42,7 +42,9 @@ def end(work: Callable[[], Answer], *, log_json: bool = False) -> NoReturn:
     """
     gc.freeze()  # what the modules made stays, and need not be looked through
     gc.enable()
-    sys.exit(interruptible(lambda: _status(work, log_json=log_json)))
+    status = interruptible(lambda: _status(work, log_json=log_json))
+    gc.freeze()  # Python would look through all of it once more, before it ends
+    sys.exit(status)
 
 
 def _status(work: Callable[[], Answer], *, log_json: bool) -> int:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from importer.cli.options.given import Given
     from importer.fetch.skopeo import Skopeo
     from importer.ingest.executor import OpenExecutors
-    from layers.tree.read_layer import LayerOptions
+    from layers.tree.layer_options import LayerOptions
 
 
 # The options of all commands that import images, and those of the ones that fetch images.
@@ -110,7 +110,7 @@ def _whiteouts(given: Given, form: Form) -> tuple[Whiteouts | None, Whiteouts]:
 
 def layer_options(given: Given) -> LayerOptions:
     """Return what a layer may hold."""
-    from layers.tree.read_layer import LayerOptions
+    from layers.tree.layer_options import LayerOptions
 
     rules = given(LayerRules)
     return LayerOptions(rules.device_nodes, Limits(rules.max_layer_size, rules.max_layer_entries))

@@ -11,7 +11,6 @@ from importer.errors import ImporterError
 from importer.repo.commit_metadata import Base
 from layers.entry import Owner
 from layers.errors import Fault, LayerError
-from layers.ostree.prepare_root import composefs_enabled
 
 if TYPE_CHECKING:
     from importer.commit.selinux import Labels
@@ -110,8 +109,12 @@ class BaseTree:
     def enables_composefs(self) -> bool:
         """Return whether a device mounts a deployment of the base by composefs."""
         conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
+        if conf is None:
+            return False
+        from layers.ostree.prepare_root import composefs_enabled
+
         try:
-            return conf is not None and composefs_enabled(conf)
+            return composefs_enabled(conf)
         except LayerError as error:
             raise ImporterError(
                 f"{self.name}'s {error}",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from layers.release.release import Release
     from layers.storage.image import Image, ImageLayer
     from layers.storage.layer_id import StoreKind
-    from layers.tree.builder import DeviceNodes
+    from layers.tree.layer_options import DeviceNodes
 
 _log = logging.getLogger(__name__)
 

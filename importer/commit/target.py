@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from layers.storage.layer_id import LayerIds
-    from layers.tree.read_layer import LayerOptions
+    from layers.tree.layer_options import LayerOptions
 
 
 class Form(Enum):

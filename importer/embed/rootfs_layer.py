@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from importer.embed.write_layer import write_tar
 from importer.errors import ImporterError
-from importer.files.beneath import Beneath, check_regular, look_at, open_file
+from importer.files.beneath import Beneath, look_at, open_file
+from importer.files.descriptors import check_regular
 from importer.files.foreign import ForeignDirectory, entries_of, sized_pieces
 from importer.files.xattrs import xattrs_of
 from importer.progress import counted

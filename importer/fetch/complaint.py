@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from importer.errors import FetchError, ImporterError
 from importer.fetch.skopeo_files import FORM
@@ -127,6 +126,8 @@ def shown(text: str) -> str:
 
 def scrubbed(message: str, url: str) -> str:
     """Return a library's message about a URL, without the URL's password."""
+    from urllib.parse import unquote
+
     match = _USER.search(url)
     password = match[2].partition(":")[2] if match else ""
     for spelling in {password, unquote(password)} - {""}:

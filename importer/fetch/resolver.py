@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,7 +156,7 @@ class Resolver:
     def _is_wanted(self, config: ImageConfig) -> bool:
         wanted = self._skopeo
         return (
-            config.architecture == (wanted.arch or go_arch(platform.machine()))
+            config.architecture == (wanted.arch or go_arch(os.uname().machine))
             and config.os == (wanted.os or "linux")
             and config.variant == (wanted.variant or config.variant)
         )

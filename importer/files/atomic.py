@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 from contextlib import contextmanager, suppress
 from errno import EISDIR, EOPNOTSUPP
 from stat import S_ISREG
@@ -160,7 +159,7 @@ def _hold(descriptor: int) -> None:
 
 
 def _temporary(directory: Path) -> Path:
-    return directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+    return directory / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
 
 
 def _clear_abandoned(path: Path) -> None:

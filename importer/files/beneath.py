@@ -76,16 +76,6 @@ def reopened(descriptor: int) -> int:
         return os.open(path, flags)
 
 
-def check_regular(descriptor: int) -> None:
-    """Raise OSError unless the open file is regular: a fifo or a device could keep us waiting for
-    ever."""
-    mode = os.fstat(descriptor).st_mode
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
-
-
 class Beneath:
     """Open files and directories at paths of any length below `root`, a descriptor that the caller
     closes.

@@ -1,10 +1,12 @@
-"""Open files, by their descriptors: close them in the end, and find the mount that they are in."""
+"""Open files, by their descriptors: close them in the end, find their kind and their mount."""
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -20,6 +22,16 @@ def held(descriptor: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def check_regular(descriptor: int) -> None:
+    """Raise OSError unless the open file is regular: a fifo or a device could keep us waiting for
+    ever."""
+    mode = os.fstat(descriptor).st_mode
+    if S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
 
 
 class Mount(NamedTuple):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from importer.errors import ImporterError
 from importer.files import beneath
-from importer.files.descriptors import held
+from importer.files.descriptors import check_regular, held
 from layers.errors import Fault, printable
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class ForeignDirectory:
         The size is compared first: a sparse file of terabytes costs nothing.
         """
         with self.faults(path), held(beneath.open_file(self.descriptor, path)) as descriptor:
-            beneath.check_regular(descriptor)
+            check_regular(descriptor)
             if os.fstat(descriptor).st_size > limit:
                 raise ImporterError(f"{self.shown(path)} has more than {limit} bytes")
             for piece in _pieces(descriptor):

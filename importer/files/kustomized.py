@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError, os_faults
 from importer.files import beneath
-from importer.files.descriptors import held
+from importer.files.descriptors import check_regular, held
 from layers.errors import LayerError
 from layers.frozen import frozen
 from layers.lists.detect import KUSTOMIZATIONS, kustomization_in
@@ -136,7 +136,7 @@ class _Kustomizer:
 
     def _content(self, entry: _Opened) -> bytes:
         with os_faults(f"{entry.path} cannot be read"):
-            beneath.check_regular(entry.descriptor)
+            check_regular(entry.descriptor)
             with open(entry.descriptor, "rb", closefd=False) as file:
                 content = file.read(self._size + 1)
         self._bytes -= len(content)

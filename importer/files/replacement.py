@@ -10,8 +10,7 @@ from typing import BinaryIO, Self
 
 from importer.errors import ImporterError, os_faults
 from importer.files.atomic import new_file
-from importer.files.beneath import check_regular
-from importer.files.descriptors import held, mount_id
+from importer.files.descriptors import check_regular, held, mount_id
 
 _NEW = 0o666
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from layers.entry import Xattrs
     from layers.storage.image import ImageLayer
     from layers.tarsplit.record_reader import FileContent, Segment
-    from layers.tree.read_layer import LayerOptions
+    from layers.tree.layer_options import LayerOptions
 
 # Bytes of a record, gzipped: some 60 an entry.
 MAX_PACKED = 1 << 30

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from importer.workers.job import Job
     from layers.path import Path
     from layers.storage.image import Image, ImageLayer
-    from layers.tree.read_layer import LayerOptions, ReadLayer
+    from layers.tree.layer_options import LayerOptions
+    from layers.tree.read_layer import ReadLayer
 
 
 @cache

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from importer.workers.job import Job, Store
     from layers.chunks import Chunks
     from layers.storage.image import ImageLayer
-    from layers.tree.read_layer import LayerOptions
+    from layers.tree.layer_options import LayerOptions
 
 
 @frozen

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from importer.workers.job import Job
     from layers.oci.manifest import Descriptor
     from layers.storage.image import ImageLayer
-    from layers.tree.read_layer import LayerOptions, ReadLayer
+    from layers.tree.layer_options import LayerOptions
+    from layers.tree.read_layer import ReadLayer
 
     type OnRead = Callable[[ReadLayer], None]
     type Store = Callable[[Origin, LayerOptions, OnRead], int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 from dataclasses import KW_ONLY, replace
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,7 @@ class ReleaseOrigin:
 
 def host_arch() -> str:
     """Return this machine's architecture, by its Go name."""
-    return go_arch(platform.machine())
+    return go_arch(os.uname().machine)
 
 
 def _check_asked(arches: tuple[str, ...], named: dict[str, None]) -> None:

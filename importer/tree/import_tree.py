@@ -29,7 +29,7 @@ from layers.ondisk.commit_filter import (
     parse_skip_list,
     parse_statoverride,
 )
-from layers.tree.builder import DeviceNodes
+from layers.tree.layer_options import DeviceNodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

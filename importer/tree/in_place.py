@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from importer.progress import Progress
     from layers.ondisk.change import Change
-    from layers.tree.builder import DeviceNodes
+    from layers.tree.layer_options import DeviceNodes
 
 _SUFFIX = ".import-tree-journal"
 

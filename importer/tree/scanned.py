@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from layers.ondisk.change import Fill
     from layers.ondisk.commit_filter import Bits
     from layers.path import Path
-    from layers.tree.builder import DeviceNodes
+    from layers.tree.layer_options import DeviceNodes
     from layers.tree.node import Directory
 
     type Label = Callable[[bytes, int], bytes | None]

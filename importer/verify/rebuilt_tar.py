@@ -16,7 +16,8 @@ from layers.errors import LayerError
 from layers.ostree.objects import content_of
 from layers.path import components
 from layers.tarsplit.record_reader import FileContent, segments
-from layers.tree.builder import DeviceNodes, LayerTree
+from layers.tree.builder import LayerTree
+from layers.tree.layer_options import DeviceNodes
 from layers.tree.layer_reader import LayerReader
 from layers.tree.lower import find_leaf
 from layers.tree.node import Leaf

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, fields
 from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Self
@@ -56,7 +56,7 @@ def _compression(blob: Descriptor) -> Compression:
         return layer_compression(blob.media_type)
 
 
-@dataclass(frozen=True)
+@frozen
 class Image:
     """A resolved image. skopeo finds the blobs in `source`. `name` overrides the reference's name.
 
@@ -127,7 +127,7 @@ class Image:
         return data | {str(self.manifest.config.digest): self.config.raw}
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class FlatImage(Image):
     """An image with other layers than its own: the top one has all of its files.
 
@@ -136,6 +136,7 @@ class FlatImage(Image):
     has the digest of its own tar, and the id that follows from these digests.
     """
 
+    _: KW_ONLY
     merged: Descriptor
 
     @classmethod

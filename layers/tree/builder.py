@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
 from layers.frozen import frozen
 from layers.path import Path, components, target_text
+from layers.tree.layer_options import DeviceNodes
 from layers.tree.node import Directory, Gap, Leaf, Node, from_rows, rows, walk
 from layers.whiteout import (
     AUFS_PREFIX,
@@ -21,22 +21,6 @@ from layers.whiteout import (
 
 _PATH_MAX = 4096  # include/uapi/linux/limits.h, with the NUL
 _STATE = ("links", "opaque_markers", "skipped_devices", "stray_devices", "uids", "gids")
-
-
-class DeviceNodes(Enum):
-    """How to treat device nodes and fifos, which ostree cannot hold."""
-
-    AUTO = "auto"
-    SKIP = "skip"
-    ERROR = "error"
-
-    def check(self, what: str, *, in_dev: bool) -> None:
-        """Raise LayerError for `what`, such as `a fifo`, unless it may be left out. `in_dev` says
-        that it is below /dev."""
-        if self is DeviceNodes.ERROR or (self is DeviceNodes.AUTO and not in_dev):
-            raise LayerError(
-                f"ostree cannot hold {what}", hint="--device-nodes=skip leaves such entries out"
-            )
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""The options and the result of reading one layer: values sent from one process to another.
+"""The result of reading one layer: a value sent from one process to another.
 
 To and from another machine, a read layer is a JSON object: bytes are text in Latin-1, a directory
 is its number in a list, and a file that has several names is one number as well. The other machine
@@ -21,8 +21,6 @@ from layers.tree.builder import LayerTree, LowerLink
 from layers.tree.node import Gap, Leaf, rows
 
 if TYPE_CHECKING:
-    from layers.limits import Limits
-    from layers.tree.builder import DeviceNodes
     from layers.tree.node import Row
 
 _CHECKSUM = re.compile(r"[0-9a-f]{64}")
@@ -32,14 +30,6 @@ _MAX = 2**32 - 1  # a user's or group's id
 _WHAT = "a layer"
 
 type _JsonEntry = int | list[int] | list[str] | str
-
-
-@frozen
-class LayerOptions:
-    """Rules for a layer's content: device nodes, and limits in bytes and entries."""
-
-    device_nodes: DeviceNodes
-    limits: Limits
 
 
 @frozen

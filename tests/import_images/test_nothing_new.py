@@ -17,8 +17,10 @@ from tests.tools.registry import Registry
 IDLE = {
     *("email", "importlib.metadata", "jinja2", "requests", "tomlkit", "tomllib", "yaml"),
     *("asyncio", "fastcrc", "gi", "multiprocessing", "socket", "zstandard"),
+    *("configparser", "ctypes", "ipaddress", "platform", "secrets"),
     *("importer.ingest.layer_pool", "importer.fetch.http", "importer.workers.pool"),
-    *("importer.cache.flattened", "layers.tar.reader"),
+    *("importer.cache.flattened", "importer.cluster.address", "importer.files.beneath"),
+    *("layers.tar.reader", "layers.tree.builder", "layers.tree.read_layer"),
 }
 RUN = f"""
 import atexit, sys

@@ -23,7 +23,7 @@ from layers.digest import Digest
 from layers.errors import LayerError
 from layers.limits import Limits
 from layers.oci.media_type import Compression
-from layers.tree.builder import DeviceNodes
+from layers.tree.layer_options import DeviceNodes
 from layers.tree.layer_reader import LayerReader
 from layers.tree.translate import settle
 from tests.tools.entry import Entry, Sparse, opaque, whiteout

@@ -17,8 +17,7 @@ from importer.sources.references import ReferenceSource
 from layers.limits import Limits
 from layers.oci.reference import Reference
 from layers.storage.layer_id import Whiteouts
-from layers.tree.builder import DeviceNodes
-from layers.tree.read_layer import LayerOptions
+from layers.tree.layer_options import DeviceNodes, LayerOptions
 from tests.tools import ostreerepo, umoci
 from tests.tools.entry import Entry
 from tests.tools.image import LayerSource, build_oci

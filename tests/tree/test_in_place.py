@@ -19,7 +19,7 @@ from importer.tree import in_place as module
 from importer.tree.in_place import InPlaceJob, translate_in_place
 from importer.tree.journal import opened_journal
 from layers.ondisk.change import Change, Quote
-from layers.tree.builder import DeviceNodes
+from layers.tree.layer_options import DeviceNodes
 from tests.tools.importimage import SCRIPT, Outcome
 from tests.tools.ostreerepo import init, ls
 from tests.tools.overlay import overlay_mount

@@ -14,7 +14,7 @@ from importer.tree.in_place import InPlaceJob, translate_in_place
 from layers.errors import LayerError
 from layers.ondisk.change import Clear, Fill, Node, Quote, Remove, Times
 from layers.ondisk.journal import Journal, parse_journal
-from layers.tree.builder import DeviceNodes
+from layers.tree.layer_options import DeviceNodes
 from tests.tools.process import run
 from tests.tools.snapshot import assert_same, snapshot
 from tests.tree.test_in_place import in_place

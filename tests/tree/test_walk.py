@@ -18,7 +18,7 @@ from importer.tree.scan import TreeScan
 from importer.tree.scanned import Rules
 from importer.tree.store_files import FileStore
 from layers.ondisk.commit_filter import Bits, CommitFilter, CommitOptions
-from layers.tree.builder import DeviceNodes
+from layers.tree.layer_options import DeviceNodes
 from layers.tree.node import Leaf
 from tests.tools.importimage import NOBODY, run_import
 from tests.tools.ostreerepo import fsck, init, refs

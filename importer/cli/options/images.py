@@ -21,7 +21,7 @@ from importer.cli.options.rules import at_least_one, demand, present
 from importer.cli.options.types import NotEmpty, Number, PlaceType, Size, Transports
 from layers.document import MAX_TEXT_SIZE
 from layers.limits import CALL_LIMITS, Limits
-from layers.tree.builder import DeviceNodes
+from layers.tree.layer_options import DeviceNodes
 
 if TYPE_CHECKING:
     from layers.lists.detect import ListRules

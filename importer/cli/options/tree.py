@@ -22,7 +22,7 @@ from importer.cli.options.result import REPO
 from importer.cli.options.rules import exclusive
 from importer.cli.options.types import Number, PlaceType, Size
 from layers.limits import CALL_LIMITS
-from layers.tree.builder import DeviceNodes
+from layers.tree.layer_options import DeviceNodes
 
 
 class Opaque(Enum):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from importer.cli.options.declare import Heading, OptionGroup, flag, option, setting
 from importer.cli.options.rules import explicit, needs, refuse
 from importer.cli.options.types import Number, Parsed, Seconds, Size
-from importer.cluster.address import Address, Cluster
 from importer.errors import ImporterError
 from importer.ingest.budget import Budget
 
 if TYPE_CHECKING:
+    from importer.cluster.address import Address
     from importer.ingest.executor import OpenExecutors
 
 
@@ -56,12 +56,14 @@ class Downloads(OptionGroup):
     spool_size: int = setting(Size(), default=_DEFAULT.spool)
 
 
-class ClusterAddress(Parsed[Address]):
+class ClusterAddress(Parsed["Address"]):
     """`local:N`, or the address of a Dask scheduler."""
 
     name = "ADDRESS"
 
     def parse(self, text: str) -> Address:
+        from importer.cluster.address import Address
+
         try:
             return Address.parse(text)
         except ImporterError as error:
@@ -111,6 +113,7 @@ class OnCluster(OptionGroup):
                 hint="give it tls://, see docs/how-to/cluster.md; or, if nobody else reaches this"
                 " network, --cluster-trusted",
             )
+        from importer.cluster.address import Cluster
         from importer.cluster.executor import cluster_executors
 
         default = Cluster(self.cluster)

@@ -20,7 +20,7 @@ from layers.storage.image_record import any_images
 from layers.storage.layer_record import any_layers, complete_chain
 from layers.storage.select_image import NamedImage, select
 from layers.tarsplit.record_reader import FileContent, assembled, segments, tar_size
-from layers.tree.builder import DeviceNodes
+from layers.tree.layer_options import DeviceNodes
 from layers.tree.layer_reader import LayerReader
 from layers.tree.overlay_xattrs import (
     check_complete,
