@@ -125,7 +125,9 @@ def commit_layer(repo: Repo, layer: ImageLayer, closed: ClosedLayer) -> None:
     parent = layer.parents[0] if layer.parents else ""
     facts = {key.DIFF_ID: layer.diff_id, key.PARENT: parent, **closed.facts}
     metadata = tuple((name, str(value)) for name, value in facts.items())
-    checksum = repo.write_commit(closed.root, Message(f"Layer {layer.id}", 0, metadata=metadata))
+    kind = "Blob" if layer.is_file else "Layer"
+    message = Message(f"{kind} {layer.id}", 0, metadata=metadata)
+    checksum = repo.write_commit(closed.root, message)
     if closed.record is not None:
         subject = key.RECORD + layer.id
         repo.set_ref(record_branch(layer.id), repo.write_commit(closed.record, Message(subject, 0)))

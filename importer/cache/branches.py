@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LAYER = "oci/layer"
 # A layer's tar-split record cannot lie in the layer's own tree, so it has a branch beside it.
 RECORD = "oci/tar-split"
+# By algorithm and digest: a blob of an artifact, as a file.
+BLOB = "oci/blob"
+ARTIFACT = "oci/artifact"
 IMAGE = "oci/image"
 STORAGE = "oci/storage"
 # By the top layer's id: the layer that has all files that the image shows.
@@ -27,7 +30,7 @@ ROOTFS = "oci/rootfs"
 RELEASE = "oci/release"
 # By the place of a store that --to writes.
 COPY = "oci/to"
-_CACHES = tuple(f"{name}/" for name in (LAYER, RECORD, FLATTENED, CUT, LABELLED))
+_CACHES = tuple(f"{name}/" for name in (LAYER, RECORD, BLOB, FLATTENED, CUT, LABELLED))
 
 # ostree-core.c, OSTREE_REF_REGEXP: components of letters, digits, "_", "-" and ".", none
 # of which begins with "-" or ".". A component is a file name, so 255 bytes are the most.
@@ -38,7 +41,17 @@ _NAME_ONE = "name one with --branch"
 
 
 def layer_branch(layer_id: str) -> str:
-    return f"{LAYER}/{layer_id}"
+    """Return the branch of a layer, or of an artifact's blob, whose id is its digest."""
+    return f"{BLOB}/{_digest_path(layer_id)}" if is_blob(layer_id) else f"{LAYER}/{layer_id}"
+
+
+def is_blob(layer_id: str) -> bool:
+    """Return whether the id is that of an artifact's blob."""
+    return ":" in layer_id
+
+
+def _digest_path(layer_id: str) -> str:
+    return layer_id.replace(":", "/")
 
 
 def record_branch(layer_id: str) -> str:
@@ -72,12 +85,17 @@ def cut_branch(store_id: str, label_hash: str = "") -> str:
 
 def labelled_branch(label_hash: str, layer_id: str) -> str:
     """Return the branch of a layer whose files have an SELinux label."""
-    return f"{LABELLED}/{label_hash}/{layer_id}"
+    return f"{LABELLED}/{label_hash}/{_digest_path(layer_id)}"
 
 
 def rootfs_branch(reference: Reference) -> str:
     """Return the default branch of an image's root directory."""
     return ROOTFS + image_branch(reference).removeprefix(IMAGE)
+
+
+def artifact_branch(reference: Reference) -> str:
+    """Return the default branch of an artifact."""
+    return ARTIFACT + image_branch(reference).removeprefix(IMAGE)
 
 
 def is_cache(branch: str) -> bool:

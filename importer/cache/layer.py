@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from importer.cache.branches import layer_branch, record_branch
+from importer.cache.branches import is_blob, layer_branch, record_branch
 from importer.errors import ImporterError
 from importer.repo.commit_keys import (
     DEVICES,
@@ -81,7 +81,8 @@ def head_layer(repo: Repo, layer_id: str) -> LayerCommit:
 
 
 def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
-    """Return the layer if its branches for tree and record exist, else None."""
+    """Return the layer if its branches for tree and record exist, else None. A blob of an artifact
+    has no record."""
     branch = layer_branch(layer_id)
     checksum = repo.resolve(branch)
     if checksum is None:
@@ -91,9 +92,9 @@ def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
         raise ImporterError(
             f"{branch} was pulled in part only", hint="pull the whole of it, or delete the branch"
         )
-    record = repo.resolve(record_branch(layer_id))
+    record = None if is_blob(layer_id) else repo.resolve(record_branch(layer_id))
     verified = UNVERIFIED not in commit.metadata
-    if record is None and verified:
+    if record is None and verified and not is_blob(layer_id):
         return None
     files = repo.root(repo.commit(record)).leaves if record else {}
     facts = {key: _numbers(commit, branch, key) for key in (*_COUNTS, UIDS, GIDS)}

@@ -25,6 +25,10 @@ import-image --to /usr/lib/containers/storage --from images.txt
 # A store for podman and CRI-O in the operating system on branch "os":
 import-image --repo /srv/repo --onto os --branch device/apps \\
     --storage-conf --crio-conf quay.io/microshift/busybox:1.36
+
+# The same with a model, which CRI-O mounts into pods:
+import-image --repo /srv/repo --onto os --branch device/apps --storage-conf --crio-conf \
+    --artifact registry.example.com/models/granite:3.1 quay.io/microshift/busybox:1.36
 """
 
 
@@ -43,7 +47,7 @@ def import_image(given: Given) -> None:
     REF is registry/name@sha256:DIGEST or registry/name:TAG, or TRANSPORT:... as skopeo
     writes it; NAME= before it is the image's name in the store. Each layer is committed to a
     branch of its own. The images are committed to a branch with a store that podman and CRI-O
-    use as an additional image store.
+    use as an additional image store. An --artifact goes beside them, as files.
     """
     images = NamedImages(given)
     end_import(
@@ -60,7 +64,8 @@ def _job(given: Given, images: NamedImages) -> ImportJob:
     from layers.oci.reference import registries
 
     references = tuple(images.names)
-    source = ReferenceSource(references, images.names, skopeo(given, registries(references)))
+    wanted = registries((*references, *(reference for reference, _ in images.artifacts)))
+    source = ReferenceSource(references, images.names, skopeo(given, wanted), images.artifacts)
     branch, to = given(Shape).branch, given(CopyOptions).to
     if to is not None and branch is None:
         branch = copy_branch(to)  # the copy is of one branch's store

@@ -25,7 +25,7 @@ class NamedImages:
     """The images of the command line and of lists.
 
     `names` has their names in the store by reference; an empty list stands for the reference's own
-    name.
+    name. `artifacts` has the artifacts and the names given to them.
     """
 
     def __init__(self, given: Given) -> None:
@@ -33,6 +33,7 @@ class NamedImages:
         self._lists: list[ImageList] = []
         self._pinning: Pinning | None = None
         self.names: dict[Reference, list[ImageName]] = {}
+        self.artifacts: tuple[tuple[Reference, ImageName | None], ...] = ()
 
     def read(self) -> Self:
         """Parse the references, and read the lists. Raise a Fault if one is wrong."""
@@ -41,7 +42,8 @@ class NamedImages:
         names: dict[Reference, dict[ImageName | None, None]] = {}
         for reference, name in [*self._given(), *self._listed()]:
             names.setdefault(reference, {})[name] = None
-        if not names:
+        self.artifacts = tuple(dict.fromkeys(map(named_reference, self._images.artifacts)))
+        if not names and not self.artifacts:
             raise ImporterError("no image is left to import", hint="--exclude matches all of them")
         self.names = {reference: _names(reference, given) for reference, given in names.items()}
         return self

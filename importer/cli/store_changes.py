@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @subcommand("remove", Images, InBranch, StoreArguments, Signing, Output)
 def remove(given: Given) -> None:
-    """Commit branches again without these images.
+    """Commit branches again without these images or artifacts.
 
     The new commit is the one that an import of the remaining images alone would make. A branch
     that import-image made for a single image is deleted with its last image. No space is freed
@@ -63,9 +63,9 @@ def remove(given: Given) -> None:
 def prune(given: Given) -> None:
     """Delete layers and objects that nothing needs.
 
-    First deletes the branches of layers that no store has, then commits of ours that no branch
-    leads to, then all objects that no commit needs. Commits of other programs stay. prune waits
-    until running imports have ended, and imports wait for prune.
+    First deletes the branches of layers and blobs that no store has, then commits of ours that no
+    branch leads to, then all objects that no commit needs. Commits of other programs stay. prune
+    waits until running imports have ended, and imports wait for prune.
     """
 
     def work(repo: Repo) -> Shown:
@@ -87,7 +87,8 @@ def export(given: Given) -> None:
     The layers are not compressed. If the registry's layers were, the manifest is a new one without
     signatures. Prints the manifest's digest. Without a TAG, the layout has the tag of the image's
     name, or `latest`. Several images, and those in an archive, have all their names. Both archives
-    are one format, which podman, Docker, containerd, k3s and RKE2 read.
+    are one format, which podman, Docker, containerd, k3s and RKE2 read. An artifact keeps its
+    manifest, and goes to oci:DIR or dir:DIR.
     """
     options = given(ExportOptions)
     directory, tag, archive = _destination(options.destination)
@@ -98,7 +99,7 @@ def export(given: Given) -> None:
     def work(repo: Repo) -> Shown:
         from importer.imagestore.export import ExportPlace, export_image
         from importer.imagestore.export_all import export_images
-        from importer.store.find import find_stores
+        from importer.store.find import find_artifact, find_stores
 
         stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
         progress, jobs = progress_for(given(Output)), given(Jobs).count
@@ -106,6 +107,10 @@ def export(given: Given) -> None:
             images = options.images
             return export_images(repo, stores, images, directory, progress, jobs, archive=archive)
         to = ExportPlace(directory, tag)
+        if artifact := find_artifact(stores, options.images[0]):
+            from importer.imagestore.export_artifact import export_artifact
+
+            return export_artifact(repo, *artifact[0], to, progress)
         return export_image(repo, stores, options.images[0], to, progress, jobs)
 
     end_query(given, work)

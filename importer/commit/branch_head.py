@@ -9,22 +9,22 @@ from importer.commit.target import Form
 from importer.commit.whiteouts import chosen_kind
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE, FORM, OF_A_RELEASE
-from layers.storage.stated_image import stated_images
+from layers.storage.stated_image import stated_artifacts, stated_images
 from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from importer.commit.target import Target
     from importer.repo.commit_metadata import Base
     from importer.repo.reader import RepoReader
     from importer.repo.values import Commit, Message
     from importer.repo.writer import Repo
-    from layers.digest import Digest
     from layers.release.release import Release
 
 # So many images that a branch loses are named.
 _NAMED = 5
+_IMAGE = "image"
 
 
 def head_of(repo: RepoReader, branch: str) -> Commit | None:
@@ -71,16 +71,26 @@ def _hint(target: Target, branch: str, base: Base | None) -> str:
 
 def move(branch: str, head: Commit | None, message: Message) -> str:
     """Return what a commit of this message changes on a branch, as one line for people."""
-    before, after = (_stated(head.message) if head else {}), _stated(message)
+    before, after = _stated(head.message if head else None), _stated(message)
+    counts = [several(len(after[noun]), noun) for noun in after if after[noun] or noun == _IMAGE]
+    if head is None:
+        return f"branch {branch}: first import, {', '.join(counts)}"
+    texts: list[str] = []
+    for noun in after:
+        texts += _changes(before[noun], after[noun], noun)
+    same = f"a new commit of the same {', '.join(counts)}"
+    gone = sorted(name for noun in after for name in before[noun].keys() - after[noun].keys())
+    return f"branch {branch}: {', '.join(texts) or same}{_named(gone)}"
+
+
+def _changes(before: Mapping[str, str], after: Mapping[str, str], noun: str) -> Iterator[str]:
     changed = sum(before.get(name, digest) != digest for name, digest in after.items())
     new, gone = after.keys() - before.keys(), before.keys() - after.keys()
-    if head is None:
-        return f"branch {branch}: first import, {several(len(after), 'image')}"
     signed = [f"+{len(new)}"] * bool(new) + [f"−{len(gone)}"] * bool(gone)  # noqa: RUF001 - minus
-    texts = [f"{' '.join(signed)} image{'' if len(new | gone) == 1 else 's'}"] if signed else []
-    texts += [f"{several(changed, 'image')} changed"] if changed else []
-    same = f"a new commit of the same {several(len(after), 'image')}"
-    return f"branch {branch}: {', '.join(texts) or same}{_named(sorted(gone))}"
+    if signed:
+        yield f"{' '.join(signed)} {noun}{'' if len(new | gone) == 1 else 's'}"
+    if changed:
+        yield f"{several(changed, noun)} changed"
 
 
 def _named(gone: Sequence[str]) -> str:
@@ -88,7 +98,8 @@ def _named(gone: Sequence[str]) -> str:
     return f"; no longer there: {', '.join(gone[:_NAMED])}{more}" if gone else ""
 
 
-def _stated(message: Message) -> dict[str, Digest]:
-    """Return the images' digests by reference."""
-    stated = stated_images(message.body.splitlines(), {})
-    return {image.reference: image.digest for image in stated}
+def _stated(message: Message | None) -> dict[str, dict[str, str]]:
+    """Return the digests of images, and those of artifacts, by reference."""
+    lines = message.body.splitlines() if message is not None else []
+    images = {image.reference: str(image.digest) for image in stated_images(lines, {})}
+    return {_IMAGE: images, "artifact": stated_artifacts(lines)}

@@ -64,7 +64,7 @@ def commit_branches(
     if not branches:
         repo.sync()  # the names of the layers' branches
     for branch in branches if target.timestamp is None else ():
-        tell_future(branch.images, branch_time(branch), progress)
+        tell_future(branch.named, branch_time(branch), progress)
     for branch in branches:
         _tell_doubts(branch.images, progress)
     images: Mapping[str, Sequence[Image]] = {branch.name: branch.stored for branch in branches}
@@ -164,8 +164,7 @@ def _commit(
     """
     with repo.locked():
         contents = [
-            Contents(target, repo, images[branch.name], branch.base, layers, branch.kind)
-            for branch in branches
+            Contents(target, repo, images[branch.name], branch, layers) for branch in branches
         ]
         with repo.transaction() as transaction:
             drafts = [_draft(target, repo, *each) for each in zip(branches, contents, strict=True)]

@@ -13,20 +13,23 @@ from importer.commit.selinux import Labels
 from importer.commit.target import EngineOptions, ExistingStore, Form, Target
 from importer.commit.whiteouts import cuts, images_to_convert, under_an_overlay
 from importer.errors import ImporterError
+from importer.store.artifact_files import ArtifactWriter
 from importer.store.layers import LayerNames
 from importer.store.writer import StoreTree, check_records, has_records, remove_store
+from layers.storage.artifact import ARTIFACTS
 from layers.storage.layer_id import StoreForm
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from importer.commit.base_tree import BaseTree
+    from importer.commit.plan import PlannedBranch
     from importer.repo.commit_metadata import Base
     from importer.repo.tree import Tree
     from importer.repo.values import SystemDirectory
     from importer.repo.writer import Repo
+    from layers.storage.artifact import Artifact
     from layers.storage.image import Image
-    from layers.storage.layer_id import StoreKind
 
 
 def kept_store[D: SystemDirectory](
@@ -56,12 +59,13 @@ class Contents:
         target: Target,
         repo: Repo,
         images: Sequence[Image],
-        base: Base | None,
+        branch: PlannedBranch,
         layers: Mapping[str, LayerCommit],
-        kind: StoreKind,
     ) -> None:
-        """Make the layers with labels or without whiteouts. `layers` has the commits of layers
-        that are not flattened."""
+        """Make the layers with labels or without whiteouts. `images` are the branch's, flattened
+        where wanted. `layers` has the commits of layers that are not flattened, and of artifacts'
+        blobs."""
+        base, kind = branch.base, branch.kind
         self.store_ids: Mapping[str, str] = {}
         self.messages: list[str] = []
         self._kind = kind
@@ -72,12 +76,9 @@ class Contents:
         self._images = [*images, *converted]
         self._converts = bool(converted)
         self._labels = Labels.wanted(repo, target.labelling, base)
-        self._layers = self._made(layers)
-        if self._labels.store is not None:
-            from importer.cache.labelled import labelled
-
-            jobs = target.budget.jobs
-            self._layers = labelled(repo, self._layers, self._labels.store, jobs)
+        self._artifacts = branch.artifacts
+        self._layers = self._labelled(self._made(layers, self._images))
+        self._blobs = self._labelled(self._made(layers, self._artifacts))
         if self._form is StoreForm.NONE:
             self._layers = self._cut()
 
@@ -91,9 +92,18 @@ class Contents:
     def _form(self) -> StoreForm:
         return StoreForm.FLATTENED if self._target.flatten else self._kind.whiteouts.form
 
-    def _made(self, layers: Mapping[str, LayerCommit]) -> dict[str, LayerCommit]:
-        ids = dict.fromkeys(layer.id for image in self._images for layer in image.layers)
+    def _made(
+        self, layers: Mapping[str, LayerCommit], images: Iterable[Image | Artifact]
+    ) -> dict[str, LayerCommit]:
+        ids = dict.fromkeys(layer.id for image in images for layer in image.layers)
         return {i: layers.get(i) or head_layer(self._repo, i) for i in ids}
+
+    def _labelled(self, layers: dict[str, LayerCommit]) -> dict[str, LayerCommit]:
+        if self._labels.store is None:
+            return layers
+        from importer.cache.labelled import labelled
+
+        return labelled(self._repo, layers, self._labels.store, self._target.budget.jobs)
 
     def _cut(self) -> dict[str, LayerCommit]:
         from importer.cache.cut import cut_layers
@@ -123,6 +133,9 @@ class Contents:
         self.store_ids = names.ids
         store = StoreTree(self._repo, directory, names, self._labels.store, present)
         names_of_images = store.fill(self._images, self._layers)
+        if self._artifacts:
+            writer = ArtifactWriter(self._repo, directory, self._labels.store)
+            writer.add(present, self._artifacts, self._blobs)
         self.messages = other_stores(tree, prefix)
         if self._form is StoreForm.NONE:
             self.messages += cuts(self._target, tree, self.added_entries)
@@ -131,7 +144,10 @@ class Contents:
         if self._target.engines != EngineOptions():
             from importer.commit.engine_conf import engine_conf
 
-            files, told = engine_conf(self._target.engines, tree, prefix, names_of_images)
+            has_artifacts = directory.enter(ARTIFACTS) is not None
+            files, told = engine_conf(
+                self._target.engines, tree, prefix, names_of_images, artifacts=has_artifacts
+            )
             for path, content in files.items():
                 tree.write(path, content)
             self.messages += told
@@ -195,5 +211,5 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
     if target.engines != EngineOptions():
         from importer.commit.engine_conf import engine_conf
 
-        engine_conf(target.engines, tree, target.prefix, ())
+        engine_conf(target.engines, tree, target.prefix, (), artifacts=False)
     return base

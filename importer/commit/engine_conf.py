@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from importer.commit.base_tree import OVERLAYS
 from importer.errors import ImporterError, layer_faults
 from layers.path import components
-from layers.storage.tool_conf import crio_conf, drop_in, pinned_images, stores_of, with_store
+from layers.storage.tool_conf import CrioList, crio_conf, drop_in, stores_of, with_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +48,7 @@ Environment={NO_IDMAP}
 _NAMELESS = (
     "images without a name, so that CRI-O cannot pin them: {count}. NAME=REF gives an image a name"
 )
-_REPLACED = "{base}'s crio.conf.d/{name} comes after ours and replaces its pinned_images"
+_REPLACED = "{base}'s crio.conf.d/{name} comes after ours and replaces its {key}"
 REPAIR = (
     "with internal_repair = false, CRI-O keeps its containers and images after a crash; after a"
     " power cut crio-wipe.service (`crio wipe`) still removes them at boot, unless it is masked"
@@ -74,9 +74,15 @@ def is_read(path: Path) -> bool:
 
 
 def engine_conf(
-    options: EngineOptions, tree: BaseTree, store: str, names: Iterable[Sequence[str]]
+    options: EngineOptions,
+    tree: BaseTree,
+    store: str,
+    names: Iterable[Sequence[str]],
+    *,
+    artifacts: bool,
 ) -> tuple[dict[str, bytes], list[str]]:
-    """Name the store, and pin its images, given the names of each.
+    """Name the store, and pin its images, given the names of each. `artifacts` tells whether it has
+    artifacts, which CRI-O is told of.
 
     Return the files to write, by their paths, and what to tell the user. Raise ImporterError as
     `_storage_conf` and `_crio_conf` do.
@@ -86,7 +92,9 @@ def engine_conf(
     if options.storage_conf:
         files |= _storage_conf(tree, store)
     if options.crio_conf:
-        crio, messages = _crio_conf(tree, names, internal_repair=options.internal_repair)
+        stores = [store] if artifacts else []
+        repair = options.internal_repair
+        crio, messages = _crio_conf(tree, names, stores, internal_repair=repair)
         files |= crio
     return files, messages
 
@@ -172,37 +180,59 @@ def _stores(tree: BaseTree, main: bytes, drop_ins: dict[str, bytes]) -> list[str
 
 
 def _crio_conf(
-    tree: BaseTree, names: Iterable[Sequence[str]], *, internal_repair: bool | None
+    tree: BaseTree,
+    names: Iterable[Sequence[str]],
+    artifact_stores: Sequence[str],
+    *,
+    internal_repair: bool | None,
 ) -> tuple[dict[str, bytes], list[str]]:
-    """Pin images, given the names of each.
+    """Pin images, given the names of each, and name stores of artifacts.
 
-    What the base's files before ours pin is kept. Where /usr is an overlayfs, a drop-in of
+    What the base's files before ours list is kept. Where /usr is an overlayfs, a drop-in of
     crio.service keeps CRI-O from id-mapped mounts. Return the files by path, and what to tell the
     user. Raise ImporterError if one of the base's files cannot be read.
     """
     etc, images = tree.etc, [*names]
-    pins = {"": _pinned(tree, "crio.conf", tree.read(f"{etc}/crio/crio.conf") or b"")}
-    drop_ins = tree.files(f"{etc}/crio/crio.conf.d")
-    pins |= {name: _pinned(tree, name, drop_ins[name]) for name in sorted(drop_ins)}
-    # An array replaces those of earlier files.
-    before = [
-        references for name, references in pins.items() if references is not None and name <= _PINS
-    ]
-    pinned = [*(before[-1] if before else ()), *chain.from_iterable(images)]
+    pinned, later = _listed(tree, CrioList.PINNED, chain.from_iterable(images))
+    stores: list[str] = []
+    if artifact_stores or _names_artifacts(tree):
+        stores, hidden = _listed(tree, CrioList.ARTIFACT_STORES, artifact_stores)
+        later += hidden
+    made = crio_conf(pinned, stores, internal_repair=internal_repair)
     files = {
-        f"{etc}/crio/crio.conf.d/{_PINS}": crio_conf(pinned, internal_repair=internal_repair),
+        f"{etc}/crio/crio.conf.d/{_PINS}": made,
         **({_UNIT: _NO_IDMAP_UNIT} if tree.overlays_usr() else {}),
     }
     for path in files:
         tree.check_directory(path.rpartition("/")[0])
-    later = [name for name, references in pins.items() if references is not None and name > _PINS]
     nameless = sum(not image for image in images)
     messages = [REPAIR] if internal_repair is False else []
-    messages += [_REPLACED.format(base=tree.name, name=name) for name in later]
+    messages += later
     messages += [_NAMELESS.format(count=nameless)] if nameless else []
     return files, messages
 
 
-def _pinned(tree: BaseTree, name: str, raw: bytes) -> tuple[str, ...] | None:
+def _names_artifacts(tree: BaseTree) -> bool:
+    """Return whether the base has our drop-in, and it names a store of artifacts."""
+    ours = tree.files(f"{tree.etc}/crio/crio.conf.d").get(_PINS, b"")
+    return bool(_values(tree, CrioList.ARTIFACT_STORES, _PINS, ours))
+
+
+def _listed(tree: BaseTree, array: CrioList, added: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Add values to those that an array has in the base's files before ours. Return all, and what
+    to tell the user of later files, whose arrays replace ours."""
+    etc = tree.etc
+    files = {"": _values(tree, array, "crio.conf", tree.read(f"{etc}/crio/crio.conf") or b"")}
+    drop_ins = tree.files(f"{etc}/crio/crio.conf.d")
+    files |= {name: _values(tree, array, name, drop_ins[name]) for name in sorted(drop_ins)}
+    present = {name: values for name, values in files.items() if values is not None}
+    before = [values for name, values in present.items() if name <= _PINS]
+    later = [name for name in present if name > _PINS]
+    _, key = array.value
+    told = [_REPLACED.format(base=tree.name, name=name, key=key) for name in later]
+    return [*(before[-1] if before else ()), *added], told
+
+
+def _values(tree: BaseTree, array: CrioList, name: str, raw: bytes) -> tuple[str, ...] | None:
     with layer_faults(f"{name} of CRI-O in {tree.name}", "crio.conf(5) has its format"):
-        return pinned_images(raw)
+        return array.read(raw)

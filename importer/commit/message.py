@@ -15,6 +15,7 @@ from importer.repo import commit_keys as key
 from importer.repo.commit_keys import names_metadata
 from importer.repo.values import Message
 from layers.storage.layer_id import LayerIds, Whiteouts
+from layers.storage.stated_image import artifact_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit
+    from layers.storage.artifact import Artifact
     from layers.storage.image import Image
     from layers.storage.layer_id import StoreKind
 
@@ -37,7 +39,8 @@ def branch_message(target: Target, branch: PlannedBranch) -> Message:
         return release_message(target, branch, branch.release, seconds)
     # `layers.storage.stated_image` reads them.
     lines = sorted({f"{image.reference} {image.digest}" for image in branch.images})
-    given = _given_names(branch.images)
+    lines += sorted({artifact_line(each.reference, each.digest) for each in branch.artifacts})
+    given = _given_names(branch.named)
     return Message(
         target.subject if target.subject is not None else default_subject(sorted(given)),
         seconds,
@@ -50,13 +53,13 @@ def branch_time(branch: PlannedBranch) -> int:
     """Return the commit's time, in seconds since 1970. A release's is never before its parent's,
     since devices refuse an older commit."""
     if branch.release is None:
-        return newest(branch.images, branch.base, branch.head)
+        return newest(branch.named, branch.base, branch.head)
     parent = branch.head.message.timestamp if branch.head is not None else 0
     return max(newest(branch.images, branch.base, None), parent)
 
 
-def _given_names(images: Iterable[Image]) -> dict[str, list[str]]:
-    """Return the names that the user gave the images, by reference."""
+def _given_names(images: Iterable[Image | Artifact]) -> dict[str, list[str]]:
+    """Return the names that the user gave images and artifacts, by reference."""
     given: dict[str, list[str]] = {}
     for image in images:
         names = given.setdefault(str(image.reference), [])
@@ -98,13 +101,13 @@ def is_future(seconds: int) -> bool:
     return seconds > time.time() + _TOLERANCE
 
 
-def newest(images: Iterable[Image], base: Base | None, head: Commit | None) -> int:
+def newest(images: Iterable[Image | Artifact], base: Base | None, head: Commit | None) -> int:
     """Return the commit's time, in seconds since 1970: the newest image's or the base's.
 
     An image of the future does not count. A branch whose head is of the future already keeps
     that time, since devices would not take another.
     """
-    times = [image.config.created_seconds for image in images]
+    times = [image.created_seconds for image in images]
     past = [seconds for seconds in times if not is_future(seconds)]
     if base is not None:
         past.append(base.commit.message.timestamp)
@@ -113,13 +116,13 @@ def newest(images: Iterable[Image], base: Base | None, head: Commit | None) -> i
     return max(past, default=0)
 
 
-def tell_future(images: Iterable[Image], seconds: int, progress: Progress) -> None:
+def tell_future(images: Iterable[Image | Artifact], seconds: int, progress: Progress) -> None:
     """Report the images whose times are ignored for the time of their commit, `seconds` since 1970.
     If no other time is left, report what to do."""
-    future = [image for image in images if is_future(image.config.created_seconds)]
+    future = [image for image in images if is_future(image.created_seconds)]
     for image in future:
         progress.message(
-            f"{image.reference}: made in the future, {image.config.created}; this does not count"
+            f"{image.reference}: made in the future, {image.created}; this does not count"
             " for the commit's time"
         )
     if future and seconds == 0:

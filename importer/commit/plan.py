@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit
     from layers.errors import Fault
     from layers.release.release import Release
+    from layers.storage.artifact import Artifact
     from layers.storage.image import Image, ImageLayer
     from layers.storage.layer_id import StoreKind
     from layers.tree.layer_options import DeviceNodes
@@ -40,7 +41,7 @@ class PlannedBranch:
     `head` is the branch's commit now, if there is one. `base` is the operating system's commit
     that the store goes into, if there is one. `kind` is the kind of the store. `release` has the
     components that were found, `components` their names in the order of the images, `faults` the
-    errors of the others. `kept` are images of earlier releases.
+    errors of the others. `kept` are images of earlier releases, `artifacts` go beside the images.
     """
 
     name: str
@@ -52,6 +53,7 @@ class PlannedBranch:
     components: tuple[str, ...] = ()
     faults: Mapping[str, Fault] = MappingProxyType({})
     kept: tuple[Image, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
 
     def document(self) -> dict[str, object]:
         """Return the keys for JSON."""
@@ -66,6 +68,11 @@ class PlannedBranch:
     def arch(self) -> str:
         """Return a release's architecture, "" if it has none."""
         return self.release.arch if self.release is not None else ""
+
+    @property
+    def named(self) -> tuple[Image | Artifact, ...]:
+        """Return the images and artifacts that the commit's message names."""
+        return (*self.images, *self.artifacts)
 
     @property
     def stored(self) -> tuple[Image, ...]:
@@ -131,6 +138,11 @@ class PlannedPart:
     layers: LayerPlan
 
     @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Return the artifacts of all branches."""
+        return tuple(artifact for branch in self.branches for artifact in branch.artifacts)
+
+    @property
     def by_component(self) -> dict[str, Image]:
         """Return the images of releases by component."""
         return {
@@ -171,14 +183,15 @@ class LayerPlanner:
             self._found[layer_id] = find_layer(self._repo, layer_id)
         return self._found[layer_id]
 
-    def add(self, image: Image, origins: Sequence[Origin] | None = None) -> None:
-        """Add the layers of an image to the plan, all of them or none.
+    def add(self, image: Image | Artifact, origins: Sequence[Origin] | None = None) -> None:
+        """Add the layers of an image, or the blobs of an artifact, all of them or none.
 
         `origins` has one for each layer, base first; without it the layers are blobs that skopeo
         finds in the image. Raise LayerError if one of the layers cannot be taken.
         """
         for layer in image.layers:
-            _ = layer.available_compression  # raises LayerError for an unknown media type
+            if not layer.is_file:
+                _ = layer.available_compression  # raises LayerError for an unknown media type
         places = origins or [BlobOrigin(image.source, layer.available) for layer in image.layers]
         wanted = [pair for pair in zip(image.layers, places, strict=True) if self._want(pair[0])]
         for layer, origin in wanted:
@@ -212,15 +225,15 @@ class LayerPlanner:
         return LayerPlan(tuple(missing), dict(self._cached), unverified)
 
 
-def check_names(images: Iterable[Image]) -> None:
-    """Raise ImporterError if two images of one store would have the same name."""
-    owners: dict[str, Image] = {}
+def check_names(images: Iterable[Image | Artifact], what: str = "images") -> None:
+    """Raise ImporterError if two images, or other `what`, of a store would have the same name."""
+    owners: dict[str, Image | Artifact] = {}
     for image in images:
         for name in image.names:
             other = owners.setdefault(name, image)
             if other.id != image.id:
                 raise ImporterError(
-                    f"two images would have the name {name}:"
+                    f"two {what} would have the name {name}:"
                     f" {other.reference} ({other.id[:12]}) and {image.reference} ({image.id[:12]})",
                     hint="leave one of them out, or give it another name",
                 )

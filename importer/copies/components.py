@@ -10,7 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from importer.cache.branches import is_blob
 from importer.cache.layer import record_name
+from importer.store.artifact_files import blob_checksums
+from layers.digest import Digest
+from layers.path import components
+from layers.storage.artifact import blob_path
 from layers.storage.mounted import blocker_of
 
 if TYPE_CHECKING:
@@ -24,7 +29,8 @@ _NAME, _INTERVAL = b"user.component", b"user.update-interval"
 
 
 class Components:
-    """The components of a store: a layer's directory, blocker and tar-split record are one.
+    """The components of a store: a layer's directory, blocker and tar-split record are one; and so
+    is each blob of an artifact.
 
     `days` is how often layers change, as chunkah takes it; None makes no components.
     """
@@ -37,7 +43,7 @@ class Components:
                     (_NAME, b"container-layer-" + layer.encode()),
                     (_INTERVAL, b"%d" % days),
                 )
-                for layer in store.layers
+                for layer in (*store.layers, *blob_checksums(store.root))
                 for path in _places(layer)
             }
 
@@ -49,6 +55,8 @@ class Components:
 
 
 def _places(layer: str) -> tuple[Path, ...]:
+    if is_blob(layer):
+        return (components(blob_path(Digest.parse(layer)).encode()),)
     return (
         (b"overlay", layer.encode()),
         (b"overlay", blocker_of(layer).id.encode()),

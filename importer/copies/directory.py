@@ -63,8 +63,7 @@ class DirectoryCopy:
 
     def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:
         """See `StoreCopy`. Files that are the same already are not touched."""
-        size = sum(layer.diff_size for layer in store.layers.values())
-        with os_faults(f"writing {self.to}"), progress.blob(self.to.name, size) as advance:
+        with os_faults(f"writing {self.to}"), progress.blob(self.to.name, store.size) as advance:
             fresh = not is_present(self.to)
             make_directory(self.to)
             if fresh:  # another user's set-uid files are not for everybody to run
@@ -79,6 +78,8 @@ class DirectoryCopy:
                 for name in PARTS:
                     if (part := store.root.find(name)) is not None:
                         tree.write((name.encode(),), part)
+                    else:
+                        tree.leave_out((name.encode(),))
                 tree.clear()
             if self._marked() != checksum:
                 self._mark({"commit": checksum})

@@ -12,6 +12,7 @@ from importer.files.beneath import Beneath
 from importer.repo.reachable import check_breadth
 from layers.errors import printable
 from layers.path import joined
+from layers.storage.artifact import ARTIFACTS
 from layers.whiteout import unquoted
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # overlay/l, overlay-images/ID: the entries of deeper directories belong to one layer.
 _STORE_DEPTH = 2
+_ARTIFACTS = ARTIFACTS.encode()
 
 
 class DiskTree:
@@ -43,7 +45,7 @@ class DiskTree:
         return self._changed or self._entries.changed
 
     def write(self, top: Path, tree: RepoDirectory) -> None:
-        """Write a tree. Layers and images that the tree lacks stay until `clear`."""
+        """Write a tree. Layers, images and blobs that the tree lacks stay until `clear`."""
         check_breadth(tree, printable(joined(top)))
         made: list[tuple[Path, str]] = []
         with Beneath(self._root) as beneath:
@@ -54,16 +56,27 @@ class DiskTree:
                 made.append((path, directory.meta))
                 descriptor = beneath.directory(path)
                 self._remove_left(descriptor, path, directory)
-                for name, checksum in sorted(directory.leaves.items()):
-                    self._entries.write(descriptor, (*path, name), checksum)
+                if path != top:  # its own files are records, which no other file may follow
+                    self._write_files(descriptor, path, directory)
                 for name, below in sorted(directory.directories.items(), reverse=True):
                     self._enter(descriptor, (*path, name))
                     work.append(((*path, name), below))
+            self._write_files(beneath.directory(top), top, tree)
             for path, meta in reversed(made):  # what is written into a directory sets its time
                 self._finish(beneath.directory(path), path, meta)
 
+    def _write_files(self, descriptor: int, path: Path, directory: RepoDirectory) -> None:
+        for name, checksum in sorted(directory.leaves.items()):
+            self._entries.write(descriptor, (*path, name), checksum)
+
+    def leave_out(self, path: Path) -> None:
+        """Have `clear` remove a tree, if there is one."""
+        with Beneath(self._root) as beneath:
+            if mode_and_device(beneath.directory(path[:-1]), path[-1])[0]:
+                self._left.append(path)
+
     def clear(self) -> None:
-        """Remove layers and images that the trees lack."""
+        """Remove layers, images and blobs that the trees lack."""
         with Beneath(self._root) as beneath:
             for path in self._left:
                 descriptor = beneath.directory(path[:-1])
@@ -76,7 +89,7 @@ class DiskTree:
         names = {unquoted(name) or name for name in directory.leaves} | directory.directories.keys()
         present = map(os.fsencode, os.listdir(descriptor))
         for name in (name for name in present if name not in names):
-            if len(path) > _STORE_DEPTH:
+            if len(path) > _STORE_DEPTH and path[0] != _ARTIFACTS:
                 remove(descriptor, name)
                 self._changed = True
             else:

@@ -56,8 +56,7 @@ class TarCopy:
             (name,): directory for name, directory in store.root.directories.items()
         }
         tar = EmbeddedTar(repo, lambda _: _ABOVE, by_lines=False).chunks(members)
-        size = sum(layer.diff_size for layer in store.layers.values())
-        with os_faults(f"writing {Path(self.text)}"), progress.blob("store", size) as advance:
+        with os_faults(f"writing {Path(self.text)}"), progress.blob("store", store.size) as advance:
             hashed = Hashed(counted(tar, advance))
             if isinstance(self.to, Path):
                 unchanged = _replace(self.to, hashed)

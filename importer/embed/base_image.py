@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -12,6 +13,7 @@ from importer.commit.base_tree import BaseTree
 from importer.embed.rootfs_layer import rootfs_layer
 from importer.errors import ImporterError
 from importer.fetch.resolver import Resolver
+from layers.architecture import go_arch
 from layers.chunks import DiffID
 from layers.compress.decompress import compression_of, decompressed
 from layers.document import compact_json
@@ -88,7 +90,10 @@ def resolve_base(
 
 
 def _platform(store: StoreView) -> dict[str, str]:
-    """Return the platform of the store's first image, by name."""
+    """Return the platform of the store's first image, by name; of this machine for artifacts
+    alone."""
+    if not store.images:
+        return {"architecture": go_arch(platform.machine()), "os": "linux"}
     first = min(store.images, key=lambda image: (image.full_label, image.id))
     return {"architecture": first.config.architecture, "os": first.config.os}
 

@@ -25,6 +25,7 @@ from importer.files.oci_layout import Layout
 from importer.files.scratch import scratch
 from importer.render.table import Block, Column, Table, Text
 from importer.repo.writer import Repo
+from importer.store.artifact_files import blob_checksums
 from importer.store.find import embedded_commit
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.digest import Digest
@@ -206,7 +207,11 @@ def _before(
 
 def _content(store: StoreView, group: tuple[str, ...]) -> Content:
     content: list[tuple[str, ...]] = [(store.prefix,)]
+    blobs = blob_checksums(store.root)
     for layer in group:
+        if layer in blobs:
+            content.append((layer, blobs[layer]))
+            continue
         record = store.root.leaf(f"overlay-layers/{record_name(layer)}")
         content.append((layer, record or ""))
         for name in (layer, blocker_of(layer).id):

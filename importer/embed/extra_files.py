@@ -93,7 +93,9 @@ class ExtraFiles:
         engines = self._job.engines
         if self._named:
             engines = replace(engines, storage_conf=True)
-        made, messages = engine_conf(engines, base.tree, self._store.prefix, names)
+        made, messages = engine_conf(
+            engines, base.tree, self._store.prefix, names, artifacts=bool(self._store.artifacts)
+        )
         for message in messages:
             progress.message(message)
         for name, content in made.items():

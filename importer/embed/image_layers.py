@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import record_name
 from importer.embed.extra_files import ExtraFiles
 from importer.embed.layer_tar import EmbeddedTar, Source
+from importer.embed.store_layers import leaves_of
 from importer.embed.write_layer import PlannedLayer, WrittenLayer, write_layer
 from importer.repo.labels import unlabelled
+from importer.store.artifact_files import blob_checksums
+from layers.digest import Digest
 from layers.entry import Owner
 from layers.path import components, joined
+from layers.storage.artifact import ARTIFACTS, blob_path
 from layers.storage.mounted import blocker_of
 from layers.words import several
 
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from layers.storage.packing import Packing
 
 _DIRECTORY = Owner(0o755, 0, 0)
-_OVERLAY, _RECORDS = b"overlay", b"overlay-layers"
+_OVERLAY, _RECORDS, _ARTIFACTS = b"overlay", b"overlay-layers", ARTIFACTS.encode()
 
 # The history entry of the layer that removes the base's store.
 REMOVED = "image-store embed: without the base's store"
@@ -76,6 +80,7 @@ class ImageLayers:
         self._present = present
         self._prefix = components(store.prefix.encode())
         self._extra = extra
+        self._blobs = blob_checksums(store.root)
 
     def write(
         self, layout: Layout, base: BaseImage, progress: Progress
@@ -103,7 +108,11 @@ class ImageLayers:
         return PlannedLayer(members, group, images, created_by, group[-1][:12], size)
 
     def _files(self, layer_id: str) -> dict[Path, Source]:
-        """Return the layer's directory, blocker and tar-split record, as far as it has them."""
+        """Return the layer's directory, blocker and tar-split record, as far as it has them; or
+        the file of an artifact's blob."""
+        if layer_id in self._blobs:
+            path = components(blob_path(Digest.parse(layer_id)).encode())
+            return {(*self._prefix, *path): self._blobs[layer_id]}
         files: dict[Path, Source] = {}
         overlay, records = self._store.root.find("overlay"), self._store.root.find("overlay-layers")
         if overlay is not None:
@@ -134,12 +143,16 @@ class ImageLayers:
         members: dict[Path, Source] = {}
         divided = {_OVERLAY, _RECORDS, *(path[-2] for path in self._present.files)}
         for part, directory in self._store.root.directories.items():
+            if part == _ARTIFACTS:
+                paths = {(*self._prefix, part, *path): leaf for path, leaf in leaves_of(directory)}
+                members |= {path: leaf for path, leaf in paths.items() if path not in taken}
+                continue
             if part not in divided:
                 members[(*self._prefix, part)] = directory
                 continue
             inside: dict[bytes, Source] = {**directory.directories, **directory.leaves}
-            paths = {(*self._prefix, part, name): source for name, source in inside.items()}
-            members |= {path: source for path, source in paths.items() if path not in taken}
+            places = {(*self._prefix, part, name): source for name, source in inside.items()}
+            members |= {path: source for path, source in places.items() if path not in taken}
         leaves = self._store.root.leaves.items()
         members |= {(*self._prefix, name): checksum for name, checksum in leaves}
         return members | self._present.files

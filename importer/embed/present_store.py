@@ -9,12 +9,15 @@ from importer.commit.contents import kept_store
 from importer.commit.target import ExistingStore
 from importer.embed.layer_tar import PackedFile
 from importer.errors import ImporterError
+from importer.store.artifact_files import artifact_entries, blob_checksums
 from importer.store.layers import IMAGES, LAYERS, PARTS
 from importer.store.writer import has_records, reading_present
+from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.entry import Owner
 from layers.frozen import frozen
 from layers.path import Path, components, joined
+from layers.storage.artifact import ARTIFACTS, INDEX, blob_path, index_of, merged_entries
 from layers.storage.image_record import any_images
 from layers.storage.layer_record import any_layers
 from layers.storage.merge_records import record_union
@@ -38,7 +41,8 @@ _REPLACE = "--existing-store=replace puts the branch's store in its place"
 class PresentStore:
     """The effect of an embedding on the store in the base image.
 
-    `layers`: ids of the branch's layers that the base has, and that are not written again.
+    `layers`: ids of the branch's layers and blobs that the base has, and that are not written
+    again.
     `files`: the merged records by their paths in the image. `removed`: whiteouts of a store that is
     replaced. `names`: the names of each image in the new store.
     """
@@ -52,7 +56,7 @@ class PresentStore:
         """Return the lines for the user on a store that stays."""
         if not self.files:
             return []
-        there = several(len(self.layers), "layer")
+        there = several(len(self.layers & store.layers.keys()), "layer")
         return [f"the base image's store stays; it has {there} of the branch's {len(store.layers)}"]
 
 
@@ -64,10 +68,12 @@ def watched_size(store: StoreView, path: Path) -> int | None:
     if path[:size] != prefix[: len(path)]:
         return None
     below = path[size:]
-    if joined(below) in (LAYERS.encode(), IMAGES.encode()):
+    if joined(below) in (LAYERS.encode(), IMAGES.encode(), INDEX.encode()):
         return MAX_RECORDS_SIZE
     if len(below) == 3 and below[0] == b"overlay":
         return MAX_DOCUMENT_SIZE
+    if below[:1] == (ARTIFACTS.encode(),):
+        return 0
     return 0 if len(below) <= 2 else None
 
 
@@ -108,8 +114,13 @@ def _merged(store: StoreView, present: SystemDirectory) -> PresentStore:
         )
     prefix = components(store.prefix.encode())
     files = {LAYERS: union.layers, IMAGES: union.images}
+    if store.artifacts:
+        with reading_present():
+            before = artifact_entries(present)
+        entries = [artifact.entry for artifact in store.artifacts]
+        files[INDEX] = index_of(merged_entries(before, entries))
     return PresentStore(
-        frozenset(_shared(store, present, recorded)),
+        frozenset((*_shared(store, present, recorded), *_shared_blobs(store, present))),
         {
             (*prefix, *components(path.encode())): PackedFile(_FILE, content)
             for path, content in files.items()
@@ -144,6 +155,13 @@ def _shared(
                 hint=_REPLACE,
             )
         yield layer.id
+
+
+def _shared_blobs(store: StoreView, present: SystemDirectory) -> Iterator[str]:
+    """Yield the ids of the blobs that the base's store has, too."""
+    for digest in blob_checksums(store.root):
+        if present.leaf(blob_path(Digest.parse(digest))) is not None:
+            yield digest
 
 
 def _same(ours: RepoDirectory, theirs: SystemDirectory | None) -> bool:

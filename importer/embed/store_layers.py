@@ -9,6 +9,7 @@ from importer.errors import ImporterError
 from layers.errors import printable
 from layers.frozen import frozen
 from layers.path import Path, joined
+from layers.storage.image import short_name
 from layers.storage.layer_record import chain
 from layers.storage.packing import PackedLayer
 from layers.whiteout import is_whiteout, unquoted
@@ -28,7 +29,8 @@ _HINT = "no container image can carry a store's whiteouts: import the images wit
 
 @frozen
 class StoreLayers:
-    """The layers of a store, parents first, and the labels of each layer's images."""
+    """The layers of a store, parents first, and the blobs of its artifacts; and the labels of the
+    images that have each layer, and of the artifacts that have each blob."""
 
     packed: tuple[PackedLayer, ...]
     labels: dict[str, list[str]]
@@ -62,7 +64,7 @@ class StoreLayers:
 
 
 def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
-    """Return the store's layers. Raise ImporterError if one has a whiteout."""
+    """Return the store's layers and blobs. Raise ImporterError if one has a whiteout."""
     users: dict[str, list[str]] = {layer_id: [] for layer_id in store.layers}
     labels: dict[str, list[str]] = {layer_id: [] for layer_id in store.layers}
     for image in sorted(store.images, key=lambda image: (image.full_label, image.id)):
@@ -80,7 +82,20 @@ def store_layers(repo: Repo, store: StoreView) -> StoreLayers:
         )
         for layer in store.layers.values()
     )
-    return StoreLayers(packed, labels)
+    return StoreLayers((*packed, *_blobs(store, labels)), labels)
+
+
+def _blobs(store: StoreView, labels: dict[str, list[str]]) -> list[PackedLayer]:
+    """Return the blobs of artifacts, each to be packed as a layer of its own, and add their labels
+    by their ids."""
+    packed: dict[str, PackedLayer] = {}
+    for artifact in store.artifacts:
+        for blob in artifact.blobs:
+            blob_id = str(blob.digest)
+            labels.setdefault(blob_id, []).append(short_name(artifact.label))
+            size = blob.size + _HEADERS
+            packed[blob_id] = PackedLayer(blob_id, "", {}, size, frozenset({artifact.id}))
+    return list(packed.values())
 
 
 @dataclass(slots=True)
@@ -119,6 +134,11 @@ def _repeats(
         below.id: sum(size for name, size in files[below.id].objects.items() if name in own)
         for below in chain(store.layers, layer.parent)
     }
+
+
+def leaves_of(root: RepoDirectory) -> Iterator[tuple[Path, str]]:
+    """Yield every file and symlink below the root with its checksum."""
+    return ((path, checksum) for path, checksum in _leaves(root) if checksum)
 
 
 def _leaves(root: RepoDirectory) -> Iterator[tuple[Path, str]]:

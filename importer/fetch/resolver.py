@@ -14,7 +14,7 @@ from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import Fault, LayerError
 from layers.oci.config import ImageConfig, parse_config
-from layers.oci.manifest import Descriptor, Index, Manifest, parse_manifest
+from layers.oci.manifest import Descriptor, Index, Manifest, parse_artifact, parse_manifest
 from layers.storage.image import Image
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from importer.fetch.blobs import Blobs
     from importer.fetch.signatures import Signatures
     from importer.fetch.skopeo import Skopeo
-    from layers.oci.reference import Reference
+    from layers.oci.reference import ImageName, Reference
+    from layers.storage.artifact import Artifact
 
 
 class Resolver:
@@ -65,6 +66,19 @@ class Resolver:
         available = self._available(reference, source, manifest)
         image = Image(reference, source, manifest, config, index, available=available)
         return self._signatures.added(image) if self._signatures else image
+
+    def artifact(self, reference: Reference, name: ImageName | None) -> Artifact:
+        """Return the artifact, under the name given, or else under its reference's.
+
+        Raise as `resolve` does; an index, and an image, are no artifacts.
+        """
+        from layers.storage.artifact import Artifact  # for --artifact alone
+
+        manifest = parse_artifact(*self._top(reference))
+        source = reference.pinned(manifest.digest)
+        if has_to_ask(self._skopeo, reference):
+            self._blobs.check_policy(source)
+        return Artifact(reference, source, manifest, name)
 
     def _available(
         self, reference: Reference, source: str, manifest: Manifest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from importer.imagestore.artifact_changes import ArtifactChanges
 from importer.imagestore.image_files import TreeDiff, changed_files, tree_diff
 from importer.render.table import Block, Column, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
@@ -70,6 +71,7 @@ class StoreDiff:
     old_layers: tuple[str, ...]
     fetch: Fetch
     lost: Lost
+    artifacts: ArtifactChanges
     wanted: DiffParts
 
     @property
@@ -103,6 +105,10 @@ class StoreDiff:
             for change in self.changed
         )
         table.rows.extend(("-", *_called(image), "", "") for image in self.removed)
+        table.rows.extend(
+            (sign, "", artifact.label, "", files)
+            for sign, artifact, files in self.artifacts.by_sign()
+        )
         blocks: list[Block] = [table, Text("")] if table.rows else []
         if self.wanted.files:
             blocks += [line for change in self.changed for line in _file_lines(change)]
@@ -147,6 +153,7 @@ class StoreDiff:
                 "to": _form(self.new),  # in B
             },
             "fetch": self.fetch,  # Fetch: what a device with A fetches for B
+            "artifacts": self.artifacts,  # ArtifactChanges: what differs in the artifacts
             "lost": self.lost,  # Lost: what B lacks, by the ids that containers-storage knows
         }
 
@@ -219,6 +226,7 @@ def store_diff(
         tuple(layer_id for layer_id in old_layers if layer_id not in new_layers),
         fetch_cost(repo, old.commit if old else None, new.commit),
         find_lost(old, new),
+        ArtifactChanges.of(old, new),
         wanted or DiffParts(),
     )
 

@@ -42,6 +42,8 @@ class Step:
         lines += [Text(f"  + {image.full_label}", "green") for image in self.diff.added]
         lines += [Text(f"  ~ {change.new.full_label}", "cyan") for change in self.diff.changed]
         lines += [Text(f"  - {image.full_label}", "red") for image in self.diff.removed]
+        changes = self.diff.artifacts.by_sign()
+        lines += [Text(f"  {sign} artifact {each.label}") for sign, each, _ in changes]
         return [*lines, Text("")]
 
     def document(self) -> dict[str, object]:

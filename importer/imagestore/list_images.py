@@ -10,6 +10,7 @@ from importer.render.row_format import formatted
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.store.layers import recorded_whiteouts
 from layers.frozen import frozen
+from layers.storage.artifact import artifact_seconds
 from layers.storage.layer_id import Whiteouts
 from layers.words import age, size
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from importer.store.find import Stores
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
+    from layers.storage.artifact import StoredArtifact
 
 _LONG_DIGEST = re.compile(r"(@\w+:[0-9a-f]{12})[0-9a-f]+$")
 _COLUMNS = (
@@ -37,10 +39,10 @@ _COLUMNS = (
 
 @frozen
 class Listing(Shown):
-    """The images of some stores. `now` is in seconds since 1970; ages count from it.
+    """The images and artifacts of some stores. `now` is in seconds since 1970; ages count from it.
 
-    For people: with `ids` the images' ids alone, with a `template` what it makes of each name. Ids
-    and digests are short unless `whole`.
+    For people: with `ids` the images' ids alone, with a `template` what it makes of each image's
+    name. Ids and digests are short unless `whole`.
     """
 
     stores: Stores
@@ -61,6 +63,11 @@ class Listing(Shown):
         table = Table(_COLUMNS)
         for store, image in self._images():
             table.rows.extend(self._rows(store, image))
+        table.rows.extend(
+            self._artifact_row(store, artifact)
+            for store in self.stores.found
+            for artifact in store.artifacts
+        )
         blocks: list[Block] = [table] if table.rows else [Text("no images")]
         blocks += [
             Text(f"skipped {branch.branch}: {branch.reason}", "yellow")
@@ -126,11 +133,31 @@ class Listing(Shown):
             yield (components, *names, *facts)
             components, facts = "", ("",) * 6
 
+    def _artifact_row(self, store: StoreView, artifact: StoredArtifact) -> tuple[str, ...]:
+        digest = artifact.manifest.digest
+        created = artifact_seconds(artifact.manifest)
+        return (
+            "",
+            self._name(artifact.label),
+            ""
+            if artifact.label.endswith(str(digest))
+            else str(digest)[7 : None if self.whole else 19],
+            digest.hex if self.whole else digest.hex[:12],
+            "",
+            str(len(artifact.blobs)),
+            size(artifact.size),
+            "artifact",
+            age(created, self.now) if created else "",
+            store.branch,
+        )
+
     def document(self) -> dict[str, object]:
         stores = self.stores.found
         return {
             # [listed_image]: a list, by branch
             "images": [listed_image(s, image, self.now) for s in stores for image in s.images],
+            # [listed_artifact]: a list, by branch
+            "artifacts": [listed_artifact(s, each) for s in stores for each in s.artifacts],
             "skipped": self.stores.skipped,  # [Skipped]: a list of branches
         }
 
@@ -155,6 +182,15 @@ def listed_image(store: StoreView, image: ImageView, now: int) -> dict[str, obje
         "commit": store.commit.checksum,  # its commit
         "created": image.config.created or None,  # the config's time, ISO 8601
         "age_seconds": max(0, now - created) if created else None,  # seconds since then
+    }
+
+
+def listed_artifact(store: StoreView, artifact: StoredArtifact) -> dict[str, object]:
+    """Return an artifact for JSON."""
+    return {
+        **artifact.document(),  # StoredArtifact
+        "branch": store.branch,  # the branch
+        "commit": store.commit.checksum,  # its commit
     }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from importer.cache.branches import CUT, FLATTENED, LABELLED, is_cache
+from importer.cache.branches import BLOB, CUT, FLATTENED, LABELLED, is_cache
 from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours, store_prefix
 from importer.repo.reachable import ancestors, commit_objects
 from importer.repo.staging import clear_abandoned_objects
 from importer.repo.writer import Pruned
+from importer.store.artifact_files import blob_checksums
 from layers.frozen import frozen
 from layers.storage.layer_id import possible_ids
 from layers.words import several, size
@@ -123,24 +124,29 @@ def _prune(repo: Repo, commits: _Commits) -> Pruned:
 class _Needed:
     """Layers of the stores in the commits that stay.
 
-    `layers` are the ids that layers have in the stores, `trees` the checksums of their trees'
-    contents.
+    `layers` are the ids that layers have in the stores, and the digests of artifacts' blobs;
+    `trees` the checksums of the layers' trees' contents, `files` those of the blobs.
     """
 
     layers: set[str]
     trees: set[str]
+    files: set[str]
 
     def has(self, repo: Repo, ref: str) -> bool:
         """Return whether a store has the layer of a cache's branch: with the same label, and with
         or without whiteouts."""
         if ref.startswith((f"{CUT}/", f"{LABELLED}/")):
             tree = repo.root(repo.head(ref)).directories.get(b"diff")
-            return tree is not None and tree.contents in self.trees
+            if tree is None:
+                return False
+            return tree.contents in self.trees or not self.files.isdisjoint(tree.leaves.values())
+        if ref.startswith(f"{BLOB}/"):
+            return ref.removeprefix(f"{BLOB}/").replace("/", ":") in self.layers
         return not self.layers.isdisjoint(possible_ids(_layer_id(repo, ref)))
 
 
 def _needed(repo: Repo, refs: dict[str, str], keep: int | None, prefix: str | None) -> _Needed:
-    needed = _Needed(set(), set())
+    needed = _Needed(set(), set(), set())
     for ref, checksum in refs.items():
         if not is_cache(ref):
             for commit in ancestors(repo, checksum, keep):
@@ -149,9 +155,15 @@ def _needed(repo: Repo, refs: dict[str, str], keep: int | None, prefix: str | No
 
 
 def _add_layers(repo: Repo, commit: Commit, prefix: str | None, needed: _Needed) -> None:
-    """Note the layers of a commit's store, by its directories: damaged records lose no layer."""
-    where = store_prefix(commit, prefix).strip("/")
-    overlay = repo.root(commit).find(f"{where}/overlay")
+    """Note the layers and blobs of a commit's store, by its directories: damaged records lose
+    none."""
+    store = repo.root(commit).find(store_prefix(commit, prefix).strip("/"))
+    if store is None:
+        return
+    blobs = blob_checksums(store)
+    needed.layers.update(blobs)
+    needed.files.update(blobs.values())
+    overlay = store.find("overlay")
     for name, directory in overlay.directories.items() if overlay else ():
         needed.layers.add(name.decode())
         if (tree := directory.directories.get(b"diff")) is not None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from importer.cache.branches import IMAGE
+from importer.cache.branches import ARTIFACT, IMAGE
 from importer.commit.signing import check_keys, sign
 from importer.errors import ImporterError
-from importer.imagestore.remove_message import removal_message
+from importer.imagestore.remove_message import StoreChange, removal_message
 from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours
 from importer.repo.commit_metadata import Base
-from importer.store.find import find_image, find_stores
+from importer.store.artifact_files import keep_artifacts
+from importer.store.find import find_artifact, find_image, find_stores
 from importer.store.layers import IMAGES, LAYERS, remove_layer
 from layers.document import compact_json
 from layers.frozen import frozen
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from importer.store.reader import StoreView
     from layers.document import Document
     from layers.oci.manifest import Descriptor
+    from layers.storage.artifact import StoredArtifact
+
+# Branches of a single image or artifact.
+_OF_ONE = (f"{IMAGE}/", f"{ARTIFACT}/")
 
 
 @frozen
@@ -39,12 +44,15 @@ class Removal:
     branch: str  # the branch
     commit: str | None  # its new commit; `null` if the branch was deleted
     removed: tuple[ImageView, ...]  # [ImageView]: a list of the images
+    removed_artifacts: tuple[StoredArtifact, ...]  # [StoredArtifact]: a list of the artifacts
 
     def line(self) -> str:
         """Return what changed, for people."""
         if self.commit is None:
             return f"branch {self.branch}: deleted"
-        return f"branch {self.branch}: −{several(len(self.removed), 'image')}"  # noqa: RUF001 - minus
+        counts = [(len(self.removed), "image"), (len(self.removed_artifacts), "artifact")]
+        removed = ", ".join(f"−{several(count, noun)}" for count, noun in counts if count)  # noqa: RUF001 - minus
+        return f"branch {self.branch}: {removed}"
 
 
 @frozen
@@ -69,56 +77,69 @@ def remove_images(
     *,
     everywhere: bool,
 ) -> Removals:
-    """Remove each image that a name means from each of these stores that has it.
+    """Remove each image or artifact that a name means from each of these stores that has it.
 
-    Nothing is done unless all names mean an image. Several stores are only changed if the
+    Nothing is done unless all names mean one. Several stores are only changed if the
     user has named them, or said `everywhere`. The layers' branches stay: see `prune`.
     """
     repo.check_writable()
     keys = list(keys)
     check_keys(repo, keys)
     with repo.locked():
-        ids = {find_image(stores, name)[0][1].id for name in names}
-        concerned = [
-            store for store in stores.found if any(image.id in ids for image in store.images)
-        ]
+        changes = _changes(stores, names)
+        concerned = [store for store, _ in changes]
         if len(concerned) > 1 and not everywhere:
             branches = ", ".join(store.branch for store in concerned)
             raise ImporterError(
                 f"{len(concerned)} branches have it: {branches}",
                 hint="name with --branch each branch to remove it from",
             )
-        return Removals(tuple(_remove(repo, store, ids, keys) for store in concerned))
+        return Removals(tuple(_remove(repo, *change, keys) for change in changes))
 
 
-def _remove(repo: Repo, store: StoreView, ids: set[str], keys: list[GpgKey | KeyFile]) -> Removal:
-    gone = tuple(image for image in store.images if image.id in ids)
-    kept = [image for image in store.images if image.id not in ids]
-    head = store.commit.checksum
-    if not kept and store.branch.startswith(f"{IMAGE}/") and is_ours(store.commit):
+def _changes(stores: Stores, names: Sequence[str]) -> list[tuple[StoreView, StoreChange]]:
+    """Return what goes from each store that has anything that a name means."""
+    ids: set[str] = set()
+    for name in names:
+        artifact = find_artifact(stores, name)
+        ids.add(artifact[0][1].id if artifact else find_image(stores, name)[0][1].id)
+    changes: list[tuple[StoreView, StoreChange]] = []
+    for store in stores.found:
+        change = StoreChange(
+            tuple(image for image in store.images if image.id in ids),
+            [image for image in store.images if image.id not in ids],
+            tuple(artifact for artifact in store.artifacts if artifact.id in ids),
+            tuple(artifact for artifact in store.artifacts if artifact.id not in ids),
+        )
+        if change.gone or change.artifacts_gone:
+            changes.append((store, change))
+    return changes
+
+
+def _remove(
+    repo: Repo, store: StoreView, change: StoreChange, keys: list[GpgKey | KeyFile]
+) -> Removal:
+    head, gone = store.commit.checksum, (change.gone, change.artifacts_gone)
+    is_empty = not change.kept and not change.artifacts_kept
+    if is_empty and store.branch.startswith(_OF_ONE) and is_ours(store.commit):
         with repo.refs_locked():
             repo.check_head(store.branch, head)
             repo.delete_refs([store.branch])  # the branch of an image that it no longer has
-        return Removal(store.branch, None, gone)
+        return Removal(store.branch, None, *gone)
     with repo.transaction():
         tree = repo.tree_of(store.commit)
-        _StoreEdit(repo, store, _entered(tree, store.prefix), kept).run()
+        inside = tree.below(store.prefix)
+        _StoreEdit(repo, store, inside, change.kept).run()
+        if change.artifacts_gone:
+            kept = [artifact.entry for artifact in change.artifacts_kept]
+            keep_artifacts(repo, store.root, inside, kept)
         tree.write()
     with repo.transaction():
         base, parent = Base(store.commit, store.branch), _parent(repo, store)
-        checksum = repo.write_commit(tree, removal_message(store, gone, kept, parent), base, parent)
+        checksum = repo.write_commit(tree, removal_message(store, change, parent), base, parent)
         sign(repo, checksum, keys)
         repo.move_branch(store.branch, head, checksum)
-    return Removal(store.branch, checksum, gone)
-
-
-def _entered(tree: Tree, prefix: str) -> Tree:
-    for name in prefix.strip("/").split("/"):
-        below = tree.enter(name)
-        if below is None:
-            raise ImporterError(f"{prefix} is not there")
-        tree = below
-    return tree
+    return Removal(store.branch, checksum, *gone)
 
 
 class _StoreEdit:

@@ -14,7 +14,9 @@ from importer.commit.release_message import (
 )
 from importer.repo.commit_keys import NAME, NAMES, OURS, names_metadata
 from importer.repo.values import Message
-from layers.storage.stated_image import stated_images
+from layers.frozen import frozen
+from layers.storage.artifact import artifact_seconds
+from layers.storage.stated_image import stated_artifacts, stated_images, stated_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,25 +25,50 @@ if TYPE_CHECKING:
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
     from layers.release.release import Release
+    from layers.storage.artifact import StoredArtifact
 
 
-def removal_message(
-    store: StoreView, gone: Sequence[ImageView], kept: list[ImageView], parent: str | None
-) -> Message:
-    """Return the message that an import of the remaining images alone would write.
+@frozen
+class StoreChange:
+    """The images and artifacts that go from a store, and those that stay."""
+
+    gone: tuple[ImageView, ...]
+    kept: list[ImageView]
+    artifacts_gone: tuple[StoredArtifact, ...]
+    artifacts_kept: tuple[StoredArtifact, ...]
+
+    @property
+    def times_gone(self) -> list[int]:
+        """Return when each thing that goes was made, in seconds since 1970."""
+        return _times(self.gone, self.artifacts_gone)
+
+    @property
+    def times_kept(self) -> list[int]:
+        """Return when each thing that stays was made."""
+        return _times(self.kept, self.artifacts_kept)
+
+
+def _times(images: Iterable[ImageView], artifacts: Iterable[StoredArtifact]) -> list[int]:
+    times = [image.config.created_seconds for image in images]
+    return times + [artifact_seconds(artifact.manifest) for artifact in artifacts]
+
+
+def removal_message(store: StoreView, change: StoreChange, parent: str | None) -> Message:
+    """Return the message that an import of what remains alone would write.
 
     What the user chose, such as a subject, stays.
     """
+    gone, kept = change.gone, change.kept
     old, release = store.commit.message, store.release
     if release is not None:
         return _release_message(store, release, gone, kept)
     names = store.given_names
-    lines = [line for line in old.body.splitlines() if _stays(line, names, gone, kept)]
+    lines = [line for line in old.body.splitlines() if _stays(line, names, change)]
     derived = old.subject == default_subject(_references(old.body.splitlines()))
-    newest = max(image.config.created_seconds for image in (*gone, *kept))
+    times = change.times_kept
     timestamp = old.timestamp
-    if kept and timestamp == newest and parent is None:  # devices refuse an older commit
-        timestamp = max(image.config.created_seconds for image in kept)
+    if times and timestamp == max((*times, *change.times_gone)) and parent is None:
+        timestamp = max(times)  # with a parent, devices would refuse an older commit
     return Message(
         default_subject(_references(lines)) if derived else old.subject,
         timestamp,
@@ -51,21 +78,22 @@ def removal_message(
 
 
 def _given(lines: Iterable[str], names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """Return the names that the user gave the images of these lines, by reference."""
-    references = (stated.reference for stated in stated_images(lines, {}))
+    """Return the names that the user gave images and artifacts of these lines, by reference."""
+    lines = list(lines)
+    references = [stated.reference for stated in stated_images(lines, {})]
+    references += stated_artifacts(lines)
     return {reference: names.get(reference, ()) for reference in references}
 
 
-def _stays(
-    line: str,
-    given: Mapping[str, Sequence[str]],
-    gone: Sequence[ImageView],
-    kept: list[ImageView],
-) -> bool:
-    """Return whether a line of the body still holds: it means none of the removed images.
+def _stays(line: str, given: Mapping[str, Sequence[str]], change: StoreChange) -> bool:
+    """Return whether a line of the body still holds: it means nothing that was removed.
 
     Another image may be of the same index, and have lost the name to it.
     """
+    digests = {str(artifact.manifest.digest) for artifact in change.artifacts_gone}
+    if not digests.isdisjoint(stated_artifacts([line]).values()):
+        return False
+    gone, kept = change.gone, change.kept
     images = list(stated_images([line], given))
     if not any(stated.digest in image.digests for stated in images for image in gone):
         return True
@@ -96,7 +124,7 @@ def _release_message(
 
 
 def _references(lines: Iterable[str]) -> list[str]:
-    return sorted({line.rpartition(" ")[0] for line in lines})
+    return sorted(set(map(stated_reference, lines)))
 
 
 def _facts(commit: Commit) -> dict[str, str]:

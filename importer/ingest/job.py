@@ -11,10 +11,12 @@ from importer.ingest.object_writer import ObjectWriter
 from importer.ingest.read_ahead import ReadAhead
 from importer.pipe import patient_chunks
 from importer.progress import counted
-from layers.chunks import DiffID, drain, verified
+from layers.chunks import DiffID, check_size, drain, verified
 from layers.compress.decompress import decompressed
+from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
 from layers.frozen import frozen
+from layers.tree.builder import LayerTree
 from layers.tree.layer_reader import LayerReader
 from layers.tree.prewrite import seal
 from layers.tree.read_layer import ReadLayer
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from layers.chunks import Chunks
     from layers.storage.image import ImageLayer
     from layers.tree.layer_options import LayerOptions
+
+_FILE = Owner(0o644, 0, 0)
 
 
 @frozen
@@ -46,6 +50,29 @@ class BlobJob:
         except LayerError:
             drain(blob)  # raises if the blob has another digest, which is then the error to report
             raise
+
+
+@frozen
+class FileJob:
+    """A `Job` that reads an artifact's blob as `BlobJob` does, and stores it as a file of which its
+    digest's hex digits are the name."""
+
+    layer: ImageLayer
+    options: LayerOptions
+    timeout: float
+
+    def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
+        """See `Job`."""
+        blob = self.layer.available
+        check_size(blob.size, self.options.limits.size)
+        entry = Entry(blob.digest.hex.encode(), Kind.FILE, _FILE, blob.size)
+        tree = LayerTree()
+        leaf = tree.add(entry)
+        assert leaf is not None  # noqa: S101 - the entry is a file
+        pieces = patient_chunks(source, self.timeout, "the registry", blob.size)
+        chunks = verified(counted(pieces, advance), blob.digest, blob.size)
+        leaf.checksum = store.write_large_file(entry.owner, blob.size, chunks)
+        return ReadLayer(tree, 0, blob.size, None, entries=1, size=blob.size)
 
 
 def read_tar(store: Store, chunks: Chunks, layer: ImageLayer, options: LayerOptions) -> ReadLayer:

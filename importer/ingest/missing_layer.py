@@ -55,9 +55,9 @@ class BlobOrigin:
 
     def job(self, layer: ImageLayer, options: LayerOptions, timeout: float) -> Job[ReadLayer]:
         # Only an import that reads a layer needs what unpacks one.
-        from importer.ingest.job import BlobJob
+        from importer.ingest.job import BlobJob, FileJob
 
-        return BlobJob(layer, options, timeout)
+        return (FileJob if layer.is_file else BlobJob)(layer, options, timeout)
 
 
 @frozen

@@ -58,6 +58,16 @@ class Tree:
             below = self._directories[name] = Tree(self._repo, None, below)
         return below
 
+    def below(self, path: str) -> Tree:
+        """Return the directory at this path as it is. Raise ImporterError if there is none."""
+        tree = self
+        for name in path.strip("/").split("/"):
+            inside = tree.enter(name)
+            if inside is None:
+                raise ImporterError(f"{path} is not there")
+            tree = inside
+        return tree
+
     def remove(self, name: str) -> None:
         """Remove the entry of this name, if there is one."""
         self._read()

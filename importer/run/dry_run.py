@@ -14,9 +14,7 @@ from layers.frozen import frozen
 from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from importer.commit.plan import LayerPlan, Plan
+    from importer.commit.plan import LayerPlan, Plan, PlannedPart
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
     from importer.repo.writer import Repo
@@ -76,9 +74,10 @@ class DryRun:
     def lines(self) -> list[str]:
         """Return the text: a line for each layer to be fetched, for each branch and what its
         commit changes, then a sum."""
-        return [line for part in self.plan.parts for line in self._lines(part.layers, part.images)]
+        return [line for part in self.plan.parts for line in self._lines(part)]
 
-    def _lines(self, layers: LayerPlan, images: Iterable[Image]) -> list[str]:
+    def _lines(self, part: PlannedPart) -> list[str]:
+        layers = part.layers
         own = [branch for branch in self.branches if branch.layers is layers]
         faults = [pair for rehearsed in own for pair in rehearsed.branch.faults.items()]
         return [
@@ -86,7 +85,7 @@ class DryRun:
             *(branch.line() for branch in own if branch.moves or branch.difference is None),
             *(branch.change for branch in own if branch.moves and branch.change),
             *(f"component {name}: {fault}" for name, fault in faults),
-            _sum_line(layers, len(tuple(images))),
+            _sum_line(layers, len(part.images), len(part.artifacts)),
         ]
 
     def reports(self) -> list[Report]:
@@ -124,6 +123,8 @@ def rehearsed_images(run: DryRun) -> Json:
                 **branch.branch.document(),  # PlannedBranch
                 # the references of its images
                 "images": [image.reference for image in branch.branch.images],
+                # the references of its artifacts
+                "artifacts": [artifact.reference for artifact in branch.branch.artifacts],
             }
             for branch in run.branches
         ],
@@ -176,12 +177,13 @@ def _fetch_line(missing: MissingLayer) -> str:
     return f"fetch {missing.layer.blob.digest} {missing.size:,} bytes from {source}"
 
 
-def _sum_line(layers: LayerPlan, images: int) -> str:
+def _sum_line(layers: LayerPlan, images: int, artifacts: int) -> str:
     """Return the sum of a plan as one line."""
+    also, noun = (f", {several(artifacts, 'artifact')}", "blob") if artifacts else ("", "layer")
     return (
-        f"would import {several(images, 'image')}:"
-        f" {several(len(layers.missing), 'layer')} to fetch, {several(layers.size, 'byte')};"
-        f" {several(len(layers.cached), 'layer')} in the repo"
+        f"would import {several(images, 'image')}{also}:"
+        f" {several(len(layers.missing), noun)} to fetch, {several(layers.size, 'byte')};"
+        f" {several(len(layers.cached), noun)} in the repo"
     )
 
 

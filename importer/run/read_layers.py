@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.left_out import tell_left_out
 from layers.frozen import frozen
-from layers.storage.image import short_names
+from layers.storage.image import short_name, short_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from layers.errors import Fault
+    from layers.storage.artifact import Artifact
     from layers.storage.image import Image
 
 
@@ -127,7 +128,9 @@ def _fault(image: Image, broken: Mapping[str, Fault]) -> Fault | None:
 
 
 def _announce(
-    named: Iterable[tuple[str, Image]], missing: Sequence[MissingLayer], progress: Progress
+    named: Iterable[tuple[str, Image | Artifact]],
+    missing: Sequence[MissingLayer],
+    progress: Progress,
 ) -> None:
     """Announce the images with missing layers."""
     names = {layer.layer.id: layer.name for layer in missing}
@@ -138,12 +141,14 @@ def _announce(
             progress.image(name, read, len(layers) - len(read))
 
 
-def _named(part: PlannedPart, *, several: bool) -> Iterable[tuple[str, Image]]:
-    """Return each image with the name of its component, or its own in short. With `several`
-    architectures, a component has that, too."""
+def _named(part: PlannedPart, *, several: bool) -> Iterable[tuple[str, Image | Artifact]]:
+    """Return each image with the name of its component, or its own in short; and each artifact.
+    With `several` architectures, a component has that, too."""
     releases = [branch for branch in part.branches if branch.release is not None]
     if not releases:
-        return zip(short_names(part.images), part.images, strict=True)
+        named = zip(short_names(part.images), part.images, strict=True)
+        others = ((short_name(artifact.names[0]), artifact) for artifact in part.artifacts)
+        return [*named, *others]
     return [
         (f"{name} ({branch.arch})" if several else name, image)
         for branch in releases

@@ -44,7 +44,8 @@ class Rehearsed:
         """Return one line of what would be committed."""
         branch = self.branch
         onto = f" onto {branch.base.commit.checksum}" if branch.base is not None else ""
-        return f"commit {branch.name}: {several(len(branch.images), 'image')}{onto}"
+        also = f", {several(len(branch.artifacts), 'artifact')}" if branch.artifacts else ""
+        return f"commit {branch.name}: {several(len(branch.images), 'image')}{also}{onto}"
 
 
 def rehearsed(target: Target, repo: Repo, branch: PlannedBranch, layers: LayerPlan) -> Rehearsed:

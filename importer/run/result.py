@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from importer.release.outcome import ReleaseOutcome
     from importer.run.copied import CopiedStore
     from importer.run.read_layers import PartRead
+    from layers.storage.artifact import Artifact
     from layers.storage.image import Image, ImageLayer
 
     type Json = dict[str, object]
@@ -70,14 +71,22 @@ class Result:
         """Return the bytes that were fetched, or read from a store."""
         return sum(part.read_bytes for part in self.read)
 
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Return all artifacts."""
+        return tuple(artifact for part in self.read for artifact in part.part.artifacts)
+
     def summary(self, seconds: float) -> str:
         """Return what the import did in so many seconds, as one line for people."""
         layers = sum(len(part.layers) for part in self.read)
         fetched = sum(len(part.fetched & part.layers.keys()) for part in self.read)
         names = [made.commit.branch.name for made, _ in self.releases]
         where = f"; branch {', '.join(names)}" if names else ""
+        counted, noun = several(len(self.images), "image"), "layer"
+        if self.artifacts:
+            counted, noun = f"{counted}, {several(len(self.artifacts), 'artifact')}", "blob"
         return (
-            f"{several(len(self.images), 'image')}: {several(fetched, 'layer')} fetched and"
+            f"{counted}: {several(fetched, noun)} fetched and"
             f" {layers - fetched} reused, {size(self.fetched_bytes)} in {seconds:.1f} s"
             f"{'; nothing changed' if self.unchanged else where}"
         )
@@ -129,6 +138,36 @@ def result_of_images(result: Result) -> Json:
             }
             for image, read, commit in result.images_made()
         ],
+        # [artifact_keys]: in the order of the command line
+        "artifacts": [
+            artifact_keys(artifact, made)
+            for made in result.made
+            for artifact in made.commit.branch.artifacts
+        ],
+    }
+
+
+def artifact_keys(artifact: Artifact, made: Made) -> Json:
+    """Return an artifact for JSON."""
+    return {
+        "reference": artifact.reference,  # as the command line has it
+        "name": artifact.names[0],  # the name in the store
+        "digest": artifact.digest,  # the manifest's digest
+        "artifact_type": artifact.kind,  # the artifact's type
+        # [blob_keys]: the config and the files, each blob once
+        "blobs": [blob_keys(blob, made.read) for blob in artifact.layers],
+        "commit": made.commit.checksum,  # its commit
+        "branch": made.commit.branch.name,  # its branch
+    }
+
+
+def blob_keys(blob: ImageLayer, read: PartRead) -> Json:
+    """Return an artifact's blob for JSON."""
+    return {
+        "digest": blob.blob.digest,  # the blob's digest
+        "media_type": blob.blob.media_type,  # its media type
+        "size": blob.blob.size,  # its size
+        "cached": blob.id not in read.fetched,  # whether the repo had the blob before
     }
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from importer.cache.branches import image_branch, rootfs_branch
+from importer.cache.branches import artifact_branch, image_branch, rootfs_branch
 from importer.commit.branch_head import empty_branch
 from importer.commit.contents import check_target
 from importer.commit.plan import LayerPlanner, Plan, PlannedPart, check_names
@@ -17,6 +18,7 @@ from importer.fetch.resolver import Resolver
 from importer.repo.commit_metadata import Base
 from importer.store.documents import StoredDocuments
 from layers.frozen import frozen
+from layers.storage.image import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,17 +29,19 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from layers.oci.reference import ImageName, Reference
-    from layers.storage.image import Image
+    from layers.storage.artifact import Artifact
 
 
 @frozen
 class ReferenceSource:
-    """A `Source`: images that skopeo finds. `names` are the images' names in the store, where these
-    are not just their references' own."""
+    """A `Source`: images and artifacts that skopeo finds. `names` are the images' names in the
+    store, where these are not just their references' own; `artifacts` has those of each artifact,
+    None for its reference's own."""
 
     references: tuple[Reference, ...]
     names: Mapping[Reference, Sequence[ImageName]]
     skopeo: Skopeo
+    artifacts: Sequence[tuple[Reference, ImageName | None]] = ()
 
     @contextmanager
     def planned(self, target: Target, repo: Repo, progress: Progress) -> Iterator[Plan]:
@@ -47,20 +51,33 @@ class ReferenceSource:
 
     def _part(self, target: Target, repo: Repo, blobs: Blobs) -> PlannedPart:
         base = check_target(target, repo, target.onto, target.branch or "")
-        names = dict.fromkeys(_branch(target, reference) for reference in self.references)
+        names = dict.fromkeys(
+            (
+                *(_branch(target, reference) for reference in self.references),
+                *(_artifact_branch(target, reference) for reference, _ in self.artifacts),
+            )
+        )
         empty = [
             empty_branch(target, repo, name, Base(base.commit, name) if base else None)
             for name in names
         ]
-        images = self._resolve(target, repo, blobs, [branch.head for branch in empty])
+        heads = [branch.head for branch in empty]
+        images, artifacts = self._resolve(target, repo, blobs, heads)
         planner = LayerPlanner(repo, target.layer_options.device_nodes)
         for image in images:
             planner.add(image)
+        for artifact in artifacts:
+            planner.add(artifact)
         branches = tuple(
             replace(
                 branch,
                 images=tuple(
                     image for image in images if _branch(target, image.reference) == branch.name
+                ),
+                artifacts=tuple(
+                    artifact
+                    for artifact in artifacts
+                    if _artifact_branch(target, artifact.reference) == branch.name
                 ),
             )
             for branch in empty
@@ -69,12 +86,13 @@ class ReferenceSource:
             return PlannedPart(blobs, images, (), planner.plan())
         for branch in branches:
             check_names(branch.images)
+            check_names(branch.artifacts, "artifacts")
         return PlannedPart(blobs, images, branches, planner.plan())
 
     def _resolve(
         self, target: Target, repo: Repo, blobs: Blobs, heads: Sequence[Commit | None]
-    ) -> tuple[Image, ...]:
-        """Ask for the images, and return each once for each of its names.
+    ) -> tuple[tuple[Image, ...], tuple[Artifact, ...]]:
+        """Ask for the images, and return each once for each of its names; and for the artifacts.
 
         Manifests and configs that the branches' stores have are not fetched.
         """
@@ -83,22 +101,32 @@ class ReferenceSource:
             if head is not None:
                 stored.add(repo.root(head), target.prefix)
         resolver = Resolver(self.skopeo, blobs, stored.find)
+        questions: list[Callable[[], Image | Artifact]] = [
+            *(partial(resolver.resolve, reference) for reference in self.references),
+            *(partial(resolver.artifact, *artifact) for artifact in self.artifacts),
+        ]
         with ThreadPoolExecutor(target.budget.questions) as pool:
-            asked = [pool.submit(resolver.resolve, reference) for reference in self.references]
+            asked = [pool.submit(question) for question in questions]
             if any(map(stored.lack, self.references)):
                 _load_readers()
             _wait(asked, blobs.close)
-        images = [answer.result() for answer in asked]
-        return tuple(
+        answers = [answer.result() for answer in asked]
+        images = tuple(
             replace(image, name=name)
-            for image in images
+            for image in answers
+            if isinstance(image, Image)
             for name in self.names.get(image.reference) or (None,)
         )
+        return images, tuple(each for each in answers if not isinstance(each, Image))
 
 
 def _branch(target: Target, reference: Reference) -> str:
     own = rootfs_branch if target.form.is_rootfs else image_branch
     return target.branch or own(reference)
+
+
+def _artifact_branch(target: Target, reference: Reference) -> str:
+    return target.branch or artifact_branch(reference)
 
 
 def _load_readers() -> None:

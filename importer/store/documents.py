@@ -13,16 +13,20 @@ if TYPE_CHECKING:
 
 
 class StoredDocuments:
-    """Finds documents in stores' image records."""
+    """Finds documents in stores' image records, and manifests of their artifacts."""
 
     def __init__(self) -> None:
         self._images: list[RepoDirectory] = []
+        self._blobs: list[RepoDirectory] = []
 
     def add(self, root: RepoDirectory, prefix: str) -> None:
         """Search the store at the absolute path `prefix` below `root` too, if there is one."""
         images = root.find(f"{prefix.strip('/')}/overlay-images")
         if images is not None:
             self._images.extend(images.directories.values())
+        blobs = root.find(f"{prefix.strip('/')}/artifacts/blobs")
+        if blobs is not None:
+            self._blobs.append(blobs)
 
     def find(self, digest: Digest) -> bytes | None:
         """Return the document of this digest, or None. Raise LayerError if it is damaged."""
@@ -31,6 +35,11 @@ class StoredDocuments:
                 data = image.read(big_data_file(key))
                 if data is not None:
                     return digest.check(data, "the record in the store")
+        for blobs in self._blobs:
+            directory = blobs.directories.get(digest.algorithm.encode())
+            data = directory.read(digest.hex) if directory is not None else None
+            if data is not None:
+                return digest.check(data, "the artifact's manifest in the store")
         return None
 
     def lack(self, reference: Reference) -> bool:

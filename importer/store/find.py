@@ -15,11 +15,12 @@ from layers.storage.select_image import NamedImage, select
 from layers.words import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
+    from layers.storage.artifact import StoredArtifact
     from layers.storage.image import Image
 
     # The stores that have an image, and its views there, by its id.
@@ -60,7 +61,7 @@ def find_stores(
             continue
         try:
             store = open_store(repo, branch, prefix)
-            _ = broken or store.images
+            _ = broken or (store.images, store.artifacts)
             stores.append(store)
         except Fault as error:
             skipped.append(Skipped(branch, str(error), not isinstance(error, NoStoreError)))
@@ -84,23 +85,46 @@ def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
     ImporterError if there is no such image, LayerError if the text could mean several.
     """
     places = places_of(stores)
-    candidates = [
-        NamedImage(
-            image_id,
-            tuple(name for _, image in copies for name in image.names),
-            tuple(digest for _, image in copies for digest in image.digests),
-        )
-        for image_id, copies in places.items()
-    ]
     text = text.removeprefix("docker://")
-    selected = select(candidates, text)
-    chosen = selected.id if selected is not None else _component(places, text)
+    chosen = _selected(places, text) or _component(places, text)
     if chosen is None:
         raise ImporterError(
             f"no image {text[:200]!r} in the stores of this repo{_unread(stores)}",
             hint="`image-store list` lists them; a name, an id or a digest will do",
         )
     return sorted(places[chosen], key=lambda p: (text not in p[1].names, not p[1].names))
+
+
+def find_artifact(stores: Stores, text: str) -> list[tuple[StoreView, StoredArtifact]]:
+    """Find the artifact that `text` means: its entries in each store that has it. An image that
+    `text` could mean goes first: the list is empty then, as without such an artifact.
+
+    Raise LayerError if the text could mean several.
+    """
+    places: dict[str, list[tuple[StoreView, StoredArtifact]]] = {}
+    for store in stores.found:
+        for artifact in store.artifacts:
+            places.setdefault(artifact.id, []).append((store, artifact))
+    text = text.removeprefix("docker://")
+    if not places or _selected(places_of(stores), text) is not None:
+        return []
+    return places.get(_selected(places, text) or "", [])
+
+
+def _selected(
+    places: Mapping[str, Sequence[tuple[StoreView, ImageView | StoredArtifact]]], text: str
+) -> str | None:
+    """Return the id of the image or artifact that has the name, id or digest, None if none has."""
+    candidates = [
+        NamedImage(
+            each_id,
+            tuple(name for _, each in copies for name in each.names),
+            tuple(digest for _, each in copies for digest in each.digests),
+        )
+        for each_id, copies in places.items()
+    ]
+    selected = select(candidates, text)
+    return selected.id if selected is not None else None
 
 
 def _component(places: Places, text: str) -> str | None:

@@ -10,6 +10,7 @@ from importer.repo.commit_keys import FLATTEN, FORM, STORE_WHITEOUTS
 from layers.document import MAX_RECORDS_SIZE
 from layers.frozen import frozen
 from layers.path import Path, components
+from layers.storage.artifact import ARTIFACTS
 from layers.storage.layer_id import (
     LayerIds,
     StoreForm,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 LAYERS = "overlay-layers/layers.json"
 IMAGES = "overlay-images/images.json"
 # The directories of a store.
-PARTS = ("overlay", "overlay-layers", "overlay-images")
+PARTS = ("overlay", "overlay-layers", "overlay-images", ARTIFACTS)
 # Records without an image or layer, as packages of podman install them.
 NO_RECORDS = (b"", b"[]", b"null")
 

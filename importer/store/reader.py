@@ -10,6 +10,7 @@ from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.repo.commit_keys import FORM, names_of, store_prefix
 from importer.repo.reachable import check_breadth
+from importer.store.artifact_files import stored_artifacts
 from importer.store.image import ImageView, read_image
 from importer.store.layers import (
     IMAGES,
@@ -26,7 +27,7 @@ from layers.release.commit_metadata import stored_release
 from layers.storage.image_record import SIGNATURE, big_data_file, own_images
 from layers.storage.layer_record import chain, own_layers, standard_ids
 from layers.storage.mounted import blocker_of, mounted
-from layers.storage.stated_image import StatedImage, stated_images
+from layers.storage.stated_image import StatedImage, stated_images, stated_reference
 from layers.tree.blocked import own_part
 from layers.tree.lower import Lower
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit, RepoDirectory
     from importer.repo.writer import Repo
     from layers.release.release import Release
+    from layers.storage.artifact import StoredArtifact
     from layers.storage.image_record import ImageRecord
     from layers.storage.layer_id import Whiteouts
     from layers.storage.layer_record import LayerRecord
@@ -92,7 +94,7 @@ class StoreView:
     def given_names(self) -> dict[str, tuple[str, ...]]:
         """The names that the user gave the images, by the references in the commit's body. Raise
         LayerError if their record is malformed."""
-        references = [line.rpartition(" ")[0] for line in self._lines]
+        references = [stated_reference(line) for line in self._lines]
         return names_of(self.commit.metadata, references)
 
     @property
@@ -105,6 +107,18 @@ class StoreView:
         """All images. Raise LayerError, with the image's id, if one's records are malformed."""
         records = own_images(self.records(IMAGES))
         return tuple(read_image(self, record) for record in records)
+
+    @cached_property
+    def artifacts(self) -> tuple[StoredArtifact, ...]:
+        """All artifacts. Raise LayerError, with the artifact's name, if one's manifest is
+        malformed."""
+        return stored_artifacts(self.root)
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of the layers' tars and of the artifacts' blobs."""
+        layers = sum(layer.diff_size for layer in self.layers.values())
+        return layers + sum(artifact.size for artifact in self.artifacts)
 
     def big_data(self, record: ImageRecord, key: str) -> bytes:
         """Return one of the image's documents. Raise LayerError if it is missing or too large."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import LayerCommit, record_name
 from importer.errors import ImporterError, layer_faults
 from importer.repo.labels import labelled_owner
+from importer.store.artifact_files import artifact_entries
 from importer.store.layers import IMAGES, LAYERS, PARTS, remove_layer
 from layers.document import MAX_RECORDS_SIZE
 from layers.entry import Owner
@@ -167,7 +168,7 @@ def reading_present() -> AbstractContextManager[None]:
 
 
 def has_records(store: SystemDirectory) -> bool:
-    """Return whether a directory is a store with an image or a layer.
+    """Return whether a directory is a store with an image, a layer or an artifact.
 
     Distributions' packages bring empty stores.
     """
@@ -175,6 +176,8 @@ def has_records(store: SystemDirectory) -> bool:
     if overlay is not None and any(b"diff" in d.directories for d in overlay.directories.values()):
         return True
     with reading_present():
+        if artifact_entries(store):
+            return True
         files = {path: store.read(path, MAX_RECORDS_SIZE) for path in (LAYERS, IMAGES)}
         return any(recorded_ids(raw, path.partition("/")[2]) for path, raw in files.items())
 
@@ -182,6 +185,7 @@ def has_records(store: SystemDirectory) -> bool:
 def check_records(store: RepoDirectory) -> None:
     """Raise ImporterError if the store's records cannot be merged with those of images."""
     with reading_present():
+        artifact_entries(store)
         _union(store, [], [])
 
 

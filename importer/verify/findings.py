@@ -79,7 +79,8 @@ class Verified:
     branch: str  # the branch
     images: int = 0  # number of images
     layers: int = 0  # number of layers
-    tar_size: int = 0  # bytes of the layers' tars, which were verified
+    artifacts: int = 0  # number of artifacts
+    tar_size: int = 0  # bytes of the layers' tars and artifacts' blobs, which were verified
     # ids of layers whose tar is unknown, so that nothing can verify them
     unverified_layers: list[str] = field(default_factory=list)
     # [Finding]: a list of faults, empty if the store is sound
@@ -89,6 +90,7 @@ class Verified:
         """Return a line for the branch: the number of checked images and layers, and the result."""
         faults = several(len(self.findings), "fault") if self.findings else "ok"
         counts = f"{several(self.images, 'image')}, {several(self.layers, 'layer')}"
+        counts += f", {several(self.artifacts, 'artifact')}" if self.artifacts else ""
         return Text(
             f"{self.branch}: {counts}, {size(self.tar_size)} verified: {faults}",
             "red" if self.findings else "green",

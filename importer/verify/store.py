@@ -8,6 +8,7 @@ from importer.cache.branches import cut_branch, layer_branch, record_branch
 from importer.cache.layer import find_layer, record_name
 from importer.repo.commit_keys import DIFF_ID
 from importer.repo.labels import label_of
+from importer.verify.artifacts import ArtifactCheck
 from importer.verify.documents import check_forms, check_names
 from importer.verify.files import FileCheck, OwnerCheck
 from importer.verify.findings import Findings, Verification, Verified
@@ -17,6 +18,7 @@ from importer.workers.tasks import Tasks, processes
 from layers.errors import LayerError
 from layers.frozen import frozen
 from layers.oci.media_type import layer_compression
+from layers.storage.artifact import blob_path
 from layers.storage.layer_record import StoredLayer, chain
 from layers.words import size
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
+    from importer.verify.artifacts import BlobCheck
     from importer.verify.layer import LayerResult
     from layers.document import Document
     from layers.oci.manifest import Descriptor
@@ -37,11 +40,12 @@ if TYPE_CHECKING:
 @frozen
 class _VerifyPlan:
     """A store whose records are checked, and the checks to do of its layers, in the order of its
-    records."""
+    records, and of its artifacts' blobs, by artifact."""
 
     records: RecordCheck
     result: Verified
     checks: list[tuple[LayerRecord, LayerCheck]]
+    blobs: dict[BlobCheck, str]
 
 
 class Verifier:
@@ -61,12 +65,16 @@ class Verifier:
         # A store's largest first, so that no process ends long after the others.
         ordered = (sorted(plan.checks, key=lambda pair: -pair[1].size) for plan in plans)
         checks = dict.fromkeys(check for pairs in ordered for _, check in pairs)
-        count = processes(jobs, (check.size for check in checks))
+        blobs = dict.fromkeys(blob for plan in plans for blob in plan.blobs)
+        count = processes(jobs, [check.size for check in checks] + [blob.size for blob in blobs])
         with Tasks(count, LayerCheck.__module__) as tasks:
             results = {check: tasks.begin(check) for check in checks}
+            read = {blob: tasks.begin(blob) for blob in blobs}
             for plan in plans:
                 for record, check in plan.checks:
                     self._layer(plan, record, check, results)
+                for blob, artifact in plan.blobs.items():
+                    _blob(plan, artifact, blob, read[blob])
                 plan.result.findings = sorted(plan.records.findings.named(plan.records.images))
                 yield plan.result
 
@@ -79,9 +87,11 @@ class Verifier:
         unverified = frozenset(i for i in records.layers if self._is_unverified(records, i))
         owners = OwnerCheck.of(self._repo, store, records.findings)
         FileCheck(self._repo, records, unverified, owners).run()
-        result = Verified(store.branch, len(records.records), len(records.layers))
+        artifacts = ArtifactCheck(self._repo, store.root, records.findings, owners)
+        found = artifacts.run()
+        result = Verified(store.branch, len(records.records), len(records.layers), len(found))
         result.unverified_layers.extend(sorted(unverified))
-        return _VerifyPlan(records, result, list(self._checks(records)))
+        return _VerifyPlan(records, result, list(self._checks(records)), artifacts.blobs(found))
 
     def _is_unverified(self, records: RecordCheck, layer_id: str) -> bool:
         """Return whether the layer came from a store without a tar-split file for it.
@@ -157,6 +167,12 @@ class Verifier:
     def _head(self, branch: str) -> Commit | None:
         checksum = self._repo.resolve(branch)
         return self._repo.commit(checksum) if checksum is not None else None
+
+
+def _blob(plan: _VerifyPlan, artifact: str, check: BlobCheck, result: Future[None]) -> None:
+    with plan.records.findings.faults(image=artifact, path=blob_path(check.digest)):
+        result.result()
+        plan.result.tar_size += check.size
 
 
 def verify(repo: Repo, stores: Iterable[StoreView], progress: Progress, jobs: int) -> Verification:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from layers.digest import Digest
 from layers.document import Document, array, integer, mapping, parse_document, string
 from layers.errors import LayerError, within
 from layers.frozen import frozen
 from layers.oci import media_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # containers-storage keeps a layer's parents in one mount option; overlayfs stacks at most
 # 500 lower layers (OVL_MAX_STACK, fs/overlayfs/params.c). podman refuses more as well.
@@ -56,12 +61,31 @@ class Index:
 
 
 def parse_manifest(raw: bytes, algorithm: str = "sha256") -> Manifest | Index:
-    """Parse a manifest or an index. Raise LayerError for anything else, and for a document that
-    could be read as both.
+    """Parse an image's manifest or an index. Raise LayerError for anything else, and for a document
+    that could be read as both.
 
     Formats: image-spec manifest.md and image-index.md; docker "Image Manifest Version 2, Schema 2".
     `layers` and `manifests` exclude each other because of CVE-2021-41190.
     """
+    return _parsed(raw, algorithm, _image)
+
+
+def parse_artifact(raw: bytes, algorithm: str = "sha256") -> Manifest:
+    """Parse an artifact's manifest. Raise LayerError for anything else, such as an image's."""
+    manifest = _parsed(raw, algorithm, _artifact)
+    if isinstance(manifest, Index):
+        raise LayerError(
+            "an index of several manifests, and podman and CRI-O store single artifacts",
+            hint="name one of its manifests by digest: NAME:TAG=REPOSITORY@sha256:...",
+            digest=str(manifest.digest),
+        )
+    return manifest
+
+
+def _parsed(
+    raw: bytes, algorithm: str, single: Callable[[bytes, Digest, Document], Manifest]
+) -> Manifest | Index:
+    """Parse a document, by `single` unless it is an index."""
     document = parse_document(raw, "the manifest")
     _check_schema(document)
     digest = Digest.of(raw, algorithm)
@@ -69,7 +93,7 @@ def parse_manifest(raw: bytes, algorithm: str = "sha256") -> Manifest | Index:
     if "manifests" in present and ("layers" in present or "config" in present):
         raise LayerError("the manifest could be read as an index, too", digest=str(digest))
     with within(digest=str(digest)):
-        parse = _index if "manifests" in present else _image
+        parse = _index if "manifests" in present else single
         return parse(raw, digest, document)
 
 
@@ -106,15 +130,29 @@ def _image(raw: bytes, digest: Digest, document: Document) -> Manifest:
     if config.media_type not in configs:
         raise LayerError(
             f"not a container image: its config is {config.media_type[:200]!r}",
-            hint="artifacts (charts, signatures, …) have no root file system to import",
+            hint="artifacts (models, charts, …) have no root file system; --artifact takes them",
         )
+    layers = _layers(document)
+    if len(layers) > MAX_LAYERS:
+        raise LayerError(f"the image has {len(layers)} layers; overlayfs stacks {MAX_LAYERS}")
+    return Manifest(raw, digest, stated, config, layers)
+
+
+def _artifact(raw: bytes, digest: Digest, document: Document) -> Manifest:
+    """Parse a manifest that CRI-O takes for an artifact's (1.35.2 to August 2026,
+    internal/ociartifact/store.go, `EnsureNotContainerImage`)."""
+    config = _descriptor(mapping(document, "config", "the manifest"), "the manifest's config")
+    stated = string(document, "mediaType", "the manifest", "") or media_type.OCI_MANIFEST
+    if stated != media_type.OCI_MANIFEST:
+        raise LayerError(f"an artifact's manifest has not the media type {stated[:200]!r}")
+    kind = string(document, "artifactType", "the manifest", "")
+    if not kind and config.media_type in ("", *media_type.CONFIGS):
+        raise LayerError("a container image, not an artifact", hint="leave out --artifact")
     return Manifest(raw, digest, stated, config, _layers(document))
 
 
 def _layers(document: Document) -> tuple[Descriptor, ...]:
     layers = array(document, "layers", "the manifest", [])
-    if len(layers) > MAX_LAYERS:
-        raise LayerError(f"the image has {len(layers)} layers; overlayfs stacks {MAX_LAYERS}")
     return tuple(_descriptor(layer, f"layer {n}") for n, layer in enumerate(layers, 1))
 
 

@@ -57,14 +57,17 @@ def check_image(manifest: Manifest, config: ImageConfig) -> None:
         check(document, struct, "the config")
 
 
-def check_manifest(manifest: Manifest) -> None:
-    """Raise LayerError, naming the field, if podman could not read this manifest."""
+def check_manifest(manifest: Manifest, *, artifact: bool = False) -> None:
+    """Raise LayerError, naming the field, if podman could not read this manifest. Of an
+    `artifact`, the config may have any media type."""
     docker = manifest.media_type == media_type.DOCKER_MANIFEST
     with within(digest=str(manifest.digest), hint=_HINT):
         document = parse_document(manifest.raw, "the manifest")
         struct = go_structs.DOCKER_MANIFEST if docker else go_structs.OCI_MANIFEST
         check(document, struct, "the manifest")
         _check_unambiguous(document, "the manifest", _FOREIGN_TO_MANIFEST)
+        if artifact:
+            return
         if docker:
             _check_docker_types(document, manifest)
         elif manifest.config.media_type != media_type.OCI_CONFIG:

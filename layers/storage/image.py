@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 @frozen
 class ImageLayer:
-    """One layer of one image: its blob, the diffID of the blob's tar, and its place.
+    """One layer of one image: its blob, the diffID of the blob's tar, and its place; or a blob of
+    an artifact.
 
     `available` is the blob that can be fetched, mostly the same as `blob`.
     """
@@ -39,6 +40,16 @@ class ImageLayer:
     diff_id: Digest
     id: str
     parents: tuple[str, ...]  # layer ids, nearest first
+
+    @classmethod
+    def of_file(cls, blob: Descriptor) -> Self:
+        """Return a blob of an artifact, which is stored as a file. Its digest is its id."""
+        return cls(blob, blob, blob.digest, str(blob.digest), ())
+
+    @property
+    def is_file(self) -> bool:
+        """Return whether the blob is stored as a file, and no tar to unpack."""
+        return self.id == str(self.blob.digest)
 
     @property
     def compression(self) -> Compression:
@@ -87,6 +98,16 @@ class Image:
                 check_index(document)
             elif document is not None:
                 check_manifest(document)
+
+    @property
+    def created(self) -> str:
+        """Return when the image was made, as its config has it."""
+        return self.config.created
+
+    @property
+    def created_seconds(self) -> int:
+        """Return `created` in seconds since 1970."""
+        return self.config.created_seconds
 
     @property
     def id(self) -> str:

@@ -2,7 +2,7 @@
 
 import-image and import-storage write a line for each image into the commit's body, import-release a
 component into its metadata. Neither has all names of an image: an image that comes out of another
-store keeps all its names.
+store keeps all its names. An artifact's line begins with a word, so that it is no image's.
 """
 
 from __future__ import annotations
@@ -48,6 +48,25 @@ class StatedImage:
             return name in _parsed(names)
         pairs = [(parsed.repository, parsed.digest) for parsed in _parsed(names)]
         return (name.repository, name.digest) in pairs
+
+
+_ARTIFACT = "artifact "
+
+
+def artifact_line(reference: Reference, digest: Digest) -> str:
+    """Return the line of a commit's body for an artifact, which is no image's line."""
+    return f"{_ARTIFACT}{reference} {digest}"
+
+
+def stated_reference(line: str) -> str:
+    """Return the reference in a line of a commit's body, of an image or an artifact."""
+    return line.removeprefix(_ARTIFACT).rpartition(" ")[0]
+
+
+def stated_artifacts(lines: Iterable[str]) -> dict[str, str]:
+    """Return the artifacts that the lines of a commit's body state: digests by references."""
+    stated = (line.removeprefix(_ARTIFACT) for line in lines if line.startswith(_ARTIFACT))
+    return {reference: digest for reference, _, digest in (one.rpartition(" ") for one in stated)}
 
 
 def stated_images(

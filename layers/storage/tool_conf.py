@@ -10,11 +10,13 @@ pkg/configfile.
 CRI-O: crio.conf(5) and crio.conf.d(5). The drop-ins are read after crio.conf, by name, and an array
 in one of them replaces what came before. CRI-O compares an image's names with `pinned_images`
 (internal/storage/image.go): the whole name, the beginning before a `*` at the end, or the word
-between two `*`. A repository's name without tag and digest pins nothing.
+between two `*`. A repository's name without tag and digest pins nothing. Since 1.35.2 it reads
+artifacts of `additional_artifact_stores`; earlier ones ignore keys that they do not have.
 """
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import tomlkit
@@ -103,34 +105,48 @@ def _table(parent: dict[str, Any], key: str, name: str = "") -> dict[str, Any]:
     return value
 
 
-def pinned_images(raw: bytes) -> tuple[str, ...] | None:
-    """Return the `pinned_images` of crio.conf or a drop-in, None if the file has none. Raise
-    LayerError if the file is not TOML, or has other types."""
-    table = parse_toml(raw, "it")
-    for key in ("crio", "image"):
-        table = table.get(key, {})
-        if not isinstance(table, dict):
-            raise LayerError(f"{key} is not a table")
-    names = table.get("pinned_images")
-    if names is None:
-        return None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise LayerError("pinned_images is not an array of strings")
-    return tuple(names)
+class CrioList(Enum):
+    """An array of crio.conf: its table below `crio`, and its key."""
+
+    PINNED = ("image", "pinned_images")
+    ARTIFACT_STORES = ("runtime", "additional_artifact_stores")
+
+    def read(self, raw: bytes) -> tuple[str, ...] | None:
+        """Return the array of crio.conf or a drop-in, None if the file has none. Raise LayerError
+        if the file is not TOML, or has other types."""
+        table = parse_toml(raw, "it")
+        name, array = self.value
+        for key in ("crio", name):
+            table = table.get(key, {})
+            if not isinstance(table, dict):
+                raise LayerError(f"{key} is not a table")
+        values = table.get(array)
+        if values is None:
+            return None
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise LayerError(f"{array} is not an array of strings")
+        return tuple(values)
 
 
-def crio_conf(pinned: Iterable[str], *, internal_repair: bool | None) -> bytes:
-    """Write a drop-in for CRI-O, without `internal_repair` if that is None."""
+def crio_conf(
+    pinned: Iterable[str], artifact_stores: Iterable[str], *, internal_repair: bool | None
+) -> bytes:
+    """Write a drop-in for CRI-O, without artifact stores if there are none, and without
+    `internal_repair` if that is None."""
+    stores = sorted(set(artifact_stores))
     document = tomlkit.document()
     for line in _CRIO_HEADER:
         document.add(tomlkit.comment(line))
     crio = tomlkit.table(is_super_table=internal_repair is None)
     if internal_repair is not None:
         crio.add("internal_repair", internal_repair)
-    image = tomlkit.table()
-    names = tomlkit.array().multiline(True)
-    names.extend(sorted(set(pinned)))
-    image.add("pinned_images", names)
-    crio.add("image", image)
+    values = {CrioList.PINNED: sorted(set(pinned))}
+    values |= {CrioList.ARTIFACT_STORES: stores} if stores else {}
+    for each, listed in values.items():
+        name, key = each.value
+        table, array = tomlkit.table(), tomlkit.array().multiline(True)
+        array.extend(listed)
+        table.add(key, array)
+        crio.add(name, table)
     document.add("crio", crio)
     return tomlkit.dumps(document).encode()

@@ -1,12 +1,14 @@
 """The table of docs/how-to/cri-o.md, row by row, with real CRI-O: `make lab CRIO=… CRICTL=…`."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.tools.artifact import push_artifact
 from tests.tools.busybox import busybox_layer
 from tests.tools.crio import Machine, booted, lab_files, program
 from tests.tools.device import new_device
@@ -59,13 +61,14 @@ class Lab:
         built = build_oci(self._layout, name, layers, config=config)
         return self._registry.push(built, f"crio/{name}:1")
 
-    def release(self, version: str, *images: str) -> None:
-        """Commits an operating system of this version with these images."""
+    def release(self, version: str, *images: str, artifacts: Sequence[str] = ()) -> None:
+        """Commits an operating system of this version with these images and artifacts."""
         root = os_tree(self._home / f"os-{version}", self._files, version)
         stamp = f"--timestamp=2025-01-0{version}T00:00:00Z"
         repo = self._home / "repo"
         commit_os(repo, "os", root, version=version, stamp=stamp)
-        flags = ("--onto=os", f"--branch={BRANCH}", "--storage-conf", "--crio-conf")
+        flags = ["--onto=os", f"--branch={BRANCH}", "--storage-conf", "--crio-conf"]
+        flags += [f"--artifact={artifact}" for artifact in artifacts]
         imported(repo, *flags, *self._flags, self._pause, *images)
         self.commits.append(rev_parse(repo, BRANCH))
 
@@ -179,4 +182,22 @@ def test_below_an_overlay_of_usr(tmp_path: Path, registry: Registry) -> None:
             container = machine.pod(lab.kept, own_users=True)
             shown = machine.crictl("exec", container, "cat", "/proc/self/uid_map")
             assert shown.split() == ["0", "100000", "65536"]
+            machine.stop()
+
+
+def test_an_artifact_is_listed_pinned_and_mounted(tmp_path: Path, registry: Registry) -> None:
+    """From a read-only /usr, by CRI-O 1.35.2 and later."""
+    with new_lab(tmp_path, registry) as lab:
+        model = push_artifact(registry, "models/granite:3.1", {"model.bin": b"weights" * 99})
+        lab.release("2", lab.kept, artifacts=[model])
+        lab.device.upgrade()
+        with lab.boot() as machine:
+            if machine.version < (1, 35, 2):
+                lab.lists(machine, lab.kept)  # it ignores the key, and works as before
+                return
+            lab.lists(machine, lab.kept, model)
+            found = json.loads(machine.crictl("inspecti", model))["status"]
+            assert found["pinned"]
+            pod = machine.pod(lab.kept, volume=model)
+            assert machine.crictl("exec", pod, "cat", "/volume/model.bin") == "weights" * 99
             machine.stop()

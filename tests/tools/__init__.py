@@ -6,7 +6,8 @@ is one entry of a layer's tar, `tarbuild` writes entries as a tar, right or wron
 `busybox` is a layer that can run, `listedimages` are images whose layers list all directories;
 `strategies` makes random stacks of layers, `fuzz` runs property tests for a given time, `written`
 writes layers as a definition of `fixtures/images`. `estargz` makes eStargz layers, `gofields`
-and `goindexes` documents with each field that podman decodes, right and wrong.
+and `goindexes` documents with each field that podman decodes, right and wrong. `artifact` puts
+artifacts into a registry.
 
 **Serve them.** `registry` is Debian's docker-registry on loopback, `registrystorage` its files,
 to be broken; `htpasswd`, `certificate` and `accesslog` give it passwords, TLS and a log to read;

@@ -143,6 +143,12 @@ class Machine:
         flags = ("--config=/dev/null", f"--runtime-endpoint=unix://{SOCKET}", "--timeout=60s")
         return self(program("CRICTL"), *flags, *arguments)
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The version of CRI-O: its three numbers."""
+        lines = dict(line.split(":", 1) for line in self.crictl("version").splitlines())
+        return tuple(map(int, lines["RuntimeVersion"].partition("-")[0].split(".")))
+
     def images(self) -> set[str]:
         """The names of all images that CRI-O lists, with tags."""
         found = json.loads(self.crictl("images", "--output=json"))["images"]
@@ -152,10 +158,11 @@ class Machine:
         """The ids of running containers."""
         return set(self.crictl("ps", "--quiet").split())
 
-    def pod(self, image: str, *, own_users: bool = False) -> str:
+    def pod(self, image: str, *, own_users: bool = False, volume: str = "") -> str:
         """Starts a container in a pod of its own, as the kubelet does; its id.
 
-        `own_users` is the pod's `hostUsers: false`.
+        `own_users` is the pod's `hostUsers: false`. `volume` is an artifact that is mounted at
+        /volume, as a pod's volume with `image.reference`.
         """
         self._number += 1
         name = {"name": f"p{self._number}", "uid": f"{time.monotonic_ns()}", "namespace": "lab"}
@@ -165,6 +172,8 @@ class Machine:
         pod = self._write("pod", {"metadata": name, "linux": linux})
         spec: dict[str, Any] = {"metadata": {"name": "c"}, "image": {"image": image}}
         spec["linux"] = linux
+        if volume:
+            spec["mounts"] = [{"container_path": "/volume", "image": {"image": volume}}]
         container = self._write("container", spec)
         sandbox = self.crictl("runp", pod).strip()
         made = self.crictl("create", sandbox, container, pod).strip()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from tests.tools import ostreerepo, rebase
+from tests.tools.artifact import push_artifact
 from tests.tools.busybox import busybox_layer
 from tests.tools.controller import Controller, accepted
 from tests.tools.entry import Entry, whiteout
@@ -194,8 +195,6 @@ def _push(registry: Registry, layout: Path) -> None:
         "example/db:1": [runs, own],
         "op-bundle:v1": [[Entry(b"manifests", "dir"), Entry(CSV, content=CSV_TEXT)]],
         "pause:3.10": [runs],
-        "models/granite:3.1": [own],
-        "models/whisper:1": [own],
         "library/nginx:1": [runs, own],
         "example/os:10": [runs, FOLDERS, POLICY],
         "example/empty:1": [FOLDERS],
@@ -205,6 +204,8 @@ def _push(registry: Registry, layout: Path) -> None:
     }.items():
         built = build_oci(layout, name.replace("/", "-").replace(":", "-"), layers)
         registry.push(built, name)
+    for name in ("models/granite:3.1", "models/whisper:1"):
+        push_artifact(registry, name, {"model.bin": name.encode()})
 
 
 def _release(registry: Registry, controller: Controller, home: Path) -> None:

@@ -70,9 +70,19 @@ class ImageArguments(OptionGroup):
     """The images of import-image."""
 
     HEADING = Heading.IMAGES
-    RULES = (at_least_one("references", "lists", error="name images: by REF, or a list by --from"),)
+    RULES = (
+        at_least_one(
+            "references", "lists", "artifacts", error="name images: by REF, or a list by --from"
+        ),
+    )
 
     references: tuple[str, ...] = arguments(NotEmpty("[[NAME=]REF]..."))
+    artifacts: tuple[str, ...] = several(
+        NotEmpty("[NAME=]REF"),
+        "--artifact",
+        help="Put an artifact, such as a model or a chart, beside the images, for podman and CRI-O;"
+        " repeatable.",
+    )
     exclude: tuple[str, ...] = several(
         NotEmpty("PATTERN"),
         help="Leave out images of lists whose references match, as in 'quay.io/x/*'; repeatable.",

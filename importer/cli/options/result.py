@@ -91,6 +91,7 @@ class Shape(OptionGroup):
             "selinux_label",
             "selinux_policy",
             "to",
+            "artifacts",
         ),
         not_for(
             "form",

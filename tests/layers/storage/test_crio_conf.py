@@ -5,19 +5,21 @@ import tomllib
 import pytest
 
 from layers.errors import LayerError
-from layers.storage.tool_conf import crio_conf, pinned_images
+from layers.storage.tool_conf import CrioList, crio_conf
 
 
 @pytest.mark.parametrize("repair", [None, False, True])
-def test_what_is_written_is_what_is_read(repair: bool | None) -> None:
-    raw = crio_conf(["b:1", "a@sha256:0", "b:1"], internal_repair=repair)
-    assert pinned_images(raw) == ("a@sha256:0", "b:1")
+@pytest.mark.parametrize("stores", [(), ("/a", "/b")])
+def test_what_is_written_is_what_is_read(repair: bool | None, stores: tuple[str, ...]) -> None:
+    raw = crio_conf(["b:1", "a@sha256:0", "b:1"], [*stores, *stores], internal_repair=repair)
+    assert CrioList.PINNED.read(raw) == ("a@sha256:0", "b:1")
+    assert CrioList.ARTIFACT_STORES.read(raw) == (stores or None)
     assert tomllib.loads(raw.decode())["crio"].get("internal_repair") is repair
 
 
 def test_a_file_that_says_nothing() -> None:
-    assert pinned_images(b"") is None
-    assert pinned_images(b"[crio.runtime]\nselinux = true\n") is None
+    assert CrioList.PINNED.read(b"") is None
+    assert CrioList.PINNED.read(b"[crio.runtime]\nselinux = true\n") is None
 
 
 @pytest.mark.parametrize(
@@ -34,4 +36,4 @@ def test_a_file_that_says_nothing() -> None:
 )
 def test_what_is_no_configuration_is_refused(raw: bytes) -> None:
     with pytest.raises(LayerError):
-        pinned_images(raw)
+        CrioList.PINNED.read(raw)

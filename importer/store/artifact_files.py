@@ -1,0 +1,124 @@
+"""Write and read the artifacts of a store: an OCI layout in its directory `artifacts`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from importer.repo.labels import labelled_owner
+from layers.document import MAX_RECORDS_SIZE
+from layers.entry import Owner
+from layers.frozen import frozen
+from layers.storage.artifact import (
+    ARTIFACTS,
+    FILES,
+    INDEX,
+    LOCK,
+    LOCK_TARGET,
+    StoredArtifact,
+    blob_path,
+    digest_of,
+    index_of,
+    merged_entries,
+    parse_index,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from importer.cache.layer import LayerCommit
+    from importer.repo.tree import Tree
+    from importer.repo.values import RepoDirectory, SystemDirectory
+    from importer.repo.writer import Repo
+    from layers.document import Document
+    from layers.storage.artifact import Artifact
+
+_DIRECTORY = Owner(0o755, 0, 0)
+_FILE = Owner(0o644, 0, 0)
+_LINK = Owner(0o777, 0, 0)
+
+
+@frozen
+class ArtifactWriter:
+    """Writes artifacts into a store's directory, within a transaction, with an SELinux label."""
+
+    repo: Repo
+    store: Tree
+    label: str | None
+
+    def add(
+        self,
+        present: RepoDirectory | None,
+        artifacts: Sequence[Artifact],
+        blobs: Mapping[str, LayerCommit],
+    ) -> None:
+        """Add artifacts to those of the `present` store; `blobs` has their blobs' commits by id."""
+        if not artifacts:
+            return
+        for artifact in artifacts:
+            self._write(blob_path(artifact.digest), artifact.manifest.raw)
+            for blob in artifact.layers:
+                tree = blobs[blob.id].tree
+                files = self.repo.directory(tree.contents, tree.meta)
+                self._add(blob_path(blob.diff_id), files.leaves[blob.diff_id.hex.encode()])
+        for path, content in FILES.items():
+            self._write(path, content)
+        before = artifact_entries(present) if present is not None else []
+        entries = merged_entries(before, [artifact.entry for artifact in artifacts])
+        self._write(INDEX, index_of(entries))
+        link = self.repo.write_symlink(labelled_owner(_LINK, self.label), LOCK_TARGET)
+        self._add(LOCK, link)
+
+    def _write(self, path: str, content: bytes) -> None:
+        self._add(path, self.repo.write_file(labelled_owner(_FILE, self.label), content))
+
+    def _add(self, path: str, checksum: str) -> None:
+        *directories, file = path.split("/")
+        tree = self.store
+        for name in directories:
+            owner = labelled_owner(_DIRECTORY, self.label)
+            tree = tree.enter(name) or tree.directory(name, owner)
+        tree.file(file, checksum)
+
+
+def artifact_entries(store: SystemDirectory) -> list[Document]:
+    """Return the entries of a store's index of artifacts, none without an index."""
+    return parse_index(store.read(INDEX, MAX_RECORDS_SIZE))
+
+
+def stored_artifacts(store: RepoDirectory) -> tuple[StoredArtifact, ...]:
+    """Return a store's artifacts, by name. Raise LayerError, with its name, if one is malformed."""
+    return tuple(stored_artifact(store, entry) for entry in artifact_entries(store))
+
+
+def stored_artifact(store: RepoDirectory, entry: Document) -> StoredArtifact:
+    """Return the artifact of an entry. Raise LayerError if its manifest is missing or malformed."""
+    return StoredArtifact.read(entry, store.read(blob_path(digest_of(entry))))
+
+
+def blob_checksums(store: RepoDirectory) -> dict[str, str]:
+    """Return the checksums of all blobs' objects by `ALGORITHM:HEX`, as their file names tell."""
+    blobs = store.find(f"{ARTIFACTS}/blobs")
+    return {
+        f"{algorithm.decode(errors='replace')}:{name.decode(errors='replace')}": checksum
+        for algorithm, directory in (blobs.directories.items() if blobs is not None else ())
+        for name, checksum in directory.leaves.items()
+    }
+
+
+def keep_artifacts(
+    repo: Repo, store: RepoDirectory, tree: Tree, entries: Sequence[Document]
+) -> None:
+    """Remove all artifacts of `store` but those of these entries from `tree`, a copy of it."""
+    if not entries:
+        tree.remove(ARTIFACTS)
+        return
+    kept = [stored_artifact(store, entry) for entry in entries]
+    needed = {str(artifact.manifest.digest) for artifact in kept}
+    needed |= {str(blob.digest) for artifact in kept for blob in artifact.blobs}
+    for digest in blob_checksums(store).keys() - needed:
+        algorithm, _, name = digest.partition(":")
+        tree.below(f"{ARTIFACTS}/blobs/{algorithm}").remove(name)
+    index = store.leaf(INDEX)
+    assert index is not None  # noqa: S101 - it has entries
+    written = repo.write_file(repo.file(index).owner, index_of(entries))
+    tree.below(ARTIFACTS).file(INDEX.rpartition("/")[2], written)

@@ -1,0 +1,413 @@
+"""`--artifact`: models and charts beside the images, and what `image-store` does with them."""
+
+import json
+import os
+import shutil
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.tools.artifact import EMPTY, push_artifact
+from tests.tools.entry import Entry
+from tests.tools.expected import STORE
+from tests.tools.image import build_index, build_oci
+from tests.tools.importimage import imported, run_import
+from tests.tools.layout import digest_of
+from tests.tools.osbase import commit_os, os_tree
+from tests.tools.ostreerepo import checkout, fsck, init, ls, ostree, refs, rev_parse
+from tests.tools.process import run
+from tests.tools.registry import Registry
+from tests.tools.storecommand import answered, image_store
+from tests.tools.tamper import LooseStore, commit, loose
+
+WEIGHTS = os.urandom(3 << 20)
+TIME = "2025-03-04T05:06:07Z"
+CONF = "usr/etc/crio/crio.conf.d/50-import-image.conf"
+
+
+@dataclass(frozen=True)
+class World:
+    """References: two versions of a model, which share the weights, a chart and an image."""
+
+    registry: Registry
+    model: str
+    newer: str
+    chart: str
+    image: str
+
+
+@pytest.fixture(scope="module")
+def world(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> World:
+    made = {"org.opencontainers.image.created": TIME}
+    files = {"model.bin": WEIGHTS, "LICENSE": b"free"}
+    chart = (b'{"name":"app"}', "application/vnd.cncf.helm.config.v1+json")
+    built = build_oci(tmp_path_factory.mktemp("a") / "layout", "app", [[Entry(b"app")]])
+    return World(
+        registry,
+        push_artifact(registry, "art/granite:1", files, annotations=made),
+        push_artifact(registry, "art/granite:2", {**files, "LICENSE": b"freer"}, annotations=made),
+        # As Helm makes one: no type of its own.
+        push_artifact(registry, "art/app:0.1.0", {"app.tgz": b"t"}, chart, kind=None),
+        registry.push(built, "art/image:1"),
+    )
+
+
+def tree_of(repo: Path, branch: str, home: Path) -> Path:
+    """The artifacts of a branch, checked out."""
+    return checkout(repo, branch, home / f"tree-{branch}") / STORE / "artifacts"
+
+
+def names(layout: Path) -> dict[str, str]:
+    """The digests of a layout's manifests by name."""
+    index = json.loads((layout / "index.json").read_bytes())
+    return {
+        entry["annotations"]["org.opencontainers.image.ref.name"]: entry["digest"]
+        for entry in index["manifests"]
+    }
+
+
+@pytest.mark.root
+def test_the_layout_is_what_skopeo_makes_of_it(world: World, tmp_path: Path) -> None:
+    """The same blobs under the same names, to the byte; and a lock that is elsewhere."""
+    document = imported(
+        tmp_path / "repo", "--branch=apps", "--artifact", world.model, "--artifact", world.chart,
+        world.image,
+    )  # fmt: skip
+    ours = tree_of(tmp_path / "repo", "apps", tmp_path)
+    for name in (world.model, world.chart):
+        copy = ["skopeo", "copy", "--preserve-digests", "--src-tls-verify=false"]
+        run([*copy, f"docker://{name}", f"oci:{tmp_path}/theirs:{name}"])
+    assert names(ours) == names(tmp_path / "theirs")
+    blobs = {path.name: path.read_bytes() for path in (ours / "blobs/sha256").iterdir()}
+    theirs = (tmp_path / "theirs/blobs/sha256").iterdir()
+    assert blobs == {path.name: path.read_bytes() for path in theirs}
+    assert (ours / "oci-layout").read_bytes() == (tmp_path / "theirs/oci-layout").read_bytes()
+    assert (ours / "index.lock").readlink() == Path("/run/import-image-artifacts.lock")
+    found = {one["name"]: one for one in document["artifacts"]}
+    assert {name: one["digest"] for name, one in found.items()} == names(ours)
+    assert found[world.chart]["artifact_type"] == "application/vnd.cncf.helm.config.v1+json"
+    assert found[world.model]["artifact_type"] == "application/x.model"
+    fsck(tmp_path / "repo")
+
+
+def test_a_blob_that_the_repo_has_is_not_fetched_again(world: World, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    imported(repo, "--branch=one", "--artifact", world.model)
+    world.registry.blob_requests()
+    again = imported(repo, "--branch=one", "--artifact", world.model)
+    assert again["unchanged"]
+    assert world.registry.blob_requests() == []
+    newer = imported(repo, "--branch=two", f"--artifact=localhost/m:9={world.newer}")
+    assert world.registry.blob_requests() == [digest_of(b"freer")]
+    assert [blob["cached"] for blob in newer["artifacts"][0]["blobs"]] == [True, True, False]
+    assert newer["artifacts"][0]["name"] == "localhost/m:9"
+    by_digest = f"{world.model.rpartition(':')[0]}@{again['artifacts'][0]['digest']}"
+    imported(repo, "--branch=one", "--artifact", world.model, "--artifact", by_digest)
+    assert world.registry.blob_requests() == []
+
+
+@pytest.mark.parametrize("mode", ["archive", "bare-user"])
+def test_the_commit_depends_on_the_artifacts_alone(world: World, tmp_path: Path, mode: str) -> None:
+    """In any kind of repo, in any order, after any other import; of the artifact's own time."""
+    run(["ostree", "init", f"--repo={tmp_path}/other", f"--mode={mode}"])
+    order = ["--artifact", world.model, "--artifact", world.chart]
+    first = imported(tmp_path / "repo", "--branch=apps", *order)["commit"]
+    imported(tmp_path / "other", "--artifact", world.newer)
+    assert imported(tmp_path / "other", "--branch=other", *order[2:], *order[:2])["commit"] == first
+    shown = ostree(tmp_path / "other", "show", "other")
+    assert "2025-03-04 05:06:07" in shown
+    assert f"artifact {world.model} sha256:" in shown
+
+
+def test_without_a_branch_each_has_its_own(world: World, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    document = imported(repo, "--artifact", world.model, world.image)
+    place = world.model.replace(":", "_3A_")
+    assert document["artifacts"][0]["branch"] == f"oci/artifact/{place}"
+    assert {ref for ref in refs(repo) if ref.startswith(("oci/artifact", "oci/image"))} == {
+        f"oci/artifact/{place}",
+        document["images"][0]["branch"],
+    }
+
+
+def test_a_dry_run_fetches_nothing(world: World, tmp_path: Path) -> None:
+    flags = ("--dry-run", "--branch=apps", "--artifact", world.model)
+    plain = run_import(tmp_path / "repo", *flags)
+    sums = (
+        "would import 0 images, 1 artifact: 3 blobs to fetch, 3,145,734 bytes; 0 blobs in the repo"
+    )
+    assert plain.stdout.splitlines()[-2:] == ["commit apps: 0 images, 1 artifact", sums]
+    document = imported(tmp_path / "repo", *flags)
+    assert document["branches"][0]["artifacts"] == [world.model]
+    assert len(document["fetch"]) == 3
+    assert not (tmp_path / "repo").exists()
+
+
+@pytest.mark.parametrize("damage", ["corrupt", "truncate", "delete"])
+def test_a_damaged_blob_makes_no_branch(
+    private_registry: Registry, tmp_path: Path, damage: str
+) -> None:
+    model = push_artifact(private_registry, "art/m:1", {"m": WEIGHTS})
+    getattr(private_registry.storage, damage)(digest_of(WEIGHTS))
+    outcome = run_import(tmp_path / "repo", "--branch=apps", "--artifact", model)
+    assert outcome.status == 1
+    assert digest_of(WEIGHTS) in outcome.stderr
+    assert [ref for ref in refs(tmp_path / "repo") if not ref.startswith("oci/blob/")] == []
+    fsck(tmp_path / "repo")
+
+
+def test_what_cannot_be_an_artifact_is_refused(world: World, tmp_path: Path, layout: Path) -> None:
+    registry, repo = world.registry, tmp_path / "repo"
+    both = build_index(layout, "both", [build_oci(layout, n, [[Entry(b"x")]]) for n in "ab"])
+    refused = {
+        (world.image,): "a container image, not an artifact",
+        (registry.push(both, "art/both:1"),): "an index of several manifests",
+        (f"oci:{layout}:a",): "a container image, not an artifact",
+        (push_artifact(registry, "art/a__x:1", {"m": b"m"}),): "no name for an artifact",
+        (f"z.io/m:1={world.model}", f"z.io/m:1={world.chart}"): "two artifacts would have the name",
+    }
+    for artifacts, message in refused.items():
+        flags = [f"--artifact={artifact}" for artifact in artifacts]
+        outcome = run_import(repo, "--branch=apps", *flags)
+        assert outcome.status == 1
+        assert message in outcome.stderr
+    assert refs(repo) == []
+    outcome = run_import(repo, world.model)
+    assert outcome.said("hint") == [
+        "artifacts (models, charts, …) have no root file system; --artifact takes them"
+    ]
+    for form in ("rootfs", "layers"):
+        outcome = run_import(repo, f"--form={form}", "--artifact", world.model)
+        assert outcome.said("error") == ["--artifact is only for --form=store"]
+
+
+def test_an_artifact_without_a_name_needs_one(world: World, tmp_path: Path) -> None:
+    copy = ["skopeo", "copy", "--preserve-digests", "--src-tls-verify=false"]
+    run([*copy, f"docker://{world.chart}", f"oci:{tmp_path}/layout:c"])
+    source = f"oci:{tmp_path}/layout:c"
+    outcome = run_import(tmp_path / "repo", "--branch=apps", "--artifact", source)
+    assert outcome.said("error")[0].endswith("the artifact has no name")
+    document = imported(tmp_path / "repo", "--branch=apps", f"--artifact=z.io/c:1={source}")
+    assert document["artifacts"][0]["name"] == "z.io/c:1"
+
+
+def test_an_operating_system_gets_them_with_crio_told(world: World, tmp_path: Path) -> None:
+    """An earlier import's artifacts stay with `merge`, and go with `replace`."""
+    repo = init(tmp_path / "repo")
+    vendor = '[crio.runtime]\nadditional_artifact_stores = ["/opt"]\n'
+    files = {"usr/etc/crio/crio.conf.d/10-vendor.conf": vendor}
+    commit_os(repo, "os", os_tree(tmp_path / "os", files))
+    flags = ("--storage-conf", "--crio-conf", "--artifact")
+    imported(repo, "--onto=os", "--branch=one", *flags, world.model)
+    stores = tomllib.loads(ostree(repo, "cat", "one", CONF))["crio"]["runtime"]
+    assert stores["additional_artifact_stores"] == ["/opt", f"/{STORE}"]
+    refused = run_import(repo, "--onto=one", "--branch=two", *flags, world.chart)
+    assert refused.said("error") == [f"the base commit has a store at /{STORE} already"]
+    imported(repo, "--onto=one", "--branch=two", "--existing-store=merge", *flags, world.chart)
+    listed = answered(repo, "list", "two")["artifacts"]
+    assert [one["name"] for one in listed] == [world.chart, world.model]
+    imported(repo, "--onto=two", "--branch=images", "--existing-store=merge", "--crio-conf",
+             world.image)  # fmt: skip
+    assert answered(repo, "verify", "images")["branches"][0]["artifacts"] == 2
+    assert f"/{STORE}" in ostree(repo, "cat", "images", CONF)
+    imported(repo, "--onto=two", "--branch=new", "--existing-store=replace", *flags, world.newer)
+    assert [one["name"] for one in answered(repo, "list", "new")["artifacts"]] == [world.newer]
+    imported(repo, "--onto=two", "--branch=none", "--existing-store=replace", world.image)
+    assert not any("artifacts" in path for path in ls(repo, "none", f"/{STORE}"))
+
+
+@pytest.mark.root
+def test_labels_are_on_each_file(world: World, tmp_path: Path) -> None:
+    """The labelled blobs have a branch of their own, and are not written again."""
+    repo, label = tmp_path / "repo", "system_u:object_r:container_ro_file_t:s0"
+    imported(repo, "--branch=apps", f"--selinux-label={label}", "--artifact", world.model)
+    tree = tree_of(repo, "apps", tmp_path)
+    for path in (tree, *tree.rglob("*")):
+        shown = os.getxattr(path, "security.selinux", follow_symlinks=False)
+        assert shown.rstrip(b"\0").decode() == label
+    assert answered(repo, "verify", "apps")["ok"]
+    assert answered(repo, "prune")["branches"] == []
+    digest = digest_of(WEIGHTS).replace(":", "/")
+    assert any(ref.endswith(digest) and ref.startswith("oci/labelled/") for ref in refs(repo))
+
+
+def test_list_diff_history_and_remove(world: World, tmp_path: Path) -> None:
+    """A store without an artifact is the one that an import without it makes."""
+    repo = tmp_path / "repo"
+    imported(repo, "--branch=one", "--artifact", world.model, "--artifact", world.chart)
+    moved = f"{world.model}={world.newer}"
+    imported(repo, "--branch=two", "--artifact", moved, "--artifact=z.io/x:1=" + world.chart,
+             world.image)  # fmt: skip
+    rows = [line.split() for line in image_store(repo, "list", "one").stdout.splitlines()]
+    digests = {
+        one["name"]: one["digest"][7:19] for one in answered(repo, "list", "one")["artifacts"]
+    }
+    assert [row[:3] for row in rows[1:]] == [
+        [name, digests[name], digests[name]] for name in (world.chart, world.model)
+    ]
+    changes = answered(repo, "diff", "one", "two")["artifacts"]
+    assert {key: [one["name"] for one in changes[key]] for key in ("added", "removed", "changed")}
+    assert [one["name"] for one in changes["added"]] == ["z.io/x:1"]
+    assert [one["name"] for one in changes["removed"]] == [world.chart]
+    assert [one["name"] for one in changes["changed"]] == [world.model]
+    shown = image_store(repo, "diff", "one", "two").stdout
+    for sign, name in (("+", "z.io/x:1"), ("-", world.chart), ("~", world.model)):
+        assert any(line.split()[:2] == [sign, name] for line in shown.splitlines())
+    assert "  + artifact z.io/x:1" in image_store(repo, "history", "two").stdout
+    imported(repo, "--branch=rest", "--artifact", moved, world.image)
+    outcome = image_store(repo, "remove", "--branch=two", "z.io/x:1")
+    assert outcome.stderr.splitlines() == ["branch two: −1 artifact"]  # noqa: RUF001 - minus
+    assert rev_parse(repo, "two") == rev_parse(repo, "rest")
+    assert not image_store(repo, "remove", "--branch=two", world.model).status
+    imported(repo, "--branch=image", world.image)
+    assert rev_parse(repo, "two") == rev_parse(repo, "image")
+    imported(repo, "--artifact", world.model)
+    branch = f"oci/artifact/{world.model.replace(':', '_3A_')}"
+    assert not image_store(repo, "remove", f"--branch={branch}", world.model).status
+    assert branch not in refs(repo)
+    assert image_store(repo, "remove", "z.io/x:1").status == 1
+
+
+def test_prune_keeps_what_a_store_has(world: World, tmp_path: Path) -> None:
+    repo = tmp_path / "repo"
+    imported(repo, "--branch=one", "--artifact", world.model)
+    imported(repo, "--branch=two", "--artifact", world.newer)
+    image_store(repo, "remove", "--branch=one", world.model)
+    gone = answered(repo, "prune")["branches"]
+    assert gone == [f"oci/blob/{digest_of(b'free').replace(':', '/')}"]
+    world.registry.blob_requests()
+    imported(repo, "--branch=two", "--artifact", world.newer)
+    assert world.registry.blob_requests() == []
+    fsck(repo)
+
+
+@pytest.mark.parametrize("place", ["oci:{}:3", "oci:{}", "dir:{}"])
+def test_an_export_is_the_artifact(world: World, tmp_path: Path, place: str) -> None:
+    repo, to = tmp_path / "repo", place.format(tmp_path / "out")
+    document = imported(repo, "--branch=one", "--artifact", world.model, world.image)
+    found = answered(repo, "export", "granite:1", to)
+    assert found["digest"] == document["artifacts"][0]["digest"]
+    source = to if to.count(":") > 1 or to.startswith("dir") else f"{to}:1"
+    raw = run(["skopeo", "inspect", "--raw", source])
+    assert digest_of(raw.encode()) == found["digest"]
+    copy = ["skopeo", "copy", "--preserve-digests", "--dest-tls-verify=false", source]
+    run([*copy, f"docker://{world.registry.host}/art/back:1"])
+
+
+def edit_index(store: LooseStore) -> None:
+    (store.path / "artifacts/index.json").write_text('{"manifests": [1]}')
+
+
+def damage_blob(store: LooseStore) -> None:
+    path = store.path / "artifacts/blobs/sha256" / digest_of(WEIGHTS).removeprefix("sha256:")
+    path.write_bytes(WEIGHTS[:-1] + b"?")
+
+
+def remove_blob(store: LooseStore) -> None:
+    (store.path / "artifacts/blobs/sha256" / digest_of(b"free").removeprefix("sha256:")).unlink()
+
+
+def add_blob(store: LooseStore) -> None:
+    (store.path / "artifacts/blobs/sha256" / ("0" * 64)).write_bytes(b"stray")
+
+
+def change_manifest(store: LooseStore) -> None:
+    layout = store.path / "artifacts"
+    for digest in names(layout).values():
+        path = layout / "blobs/sha256" / digest.removeprefix("sha256:")
+        path.write_bytes(path.read_bytes() + b"\n")
+
+
+def lock_here(store: LooseStore) -> None:
+    lock = store.path / "artifacts/index.lock"
+    lock.unlink()
+    lock.touch()
+
+
+def no_layout(store: LooseStore) -> None:
+    (store.path / "artifacts/oci-layout").unlink()
+
+
+def other_mode(store: LooseStore) -> None:
+    (store.path / "artifacts/index.json").chmod(0o600)
+
+
+def twice(store: LooseStore) -> None:
+    path = store.path / "artifacts/index.json"
+    index = json.loads(path.read_bytes())
+    path.write_text(json.dumps(index | {"manifests": index["manifests"] * 2}))
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (edit_index, "an entry is no object"),
+        (damage_blob, "the blob's content has digest"),
+        (remove_blob, "is missing"),
+        (add_blob, "belongs to no artifact"),
+        (change_manifest, "has digest"),
+        (lock_here, "is no symlink"),
+        (no_layout, "is missing, or another file"),
+        (other_mode, "its mode is 0600"),
+        (twice, "several artifacts have the name"),
+    ],
+)
+def test_verify_finds_each_damage(
+    sound: Path, tmp_path: Path, damage: Callable[[LooseStore], None], problem: str
+) -> None:
+    shutil.copytree(sound, tmp_path / "repo", symlinks=True)
+    store = loose(tmp_path / "repo", "apps", tmp_path / "store")
+    damage(store)
+    commit(store, tmp_path / "repo", "broken")
+    (found,) = answered_badly(tmp_path / "repo", "broken")
+    assert problem in found["problem"]
+
+
+def answered_badly(repo: Path, branch: str) -> list[dict[str, str]]:
+    outcome = image_store(repo, "verify", "--json", branch)
+    assert outcome.status == 1
+    findings: list[dict[str, str]] = outcome.document["branches"][0]["findings"]
+    return findings
+
+
+@pytest.fixture(scope="module")
+def sound(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repo with a sound store on branch `apps`."""
+    repo = init(tmp_path_factory.mktemp("sound") / "repo")
+    imported(repo, "--branch=apps", "--artifact", world.model)
+    verified = answered(repo, "verify", "apps")
+    assert verified["branches"][0]["tar_size"] == len(WEIGHTS) + len(b"free") + len(EMPTY[0])
+    return repo
+
+
+@pytest.mark.root
+def test_a_copy_is_the_commits(world: World, tmp_path: Path) -> None:
+    """A directory, which --update changes, and a tar."""
+    env = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    to = ("--to", tmp_path / "store")
+    imported(None, *to, "--artifact", world.model, world.image, env=env)
+    assert names(tmp_path / "store/artifacts") == {world.model: digest(tmp_path / "store", 0)}
+    weights = tmp_path / "store/artifacts/blobs/sha256" / digest_of(WEIGHTS)[7:]
+    before = weights.stat()
+    imported(None, *to, "--update", "--artifact", world.newer, world.image, env=env)
+    assert list(names(tmp_path / "store/artifacts")) == [world.newer]
+    assert (weights.stat().st_ino, weights.stat().st_ctime_ns) == (
+        before.st_ino,
+        before.st_ctime_ns,
+    )
+    assert not (weights.parent / digest_of(b"free")[7:]).exists()
+    imported(None, *to, "--update", world.image, env=env)
+    assert not (tmp_path / "store/artifacts").exists()
+    imported(None, "--to", f"tar:{tmp_path}/store.tar", "--artifact", world.model, env=env)
+    listed = run(["tar", "tf", tmp_path / "store.tar"]).splitlines()
+    assert f"artifacts/blobs/sha256/{digest_of(WEIGHTS)[7:]}" in listed
+
+
+def digest(store: Path, number: int) -> str:
+    index = json.loads((store / "artifacts/index.json").read_bytes())
+    found: str = index["manifests"][number]["digest"]
+    return found
