@@ -75,7 +75,8 @@ def test_what_remains_is_what_an_import_of_it_gives(
         "components": [],
         "digest": image.digest,
     }
-    assert document == {"branches": [{"branch": "all", "commit": expected, "removed": [removed]}]}
+    change = {"branch": "all", "commit": expected, "removed": [removed], "removed_artifacts": []}
+    assert document == {"branches": [change]}
     assert rev_parse(repo, "all") == expected
     assert answered(repo, "verify", "--quiet", "all")["ok"]
     fsck(repo)

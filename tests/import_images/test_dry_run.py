@@ -62,7 +62,7 @@ def test_it_says_what_the_import_then_does(
     assert len(plan["fetch"][0]["from"]) == 2
     assert plan["fetch_bytes"] == sum(one["size"] for one in plan["fetch"])
     assert plan["branches"] == [
-        {"branch": "os/store", "commit": None, "base": None, "images": images}
+        {"branch": "os/store", "commit": None, "base": None, "images": images, "artifacts": []}
     ]
     for planned_image, image in zip(plan["images"], done["images"], strict=True):
         for key in ("reference", "digest", "image_id", "names"):
