@@ -190,6 +190,14 @@ class ObjectStore(RepoReader):
                 self._beside.publish()
             self.written_bytes += self._beside.written_bytes
 
+    def publish_early(self, directory: str) -> None:
+        """Move the objects of a writer's full directory to where readers look, while the writer
+        fills the next one. If the writer fails later, no ref has them until `ostree prune`."""
+        if self._beside is not None:
+            self.sync()
+            with faults(f"moving files into repo {self.path}"):
+                self._beside.publish_full(directory)
+
     def discard(self) -> None:
         """Remove the objects that are not published. Idempotent."""
         if self._beside is not None:

@@ -10,9 +10,10 @@ import os
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from importer.errors import ImporterError
 from importer.files.presence import is_present
@@ -21,6 +22,8 @@ from importer.repo.object_file import ANY_UMASK, FORMATS, ObjectDirectory, move_
 from layers.ostree.objects import content_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from importer.repo.object_file import Written
     from layers.chunks import Chunks
     from layers.entry import Owner
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 # can read the tar while others hash and write.
 WHOLE = 1 << 20
 # A directory is full with this many objects: a file system finds names in larger ones more slowly.
-_FULL = 8192
+FULL = 8192
 # How many bytes are written until the disk's free space is looked at again.
 _LOOK = 16 << 20
 _PREFIX = "import-image-"
@@ -52,10 +55,14 @@ class NewObjects:
     """An `importer.workers.job.Store`. Several threads may write at once, each into a directory of
     its own below the place's, and into another one when that is full."""
 
-    def __init__(self, place: ObjectPlace, umask: int) -> None:
-        """`umask` has the bits that this process's may take away."""
+    def __init__(
+        self, place: ObjectPlace, umask: int, on_full: Callable[[str], None] | None = None
+    ) -> None:
+        """`umask` has the bits that this process's may take away. `on_full` takes the path of each
+        directory that is full; its objects may be moved into the repo while others are written."""
         self._place = place
         self._umask = umask
+        self._on_full = on_full
         self._numbers = count()
         self._threads = threading.local()
         self._open: list[ObjectDirectory] = []
@@ -91,25 +98,28 @@ class NewObjects:
 
     def has_written(self, checksum: str) -> bool:
         """Return whether a content object was written here and is not in the repo yet."""
-        return self._new_file(checksum) is not None
+        name = checksum + FORMATS[self._place.mode].suffix
+        return any(is_present(Path(directory.path, name)) for directory in self._open)
 
     def content(self, checksum: str) -> Chunks:
         """Yield the content of a file that was written here, or that the repo has."""
-        mode, objects, _, _ = self._place
-        name = checksum + FORMATS[mode].suffix
-        path = self._new_file(checksum) or Path(objects, name[:2], name[2:])
-        with path.open("rb") as file:
-            yield from FORMATS[mode].decoded(file)
+        form = FORMATS[self._place.mode]
+        with self._opened(checksum + form.suffix) as file:
+            yield from form.decoded(file)
 
-    def _new_file(self, checksum: str) -> Path | None:
-        name = checksum + FORMATS[self._place.mode].suffix
-        own = (Path(directory.path, name) for directory in self._open)
-        return next((path for path in own if is_present(path)), None)
+    def _opened(self, name: str) -> BinaryIO:
+        """Open an object's file. A full directory's may be moved into the repo at any time."""
+        for directory in self._open:
+            with suppress(FileNotFoundError):
+                return Path(directory.path, name).open("rb")
+        return Path(self._place.objects, name[:2], name[2:]).open("rb")
 
     def _own(self) -> ObjectDirectory:
         """Return this thread's directory; threads that share one would wait for each other."""
         own: ObjectDirectory | None = getattr(self._threads, "directory", None)
-        if own is None or own.files >= _FULL:
+        if own is None or own.files >= FULL:
+            if own is not None and self._on_full is not None:
+                self._on_full(own.path)
             mode, objects, directory, _ = self._place
             path = f"{directory}/{next(self._numbers)}"
             Path(path).mkdir()
@@ -185,10 +195,14 @@ class LooseObjects(OwnDirectory):
 
     def publish_of(self, place: Path) -> None:
         """Move all objects in a writer's directory into the repo. Raise OSError as rename(2)."""
-        with moving:
-            for directory in place.iterdir():
-                move_objects(self.place.objects, str(directory))
+        for directory in place.iterdir():
+            self.publish_full(str(directory))
         shutil.rmtree(place, ignore_errors=True)
+
+    def publish_full(self, directory: str) -> None:
+        """Move the objects of one directory of a writer, which adds no more to it."""
+        with moving:
+            move_objects(self.place.objects, directory)
 
     def close(self) -> None:
         """Remove the objects that were not published."""

@@ -20,12 +20,14 @@ from importer.process import Server
 from importer.workers.worker import SIZE, Run, Write, received
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from importer.progress import Advance
     from importer.repo.staging import ObjectPlace
     from importer.workers.job import Job, Task
     from importer.workers.worker import Answer, JobDone, WorkRequest
+
+    type OnMessage = Callable[[int | str], None]
 
 # A worker process finds the modules where this process has found them. The last directory is for an
 # editable install, which has none in `sys.path`.
@@ -96,28 +98,43 @@ class Worker:
         self._opened.close()
 
     def write[T](
-        self, job: Job[T], place: ObjectPlace, source: int, advance: Advance
+        self,
+        job: Job[T],
+        place: ObjectPlace,
+        source: int,
+        advance: Advance,
+        on_full: Callable[[str], None] = lambda _directory: None,
     ) -> JobDone[T]:
         """Do a job in the process, and store its objects in `place`.
 
         `source` is the descriptor that the job reads from, -1 for none. `advance` is called with
-        the number of bytes read, and may raise to stop the job. Raise the job's LayerError or
-        ImporterError, OSError if an object cannot be written, CommandError if the process is gone.
+        the number of bytes read, and may raise to stop the job. `on_full` is called with the path
+        of each directory below `place` that gets no more objects, before the job ends.
+
+        Raise the job's LayerError or ImporterError, OSError if an object cannot be written,
+        CommandError if the process is gone.
         """
+
+        def on_message(message: int | str) -> None:
+            if isinstance(message, int):
+                advance(message)
+            else:
+                on_full(message)
+
         descriptors = [source] if source >= 0 else []
-        return self._done(Write(job, place), descriptors, advance)
+        return self._done(Write(job, place), descriptors, on_message)
 
     def run[T](self, task: Task[T]) -> T:
         """Do a task in the process. Raise the task's LayerError or ImporterError, CommandError if
         the process is gone."""
-        return self._done(Run(task), (), lambda _count: None).result
+        return self._done(Run(task), (), lambda _message: None).result
 
     def _done[T](
-        self, request: WorkRequest[T], descriptors: Sequence[int], advance: Advance
+        self, request: WorkRequest[T], descriptors: Sequence[int], on_message: OnMessage
     ) -> JobDone[T]:
         answer: Answer[T] | None = None
         try:
-            answer = self._ask(request, descriptors, advance)
+            answer = self._ask(request, descriptors, on_message)
         finally:
             if answer is None:
                 self.close()
@@ -126,7 +143,7 @@ class Worker:
         return answer
 
     def _ask[T](
-        self, request: WorkRequest[T], descriptors: Sequence[int], advance: Advance
+        self, request: WorkRequest[T], descriptors: Sequence[int], on_message: OnMessage
     ) -> Answer[T]:
         data = pickle.dumps(request, pickle.HIGHEST_PROTOCOL)
         try:
@@ -134,13 +151,13 @@ class Worker:
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             raise self._server.failure() from None
-        while isinstance(answer := self._answer(request), int):
-            advance(answer)
+        while isinstance(answer := self._answer(request), int | str):
+            on_message(answer)
         return answer
 
-    def _answer[T](self, _request: WorkRequest[T]) -> Answer[T] | int:
+    def _answer[T](self, _request: WorkRequest[T]) -> Answer[T] | int | str:
         (size,) = SIZE.unpack(self._receive(SIZE.size))
-        answer: Answer[T] | int = pickle.loads(self._receive(size))  # noqa: S301 - our own process
+        answer: Answer[T] | int | str = pickle.loads(self._receive(size))  # noqa: S301 - our own process
         return answer
 
     def _receive(self, size: int) -> bytearray:

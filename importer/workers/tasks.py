@@ -110,6 +110,6 @@ def run_job[T](repo: Repo, worker: Worker | None, job: Job[T], source: int, adva
     if worker is None:
         return job.read(repo, source, advance)
     with faults(f"writing files to repo {repo.path}"):
-        done = worker.write(job, repo.new_place(), source, advance)
+        done = worker.write(job, repo.new_place(), source, advance, repo.publish_early)
     repo.count_written(done.written_bytes)
     return done.result

@@ -2,8 +2,9 @@
 
 Each message is its length, as 8 bytes, and then a pickled object. A request is one message with a
 `WorkRequest`, and may bring a descriptor. The answer is several messages: numbers, each the bytes
-read since the one before; then a `JobDone` or an exception. Both ends are the same program on the
-same machine, so messages have no version and nothing foreign is unpickled.
+read since the one before, and paths of directories that are full of objects; then a `JobDone` or an
+exception. Both ends are the same program on the same machine, so messages have no version and
+nothing foreign is unpickled.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import pickle
 import socket
 import struct
+import threading
 import time
 import traceback
 from contextlib import suppress
@@ -23,7 +25,6 @@ from layers.errors import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from importer.progress import Advance
     from importer.workers.job import Job, Task
 
 SIZE = struct.Struct("=Q")
@@ -42,12 +43,12 @@ class Write[T](NamedTuple):
     job: Job[T]
     place: ObjectPlace
 
-    def done(self, descriptors: Sequence[int], advance: Advance) -> JobDone[T]:
+    def done(self, descriptors: Sequence[int], messages: _JobMessages) -> JobDone[T]:
         source = next(iter(descriptors), -1)
         umask = os.umask(0)  # files get exactly the mode given to open(2)
-        objects = NewObjects(self.place, umask=0)
+        objects = NewObjects(self.place, 0, messages.tell)
         try:
-            return JobDone(self.job.read(objects, source, advance), objects.written_bytes)
+            return JobDone(self.job.read(objects, source, messages.advance), objects.written_bytes)
         finally:
             objects.close()
             os.umask(umask)
@@ -58,7 +59,7 @@ class Run[T](NamedTuple):
 
     task: Task[T]
 
-    def done(self, _descriptors: Sequence[int], _advance: Advance) -> JobDone[T]:
+    def done(self, _descriptors: Sequence[int], _messages: _JobMessages) -> JobDone[T]:
         return JobDone(self.task.run(), 0)
 
 
@@ -102,8 +103,8 @@ def received(connection: socket.socket, size: int) -> bytearray:
     return data
 
 
-def _send(asker: socket.socket, answer: Answer[object] | int) -> None:
-    data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
+def _send(asker: socket.socket, message: Answer[object] | int | str) -> None:
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
     try:
         asker.sendall(SIZE.pack(len(data)))
         asker.sendall(data)
@@ -114,26 +115,28 @@ def _send(asker: socket.socket, answer: Answer[object] | int) -> None:
 def _answer(
     request: WorkRequest[object], descriptors: Sequence[int], asker: socket.socket
 ) -> Answer[object]:
-    progress = _ReadCounter(lambda size: _send(asker, size))
+    messages = _JobMessages(lambda message: _send(asker, message))
     try:
-        done = request.done(descriptors, progress.advance)
+        done = request.done(descriptors, messages)
     except (Fault, OSError) as error:
         return error
     except Exception as error:
         error.add_note(traceback.format_exc())
         return error
     finally:
-        progress.tell()
+        messages.tell_size()
         for descriptor in descriptors:
             os.close(descriptor)
     return done
 
 
-class _ReadCounter:
-    """Adds up the bytes read, since a layer may be read in small pieces."""
+class _JobMessages:
+    """Sends messages while a job runs, from any thread. Adds up the bytes read, since a layer may be
+    read in small pieces."""
 
-    def __init__(self, tell: Callable[[int], None]) -> None:
-        self._tell = tell
+    def __init__(self, send: Callable[[int | str], None]) -> None:
+        self._send = send
+        self._sending = threading.Lock()
         self._size = 0
         self._times = 0
         self._told = time.monotonic()
@@ -142,12 +145,17 @@ class _ReadCounter:
         self._size += size
         self._times += 1
         if self._size >= _MUCH or self._times >= _OFTEN or self._is_late():
-            self.tell()
+            self.tell_size()
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._told + _SECONDS
 
-    def tell(self) -> None:
-        self._tell(self._size)
+    def tell_size(self) -> None:
+        self.tell(self._size)
         self._size = self._times = 0
         self._told = time.monotonic()
+
+    def tell(self, message: int | str) -> None:
+        """Send the number of bytes read, or the path of a directory that is full."""
+        with self._sending:
+            self._send(message)

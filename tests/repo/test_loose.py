@@ -12,7 +12,7 @@ import pytest
 
 from importer.errors import ImporterError
 from importer.repo import object_store, staging
-from importer.repo.staging import LooseObjects
+from importer.repo.staging import LooseObjects, NewObjects
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from layers.entry import Owner
@@ -179,6 +179,23 @@ def test_a_file_can_be_read_before_it_is_in_place(tmp_path: Path, mode: Mode) ->
         checksum = opened.write_file(Owner(0o644, 0, 0), b"content" * 1000)
         assert b"".join(opened.content(checksum)) == b"content" * 1000
     assert b"".join(opened.content(checksum)) == b"content" * 1000
+
+
+def test_a_file_can_be_read_when_its_directory_was_full_and_is_moved(
+    repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "FULL", 3)
+    Repo.open(repo, create=True)
+    owner = Owner(0o644, 0, 0)
+    with LooseObjects(repo, "bare-user", 0) as loose:
+        new = NewObjects(loose.new_place(), 0o777, loose.publish_full)
+        written = [new.write_file(owner, b"%d" % number) for number in range(8)]
+        assert len(objects(repo)) == 6
+        assert [new.has_written(checksum) for checksum in written] == [False] * 6 + [True] * 2
+        assert [b"".join(new.content(one)) for one in written] == [b"%d" % n for n in range(8)]
+        assert new.write_file(owner, b"0") == written[0]
+        assert new.written_bytes == 8
+        new.close()
 
 
 @pytest.mark.parametrize("mode", ["bare-user", "archive"])

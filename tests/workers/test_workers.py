@@ -15,7 +15,7 @@ import pytest
 from importer.errors import FetchError, ImporterError
 from importer.ingest.job import Sealed
 from importer.ingest.object_writer import ObjectWriter
-from importer.repo import object_store
+from importer.repo import object_store, staging
 from importer.repo.writer import Repo
 from importer.workers.pool import Workers
 from importer.workers.tasks import lent_worker, run_job
@@ -76,9 +76,10 @@ def files() -> list[One]:
 
 @dataclass(frozen=True)
 class FilesJob:
-    """Writes files into a directory."""
+    """Writes files into a directory; then the layer may turn out to be wrong."""
 
     files: tuple[One, ...]
+    error: LayerError | None = None
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:  # noqa: ARG002
         tree = LayerTree()
@@ -90,6 +91,8 @@ class FilesJob:
                 assert leaf is not None
                 writer.add(leaf, entry, one)
                 advance(entry.size)
+        if self.error is not None:
+            raise self.error
         return ReadLayer(tree, 0, 0, None)
 
 
@@ -203,13 +206,44 @@ def test_many_files_go_into_several_directories(
     tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And come out of all of them."""
-    monkeypatch.setattr("importer.repo.staging._FULL", 100)
+    monkeypatch.setattr("importer.repo.staging.FULL", 100)
     path = ostreerepo.init(tmp_path / "repo", "bare-user")
     many = FilesJob(tuple(One(Owner(0o644, 0, 0), b"", b"%d" % n) for n in range(1000)))
     found = checksums(read(Repo.open(path), many, None))
     assert len(set(found)) == 1000
     assert len(objects(path)) == 1000
     assert read(Repo.open(path), many, workers).diff_size == 0
+
+
+def test_a_full_directory_is_in_the_repo_before_the_layer_is_read(
+    tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Durable before that; and it stays there if the layer turns out to be wrong."""
+    path = ostreerepo.init(tmp_path / "repo", "bare-user")
+    seen: list[int] = []
+    sync = Repo.sync
+
+    def noted(repo: Repo) -> None:
+        seen.append(len(objects(path)))
+        sync(repo)
+
+    monkeypatch.setattr(Repo, "sync", noted)
+    many = tuple(One(Owner(0o644, 0, 0), b"", b"%d" % n) for n in range(staging.FULL + 8))
+    with pytest.raises(LayerError, match="wrong"):
+        read(Repo.open(path), FilesJob(many, LayerError("wrong")), workers)
+    assert seen == [0]
+    assert len(objects(path)) == staging.FULL
+    found = read(Repo.open(path), FilesJob(many), workers)
+    assert seen[1:] == [staging.FULL]
+    assert len(objects(path)) == len(many)
+    assert metadata(path).keys() == {f"{sum_[2:]}.{kind}" for kind, sum_ in directory_of(found)}
+
+
+def directory_of(layer: ReadLayer) -> list[tuple[str, str]]:
+    """The kinds and checksums of the directory's own objects."""
+    stored = layer.tree.root.entries[b"d"]
+    assert isinstance(stored, Stored)
+    return [("dirtree", stored.contents), ("dirmeta", stored.meta)]
 
 
 def test_a_tree_of_any_depth_comes_back(tmp_path: Path, workers: Workers) -> None:
