@@ -131,8 +131,10 @@ def _answer(
 
 
 class _JobMessages:
-    """Sends messages while a job runs, from any thread. Adds up the bytes read, since a layer may be
-    read in small pieces."""
+    """Sends messages while a job runs, from any thread.
+
+    Adds up the bytes read, since a layer may be read in small pieces.
+    """
 
     def __init__(self, send: Callable[[int | str], None]) -> None:
         self._send = send
