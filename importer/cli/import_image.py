@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from importer.cli.copies import copy_of
+from importer.cli.finish import end_import
 from importer.cli.named_images import NamedImages
 from importer.cli.options.given import Given, command
 from importer.cli.options.images import ArchitectureOption, ImageArguments
 from importer.cli.options.result import CopyOptions, Shape
-from importer.cli.run import end_import
-from importer.cli.targets import FETCH, IMPORT, executors, skopeo, target
+from importer.cli.targets import FETCH, IMPORT, import_job, skopeo
 
 if TYPE_CHECKING:
     from importer.run.import_all import ImportJob
@@ -59,7 +58,6 @@ def import_image(given: Given) -> None:
 
 def _job(given: Given, images: NamedImages) -> ImportJob:
     from importer.cache.branches import copy_branch
-    from importer.run.import_all import ImportJob
     from importer.sources.references import ReferenceSource
     from layers.oci.reference import registries
 
@@ -69,9 +67,4 @@ def _job(given: Given, images: NamedImages) -> ImportJob:
     branch, to = given(Shape).branch, given(CopyOptions).to
     if to is not None and branch is None:
         branch = copy_branch(to)  # the copy is of one branch's store
-    return ImportJob(
-        target=target(given, branch),
-        source=source,
-        executors=executors(given),
-        copy=copy_of(given),
-    )
+    return import_job(given, source, branch)

@@ -9,26 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from importer.cli.copies import copy_of
-from importer.cli.finish import Answer, end
+from importer.cli.finish import Answer, answer, end, imported
 from importer.cli.messages import log_line, progress_for
-from importer.cli.named_images import pinned, pinning_for
+from importer.cli.named_images import pinned, read_lists
 from importer.cli.options.given import Given, command
 from importer.cli.options.images import Lists
 from importer.cli.options.output import Output, Rehearsal
 from importer.cli.options.registry import Access
 from importer.cli.options.release import ReleaseReport, ReleaseResult, ReleaseSources
 from importer.cli.options.result import CopyOptions
-from importer.cli.run import answer, imported
-from importer.cli.targets import (
-    FETCH,
-    IMPORT,
-    credentials,
-    executors,
-    layer_options,
-    skopeo,
-    target,
-)
+from importer.cli.targets import FETCH, IMPORT, credentials, import_job, layer_options, skopeo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +94,8 @@ def _plan(given: Given, job: ImportJob) -> Answer:
 def _import(given: Given, job: ImportJob) -> Answer:
     from importer.run.release_result import reports as release_reports
 
-    messages, pinning = given(Output), pinning_for(given(Lists))
+    messages, lists = given(Output), given(Lists)
+    pinning = read_lists(lists)[1] if lists.pin is not None else None
     result = imported(job, progress_for(messages))
     if pinning is not None:
         pinning.write(pinned(result))
@@ -117,19 +108,17 @@ def _import(given: Given, job: ImportJob) -> Answer:
 
 def _job(given: Given, origin: ReleaseOrigin) -> ImportJob:
     from importer.release.files import FilesToWrite
-    from importer.run.import_all import ImportJob
     from importer.sources.release import ReleaseSource
 
     result = given(ReleaseResult)
-    files = FilesToWrite(result.lock, file_updates(given), result.image_references)
-    return ImportJob(
-        target=replace(target(given, result.branch), keep_images=result.keep_images),
-        source=ReleaseSource(origin, files),
-        executors=executors(given),
+    files = FilesToWrite(result.lock, tuple(_updates(result)), result.image_references)
+    job = import_job(given, ReleaseSource(origin, files), result.branch)
+    return replace(
+        job,
+        target=replace(job.target, keep_images=result.keep_images),
         keep_going=result.keep_going,
         keep=result.keep,
         files=files,
-        copy=copy_of(given),
     )
 
 
@@ -189,15 +178,11 @@ def _for_people(reports: list[Report], *, tty: bool) -> list[str]:
     return rendered(reports) if tty else plain(reports)
 
 
-def file_updates(given: Given) -> tuple[FileUpdate, ...]:
-    """Return the files in the order of the kinds.
+def _updates(files: ReleaseResult) -> Iterator[FileUpdate]:
+    """Yield the files in the order of the kinds.
 
     Raise click.UsageError if the components of a new file are not clear.
     """
-    return tuple(_updates(given(ReleaseResult)))
-
-
-def _updates(files: ReleaseResult) -> Iterator[FileUpdate]:
     from importer.release.files import FileKind, FileUpdate
 
     kinds = {

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from importer.cli.copies import copy_of
+from importer.cli.finish import end_import
 from importer.cli.options.given import Given, command
 from importer.cli.options.images import GraphrootOption
 from importer.cli.options.result import Shape
-from importer.cli.run import end_import
-from importer.cli.targets import IMPORT, executors, target
+from importer.cli.targets import IMPORT, import_job
 
 if TYPE_CHECKING:
     from importer.progress import Progress
@@ -47,15 +46,9 @@ def import_storage(given: Given) -> None:
 
 
 def _job(given: Given, progress: Progress) -> ImportJob:
-    from importer.run.import_all import ImportJob
     from importer.sources.store import GraphrootSource
 
     images = given(GraphrootOption)
     source = GraphrootSource.read(images.graphroot, images.names, progress)
     source = replace(source, verified_only=images.verified_only)
-    return ImportJob(
-        target=target(given, given(Shape).branch),
-        source=source,
-        executors=executors(given),
-        copy=copy_of(given),
-    )
+    return import_job(given, source, given(Shape).branch)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from importer.cli.finish import end_work
 from importer.cli.options.given import Given, command, subcommand
 from importer.cli.options.output import Output, Rehearsal, Unchanged
 from importer.cli.options.result import CommitMessage
@@ -21,7 +22,6 @@ from importer.cli.options.tree import (
     TreeRules,
 )
 from importer.cli.options.work import Jobs
-from importer.cli.run import end_work
 
 if TYPE_CHECKING:
     from importer.tree.import_tree import TreeJob

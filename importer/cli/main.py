@@ -13,6 +13,7 @@ import gc
 import os
 import signal
 import sys
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -22,31 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import click
-
-
-def import_image() -> None:
-    """Run the command import-image."""
-    _start("import_image")
-
-
-def import_release() -> None:
-    """Run the command import-release."""
-    _start("import_release")
-
-
-def import_storage() -> None:
-    """Run the command import-storage."""
-    _start("import_storage")
-
-
-def import_tree() -> None:
-    """Run the command import-tree."""
-    _start("import_tree")
-
-
-def image_store() -> None:
-    """Run the command image-store."""
-    _start("image_store")
 
 
 def _start(name: str) -> None:
@@ -63,6 +39,13 @@ def _start(name: str) -> None:
         return
     command: click.Command = getattr(import_module(f"importer.cli.{name}"), name)
     _run(command)
+
+
+import_image = partial(_start, "import_image")
+import_release = partial(_start, "import_release")
+import_storage = partial(_start, "import_storage")
+import_tree = partial(_start, "import_tree")
+image_store = partial(_start, "image_store")
 
 
 def _run(command: click.Command) -> None:

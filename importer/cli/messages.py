@@ -13,7 +13,7 @@ import os
 import select
 import threading
 import time
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from importer.cli.progress_display import Lines, for_terminal
@@ -50,7 +50,8 @@ class JsonLog(Lines):
 
 
 class Events:
-    """Write events to a descriptor, one JSON object a line (--progress-fd).
+    """Write events to a descriptor, one JSON object a line (--progress-fd), and pass them on to
+    `shown`.
 
     The key `event` is `message` (with `text`), `begin` (`blob`, `size`), `progress` (`blob`,
     `bytes` so far, `size`), `end` (`blob`, `bytes`, `size`), `image` (`image`, `layers` to be read,
@@ -59,8 +60,9 @@ class Events:
     import: up to a megabyte of events is kept for it, and `progress` events are left out meanwhile.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, shown: Progress) -> None:
         self._descriptor = descriptor
+        self._shown = shown
         self._lock = threading.Lock()
         self._unsent = bytearray()
         self._poll = select.poll()
@@ -69,27 +71,37 @@ class Events:
 
     def message(self, text: str) -> None:
         """Write a `message`."""
+        self._shown.message(text)
         self._write({"event": "message", "text": text})
 
     def layer(self, name: str, size: int, state: str) -> None:
         """Write a `layer`."""
+        self._shown.layer(name, size, state)
         self._write({"event": "layer", "layer": name, "size": size, "state": state})
 
     def image(self, name: str, layers: Sequence[str], reused: int) -> None:
         """Write an `image`."""
+        self._shown.image(name, layers, reused)
         self._write({"event": "image", "image": name, "layers": layers, "reused": reused})
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
         """Write the blob's events. `end` is written even if the blob fails."""
-        if not name:
-            yield lambda _count: None
-            return
+        with self._shown.blob(name, size) as shown:
+            if name:
+                with self._events(name, size, shown) as advance:
+                    yield advance
+            else:
+                yield shown
+
+    @contextmanager
+    def _events(self, name: str, size: int, shown: Advance) -> Iterator[Advance]:
         self._write({"event": "begin", "blob": name, "size": size})
         done, last = 0, time.monotonic()
 
         def advance(count: int) -> None:
             nonlocal done, last
+            shown(count)
             done += count
             if time.monotonic() - last > _EVENT_SECONDS:
                 last = time.monotonic()
@@ -120,43 +132,6 @@ class Events:
     def _finish(self) -> None:
         with self._lock:
             self._send(_LAST_SECONDS)
-
-
-class Several:
-    """Pass everything on to several `Progress`."""
-
-    def __init__(self, *parts: Progress) -> None:
-        self._parts = parts
-
-    def message(self, text: str) -> None:
-        """Pass the message on."""
-        for part in self._parts:
-            part.message(text)
-
-    def layer(self, name: str, size: int, state: str) -> None:
-        """Pass the layer on."""
-        for part in self._parts:
-            part.layer(name, size, state)
-
-    def image(self, name: str, layers: Sequence[str], reused: int) -> None:
-        """Pass the image on."""
-        for part in self._parts:
-            part.image(name, layers, reused)
-
-    def blob(self, name: str, size: int) -> AbstractContextManager[Advance]:
-        """Pass the blob on."""
-        return self._blob(name, size)
-
-    @contextmanager
-    def _blob(self, name: str, size: int) -> Iterator[Advance]:
-        with ExitStack() as stack:
-            advances = [stack.enter_context(part.blob(name, size)) for part in self._parts]
-
-            def advance(count: int) -> None:
-                for part_advance in advances:
-                    part_advance(count)
-
-            yield advance
 
 
 class _Logged(logging.Handler):
@@ -195,4 +170,4 @@ def progress_for(given: Output) -> Progress:
     logger.handlers = [_Logged(shown)]
     logger.propagate = False
     descriptor = given.progress_fd
-    return shown if descriptor is None else Several(shown, Events(descriptor))
+    return shown if descriptor is None else Events(descriptor, shown)

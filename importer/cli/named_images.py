@@ -38,27 +38,15 @@ class NamedImages:
     def read(self) -> Self:
         """Parse the references, and read the lists. Raise a Fault if one is wrong."""
         if self._options.lists:
-            self._read_lists()
+            self._lists, self._pinning = read_lists(self._options)
         names: dict[Reference, dict[ImageName | None, None]] = {}
-        for reference, name in [*self._given(), *self._listed()]:
+        for reference, name in [*map(named_reference, self._images.references), *self._listed()]:
             names.setdefault(reference, {})[name] = None
         self.artifacts = tuple(dict.fromkeys(map(named_reference, self._images.artifacts)))
         if not names and not self.artifacts:
             raise ImporterError("no image is left to import", hint="--exclude matches all of them")
         self.names = {reference: _names(reference, given) for reference, given in names.items()}
         return self
-
-    def _read_lists(self) -> None:
-        from importer.files.image_lists import Pinning, read_image_lists
-
-        for path in self._options.lists:
-            self._lists += read_image_lists(path, self._options.rules)
-        if self._options.pin is not None:
-            self._pinning = Pinning(self._lists, self._options.pin)
-
-    def _given(self) -> Iterator[tuple[Reference, ImageName | None]]:
-        for text in self._images.references:
-            yield named_reference(text)
 
     def _listed(self) -> Iterator[tuple[Reference, ImageName | None]]:
         from layers.errors import LayerError
@@ -142,18 +130,16 @@ def _given_name(text: str, where: str) -> ImageName:
         ) from None
 
 
-def pinning_for(options: Lists) -> Pinning | None:
-    """Return what writes the pinned files, None without --pin.
+def read_lists(options: Lists) -> tuple[list[ImageList], Pinning | None]:
+    """Read the lists. Return them, and what writes the pinned files, None without --pin.
 
     Raise ImporterError if a list cannot be read, or its pinned file cannot be written.
     """
-    if options.pin is None:
-        return None
     from importer.files.image_lists import Pinning, read_image_lists
 
     rules = options.rules
     lists = [listed for path in options.lists for listed in read_image_lists(path, rules)]
-    return Pinning(lists, options.pin)
+    return lists, Pinning(lists, options.pin) if options.pin is not None else None
 
 
 def pinned(result: Result) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from importer.cli.finish import UNCHANGED
+from importer.cli.finish import UNCHANGED, end_shown, query
 from importer.cli.messages import progress_for
 from importer.cli.options.given import Given, subcommand
 from importer.cli.options.images import ArchitectureOption, Platform
@@ -26,7 +26,6 @@ from importer.cli.options.stores import (
 )
 from importer.cli.options.system import InSystem, Signing
 from importer.cli.options.work import Downloads, Jobs
-from importer.cli.run import end_query, end_shown
 from importer.cli.targets import skopeo
 
 if TYPE_CHECKING:
@@ -35,51 +34,43 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 
-@subcommand("remove", Images, InBranch, StoreArguments, Signing, Output)
-def remove(given: Given) -> None:
+@query("remove", Images, InBranch, StoreArguments, Signing, Output)
+def remove(given: Given, repo: Repo) -> Shown:
     """Commit branches again without these images or artifacts.
 
     The new commit is the one that an import of the remaining images alone would make. A branch
     that import-image made for a single image is deleted with its last image. No space is freed
     yet: see prune.
     """
+    from importer.imagestore.remove import own_stores, remove_images
 
-    def work(repo: Repo) -> Shown:
-        from importer.imagestore.remove import own_stores, remove_images
-
-        branches, prefix = given(InBranch).branches, given(StoreArguments).prefix
-        stores = own_stores(repo, branches, prefix)
-        keys, named = given(Signing).keys, bool(branches)
-        removals = remove_images(repo, stores, given(Images).images, keys, everywhere=named)
-        progress = progress_for(given(Output))
-        for change in removals.branches:
-            progress.message(change.line())
-        return removals
-
-    end_query(given, work)
+    branches, prefix = given(InBranch).branches, given(StoreArguments).prefix
+    stores = own_stores(repo, branches, prefix)
+    keys, named = given(Signing).keys, bool(branches)
+    removals = remove_images(repo, stores, given(Images).images, keys, everywhere=named)
+    progress = progress_for(given(Output))
+    for change in removals.branches:
+        progress.message(change.line())
+    return removals
 
 
-@subcommand("prune", StoreArguments, PruneOptions, Rehearsal, Output)
-def prune(given: Given) -> None:
+@query("prune", StoreArguments, PruneOptions, Rehearsal, Output)
+def prune(given: Given, repo: Repo) -> Shown:
     """Delete layers and objects that nothing needs.
 
     First deletes the branches of layers and blobs that no store has, then commits of ours that no
     branch leads to, then all objects that no commit needs. Commits of other programs stay. prune
     waits until running imports have ended, and imports wait for prune.
     """
+    from importer.imagestore.prune import prune as prune_repo
 
-    def work(repo: Repo) -> Shown:
-        from importer.imagestore.prune import prune as prune_repo
-
-        keep, progress = given(PruneOptions).keep, progress_for(given(Output))
-        prefix, dry_run = given(StoreArguments).prefix, given(Rehearsal).dry_run
-        return prune_repo(repo, keep, prefix, progress, dry_run=dry_run)
-
-    end_query(given, work)
+    keep, progress = given(PruneOptions).keep, progress_for(given(Output))
+    prefix, dry_run = given(StoreArguments).prefix, given(Rehearsal).dry_run
+    return prune_repo(repo, keep, prefix, progress, dry_run=dry_run)
 
 
-@subcommand("export", ExportOptions, InBranch, StoreArguments, Jobs, Output)
-def export(given: Given) -> None:
+@query("export", ExportOptions, InBranch, StoreArguments, Jobs, Output)
+def export(given: Given, repo: Repo) -> Shown:
     """Write images as an OCI layout, a dir: or an archive.
 
     DESTINATION is oci:DIR[:TAG], dir:DIR, oci-archive:FILE or docker-archive:FILE. The layers are
@@ -90,30 +81,26 @@ def export(given: Given) -> None:
     are one format, which podman, Docker, containerd, k3s and RKE2 read. An artifact keeps its
     manifest, and goes to oci:DIR or dir:DIR.
     """
+    from importer.imagestore.export import ExportPlace, export_image
+    from importer.imagestore.export_all import export_images
+    from importer.store.find import find_artifact, find_stores
+
     options = given(ExportOptions)
     directory, tag, archive = _destination(options.destination)
     many = archive or options.all_images or len(options.images) > 1
     if many and tag != "":
         raise click.UsageError(f"{options.destination} has room for one image, without --all")
+    stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
+    progress, jobs = progress_for(given(Output)), given(Jobs).count
+    if many:
+        images = options.images
+        return export_images(repo, stores, images, directory, progress, jobs, archive=archive)
+    to = ExportPlace(directory, tag)
+    if artifact := find_artifact(stores, options.images[0]):
+        from importer.imagestore.export_artifact import export_artifact
 
-    def work(repo: Repo) -> Shown:
-        from importer.imagestore.export import ExportPlace, export_image
-        from importer.imagestore.export_all import export_images
-        from importer.store.find import find_artifact, find_stores
-
-        stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
-        progress, jobs = progress_for(given(Output)), given(Jobs).count
-        if many:
-            images = options.images
-            return export_images(repo, stores, images, directory, progress, jobs, archive=archive)
-        to = ExportPlace(directory, tag)
-        if artifact := find_artifact(stores, options.images[0]):
-            from importer.imagestore.export_artifact import export_artifact
-
-            return export_artifact(repo, *artifact[0], to, progress)
-        return export_image(repo, stores, options.images[0], to, progress, jobs)
-
-    end_query(given, work)
+        return export_artifact(repo, *artifact[0], to, progress)
+    return export_image(repo, stores, options.images[0], to, progress, jobs)
 
 
 def _destination(text: str) -> tuple[Path, str | None, bool]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from importer.cli.finish import query
 from importer.cli.messages import progress_for
-from importer.cli.options.given import Given, subcommand
+from importer.cli.options.given import Given
 from importer.cli.options.images import ArchitectureOption, Platform
 from importer.cli.options.output import ListForm, ListOutput, Output
 from importer.cli.options.registry import Access
@@ -23,7 +24,6 @@ from importer.cli.options.stores import (
     TwoStores,
 )
 from importer.cli.options.work import Jobs
-from importer.cli.run import end_query
 from importer.cli.targets import skopeo
 
 if TYPE_CHECKING:
@@ -32,61 +32,49 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
 
 
-@subcommand("list", Branches, StoreArguments, ListOutput, ListForm)
-def list_images(given: Given) -> None:
+@query("list", Branches, StoreArguments, ListOutput, ListForm)
+def list_images(given: Given, repo: Repo) -> Shown:
     """List the images of these branches, or of all."""
+    from importer.imagestore.list_images import Listing
+    from importer.store.find import find_stores
 
-    def work(repo: Repo) -> Shown:
-        from importer.imagestore.list_images import Listing
-        from importer.store.find import find_stores
-
-        stores = find_stores(repo, given(Branches).branches, given(StoreArguments).prefix)
-        form = given(ListForm)
-        return Listing(
-            stores,
-            int(time.time()),
-            ids=given(ListOutput).quiet,
-            whole=form.no_trunc,
-            template=form.template or "",
-        )
-
-    end_query(given, work)
+    stores = find_stores(repo, given(Branches).branches, given(StoreArguments).prefix)
+    form = given(ListForm)
+    return Listing(
+        stores,
+        int(time.time()),
+        ids=given(ListOutput).quiet,
+        whole=form.no_trunc,
+        template=form.template or "",
+    )
 
 
-@subcommand("show", OneImage, InBranch, StoreArguments, Output)
-def show(given: Given) -> None:
+@query("show", OneImage, InBranch, StoreArguments, Output)
+def show(given: Given, repo: Repo) -> Shown:
     """Show an image layer by layer.
 
     For each layer: the command that made it, what it ships, and how many bytes of that the
     layers above delete or replace (HIDDEN).
     """
+    from importer.imagestore.show import image_details
+    from importer.store.find import find_stores
 
-    def work(repo: Repo) -> Shown:
-        from importer.imagestore.show import image_details
-        from importer.store.find import find_stores
-
-        stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
-        return image_details(repo, stores, given(OneImage).image)
-
-    end_query(given, work)
+    stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
+    return image_details(repo, stores, given(OneImage).image)
 
 
-@subcommand("history", OneBranch, StoreArguments, Output)
-def history(given: Given) -> None:
+@query("history", OneBranch, StoreArguments, Output)
+def history(given: Given, repo: Repo) -> Shown:
     """Show the commits of a branch, and what each changed.
 
     Newest first, with the images that were added, changed or removed.
     """
+    from importer.imagestore.history import store_history
 
-    def work(repo: Repo) -> Shown:
-        from importer.imagestore.history import store_history
-
-        return store_history(repo, given(OneBranch).branch, given(StoreArguments).prefix)
-
-    end_query(given, work)
+    return store_history(repo, given(OneBranch).branch, given(StoreArguments).prefix)
 
 
-@subcommand(
+@query(
     "diff",
     TwoStores,
     ArchitectureOption,
@@ -96,29 +84,25 @@ def history(given: Given) -> None:
     Access,
     Output,
 )
-def diff(given: Given) -> None:
+def diff(given: Given, repo: Repo) -> Shown:
     """Show what differs from store A to store B.
 
     A and B are branches or commits. Shown are images, layers, the files that differ in the
     roots of images that both stores have, and the objects that a device with A has to fetch
     for B. With --layers, A and B are container images, such as embed makes.
     """
+    from importer.imagestore.diff import DiffParts, store_diff
+    from importer.store.reader import open_store
 
-    def work(repo: Repo) -> Shown:
-        from importer.imagestore.diff import DiffParts, store_diff
-        from importer.store.reader import open_store
-
-        wanted = given(DiffOptions)
-        if wanted.layers:
-            return _layers_diff(given, repo)
-        names, prefix = given(TwoStores), given(StoreArguments).prefix
-        old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
-        return store_diff(repo, old, new, DiffParts(wanted.list_files, wanted.lost))
-
-    end_query(given, work)
+    wanted = given(DiffOptions)
+    if wanted.layers:
+        return _layers_diff(given, repo)
+    names, prefix = given(TwoStores), given(StoreArguments).prefix
+    old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
+    return store_diff(repo, old, new, DiffParts(wanted.list_files, wanted.lost))
 
 
-@subcommand(
+@query(
     "check-upgrade",
     TwoStores,
     ArchitectureOption,
@@ -127,7 +111,7 @@ def diff(given: Given) -> None:
     Access,
     Output,
 )
-def check_upgrade(given: Given) -> None:
+def check_upgrade(given: Given, repo: Repo) -> Shown:
     """Tell what an upgrade from store A to store B takes from a device.
 
     A and B are branches or commits, or bootable images that embed made from commits of the
@@ -135,20 +119,16 @@ def check_upgrade(given: Given) -> None:
     pods find it, and why not. Then: images that a device pulled beside A, what it fetches, and
     the space that it needs meanwhile. Exit status 4 if anything does not go on by itself.
     """
+    from importer.imagestore.check_upgrade import check_upgrade
+    from importer.imagestore.diff_layers import embedded_stores
+    from importer.store.reader import open_store
 
-    def work(repo: Repo) -> Shown:
-        from importer.imagestore.check_upgrade import check_upgrade
-        from importer.imagestore.diff_layers import embedded_stores
-        from importer.store.reader import open_store
-
-        names, prefix = given(TwoStores), given(StoreArguments).prefix
-        if _name_images(repo, names):
-            pulled = _layers_diff(given, repo)
-            return check_upgrade(repo, *embedded_stores(repo, pulled, prefix), pulled)
-        old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
-        return check_upgrade(repo, old, new)
-
-    end_query(given, work)
+    names, prefix = given(TwoStores), given(StoreArguments).prefix
+    if _name_images(repo, names):
+        pulled = _layers_diff(given, repo)
+        return check_upgrade(repo, *embedded_stores(repo, pulled, prefix), pulled)
+    old, new = (open_store(repo, name, prefix) for name in (names.old, names.new))
+    return check_upgrade(repo, old, new)
 
 
 def _name_images(repo: Repo, names: TwoStores) -> bool:
@@ -185,46 +165,37 @@ def _layers_diff(given: Given, repo: Repo) -> LayersDiff:
     return diff_layers(repo, how, old, new, progress_for(given(Output)))
 
 
-@subcommand("verify", Branches, StoreArguments, Jobs, Output)
-def verify(given: Given) -> None:
+@query("verify", Branches, StoreArguments, Jobs, Output)
+def verify(given: Given, repo: Repo) -> Shown:
     """Verify the stores in these branches, or in all.
 
     Every record is compared with the images' own documents. Every layer's tar is put together
     from the stored files: it must have the layer's diffID, and mean the tree that is stored,
     whiteouts included. Exits with 1 if anything is wrong.
     """
+    from importer.store.find import find_stores
+    from importer.verify.store import verify as verify_stores
 
-    def work(repo: Repo) -> Shown:
-        from importer.store.find import find_stores
-        from importer.verify.store import verify as verify_stores
-
-        prefix = given(StoreArguments).prefix
-        stores = find_stores(repo, given(Branches).branches, prefix, broken=True)
-        progress, jobs = progress_for(given(Output)), given(Jobs).count
-        return verify_stores(repo, stores.found, progress, jobs)
-
-    end_query(given, work)
+    prefix = given(StoreArguments).prefix
+    stores = find_stores(repo, given(Branches).branches, prefix, broken=True)
+    progress, jobs = progress_for(given(Output)), given(Jobs).count
+    return verify_stores(repo, stores.found, progress, jobs)
 
 
-@subcommand("report", OneBranch, StoreArguments, ReportOptions, Output)
-def report(given: Given) -> None:
+@query("report", OneBranch, StoreArguments, ReportOptions, Output)
+def report(given: Given, repo: Repo) -> Shown:
     """Write a page that shows where the space of a store goes.
 
     One HTML file that needs nothing else: a picture of the store by image, layer and
     directory, what is shared and what is not, what flattening would save, the largest
     directories, and what changed since the parent commit.
     """
+    from importer.imagestore.report_data import report_data
     from importer.imagestore.report_page import STDOUT, write_report
+    from importer.store.reader import open_store
 
     options, prefix = given(ReportOptions), given(StoreArguments).prefix
     if given(Output).as_json and options.output == STDOUT:
         raise click.UsageError("--json and -o - exclude each other: both are standard output")
-
-    def work(repo: Repo) -> Shown:
-        from importer.imagestore.report_data import report_data
-        from importer.store.reader import open_store
-
-        store = open_store(repo, given(OneBranch).branch, prefix)
-        return write_report(report_data(repo, store, prefix), options.output)
-
-    end_query(given, work)
+    store = open_store(repo, given(OneBranch).branch, prefix)
+    return write_report(report_data(repo, store, prefix), options.output)

@@ -1,7 +1,8 @@
-"""Make a Target and a Skopeo of the options that several commands share."""
+"""Make an ImportJob and a Skopeo of the options that several commands share."""
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from functools import cache
@@ -11,12 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from importer.cli.copies import repo_of
 from importer.cli.messages import log_line
 from importer.cli.options.images import ArchitectureOption, LayerRules, Lists, Platform
 from importer.cli.options.output import Output, Rehearsal, Unchanged
 from importer.cli.options.registry import Access, KeepSignatures
-from importer.cli.options.result import CommitMessage, CopyOptions, Shape, StoreContents
+from importer.cli.options.result import (
+    STDOUT,
+    CommitMessage,
+    CopyOptions,
+    Shape,
+    StoreContents,
+)
 from importer.cli.options.rules import check_other_branch
 from importer.cli.options.system import InSystem, LabelOptions, Signing, System
 from importer.cli.options.work import Downloads, Jobs, OnCluster
@@ -30,11 +36,11 @@ from layers.limits import Limits
 from layers.storage.layer_id import Whiteouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from importer.cli.options.given import Given
     from importer.fetch.skopeo import Skopeo
-    from importer.ingest.executor import OpenExecutors
+    from importer.run.import_all import ImportJob, Source, StoreCopy
     from layers.tree.layer_options import LayerOptions
 
 
@@ -44,6 +50,21 @@ IMPORT = (
     *(LabelOptions, Signing, Jobs, OnCluster, Output, Rehearsal, Unchanged),
 )
 FETCH = (Lists, Platform, Access, KeepSignatures, Downloads)
+
+_REPO = "import-image/repo"
+_TAR, _IMAGES = "tar:", ("oci:", "oci-archive:")
+
+
+def import_job(given: Given, source: Source, branch: str | None) -> ImportJob:
+    """Return the import of the source's images, by the options of all importers."""
+    from importer.run.import_all import ImportJob
+
+    return ImportJob(
+        target=target(given, branch),
+        source=source,
+        executors=given(OnCluster).executors(given(Jobs).jobs),
+        copy=copy_of(given),
+    )
 
 
 def target(given: Given, branch: str | None) -> Target:
@@ -80,9 +101,46 @@ def target(given: Given, branch: str | None) -> Target:
     )
 
 
-def executors(given: Given) -> OpenExecutors:
-    """Return what opens the executors that read layers."""
-    return given(OnCluster).executors(given(Jobs).jobs)
+def copy_of(given: Given) -> StoreCopy | None:
+    """Return what writes to DIR, tar:FILE, tar:-, oci:DIR[:TAG] or oci-archive:FILE, None without
+    --to.
+
+    Raise click.UsageError for a place that cannot have the store, LayerError for an image's place
+    without a path.
+    """
+    options = given(CopyOptions)
+    to = options.to
+    if to is None:
+        return None
+    from importer.copies.directory import DirectoryCopy
+    from importer.copies.image import ImageCopy
+    from importer.copies.tar_file import TarCopy
+    from layers.oci.reference import Reference
+
+    if to == STDOUT and sys.stdout.isatty():
+        raise click.UsageError(f"--to={STDOUT} writes no tar to a terminal: name a file, or a pipe")
+    if not to.startswith((_TAR, *_IMAGES)):
+        return DirectoryCopy(Path(to), update=options.update, days=options.component_days)
+    if options.component_days is not None:
+        raise click.UsageError("--component-days is not for this --to: only DIR has components")
+    if given(StoreContents).whiteouts is Whiteouts.QUOTED:
+        raise click.UsageError("--whiteouts=quoted is not for this --to: only DIR has whiteouts")
+    if to.startswith(_IMAGES):
+        return ImageCopy(to, Reference.parse(to), given(Jobs).count)
+    file = sys.stdout.buffer if to == STDOUT else Path(to.removeprefix(_TAR))
+    return TarCopy(to, file, update=options.update)
+
+
+def repo_of(given: Given) -> Path:
+    """Return the repo that the command line names, or else the user's cache."""
+    return given(CopyOptions).repo or _cache(os.environ) / _REPO
+
+
+def _cache(environment: Mapping[str, str]) -> Path:
+    """Return the user's cache directory. A relative XDG_CACHE_HOME is ignored, as the XDG Base
+    Directory Specification demands."""
+    home = Path(environment.get("XDG_CACHE_HOME", ""))
+    return home if home.is_absolute() else Path(environment.get("HOME", "/")) / ".cache"
 
 
 def _budget(given: Given) -> Budget:
@@ -121,11 +179,12 @@ def skopeo(given: Given, registries: Iterable[str]) -> Skopeo:
 
     Raise ImporterError if there are credentials, and the command line names several `registries`.
     """
-    from importer.fetch.skopeo import Credentials, Skopeo
+    from importer.fetch.skopeo import Credentials, Skopeo, registries_file
     from importer.fetch.skopeo_files import FORM, check_readable
 
     certificates = "certificates are in files *.crt, *.cert and *.key, see containers-certs.d(5)"
     registry, platform = given(Access), given(Platform)
+    conf = registry.registries_conf
     check_readable("--authfile", registry.authfile, FORM)
     check_readable("--cert-dir", registry.cert_dir, certificates, directory=True)
     check_readable("--policy", registry.policy, "see containers-policy.json(5)")
@@ -136,7 +195,7 @@ def skopeo(given: Given, registries: Iterable[str]) -> Skopeo:
         creds=Credentials.for_one(credentials(registry), registries),
         cert_dir=registry.cert_dir,
         tls_verify=registry.tls_verify,
-        registries_conf=_registries_conf(registry.registries_conf),
+        registries_conf=registries_file(conf) if conf is not None else None,
         policy=registry.policy,
         insecure_policy=registry.insecure_policy,
         arch=given(ArchitectureOption).arch if given.takes(ArchitectureOption) else None,
@@ -146,14 +205,6 @@ def skopeo(given: Given, registries: Iterable[str]) -> Skopeo:
         timeout=registry.timeout,
         keep_signatures=given.takes(KeepSignatures) and given(KeepSignatures).keep_signatures,
     )
-
-
-def _registries_conf(given: Path | None) -> str | None:
-    if given is None:
-        return None
-    from importer.fetch.skopeo import registries_file
-
-    return registries_file(given)
 
 
 def _tell_of_readers(path: Path, *, log_json: bool) -> None:

@@ -10,9 +10,8 @@ from functools import cache, partial
 from math import inf
 from typing import TYPE_CHECKING
 
-from importer.cluster.bars import Bar
 from importer.cluster.messages import Download, WantedLayer, WorkerAnswer, of_worker
-from importer.cluster.session import ClusterSession
+from importer.cluster.session import Bar, ClusterSession
 from importer.errors import ImporterError
 from importer.ingest.executor import ReadBy
 from importer.ingest.missing_layer import Origins

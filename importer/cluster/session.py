@@ -1,4 +1,5 @@
-"""The connection of an import to a cluster, made when the first layer has to be read."""
+"""The connection of an import to a cluster, made when the first layer has to be read, and the bars
+of layers that workers read."""
 
 from __future__ import annotations
 
@@ -8,17 +9,16 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from importer.cluster.agreement import Agreement
-from importer.cluster.bars import Bars
 from importer.cluster.messages import Parcel, Request, decoded
 from importer.errors import ClusterError, ImporterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from importer.cluster.address import Cluster
     from importer.cluster.dask import Running
     from importer.cluster.messages import Refusal, WantedLayer, WorkerAnswer
-    from importer.progress import Progress
+    from importer.progress import Advance, Progress
     from importer.repo.pulled_objects import PulledObjects
     from importer.repo.staging import LooseObjects
     from importer.repo.writer import Repo
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # more workers would help, and _AHEAD for each thread, so that no thread waits for a layer.
 _AT_ONCE = 64
 _AHEAD = 2
+_LONGEST = 1000  # characters of a worker's message
 
 
 def layers_at_once(asked: int | None, threads: int) -> int:
@@ -152,3 +153,61 @@ class ClusterSession:
             running = list(self._running)
         for task in running:
             task.stop()
+
+
+class Bars:
+    """Passes each event on to the bar of its layer. Used by several threads."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Bar] = {}
+
+    def add(self, layer_id: str, bar: Bar) -> None:
+        self._bars[layer_id] = bar
+
+    def hear(self, event: object) -> None:
+        """Pass on an event of `importer.cluster.task`. Ignore values that are no event."""
+        bar = self._bars.get(str(event.get("layer"))) if isinstance(event, dict) else None
+        if isinstance(event, dict) and bar is not None:
+            bar.hear(event)
+
+
+class Bar:
+    """A layer's bar. It appears when a worker begins to read the layer."""
+
+    def __init__(self, progress: Progress, name: str, size: int) -> None:
+        """`size` is the bytes to read."""
+        self._progress = progress
+        self._name = name
+        self._size = size
+        self._lock = threading.Lock()
+        self._shown = ExitStack()
+        self._advance: Advance | None = None
+        self._told = 0
+        self._ended = False
+
+    def hear(self, event: Mapping[str, object]) -> None:
+        """Show an event: a message, or the bytes read so far."""
+        message, count = event.get("message"), event.get("bytes", 0)
+        with self._lock:
+            if self._ended:
+                return
+            if isinstance(message, str):
+                self._progress.message(message[:_LONGEST])
+            if isinstance(count, int):
+                self._show(count)
+
+    def end(self, count: int | None = None) -> None:
+        """Remove the bar. If the layer was read, show first that `count` bytes were read."""
+        with self._lock:
+            if count is not None:
+                self._show(count)
+            self._ended = True
+            self._shown.close()
+
+    def _show(self, count: int) -> None:
+        if self._advance is None:
+            blob = self._progress.blob(self._name, self._size)
+            self._advance = self._shown.enter_context(blob)
+        if count > self._told:  # a second attempt begins at 0
+            self._advance(count - self._told)
+            self._told = count

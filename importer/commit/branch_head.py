@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.commit.plan import PlannedBranch
+from importer.commit.store_kind import chosen_kind
 from importer.commit.target import Form
-from importer.commit.whiteouts import chosen_kind
 from importer.errors import ImporterError
 from importer.repo.commit_keys import BASE, FORM, OF_A_RELEASE
 from layers.storage.stated_image import stated_artifacts, stated_images

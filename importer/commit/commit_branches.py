@@ -11,7 +11,7 @@ from importer.commit.branch_head import move
 from importer.commit.contents import Contents
 from importer.commit.message import branch_message, branch_time, older, tell_future
 from importer.commit.signing import sign
-from importer.commit.whiteouts import changes
+from importer.commit.store_kind import changes
 from importer.ingest.budget import Allowance
 from layers.errors import LayerError
 from layers.frozen import frozen

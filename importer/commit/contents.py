@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from importer.cache.layer import LayerCommit, head_layer
 from importer.commit.base_tree import BaseCommit, CommitTree, find_base
 from importer.commit.selinux import Labels
+from importer.commit.store_kind import cuts, images_to_convert, under_an_overlay
 from importer.commit.target import EngineOptions, ExistingStore, Form, Target
-from importer.commit.whiteouts import cuts, images_to_convert, under_an_overlay
 from importer.errors import ImporterError
 from importer.store.artifact_files import ArtifactWriter
 from importer.store.layers import LayerNames
@@ -204,7 +204,7 @@ def check_target(target: Target, repo: Repo, onto: str | None, branch: str) -> B
     tree.check_directory(target.prefix)
     before = tree.before(target.prefix)
     present = kept_store(target.existing_store, before, tree.name, target.prefix)
-    if target.flatten:  # else the base's own store is converted; see `importer.commit.whiteouts`
+    if target.flatten:  # else the base's own store is converted; see `importer.commit.store_kind`
         tree.check_whiteouts(present)
     if present is not None:
         check_records(present)

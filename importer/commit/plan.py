@@ -142,13 +142,6 @@ class PlannedPart:
         """Return the artifacts of all branches."""
         return tuple(artifact for branch in self.branches for artifact in branch.artifacts)
 
-    @property
-    def by_component(self) -> dict[str, Image]:
-        """Return the images of releases by component."""
-        return {
-            name: image for branch in self.branches for name, image in branch.by_component.items()
-        }
-
 
 @frozen
 class Plan:
@@ -160,11 +153,6 @@ class Plan:
     def branches(self) -> tuple[PlannedBranch, ...]:
         """Return the branches of all parts."""
         return tuple(branch for part in self.parts for branch in part.branches)
-
-    @property
-    def images(self) -> tuple[Image, ...]:
-        """Return the images of all parts."""
-        return tuple(image for part in self.parts for image in part.images)
 
 
 class LayerPlanner:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from importer.commit.layer_ids import said_layer_ids
 from importer.commit.message import facts
+from importer.commit.store_kind import said_layer_ids
 from importer.commit.target import ExistingStore
 from importer.repo import commit_keys as key
 from importer.repo.commit_keys import FLATTEN, OPTIONS, PREFIX

@@ -91,9 +91,9 @@ class Target:
     - `branch` None stands for a branch for each image. `onto` is the branch of an operating system
       that the store is put into.
     - `replace_branch` lets the branch lose what no import can make again.
-    - `layer_ids` None keeps the ids of the last store; see `importer.commit.layer_ids`.
+    - `layer_ids` None keeps the ids of the last store; see `importer.commit.store_kind`.
     - `whiteouts` None takes the form that the target needs, or else the `usual_whiteouts`; see
-      `importer.commit.whiteouts`.
+      `importer.commit.store_kind`.
     - `keep_images` is the number of earlier releases whose images stay in a release's store.
     - `total` bounds all layers that are read, together.
     """

@@ -14,7 +14,7 @@ from importer.files.atomic import is_fresh, replace_file
 from importer.files.presence import is_directory, is_present
 from importer.files.replacement import read_file
 from importer.files.sync import make_directory, synced
-from importer.run.copied import CopiedStore
+from importer.run.result import CopiedStore
 from importer.store.layers import NO_RECORDS, PARTS
 from layers.document import MAX_DOCUMENT_SIZE, compact_json, parse_document, string
 from layers.errors import printable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from importer.embed.embed import EmbedJob, embed
 from importer.fetch.skopeo import Skopeo
-from importer.run.copied import CopiedStore
+from importer.run.result import CopiedStore
 from layers.compress.compress import BlobCompression
 from layers.frozen import frozen
 from layers.storage.packing import Pack

@@ -12,7 +12,7 @@ from importer.errors import ImporterError, os_faults
 from importer.files.atomic import has_content, new_file
 from importer.files.presence import is_directory, is_present
 from importer.progress import counted
-from importer.run.copied import CopiedStore
+from importer.run.result import CopiedStore
 from layers.chunks import Hashed
 from layers.entry import Owner
 from layers.frozen import frozen

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.release.files import FilesToWrite, Prepared
     from importer.release.outcome import ReleaseOutcome
-    from importer.run.copied import StoreCopy
     from importer.run.read_layers import PartRead
+    from importer.run.result import CopiedStore
+    from importer.store.reader import StoreView
 
 
 class Source(Protocol):
@@ -42,6 +43,16 @@ class Source(Protocol):
         Raise LayerError or ImporterError if an image that is no component of a release cannot be
         found.
         """
+
+
+class StoreCopy(Protocol):
+    """Writes a copy of a store to a place outside of the repo."""
+
+    def check(self) -> None:
+        """Raise ImporterError if the place is not ours to write to, before images are fetched."""
+
+    def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:
+        """Write the store. Raise ImporterError if the place cannot have the store."""
 
 
 @frozen

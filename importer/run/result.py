@@ -12,12 +12,22 @@ from layers.words import several, size
 if TYPE_CHECKING:
     from importer.commit.commit_branches import BranchCommit
     from importer.release.outcome import ReleaseOutcome
-    from importer.run.copied import CopiedStore
     from importer.run.read_layers import PartRead
+    from layers.digest import Digest
     from layers.storage.artifact import Artifact
     from layers.storage.image import Image, ImageLayer
 
     type Json = dict[str, object]
+
+
+@frozen
+class CopiedStore:
+    """A copy of the store that --to writes, beside the commit."""
+
+    place: str  # as the command line has it
+    unchanged: bool  # whether the place had just this store before
+    # the digest of the tar, or of the image's manifest; `null` for a directory
+    digest: Digest | None
 
 
 @frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 from layers.edit import Edit, edited
@@ -11,6 +12,10 @@ from layers.oci.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# `${TAG:-1.2}`, as shells, Compose (its specification, interpolation) and templates of Quadlet
+# units write it.
+_WITH_DEFAULT = re.compile(r"\$\{[A-Za-z_]\w*:?-([^${}]*)\}", re.ASCII)
 
 
 @frozen
@@ -109,3 +114,15 @@ class SpanList:
         """Return the file with these references in place of the sources that are their keys."""
         spans = (span for span in self.spans if span.image.source in references)
         return edited(self.text, [span.edit(references) for span in spans]).encode()
+
+
+def with_defaults(text: str, where: str) -> str:
+    """Return the text with its variables' defaults. Raise LayerError for a variable without a
+    default, or with a variable as its default."""
+    filled = _WITH_DEFAULT.sub(r"\1", text)
+    if "$" in filled:
+        raise LayerError(
+            f"{where}: {text[:200]!r} has a variable without a default",
+            hint="write the value, as `docker compose config` does, or ${NAME:-VALUE}",
+        )
+    return filled

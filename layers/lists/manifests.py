@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
 from layers.lists.kustomization import RENDER
-from layers.lists.listed import Listed, Span, SpanList
-from layers.lists.variables import with_defaults
+from layers.lists.listed import Listed, Span, SpanList, with_defaults
 from layers.yaml_text import documents, is_string, items, keys, replacing, string, walk
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ import re
 from hashlib import sha256
 
 from layers.errors import LayerError
-from layers.lists.listed import Listed, Span, SpanList
-from layers.lists.variables import with_defaults
+from layers.lists.listed import Listed, Span, SpanList, with_defaults
 
 _SECTION = re.compile(r"\[([^\]]+)\][ \t\r\n]*$")
 _IMAGE = re.compile(r"\s*Image\s*=\s*")

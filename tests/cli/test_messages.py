@@ -18,6 +18,7 @@ from importer.cli.messages import Events
 from importer.cli.options.command import Setting
 from importer.cli.progress_display import for_terminal
 from importer.errors import ImporterError
+from importer.progress import Silence
 from tests.tools.home import empty_home
 from tests.tools.image import BuiltImage, build_oci
 from tests.tools.importimage import NOBODY, SCRIPT, run_import
@@ -298,7 +299,7 @@ def test_a_reader_that_is_late_gets_all_events(tmp_path: Path) -> None:
         while True:
             filling += os.write(sink, b"\n" * 4096)
     os.set_blocking(sink, True)
-    events = Events(sink)
+    events = Events(sink, Silence())
     for number in range(300):
         with events.blob(f"blob {number} {'x' * 100}", 10) as advance:
             advance(10)

@@ -7,8 +7,8 @@ import pytest
 
 from importer.cli.options.work import OnCluster
 from importer.cluster.address import Address
-from importer.cluster.bars import Bar
 from importer.cluster.executor import for_workers
+from importer.cluster.session import Bar
 from importer.errors import ImporterError
 from importer.fetch.skopeo import Skopeo
 from importer.ingest.executor import local_executors

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from importer.cluster.bars import Bar, Bars
 from importer.cluster.guard import ForeignObject, loads
 from importer.cluster.messages import (
     Parcel,
@@ -20,6 +19,7 @@ from importer.cluster.messages import (
     encoded,
     encoded_proof,
 )
+from importer.cluster.session import Bar, Bars
 from importer.errors import FetchError, ImporterError
 from importer.progress import Silence
 from layers.entry import Entry as TarEntry

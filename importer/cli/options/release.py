@@ -17,9 +17,7 @@ from importer.cli.options.declare import (
 from importer.cli.options.name_types import ArchitectureType, Branch, ReleaseName
 from importer.cli.options.result import NO_REPO
 from importer.cli.options.rules import (
-    absent,
     at_least_one,
-    demand,
     exclusive,
     needs,
     present,
@@ -86,7 +84,7 @@ class ReleaseResult(OptionGroup):
         at_least_one("sources", "stream", "lists", "locked", "diff", error=_WHICH),
         refuse(present("locked"), "sources", "stream", "lists", error=_WHICH),
         refuse(present("diff"), "sources", "stream", "lists", "locked", error=_WHICH),
-        demand(absent("diff"), "repo", "to", error=NO_REPO),
+        at_least_one("diff", "repo", "to", error=NO_REPO),
         exclusive("lock", "locked"),
         refuse(present("diff"), *_WRITING, error="--diff imports nothing, so {} has no use"),
         needs(

@@ -13,8 +13,6 @@ from importer.cli.options.rules import (
     demand,
     needs,
     not_chosen,
-    not_for,
-    only_for,
     present,
     refuse,
 )
@@ -80,28 +78,16 @@ class Shape(OptionGroup):
     # A layer's branch and commit are the same for everybody.
     RULES = (
         at_least_one("repo", "to", error=NO_REPO),
-        only_for(
-            "form",
-            Form.STORE,
-            "flatten",
-            "layer_ids",
-            "onto",
-            "storage_conf",
-            "crio_conf",
-            "selinux_label",
-            "selinux_policy",
-            "to",
-            "artifacts",
+        refuse(
+            not_chosen("form", Form.STORE),
+            *("flatten", "layer_ids", "onto", "storage_conf", "crio_conf"),
+            *("selinux_label", "selinux_policy", "to", "artifacts"),
+            error="{} is only for --form=store",
         ),
-        not_for(
-            "form",
-            Form.LAYERS,
-            "branch",
-            "replace_branch",
-            "subject",
-            "timestamp",
-            "gpg_sign",
-            "sign_from_file",
+        refuse(
+            chosen("form", Form.LAYERS),
+            *("branch", "replace_branch", "subject", "timestamp", "gpg_sign", "sign_from_file"),
+            error="{} is not for --form=layers",
         ),
     )
 

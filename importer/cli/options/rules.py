@@ -14,7 +14,6 @@ from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from enum import Enum
 
     # Raise UsageError if the parsed command line breaks the rule.
     type Rule = Callable[[click.Context], None]
@@ -25,11 +24,6 @@ if TYPE_CHECKING:
 def present(name: str) -> Condition:
     """Return a condition that holds if the option is given."""
     return lambda context: _is_given(context, name)
-
-
-def absent(name: str) -> Condition:
-    """Return a condition that holds if the option is not given."""
-    return lambda context: not _is_given(context, name)
 
 
 def chosen(name: str, value: object) -> Condition:
@@ -70,18 +64,6 @@ def refuse(condition: Condition, *names: str, error: str) -> Rule:
 def explicit(name: str) -> Condition:
     """Return a condition that holds if the command line has the option, and not only a config."""
     return lambda context: context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
-def only_for(name: str, value: Enum, *names: str) -> Rule:
-    """Accept these options only if the option `name` has this value."""
-    error = f"{{}} is only for --{name}={value.value}"
-    return refuse(not_chosen(name, value), *names, error=error)
-
-
-def not_for(name: str, value: Enum, *names: str) -> Rule:
-    """Refuse these options if the option `name` has this value."""
-    error = f"{{}} is not for --{name}={value.value}"
-    return refuse(chosen(name, value), *names, error=error)
 
 
 def check_other_branch(branch: str | None, onto: str | None) -> None:
