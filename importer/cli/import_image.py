@@ -26,7 +26,7 @@ import-image --repo /srv/repo --onto os --branch device/apps \\
     --storage-conf --crio-conf quay.io/microshift/busybox:1.36
 
 # The same with a model, which CRI-O mounts into pods:
-import-image --repo /srv/repo --onto os --branch device/apps --storage-conf --crio-conf \
+import-image --repo /srv/repo --onto os --branch device/apps --storage-conf --crio-conf \\
     --artifact registry.example.com/models/granite:3.1 quay.io/microshift/busybox:1.36
 """
 
