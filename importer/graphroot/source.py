@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path as DiskPath
 from typing import TYPE_CHECKING, Self
 
-from importer.errors import ImporterError
+from importer.errors import ImporterError, layer_faults
 from importer.files.foreign import ForeignDirectory
 from importer.graphroot.job import DAMAGED, StoreJob
 from layers.errors import CHANGED, LayerError, printable
@@ -18,6 +18,7 @@ from layers.storage.select_image import NamedImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
@@ -123,14 +124,9 @@ class SourceImage(NamedImage):
         return self.names[0] if self.names else self.id[:12]
 
 
-@contextmanager
-def records(path: bytes) -> Iterator[None]:
+def records(path: bytes) -> AbstractContextManager[None]:
     """Turn a LayerError about a record into an ImporterError: the store is damaged, no image."""
-    try:
-        yield
-    except LayerError as error:
-        message = f"{printable(path)}: {error}"
-        raise ImporterError(message, hint="the store is damaged") from None
+    return layer_faults(printable(path), "the store is damaged")
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from importer.tree.scanned import Rules
 from importer.tree.store_files import FileStore
 from importer.tree.write_tree import TreeWriter
 from layers.errors import printable
-from layers.ondisk.close_layers import check_collisions, close_tree, merge, settled_paths
+from layers.ondisk.close_layers import check_collisions, close_tree, merge
 from layers.ondisk.commit_filter import CommitFilter
+from layers.tree.lower import each_directory
 
 if TYPE_CHECKING:
     from importer.progress import Progress
@@ -59,7 +60,7 @@ class JobTrees:
         if whole is None:
             raise ImporterError("the skip list leaves nothing to commit")
         check_collisions(whole)
-        self.counts.whiteouts = sum(len(tree.whiteouts) for _, tree in settled_paths(whole))
+        self.counts.whiteouts = sum(len(tree.whiteouts) for _, tree in each_directory(whole))
         return self._placed(whole, label)
 
     @property

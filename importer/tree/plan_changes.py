@@ -11,8 +11,8 @@ from importer.tree.changes import node_at
 from importer.tree.entries import WhiteoutForm, hidden_by
 from layers.errors import escaped
 from layers.ondisk.change import Clear, Fill, Quote, Remove, Times
-from layers.ondisk.close_layers import settled_paths
 from layers.path import joined
+from layers.tree.lower import each_directory
 from layers.tree.overlay_xattrs import without_opaque
 from layers.whiteout import quoted
 
@@ -34,7 +34,7 @@ def plan_changes(
     present = _quoted(scanned)
     quotes: list[Change] = []
     surplus: list[Path] = []
-    for path, directory in settled_paths(settled):
+    for path, directory in each_directory(settled):
         wanted = set(directory.whiteouts)
         there = present.get(path, set())
         quotes += [Quote(path, quoted(name)) for name in sorted(wanted - there)]

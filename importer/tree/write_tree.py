@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from importer.tree.file_batch import with_label
 from layers.entry import Owner
 from layers.errors import LayerError, within
-from layers.ondisk.close_layers import check_whiteouts, settled_paths
+from layers.ondisk.close_layers import check_whiteouts
 from layers.path import joined
+from layers.tree.lower import each_directory
 from layers.tree.translate import write_settled
 from layers.whiteout import QUOTED_PREFIX, quoted, unquoted
 
@@ -51,7 +52,7 @@ class TreeWriter:
 
     def write(self, root: Settled, path: Path = ()) -> Stored:
         """Store all directories of the tree at `path`. Return its root's dirtree and dirmeta."""
-        paths = {directory: here for here, directory in settled_paths(root, path)}
+        paths = {directory: here for here, directory in each_directory(root, path)}
 
         def whiteout(directory: Settled, name: bytes) -> str:
             return self.whiteout((*paths[directory], quoted(name)))

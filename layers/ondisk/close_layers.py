@@ -18,7 +18,7 @@ from layers.frozen import frozen
 from layers.ostree.objects import Stored
 from layers.path import joined
 from layers.tree.builder import LayerTree
-from layers.tree.lower import Lower
+from layers.tree.lower import Lower, each_directory
 from layers.tree.node import Directory, Leaf, walk
 from layers.tree.translate import Settled, settle
 from layers.whiteout import quoted
@@ -60,7 +60,7 @@ def close_tree(root: Directory, layers: Iterable[OverlayLayer]) -> tuple[Settled
         below = [SettledView(settled[lower]) for lower in layer.lowers]
         settled[layer.directory] = _close(layer.directory, below, closing)
     result = _as_it_is(root, settled)
-    closing.whiteouts = sum(len(directory.whiteouts) for _, directory in settled_paths(result))
+    closing.whiteouts = sum(len(directory.whiteouts) for _, directory in each_directory(result))
     return result, closing
 
 
@@ -121,14 +121,6 @@ def _shallow(directory: Directory, closed: Mapping[Directory, Settled]) -> Settl
     return Settled(_owner(directory), whiteouts=sorted(directory.whiteouts))
 
 
-def settled_paths(root: Settled, path: Path = ()) -> list[tuple[Path, Settled]]:
-    """Return every directory with its path, parents first; `path` is the root's own."""
-    paths = [(path, root)]
-    for above, directory in paths:
-        paths += [((*above, name), below) for name, below in directory.directories.items()]
-    return paths
-
-
 class SettledView:
     """A closed layer's directory as a `layers.tree.lower.TreeDirectory`. Its files' objects need
     not be known yet."""
@@ -176,7 +168,7 @@ def _check_kinds(path: Path, below: Settled, above: Settled) -> None:
 
 def check_collisions(root: Settled) -> None:
     """Raise LayerError, with the path, where a tree has a name and deletes it, too."""
-    for path, directory in settled_paths(root):
+    for path, directory in each_directory(root):
         if directory.whiteouts:
             names = {*directory.leaves, *directory.directories, *directory.stored}
             check_whiteouts(path, directory.whiteouts, names)
