@@ -10,7 +10,7 @@ from importer.cache.branches import layer_branch
 from importer.repo.commit_keys import DROPPED_XATTRS
 from layers.frozen import frozen
 from layers.tree.lower import find_leaf
-from layers.words import several
+from layers.words import first_of, several
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from layers.tree.lower import TreeDirectory
 
-_NAMED = 3
 _PYTHON = "Python, for its .pyc files,"
 # Of cron and cronie; busybox's crond, which every Alpine image has, does not look at times.
 _PROGRAMS = {
@@ -73,11 +72,9 @@ def tell_time_readers(repo: Repo, images: Mapping[str, Iterable[str]], progress:
         for program in _programs(repo, layer_id):
             programs.setdefault(program, set()).update(names)
     for program, names in sorted(programs.items()):
-        named = sorted(names)
-        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         progress.message(
             f"ostree stores no times of files, and {program} looks at them:"
-            f" {', '.join(named[:_NAMED])}{more}"
+            f" {first_of(sorted(names))}"
         )
 
 

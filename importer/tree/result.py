@@ -9,6 +9,7 @@ from importer.tree.entries import WhiteoutForm
 from layers.errors import printable
 from layers.frozen import frozen
 from layers.path import joined
+from layers.words import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from layers.ondisk.close_layers import Closing
     from layers.path import Path
 
-_SHOWN = 3
 _LEFT_OUT = (WhiteoutForm.DEVICE, WhiteoutForm.FIFO, WhiteoutForm.SOCKET, WhiteoutForm.BACKING)
 
 
@@ -97,11 +97,10 @@ def left_out_keys(counts: Mapping[WhiteoutForm, int]) -> dict[str, object]:
 
 
 def _opaque(paths: Sequence[Path]) -> str:
-    shown = ", ".join(printable(joined(path)) for path in sorted(paths)[:_SHOWN])
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    shown = first_of([printable(joined(path)) for path in sorted(paths)])
     return (
-        f"opaque, with lower layers that are not in the tree: {shown}{more}; kept as an xattr,"
-        " which ostree deploys, and rpm-ostree and osbuild drop"
+        f"opaque, with lower layers that are not in the tree: {shown}; kept as an xattr, which"
+        " ostree deploys, and rpm-ostree and osbuild drop"
     )
 
 
