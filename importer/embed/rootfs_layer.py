@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from importer.embed.write_layer import write_tar
 from importer.errors import ImporterError
 from importer.files.beneath import Beneath, look_at, open_file
-from importer.files.descriptors import check_regular
+from importer.files.descriptors import check_regular, held
 from importer.files.foreign import ForeignDirectory, entries_of, sized_pieces
 from importer.files.xattrs import xattrs_of
 from importer.progress import counted
@@ -139,25 +139,19 @@ class _RootfsTar:
             owner = Owner(S_IMODE(status.st_mode), status.st_uid, status.st_gid)
             yield header(Entry(joined(path), Kind.HARDLINK, owner, link=first), by_lines=True)
             return
-        descriptor = open_file(directory, path[-1])
-        try:
+        with held(open_file(directory, path[-1])) as descriptor:
             check_regular(descriptor)
             opened = os.fstat(descriptor)
             entry = Entry(joined(path), Kind.FILE, _owner(opened, descriptor), opened.st_size)
             yield header(entry, by_lines=True)
             yield from sized_pieces(descriptor, opened.st_size)
             yield padding(opened.st_size)
-        finally:
-            os.close(descriptor)
 
 
 def _symlink(directory: int, path: Path) -> bytes:
     target = os.readlink(path[-1], dir_fd=directory)
-    descriptor = look_at(directory, path[-1])
-    try:
+    with held(look_at(directory, path[-1])) as descriptor:
         owner = _owner(os.fstat(descriptor), descriptor)
-    finally:
-        os.close(descriptor)
     return header(Entry(joined(path), Kind.SYMLINK, owner, link=target), by_lines=True)
 
 
