@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import BLOB, CUT, FLATTENED, LABELLED, is_cache
 from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours, store_prefix
-from importer.repo.reachable import ancestors, commit_objects
+from importer.repo.reachable import ancestors, commit_objects, loose_objects
 from importer.repo.staging import clear_abandoned_objects
 from importer.repo.writer import Pruned
 from importer.store.artifact_files import blob_checksums
@@ -100,7 +100,9 @@ class _Commits:
         needed = _ancestors(repo, heads, keep)
         # With --keep, a branch's older commits go, those of other programs included.
         older = frozenset() if keep is None else _ancestors(repo, heads, None) - needed
-        rest = frozenset(repo.commits()) - needed - older
+        loose = loose_objects(repo)
+        commits = frozenset(checksum for kind, checksum, _ in loose if kind == "commit")
+        rest = commits - needed - older
         others = frozenset(commit for commit in rest if not is_ours(repo.commit(commit)))
         return cls(needed, others, older | rest - others)
 
@@ -186,7 +188,7 @@ def _unreachable(repo: Repo, commits: _Commits) -> Pruned:
     for checksum in commits.needed | commits.others:
         needed |= commit_objects(repo, repo.commit(checksum))
     total = count = freed = 0
-    for kind, checksum, on_disk in repo.objects():
+    for kind, checksum, on_disk in loose_objects(repo):
         total += 1
         if (kind, checksum) not in needed:
             count += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
@@ -25,6 +27,13 @@ _MANY = Limits().entries
 _TIMES = 20
 # Of ext4 and xfs, as they are made by default.
 _BLOCK = 4096
+_SUFFIXES: dict[str, ObjectKind] = {
+    ".commit": "commit",
+    ".dirtree": "dirtree",
+    ".dirmeta": "dirmeta",
+    ".file": "file",
+    ".filez": "file",
+}
 
 
 @frozen
@@ -104,6 +113,14 @@ def commit_objects(repo: RepoReader, commit: Commit) -> Objects:
         objects.update(("file", checksum) for checksum in directory.leaves.values())
         work.extend(directory.directories.values())
     return objects
+
+
+def loose_objects(repo: RepoReader) -> Iterator[tuple[ObjectKind, str, int]]:
+    """Yield every loose object of the repo: kind, checksum, and size on disk in bytes."""
+    directories = (path for path in (repo.path / "objects").iterdir() if len(path.name) == 2)
+    for path in chain.from_iterable(map(Path.iterdir, directories)):
+        if (kind := _SUFFIXES.get(path.suffix)) is not None:
+            yield kind, path.parent.name + path.stem, path.lstat().st_size
 
 
 def check_breadth(root: RepoDirectory, name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from itertools import chain
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import TYPE_CHECKING
@@ -26,8 +25,6 @@ from importer.repo.values import (
 from layers.entry import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from importer.repo.values import ObjectKind
     from layers.chunks import Chunks
 
@@ -40,13 +37,6 @@ _TYPES: dict[ObjectKind, str] = {
 # By number (OstreeRepoMode in ostree-core.h): enums have no nicks in PyGObject 3.52 and later.
 _MODES = ("bare", "archive", "bare-user", "bare-user-only", "bare-split-xattrs")
 _READ = 1 << 20
-_SUFFIXES: dict[str, ObjectKind] = {
-    ".commit": "commit",
-    ".dirtree": "dirtree",
-    ".dirmeta": "dirmeta",
-    ".file": "file",
-    ".filez": "file",
-}
 
 
 class RepoReader:
@@ -239,17 +229,6 @@ class RepoReader:
         with faults(f"reading object {checksum}"):
             _, size = self.handle.query_object_storage_size(_object_type(kind), checksum)
         return int(size)
-
-    def commits(self) -> list[str]:
-        """Return the checksums of all commits of the repo, of the refs and others."""
-        return [checksum for kind, checksum, _ in self.objects() if kind == "commit"]
-
-    def objects(self) -> Iterator[tuple[ObjectKind, str, int]]:
-        """Yield every loose object of the repo: kind, checksum, and size on disk in bytes."""
-        directories = (path for path in (self.path / "objects").iterdir() if len(path.name) == 2)
-        for path in chain.from_iterable(map(Path.iterdir, directories)):
-            if (kind := _SUFFIXES.get(path.suffix)) is not None:
-                yield kind, path.parent.name + path.stem, path.lstat().st_size
 
 
 def _object_type(kind: ObjectKind) -> OSTree.ObjectType:
