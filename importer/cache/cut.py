@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import cut_branch
 from importer.cache.labelled import label_hash
-from importer.cache.stack import copy, fill, fill_with_whole
+from importer.cache.stack import copy, fill
 from importer.errors import ImporterError
 from importer.repo.commit_keys import ADDED_ENTRIES, DIFF_ID, STACK
 from importer.repo.labels import labelled_owner
 from importer.repo.values import Message
 from layers.entry import Owner
 from layers.errors import LayerError
+from layers.path import joined
 from layers.storage.layer_id import StoreForm, private_id
 from layers.storage.mounted import TARGET
 from layers.tree.blocked import blocker_tree, has_whiteout, topmost
@@ -159,11 +160,14 @@ class _Cutter:
         tree that it builds is many times as large."""
         own, lower = self._tree(layer_id), Lower.of(self._trees(layer_id))
         tree, paths = self._repo.tree(_PLAIN), topmost(own, has_whiteout)
-        diff = tree.directory(_DIFF.decode(), own.meta)
-        if () in paths:
-            fill(diff, lower)
-        else:
-            fill_with_whole(diff, own, lower, paths)
+        tree.graft(_DIFF.decode(), own)
+        for path in paths:
+            *above, name = map(bytes.decode, (_DIFF, *path))
+            if (whole := lower.find(path)) is not None:
+                place = tree.below("/".join(above))
+                place.remove(name)
+                fill(place.directory(name, whole.meta), whole, joined(path))
+        if () not in paths:
             leaf = self._repo.write_symlink(labelled_owner(_LINK, self._label), TARGET)
             copy(tree.directory(_BLOCKER.decode(), own.meta), blocker_tree(own, paths, leaf))
         made = self._repo.directory(*tree.write())

@@ -9,7 +9,6 @@ from importer.cache.branches import layer_branch
 from importer.repo.values import RepoDirectory
 from layers.errors import within
 from layers.ostree.bounds import check_directory
-from layers.path import Path, joined
 from layers.tree.lower import Lower
 from layers.whiteout import unquoted
 
@@ -88,30 +87,6 @@ def deletes(directory: TreeDirectory) -> bool:
             return True
         work.extend(node.directories.values())
     return False
-
-
-def fill_with_whole(tree: Tree, own: RepoDirectory, lower: Lower, paths: Sequence[Path]) -> None:
-    """Add a layer's `own` files to the tree, and at the `paths` all files that `lower` shows.
-
-    `lower` is the layer with the layers below. The paths are below the root; no path lies in
-    another. Raise LayerError as `fill` does.
-    """
-    whole = set(paths)
-    leading = {path[:end] for path in paths for end in range(1, len(path))}
-    work: list[tuple[Tree, RepoDirectory, Path]] = [(tree, own, ())]
-    while work:
-        into, directory, path = work.pop()
-        for name, checksum in directory.leaves.items():
-            into.file(name.decode(), checksum)
-        for name, below in directory.directories.items():
-            deeper = (*path, name)
-            if deeper in whole:
-                made = into.directory(name.decode(), below.meta)
-                fill(made, lower.find(deeper), joined(deeper))
-            elif deeper in leading:
-                work.append((into.directory(name.decode(), below.meta), below, deeper))
-            else:
-                into.graft(name.decode(), below)
 
 
 def copy(

@@ -61,7 +61,7 @@ class Tree:
     def below(self, path: str) -> Tree:
         """Return the directory at this path as it is. Raise ImporterError if there is none."""
         tree = self
-        for name in path.strip("/").split("/"):
+        for name in filter(None, path.split("/")):
             inside = tree.enter(name)
             if inside is None:
                 raise ImporterError(f"{path} is not there")
