@@ -73,6 +73,7 @@ class ClusterExecutor:
         """See `Executor`. The session stays open for the release's other architectures."""
 
     def stop(self) -> None:
+        self._origins.stopped.set()
         self._session.stop()
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:

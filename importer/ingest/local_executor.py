@@ -54,7 +54,6 @@ class LocalExecutor:
         self._origins = Origins(options, allowance, progress)
         self._workers = Workers(Sealed.__module__)
         self._reading_here = threading.Lock()
-        self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.read_bytes = 0  # of layers that are on this machine
         self.readers: dict[str, ReadBy] = {}  # a cluster's workers: none
@@ -66,7 +65,7 @@ class LocalExecutor:
         self._workers.close()
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._origins.stopped.set()
         if self._blobs is not None:
             self._blobs.close()
 
@@ -162,7 +161,7 @@ class LocalExecutor:
             raise error.within(digest=f"layer {layer.diff_id}") from None
 
     def _count(self, advance: Advance, size: int) -> None:
-        if self._stopped.is_set():
+        if self._origins.stopped.is_set():
             raise ImporterError("stopped, since another layer failed")
         with self._lock:
             self.read_bytes += size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Protocol
 
 from layers.errors import Fault, LayerError
@@ -96,12 +97,14 @@ class MissingLayer:
 
 class Origins:
     """Stores layers from the first of their origins that works. Images of several repositories may
-    share a layer, and a repository may be broken."""
+    share a layer, and a repository may be broken. Once `stopped` is set, no other origin is tried.
+    """
 
     def __init__(self, options: LayerOptions, allowance: Allowance, progress: Progress) -> None:
         self._options = options
         self._allowance = allowance
         self._progress = progress
+        self.stopped = threading.Event()
 
     def try_each(self, missing: MissingLayer, store: Store, on_read: OnRead) -> int:
         """Call `store` with an origin after the other until a call works. Return its result.
@@ -120,7 +123,7 @@ class Origins:
             try:
                 return self._limited(origin, store, hand_over)
             except Fault as fault:
-                if handed:
+                if handed or self.stopped.is_set():
                     raise
                 self._progress.message(f"{fault}; another repository has it, too")
         return self._limited(missing.origins[-1], store, hand_over)

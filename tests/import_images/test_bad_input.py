@@ -256,6 +256,19 @@ def test_one_bad_layer_ends_the_others(
     target.refuses("--retry-times=9", reference, says=says, hint="built anew")
 
 
+def test_an_ended_layer_is_not_told_of(
+    target: Repo, registry: Registry, proxy: FaultyProxy, layout: Path
+) -> None:
+    """Even if another repository has it, too: we have ended its skopeo, and nobody else."""
+    slow = build_oci(layout, "slow", [LARGE])
+    references = [proxy.through(registry.push(slow, f"bad/{name}:t")) for name in ("one", "two")]
+    bad = registry.push(build_oci(layout, "bad", [[Entry(b"../escape")]]), "bad/three:t")
+    proxy.add(Fault(slow.layer_digests[0], "stall", 1000))
+    outcome = target.refuses(*references, bad, says="the path leaves", hint="built anew")
+    assert "another repository" not in outcome.stderr
+    assert "status -9" not in outcome.stderr
+
+
 # -- documents --
 
 
