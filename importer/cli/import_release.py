@@ -147,12 +147,14 @@ def _origin(given: Given) -> ReleaseOrigin:
 
 
 def _skopeo(given: Given) -> Skopeo:
+    from importer.fetch.auth_file import FORM, check_readable
     from importer.fetch.skopeo import refuse_unnamed
     from importer.release.source_name import registries_of
 
     sources = given(ReleaseSources)
     registries = registries_of([*sources.sources, *(given(ReleaseResult).diff or ())])
     refuse_unnamed(credentials(given(Access)), registries)
+    check_readable("--authfile", given(Access).authfile, FORM)  # a release names more
     return skopeo(given, registries)
 
 

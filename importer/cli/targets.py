@@ -183,9 +183,11 @@ def skopeo(given: Given, registries: Iterable[str]) -> Skopeo:
     from importer.fetch.skopeo_files import FORM, check_readable
 
     certificates = "certificates are in files *.crt, *.cert and *.key, see containers-certs.d(5)"
-    registry, platform = given(Access), given(Platform)
+    registry, platform, registries = given(Access), given(Platform), set(registries)
     conf = registry.registries_conf
-    check_readable("--authfile", registry.authfile, FORM)
+    # A config's file is for all commands, also for one that asks no registry.
+    if registries or not given.is_configured("authfile"):
+        check_readable("--authfile", registry.authfile, FORM)
     check_readable("--cert-dir", registry.cert_dir, certificates, directory=True)
     check_readable("--policy", registry.policy, "see containers-policy.json(5)")
     if registry.creds_file is not None and not given(Output).quiet:

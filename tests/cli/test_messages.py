@@ -180,6 +180,22 @@ def test_a_config_names_the_credentials(tmp_path: Path) -> None:
     assert f"--authfile={tmp_path}/none.json" in done.stderr
 
 
+def test_a_config_s_credentials_are_for_registries(tmp_path: Path) -> None:
+    """A file that is missing matters where one is asked. skopeo 1.18 ignores such a file; podman
+    5.4 refuses that of its command line, as we do."""
+    (tmp_path / "release.json").write_text('{"release": {"base": "4.20"}, "images": {}}')
+    env, missing = config(tmp_path, f'authfile = "{tmp_path}/none.json"\n'), "--authfile: no file"
+    repo, layout = f"--repo={tmp_path}/repo", f"oci:{tmp_path}/layout:t"
+    for program, source, flags, refused in (
+        ("import-image", layout, (), False),
+        ("import-image", layout, (f"--authfile={tmp_path}/other.json",), True),
+        ("import-image", "127.0.0.1:1/a:t", ("--retry-times=0",), True),
+        ("import-release", f"{tmp_path}/release.json", (), True),
+    ):
+        done = run_plain(env, repo, source, *flags, program=program)
+        assert (done.returncode, missing in done.stderr) == (1, refused), done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
