@@ -147,8 +147,8 @@ def _origin(given: Given) -> ReleaseOrigin:
 
 
 def _skopeo(given: Given) -> Skopeo:
-    from importer.fetch.auth_file import FORM, check_readable
     from importer.fetch.skopeo import refuse_unnamed
+    from importer.fetch.skopeo_files import FORM, check_readable
     from importer.release.source_name import registries_of
 
     sources = given(ReleaseSources)

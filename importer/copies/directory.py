@@ -16,6 +16,7 @@ from importer.files.replacement import read_file
 from importer.files.sync import make_directory, synced
 from importer.run.result import CopiedStore
 from importer.store.layers import NO_RECORDS, PARTS
+from importer.store.reader import open_store
 from layers.document import MAX_DOCUMENT_SIZE, compact_json, parse_document, string
 from layers.errors import printable
 from layers.frozen import frozen
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from importer.copies.disk_owner import DiskOwners
     from importer.progress import Progress
     from importer.repo.writer import Repo
-    from importer.store.reader import StoreView
 
 # Beside the store, in its directory: tells that we made the store. Other programs ignore it.
 MARKER = ".import-image.json"
@@ -61,15 +61,15 @@ class DirectoryCopy:
         if ours and self._marked() is not None and not self.update:
             raise ImporterError(f"{self.to} has a store already", hint="--update changes it")
 
-    def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:
+    def write(self, repo: Repo, commit: str, prefix: str, progress: Progress) -> CopiedStore:
         """See `StoreCopy`. Files that are the same already are not touched."""
+        store = open_store(repo, commit, prefix)
         with os_faults(f"writing {self.to}"), progress.blob(self.to.name, store.size) as advance:
             fresh = not is_present(self.to)
             make_directory(self.to)
             if fresh:  # another user's set-uid files are not for everybody to run
                 self.to.chmod(_OWN if os.geteuid() else _FOR_ALL)
-            checksum = store.commit.checksum
-            if self._marked() != checksum:
+            if self._marked() != commit:
                 self._mark({})
             with synced(str(self.to)) as root:
                 tree = DiskTree(repo, root, Components(store, self.days), advance)
@@ -81,8 +81,8 @@ class DirectoryCopy:
                     else:
                         tree.leave_out((name.encode(),))
                 tree.clear()
-            if self._marked() != checksum:
-                self._mark({"commit": checksum})
+            if self._marked() != commit:
+                self._mark({"commit": commit})
         _tell_owners(tree.owners, progress)
         return CopiedStore(str(self.to), unchanged=not tree.changed, digest=None)
 

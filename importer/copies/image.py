@@ -14,7 +14,6 @@ from layers.storage.packing import Pack
 if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.writer import Repo
-    from importer.store.reader import StoreView
     from layers.oci.reference import Reference
 
 # podman's own limit; see --max-layers of `image-store embed`.
@@ -33,16 +32,16 @@ class ImageCopy:
     def check(self) -> None:
         """Accept any place: an image goes beside other images of a layout."""
 
-    def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:
+    def write(self, repo: Repo, commit: str, prefix: str, progress: Progress) -> CopiedStore:
         """See `StoreCopy`."""
-        made = embed(self._job(repo, store), progress).published
+        made = embed(self._job(repo, commit, prefix), progress).published
         return CopiedStore(self.text, made.unchanged, made.digest)
 
-    def _job(self, repo: Repo, store: StoreView) -> EmbedJob:
+    def _job(self, repo: Repo, commit: str, prefix: str) -> EmbedJob:
         return EmbedJob(
             repo=repo.path,
-            branch=store.commit.checksum,
-            prefix=store.prefix,
+            branch=commit,
+            prefix=prefix,
             base=None,
             to=self.to,
             skopeo=Skopeo(insecure_policy=True),  # all images are of this machine

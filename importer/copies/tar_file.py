@@ -13,6 +13,7 @@ from importer.files.atomic import has_content, new_file
 from importer.files.presence import is_directory, is_present
 from importer.progress import counted
 from importer.run.result import CopiedStore
+from importer.store.reader import open_store
 from layers.chunks import Hashed
 from layers.entry import Owner
 from layers.frozen import frozen
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from importer.embed.layer_tar import Source
     from importer.progress import Progress
     from importer.repo.writer import Repo
-    from importer.store.reader import StoreView
 
 _ABOVE = Owner(0o755, 0, 0)
 
@@ -50,8 +50,9 @@ class TarCopy:
         if is_present(self.to) and not self.update:
             raise ImporterError(f"{self.to} exists", hint="--update replaces it")
 
-    def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:
+    def write(self, repo: Repo, commit: str, prefix: str, progress: Progress) -> CopiedStore:
         """See `StoreCopy`. A file with the same content is not touched."""
+        store = open_store(repo, commit, prefix)
         members: dict[tuple[bytes, ...], Source] = {
             (name,): directory for name, directory in store.root.directories.items()
         }

@@ -13,6 +13,7 @@ from importer.ingest.executor import local_executors
 from importer.repo.writer import Repo
 from importer.run.read_layers import all_layers, read_layers
 from importer.run.result import Made, Result
+from layers.errors import Fault
 from layers.frozen import frozen
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from importer.release.outcome import ReleaseOutcome
     from importer.run.read_layers import PartRead
     from importer.run.result import CopiedStore
-    from importer.store.reader import StoreView
 
 
 class Source(Protocol):
@@ -51,8 +51,9 @@ class StoreCopy(Protocol):
     def check(self) -> None:
         """Raise ImporterError if the place is not ours to write to, before images are fetched."""
 
-    def write(self, repo: Repo, store: StoreView, progress: Progress) -> CopiedStore:
-        """Write the store. Raise ImporterError if the place cannot have the store."""
+    def write(self, repo: Repo, commit: str, prefix: str, progress: Progress) -> CopiedStore:
+        """Write the store that a commit has at `prefix`. Raise ImporterError if the place cannot
+        have the store."""
 
 
 @frozen
@@ -101,13 +102,21 @@ def import_all(job: ImportJob, progress: Progress) -> Result:
         made = tuple(
             Made(_part(parts, commit), commit, _outcome(job, repo, commit)) for commit in commits
         )
-        copied = None
-        if job.copy is not None:
-            from importer.store.reader import open_store  # for --to alone
-
-            store = open_store(repo, commits[0].checksum, target.prefix)
-            copied = job.copy.write(repo, store, progress)
+        copied = _copied(job.copy, repo, commits[0], target.prefix, progress) if job.copy else None
         return Result(tuple(parts), made, updated, copied)
+
+
+def _copied(
+    copy: StoreCopy, repo: Repo, commit: BranchCommit, prefix: str, progress: Progress
+) -> CopiedStore:
+    """Write the copy of a commit's store. An error tells that the branch has moved."""
+    try:
+        return copy.write(repo, commit.checksum, prefix, progress)
+    except Fault as error:
+        if not commit.unchanged:
+            moved = f"branch {commit.branch.name} has moved; the same command completes the copy"
+            error.hint = f"{error.advice}; {moved}" if error.advice else moved
+        raise
 
 
 def _part(parts: Sequence[PartRead], commit: BranchCommit) -> PartRead:

@@ -219,7 +219,11 @@ def test_root_without_the_ids(images: Images, unprivileged: Path) -> None:
     alone = images.to(unprivileged / "s", wrapper=(*NOBODY, "unshare", "-r"), env=how)
     (error,) = alone.said("error")
     assert "data/empty cannot be given to 5:0, mode 640: Invalid argument" in error
-    assert "as in `podman unshare`; --to tar:FILE needs none" in alone.said("hint")[0]
+    (hint,) = alone.said("hint")
+    assert "as in `podman unshare`; --to tar:FILE needs none; branch oci/to/" in hint
+    assert hint.endswith(" has moved; the same command completes the copy")
+    again = images.to(unprivileged / "s", wrapper=(*NOBODY, "unshare", "-r"), env=how)
+    assert again.said("hint")[0].endswith("--to tar:FILE needs none")
     # What the failed run has left is completed.
     images.copied(unprivileged / "s", wrapper=NOBODY, env=how)
     assert images.to(unprivileged / "s", wrapper=NOBODY, env=how).status == 1
