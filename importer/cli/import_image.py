@@ -24,10 +24,6 @@ import-image --to /usr/lib/containers/storage --from images.txt
 # A store for podman and CRI-O in the operating system on branch "os":
 import-image --repo /srv/repo --onto os --branch device/apps \\
     --storage-conf --crio-conf quay.io/microshift/busybox:1.36
-
-# The same with a model, which CRI-O mounts into pods:
-import-image --repo /srv/repo --onto os --branch device/apps --storage-conf --crio-conf \\
-    --artifact registry.example.com/models/granite:3.1 quay.io/microshift/busybox:1.36
 """
 
 
