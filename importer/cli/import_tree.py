@@ -17,7 +17,6 @@ from importer.cli.options.tree import (
     Opaque,
     TranslateArguments,
     TreeArguments,
-    TreeCache,
     TreeCommit,
     TreeRules,
 )
@@ -52,7 +51,6 @@ import-tree --repo /srv/repo --branch os/device \\
     SelinuxPolicy,
     Signing,
     Jobs,
-    TreeCache,
     Output,
     Unchanged,
     examples=_EXAMPLES,
@@ -94,8 +92,8 @@ def _job(given: Given) -> TreeJob:
         timestamp=message.timestamp,
         signing=given(Signing).keys,
         jobs=given(Jobs).count,
-        cache=not given(TreeCache).no_cache,
-        max_size=given(TreeCache).max_size,
+        cache=not given(TreeArguments).no_cache,
+        max_size=rules.max_size,
     )
 
 

@@ -9,7 +9,6 @@ from importer.cache.stack import deletes
 from importer.repo.commit_keys import FLATTEN, FORM, STORE_WHITEOUTS
 from layers.document import MAX_RECORDS_SIZE
 from layers.frozen import frozen
-from layers.path import Path, components
 from layers.storage.artifact import ARTIFACTS
 from layers.storage.layer_id import (
     LayerIds,
@@ -103,15 +102,6 @@ def is_cut(store: RepoDirectory, store_id: str, standard_id: str) -> bool:
 def blocker_in(store: RepoDirectory, store_id: str) -> RepoDirectory | None:
     """Return the tree that hides the directories which a layer holds whole, or None."""
     return store.find(f"overlay/{blocker_of(store_id).id}/diff")
-
-
-def layer_parts(store: RepoDirectory, store_id: str) -> dict[Path, RepoDirectory | str]:
-    """Return a layer's directory, blocker and tar-split record, by their paths in the store, as far
-    as the store has them."""
-    trees = (f"overlay/{name}" for name in (store_id, blocker_of(store_id).id))
-    record = f"overlay-layers/{record_name(store_id)}"
-    parts = {**{path: store.find(path) for path in trees}, record: store.leaf(record)}
-    return {components(path.encode()): part for path, part in parts.items() if part is not None}
 
 
 @frozen

@@ -15,14 +15,12 @@ from importer.cli.options.declare import (
     flag,
     option,
     required,
-    setting,
 )
+from importer.cli.options.images import DeviceRules
 from importer.cli.options.name_types import Branch, TreePrefix
 from importer.cli.options.result import REPO
 from importer.cli.options.rules import exclusive
-from importer.cli.options.types import Number, PlaceType, Size
-from layers.limits import CALL_LIMITS
-from layers.tree.layer_options import DeviceNodes
+from importer.cli.options.types import Number, PlaceType
 
 
 class Opaque(Enum):
@@ -32,16 +30,9 @@ class Opaque(Enum):
     ERROR = "error"
 
 
-class TreeRules(OptionGroup):
+class TreeRules(DeviceRules):
     """Rules on the files of a tree."""
 
-    HEADING = Heading.IMAGES
-
-    device_nodes: DeviceNodes = choice(
-        default=DeviceNodes.AUTO,
-        help="auto: leave out device nodes and fifos below /dev, refuse others; skip: leave out"
-        " all; error: refuse all. Whiteouts and backingFsBlockDev are none of these.",
-    )
     opaque: Opaque = choice(
         default=Opaque.KEEP,
         help="An opaque directory whose lower layers are not in the tree: keep its xattr, which"
@@ -74,6 +65,9 @@ class TreeArguments(OptionGroup):
         PlaceType("FILE", directory=False),
         help="Leave out the files and directories that this file names, a path on each line.",
     )
+    no_cache: bool = flag(
+        help="Read all files again, also those that have not changed since the last commit."
+    )
 
 
 class TreeCommit(OptionGroup):
@@ -88,17 +82,6 @@ class TreeCommit(OptionGroup):
         TreePrefix(),
         "--prefix",
         help="The directory in the commit that the trees go to; without it, the root.",
-    )
-
-
-class TreeCache(OptionGroup):
-    """The cache of unchanged files, and the largest size of a tree."""
-
-    HEADING = Heading.WORK
-
-    max_size: int = setting(Size(), default=CALL_LIMITS.size)
-    no_cache: bool = flag(
-        help="Read all files again, also those that have not changed since the last commit."
     )
 
 
