@@ -1,7 +1,6 @@
 """Declare options as the fields of classes. `given.py` makes commands of these.
 
-    class Commit(OptionGroup):
-        HEADING = Heading.RESULT
+    class Commit(OptionGroup, heading=Heading.RESULT):
         RULES = (needs("subject", "branch", error="--subject needs --branch"),)
 
         subject: str | None = option(TextType(), help="The commit's subject.")
@@ -73,7 +72,8 @@ class OptionGroup:
     COMMON: ClassVar[tuple[str, ...]] = ()  # fields whose options -h shows
     declared: ClassVar[Mapping[str, Declaration]] = {}  # by the fields' names
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, heading: Heading | None = None) -> None:
+        cls.HEADING = heading or cls.HEADING
         own = {name: made for name, made in vars(cls).items() if isinstance(made, Declaration)}
         cls.declared = {**cls.declared, **own}
 

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
 _LIMITS = Limits()
 
 
-class Lists(OptionGroup):
+class Lists(OptionGroup, heading=Heading.IMAGES):
     """Files that list images."""
 
-    HEADING = Heading.IMAGES
     COMMON = ("lists",)
     RULES = (demand(present("pin"), "lists", error="--pin is only for --from"),)
 
@@ -66,10 +65,9 @@ class Lists(OptionGroup):
         return ListRules(REGISTRIES | (self.allowed or frozenset()), self.max_list_size)
 
 
-class ImageArguments(OptionGroup):
+class ImageArguments(OptionGroup, heading=Heading.IMAGES):
     """The images of import-image."""
 
-    HEADING = Heading.IMAGES
     RULES = (
         at_least_one(
             "references", "lists", "artifacts", error="name images: by REF, or a list by --from"
@@ -89,10 +87,8 @@ class ImageArguments(OptionGroup):
     )
 
 
-class GraphrootOption(OptionGroup):
+class GraphrootOption(OptionGroup, heading=Heading.IMAGES):
     """The images of import-storage."""
-
-    HEADING = Heading.IMAGES
 
     graphroot: Path = argument(PlaceType("GRAPHROOT", readable=False))
     names: tuple[str, ...] = arguments(NotEmpty("[NAME]..."))
@@ -101,19 +97,16 @@ class GraphrootOption(OptionGroup):
     )
 
 
-class ArchitectureOption(OptionGroup):
+class ArchitectureOption(OptionGroup, heading=Heading.IMAGES):
     """The architecture to take from a multi-platform image."""
 
-    HEADING = Heading.IMAGES
     COMMON = ("arch",)
 
     arch: str | None = option(ArchitectureType(), help="Take the image for this architecture.")
 
 
-class Platform(OptionGroup):
+class Platform(OptionGroup, heading=Heading.IMAGES):
     """The operating system and the variant to take from a multi-platform image."""
-
-    HEADING = Heading.IMAGES
 
     os: str | None = option(NotEmpty(), help="Take the image for this operating system.")
     variant: str | None = option(
@@ -121,10 +114,8 @@ class Platform(OptionGroup):
     )
 
 
-class DeviceRules(OptionGroup):
+class DeviceRules(OptionGroup, heading=Heading.IMAGES):
     """Device nodes, of which ostree has none, and the largest size of all that is read."""
-
-    HEADING = Heading.IMAGES
 
     device_nodes: DeviceNodes = choice(
         default=DeviceNodes.AUTO,

@@ -25,10 +25,9 @@ def _writable(_context: click.Context, _option: click.Parameter, value: int | No
     return value
 
 
-class Output(OptionGroup):
+class Output(OptionGroup, heading=Heading.OUTPUT):
     """The result on standard output; messages and progress on standard error."""
 
-    HEADING = Heading.OUTPUT
     COMMON = ("as_json",)
     RULES = (exclusive("quiet", "verbose"),)
 
@@ -49,10 +48,9 @@ class ListOutput(Output):
     quiet: bool = flag("-q", help="Print the images' ids alone.")
 
 
-class ListForm(OptionGroup):
+class ListForm(OptionGroup, heading=Heading.OUTPUT):
     """The form of a list."""
 
-    HEADING = Heading.OUTPUT
     COMMON = ("template",)
     RULES = (exclusive("template", "as_json"), exclusive("template", "quiet"))
 
@@ -66,18 +64,15 @@ class ListForm(OptionGroup):
     no_trunc: bool = flag(help="Print ids and digests in full.")
 
 
-class Rehearsal(OptionGroup):
+class Rehearsal(OptionGroup, heading=Heading.OUTPUT):
     """Work that is planned and not done."""
 
-    HEADING = Heading.OUTPUT
     COMMON = ("dry_run",)
 
     dry_run: bool = flag("-n", help="Print what would be done; change nothing.")
 
 
-class Unchanged(OptionGroup):
+class Unchanged(OptionGroup, heading=Heading.OUTPUT):
     """The exit status of an import that changes nothing."""
-
-    HEADING = Heading.OUTPUT
 
     unchanged_exit_77: bool = flag(help="Exit with 77 if nothing changed.")

@@ -9,10 +9,9 @@ from importer.cli.options.rules import exclusive
 from importer.cli.options.types import NotEmpty, Number, PlaceType, Seconds, YesNo
 
 
-class Access(OptionGroup):
+class Access(OptionGroup, heading=Heading.REGISTRY):
     """How to reach a registry, and which signatures images must have."""
 
-    HEADING = Heading.REGISTRY
     COMMON = ("authfile",)
     RULES = (exclusive("creds", "creds_file"),)
 
@@ -56,10 +55,8 @@ class Access(OptionGroup):
     )
 
 
-class KeepSignatures(OptionGroup):
+class KeepSignatures(OptionGroup, heading=Heading.REGISTRY):
     """Signatures in the store."""
-
-    HEADING = Heading.REGISTRY
 
     keep_signatures: bool = flag(
         help="Keep the images' signatures in the store, for a signature policy of CRI-O on the"

@@ -32,10 +32,9 @@ _WRITING = (
 )
 
 
-class ReleaseSources(OptionGroup):
+class ReleaseSources(OptionGroup, heading=Heading.IMAGES):
     """Options that name the release, and select its images."""
 
-    HEADING = Heading.IMAGES
     COMMON = ("stream", "arches")
 
     sources: tuple[str, ...] = arguments(NotEmpty("[SOURCE]..."))
@@ -74,11 +73,10 @@ class ReleaseSources(OptionGroup):
     )
 
 
-class ReleaseResult(OptionGroup):
+class ReleaseResult(OptionGroup, heading=Heading.RESULT):
     """The commits that the release goes into, and the files, such as MicroShift's, that get its
     images."""
 
-    HEADING = Heading.RESULT
     COMMON = ("branch", "keep", "updates")
     RULES = (
         at_least_one("sources", "stream", "lists", "locked", "diff", error=_WHICH),
@@ -153,10 +151,9 @@ class ReleaseResult(OptionGroup):
     )
 
 
-class ReleaseReport(OptionGroup):
+class ReleaseReport(OptionGroup, heading=Heading.OUTPUT):
     """How the changes are told."""
 
-    HEADING = Heading.OUTPUT
     RULES = (
         exclusive("as_json", "as_markdown"),
         needs("max_chars", "as_markdown", error="--max-chars is only for --markdown"),

@@ -25,10 +25,9 @@ REPO = "The ostree repo; created in bare-user mode if it does not exist."
 NO_REPO = "--repo, or OSTREE_REPO, has to name the ostree repo, or --to a place for the store alone"
 
 
-class CopyOptions(OptionGroup):
+class CopyOptions(OptionGroup, heading=Heading.RESULT):
     """The repo, and a copy of the store outside of it."""
 
-    HEADING = Heading.RESULT
     COMMON = ("repo", "to")
     RULES = (
         needs("update", "to", error="--update is only for --to"),
@@ -70,10 +69,9 @@ class CopyOptions(OptionGroup):
     )
 
 
-class Shape(OptionGroup):
+class Shape(OptionGroup, heading=Heading.RESULT):
     """The branch and the form of the commit of images."""
 
-    HEADING = Heading.RESULT
     COMMON = ("branch", "form")
     # A layer's branch and commit are the same for everybody.
     RULES = (
@@ -104,10 +102,9 @@ class Shape(OptionGroup):
     )
 
 
-class StoreContents(OptionGroup):
+class StoreContents(OptionGroup, heading=Heading.RESULT):
     """The store in the commit, and the branch that the commit goes to."""
 
-    HEADING = Heading.RESULT
     RULES = (
         demand(
             not_chosen("existing_store", ExistingStore.ERROR),
@@ -145,10 +142,8 @@ class StoreContents(OptionGroup):
     )
 
 
-class CommitMessage(OptionGroup):
+class CommitMessage(OptionGroup, heading=Heading.RESULT):
     """The commit's metadata."""
-
-    HEADING = Heading.RESULT
 
     subject: str | None = option(TextType(empty=True), help="The commit's subject.")
     timestamp: int | None = option(

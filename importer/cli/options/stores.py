@@ -22,51 +22,40 @@ from layers.compress.compress import BlobCompression
 from layers.storage.packing import Pack
 
 
-class Branches(OptionGroup):
+class Branches(OptionGroup, heading=Heading.IMAGES):
     """Any number of branches; without one, all."""
-
-    HEADING = Heading.IMAGES
 
     branches: tuple[str, ...] = arguments(NotEmpty("[BRANCH]..."), complete=branches_like)
 
 
-class OneBranch(OptionGroup):
+class OneBranch(OptionGroup, heading=Heading.IMAGES):
     """A branch."""
-
-    HEADING = Heading.IMAGES
 
     branch: str = argument(NotEmpty("BRANCH"), complete=branches_like)
 
 
-class OneImage(OptionGroup):
+class OneImage(OptionGroup, heading=Heading.IMAGES):
     """An image."""
-
-    HEADING = Heading.IMAGES
 
     image: str = argument(NotEmpty("IMAGE"), complete=images_like)
 
 
-class Images(OptionGroup):
+class Images(OptionGroup, heading=Heading.IMAGES):
     """One image or several."""
-
-    HEADING = Heading.IMAGES
 
     images: tuple[str, ...] = arguments(NotEmpty("IMAGE..."), required=True, complete=images_like)
 
 
-class TwoStores(OptionGroup):
+class TwoStores(OptionGroup, heading=Heading.IMAGES):
     """Two stores to compare."""
-
-    HEADING = Heading.IMAGES
 
     old: str = argument(NotEmpty("A"), complete=branches_like)
     new: str = argument(NotEmpty("B"), complete=branches_like)
 
 
-class ExportOptions(OptionGroup):
+class ExportOptions(OptionGroup, heading=Heading.IMAGES):
     """The images to export, and a layout, directory or archive to write."""
 
-    HEADING = Heading.IMAGES
     COMMON = ("all_images",)
     RULES = (
         at_least_one("images", "all_images", error="name an IMAGE, or say --all"),
@@ -78,10 +67,9 @@ class ExportOptions(OptionGroup):
     all_images: bool = flag("--all", help="Export all images.")
 
 
-class InBranch(OptionGroup):
+class InBranch(OptionGroup, heading=Heading.IMAGES):
     """The branches whose images are meant."""
 
-    HEADING = Heading.IMAGES
     COMMON = ("branches",)
 
     branches: tuple[str, ...] = several(
@@ -93,10 +81,9 @@ class InBranch(OptionGroup):
     )
 
 
-class StoreArguments(OptionGroup):
+class StoreArguments(OptionGroup, heading=Heading.IMAGES):
     """The repo, and the stores' place in it."""
 
-    HEADING = Heading.IMAGES
     COMMON = ("repo",)
 
     repo: Path = required(PlaceType(), envvar="OSTREE_REPO", help="The ostree repo.")
@@ -107,10 +94,9 @@ class StoreArguments(OptionGroup):
     )
 
 
-class DiffOptions(OptionGroup):
+class DiffOptions(OptionGroup, heading=Heading.RESULT):
     """How much of a difference is told."""
 
-    HEADING = Heading.RESULT
     COMMON = ("list_files", "lost", "layers")
     RULES = tuple(exclusive("layers", other) for other in ("list_files", "lost", "prefix"))
 
@@ -126,10 +112,9 @@ class DiffOptions(OptionGroup):
     )
 
 
-class PruneOptions(OptionGroup):
+class PruneOptions(OptionGroup, heading=Heading.RESULT):
     """How much is deleted."""
 
-    HEADING = Heading.RESULT
     COMMON = ("keep",)
 
     keep: int | None = option(
@@ -137,10 +122,9 @@ class PruneOptions(OptionGroup):
     )
 
 
-class ReportOptions(OptionGroup):
+class ReportOptions(OptionGroup, heading=Heading.RESULT):
     """The page of a report."""
 
-    HEADING = Heading.RESULT
     COMMON = ("output",)
 
     output: Path = required(
@@ -150,10 +134,9 @@ class ReportOptions(OptionGroup):
     )
 
 
-class OwnStorage(OptionGroup):
+class OwnStorage(OptionGroup, heading=Heading.SYSTEM):
     """The device's own storage, and the read-only stores beside it."""
 
-    HEADING = Heading.SYSTEM
     COMMON = ("root", "stores")
 
     root: Path = option(
@@ -169,10 +152,9 @@ class OwnStorage(OptionGroup):
     )
 
 
-class Healing(OptionGroup):
+class Healing(OptionGroup, heading=Heading.SYSTEM):
     """How to heal a storage."""
 
-    HEADING = Heading.SYSTEM
     COMMON = ("delete",)
 
     lock_timeout: float = option(
@@ -183,10 +165,9 @@ class Healing(OptionGroup):
     delete: bool = flag(help="Then delete for good all that is aside.")
 
 
-class BaseAndDestination(OptionGroup):
+class BaseAndDestination(OptionGroup, heading=Heading.IMAGES):
     """The two images, each of any skopeo transport, or a directory in place of the base's files."""
 
-    HEADING = Heading.IMAGES
     COMMON = ("base", "rootfs", "to")
     RULES = (at_least_one("base", "rootfs", error="name the --base image or a --rootfs directory"),)
 
@@ -207,10 +188,9 @@ class BaseAndDestination(OptionGroup):
     )
 
 
-class NewImage(OptionGroup):
+class NewImage(OptionGroup, heading=Heading.RESULT):
     """Layers, labels and files of the new image that are its own."""
 
-    HEADING = Heading.RESULT
     COMMON = ("compression", "labels")
 
     compression: BlobCompression = choice(

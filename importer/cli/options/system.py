@@ -11,10 +11,9 @@ from importer.cli.options.types import Context, PlaceType, TextType, YesNo
 from importer.commit.target import EngineOptions, ExistingStore, GpgKey, KeyFile
 
 
-class System(OptionGroup):
+class System(OptionGroup, heading=Heading.SYSTEM):
     """The operating system's branch."""
 
-    HEADING = Heading.SYSTEM
     COMMON = ("onto",)
     RULES = (
         needs("onto", "branch", error="--onto needs --branch, the branch to commit the result to"),
@@ -28,10 +27,9 @@ class System(OptionGroup):
     )
 
 
-class InSystem(OptionGroup):
+class InSystem(OptionGroup, heading=Heading.SYSTEM):
     """The store and its configuration in the operating system."""
 
-    HEADING = Heading.SYSTEM
     COMMON = ("storage_conf", "crio_conf")
     RULES = (
         demand(
@@ -69,10 +67,8 @@ class InSystem(OptionGroup):
         return EngineOptions(self.storage_conf, self.crio_conf, self.crio_internal_repair)
 
 
-class SelinuxPolicy(OptionGroup):
+class SelinuxPolicy(OptionGroup, heading=Heading.LABELS):
     """The policy that labels the files."""
-
-    HEADING = Heading.LABELS
 
     selinux_policy: str | None = option(
         TextType("base|DIR"),
@@ -97,10 +93,9 @@ class LabelOptions(SelinuxPolicy):
     )
 
 
-class Signing(OptionGroup):
+class Signing(OptionGroup, heading=Heading.LABELS):
     """Signatures of the commits."""
 
-    HEADING = Heading.LABELS
     RULES = (needs("gpg_homedir", "gpg_sign", error="--gpg-homedir needs --gpg-sign"),)
 
     gpg_sign: str | None = option(TextType("KEY"), help="Sign the commit with this GPG key.")

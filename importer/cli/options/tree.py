@@ -40,10 +40,9 @@ class TreeRules(DeviceRules):
     )
 
 
-class TreeArguments(OptionGroup):
+class TreeArguments(OptionGroup, heading=Heading.IMAGES):
     """The directories to commit, and changes to their files in the commit."""
 
-    HEADING = Heading.IMAGES
     COMMON = ("owner_uid", "owner_gid", "skip_list")
 
     roots: tuple[Path, ...] = arguments(PlaceType("ROOT...", readable=False), required=True)
@@ -70,10 +69,9 @@ class TreeArguments(OptionGroup):
     )
 
 
-class TreeCommit(OptionGroup):
+class TreeCommit(OptionGroup, heading=Heading.RESULT):
     """The repo, the branch and the place in it."""
 
-    HEADING = Heading.RESULT
     COMMON = ("repo", "branch", "tree_prefix")
 
     repo: Path = required(PlaceType(), envvar="OSTREE_REPO", help=REPO)
@@ -85,10 +83,9 @@ class TreeCommit(OptionGroup):
     )
 
 
-class TranslateArguments(OptionGroup):
+class TranslateArguments(OptionGroup, heading=Heading.RESULT):
     """Options of `import-tree translate`, which changes a tree on the disk."""
 
-    HEADING = Heading.RESULT
     RULES = (exclusive("undo", "dry_run"),)
     COMMON = ("undo", "force", "journal")
 

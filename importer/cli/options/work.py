@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 _DEFAULT = Budget()
 
 
-class Jobs(OptionGroup):
+class Jobs(OptionGroup, heading=Heading.WORK):
     """The processors that a command uses."""
 
-    HEADING = Heading.WORK
     COMMON = ("jobs",)
 
     jobs: int | None = option(
@@ -38,10 +37,9 @@ class Jobs(OptionGroup):
         return _DEFAULT.jobs if self.jobs is None else self.jobs
 
 
-class Downloads(OptionGroup):
+class Downloads(OptionGroup, heading=Heading.WORK):
     """The connections of a command that fetches blobs, and the room for blobs that wait."""
 
-    HEADING = Heading.WORK
     RULES = (
         refuse(
             explicit("max_parallel_downloads"),
@@ -70,10 +68,9 @@ class ClusterAddress(Parsed["Address"]):
             raise ValueError(f"{error}; it is {error.hint}") from None
 
 
-class OnCluster(OptionGroup):
+class OnCluster(OptionGroup, heading=Heading.WORK):
     """A Dask cluster, which needs the extra import-image[cluster]."""
 
-    HEADING = Heading.WORK
     RULES = (
         needs("cluster_wait", "cluster", error="--cluster-wait needs --cluster"),
         needs("collect", "cluster", error="--collect needs --cluster"),
