@@ -147,8 +147,10 @@ def _budget(given: Given) -> Budget:
     jobs = given(Jobs).count
     if not given.takes(Downloads):
         return Budget(jobs=jobs)  # nothing is fetched
-    downloads = given(Downloads)
-    return Budget(downloads.max_parallel_downloads, jobs, downloads.spool_size)
+    fetches = given(OnCluster).cluster is None and not given(Rehearsal).dry_run
+    asked = given(Downloads)
+    downloads = asked.max_parallel_downloads if fetches else 0
+    return Budget(downloads, jobs, asked.spool_size)
 
 
 def _whiteouts(given: Given, form: Form) -> tuple[Whiteouts | None, Whiteouts]:

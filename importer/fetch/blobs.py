@@ -18,7 +18,8 @@ from layers.errors import LayerError, within
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from importer.fetch.proxy import Proxy, ProxyPool
+    from importer.fetch.proxy import Proxy
+    from importer.fetch.proxy_pool import ProxyPool
     from importer.fetch.skopeo import Skopeo
     from importer.fetch.transfer import Transfer
     from importer.progress import Advance, Progress
@@ -27,11 +28,18 @@ if TYPE_CHECKING:
     from layers.oci.manifest import Descriptor
 
 
+# An image that is far away is fetched by one skopeo for each two of the blobs that are fetched at
+# once. With more of them, images were not fetched faster, or hardly so (docs/performance.md).
+_BLOBS_OF_EACH = 2
+
+
 class Blobs:
     """Fetches blobs and manifests for an import. Leaving the context ends skopeo's processes."""
 
-    def __init__(self, skopeo: Skopeo, progress: Progress) -> None:
+    def __init__(self, skopeo: Skopeo, progress: Progress, downloads: int = 1) -> None:
+        """`downloads`: how many blobs of an image are fetched at once."""
         self.skopeo = skopeo
+        self._more = max(1, downloads // _BLOBS_OF_EACH) - 1
         self._proxies: ProxyPool | None = None
         self._is_over = False
         self.progress = progress
@@ -41,11 +49,11 @@ class Blobs:
     @property
     def _pool(self) -> ProxyPool:
         """Return the pool; an import that asks nothing does not load it."""
-        from importer.fetch.proxy import ProxyPool
+        from importer.fetch.proxy_pool import ProxyPool
 
         with self._lock:
             if self._proxies is None:
-                self._proxies = ProxyPool(self.skopeo)
+                self._proxies = ProxyPool(self.skopeo, self._more)
                 if self._is_over:
                     self._proxies.close()
             return self._proxies

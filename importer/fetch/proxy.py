@@ -1,5 +1,4 @@
-"""Fetch images' documents and blobs by `skopeo experimental-image-proxy`, and by several of them:
-an image is opened in one proxy, and its blobs are fetched there."""
+"""Fetch images' documents and blobs by `skopeo experimental-image-proxy`."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from layers.document import MAX_DOCUMENT_SIZE
 from layers.oci.manifest import Descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from importer.fetch.skopeo import Skopeo
     from importer.fetch.transfer import Transfer
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 # How often, in seconds, to look for blobs that have fallen silent.
 _LOOK = 0.25
 _RAW_BLOBS = (0, 2, 7)
+# An image that is not open after so many seconds is far away: skopeo waits for six to nine round
+# trips, for connections, a token and the manifest.
+_FAR = 0.2
 
 
 class Proxy:
@@ -38,8 +40,10 @@ class Proxy:
     their way meanwhile. Once `is_over`, a proxy answers no requests, and only the blobs go on.
     """
 
-    def __init__(self, skopeo: Skopeo) -> None:
+    def __init__(self, skopeo: Skopeo, on_far: Callable[[str], None] | None = None) -> None:
+        """`on_far` is called with an image that is far away, while the image is being opened."""
         self._skopeo = skopeo
+        self._on_far = on_far
         self._connection: ProxyConnection | None = None
         self._images: dict[str, int] = {}
         self._turn = Turn()
@@ -157,7 +161,9 @@ class Proxy:
             try:
                 connection = self._started()
                 if source not in self._images:
-                    self._images[source] = int(connection.ask(source, "OpenImage", source).value)
+                    with self._timed(source):
+                        opened = connection.ask(source, "OpenImage", source)
+                    self._images[source] = int(opened.value)
                 yield connection, self._images[source]
             except BaseException:
                 self._images.pop(source, None)
@@ -165,65 +171,21 @@ class Proxy:
                     self._turn.end()
                 raise
 
+    @contextmanager
+    def _timed(self, source: str) -> Iterator[None]:
+        if self._on_far is None:
+            yield
+            return
+        timer = threading.Timer(_FAR, self._on_far, (source,))
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
     def _started(self) -> ProxyConnection:
         if self._connection is None:
             self._connection = ProxyConnection(self._skopeo)
         if self._closed.is_set():
             raise FetchError(STOPPED)
         return self._connection
-
-
-class ProxyPool:
-    """Lends proxies to threads.
-
-    To open an image takes several round trips, in which its proxy does nothing else. So each
-    image is opened in a proxy without other users, and once; several users of the image share
-    that proxy.
-    """
-
-    def __init__(self, skopeo: Skopeo) -> None:
-        self._skopeo = skopeo
-        self._lock = threading.Lock()
-        # By proxy: the sources that its present users were lent it for.
-        self._users: dict[Proxy, list[str]] = {}
-        self.closed = threading.Event()
-
-    def close(self) -> None:
-        """End all proxies. A thread that still uses one gets a FetchError."""
-        with self._lock:
-            self.closed.set()
-            for proxy, users in list(self._users.items()):
-                if users:
-                    proxy.interrupt()
-                else:
-                    del self._users[proxy]
-                    proxy.close()
-
-    @contextmanager
-    def lent(self, source: str) -> Iterator[Proxy]:
-        """Lend a proxy for this image, if possible the proxy that has the image open."""
-        with self._lock:
-            proxy = self._choose(source)
-            self._users.setdefault(proxy, []).append(source)
-        try:
-            yield proxy
-        finally:
-            self._give_back(proxy, source)
-
-    def _choose(self, source: str) -> Proxy:
-        if self.closed.is_set():
-            raise FetchError(STOPPED)
-        free = [proxy for proxy in self._users if proxy.is_free]
-        opened = [proxy for proxy in free if proxy.has_open(source) or source in self._users[proxy]]
-        idle = [proxy for proxy in free if not self._users[proxy]]
-        return next(iter(opened or idle), None) or Proxy(self._skopeo)
-
-    def _give_back(self, proxy: Proxy, source: str) -> None:
-        with self._lock:
-            users = self._users[proxy]
-            users.remove(source)
-            ended = not users and (proxy.is_over or self.closed.is_set())
-            if ended:
-                del self._users[proxy]
-        if ended:
-            proxy.close()

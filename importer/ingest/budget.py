@@ -29,10 +29,10 @@ class Budget:
     """How much is done at once.
 
     `downloads`: blobs that are fetched; 6 is podman's and skopeo's own default; 0 if this process
-    fetches none, since the workers of a cluster do. `jobs`: layers that are read, each by a
-    process of its own. `spool`: bytes of blobs that are fetched before a job is free for them.
-    `beside`: layers that are on their way to the disk or to their branches beside those that are
-    being read; with fewer, a job would wait for the disk. `small`: bytes of blobs; while layers
+    fetches none, in a dry run or since the workers of a cluster do. `jobs`: layers that are read,
+    each by a process of its own. `spool`: bytes of blobs that are fetched before a job is free for
+    them. `beside`: layers that are on their way to the disk or to their branches beside those that
+    are being read; with fewer, a job would wait for the disk. `small`: bytes of blobs; while layers
     have less together, `beside` does not bound them, but `SMALL_LAYERS` does: their trees are
     small, and many are closed by the same syncs of the disk. `questions`: manifests and configs
     that are asked for; nearly all time is waiting, but each takes a skopeo with 7 MB of its own,

@@ -46,7 +46,8 @@ class ReferenceSource:
     @contextmanager
     def planned(self, target: Target, repo: Repo, progress: Progress) -> Iterator[Plan]:
         """See `Source`."""
-        with Blobs(self.skopeo, progress) as blobs:
+        downloads = target.budget.downloads // max(1, len(self.references))
+        with Blobs(self.skopeo, progress, downloads) as blobs:
             yield Plan((self._part(target, repo, blobs),))
 
     def _part(self, target: Target, repo: Repo, blobs: Blobs) -> PlannedPart:
