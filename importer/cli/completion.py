@@ -81,7 +81,8 @@ def branches_like(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
 
 def images_like(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the names of images, or the ids of those without a name, that begin so."""
+    """Return the names of images and artifacts, or the ids of those without a name, that begin
+    so."""
     from importer.store.find import find_stores
 
     found: set[str] = set()
@@ -90,6 +91,8 @@ def images_like(ctx: click.Context, _param: click.Parameter, incomplete: str) ->
             for store in find_stores(repo, (), None).found:
                 for image in store.images:
                     found |= set(image.names or (image.id,))
+                for artifact in store.artifacts:
+                    found |= set(artifact.names or (artifact.id,))
     return sorted(name for name in found if name.startswith(incomplete))
 
 

@@ -9,8 +9,6 @@ common/pkg/libartifact/store.go; podman 5.4, pkg/libartifact/store, has the same
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from layers.digest import Digest
@@ -54,7 +52,7 @@ _PART = f"{_WORD}(?:(?:[-._:@+]|--){_WORD})*"
 _NAMES = re.compile(f"{_PART}(?:/{_PART})*")
 
 
-@dataclass(frozen=True)
+@frozen
 class Artifact:
     """A resolved artifact. skopeo finds the blobs in `source`. `name` overrides the reference's
     name."""
@@ -109,7 +107,7 @@ class Artifact:
     def created_seconds(self) -> int:
         return artifact_seconds(self.manifest)
 
-    @cached_property
+    @property
     def layers(self) -> tuple[ImageLayer, ...]:
         """Return the blobs, each once: the config, and the artifact's files."""
         return tuple(map(ImageLayer.of_file, artifact_blobs(self.manifest)))
