@@ -153,6 +153,7 @@ def test_every_field_of_the_document(registry: Registry, tmp_path: Path, layout:
         "branch": branch,
         "unchanged": False,
         "to": None,
+        "artifacts": [],
         "fetched_bytes": fetched,
         "images": [
             {
