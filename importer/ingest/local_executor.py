@@ -9,6 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
+from importer.ingest.budget import processors
 from importer.ingest.job import Sealed
 from importer.ingest.missing_layer import Origins
 from importer.ingest.spool import SpooledBlob
@@ -192,4 +193,10 @@ class LocalExecutor:
         """Read a layer, and where objects need no libostree, write the directories that no lower
         layer can change. Without a `worker`, this process reads the layer."""
         job = Sealed(job) if repo.writes_beside else job
-        return run_job(repo, worker, job, source, advance)
+        return run_job(repo, worker, job, source, advance, partial(self._publish_early, repo))
+
+    def _publish_early(self, repo: Repo, directory: str) -> None:
+        """Move objects into the repo while others are written, if a processor is idle. Otherwise
+        all would be slower: processes that change one file system hinder each other."""
+        if self._workers.busy < processors():
+            repo.publish_early(directory)

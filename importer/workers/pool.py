@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from importer.workers.job import Job, Task
     from importer.workers.worker import Answer, JobDone, WorkRequest
 
+    type OnFull = Callable[[str], None]
     type OnMessage = Callable[[int | str], None]
 
 # A worker process finds the modules where this process has found them. The last directory is for an
@@ -50,6 +51,7 @@ class Workers:
         self._preload = preload
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
+        self.busy = 0  # how many processes are lent
 
     @property
     def has_idle(self) -> bool:
@@ -69,11 +71,14 @@ class Workers:
         with self._lock:
             idle = self._idle.pop() if self._idle else None
         worker = idle or Worker(self._preload)
+        with self._lock:
+            self.busy += 1
         try:
             yield worker
         finally:
-            if not worker.is_over:
-                with self._lock:
+            with self._lock:
+                self.busy -= 1
+                if not worker.is_over:
                     self._idle.append(worker)
 
 
@@ -103,7 +108,7 @@ class Worker:
         place: ObjectPlace,
         source: int,
         advance: Advance,
-        on_full: Callable[[str], None] = lambda _directory: None,
+        on_full: OnFull = lambda _directory: None,
     ) -> JobDone[T]:
         """Do a job in the process, and store its objects in `place`.
 

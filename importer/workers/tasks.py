@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from importer.progress import Advance
     from importer.repo.writer import Repo
     from importer.workers.job import Job, Task
-    from importer.workers.pool import Worker
+    from importer.workers.pool import OnFull, Worker
 
 
 # A process is worth its start for at least this many bytes of file content: in the time that it
@@ -102,7 +102,14 @@ def lent_worker(repo: Repo, workers: Workers) -> Iterator[Worker | None]:
             yield worker
 
 
-def run_job[T](repo: Repo, worker: Worker | None, job: Job[T], source: int, advance: Advance) -> T:
+def run_job[T](
+    repo: Repo,
+    worker: Worker | None,
+    job: Job[T],
+    source: int,
+    advance: Advance,
+    on_full: OnFull = lambda _directory: None,
+) -> T:
     """Do a job, such as to read a layer, and store its files in the repo's transaction.
 
     The arguments are those of `Worker.write`. Without a `worker`, do the job in this process.
@@ -110,6 +117,6 @@ def run_job[T](repo: Repo, worker: Worker | None, job: Job[T], source: int, adva
     if worker is None:
         return job.read(repo, source, advance)
     with faults(f"writing files to repo {repo.path}"):
-        done = worker.write(job, repo.new_place(), source, advance, repo.publish_early)
+        done = worker.write(job, repo.new_place(), source, advance, on_full)
     repo.count_written(done.written_bytes)
     return done.result

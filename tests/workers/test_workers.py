@@ -135,7 +135,7 @@ def read(
         if workers is None:
             return run_job(repo, None, job, source, advance)
         with lent_worker(repo, workers) as worker:
-            return run_job(repo, worker, Sealed(job), source, advance)
+            return run_job(repo, worker, Sealed(job), source, advance, repo.publish_early)
 
 
 def checksums(layer: ReadLayer) -> list[str]:
