@@ -7,7 +7,7 @@ import stat
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from importer.copies.components import Components
+from importer.copies.disk_owner import Components
 from importer.copies.disk_tree import DiskTree
 from importer.errors import ImporterError, layer_faults, os_faults
 from importer.files.atomic import is_fresh, replace_file

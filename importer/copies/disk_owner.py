@@ -1,4 +1,11 @@
-"""Give files on the disk their owner, permissions, xattrs and time."""
+"""Give files on the disk their owner, permissions, xattrs and time.
+
+An xattr marks the files of each layer as a component, for tools that divide an image into layers
+anew. chunkah (src/components/xattr.rs, August 2026) and `rpm-ostree compose build-chunked-oci`
+(rust/src/container.rs, June 2026) read `user.component`: a file or directory belongs to the
+component of its own xattr, or else of the nearest directory above that has one. chunkah reads
+`user.update-interval` as well, in days, of any file or directory with the component.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +17,47 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.files.xattrs import xattrs_of
 from importer.repo.labels import unlabelled
+from importer.store.artifact_files import blob_checksums
+from importer.store.layers import layer_parts
 from layers.entry import Owner
 from layers.errors import printable
 from layers.path import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from importer.copies.components import Components
+    from importer.store.reader import StoreView
+    from layers.entry import Xattrs
     from layers.path import Path
+
+_NAME, _INTERVAL = b"user.component", b"user.update-interval"
+
+
+class Components:
+    """The components of a store: a layer's directory, blocker and tar-split record are one; and so
+    is each blob of an artifact.
+
+    `days` is how often layers change, as chunkah takes it; None makes no components.
+    """
+
+    def __init__(self, store: StoreView, days: int | None) -> None:
+        self._xattrs: Mapping[Path, Xattrs] = {}
+        if days is not None:
+            self._xattrs = {
+                path: (
+                    (_NAME, b"container-layer-" + layer.encode()),
+                    (_INTERVAL, b"%d" % days),
+                )
+                for layer in (*store.layers, *blob_checksums(store.root))
+                for path in layer_parts(store.root, layer)
+            }
+
+    def marked(self, owner: Owner, path: Path) -> Owner:
+        """Return the owner of a path in the store, with the xattrs of a component that begins
+        there."""
+        added = self._xattrs.get(path, ())
+        return owner._replace(xattrs=tuple(sorted({*owner.xattrs, *added}))) if added else owner
+
 
 _SET_ID = 0o6000
 _USER = b"user."

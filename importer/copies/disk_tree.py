@@ -13,10 +13,11 @@ from importer.repo.reachable import check_breadth
 from layers.errors import printable
 from layers.path import joined
 from layers.storage.artifact import ARTIFACTS
+from layers.tree.lower import each_directory
 from layers.whiteout import unquoted
 
 if TYPE_CHECKING:
-    from importer.copies.components import Components
+    from importer.copies.disk_owner import Components
     from importer.progress import Advance
     from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
@@ -50,17 +51,14 @@ class DiskTree:
         made: list[tuple[Path, str]] = []
         with Beneath(self._root) as beneath:
             self._enter(beneath.directory(top[:-1]), top)
-            work = [(top, tree)]
-            while work:
-                path, directory = work.pop()
+            for path, directory in each_directory(tree, top):
                 made.append((path, directory.meta))
                 descriptor = beneath.directory(path)
                 self._remove_left(descriptor, path, directory)
                 if path != top:  # its own files are records, which no other file may follow
                     self._write_files(descriptor, path, directory)
-                for name, below in sorted(directory.directories.items(), reverse=True):
+                for name in directory.directories:
                     self._enter(descriptor, (*path, name))
-                    work.append(((*path, name), below))
             self._write_files(beneath.directory(top), top, tree)
             for path, meta in reversed(made):  # what is written into a directory sets its time
                 self._finish(beneath.directory(path), path, meta)

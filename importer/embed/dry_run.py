@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from importer.cache.layer import record_name
 from importer.commit.target import ExistingStore
 from importer.embed.base_image import fetch_base, resolve_base
 from importer.embed.embed import base_keys, new_documents, packed_layers, wanted
@@ -25,14 +24,14 @@ from importer.files.oci_layout import Layout
 from importer.files.scratch import scratch
 from importer.render.table import Block, Column, Table, Text
 from importer.repo.writer import Repo
-from importer.store.artifact_files import blob_checksums
 from importer.store.find import embedded_commit
+from importer.store.layers import layer_parts
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.digest import Digest
 from layers.frozen import frozen
 from layers.oci.derive import NewLayer
 from layers.oci.manifest import Descriptor
-from layers.storage.mounted import blocker_of
+from layers.path import joined
 from layers.words import first_of, several, size
 
 if TYPE_CHECKING:
@@ -43,8 +42,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from layers.storage.image import Image
 
-    # The store layers packed into a layer: their ids, and the checksums of their records,
-    # directories and blockers.
+    # The store layers packed into a layer: the paths and checksums of their parts.
     type Content = tuple[tuple[str, ...], ...]
 
 _COLUMNS = (
@@ -207,14 +205,8 @@ def _before(
 
 def _content(store: StoreView, group: tuple[str, ...]) -> Content:
     content: list[tuple[str, ...]] = [(store.prefix,)]
-    blobs = blob_checksums(store.root)
     for layer in group:
-        if layer in blobs:
-            content.append((layer, blobs[layer]))
-            continue
-        record = store.root.leaf(f"overlay-layers/{record_name(layer)}")
-        content.append((layer, record or ""))
-        for name in (layer, blocker_of(layer).id):
-            directory = store.root.find(f"overlay/{name}")
-            content.append((directory.contents, directory.meta) if directory is not None else ())
+        for path, part in layer_parts(store.root, layer).items():
+            checksums = (part,) if isinstance(part, str) else (part.contents, part.meta)
+            content.append((joined(path).decode(), *checksums))
     return tuple(content)

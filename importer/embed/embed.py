@@ -13,9 +13,9 @@ from importer.embed.base_image import fetch_base, resolve_base, tell_platforms
 from importer.embed.destination import destination
 from importer.embed.extra_files import ExtraFiles
 from importer.embed.image_layers import ImageLayers
+from importer.embed.layer_tar import tell_xattrs
 from importer.embed.present_store import present_store, watched_size
 from importer.embed.store_layers import store_layers
-from importer.embed.write_layer import tell_xattrs
 from importer.errors import ImporterError
 from importer.fetch.blobs import Blobs
 from importer.render.table import Block, Text
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
     from importer.embed.destination import Published
+    from importer.embed.layer_tar import WrittenLayer
     from importer.embed.store_layers import StoreLayers
-    from importer.embed.write_layer import WrittenLayer
     from importer.fetch.skopeo import Skopeo
     from importer.progress import Progress
     from importer.store.reader import StoreView

@@ -5,18 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from importer.cache.layer import record_name
 from importer.embed.extra_files import ExtraFiles
-from importer.embed.layer_tar import EmbeddedTar, Source
+from importer.embed.layer_tar import EmbeddedTar, PlannedLayer, Source, WrittenLayer, write_layer
 from importer.embed.store_layers import leaves_of
-from importer.embed.write_layer import PlannedLayer, WrittenLayer, write_layer
 from importer.repo.labels import unlabelled
 from importer.store.artifact_files import blob_checksums
-from layers.digest import Digest
+from importer.store.layers import layer_parts
 from layers.entry import Owner
 from layers.path import components, joined
-from layers.storage.artifact import ARTIFACTS, blob_path
-from layers.storage.mounted import blocker_of
+from layers.storage.artifact import ARTIFACTS
 from layers.words import several
 
 if TYPE_CHECKING:
@@ -110,19 +107,8 @@ class ImageLayers:
     def _files(self, layer_id: str) -> dict[Path, Source]:
         """Return the layer's directory, blocker and tar-split record, as far as it has them; or
         the file of an artifact's blob."""
-        if layer_id in self._blobs:
-            path = components(blob_path(Digest.parse(layer_id)).encode())
-            return {(*self._prefix, *path): self._blobs[layer_id]}
-        files: dict[Path, Source] = {}
-        overlay, records = self._store.root.find("overlay"), self._store.root.find("overlay-layers")
-        if overlay is not None:
-            for name in (layer_id.encode(), blocker_of(layer_id).id.encode()):
-                if name in overlay.directories:
-                    files[(*self._prefix, _OVERLAY, name)] = overlay.directories[name]
-        record = record_name(layer_id).encode()
-        if records is not None and record in records.leaves:
-            files[(*self._prefix, _RECORDS, record)] = records.leaves[record]
-        return files
+        parts = layer_parts(self._store.root, layer_id)
+        return {(*self._prefix, *path): part for path, part in parts.items()}
 
     def _removal(self) -> list[PlannedLayer]:
         removed = self._present.removed

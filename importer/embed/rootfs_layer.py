@@ -11,7 +11,7 @@ import os
 from stat import S_IMODE, S_ISDIR, S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING
 
-from importer.embed.write_layer import write_tar
+from importer.embed.layer_tar import write_tar
 from importer.errors import ImporterError
 from importer.files.beneath import Beneath, look_at, open_file
 from importer.files.descriptors import check_regular, held

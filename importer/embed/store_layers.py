@@ -12,6 +12,7 @@ from layers.path import Path, joined
 from layers.storage.image import short_name
 from layers.storage.layer_record import chain
 from layers.storage.packing import PackedLayer
+from layers.tree.lower import each_directory
 from layers.whiteout import is_whiteout, unquoted
 
 if TYPE_CHECKING:
@@ -143,11 +144,8 @@ def leaves_of(root: RepoDirectory) -> Iterator[tuple[Path, str]]:
 
 def _leaves(root: RepoDirectory) -> Iterator[tuple[Path, str]]:
     """Yield every file with its checksum, and every directory below the root with ""."""
-    work: list[tuple[Path, RepoDirectory]] = [((), root)]
-    while work:
-        path, directory = work.pop()
+    for path, directory in each_directory(root):
+        if path:
+            yield path, ""
         for name, checksum in directory.leaves.items():
             yield (*path, name), checksum
-        for name, below in directory.directories.items():
-            yield (*path, name), ""
-            work.append(((*path, name), below))

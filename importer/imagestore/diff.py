@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from importer.imagestore.artifact_changes import ArtifactChanges
 from importer.imagestore.image_files import TreeDiff, changed_files, tree_diff
 from importer.render.table import Block, Column, Table, Text
 from importer.repo.reachable import Fetch, fetch_cost
+from importer.store.artifact_files import ArtifactChanges
 from importer.store.layers import layer_ids_of
 from importer.store.lost import Lost, find_lost
 from layers.errors import printable

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
     from layers.document import Document
-    from layers.oci.manifest import Descriptor
     from layers.storage.artifact import StoredArtifact
 
 # Branches of a single image or artifact.
@@ -129,7 +128,7 @@ def _remove(
     with repo.transaction():
         tree = repo.tree_of(store.commit)
         inside = tree.below(store.prefix)
-        _StoreEdit(repo, store, inside, change.kept).run()
+        _remove_images(repo, store, inside, change.kept)
         if change.artifacts_gone:
             kept = [artifact.entry for artifact in change.artifacts_kept]
             keep_artifacts(repo, store.root, inside, kept)
@@ -142,57 +141,34 @@ def _remove(
     return Removal(store.branch, checksum, *gone)
 
 
-class _StoreEdit:
-    """Removes what only the removed images had.
+def _remove_images(repo: Repo, store: StoreView, tree: Tree, kept: list[ImageView]) -> None:
+    """Remove what only other images than `kept` have: layers, then images.
 
     Everything else stays as it is, with its labels, and so do the records of other tools' images.
     """
+    needed = {layer.id for image in kept for layer in image.layers}
+    unflattened = [image for image in kept if not image.flattened]
+    layers: list[Document] = []
+    for layer in store.layers.values():
+        if layer.id in needed:
+            standard_id = store.standard_ids[layer.id]
+            blobs = [blob for image in unflattened for blob in image.blobs(standard_id)]
+            layers.append(with_blob(layer, blobs))
+        else:
+            remove_layer(repo, tree, store.root, layer.id)
+    _rewrite(repo, store, tree, LAYERS, layers)
+    for image_id in {image.id for image in store.images} - {image.id for image in kept}:
+        tree.below("overlay-images").remove(image_id)
+    _rewrite(repo, store, tree, IMAGES, [image.record.document for image in kept])
 
-    def __init__(self, repo: Repo, store: StoreView, tree: Tree, kept: list[ImageView]) -> None:
-        self._repo = repo
-        self._store = store
-        self._tree = tree
-        self._kept = kept
 
-    def run(self) -> None:
-        """Remove layers, then images."""
-        needed = {layer.id for image in self._kept for layer in image.layers}
-        self._layers([layer_id for layer_id in self._store.layers if layer_id not in needed])
-        gone = {image.id for image in self._store.images} - {image.id for image in self._kept}
-        images = self._part("overlay-images")
-        for image_id in gone:
-            images.remove(image_id)
-        records = [i.record.document for i in self._store.images if i.id not in gone]
-        self._rewrite(images, IMAGES, records)
-
-    def _layers(self, gone: list[str]) -> None:
-        layers = self._part("overlay-layers")
-        for layer_id in gone:
-            remove_layer(self._repo, self._tree, self._store.root, layer_id)
-        records = [
-            with_blob(record, self._blobs(self._store.standard_ids[record.id]))
-            for record in self._store.layers.values()
-            if record.id not in gone
-        ]
-        self._rewrite(layers, LAYERS, records)
-
-    def _blobs(self, standard_id: str) -> list[Descriptor]:
-        """Return the blobs that the remaining images name for a layer."""
-        images = [image for image in self._kept if not image.flattened]
-        return [blob for image in images for blob in image.blobs(standard_id)]
-
-    def _part(self, name: str) -> Tree:
-        part = self._tree.enter(name)
-        if part is None:
-            raise ImporterError(f"{name} is missing in the store")
-        return part
-
-    def _rewrite(self, tree: Tree, path: str, records: list[Document]) -> None:
-        """Write a file of records anew; it keeps its owner and label."""
-        before = self._store.root.leaf(path)
-        assert before is not None  # noqa: S101 - its records have been read
-        checksum = self._repo.write_file(self._repo.file(before).owner, compact_json(records))
-        tree.file(path.partition("/")[2], checksum)
+def _rewrite(repo: Repo, store: StoreView, tree: Tree, path: str, records: list[Document]) -> None:
+    """Write a file of records anew; it keeps its owner and label."""
+    directory, _, name = path.partition("/")
+    before = store.root.leaf(path)
+    assert before is not None  # noqa: S101 - its records have been read
+    checksum = repo.write_file(repo.file(before).owner, compact_json(records))
+    tree.below(directory).file(name, checksum)
 
 
 def _parent(repo: Repo, store: StoreView) -> str | None:

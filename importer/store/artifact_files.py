@@ -1,8 +1,8 @@
-"""Write and read the artifacts of a store: an OCI layout in its directory `artifacts`."""
+"""Write, read and compare the artifacts of stores, in a store's directory `artifacts`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from importer.repo.labels import labelled_owner
 from layers.document import MAX_RECORDS_SIZE
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from importer.repo.tree import Tree
     from importer.repo.values import RepoDirectory, SystemDirectory
     from importer.repo.writer import Repo
+    from importer.store.reader import StoreView
     from layers.document import Document
     from layers.storage.artifact import Artifact
 
@@ -122,3 +123,35 @@ def keep_artifacts(
     assert index is not None  # noqa: S101 - it has entries
     written = repo.write_file(repo.file(index).owner, index_of(entries))
     tree.below(ARTIFACTS).file(INDEX.rpartition("/")[2], written)
+
+
+@frozen
+class ArtifactChanges:
+    """The artifacts that differ from store A to store B."""
+
+    added: tuple[StoredArtifact, ...]  # [StoredArtifact]: a list of those that B alone has
+    removed: tuple[StoredArtifact, ...]  # [StoredArtifact]: a list of those that A alone has
+    # [StoredArtifact]: a list of those that have another digest in B, as in B
+    changed: tuple[StoredArtifact, ...]
+    unchanged: int  # number of artifacts that both have
+
+    @classmethod
+    def of(cls, old: StoreView | None, new: StoreView) -> Self:
+        before = {artifact.label: artifact for artifact in (old.artifacts if old else ())}
+        after = {artifact.label: artifact for artifact in new.artifacts}
+        both = [(before[label], after[label]) for label in after if label in before]
+        changed = [b for a, b in both if a.manifest.digest != b.manifest.digest]
+        return cls(
+            tuple(artifact for label, artifact in after.items() if label not in before),
+            tuple(artifact for label, artifact in before.items() if label not in after),
+            tuple(changed),
+            len(both) - len(changed),
+        )
+
+    def by_sign(self) -> list[tuple[str, StoredArtifact, str]]:
+        """Return the sign of each artifact that differs, and what is new of it."""
+        return [
+            *(("+", artifact, "new artifact") for artifact in self.added),
+            *(("~", artifact, "another artifact") for artifact in self.changed),
+            *(("-", artifact, "") for artifact in self.removed),
+        ]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from importer.cache.branches import is_blob
 from importer.cache.layer import record_name
 from importer.cache.stack import deletes
 from importer.repo.commit_keys import FLATTEN, FORM, STORE_WHITEOUTS
+from layers.digest import Digest
 from layers.document import MAX_RECORDS_SIZE
 from layers.frozen import frozen
-from layers.storage.artifact import ARTIFACTS
+from layers.path import Path, components
+from layers.storage.artifact import ARTIFACTS, blob_path
 from layers.storage.layer_id import (
     LayerIds,
     StoreForm,
@@ -102,6 +105,19 @@ def is_cut(store: RepoDirectory, store_id: str, standard_id: str) -> bool:
 def blocker_in(store: RepoDirectory, store_id: str) -> RepoDirectory | None:
     """Return the tree that hides the directories which a layer holds whole, or None."""
     return store.find(f"overlay/{blocker_of(store_id).id}/diff")
+
+
+def layer_parts(store: RepoDirectory, store_id: str) -> dict[Path, RepoDirectory | str]:
+    """Return a layer's directory, blocker and tar-split record, by their paths in the store, as far
+    as the store has them; or the file of an artifact's blob, whose id is its digest."""
+    if is_blob(store_id):
+        path = blob_path(Digest.parse(store_id))
+        leaf = store.leaf(path)
+        return {components(path.encode()): leaf} if leaf is not None else {}
+    trees = (f"overlay/{name}" for name in (store_id, blocker_of(store_id).id))
+    record = f"overlay-layers/{record_name(store_id)}"
+    parts = {**{path: store.find(path) for path in trees}, record: store.leaf(record)}
+    return {components(path.encode()): part for path, part in parts.items() if part is not None}
 
 
 @frozen

@@ -10,7 +10,9 @@ from importer.store.artifact_files import artifact_entries, blob_checksums, stor
 from layers.chunks import drain, verified
 from layers.frozen import frozen
 from layers.oci.readable import check_manifest
+from layers.path import joined
 from layers.storage.artifact import ARTIFACTS, FILES, INDEX, LOCK, LOCK_TARGET, name_of
+from layers.tree.lower import each_directory
 
 if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory
@@ -93,13 +95,11 @@ class ArtifactCheck:
             self.findings.add(f"is no symlink, as to {LOCK_TARGET}", path=LOCK)
 
     def _check_owners(self, directory: RepoDirectory) -> None:
-        work = [(ARTIFACTS, directory)]
-        while work:
-            path, place = work.pop()
+        for below, place in each_directory(directory, (ARTIFACTS.encode(),)):
+            path = joined(below).decode()
             self.owners.directory(path, place)
             for name in place.leaves:
                 self.owners.file(path, place, name.decode())
-            work += [(f"{path}/{n.decode()}", below) for n, below in place.directories.items()]
 
     def blobs(self, artifacts: list[StoredArtifact]) -> dict[BlobCheck, str]:
         """Return the blobs to read, each with an artifact that has it."""
