@@ -1,9 +1,9 @@
 """Read a repo's files without libostree, which takes longer to load than they take to be read.
 
 The files are a documented, stable format (ostree's manual, "Anatomy of an OSTree repository").
-libostree answers, or raises the error, for a file that is absent here or that libostree would not
-write so: objects of a parent repo, refs that are symlinks, metadata that is not text, damaged
-objects, a lock that another program holds, repos of other modes.
+libostree answers, or raises the error, for an object that is absent here, and for a file that it
+would not write so: objects of a parent repo, refs that are symlinks, metadata that is not text,
+damaged objects, a lock that another program holds, repos of other modes.
 """
 
 from __future__ import annotations
@@ -80,8 +80,12 @@ class PlainRepo:
             yield _lock(descriptor)
 
     def ref(self, name: str) -> str | None:
-        """Return the commit of a branch."""
-        data = self._read(f"refs/heads/{name}") if _REF.fullmatch(name) else None
+        """Return the commit of a branch, "" if there is no such branch."""
+        if not _REF.fullmatch(name):
+            return None
+        data = self._read(f"refs/heads/{name}")
+        if data is None and self._is_absent(f"refs/heads/{name}"):
+            return ""
         checksum = _CHECKSUM.fullmatch(data or b"")
         return checksum[1].decode() if checksum else None
 
@@ -108,6 +112,15 @@ class PlainRepo:
         if self.mode == "archive":
             return _inflated(self._read(place) or b"")
         return self._read(place, of_file=True)
+
+    def _is_absent(self, path: str) -> bool:
+        try:
+            (self._path / path).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            pass  # libostree says why
+        return False
 
     def _object(self, kind: ObjectKind, checksum: str) -> str:
         suffix = "filez" if kind == "file" and self.mode == "archive" else kind

@@ -79,7 +79,7 @@ class RepoReader:
         checksum, and looks among the remotes' refs as well.
         """
         if self._plain is not None and (checksum := self._plain.ref(ref)) is not None:
-            return checksum
+            return checksum or None
         with faults(f"reading ref {ref}"):
             try:
                 refs = self._refs_below(ref)

@@ -109,7 +109,7 @@ class ReferenceSource:
         with ThreadPoolExecutor(target.budget.questions) as pool:
             asked = [pool.submit(question) for question in questions]
             if any(map(stored.lack, self.references)):
-                _load_readers()
+                _load_readers(repo)
             _wait(asked, blobs.close)
         answers = [answer.result() for answer in asked]
         images = tuple(
@@ -130,10 +130,12 @@ def _artifact_branch(target: Target, reference: Reference) -> str:
     return target.branch or artifact_branch(reference)
 
 
-def _load_readers() -> None:
-    """Load what reads layers, which takes as long as skopeo takes to start."""
+def _load_readers(repo: Repo) -> None:
+    """Load what reads and commits layers, which takes as long as skopeo takes to start."""
     import importer.ingest.import_layers
     import importer.ingest.local_executor  # noqa: F401
+
+    _ = repo.handle
 
 
 def _wait[T](futures: list[Future[T]], stop: Callable[[], None]) -> None:

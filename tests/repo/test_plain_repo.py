@@ -57,6 +57,7 @@ def filled(path: Path) -> str:
     ostree(path, "commit", "--branch=os/typed", "--add-metadata=key=true", f"--tree=ref={parent}")
     heads = path / "refs/heads"
     (heads / "alias").symlink_to("os/text")
+    (heads / "dangling").symlink_to("nowhere")
     (heads / "damaged").write_text("no checksum\n")
     (heads / "short").write_text(parent)
     os.mkfifo(heads / "os/.fifo")
@@ -83,7 +84,17 @@ def content(repo: RepoReader, checksum: str) -> tuple[object, ...]:
 def everything(repo: Repo, commit: str) -> list[object]:
     """All that a repo answers about its refs, this commit and its files."""
     names = ["os/text", "os/child", "os/typed", "os", "os/text/below", "alias", "damaged", "short"]
-    names += ["absent", "../config", "/etc/passwd", "os//text", "a b", "", commit]
+    names += [
+        "absent",
+        "absent/below",
+        "dangling",
+        "../config",
+        "/etc/passwd",
+        "os//text",
+        "a b",
+        "",
+        commit,
+    ]
     found = [answer(partial(repo.resolve, name)) for name in names]
     heads = [head for head in found[:3] if isinstance(head, str)]
     found += [answer(partial(repo.commit, head)) for head in heads]
