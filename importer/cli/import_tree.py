@@ -93,7 +93,7 @@ def _job(given: Given) -> TreeJob:
         signing=given(Signing).keys,
         jobs=given(Jobs).count,
         cache=not given(TreeArguments).no_cache,
-        max_size=rules.max_size,
+        max_size=given(TreeArguments).max_size,
     )
 
 

@@ -27,9 +27,10 @@ class LostLayer:
 class Lost:
     """The images and layers of an old store that the new one lacks.
 
-    Containers of these images no longer start, nor do containers over these layers that
-    containers-storage from 1.63 on has made: it knows layers by their ids, earlier versions by
-    links. Images that a device pulled over a store with standard ids break with these layers.
+    A pod of such an image has to pull it. Such a layer is lost to the two holders that know layers
+    by ids (layers/storage/holders.py): containers that containers-storage from 1.63 on has made,
+    and images that a device pulled or built beside a store with standard ids. `check-upgrade`
+    judges by links as well.
     """
 
     images: tuple[ImageView, ...]  # [ImageView]: a list of images

@@ -115,19 +115,19 @@ class Platform(OptionGroup, heading=Heading.IMAGES):
 
 
 class DeviceRules(OptionGroup, heading=Heading.IMAGES):
-    """Device nodes, of which ostree has none, and the largest size of all that is read."""
+    """Device nodes, of which ostree has none."""
 
     device_nodes: DeviceNodes = choice(
         default=DeviceNodes.AUTO,
         help="auto: leave out device nodes, and fifos of trees, below /dev, refuse others; skip:"
         " leave out all; error: refuse all. Whiteouts and backingFsBlockDev are none of these.",
     )
-    max_size: int = setting(Size(), default=CALL_LIMITS.size)
 
 
 class LayerRules(DeviceRules):
     """Bounds on a layer's content, and on all layers together."""
 
+    max_size: int = setting(Size(), default=CALL_LIMITS.size)
     max_layer_size: int = setting(Size(), default=_LIMITS.size)
     max_layer_entries: int = setting(Number(1), default=_LIMITS.entries)
     max_entries: int = setting(Number(1), default=CALL_LIMITS.entries)

@@ -15,12 +15,14 @@ from importer.cli.options.declare import (
     flag,
     option,
     required,
+    setting,
 )
 from importer.cli.options.images import DeviceRules
 from importer.cli.options.name_types import Branch, TreePrefix
 from importer.cli.options.result import REPO
 from importer.cli.options.rules import exclusive
-from importer.cli.options.types import Number, PlaceType
+from importer.cli.options.types import Number, PlaceType, Size
+from layers.limits import CALL_LIMITS
 
 
 class Opaque(Enum):
@@ -67,6 +69,7 @@ class TreeArguments(OptionGroup, heading=Heading.IMAGES):
     no_cache: bool = flag(
         help="Read all files again, also those that have not changed since the last commit."
     )
+    max_size: int = setting(Size(), default=CALL_LIMITS.size)
 
 
 class TreeCommit(OptionGroup, heading=Heading.RESULT):
