@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen[V](described: type[V]) -> type[V]:
-    """Make a class a dataclass with slots and `hash`. mypy lets nobody change a field.
+    """Make a class a dataclass with slots and a hash. mypy refuses code that changes a field.
 
     `dataclass(frozen=True)` writes and compiles six methods for each class, which takes a third of
     the time of a command that finds nothing new. Here it writes `__init__` alone. A class with a
