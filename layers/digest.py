@@ -57,7 +57,6 @@ class Digest:
         return cls(algorithm, hashlib.new(algorithm, data).hexdigest())
 
     def hasher(self) -> Hasher:
-        """Return a new, empty hash of this algorithm."""
         return hashlib.new(self.algorithm)
 
     def check(self, data: bytes, what: str) -> bytes:

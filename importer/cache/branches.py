@@ -89,12 +89,10 @@ def labelled_branch(label_hash: str, layer_id: str) -> str:
 
 
 def rootfs_branch(reference: Reference) -> str:
-    """Return the default branch of an image's root directory."""
     return ROOTFS + image_branch(reference).removeprefix(IMAGE)
 
 
 def artifact_branch(reference: Reference) -> str:
-    """Return the default branch of an artifact."""
     return ARTIFACT + image_branch(reference).removeprefix(IMAGE)
 
 

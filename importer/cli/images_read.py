@@ -25,7 +25,6 @@ class LayerRead:
     state: str = "waiting"
 
     def advance(self, count: int) -> None:
-        """Count bytes that were read."""
         self.read += count
 
 
@@ -45,7 +44,6 @@ class ImageRead:
 
     @property
     def read(self) -> int:
-        """Return the bytes that were read so far."""
         return sum(layer.read for layer in self.layers)
 
     @property

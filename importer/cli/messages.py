@@ -45,7 +45,6 @@ class JsonLog(Lines):
     """Print messages and the beginning of each blob as JSON (--log-json)."""
 
     def message(self, text: str, level: str = "info") -> None:
-        """Print one JSON object."""
         say(log_line(level, text))
 
 
@@ -70,17 +69,14 @@ class Events:
         atexit.register(self._finish)
 
     def message(self, text: str) -> None:
-        """Write a `message`."""
         self._shown.message(text)
         self._write({"event": "message", "text": text})
 
     def layer(self, name: str, size: int, state: str) -> None:
-        """Write a `layer`."""
         self._shown.layer(name, size, state)
         self._write({"event": "layer", "layer": name, "size": size, "state": state})
 
     def image(self, name: str, layers: Sequence[str], reused: int) -> None:
-        """Write an `image`."""
         self._shown.image(name, layers, reused)
         self._write({"event": "image", "image": name, "layers": layers, "reused": reused})
 

@@ -94,7 +94,6 @@ class TerminalBars:
         self._console.print(escaped(text), markup=False, highlight=False, soft_wrap=True)
 
     def image(self, name: str, layers: Sequence[str], reused: int) -> None:
-        """Begin an image."""
         with self._lock:
             self._began = self._began or time.monotonic()
             self.images.add(name, layers, reused)
@@ -111,7 +110,6 @@ class TerminalBars:
 
     @contextmanager
     def blob(self, name: str, size: int) -> Iterator[Advance]:
-        """Show how much of the blob is read."""
         layer = self.images.layers.get(name)
         with self._lock:
             if layer is None:

@@ -32,7 +32,6 @@ class Members:
         self._over = threading.Event()
 
     def close(self) -> None:
-        """Stop watching."""
         self._over.set()
 
     def first(self) -> int:

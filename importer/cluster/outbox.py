@@ -77,7 +77,6 @@ class Outbox:
         self.close()
 
     def close(self) -> None:
-        """Stop serving, and remove the repo."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()

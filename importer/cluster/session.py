@@ -82,7 +82,6 @@ class ClusterSession:
         opened.callback(members.close)
 
     def close(self) -> None:
-        """End the connection, and remove the directory."""
         self._opened.close()
 
     def others(self, workers: Iterable[str]) -> set[str]:

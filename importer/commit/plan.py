@@ -56,7 +56,6 @@ class PlannedBranch:
     artifacts: tuple[Artifact, ...] = ()
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "branch": self.name,  # the branch
             "commit": self.head.checksum if self.head else None,  # its commit now, or `null`
@@ -81,7 +80,6 @@ class PlannedBranch:
 
     @property
     def by_component(self) -> dict[str, Image]:
-        """Return a release's images by component."""
         return dict(zip(self.components, self.images, strict=True))
 
     def without(self, faults: Mapping[str, Fault]) -> PlannedBranch:
@@ -139,7 +137,6 @@ class PlannedPart:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """Return the artifacts of all branches."""
         return tuple(artifact for branch in self.branches for artifact in branch.artifacts)
 
 
@@ -151,7 +148,6 @@ class Plan:
 
     @property
     def branches(self) -> tuple[PlannedBranch, ...]:
-        """Return the branches of all parts."""
         return tuple(branch for part in self.parts for branch in part.branches)
 
 

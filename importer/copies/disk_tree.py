@@ -106,7 +106,6 @@ class DiskTree:
             self._opened[path] = mode & 0o7777
 
     def _finish(self, descriptor: int, path: Path, meta: str) -> None:
-        """Give a directory its owner."""
         owner = self.owners.possible(self._repo.dirmeta(meta), path)
         present = owner_on_disk(descriptor)
         if present is not None and path in self._opened:

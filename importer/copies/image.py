@@ -33,7 +33,6 @@ class ImageCopy:
         """Accept any place: an image goes beside other images of a layout."""
 
     def write(self, repo: Repo, commit: str, prefix: str, progress: Progress) -> CopiedStore:
-        """See `StoreCopy`."""
         made = embed(self._job(repo, commit, prefix), progress).published
         return CopiedStore(self.text, made.unchanged, made.digest)
 

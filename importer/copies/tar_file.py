@@ -38,7 +38,6 @@ class TarCopy:
     update: bool = field(kw_only=True)
 
     def check(self) -> None:
-        """See `StoreCopy`."""
         if not isinstance(self.to, Path):
             return
         if not is_directory(self.to.parent):

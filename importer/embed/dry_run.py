@@ -63,7 +63,6 @@ class RehearsedLayer:
     known: bool  # whether the image at the destination has the layer
 
     def row(self) -> tuple[str, ...]:
-        """Return the layer's row of the table."""
         known = "has it" if self.known else "new"
         return str(len(self.store_layers)), size(self.tar_size), known, first_of(self.images) or "-"
 
@@ -96,7 +95,6 @@ class EmbedPlan:
         return [table, Text(""), Text(sums), *told]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "dry_run": True,  # `true`
             "destination": self.job.to,  # as the command line has it

@@ -101,7 +101,6 @@ class Embedded:
         return [Text(str(self.published.digest))]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "destination": self.job.to,  # as the command line has it
             "digest": self.published.digest,  # the manifest's digest at the destination

@@ -177,7 +177,6 @@ class WrittenLayer:
     unusual: tuple[bytes, ...]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "digest": self.layer.blob.digest,  # the blob's digest
             "diff_id": self.layer.diff_id,  # the uncompressed tar's digest

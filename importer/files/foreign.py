@@ -62,7 +62,6 @@ class ForeignDirectory:
         self.close()
 
     def close(self) -> None:
-        """Close the descriptor."""
         os.close(self.descriptor)
 
     def full(self, path: bytes) -> bytes:

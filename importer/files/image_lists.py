@@ -40,7 +40,6 @@ class ImageList:
 
     @property
     def images(self) -> tuple[Listed, ...]:
-        """Return the images in the file's order."""
         return self.file.images
 
 

@@ -83,7 +83,6 @@ class SourceLayer:
 
     @property
     def source(self) -> str:
-        """See `Origin`."""
         return printable(self.store.path + b"/" + self.directory)
 
     @property
@@ -96,7 +95,6 @@ class SourceLayer:
         options: LayerOptions,
         timeout: float,  # noqa: ARG002 - a disk is not silent
     ) -> Job[ReadLayer]:
-        """See `Origin`."""
         return StoreJob(layer, self, options)
 
     @property

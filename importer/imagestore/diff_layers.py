@@ -61,7 +61,6 @@ class LayersDiff(Shown):
     ostree: Fetch | None
 
     def blocks(self) -> list[Block]:
-        """Return a row for each new layer, and the sums."""
         table = Table(_COLUMNS)
         table.rows.extend(
             (

@@ -63,7 +63,6 @@ class ExportedImages(Shown):
     images: tuple[ExportedImage, ...]
 
     def blocks(self) -> list[Block]:
-        """Return a row for each name."""
         rows: list[tuple[str, ...]] = [
             (str(image.digest), name)
             for image in self.images

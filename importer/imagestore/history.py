@@ -66,7 +66,6 @@ class History(Shown):
     missing: str | None
 
     def blocks(self) -> list[Block]:
-        """Return a paragraph for each commit."""
         blocks = [block for step in self.steps for block in step.blocks()]
         if self.missing:
             return [*blocks, Text(f"its parent {self.missing} is not in this repo")]

@@ -163,7 +163,6 @@ class Listing(Shown):
 
 
 def listed_image(store: StoreView, image: ImageView, now: int) -> dict[str, object]:
-    """Return an image for JSON."""
     created = image.config.created_seconds
     return {
         **image.document(),  # ImageView

@@ -37,7 +37,6 @@ class Pruning(Shown):
     dry_run: bool
 
     def blocks(self) -> list[Block]:
-        """Return a line for each layer, and the sum."""
         layers = [Text(f"layer {layer_id}") for layer_id in self.layers]
         would = "would delete" if self.dry_run else "deleted"
         objects = f"{self.freed.objects:,} of {several(self.freed.total, 'object')}"

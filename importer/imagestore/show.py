@@ -52,7 +52,6 @@ class LayerDetails:
     shared: tuple[ImageView, ...]
 
     def row(self, number: int) -> tuple[str, ...]:
-        """Return the layer's row of the table."""
         command = printable(shown_command(self.command).encode())
         return (
             str(number),

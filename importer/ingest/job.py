@@ -62,7 +62,6 @@ class FileJob:
     timeout: float
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
-        """See `Job`."""
         blob = self.layer.available
         check_size(blob.size, self.options.limits.size)
         entry = Entry(blob.digest.hex.encode(), Kind.FILE, _FILE, blob.size)

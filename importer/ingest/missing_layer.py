@@ -77,7 +77,6 @@ class MissingLayer:
         return self.origins[0].size
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "layer_id": self.layer.id,  # the layer's id
             "diff_id": self.layer.diff_id,  # the uncompressed tar's digest

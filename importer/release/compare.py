@@ -48,18 +48,15 @@ class DiffResult:
         return self.difference.diff.is_empty
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "unchanged": self.unchanged,  # whether both have the same images
             "releases": [self.difference],  # [Difference]: a list with one element
         }
 
     def lines(self) -> list[str]:
-        """Return the report for people as plain text."""
         return plain(self.reports())
 
     def reports(self) -> list[Report]:
-        """Return the report for people."""
         return [self.difference.report()]
 
 

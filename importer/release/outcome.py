@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 
 def release_names(release: Release) -> dict[str, object]:
-    """Return a release's names, for JSON."""
     return {
         # the architecture, in Go's words (`amd64`, `arm64` …)
         "arch": release.arch or None,
@@ -38,7 +37,6 @@ def release_names(release: Release) -> dict[str, object]:
 
 
 def fault_keys(fault: Fault) -> dict[str, object]:
-    """Return an error, for JSON."""
     return {
         "error": str(fault),  # the error's line
         "hint": fault.hint or None,  # what to do
@@ -64,7 +62,6 @@ class Difference:
     first_release: bool = False
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "unchanged": self.diff.is_empty,  # whether both have the same images
             **self.changes_keys(),
@@ -76,7 +73,6 @@ class Difference:
         }
 
     def changes_keys(self) -> dict[str, object]:
-        """Return the names and the changed images, for JSON."""
         return {
             **release_names(self.release),
             "old_release": self.diff.old or None,  # the name of the old release, or `null`
@@ -84,7 +80,6 @@ class Difference:
         }
 
     def reasons_keys(self) -> dict[str, object]:
-        """Return the reasons for a new commit other than images, for JSON."""
         return {
             # whether the operating system of `--onto` has another commit
             "new_base": self.new_base,

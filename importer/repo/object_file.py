@@ -144,7 +144,6 @@ class ObjectDirectory:
             raise
 
     def close(self) -> None:
-        """Close the descriptors."""
         os.close(self._new)
         os.close(self._objects)
 

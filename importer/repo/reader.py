@@ -163,7 +163,6 @@ class RepoReader:
         return RepoDirectory(self, contents, meta)
 
     def dirtree(self, checksum: str) -> bytes:
-        """Return a dirtree object."""
         data = self._plain.metadata("dirtree", checksum) if self._plain is not None else None
         if data is not None:
             return data

@@ -89,13 +89,11 @@ class DryRun:
         ]
 
     def reports(self) -> list[Report]:
-        """Return the reports on releases for people."""
         return [
             branch.difference.report() for branch in self.branches if branch.difference is not None
         ]
 
     def document(self) -> Json:
-        """Return the keys for JSON, of images or of releases."""
         of_releases = any(branch.difference for branch in self.branches)
         return rehearsed_releases(self) if of_releases else rehearsed_images(self)
 
@@ -111,7 +109,6 @@ def rehearsed_run(run: DryRun) -> Json:
 
 
 def rehearsed_images(run: DryRun) -> Json:
-    """Return the keys of a dry run for images."""
     parts = run.plan.parts
     return {
         **rehearsed_run(run),
@@ -135,7 +132,6 @@ def rehearsed_images(run: DryRun) -> Json:
 
 
 def rehearsed_releases(run: DryRun) -> Json:
-    """Return the keys of a dry run for releases."""
     return {
         **rehearsed_run(run),
         "updated_files": run.updated,  # the files of sources that the run would change
@@ -149,7 +145,6 @@ def rehearsed_releases(run: DryRun) -> Json:
 
 
 def rehearsed_release(rehearsed: Rehearsed, difference: Difference) -> Json:
-    """Return the branch of a release for JSON."""
     branch, layers = rehearsed.branch, rehearsed.layers
     return {
         **branch.document(),  # PlannedBranch
@@ -188,7 +183,6 @@ def _sum_line(layers: LayerPlan, images: int, artifacts: int) -> str:
 
 
 def planned_keys(image: Image, layers: LayerPlan) -> Json:
-    """Return an image for JSON."""
     return {
         **identity_keys(image),
         # a list, lowest layer first

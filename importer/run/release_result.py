@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 def reports(result: Result) -> list[Report]:
-    """Return the reports on releases for people."""
     return [
         outcome.difference.report(
             {key.replace("_", " "): amount for key, amount in amounts(made, outcome).items()},
@@ -42,7 +41,6 @@ def amounts(made: Made, outcome: ReleaseOutcome) -> dict[str, Amount]:
 
 
 def release_keys(made: Made, outcome: ReleaseOutcome) -> dict[str, object]:
-    """Return a release for JSON."""
     commit, branch = made.commit, made.commit.branch
     return {
         "branch": branch.name,  # the branch

@@ -39,7 +39,6 @@ class Made:
     outcome: ReleaseOutcome | None
 
     def images(self) -> list[Json]:
-        """Return the images of the branch, for JSON."""
         return [image_keys(image, self.read, self.commit) for image in self.commit.branch.images]
 
 
@@ -55,12 +54,10 @@ class Result:
 
     @property
     def releases(self) -> tuple[tuple[Made, ReleaseOutcome], ...]:
-        """Return the branches with releases."""
         return tuple((made, made.outcome) for made in self.made if made.outcome is not None)
 
     @property
     def images(self) -> tuple[Image, ...]:
-        """Return all images."""
         return tuple(image for part in self.read for image in part.part.images)
 
     @property
@@ -83,7 +80,6 @@ class Result:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """Return all artifacts."""
         return tuple(artifact for part in self.read for artifact in part.part.artifacts)
 
     def summary(self, seconds: float) -> str:
@@ -110,7 +106,6 @@ class Result:
         return [part.layers[i].commit.checksum for part in self.read for i in ids]
 
     def document(self) -> Json:
-        """Return the keys for JSON, of images or of releases."""
         return result_of_releases(self) if self.releases else result_of_images(self)
 
     def images_made(self) -> list[tuple[Image, PartRead, BranchCommit | None]]:
@@ -128,7 +123,6 @@ class Result:
 
 
 def result_of_images(result: Result) -> Json:
-    """Return the keys for JSON of an import of images."""
     only = result.made[0].commit if len(result.made) == 1 else None
     return {
         # the commit's checksum; `null` if there is none, as with `--form layers`, or more than one
@@ -158,7 +152,6 @@ def result_of_images(result: Result) -> Json:
 
 
 def artifact_keys(artifact: Artifact, made: Made) -> Json:
-    """Return an artifact for JSON."""
     return {
         "reference": artifact.reference,  # as the command line has it
         "name": artifact.names[0],  # the name in the store
@@ -172,7 +165,6 @@ def artifact_keys(artifact: Artifact, made: Made) -> Json:
 
 
 def blob_keys(blob: ImageLayer, read: PartRead) -> Json:
-    """Return an artifact's blob for JSON."""
     return {
         "digest": blob.blob.digest,  # the blob's digest
         "media_type": blob.blob.media_type,  # its media type
@@ -182,7 +174,6 @@ def blob_keys(blob: ImageLayer, read: PartRead) -> Json:
 
 
 def result_of_releases(result: Result) -> Json:
-    """Return the keys for JSON of an import of releases."""
     from importer.run.release_result import release_keys
 
     only = result.made[0].commit if len(result.made) == 1 else None
@@ -212,7 +203,6 @@ def image_keys(image: Image, read: PartRead, commit: BranchCommit | None) -> Jso
 
 
 def identity_keys(image: Image) -> Json:
-    """Return an image's names and digests for JSON."""
     return {
         # as the command line has it; for `import-storage` as the store names the image
         "reference": image.reference,
@@ -223,7 +213,6 @@ def identity_keys(image: Image) -> Json:
 
 
 def layer_keys(layer: ImageLayer, read: PartRead, commit: BranchCommit | None) -> Json:
-    """Return a layer for JSON."""
     made, reader = read.layers[layer.id], read.readers.get(layer.id)
     added = commit.added_entries.get(layer.id) if commit else None
     return {

@@ -45,7 +45,6 @@ class ReferenceSource:
 
     @contextmanager
     def planned(self, target: Target, repo: Repo, progress: Progress) -> Iterator[Plan]:
-        """See `Source`."""
         downloads = target.budget.downloads // max(1, len(self.references))
         with Blobs(self.skopeo, progress, downloads) as blobs:
             yield Plan((self._part(target, repo, blobs),))

@@ -53,7 +53,6 @@ class GraphrootSource:
 
     @contextmanager
     def planned(self, target: Target, repo: Repo, progress: Progress) -> Iterator[Plan]:
-        """See `Source`."""
         yield Plan((self._part(target, repo, progress),))
 
     def _part(self, target: Target, repo: Repo, progress: Progress) -> PlannedPart:

@@ -42,7 +42,6 @@ class ImageView:
     components: tuple[str, ...]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             "image_id": self.id,  # podman's image id
             "names": self.names,  # the names in the store

@@ -88,7 +88,6 @@ class TreeFile(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Return the file's path below the root."""
         return (*self.directory, self.name)
 
 

@@ -65,7 +65,6 @@ class InPlaceResult:
 
     @property
     def unchanged(self) -> bool:
-        """Return whether there was nothing to change."""
         return not self.changes
 
     def lines(self) -> list[str]:
@@ -79,7 +78,6 @@ class InPlaceResult:
         return [line for change in self.changes if (line := shown(change))]
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         counts = Counter(type(change) for change in self.changes)
         return {
             "root": self.job.root,  # the directory
@@ -136,7 +134,6 @@ class _InPlace:
         self._file = journal
 
     def run(self) -> InPlaceResult:
-        """Run the job, and return its result."""
         if not (self._job.force or self._job.dry_run):
             self._check_unused()
         if self._job.undo:

@@ -92,7 +92,6 @@ class KnownFiles:
         return pack_state(file_system, *state[1:], *bits, self._keep_xattrs) + hashed
 
     def directory(self, key: bytes) -> CachedDirectory | None:
-        """Return the cached directory with this key, if there is one."""
         return self._file.directories.get(key) if self._file is not None else None
 
     def keep(self, directory: CachedDirectory) -> None:

@@ -86,7 +86,6 @@ class TreeCounts:
 
 
 def left_out_keys(counts: Mapping[WhiteoutForm, int]) -> dict[str, object]:
-    """Return the counts for JSON."""
     return {
         "devices": counts.get(WhiteoutForm.DEVICE, 0),  # number of device nodes
         "fifos": counts.get(WhiteoutForm.FIFO, 0),  # number of fifos
@@ -116,11 +115,9 @@ class TreeResult:
     counts: TreeCounts
 
     def lines(self) -> list[str]:
-        """Return what is printed without --json: the commit."""
         return [self.commit]
 
     def document(self) -> dict[str, object]:
-        """Return the JSON document."""
         return {
             "commit": self.commit,  # the commit's checksum
             "branch": self.branch,  # the branch that has it

@@ -82,7 +82,6 @@ class ScannedFile(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Return the path below the tree's root."""
         return (*self.place.path, self.name)
 
 

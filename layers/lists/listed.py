@@ -107,11 +107,9 @@ class SpanList:
 
     @property
     def images(self) -> tuple[Listed, ...]:
-        """Return the images in the file's order."""
         return tuple(span.image for span in self.spans)
 
     def pinned(self, references: Mapping[str, str]) -> bytes:
-        """Return the file with these references in place of the sources that are their keys."""
         spans = (span for span in self.spans if span.image.source in references)
         return edited(self.text, [span.edit(references) for span in spans]).encode()
 

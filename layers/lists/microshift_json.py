@@ -59,7 +59,6 @@ class ReleaseFile:
         )
 
     def pinned(self, references: Mapping[str, str]) -> bytes:
-        """Return the file with these references in place of the pullspecs that are their keys."""
         pullspecs = self.components.items()
         images = {name: references.get(pullspec, pullspec) for name, pullspec in pullspecs}
         return _jq_text(self.document | {"images": images})

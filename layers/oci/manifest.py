@@ -28,7 +28,6 @@ class Descriptor:
 
     @property
     def document(self) -> Document:
-        """Return the descriptor as a JSON object."""
         return {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
 
 

@@ -21,11 +21,9 @@ class Change:
 
     @property
     def name(self) -> str:
-        """Return the component's name."""
         return self.new.name
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         old, new = self.old, self.new
         return {
             "name": new.name,  # the component
@@ -56,7 +54,6 @@ class ReleaseDiff:
         return not (self.added or self.removed or self.changed)
 
     def document(self) -> dict[str, object]:
-        """Return the keys for JSON."""
         return {
             # [component_keys]: the components that are new
             "added": [component_keys(component) for component in self.added],
@@ -69,7 +66,6 @@ class ReleaseDiff:
 
 
 def component_keys(component: Component) -> dict[str, object]:
-    """Return a component for JSON."""
     return {
         "name": component.name,  # the component
         "pullspec": component.pullspec,  # its image

@@ -101,7 +101,6 @@ class Release:
 
     @property
     def pullspecs(self) -> dict[str, str]:
-        """Return the pullspecs by component."""
         return {name: component.pullspec for name, component in self.components.items()}
 
     def chosen(self, only: Sequence[str], exclude: Sequence[str]) -> Release:

@@ -29,26 +29,18 @@ class Branches(OptionGroup, heading=Heading.IMAGES):
 
 
 class OneBranch(OptionGroup, heading=Heading.IMAGES):
-    """A branch."""
-
     branch: str = argument(NotEmpty("BRANCH"), complete=branches_like)
 
 
 class OneImage(OptionGroup, heading=Heading.IMAGES):
-    """An image."""
-
     image: str = argument(NotEmpty("IMAGE"), complete=images_like)
 
 
 class Images(OptionGroup, heading=Heading.IMAGES):
-    """One image or several."""
-
     images: tuple[str, ...] = arguments(NotEmpty("IMAGE..."), required=True, complete=images_like)
 
 
 class TwoStores(OptionGroup, heading=Heading.IMAGES):
-    """Two stores to compare."""
-
     old: str = argument(NotEmpty("A"), complete=branches_like)
     new: str = argument(NotEmpty("B"), complete=branches_like)
 

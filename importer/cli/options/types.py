@@ -203,7 +203,6 @@ class OneOf[E: Enum](Parsed[E]):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Offer the values."""
         return self._choice.shell_complete(ctx, param, incomplete)
 
 
