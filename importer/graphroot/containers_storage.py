@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _OTHER_LAYERS = (
     "the image was flattened, or the store is damaged; import-image takes it from its registry"
 )
+_IS_LIST = "it is a manifest list, and no image"
+_LIST = "name its images by the digests that `podman manifest inspect` shows"
 
 
 class Graphroot:
@@ -93,6 +95,8 @@ class Graphroot:
     def _image(self, record: ImageRecord) -> SourceImage:
         with documents(record.label):
             digests = record.manifests
+        if record.is_list:
+            return SourceImage(record.id, record.names, digests, None, _IS_LIST, _LIST)
         chain = complete_chain(self._layers, record.layer)
         layers = [self._layer(layer) for layer in chain or ()]
         complete = chain is not None and all(

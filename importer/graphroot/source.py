@@ -114,9 +114,11 @@ def stacked(layers: Sequence[SourceLayer]) -> tuple[SourceLayer, ...]:
 
 @frozen
 class SourceImage(NamedImage):
-    """An image of a store; `layers` base first, None if one of them is missing."""
+    """An image of a store; `layers` base first, None if it cannot be taken, as `fault` says."""
 
     layers: tuple[SourceLayer, ...] | None
+    fault: str = "not all of its layers are in the store"
+    hint: str = "pull it there again"
 
     def __str__(self) -> str:
         return self.names[0] if self.names else self.id[:12]

@@ -84,7 +84,7 @@ def _chosen(
         return list(dict.fromkeys(_named(images, name) for name in names))
     for image in images:
         if image.layers is None:
-            progress.message(f"{image}: left out, since not all of its layers are there")
+            progress.message(f"{image}: left out: {image.fault}")
     return sorted((image for image in images if image.layers is not None), key=lambda one: one.id)
 
 
@@ -126,7 +126,5 @@ def _named(images: Sequence[SourceImage], name: str) -> SourceImage:
             f"the store has no image {name[:200]!r}", hint="without a name, all images are taken"
         )
     if image.layers is None:
-        raise ImporterError(
-            f"{image}: not all of its layers are in the store", hint="pull it there again"
-        )
+        raise ImporterError(f"{image}: {image.fault}", hint=image.hint)
     return image

@@ -22,7 +22,7 @@ from importer.store.layers import (
 )
 from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
-from layers.errors import LayerError
+from layers.errors import LayerError, within
 from layers.release.commit_metadata import stored_release
 from layers.storage.image_record import SIGNATURE, big_data_file, own_images
 from layers.storage.layer_record import chain, own_layers, standard_ids
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from layers.storage.layer_id import Whiteouts
     from layers.storage.layer_record import LayerRecord
     from layers.tree.lower import TreeDirectory
+
+
+_UNREADABLE = "the store is damaged, or of another tool; `image-store verify` tells what is wrong"
 
 
 class NoStoreError(ImporterError):
@@ -105,8 +108,9 @@ class StoreView:
     @cached_property
     def images(self) -> tuple[ImageView, ...]:
         """All images. Raise LayerError, with the image's id, if one's records are malformed."""
-        records = own_images(self.records(IMAGES))
-        return tuple(read_image(self, record) for record in records)
+        with within(hint=_UNREADABLE):
+            records = own_images(self.records(IMAGES))
+            return tuple(read_image(self, record) for record in records)
 
     @cached_property
     def artifacts(self) -> tuple[StoredArtifact, ...]:

@@ -38,6 +38,8 @@ _FILE = "images.json"
 KEPT_FROM = "import-image.kept-from"
 MANIFEST = "manifest-"  # the keys of manifests and indexes begin with it
 SIGNATURE = "signature"  # the keys of signatures begin with it
+# The key of a list made in the store: common/libimage/manifests/manifests.go, `instancesData`.
+_INSTANCES = "instances.json"
 _PLAIN_KEY = re.compile(r"[a-z0-9.]*")
 
 
@@ -62,6 +64,12 @@ class ImageRecord:
     def label(self) -> str:
         """Return the image's first name, or the beginning of its id."""
         return self.names[0] if self.names else self.id[:12]
+
+    @property
+    def is_list(self) -> bool:
+        """Return whether it is no image: a list that `podman manifest create` or `podman build
+        --manifest` made of other images."""
+        return _INSTANCES in self.big_data
 
     @property
     def manifests(self) -> tuple[Digest, ...]:

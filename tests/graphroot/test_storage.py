@@ -514,6 +514,23 @@ def test_an_image_without_all_its_layers(
     assert [filled.references["shared-2"]] not in names
 
 
+def test_a_list_that_was_made_in_the_store(filled: Filled, repo: Path, tmp_path: Path) -> None:
+    """`podman manifest create`, and `podman build --manifest`."""
+    podman = new_podman(tmp_path / "podman")
+    run(["cp", "-a", filled.root, podman.home / "root"])
+    podman("manifest", "create", "localhost/list:1", filled.references["shared-1"])
+    error, said = refused(repo, podman.home / "root", "list:1")
+    assert "it is a manifest list" in error
+    assert "podman manifest inspect" in said
+    outcome = run_storage(repo, podman.home / "root")
+    assert "localhost/list:1: left out: it is a manifest list" in outcome.stderr
+    assert outcome.status == 0
+    listed = json.loads(podman("manifest", "inspect", "localhost/list:1"))
+    digest = listed["manifests"][0]["digest"]
+    document = imported_storage(repo, podman.home / "root", digest)
+    assert document["images"][0]["digest"] == digest
+
+
 @pytest.mark.parametrize("document", ["manifest", "config"])
 def test_a_changed_document_is_found(
     filled: Filled, store: Path, repo: Path, document: str
