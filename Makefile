@@ -33,7 +33,7 @@ help: ## show these targets
 	@sed -En 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
 
 .PHONY: run
-run: setup packages-test ## import a real image and start it from the result; IMAGE=… takes another
+run: setup packages-demo ## import a real image and start it from the result; IMAGE=… takes another
 	@$(BIN)/python -m fixtures.demo $(if $(IMAGE),'$(IMAGE)')
 
 .PHONY: test
@@ -57,7 +57,7 @@ NEXT_ROOT = $(WORK)/next/$(NEXT)
 .PHONY: test-next
 test-next: packages-next ## run all tests of the last commit in a chroot of another Debian: NEXT=sid, ARGS=…
 	@test -d $(NEXT_ROOT) || $(SUDO) fixtures/packaging/next build $(NEXT_ROOT) $(NEXT) \
-	  $(RUN_apt) $(TEST_apt) $(NEXT_apt)
+	  $(RUN_apt) $(DEMO_apt) $(TEST_apt) $(NEXT_apt)
 	@git bundle create --quiet $(WORK)/next/HEAD.bundle HEAD
 	@$(SUDO) rm -rf $(NEXT_ROOT)/srv/import-image
 	@$(SUDO) git clone --quiet $(WORK)/next/HEAD.bundle $(NEXT_ROOT)/srv/import-image

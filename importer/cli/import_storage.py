@@ -19,8 +19,8 @@ _EXAMPLES = """
 # All images of this machine's podman, in one branch:
 import-storage --repo /srv/repo --branch images /var/lib/containers/storage
 
-# Two images of it, each into a branch of its own:
-import-storage --repo /srv/repo /var/lib/containers/storage nginx:1.27 redis:7
+# Two images of it:
+import-storage --repo /srv/repo --branch web /var/lib/containers/storage nginx:1.27 redis:7
 
 # What an import of Docker's images would write:
 import-storage --repo /srv/repo --dry-run /var/lib/docker

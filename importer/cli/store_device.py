@@ -25,7 +25,8 @@ def heal(given: Given) -> None:
     Moves images out of a device's own storage whose layers an upgrade took away, and brings
     them back when the layers are back. Such an image was pulled beside a store, and had layers
     of the store as its parents; it makes CRI-O list no images at all. Containers stay: those
-    that cannot start are named. importer/device does the same on a device without this package.
+    that cannot start are named. On a device that has the package import-image-device alone,
+    /usr/libexec/import-image/device heal does the same.
     """
 
     def answer() -> Answer:
@@ -53,8 +54,8 @@ def doctor(given: Given) -> None:
     links and lower layers fit each other; whether deleted files of images are there again, as
     below systemd-sysext; whether containers can start, with user namespaces too; whether
     labels are right where SELinux is enforcing; and what heal would move aside. Changes
-    nothing. Exit status 1 if anything is wrong. importer/device does the same on a device
-    without this package.
+    nothing. Exit status 1 if anything is wrong. On a device that has the package
+    import-image-device alone, /usr/libexec/import-image/device doctor does the same.
     """
 
     def answer() -> Answer:

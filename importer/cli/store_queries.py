@@ -112,7 +112,7 @@ def diff(given: Given, repo: Repo) -> Shown:
     Output,
 )
 def check_upgrade(given: Given, repo: Repo) -> Shown:
-    """Tell what an upgrade from store A to store B takes from a device.
+    """Tell what an upgrade from A to B takes from a device.
 
     A and B are branches or commits, or bootable images that embed made from commits of the
     repo. For each image of A: whether containers that podman has made start again, whether

@@ -92,7 +92,9 @@ class Shape(OptionGroup, heading=Heading.RESULT):
     branch: str | None = option(
         Branch(),
         complete=branches_like,
-        help="Commit all images to this branch; without it, each image has a branch of its own.",
+        help="Commit all images to this branch. Without it, import-image commits each image to"
+        " oci/image/REF, and with --to all images to oci/to/PLACE; import-storage commits all images"
+        " to oci/storage/GRAPHROOT.",
     )
     form: Form = choice(
         default=Form.STORE,
