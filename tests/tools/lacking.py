@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-import pytest
-
 #: The lists of packages that some systems have no package of (fixtures/packaging/system.mk).
 OPTIONAL = frozenset(
     {"buildah", "busybox", "chromium", "dockerd", "docker-registry", "fish", "fuse-overlayfs",
@@ -39,6 +37,8 @@ def need(program: str) -> str:
 
 def missing(program: str) -> NoReturn:
     """Skip the test for want of a program, or raise RuntimeError."""
+    import pytest  # `make run` has none
+
     name = os.path.basename(program)  # noqa: PTH119 - a word of an argv, not always a path
     if name not in OPTIONAL or _DPKG.exists():
         raise RuntimeError(f"{name} is not installed; `make test` installs what the tests need")
