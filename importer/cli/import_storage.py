@@ -20,7 +20,8 @@ _EXAMPLES = """
 import-storage --repo /srv/repo --branch images /var/lib/containers/storage
 
 # Two images of it:
-import-storage --repo /srv/repo --branch web /var/lib/containers/storage nginx:1.27 redis:7
+import-storage --repo /srv/repo --branch web \\
+    /var/lib/containers/storage nginx:1.27 redis:7
 
 # What an import of Docker's images would write:
 import-storage --repo /srv/repo --dry-run /var/lib/docker
