@@ -93,8 +93,8 @@ class Shape(OptionGroup, heading=Heading.RESULT):
         Branch(),
         complete=branches_like,
         help="Commit all images to this branch. Without it, import-image commits each image to"
-        " oci/image/REF, and with --to all images to oci/to/PLACE; import-storage commits all images"
-        " to oci/storage/GRAPHROOT.",
+        " oci/image/REF, and with --to all images to oci/to/PLACE; import-storage commits all"
+        " images to oci/storage/GRAPHROOT.",
     )
     form: Form = choice(
         default=Form.STORE,
