@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from importer.progress import Advance
     from importer.workers.job import Store
     from layers.chunks import Chunks
+    from layers.digest import Digest
     from layers.entry import Xattrs
-    from layers.storage.image import ImageLayer
     from layers.tarsplit.record_reader import FileContent, Segment
     from layers.tree.layer_options import LayerOptions
 
@@ -170,7 +170,7 @@ class LayerDirectory:
 class StoreJob:
     """An `importer.workers.job.Job` that reads a layer of a store."""
 
-    layer: ImageLayer
+    diff_id: Digest
     source: SourceLayer
     options: LayerOptions
 
@@ -192,7 +192,7 @@ class StoreJob:
             directory = LayerDirectory(layer, beneath, below)
             tar = assembled(parts, directory.content)
             try:
-                return read_tar(store, counted(tar, advance), self.layer, self.options)
+                return read_tar(store, counted(tar, advance), self.diff_id, self.options)
             except LayerError as error:
                 if error.path is None and self._is_intact(record, directory):
                     raise  # the tar has its diffID: the image is at fault, not the store
@@ -205,7 +205,7 @@ class StoreJob:
         with record.parts() as parts:
             tar = assembled(parts, directory.content)
             try:
-                drain(iter(DiffID(tar, self.layer.diff_id, self.options.limits.size)))
+                drain(iter(DiffID(tar, self.diff_id, self.options.limits.size)))
             except LayerError:
                 return False
             finally:

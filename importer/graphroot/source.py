@@ -95,7 +95,7 @@ class SourceLayer:
         options: LayerOptions,
         timeout: float,  # noqa: ARG002 - a disk is not silent
     ) -> Job[ReadLayer]:
-        return StoreJob(layer, self, options)
+        return StoreJob(layer.diff_id, self, options)
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -16,6 +16,7 @@ from layers.compress.decompress import decompressed
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
 from layers.frozen import frozen
+from layers.oci.media_type import layer_compression
 from layers.tree.builder import LayerTree
 from layers.tree.layer_reader import LayerReader
 from layers.tree.prewrite import seal
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from importer.progress import Advance
     from importer.workers.job import Job, Store
     from layers.chunks import Chunks
-    from layers.storage.image import ImageLayer
+    from layers.digest import Digest
+    from layers.oci.manifest import Descriptor
     from layers.tree.layer_options import LayerOptions
 
 _FILE = Owner(0o644, 0, 0)
@@ -33,22 +35,24 @@ _FILE = Owner(0o644, 0, 0)
 
 @frozen
 class BlobJob:
-    """A `Job` that reads a layer's blob from the descriptor, and verifies it."""
+    """A `Job` that reads a layer's blob from the descriptor, and verifies it. `diff_id` is that of
+    the blob's tar."""
 
-    layer: ImageLayer
+    blob: Descriptor
+    diff_id: Digest
     options: LayerOptions
     timeout: float  # in seconds: how long the blob's pipe may be silent
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
         """See `Job`. The blob is read to its end even if its content is wrong."""
-        available = self.layer.available
-        pieces = patient_chunks(source, self.timeout, "the registry", available.size)
-        blob = verified(counted(pieces, advance), available.digest, available.size)
+        blob = self.blob
+        pieces = patient_chunks(source, self.timeout, "the registry", blob.size)
+        chunks = verified(counted(pieces, advance), blob.digest, blob.size)
         try:
-            tar = decompressed(blob, available.media_type, self.layer.available_compression)
-            return read_tar(store, tar, self.layer, self.options)
+            tar = decompressed(chunks, blob.media_type, layer_compression(blob.media_type))
+            return read_tar(store, tar, self.diff_id, self.options)
         except LayerError:
-            drain(blob)  # raises if the blob has another digest, which is then the error to report
+            drain(chunks)  # raises if the blob has another digest, which is then the error to report
             raise
 
 
@@ -57,12 +61,12 @@ class FileJob:
     """A `Job` that reads an artifact's blob as `BlobJob` does, and stores it as a file of which its
     digest's hex digits are the name."""
 
-    layer: ImageLayer
+    blob: Descriptor
     options: LayerOptions
     timeout: float
 
     def read(self, store: Store, source: int, advance: Advance) -> ReadLayer:
-        blob = self.layer.available
+        blob = self.blob
         check_size(blob.size, self.options.limits.size)
         entry = Entry(blob.digest.hex.encode(), Kind.FILE, _FILE, blob.size)
         tree = LayerTree()
@@ -74,9 +78,9 @@ class FileJob:
         return ReadLayer(tree, 0, blob.size, None, entries=1, size=blob.size)
 
 
-def read_tar(store: Store, chunks: Chunks, layer: ImageLayer, options: LayerOptions) -> ReadLayer:
+def read_tar(store: Store, chunks: Chunks, diff_id: Digest, options: LayerOptions) -> ReadLayer:
     """Store a layer's files while its tar is read. Raise LayerError for a wrong diffID."""
-    tar = DiffID(chunks, layer.diff_id, options.limits.size)
+    tar = DiffID(chunks, diff_id, options.limits.size)
     with ReadAhead(iter(tar)) as ahead, ObjectWriter(store) as objects:
         reader = LayerReader(iter(ahead), options.device_nodes, options.limits)
         for leaf, entry in reader:

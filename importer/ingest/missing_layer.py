@@ -58,7 +58,9 @@ class BlobOrigin:
         # Only an import that reads a layer needs what unpacks one.
         from importer.ingest.job import BlobJob, FileJob
 
-        return (FileJob if layer.is_file else BlobJob)(layer, options, timeout)
+        if layer.is_file:
+            return FileJob(layer.available, options, timeout)
+        return BlobJob(layer.available, layer.diff_id, options, timeout)
 
 
 @frozen

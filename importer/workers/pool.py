@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 # editable install, which has none in `sys.path`.
 _PATH = [*sys.path, str(Path(__file__).parent.parent.parent)]
 _MAIN = """\
-import sys
+import gc, sys
+gc.disable()
 sys.path[:] = {path!r}
 import {preload}
 from importer.workers.worker import serve

@@ -9,6 +9,7 @@ nothing foreign is unpickled.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import socket
@@ -76,6 +77,8 @@ type Answer[T] = JobDone[T] | Exception
 
 def serve(descriptor: int) -> None:
     """Answer requests until the importing process is gone."""
+    gc.freeze()  # what the modules made stays, and need not be looked through
+    gc.enable()
     with socket.socket(fileno=descriptor) as asker, suppress(EOFError):
         while True:
             request, descriptors = _request(asker)
