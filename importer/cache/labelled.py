@@ -19,7 +19,7 @@ from importer.cache.layer import record_name
 from importer.cache.stack import copy
 from importer.repo.commit_keys import LABEL, LAYER
 from importer.repo.labels import labelled_owner
-from importer.repo.staging import WHOLE
+from importer.repo.new_objects import WHOLE
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.workers.tasks import Tasks, processes

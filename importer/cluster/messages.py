@@ -18,7 +18,7 @@ from layers.tree.read_layer import layer_document, parse_layer
 if TYPE_CHECKING:
     from importer.cluster.agreement import Agreement
     from importer.fetch.skopeo import Skopeo
-    from importer.repo.staging import ObjectPlace
+    from importer.repo.new_objects import ObjectPlace
     from importer.workers.job import Job
     from layers.oci.manifest import Descriptor
     from layers.tree.read_layer import ReadLayer

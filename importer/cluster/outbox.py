@@ -16,8 +16,8 @@ from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING
 
 from importer.cluster.messages import Parcel
+from importer.repo.new_objects import ObjectPlace
 from importer.repo.object_file import move_objects
-from importer.repo.staging import ObjectPlace
 from layers.entry import Owner
 from layers.ostree.objects import CommitObject, Stored, commit_bytes, dirmeta, dirtree
 

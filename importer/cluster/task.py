@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from importer.cluster.agreement import Agreement
     from importer.cluster.messages import Parcel, Request
     from importer.progress import Advance
-    from importer.repo.staging import ObjectPlace
+    from importer.repo.new_objects import ObjectPlace
     from importer.workers.worker import JobDone
     from layers.tree.read_layer import ReadLayer
 

@@ -52,7 +52,7 @@ class BlobJob:
             tar = decompressed(chunks, blob.media_type, layer_compression(blob.media_type))
             return read_tar(store, tar, self.diff_id, self.options)
         except LayerError:
-            drain(chunks)  # raises if the blob has another digest, which is then the error to report
+            drain(chunks)  # raises if the blob has another digest: that is the error to report
             raise
 
 

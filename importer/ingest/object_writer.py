@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
-from importer.ingest.budget import processors
 from importer.ingest.read_ahead import AbandonedError, Channel
-from importer.repo.staging import WHOLE
+from importer.repo.new_objects import WHOLE
 from layers.entry import Kind
 from layers.errors import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future, ThreadPoolExecutor
     from types import TracebackType
 
     from importer.workers.job import Store
@@ -53,8 +55,7 @@ class ObjectWriter:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._in_batches = store.is_slow
-        threads = min(processors(), _WAITING)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="writer")
+        self._pool: ThreadPoolExecutor | None = None
         self._waiting: deque[Future[None]] = deque()
         self._batch: list[_SmallFile] = []
         self._batch_size = 0
@@ -71,7 +72,8 @@ class ObjectWriter:
                 for written in self._waiting:
                     written.result()
         finally:
-            self._pool.shutdown(cancel_futures=True)
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
 
     def add(self, leaf: Leaf, entry: Entry, contents: CurrentFile) -> None:
         """Store the current entry, now or later, and then set the leaf's checksum."""
@@ -94,7 +96,7 @@ class ObjectWriter:
 
     def _add_large(self, leaf: Leaf, entry: Entry, contents: CurrentFile) -> None:
         channel = Channel()
-        written = self._pool.submit(self._write_large, leaf, entry, channel)
+        written = self._begin(partial(self._write_large, leaf, entry, channel))
         try:
             for chunk in contents.content():
                 channel.put(chunk)
@@ -117,8 +119,17 @@ class ObjectWriter:
 
     def _hand_over(self) -> None:
         if self._batch:
-            self._wait_for(self._pool.submit(self._write_batch, self._batch))
+            self._wait_for(self._begin(partial(self._write_batch, self._batch)))
             self._batch, self._batch_size = [], 0
+
+    def _begin(self, work: Callable[[], None]) -> Future[None]:
+        """Begin to write in a thread. Small files mostly need none, and no `logging` with it."""
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            threads = min(len(os.sched_getaffinity(0)), _WAITING)
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="writer")
+        return self._pool.submit(work)
 
     def _wait_for(self, written: Future[None]) -> None:
         """Note a file or batch that a thread writes. If too many are noted, wait for the oldest."""

@@ -189,6 +189,10 @@ class ObjectDirectory:
         finally:
             os.close(descriptor)
 
+    def has_new(self, name: str) -> bool:
+        """Return whether this directory has the object's file, not yet moved into the repo."""
+        return os.access(name, os.F_OK, dir_fd=self._new)
+
     def _has(self, name: str) -> bool:
         return os.access(f"{name[:2]}/{name[2:]}", os.F_OK, dir_fd=self._objects)
 

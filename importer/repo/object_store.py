@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.repo.libostree import Gio, GLib, faults
 from importer.repo.libostree_objects import LibostreeObjects
+from importer.repo.new_objects import NewObjects
 from importer.repo.object_file import FORMATS
 from importer.repo.pulled_objects import PulledObjects
 from importer.repo.reader import RepoReader
-from importer.repo.staging import LooseObjects, NewObjects
+from importer.repo.staging import LooseObjects
 from layers.ostree.objects import content_of, dirmeta
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from importer.repo.libostree_objects import MetaKind
-    from importer.repo.staging import ObjectPlace
+    from importer.repo.new_objects import ObjectPlace
     from layers.chunks import Chunks
     from layers.entry import Owner
     from layers.ostree.objects import Content

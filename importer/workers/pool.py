@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from importer.progress import Advance
-    from importer.repo.staging import ObjectPlace
+    from importer.repo.new_objects import ObjectPlace
     from importer.workers.job import Job, Task
     from importer.workers.worker import Answer, JobDone, WorkRequest
 

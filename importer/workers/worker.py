@@ -16,11 +16,10 @@ import socket
 import struct
 import threading
 import time
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from importer.repo.staging import NewObjects, ObjectPlace
+from importer.repo.new_objects import NewObjects, ObjectPlace
 from layers.errors import Fault
 
 if TYPE_CHECKING:
@@ -124,6 +123,8 @@ def _answer(
     except (Fault, OSError) as error:
         return error
     except Exception as error:
+        import traceback  # nothing else of a worker needs it
+
         error.add_note(traceback.format_exc())
         return error
     finally:

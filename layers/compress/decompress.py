@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import zstandard
 from isal import igzip_lib
 
 from layers.chunks import Buffer
@@ -132,6 +131,8 @@ class _ChunkFile:
 def _unzstd(chunks: Chunks) -> Chunks:
     """Yield the content of every zstd frame. Skip skippable frames: zstd:chunked layers have them
     at the end, pzstd's at the beginning."""
+    import zstandard  # few layers need it; it loads `platform`
+
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
     source = _ChunkFile(_whole_frames(chunks))
     reader = decompressor.stream_reader(source, read_size=CHUNK, read_across_frames=True)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import pytest
 
 from importer.cluster.messages import Parcel
 from importer.cluster.outbox import Outbox
-from importer.repo.staging import NewObjects
+from importer.repo.new_objects import NewObjects
 from importer.repo.writer import Repo
 from layers.entry import Owner
 from tests.cluster.test_same_commits import check_clean, files, without_readers

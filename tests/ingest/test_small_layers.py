@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from importer.repo.staging import FULL
+from importer.repo.new_objects import FULL
 from tests.tools.entry import Entry
 from tests.tools.image import build_oci
 from tests.tools.ostreerepo import fsck

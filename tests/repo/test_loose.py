@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from importer.errors import ImporterError
-from importer.repo import object_store, staging
-from importer.repo.staging import LooseObjects, NewObjects
+from importer.repo import new_objects, object_store
+from importer.repo.new_objects import NewObjects
+from importer.repo.staging import LooseObjects
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from layers.entry import Owner
@@ -156,7 +157,7 @@ def test_the_room_that_the_repo_leaves_free_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever else has taken the rest."""
-    monkeypatch.setattr(staging, "_LOOK", 1000)
+    monkeypatch.setattr(new_objects, "_LOOK", 1000)
     run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path])
     try:
         repo = ostreerepo.init(tmp_path / "repo", "bare-user")
@@ -184,7 +185,7 @@ def test_a_file_can_be_read_before_it_is_in_place(tmp_path: Path, mode: Mode) ->
 def test_a_file_can_be_read_when_its_directory_was_full_and_is_moved(
     repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "FULL", 3)
+    monkeypatch.setattr(new_objects, "FULL", 3)
     Repo.open(repo, create=True)
     owner = Owner(0o644, 0, 0)
     with LooseObjects(repo, "bare-user", 0) as loose:

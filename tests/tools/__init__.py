@@ -31,8 +31,9 @@ command under way, forked by `forkserver` or a process of its own; `forking` for
 `forkserver` and for the worker processes of `forkedworker`; `dask` runs a scheduler and workers.
 `faultydisk` lets a chosen write of a command fail: `supervised` starts the command, `syscalls`
 tells which file a system call is about; `faultywork` does so in a copy of a directory; `tried`
-counts such faults. `powercut` has the disk of a command as a power cut leaves it, from what
-`loggeddisk` has noted of its writes and flushes.
+counts such faults. `loaded` tells which modules a worker process has loaded. `powercut` has the
+disk of a command as a power cut leaves it, from what `loggeddisk` has noted of its writes and
+flushes.
 
 **Read the result.** `ostreerepo` calls `ostree`, `store` reads a containers-storage tree as
 podman does, `snapshot` compares unpacked trees, `overlay` mounts layers, `expected` has what

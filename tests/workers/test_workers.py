@@ -15,7 +15,7 @@ import pytest
 from importer.errors import FetchError, ImporterError
 from importer.ingest.job import Sealed
 from importer.ingest.object_writer import ObjectWriter
-from importer.repo import object_store, staging
+from importer.repo import new_objects, object_store
 from importer.repo.writer import Repo
 from importer.workers.pool import Workers
 from importer.workers.tasks import lent_worker, run_job
@@ -206,7 +206,7 @@ def test_many_files_go_into_several_directories(
     tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And come out of all of them."""
-    monkeypatch.setattr("importer.repo.staging.FULL", 100)
+    monkeypatch.setattr("importer.repo.new_objects.FULL", 100)
     path = ostreerepo.init(tmp_path / "repo", "bare-user")
     many = FilesJob(tuple(One(Owner(0o644, 0, 0), b"", b"%d" % n) for n in range(1000)))
     found = checksums(read(Repo.open(path), many, None))
@@ -228,13 +228,13 @@ def test_a_full_directory_is_in_the_repo_before_the_layer_is_read(
         sync(repo)
 
     monkeypatch.setattr(Repo, "sync", noted)
-    many = tuple(One(Owner(0o644, 0, 0), b"", b"%d" % n) for n in range(staging.FULL + 8))
+    many = tuple(One(Owner(0o644, 0, 0), b"", b"%d" % n) for n in range(new_objects.FULL + 8))
     with pytest.raises(LayerError, match="wrong"):
         read(Repo.open(path), FilesJob(many, LayerError("wrong")), workers)
     assert seen == [0]
-    assert len(objects(path)) == staging.FULL
+    assert len(objects(path)) == new_objects.FULL
     found = read(Repo.open(path), FilesJob(many), workers)
-    assert seen[1:] == [staging.FULL]
+    assert seen[1:] == [new_objects.FULL]
     assert len(objects(path)) == len(many)
     assert metadata(path).keys() == {f"{sum_[2:]}.{kind}" for kind, sum_ in directory_of(found)}
 
