@@ -32,7 +32,7 @@ class Progress(Protocol):
         """Report that a layer of `size` bytes has a new state.
 
         The states are waiting, downloading, spooled, unpacking, closing, and at last done or
-        failed. `name` is also the name of the layer's blob.
+        failed. `blob` has the same name when the layer is read.
         """
 
 

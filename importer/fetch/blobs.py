@@ -110,29 +110,30 @@ class Blobs:
         """Return a manifest or config. Raise LayerError if its size exceeds MAX_DOCUMENT_SIZE."""
         if blob.size > MAX_DOCUMENT_SIZE:
             raise LayerError(f"a document of {blob.size} bytes", digest=str(blob.digest))
-        return self.retrying(lambda: b"".join(self.stream(source, blob, document=True)))
+        return self.retrying(lambda: b"".join(self.stream(source, blob, name="")))
 
-    def stream(self, source: str, blob: Descriptor, *, document: bool = False) -> OpenChunks:
+    def stream(self, source: str, blob: Descriptor, *, name: str | None = None) -> OpenChunks:
         """Yield the blob's bytes. The blob is verified once the stream has ended without an error.
 
         Raise FetchError if the transfer fails, LayerError if digest or size differ; both carry
         the blob's digest.
         """
-        with self.pipe(source, blob, document=document) as (descriptor, advance):
+        with self.pipe(source, blob, name) as (descriptor, advance):
             chunks = patient_chunks(descriptor, self.timeout, source, blob.size)
             yield from verified(counted(chunks, advance), blob.digest, blob.size)
 
     @contextmanager
     def pipe(
-        self, source: str, blob: Descriptor, *, document: bool = False
+        self, source: str, blob: Descriptor, name: str | None = None
     ) -> Iterator[tuple[int, Advance]]:
         """Yield a pipe with the blob's unverified bytes, and a function to report bytes read.
+        Progress calls the blob `name`; without one, by its digest; "" is a document.
 
         The caller reads as many bytes as `blob` states, and verifies them. On leaving, raise
         FetchError, with the blob's digest, if the transfer failed; this error replaces a LayerError
         that a transfer cut short has caused.
         """
-        name = "" if document else blob.digest.hex[:12]
+        name = blob.digest.hex[:12] if name is None else name
         with (
             within(digest=str(blob.digest)),
             self._pool.lent(source) as proxy,

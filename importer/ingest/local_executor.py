@@ -73,14 +73,14 @@ class LocalExecutor:
             self._blobs.close()
 
     def fetch(self, missing: MissingLayer, into: SpooledBlob) -> None:
-        self._fetch(missing.origins[0], into)
+        self._fetch(missing.name, missing.origins[0], into)
 
-    def _fetch(self, origin: Origin, into: SpooledBlob) -> None:
+    def _fetch(self, name: str, origin: Origin, into: SpooledBlob) -> None:
         try:
             if self._blobs is None or origin.blob is None:
                 raise ImporterError(f"{origin.source} has no blob to fetch")
             with (
-                self._blobs.pipe(origin.source, origin.blob) as (pipe, advance),
+                self._blobs.pipe(origin.source, origin.blob, name) as (pipe, advance),
                 faults("spooling a blob"),
             ):
                 into.fill(pipe, self._blobs.timeout, advance, origin.blob.size)
@@ -91,13 +91,11 @@ class LocalExecutor:
 
     def store(self, missing: MissingLayer, blob: SpooledBlob | None, on_read: OnRead) -> int:
         spooled = [blob] if blob is not None else []
-        return self._origins.try_each(
-            missing, partial(self._store, missing.layer, spooled), on_read
-        )
+        return self._origins.try_each(missing, partial(self._store, missing, spooled), on_read)
 
     def _store(
         self,
-        layer: ImageLayer,
+        missing: MissingLayer,
         spooled: list[SpooledBlob],
         origin: Origin,
         options: LayerOptions,
@@ -105,10 +103,10 @@ class LocalExecutor:
     ) -> int:
         """Store the layer from this origin. A spooled blob is for the first attempt only; a retry
         fetches the whole blob again before it is read."""
-        timeout = self._blobs.timeout if self._blobs is not None else inf
+        layer, timeout = missing.layer, self._blobs.timeout if self._blobs is not None else inf
         job = origin.job(layer, options, timeout)
         if origin.blob is None or self._blobs is None:
-            read = partial(self._read_here, layer, origin, job)
+            read = partial(self._read_here, missing, origin, job)
             return self._in_transaction(layer, read, on_read)
 
         def stored(blob: SpooledBlob) -> int:
@@ -118,14 +116,14 @@ class LocalExecutor:
         def attempt() -> int:
             if spooled:
                 return stored(spooled.pop())
-            with closing(self._fetched(origin)) as blob:
+            with closing(self._fetched(missing.name, origin)) as blob:
                 return stored(blob)
 
         return self._blobs.retrying(attempt, ", from the start of the blob")
 
-    def _fetched(self, origin: Origin) -> SpooledBlob:
+    def _fetched(self, name: str, origin: Origin) -> SpooledBlob:
         blob = SpooledBlob(self._repo.path / "tmp")
-        self._fetch(origin, blob)
+        self._fetch(name, origin, blob)
         return blob
 
     def _in_transaction(
@@ -151,17 +149,17 @@ class LocalExecutor:
             return self._run(repo, worker, job, descriptor, lambda _count: None)
 
     def _read_here(
-        self, layer: ImageLayer, origin: Origin, job: Job[ReadLayer], repo: Repo
+        self, missing: MissingLayer, origin: Origin, job: Job[ReadLayer], repo: Repo
     ) -> ReadLayer:
         try:
             with (
-                self._progress.blob(layer.diff_id.hex[:12], origin.size) as advance,
+                self._progress.blob(missing.name, origin.size) as advance,
                 self._reader(repo, origin) as worker,
             ):
                 counted = partial(self._count, advance)
                 return self._run(repo, worker, job, -1, counted)
         except Fault as error:
-            raise error.within(digest=f"layer {layer.diff_id}") from None
+            raise error.within(digest=f"layer {missing.layer.diff_id}") from None
 
     def _count(self, advance: Advance, size: int) -> None:
         if self._origins.stopped.is_set():

@@ -91,9 +91,9 @@ class MissingLayer:
 
     @property
     def name(self) -> str:
-        """Return a short name for progress: of the blob, or of the tar if there is no blob."""
-        blob = self.origins[0].blob
-        return (blob.digest if blob is not None else self.layer.diff_id).hex[:12]
+        """Return a short name for progress. Not the blob's: several layers may have one blob, on
+        different parents."""
+        return self.layer.id[:12]
 
 
 class Origins:

@@ -100,12 +100,13 @@ def test_progress_for_a_program(image: tuple[BuiltImage, str], tmp_path: Path) -
     status, events = progress(tmp_path, image[1])
     assert status == 0
     blob = image[0].layers[0]
-    mine = [event for event in events if event.get("blob") == blob.digest[7:19]]
+    name = image[0].diff_ids[0][7:19]  # the lowest layer's id
+    mine = [event for event in events if event.get("blob") == name]
     kinds = [event["event"] for event in mine]
     assert (kinds[0], kinds[-1]) == ("begin", "end")
     assert set(kinds[1:-1]) <= {"progress"}
     assert {event["size"] for event in mine} == {blob.size}
-    states = [one["state"] for one in events if one.get("layer") == blob.digest[7:19]]
+    states = [one["state"] for one in events if one.get("layer") == name]
     # The blob may be here before it is unpacked.
     assert [one for one in dict.fromkeys(states) if one != "spooled"] == [
         *("waiting", "downloading", "unpacking", "closing", "done"),
@@ -113,6 +114,22 @@ def test_progress_for_a_program(image: tuple[BuiltImage, str], tmp_path: Path) -
     counts = [event["bytes"] for event in mine[1:]]
     assert counts == sorted(counts)
     assert counts[-1] == blob.size
+
+
+def test_layers_with_one_blob_are_told_apart(
+    registry: Registry, layout: Path, tmp_path: Path
+) -> None:
+    """As the empty layers of many builders, in one image or in two."""
+    empty = [Entry(b"a", "dir")]
+    layers = [[Entry(b"f", content=b"1")], empty, [Entry(b"f", content=b"2")], empty, empty]
+    reference = registry.push(build_oci(layout, "t", layers), "messages/one-blob:t")
+    status, events = progress(tmp_path, reference)
+    assert status == 0
+    (announced,) = [one["layers"] for one in events if one["event"] == "image"]
+    done = [one["layer"] for one in events if one.get("state") == "done"]
+    begun = [one["blob"] for one in events if one["event"] == "begin"]
+    assert len(set(announced)) == len(announced) == len(layers)
+    assert sorted(done) == sorted(begun) == sorted(announced)
 
 
 def test_nobody_reads_the_progress(image: tuple[BuiltImage, str], tmp_path: Path) -> None:
