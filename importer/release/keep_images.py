@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
+    from importer.store.image import ImageView
     from importer.store.reader import StoreView
     from layers.release.release import Release
     from layers.storage.image import Image
@@ -47,24 +48,25 @@ def with_kept_images(
     names = {name for image in branch.images for name in image.names}
     ids = {image.id for image in branch.images}
     kept: list[Image] = []
-    for store, before in _earlier(repo, branch.head, branch.release, target.keep_images):
-        for view in sorted(store.images, key=lambda view: view.id):
-            if view.components and view.id not in ids:
-                ids.add(view.id)
-                image = kept_image(store, view, before.name or store.commit.checksum, names)
-                names.update(image.names)
-                if all(find_layer(repo, layer.id) for layer in image.layers):
-                    kept.append(image)
-                else:
-                    progress.message(_GONE.format(image=view.label, release=image.kept_from))
+    for store, view, kept_from in _earlier(repo, branch.head, branch.release, target.keep_images):
+        if view.id not in ids:
+            ids.add(view.id)
+            image = kept_image(store, view, kept_from, names)
+            names.update(image.names)
+            if all(find_layer(repo, layer.id) for layer in image.layers):
+                kept.append(image)
+            else:
+                progress.message(_GONE.format(image=view.label, release=kept_from))
     return replace(branch, kept=tuple(kept))
 
 
 def _earlier(
     repo: Repo, head: Commit | None, release: Release, count: int
-) -> Iterator[tuple[StoreView, Release]]:
-    """Yield the stores of the last `count` other releases in the branch's history, newest first."""
-    seen = [release]
+) -> Iterator[tuple[StoreView, ImageView, str]]:
+    """Yield the images of the last `count` other releases in the branch's history, newest first,
+    with their releases' names. Where the history ends before, as after --keep or a pull, yield what
+    the last commit keeps of them."""
+    seen, last = [release], None
     for commit in ancestors(repo, head.checksum if head else None):
         if len(seen) > count:
             return
@@ -72,7 +74,16 @@ def _earlier(
             store = open_store(repo, commit.checksum, None)
         except NoStoreError:
             continue
+        last = last or store
         before = store.release
         if before is not None and not any(compare(before, each).is_empty for each in seen):
             seen.append(before)
-            yield store, before
+            name = before.name or store.commit.checksum
+            yield from ((store, view, name) for view in _sorted(store) if view.components)
+    if last is not None and len(seen) <= count:
+        kept = ((last, view, view.record.kept_from) for view in _sorted(last))
+        yield from (each for each in kept if each[2])
+
+
+def _sorted(store: StoreView) -> list[ImageView]:
+    return sorted(store.images, key=lambda view: view.id)

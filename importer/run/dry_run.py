@@ -38,7 +38,7 @@ def plan_import(job: ImportJob, progress: Progress) -> DryRun:
                 for part in plan.parts
                 for branch in part.branches
             )
-            return DryRun(plan, branches, _updated(job, repo, plan))
+            return DryRun(plan, branches, _updated(job, repo, plan), job.copy is not None)
 
 
 def _updated(job: ImportJob, repo: Repo, plan: Plan) -> tuple[str, ...]:
@@ -52,11 +52,13 @@ def _updated(job: ImportJob, repo: Repo, plan: Plan) -> tuple[str, ...]:
 
 @frozen
 class DryRun:
-    """A plan that is not executed. `updated` are paths of files that would be rewritten."""
+    """A plan that is not executed. `updated` are paths of files that would be rewritten. `copies`
+    tells that the store would be copied (--to)."""
 
     plan: Plan
     branches: tuple[Rehearsed, ...]
     updated: tuple[str, ...]
+    copies: bool
 
     @property
     def incomplete(self) -> bool:
@@ -65,11 +67,11 @@ class DryRun:
 
     @property
     def unchanged(self) -> bool:
-        """Return whether the import would fetch nothing, move no branch and rewrite no file."""
+        """Return whether the import would fetch nothing, move no branch and write no file. Nobody
+        knows of a copy before it is written."""
         missing = any(part.layers.missing for part in self.plan.parts)
-        return (
-            not missing and not self.updated and not any(branch.moves for branch in self.branches)
-        )
+        moves = any(branch.moves for branch in self.branches)
+        return not (missing or moves or self.updated or self.copies)
 
     def lines(self) -> list[str]:
         """Return the text: a line for each layer to be fetched, for each branch and what its
@@ -102,7 +104,8 @@ def rehearsed_run(run: DryRun) -> Json:
     """Return the keys that any dry run has."""
     return {
         "dry_run": True,  # `true`
-        "unchanged": run.unchanged,  # whether an import would change nothing
+        # whether an import would change nothing; `false` with `--to`, whose copy is not compared
+        "unchanged": run.unchanged,
         # bytes of the blobs that it would read
         "fetch_bytes": sum(part.layers.size for part in run.plan.parts),
     }

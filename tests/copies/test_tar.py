@@ -50,6 +50,9 @@ def test_the_same_bytes_in_a_file_and_on_standard_output(images: Images, tmp_pat
     images.copied(f"tar:{tar}", "--update", images.one)
     assert tar.read_bytes() != out.read_bytes()
     assert commit
+    tar.unlink()
+    for flags, status in ((["--dry-run"], 0), ([], 0), (["--update"], 77)):
+        assert images.to(f"tar:{tar}", "--unchanged-exit-77", *flags, images.one).status == status
 
 
 @pytest.mark.parametrize("transport", ["oci", "oci-archive"])

@@ -71,6 +71,19 @@ def test_two_releases_back(world: World, tmp_path: Path, third: Nightly) -> None
     assert set(from_where.values()) == {None, world.first.name, world.second.name}
 
 
+def test_they_stay_where_older_commits_go(world: World, tmp_path: Path, third: Nightly) -> None:
+    """--keep deletes the commits of the releases whose images --keep-images keeps."""
+    repo = world.copy(tmp_path)
+    flags = ("--keep-images=2", "--keep=1")
+    run(world, repo, world.second, tmp_path, *flags)
+    part = run(world, repo, third, tmp_path, *flags)
+    wanted = (ids(world.first) | ids(world.second)) - ids(third)
+    again = run(world, repo, third, tmp_path, *flags)
+    assert (again["unchanged"], again["commit"]) == (True, part["commit"])
+    assert {one["image_id"] for one in again["kept_images"]} == wanted
+    assert run(world, repo, third, tmp_path, "--keep=1")["kept_images"] == []
+
+
 def test_what_a_release_without_it_takes_away_is_told(world: World, tmp_path: Path) -> None:
     repo = world.copy(tmp_path)
     before = checkout(repo, AMD64, tmp_path / "first") / STORE.strip("/")
