@@ -20,6 +20,7 @@ _ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)", re.DOT
 # What skopeo puts in front of a registry's answer; the source is in front already.
 _REPEATED = 'Error parsing image name "{}": '
 _POLICY = "see containers-policy.json(5), or give --policy or --insecure-policy"
+_ARCHIVE = "is it an archive as `skopeo copy` or `podman save` write it?"
 _CHANGED = "the registry, or something on the way, changed it; nothing was imported"
 # Replaced by a hint that names the registry and tells whether it got credentials.
 LOGIN = "log in with `skopeo login`, or give --authfile or --creds"
@@ -48,7 +49,13 @@ _FINAL = (
     ("no such file or directory", "is the path right?"),
     ("is a directory", "is the path right?"),
     ("not a directory", "is the path right?"),
-    ("invalid tar header", "is it an archive as `skopeo copy` or `podman save` write it?"),
+    ("invalid tar header", _ARCHIVE),
+    ("untarring file", _ARCHIVE),
+    ("loading tar component", _ARCHIVE),
+    # containers/image docker/internal/tarfile/reader.go
+    ("manifest.json: expected 1 item", "name one of its images: docker-archive:FILE:NAME:TAG"),
+    ("Invalid source index", "the archive has fewer images; the first is @0"),
+    ('Tag "', "the archive's manifest.json lists its images"),
     ("more than one image in oci", "name one by its tag: oci:DIR:TAG; index.json lists them"),
     (
         "no descriptor found for reference",
@@ -57,6 +64,8 @@ _FINAL = (
     ("identifier is not an image", "`podman images` lists what the store has"),
     ("does not resolve to an image ID", "`podman images` lists what the store has"),
     ("no image found in", "the index lists other platforms; see --arch, --os and --variant"),
+    ("is blocked in", "containers-registries.conf(5) of this machine, or of --registries-conf"),
+    ("loading registries configuration", "see containers-registries.conf(5)"),
     ("no such host", "the registry's host name does not resolve"),
     ("policy.json", _POLICY),
     ("rejected by policy", _POLICY),
@@ -76,6 +85,8 @@ _PASSING = (
 )
 
 
+# Transports of files of this machine.
+_FILES = ("containers-storage:", "dir:", "docker-archive:", "oci:", "oci-archive:")
 # The proxy's error_code (protocol 0.2.8, skopeo 1.22) for errors that skopeo itself would retry.
 # Its other codes say less than the message: "other" also covers a connection that was cut.
 _RETRYABLE = "retryable"
@@ -92,7 +103,7 @@ def fetch_error(source: str, complaint: str, code: str = "") -> ImporterError:
     message = escaped(" ".join(reason.split()).removeprefix(_REPEATED.format(source)))[:1000]
     line, signs = f"{source}: {message}", message.replace(source, "")  # whatever the image's name
     hint = _hint(_FINAL, signs)
-    if hint and code != _RETRYABLE:
+    if code != _RETRYABLE and (hint or source.startswith(_FILES)):
         return ImporterError(line, hint=hint)
     return FetchError(line, hint=hint or _hint(_PASSING, signs))
 

@@ -134,6 +134,9 @@ def test_something_else_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("Manifest does not match provided manifest digest sha256:ab", "changed it"),
         ("Image manifest does not match selected manifest digest sha256:ab", "changed it"),
         ("blob digest sha256:cd does not match expected sha256:ab", "changed it"),
+        ("registry example.org is blocked in /etc/containers/registries.conf", "registries.conf"),
+        ('loading registries configuration "x": toml: line 1: expected', "registries.conf"),
+        ("Unexpected tar manifest.json: expected 1 item, got 2", "FILE:NAME:TAG"),
     ],
 )
 def test_what_asking_again_does_not_help_against(said: str, hint: str) -> None:

@@ -416,6 +416,15 @@ def test_a_layout_that_has_not_just_this_image(target: Repo, layout: Path) -> No
     target.refuses(f"oci:{layout}:three", says="three", hint="no such tag")
 
 
+def test_an_archive_without_this_image(target: Repo, image: BuiltImage, tmp_path: Path) -> None:
+    """It is read once: what is on this machine does not change by waiting."""
+    archive = f"docker-archive:{tmp_path}/archive.tar"
+    run(["skopeo", "copy", "-q", f"oci:{image.directory}:t", f"{archive}:example.org/one:1"])
+    for name, hint in (("example.org/two:1", "manifest.json lists"), ("@3", "the first is @0")):
+        outcome = target.refuses(f"{archive}:{name}", "--retry-times=3", says=name, hint=hint)
+        assert "trying again" not in outcome.stderr
+
+
 # -- the repo --
 
 
