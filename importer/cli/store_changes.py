@@ -71,7 +71,7 @@ def prune(given: Given, repo: Repo) -> Shown:
 
 @query("export", ExportOptions, InBranch, StoreArguments, Jobs, Output)
 def export(given: Given, repo: Repo) -> Shown:
-    """Write images as an OCI layout, a dir: or an archive.
+    """Write images and artifacts as an OCI layout, a dir: or an archive.
 
     DESTINATION is oci:DIR[:TAG], dir:DIR, oci-archive:FILE or docker-archive:FILE. The layers are
     the original tars, byte for byte, and the config is the original one: image id and diffIDs stay.
@@ -79,11 +79,11 @@ def export(given: Given, repo: Repo) -> Shown:
     signatures. Prints the manifest's digest. Without a TAG, the layout has the tag of the image's
     name, or `latest`. Several images, and those in an archive, have all their names. Both archives
     are one format, which podman, Docker, containerd, k3s and RKE2 read. An artifact keeps its
-    manifest, and goes to oci:DIR or dir:DIR.
+    manifest, and goes to oci:DIR or dir:DIR; archives have images alone.
     """
     from importer.imagestore.export import ExportPlace, export_image
     from importer.imagestore.export_all import export_images
-    from importer.store.find import find_artifact, find_stores
+    from importer.store.find import find_stores
 
     options = given(ExportOptions)
     directory, tag, archive = _destination(options.destination)
@@ -96,10 +96,6 @@ def export(given: Given, repo: Repo) -> Shown:
         images = options.images
         return export_images(repo, stores, images, directory, progress, jobs, archive=archive)
     to = ExportPlace(directory, tag)
-    if artifact := find_artifact(stores, options.images[0]):
-        from importer.imagestore.export_artifact import export_artifact
-
-        return export_artifact(repo, *artifact[0], to, progress)
     return export_image(repo, stores, options.images[0], to, progress, jobs)
 
 

@@ -51,16 +51,16 @@ def list_images(given: Given, repo: Repo) -> Shown:
 
 @query("show", OneImage, InBranch, StoreArguments, Output)
 def show(given: Given, repo: Repo) -> Shown:
-    """Show an image layer by layer.
+    """Show an image layer by layer, or an artifact file by file.
 
-    For each layer: the command that made it, what it ships, and how many bytes of that the
-    layers above delete or replace (HIDDEN).
+    For each layer of an image: the command that made it, what it ships, and how many bytes of
+    that the layers above delete or replace (HIDDEN).
     """
-    from importer.imagestore.show import image_details
+    from importer.imagestore.show import details
     from importer.store.find import find_stores
 
     stores = find_stores(repo, given(InBranch).branches, given(StoreArguments).prefix)
-    return image_details(repo, stores, given(OneImage).image)
+    return details(repo, stores, given(OneImage).image)
 
 
 @query("history", OneBranch, StoreArguments, Output)

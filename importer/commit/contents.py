@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from importer.repo.tree import Tree
     from importer.repo.values import SystemDirectory
     from importer.repo.writer import Repo
-    from layers.storage.artifact import Artifact
+    from layers.storage.artifact import ResolvedArtifact
     from layers.storage.image import Image
 
 
@@ -93,7 +93,7 @@ class Contents:
         return StoreForm.FLATTENED if self._target.flatten else self._kind.whiteouts.form
 
     def _made(
-        self, layers: Mapping[str, LayerCommit], images: Iterable[Image | Artifact]
+        self, layers: Mapping[str, LayerCommit], images: Iterable[Image | ResolvedArtifact]
     ) -> dict[str, LayerCommit]:
         ids = dict.fromkeys(layer.id for image in images for layer in image.layers)
         return {i: layers.get(i) or head_layer(self._repo, i) for i in ids}

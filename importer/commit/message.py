@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit
-    from layers.storage.artifact import Artifact
+    from layers.storage.artifact import ResolvedArtifact
     from layers.storage.image import Image
     from layers.storage.layer_id import StoreKind
 
@@ -58,7 +58,7 @@ def branch_time(branch: PlannedBranch) -> int:
     return max(newest(branch.images, branch.base, None), parent)
 
 
-def _given_names(images: Iterable[Image | Artifact]) -> dict[str, list[str]]:
+def _given_names(images: Iterable[Image | ResolvedArtifact]) -> dict[str, list[str]]:
     """Return the names that the user gave images and artifacts, by reference."""
     given: dict[str, list[str]] = {}
     for image in images:
@@ -101,7 +101,9 @@ def is_future(seconds: int) -> bool:
     return seconds > time.time() + _TOLERANCE
 
 
-def newest(images: Iterable[Image | Artifact], base: Base | None, head: Commit | None) -> int:
+def newest(
+    images: Iterable[Image | ResolvedArtifact], base: Base | None, head: Commit | None
+) -> int:
     """Return the commit's time, in seconds since 1970: the newest image's or the base's.
 
     An image of the future does not count. A branch whose head is of the future already keeps
@@ -116,7 +118,9 @@ def newest(images: Iterable[Image | Artifact], base: Base | None, head: Commit |
     return max(past, default=0)
 
 
-def tell_future(images: Iterable[Image | Artifact], seconds: int, progress: Progress) -> None:
+def tell_future(
+    images: Iterable[Image | ResolvedArtifact], seconds: int, progress: Progress
+) -> None:
     """Report the images whose times are ignored for the time of their commit, `seconds` since 1970.
     If no other time is left, report what to do."""
     future = [image for image in images if is_future(image.created_seconds)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit
     from layers.errors import Fault
     from layers.release.release import Release
-    from layers.storage.artifact import Artifact
+    from layers.storage.artifact import ResolvedArtifact
     from layers.storage.image import Image, ImageLayer
     from layers.storage.layer_id import StoreKind
     from layers.tree.layer_options import DeviceNodes
@@ -53,7 +53,7 @@ class PlannedBranch:
     components: tuple[str, ...] = ()
     faults: Mapping[str, Fault] = MappingProxyType({})
     kept: tuple[Image, ...] = ()
-    artifacts: tuple[Artifact, ...] = ()
+    artifacts: tuple[ResolvedArtifact, ...] = ()
 
     def document(self) -> dict[str, object]:
         return {
@@ -69,7 +69,7 @@ class PlannedBranch:
         return self.release.arch if self.release is not None else ""
 
     @property
-    def named(self) -> tuple[Image | Artifact, ...]:
+    def named(self) -> tuple[Image | ResolvedArtifact, ...]:
         """Return the images and artifacts that the commit's message names."""
         return (*self.images, *self.artifacts)
 
@@ -136,7 +136,7 @@ class PlannedPart:
     layers: LayerPlan
 
     @property
-    def artifacts(self) -> tuple[Artifact, ...]:
+    def artifacts(self) -> tuple[ResolvedArtifact, ...]:
         return tuple(artifact for branch in self.branches for artifact in branch.artifacts)
 
 
@@ -167,7 +167,7 @@ class LayerPlanner:
             self._found[layer_id] = find_layer(self._repo, layer_id)
         return self._found[layer_id]
 
-    def add(self, image: Image | Artifact, origins: Sequence[Origin] | None = None) -> None:
+    def add(self, image: Image | ResolvedArtifact, origins: Sequence[Origin] | None = None) -> None:
         """Add the layers of an image, or the blobs of an artifact, all of them or none.
 
         `origins` has one for each layer, base first; without it the layers are blobs that skopeo
@@ -209,9 +209,9 @@ class LayerPlanner:
         return LayerPlan(tuple(missing), dict(self._cached), unverified)
 
 
-def check_names(images: Iterable[Image | Artifact], what: str = "images") -> None:
+def check_names(images: Iterable[Image | ResolvedArtifact], what: str = "images") -> None:
     """Raise ImporterError if two images, or other `what`, of a store would have the same name."""
-    owners: dict[str, Image | Artifact] = {}
+    owners: dict[str, Image | ResolvedArtifact] = {}
     for image in images:
         for name in image.names:
             other = owners.setdefault(name, image)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from importer.fetch.signatures import Signatures
     from importer.fetch.skopeo import Skopeo
     from layers.oci.reference import ImageName, Reference
-    from layers.storage.artifact import Artifact
+    from layers.storage.artifact import ResolvedArtifact
 
 
 class Resolver:
@@ -67,18 +67,18 @@ class Resolver:
         image = Image(reference, source, manifest, config, index, available=available)
         return self._signatures.added(image) if self._signatures else image
 
-    def artifact(self, reference: Reference, name: ImageName | None) -> Artifact:
+    def artifact(self, reference: Reference, name: ImageName | None) -> ResolvedArtifact:
         """Return the artifact, under the name given, or else under its reference's.
 
         Raise as `resolve` does; an index, and an image, are no artifacts.
         """
-        from layers.storage.artifact import Artifact  # for --artifact alone
+        from layers.storage.artifact import ResolvedArtifact  # for --artifact alone
 
         manifest = parse_artifact(*self._top(reference))
         source = reference.pinned(manifest.digest)
         if has_to_ask(self._skopeo, reference):
             self._blobs.check_policy(source)
-        return Artifact(reference, source, manifest, name)
+        return ResolvedArtifact.of(reference, source, manifest, name)
 
     def _available(
         self, reference: Reference, source: str, manifest: Manifest

@@ -1,9 +1,10 @@
-"""`image-store export`: write an image into an OCI layout, or a directory of skopeo's dir:.
+"""`image-store export`: write an image or artifact into an OCI layout, or a directory of skopeo's
+dir:.
 
 Formats: image-spec image-layout.md; `importer.files.image_directory`. The blobs are the
 uncompressed tars, whose digests the config lists, so config and image id stay. A tar cannot be
 compressed into the same bytes again. So the manifest of compressed layers cannot be kept, nor its
-signatures.
+signatures. An artifact keeps its manifest and blobs, byte for byte.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from importer.files.image_directory import ImageDirectory
 from importer.files.oci_layout import Layout, manifest
 from importer.render.table import Block, Shown, Text
 from importer.repo.writer import Repo
-from importer.store.find import find_image, original
+from importer.store.artifact_files import blob_checksums
+from importer.store.find import find_stored, original
+from importer.store.image import ImageView
 from importer.workers.tasks import Tasks, processes
 from layers.chunks import verified
 from layers.digest import Digest
@@ -38,10 +41,10 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from importer.progress import Progress
-    from importer.store.find import Stores
-    from importer.store.image import ImageView
+    from importer.store.find import Place, Stores
     from importer.store.reader import StoreView
     from layers.chunks import Chunks
+    from layers.storage.artifact import Artifact
     from layers.storage.layer_record import LayerRecord
 
 type ExportTarget = ImageDirectory | Layout
@@ -107,11 +110,12 @@ class LayerExport:
 
 @frozen
 class Exported(Shown):
-    """The image's place, its manifest's digest there, and the number of signatures beside it."""
+    """The place of an image or artifact, its manifest's digest there, and the number of signatures
+    beside it."""
 
     place: ExportPlace
     digest: Digest
-    image: ImageView
+    image: ImageView | Artifact
     signatures: int
 
     def blocks(self) -> list[Block]:
@@ -119,14 +123,15 @@ class Exported(Shown):
         return [Text(str(self.digest))]
 
     def document(self) -> dict[str, object]:
+        layers = self.image.layers if isinstance(self.image, ImageView) else ()
         return {
             "layout": self.place.directory,  # the directory
             "tag": self.place.tag,  # the tag in it; `null` for `dir:`
             "digest": self.digest,  # the manifest's digest in the export
             "source_digest": self.image.manifest.digest,  # the original manifest's digest
-            "image_id": self.image.id,  # podman's image id, which stays
+            "image_id": image_id(self.image),  # podman's image id, which stays; `null`: an artifact
             # the layers' diffIDs, which stay
-            "diff_ids": [layer.diff_id for layer in self.image.layers],
+            "diff_ids": [layer.diff_id for layer in layers],
             "signatures": self.signatures,  # the number of signatures beside the manifest
         }
 
@@ -134,31 +139,37 @@ class Exported(Shown):
 def export_image(
     repo: Repo, stores: Stores, text: str, to: ExportPlace, progress: Progress, jobs: int
 ) -> Exported:
-    """Write the image to its destination, which is made if there is none. At most `jobs` processes
-    read layers.
+    """Write the image or artifact to its destination, which is made if there is none. At most
+    `jobs` processes read layers.
 
-    Raise LayerError for a layer that cannot be made again. An OCI layout then still has its old
-    images, and perhaps new blobs that no manifest names; a directory has no manifest.
+    Raise LayerError for a layer or blob that cannot be made again. An OCI layout then still has its
+    old images, and perhaps new blobs that no manifest names; a directory has no manifest.
     """
-    store, image = exportable(find_image(stores, text))
+    store, image = exportable(find_stored(stores, text))
     if to.tag == "":
         to = replace(to, tag=_tag(image, text))
     target = to.target()
     (made,) = write_images(repo, [(store, image)], to, target, progress, jobs)
-    signatures = store.signatures(image.record).get(made.digest, ())
-    written = target.write_signatures(signatures)
+    kept = store.signatures(image.record) if isinstance(image, ImageView) else {}
+    written = target.write_signatures(kept.get(made.digest, ()))
     target.finish(made.raw, made.digest)
-    _tell_left_signatures(image, made, written, progress)
+    if isinstance(image, ImageView):
+        _tell_left_signatures(image, made, written, progress)
     return Exported(to, made.digest, image, written)
 
 
+def image_id(image: ImageView | Artifact) -> str | None:
+    """Return podman's image id, None for an artifact."""
+    return image.id if isinstance(image, ImageView) else None
+
+
 def _missing(
-    images: Sequence[tuple[StoreView, ImageView]], target: ExportTarget, jobs: int
+    images: Sequence[Place], target: ExportTarget, jobs: int
 ) -> list[tuple[StoreView, LayerRecord]]:
     """Return the images' layers that the target lacks, each tar once, an image's base first."""
     layers: dict[Digest, tuple[StoreView, LayerRecord]] = {}
     for store, image in images:
-        for layer in image.layers:
+        for layer in image.layers if isinstance(image, ImageView) else ():
             layers.setdefault(layer.diff_id, (store, layer))
 
     def has(layer: LayerRecord) -> bool:
@@ -171,14 +182,14 @@ def _missing(
 
 def write_images(
     repo: Repo,
-    images: Sequence[tuple[StoreView, ImageView]],
+    images: Sequence[Place],
     to: ExportPlace,
     target: ExportTarget,
     progress: Progress,
     jobs: int,
 ) -> list[Manifest]:
-    """Write the tars of the images' layers that the target lacks, by at most `jobs` processes, and
-    the images' configs. Return the manifests that the target is to have.
+    """Write the tars of the images' layers that the target lacks, by at most `jobs` processes, then
+    configs and the blobs of artifacts. Return the manifests that the target is to have.
 
     Raise the error of the first layer in order that fails.
     """
@@ -194,13 +205,35 @@ def write_images(
             begun[export].result()
     for _, layer in missing:
         target.written_elsewhere(layer.diff_id)
-    made = [_exported_manifest(image, target.manifest_types) for _, image in images]
-    for new, (_, image) in zip(made, images, strict=True):
-        target.write(new.config.digest, iter([image.config.raw]))
-    return made
+    return [_written(repo, *place, target, progress) for place in images]
 
 
-def exportable(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView, ImageView]:
+def _written(
+    repo: Repo,
+    store: StoreView,
+    image: ImageView | Artifact,
+    target: ExportTarget,
+    progress: Progress,
+) -> Manifest:
+    """Write what an image or artifact has beside layers, and return its manifest in the export.
+
+    Raise LayerError for an artifact's blob that the store lacks, or that has another digest."""
+    if isinstance(image, ImageView):
+        made = _exported_manifest(image, target.manifest_types)
+        target.write(made.config.digest, iter([image.config.raw]))
+        return made
+    checksums = blob_checksums(store.root)
+    for blob in image.blobs:
+        checksum = checksums.get(str(blob.digest))
+        if checksum is None:
+            raise LayerError("the blob is missing in the store", digest=str(blob.digest))
+        if not target.has(blob.digest, blob.size):
+            progress.message(f"exporting blob {blob.digest.hex[:12]}, {size(blob.size)}")
+            target.write(blob.digest, verified(repo.content(checksum), blob.digest, blob.size))
+    return image.manifest
+
+
+def exportable(places: Sequence[Place]) -> Place:
     """Return a store that has the image with its own layers. Raise ImporterError if every store has
     it flattened."""
     store, image = original(places)
@@ -238,7 +271,7 @@ def _tell_left_signatures(
         progress.message(f"{several(left, 'signature')} left out: {reason}")
 
 
-def _tag(image: ImageView, text: str) -> str:
+def _tag(image: ImageView | Artifact, text: str) -> str:
     """Return the tag of the name that the user gave, or else of any name of the image."""
     names = [name for name in image.names if f"/{name}".endswith(f"/{text}")] or image.names
     tags = [tag for name in names if (tag := ImageName.parse(name).tag)]

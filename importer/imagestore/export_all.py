@@ -16,24 +16,24 @@ from importer.files.atomic import replace_file
 from importer.files.oci_layout import Layout
 from importer.files.presence import is_directory
 from importer.files.scratch import scratch
-from importer.imagestore.export import ExportPlace, exportable, write_images
+from importer.imagestore.export import ExportPlace, exportable, image_id, write_images
 from importer.render.table import Block, Column, Shown, Table
-from importer.store.find import find_image, places_of
+from importer.store.find import find_stored, places_of
+from importer.store.image import ImageView
 from layers.document import compact_json
 from layers.entry import Entry, Kind, Owner
 from layers.frozen import frozen
 from layers.oci.reference import ImageName
 from layers.path import components, joined
 from layers.tar.writer import END, header, padding
+from layers.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from importer.progress import Progress
     from importer.repo.writer import Repo
-    from importer.store.find import Stores
-    from importer.store.image import ImageView
-    from importer.store.reader import StoreView
+    from importer.store.find import Place, Stores
     from layers.chunks import Chunks
     from layers.digest import Digest
     from layers.oci.manifest import Manifest
@@ -42,22 +42,23 @@ _COLUMNS = (Column("DIGEST"), Column("NAME", style="cyan"))
 _DOCKER = "manifest.json"
 _DIRECTORY, _FILE = Owner(0o755, 0, 0), Owner(0o644, 0, 0)
 _PIECE = 1 << 20
+_LAYOUT = "oci:DIR takes artifacts, too"
 _BRANCHES = "--branch names the branches to export from"
 
 
 @frozen
 class ExportedImage:
-    """An image in a layout or archive."""
+    """An image or artifact in a layout or archive."""
 
     names: tuple[str, ...]  # the names under which it is listed
     digest: Digest  # the manifest's digest in the export
     source_digest: Digest  # the original manifest's digest
-    image_id: str  # podman's image id, which stays
+    image_id: str | None  # podman's image id, which stays; `null`: an artifact
 
 
 @frozen
 class ExportedImages(Shown):
-    """All images of an export, and its place."""
+    """All images and artifacts of an export, and its place."""
 
     path: Path
     images: tuple[ExportedImage, ...]
@@ -73,7 +74,7 @@ class ExportedImages(Shown):
     def document(self) -> dict[str, object]:
         return {
             "path": self.path,  # the layout's directory, or the archive
-            "images": self.images,  # [ExportedImage]: a list of the images, by id
+            "images": self.images,  # [ExportedImage]: a list of images and artifacts, by id
         }
 
 
@@ -87,12 +88,17 @@ def export_images(
     *,
     archive: bool,
 ) -> ExportedImages:
-    """Write the images, or all images of the stores without `texts`, into a layout or an archive.
+    """Write the images and artifacts, or all of the stores without `texts`, into a layout, or the
+    images into an archive.
 
     Each is listed under all its names. Raise ImporterError if a branch cannot be read, or if two
-    images have one name; LayerError for a layer that cannot be made again.
+    have one name; LayerError for a layer or blob that cannot be made again.
     """
     images = _chosen(stores, texts)
+    if archive:
+        images = _without_artifacts(images, progress, named=bool(texts))
+    if not images:
+        raise ImporterError("there are no images", hint="`image-store list` lists them")
     if archive and is_directory(to):
         raise ImporterError(f"{to} is a directory", hint="name a file, or oci:DIR")
     if archive and not is_directory(to.parent):
@@ -105,32 +111,30 @@ def export_images(
         made = [(new, image) for new, (_, image) in zip(written, images, strict=True)]
         layout.finish_all([(new.raw, new.digest, image.names) for new, image in made])
         if archive:
-            docker = compact_json([_docker_image(*pair) for pair in made])
+            docker = compact_json([_docker_image(new, image.names) for new, image in made])
             with os_faults(f"writing {to}"):
                 replace_file(to, _tar(directory, docker))
     return ExportedImages(
         to,
         tuple(
-            ExportedImage(image.names, new.digest, image.manifest.digest, image.id)
+            ExportedImage(image.names, new.digest, image.manifest.digest, image_id(image))
             for new, image in made
         ),
     )
 
 
-def _chosen(stores: Stores, texts: Sequence[str]) -> list[tuple[StoreView, ImageView]]:
-    """Return each image once, by id."""
+def _chosen(stores: Stores, texts: Sequence[str]) -> list[Place]:
+    """Return each image or artifact once, by id."""
     broken = next((branch for branch in stores.skipped if branch.broken), None)
     if broken is not None and not texts:
         raise ImporterError(
             f"branch {broken.branch} cannot be read: {broken.reason}", hint=_BRANCHES
         )
     if texts:
-        named = [find_image(stores, text) for text in texts]
+        named = [find_stored(stores, text) for text in texts]
         places = {copies[0][1].id: copies for copies in named}
     else:
         places = places_of(stores)
-    if not places:
-        raise ImporterError("there are no images", hint="`image-store list` lists them")
     chosen = [exportable(places[image_id]) for image_id in sorted(places)]
     owners: dict[str, str] = {}
     for _, image in chosen:
@@ -140,12 +144,27 @@ def _chosen(stores: Stores, texts: Sequence[str]) -> list[tuple[StoreView, Image
     return chosen
 
 
-def _docker_image(made: Manifest, image: ImageView) -> dict[str, object]:
+def _without_artifacts(images: list[Place], progress: Progress, *, named: bool) -> list[Place]:
+    """Return the images alone, and tell that artifacts are left out. Raise ImporterError if the
+    user has named one.
+
+    containerd unpacks all that an archive lists, and fails for an artifact of layers (1.7:
+    "mismatched image rootfs and manifest layers").
+    """
+    left = [image.label for _, image in images if not isinstance(image, ImageView)]
+    if left and named:
+        raise ImporterError(f"{left[0]} is an artifact, and archives are for images", hint=_LAYOUT)
+    if left:
+        progress.message(f"{several(len(left), 'artifact')} left out of the archive; {_LAYOUT}")
+    return [place for place in images if isinstance(place[1], ImageView)]
+
+
+def _docker_image(made: Manifest, names: Sequence[str]) -> dict[str, object]:
     """Return the image's object in manifest.json. Docker takes names with a tag alone."""
     return {
         "Config": _blob(made.config.digest),
-        "RepoTags": [name for name in image.names if ImageName.parse(name).digest is None],
-        "Layers": [_blob(layer.diff_id) for layer in image.layers],
+        "RepoTags": [name for name in names if ImageName.parse(name).digest is None],
+        "Layers": [_blob(layer.digest) for layer in made.layers],
     }
 
 

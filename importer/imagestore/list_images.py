@@ -10,17 +10,16 @@ from importer.render.row_format import formatted
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.store.layers import recorded_whiteouts
 from layers.frozen import frozen
-from layers.storage.artifact import artifact_seconds
+from layers.storage.artifact import Artifact
 from layers.storage.layer_id import Whiteouts
 from layers.words import age, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from importer.store.find import Stores
+    from importer.store.find import Place, Stores
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
-    from layers.storage.artifact import StoredArtifact
 
 _LONG_DIGEST = re.compile(r"(@\w+:[0-9a-f]{12})[0-9a-f]+$")
 _COLUMNS = (
@@ -41,8 +40,8 @@ _COLUMNS = (
 class Listing(Shown):
     """The images and artifacts of some stores. `now` is in seconds since 1970; ages count from it.
 
-    For people: with `ids` the images' ids alone, with a `template` what it makes of each image's
-    name. Ids and digests are short unless `whole`.
+    For people: with `ids` the ids alone, with a `template` what it makes of each name. Ids
+    and digests are short unless `whole`.
     """
 
     stores: Stores
@@ -56,18 +55,13 @@ class Listing(Shown):
         if self.template == "json":
             return [Text(json_text(self), verbatim=True)]
         if self.template:
-            fields = [row for pair in self._images() for row in self._fields(*pair)]
+            fields = [row for pair in self._listed() for row in self._fields(*pair)]
             return formatted(self.template, fields)
         if self.ids:
-            return [Text(i) for i in dict.fromkeys(self._id(image) for _, image in self._images())]
+            return [Text(i) for i in dict.fromkeys(self._id(image) for _, image in self._listed())]
         table = Table(_COLUMNS)
-        for store, image in self._images():
+        for store, image in self._listed():
             table.rows.extend(self._rows(store, image))
-        table.rows.extend(
-            self._artifact_row(store, artifact)
-            for store in self.stores.found
-            for artifact in store.artifacts
-        )
         blocks: list[Block] = [table] if table.rows else [Text("no images")]
         blocks += [
             Text(f"skipped {branch.branch}: {branch.reason}", "yellow")
@@ -75,27 +69,33 @@ class Listing(Shown):
         ]
         return blocks
 
-    def _images(self) -> Iterator[tuple[StoreView, ImageView]]:
+    def _listed(self) -> Iterator[Place]:
+        """Yield the images by branch, then the artifacts."""
         for store in self.stores.found:
             for image in sorted(store.images, key=lambda i: i.full_label):
                 yield store, image
+        for store in self.stores.found:
+            for artifact in store.artifacts:
+                yield store, artifact
 
-    def _id(self, image: ImageView) -> str:
+    def _id(self, image: ImageView | Artifact) -> str:
         return image.id if self.whole else image.id[:12]
+
+    def _age(self, image: ImageView | Artifact) -> str:
+        return age(image.created_seconds, self.now)
 
     def _name(self, name: str) -> str:
         return name if self.whole else _LONG_DIGEST.sub(r"\1", name)
 
-    def _digest(self, image: ImageView, name: str) -> str:
+    def _digest(self, image: ImageView | Artifact, name: str) -> str:
         """Return the manifest's digest, or "" if the name has it."""
         digest = image.manifest.digest
         if name.endswith(f"@{digest}"):
             return ""
         return str(digest) if self.whole else digest.hex[:12]
 
-    def _fields(self, store: StoreView, image: ImageView) -> Iterator[dict[str, object]]:
+    def _fields(self, store: StoreView, image: ImageView | Artifact) -> Iterator[dict[str, object]]:
         """Return the fields of a template for each name, called as podman calls them."""
-        created = image.config.created_seconds
         for name in image.names or ("<none>",):
             repository, at, digest = name.partition("@")
             before, colon, tag = repository.rpartition(":")
@@ -107,8 +107,8 @@ class Listing(Shown):
                 "Repository": before if tagged else repository,
                 "Tag": tag if tagged else "<none>",
                 "Digest": digest if at else str(image.manifest.digest),
-                "Created": age(created, self.now),
-                "CreatedAt": image.config.created,
+                "Created": self._age(image),
+                "CreatedAt": image.created,
                 "Size": size(image.size),
                 "Layers": len(image.layers),
                 "Platform": image.platform,
@@ -117,7 +117,7 @@ class Listing(Shown):
                 "Commit": store.commit.checksum,
             }
 
-    def _rows(self, store: StoreView, image: ImageView) -> Iterator[tuple[str, ...]]:
+    def _rows(self, store: StoreView, image: ImageView | Artifact) -> Iterator[tuple[str, ...]]:
         """Yield a row for each name; the first one has what all have in common."""
         components = ", ".join(image.components)
         facts = (
@@ -125,31 +125,13 @@ class Listing(Shown):
             str(len(image.layers)),
             size(image.size),
             _form(store, image),
-            age(image.config.created_seconds, self.now),
+            self._age(image),
             store.branch,
         )
         for name in image.names or ("<none>",):
             names = self._name(name), self._digest(image, name), self._id(image)
             yield (components, *names, *facts)
             components, facts = "", ("",) * 6
-
-    def _artifact_row(self, store: StoreView, artifact: StoredArtifact) -> tuple[str, ...]:
-        digest = artifact.manifest.digest
-        created = artifact_seconds(artifact.manifest)
-        return (
-            "",
-            self._name(artifact.label),
-            ""
-            if artifact.label.endswith(str(digest))
-            else str(digest)[7 : None if self.whole else 19],
-            digest.hex if self.whole else digest.hex[:12],
-            "",
-            str(len(artifact.blobs)),
-            size(artifact.size),
-            "artifact",
-            age(created, self.now) if created else "",
-            store.branch,
-        )
 
     def document(self) -> dict[str, object]:
         stores = self.stores.found
@@ -184,10 +166,10 @@ def listed_image(store: StoreView, image: ImageView, now: int) -> dict[str, obje
     }
 
 
-def listed_artifact(store: StoreView, artifact: StoredArtifact) -> dict[str, object]:
+def listed_artifact(store: StoreView, artifact: Artifact) -> dict[str, object]:
     """Return an artifact for JSON."""
     return {
-        **artifact.document(),  # StoredArtifact
+        **artifact.document(),  # Artifact
         "branch": store.branch,  # the branch
         "commit": store.commit.checksum,  # its commit
     }
@@ -198,8 +180,10 @@ def _whiteouts(store: StoreView, image: ImageView) -> Whiteouts | None:
     return None if image.flattened else recorded_whiteouts(store.commit)
 
 
-def _form(store: StoreView, image: ImageView) -> str:
+def _form(store: StoreView, image: ImageView | Artifact) -> str:
     """Return how the image's layers differ from usual ones, "" if they do not."""
+    if isinstance(image, Artifact):
+        return "artifact"
     if image.flattened:
         return "flattened"
     return "no whiteouts" if _whiteouts(store, image) is Whiteouts.NONE else ""

@@ -13,7 +13,7 @@ from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours
 from importer.repo.commit_metadata import Base
 from importer.store.artifact_files import keep_artifacts
-from importer.store.find import find_artifact, find_image, find_stores
+from importer.store.find import find_stored, find_stores
 from importer.store.layers import IMAGES, LAYERS, remove_layer
 from layers.document import compact_json
 from layers.frozen import frozen
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
     from layers.document import Document
-    from layers.storage.artifact import StoredArtifact
+    from layers.storage.artifact import Artifact
 
 # Branches of a single image or artifact.
 _OF_ONE = (f"{IMAGE}/", f"{ARTIFACT}/")
@@ -43,7 +43,7 @@ class Removal:
     branch: str  # the branch
     commit: str | None  # its new commit; `null` if the branch was deleted
     removed: tuple[ImageView, ...]  # [ImageView]: a list of the images
-    removed_artifacts: tuple[StoredArtifact, ...]  # [StoredArtifact]: a list of the artifacts
+    removed_artifacts: tuple[Artifact, ...]  # [Artifact]: a list of the artifacts
 
     def line(self) -> str:
         """Return what changed, for people."""
@@ -98,10 +98,7 @@ def remove_images(
 
 def _changes(stores: Stores, names: Sequence[str]) -> list[tuple[StoreView, StoreChange]]:
     """Return what goes from each store that has anything that a name means."""
-    ids: set[str] = set()
-    for name in names:
-        artifact = find_artifact(stores, name)
-        ids.add(artifact[0][1].id if artifact else find_image(stores, name)[0][1].id)
+    ids = {find_stored(stores, name)[0][1].id for name in names}
     changes: list[tuple[StoreView, StoreChange]] = []
     for store in stores.found:
         change = StoreChange(

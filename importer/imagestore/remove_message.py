@@ -15,7 +15,6 @@ from importer.commit.release_message import (
 from importer.repo.commit_keys import NAME, NAMES, OURS, names_metadata
 from importer.repo.values import Message
 from layers.frozen import frozen
-from layers.storage.artifact import artifact_seconds
 from layers.storage.stated_image import stated_artifacts, stated_images, stated_reference
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
     from layers.release.release import Release
-    from layers.storage.artifact import StoredArtifact
+    from layers.storage.artifact import Artifact
 
 
 @frozen
@@ -34,23 +33,8 @@ class StoreChange:
 
     gone: tuple[ImageView, ...]
     kept: list[ImageView]
-    artifacts_gone: tuple[StoredArtifact, ...]
-    artifacts_kept: tuple[StoredArtifact, ...]
-
-    @property
-    def times_gone(self) -> list[int]:
-        """Return when each thing that goes was made, in seconds since 1970."""
-        return _times(self.gone, self.artifacts_gone)
-
-    @property
-    def times_kept(self) -> list[int]:
-        """Return when each thing that stays was made."""
-        return _times(self.kept, self.artifacts_kept)
-
-
-def _times(images: Iterable[ImageView], artifacts: Iterable[StoredArtifact]) -> list[int]:
-    times = [image.config.created_seconds for image in images]
-    return times + [artifact_seconds(artifact.manifest) for artifact in artifacts]
+    artifacts_gone: tuple[Artifact, ...]
+    artifacts_kept: tuple[Artifact, ...]
 
 
 def removal_message(store: StoreView, change: StoreChange, parent: str | None) -> Message:
@@ -65,9 +49,13 @@ def removal_message(store: StoreView, change: StoreChange, parent: str | None) -
     names = store.given_names
     lines = [line for line in old.body.splitlines() if _stays(line, names, change)]
     derived = old.subject == default_subject(_references(old.body.splitlines()))
-    times = change.times_kept
+    times = _times(*kept, *change.artifacts_kept)
     timestamp = old.timestamp
-    if times and timestamp == max((*times, *change.times_gone)) and parent is None:
+    if (
+        times
+        and timestamp == max((*times, *_times(*gone, *change.artifacts_gone)))
+        and parent is None
+    ):
         timestamp = max(times)  # with a parent, devices would refuse an older commit
     return Message(
         default_subject(_references(lines)) if derived else old.subject,
@@ -75,6 +63,10 @@ def removal_message(store: StoreView, change: StoreChange, parent: str | None) -
         "\n".join(lines),
         tuple(sorted((_facts(store.commit) | names_metadata(_given(lines, names))).items())),
     )
+
+
+def _times(*stored: ImageView | Artifact) -> list[int]:
+    return [each.created_seconds for each in stored]
 
 
 def _given(lines: Iterable[str], names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

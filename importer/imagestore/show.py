@@ -1,4 +1,4 @@
-"""`image-store show`: show one image, layer by layer."""
+"""`image-store show`: show one image, layer by layer, or an artifact, file by file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from importer.imagestore.image_files import LayerUsage, layer_usage
 from importer.render.table import Block, Column, Shown, Table, Text
-from importer.store.find import find_image, original
+from importer.store.find import find_stored, original
+from importer.store.image import ImageView
 from layers.errors import printable
 from layers.frozen import frozen
 from layers.oci.config import layer_commands, shown_command
@@ -15,10 +16,12 @@ from layers.tree.blocked import blocked_paths
 from layers.words import first_of, several, shortened, size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from importer.repo.writer import Repo
-    from importer.store.find import Stores
-    from importer.store.image import ImageView
+    from importer.store.find import Place, Stores
     from importer.store.reader import StoreView
+    from layers.storage.artifact import Artifact
     from layers.storage.layer_record import LayerRecord
 
 _COLUMNS = (
@@ -30,6 +33,12 @@ _COLUMNS = (
     Column("HIDDEN", right=True),
     Column("SHARED WITH", fold=True),
     Column("COMMAND", below=True, style="dim"),
+)
+_FILE_COLUMNS = (
+    Column("FILE", style="cyan"),
+    Column("SIZE", right=True),
+    Column("MEDIA TYPE", fold=True),
+    Column("DIGEST"),
 )
 _COMMAND_WIDTH = 100
 
@@ -127,7 +136,7 @@ class ImageDetails(Shown):
         if image.flattened:
             facts.append(("flattened", "yes: its layers are not the ones that its config names"))
         table = Table(_COLUMNS, [layer.row(n) for n, layer in enumerate(self.layers, 1)])
-        return [*(Text(f"{key + ':':<10} {value}") for key, value in facts), Text(""), table]
+        return [*_fact_lines(facts), table]
 
     def _branch(self, branch: str) -> str:
         return f"{branch} (flattened)" if branch in self.flattened else branch
@@ -155,16 +164,70 @@ class ImageDetails(Shown):
         }
 
 
-def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
-    """Return everything about the image that `text` means.
+@frozen
+class ArtifactDetails(Shown):
+    """An artifact, and all branches that have it."""
+
+    artifact: Artifact
+    branches: tuple[str, ...]
+
+    def blocks(self) -> list[Block]:
+        """Return the artifact's facts, then a row for each file."""
+        artifact = self.artifact
+        facts = [
+            *(("name", name) for name in artifact.names),
+            ("digest", str(artifact.digest)),
+            ("type", artifact.kind),
+            ("created", artifact.created or "unknown"),
+            *(("branch", branch) for branch in self.branches),
+            ("size", f"{size(artifact.size)} in blobs"),
+        ]
+        rows: list[tuple[str, ...]] = [
+            (title or "-", size(blob.size), blob.media_type, str(blob.digest))
+            for title, blob in artifact.files
+        ]
+        return [*_fact_lines(facts), Table(_FILE_COLUMNS, rows)]
+
+    def document(self) -> dict[str, object]:
+        return {
+            **self.artifact.document(),  # Artifact
+            "created": self.artifact.created or None,  # the annotation's time, ISO 8601
+            "branches": self.branches,  # the branches that have it
+            # a list of the files
+            "files": [
+                {
+                    "title": title or None,  # the file's name in its annotation
+                    "digest": blob.digest,  # the blob's digest
+                    "media_type": blob.media_type,  # its media type
+                    "size": blob.size,  # its size
+                }
+                for title, blob in self.artifact.files
+            ],
+        }
+
+
+def _fact_lines(facts: Iterable[tuple[str, str]]) -> list[Block]:
+    return [*(Text(f"{key + ':':<10} {value}") for key, value in facts), Text("")]
+
+
+def details(repo: Repo, stores: Stores, text: str) -> ImageDetails | ArtifactDetails:
+    """Return everything about the image or artifact that `text` means.
 
     Of an image that is flattened in some stores only, return the original layers.
     """
-    places = find_image(stores, text)
-    store, image = original(places)
+    places = find_stored(stores, text)
+    store, found = original(places)
+    if isinstance(found, ImageView):
+        return _image_details(repo, stores, places, store, found)
+    return ArtifactDetails(found, tuple(sorted(store.branch for store, _ in places)))
+
+
+def _image_details(
+    repo: Repo, stores: Stores, places: list[Place], store: StoreView, image: ImageView
+) -> ImageDetails:
     usage = layer_usage(repo, store, image)
     commands = layer_commands(image.config)
-    details = tuple(
+    layers = tuple(
         LayerDetails(
             record,
             store.standard_ids[record.id],
@@ -180,7 +243,7 @@ def image_details(repo: Repo, stores: Stores, text: str) -> ImageDetails:
         image,
         tuple(sorted(store.branch for store, _ in places)),
         tuple(sorted(store.branch for store, copy in places if copy.flattened)),
-        details,
+        layers,
     )
 
 

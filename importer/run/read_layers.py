@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from importer.progress import Progress
     from importer.repo.writer import Repo
     from layers.errors import Fault
-    from layers.storage.artifact import Artifact
+    from layers.storage.artifact import ResolvedArtifact
     from layers.storage.image import Image
 
 
@@ -128,7 +128,7 @@ def _fault(image: Image, broken: Mapping[str, Fault]) -> Fault | None:
 
 
 def _announce(
-    named: Iterable[tuple[str, Image | Artifact]],
+    named: Iterable[tuple[str, Image | ResolvedArtifact]],
     missing: Sequence[MissingLayer],
     progress: Progress,
 ) -> None:
@@ -141,7 +141,7 @@ def _announce(
             progress.image(name, read, len(layers) - len(read))
 
 
-def _named(part: PlannedPart, *, several: bool) -> Iterable[tuple[str, Image | Artifact]]:
+def _named(part: PlannedPart, *, several: bool) -> Iterable[tuple[str, Image | ResolvedArtifact]]:
     """Return each image with the name of its component, or its own in short; and each artifact.
     With `several` architectures, a component has that, too."""
     releases = [branch for branch in part.branches if branch.release is not None]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from importer.release.outcome import ReleaseOutcome
     from importer.run.read_layers import PartRead
     from layers.digest import Digest
-    from layers.storage.artifact import Artifact
+    from layers.storage.artifact import ResolvedArtifact
     from layers.storage.image import Image, ImageLayer
 
     type Json = dict[str, object]
@@ -79,7 +79,7 @@ class Result:
         return sum(part.read_bytes for part in self.read)
 
     @property
-    def artifacts(self) -> tuple[Artifact, ...]:
+    def artifacts(self) -> tuple[ResolvedArtifact, ...]:
         return tuple(artifact for part in self.read for artifact in part.part.artifacts)
 
     def summary(self, seconds: float) -> str:
@@ -151,7 +151,7 @@ def result_of_images(result: Result) -> Json:
     }
 
 
-def artifact_keys(artifact: Artifact, made: Made) -> Json:
+def artifact_keys(artifact: ResolvedArtifact, made: Made) -> Json:
     return {
         "reference": artifact.reference,  # as the command line has it
         "name": artifact.names[0],  # the name in the store

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from layers.oci.reference import ImageName, Reference
-    from layers.storage.artifact import Artifact
+    from layers.storage.artifact import ResolvedArtifact
 
 
 @frozen
@@ -91,7 +91,7 @@ class ReferenceSource:
 
     def _resolve(
         self, target: Target, repo: Repo, blobs: Blobs, heads: Sequence[Commit | None]
-    ) -> tuple[tuple[Image, ...], tuple[Artifact, ...]]:
+    ) -> tuple[tuple[Image, ...], tuple[ResolvedArtifact, ...]]:
         """Ask for the images, and return each once for each of its names; and for the artifacts.
 
         Manifests and configs that the branches' stores have are not fetched.
@@ -101,7 +101,7 @@ class ReferenceSource:
             if head is not None:
                 stored.add(repo.root(head), target.prefix)
         resolver = Resolver(self.skopeo, blobs, stored.find)
-        questions: list[Callable[[], Image | Artifact]] = [
+        questions: list[Callable[[], Image | ResolvedArtifact]] = [
             *(partial(resolver.resolve, reference) for reference in self.references),
             *(partial(resolver.artifact, *artifact) for artifact in self.artifacts),
         ]

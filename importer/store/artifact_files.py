@@ -14,7 +14,7 @@ from layers.storage.artifact import (
     INDEX,
     LOCK,
     LOCK_TARGET,
-    StoredArtifact,
+    Artifact,
     blob_path,
     digest_of,
     index_of,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
     from layers.document import Document
-    from layers.storage.artifact import Artifact
+    from layers.storage.artifact import ResolvedArtifact
 
 _DIRECTORY = Owner(0o755, 0, 0)
 _FILE = Owner(0o644, 0, 0)
@@ -49,7 +49,7 @@ class ArtifactWriter:
     def add(
         self,
         present: RepoDirectory | None,
-        artifacts: Sequence[Artifact],
+        artifacts: Sequence[ResolvedArtifact],
         blobs: Mapping[str, LayerCommit],
     ) -> None:
         """Add artifacts to those of the `present` store; `blobs` has their blobs' commits by id."""
@@ -86,14 +86,14 @@ def artifact_entries(store: SystemDirectory) -> list[Document]:
     return parse_index(store.read(INDEX, MAX_RECORDS_SIZE))
 
 
-def stored_artifacts(store: RepoDirectory) -> tuple[StoredArtifact, ...]:
+def stored_artifacts(store: RepoDirectory) -> tuple[Artifact, ...]:
     """Return a store's artifacts, by name. Raise LayerError, with its name, if one is malformed."""
     return tuple(stored_artifact(store, entry) for entry in artifact_entries(store))
 
 
-def stored_artifact(store: RepoDirectory, entry: Document) -> StoredArtifact:
+def stored_artifact(store: RepoDirectory, entry: Document) -> Artifact:
     """Return the artifact of an entry. Raise LayerError if its manifest is missing or malformed."""
-    return StoredArtifact.read(entry, store.read(blob_path(digest_of(entry))))
+    return Artifact.read(entry, store.read(blob_path(digest_of(entry))))
 
 
 def blob_checksums(store: RepoDirectory) -> dict[str, str]:
@@ -129,10 +129,10 @@ def keep_artifacts(
 class ArtifactChanges:
     """The artifacts that differ from store A to store B."""
 
-    added: tuple[StoredArtifact, ...]  # [StoredArtifact]: a list of those that B alone has
-    removed: tuple[StoredArtifact, ...]  # [StoredArtifact]: a list of those that A alone has
-    # [StoredArtifact]: a list of those that have another digest in B, as in B
-    changed: tuple[StoredArtifact, ...]
+    added: tuple[Artifact, ...]  # [Artifact]: a list of those that B alone has
+    removed: tuple[Artifact, ...]  # [Artifact]: a list of those that A alone has
+    # [Artifact]: a list of those that have another digest in B, as in B
+    changed: tuple[Artifact, ...]
     unchanged: int  # number of artifacts that both have
 
     @classmethod
@@ -148,7 +148,7 @@ class ArtifactChanges:
             len(both) - len(changed),
         )
 
-    def by_sign(self) -> list[tuple[str, StoredArtifact, str]]:
+    def by_sign(self) -> list[tuple[str, Artifact, str]]:
         """Return the sign of each artifact that differs, and what is new of it."""
         return [
             *(("+", artifact, "new artifact") for artifact in self.added),

@@ -15,16 +15,18 @@ from layers.storage.select_image import NamedImage, select
 from layers.words import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
-    from layers.storage.artifact import StoredArtifact
+    from layers.storage.artifact import Artifact
     from layers.storage.image import Image
 
-    # The stores that have an image, and its views there, by its id.
-    type Places = dict[str, list[tuple[StoreView, ImageView]]]
+    # A store, and an image or artifact of it.
+    type Place = tuple[StoreView, ImageView | Artifact]
+    # Images and artifacts by their ids.
+    type Places = dict[str, list[Place]]
 
 
 @frozen
@@ -69,51 +71,41 @@ def find_stores(
 
 
 def places_of(stores: Stores) -> Places:
-    """Return all images of the stores."""
+    """Return all images and artifacts of the stores."""
+    return _images(stores) | _places(stores, lambda store: store.artifacts)
+
+
+def _images(stores: Stores) -> Places:
+    return _places(stores, lambda store: store.images)
+
+
+def _places(stores: Stores, of: Callable[[StoreView], Iterable[ImageView | Artifact]]) -> Places:
     places: Places = {}
     for store in stores.found:
-        for image in store.images:
-            places.setdefault(image.id, []).append((store, image))
+        for each in of(store):
+            places.setdefault(each.id, []).append((store, each))
     return places
 
 
-def find_image(stores: Stores, text: str) -> list[tuple[StoreView, ImageView]]:
-    """Find the image that `text` means: each store that has the image, with its view there. A text
-    that names no image may name a component of a release.
+def find_stored(stores: Stores, text: str) -> list[Place]:
+    """Find the image or artifact that `text` means: each store that has it, with its view there.
 
-    Stores with the image under that name come first, then stores with any name for it. Raise
-    ImporterError if there is no such image, LayerError if the text could mean several.
+    An image of that name, id or digest goes first, then the image of a release's component, then
+    an artifact. Stores that have it under that name come first, then stores with any name for it.
+    Raise ImporterError if there is none, LayerError if the text could mean several.
     """
-    places = places_of(stores)
     text = text.removeprefix("docker://")
-    chosen = _selected(places, text) or _component(places, text)
+    images, places = _images(stores), places_of(stores)
+    chosen = _selected(images, text) or _component(images, text) or _selected(places, text)
     if chosen is None:
         raise ImporterError(
-            f"no image {text[:200]!r} in the stores of this repo{_unread(stores)}",
+            f"no image or artifact {text[:200]!r} in the stores of this repo{_unread(stores)}",
             hint="`image-store list` lists them; a name, an id or a digest will do",
         )
     return sorted(places[chosen], key=lambda p: (text not in p[1].names, not p[1].names))
 
 
-def find_artifact(stores: Stores, text: str) -> list[tuple[StoreView, StoredArtifact]]:
-    """Find the artifact that `text` means: its entries in each store that has it. An image that
-    `text` could mean goes first: the list is empty then, as without such an artifact.
-
-    Raise LayerError if the text could mean several.
-    """
-    places: dict[str, list[tuple[StoreView, StoredArtifact]]] = {}
-    for store in stores.found:
-        for artifact in store.artifacts:
-            places.setdefault(artifact.id, []).append((store, artifact))
-    text = text.removeprefix("docker://")
-    if not places or _selected(places_of(stores), text) is not None:
-        return []
-    return places.get(_selected(places, text) or "", [])
-
-
-def _selected(
-    places: Mapping[str, Sequence[tuple[StoreView, ImageView | StoredArtifact]]], text: str
-) -> str | None:
+def _selected(places: Places, text: str) -> str | None:
     """Return the id of the image or artifact that has the name, id or digest, None if none has."""
     candidates = [
         NamedImage(
@@ -145,7 +137,7 @@ def _component(places: Places, text: str) -> str | None:
     return next(iter(branches), None)
 
 
-def original(places: Sequence[tuple[StoreView, ImageView]]) -> tuple[StoreView, ImageView]:
+def original(places: Sequence[Place]) -> Place:
     """Return the first store that has the image with its original layers, else the first one."""
     return next((place for place in places if not place[1].flattened), places[0])
 

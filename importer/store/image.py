@@ -60,6 +60,15 @@ class ImageView:
         return self.record.names
 
     @property
+    def created(self) -> str:
+        """Return when the image was made, as its config has it."""
+        return self.config.created
+
+    @property
+    def created_seconds(self) -> int:
+        return self.config.created_seconds
+
+    @property
     def manifests(self) -> tuple[Manifest, ...]:
         """Return all manifests, first the manifest that podman shows."""
         return (self.manifest, *self.others)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from importer.repo.values import Commit, RepoDirectory
     from importer.repo.writer import Repo
     from layers.release.release import Release
-    from layers.storage.artifact import StoredArtifact
+    from layers.storage.artifact import Artifact
     from layers.storage.image_record import ImageRecord
     from layers.storage.layer_id import Whiteouts
     from layers.storage.layer_record import LayerRecord
@@ -113,7 +113,7 @@ class StoreView:
             return tuple(read_image(self, record) for record in records)
 
     @cached_property
-    def artifacts(self) -> tuple[StoredArtifact, ...]:
+    def artifacts(self) -> tuple[Artifact, ...]:
         """All artifacts. Raise LayerError, with the artifact's name, if one's manifest is
         malformed."""
         return stored_artifacts(self.root)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from importer.verify.findings import Findings
     from layers.digest import Digest
     from layers.document import Document
-    from layers.storage.artifact import StoredArtifact
+    from layers.storage.artifact import Artifact
 
 
 @frozen
@@ -46,7 +46,7 @@ class ArtifactCheck:
     findings: Findings
     owners: OwnerCheck
 
-    def run(self) -> list[StoredArtifact]:
+    def run(self) -> list[Artifact]:
         """Check everything but the blobs' contents. Return the artifacts that can be read."""
         directory = self.store.find(ARTIFACTS)
         if directory is None:
@@ -56,7 +56,7 @@ class ArtifactCheck:
             entries = artifact_entries(self.store)
         if entries is None:
             return []
-        artifacts: list[StoredArtifact] = []
+        artifacts: list[Artifact] = []
         for entry in entries:
             with self.findings.faults(image=name_of(entry)):
                 artifact = stored_artifact(self.store, entry)
@@ -68,12 +68,12 @@ class ArtifactCheck:
         self._check_owners(directory)
         return artifacts
 
-    def _check_names(self, artifacts: list[StoredArtifact]) -> None:
-        names = [artifact.name for artifact in artifacts]
-        for name in sorted({name for name in names if name and names.count(name) > 1}):
+    def _check_names(self, artifacts: list[Artifact]) -> None:
+        names = [name for artifact in artifacts for name in artifact.names]
+        for name in sorted({name for name in names if names.count(name) > 1}):
             self.findings.add("several artifacts have the name", image=name)
 
-    def _check_blobs(self, artifacts: list[StoredArtifact], *, complete: bool) -> None:
+    def _check_blobs(self, artifacts: list[Artifact], *, complete: bool) -> None:
         """Report missing blobs; if all artifacts can be read, also blobs of none."""
         present = blob_checksums(self.store)
         needed = {str(artifact.manifest.digest): artifact.label for artifact in artifacts}
@@ -101,7 +101,7 @@ class ArtifactCheck:
             for name in place.leaves:
                 self.owners.file(path, place, name.decode())
 
-    def blobs(self, artifacts: list[StoredArtifact]) -> dict[BlobCheck, str]:
+    def blobs(self, artifacts: list[Artifact]) -> dict[BlobCheck, str]:
         """Return the blobs to read, each with an artifact that has it."""
         present = blob_checksums(self.store)
         return {

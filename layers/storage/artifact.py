@@ -9,7 +9,7 @@ common/pkg/libartifact/store.go; podman 5.4, pkg/libartifact/store, has the same
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from layers.digest import Digest
 from layers.document import (
@@ -46,6 +46,7 @@ FILES = {f"{ARTIFACTS}/oci-layout": compact_json({"imageLayoutVersion": "1.0.0"}
 
 _NAME = "org.opencontainers.image.ref.name"
 _CREATED = "org.opencontainers.image.created"
+_TITLE = "org.opencontainers.image.title"
 # Names that the OCI transport takes (container-libs, image/oci/internal/oci_util.go).
 _WORD = "[A-Za-z0-9]+"
 _PART = f"{_WORD}(?:(?:[-._:@+]|--){_WORD})*"
@@ -54,32 +55,43 @@ _NAMES = re.compile(f"{_PART}(?:/{_PART})*")
 
 @frozen
 class Artifact:
-    """A resolved artifact. skopeo finds the blobs in `source`. `name` overrides the reference's
-    name."""
+    """An artifact of a store, and its entry in the store's index."""
 
-    reference: Reference
-    source: str
     manifest: Manifest
-    name: ImageName | None = None
+    entry: Document
 
-    def __post_init__(self) -> None:
-        """Raise LayerError for an artifact that podman could not read back."""
-        check_manifest(self.manifest, artifact=True)
-        if not self.names:
-            raise LayerError(
-                "the artifact has no name",
-                hint="write NAME=REF, with a name such as localhost/model:1",
-            )
-        if not _NAMES.fullmatch(self.names[0]):
-            raise LayerError(
-                f"no name for an artifact in an OCI layout: {self.names[0]}",
-                hint="write NAME=REF, with a name that has no run of '_', '.' or '-'",
-            )
+    # What images may have, and no artifact has.
+    components: ClassVar[tuple[str, ...]] = ()
+    platform: ClassVar[str] = ""
+    flattened: ClassVar[bool] = False
+
+    @classmethod
+    def read(cls, entry: Document, raw: bytes | None) -> Artifact:
+        """Parse the manifest `raw` of an entry. Raise LayerError if it is not the entry's."""
+        name, digest = name_of(entry), digest_of(entry)
+        with within(digest=f"artifact {name or digest}"):
+            if raw is None:
+                raise LayerError("its manifest is missing in the store")
+            manifest = parse_artifact(digest.check(raw, "the manifest"), digest.algorithm)
+        return Artifact(manifest, entry)
+
+    def document(self) -> dict[str, Any]:
+        """Return the keys for JSON."""
+        return {
+            "name": next(iter(self.names), None),  # the name in the store, or `null`
+            "digest": self.digest,  # the manifest's digest
+            "artifact_type": self.kind,  # the artifact's type
+            "size": self.size,  # bytes of its blobs
+        }
 
     @property
     def digest(self) -> Digest:
         """Return the manifest's digest."""
         return self.manifest.digest
+
+    @property
+    def digests(self) -> tuple[Digest, ...]:
+        return (self.digest,)
 
     @property
     def id(self) -> str:
@@ -88,65 +100,108 @@ class Artifact:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the name in the store. With a tag it has no digest: podman refuses both together,
-        and finds a repository's artifact by its digest under any tag."""
-        name = self.name or self.reference.name
-        if name is None:
-            return ()
-        return (f"{name.repository}:{name.tag}" if name.tag else str(name),)
+        """Return the name in the store, if there is one."""
+        name = name_of(self.entry)
+        return (name,) if name else ()
+
+    @property
+    def label(self) -> str:
+        return next(iter(self.names), str(self.digest))
 
     @property
     def kind(self) -> str:
-        return artifact_kind(self.manifest)
+        """Return the artifact's type; of older artifacts the config's media type tells it."""
+        kind = string(self._document, "artifactType", "the manifest", "")
+        return kind or self.manifest.config.media_type
 
     @property
     def created(self) -> str:
-        return artifact_created(self.manifest)
+        """Return the annotation on when the artifact was made, "" if there is none."""
+        annotations = mapping(self._document, "annotations", "the manifest", {})
+        return string(annotations, _CREATED, "the manifest's annotations", "")
 
     @property
     def created_seconds(self) -> int:
-        return artifact_seconds(self.manifest)
+        """Return when the artifact was made, in seconds since 1970; 0 if it does not tell."""
+        try:
+            return parse_time(self.created)
+        except LayerError:
+            return 0
+
+    @property
+    def files(self) -> list[tuple[str, Descriptor]]:
+        """Return the files' names, as their annotations have them, and their blobs."""
+        layers = zip(
+            array(self._document, "layers", "the manifest", []), self.manifest.layers, strict=True
+        )
+        return [
+            (
+                string(
+                    mapping(layer, "annotations", "a layer", {}),
+                    _TITLE,
+                    "a layer's annotations",
+                    "",
+                ),
+                blob,
+            )
+            for layer, blob in layers
+        ]
+
+    @property
+    def blobs(self) -> tuple[Descriptor, ...]:
+        """Return the config and the files, each digest once."""
+        blobs = {blob.digest: blob for blob in (self.manifest.config, *self.manifest.layers)}
+        return tuple(blobs.values())
 
     @property
     def layers(self) -> tuple[ImageLayer, ...]:
-        """Return the blobs, each once: the config, and the artifact's files."""
-        return tuple(map(ImageLayer.of_file, artifact_blobs(self.manifest)))
+        """Return the blobs as an image's layers."""
+        return tuple(map(ImageLayer.of_file, self.blobs))
 
     @property
-    def entry(self) -> Document:
-        """Return the artifact's entry in the index."""
-        manifest = Descriptor(self.manifest.media_type, self.digest, len(self.manifest.raw))
-        return manifest.document | {"annotations": {_NAME: self.names[0]}}
+    def size(self) -> int:
+        """Return the bytes of the blobs."""
+        return sum(blob.size for blob in self.blobs)
+
+    @property
+    def _document(self) -> Document:
+        return parse_document(self.manifest.raw, "the manifest")
 
 
-def artifact_blobs(manifest: Manifest) -> tuple[Descriptor, ...]:
-    """Return an artifact's config and files, each digest once."""
-    blobs = {blob.digest: blob for blob in (manifest.config, *manifest.layers)}
-    return tuple(blobs.values())
+@frozen
+class ResolvedArtifact(Artifact):
+    """An artifact to import. skopeo finds the blobs in `source`. `name` overrides the reference's
+    name."""
 
+    reference: Reference
+    source: str
+    name: ImageName | None
 
-def artifact_kind(manifest: Manifest) -> str:
-    """Return the artifact's type; of older artifacts the config's media type tells it."""
-    kind = string(_document(manifest), "artifactType", "the manifest", "")
-    return kind or manifest.config.media_type
+    @classmethod
+    def of(
+        cls, reference: Reference, source: str, manifest: Manifest, name: ImageName | None = None
+    ) -> ResolvedArtifact:
+        """Name the artifact. Raise LayerError for an artifact that podman could not read back.
 
-
-def artifact_created(manifest: Manifest) -> str:
-    """Return the annotation on when the artifact was made, "" if there is none."""
-    annotations = mapping(_document(manifest), "annotations", "the manifest", {})
-    return string(annotations, _CREATED, "the manifest's annotations", "")
-
-
-def artifact_seconds(manifest: Manifest) -> int:
-    """Return when the artifact was made, in seconds since 1970; 0 if it does not tell."""
-    try:
-        return parse_time(artifact_created(manifest))
-    except LayerError:
-        return 0
-
-
-def _document(manifest: Manifest) -> Document:
-    return parse_document(manifest.raw, "the manifest")
+        A name with a tag loses its digest: podman refuses both together, and finds a repository's
+        artifact by its digest under any tag.
+        """
+        check_manifest(manifest, artifact=True)
+        full = name or reference.name
+        if full is None:
+            raise LayerError(
+                "the artifact has no name",
+                hint="write NAME=REF, with a name such as localhost/model:1",
+            )
+        stored = f"{full.repository}:{full.tag}" if full.tag else str(full)
+        if not _NAMES.fullmatch(stored):
+            raise LayerError(
+                f"no name for an artifact in an OCI layout: {stored}",
+                hint="write NAME=REF, with a name that has no run of '_', '.' or '-'",
+            )
+        descriptor = Descriptor(manifest.media_type, manifest.digest, len(manifest.raw))
+        entry = descriptor.document | {"annotations": {_NAME: stored}}
+        return cls(manifest, entry, reference, source, name)
 
 
 def index_of(entries: Iterable[Document]) -> bytes:
@@ -183,59 +238,6 @@ def merged_entries(present: Sequence[Document], added: Sequence[Document]) -> li
     """Return the entries of both, without those of `present` whose name an added one takes."""
     names = {name_of(entry) for entry in added}
     return [*(entry for entry in present if name_of(entry) not in names), *added]
-
-
-@frozen
-class StoredArtifact:
-    """An artifact of a store."""
-
-    name: str
-    manifest: Manifest
-    entry: Document
-
-    @classmethod
-    def read(cls, entry: Document, raw: bytes | None) -> StoredArtifact:
-        """Parse the manifest `raw` of an entry. Raise LayerError if it is not the entry's."""
-        name, digest = name_of(entry), digest_of(entry)
-        with within(digest=f"artifact {name or digest}"):
-            if raw is None:
-                raise LayerError("its manifest is missing in the store")
-            manifest = parse_artifact(digest.check(raw, "the manifest"), digest.algorithm)
-        return cls(name, manifest, entry)
-
-    def document(self) -> dict[str, Any]:
-        """Return the keys for JSON."""
-        return {
-            "name": self.name or None,  # the name in the store, or `null`
-            "digest": self.manifest.digest,  # the manifest's digest
-            "artifact_type": artifact_kind(self.manifest),  # the artifact's type
-            "size": self.size,  # bytes of its blobs
-        }
-
-    @property
-    def id(self) -> str:
-        """Return the hex digits of the manifest's digest."""
-        return self.manifest.digest.hex
-
-    @property
-    def label(self) -> str:
-        return self.name or str(self.manifest.digest)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (self.name,) if self.name else ()
-
-    @property
-    def digests(self) -> tuple[Digest, ...]:
-        return (self.manifest.digest,)
-
-    @property
-    def blobs(self) -> tuple[Descriptor, ...]:
-        return artifact_blobs(self.manifest)
-
-    @property
-    def size(self) -> int:
-        return sum(blob.size for blob in self.blobs)
 
 
 def blob_path(digest: Digest) -> str:

@@ -198,7 +198,7 @@ def test_commands_have_podmans_names(stores: Stores) -> None:
     one = stores.one.image_id
     assert len(answered(stores.repo, "ls", "all")["images"]) == 2
     assert answered(stores.repo, "inspect", one) == answered(stores.repo, "show", one)
-    assert "no image 'nothing'" in image_store(stores.repo, "rm", "nothing").stderr
+    assert "no image or artifact 'nothing'" in image_store(stores.repo, "rm", "nothing").stderr
 
 
 @pytest.mark.parametrize("words", [["--repo={}"], ["--repo", "{}"], ["--json", "--repo", "{}"]])
@@ -331,7 +331,9 @@ def test_show_of_an_image_that_is_not_there(stores: Stores) -> None:
     outcome = image_store(stores.repo, "show", "example.com/nothing:here")
     assert outcome.status == 1
     error, hint = outcome.stderr.splitlines()
-    assert error == "error: no image 'example.com/nothing:here' in the stores of this repo"
+    assert (
+        error == "error: no image or artifact 'example.com/nothing:here' in the stores of this repo"
+    )
     assert hint.startswith("hint: `image-store list`")
 
 

@@ -248,6 +248,10 @@ def test_list_diff_history_and_remove(world: World, tmp_path: Path) -> None:
     assert [row[:3] for row in rows[1:]] == [
         [name, digests[name], digests[name]] for name in (world.chart, world.model)
     ]
+    ids = [digests[name] for name in (world.chart, world.model)]
+    assert image_store(repo, "list", "-q", "one").stdout.split() == ids
+    fields = image_store(repo, "list", "--format={{.Name}} {{.Layers}}", "one").stdout
+    assert fields.splitlines() == [f"{world.chart} 2", f"{world.model} 3"]
     changes = answered(repo, "diff", "one", "two")["artifacts"]
     assert {key: [one["name"] for one in changes[key]] for key in ("added", "removed", "changed")}
     assert [one["name"] for one in changes["added"]] == ["z.io/x:1"]
@@ -295,6 +299,43 @@ def test_an_export_is_the_artifact(world: World, tmp_path: Path, place: str) -> 
     assert digest_of(raw.encode()) == found["digest"]
     copy = ["skopeo", "copy", "--preserve-digests", "--dest-tls-verify=false", source]
     run([*copy, f"docker://{world.registry.host}/art/back:1"])
+
+
+def test_an_export_of_several_has_the_artifacts(world: World, tmp_path: Path) -> None:
+    """An archive is for tools that unpack each entry as an image: there they are left out."""
+    repo, out = tmp_path / "repo", tmp_path / "out"
+    found = imported(repo, "--branch=one", "--artifact", world.model, world.image)
+    digests = {world.model: found["artifacts"][0]["digest"]}
+    answer = answered(repo, "export", "--all", f"oci:{out}")
+    ids = {image["names"][0]: image["image_id"] for image in answer["images"]}
+    assert ids == {world.image: found["images"][0]["image_id"], world.model: None}
+    assert names(out).keys() == {world.image, world.model}
+    assert names(out).items() >= digests.items()
+    copy = ["skopeo", "copy", "--preserve-digests", "--dest-tls-verify=false"]
+    run([*copy, f"oci:{out}:{world.model}", f"docker://{world.registry.host}/art/all:1"])
+    image_store(repo, "export", "granite:1", world.image, f"oci:{tmp_path}/named")
+    assert names(tmp_path / "named") == names(out)
+    archive = f"oci-archive:{tmp_path}/all.tar"
+    outcome = image_store(repo, "export", "--all", archive)
+    assert outcome.stderr.startswith("1 artifact left out of the archive; oci:DIR takes")
+    assert outcome.stdout.count("sha256:") == 1
+    outcome = image_store(repo, "export", "granite:1", world.image, archive)
+    assert f"error: {world.model} is an artifact, and archives are for images" in outcome.stderr
+
+
+def test_show_has_each_file(world: World, tmp_path: Path) -> None:
+    imported(tmp_path / "repo", "--branch=one", "--artifact", world.model)
+    shown = image_store(tmp_path / "repo", "show", "granite:1").stdout.splitlines()
+    assert shown[-1].split() == [
+        "LICENSE",
+        "4",
+        "B",
+        "application/octet-stream",
+        digest_of(b"free"),
+    ]
+    found = answered(tmp_path / "repo", "show", "granite:1")
+    assert [file["title"] for file in found["files"]] == ["model.bin", "LICENSE"]
+    assert (found["created"], found["branches"]) == (TIME, ["one"])
 
 
 def edit_index(store: LooseStore) -> None:

@@ -11,8 +11,7 @@ from layers.oci.manifest import parse_artifact
 from layers.oci.reference import ImageName, Reference
 from layers.storage.artifact import (
     Artifact,
-    StoredArtifact,
-    artifact_seconds,
+    ResolvedArtifact,
     index_of,
     merged_entries,
     name_of,
@@ -40,9 +39,9 @@ def manifest(**fields: Any) -> bytes:
     return json.dumps(document).encode()
 
 
-def artifact(name: str | None = None, **fields: Any) -> Artifact:
+def artifact(name: str | None = None, **fields: Any) -> ResolvedArtifact:
     given = ImageName.parse(name) if name is not None else None
-    return Artifact(REFERENCE, "docker://x", parse_artifact(manifest(**fields)), given)
+    return ResolvedArtifact.of(REFERENCE, "docker://x", parse_artifact(manifest(**fields)), given)
 
 
 def test_each_blob_is_there_once() -> None:
@@ -92,7 +91,7 @@ def test_times() -> None:
     key = "org.opencontainers.image.created"
     for text, seconds in (("1970-01-01T00:01:00Z", 60), ("soon", 0), (None, 0)):
         annotations = {key: text} if text else None
-        assert artifact_seconds(artifact(annotations=annotations).manifest) == seconds
+        assert artifact(annotations=annotations).created_seconds == seconds
 
 
 def test_a_name_is_one_artifacts() -> None:
@@ -116,8 +115,8 @@ def test_a_malformed_index(raw: bytes) -> None:
 
 def test_a_stored_manifest_is_the_entrys() -> None:
     made = artifact()
-    found = StoredArtifact.read(made.entry, made.manifest.raw)
-    assert (found.name, found.size, found.manifest) == (made.names[0], 6, made.manifest)
+    found = Artifact.read(made.entry, made.manifest.raw)
+    assert (found.names, found.size, found.manifest) == (made.names, 6, made.manifest)
     for raw in (None, made.manifest.raw + b"\n", b"{}"):
         with pytest.raises(LayerError):
-            StoredArtifact.read(made.entry, raw)
+            Artifact.read(made.entry, raw)
