@@ -1,7 +1,8 @@
-"""The limits beyond which a layer is refused."""
+"""Rules for what a layer may hold, and the limits beyond which it is refused."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
@@ -46,6 +47,30 @@ class Limits:
 CALL_LIMITS = Limits(256 << 30, 5_000_000)
 
 
+class DeviceNodes(Enum):
+    """How to treat device nodes and fifos, which ostree cannot hold."""
+
+    AUTO = "auto"
+    SKIP = "skip"
+    ERROR = "error"
+
+    def check(self, what: str, *, in_dev: bool) -> None:
+        """Raise LayerError for `what`, such as `a fifo`, unless it may be left out. `in_dev` says
+        that it is below /dev."""
+        if self is DeviceNodes.ERROR or (self is DeviceNodes.AUTO and not in_dev):
+            raise LayerError(
+                f"ostree cannot hold {what}", hint="--device-nodes=skip leaves such entries out"
+            )
+
+
+@frozen
+class LayerOptions:
+    """Rules for a layer's content: device nodes, and limits in bytes and entries."""
+
+    device_nodes: DeviceNodes
+    limits: Limits
+
+
 class Bound:
     """Count the entries of a layer in memory, and the bytes of their texts."""
 
@@ -56,7 +81,6 @@ class Bound:
 
     @property
     def entries(self) -> int:
-        """Return the number of entries so far."""
         return self._limits.entries - self._entries
 
     def count(self, entry: Entry) -> None:

@@ -46,7 +46,6 @@ def layer_branch(layer_id: str) -> str:
 
 
 def is_blob(layer_id: str) -> bool:
-    """Return whether the id is that of an artifact's blob."""
     return ":" in layer_id
 
 

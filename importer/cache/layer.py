@@ -20,7 +20,7 @@ from importer.repo.commit_keys import (
 from importer.repo.values import Commit
 from layers.errors import LayerError
 from layers.frozen import frozen
-from layers.tree.layer_options import DeviceNodes
+from layers.limits import DeviceNodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

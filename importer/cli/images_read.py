@@ -39,7 +39,6 @@ class ImageRead:
 
     @property
     def size(self) -> int:
-        """Return the size of the missing layers, in bytes."""
         return sum(layer.size for layer in self.layers)
 
     @property
@@ -84,7 +83,6 @@ class ImagesRead:
     _users: dict[LayerRead, list[ImageRead]] = field(default_factory=dict)
 
     def add(self, name: str, layers: Sequence[str], reused: int) -> ImageRead:
-        """Add an image with the names of its missing layers."""
         image = ImageRead(escaped(name), [self._layer(layer) for layer in layers], reused)
         for layer in image.layers:
             self._users[layer].append(image)

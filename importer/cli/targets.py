@@ -32,7 +32,7 @@ from importer.errors import ImporterError
 from importer.files.replacement import read_file
 from importer.ingest.budget import Budget
 from layers.errors import escaped
-from layers.limits import Limits
+from layers.limits import LayerOptions, Limits
 from layers.storage.layer_id import Whiteouts
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from importer.cli.options.given import Given
     from importer.fetch.skopeo import Skopeo
     from importer.run.import_all import ImportJob, Source, StoreCopy
-    from layers.tree.layer_options import LayerOptions
 
 
 # The options of all commands that import images, and those of the ones that fetch images.
@@ -170,8 +169,6 @@ def _whiteouts(given: Given, form: Form) -> tuple[Whiteouts | None, Whiteouts]:
 
 def layer_options(given: Given) -> LayerOptions:
     """Return what a layer may hold."""
-    from layers.tree.layer_options import LayerOptions
-
     rules = given(LayerRules)
     return LayerOptions(rules.device_nodes, Limits(rules.max_layer_size, rules.max_layer_entries))
 

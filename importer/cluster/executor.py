@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from importer.ingest.spool import SpooledBlob
     from importer.progress import Progress
     from importer.repo.writer import Repo
-    from layers.tree.layer_options import LayerOptions
+    from layers.limits import LayerOptions
 
 
 # How many workers try to read a layer before the import fails. (For workers that die meanwhile,

@@ -85,7 +85,6 @@ class ClusterSession:
         self._opened.close()
 
     def others(self, workers: Iterable[str]) -> set[str]:
-        """Return the addresses of all other workers."""
         return set(self._dask.workers()) - set(workers)
 
     @contextmanager
@@ -143,7 +142,6 @@ class ClusterSession:
         return answer.written_bytes
 
     def stop(self) -> None:
-        """Make all running calls fail soon."""
         self._fail(ImporterError("stopped, since another layer failed"))
 
     def _fail(self, error: ImporterError) -> None:

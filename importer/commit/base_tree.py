@@ -10,7 +10,7 @@ from importer.cache.stack import deletes
 from importer.errors import ImporterError
 from importer.repo.commit_metadata import Base
 from layers.entry import Owner
-from layers.errors import Fault, LayerError
+from layers.errors import Fault, LayerError, first_line
 
 if TYPE_CHECKING:
     from importer.commit.selinux import Labels
@@ -24,6 +24,8 @@ _FILE = Owner(0o644, 0, 0)
 _PREPARE_ROOT = tuple(
     f"{where}/ostree/prepare-root.conf" for where in ("/usr/etc", "/etc", "/usr/lib")
 )
+# GKeyFile's booleans are true, false, 1 and 0; ostree takes yes and no as well.
+_OFF = ("no", "false", "0")
 # systemd src/shared/discover-image.c; /usr/lib up to version 253 only.
 _EXTENSIONS = (
     "/usr/etc/extensions",
@@ -53,6 +55,20 @@ def find_base(repo: Repo, onto: str | None, branch: str) -> Base | None:
     if commit.partial:
         raise ImporterError(f"{onto} was pulled in part only", hint="pull the whole of it")
     return Base(commit, branch)
+
+
+def composefs_enabled(raw: bytes) -> bool:
+    """Return whether prepare-root.conf, a GKeyFile, enables composefs; False without the key. Raise
+    LayerError if the file is not a key file."""
+    from configparser import ConfigParser, Error  # few bases have the file
+
+    parser = ConfigParser(interpolation=None, strict=False, allow_no_value=True)
+    try:
+        parser.read_string(raw.decode())
+    except (Error, UnicodeDecodeError) as error:
+        raise LayerError(f"prepare-root.conf is not a key file: {first_line(error)}") from None
+    value = parser.get("composefs", "enabled", fallback=None)
+    return value is not None and value.strip().lower() not in _OFF
 
 
 class BaseTree:
@@ -111,8 +127,6 @@ class BaseTree:
         conf = next((raw for raw in map(self.read, _PREPARE_ROOT) if raw is not None), None)
         if conf is None:
             return False
-        from layers.ostree.prepare_root import composefs_enabled
-
         try:
             return composefs_enabled(conf)
         except LayerError as error:

@@ -28,7 +28,6 @@ _IMAGE = "image"
 
 
 def head_of(repo: RepoReader, branch: str) -> Commit | None:
-    """Return the branch's commit, None if there is none."""
     repo.check_place(branch)
     checksum = repo.resolve(branch)
     return repo.commit(checksum) if checksum is not None else None

@@ -139,7 +139,6 @@ class _Draft:
 
     @property
     def head(self) -> str | None:
-        """Return the branch's present commit."""
         return self.branch.head.checksum if self.branch.head is not None else None
 
     @property

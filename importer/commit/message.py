@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 
 def branch_message(target: Target, branch: PlannedBranch) -> Message:
-    """Return what a commit of the branch's images says."""
     seconds = branch_time(branch) if target.timestamp is None else target.timestamp
     if branch.release is not None:
         from importer.commit.release_message import release_message
@@ -68,7 +67,6 @@ def _given_names(images: Iterable[Image | ResolvedArtifact]) -> dict[str, list[s
 
 
 def default_subject(references: Sequence[str]) -> str:
-    """Return the subject of a commit of these images."""
     if not references:
         return "no images"
     more = f" and {len(references) - 1} more" if len(references) > 1 else ""

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from importer.repo.commit_metadata import Base
     from importer.repo.values import Commit
     from layers.errors import Fault
+    from layers.limits import DeviceNodes
     from layers.release.release import Release
     from layers.storage.artifact import ResolvedArtifact
     from layers.storage.image import Image, ImageLayer
     from layers.storage.layer_id import StoreKind
-    from layers.tree.layer_options import DeviceNodes
 
 _log = logging.getLogger(__name__)
 

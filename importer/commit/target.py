@@ -14,8 +14,8 @@ from layers.storage.layer_id import Whiteouts
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from layers.limits import LayerOptions
     from layers.storage.layer_id import LayerIds
-    from layers.tree.layer_options import LayerOptions
 
 
 class Form(Enum):

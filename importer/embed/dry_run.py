@@ -55,8 +55,6 @@ _COLUMNS = (
 
 @frozen
 class RehearsedLayer:
-    """A layer of the new image."""
-
     store_layers: tuple[str, ...]  # the ids of the store's layers that are in it
     tar_size: int  # about the size of these layers in an uncompressed tar
     images: tuple[str, ...]  # short names of their images
@@ -84,7 +82,6 @@ class EmbedPlan:
     status: int = 0
 
     def blocks(self) -> list[Block]:
-        """Return a row for each layer, and the sums."""
         table = Table(_COLUMNS, [layer.row() for layer in self.layers])
         new = [layer for layer in self.layers if not layer.known]
         sums = (

@@ -44,8 +44,6 @@ _LIST = "name its images by the digests that `podman manifest inspect` shows"
 
 
 class Graphroot:
-    """The store in a directory."""
-
     def __init__(self, directory: ForeignDirectory) -> None:
         self._directory = directory
         self._place = StorePlace.of(directory)

@@ -48,8 +48,6 @@ _CONFIGS = DOCKER_HOME + b"/imagedb/content/sha256"
 
 
 class Dockerroot:
-    """The store in a directory."""
-
     def __init__(self, directory: ForeignDirectory, progress: Progress) -> None:
         self._directory = directory
         self._place = StorePlace.of(directory)

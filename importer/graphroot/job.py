@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from layers.chunks import Chunks
     from layers.digest import Digest
     from layers.entry import Xattrs
+    from layers.limits import LayerOptions
     from layers.tarsplit.record_reader import FileContent, Segment
-    from layers.tree.layer_options import LayerOptions
 
 # Bytes of a record, gzipped: some 60 an entry.
 MAX_PACKED = 1 << 30

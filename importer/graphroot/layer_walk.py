@@ -17,9 +17,8 @@ from importer.files.foreign import sized_pieces
 from importer.files.xattrs import check_sees_trusted, xattrs_of
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
-from layers.limits import Bound, Limits
+from layers.limits import Bound, DeviceNodes, Limits
 from layers.tree.builder import LayerTree
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.node import Leaf
 from layers.tree.overlay_xattrs import (
     check_complete,

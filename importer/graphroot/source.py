@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from importer.ingest.missing_layer import MissingLayer
     from importer.progress import Progress
     from importer.workers.job import Job
+    from layers.limits import LayerOptions
     from layers.path import Path
     from layers.storage.image import Image, ImageLayer
-    from layers.tree.layer_options import LayerOptions
     from layers.tree.read_layer import ReadLayer
 
 

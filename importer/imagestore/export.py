@@ -61,7 +61,6 @@ class ExportPlace:
     tag: str | None
 
     def target(self) -> ExportTarget:
-        """Return the layout or directory to write."""
         if self.tag is None:
             return ImageDirectory(self.directory)
         return Layout(self.directory, self.tag)

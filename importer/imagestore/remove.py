@@ -38,8 +38,6 @@ _OF_ONE = (f"{IMAGE}/", f"{ARTIFACT}/")
 
 @frozen
 class Removal:
-    """The change of one branch."""
-
     branch: str  # the branch
     commit: str | None  # its new commit; `null` if the branch was deleted
     removed: tuple[ImageView, ...]  # [ImageView]: a list of the images
@@ -56,8 +54,6 @@ class Removal:
 
 @frozen
 class Removals(Shown):
-    """The changes of all branches."""
-
     branches: tuple[Removal, ...]
 
     def blocks(self) -> list[Block]:

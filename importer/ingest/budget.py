@@ -12,7 +12,7 @@ from layers.frozen import frozen
 from layers.limits import TOO_LARGE, TOO_MANY, Limits
 
 if TYPE_CHECKING:
-    from layers.tree.layer_options import LayerOptions
+    from layers.limits import LayerOptions
 
 
 # How many small layers may have their trees in memory, so that they share the syncs of the disk.

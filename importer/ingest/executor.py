@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from importer.ingest.spool import SpooledBlob
     from importer.progress import Progress
     from importer.repo.writer import Repo
-    from layers.tree.layer_options import LayerOptions
+    from layers.limits import LayerOptions
 
     # Makes the executor of a part of a plan that lacks layers. `Blobs` fetches blobs; None if every
     # layer is on this machine.

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from importer.workers.job import Job, Store
     from layers.chunks import Chunks
     from layers.digest import Digest
+    from layers.limits import LayerOptions
     from layers.oci.manifest import Descriptor
-    from layers.tree.layer_options import LayerOptions
 
 _FILE = Owner(0o644, 0, 0)
 

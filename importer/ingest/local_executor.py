@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.workers.job import Job
     from importer.workers.pool import Worker
+    from layers.limits import LayerOptions
     from layers.storage.image import ImageLayer
-    from layers.tree.layer_options import LayerOptions
     from layers.tree.read_layer import ReadLayer
 
 # Bytes of a layer's blob that this process reads in less time than another process takes to start.

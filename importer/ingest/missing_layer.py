@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from importer.ingest.budget import Allowance
     from importer.progress import Progress
     from importer.workers.job import Job
+    from layers.limits import LayerOptions
     from layers.oci.manifest import Descriptor
     from layers.storage.image import ImageLayer
-    from layers.tree.layer_options import LayerOptions
     from layers.tree.read_layer import ReadLayer
 
     type OnRead = Callable[[ReadLayer], None]

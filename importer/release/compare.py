@@ -44,7 +44,6 @@ class DiffResult:
 
     @property
     def unchanged(self) -> bool:
-        """Return whether both have the same images."""
         return self.difference.diff.is_empty
 
     def document(self) -> dict[str, object]:

@@ -49,7 +49,6 @@ def is_release(commit: Commit) -> bool:
 
 
 def layers_of(repo: Repo, commit: Commit | None) -> dict[str, LayerSize]:
-    """Return the layers in a commit's store, by id."""
     raw = _record(repo, commit, LAYERS) if commit else None
     return layer_sizes(raw, commit.checksum) if raw and commit else {}
 

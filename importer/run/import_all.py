@@ -120,7 +120,6 @@ def _copied(
 
 
 def _part(parts: Sequence[PartRead], commit: BranchCommit) -> PartRead:
-    """Return the part of a branch."""
     name = commit.branch.name
     return next(part for part in parts if any(name == branch.name for branch in part.part.branches))
 

@@ -41,7 +41,6 @@ class Rehearsed:
     difference: Difference | None = None
 
     def line(self) -> str:
-        """Return one line of what would be committed."""
         branch = self.branch
         onto = f" onto {branch.base.commit.checksum}" if branch.base is not None else ""
         also = f", {several(len(branch.artifacts), 'artifact')}" if branch.artifacts else ""

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 @frozen
 class Skipped:
-    """A branch that was skipped."""
-
     branch: str  # the branch
     reason: str  # why it was skipped
     broken: bool  # whether it has a store whose records cannot be read
@@ -40,8 +38,6 @@ class Skipped:
 
 @frozen
 class Stores:
-    """The stores of a repo."""
-
     found: tuple[StoreView, ...]
     skipped: tuple[Skipped, ...]
 

@@ -22,14 +22,13 @@ from importer.repo.writer import Repo
 from importer.tree.job_trees import JobTrees
 from importer.tree.result import TreeResult
 from layers.frozen import frozen
-from layers.limits import CALL_LIMITS
+from layers.limits import CALL_LIMITS, DeviceNodes
 from layers.ondisk.commit_filter import (
     CommitOptions,
     StatOverride,
     parse_skip_list,
     parse_statoverride,
 )
-from layers.tree.layer_options import DeviceNodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

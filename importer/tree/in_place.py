@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from importer.progress import Progress
+    from layers.limits import DeviceNodes
     from layers.ondisk.change import Change
-    from layers.tree.layer_options import DeviceNodes
 
 _SUFFIX = ".import-tree-journal"
 
@@ -122,8 +122,6 @@ def _lock(root: ForeignDirectory) -> None:
 
 
 class _InPlace:
-    """One run over a tree."""
-
     def __init__(
         self, job: InPlaceJob, root: ForeignDirectory, journal: JournalFile, progress: Progress
     ) -> None:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 
 class JobTrees:
-    """Reads the trees of a job, and merges them."""
-
     def __init__(self, job: TreeJob, repo: Repo, base: Base | None, progress: Progress) -> None:
         self.counts = TreeCounts()
         self._job = job

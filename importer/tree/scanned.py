@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from importer.files.foreign import ForeignDirectory
     from importer.tree.entries import Mark
     from importer.tree.file_batch import LayerPlace, Seen
+    from layers.limits import DeviceNodes
     from layers.ondisk.change import Fill
     from layers.ondisk.commit_filter import Bits
     from layers.path import Path
-    from layers.tree.layer_options import DeviceNodes
     from layers.tree.node import Directory
 
     type Label = Callable[[bytes, int], bytes | None]

@@ -74,8 +74,6 @@ def _users(images: list[ImageView], layer_id: str) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class Verified:
-    """The result for one branch."""
-
     branch: str  # the branch
     images: int = 0  # number of images
     layers: int = 0  # number of layers

@@ -13,11 +13,11 @@ from importer.repo.labels import label_of
 from layers.chunks import Hashed
 from layers.entry import Entry, Kind
 from layers.errors import LayerError
+from layers.limits import DeviceNodes
 from layers.ostree.objects import content_of
 from layers.path import components
 from layers.tarsplit.record_reader import FileContent, segments
 from layers.tree.builder import LayerTree
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.layer_reader import LayerReader
 from layers.tree.lower import find_leaf
 from layers.tree.node import Leaf

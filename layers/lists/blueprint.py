@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 @frozen
 class Blueprint:
-    """A blueprint that embeds images."""
-
     text: str
     images: tuple[Listed, ...]
 

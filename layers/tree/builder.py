@@ -7,8 +7,8 @@ from typing import Any
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError, printable
 from layers.frozen import frozen
+from layers.limits import DeviceNodes
 from layers.path import Path, components, target_text
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.node import Directory, Gap, Leaf, Node, from_rows, rows, walk
 from layers.whiteout import (
     AUFS_PREFIX,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layers.errors import LayerError
-from layers.limits import Bound, Limits
+from layers.limits import Bound, DeviceNodes, Limits
 from layers.tar.reader import TarReader
 from layers.tarsplit.record_writer import TarSplit, with_contents
 from layers.tree.builder import LayerTree
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.node import Leaf
 from layers.tree.xattrs import kept
 

@@ -21,9 +21,8 @@ from layers.chunks import Chunks, DiffID, verified
 from layers.compress.decompress import decompressed
 from layers.digest import Digest
 from layers.errors import LayerError
-from layers.limits import Limits
+from layers.limits import DeviceNodes, Limits
 from layers.oci.media_type import Compression
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.layer_reader import LayerReader
 from layers.tree.translate import settle
 from tests.tools.entry import Entry, Sparse, opaque, whiteout

@@ -14,10 +14,9 @@ from importer.progress import Silence
 from importer.run.import_all import ImportJob, import_all
 from importer.run.result import Result
 from importer.sources.references import ReferenceSource
-from layers.limits import Limits
+from layers.limits import DeviceNodes, LayerOptions, Limits
 from layers.oci.reference import Reference
 from layers.storage.layer_id import Whiteouts
-from layers.tree.layer_options import DeviceNodes, LayerOptions
 from tests.tools import ostreerepo, umoci
 from tests.tools.entry import Entry
 from tests.tools.image import LayerSource, build_oci

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from layers.entry import Kind, Owner
-from layers.limits import Limits
-from layers.tree.layer_options import DeviceNodes
+from layers.limits import DeviceNodes, Limits
 from layers.tree.layer_reader import LayerReader
 from layers.tree.lower import Lower
 from layers.tree.translate import Settled, settle

@@ -18,8 +18,8 @@ from importer.progress import Silence
 from importer.tree import in_place as module
 from importer.tree.in_place import InPlaceJob, translate_in_place
 from importer.tree.journal import opened_journal
+from layers.limits import DeviceNodes
 from layers.ondisk.change import Change, Quote
-from layers.tree.layer_options import DeviceNodes
 from tests.tools.importimage import SCRIPT, Outcome
 from tests.tools.ostreerepo import init, ls
 from tests.tools.overlay import overlay_mount

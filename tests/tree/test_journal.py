@@ -12,9 +12,9 @@ from importer.errors import ImporterError
 from importer.progress import Silence
 from importer.tree.in_place import InPlaceJob, translate_in_place
 from layers.errors import LayerError
+from layers.limits import DeviceNodes
 from layers.ondisk.change import Clear, Fill, Node, Quote, Remove, Times
 from layers.ondisk.journal import Journal, parse_journal
-from layers.tree.layer_options import DeviceNodes
 from tests.tools.process import run
 from tests.tools.snapshot import assert_same, snapshot
 from tests.tree.test_in_place import in_place

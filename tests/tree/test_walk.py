@@ -17,8 +17,8 @@ from importer.tree.known_files import KnownFiles, cache_path
 from importer.tree.scan import TreeScan
 from importer.tree.scanned import Rules
 from importer.tree.store_files import FileStore
+from layers.limits import DeviceNodes
 from layers.ondisk.commit_filter import Bits, CommitFilter, CommitOptions
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.node import Leaf
 from tests.tools.importimage import NOBODY, run_import
 from tests.tools.ostreerepo import fsck, init, refs

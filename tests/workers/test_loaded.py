@@ -9,9 +9,8 @@ from importer.repo.writer import Repo
 from importer.workers.pool import Workers
 from importer.workers.tasks import run_job
 from layers.digest import Digest
-from layers.limits import Limits
+from layers.limits import DeviceNodes, LayerOptions, Limits
 from layers.oci.manifest import Descriptor
-from layers.tree.layer_options import DeviceNodes, LayerOptions
 from tests.tools import ostreerepo
 from tests.tools.entry import Entry
 from tests.tools.loaded import Loaded

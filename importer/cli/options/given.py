@@ -31,7 +31,6 @@ class Given:
         return group(**{name: self._values[name] for name in group.declared})
 
     def takes(self, group: type[OptionGroup]) -> bool:
-        """Return whether the command takes the group's options."""
         return all(name in self._values for name in group.declared)
 
     def is_configured(self, name: str) -> bool:

@@ -20,8 +20,7 @@ from importer.cli.options.name_types import ArchitectureType
 from importer.cli.options.rules import at_least_one, demand, present
 from importer.cli.options.types import NotEmpty, Number, PlaceType, Size, Transports
 from layers.document import MAX_TEXT_SIZE
-from layers.limits import CALL_LIMITS, Limits
-from layers.tree.layer_options import DeviceNodes
+from layers.limits import CALL_LIMITS, DeviceNodes, Limits
 
 if TYPE_CHECKING:
     from layers.lists.detect import ListRules
@@ -98,8 +97,6 @@ class GraphrootOption(OptionGroup, heading=Heading.IMAGES):
 
 
 class ArchitectureOption(OptionGroup, heading=Heading.IMAGES):
-    """The architecture to take from a multi-platform image."""
-
     COMMON = ("arch",)
 
     arch: str | None = option(ArchitectureType(), help="Take the image for this architecture.")

@@ -49,8 +49,6 @@ class ListOutput(Output):
 
 
 class ListForm(OptionGroup, heading=Heading.OUTPUT):
-    """The form of a list."""
-
     COMMON = ("template",)
     RULES = (exclusive("template", "as_json"), exclusive("template", "quiet"))
 

@@ -56,8 +56,6 @@ class Access(OptionGroup, heading=Heading.REGISTRY):
 
 
 class KeepSignatures(OptionGroup, heading=Heading.REGISTRY):
-    """Signatures in the store."""
-
     keep_signatures: bool = flag(
         help="Keep the images' signatures in the store, for a signature policy of CRI-O on the"
         " device: sigstore attachments, and simple signatures as registries.d says."

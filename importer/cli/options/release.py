@@ -152,8 +152,6 @@ class ReleaseResult(OptionGroup, heading=Heading.RESULT):
 
 
 class ReleaseReport(OptionGroup, heading=Heading.OUTPUT):
-    """How the changes are told."""
-
     RULES = (
         exclusive("as_json", "as_markdown"),
         needs("max_chars", "as_markdown", error="--max-chars is only for --markdown"),

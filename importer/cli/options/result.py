@@ -145,8 +145,6 @@ class StoreContents(OptionGroup, heading=Heading.RESULT):
 
 
 class CommitMessage(OptionGroup, heading=Heading.RESULT):
-    """The commit's metadata."""
-
     subject: str | None = option(TextType(empty=True), help="The commit's subject.")
     timestamp: int | None = option(
         Timestamp(),

@@ -87,8 +87,6 @@ class StoreArguments(OptionGroup, heading=Heading.IMAGES):
 
 
 class DiffOptions(OptionGroup, heading=Heading.RESULT):
-    """How much of a difference is told."""
-
     COMMON = ("list_files", "lost", "layers")
     RULES = tuple(exclusive("layers", other) for other in ("list_files", "lost", "prefix"))
 
@@ -105,8 +103,6 @@ class DiffOptions(OptionGroup, heading=Heading.RESULT):
 
 
 class PruneOptions(OptionGroup, heading=Heading.RESULT):
-    """How much is deleted."""
-
     COMMON = ("keep",)
 
     keep: int | None = option(
@@ -115,8 +111,6 @@ class PruneOptions(OptionGroup, heading=Heading.RESULT):
 
 
 class ReportOptions(OptionGroup, heading=Heading.RESULT):
-    """The page of a report."""
-
     COMMON = ("output",)
 
     output: Path = required(
@@ -145,8 +139,6 @@ class OwnStorage(OptionGroup, heading=Heading.SYSTEM):
 
 
 class Healing(OptionGroup, heading=Heading.SYSTEM):
-    """How to heal a storage."""
-
     COMMON = ("delete",)
 
     lock_timeout: float = option(

@@ -12,8 +12,6 @@ from importer.commit.target import EngineOptions, ExistingStore, GpgKey, KeyFile
 
 
 class System(OptionGroup, heading=Heading.SYSTEM):
-    """The operating system's branch."""
-
     COMMON = ("onto",)
     RULES = (
         needs("onto", "branch", error="--onto needs --branch, the branch to commit the result to"),
@@ -63,13 +61,10 @@ class InSystem(OptionGroup, heading=Heading.SYSTEM):
 
     @property
     def engines(self) -> EngineOptions:
-        """Return the options on the configuration of podman and CRI-O."""
         return EngineOptions(self.storage_conf, self.crio_conf, self.crio_internal_repair)
 
 
 class SelinuxPolicy(OptionGroup, heading=Heading.LABELS):
-    """The policy that labels the files."""
-
     selinux_policy: str | None = option(
         TextType("base|DIR"),
         help="Label the new files by the SELinux policy of the operating system in --onto (base),"
@@ -94,8 +89,6 @@ class LabelOptions(SelinuxPolicy):
 
 
 class Signing(OptionGroup, heading=Heading.LABELS):
-    """Signatures of the commits."""
-
     RULES = (needs("gpg_homedir", "gpg_sign", error="--gpg-homedir needs --gpg-sign"),)
 
     gpg_sign: str | None = option(TextType("KEY"), help="Sign the commit with this GPG key.")

@@ -33,8 +33,6 @@ class Opaque(Enum):
 
 
 class TreeRules(DeviceRules):
-    """Rules on the files of a tree."""
-
     opaque: Opaque = choice(
         default=Opaque.KEEP,
         help="An opaque directory whose lower layers are not in the tree: keep its xattr, which"
@@ -73,8 +71,6 @@ class TreeArguments(OptionGroup, heading=Heading.IMAGES):
 
 
 class TreeCommit(OptionGroup, heading=Heading.RESULT):
-    """The repo, the branch and the place in it."""
-
     COMMON = ("repo", "branch", "tree_prefix")
 
     repo: Path = required(PlaceType(), envvar="OSTREE_REPO", help=REPO)

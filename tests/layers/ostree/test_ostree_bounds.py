@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from layers.entry import Owner
 from layers.errors import LayerError
+from layers.limits import DeviceNodes
 from layers.ostree import bounds
 from layers.ostree.bounds import MAX_METADATA, check_directory, check_whiteout, check_xattrs
 from layers.ostree.objects import Stored, dirmeta, dirtree
 from layers.tree.builder import LayerTree
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.layer_reader import LayerReader
 from layers.tree.prewrite import seal
 from tests.tools.fuzz import examples

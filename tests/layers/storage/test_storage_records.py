@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from layers.digest import Digest
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
+from layers.limits import DeviceNodes
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories, qualified
 from layers.storage.image_record import any_images
 from layers.storage.layer_record import any_layers, complete_chain
 from layers.storage.select_image import NamedImage, select
 from layers.tarsplit.record_reader import FileContent, assembled, segments, tar_size
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.layer_reader import LayerReader
 from layers.tree.overlay_xattrs import (
     check_complete,

@@ -4,8 +4,8 @@ import tomllib
 
 import pytest
 
+from importer.commit.base_tree import composefs_enabled
 from layers.errors import LayerError
-from layers.ostree.prepare_root import composefs_enabled
 from layers.storage.tool_conf import drop_in, stores_of, with_store
 
 STORE = "/usr/lib/containers/storage"

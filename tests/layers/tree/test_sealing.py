@@ -12,8 +12,8 @@ from hypothesis import event, given
 
 from layers.entry import Kind, Owner
 from layers.errors import LayerError
+from layers.limits import DeviceNodes
 from layers.ostree.objects import Stored, dirmeta, dirtree, read_dirtree
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.layer_reader import LayerReader
 from layers.tree.lower import Lower
 from layers.tree.prewrite import seal

@@ -4,8 +4,8 @@ import pytest
 
 from layers.entry import Entry, Kind, Owner
 from layers.errors import LayerError
+from layers.limits import DeviceNodes
 from layers.tree.builder import LayerTree
-from layers.tree.layer_options import DeviceNodes
 from layers.tree.node import Directory, Gap, Leaf, walk
 
 OWNER = Owner(0o644, 0, 0)
