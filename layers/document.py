@@ -25,6 +25,9 @@ MAX_TEXT_SIZE = 1 << 20
 MAX_RECORDS_SIZE = 64 << 20
 # A store's records have a member in 37 bytes. A member takes 100 bytes of memory and more.
 _MAX_MEMBERS = MAX_RECORDS_SIZE >> 4
+# Go's decoder reads no more (encoding/json scanner.go, `maxNestingDepth`). Python 3.13 reads 9,998
+# levels, 3.14 as many as the stack holds: 65,000.
+_MAX_DEPTH = 10_000
 
 # Each member of an array or object follows one of these (RFC 8259).
 _BEFORE_MEMBERS = (b"[", b"{", b",")
@@ -76,11 +79,26 @@ def _parsed(raw: bytes, what: str, numbers: Callable[[str], Any] | None = None) 
             parse_int=numbers,
             parse_float=numbers,
         )
+        if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH:
+            _check_depth(value)
         return _with_whole_characters(value) if _ESCAPED_SURROGATE.search(raw) else value
     except LayerError as error:
         raise LayerError(f"{what}: {error.message}") from None
-    except (ValueError, ArithmeticError, RecursionError) as error:
+    except RecursionError:
+        raise LayerError(f"{what}: its JSON is nested too deep") from None
+    except (ValueError, ArithmeticError) as error:
         raise LayerError(f"{what} is not JSON: {first_line(error)}") from None
+
+
+def _check_depth(value: Any) -> None:
+    """Raise RecursionError if more than _MAX_DEPTH arrays and objects lie in one another."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        members = (one.values() if isinstance(one, dict) else one for one in level)
+        level = [one for many in members for one in many if isinstance(one, (dict, list))]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _with_whole_characters(value: Any) -> Any:
