@@ -94,7 +94,7 @@ def _check_unambiguous(document: Document, what: str, foreign: tuple[str, ...]) 
 
 def _check_docker_types(document: Document, manifest: Manifest) -> None:
     """Raise LayerError unless the manifest states docker's media type and all layer types are
-    docker's; none of these is zstd."""
+    docker's, which podman takes for zstd only since 5.7."""
     if document.get("mediaType") != media_type.DOCKER_MANIFEST:
         raise LayerError("the manifest has a docker config, but does not state docker's media type")
     for number, layer in enumerate(manifest.layers, 1):

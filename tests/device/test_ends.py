@@ -21,7 +21,7 @@ from tests.tools.layout import Layout, digest_of
 from tests.tools.mediatype import OCI
 from tests.tools.overlay import overlay_mount
 from tests.tools.podman import new_podman
-from tests.tools.process import CommandError, run
+from tests.tools.process import run
 from tests.tools.store import store_lowers
 from tests.tools.storecommand import answered
 from tests.tools.tarbuild import Entry, pax_global, tar_bytes
@@ -131,7 +131,7 @@ def test_every_end_is_exported(tmp_path: Path) -> None:
 
 def test_zstd_chunked_as_skopeo_makes_it(tmp_path: Path) -> None:
     """The table and the footer are frames to be skipped; the tree and the diffIDs are those of
-    the image that it was made of. umoci knows no zstd."""
+    the image that it was made of. umoci 0.4 reads no zstd."""
     plain = build_oci(tmp_path / "oci", "t", [busybox_layer(), SMALL])
     zstd = ["--dest-compress-format=zstd:chunked", "--dest-compress-level=3"]
     source, target = f"oci:{tmp_path}/oci:t", f"oci:{tmp_path}/chunked:t"
@@ -142,8 +142,6 @@ def test_zstd_chunked_as_skopeo_makes_it(tmp_path: Path) -> None:
     layers = json.loads(digest.read_bytes())["layers"]
     assert {one["mediaType"] for one in layers} == {OCI.of_layer("zstd")}
     assert all("manifest-checksum" in str(one["annotations"]) for one in layers)
-    with pytest.raises(CommandError, match="not correct mediatype"):
-        umoci.unpack(tmp_path / "chunked", "t", tmp_path / "none")
     document = imported(tmp_path / "repo", "--branch=chunked", f"example.org/z:1={target}")
     (image,) = document["images"]
     out = out_of_store(tmp_path / "repo", "chunked", image["image_id"], tmp_path / "image")

@@ -293,7 +293,7 @@ ODD = {
     "names is no list of texts": f'[{{"id": "{A}", "names": 5}}]',
     "there twice": f'[{{"id": "{A}"}}, {{"id": "{A}"}}]',
     "a number is too long": f'[{{"id": {"9" * 100_000}}}]',
-    "recursion": "[" * 100_000,
+    "while decoding a JSON array": "[" * 100_000,  # a RecursionError
 }
 
 

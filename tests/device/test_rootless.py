@@ -14,6 +14,7 @@ from tests.tools.expected import STORE, checked_out_store
 from tests.tools.image import build_oci
 from tests.tools.importimage import imported
 from tests.tools.lacking import need
+from tests.tools.patience import await_that
 from tests.tools.process import CommandError
 from tests.tools.rootless import FIRST_SUB_ID, UID, User, new_user
 
@@ -34,7 +35,13 @@ def place() -> Iterator[Path]:
     where = Path(tempfile.mkdtemp(prefix="import-image-rootless-"))
     where.chmod(0o755)
     yield where
-    shutil.rmtree(where)
+    await_that(lambda: removed(where), f"{where} fills again and again")
+
+
+def removed(where: Path) -> bool:
+    """Whether nothing is left; a process that ends for podman may write meanwhile."""
+    shutil.rmtree(where, ignore_errors=True)
+    return not where.exists()
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from layers.errors import LayerError
         (b'{"x":{"b":1,"b":1}}', "duplicate JSON key 'b'"),
         (b'{"a":NaN}', "NaN"),
         (b'{"a":-Infinity}', "Infinity"),
-        (b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "not JSON"),
+        (b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "nested too deep"),
         (b'{"a":' + b"1" * 10_000 + b"}", "not JSON"),
         (b" " * MAX_DOCUMENT_SIZE + b"{}", "more than"),
     ],

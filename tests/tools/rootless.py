@@ -18,10 +18,10 @@ from tests.tools.process import Argument, CommandError, run
 
 UID, FIRST_SUB_ID = 1234, 200_000
 _FILES = {
-    "passwd": f"tester:x:{UID}:{UID}::{{home}}:/bin/sh\n",
-    "group": f"tester:x:{UID}:\n",
-    "subuid": f"tester:{FIRST_SUB_ID}:65536\n",
-    "subgid": f"tester:{FIRST_SUB_ID}:65536\n",
+    "passwd": f"rootless:x:{UID}:{UID}::{{home}}:/bin/sh\n",
+    "group": f"rootless:x:{UID}:\n",
+    "subuid": f"rootless:{FIRST_SUB_ID}:65536\n",
+    "subgid": f"rootless:{FIRST_SUB_ID}:65536\n",
 }
 # A user of a device with fuse may open it; on a machine for tests often root alone.
 _SCRIPT = f"""
@@ -64,7 +64,7 @@ class User:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
-            "USER": "tester",
+            "USER": "rootless",
             "XDG_RUNTIME_DIR": str(self.home / "run"),
         }
 
