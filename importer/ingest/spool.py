@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from importer.errors import ImporterError
 from importer.files.sync import free
 from importer.pipe import patient_splice, widen
 from importer.repo.libostree import faults
@@ -97,14 +98,14 @@ class SpooledBlob:
     def _feed(self, sink: int) -> None:
         fed = freed = 0
         try:
-            while (size := self._wait_beyond(fed)) > fed:
-                fed += os.splice(self._file.fileno(), sink, size - fed, offset_src=fed)
-                if fed - freed >= 2 * _FREED:
-                    free(self._file.fileno(), freed, _FREED)
-                    freed += _FREED
-        except BrokenPipeError:
-            pass  # the job has stopped reading, and reports the reason itself
-        except OSError as error:
+            # A broken pipe: the job has stopped reading, and reports the reason itself.
+            with faults("reading a spooled blob"), suppress(BrokenPipeError):
+                while (size := self._wait_beyond(fed)) > fed:
+                    fed += os.splice(self._file.fileno(), sink, size - fed, offset_src=fed)
+                    if fed - freed >= 2 * _FREED:
+                        free(self._file.fileno(), freed, _FREED)
+                        freed += _FREED
+        except ImporterError as error:
             self._error = error
         finally:
             os.close(sink)

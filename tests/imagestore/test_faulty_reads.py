@@ -70,7 +70,7 @@ WORKS: dict[str, Callable[[Site], Work]] = {
         lambda place: [
             "import-image", *_into(place), "--jobs=1", "--retry-times=0", f"oci:{place}/layout:t",
         ],
-        check_repos, committed, Fault("read empty/tmp/*", 0, errno.EIO),
+        check_repos, committed, Fault("splice empty/tmp/*", 0, errno.EIO),
     ),
     "import-storage": lambda _site: Work(
         lambda place: ["import-storage", *_into(place), f"{place}/tree/{STORE}"],
@@ -113,7 +113,7 @@ WORKS: dict[str, Callable[[Site], Work]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["import-storage", "verify", "show"])
+@pytest.mark.parametrize("name", ["import-image", "import-storage", "verify", "show"])
 def test_a_read_that_fails(site: Site, tmp_path: Path, name: str) -> None:
     work = WORKS[name](site)
     place = Place(site.template, work, tmp_path, reading=True)
