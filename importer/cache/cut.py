@@ -20,9 +20,8 @@ from importer.cache.labelled import label_hash
 from importer.cache.stack import copy, fill
 from importer.errors import ImporterError
 from importer.repo.commit_keys import ADDED_ENTRIES, DIFF_ID, STACK
-from importer.repo.labels import labelled_owner
 from importer.repo.values import Message
-from layers.entry import Owner
+from layers.entry import Owner, labelled_owner
 from layers.errors import LayerError
 from layers.path import joined
 from layers.storage.layer_id import StoreForm, private_id

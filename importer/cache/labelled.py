@@ -18,12 +18,11 @@ from importer.cache.branches import labelled_branch
 from importer.cache.layer import record_name
 from importer.cache.stack import copy
 from importer.repo.commit_keys import LABEL, LAYER
-from importer.repo.labels import labelled_owner
 from importer.repo.new_objects import WHOLE
 from importer.repo.values import Message
 from importer.repo.writer import Repo
 from importer.workers.tasks import Tasks, processes
-from layers.entry import Owner
+from layers.entry import Owner, labelled_owner
 from layers.frozen import frozen
 from layers.tree.lower import each_directory
 

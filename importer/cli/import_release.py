@@ -174,10 +174,13 @@ def _aside(reports: list[Report], files: list[str], *, log_json: bool) -> list[s
 
 
 def _for_people(reports: list[Report], *, tty: bool) -> list[str]:
-    from importer.render.release_table import rendered
+    if tty:
+        from importer.render.rich_table import release_tables  # loads rich
+
+        return release_tables(reports)
     from layers.release.report import plain
 
-    return rendered(reports) if tty else plain(reports)
+    return plain(reports)
 
 
 def _updates(files: ReleaseResult) -> Iterator[FileUpdate]:

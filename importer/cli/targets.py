@@ -112,8 +112,7 @@ def copy_of(given: Given) -> StoreCopy | None:
     if to is None:
         return None
     from importer.copies.directory import DirectoryCopy
-    from importer.copies.image import ImageCopy
-    from importer.copies.tar_file import TarCopy
+    from importer.copies.packed import ImageCopy, TarCopy
     from layers.oci.reference import Reference
 
     if to == STDOUT and sys.stdout.isatty():

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.repo.labels import labelled_owner
 from importer.repo.libostree import Gio, OSTree, faults
+from layers.entry import labelled_owner
 from layers.frozen import frozen
 
 if TYPE_CHECKING:

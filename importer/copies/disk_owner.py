@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
 from importer.files.xattrs import xattrs_of
-from importer.repo.labels import unlabelled
 from importer.store.artifact_files import blob_checksums
 from importer.store.layers import layer_parts
-from layers.entry import Owner
+from layers.entry import Owner, unlabelled
 from layers.errors import printable
 from layers.path import joined
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from importer.embed.extra_files import ExtraFiles
 from importer.embed.layer_tar import EmbeddedTar, PlannedLayer, Source, WrittenLayer, write_layer
 from importer.embed.store_layers import leaves_of
-from importer.repo.labels import unlabelled
 from importer.store.artifact_files import blob_checksums
 from importer.store.layers import layer_parts
-from layers.entry import Owner
+from layers.entry import Owner, unlabelled
 from layers.path import components, joined
 from layers.storage.artifact import ARTIFACTS
 from layers.words import several

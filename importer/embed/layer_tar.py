@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from importer.progress import counted
-from importer.repo.labels import unlabelled
 from importer.repo.reachable import check_breadth
 from importer.repo.values import RepoDirectory
 from layers.chunks import Hashed
 from layers.compress.compress import BlobCompression, compressed
-from layers.entry import Entry, Kind, Owner
+from layers.entry import Entry, Kind, Owner, unlabelled
 from layers.errors import printable
 from layers.frozen import frozen
 from layers.oci.derive import NewLayer

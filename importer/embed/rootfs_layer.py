@@ -18,9 +18,8 @@ from importer.files.descriptors import check_regular, held
 from importer.files.foreign import ForeignDirectory, entries_of, sized_pieces
 from importer.files.xattrs import xattrs_of
 from importer.progress import counted
-from importer.repo.labels import SELINUX
 from layers.chunks import Hashed
-from layers.entry import Entry, Kind, Owner
+from layers.entry import SELINUX, Entry, Kind, Owner
 from layers.path import joined
 from layers.tar.writer import END, header, padding
 from layers.whiteout import is_whiteout

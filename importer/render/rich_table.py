@@ -1,8 +1,9 @@
-"""Tables on a terminal, made by rich."""
+"""Tables on a terminal, made by rich, and the changes of a release."""
 
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,8 +18,14 @@ from importer.render.table import GAP, Block, Table, Text, of_columns, widest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import RenderableType
+
+    from layers.release.report import Report, Row
+
 # Characters; a column that is folded to fewer cannot be read.
 _NARROWEST = 12
+_STYLES = {"failed": "bold red", "changed": "yellow", "added": "green", "removed": "red"}
+_DIGEST = re.compile(r"@(\w+):([0-9a-f]{12})[0-9a-f]+")
 
 
 def on_terminal(blocks: Sequence[Block]) -> str:
@@ -119,3 +126,56 @@ def _rich_table(block: Table, widths: Sequence[int] = (), *, header: bool = True
     for row in block.rows:
         made.add_row(*map(RichText, row))
     return made
+
+
+def release_tables(reports: Sequence[Report]) -> list[str]:
+    """Return lines with colours, as wide as the terminal.
+
+    Of a repository only the last part is shown, and not even that if the component is called so,
+    unless old and new differ in the other parts alone; of a digest, 12 digits.
+    """
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with console.capture() as capture:
+        for report in reports:
+            console.print(_title(report))
+            for table in _tables(report):
+                console.print(table)
+    return capture.get().splitlines()
+
+
+def _title(report: Report) -> RenderableType:
+    return RichText.assemble((report.title, "bold"), f": {report.counts}")
+
+
+def _tables(report: Report) -> list[RenderableType]:
+    cells = [_cells(row) for row in report.rows()]
+    kept = [number for number in range(5) if any(row[number] for row in cells)]
+    rows = RichTable(box=box.SIMPLE, pad_edge=False)
+    for number in kept:
+        rows.add_column(("component", "", "from", "to", "commits")[number], overflow="fold")
+    for row in cells:
+        rows.add_row(*(row[number] for number in kept))
+    amounts = RichTable("layers", box=box.SIMPLE)
+    amounts.add_column("count", justify="right")
+    amounts.add_column("bytes", justify="right")
+    for name, found in report.amounts.items():
+        amounts.add_row(name, f"{found.layers:,}", f"{found.bytes:,}")
+    return [table for table in (rows, amounts) if table.row_count]
+
+
+def _cells(row: Row) -> list[RichText]:
+    old, new = (_short(text).removeprefix(f"{row.name}@") for text in (row.old, row.new))
+    if old == new:
+        old, new = row.old, row.new
+    return [
+        RichText(row.name),
+        RichText(row.state, style=_STYLES[row.state]),
+        RichText(old),
+        RichText(new),
+        RichText(row.commits),
+    ]
+
+
+def _short(pullspec: str) -> str:
+    """Return the repository's last component with 12 digits of the digest."""
+    return _DIGEST.sub(r"@\1:\2", pullspec.rpartition("/")[2])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from importer.errors import ImporterError
 from importer.files.presence import is_directory, mode_of
 from importer.files.sync import sync
-from importer.repo.labels import label_of
 from importer.repo.libostree import NO_PLACE, Gio, GLib, OSTree, faults
 from importer.repo.plain_repo import PlainRepo
 from importer.repo.values import (
@@ -22,7 +21,7 @@ from importer.repo.values import (
     hex_of,
     read_xattrs,
 )
-from layers.entry import Owner
+from layers.entry import Owner, label_of
 
 if TYPE_CHECKING:
     from importer.repo.values import ObjectKind

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from importer.repo.labels import labelled_owner
 from layers.document import MAX_RECORDS_SIZE
-from layers.entry import Owner
+from layers.entry import Owner, labelled_owner
 from layers.frozen import frozen
 from layers.storage.artifact import (
     ARTIFACTS,

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from importer.cache.layer import LayerCommit, record_name
 from importer.errors import ImporterError, layer_faults
-from importer.repo.labels import labelled_owner
 from importer.store.artifact_files import artifact_entries
 from importer.store.layers import IMAGES, LAYERS, PARTS, remove_layer
 from layers.document import MAX_RECORDS_SIZE
-from layers.entry import Owner
+from layers.entry import Owner, labelled_owner
 from layers.storage.image import Image, ImageLayer, stored_images
 from layers.storage.image_record import any_images
 from layers.storage.layer_id import StoreForm

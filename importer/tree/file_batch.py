@@ -10,8 +10,7 @@ from importer.files.beneath import Beneath, look_at, open_file
 from importer.files.foreign import ForeignDirectory, changed, sized_pieces
 from importer.files.lower_data import Layers
 from importer.files.xattrs import xattrs_of
-from importer.repo.labels import SELINUX
-from layers.entry import Owner
+from layers.entry import SELINUX, Owner
 from layers.frozen import frozen
 from layers.path import joined, target_text
 from layers.tree.overlay_xattrs import check_complete, is_metacopy, without_metacopy

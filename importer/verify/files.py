@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Self
 
 from importer.cache.layer import record_name
 from importer.repo.commit_keys import BASE
-from importer.repo.labels import unlabelled
 from importer.store.layers import read_link
 from importer.store.writer import DIRECTORY, FILE, LINK
+from layers.entry import unlabelled
 from layers.errors import Fault
 from layers.frozen import frozen
 from layers.storage.holders import Holder

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from importer.repo.labels import unlabelled
-from layers.entry import Owner
+from layers.entry import Owner, unlabelled
 from layers.frozen import frozen
 from layers.path import Path, joined
 from layers.storage.mounted import TARGET

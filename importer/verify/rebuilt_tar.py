@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastcrc import crc64
 
 from importer.errors import ImporterError
-from importer.repo.labels import label_of
 from layers.chunks import Hashed
-from layers.entry import Entry, Kind
+from layers.entry import Entry, Kind, label_of
 from layers.errors import LayerError
 from layers.limits import DeviceNodes
 from layers.ostree.objects import content_of

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from importer.cache.branches import cut_branch, layer_branch, record_branch
 from importer.cache.layer import find_layer, record_name
 from importer.repo.commit_keys import DIFF_ID
-from importer.repo.labels import label_of
 from importer.verify.artifacts import ArtifactCheck
 from importer.verify.documents import check_forms, check_names
 from importer.verify.files import FileCheck, OwnerCheck
@@ -15,6 +14,7 @@ from importer.verify.findings import Findings, Verification, Verified
 from importer.verify.layer import LayerCheck
 from importer.verify.records import RecordCheck
 from importer.workers.tasks import Tasks, processes
+from layers.entry import label_of
 from layers.errors import LayerError
 from layers.frozen import frozen
 from layers.oci.media_type import layer_compression

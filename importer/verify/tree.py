@@ -9,8 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from importer.errors import ImporterError
-from importer.repo.labels import unlabelled
-from layers.entry import Kind, Owner
+from layers.entry import Kind, Owner, unlabelled
 from layers.errors import LayerError
 from layers.path import Path, joined
 from layers.tree.translate import settle

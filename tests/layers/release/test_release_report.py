@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from importer.render.release_table import rendered
+from importer.render.rich_table import release_tables
 from layers.errors import LayerError
 from layers.lists.microshift_json import ReleaseFile
 from layers.release.commit_metadata import images_release, layer_sizes, metadata, stored_release
@@ -161,7 +161,7 @@ def test_a_release_name_means_nothing_in_markdown() -> None:
 def test_a_terminal_shows_a_table_with_short_digests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("NO_COLOR", "1")
-    text = "\n".join(rendered([REPORT]))
+    text = "\n".join(release_tables([REPORT]))
     assert "etcd" in text
     assert f"sha256:{'d' * 12}" in text
     assert "d" * 13 not in text
@@ -174,7 +174,7 @@ def test_a_narrow_terminal_has_a_line_an_image(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("NO_COLOR", "1")
     names = ("etcd", "microshift-service-ca-op")
     parts = (Component(name, f"quay.io/x/{name}@sha256:{'a' * 64}") for name in names)
-    title, *table = rendered([Report(compare(None, release("1", *parts)))])
+    title, *table = release_tables([Report(compare(None, release("1", *parts)))])
     assert "1, first import" in title
     lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in table if "sha256" in line]
     assert [line.split() for line in lines] == [
@@ -188,7 +188,7 @@ def test_a_terminal_of_usual_width_tells_images_apart(monkeypatch: pytest.Monkey
     old = release("1", component("etcd", "a"), component("pod", "b"))
     moved = Component("pod", old.components["pod"].pullspec.replace("quay.io", "quay.local"))
     new = release("2", component("etcd", "c"), moved)
-    text = "\n".join(rendered([Report(compare(old, new))]))
+    text = "\n".join(release_tables([Report(compare(old, new))]))
     for shown in (f"@sha256:{'a' * 12}", f"@sha256:{'c' * 12}", "quay.io", "quay.local"):
         assert shown in text
     assert "…" not in text

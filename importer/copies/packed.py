@@ -1,4 +1,4 @@
-"""Write a store as a tar: sorted, with times of zero, and with xattrs as PAX records."""
+"""Write a store as a tar, or as an image that has nothing else."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from importer.embed.embed import EmbedJob, embed
 from importer.embed.layer_tar import EmbeddedTar
 from importer.errors import ImporterError, os_faults
+from importer.fetch.skopeo import Skopeo
 from importer.files.atomic import has_content, new_file
 from importer.files.presence import is_directory, is_present
 from importer.progress import counted
 from importer.run.result import CopiedStore
 from importer.store.reader import open_store
 from layers.chunks import Hashed
+from layers.compress.compress import BlobCompression
 from layers.entry import Owner
 from layers.frozen import frozen
+from layers.storage.packing import Pack
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -24,14 +28,18 @@ if TYPE_CHECKING:
     from importer.embed.layer_tar import Source
     from importer.progress import Progress
     from importer.repo.writer import Repo
+    from layers.oci.reference import Reference
 
 _ABOVE = Owner(0o755, 0, 0)
+# podman's own limit; see --max-layers of `image-store embed`.
+_MOST_LAYERS = 128
 
 
 @frozen
 class TarCopy:
     """A `StoreCopy`: a tar whose root is the store's directory, in a file or written to a stream.
-    `update` allows to replace a file."""
+    It is sorted, with times of zero and with xattrs as PAX records. `update` allows to replace a
+    file."""
 
     text: str
     to: Path | BinaryIO
@@ -77,3 +85,38 @@ def _replace(path: Path, hashed: Hashed) -> bool:
         os.fchmod(new.file.fileno(), 0o644)
         new.replace(path)
     return False
+
+
+@frozen
+class ImageCopy:
+    """A `StoreCopy`: an image of the store at its prefix, made as `image-store embed` makes one of
+    a base, with as many layers. `jobs` layers are packed at once."""
+
+    text: str
+    to: Reference
+    jobs: int
+
+    def check(self) -> None:
+        """Accept any place: an image goes beside other images of a layout."""
+
+    def write(self, repo: Repo, commit: str, prefix: str, progress: Progress) -> CopiedStore:
+        made = embed(self._job(repo, commit, prefix), progress).published
+        return CopiedStore(self.text, made.unchanged, made.digest)
+
+    def _job(self, repo: Repo, commit: str, prefix: str) -> EmbedJob:
+        return EmbedJob(
+            repo=repo.path,
+            branch=commit,
+            prefix=prefix,
+            base=None,
+            to=self.to,
+            skopeo=Skopeo(insecure_policy=True),  # all images are of this machine
+            jobs=self.jobs,
+            downloads=1,
+            labels={},
+            bound=False,
+            equivalence=False,
+            compression=BlobCompression.GZIP,
+            max_layers=_MOST_LAYERS,
+            small=Pack.UPDATES,
+        )
