@@ -9,7 +9,6 @@ from importer.errors import ImporterError
 from layers.errors import printable
 from layers.frozen import frozen
 from layers.path import Path, joined
-from layers.storage.image import short_name
 from layers.storage.layer_record import chain
 from layers.storage.packing import PackedLayer
 from layers.tree.lower import each_directory
@@ -93,7 +92,7 @@ def _blobs(store: StoreView, labels: dict[str, list[str]]) -> list[PackedLayer]:
     for artifact in store.artifacts:
         for blob in artifact.blobs:
             blob_id = str(blob.digest)
-            labels.setdefault(blob_id, []).append(short_name(artifact.label))
+            labels.setdefault(blob_id, []).append(artifact.short_label)
             size = blob.size + _HEADERS
             packed[blob_id] = PackedLayer(blob_id, "", {}, size, frozenset({artifact.id}))
     return list(packed.values())

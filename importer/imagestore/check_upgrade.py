@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from importer.imagestore.diff import image_changes
 from importer.render.table import Block, Column, Shown, Table, Text
 from importer.repo.reachable import Fetch, fetch_of, new_objects, space_of
+from importer.store.artifact_files import ArtifactChanges
 from importer.store.lost import mounted_for, names_in
 from layers.frozen import frozen
 from layers.storage.holders import Holder
@@ -92,6 +93,7 @@ class UpgradeCheck(Shown):
     new: StoreView
     images: tuple[ImageUpgrade, ...]
     added: tuple[ImageView, ...]
+    artifacts: ArtifactChanges
     broken_parents: tuple[str, ...]
     fetch: Fetch
     space: int
@@ -104,7 +106,8 @@ class UpgradeCheck(Shown):
 
     @property
     def goes_on(self) -> bool:
-        return not self.broken_parents and all(image.goes_on for image in self.images)
+        lost = self.broken_parents or self.artifacts.removed
+        return not lost and all(image.goes_on for image in self.images)
 
     def blocks(self) -> list[Block]:
         """Return a row for each image of A, and the sums."""
@@ -122,6 +125,8 @@ class UpgradeCheck(Shown):
             if image.pods_pull:
                 names = ", ".join(image.lost_names) or image.image.label
                 yield Text(f"pods have to pull {names}", "yellow")
+        if self.old.artifacts or self.new.artifacts:
+            yield from self._artifact_lines(self.artifacts)
         parents = first_of([layer[:12] for layer in self.broken_parents])
         if parents:
             yield Text(
@@ -146,6 +151,15 @@ class UpgradeCheck(Shown):
             yield Text(f"a device with A fetches {self.fetch}")
             yield Text(f"it needs at most {size(self.space)} of free space while it has both")
 
+    def _artifact_lines(self, changes: ArtifactChanges) -> Iterator[Text]:
+        stay = changes.unchanged + len(changes.changed)
+        yield Text(
+            f"artifacts: {stay} of {len(self.old.artifacts)} stay, {len(changes.changed)} of them"
+            f" changed; {several(len(changes.added), 'new artifact')}"
+        )
+        for artifact in changes.removed:
+            yield Text(f"pods have to pull {artifact.label}", "yellow")
+
     def document(self) -> dict[str, object]:
         return {
             "from": self.old.commit.checksum,  # commit A
@@ -153,6 +167,7 @@ class UpgradeCheck(Shown):
             "goes_on": self.goes_on,  # whether all goes on by itself; then the exit status is 0
             "images": self.images,  # [ImageUpgrade]: a list of the images of A
             "added": self.added,  # [ImageView]: a list of images that B alone has
+            "artifacts": self.artifacts,  # ArtifactChanges: what differs in the artifacts
             # ids of layers that B lacks, and that images pulled beside A may have as parents
             "broken_parents": self.broken_parents,
             # Fetch: what a device with commit A fetches for B by ostree
@@ -178,6 +193,7 @@ def check_upgrade(
         new,
         tuple(_upgrades(repo, old, new)),
         tuple(image for image in new.images if image.id not in ids),
+        ArtifactChanges.of(old, new),
         tuple(
             layer
             for layer in old.layers

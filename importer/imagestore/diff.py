@@ -196,10 +196,13 @@ def _file_lines(change: Changed) -> Iterable[Text]:
 
 
 def _lost_lines(lost: Lost) -> Iterable[Text]:
-    images, layers = several(len(lost.images), "image"), several(len(lost.layers), "layer")
-    yield Text(f"B lacks {images} and {layers} of A")
+    counts = [(len(lost.images), "image"), (len(lost.layers), "layer")]
+    counts += [(len(lost.artifacts), "artifact")] if lost.artifacts else []
+    *most, last = (several(*count) for count in counts)
+    yield Text(f"B lacks {', '.join(most)} and {last} of A")
     yield from (Text(f"image {image.id[:12]}  {image.full_label}", "red") for image in lost.images)
     yield from (Text(f"layer {layer.store_layer_id}", "red") for layer in lost.layers)
+    yield from (Text(f"artifact {artifact.label}", "red") for artifact in lost.artifacts)
 
 
 def store_diff(

@@ -19,11 +19,13 @@ from layers.whiteout import unquoted
 from layers.words import several
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
+    from layers.oci.manifest import Descriptor
+    from layers.storage.artifact import Artifact
     from layers.tree.lower import TreeDirectory
 
 _MOST_DIRECTORIES = 20
@@ -73,7 +75,7 @@ class Space:
 @frozen
 class LayerSpace:
     """A layer of the store: the command that made it, the images that have it, and its
-    directories.
+    directories. Or a blob of an artifact: its file's name, and the artifacts that have it.
     """
 
     id: str
@@ -90,14 +92,14 @@ class LayerSpace:
 
 @frozen
 class ImageSpace:
-    """An image, with bytes of file contents.
+    """An image or artifact, with bytes of file contents.
 
     `shared` is in layers that other images have too. `hidden` is what a layer ships and a layer
     above deletes or replaces. `saved` is what the whole store would shrink by if this image alone
     were flattened: hidden files that no other image has.
     """
 
-    image: ImageView
+    image: ImageView | Artifact
     size: int
     shared: int
     hidden: int
@@ -195,8 +197,11 @@ def report_data(repo: Repo, store: StoreView, prefix: str | None) -> ReportData:
         )
         for image in store.images
     }
-    layers = tuple(_layer(repo, store, layer_id) for layer_id in store.layers)
-    images = tuple(_image(repo, store, image, usages) for image in store.images)
+    layers = [_layer(repo, store, layer_id) for layer_id in store.layers]
+    images = [_image(repo, store, image, usages) for image in store.images]
+    blobs = _blobs(store.artifacts)
+    layers += blobs.values()
+    images += [_artifact(artifact, blobs) for artifact in store.artifacts]
     return ReportData(
         store,
         tuple(sorted(images, key=lambda space: (-space.size, space.image.label))),
@@ -204,6 +209,32 @@ def report_data(repo: Repo, store: StoreView, prefix: str | None) -> ReportData:
         _saved(repo, [usage for own in usages.values() for usage in own.values()]),
         _diff(repo, store, prefix),
     )
+
+
+def _blobs(artifacts: Sequence[Artifact]) -> dict[str, LayerSpace]:
+    """Return the artifacts' blobs, each once, by digest."""
+    users: dict[str, list[str]] = {}
+    for artifact in artifacts:
+        for layer in artifact.layers:
+            users.setdefault(layer.id, []).append(artifact.short_label)
+    names = {str(b.digest): name for artifact in artifacts for name, b in artifact.files}
+    return {
+        str(blob.digest): _blob(blob, names.get(str(blob.digest), ""), users[str(blob.digest)])
+        for artifact in artifacts
+        for blob in artifact.blobs
+    }
+
+
+def _blob(blob: Descriptor, name: str, users: list[str]) -> LayerSpace:
+    name = name or f"blob {blob.digest.hex[:12]}"
+    space = Space("", blob.size, 1, [Space(name, blob.size, 1)])
+    return LayerSpace(str(blob.digest), blob.digest.hex, name, tuple(sorted(users)), space)
+
+
+def _artifact(artifact: Artifact, blobs: Mapping[str, LayerSpace]) -> ImageSpace:
+    own = [blobs[layer.id] for layer in artifact.layers]
+    shared = sum(blob.space.size for blob in own if len(blob.users) > 1)
+    return ImageSpace(artifact, artifact.size, shared, 0, 0)
 
 
 def _diff(repo: Repo, store: StoreView, prefix: str | None) -> StoreDiff | None:

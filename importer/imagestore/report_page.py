@@ -15,6 +15,7 @@ from importer.errors import os_faults
 from importer.files.presence import mode_of
 from importer.files.replacement import Replacement
 from importer.render.table import Block, Shown, Text
+from importer.store.image import ImageView
 from layers.frozen import frozen
 from layers.words import several, shortened, size
 
@@ -49,7 +50,7 @@ class Written(Shown):
             "report": self.path,  # the file that was written, or `-`
             "branch": data.store.branch,  # the branch
             "commit": data.store.commit.checksum,  # its commit
-            "size": data.size,  # bytes of all files of the store's layers
+            "size": data.size,  # bytes of all files of the store's layers and artifacts
             # bytes that the images would take if none shared a layer
             "unshared_size": data.unshared_size,
             # bytes of the files that are hidden in every image: saved if all images are flattened
@@ -67,7 +68,9 @@ class Written(Shown):
                     "flattening_saves": space.saved,
                 }
                 for space in data.images
+                if isinstance(space.image, ImageView)
             ],
+            "artifacts": data.store.artifacts,  # [Artifact]: a list
         }
 
 
@@ -129,9 +132,11 @@ def _values(data: ReportData) -> dict[str, object]:
 
 def _figures(data: ReportData) -> list[tuple[str, str]]:
     """Return the figures at the head of the page, each with what it counts."""
+    store = data.store
+    counts = [(len(store.images), "image"), (len(store.layers), "layer")]
+    counts += [(len(store.artifacts), "artifact")] if store.artifacts else []
     return [
-        (f"{len(data.images):,}", "images" if len(data.images) != 1 else "image"),
-        (f"{len(data.layers):,}", "layers" if len(data.layers) != 1 else "layer"),
+        *((f"{count:,}", noun if count == 1 else f"{noun}s") for count, noun in counts),
         (size(data.size), "in files, each layer once"),
         (size(data.unshared_size - data.size), "saved by sharing layers"),
         (size(data.saved), "flattening all would save"),

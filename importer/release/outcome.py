@@ -16,7 +16,7 @@ from layers.release.diff import compare, compare_layers
 from layers.release.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from importer.commit.commit_branches import BranchCommit
     from importer.repo.reachable import Fetch
@@ -90,14 +90,19 @@ class Difference:
         }
 
     def report(
-        self, amounts: Mapping[str, Amount] | None = None, failed: Mapping[str, str] | None = None
+        self,
+        amounts: Mapping[str, Amount] | None = None,
+        failed: Mapping[str, str] | None = None,
+        lost: Sequence[str] = (),
     ) -> Report:
         """Return the report for people. `amounts` are the layers by what became of them, by default
-        those that differ. `failed` has errors by component."""
+        those that differ. `failed` has errors by component. `lost` are artifacts that the branch
+        had."""
         besides = {
             "another operating system": self.new_base,
             f"other values of {', '.join(self.new_options)}": self.new_options,
             "the branch's first release": self.first_release,
+            f"artifacts no longer there: {', '.join(lost)}": lost,
         }
         return Report(
             self.diff,
@@ -123,8 +128,8 @@ class ReleaseOutcome:
     """The changes that a release's commit makes on its branch.
 
     `difference` and `layers` compare it with the branch's last commit. `sizes` are those of the new
-    commit's layers by id. `dropped` are the commits that --keep deleted. `lost` are the images and
-    layers that only the last commit has.
+    commit's layers by id. `dropped` are the commits that --keep deleted. `lost` are the images,
+    layers and artifacts that only the last commit has.
     """
 
     difference: Difference
@@ -153,9 +158,9 @@ def release_outcome(
 
 
 def _lost(repo: Repo, head: Commit | None, made: BranchCommit) -> Lost:
-    """Return the images and layers that the new commit lacks and the branch's last commit has."""
+    """Return what the branch's last commit has and the new commit lacks."""
     if made.unchanged:
-        return Lost((), ())
+        return Lost((), (), ())
     new = open_store(repo, made.checksum, None)
     try:
         old = open_store(repo, head.checksum, None) if head is not None else None

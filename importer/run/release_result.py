@@ -18,6 +18,7 @@ def reports(result: Result) -> list[Report]:
         outcome.difference.report(
             {key.replace("_", " "): amount for key, amount in amounts(made, outcome).items()},
             {name: str(fault) for name, fault in made.commit.branch.faults.items()},
+            [artifact.label for artifact in outcome.lost.artifacts],
         )
         for made, outcome in result.releases
     ]

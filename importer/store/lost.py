@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from importer.store.artifact_files import ArtifactChanges
 from importer.store.layers import link_targets, read_link
 from layers.frozen import frozen
 from layers.storage.holders import Holder
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from importer.repo.reader import RepoReader
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
+    from layers.storage.artifact import Artifact
 
 
 @frozen
@@ -25,25 +27,26 @@ class LostLayer:
 
 @frozen
 class Lost:
-    """The images and layers of an old store that the new one lacks.
+    """The images, layers and artifacts of an old store that the new one lacks.
 
-    A pod of such an image has to pull it. Such a layer is lost to the two holders that know layers
-    by ids (layers/storage/holders.py): containers that containers-storage from 1.63 on has made,
-    and images that a device pulled or built beside a store with standard ids. `check-upgrade`
-    judges by links as well.
+    A pod of such an image or artifact has to pull it. Such a layer is lost to the two holders that
+    know layers by ids (layers/storage/holders.py): containers that containers-storage from 1.63 on
+    has made, and images that a device pulled or built beside a store with standard ids.
+    `check-upgrade` judges by links as well.
     """
 
     images: tuple[ImageView, ...]  # [ImageView]: a list of images
     layers: tuple[LostLayer, ...]  # [LostLayer]: a list of layers
+    artifacts: tuple[Artifact, ...]  # [Artifact]: a list of artifacts whose name B lacks
 
     def __bool__(self) -> bool:
-        return bool(self.images or self.layers)
+        return bool(self.images or self.layers or self.artifacts)
 
 
 def find_lost(old: StoreView | None, new: StoreView) -> Lost:
     """Compare two stores by the ids that containers-storage knows; None is an empty store."""
     if old is None:
-        return Lost((), ())
+        return Lost((), (), ())
     present = {image.id for image in new.images}
     images = tuple(image for image in old.images if image.id not in present)
     layers = tuple(
@@ -51,7 +54,7 @@ def find_lost(old: StoreView | None, new: StoreView) -> Lost:
         for layer_id in old.layers
         if layer_id not in new.layers
     )
-    return Lost(images, layers)
+    return Lost(images, layers, ArtifactChanges.of(old, new).removed)
 
 
 def names_in(repo: RepoReader, store: StoreView) -> StoreNames:

@@ -26,7 +26,7 @@ from layers.moment import parse_time
 from layers.oci.manifest import Descriptor, parse_artifact
 from layers.oci.media_type import OCI_INDEX
 from layers.oci.readable import check_manifest
-from layers.storage.image import ImageLayer
+from layers.storage.image import ImageLayer, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,6 +107,10 @@ class Artifact:
     @property
     def label(self) -> str:
         return next(iter(self.names), str(self.digest))
+
+    @property
+    def short_label(self) -> str:
+        return short_name(self.label)
 
     @property
     def kind(self) -> str:

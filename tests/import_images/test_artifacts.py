@@ -15,6 +15,7 @@ from tests.tools.entry import Entry
 from tests.tools.expected import STORE
 from tests.tools.image import build_index, build_oci
 from tests.tools.importimage import imported, run_import
+from tests.tools.importrelease import run_release
 from tests.tools.layout import digest_of
 from tests.tools.osbase import commit_os, os_tree
 from tests.tools.ostreerepo import checkout, fsck, init, ls, ostree, refs, rev_parse
@@ -261,6 +262,15 @@ def test_list_diff_history_and_remove(world: World, tmp_path: Path) -> None:
     for sign, name in (("+", "z.io/x:1"), ("-", world.chart), ("~", world.model)):
         assert any(line.split()[:2] == [sign, name] for line in shown.splitlines())
     assert "  + artifact z.io/x:1" in image_store(repo, "history", "two").stdout
+    assert image_store(repo, "diff", "--lost", "two", "two").status == 0
+    lost = image_store(repo, "diff", "--lost", "one", "two")
+    assert lost.status == 1
+    assert lost.stdout.splitlines()[-1] == f"artifact {world.chart}"
+    upgrade = image_store(repo, "check-upgrade", "one", "two")
+    assert upgrade.status == 4
+    stay = "artifacts: 1 of 2 stay, 1 of them changed; 1 new artifact"
+    assert [stay, f"pods have to pull {world.chart}"] == upgrade.stdout.splitlines()[1:3]
+    assert image_store(repo, "check-upgrade", "two", "two").status == 0
     imported(repo, "--branch=rest", "--artifact", moved, world.image)
     outcome = image_store(repo, "remove", "--branch=two", "z.io/x:1")
     assert outcome.stderr.splitlines() == ["branch two: −1 artifact"]  # noqa: RUF001 - minus
@@ -273,6 +283,30 @@ def test_list_diff_history_and_remove(world: World, tmp_path: Path) -> None:
     assert not image_store(repo, "remove", f"--branch={branch}", world.model).status
     assert branch not in refs(repo)
     assert image_store(repo, "remove", "z.io/x:1").status == 1
+
+
+def test_a_report_shows_where_their_space_goes(world: World, tmp_path: Path) -> None:
+    """Beside the images; a blob of two artifacts is shared."""
+    repo, page = tmp_path / "repo", tmp_path / "page.html"
+    both = (f"--artifact={world.model}", f"--artifact={world.newer}")
+    imported(repo, "--branch=one", *both, world.image)
+    found = answered(repo, "report", "one", f"--output={page}")
+    assert found["size"] == len(WEIGHTS) + len(b"{}freefreer")
+    assert [one["name"] for one in found["artifacts"]] == [world.model, world.newer]
+    text = page.read_text()
+    for part in ("granite:1", "granite:2", f'["model.bin",{len(WEIGHTS)},1,[]]'):
+        assert part in text
+
+
+def test_a_release_tells_which_artifacts_go(world: World, tmp_path: Path) -> None:
+    repo, images = tmp_path / "repo", tmp_path / "images"
+    imported(repo, "--branch=one", "--artifact", world.model, world.image)
+    images.write_text(f"app {world.image}\n")
+    outcome = run_release(repo, "--branch=one", "--release=1", images)
+    assert f"1 unchanged, artifacts no longer there: {world.model}\n" in outcome.stderr
+    flags = ("--onto=one", "--branch=two", "--existing-store=merge", "--artifact", world.model)
+    imported(repo, *flags)
+    assert [len(answered(repo, "list", "two")[key]) for key in ("images", "artifacts")] == [1, 1]
 
 
 def test_prune_keeps_what_a_store_has(world: World, tmp_path: Path) -> None:
