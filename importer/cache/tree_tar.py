@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from importer.repo.writer import Repo
-from layers.chunks import check_size
-from layers.digest import Digest
+from layers.chunks import Hashed, check_size, drain
 from layers.entry import Entry, Kind
 from layers.errors import LayerError
 from layers.frozen import frozen
@@ -21,7 +19,8 @@ from layers.tree.lower import each_directory
 
 if TYPE_CHECKING:
     from importer.repo.values import RepoDirectory
-    from layers.path import Path as TarPath
+    from layers.chunks import Chunks
+    from layers.digest import Digest
 
 # A small image with many hard links to a large file makes a tar as large as the limits allow. Files
 # of at least _LARGE bytes may repeat up to _MUCH bytes, or up to _TIMES the bytes of the different
@@ -63,13 +62,12 @@ class TreeTar:
     """Reads every file of the tree once; the root itself is no member of the tar."""
 
     def __init__(self, repo: Repo, root: RepoDirectory, limits: Limits) -> None:
+        self._repo = repo
+        self._root = root
         self._limits = limits
         self._bound = Bound(limits)
-        self._repo = repo
-        self._hasher = sha256()
         self._split = TarSplit()
-        self._root = root
-        self._size = 0
+        self._hashed = Hashed(self._chunks())
         self._large: set[str] = set()  # the checksums of large files
         self._different = self._repeated = 0  # bytes of these
         self._uids: set[int] = set()
@@ -77,40 +75,45 @@ class TreeTar:
 
     def tar(self) -> Tar:
         """Read the tree. Raise LayerError if the tar breaks the limits."""
-        self._add_all()
-        self._raw(END)
-        digest = Digest("sha256", self._hasher.hexdigest())
+        drain(iter(self._hashed))
         uids, gids = frozenset(self._uids), frozenset(self._gids)
-        record = self._split.finish()
-        return Tar(digest, self._size, self._bound.entries, record, uids, gids)
+        digest, size, record = self._hashed.digest, self._hashed.size, self._split.finish()
+        return Tar(digest, size, self._bound.entries, record, uids, gids)
 
-    def _add_all(self) -> None:
+    def _chunks(self) -> Chunks:
         for path, directory in each_directory(self._root):
             if path:
-                self._add_directory(path, directory.meta)
+                owner = self._repo.dirmeta(directory.meta)
+                yield self._header(Entry(joined(path), Kind.DIRECTORY, owner))
             for name, checksum in sorted(directory.leaves.items()):
-                self._add_leaf((*path, name), checksum)
+                yield from self._leaf(joined((*path, name)), checksum)
+        yield self._raw(END)
 
-    def _add_directory(self, path: TarPath, meta: str) -> None:
-        self._add_header(Entry(joined(path), Kind.DIRECTORY, self._repo.dirmeta(meta)))
-
-    def _add_leaf(self, path: TarPath, checksum: str) -> None:
+    def _leaf(self, path: bytes, checksum: str) -> Chunks:
         file = self._repo.file(checksum)
         if file.target is not None:
-            link = file.target.encode()
-            self._add_header(Entry(joined(path), Kind.SYMLINK, file.owner, link=link))
+            yield self._header(Entry(path, Kind.SYMLINK, file.owner, link=file.target.encode()))
             return
-        entry = Entry(joined(path), Kind.FILE, file.owner, file.size)
-        self._add_header(entry)
+        entry = Entry(path, Kind.FILE, file.owner, file.size)
+        yield self._header(entry)
         self._check_repeats(entry, checksum)
-        self._add_content(entry, checksum)
+        self._split.begin_file(path, file.size)
+        for chunk in self._repo.content(checksum) if file.size else ():
+            self._split.content(chunk)
+            yield chunk
+        self._split.end_file()
+        yield self._raw(padding(file.size))
 
-    def _add_header(self, entry: Entry) -> None:
+    def _header(self, entry: Entry) -> bytes:
         self._bound.count(entry)
-        check_size(self._size + entry.size, self._limits.size)
+        check_size(self._hashed.size + entry.size, self._limits.size)
         self._uids.add(entry.owner.uid)
         self._gids.add(entry.owner.gid)
-        self._raw(header(entry))
+        return self._raw(header(entry))
+
+    def _raw(self, data: bytes) -> bytes:
+        self._split.raw(data)
+        return data
 
     def _check_repeats(self, entry: Entry, checksum: str) -> None:
         if entry.size < _LARGE:
@@ -126,20 +129,3 @@ class TreeTar:
                 path=entry.path,
                 hint="the image was made as a trap for --flatten",
             )
-
-    def _add_content(self, entry: Entry, checksum: str) -> None:
-        self._split.begin_file(entry.path, entry.size)
-        if entry.size:
-            for chunk in self._repo.content(checksum):
-                self._hash(chunk)
-                self._split.content(chunk)
-        self._split.end_file()
-        self._raw(padding(entry.size))
-
-    def _raw(self, data: bytes) -> None:
-        self._hash(data)
-        self._split.raw(data)
-
-    def _hash(self, data: bytes) -> None:
-        self._hasher.update(data)
-        self._size += len(data)
