@@ -24,12 +24,16 @@ class Fault(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.image = ""
         self.digest = digest
         self.path = path
 
-    def within(self, *, digest: str = "", path: bytes | None = None, hint: str = "") -> Self:
-        """Return the same error with the digest, path and hint that it lacks. Keep those that it
-        has."""
+    def within(
+        self, *, image: str = "", digest: str = "", path: bytes | None = None, hint: str = ""
+    ) -> Self:
+        """Return the same error with what it lacks: the image's reference, the digest, path and
+        hint. Keep those that it has."""
+        self.image = self.image or image
         self.digest = self.digest or digest
         self.hint = self.hint or hint
         if self.path is None:
@@ -42,20 +46,23 @@ class Fault(Exception):
         return self.hint or self.usual_hint
 
     def __str__(self) -> str:
-        """Return DIGEST: PATH: MESSAGE on one line, with control characters escaped."""
-        parts = [self.digest] if self.digest else []
+        """Return IMAGE: DIGEST: PATH: MESSAGE on one line, with control characters escaped."""
+        image = escaped(self.image) if self.image not in self.message else ""
+        parts = [part for part in (image, self.digest) if part]
         if self.path is not None:
             parts.append(printable(self.path))
         return ": ".join([*parts, escaped(self.message)])
 
 
 @contextmanager
-def within(*, digest: str = "", path: bytes | None = None, hint: str = "") -> Iterator[None]:
+def within(
+    *, image: str = "", digest: str = "", path: bytes | None = None, hint: str = ""
+) -> Iterator[None]:
     """Add what a fault lacks, as `Fault.within`."""
     try:
         yield
     except Fault as fault:
-        raise fault.within(digest=digest, path=path, hint=hint) from None
+        raise fault.within(image=image, digest=digest, path=path, hint=hint) from None
 
 
 class LayerError(Fault):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from importer.cache.left_out import tell_left_out
+from layers.errors import LayerError
 from layers.frozen import frozen
 from layers.storage.image import short_name, short_names
 
@@ -101,10 +102,19 @@ class _PartReader:
 
         executor = self.make_executor(part.blobs, self.target.layer_options, self.allowance)
         budget = executor.budget(self.target.budget)
-        broken, written = import_layers(
-            self.repo, missing, executor, budget, self.progress, keep_going=keeps_going
-        )
+        try:
+            broken, written = import_layers(
+                self.repo, missing, executor, budget, self.progress, keep_going=keeps_going
+            )
+        except LayerError as error:
+            raise error.within(image=_image_of(error.digest, part.images)) from None
         return broken, written, executor.read_bytes, executor.readers
+
+
+def _image_of(blob: str, images: Sequence[Image]) -> str:
+    """Return the reference of the first of several images that has the blob, "" for none."""
+    has = (str(i.reference) for i in images for layer in i.layers if str(layer.blob.digest) == blob)
+    return next(has, "") if len(images) > 1 else ""
 
 
 def _without(part: PlannedPart, broken: Mapping[str, Fault]) -> PlannedPart:

@@ -17,6 +17,7 @@ from importer.fetch.blobs import Blobs
 from importer.fetch.resolver import Resolver
 from importer.repo.commit_metadata import Base
 from importer.store.documents import StoredDocuments
+from layers.errors import within
 from layers.frozen import frozen
 from layers.storage.image import Image
 
@@ -65,7 +66,7 @@ class ReferenceSource:
         images, artifacts = self._resolve(target, repo, blobs, heads)
         planner = LayerPlanner(repo, target.layer_options.device_nodes)
         for image in images:
-            planner.add(image)
+            self._ask(image.reference, partial(planner.add, image))
         for artifact in artifacts:
             planner.add(artifact)
         branches = tuple(
@@ -89,6 +90,12 @@ class ReferenceSource:
             check_names(branch.artifacts, "artifacts")
         return PlannedPart(blobs, images, branches, planner.plan())
 
+    def _ask[T](self, reference: Reference, question: Callable[[], T]) -> T:
+        """Return the answer. A fault names the image, if there are others."""
+        several = len(self.references) + len(self.artifacts) > 1
+        with within(image=str(reference) if several else ""):
+            return question()
+
     def _resolve(
         self, target: Target, repo: Repo, blobs: Blobs, heads: Sequence[Commit | None]
     ) -> tuple[tuple[Image, ...], tuple[ResolvedArtifact, ...]]:
@@ -101,12 +108,12 @@ class ReferenceSource:
             if head is not None:
                 stored.add(repo.root(head), target.prefix)
         resolver = Resolver(self.skopeo, blobs, stored.find)
-        questions: list[Callable[[], Image | ResolvedArtifact]] = [
-            *(partial(resolver.resolve, reference) for reference in self.references),
-            *(partial(resolver.artifact, *artifact) for artifact in self.artifacts),
+        questions: list[tuple[Reference, Callable[[], Image | ResolvedArtifact]]] = [
+            *((each, partial(resolver.resolve, each)) for each in self.references),
+            *((each[0], partial(resolver.artifact, *each)) for each in self.artifacts),
         ]
         with ThreadPoolExecutor(target.budget.questions) as pool:
-            asked = [pool.submit(question) for question in questions]
+            asked = [pool.submit(self._ask, about, question) for about, question in questions]
             if any(map(stored.lack, self.references)):
                 _load_readers(repo)
             _wait(asked, blobs.close)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.tools.closedport import closed_port
 from tests.tools.faultyproxy import Fault, FaultyProxy
-from tests.tools.image import BuiltImage, Document, Edit, build_index, build_oci
+from tests.tools.image import BuiltImage, Document, Edit, Packed, build_index, build_oci
 from tests.tools.importimage import Outcome, imported, run_import
 from tests.tools.layout import digest_of
 from tests.tools.ostreerepo import fsck, heads, init, ostree
@@ -566,7 +566,11 @@ def test_the_second_of_two_images_is_bad(
 ) -> None:
     good = registry.push(image, "bad/two:good")
     build_oci(layout, "bad", [SMALL], edit_manifest=artifact)
-    target.refuses(good, f"oci:{layout}:bad", says="not a container image", hint="artifacts")
+    bad = f"oci:{layout}:bad"
+    target.refuses(good, bad, says=f"{bad}: sha256:", hint="artifacts")
+    packed = Packed(b"", b"", "application/vnd.oci.image.layer.v1.tar+encrypted")
+    build_oci(layout, "bad", [packed])
+    target.refuses(good, bad, says=f"{bad}: sha256:", hint="decrypt")
 
 
 def test_without_a_branch_no_image_is_done_if_one_is_bad(
@@ -575,7 +579,9 @@ def test_without_a_branch_no_image_is_done_if_one_is_bad(
     """Not half done: the good image of the two gets no branch, either."""
     good = registry.push(image, "bad/half:good")
     build_oci(layout, "bad", [LARGE, [Entry(b"../escape")]])
-    outcome = run_import(tmp_path / "repo", good, f"oci:{layout}:bad")
+    bad = f"oci:{layout}:bad"
+    outcome = run_import(tmp_path / "repo", good, bad)
     assert outcome.status == 1
     assert "the path leaves" in outcome.said("error")[0]
+    assert outcome.said("error")[0].startswith(f"{bad}: sha256:")
     assert images(tmp_path / "repo") == {}
