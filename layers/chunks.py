@@ -36,10 +36,7 @@ def verified(chunks: Chunks, digest: Digest, size: int) -> OpenChunks:
 def check_size(size: int, max_size: int) -> None:
     """Raise LayerError if a layer has more than `max_size` bytes."""
     if size > max_size:
-        raise LayerError(
-            f"the layer unpacks to more than {max_size} bytes",
-            hint=TOO_LARGE,
-        )
+        raise LayerError(f"the layer unpacks to more than {max_size} bytes", hint=TOO_LARGE)
 
 
 class Hashed:

@@ -63,9 +63,7 @@ class Digest:
         actual = Digest.of(data, self.algorithm)
         if actual != self:
             raise LayerError(
-                f"{what} has digest {actual}, not the one asked for",
-                hint=CHANGED,
-                digest=str(self),
+                f"{what} has digest {actual}, not the one asked for", hint=CHANGED, digest=str(self)
             )
         return data
 

@@ -28,13 +28,7 @@ import-image --repo /srv/repo --onto os --branch device/apps \\
 
 
 @command(
-    "import-image",
-    ImageArguments,
-    ArchitectureOption,
-    Shape,
-    *FETCH,
-    *IMPORT,
-    examples=_EXAMPLES,
+    "import-image", ImageArguments, ArchitectureOption, Shape, *FETCH, *IMPORT, examples=_EXAMPLES
 )
 def import_image(given: Given) -> None:
     """Import container images into an ostree repo.

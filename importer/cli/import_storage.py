@@ -28,13 +28,7 @@ import-storage --repo /srv/repo --dry-run /var/lib/docker
 """
 
 
-@command(
-    "import-storage",
-    GraphrootOption,
-    Shape,
-    *IMPORT,
-    examples=_EXAMPLES,
-)
+@command("import-storage", GraphrootOption, Shape, *IMPORT, examples=_EXAMPLES)
 def import_storage(given: Given) -> None:
     """Import the images of an existing store into an ostree repo.
 

@@ -74,16 +74,7 @@ def history(given: Given, repo: Repo) -> Shown:
     return store_history(repo, given(OneBranch).branch, given(StoreArguments).prefix)
 
 
-@query(
-    "diff",
-    TwoStores,
-    ArchitectureOption,
-    Platform,
-    StoreArguments,
-    DiffOptions,
-    Access,
-    Output,
-)
+@query("diff", TwoStores, ArchitectureOption, Platform, StoreArguments, DiffOptions, Access, Output)
 def diff(given: Given, repo: Repo) -> Shown:
     """Show what differs from store A to store B.
 
@@ -102,15 +93,7 @@ def diff(given: Given, repo: Repo) -> Shown:
     return store_diff(repo, old, new, DiffParts(wanted.list_files, wanted.lost))
 
 
-@query(
-    "check-upgrade",
-    TwoStores,
-    ArchitectureOption,
-    Platform,
-    StoreArguments,
-    Access,
-    Output,
-)
+@query("check-upgrade", TwoStores, ArchitectureOption, Platform, StoreArguments, Access, Output)
 def check_upgrade(given: Given, repo: Repo) -> Shown:
     """Tell what an upgrade from A to B takes from a device.
 

@@ -16,13 +16,7 @@ from importer.cli.messages import log_line
 from importer.cli.options.images import ArchitectureOption, LayerRules, Lists, Platform
 from importer.cli.options.output import Output, Rehearsal, Unchanged
 from importer.cli.options.registry import Access, KeepSignatures
-from importer.cli.options.result import (
-    STDOUT,
-    CommitMessage,
-    CopyOptions,
-    Shape,
-    StoreContents,
-)
+from importer.cli.options.result import STDOUT, CommitMessage, CopyOptions, Shape, StoreContents
 from importer.cli.options.rules import check_other_branch
 from importer.cli.options.system import InSystem, LabelOptions, Signing, System
 from importer.cli.options.work import Downloads, Jobs, OnCluster

@@ -131,8 +131,7 @@ class BaseTree:
             return composefs_enabled(conf)
         except LayerError as error:
             raise ImporterError(
-                f"{self.name}'s {error}",
-                hint="ostree-prepare-root(1) has its format",
+                f"{self.name}'s {error}", hint="ostree-prepare-root(1) has its format"
             ) from None
 
     def has_extensions(self) -> bool:

@@ -43,10 +43,7 @@ class Components:
         self._xattrs: Mapping[Path, Xattrs] = {}
         if days is not None:
             self._xattrs = {
-                path: (
-                    (_NAME, b"container-layer-" + layer.encode()),
-                    (_INTERVAL, b"%d" % days),
-                )
+                path: ((_NAME, b"container-layer-" + layer.encode()), (_INTERVAL, b"%d" % days))
                 for layer in (*store.layers, *blob_checksums(store.root))
                 for path in layer_parts(store.root, layer)
             }

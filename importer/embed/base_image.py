@@ -99,11 +99,7 @@ def _platform(store: StoreView) -> dict[str, str]:
 
 
 def fetch_base(
-    image: Image,
-    blobs: Blobs,
-    layout: Layout,
-    downloads: int,
-    wanted: Callable[[Path], int | None],
+    image: Image, blobs: Blobs, layout: Layout, downloads: int, wanted: Callable[[Path], int | None]
 ) -> BaseImage:
     """Put the base's layers into the layout. Find the files and directories whose paths are
     `wanted`, as `WatchedPaths` does."""

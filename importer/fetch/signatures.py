@@ -19,12 +19,7 @@ from importer.files.presence import is_directory, is_present
 from importer.files.replacement import read_file
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import LayerError
-from layers.oci.signatures import (
-    attachment_tag,
-    lookaside,
-    parse_attachments,
-    signature_urls,
-)
+from layers.oci.signatures import attachment_tag, lookaside, parse_attachments, signature_urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

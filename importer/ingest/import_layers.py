@@ -29,21 +29,15 @@ def import_layers(
     budget: Budget,
     progress: Progress,
     *,
-    keep_going: bool = False,
+    keep_going: bool,
 ) -> tuple[dict[str, Fault], int]:
     """Read the layers and set their branches; parents come before children in `missing`.
 
     The caller keeps the repo locked until a commit needs the branches. Return the faults by layer
     id, and the bytes added to the repo. Unless `keep_going`, raise the first fault instead.
     """
-    if missing:
-        _log.debug(
-            "%s layers to read: %s downloads and %s jobs at once, %s bytes of spool",
-            len(missing),
-            budget.downloads,
-            budget.jobs,
-            budget.spool,
-        )
+    counts = len(missing), budget.downloads, budget.jobs, budget.spool
+    _log.debug("%s layers to read: %s downloads and %s jobs at once, %s bytes of spool", *counts)
     pool = LayerPool(executor, layer_groups(repo), budget, repo.path / "tmp", progress)
     faults = pool.run(missing, keep_going=keep_going)
     images = {

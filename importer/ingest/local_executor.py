@@ -183,12 +183,7 @@ class LocalExecutor:
                 yield worker
 
     def _run(
-        self,
-        repo: Repo,
-        worker: Worker | None,
-        job: Job[ReadLayer],
-        source: int,
-        advance: Advance,
+        self, repo: Repo, worker: Worker | None, job: Job[ReadLayer], source: int, advance: Advance
     ) -> ReadLayer:
         """Read a layer, and where objects need no libostree, write the directories that no lower
         layer can change. Without a `worker`, this process reads the layer."""

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 
 from importer.commit.branch_head import empty_branch
 from importer.commit.contents import check_target
-from importer.commit.plan import (
-    LayerPlanner,
-    Plan,
-    PlannedBranch,
-    PlannedPart,
-    check_names,
-)
+from importer.commit.plan import LayerPlanner, Plan, PlannedBranch, PlannedPart, check_names
 from importer.release.head import latest_release, release_of
 from importer.release.origin import release_branches
 from importer.release.parts import opened_parts, resolve_all

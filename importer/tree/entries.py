@@ -23,13 +23,7 @@ from layers.tree.overlay_xattrs import (
     whiteout_by,
     without_opaque,
 )
-from layers.whiteout import (
-    OPAQUE_MARKER,
-    QUOTED_PREFIX,
-    WHITEOUT_PREFIX,
-    hidden_name,
-    is_whiteout,
-)
+from layers.whiteout import OPAQUE_MARKER, QUOTED_PREFIX, WHITEOUT_PREFIX, hidden_name, is_whiteout
 
 if TYPE_CHECKING:
     from importer.tree.scanned import Rules, ScannedFile

@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from importer.files.beneath import Beneath, look_at, open_file
+from importer.files.descriptors import held
 from importer.files.foreign import ForeignDirectory, changed, sized_pieces
 from importer.files.lower_data import Layers
 from importer.files.xattrs import xattrs_of
@@ -159,14 +160,11 @@ class FileBatch:
         """Store a file with its own metadata and the data of a lower layer's file."""
         layers = lower_layers(root, file.layer)
         path = file.path[len(layers.paths[0]) :]
-        descriptor = layers.open_data(path, file.seen.size, xattrs)
-        try:
+        with held(layers.open_data(path, file.seen.size, xattrs)) as descriptor:
             before = seen(os.fstat(descriptor))
             checksum = self._content(store, descriptor, file, without_metacopy(xattrs))
             if seen(os.fstat(descriptor)) != before:
                 raise changed()
-        finally:
-            os.close(descriptor)
         return checksum
 
     def _content(self, store: Store, descriptor: int, file: TreeFile, xattrs: Xattrs) -> str:

@@ -215,11 +215,7 @@ class FileCheck:
                 self.records.findings.add(problem, path=path)
 
     def _entries(
-        self,
-        path: str,
-        files: Iterable[str],
-        directories: Iterable[str],
-        complete: bool = True,
+        self, path: str, files: Iterable[str], directories: Iterable[str], complete: bool = True
     ) -> None:
         """Check that a directory has these files and directories; if `complete`, only these."""
         place = self._root.find(path)

@@ -56,11 +56,7 @@ class LayerCheck:
 
     @classmethod
     def of(
-        cls,
-        repo: Repo,
-        record: LayerRecord,
-        below: Sequence[LayerRecord],
-        records: RecordCheck,
+        cls, repo: Repo, record: LayerRecord, below: Sequence[LayerRecord], records: RecordCheck
     ) -> Self | None:
         """Find a layer's objects; `below` is base first. Return None if a tree or tar-split file is
         missing."""
@@ -109,11 +105,7 @@ class LayerCheck:
         return LayerResult((*problems, *tar.problems), tar.size, ids if right else None)
 
     def _compare(
-        self,
-        repo: Repo,
-        lower: Sequence[RepoDirectory],
-        tar: RebuiltTar,
-        problems: list[Problem],
+        self, repo: Repo, lower: Sequence[RepoDirectory], tar: RebuiltTar, problems: list[Problem]
     ) -> None:
         """Compare the tree with the tar's.
 

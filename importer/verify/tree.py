@@ -87,8 +87,7 @@ class TreeCheck:
         expected, stored = unlabelled(expected), unlabelled(stored)
         if expected.mode != stored.mode:
             self.fault(
-                path,
-                f"its mode is {stored.mode:04o}; the layer's tar says {expected.mode:04o}",
+                path, f"its mode is {stored.mode:04o}; the layer's tar says {expected.mode:04o}"
             )
         elif expected != stored:
             part = "xattrs are" if expected[:3] == stored[:3] else "owner is"

@@ -7,14 +7,7 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from layers.document import (
-    Document,
-    integer,
-    mapping,
-    parse_document,
-    parse_records,
-    string,
-)
+from layers.document import Document, integer, mapping, parse_document, parse_records, string
 from layers.errors import LayerError
 from layers.oci.reference import ImageName
 from layers.release.diff import LayerSize

@@ -12,14 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from layers.digest import Digest
-from layers.document import (
-    MAX_RECORDS_SIZE,
-    array,
-    compact_json,
-    mapping,
-    parse_document,
-    string,
-)
+from layers.document import MAX_RECORDS_SIZE, array, compact_json, mapping, parse_document, string
 from layers.errors import LayerError, within
 from layers.frozen import frozen
 from layers.moment import parse_time

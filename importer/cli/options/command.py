@@ -48,12 +48,7 @@ class Command(click.Command):
         rules: Sequence[Rule],
     ) -> None:
         parameters = [*arguments, *(option for below in options.values() for option in below)]
-        super().__init__(
-            name,
-            callback=callback,
-            help=callback.__doc__,
-            params=parameters,
-        )
+        super().__init__(name, callback=callback, help=callback.__doc__, params=parameters)
         self._options = options
         self._rules = rules
         self.commands: dict[str, click.Command] = {}

@@ -57,10 +57,7 @@ def subcommand(
 
 
 def _command(
-    name: str,
-    work: Callable[[Given], None],
-    groups: Sequence[type[OptionGroup]],
-    examples: str,
+    name: str, work: Callable[[Given], None], groups: Sequence[type[OptionGroup]], examples: str
 ) -> Command:
     def callback(**_values: object) -> None:
         work(Given(click.get_current_context()))

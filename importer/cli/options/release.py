@@ -16,13 +16,7 @@ from importer.cli.options.declare import (
 )
 from importer.cli.options.name_types import ArchitectureType, Branch, ReleaseName
 from importer.cli.options.result import NO_REPO
-from importer.cli.options.rules import (
-    at_least_one,
-    exclusive,
-    needs,
-    present,
-    refuse,
-)
+from importer.cli.options.rules import at_least_one, exclusive, needs, present, refuse
 from importer.cli.options.types import NotEmpty, Number, PlaceType
 
 _WHICH = "name the release: by sources, a --stream or --from, by --locked alone, or by --diff alone"
