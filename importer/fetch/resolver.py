@@ -14,7 +14,7 @@ from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE
 from layers.errors import Fault, LayerError
 from layers.oci.config import ImageConfig, parse_config
-from layers.oci.manifest import Descriptor, Index, Manifest, parse_artifact, parse_manifest
+from layers.oci.manifest import Descriptor, Index, Manifest, parse_manifest, parse_single
 from layers.storage.image import Image
 
 if TYPE_CHECKING:
@@ -58,9 +58,11 @@ class Resolver:
         index = top if isinstance(top, Index) else None
         if has_to_ask(self._skopeo, reference):
             self._blobs.check_policy(source)
-        manifest = self._platform(reference, source, index) if index else top
-        if isinstance(manifest, Index):
-            raise LayerError("the index lists another index", digest=str(top.digest))
+        if isinstance(top, Index):
+            known = self._known_platform(top)
+            manifest = parse_single(*self._member(reference, source, top, known))
+        else:
+            manifest = top
         config = self._config(source, manifest)
         self._check_platform(manifest, config)
         available = self._available(reference, source, manifest)
@@ -68,16 +70,22 @@ class Resolver:
         return self._signatures.added(image) if self._signatures else image
 
     def artifact(self, reference: Reference, name: ImageName | None) -> ResolvedArtifact:
-        """Return the artifact, under the name given, or else under its reference's.
+        """Return the artifact for the wanted platform, under the name given, or else under its
+        reference's. Raise as `resolve` does; an image is no artifact.
 
-        Raise as `resolve` does; an index, and an image, are no artifacts.
+        Of an index, podman and CRI-O store the platform's manifest alone (podman 5.8, CRI-O 1.37).
         """
         from layers.storage.artifact import ResolvedArtifact  # for --artifact alone
 
-        manifest = parse_artifact(*self._top(reference))
-        source = reference.pinned(manifest.digest)
+        raw, algorithm = self._top(reference)
+        top = parse_manifest(raw, algorithm, artifact=True)
+        source = reference.pinned(top.digest)
         if has_to_ask(self._skopeo, reference):
             self._blobs.check_policy(source)
+        if isinstance(top, Index):
+            manifest = parse_single(*self._member(reference, source, top, None), artifact=True)
+        else:
+            manifest = top
         return ResolvedArtifact.of(reference, source, manifest, name)
 
     def _available(
@@ -137,8 +145,10 @@ class Resolver:
                 hint="leave the tag out to import by digest, or take the new digest",
             )
 
-    def _platform(self, reference: Reference, source: str, index: Index) -> Manifest | Index:
-        chosen = self._known_platform(index)
+    def _member(
+        self, reference: Reference, source: str, index: Index, chosen: Descriptor | None
+    ) -> tuple[bytes, str]:
+        """Return the manifest of `chosen`, else the wanted platform's, with its algorithm."""
         if chosen is None:
             chosen = index.member(self._chosen(source))
         raw = self._find(chosen.digest)
@@ -147,7 +157,7 @@ class Resolver:
             raw = given if Digest.of(given, chosen.digest.algorithm) == chosen.digest else None
         if raw is None:
             raw = self._original(reference, source, chosen)
-        return parse_manifest(chosen.digest.check(raw, "the manifest"), chosen.digest.algorithm)
+        return chosen.digest.check(raw, "the manifest"), chosen.digest.algorithm
 
     def _chosen(self, source: str) -> Digest:
         """Return the digest of the manifest that skopeo chooses for the wanted platform."""

@@ -28,7 +28,7 @@ from layers.chunks import verified
 from layers.digest import Digest
 from layers.errors import Fault, LayerError
 from layers.frozen import frozen
-from layers.oci.manifest import Manifest, parse_manifest
+from layers.oci.manifest import parse_single
 from layers.oci.media_type import OCI_CONFIG, TAR_LAYER, Compression, layer_compression
 from layers.oci.reference import ImageName
 from layers.ostree.objects import Stored
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from importer.store.find import Place, Stores
     from importer.store.reader import StoreView
     from layers.chunks import Chunks
+    from layers.oci.manifest import Manifest
     from layers.storage.artifact import Artifact
     from layers.storage.layer_record import LayerRecord
 
@@ -253,9 +254,7 @@ def _exported_manifest(image: ImageView, media_types: Container[str]) -> Manifes
             return own
     annotations = json.loads(image.manifest.raw).get("annotations")
     layers = [(TAR_LAYER, layer.diff_id, layer.diff_size) for layer in image.layers]
-    made = parse_manifest(manifest(OCI_CONFIG, image.config.raw, layers, annotations))
-    assert isinstance(made, Manifest)  # noqa: S101 - it was made so in the line above
-    return made
+    return parse_single(manifest(OCI_CONFIG, image.config.raw, layers, annotations))
 
 
 def _tell_left_signatures(

@@ -11,7 +11,7 @@ from layers.frozen import frozen
 from layers.oci import media_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 # containers-storage keeps a layer's parents in one mount option; overlayfs stacks at most
 # 500 lower layers (OVL_MAX_STACK, fs/overlayfs/params.c). podman refuses more as well.
@@ -59,32 +59,15 @@ class Index:
         raise LayerError(f"the index does not list {digest}", digest=str(self.digest))
 
 
-def parse_manifest(raw: bytes, algorithm: str = "sha256") -> Manifest | Index:
-    """Parse an image's manifest or an index. Raise LayerError for anything else, and for a document
-    that could be read as both.
+def parse_manifest(
+    raw: bytes, algorithm: str = "sha256", *, artifact: bool = False
+) -> Manifest | Index:
+    """Parse an image's manifest, or an artifact's, or an index. Raise LayerError for anything else,
+    and for a document that could be read as both.
 
     Formats: image-spec manifest.md and image-index.md; docker "Image Manifest Version 2, Schema 2".
     `layers` and `manifests` exclude each other because of CVE-2021-41190.
     """
-    return _parsed(raw, algorithm, _image)
-
-
-def parse_artifact(raw: bytes, algorithm: str = "sha256") -> Manifest:
-    """Parse an artifact's manifest. Raise LayerError for anything else, such as an image's."""
-    manifest = _parsed(raw, algorithm, _artifact)
-    if isinstance(manifest, Index):
-        raise LayerError(
-            "an index of several manifests, and podman and CRI-O store single artifacts",
-            hint="name one of its manifests by digest: NAME:TAG=REPOSITORY@sha256:...",
-            digest=str(manifest.digest),
-        )
-    return manifest
-
-
-def _parsed(
-    raw: bytes, algorithm: str, single: Callable[[bytes, Digest, Document], Manifest]
-) -> Manifest | Index:
-    """Parse a document, by `single` unless it is an index."""
     document = parse_document(raw, "the manifest")
     _check_schema(document)
     digest = Digest.of(raw, algorithm)
@@ -92,8 +75,17 @@ def _parsed(
     if "manifests" in present and ("layers" in present or "config" in present):
         raise LayerError("the manifest could be read as an index, too", digest=str(digest))
     with within(digest=str(digest)):
-        parse = _index if "manifests" in present else single
-        return parse(raw, digest, document)
+        if "manifests" in present:
+            return _index(raw, digest, document)
+        return (_artifact if artifact else _image)(raw, digest, document)
+
+
+def parse_single(raw: bytes, algorithm: str = "sha256", *, artifact: bool = False) -> Manifest:
+    """Parse a manifest as `parse_manifest` does. Raise LayerError for an index."""
+    manifest = parse_manifest(raw, algorithm, artifact=artifact)
+    if isinstance(manifest, Index):
+        raise LayerError("an index, where one manifest is expected", digest=str(manifest.digest))
+    return manifest
 
 
 def _check_schema(document: Document) -> None:

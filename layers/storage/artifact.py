@@ -16,7 +16,7 @@ from layers.document import MAX_RECORDS_SIZE, array, compact_json, mapping, pars
 from layers.errors import LayerError, within
 from layers.frozen import frozen
 from layers.moment import parse_time
-from layers.oci.manifest import Descriptor, parse_artifact
+from layers.oci.manifest import Descriptor, parse_single
 from layers.oci.media_type import OCI_INDEX
 from layers.oci.readable import check_manifest
 from layers.storage.image import ImageLayer, short_name
@@ -65,7 +65,8 @@ class Artifact:
         with within(digest=f"artifact {name or digest}"):
             if raw is None:
                 raise LayerError("its manifest is missing in the store")
-            manifest = parse_artifact(digest.check(raw, "the manifest"), digest.algorithm)
+            raw = digest.check(raw, "the manifest")
+            manifest = parse_single(raw, digest.algorithm, artifact=True)
         return Artifact(manifest, entry)
 
     def document(self) -> dict[str, Any]:
@@ -181,7 +182,7 @@ class ResolvedArtifact(Artifact):
         """Name the artifact. Raise LayerError for an artifact that podman could not read back.
 
         A name with a tag loses its digest: podman refuses both together, and finds a repository's
-        artifact by its digest under any tag.
+        artifact by the manifest's digest under any tag.
         """
         check_manifest(manifest, artifact=True)
         full = name or reference.name
@@ -190,7 +191,7 @@ class ResolvedArtifact(Artifact):
                 "the artifact has no name",
                 hint="write NAME=REF, with a name such as localhost/model:1",
             )
-        stored = f"{full.repository}:{full.tag}" if full.tag else str(full)
+        stored = f"{full.repository}:{full.tag}" if full.tag else str(full.at(manifest.digest))
         if not _NAMES.fullmatch(stored):
             raise LayerError(
                 f"no name for an artifact in an OCI layout: {stored}",

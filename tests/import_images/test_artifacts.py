@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.artifact import EMPTY, push_artifact
+from tests.tools.artifact import EMPTY, push_artifact, push_index
 from tests.tools.entry import Entry
 from tests.tools.expected import STORE
 from tests.tools.image import build_index, build_oci
@@ -165,7 +165,7 @@ def test_what_cannot_be_an_artifact_is_refused(world: World, tmp_path: Path, lay
     both = build_index(layout, "both", [build_oci(layout, n, [[Entry(b"x")]]) for n in "ab"])
     refused = {
         (world.image,): "a container image, not an artifact",
-        (registry.push(both, "art/both:1"),): "an index of several manifests",
+        (registry.push(both, "art/both:1"),): "a container image, not an artifact",
         (f"oci:{layout}:a",): "a container image, not an artifact",
         (push_artifact(registry, "art/a__x:1", {"m": b"m"}),): "no name for an artifact",
         (f"z.io/m:1={world.model}", f"z.io/m:1={world.chart}"): "two artifacts would have the name",
@@ -183,6 +183,21 @@ def test_what_cannot_be_an_artifact_is_refused(world: World, tmp_path: Path, lay
     for form in ("rootfs", "layers"):
         outcome = run_import(repo, f"--form={form}", "--artifact", world.model)
         assert outcome.said("error") == ["--artifact is only for --form=store"]
+
+
+def test_of_an_index_the_platform_s_manifest_is_taken(world: World, tmp_path: Path) -> None:
+    """As podman and CRI-O take it. A name by the index's digest becomes one by the manifest's."""
+    repo, index = tmp_path / "repo", push_index(world.registry, "art/multi")
+    reference = f"{world.registry.host}/art/multi:1"
+    for arch in ("arm64", "amd64"):
+        call = ("--branch=one", f"--arch={arch}", "--artifact", reference)
+        (found,) = imported(repo, *call)["artifacts"]
+        assert [blob["digest"] for blob in found["blobs"]][1:] == [digest_of(arch.encode())]
+        assert imported(repo, *call)["unchanged"]
+    pinned = f"{world.registry.host}/art/multi@{index}"
+    (again,) = imported(repo, "--branch=one", "--arch=amd64", "--artifact", pinned)["artifacts"]
+    assert again["name"] == f"{world.registry.host}/art/multi@{found['digest']}"
+    assert answered(repo, "verify", "one")["ok"]
 
 
 def test_an_artifact_without_a_name_needs_one(world: World, tmp_path: Path) -> None:
