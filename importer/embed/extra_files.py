@@ -17,10 +17,9 @@ from layers.storage.tool_conf import with_store
 from layers.tree.watched import Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from importer.embed.base_image import BaseImage
     from importer.embed.embed import EmbedJob
+    from importer.embed.present_store import PresentStore
     from importer.progress import Progress
     from importer.repo.values import RepoDirectory
     from importer.store.reader import StoreView
@@ -78,10 +77,9 @@ class ExtraFiles:
         return 0 if path in self._led else None
 
     def added(
-        self, base: BaseImage, names: Sequence[tuple[str, ...]], progress: Progress
+        self, base: BaseImage, present: PresentStore, progress: Progress
     ) -> dict[Path, Source]:
-        """Return all files, by their paths in the image, given the names of each image in the
-        store. Report what the configuration means."""
+        """Return all files, by their paths in the image. Report what the configuration means."""
         files = self.own | self._device
         if self._device and _PYTHON not in base.watched:
             raise ImporterError(
@@ -94,7 +92,7 @@ class ExtraFiles:
         if self._named:
             engines = replace(engines, storage_conf=True)
         made, messages = engine_conf(
-            engines, base.tree, self._store.prefix, names, artifacts=bool(self._store.artifacts)
+            engines, base.tree, self._store.prefix, present.names, artifacts=present.artifacts
         )
         for message in messages:
             progress.message(message)

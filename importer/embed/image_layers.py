@@ -85,7 +85,7 @@ class ImageLayers:
         for path in sorted(self._extra.own.keys() & base.watched.keys()):
             shown = joined(path).decode()
             progress.message(f"/{shown} of the base image is replaced by the branch's")
-        added = self._extra.added(base, self._present.names, progress)
+        added = self._extra.added(base, self._present, progress)
         groups = map(self._group, self._packing.groups)
         planned = [*self._removal(), *groups, self._last(added)]
         owners = self._owners(base)

@@ -44,13 +44,14 @@ class PresentStore:
     `layers`: ids of the branch's layers and blobs that the base has, and that are not written
     again.
     `files`: the merged records by their paths in the image. `removed`: whiteouts of a store that is
-    replaced. `names`: the names of each image in the new store.
+    replaced. `names`: the names of each image in the new store. `artifacts`: whether it has any.
     """
 
     layers: frozenset[str]
     files: dict[Path, PackedFile]
     removed: dict[Path, PackedFile]
     names: Sequence[tuple[str, ...]]
+    artifacts: bool
 
     def told(self, store: StoreView) -> list[str]:
         """Return the lines for the user on a store that stays."""
@@ -87,16 +88,16 @@ def present_store(existing: ExistingStore, store: StoreView, base: BaseImage) ->
     kept = kept_store(existing, before, base.tree.name, store.prefix)
     if kept is not None:
         return _merged(store, kept)
-    own = [image.names for image in store.images]
+    own = [image.names for image in store.images], bool(store.artifacts)
     if before is None or not has_records(before):
-        return PresentStore(frozenset(), {}, {}, own)
+        return PresentStore(frozenset(), {}, {}, *own)
     prefix = components(store.prefix.encode())
     removed = {
         (*prefix, WHITEOUT_PREFIX + part.encode()): PackedFile(_FILE)
         for part in PARTS
         if part.encode() in before.directories
     }
-    return PresentStore(frozenset(), {}, removed, own)
+    return PresentStore(frozenset(), {}, removed, *own)
 
 
 def _merged(store: StoreView, present: SystemDirectory) -> PresentStore:
@@ -106,6 +107,8 @@ def _merged(store: StoreView, present: SystemDirectory) -> PresentStore:
         own = [layer.document for layer in store.layers.values()]
         union = record_union(layers, images, own, added)
         recorded = any_layers(union.layers)
+        entries = [artifact.entry for artifact in store.artifacts]
+        entries = merged_entries(artifact_entries(present), entries)
     if union.replaced:
         raise ImporterError(
             "an image of the base's store has other layers than in the branch: one of the two is"
@@ -115,10 +118,7 @@ def _merged(store: StoreView, present: SystemDirectory) -> PresentStore:
     prefix = components(store.prefix.encode())
     files = {LAYERS: union.layers, IMAGES: union.images}
     if store.artifacts:
-        with reading_present():
-            before = artifact_entries(present)
-        entries = [artifact.entry for artifact in store.artifacts]
-        files[INDEX] = index_of(merged_entries(before, entries))
+        files[INDEX] = index_of(entries)
     return PresentStore(
         frozenset((*_shared(store, present, recorded), *_shared_blobs(store, present))),
         {
@@ -127,6 +127,7 @@ def _merged(store: StoreView, present: SystemDirectory) -> PresentStore:
         },
         {},
         [image.names for image in any_images(union.images)],
+        bool(entries),
     )
 
 

@@ -90,6 +90,9 @@ def test_stages_have_one_index(registry: Registry, tmp_path: Path, layout: Path)
     last = image["layers"][-1]["digest"]
     assert f"/{STORE}" in layer(out, last, "xOzf", CONF)
     assert INDEX not in layer(out, last, "tzf").splitlines()  # the base's stays
+    image_store(repo, "embed", "one", f"--base=oci:{layout}:base", f"--to=oci:{out}:bare")
+    image = embedded(repo, "image", f"oci:{out}:bare", f"oci:{out}:6", merge)
+    assert f"/{STORE}" in layer(out, image["layers"][-1]["digest"], "xOzf", CONF)
     replaced = embedded(repo, "image", f"oci:{out}:2", f"oci:{out}:4", replace)
     listed = layer(out, replaced["layers"][0]["digest"], "tzf").splitlines()
     assert f"{STORE}/.wh.artifacts" in listed
