@@ -83,16 +83,14 @@ def branches_like(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 def images_like(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of images and artifacts, or the ids of those without a name, that begin
     so."""
-    from importer.store.find import find_stores
+    from importer.store.find import find_stores, places_of
 
     found: set[str] = set()
     with suppress(Fault):
         if (repo := _repo(ctx)) is not None:
-            for store in find_stores(repo, (), None).found:
-                for image in store.images:
+            for places in places_of(find_stores(repo, (), None)).values():
+                for _, image in places:
                     found |= set(image.names or (image.id,))
-                for artifact in store.artifacts:
-                    found |= set(artifact.names or (artifact.id,))
     return sorted(name for name in found if name.startswith(incomplete))
 
 

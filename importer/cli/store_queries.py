@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @query("list", Branches, StoreArguments, ListOutput, ListForm)
 def list_images(given: Given, repo: Repo) -> Shown:
-    """List the images of these branches, or of all."""
+    """List the images and artifacts of these branches, or of all."""
     from importer.imagestore.list_images import Listing
     from importer.store.find import find_stores
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from importer.repo.writer import Repo
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
-    from layers.oci.manifest import Descriptor
     from layers.storage.artifact import Artifact
     from layers.tree.lower import TreeDirectory
 
@@ -213,22 +212,16 @@ def report_data(repo: Repo, store: StoreView, prefix: str | None) -> ReportData:
 
 def _blobs(artifacts: Sequence[Artifact]) -> dict[str, LayerSpace]:
     """Return the artifacts' blobs, each once, by digest."""
-    users: dict[str, list[str]] = {}
+    blobs: dict[str, LayerSpace] = {}
     for artifact in artifacts:
-        for layer in artifact.layers:
-            users.setdefault(layer.id, []).append(artifact.short_label)
-    names = {str(b.digest): name for artifact in artifacts for name, b in artifact.files}
-    return {
-        str(blob.digest): _blob(blob, names.get(str(blob.digest), ""), users[str(blob.digest)])
-        for artifact in artifacts
-        for blob in artifact.blobs
-    }
-
-
-def _blob(blob: Descriptor, name: str, users: list[str]) -> LayerSpace:
-    name = name or f"blob {blob.digest.hex[:12]}"
-    space = Space("", blob.size, 1, [Space(name, blob.size, 1)])
-    return LayerSpace(str(blob.digest), blob.digest.hex, name, tuple(sorted(users)), space)
+        names = {blob.digest: name for name, blob in artifact.files}
+        for blob in artifact.blobs:
+            digest, hexadecimal = str(blob.digest), blob.digest.hex
+            name = names.get(blob.digest) or f"blob {hexadecimal[:12]}"
+            users = (*(blobs[digest].users if digest in blobs else ()), artifact.short_label)
+            space = Space("", blob.size, 1, [Space(name, blob.size, 1)])
+            blobs[digest] = LayerSpace(digest, hexadecimal, name, users, space)
+    return blobs
 
 
 def _artifact(artifact: Artifact, blobs: Mapping[str, LayerSpace]) -> ImageSpace:

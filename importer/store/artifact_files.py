@@ -85,11 +85,6 @@ def artifact_entries(store: SystemDirectory) -> list[Document]:
     return parse_index(store.read(INDEX, MAX_RECORDS_SIZE))
 
 
-def stored_artifacts(store: RepoDirectory) -> tuple[Artifact, ...]:
-    """Return a store's artifacts, by name. Raise LayerError, with its name, if one is malformed."""
-    return tuple(stored_artifact(store, entry) for entry in artifact_entries(store))
-
-
 def stored_artifact(store: RepoDirectory, entry: Document) -> Artifact:
     """Return the artifact of an entry. Raise LayerError if its manifest is missing or malformed."""
     return Artifact.read(entry, store.read(blob_path(digest_of(entry))))

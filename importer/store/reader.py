@@ -10,7 +10,7 @@ from importer.cache.layer import record_name
 from importer.errors import ImporterError
 from importer.repo.commit_keys import FORM, names_of, store_prefix
 from importer.repo.reachable import check_breadth
-from importer.store.artifact_files import stored_artifacts
+from importer.store.artifact_files import artifact_entries, stored_artifact
 from importer.store.image import ImageView, read_image
 from importer.store.layers import (
     IMAGES,
@@ -116,7 +116,7 @@ class StoreView:
     def artifacts(self) -> tuple[Artifact, ...]:
         """All artifacts. Raise LayerError, with the artifact's name, if one's manifest is
         malformed."""
-        return stored_artifacts(self.root)
+        return tuple(stored_artifact(self.root, entry) for entry in artifact_entries(self.root))
 
     @property
     def size(self) -> int:
