@@ -7,6 +7,7 @@ widths of lines and blank lines then follow its own settings.)
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeGuard
 
 import yaml
@@ -29,6 +30,8 @@ _MOST_ENTRIES = 10_000
 _MOST_ALIASES = 1000
 _MOST_MERGED = 100
 _DEEPEST = 100
+# YAML 1.2, 6.9: an anchor, a tag or both in front of a value, which PyYAML takes for part of it.
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 _HINT = "is it a file that people write? Take the part that is needed into a file of its own"
 
 
@@ -156,12 +159,15 @@ def walk(node: Node) -> Iterator[dict[str, Node]]:
 
 
 def replacing(node: ScalarNode, value: str, origin: str) -> Edit:
-    """Return the edit that gives a scalar another value, in the quotes that the scalar has.
+    """Return the edit that gives a scalar another value, in the quotes that the scalar has. Its
+    anchor stays, for the aliases of it.
 
     The value is an image's name, digest or reference, which no style has to escape. Raise
     LayerError for a scalar of several lines.
     """
     if node.style in ("|", ">") or node.start_mark.line != node.end_mark.line:
         raise LayerError(f"{origin}: line {node.start_mark.line + 1} is not a value on one line")
-    quote = node.style or ""
-    return Edit(node.start_mark.index, node.end_mark.index, f"{quote}{value}{quote}")
+    quote, start, end = node.style or "", node.start_mark, node.end_mark
+    match = _PROPERTIES.match(start.buffer or "", start.pointer, end.pointer)
+    before = match.end() - start.pointer if match else 0
+    return Edit(start.index + before, end.index, f"{quote}{value}{quote}")

@@ -263,6 +263,13 @@ def test_a_variable_has_its_default(text: str) -> None:
         assert found.pinned({A: PINNED[A]}).decode() == text.format(PINNED[A])
 
 
+def test_an_anchor_stays_for_its_aliases() -> None:
+    text = "services:\n  a: {{image: &a {0}}}\n  b: {{image: *a}}\n  c: {{image: &c !!str '{0}'}}\n"
+    found = read_list(text.format(A).encode(), "file")
+    assert [one.source for one in found.images] == [A, A]
+    assert found.pinned({A: PINNED[A]}).decode() == text.format(PINNED[A])
+
+
 @pytest.mark.parametrize(
     ("text", "always"),
     [
