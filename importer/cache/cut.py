@@ -102,11 +102,8 @@ class _Cutter:
 
     def _kept(self, layer_id: str) -> LayerCommit | None:
         """Return the layer that an earlier run has made of the same trees, else None."""
-        head = self._repo.resolve(self._branch(layer_id))
-        if head is None:
-            return None
-        commit = self._repo.commit(head)
-        if commit.metadata.get(STACK) != self._stack(layer_id):
+        commit = self._repo.find_head(self._branch(layer_id))
+        if commit is None or commit.metadata.get(STACK) != self._stack(layer_id):
             return None
         added = int(str(commit.metadata.get(ADDED_ENTRIES)))
         return self._layer(layer_id, self._repo.root(commit), added)

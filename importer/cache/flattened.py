@@ -98,10 +98,10 @@ def _tar_size(image: Image) -> int:
 
 def _kept(repo: Repo, image: Image) -> Descriptor | None:
     """Return the top layer that an earlier run has made, if all of its layers are still there."""
-    head = repo.resolve(flattened_branch(image.layers[-1].id))
+    head = repo.find_head(flattened_branch(image.layers[-1].id))
     if head is None:
         return None
-    facts = repo.commit(head).metadata
+    facts = head.metadata
     digest = Digest.parse(facts[key.DIFF_ID])
     blob = Descriptor(TAR_LAYER, digest, int(facts[key.DIFF_SIZE]))
     layers = FlatImage.of(image, blob).layers

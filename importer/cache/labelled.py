@@ -72,15 +72,12 @@ class _Labeller:
         """Return the layer with the label: from its branch, or written again."""
         repo = self._repo
         branch = labelled_branch(label_hash(self._label), layer_id)
-        message = Message(
-            f"Layer {layer_id} labelled",
-            0,
-            metadata=((LABEL, self._label), (LAYER, layer.commit.checksum)),
-        )
-        head = repo.resolve(branch)
-        if head is None or repo.commit(head).message != message:
-            head = self._import(layer_id, layer, message, branch)
-        root = repo.root(repo.commit(head))
+        facts = ((LABEL, self._label), (LAYER, layer.commit.checksum))
+        message = Message(f"Layer {layer_id} labelled", 0, metadata=facts)
+        head = repo.find_head(branch)
+        if head is None or head.message != message:
+            head = repo.commit(self._import(layer_id, layer, message, branch))
+        root = repo.root(head)
         record = root.leaves.get(record_name(layer_id).encode())
         return replace(layer, shown=root.directories[_DIFF.encode()], record=record)
 

@@ -84,10 +84,9 @@ def find_layer(repo: Repo, layer_id: str) -> LayerCommit | None:
     """Return the layer if its branches for tree and record exist, else None. A blob of an artifact
     has no record."""
     branch = layer_branch(layer_id)
-    checksum = repo.resolve(branch)
-    if checksum is None:
+    commit = repo.find_head(branch)
+    if commit is None:
         return None
-    commit = repo.commit(checksum)
     if commit.partial:
         raise ImporterError(
             f"{branch} was pulled in part only", hint="pull the whole of it, or delete the branch"

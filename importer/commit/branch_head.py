@@ -29,8 +29,7 @@ _IMAGE = "image"
 
 def head_of(repo: RepoReader, branch: str) -> Commit | None:
     repo.check_place(branch)
-    checksum = repo.resolve(branch)
-    return repo.commit(checksum) if checksum is not None else None
+    return repo.find_head(branch)
 
 
 def empty_branch(

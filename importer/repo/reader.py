@@ -134,13 +134,17 @@ class RepoReader:
         partial = bool(state & OSTree.RepoCommitState.PARTIAL)
         return Commit(checksum, hex_of(variant, 6), hex_of(variant, 7), message, metadata, partial)
 
+    def find_head(self, ref: str) -> Commit | None:
+        checksum = self.resolve(ref)
+        return self.commit(checksum) if checksum is not None else None
+
     def head(self, ref: str) -> Commit:
         """Return the commit of a ref that this run has seen. Raise ImporterError if the ref is
         gone."""
-        checksum = self.resolve(ref)
-        if checksum is None:
+        head = self.find_head(ref)
+        if head is None:
             raise ImporterError(f"branch {ref} was deleted during the import", hint="run it again")
-        return self.commit(checksum)
+        return head
 
     def root(self, commit: Commit) -> RepoDirectory:
         return RepoDirectory(self, commit.contents, commit.meta)

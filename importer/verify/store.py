@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from importer.progress import Progress
-    from importer.repo.values import Commit
     from importer.repo.writer import Repo
     from importer.store.reader import StoreView
     from importer.verify.artifacts import BlobCheck
@@ -150,23 +149,19 @@ class Verifier:
         def differs(branch: str, part: str) -> None:
             records.findings.add(f"branch {branch} has another {part}", layer=record.id)
 
-        if (commit := self._head(branch := layer_branch(standard_id))) is not None:
+        if (commit := self._repo.find_head(branch := layer_branch(standard_id))) is not None:
             contents = commit.contents if check.holds_lower else own.contents
             facts = (commit.metadata.get(DIFF_ID), commit.contents)
             if facts != (str(record.diff_id), contents):
                 differs(branch, "tree")
-        if (commit := self._head(branch := cut_branch(record.id))) is not None:
+        if (commit := self._repo.find_head(branch := cut_branch(record.id))) is not None:
             tree = self._repo.root(commit).directories.get(b"diff")
             if tree is None or tree.contents != own.contents:
                 differs(branch, "tree")
-        if (commit := self._head(branch := record_branch(standard_id))) is not None:
+        if (commit := self._repo.find_head(branch := record_branch(standard_id))) is not None:
             files = self._repo.root(commit).leaves
             if files.get(record_name(standard_id).encode()) != check.split:
                 differs(branch, "tar-split file")
-
-    def _head(self, branch: str) -> Commit | None:
-        checksum = self._repo.resolve(branch)
-        return self._repo.commit(checksum) if checksum is not None else None
 
 
 def _blob(plan: _VerifyPlan, artifact: str, check: BlobCheck, result: Future[None]) -> None:
