@@ -77,10 +77,12 @@ def _status(work: Callable[[], Answer], *, log_json: bool) -> int:
 
 
 def print_text(text: str) -> None:
-    """Print the text. Raise BrokenPipeError if it has no reader, else ImporterError."""
+    """Print the text, with escapes for what the stream's encoding lacks. Raise BrokenPipeError if
+    it has no reader, else ImporterError."""
+    encoding = sys.stdout.encoding
     try:
         if text:
-            click.echo(text)
+            click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
     except OSError as error:
         mute(sys.stdout)
         if isinstance(error, BrokenPipeError):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.image import build_oci
-from tests.tools.importimage import Outcome, run_import
+from tests.tools.importimage import How, Outcome, imported, run_import
 from tests.tools.ostreerepo import fsck, heads
 from tests.tools.tarbuild import Entry
 
@@ -61,6 +61,18 @@ def test_a_log_that_cannot_be_written_does_not_end_the_work(
     assert outcome.status == 0
     assert outcome.stdout.strip() in heads(repo).values()
     assert redirected(repo, redirection, "oci:/nowhere:t", log).status == 1
+
+
+def test_an_encoding_that_lacks_a_character_is_no_traceback(
+    tmp_path: Path, layout: Path, source: str
+) -> None:
+    """As in a locale of ISO 8859: a dry run tells of images less, with the minus sign."""
+    build_oci(layout, "other", [[Entry(b"g", content=b"y")]])
+    imported(tmp_path / "repo", "--branch=os/b", source)
+    how: How = {"env": {"PYTHONIOENCODING": "latin-1"}, "script": True}
+    outcome = run_import(tmp_path / "repo", "--branch=os/b", "-n", f"oci:{layout}:other", **how)
+    assert outcome.status == 0
+    assert r"branch os/b: +1 \u22121 images" in outcome.stdout
 
 
 def test_descriptors_that_were_closed_are_nobody_elses(tmp_path: Path, source: str) -> None:
