@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from importer.cache.branches import BLOB, CUT, FLATTENED, LABELLED, is_cache
+from importer.cache.branches import CUT, FLATTENED, LABELLED, is_blob, is_cache
 from importer.render.table import Block, Shown, Text
 from importer.repo.commit_keys import is_ours, store_prefix
 from importer.repo.reachable import ancestors, commit_objects, loose_objects
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Pruning(Shown):
-    """The branches that were deleted, the ids of their layers, and the space that was freed.
+    """The branches that were deleted, the ids of their layers and blobs, and the freed space.
     `others` counts the commits that no branch leads to and no import of images made: they stay."""
 
     branches: tuple[str, ...]
@@ -37,10 +37,13 @@ class Pruning(Shown):
     dry_run: bool
 
     def blocks(self) -> list[Block]:
-        layers = [Text(f"layer {layer_id}") for layer_id in self.layers]
+        blobs = sum(map(is_blob, self.layers))
+        counted = several(len(self.layers) - blobs, "layer")
+        counted += f", {several(blobs, 'blob')}" if blobs else ""
+        layers = [Text(f"{'blob' if is_blob(each) else 'layer'} {each}") for each in self.layers]
         would = "would delete" if self.dry_run else "deleted"
         objects = f"{self.freed.objects:,} of {several(self.freed.total, 'object')}"
-        gone = f"{several(len(self.layers), 'layer')}, {objects}, {size(self.freed.size)}"
+        gone = f"{counted}, {objects}, {size(self.freed.size)}"
         stay = (
             f"commits without a branch that no import of images made, which stay: {self.others:,}"
         )
@@ -50,7 +53,7 @@ class Pruning(Shown):
     def document(self) -> dict[str, object]:
         return {
             "dry_run": self.dry_run,  # whether nothing was deleted
-            "layers": self.layers,  # ids of the layers that go
+            "layers": self.layers,  # ids of the layers, and digests of the blobs, that go
             "branches": self.branches,  # the branches that go
             # number of commits that no branch leads to and no import of images made; they stay
             "other_commits": self.others,
@@ -141,9 +144,9 @@ class _Needed:
             if tree is None:
                 return False
             return tree.contents in self.trees or not self.files.isdisjoint(tree.leaves.values())
-        if ref.startswith(f"{BLOB}/"):
-            return ref.removeprefix(f"{BLOB}/").replace("/", ":") in self.layers
-        return not self.layers.isdisjoint(possible_ids(_layer_id(repo, ref)))
+        layer_id = _layer_id(repo, ref)
+        ids = [layer_id] if is_blob(layer_id) else possible_ids(layer_id)
+        return not self.layers.isdisjoint(ids)
 
 
 def _needed(repo: Repo, refs: dict[str, str], keep: int | None, prefix: str | None) -> _Needed:
@@ -172,13 +175,14 @@ def _add_layers(repo: Repo, commit: Commit, prefix: str | None, needed: _Needed)
 
 
 def _layer_id(repo: Repo, ref: str) -> str:
-    """Return the standard id of the layer that a branch of the cache holds.
+    """Return the standard id of the layer that a branch of the cache holds, or a blob's digest.
 
     The names of the branches `oci/flattened/…` and `oci/cut/…` do not have the id. The commit's
     subject, which begins with "Layer ID", has it.
     """
     if not ref.startswith((f"{FLATTENED}/", f"{CUT}/")):
-        return ref.rpartition("/")[2]
+        *_, above, last = ref.split("/")
+        return f"{above}:{last}" if above.startswith("sha") else last  # of a blob
     return repo.head(ref).message.subject.split(" ")[1]
 
 

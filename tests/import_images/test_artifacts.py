@@ -329,6 +329,9 @@ def test_prune_keeps_what_a_store_has(world: World, tmp_path: Path) -> None:
     imported(repo, "--branch=one", "--artifact", world.model)
     imported(repo, "--branch=two", "--artifact", world.newer)
     image_store(repo, "remove", "--branch=one", world.model)
+    told = image_store(repo, "prune", "--dry-run").stdout.splitlines()
+    assert told[0] == f"blob {digest_of(b'free')}"
+    assert told[1].startswith("would delete 0 layers, 1 blob, ")
     gone = answered(repo, "prune")["branches"]
     assert gone == [f"oci/blob/{digest_of(b'free').replace(':', '/')}"]
     world.registry.blob_requests()
