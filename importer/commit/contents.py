@@ -124,10 +124,10 @@ class Contents:
         prefix = self._target.prefix
         directory = tree.directory(prefix)
         existing = self._target.existing_store
-        before = None if self._converts else tree.before(prefix)
-        present = kept_store(existing, before, tree.name, prefix)
+        before = tree.before(prefix)
+        present = kept_store(existing, None if self._converts else before, tree.name, prefix)
         if present is None:
-            remove_store(directory)
+            remove_store(directory, but=ARTIFACTS if self._converts else "")
         tree.check_whiteouts(present)
         names = LayerNames.of(self._repo, self._layers, self._kind.ids, self._form, present)
         self.store_ids = names.ids
@@ -135,7 +135,7 @@ class Contents:
         names_of_images = store.fill(self._images, self._layers)
         if self._artifacts:
             writer = ArtifactWriter(self._repo, directory, self._labels.store)
-            writer.add(present, self._artifacts, self._blobs)
+            writer.add(before if self._converts else present, self._artifacts, self._blobs)
         self.messages = other_stores(tree, prefix)
         if self._form is StoreForm.NONE:
             self.messages += cuts(self._target, tree, self.added_entries)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from importer.cache.left_out import tell_left_out
 from layers.errors import LayerError
 from layers.frozen import frozen
-from layers.storage.image import short_name, short_names
+from layers.storage.image import short_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set
@@ -157,7 +157,7 @@ def _named(part: PlannedPart, *, several: bool) -> Iterable[tuple[str, Image | R
     releases = [branch for branch in part.branches if branch.release is not None]
     if not releases:
         named = zip(short_names(part.images), part.images, strict=True)
-        others = ((short_name(artifact.names[0]), artifact) for artifact in part.artifacts)
+        others = ((artifact.short_label, artifact) for artifact in part.artifacts)
         return [*named, *others]
     return [
         (f"{name} ({branch.arch})" if several else name, image)

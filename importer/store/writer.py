@@ -195,10 +195,11 @@ def _union(
     return store_union(before[0], before[1], layers, images)
 
 
-def remove_store(tree: Tree) -> None:
-    """Take a store out of its directory, and nothing else that may be in there."""
+def remove_store(tree: Tree, but: str = "") -> None:
+    """Take a store, `but` one part, out of its directory, and nothing else that is in there."""
     for name in PARTS:
-        tree.remove(name)
+        if name != but:
+            tree.remove(name)
 
 
 def _stored_layers(

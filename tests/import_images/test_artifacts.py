@@ -211,7 +211,8 @@ def test_an_artifact_without_a_name_needs_one(world: World, tmp_path: Path) -> N
 
 
 def test_an_operating_system_gets_them_with_crio_told(world: World, tmp_path: Path) -> None:
-    """An earlier import's artifacts stay with `merge`, and go with `replace`."""
+    """An earlier import's artifacts stay with `merge`, also if images change their form, and go
+    with `replace`."""
     repo = init(tmp_path / "repo")
     vendor = '[crio.runtime]\nadditional_artifact_stores = ["/opt"]\n'
     files = {"usr/etc/crio/crio.conf.d/10-vendor.conf": vendor}
@@ -229,6 +230,11 @@ def test_an_operating_system_gets_them_with_crio_told(world: World, tmp_path: Pa
              world.image)  # fmt: skip
     assert answered(repo, "verify", "images")["branches"][0]["artifacts"] == 2
     assert f"/{STORE}" in ostree(repo, "cat", "images", CONF)
+    imported(repo, "--onto=images", "--branch=changed", "--existing-store=merge",
+             "--whiteouts=none", *flags, world.newer)  # fmt: skip
+    listed = answered(repo, "list", "changed")["artifacts"]
+    assert [one["name"] for one in listed] == [world.chart, world.model, world.newer]
+    assert answered(repo, "verify", "changed")["ok"]
     imported(repo, "--onto=two", "--branch=new", "--existing-store=replace", *flags, world.newer)
     assert [one["name"] for one in answered(repo, "list", "new")["artifacts"]] == [world.newer]
     imported(repo, "--onto=two", "--branch=none", "--existing-store=replace", world.image)
