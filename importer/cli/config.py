@@ -40,14 +40,15 @@ _PATHS = ("repo", "authfile")  # of this machine; the prefix is a path in a comm
 
 
 def config_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the paths of the config files, the machine's first.
+    """Return the paths of the config files, the machine's first."""
+    return Path("/etc") / _NAME, user_directory(environment, "XDG_CONFIG_HOME", ".config") / _NAME
 
-    A relative XDG_CONFIG_HOME is ignored, as the specification demands.
-    """
-    home = Path(environment.get("XDG_CONFIG_HOME", ""))
-    if not home.is_absolute():
-        home = Path(environment.get("HOME", "/")) / ".config"
-    return Path("/etc") / _NAME, home / _NAME
+
+def user_directory(environment: Mapping[str, str], name: str, usual: str) -> Path:
+    """Return the directory that a variable names, else the `usual` one in the user's home. A
+    relative path is ignored, as the XDG Base Directory Specification demands."""
+    named = Path(environment.get(name, ""))
+    return named if named.is_absolute() else Path(environment.get("HOME", "/")) / usual
 
 
 def read_config(paths: Iterable[Path]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from importer.cli.config import user_directory
 from importer.cli.messages import log_line
 from importer.cli.options.images import ArchitectureOption, LayerRules, Lists, Platform
 from importer.cli.options.output import Output, Rehearsal, Unchanged
@@ -30,7 +31,7 @@ from layers.limits import LayerOptions, Limits
 from layers.storage.layer_id import Whiteouts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from importer.cli.options.given import Given
     from importer.fetch.skopeo import Skopeo
@@ -125,14 +126,8 @@ def copy_of(given: Given) -> StoreCopy | None:
 
 def repo_of(given: Given) -> Path:
     """Return the repo that the command line names, or else the user's cache."""
-    return given(CopyOptions).repo or _cache(os.environ) / _REPO
-
-
-def _cache(environment: Mapping[str, str]) -> Path:
-    """Return the user's cache directory. A relative XDG_CACHE_HOME is ignored, as the XDG Base
-    Directory Specification demands."""
-    home = Path(environment.get("XDG_CACHE_HOME", ""))
-    return home if home.is_absolute() else Path(environment.get("HOME", "/")) / ".cache"
+    user_cache = user_directory(os.environ, "XDG_CACHE_HOME", ".cache")
+    return given(CopyOptions).repo or user_cache / _REPO
 
 
 def _budget(given: Given) -> Budget:

@@ -84,7 +84,6 @@ class BaseTree:
         self.etc = etc
 
     def before(self, path: str) -> SystemDirectory | None:
-        """Return the base's directory at a path, or None."""
         return self._root.find(path.strip("/")) if self._root else None
 
     def read(self, path: str) -> bytes | None:

@@ -69,7 +69,6 @@ def release_metadata(release: Release, how: dict[str, str]) -> tuple[tuple[str, 
 
 
 def release_subject(release: Release, branch: str) -> str:
-    """Return the default subject of a release's commit."""
     name = release.name or release.version or branch
     return f"{name} ({release.arch}), {len(release.components)} images"
 

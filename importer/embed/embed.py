@@ -116,7 +116,6 @@ class Embedded:
 
 
 def base_keys(job: EmbedJob, base: Image, store: StoreView) -> dict[str, object]:
-    """Return a base and a store for JSON."""
     return {
         "base": job.base,  # the base image, as the command line has it; `null` without --base
         # its digest; `null` with --rootfs

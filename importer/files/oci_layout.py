@@ -54,7 +54,6 @@ class Layout:
                 replace_file(marker, iter([compact_json({"imageLayoutVersion": "1.0.0"})]))
 
     def is_in(self, directory: Path) -> bool:
-        """Return whether the layout lies in this directory."""
         return self._directory.resolve().is_relative_to(directory.resolve())
 
     def has(self, digest: Digest, size: int) -> bool:

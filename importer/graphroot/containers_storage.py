@@ -57,7 +57,6 @@ class Graphroot:
         return {record.id: record for record in self._images}
 
     def images(self) -> list[SourceImage]:
-        """Return the images of images.json."""
         return [self._image(record) for record in self._images]
 
     def load(self, image: SourceImage) -> Image:

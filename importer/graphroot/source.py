@@ -49,7 +49,6 @@ class StorePlace:
 
     @classmethod
     def of(cls, directory: ForeignDirectory) -> Self:
-        """Return the place of an open directory."""
         status = os.fstat(directory.descriptor)
         return cls(directory.path, status.st_dev, status.st_ino, _boot())
 

@@ -167,7 +167,6 @@ def listed_image(store: StoreView, image: ImageView, now: int) -> dict[str, obje
 
 
 def listed_artifact(store: StoreView, artifact: Artifact) -> dict[str, object]:
-    """Return an artifact for JSON."""
     return {
         **artifact.document(),  # Artifact
         "branch": store.branch,  # the branch

@@ -26,7 +26,6 @@ class Documented(Protocol):
 
 
 def json_text(result: Documented) -> str:
-    """Return the result's document as text."""
     return json.dumps(result.document(), indent=2, default=_plain)
 
 

@@ -52,7 +52,6 @@ class PlainRepo:
 
     @classmethod
     def open(cls, path: Path) -> Self | None:
-        """Return the repo at the path."""
         try:
             core = _core((path / "config").read_text())
             places = [(path / name).stat() for name in ("objects", "tmp", "refs/heads")]

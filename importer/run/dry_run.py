@@ -176,7 +176,6 @@ def _fetch_line(missing: MissingLayer) -> str:
 
 
 def _sum_line(layers: LayerPlan, images: int, artifacts: int) -> str:
-    """Return the sum of a plan as one line."""
     also, noun = (f", {several(artifacts, 'artifact')}", "blob") if artifacts else ("", "layer")
     return (
         f"would import {several(images, 'image')}{also}:"

@@ -142,7 +142,6 @@ def _announce(
     missing: Sequence[MissingLayer],
     progress: Progress,
 ) -> None:
-    """Announce the images with missing layers."""
     names = {layer.layer.id: layer.name for layer in missing}
     for name, image in named:
         layers = dict.fromkeys(layer.id for layer in image.layers)

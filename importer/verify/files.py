@@ -51,7 +51,6 @@ class OwnerCheck:
 
     @classmethod
     def of(cls, repo: Repo, store: StoreView, findings: Findings) -> Self:
-        """Make the check of a store."""
         checksum = store.commit.metadata.get(BASE)
         if checksum is None:
             return cls(repo, findings, None, False)

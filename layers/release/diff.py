@@ -131,7 +131,6 @@ class Amount:
 
     @classmethod
     def of(cls, sizes: Iterable[int]) -> Self:
-        """Return the amount of layers with these sizes."""
         listed = [*sizes]
         return cls(len(listed), sum(listed))
 

@@ -51,7 +51,6 @@ class WatchedDirectory:
 
     @classmethod
     def of(cls, found: Mapping[Path, Watched]) -> Self:
-        """Return the root directory of these paths."""
         root = cls()
         for path, watched in found.items():
             node: WatchedDirectory = root

@@ -29,8 +29,6 @@ _LIMITS = Limits()
 
 
 class Lists(OptionGroup, heading=Heading.IMAGES):
-    """Files that list images."""
-
     COMMON = ("lists",)
     RULES = (demand(present("pin"), "lists", error="--pin is only for --from"),)
 
@@ -65,8 +63,6 @@ class Lists(OptionGroup, heading=Heading.IMAGES):
 
 
 class ImageArguments(OptionGroup, heading=Heading.IMAGES):
-    """The images of import-image."""
-
     RULES = (
         at_least_one(
             "references", "lists", "artifacts", error="name images: by REF, or a list by --from"
@@ -87,8 +83,6 @@ class ImageArguments(OptionGroup, heading=Heading.IMAGES):
 
 
 class GraphrootOption(OptionGroup, heading=Heading.IMAGES):
-    """The images of import-storage."""
-
     graphroot: Path = argument(PlaceType("GRAPHROOT", readable=False))
     names: tuple[str, ...] = arguments(NotEmpty("[NAME]..."))
     verified_only: bool = flag(

@@ -102,7 +102,6 @@ class Signing(OptionGroup, heading=Heading.LABELS):
 
     @property
     def keys(self) -> tuple[GpgKey | KeyFile, ...]:
-        """Return the keys to sign with, none without signing options."""
         keys: list[GpgKey | KeyFile] = []
         if self.gpg_sign is not None:
             keys.append(GpgKey(self.gpg_sign, self.gpg_homedir))
