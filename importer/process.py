@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -169,11 +168,13 @@ def _started(
     pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the program. It is ended and reaped when the context ends."""
+    from shutil import which  # with `bz2` and `lzma`
+
     _log.debug("running %s", shlex.join(argv))
     with os_faults(f"{argv[0]} cannot be started"):
         for program, package in ((argv[0], argv[0]), (TIED[0], "util-linux")):
-            if shutil.which(program) is None:
-                if shutil.which(program, os.F_OK) is not None:
+            if which(program) is None:
+                if which(program, os.F_OK) is not None:
                     raise PermissionError(EACCES, os.strerror(EACCES))
                 hint = f"on Debian and Fedora the package is {package}"
                 raise ImporterError(f"{program} is not installed", hint=hint)

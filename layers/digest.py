@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 from layers.errors import CHANGED, LayerError
+from layers.frozen import frozen
 
 # https://github.com/opencontainers/image-spec/blob/main/descriptor.md#registered-algorithms;
 # the encoded part is lower-case hex only, so that one digest has one spelling.
@@ -23,7 +23,7 @@ class Hasher(Protocol):
     def hexdigest(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen
 class Digest:
     """A checked digest, `algorithm:hex`."""
 
@@ -66,6 +66,9 @@ class Digest:
                 f"{what} has digest {actual}, not the one asked for", hint=CHANGED, digest=str(self)
             )
         return data
+
+    def __lt__(self, other: Digest) -> bool:
+        return (self.algorithm, self.hex) < (other.algorithm, other.hex)
 
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -154,8 +153,10 @@ class Blobs:
             try:
                 return attempt()
             except FetchError as error:
+                from random import uniform  # few commands try again
+
                 # Random, so that transfers which failed together do not retry all at once.
-                delay = 2**retry * random.uniform(1, 1.4)  # noqa: S311 - no secret
+                delay = 2**retry * uniform(1, 1.4)  # noqa: S311 - no secret
                 if self._pool.closed.is_set():
                     raise
                 self.progress.message(f"{error}; trying again in {delay:.0f} s{how}")

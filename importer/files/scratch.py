@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -22,6 +20,20 @@ _SMALL, _LARGE = "/tmp", "/var/tmp"  # noqa: S108 - mkdtemp makes a private dire
 _PREFIX = "import-image-scratch-"
 
 
+def made_directory(where: Path, prefix: str = "") -> Path:
+    """Make a private directory of a new name in `where`."""
+    import tempfile  # with `random` and `shutil`; a command that finds nothing new makes none
+
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=where))
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory with all that is in it, as far as that can be removed."""
+    import shutil  # with `bz2` and `lzma`
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
 class LockedDirectory:
     """A new directory in another one, locked while this process lives, and removed when closed.
 
@@ -33,7 +45,7 @@ class LockedDirectory:
         """Make the directory. Before it is locked, another process may take it for abandoned and
         remove it; then another one is made."""
         while True:
-            self.directory = Path(tempfile.mkdtemp(prefix=prefix, dir=where))
+            self.directory = made_directory(where, prefix)
             with suppress(FileNotFoundError):
                 self._lock = os.open(self.directory, OPEN_DIRECTORY)
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -44,7 +56,7 @@ class LockedDirectory:
 
     def close(self) -> None:
         """Remove the directory with all that is left in it."""
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove_directory(self.directory)
         os.close(self._lock)
 
     def __enter__(self) -> Self:
@@ -62,7 +74,7 @@ def clear_abandoned(where: Path, prefix: str, *, of_all_users: bool) -> None:
         with suppress(OSError), held(os.open(path, OPEN_DIRECTORY)) as lock:
             if of_all_users or os.fstat(lock).st_uid == os.geteuid():
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
+                remove_directory(path)
 
 
 @contextmanager
@@ -74,6 +86,8 @@ def scratch(*, large: bool = False) -> Iterator[Path]:
     """
     hint = "TMPDIR may name a directory that has room"
     with os_faults("a temporary file cannot be written", hint):
+        import tempfile
+
         where = os.environ.get("TMPDIR") or _LARGE if large else tempfile.gettempdir()
         with LockedDirectory(Path(where), _PREFIX) as made:
             yield made.directory

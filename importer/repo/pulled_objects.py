@@ -6,13 +6,15 @@ now and then (seen with 2025.2).
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from importer.files.scratch import made_directory, remove_directory
 from importer.process import run_transfer
 from importer.repo.libostree import Gio, OSTree, faults
 from importer.repo.staging import OwnDirectory, moving
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _REMOTE = "worker"
 # Seconds without a kilobyte.
@@ -38,7 +40,7 @@ class PulledObjects(OwnDirectory):
         libostree verifies each checksum. Raise FetchError if nothing comes for a minute,
         ImporterError if the commit cannot be had.
         """
-        place = Path(tempfile.mkdtemp(dir=self.directory))
+        place = made_directory(self.directory)
         try:
             with faults("making a repo to pull into"):
                 self._make(place, url)
@@ -47,7 +49,7 @@ class PulledObjects(OwnDirectory):
             with faults("moving files into the repo"), moving:
                 return self._move(place / "objects")
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            remove_directory(place)
 
     def _make(self, place: Path, url: str) -> None:
         """Make a repo in an empty directory; its config alone, which others cannot read, has the

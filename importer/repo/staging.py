@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
 from pathlib import Path
 
-from importer.files.scratch import LockedDirectory, clear_abandoned
+from importer.files.scratch import (
+    LockedDirectory,
+    clear_abandoned,
+    made_directory,
+    remove_directory,
+)
 from importer.repo.new_objects import NewObjects, ObjectPlace
 from importer.repo.object_file import ANY_UMASK, move_objects
 
@@ -53,7 +56,7 @@ class LooseObjects(OwnDirectory):
 
     def new_place(self) -> ObjectPlace:
         """Make a directory for one writer of objects."""
-        return self.place._replace(directory=tempfile.mkdtemp(dir=self.directory))
+        return self.place._replace(directory=str(made_directory(self.directory)))
 
     def publish(self) -> None:
         """Move the objects of all writers into the repo."""
@@ -64,7 +67,7 @@ class LooseObjects(OwnDirectory):
         """Move all objects in a writer's directory into the repo. Raise OSError as rename(2)."""
         for directory in place.iterdir():
             self.publish_full(str(directory))
-        shutil.rmtree(place, ignore_errors=True)
+        remove_directory(place)
 
     def publish_full(self, directory: str) -> None:
         """Move the objects of one directory of a writer, which adds no more to it."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import importer
 from tests.tools.entry import Entry
 from tests.tools.image import build_oci
 from tests.tools.importimage import run_import
@@ -18,12 +19,16 @@ IDLE = {
     *("email", "importlib.metadata", "jinja2", "requests", "tomlkit", "tomllib", "yaml"),
     *("asyncio", "fastcrc", "gi", "multiprocessing", "socket", "zstandard"),
     *("configparser", "ctypes", "ipaddress", "platform", "secrets"),
+    *("bz2", "lzma", "random", "shutil", "tempfile"),
     *("importer.ingest.layer_pool", "importer.fetch.http", "importer.workers.pool"),
     *("importer.cache.flattened", "importer.cluster.address", "importer.files.beneath"),
     *("layers.tar.reader", "layers.tree.builder", "layers.tree.read_layer"),
 }
+# As worker processes start (importer/workers/pool.py): no .pth file of this machine loads modules.
+PATHS = [*sys.path, str(Path(importer.__file__).parent.parent)]
 RUN = f"""
 import atexit, sys
+sys.path[:] = {PATHS!r}
 from importer.cli import main
 def check():
     print(*sorted({IDLE!r} & sys.modules.keys()), file=sys.stderr)
@@ -48,7 +53,7 @@ def test_nothing_new_runs_no_skopeo_and_loads_little(
         source, first = str(release), run_release(repo, "--branch=all", release)
     assert first.status == 0, first.stderr
     options = (f"--repo={repo}", "--branch=all", "--insecure-policy", "--quiet", "--json")
-    argv = [sys.executable, "-c", RUN, command, *options, source]
+    argv = [sys.executable, "-S", "-c", RUN, command, *options, source]
     again = subprocess.run(
         argv, capture_output=True, text=True, check=True, env={"PATH": str(tmp_path)}
     )
