@@ -104,7 +104,9 @@ def rehearsed_run(run: DryRun) -> Json:
     """Return the keys that any dry run has."""
     return {
         "dry_run": True,  # `true`
-        # whether an import would change nothing; `false` with `--to`, whose copy is not compared
+        # whether an import would change nothing; `false` with `--to`, whose copy is not compared.
+        # `import-image` and `import-storage` do not compare what their commits do not record:
+        # `--selinux-label`, `--selinux-policy`, `--storage-conf` and `--crio-conf`
         "unchanged": run.unchanged,
         # bytes of the blobs that it would read
         "fetch_bytes": sum(part.layers.size for part in run.plan.parts),
