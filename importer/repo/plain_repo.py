@@ -14,6 +14,7 @@ import re
 import struct
 import zlib
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Self
 
@@ -103,7 +104,8 @@ class PlainRepo:
 
     def metadata(self, kind: ObjectKind, checksum: str) -> bytes | None:
         """Return the bytes of a commit, dirtree or dirmeta object."""
-        return self._read(self._object(kind, checksum))
+        data = self._read(self._object(kind, checksum))
+        return data if data is not None and sha256(data).hexdigest() == checksum else None
 
     def content(self, checksum: str) -> bytes | None:
         """Return the content of a file of moderate size."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from stat import S_ISREG
 from typing import TYPE_CHECKING
@@ -123,6 +124,7 @@ class RepoReader:
             return Commit(checksum, *plain.root, message, dict(plain.metadata), partial=False)
         with faults(f"reading commit {checksum}"):
             _, variant, state = self.handle.load_commit(checksum)
+        _check("commit", checksum, variant)
         metadata = variant.get_child_value(0).unpack()
         text = tuple(sorted((k, v) for k, v in metadata.items() if isinstance(v, str)))
         message = Message(
@@ -171,7 +173,7 @@ class RepoReader:
             return data
         with faults(f"reading directory {checksum}"):
             _, variant = self.handle.load_variant(OSTree.ObjectType.DIR_TREE, checksum)
-        return bytes(variant.get_data_as_bytes().get_data())
+        return _check("dirtree", checksum, variant)
 
     def file(self, checksum: str) -> StoredFile:
         """Return owner, size and symlink target of a file's object."""
@@ -191,6 +193,7 @@ class RepoReader:
         """Return the owner in a dirmeta object."""
         with faults(f"reading dirmeta {checksum}"):
             _, variant = self.handle.load_variant(OSTree.ObjectType.DIR_META, checksum)
+        _check("dirmeta", checksum, variant)
         uid, gid, mode = (from_be32(variant.get_child_value(n).get_uint32()) for n in range(3))
         return Owner(mode & 0o7777, uid, gid, read_xattrs(variant.get_child_value(3)))
 
@@ -231,6 +234,16 @@ class RepoReader:
         with faults(f"reading object {checksum}"):
             _, size = self.handle.query_object_storage_size(_object_type(kind), checksum)
         return int(size)
+
+
+def _check(kind: ObjectKind, checksum: str, variant: GLib.Variant) -> bytes:
+    """Return the object's bytes. Raise ImporterError if they are damaged: libostree does not look."""
+    data = bytes(variant.get_data_as_bytes().get_data())
+    if sha256(data).hexdigest() != checksum:
+        raise ImporterError(
+            f"{kind} {checksum} is damaged", hint="`ostree fsck` names all damaged objects"
+        )
+    return data
 
 
 def _object_type(kind: ObjectKind) -> OSTree.ObjectType:

@@ -708,6 +708,26 @@ def test_a_damaged_object_is_found(sound: Sound, tmp_path: Path, damage: str) ->
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("kind", ["commit", "dirtree", "dirmeta"])
+def test_a_flipped_bit_outside_of_files_is_found(sound: Sound, tmp_path: Path, kind: str) -> None:
+    repo = ostreerepo.init(tmp_path / "repo")
+    ostree(repo, "pull-local", sound.repo, "all")
+    place = f"/usr/lib/containers/storage/overlay/{sound.layers[1]}/diff/app"
+    listed = ostree(repo, "ls", "-d", "--checksum", "all", place).split()
+    contents, meta = (word for word in listed if len(word) == 64)
+    head = ostreerepo.rev_parse(repo, "all")
+    checksum = {"commit": head, "dirtree": contents, "dirmeta": meta}[kind]
+    path = repo / "objects" / checksum[:2] / f"{checksum[2:]}.{kind}"
+    data = bytearray(path.read_bytes())
+    data[8 if kind == "dirmeta" else len(data) // 2] ^= 128
+    path.unlink()  # a hard link to the other repo's object
+    path.write_bytes(data)
+    outcome = image_store(repo, "verify", "--quiet", "all")
+    assert outcome.status == 1
+    assert f"{kind} {checksum} is damaged" in outcome.stdout + outcome.stderr
+
+
+@pytest.mark.root
 def test_a_layer_branch_that_differs_is_found(sound: Sound, tmp_path: Path) -> None:
     repo = tmp_path / "repo"
     shutil.copytree(sound.repo, repo, symlinks=True)
