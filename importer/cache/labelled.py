@@ -140,7 +140,7 @@ class LabelObjects:
         owner = labelled_owner(file.owner, self.label)
         if file.target is not None:
             return store.write_symlink(owner, file.target)
-        content = repo.content(checksum)
+        content = repo.intact(file)
         if file.size > WHOLE:
             return store.write_large_file(owner, file.size, content)
         return store.write_file(owner, b"".join(content))

@@ -98,7 +98,7 @@ class TreeTar:
         yield self._header(entry)
         self._check_repeats(entry, checksum)
         self._split.begin_file(path, file.size)
-        for chunk in self._repo.content(checksum) if file.size else ():
+        for chunk in self._repo.intact(file):
             self._split.content(chunk)
             yield chunk
         self._split.end_file()

@@ -74,7 +74,7 @@ class DiskEntries:
                 return
             descriptor = os.open(name, _NEW, 0o600, dir_fd=directory)
             with os.fdopen(descriptor, "wb") as opened:
-                opened.writelines(self._repo.content(file.checksum))
+                opened.writelines(self._repo.intact(file))
                 opened.flush()
                 self._owners.give(descriptor, owner, path)
         self._note(path, file, owner)

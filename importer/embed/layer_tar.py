@@ -122,8 +122,8 @@ class EmbeddedTar:
         yield self._header(Entry(joined(path), Kind.FILE, file.owner, file.size))
         if file.size:  # an empty file is not worth a link
             self._linked[checksum] = _Linked(joined(path), file.owner._replace(xattrs=()))
-            yield from self._repo.content(checksum)
-            yield padding(file.size)
+        yield from self._repo.intact(file)
+        yield padding(file.size)
 
     def _new(self, path: Path, file: PackedFile) -> Iterable[bytes]:
         if file.target is not None:

@@ -23,6 +23,7 @@ from importer.repo.values import (
     read_xattrs,
 )
 from layers.entry import Owner, label_of
+from layers.ostree.objects import content_of
 
 if TYPE_CHECKING:
     from importer.repo.values import ObjectKind
@@ -124,7 +125,7 @@ class RepoReader:
             return Commit(checksum, *plain.root, message, dict(plain.metadata), partial=False)
         with faults(f"reading commit {checksum}"):
             _, variant, state = self.handle.load_commit(checksum)
-        _check("commit", checksum, variant)
+        _intact("commit", checksum, variant)
         metadata = variant.get_child_value(0).unpack()
         text = tuple(sorted((k, v) for k, v in metadata.items() if isinstance(v, str)))
         message = Message(
@@ -164,6 +165,15 @@ class RepoReader:
             while piece := bytes(stream.read_bytes(_READ, None).get_data()):
                 yield piece
 
+    def intact(self, file: StoredFile) -> Chunks:
+        """Yield a file's content, which goes where its checksum does not. Raise ImporterError at
+        the end if the object is damaged."""
+        hasher = sha256(content_of(file.owner, b"").header)
+        for piece in self.content(file.checksum) if file.size else ():
+            hasher.update(piece)
+            yield piece
+        _check("object", file.checksum, hasher.hexdigest())
+
     def directory(self, contents: str, meta: str) -> RepoDirectory:
         return RepoDirectory(self, contents, meta)
 
@@ -173,7 +183,7 @@ class RepoReader:
             return data
         with faults(f"reading directory {checksum}"):
             _, variant = self.handle.load_variant(OSTree.ObjectType.DIR_TREE, checksum)
-        return _check("dirtree", checksum, variant)
+        return _intact("dirtree", checksum, variant)
 
     def file(self, checksum: str) -> StoredFile:
         """Return owner, size and symlink target of a file's object."""
@@ -193,7 +203,7 @@ class RepoReader:
         """Return the owner in a dirmeta object."""
         with faults(f"reading dirmeta {checksum}"):
             _, variant = self.handle.load_variant(OSTree.ObjectType.DIR_META, checksum)
-        _check("dirmeta", checksum, variant)
+        _intact("dirmeta", checksum, variant)
         uid, gid, mode = (from_be32(variant.get_child_value(n).get_uint32()) for n in range(3))
         return Owner(mode & 0o7777, uid, gid, read_xattrs(variant.get_child_value(3)))
 
@@ -236,14 +246,18 @@ class RepoReader:
         return int(size)
 
 
-def _check(kind: ObjectKind, checksum: str, variant: GLib.Variant) -> bytes:
-    """Return the object's bytes. Raise ImporterError if they are damaged: libostree does not look."""
+def _intact(kind: str, checksum: str, variant: GLib.Variant) -> bytes:
+    """Return an object's bytes. Raise ImporterError if it is damaged, which libostree ignores."""
     data = bytes(variant.get_data_as_bytes().get_data())
-    if sha256(data).hexdigest() != checksum:
+    _check(kind, checksum, sha256(data).hexdigest())
+    return data
+
+
+def _check(kind: str, checksum: str, found: str) -> None:
+    if found != checksum:
         raise ImporterError(
             f"{kind} {checksum} is damaged", hint="`ostree fsck` names all damaged objects"
         )
-    return data
 
 
 def _object_type(kind: ObjectKind) -> OSTree.ObjectType:

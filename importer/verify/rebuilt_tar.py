@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastcrc import crc64
 
 from importer.errors import ImporterError
+from importer.repo.values import StoredFile
 from layers.chunks import Hashed
 from layers.entry import Entry, Kind, label_of
 from layers.errors import LayerError
@@ -22,13 +24,14 @@ from layers.tree.lower import find_leaf
 from layers.tree.node import Leaf
 
 if TYPE_CHECKING:
-    from importer.repo.values import RepoDirectory, StoredFile
+    from importer.repo.values import RepoDirectory
     from importer.repo.writer import Repo
     from layers.chunks import Chunks
 
 _ZEROS = bytes(1 << 16)
 # How many bytes are read beyond the size in layers.json, to report the real size of a longer tar.
 _TOO_LONG = 64 << 20
+_DAMAGED = "its object is damaged: mode, owner, xattrs, size or target have changed"
 
 
 class Problem(NamedTuple):
@@ -119,16 +122,18 @@ class RebuiltTar:
         stored = self._stored(entry)
         label = label_of(stored.owner) if stored else ()
         owner = entry.owner._replace(xattrs=tuple(sorted((*entry.owner.xattrs, *label))))
+        target, size = None, entry.size
         if entry.kind is Kind.SYMLINK:
-            owner = owner._replace(mode=0o777)
+            owner, target, size = owner._replace(mode=0o777), os.fsdecode(entry.link), 0
             hasher = sha256(content_of(owner, entry.link).header)
         else:
             hasher = sha256(content_of(owner, b"").header)
             for chunk in reader.content():
                 hasher.update(chunk)
         checksum = hasher.hexdigest()
-        if stored and stored.checksum == checksum and stored.owner != owner:
-            self._blame(entry.path, "its object is damaged: mode, owner or xattrs have changed")
+        sound = StoredFile(checksum, owner, size, target)
+        if stored and stored.checksum == checksum and stored != sound:
+            self._blame(entry.path, _DAMAGED)
         return checksum
 
     def _stored(self, entry: Entry) -> StoredFile | None:

@@ -226,7 +226,7 @@ def _signatures(group: list[Image]) -> dict[Digest, tuple[bytes, ...]]:
 def short_name(name: str) -> str:
     """Return the last part of an image's name or reference, with a digest cut to 12 digits."""
     last, at, digest = name.rpartition("/")[2].partition("@")
-    return f"{last}@{digest.partition(':')[2][:12]}" if at else last
+    return f"{last}@{digest.rpartition(':')[2][:12]}" if at else last
 
 
 def short_names(images: Sequence[Image]) -> list[str]:

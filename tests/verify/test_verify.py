@@ -24,7 +24,7 @@ from layers.storage.layer_id import link_name
 from tests.tools import ostreerepo
 from tests.tools.expected import layer_ids, private_ids
 from tests.tools.image import BuiltImage, Compression, build_oci
-from tests.tools.importimage import imported
+from tests.tools.importimage import imported, run_import
 from tests.tools.ostreerepo import ls, ostree, refs
 from tests.tools.registry import Registry
 from tests.tools.storecommand import image_store
@@ -690,21 +690,45 @@ def object_file(repo: Path, branch: str, path: str) -> Path:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("damage", ["content", "mode", "gone"])
+@pytest.mark.parametrize("damage", ["content", "mode", "gone", "target"])
 def test_a_damaged_object_is_found(sound: Sound, tmp_path: Path, damage: str) -> None:
     repo = tmp_path / "repo"
     shutil.copytree(sound.repo, repo, symlinks=True)
-    place = f"/usr/lib/containers/storage/overlay/{sound.layers[1]}/diff/app/new"
+    layer, name = (0, "etc/link") if damage == "target" else (1, "app/new")
+    place = f"/usr/lib/containers/storage/overlay/{sound.layers[layer]}/diff/{name}"
     path = object_file(repo, "all", place)
     if damage == "content":
         path.write_text("NEW\n")
+    elif damage == "target":
+        path.write_bytes(b"k\xe4ep\0")  # as libostree keeps a symlink in a bare-user repo
     elif damage == "mode":
         other = object_file(repo, "all", place.replace("app/new", "etc/copy"))
         os.setxattr(path, "user.ostreemeta", os.getxattr(other, "user.ostreemeta"))
     else:
         path.unlink()
-    found = [f for f in findings(repo, "all") if f.path == "app/new"]
-    assert [f.layer for f in found] == [sound.layers[1]]
+    found = [f for f in findings(repo, "all") if f.path == name]
+    assert [f.layer for f in found] == [sound.layers[layer]]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("way", ["--flatten", "--selinux-label=u:r:t:s0", "--to=", "embed"])
+def test_a_damaged_file_gets_no_new_checksum(sound: Sound, tmp_path: Path, way: str) -> None:
+    repo = tmp_path / "repo"
+    shutil.copytree(sound.repo, repo, symlinks=True)
+    imported(repo, "--branch=none", "--whiteouts=none", *sound.names)
+    place = f"/usr/lib/containers/storage/overlay/{sound.layers[0]}/diff/app/tool"
+    object_file(repo, "all", place).write_text("TOOL\n")
+    if way == "embed":
+        base = build_oci(tmp_path / "base", "os", [OTHER])
+        images = (f"--base=oci:{base.directory}:os", f"--to=oci:{tmp_path}/out:x")
+        embedded = image_store(repo, "embed", "none", *images)
+        status, said = embedded.status, embedded.stderr
+    else:
+        flags = (f"--to={tmp_path}/out", "--whiteouts=none") if way == "--to=" else (way,)
+        outcome = run_import(repo, "--branch=other", *flags, *sound.names)
+        status, said = outcome.status, outcome.stderr
+    assert status == 1
+    assert " is damaged\n" in said
 
 
 @pytest.mark.root

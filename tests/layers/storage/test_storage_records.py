@@ -17,6 +17,7 @@ from layers.errors import LayerError
 from layers.limits import DeviceNodes
 from layers.oci.manifest import Manifest, parse_manifest
 from layers.storage.docker_records import chain_ids, manifest_for, parse_repositories, qualified
+from layers.storage.image import short_name
 from layers.storage.image_record import any_images
 from layers.storage.layer_record import any_layers, complete_chain
 from layers.storage.select_image import NamedImage, select
@@ -442,3 +443,8 @@ def test_an_owner_that_is_none(said: bytes) -> None:
     xattrs = ((b"user.containers.override_stat", said),)
     with pytest.raises(LayerError, match="override_stat"):
         overridden(Owner(0o700, 0, 0, xattrs), Kind.FILE, (0, 0))
+
+
+@pytest.mark.parametrize("name", ["quay.io/x/y@sha256:", "containers-storage:@"])
+def test_a_digest_and_an_id_are_cut_where_a_name_is_shown(name: str) -> None:
+    assert short_name(name + 32 * "c1").endswith("@c1c1c1c1c1c1")
