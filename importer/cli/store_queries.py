@@ -162,7 +162,7 @@ def verify(given: Given, repo: Repo) -> Shown:
     prefix = given(StoreArguments).prefix
     stores = find_stores(repo, given(Branches).branches, prefix, broken=True)
     progress, jobs = progress_for(given(Output)), given(Jobs).count
-    return verify_stores(repo, stores.found, progress, jobs)
+    return verify_stores(repo, stores, progress, jobs)
 
 
 @query("report", OneBranch, StoreArguments, ReportOptions, Output)

@@ -12,6 +12,7 @@ from importer.repo.reachable import ancestors, commit_objects, loose_objects
 from importer.repo.staging import clear_abandoned_objects
 from importer.repo.writer import Pruned
 from importer.store.artifact_files import blob_checksums
+from layers.errors import within
 from layers.frozen import frozen
 from layers.storage.layer_id import possible_ids
 from layers.words import several, size
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from importer.repo.reachable import Objects
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
+
+_INCOMPLETE = "pull the branch as a whole, or delete it; `ostree fsck` tells what is missing"
 
 
 @frozen
@@ -153,8 +156,9 @@ def _needed(repo: Repo, refs: dict[str, str], keep: int | None, prefix: str | No
     needed = _Needed(set(), set(), set())
     for ref, checksum in refs.items():
         if not is_cache(ref):
-            for commit in ancestors(repo, checksum, keep):
-                _add_layers(repo, commit, prefix, needed)
+            with within(digest=f"branch {ref}", hint=_INCOMPLETE):
+                for commit in ancestors(repo, checksum, keep):
+                    _add_layers(repo, commit, prefix, needed)
     return needed
 
 

@@ -10,7 +10,7 @@ from importer.repo.commit_keys import DIFF_ID
 from importer.verify.artifacts import ArtifactCheck
 from importer.verify.documents import check_forms, check_names
 from importer.verify.files import FileCheck, OwnerCheck
-from importer.verify.findings import Findings, Verification, Verified
+from importer.verify.findings import Finding, Findings, Verification, Verified
 from importer.verify.layer import LayerCheck
 from importer.verify.records import RecordCheck
 from importer.workers.tasks import Tasks, processes
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from importer.progress import Progress
     from importer.repo.writer import Repo
+    from importer.store.find import Stores
     from importer.store.reader import StoreView
     from importer.verify.artifacts import BlobCheck
     from importer.verify.layer import LayerResult
@@ -78,19 +79,27 @@ class Verifier:
                 yield plan.result
 
     def _plan(self, store: StoreView) -> _VerifyPlan:
-        """Check everything of a store except its layers."""
-        records = RecordCheck(store, Findings())
+        """Check everything of a store except its layers, up to a directory that cannot be read."""
+        plan = _VerifyPlan(RecordCheck(store, Findings()), Verified(store.branch), [], {})
+        with plan.records.findings.faults():
+            self._check(store, plan)
+        return plan
+
+    def _check(self, store: StoreView, plan: _VerifyPlan) -> None:
+        records, result = plan.records, plan.result
         records.run()
+        result.images, result.layers = len(records.records), len(records.layers)
         check_names(records)
         check_forms(records)
         unverified = frozenset(i for i in records.layers if self._is_unverified(records, i))
+        result.unverified_layers.extend(sorted(unverified))
         owners = OwnerCheck.of(self._repo, store, records.findings)
         FileCheck(self._repo, records, unverified, owners).run()
         artifacts = ArtifactCheck(self._repo, store.root, records.findings, owners)
         found = artifacts.run()
-        result = Verified(store.branch, len(records.records), len(records.layers), len(found))
-        result.unverified_layers.extend(sorted(unverified))
-        return _VerifyPlan(records, result, list(self._checks(records)), artifacts.blobs(found))
+        result.artifacts = len(found)
+        plan.blobs.update(artifacts.blobs(found))
+        plan.checks.extend(self._checks(records))
 
     def _is_unverified(self, records: RecordCheck, layer_id: str) -> bool:
         """Return whether the layer came from a store without a tar-split file for it.
@@ -170,9 +179,15 @@ def _blob(plan: _VerifyPlan, artifact: str, check: BlobCheck, result: Future[Non
         plan.result.tar_size += check.size
 
 
-def verify(repo: Repo, stores: Iterable[StoreView], progress: Progress, jobs: int) -> Verification:
-    """Verify all stores, with `jobs` processes at most."""
-    return Verification(list(Verifier(repo, progress).verify(stores, jobs)))
+def verify(repo: Repo, stores: Stores, progress: Progress, jobs: int) -> Verification:
+    """Verify all stores, with `jobs` processes at most. A store that cannot be opened is at
+    fault."""
+    closed = [
+        Verified(skipped.branch, findings=[Finding((), "", "", skipped.reason)])
+        for skipped in stores.skipped
+        if skipped.broken
+    ]
+    return Verification([*Verifier(repo, progress).verify(stores.found, jobs), *closed])
 
 
 def expected_record(

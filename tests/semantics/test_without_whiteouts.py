@@ -46,10 +46,10 @@ def check(lab: Lab, several: list[Layers]) -> None:
 def check_store(path: Path) -> None:
     """The store has no fault, and each layer's own part is the layer."""
     repo = Repo.open(path)
-    stores = find_stores(repo, ("all",), None).found
+    stores = find_stores(repo, ("all",), None)
     (result,) = verify(repo, stores, Silence(), 1).branches
     assert result.findings == []
-    (store,) = stores
+    (store,) = stores.found
     for record in store.layers.values():
         check_own_part(repo, store, record)
 
