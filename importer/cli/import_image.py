@@ -33,10 +33,11 @@ import-image --repo /srv/repo --onto os --branch device/apps \\
 def import_image(given: Given) -> None:
     """Import container images into an ostree repo.
 
-    REF is registry/name@sha256:DIGEST or registry/name:TAG, or TRANSPORT:... as skopeo
-    writes it; NAME= before it is the image's name in the store. Each layer is committed to a
-    branch of its own. The images are committed to a branch with a store that podman and CRI-O
-    use as an additional image store. An --artifact goes beside them, as files.
+    REF is registry/name@sha256:DIGEST or registry/name:TAG (latest without a TAG), or
+    TRANSPORT:... as skopeo writes it; NAME= before it is the image's name in the store. Each
+    layer is committed to a branch of its own. The images are committed to a branch with a store
+    that podman and CRI-O use as an additional image store. An --artifact goes beside them, as
+    files.
     """
     images = NamedImages(given)
     end_import(
