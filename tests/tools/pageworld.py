@@ -68,7 +68,7 @@ skopeo copy --quiet docker://quay.io/example/app:1 oci:build/web:latest
 """
 #: What a page's commands find on the machine beside that, by the page's name.
 BEFORE = {
-    "artifacts.md": "echo quay.io/example/app:1 > images.txt\n",
+    "artifacts.md": "echo quay.io/example/app:1 > images.txt\n" + _TWO,
     "README.md": _PULLED + _TREE,
     "bootc.md": """
 echo 'FROM quay.io/example/os:10' > Containerfile

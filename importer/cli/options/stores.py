@@ -146,7 +146,7 @@ class Healing(OptionGroup, heading=Heading.SYSTEM):
         default=60.0,
         help="How long to wait for another program that holds the storage's locks.",
     )
-    delete: bool = flag(help="Then delete for good all that is aside.")
+    delete: bool = flag(help="Also delete for good all images that are aside.")
 
 
 class BaseAndDestination(OptionGroup, heading=Heading.IMAGES):

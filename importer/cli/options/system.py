@@ -68,7 +68,8 @@ class SelinuxPolicy(OptionGroup, heading=Heading.LABELS):
     selinux_policy: str | None = option(
         TextType("base|DIR"),
         help="Label the new files by the SELinux policy of the operating system in --onto (base),"
-        " or of the root file system in DIR. base for trees without --onto is the first ROOT's.",
+        " or of the root file system in DIR. For trees without --onto, base is the policy of the"
+        " first ROOT.",
     )
 
 
