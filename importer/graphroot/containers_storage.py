@@ -26,6 +26,7 @@ from layers.errors import LayerError, printable
 from layers.oci.config import parse_config
 from layers.oci.manifest import Index, Manifest, parse_manifest
 from layers.oci.reference import stored_reference
+from layers.storage.artifact import INDEX, digest_of, name_of, parse_index
 from layers.storage.image import Image
 from layers.storage.image_record import MANIFEST, ImageRecord, any_images, big_data_file
 from layers.storage.layer_record import LayerRecord, any_layers, complete_chain
@@ -80,6 +81,13 @@ class Graphroot:
                 kept_names=record.names,
                 kept_documents=kept,
             )
+
+    def artifacts(self) -> list[str]:
+        """Return the names of the artifacts beside the images."""
+        name = INDEX.encode()
+        raw = self._directory.read(name, MAX_RECORDS_SIZE)
+        with records(self._directory.full(name)):
+            return [name_of(entry) or str(digest_of(entry)) for entry in parse_index(raw)]
 
     def _parsed[T](self, path: str, parse: Callable[[bytes], T]) -> T:
         name = os.fsencode(path)

@@ -20,6 +20,7 @@ from importer.graphroot.docker import DOCKER_HOME, THROUGH_DOCKER, Dockerroot
 from importer.graphroot.source import store_origins, with_trust
 from layers.frozen import frozen
 from layers.storage.select_image import select
+from layers.words import first_of, several
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,7 +47,7 @@ class GraphrootSource:
         """Read the records of these images, or of all complete images. Raise ImporterError or
         LayerError if that fails."""
         store = open_source(graphroot, progress)
-        chosen = _chosen(store, names, progress)
+        chosen = _chosen(store, names, graphroot, progress)
         if not chosen:
             raise ImporterError(f"{graphroot} has no complete image")
         return cls(graphroot, tuple((store.load(image), image) for image in chosen))
@@ -77,7 +78,7 @@ class GraphrootSource:
 
 
 def _chosen(
-    store: Graphroot | Dockerroot, names: Sequence[str], progress: Progress
+    store: Graphroot | Dockerroot, names: Sequence[str], graphroot: Path, progress: Progress
 ) -> list[SourceImage]:
     images = store.images()
     if names:
@@ -85,6 +86,11 @@ def _chosen(
     for image in images:
         if image.layers is None:
             progress.message(f"{image}: left out: {image.fault}")
+    if isinstance(store, Graphroot) and (artifacts := store.artifacts()):
+        progress.message(
+            f"{several(len(artifacts), 'artifact')} left out: {first_of(artifacts)}; `import-image"
+            f" --artifact NAME=oci:{graphroot}/artifacts:NAME` takes them"
+        )
     return sorted((image for image in images if image.layers is not None), key=lambda one: one.id)
 
 

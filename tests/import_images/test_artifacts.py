@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -14,11 +15,12 @@ from tests.tools.artifact import EMPTY, push_artifact, push_index
 from tests.tools.entry import Entry
 from tests.tools.expected import STORE
 from tests.tools.image import build_index, build_oci
-from tests.tools.importimage import imported, run_import
+from tests.tools.importimage import imported, run_import, run_storage
 from tests.tools.importrelease import run_release
 from tests.tools.layout import digest_of
 from tests.tools.osbase import commit_os, os_tree
 from tests.tools.ostreerepo import checkout, fsck, init, ls, ostree, refs, rev_parse
+from tests.tools.podman import new_podman
 from tests.tools.process import run
 from tests.tools.registry import Registry
 from tests.tools.storecommand import answered, image_store
@@ -328,6 +330,19 @@ def test_a_release_tells_which_artifacts_go(world: World, tmp_path: Path) -> Non
     flags = ("--onto=one", "--branch=two", "--existing-store=merge", "--artifact", world.model)
     imported(repo, *flags)
     assert [len(answered(repo, "list", "two")[key]) for key in ("images", "artifacts")] == [1, 1]
+
+
+@pytest.mark.root
+def test_an_existing_store_names_what_it_leaves_out(world: World, tmp_path: Path) -> None:
+    podman, repo = new_podman(tmp_path / "podman"), tmp_path / "repo"
+    podman("pull", "--quiet", "--tls-verify=false", world.image)
+    podman("artifact", "pull", "--quiet", "--tls-verify=false", world.model)
+    outcome = run_storage(repo, "--branch=one", podman.home / "root")
+    assert f"1 artifact left out: {world.model}; `import-image --artifact " in outcome.stderr
+    (taken,) = re.findall(r"NAME=oci:\S+:NAME", outcome.stderr)
+    taken = taken.replace("NAME", world.model)
+    (found,) = imported(repo, "--branch=two", "--artifact", taken)["artifacts"]
+    assert found["name"] == world.model
 
 
 def test_prune_keeps_what_a_store_has(world: World, tmp_path: Path) -> None:
