@@ -123,8 +123,7 @@ def _remove(
         inside = tree.below(store.prefix)
         _remove_images(repo, store, inside, change.kept)
         if change.artifacts_gone:
-            kept = [artifact.entry for artifact in change.artifacts_kept]
-            keep_artifacts(repo, store.root, inside, kept)
+            keep_artifacts(repo, store.root, inside, change.artifacts_kept)
         tree.write()
     with repo.transaction():
         base, parent = Base(store.commit, store.branch), _parent(repo, store)

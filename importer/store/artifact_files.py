@@ -52,8 +52,6 @@ class ArtifactWriter:
         blobs: Mapping[str, LayerCommit],
     ) -> None:
         """Add artifacts to those of the `present` store; `blobs` has their blobs' commits by id."""
-        if not artifacts:
-            return
         for artifact in artifacts:
             self._write(blob_path(artifact.digest), artifact.manifest.raw)
             for blob in artifact.layers:
@@ -100,22 +98,19 @@ def blob_checksums(store: RepoDirectory) -> dict[str, str]:
     }
 
 
-def keep_artifacts(
-    repo: Repo, store: RepoDirectory, tree: Tree, entries: Sequence[Document]
-) -> None:
-    """Remove all artifacts of `store` but those of these entries from `tree`, a copy of it."""
-    if not entries:
+def keep_artifacts(repo: Repo, store: RepoDirectory, tree: Tree, kept: Sequence[Artifact]) -> None:
+    """Remove all artifacts of `store` but the `kept` ones from `tree`, a copy of it."""
+    if not kept:
         tree.remove(ARTIFACTS)
         return
-    kept = [stored_artifact(store, entry) for entry in entries]
-    needed = {str(artifact.manifest.digest) for artifact in kept}
+    needed = {str(artifact.digest) for artifact in kept}
     needed |= {str(blob.digest) for artifact in kept for blob in artifact.blobs}
     for digest in blob_checksums(store).keys() - needed:
         algorithm, _, name = digest.partition(":")
         tree.below(f"{ARTIFACTS}/blobs/{algorithm}").remove(name)
     index = store.leaf(INDEX)
     assert index is not None  # noqa: S101 - it has entries
-    written = repo.write_file(repo.file(index).owner, index_of(entries))
+    written = repo.write_file(repo.file(index).owner, index_of(each.entry for each in kept))
     tree.below(ARTIFACTS).file(INDEX.rpartition("/")[2], written)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from importer.cache.branches import is_cache
 from importer.errors import ImporterError
+from importer.store.image import ImageView
 from importer.store.reader import NoStoreError, StoreView, open_store
 from layers.document import mapping, parse_document, string
 from layers.errors import Fault, LayerError
@@ -15,11 +16,10 @@ from layers.storage.select_image import NamedImage, select
 from layers.words import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
     from importer.repo.values import Commit
     from importer.repo.writer import Repo
-    from importer.store.image import ImageView
     from layers.storage.artifact import Artifact
     from layers.storage.image import Image
 
@@ -68,17 +68,10 @@ def find_stores(
 
 def places_of(stores: Stores) -> Places:
     """Return all images and artifacts of the stores."""
-    return _images(stores) | _places(stores, lambda store: store.artifacts)
-
-
-def _images(stores: Stores) -> Places:
-    return _places(stores, lambda store: store.images)
-
-
-def _places(stores: Stores, of: Callable[[StoreView], Iterable[ImageView | Artifact]]) -> Places:
     places: Places = {}
     for store in stores.found:
-        for each in of(store):
+        stored: tuple[ImageView | Artifact, ...] = (*store.images, *store.artifacts)
+        for each in stored:
             places.setdefault(each.id, []).append((store, each))
     return places
 
@@ -91,7 +84,10 @@ def find_stored(stores: Stores, text: str) -> list[Place]:
     Raise ImporterError if there is none, LayerError if the text could mean several.
     """
     text = text.removeprefix("docker://")
-    images, places = _images(stores), places_of(stores)
+    places = places_of(stores)
+    images = {
+        each: copies for each, copies in places.items() if isinstance(copies[0][1], ImageView)
+    }
     chosen = _selected(images, text) or _component(images, text) or _selected(places, text)
     if chosen is None:
         raise ImporterError(
