@@ -12,8 +12,8 @@ from layers.frozen import frozen
 # https://github.com/opencontainers/image-spec/blob/main/descriptor.md#registered-algorithms;
 # the encoded part is lower-case hex only, so that one digest has one spelling.
 _HEX_LENGTH = {"sha256": 64, "sha512": 128}
-_DIGEST = re.compile(r"([a-z0-9]+(?:[.+_-][a-z0-9]+)*):([A-Za-z0-9=_-]+)")
-_LOWER_HEX = re.compile(r"[0-9a-f]+")
+_DIGEST = r"([a-z0-9]+(?:[.+_-][a-z0-9]+)*):([A-Za-z0-9=_-]+)"
+_LOWER_HEX = r"[0-9a-f]+"
 
 
 class Hasher(Protocol):
@@ -34,7 +34,7 @@ class Digest:
     def parse(cls, text: object) -> Self:
         """Parse a digest. Raise LayerError if it is malformed, or of an algorithm that we cannot
         verify."""
-        match = _DIGEST.fullmatch(text) if isinstance(text, str) else None
+        match = re.fullmatch(_DIGEST, text) if isinstance(text, str) else None
         if match is None:
             shown = repr(text[:100]) if isinstance(text, str) else f"a {type(text).__name__}"
             raise LayerError(f"not a digest: {shown}")
@@ -44,7 +44,7 @@ class Digest:
                 f"digest algorithm {algorithm!r} is not supported",
                 hint="the OCI image spec registers sha256 and sha512",
             )
-        if len(encoded) != _HEX_LENGTH[algorithm] or not _LOWER_HEX.fullmatch(encoded):
+        if len(encoded) != _HEX_LENGTH[algorithm] or not re.fullmatch(_LOWER_HEX, encoded):
             raise LayerError(
                 f"not a digest: {f'{algorithm}:{encoded}'[:100]!r}; {algorithm} has"
                 f" {_HEX_LENGTH[algorithm]} lower-case hex digits"

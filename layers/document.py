@@ -32,8 +32,8 @@ _MAX_DEPTH = 10_000
 # Each member of an array or object follows one of these (RFC 8259).
 _BEFORE_MEMBERS = (b"[", b"{", b",")
 # JSON may write a character beyond U+FFFF as an escaped surrogate pair (RFC 8259, section 7).
-_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = rb"\\u[dD][89a-fA-F]"
+_SURROGATE = "[\ud800-\udfff]"
 
 type Document = dict[str, Any]
 
@@ -81,7 +81,7 @@ def _parsed(raw: bytes, what: str, numbers: Callable[[str], Any] | None = None) 
         )
         if raw.count(b"[") + raw.count(b"{") > _MAX_DEPTH:
             _check_depth(value)
-        return _with_whole_characters(value) if _ESCAPED_SURROGATE.search(raw) else value
+        return _with_whole_characters(value) if re.search(_ESCAPED_SURROGATE, raw) else value
     except LayerError as error:
         raise LayerError(f"{what}: {error.message}") from None
     except RecursionError:
@@ -106,7 +106,7 @@ def _with_whole_characters(value: Any) -> Any:
     one. No encoding has these halves, so that they could be written nowhere."""
     match value:
         case str():
-            return _SURROGATE.sub("\ufffd", value)
+            return re.sub(_SURROGATE, "\ufffd", value)
         case list():
             return [_with_whole_characters(element) for element in value]
         case dict():

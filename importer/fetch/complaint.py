@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from importer.process import CommandError
 
 
-_LOGRUS = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+_LOGRUS = r'level=fatal msg="((?:[^"\\]|\\.)*)"'
 # Go's strconv.Quote, which JSON does not read: what an image's name or a registry says may be
 # anything.
-_ESCAPE = re.compile(r"\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)", re.DOTALL)
+_ESCAPE = r"(?s)\\(x[0-9a-f]{2}|u[0-9a-f]{4}|U[01][0-9a-f]{7}|.)"
 # What skopeo puts in front of a registry's answer; the source is in front already.
 _REPEATED = 'Error parsing image name "{}": '
 _POLICY = "see containers-policy.json(5), or give --policy or --insecure-policy"
@@ -97,8 +97,8 @@ def fetch_error(source: str, complaint: str, code: str = "") -> ImporterError:
 
     `code` is the proxy's error_code. Older proxies send none.
     """
-    reasons: list[str] = _LOGRUS.findall(complaint)
-    reason = _ESCAPE.sub(_unescaped, reasons[-1]) if reasons else complaint
+    reasons: list[str] = re.findall(_LOGRUS, complaint)
+    reason = re.sub(_ESCAPE, _unescaped, reasons[-1]) if reasons else complaint
     # Cut the text that is shown: an escape takes more characters than the byte it stands for.
     message = escaped(" ".join(reason.split()).removeprefix(_REPEATED.format(source)))[:1000]
     line, signs = f"{source}: {message}", message.replace(source, "")  # whatever the image's name
@@ -127,19 +127,19 @@ def _hint(hints: tuple[tuple[str, str], ...], message: str) -> str:
 
 
 # Of a URL, or at the beginning of what should be an image's reference.
-_USER = re.compile(r"((?:https?|docker)://|^(?=[^/?#]*:))([^/?#]*)@")
+_USER = r"((?:https?|docker)://|^(?=[^/?#]*:))([^/?#]*)@"
 
 
 def shown(text: str) -> str:
     """Return the text without the user and password of any URL in it."""
-    return _USER.sub(r"\1", text)
+    return re.sub(_USER, r"\1", text)
 
 
 def scrubbed(message: str, url: str) -> str:
     """Return a library's message about a URL, without the URL's password."""
     from urllib.parse import unquote
 
-    match = _USER.search(url)
+    match = re.search(_USER, url)
     password = match[2].partition(":")[2] if match else ""
     for spelling in {password, unquote(password)} - {""}:
         message = message.replace(spelling, "***")

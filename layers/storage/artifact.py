@@ -43,7 +43,7 @@ _TITLE = "org.opencontainers.image.title"
 # Names that the OCI transport takes (container-libs, image/oci/internal/oci_util.go).
 _WORD = "[A-Za-z0-9]+"
 _PART = f"{_WORD}(?:(?:[-._:@+]|--){_WORD})*"
-_NAMES = re.compile(f"{_PART}(?:/{_PART})*")
+_NAMES = f"{_PART}(?:/{_PART})*"
 
 
 @frozen
@@ -192,7 +192,7 @@ class ResolvedArtifact(Artifact):
                 hint="write NAME=REF, with a name such as localhost/model:1",
             )
         stored = f"{full.repository}:{full.tag}" if full.tag else str(full.at(manifest.digest))
-        if not _NAMES.fullmatch(stored):
+        if not re.fullmatch(_NAMES, stored):
             raise LayerError(
                 f"no name for an artifact in an OCI layout: {stored}",
                 hint="write NAME=REF, with a name that has no run of '_', '.' or '-'",

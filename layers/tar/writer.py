@@ -22,7 +22,7 @@ _MAX_ID = 0o7777777
 _MAX_SIZE = 0o77777777777
 _PAX = b"x"
 _XATTR = b"SCHILY.xattr."
-_QUOTED = re.compile(rb"[^0-9A-Za-z._-]")
+_QUOTED = rb"[^0-9A-Za-z._-]"
 # GNU tar's headers for long names, each with a NUL at its end ("Basic Tar Format").
 _GNU = {b"path": b"L", b"linkpath": b"K"}
 
@@ -59,7 +59,7 @@ def _line(key: bytes, value: bytes) -> tuple[bytes, bytes]:
     composefs-rs pass over it."""
     if fits_line(key, value):
         return key, value
-    name = _QUOTED.sub(lambda match: b"%%%02X" % match[0][0], key.removeprefix(_XATTR))
+    name = re.sub(_QUOTED, lambda match: b"%%%02X" % match[0][0], key.removeprefix(_XATTR))
     return b"LIBARCHIVE.xattr." + name, b64encode(value)
 
 

@@ -31,7 +31,7 @@ else:  # generic since click 8.4, for type checkers alone
 
 
 # policy language, "Security Contexts": user:role:type, and a range that may have colons.
-_CONTEXT = re.compile(r"[!-9;-~]+(:[!-9;-~]+){2}(:[!-~]+)?")
+_CONTEXT = r"[!-9;-~]+(:[!-9;-~]+){2}(:[!-~]+)?"
 _SIZE = re.compile(r"(\d+)([KMGT]?)i?B?", re.IGNORECASE)
 _EMPTY = "the value is empty"
 # click converts what is text, whatever its types say.
@@ -105,7 +105,7 @@ class Context(TextType):
 
     def parse(self, text: str) -> str:
         text = super().parse(text)
-        if not _CONTEXT.fullmatch(text):
+        if not re.fullmatch(_CONTEXT, text):
             raise ValueError(f"{text!r} is not of the form user:role:type:level")
         return text
 
