@@ -177,7 +177,10 @@ def own_stores(repo: Repo, branches: tuple[str, ...], prefix: str | None) -> Sto
     change. Raise ImporterError if a branch is missing."""
     for branch in branches:
         if repo.resolve(branch) is None:
-            raise ImporterError(f"no branch {branch}", hint="`ostree refs` lists the branches")
+            raise ImporterError(
+                f"this repo has no branch {branch} of its own",
+                hint="commits and remotes' branches are not changed; `ostree refs` lists branches",
+            )
     stores = find_stores(repo, branches, prefix)
     own = tuple(store for store in stores.found if repo.resolve(store.branch) is not None)
     return replace(stores, found=own)

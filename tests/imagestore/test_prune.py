@@ -179,6 +179,8 @@ def test_an_image_in_several_branches_is_not_removed_by_accident(
         "hint: name with --branch each branch to remove it from",
     ]
     assert image_store(repo, "remove", images["one"][1], "example.com/no:t").status == 1
+    commit = image_store(repo, "remove", f"--branch={before[0]}", images["one"][1])
+    assert f"no branch {before[0]} of its own\nhint: commits and remotes'" in commit.stderr
     assert [rev_parse(repo, branch) for branch in ("first", "second")] == before
     document = answered(repo, "remove", "--branch=first", "--branch=second", images["one"][1])
     assert [one["branch"] for one in document["branches"]] == ["first", "second"]
