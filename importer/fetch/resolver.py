@@ -52,17 +52,7 @@ class Resolver:
         Raise FetchError if skopeo cannot fetch the image. Raise LayerError if the documents are
         not those of an image, or do not have the reference's digest.
         """
-        raw, algorithm = self._top(reference)
-        top = parse_manifest(raw, algorithm)
-        source = reference.pinned(top.digest)
-        index = top if isinstance(top, Index) else None
-        if has_to_ask(self._skopeo, reference):
-            self._blobs.check_policy(source)
-        if isinstance(top, Index):
-            known = self._known_platform(top)
-            manifest = parse_single(*self._member(reference, source, top, known))
-        else:
-            manifest = top
+        source, index, manifest = self._found(reference, artifact=False)
         config = self._config(source, manifest)
         self._check_platform(manifest, config)
         available = self._available(reference, source, manifest)
@@ -77,16 +67,21 @@ class Resolver:
         """
         from layers.storage.artifact import ResolvedArtifact  # for --artifact alone
 
+        source, _, manifest = self._found(reference, artifact=True)
+        return ResolvedArtifact.of(reference, source, manifest, name)
+
+    def _found(self, reference: Reference, *, artifact: bool) -> tuple[str, Index | None, Manifest]:
+        """Return the source by digest, the index if there is one, and the platform's manifest."""
         raw, algorithm = self._top(reference)
-        top = parse_manifest(raw, algorithm, artifact=True)
+        top = parse_manifest(raw, algorithm, artifact=artifact)
         source = reference.pinned(top.digest)
         if has_to_ask(self._skopeo, reference):
             self._blobs.check_policy(source)
-        if isinstance(top, Index):
-            manifest = parse_single(*self._member(reference, source, top, None), artifact=True)
-        else:
-            manifest = top
-        return ResolvedArtifact.of(reference, source, manifest, name)
+        if isinstance(top, Manifest):
+            return source, None, top
+        known = None if artifact else self._known_platform(top)
+        member = self._member(reference, source, top, known)
+        return source, top, parse_single(*member, artifact=artifact)
 
     def _available(
         self, reference: Reference, source: str, manifest: Manifest

@@ -24,7 +24,7 @@ from layers.digest import Digest
 from layers.document import MAX_DOCUMENT_SIZE, MAX_RECORDS_SIZE
 from layers.errors import LayerError, printable
 from layers.oci.config import parse_config
-from layers.oci.manifest import Index, Manifest, parse_manifest
+from layers.oci.manifest import Index, Manifest, parse_manifest, parse_single
 from layers.oci.reference import stored_reference
 from layers.storage.artifact import INDEX, digest_of, name_of, parse_index
 from layers.storage.image import Image
@@ -65,9 +65,7 @@ class Graphroot:
         does not have its digest."""
         record = self._records[image.id]
         with documents(str(image)):
-            manifest = parse_manifest(self._manifest(record))
-            if isinstance(manifest, Index):
-                raise LayerError("the image's manifest is an index")
+            manifest = parse_single(self._manifest(record))
             kept = self._documents(record)
             indexes = [document for document in kept if isinstance(document, Index)]
             config = parse_config(self._big_data(record, str(manifest.config.digest)), manifest)
