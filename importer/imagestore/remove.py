@@ -151,7 +151,8 @@ def _remove_images(repo: Repo, store: StoreView, tree: Tree, kept: list[ImageVie
     _rewrite(repo, store, tree, LAYERS, layers)
     for image_id in {image.id for image in store.images} - {image.id for image in kept}:
         tree.below("overlay-images").remove(image_id)
-    _rewrite(repo, store, tree, IMAGES, [image.record.document for image in kept])
+    records = (*(image.record for image in kept), *store.lists)
+    _rewrite(repo, store, tree, IMAGES, [record.document for record in records])
 
 
 def _rewrite(repo: Repo, store: StoreView, tree: Tree, path: str, records: list[Document]) -> None:

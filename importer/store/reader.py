@@ -110,7 +110,13 @@ class StoreView:
         """All images. Raise LayerError, with the image's id, if one's records are malformed."""
         with within(hint=_UNREADABLE):
             records = own_images(self.records(IMAGES))
-            return tuple(read_image(self, record) for record in records)
+            return tuple(read_image(self, record) for record in records if not record.is_list)
+
+    @property
+    def lists(self) -> list[ImageRecord]:
+        """The manifest lists that podman has made beside the images. Raise LayerError as `images`
+        does."""
+        return [record for record in own_images(self.records(IMAGES)) if record.is_list]
 
     @cached_property
     def artifacts(self) -> tuple[Artifact, ...]:

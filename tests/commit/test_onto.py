@@ -17,6 +17,7 @@ from tests.tools.podman import new_podman
 from tests.tools.registry import Registry
 from tests.tools.snapshot import assert_same, snapshot
 from tests.tools.store import store_images, store_layers
+from tests.tools.storecommand import answered
 
 BASE = [Entry(b"a", content=b"a\n"), Entry(b"b", content=b"b\n")]
 TOP = [whiteout(b"a"), Entry(b"c", content=b"c\n")]
@@ -276,6 +277,7 @@ def test_a_store_that_podman_wrote_keeps_its_records_and_links(
     old = build_oci(layout, "o", [BASE, OTHER])
     owner = new_podman(tmp_path / "owner")
     owner("pull", "--quiet", "--tls-verify=false", registry.push(old, "onto/podmans:1"))
+    owner("manifest", "create", "localhost/list:1")
     root = os_tree(tmp_path / "root")
     (root / STORE).mkdir(parents=True)
     for name in ("overlay", "overlay-layers", "overlay-images"):
@@ -290,7 +292,8 @@ def test_a_store_that_podman_wrote_keeps_its_records_and_links(
     put(repo, "--existing-store=merge", reference)
     store = checkout(repo, "apps", tmp_path / "out") / STORE
     podman = new_podman(tmp_path / "podman", store)
-    assert len(podman.images()) == 2
+    assert len(podman.images()) == 3
+    assert len(answered(repo, "list", "apps")["images"]) == 2
     for built in (old, new):
         assert_same(
             merged(store, built.image_id, tmp_path / f"m-{built.tag}"),
@@ -299,6 +302,10 @@ def test_a_store_that_podman_wrote_keeps_its_records_and_links(
         )
     with podman.mounted(reference) as mounted:
         assert_same(snapshot(mounted), unpacked(layout, "t", tmp_path / "u"))
+    answered(repo, "remove", "--branch=apps", reference)
+    less = new_podman(tmp_path / "less", checkout(repo, "apps", tmp_path / "removed") / STORE)
+    assert len(less.images()) == 2
+    less("manifest", "exists", "localhost/list:1")
 
 
 @pytest.mark.root
