@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from importer.progress import Progress
     from importer.repo.writer import Repo
-    from importer.store.find import Place, Stores
+    from importer.store.find import Place, Places, Stores
     from layers.chunks import Chunks
     from layers.digest import Digest
     from layers.oci.manifest import Manifest
@@ -94,7 +94,8 @@ def export_images(
     Each is listed under all its names. Raise ImporterError if a branch cannot be read, or if two
     have one name; LayerError for a layer or blob that cannot be made again.
     """
-    images = _chosen(stores, texts)
+    chosen = _chosen(stores, texts)
+    images = [exportable(chosen[each]) for each in sorted(chosen)]
     if archive:
         images = _without_artifacts(images, progress, named=bool(texts))
     if not images:
@@ -107,41 +108,46 @@ def export_images(
         directory = held.enter_context(scratch(large=True)) / "layout" if archive else to
         place = ExportPlace(directory, "")
         layout = Layout(directory, "")
-        written = write_images(repo, images, place, layout, progress, jobs)
-        made = [(new, image) for new, (_, image) in zip(written, images, strict=True)]
-        layout.finish_all([(new.raw, new.digest, image.names) for new, image in made])
+        made = write_images(repo, images, place, layout, progress, jobs)
+        names = [_names(chosen[image.id]) for _, image in images]
+        exported = list(zip(made, names, strict=True))
+        layout.finish_all([(new.raw, new.digest, called) for new, called in exported])
         if archive:
-            docker = compact_json([_docker_image(new, image.names) for new, image in made])
+            docker = compact_json([_docker_image(*each) for each in exported])
             with os_faults(f"writing {to}"):
                 replace_file(to, _tar(directory, docker))
     return ExportedImages(
         to,
         tuple(
-            ExportedImage(image.names, new.digest, image.manifest.digest, image_id(image))
-            for new, image in made
+            ExportedImage(called, new.digest, image.manifest.digest, image_id(image))
+            for (new, called), (_, image) in zip(exported, images, strict=True)
         ),
     )
 
 
-def _chosen(stores: Stores, texts: Sequence[str]) -> list[Place]:
-    """Return each image or artifact once, by id."""
+def _chosen(stores: Stores, texts: Sequence[str]) -> Places:
+    """Return the images and artifacts to export."""
     broken = next((branch for branch in stores.skipped if branch.broken), None)
     if broken is not None and not texts:
         raise ImporterError(
             f"branch {broken.branch} cannot be read: {broken.reason}", hint=_BRANCHES
         )
-    if texts:
-        named = [find_stored(stores, text) for text in texts]
-        places = {copies[0][1].id: copies for copies in named}
-    else:
-        places = places_of(stores)
-    chosen = [exportable(places[image_id]) for image_id in sorted(places)]
+    places: Places = {}
+    for text in texts:
+        for place in find_stored(stores, text):
+            places.setdefault(place[1].id, []).append(place)
+    places = places if texts else places_of(stores)
     owners: dict[str, str] = {}
-    for _, image in chosen:
-        for name in image.names:
-            if owners.setdefault(name, image.id) != image.id:
+    for each, copies in places.items():
+        for name in _names(copies):
+            if owners.setdefault(name, each) != each:
                 raise ImporterError(f"two images have the name {name}", hint=_BRANCHES)
-    return chosen
+    return places
+
+
+def _names(copies: Sequence[Place]) -> tuple[str, ...]:
+    """Return the names that an image or artifact has in any store."""
+    return tuple(sorted({name for _, copy in copies for name in copy.names}))
 
 
 def _without_artifacts(images: list[Place], progress: Progress, *, named: bool) -> list[Place]:

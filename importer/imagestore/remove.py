@@ -14,6 +14,7 @@ from importer.repo.commit_keys import is_ours
 from importer.repo.commit_metadata import Base
 from importer.store.artifact_files import keep_artifacts
 from importer.store.find import find_stored, find_stores
+from importer.store.image import ImageView
 from importer.store.layers import IMAGES, LAYERS, remove_layer
 from layers.document import compact_json
 from layers.frozen import frozen
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from importer.repo.tree import Tree
     from importer.repo.writer import Repo
     from importer.store.find import Stores
-    from importer.store.image import ImageView
     from importer.store.reader import StoreView
     from layers.document import Document
     from layers.storage.artifact import Artifact
@@ -94,18 +94,23 @@ def remove_images(
 
 def _changes(stores: Stores, names: Sequence[str]) -> list[tuple[StoreView, StoreChange]]:
     """Return what goes from each store that has anything that a name means."""
-    ids = {find_stored(stores, name)[0][1].id for name in names}
+    keys = {_key(each) for name in names for _, each in find_stored(stores, name)}
     changes: list[tuple[StoreView, StoreChange]] = []
     for store in stores.found:
         change = StoreChange(
-            tuple(image for image in store.images if image.id in ids),
-            [image for image in store.images if image.id not in ids],
-            tuple(artifact for artifact in store.artifacts if artifact.id in ids),
-            tuple(artifact for artifact in store.artifacts if artifact.id not in ids),
+            tuple(image for image in store.images if _key(image) in keys),
+            [image for image in store.images if _key(image) not in keys],
+            tuple(artifact for artifact in store.artifacts if _key(artifact) in keys),
+            tuple(artifact for artifact in store.artifacts if _key(artifact) not in keys),
         )
         if change.gone or change.artifacts_gone:
             changes.append((store, change))
     return changes
+
+
+def _key(stored: ImageView | Artifact) -> tuple[str, str]:
+    """Return what names an image, with all its names, or one name of an artifact."""
+    return stored.id, "" if isinstance(stored, ImageView) else stored.label
 
 
 def _remove(

@@ -15,14 +15,15 @@ from importer.commit.release_message import (
 from importer.repo.commit_keys import NAME, NAMES, OURS, names_metadata
 from importer.repo.values import Message
 from layers.frozen import frozen
-from layers.storage.stated_image import stated_artifacts, stated_images, stated_reference
+from layers.storage.stated_image import ARTIFACT, stated_artifacts, stated_images, stated_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from importer.repo.values import Commit
     from importer.store.image import ImageView
     from importer.store.reader import StoreView
+    from layers.digest import Digest
     from layers.release.release import Release
     from layers.storage.artifact import Artifact
 
@@ -61,7 +62,9 @@ def removal_message(store: StoreView, change: StoreChange, parent: str | None) -
         default_subject(_references(lines)) if derived else old.subject,
         timestamp,
         "\n".join(lines),
-        tuple(sorted((_facts(store.commit) | names_metadata(_given(lines, names))).items())),
+        tuple(
+            sorted((_facts(store.commit) | names_metadata(_given(lines, names, change))).items())
+        ),
     )
 
 
@@ -69,12 +72,16 @@ def _times(*stored: ImageView | Artifact) -> list[int]:
     return [each.created_seconds for each in stored]
 
 
-def _given(lines: Iterable[str], names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+def _given(
+    lines: Sequence[str], names: Mapping[str, Sequence[str]], change: StoreChange
+) -> dict[str, Sequence[str]]:
     """Return the names that the user gave images and artifacts of these lines, by reference."""
-    lines = list(lines)
-    references = [stated.reference for stated in stated_images(lines, {})]
-    references += stated_artifacts(lines)
-    return {reference: names.get(reference, ()) for reference in references}
+    gone = {name for artifact in change.artifacts_gone for name in artifact.names}
+    images = {each.reference: names.get(each.reference, ()) for each in stated_images(lines, {})}
+    return images | {
+        reference: [name for name in names.get(reference, ()) if name not in gone]
+        for reference in stated_artifacts(lines)
+    }
 
 
 def _stays(line: str, given: Mapping[str, Sequence[str]], change: StoreChange) -> bool:
@@ -82,18 +89,21 @@ def _stays(line: str, given: Mapping[str, Sequence[str]], change: StoreChange) -
 
     Another image may be of the same index, and have lost the name to it.
     """
-    digests = {str(artifact.manifest.digest) for artifact in change.artifacts_gone}
-    if not digests.isdisjoint(stated_artifacts([line]).values()):
-        return False
-    gone, kept = change.gone, change.kept
-    images = list(stated_images([line], given))
-    if not any(stated.digest in image.digests for stated in images for image in gone):
+    gone = [*_digests(*change.gone, *change.artifacts_gone)]
+    stated = list(stated_images([line.removeprefix(ARTIFACT)], given))
+    if not any(each.digest in gone for each in stated):
         return True
+    kept: list[ImageView | Artifact] = [*change.kept, *change.artifacts_kept]
     return any(
-        stated.digest in image.digests and stated.is_among(image.names)
-        for stated in images
+        each.digest in image.digests and each.is_among(image.names)
+        for each in stated
         for image in kept
     )
+
+
+def _digests(*stored: ImageView | Artifact) -> Iterator[Digest]:
+    for each in stored:
+        yield from each.digests
 
 
 def _release_message(

@@ -219,7 +219,7 @@ def details(repo: Repo, stores: Stores, text: str) -> ImageDetails | ArtifactDet
     store, found = original(places)
     if isinstance(found, ImageView):
         return _image_details(repo, stores, places, store, found)
-    return ArtifactDetails(found, tuple(sorted(store.branch for store, _ in places)))
+    return ArtifactDetails(found, tuple(sorted({store.branch for store, _ in places})))
 
 
 def _image_details(

@@ -78,6 +78,7 @@ def places_of(stores: Stores) -> Places:
 
 def find_stored(stores: Stores, text: str) -> list[Place]:
     """Find the image or artifact that `text` means: each store that has it, with its view there.
+    An artifact of several names is found under those that `text` means.
 
     An image of that name, id or digest goes first, then the image of a release's component, then
     an artifact. Stores that have it under that name come first, then stores with any name for it.
@@ -94,7 +95,12 @@ def find_stored(stores: Stores, text: str) -> list[Place]:
             f"no image or artifact {text[:200]!r} in the stores of this repo{_unread(stores)}",
             hint="`image-store list` lists them; a name, an id or a digest will do",
         )
-    return sorted(places[chosen], key=lambda p: (text not in p[1].names, not p[1].names))
+    found = [
+        place
+        for place in places[chosen]
+        if isinstance(place[1], ImageView) or _selected({chosen: [place]}, text)
+    ]
+    return sorted(found, key=lambda p: (text not in p[1].names, not p[1].names))
 
 
 def _selected(places: Places, text: str) -> str | None:

@@ -50,22 +50,22 @@ class StatedImage:
         return (name.repository, name.digest) in pairs
 
 
-_ARTIFACT = "artifact "
+ARTIFACT = "artifact "
 
 
 def artifact_line(reference: Reference, digest: Digest) -> str:
     """Return the line of a commit's body for an artifact, which is no image's line."""
-    return f"{_ARTIFACT}{reference} {digest}"
+    return f"{ARTIFACT}{reference} {digest}"
 
 
 def stated_reference(line: str) -> str:
     """Return the reference in a line of a commit's body, of an image or an artifact."""
-    return line.removeprefix(_ARTIFACT).rpartition(" ")[0]
+    return line.removeprefix(ARTIFACT).rpartition(" ")[0]
 
 
 def stated_artifacts(lines: Iterable[str]) -> dict[str, str]:
     """Return the artifacts that the lines of a commit's body state: digests by references."""
-    stated = (line.removeprefix(_ARTIFACT) for line in lines if line.startswith(_ARTIFACT))
+    stated = (line.removeprefix(ARTIFACT) for line in lines if line.startswith(ARTIFACT))
     return {reference: digest for reference, _, digest in (one.rpartition(" ") for one in stated)}
 
 

@@ -117,6 +117,15 @@ def test_a_layout_keeps_its_other_images(site: Site, tmp_path: Path) -> None:
     assert all(name in outcome.stdout for name in NAMES)
 
 
+def test_an_image_has_its_names_of_all_branches(site: Site, tmp_path: Path) -> None:
+    repo, out = tmp_path / "repo", tmp_path / "out"
+    for name in ("one", "other"):
+        imported(repo, f"--branch={name}", f"q.io/a/{name}:1=oci:{site.home}/images:one")
+    image_store(repo, "export", "--all", f"oci:{out}")
+    found = named(index(out), "org.opencontainers.image.ref.name")
+    assert found == ["q.io/a/one:1", "q.io/a/other:1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -308,6 +308,19 @@ def test_list_diff_history_and_remove(world: World, tmp_path: Path) -> None:
     assert image_store(repo, "remove", "z.io/x:1").status == 1
 
 
+def test_a_manifest_of_two_names(world: World, tmp_path: Path) -> None:
+    """Each name is exported, and removed by itself."""
+    repo, out = tmp_path / "repo", tmp_path / "out"
+    one, other = (f"--artifact=z.io/{name}:1={world.model}" for name in "ab")
+    imported(repo, "--branch=one", one, other)
+    answered(repo, "export", "--quiet", "--all", f"oci:{out}")
+    assert names(out).keys() == {"z.io/a:1", "z.io/b:1"}
+    outcome = image_store(repo, "remove", "z.io/a:1")
+    assert outcome.stderr.splitlines() == ["branch one: −1 artifact"]  # noqa: RUF001 - minus
+    imported(repo, "--branch=rest", other)
+    assert rev_parse(repo, "one") == rev_parse(repo, "rest")
+
+
 def test_a_report_shows_where_their_space_goes(world: World, tmp_path: Path) -> None:
     """Beside the images; a blob of two artifacts is shared."""
     repo, page = tmp_path / "repo", tmp_path / "page.html"
