@@ -20,7 +20,7 @@ _SMALL, _LARGE = "/tmp", "/var/tmp"  # noqa: S108 - mkdtemp makes a private dire
 _PREFIX = "import-image-scratch-"
 
 
-def made_directory(where: Path, prefix: str = "") -> Path:
+def made_directory(where: Path, prefix: str | None = None) -> Path:
     """Make a private directory of a new name in `where`."""
     import tempfile  # with `random` and `shutil`; a command that finds nothing new makes none
 

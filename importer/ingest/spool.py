@@ -68,7 +68,8 @@ class SpooledBlob:
     def end(self, error: BaseException | None = None) -> None:
         """Note that the blob is complete, or the error because of which it never will be."""
         with self._changed:
-            self._ended, self._error = True, error
+            self._ended = True
+            self._error = self._error or error  # the reader's, which may have failed before
             self._changed.notify_all()
         self.close()
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from layers.digest import Digest
 from layers.document import Document, array, integer, mapping, parse_document, string
 from layers.errors import LayerError, within
 from layers.frozen import frozen
 from layers.oci import media_type
-
-if TYPE_CHECKING:
-    pass
 
 # containers-storage keeps a layer's parents in one mount option; overlayfs stacks at most
 # 500 lower layers (OVL_MAX_STACK, fs/overlayfs/params.c). podman refuses more as well.

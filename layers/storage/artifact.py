@@ -129,21 +129,10 @@ class Artifact:
     @property
     def files(self) -> list[tuple[str, Descriptor]]:
         """Return the files' names, as their annotations have them, and their blobs."""
-        layers = zip(
-            array(self._document, "layers", "the manifest", []), self.manifest.layers, strict=True
-        )
-        return [
-            (
-                string(
-                    mapping(layer, "annotations", "a layer", {}),
-                    _TITLE,
-                    "a layer's annotations",
-                    "",
-                ),
-                blob,
-            )
-            for layer, blob in layers
-        ]
+        layers = array(self._document, "layers", "the manifest", [])
+        annotations = [mapping(layer, "annotations", "a layer", {}) for layer in layers]
+        titles = [string(each, _TITLE, "a layer's annotations", "") for each in annotations]
+        return list(zip(titles, self.manifest.layers, strict=True))
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:

@@ -45,7 +45,7 @@ def test_images_of_the_last_release_stay_and_go_with_the_next(
     gone = ids(world.first) - ids(world.second)
     assert len(gone) == 2
     assert {one["image_id"] for one in part["kept_images"]} == gone
-    assert part["lost"] == {"images": [], "layers": []}
+    assert part["lost"] == {"images": [], "layers": [], "artifacts": []}
     store = checkout(repo, AMD64, tmp_path / "second") / STORE.strip("/")
     assert kept(store) == dict.fromkeys(gone, world.first.name)
     assert {image["id"] for image in store_images(store)} == ids(world.second) | gone
