@@ -97,13 +97,10 @@ def export_images(
     chosen = _chosen(stores, texts)
     images = [exportable(chosen[each]) for each in sorted(chosen)]
     if archive:
+        _check_archive(to)
         images = _without_artifacts(images, progress, named=bool(texts))
     if not images:
         raise ImporterError("there are no images", hint="`image-store list` lists them")
-    if archive and is_directory(to):
-        raise ImporterError(f"{to} is a directory", hint="name a file, or oci:DIR")
-    if archive and not is_directory(to.parent):
-        raise ImporterError(f"{to} cannot be written: there is no directory {to.parent}")
     with ExitStack() as held:
         directory = held.enter_context(scratch(large=True)) / "layout" if archive else to
         place = ExportPlace(directory, "")
@@ -113,9 +110,8 @@ def export_images(
         exported = list(zip(made, names, strict=True))
         layout.finish_all([(new.raw, new.digest, called) for new, called in exported])
         if archive:
-            docker = compact_json([_docker_image(*each) for each in exported])
             with os_faults(f"writing {to}"):
-                replace_file(to, _tar(directory, docker))
+                replace_file(to, _tar(directory, exported))
     return ExportedImages(
         to,
         tuple(
@@ -123,6 +119,13 @@ def export_images(
             for (new, called), (_, image) in zip(exported, images, strict=True)
         ),
     )
+
+
+def _check_archive(to: Path) -> None:
+    if is_directory(to):
+        raise ImporterError(f"{to} is a directory", hint="name a file, or oci:DIR")
+    if not is_directory(to.parent):
+        raise ImporterError(f"{to} cannot be written: there is no directory {to.parent}")
 
 
 def _chosen(stores: Stores, texts: Sequence[str]) -> Places:
@@ -178,8 +181,9 @@ def _blob(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex}"
 
 
-def _tar(layout: Path, docker: bytes) -> Chunks:
+def _tar(layout: Path, exported: Sequence[tuple[Manifest, Sequence[str]]]) -> Chunks:
     """Yield the tar of a layout, with Docker's manifest.json: sorted, with times of zero."""
+    docker = compact_json([_docker_image(*each) for each in exported])
     yield from _file(_DOCKER, iter([docker]), len(docker))
     for path in sorted(layout.rglob("*")):
         name = str(path.relative_to(layout))

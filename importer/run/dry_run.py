@@ -67,8 +67,8 @@ class DryRun:
 
     @property
     def unchanged(self) -> bool:
-        """Return whether the import would fetch nothing, move no branch and write no file. Nobody
-        knows of a copy before it is written."""
+        """Return whether the import would fetch nothing, move no branch and write no file. A copy
+        counts as a change, since an import alone compares the copy with the store."""
         missing = any(part.layers.missing for part in self.plan.parts)
         moves = any(branch.moves for branch in self.branches)
         return not (missing or moves or self.updated or self.copies)
