@@ -107,7 +107,8 @@ class SpooledBlob:
                         free(self._file.fileno(), freed, _FREED)
                         freed += _FREED
         except ImporterError as error:
-            self._error = error
+            with self._changed:
+                self._error = error
         finally:
             os.close(sink)
 
