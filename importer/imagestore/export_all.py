@@ -103,8 +103,7 @@ def export_images(
         raise ImporterError("there are no images", hint="`image-store list` lists them")
     with ExitStack() as held:
         directory = held.enter_context(scratch(large=True)) / "layout" if archive else to
-        place = ExportPlace(directory, "")
-        layout = Layout(directory, "")
+        place, layout = ExportPlace(directory, ""), Layout(directory, "")
         made = write_images(repo, images, place, layout, progress, jobs)
         names = [_names(chosen[image.id]) for _, image in images]
         exported = list(zip(made, names, strict=True))
